@@ -1,0 +1,101 @@
+"""Diagnostics: what is wrong, where, why, and how to mend it, as values that the renderers turn into text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Severity(StrEnum):
+    """How much a diagnostic matters: an error stops the command, a warning does not, a note only tells."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place in a manifest: `path` as the user named it, `line` and `column` from 1, the `document`'s number from 0.
+
+    `excerpt` is the text of that line where it is known, without its line end.
+    """
+
+    path: str
+    line: int
+    column: int
+    document: int = 0
+    excerpt: str | None = None
+
+    def __str__(self) -> str:
+        """`file:line:col`, the form that editors and CI annotations follow."""
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding.
+
+    `summary` is one line. `detail` says what and why, `remedy` what to do about it; both may be empty.
+    `code` is a stable, dotted name for programs (`manifest.duplicate-key`, `state.locked`); `address` names the resource.
+    """
+
+    severity: Severity
+    code: str
+    summary: str
+    detail: str = ""
+    remedy: str = ""
+    address: str | None = None
+    source: Source | None = None
+
+
+def error(  # noqa: PLR0913 - the fields of a Diagnostic, all but two with defaults
+    code: str,
+    summary: str,
+    *,
+    detail: str = "",
+    remedy: str = "",
+    address: str | None = None,
+    source: Source | None = None,
+) -> Diagnostic:
+    """Return a Diagnostic that stops the command."""
+    return Diagnostic(Severity.ERROR, code, summary, detail, remedy, address, source)
+
+
+def warning(  # noqa: PLR0913 - the fields of a Diagnostic, all but two with defaults
+    code: str,
+    summary: str,
+    *,
+    detail: str = "",
+    remedy: str = "",
+    address: str | None = None,
+    source: Source | None = None,
+) -> Diagnostic:
+    """Return a Diagnostic that the user should read, and that stops nothing."""
+    return Diagnostic(Severity.WARNING, code, summary, detail, remedy, address, source)
+
+
+def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
+    """Tell whether any of the diagnostics stops the command."""
+    return any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
+
+
+class DiagnosticError(Exception):
+    """Ends what was being done, and carries every diagnostic that explains why; the command line renders them and exits 1."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        """Carry `diagnostics`, of which at least one is an error."""
+        super().__init__("; ".join(diagnostic.summary for diagnostic in diagnostics))
+        self.diagnostics: tuple[Diagnostic, ...] = diagnostics
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return `did you mean "x"?` for the known name nearest to `word`, or an empty string where none is near."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f'did you mean "{near[0]}"?' if near else ""

@@ -1,0 +1,1 @@
+"""Drivers: how sharectl speaks to storage backends."""

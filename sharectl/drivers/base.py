@@ -1,0 +1,370 @@
+"""The contract of a driver: one Protocol that all meet, one for each optional capability, and their values and errors.
+
+Capabilities are found by type: a driver that has the methods of `ExtendsShares` can extend shares, and the planner knows it
+before anything is called. Each call is idempotent by `resource_id`: repeated after a crash it ends in the same state and
+returns the same answer. Calls may come from several threads at once, never twice at once for the same share.
+`sharectl.drivers.testing` holds the suite that every driver must pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+from sharectl.model import AccessRule  # noqa: TC001 - a NamedTuple resolves its annotations at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from sharectl.model import BackendSpec, JsonObject
+
+CapacityBytes = int | Literal["unknown", "infinite"]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReport:
+    """What a driver says of one pool now. Capacities are in bytes; `capabilities` are further facts under Manila's names.
+
+    `allocated_bytes` is the sum of the sizes of the shares that this driver made there, `provisioned_bytes` the sum of all
+    sizes promised there (None: the same as allocated).
+    """
+
+    name: str
+    total_bytes: CapacityBytes
+    free_bytes: CapacityBytes
+    allocated_bytes: int = 0
+    provisioned_bytes: int | None = None
+    thin_provisioning: bool = False
+    max_over_subscription_ratio: float | None = None
+    reserved_percentage: float = 0.0
+    reserved_snapshot_percentage: float | None = None
+    reserved_share_extend_percentage: float | None = None
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendReport:
+    """What a driver says of its backend as a whole.
+
+    `identity` names the storage itself and stays the same for its life (a file system's UUID, a cluster's and an SVM's UUID):
+    sharectl pins it in the state and refuses to work on another. It is None until `prepare` has been called the first time.
+    `protocols` are the protocols that it exports; `capabilities` are inherited by its pools as in Manila.
+    """
+
+    identity: str | None
+    protocols: tuple[str, ...]
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ObservedShare(NamedTuple):
+    """A share that is really there.
+
+    `resource_id` is the id under which sharectl asked for it, None for a share that sharectl did not make. `backend_id` is the
+    backend's own name for it, which `sharectl import` takes. `access` are the rules in force, canonical as in AccessRule.
+    A share in the backend's trash has `trashed_at` (UTC, ISO 8601).
+    """
+
+    resource_id: str | None
+    backend_id: str
+    name: str
+    pool: str
+    size_bytes: int | None
+    protocol: str | None
+    access: tuple[AccessRule, ...] = ()
+    export_locations: tuple[str, ...] = ()
+    trashed_at: str | None = None
+
+
+class ObservedSnapshot(NamedTuple):
+    """A snapshot that is really there; `share_backend_id` is the `backend_id` of its share."""
+
+    resource_id: str | None
+    backend_id: str
+    name: str
+    share_backend_id: str
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRequest:
+    """A share to be made. `name` is what people call it, safe in a path and in an export; the driver may add to it if it is taken.
+
+    `extra_specs` are those of the share type. `snapshot` is set for a clone.
+    """
+
+    resource_id: str
+    name: str
+    size_bytes: int
+    protocol: str
+    pool: str
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+    snapshot: SnapshotRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRef:
+    """A share that exists, as the state knows it."""
+
+    resource_id: str
+    backend_id: str
+    name: str
+    pool: str
+    protocol: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRef:
+    """A snapshot that exists, as the state knows it."""
+
+    resource_id: str
+    backend_id: str
+    name: str
+    share_resource_id: str
+    share_backend_id: str
+
+
+class RuleStatus(NamedTuple):
+    """What became of one rule: `active`, or `error` with a reason."""
+
+    status: Literal["active", "error"]
+    reason: str = ""
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """What every driver meets. Any method may raise the errors at the end of this module, and no others."""
+
+    def report(self) -> BackendReport:
+        """Say what the backend is and can do; cheap, and without effect."""
+        ...
+
+    def prepare(self) -> str:
+        """Make the backend ready for its first share, once; return its identity. Nothing that exists is overwritten."""
+        ...
+
+    def pools(self) -> Sequence[PoolReport]:
+        """Return every pool with its capacity now."""
+        ...
+
+    def list_shares(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShare]:
+        """Return all shares (those in the trash and those that sharectl did not make too), or just those with these ids.
+
+        The answer is whole: a driver that could not see everything raises BackendUnavailableError instead of leaving some out.
+        """
+        ...
+
+    def create_share(self, request: ShareRequest) -> ObservedShare:
+        """Make a share that nobody may reach yet, or finish making it if an earlier call was cut short."""
+        ...
+
+    def delete_share(self, share: ShareRef) -> None:
+        """Remove the share with its data, its exports and its access; one that is gone already is no error."""
+        ...
+
+    def update_access(
+        self,
+        share: ShareRef,
+        rules: Collection[AccessRule],
+        add: Collection[AccessRule],
+        delete: Collection[AccessRule],
+    ) -> Mapping[AccessRule, RuleStatus]:
+        """Make `rules` the whole access of the share, and return the status of each of them.
+
+        `add` and `delete` are the change since the last call; with both empty the driver makes `rules` so whatever it finds
+        (repair). Deleting a rule that is not there succeeds. As Manila's `update_access`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+        ...
+
+
+@runtime_checkable
+class ExtendsShares(Protocol):
+    """Can make a share larger while it is in use."""
+
+    def extend_share(self, share: ShareRef, size_bytes: int) -> None:
+        """Make the share `size_bytes` large; one that is so already is no error."""
+        ...
+
+
+@runtime_checkable
+class ShrinksShares(Protocol):
+    """Can make a share smaller."""
+
+    def shrink_share(self, share: ShareRef, size_bytes: int) -> None:
+        """Make the share `size_bytes` large; raises ShareInUseError where more than that is used. Nothing is ever cut off."""
+        ...
+
+
+@runtime_checkable
+class SnapshotsShares(Protocol):
+    """Can take snapshots, list and delete them."""
+
+    def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
+        """Return all snapshots, or just those with these ids; whole, as `list_shares`."""
+        ...
+
+    def create_snapshot(self, share: ShareRef, resource_id: str, name: str) -> ObservedSnapshot:
+        """Take a snapshot of the share as it is now, unless the one with this id exists."""
+        ...
+
+    def delete_snapshot(self, snapshot: SnapshotRef) -> None:
+        """Remove the snapshot; one that is gone already is no error."""
+        ...
+
+
+@runtime_checkable
+class ClonesSnapshots(Protocol):
+    """Can make a share from a snapshot: `create_share` honours `ShareRequest.snapshot`."""
+
+    @property
+    def clones_within(self) -> Literal["pool", "backend"]:
+        """Say how far from its snapshot a clone may be placed."""
+        ...
+
+
+@runtime_checkable
+class RevertsShares(Protocol):
+    """Can turn a share back to a snapshot."""
+
+    def revert_share(self, share: ShareRef, snapshot: SnapshotRef) -> None:
+        """Make the content of the share that of the snapshot; the newer data goes only when the old is in place."""
+        ...
+
+
+@runtime_checkable
+class TrashesShares(Protocol):
+    """Can put a share aside, out of everybody's reach, so that it can be had back."""
+
+    def trash_share(self, share: ShareRef) -> None:
+        """Withdraw every access and move the share to the trash, where `list_shares` shows it with `trashed_at`."""
+        ...
+
+    def restore_share(self, resource_id: str) -> ObservedShare:
+        """Bring a share back from the trash, without access rules; raises NotFoundError where it is not there."""
+        ...
+
+
+@runtime_checkable
+class AdoptsShares(Protocol):
+    """Can take over a share that sharectl did not make."""
+
+    def adopt_share(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ObservedShare:
+        """Put the existing share under `resource_id`, leaving its data and access as they are.
+
+        `size_bytes` is the size to record where the backend itself knows none. Adopting under the same id again is no error;
+        raises NotFoundError, and ConflictError where it is managed under another id.
+        """
+        ...
+
+
+@runtime_checkable
+class MeasuresUsage(Protocol):
+    """Can say how much of a share is used."""
+
+    def used_bytes(self, share: ShareRef) -> int:
+        """Return the bytes that the share's data occupies."""
+        ...
+
+
+class Capability(StrEnum):
+    """Optional capabilities, as the planner and the JSON output name them."""
+
+    EXTEND = "extend"
+    SHRINK = "shrink"
+    SNAPSHOT = "snapshot"
+    CLONE = "clone"
+    REVERT = "revert"
+    TRASH = "trash"
+    ADOPT = "adopt"
+    USAGE = "usage"
+
+
+_CAPABILITY_PROTOCOLS: Mapping[Capability, type] = {
+    Capability.EXTEND: ExtendsShares,
+    Capability.SHRINK: ShrinksShares,
+    Capability.SNAPSHOT: SnapshotsShares,
+    Capability.CLONE: ClonesSnapshots,
+    Capability.REVERT: RevertsShares,
+    Capability.TRASH: TrashesShares,
+    Capability.ADOPT: AdoptsShares,
+    Capability.USAGE: MeasuresUsage,
+}
+
+
+def capabilities_of(driver: Driver) -> frozenset[Capability]:
+    """Return the optional capabilities that the driver's type has."""
+    return frozenset(
+        capability for capability, protocol in _CAPABILITY_PROTOCOLS.items() if isinstance(driver, protocol)
+    )
+
+
+class DriverFactory(Protocol):
+    """What an entry point of the group `sharectl.drivers` names."""
+
+    @property
+    def config_schema(self) -> JsonObject:
+        """Return the JSON Schema (2020-12) of `spec.config` of a Backend with this driver."""
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Return the optional capabilities, known before any backend is reached."""
+        ...
+
+    def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
+        """Return a driver for this backend; no connection is made yet. Raises DriverError where the configuration cannot work."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DriverEnvironment:
+    """What a driver may use of the world around it: the folder that relative paths are under, and a resolver of secrets."""
+
+    base_directory: str
+    resolve_secret: SecretResolver
+
+
+class SecretResolver(Protocol):
+    """Turns a reference into the secret at the moment it is needed."""
+
+    def __call__(self, reference: Mapping[str, str]) -> str:
+        """Return the secret that `{env: NAME}` or `{file: PATH}` names; raises DriverError where it is not there."""
+        ...
+
+
+class DriverError(Exception):
+    """The backend refused, for good: asking again will not help. `str()` is one line for people, without secrets."""
+
+
+class TransientError(DriverError):
+    """The backend could not now, and may later; asked again after `retry_after_seconds`, or after the usual backoff."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        """Say what happened."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BackendUnavailableError(TransientError):
+    """The backend cannot be reached or read: what is on it is unknown."""
+
+
+class PoolError(DriverError):
+    """The pool cannot take the share (full, offline); another may."""
+
+
+class NotFoundError(DriverError):
+    """The share or snapshot that the call needs is not there."""
+
+
+class ConflictError(DriverError):
+    """Something that sharectl does not own stands in the way; nothing of it was touched."""
+
+
+class ShareInUseError(DriverError):
+    """The share cannot be changed so without losing data."""

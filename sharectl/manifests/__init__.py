@@ -1,0 +1,1 @@
+"""Manifests: YAML documents that say what is wanted."""

@@ -1,0 +1,1 @@
+"""The parts of the planner; `sharectl.plan` is its front door."""

@@ -1,0 +1,126 @@
+"""What a plan is made of: actions, steps, changes, drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.diagnostics import Diagnostic, Source
+    from sharectl.model import AccessRule, Address, BackendSpec, ShareSpec, SnapshotSpec, Verb
+
+
+class Action(StrEnum):
+    """What the plan does to a resource; the value is the printed symbol."""
+
+    CREATE = "+"
+    UPDATE = "~"
+    DELETE = "-"
+    CREATE_THEN_DELETE = "±"
+    DELETE_THEN_CREATE = "∓"
+    ADOPT = "<"
+    FORGET = "x"
+    MOVE = ">"
+
+    @property
+    def word(self) -> str:
+        """The name that JSON and sentences use: `create`, `create-then-delete`."""
+        return self.name.lower().replace("_", "-")
+
+
+class FieldChange(NamedTuple):
+    """One field before and after, as people and JSON read it; None stands for absent."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class Candidate(NamedTuple):
+    """A pool that can take a new share: the higher `weight`, the earlier it is tried; `weights` are the parts by weigher."""
+
+    backend: str
+    pool: str
+    weight: float
+    weights: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of the graph that apply walks: one driver call, or one change of the state alone.
+
+    `expected_version` is the version of the state's row when the plan was made (None: no row), by which apply recognises that
+    the step is stale. `waits_for` are step ids. `rules` is the whole set of access rules for `update-access`, else None.
+    `reason` is for people and never decides anything. `moved_from` is the former address for `move`. `import_id` is what
+    `adopt` takes over.
+    """
+
+    step_id: str
+    address: Address
+    action: Action
+    verb: Verb
+    reason: str
+    backend: str | None = None
+    waits_for: tuple[str, ...] = ()
+    expected_version: int | None = None
+    spec: ShareSpec | SnapshotSpec | None = None
+    rules: tuple[AccessRule, ...] | None = None
+    changes: tuple[FieldChange, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    moved_from: Address | None = None
+    import_id: str | None = None
+    source: Source | None = None
+
+
+class DriftKind(StrEnum):
+    """How reality differs from the state."""
+
+    GONE = "gone"
+    CHANGED = "changed"
+    UNKNOWN = "unknown"
+    UNMANAGED = "unmanaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A difference between the state and what the backend reports, whether or not a step repairs it."""
+
+    address: Address
+    kind: DriftKind
+    summary: str
+    changes: tuple[FieldChange, ...] = ()
+    repaired_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many resources each action touches (by `Action.word`), and how many are left as they are."""
+
+    by_action: Mapping[str, int]
+    unchanged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The graph that runs, what it was made from, and what people should know before it does.
+
+    `steps` are in an order that honours `waits_for`. `backends` and `extra_specs` (by share type) are all that apply needs of the
+    manifests, so that a saved plan runs without them. `lineage` and `serial` name the state it was made from.
+    """
+
+    lineage: str
+    serial: int
+    steps: tuple[Step, ...]
+    drift: tuple[Drift, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    summary: Summary
+    backends: Mapping[str, BackendSpec] = field(default_factory=dict)
+    extra_specs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to do."""
+        return not self.steps

@@ -1,0 +1,75 @@
+"""Sizes with units, as people write them and as the rest of the program counts them: in bytes."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+GIB: Final = 1 << 30
+
+_UNITS: Final[dict[str, int]] = {
+    "B": 1,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "TiB": 1 << 40,
+    "PiB": 1 << 50,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "PB": 10**15,
+}
+_BINARY: Final = ("PiB", "TiB", "GiB", "MiB", "KiB")
+_DECIMAL: Final = ("PB", "TB", "GB", "MB", "kB")
+_PATTERN: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGTP]i?B|kB|B)")
+
+SIZE_HINT: Final = "write a number and a unit, such as 100GiB, 1.5TiB or 500GB"
+
+
+class SizeError(ValueError):
+    """A text that is no size; `str()` of it says what is wrong and what a size looks like."""
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `text` names: `100GiB`, `1.5TiB`, `500GB` (decimal), `750 MiB`.
+
+    Raises SizeError for anything else, for zero, and for a size that is no whole number of bytes.
+    """
+    match = _PATTERN.fullmatch(text)
+    if match is None:
+        message = f"{text!r} is not a size; {SIZE_HINT}"
+        raise SizeError(message)
+    size_bytes = Decimal(match[1]) * _UNITS[match[2]]
+    if size_bytes != size_bytes.to_integral_value():
+        message = f"{text!r} is not a whole number of bytes"
+        raise SizeError(message)
+    if size_bytes == 0:
+        message = "a size of zero holds nothing; give the share at least 1MiB"
+        raise SizeError(message)
+    return int(size_bytes)
+
+
+def format_size(size_bytes: int) -> str:
+    """Write `size_bytes` so that parse_size() reads the same number back: the largest unit that keeps it exact."""
+    for unit in (*_BINARY, *_DECIMAL):
+        scale = _UNITS[unit]
+        if size_bytes >= scale and (size_bytes * 1000) % scale == 0:
+            return f"{_shortest(Decimal(size_bytes) / scale)}{unit}"
+    return f"{size_bytes}B"
+
+
+def approximate_size(size_bytes: int) -> str:
+    """Write `size_bytes` for reading only, to one decimal: `79.6 GiB`; not meant to be parsed again."""
+    for unit in _BINARY:
+        scale = _UNITS[unit]
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.1f} {unit}"
+    return f"{size_bytes} B"
+
+
+def _shortest(number: Decimal) -> str:
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
