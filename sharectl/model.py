@@ -94,6 +94,7 @@ class Verb(StrEnum):
     CREATE_SNAPSHOT = "create-snapshot"
     DELETE_SNAPSHOT = "delete-snapshot"
     ADOPT = "adopt"
+    RESTORE_SHARE = "restore-share"
     FORGET = "forget"
     MOVE = "move"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.diagnostics import Diagnostic, Source
+    from sharectl.diagnostics import Diagnostic
     from sharectl.model import AccessRule, Address, BackendSpec, ShareSpec, SnapshotSpec, Verb
 
 
@@ -54,8 +54,8 @@ class Step:
 
     `expected_version` is the version of the state's row when the plan was made (None: no row), by which apply recognises that
     the step is stale. `waits_for` are step ids. `rules` is the whole set of access rules for `update-access`, else None.
-    `reason` is for people and never decides anything. `moved_from` is the former address for `move`. `import_id` is what
-    `adopt` takes over.
+    `reason` is for people and never decides anything. `moved_from` is the former address for `move`. `import_id` is the
+    backend's own id of the share that is taken over, `import_resource_id` the id under which it was managed before, if it was.
     """
 
     step_id: str
@@ -72,7 +72,7 @@ class Step:
     candidates: tuple[Candidate, ...] = ()
     moved_from: Address | None = None
     import_id: str | None = None
-    source: Source | None = None
+    import_resource_id: str | None = None
 
 
 class DriftKind(StrEnum):
@@ -97,9 +97,13 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many resources each action touches (by `Action.word`), and how many are left as they are."""
+    """How many resources each action touches (by `Action.word`), and how many are left as they are.
+
+    Access rules are counted apart, in `rules_by_action`.
+    """
 
     by_action: Mapping[str, int]
+    rules_by_action: Mapping[str, int]
     unchanged: int
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -196,18 +196,29 @@ class LockStatus:
 
 @dataclass(frozen=True, slots=True)
 class StateView:
-    """A consistent copy of the records that were asked for, and of all open intents."""
+    """A consistent copy of the records that were asked for, and of all open intents.
+
+    `rules` holds the access rules of those shares for which somebody has asked the reader; it does not hold all.
+    """
 
     lineage: str
     serial: int
     records: Mapping[Address, Record]
     operations: tuple[OperationRecord, ...]
+    rules: Mapping[Address, tuple[RuleRecord, ...]] = field(default_factory=dict)
 
     def share_spec(self, address: Address) -> ShareSpec:
         """Return the spec last applied to the share at `address`."""
         import orjson  # noqa: PLC0415 - only changed resources are decoded
 
         return ShareSpec.from_plain(orjson.loads(self.records[address].spec))
+
+    def on_backends(self, backends: frozenset[str]) -> StateView:
+        """Return the view of what is on these backends; of an empty set, the whole view."""
+        if not backends:
+            return self
+        records = {address: record for address, record in self.records.items() if record.backend in backends}
+        return replace(self, records=records)
 
     def snapshot_spec(self, address: Address) -> SnapshotSpec:
         """Return the spec last applied to the snapshot at `address`."""

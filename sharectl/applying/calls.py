@@ -1,0 +1,321 @@
+"""What each verb asks of a driver, and what the state records of the answer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+import orjson
+
+from sharectl.drivers.base import (
+    AdoptsShares,
+    ExtendsShares,
+    NotFoundError,
+    ShareRef,
+    ShareRequest,
+    ShrinksShares,
+    SnapshotRef,
+    SnapshotsShares,
+    TrashesShares,
+)
+from sharectl.model import AccessRule, ShareSpec, SnapshotSpec, Verb, canonical_json
+from sharectl.planning.records import (
+    backend_record,
+    share_record,
+    snapshot_record,
+    with_access,
+    with_share_spec,
+    with_snapshot_spec,
+)
+from sharectl.state.store import PutResource, PutRules, Record, RemoveResource, RuleRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sharectl.drivers.base import Driver, ObservedShare
+    from sharectl.planning.types import Candidate, Step
+    from sharectl.state.store import Change, OperationRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One attempt at a step, with everything it works on.
+
+    `record` is the row at the step's address now, None where there is none. `related` is the row of the share that a snapshot is
+    of, or of the snapshot that a new share is a clone of. `rules` are the recorded access rules. `resource_id` is the id under
+    which the backend knows, or will know, the resource.
+    """
+
+    step: Step
+    resource_id: str
+    record: Record | None = None
+    related: Record | None = None
+    rules: tuple[RuleRecord, ...] = ()
+    candidate: Candidate | None = None
+    candidate_index: int = 0
+    backend: str | None = None
+    driver_name: str = ""
+    extra_specs: Mapping[str, str] | None = None
+    resized: bool = False
+
+    @property
+    def known_record(self) -> Record:
+        """The row, where the verb cannot be without one."""
+        if self.record is None:
+            message = f"the state has no {self.step.address}"
+            raise NotFoundError(message)
+        return self.record
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call has done: the changes of the state that say so, the row afterwards, and what was refused, if anything."""
+
+    changes: tuple[Change, ...]
+    record: Record | None
+    rules: tuple[RuleRecord, ...] | None = None
+    refused: str = ""
+
+
+def share_ref(record: Record) -> ShareRef:
+    """Return the share as drivers are told of it."""
+    spec = ShareSpec.from_plain(orjson.loads(record.spec))
+    attributes = orjson.loads(record.attributes)
+    return ShareRef(
+        resource_id=record.resource_id,
+        backend_id=attributes["backend_id"],
+        name=attributes["name"],
+        pool=record.pool or "",
+        protocol=spec.protocol,
+        size_bytes=record.size_bytes or spec.size_bytes,
+    )
+
+
+def snapshot_ref(record: Record) -> SnapshotRef:
+    """Return the snapshot as drivers are told of it."""
+    attributes = orjson.loads(record.attributes)
+    return SnapshotRef(
+        resource_id=record.resource_id,
+        backend_id=attributes["backend_id"],
+        name=attributes["name"],
+        share_resource_id=attributes["share_resource_id"],
+        share_backend_id=attributes["share_backend_id"],
+    )
+
+
+def share_request(task: Task) -> ShareRequest:
+    """Return the request that a new share is made from."""
+    spec = cast("ShareSpec", task.step.spec)
+    candidate = cast("Candidate", task.candidate)
+    snapshot = None
+    if spec.source_snapshot is not None:
+        if task.related is None:
+            message = f"the state has no snapshot/{spec.source_snapshot} to clone"
+            raise NotFoundError(message)
+        snapshot = snapshot_ref(task.related)
+    return ShareRequest(
+        resource_id=task.resource_id,
+        name=spec.name,
+        size_bytes=spec.size_bytes,
+        protocol=str(spec.protocol),
+        pool=candidate.pool,
+        extra_specs=task.extra_specs or {},
+        snapshot=snapshot,
+    )
+
+
+def intent_payload(task: Task) -> bytes:
+    """Return what another process needs in order to find out how the call ended, and to finish and record it."""
+    spec = task.step.spec
+    payload: dict[str, object] = {"spec": None if spec is None else spec.as_plain()}
+    if task.step.verb is Verb.CREATE_SHARE:
+        payload["extra_specs"] = dict(task.extra_specs or {})
+        if isinstance(spec, ShareSpec) and spec.source_snapshot is not None and task.related is not None:
+            payload["snapshot"] = asdict(snapshot_ref(task.related))
+    return canonical_json(payload)
+
+
+def request_of_intent(operation: OperationRecord) -> ShareRequest:
+    """Return the request that the intent to create a share was about."""
+    payload = orjson.loads(operation.payload)
+    spec = ShareSpec.from_plain(payload["spec"])
+    snapshot = payload.get("snapshot")
+    return ShareRequest(
+        resource_id=operation.resource_id,
+        name=spec.name,
+        size_bytes=spec.size_bytes,
+        protocol=str(spec.protocol),
+        pool=operation.pool or "",
+        extra_specs=payload["extra_specs"],
+        snapshot=None if snapshot is None else SnapshotRef(**snapshot),
+    )
+
+
+def perform(driver: Driver, task: Task) -> Result:
+    """Make the driver call of the task's verb, and return what it has done. Raises DriverError."""
+    return _PERFORM[task.step.verb](driver, task)
+
+
+def perform_on_state(task: Task) -> Result:
+    """Return what a verb does that asks no backend: forgetting a resource, or recording what its manifest says."""
+    record = task.known_record
+    if task.step.verb is Verb.FORGET:
+        return Result((RemoveResource(record.address, record.version),), None)
+    if isinstance(task.step.spec, SnapshotSpec):
+        return _put(with_snapshot_spec(record, task.step.spec))
+    return _put(with_share_spec(record, _recorded_spec(task, record)))
+
+
+def _put(
+    record: Record, rules: tuple[RuleRecord, ...] | None = None, *, version: int | None = None, refused: str = ""
+) -> Result:
+    expected = record.version or version
+    changes: list[Change] = [PutResource(record, expected or None)]
+    if rules is not None:
+        changes.append(PutRules(record.address, rules))
+    return Result(tuple(changes), record._replace(version=(expected or 0) + 1), rules, refused)
+
+
+def _recorded_spec(task: Task, record: Record) -> ShareSpec:
+    """Return the spec to record: all of the manifest's, but the size only where no other step of the plan changes it."""
+    spec = cast("ShareSpec", task.step.spec)
+    if not task.resized:
+        return spec
+    return replace(spec, size_bytes=ShareSpec.from_plain(orjson.loads(record.spec)).size_bytes)
+
+
+def _prepare(driver: Driver, task: Task) -> Result:
+    return _put(backend_record(task.step.address, driver.prepare(), task.driver_name))
+
+
+def _create_share(driver: Driver, task: Task) -> Result:
+    observed = driver.create_share(share_request(task))
+    record = share_record(
+        task.step.address, task.resource_id, task.backend or "", cast("ShareSpec", task.step.spec), observed, ()
+    )
+    return _put(record, (), version=None if task.record is None else task.record.version)
+
+
+def _extend(driver: Driver, task: Task) -> Result:
+    size_bytes = cast("ShareSpec", task.step.spec).size_bytes
+    cast("ExtendsShares", driver).extend_share(share_ref(task.known_record), size_bytes)
+    return _resized(task.known_record, size_bytes)
+
+
+def _shrink(driver: Driver, task: Task) -> Result:
+    size_bytes = cast("ShareSpec", task.step.spec).size_bytes
+    cast("ShrinksShares", driver).shrink_share(share_ref(task.known_record), size_bytes)
+    return _resized(task.known_record, size_bytes)
+
+
+def _resized(record: Record, size_bytes: int) -> Result:
+    spec = replace(ShareSpec.from_plain(orjson.loads(record.spec)), size_bytes=size_bytes)
+    return _put(with_share_spec(record, spec)._replace(size_bytes=size_bytes))
+
+
+def _update_access(driver: Driver, task: Task) -> Result:
+    wanted = task.step.rules or ()
+    before = {rule.rule for rule in task.rules if rule.status == "active"}
+    statuses = driver.update_access(
+        share_ref(task.known_record), wanted, [r for r in wanted if r not in before], sorted(before - set(wanted))
+    )
+    rules = tuple(_rule_record(rule, statuses.get(rule)) for rule in wanted)
+    active = [rule.rule for rule in rules if rule.status == "active"]
+    refused = "; ".join(f"{rule.rule.key}: {rule.reason}" for rule in rules if rule.status != "active")
+    return _put(with_access(task.known_record, active), rules, refused=refused)
+
+
+def _rule_record(rule: AccessRule, status: tuple[str, str] | None) -> RuleRecord:
+    if status is None:
+        return RuleRecord(rule, "error", "the driver said nothing of this rule")
+    return RuleRecord(rule, status[0], status[1])
+
+
+def _delete_share(driver: Driver, task: Task) -> Result:
+    driver.delete_share(share_ref(task.known_record))
+    return Result((RemoveResource(task.known_record.address, task.known_record.version),), None)
+
+
+def _trash_share(driver: Driver, task: Task) -> Result:
+    cast("TrashesShares", driver).trash_share(share_ref(task.known_record))
+    return Result((RemoveResource(task.known_record.address, task.known_record.version),), None)
+
+
+def _create_snapshot(driver: Driver, task: Task) -> Result:
+    if task.related is None:
+        message = f"the state has no share for {task.step.address}"
+        raise NotFoundError(message)
+    spec = cast("SnapshotSpec", task.step.spec)
+    observed = cast("SnapshotsShares", driver).create_snapshot(share_ref(task.related), task.resource_id, spec.name)
+    record = snapshot_record(task.step.address, task.resource_id, spec, observed, task.related)
+    return _put(record, version=None if task.record is None else task.record.version)
+
+
+def _delete_snapshot(driver: Driver, task: Task) -> Result:
+    cast("SnapshotsShares", driver).delete_snapshot(snapshot_ref(task.known_record))
+    return Result((RemoveResource(task.known_record.address, task.known_record.version),), None)
+
+
+def _refresh_record(driver: Driver, task: Task) -> Result:
+    """Record a share as its backend lists it now, under the spec of its manifest."""
+    record = task.known_record
+    observed = _listed(driver, record.resource_id)
+    if observed is None:
+        message = f"{record.address} is not on its backend any more"
+        raise NotFoundError(message)
+    return _put_observed(task, record, observed)
+
+
+def _put_observed(task: Task, record: Record, observed: ObservedShare) -> Result:
+    fresh = share_record(
+        record.address,
+        record.resource_id,
+        record.backend or "",
+        _recorded_spec(task, record),
+        observed,
+        observed.access,
+    )
+    return _put(fresh._replace(version=record.version), active_rules(observed.access))
+
+
+def _adopt(driver: Driver, task: Task) -> Result:
+    spec = cast("ShareSpec", task.step.spec)
+    adopts = cast("AdoptsShares", driver)
+    return _put_taken_over(task, adopts.adopt_share(task.step.import_id or "", task.resource_id, spec.size_bytes))
+
+
+def _restore_share(driver: Driver, task: Task) -> Result:
+    return _put_taken_over(task, cast("TrashesShares", driver).restore_share(task.resource_id))
+
+
+def _put_taken_over(task: Task, observed: ObservedShare) -> Result:
+    spec = cast("ShareSpec", task.step.spec)
+    spec = replace(spec, size_bytes=observed.size_bytes or spec.size_bytes)
+    address, backend = task.step.address, task.backend or ""
+    record = share_record(address, task.resource_id, backend, spec, observed, observed.access)
+    return _put(record, active_rules(observed.access))
+
+
+def _listed(driver: Driver, resource_id: str) -> ObservedShare | None:
+    return next(iter(driver.list_shares([resource_id])), None)
+
+
+def active_rules(rules: Iterable[AccessRule]) -> tuple[RuleRecord, ...]:
+    """Return the records of rules that are in force, by key."""
+    return tuple(RuleRecord(rule, "active") for rule in sorted(rules, key=lambda rule: rule.key))
+
+
+_PERFORM = {
+    Verb.PREPARE_BACKEND: _prepare,
+    Verb.CREATE_SHARE: _create_share,
+    Verb.EXTEND_SHARE: _extend,
+    Verb.SHRINK_SHARE: _shrink,
+    Verb.UPDATE_ACCESS: _update_access,
+    Verb.UPDATE_RECORD: _refresh_record,
+    Verb.DELETE_SHARE: _delete_share,
+    Verb.TRASH_SHARE: _trash_share,
+    Verb.CREATE_SNAPSHOT: _create_snapshot,
+    Verb.DELETE_SNAPSHOT: _delete_snapshot,
+    Verb.ADOPT: _adopt,
+    Verb.RESTORE_SHARE: _restore_share,
+}

@@ -1,0 +1,104 @@
+"""Group commit: threads that finish at the same moment share one transaction, and each returns only when its own is durable."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from sharectl.state.store import VersionConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.state.store import Change, Lease, StateStore
+
+
+class CommitterClosedError(Exception):
+    """The run has been stopped at once; nothing more is written, and open intents tell the next run."""
+
+
+class _Ticket:
+    """One thread's changes, and the gate at which it waits for them."""
+
+    __slots__ = ("changes", "done", "error", "gate")
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self.changes = changes
+        self.gate = threading.Lock()
+        self.gate.acquire()
+        self.done = False
+        self.error: Exception | None = None
+
+
+class Committer:
+    """Commits changes of many threads through one store, under one lease.
+
+    The first thread to come leads: it commits everything that is waiting, and hands the lead to a thread that came meanwhile.
+    """
+
+    def __init__(self, store: StateStore, lease: Lease) -> None:
+        """Commit to `store` under `lease`."""
+        self._store = store
+        self._lease = lease
+        self._mutex = threading.Lock()
+        self._waiting: list[_Ticket] = []
+        self._led = False
+        self._closed = False
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Make `changes` durable, all or none; raises what `StateStore.commit` raises, and CommitterClosedError after `close`."""
+        ticket = _Ticket(changes)
+        with self._mutex:
+            self._waiting.append(ticket)
+            leads = not self._led
+            self._led = True
+        if not leads:
+            ticket.gate.acquire()
+        if not ticket.done:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+
+    def close(self) -> None:
+        """Refuse everything that is not being written at this moment, and wait for that."""
+        with self._mutex:
+            self._closed = True
+
+    def _lead(self) -> None:
+        with self._mutex:
+            batch, self._waiting = self._waiting, []
+            closed = self._closed
+        if closed:
+            for ticket in batch:
+                ticket.error = CommitterClosedError()
+        else:
+            self._write(batch)
+        for ticket in batch:
+            ticket.done = True
+            ticket.gate.release()
+        with self._mutex:
+            if self._waiting:
+                self._waiting[0].gate.release()  # it finds itself not done, and leads
+            else:
+                self._led = False
+
+    def _write(self, batch: list[_Ticket]) -> None:
+        """Commit the batch as one; where that is refused, each on its own, so that the refusal reaches the one it is for."""
+        if len(batch) > 1:
+            try:
+                self._store.commit(self._lease, [change for ticket in batch for change in ticket.changes])
+            except VersionConflictError:
+                pass_on = batch
+            except Exception as error:  # noqa: BLE001 - handed to every thread that is waiting
+                for ticket in batch:
+                    ticket.error = error
+                return
+            else:
+                return
+        else:
+            pass_on = batch
+        for ticket in pass_on:
+            try:
+                self._store.commit(self._lease, ticket.changes)
+            except Exception as error:  # noqa: BLE001 - handed to the thread that is waiting
+                ticket.error = error

@@ -1,0 +1,38 @@
+"""What the engine takes from the world: drivers, clocks, chance and new ids."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import SystemRandom
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from sharectl.drivers.base import Driver
+
+
+def utc_now() -> str:
+    """Return the time as ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_resource_id() -> str:
+    """Return an id that nobody else has."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """`driver` opens the driver of a backend once and returns the same one afterwards; it may raise DriverError."""
+
+    driver: Callable[[str], Driver]
+    now: Callable[[], str] = utc_now
+    monotonic: Callable[[], float] = monotonic
+    new_id: Callable[[], str] = new_resource_id
+    random: Random = field(default_factory=SystemRandom)
+    watch_interval_seconds: float = 0.2

@@ -1,0 +1,64 @@
+"""`sharectl apply`: make it so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sharectl.cli import options as opt
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def apply(
+    plan_file: Annotated[
+        Path | None, typer.Argument(metavar="[PLAN]", help="A plan saved by `sharectl plan --out`; asks nothing.")
+    ] = None,
+    *,
+    file: opt.Files = None,
+    target: opt.Target = None,
+    exclude: opt.Exclude = None,
+    replace: opt.Replace = None,
+    label: opt.Label = None,
+    backend: opt.Backend = None,
+    refresh: opt.RefreshMode = opt.Refresh.FULL,
+    yes: opt.Yes = False,
+    allow_deletions: opt.AllowDeletions = 0,
+    allow_recreations: opt.AllowRecreations = 0,
+    allow_empty: opt.AllowEmpty = False,
+    override_protection: opt.OverrideProtection = None,
+    lock_timeout: opt.LockTimeout = "0",
+    output: opt.Output = opt.Format.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Make backends and state what the manifests say: show the plan, ask, do it.
+
+    Ctrl-C once: no new step starts, those that run are finished and recorded. Twice: stop at once; the next apply finds out what
+    became of the rest.
+    """
+    from sharectl.cli.applying import RunWords, run_locked
+    from sharectl.cli.planning import Words, manifests_for, options_from, planned
+    from sharectl.cli.session import start
+
+    session = start(chdir)
+    if plan_file is not None:
+        from sharectl.planning.planfile import read_plan_file
+
+        saved = read_plan_file(plan_file)
+        run = RunWords(f"apply {plan_file.name}", "", yes=True, lock_timeout=lock_timeout, output=output)
+        run_locked(session, saved.backends, lambda _store, _backends: saved, run)
+        return
+    words = Words(
+        target, exclude, replace, label, backend, override_protection, allow_deletions, allow_recreations, allow_empty
+    )
+    options = options_from(session, words)
+    desired = manifests_for(session, file, options)
+    run_locked(
+        session,
+        desired.backends,
+        lambda store, backends: planned(session, desired, store, backends, options, refresh.value),
+        RunWords("apply", "Apply this plan?", yes, lock_timeout, output),
+    )

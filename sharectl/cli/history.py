@@ -1,0 +1,38 @@
+"""`sharectl history`: who changed what, when, from which commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sharectl.cli import options as opt
+from sharectl.cli.complete import complete_address
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def history(
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="[ADDRESS]", help="Only of this resource.", autocompletion=complete_address),
+    ] = None,
+    *,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many entries, newest first.", min=1)] = 50,
+    output: opt.DataOutput = opt.DataFormat.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Show what was done, newest first: when, by whom, from which commit and CI job, and what changed."""
+    from sharectl.cli.session import opened_store, parse_address, start
+    from sharectl.render.tables import history_lines, history_object
+
+    session = start(chdir)
+    wanted = None if address is None else parse_address(address)
+    with opened_store(session) as store:
+        found = list(store.history(address=wanted, limit=limit))
+    if output is opt.DataFormat.JSON:
+        session.output.write_json(history_object(found))
+    else:
+        session.output.write_lines(history_lines(found, color=session.output.color_out))

@@ -1,0 +1,72 @@
+"""`sharectl plan`: show what apply would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sharectl.cli import options as opt
+from sharectl.cli.codes import ExitCode, Finished
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def plan(
+    *,
+    file: opt.Files = None,
+    target: opt.Target = None,
+    exclude: opt.Exclude = None,
+    replace: opt.Replace = None,
+    label: opt.Label = None,
+    backend: opt.Backend = None,
+    refresh: opt.RefreshMode = opt.Refresh.FULL,
+    out: Annotated[
+        Path | None, typer.Option(help="Save the plan; `sharectl apply FILE` runs exactly that.", metavar="FILE")
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 where there are changes.")
+    ] = False,
+    destroy: Annotated[bool, typer.Option("--destroy", help="Plan what `sharectl destroy` would do.")] = False,
+    allow_deletions: opt.AllowDeletions = 0,
+    allow_recreations: opt.AllowRecreations = 0,
+    allow_empty: opt.AllowEmpty = False,
+    override_protection: opt.OverrideProtection = None,
+    output: opt.Output = opt.Format.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Compare manifests, state and backends, and show what `sharectl apply` would do. Changes nothing."""
+    from sharectl.cli.planning import Words, manifests_for, options_from, planned, show_plan
+    from sharectl.cli.session import opened_store, start
+    from sharectl.diagnostics import has_errors
+    from sharectl.workspace import opened_backends
+
+    session = start(chdir)
+    words = Words(
+        target,
+        exclude,
+        replace,
+        label,
+        backend,
+        override_protection,
+        allow_deletions,
+        allow_recreations,
+        allow_empty,
+        destroy,
+    )
+    options = options_from(session, words)
+    desired = manifests_for(session, file, options)
+    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
+        result = planned(session, desired, store, backends, options, refresh.value)
+    show_plan(session, result, output)
+    if has_errors(result.diagnostics):
+        raise Finished(ExitCode.FAILED)
+    if out is not None:
+        from sharectl.planning.planfile import write_plan_file
+
+        write_plan_file(out, result)
+        session.output.note(f"Saved to {out}; `sharectl apply {out}` runs exactly this.")
+    if detailed_exitcode and not result.is_empty:
+        raise Finished(ExitCode.CHANGES)

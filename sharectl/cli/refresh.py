@@ -1,0 +1,48 @@
+"""`sharectl refresh`: look at the backends and show what differs from the state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from sharectl.cli import options as opt
+from sharectl.cli.codes import ExitCode, Finished
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def refresh(
+    *,
+    file: opt.Files = None,
+    target: opt.Target = None,
+    backend: opt.Backend = None,
+    detailed_exitcode: opt.DetailedExitcode = False,
+    output: opt.DataOutput = opt.DataFormat.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Ask the backends what they hold, and show where that differs from the state. Changes nothing; `apply` repairs."""
+    from sharectl.cli.planning import Words, manifests_for, options_from, planned
+    from sharectl.cli.session import opened_store, start
+    from sharectl.workspace import opened_backends
+
+    session = start(chdir)
+    options = options_from(session, Words(target=target, backend=backend, allow_empty=True))
+    desired = manifests_for(session, file, options)
+    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
+        plan = planned(session, desired, store, backends, options, "full")
+    about_backends = [found for found in plan.diagnostics if found.code.startswith("backend.")]
+    if output is opt.DataFormat.JSON:
+        from sharectl.render.plan_json import drift_object
+
+        session.output.write_json(drift_object(plan))
+    else:
+        from sharectl.render.plan_text import drift_lines
+
+        session.output.write_lines(drift_lines(plan, color=session.output.color_out))
+    if about_backends:
+        session.output.diagnostics(about_backends)
+        raise Finished(ExitCode.FAILED)
+    if detailed_exitcode and plan.drift:
+        raise Finished(ExitCode.CHANGES)

@@ -1,0 +1,53 @@
+"""`sharectl show`: what a share is, where it is, and how to mount it; or what a saved plan says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sharectl.cli import options as opt
+from sharectl.cli.complete import complete_address
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def show(
+    subject: Annotated[
+        str,
+        typer.Argument(metavar="ADDRESS|PLAN", help="A resource, or a plan file.", autocompletion=complete_address),
+    ],
+    *,
+    file: opt.Files = None,
+    refresh: opt.RefreshMode = opt.Refresh.FULL,
+    output: opt.Output = opt.Format.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Show a resource with its export locations, access and mount commands, or a saved plan."""
+    from sharectl.cli.planning import show_plan
+    from sharectl.cli.session import desired_of, opened_store, parse_address, start
+    from sharectl.inspecting import inspect_resource
+    from sharectl.workspace import opened_backends
+
+    session = start(chdir)
+    if Path(subject).is_file():
+        from sharectl.planning.planfile import read_plan_file
+
+        show_plan(session, read_plan_file(Path(subject)), output)
+        return
+    address = parse_address(subject).partition("/access/")[0]
+    desired = desired_of(session, file, {address})
+    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
+        view = inspect_resource(desired, store, backends, address, ask=refresh is not opt.Refresh.NONE)
+    if output is opt.Format.JSON:
+        from sharectl.render.tables import resource_object
+
+        session.output.write_json(resource_object(view))
+    else:
+        from sharectl.render.tables import resource_lines
+
+        session.output.write_lines(resource_lines(view, color=session.output.color_out))
+    if view.diagnostics:
+        session.output.diagnostics(view.diagnostics)

@@ -1,0 +1,33 @@
+"""`sharectl unlock`: take the lock away from a holder that is surely dead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from sharectl.cli import options as opt
+from sharectl.cli.codes import ExitCode, Finished
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def unlock(*, yes: opt.Yes = False, chdir: opt.Chdir = Path()) -> None:
+    """Remove the lock. Its holder, should it live after all, cannot write any more; what it was doing is resolved by the next apply."""
+    from sharectl.cli.session import confirmed, opened_store, start
+    from sharectl.render.tables import lock_lines
+
+    session = start(chdir)
+    with opened_store(session) as store:
+        held = store.lock_status()
+        session.output.write_lines(lock_lines(held))
+        if held is None:
+            return
+        if not yes and not confirmed(session.output, "Remove this lock?"):
+            session.output.note("The lock stays.")
+            raise Finished(ExitCode.FAILED)
+        removed = store.break_lock(held.token)
+    session.output.note("The lock is removed." if removed else "Somebody else has taken the lock meanwhile; it stays.")
+    if not removed:
+        raise Finished(ExitCode.FAILED)

@@ -1,0 +1,167 @@
+"""Access of a share: its fragment on disk, written for the server of its protocol, and read back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.base import BackendUnavailableError, DriverError, RuleStatus
+from sharectl.drivers.directory import exports, files, samba
+from sharectl.drivers.directory.storage import PRIVATE
+from sharectl.model import Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from sharectl.drivers.directory.records import ShareRecord
+    from sharectl.drivers.directory.storage import Metadata, Storage
+    from sharectl.model import AccessRule
+
+_EXPORTS: Final = "exports.d"
+_SECTIONS: Final = "smb.d"
+_INCLUDES: Final = "smb.conf"
+_EXPORTS_SUFFIX: Final = ".exports"
+_SECTIONS_SUFFIX: Final = ".conf"
+_MAX_FRAGMENT_BYTES: Final = 16 << 20
+
+
+class AccessFiles:
+    """The fragments of a backend: one file per share with access, under the metadata folder."""
+
+    def __init__(self, storage: Storage) -> None:
+        """Write for the paths and options in the storage's settings."""
+        self._storage = storage
+        settings = storage.settings
+        self._options = exports.export_options(settings.anonymous_uid, settings.anonymous_gid)
+
+    def problem(self, protocol: str, pool: str, directory: str, export_name: str) -> str | None:
+        """Return why a share cannot be exported over `protocol`, or None where it can."""
+        if protocol == Protocol.NFS:
+            return None
+        if protocol == Protocol.CIFS:
+            return samba.section_problem(export_name, self._storage.settings.share_path(pool, directory))
+        return f"the directory driver exports over NFS and CIFS, not over {protocol!r}"
+
+    def apply(
+        self, metadata: Metadata, record: ShareRecord, rules: Collection[AccessRule]
+    ) -> Mapping[AccessRule, RuleStatus]:
+        """Write the fragment of the share, or remove it where no rule is in force; return the status of each rule."""
+        path = self._storage.settings.share_path(record.pool, record.directory)
+        problem = self.problem(str(record.protocol), record.pool, record.directory, record.export_name)
+        if problem is not None:
+            self.withdraw(metadata, record)
+            return {rule: RuleStatus("error", problem) for rule in rules}
+        if record.protocol == Protocol.NFS:
+            text, statuses = exports.render_exports(path, rules, self._options)
+            self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, text)
+            self._put_section(metadata, record.resource_id, None)
+        else:
+            text, statuses = samba.render_section(record.export_name, path, rules)
+            self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, None)
+            self._put_section(metadata, record.resource_id, text)
+        return statuses
+
+    def withdraw(self, metadata: Metadata, record: ShareRecord) -> None:
+        """Take every access to the share away."""
+        self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, None)
+        self._put_section(metadata, record.resource_id, None)
+
+    def withdraw_locked(self, metadata: Metadata, record: ShareRecord) -> None:
+        """Take every access away, for a caller that has the storage locked already."""
+        self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, None)
+        if files.remove_durably(_SECTIONS, record.resource_id + _SECTIONS_SUFFIX, metadata.private_fd):
+            self._write_includes(metadata)
+
+    def rules(self, metadata: Metadata, record: ShareRecord) -> tuple[AccessRule, ...]:
+        """Return the rules in force on one share."""
+        names = {record.resource_id + suffix for suffix in (_EXPORTS_SUFFIX, _SECTIONS_SUFFIX)}
+        return AccessReader(self._storage, metadata, self._options, names, names).rules(record)
+
+    def reader(self, metadata: Metadata) -> AccessReader:
+        """Return what reads the access of many shares: it looks once which fragments there are."""
+        exported = _fragments(metadata, _EXPORTS, _EXPORTS_SUFFIX)
+        sections = _fragments(metadata, _SECTIONS, _SECTIONS_SUFFIX)
+        return AccessReader(self._storage, metadata, self._options, exported, sections)
+
+    def _put_section(self, metadata: Metadata, resource_id: str, text: str | None) -> None:
+        name = resource_id + _SECTIONS_SUFFIX
+        if text is None:
+            is_stale = files.remove_durably(_SECTIONS, name, metadata.private_fd)
+        else:
+            self._put(metadata, _SECTIONS, name, text)
+            is_stale = section_path(self._storage.settings.root, name) not in _included(metadata)
+        if is_stale:
+            with self._storage.locked(metadata):
+                self._write_includes(metadata)
+
+    def _write_includes(self, metadata: Metadata) -> None:
+        names = sorted(_fragments(metadata, _SECTIONS, _SECTIONS_SUFFIX))
+        text = samba.render_includes(section_path(self._storage.settings.root, name) for name in names)
+        files.write_durably(".", _INCLUDES, text.encode(), metadata.private_fd)
+
+    @staticmethod
+    def _put(metadata: Metadata, folder: str, name: str, text: str | None) -> None:
+        if text is None:
+            files.remove_durably(folder, name, metadata.private_fd)
+            return
+        content = text.encode()
+        with_name = f"{folder}/{name}"
+        if files.read_bounded(with_name, metadata.private_fd, _MAX_FRAGMENT_BYTES) != content:
+            # Readable for the NFS server and Samba, which look at it as root; the folder above is closed to all others.
+            files.write_durably(folder, name, content, metadata.private_fd)
+
+
+class AccessReader:
+    """Reads the access of shares back from the fragments."""
+
+    def __init__(
+        self, storage: Storage, metadata: Metadata, options: tuple[str, ...], exported: set[str], sections: set[str]
+    ) -> None:
+        """Look for fragments of these file names only: shares without access then cost no system call."""
+        self._settings = storage.settings
+        self._metadata = metadata
+        self._options = options
+        self._exported = exported
+        included = _included(metadata) if sections else frozenset()
+        self._sections = {name for name in sections if section_path(self._settings.root, name) in included}
+
+    def rules(self, record: ShareRecord) -> tuple[AccessRule, ...]:
+        """Return the rules in force on the share; raises BackendUnavailableError where a fragment cannot be read."""
+        path = self._settings.share_path(record.pool, record.directory)
+        rules: tuple[AccessRule, ...] = ()
+        name = record.resource_id + _EXPORTS_SUFFIX
+        if name in self._exported and (text := self._text(_EXPORTS, name)) is not None:
+            rules = exports.parse_exports(text, path, self._options)
+        name = record.resource_id + _SECTIONS_SUFFIX
+        if name in self._sections and (text := self._text(_SECTIONS, name)) is not None:
+            rules += samba.parse_section(text, record.export_name, path)
+        return rules
+
+    def _text(self, folder: str, name: str) -> str | None:
+        content = files.read_bounded(f"{folder}/{name}", self._metadata.private_fd, _MAX_FRAGMENT_BYTES)
+        # Bytes that are no UTF-8 were not written by sharectl; replaced, they show as the change that they are.
+        return None if content is None else content.decode(errors="replace")
+
+
+def section_path(root: str, name: str) -> str:
+    """Return the path of a Samba fragment as smb.conf names it."""
+    return f"{root}/{PRIVATE}/{_SECTIONS}/{name}"
+
+
+def require_exportable(problem: str | None) -> None:
+    """Raise DriverError with the problem, if there is one."""
+    if problem is not None:
+        raise DriverError(problem)
+
+
+def _fragments(metadata: Metadata, folder: str, suffix: str) -> set[str]:
+    try:
+        names = files.names_in(folder, metadata.private_fd)
+    except OSError as cause:
+        message = f"the folder {PRIVATE}/{folder} of the backend cannot be read: {cause.strerror}"
+        raise BackendUnavailableError(message) from cause
+    return {name for name in names if name.endswith(suffix) and not name.startswith(".")}
+
+
+def _included(metadata: Metadata) -> frozenset[str]:
+    content = files.read_bounded(_INCLUDES, metadata.private_fd, _MAX_FRAGMENT_BYTES)
+    return frozenset() if content is None else samba.parse_includes(content.decode(errors="replace"))

@@ -1,0 +1,137 @@
+"""Names: which directory a share gets, and who holds a name.
+
+The index under `names/` holds one symbolic link per name, whose target is the resource id of the holder: made at one instant,
+or not at all. It only speeds up what the records say, so a link whose holder is gone counts for nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sharectl.drivers.base import ConflictError, DriverError
+from sharectl.drivers.directory import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sharectl.drivers.directory.storage import Metadata, Pool
+
+_MAX_NAME_BYTES: Final = 200  # leaves room for the suffix of a taken name in the 255 that file systems give
+_MAX_ADOPTED_NAME_BYTES: Final = 255
+_ID_PREFIX_LENGTH: Final = 8
+_FOREIGN: Final = frozenset({"lost+found"})
+_INDEX: Final = "names"
+
+
+class ChosenName(NamedTuple):
+    """What a share is called on disk, and by Windows clients."""
+
+    directory: str
+    export_name: str
+
+
+def is_share_name(directory: str) -> bool:
+    """Tell whether a directory of this name in a pool can be a share: hidden ones and the file system's own are not."""
+    return not directory.startswith(".") and directory not in _FOREIGN
+
+
+def check_share_name(name: str) -> None:
+    """Raise DriverError where no share can be made with a directory of this name."""
+    problem = _problem(name, _MAX_NAME_BYTES)
+    if problem is not None:
+        message = f"{name!r} cannot be the name of a share's directory: {problem}"
+        raise DriverError(message)
+
+
+def is_adoptable(directory: str) -> bool:
+    """Tell whether an existing directory of this name can be taken over."""
+    return _problem(directory, _MAX_ADOPTED_NAME_BYTES) is None
+
+
+def claim_new_name(
+    metadata: Metadata, pool: Pool, resource_id: str, name: str, may_take_from: Callable[[str], bool]
+) -> ChosenName:
+    """Reserve a name for a new share: `name`, or with the start of the id where another share has it.
+
+    `may_take_from` tells whether the share with an id has no use for its name any more. Raises ConflictError where something is in the
+    way that sharectl does not own. Precondition: the storage is locked.
+    """
+    for wanted in (name, f"{name}-{resource_id[:_ID_PREFIX_LENGTH]}"):
+        keys = (_directory_key(pool.name, wanted), _export_key(wanted))
+        holders = {holder for key in keys if (holder := _holder(metadata, key)) not in {None, resource_id}}
+        if any(holder is not None and not may_take_from(holder) for holder in holders):
+            continue
+        if files.status_of(wanted, pool.fd) is not None:
+            message = (
+                f"{wanted!r} already is in the pool {pool.name!r}, and sharectl did not make it; "
+                "import it, move it away, or call the share something else"
+            )
+            raise ConflictError(message)
+        for key in keys:
+            _hold(metadata, key, resource_id)
+        files.sync_directory(_INDEX, metadata.private_fd)
+        return ChosenName(wanted, wanted)
+    message = f"both {name!r} and that name with the start of the id are taken in the backend"
+    raise ConflictError(message)
+
+
+def claim_existing_directory(metadata: Metadata, pool: Pool, resource_id: str, directory: str) -> ChosenName:
+    """Reserve the name of an existing directory for the share that adopts it. Precondition: the storage is locked."""
+    export_name = directory
+    holder = _holder(metadata, _export_key(export_name))
+    if holder not in {None, resource_id} and metadata.shares.read(str(holder)) is not None:
+        export_name = f"{directory}-{resource_id[:_ID_PREFIX_LENGTH]}"
+    _hold(metadata, _directory_key(pool.name, directory), resource_id)
+    _hold(metadata, _export_key(export_name), resource_id)
+    files.sync_directory(_INDEX, metadata.private_fd)
+    return ChosenName(directory, export_name)
+
+
+def holder_of(metadata: Metadata, pool_name: str, directory: str) -> str | None:
+    """Return the resource id for which a directory is reserved."""
+    return _holder(metadata, _directory_key(pool_name, directory))
+
+
+def release(metadata: Metadata, pool_name: str, chosen: ChosenName, resource_id: str) -> None:
+    """Give up the names that the share with this id holds; those that another took meanwhile are left. Precondition: locked."""
+    for key in (_directory_key(pool_name, chosen.directory), _export_key(chosen.export_name)):
+        if _holder(metadata, key) == resource_id:
+            os.unlink(key, dir_fd=metadata.private_fd)
+
+
+def _problem(name: str, limit_bytes: int) -> str | None:
+    if not name or "/" in name or not name.isprintable() or not is_share_name(name):
+        return "it is empty, hidden, a path, reserved, or has control characters"
+    if len(name.encode()) > limit_bytes:
+        return f"it is longer than {limit_bytes} bytes"
+    return None
+
+
+def _directory_key(pool_name: str, directory: str) -> str:
+    return _key("directory", pool_name, directory)
+
+
+def _export_key(export_name: str) -> str:
+    # Windows clients see no difference between upper and lower case.
+    return _key("export", export_name.casefold())
+
+
+def _key(*parts: str) -> str:
+    # A digest, because a file name cannot hold every name with its pool.
+    return f"{_INDEX}/{hashlib.blake2b('/'.join(parts).encode(), digest_size=20).hexdigest()}"
+
+
+def _holder(metadata: Metadata, key: str) -> str | None:
+    with suppress(FileNotFoundError):
+        return os.readlink(key, dir_fd=metadata.private_fd)
+    return None
+
+
+def _hold(metadata: Metadata, key: str, resource_id: str) -> None:
+    if _holder(metadata, key) != resource_id:
+        with suppress(FileNotFoundError):
+            os.unlink(key, dir_fd=metadata.private_fd)
+        os.symlink(resource_id, key, dir_fd=metadata.private_fd)

@@ -1,0 +1,341 @@
+"""Shares: made, removed, put aside, brought back and taken over, each so that a call cut short at any instant can be repeated."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, ShareInUseError, TransientError
+from sharectl.drivers.directory import files, names, trees
+from sharectl.drivers.directory.access import require_exportable
+from sharectl.drivers.directory.places import backend_id_of, split_backend_id
+from sharectl.drivers.directory.records import ShareRecord, checked_id
+from sharectl.quantities import approximate_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from sharectl.drivers.base import RuleStatus, ShareRef, ShareRequest, SnapshotRef
+    from sharectl.drivers.directory.access import AccessFiles
+    from sharectl.drivers.directory.storage import Metadata, Pool, Storage
+    from sharectl.model import AccessRule
+
+TREE = "tree"
+"""What is being made, in a workspace."""
+
+
+class Shares:
+    """The life of the shares of one backend."""
+
+    def __init__(self, storage: Storage, access: AccessFiles, now: Callable[[], str]) -> None:
+        """Work in `storage`; `now` gives the time as it is written into records (UTC, ISO 8601)."""
+        self._storage = storage
+        self._access = access
+        self._now = now
+        self._swept = threading.Lock()  # taken by the first sweep, and never given back
+
+    def create(
+        self, request: ShareRequest, fill: Callable[[Metadata, SnapshotRef, int], None]
+    ) -> tuple[ShareRecord, Literal["made", "found"]]:
+        """Make the share, or finish making it; `fill` copies a snapshot into an opened directory, for a clone."""
+        checked_id(request.resource_id)
+        names.check_share_name(request.name)
+        require_exportable(self._access.problem(request.protocol, request.pool, request.name, request.name))
+        with self._storage.metadata() as metadata:
+            earlier = metadata.shares.read(request.resource_id)
+            if earlier is not None:
+                with self._storage.pool(metadata, earlier.pool) as pool:
+                    place = locate(metadata, pool, earlier)
+                    if place == "live":
+                        return self._placed(metadata, earlier), "found"
+                    if place == "trash":
+                        message = f"the share {earlier.name!r} with this id is in the trash; restore it instead"
+                        raise DriverError(message)
+                    if earlier.pool != request.pool:
+                        self._forget(metadata, earlier)
+        self._prepare_new_pool(request.pool)
+        with self._storage.metadata() as metadata, self._storage.pool(metadata, request.pool) as pool:
+            return self._make(metadata, pool, request, fill), "made"
+
+    def delete(self, share: ShareRef) -> None:
+        """Remove the share; its directory disappears at one instant, then what was in it."""
+        with self._storage.metadata() as metadata:
+            record = metadata.shares.read(share.resource_id)
+            if record is not None:
+                with self._storage.pool(metadata, record.pool) as pool:
+                    self._access.withdraw(metadata, record)
+                    _remove_data(metadata, pool, record)
+                    self._forget(metadata, record)
+            self.sweep(metadata)
+
+    def resize(self, share: ShareRef, size_bytes: int) -> None:
+        """Record the new size; raises ShareInUseError where more than that is used."""
+        with self.opened(share.resource_id) as (metadata, pool, record):
+            if record.size_bytes == size_bytes:
+                return
+            if record.size_bytes is None or size_bytes < record.size_bytes:
+                with files.opened_directory(record.directory, pool.fd) as share_fd:
+                    used_bytes = trees.used_bytes(share_fd)
+                if used_bytes > size_bytes:
+                    message = (
+                        f"the share {record.name!r} uses {approximate_size(used_bytes)}, more than the "
+                        f"{approximate_size(size_bytes)} that it is to be shrunk to"
+                    )
+                    raise ShareInUseError(message)
+            metadata.shares.write(replace(record, size_bytes=size_bytes))
+
+    def apply_access(self, share: ShareRef, rules: Collection[AccessRule]) -> Mapping[AccessRule, RuleStatus]:
+        """Make `rules` the access of the share; one that was taken over gets the protocol that its first rules are for."""
+        with self.opened(share.resource_id) as (metadata, _, record):
+            exported = record if record.protocol is not None else replace(record, protocol=share.protocol)
+            if exported is not record:
+                metadata.shares.write(exported)
+            return self._access.apply(metadata, exported, rules)
+
+    def used_bytes(self, share: ShareRef) -> int:
+        """Measure what the share's data occupies."""
+        with (
+            self.opened(share.resource_id) as (_, pool, record),
+            files.opened_directory(record.directory, pool.fd) as share_fd,
+        ):
+            return trees.used_bytes(share_fd)
+
+    def trash(self, share: ShareRef) -> None:
+        """Withdraw every access and move the directory to the trash of its pool."""
+        with self._known(share.resource_id) as (metadata, pool, record):
+            if locate(metadata, pool, record) != "trash":
+                self._require_live(metadata, pool, record)
+                self._access.withdraw(metadata, record)
+                metadata.shares.write(replace(record, trashed_at=self._now()))
+                files.rename_to_free(record.directory, pool.fd, f"trash/{record.resource_id}", pool.private_fd)
+                os.fsync(pool.fd)
+                files.sync_directory("trash", pool.private_fd)
+            with self._storage.locked(metadata):
+                names.release(metadata, pool.name, _chosen(record), record.resource_id)
+
+    def restore(self, resource_id: str) -> ShareRecord:
+        """Move the share out of the trash, under its old name or, where that is taken, a new one."""
+        with self._known(resource_id) as (metadata, pool, record):
+            place = locate(metadata, pool, record)
+            if place is None:
+                message = f"the share {record.name!r} is not in the trash"
+                raise NotFoundError(message)
+            if place == "live":
+                return self._placed(metadata, record)
+            trashed = f"trash/{resource_id}"
+            with self._storage.locked(metadata):
+                chosen = self._claim(metadata, pool, resource_id, record.directory)
+            inode = os.stat(trashed, dir_fd=pool.private_fd, follow_symlinks=False).st_ino
+            moved = replace(
+                record, directory=chosen.directory, export_name=chosen.export_name, placed=False, inode=inode
+            )
+            metadata.shares.write(moved)
+            _put_in_place(trashed, pool.private_fd, moved, pool)
+            return self._placed(metadata, moved)
+
+    def adopt(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ShareRecord:
+        """Put an existing directory under an id."""
+        pool_name, directory = split_backend_id(backend_id)
+        if pool_name not in self._storage.settings.pools:
+            message = f"the backend has no share {backend_id!r}: it has no pool {pool_name!r}"
+            raise NotFoundError(message)
+        self._prepare_new_pool(pool_name)
+        with self._storage.metadata() as metadata, self._storage.pool(metadata, pool_name) as pool:
+            status = None
+            if names.is_adoptable(directory):
+                status = files.status_of(directory, pool.fd)
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                message = f"the backend has no share {backend_id!r}: in the pool {pool_name!r} is no such directory"
+                raise NotFoundError(message)
+            with self._storage.locked(metadata):
+                known = metadata.shares.read(resource_id)
+                if known is not None:
+                    if (known.pool, known.directory) == (pool_name, directory) and known.trashed_at is None:
+                        return known
+                    message = f"the id is that of the share {backend_id_of(known.pool, known.directory)!r} already"
+                    raise ConflictError(message)
+                holder = names.holder_of(metadata, pool_name, directory)
+                other = None if holder is None else metadata.shares.read(holder)
+                if other is not None and (other.pool, other.directory) == (pool_name, directory):
+                    message = f"the share {backend_id!r} is managed already, under the id {other.resource_id}"
+                    raise ConflictError(message)
+                chosen = names.claim_existing_directory(metadata, pool, resource_id, directory)
+                record = ShareRecord(
+                    resource_id=resource_id,
+                    name=directory,
+                    pool=pool_name,
+                    directory=directory,
+                    export_name=chosen.export_name,
+                    size_bytes=size_bytes,
+                    protocol=None,
+                    placed=True,
+                    inode=status.st_ino,
+                )
+                metadata.shares.write(record)
+            return record
+
+    @contextmanager
+    def opened(self, resource_id: str) -> Iterator[tuple[Metadata, Pool, ShareRecord]]:
+        """Open a share that is there and not in the trash, with its pool; raises NotFoundError for any other."""
+        with self._known(resource_id) as (metadata, pool, record):
+            self._require_live(metadata, pool, record)
+            yield metadata, pool, record
+
+    def sweep(self, metadata: Metadata) -> None:
+        """Remove, once in the life of a driver, what calls that were cut short left, and the records of shares that went with it."""
+        if self._swept.acquire(blocking=False):
+            for pool_name in sorted(metadata.pool_names & self._storage.settings.pools.keys()):
+                with self._storage.pool(metadata, pool_name) as pool:
+                    for resource_id in pool.leftovers():
+                        with suppress(TransientError):  # taken up again meanwhile by a repeated call
+                            self._sweep_one(metadata, pool, resource_id)
+
+    def _sweep_one(self, metadata: Metadata, pool: Pool, resource_id: str) -> None:
+        with pool.workspace(resource_id):
+            record = metadata.shares.read(resource_id)
+            if record is not None and record.pool == pool.name and locate(metadata, pool, record) is None:
+                self._forget(metadata, record)
+
+    def _make(
+        self,
+        metadata: Metadata,
+        pool: Pool,
+        request: ShareRequest,
+        fill: Callable[[Metadata, SnapshotRef, int], None],
+    ) -> ShareRecord:
+        resource_id = request.resource_id
+        with pool.workspace(resource_id) as work_fd:
+            os.mkdir(TREE, 0o700, dir_fd=work_fd)
+            with files.opened_directory(TREE, work_fd) as tree_fd:
+                if request.snapshot is None:
+                    os.fchmod(tree_fd, self._storage.settings.share_mode)
+                else:
+                    fill(metadata, request.snapshot, tree_fd)
+                    files.sync_file_system(tree_fd)
+                inode = os.fstat(tree_fd).st_ino
+            with self._storage.locked(metadata):
+                chosen = self._claim(metadata, pool, resource_id, request.name)
+            record = ShareRecord(
+                resource_id=resource_id,
+                name=request.name,
+                pool=pool.name,
+                directory=chosen.directory,
+                export_name=chosen.export_name,
+                size_bytes=request.size_bytes,
+                protocol=request.protocol,
+                placed=False,
+                inode=inode,
+            )
+            metadata.shares.write(record)
+            _put_in_place(TREE, work_fd, record, pool)
+            return self._placed(metadata, record)
+
+    def _placed(self, metadata: Metadata, record: ShareRecord) -> ShareRecord:
+        if record.placed and record.trashed_at is None:
+            return record
+        record = replace(record, placed=True, trashed_at=None)
+        metadata.shares.write(record)
+        return record
+
+    def _claim(self, metadata: Metadata, pool: Pool, resource_id: str, name: str) -> names.ChosenName:
+        return names.claim_new_name(metadata, pool, resource_id, name, lambda holder: self._gives_up(metadata, holder))
+
+    def _gives_up(self, metadata: Metadata, resource_id: str) -> bool:
+        """Tell whether the holder of a name has lost its directory; its record then goes too, unless it is in the trash."""
+        record = metadata.shares.read(resource_id)
+        if record is None:
+            # Either nothing is left of it, or it is being made this moment and has its name but no record yet.
+            return not self._is_at_work(metadata, resource_id)
+        if record.pool not in self._storage.settings.pools:
+            return False
+        with self._storage.pool(metadata, record.pool) as pool:
+            place = locate(metadata, pool, record)
+            if place == "live" or pool.is_at_work(resource_id):
+                return False
+            if place is None:
+                self._access.withdraw_locked(metadata, record)
+                metadata.shares.remove(resource_id)
+            return True
+
+    def _is_at_work(self, metadata: Metadata, resource_id: str) -> bool:
+        for pool_name in sorted(metadata.pool_names & self._storage.settings.pools.keys()):
+            with self._storage.pool(metadata, pool_name) as pool:
+                if pool.is_at_work(resource_id):
+                    return True
+        return False
+
+    def _prepare_new_pool(self, pool_name: str) -> None:
+        with self._storage.metadata() as metadata:
+            is_new = pool_name in self._storage.settings.pools.keys() - metadata.pool_names
+        if is_new:  # added to the configuration since the backend was prepared
+            self._storage.prepare()
+
+    def _forget(self, metadata: Metadata, record: ShareRecord) -> None:
+        with self._storage.locked(metadata):
+            names.release(metadata, record.pool, _chosen(record), record.resource_id)
+        metadata.shares.remove(record.resource_id)
+
+    @contextmanager
+    def _known(self, resource_id: str) -> Iterator[tuple[Metadata, Pool, ShareRecord]]:
+        with self._storage.metadata() as metadata:
+            record = metadata.shares.read(resource_id)
+            if record is None:
+                message = f"the backend has no share with the id {resource_id}"
+                raise NotFoundError(message)
+            with self._storage.pool(metadata, record.pool) as pool:
+                yield metadata, pool, record
+
+    @staticmethod
+    def _require_live(metadata: Metadata, pool: Pool, record: ShareRecord) -> None:
+        if locate(metadata, pool, record) != "live":
+            message = f"the share {record.name!r} is not there: its directory is gone, or in the trash"
+            raise NotFoundError(message)
+        displaced = f"displaced/{record.resource_id}"
+        if not files.is_directory(record.directory, pool.fd):
+            # A revert was cut short between its two renames; the newer data comes back.
+            files.rename_to_free(displaced, pool.private_fd, record.directory, pool.fd)
+
+
+def locate(metadata: Metadata, pool: Pool, record: ShareRecord) -> Literal["live", "trash"] | None:
+    """Return where the data of the share is, or None where it is gone."""
+    if files.is_directory(f"trash/{record.resource_id}", pool.private_fd):
+        return "trash"
+    if files.is_directory(f"displaced/{record.resource_id}", pool.private_fd):
+        return "live"
+    status = files.status_of(record.directory, pool.fd)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return None
+    if not record.placed and status.st_ino != record.inode:
+        return None
+    if record.trashed_at is not None and names.holder_of(metadata, pool.name, record.directory) != record.resource_id:
+        return None  # the name was given up, and another share has it
+    return "live"
+
+
+def _remove_data(metadata: Metadata, pool: Pool, record: ShareRecord) -> None:
+    place = locate(metadata, pool, record)
+    with pool.workspace(record.resource_id) as work_fd:
+        if place == "live" and files.status_of(record.directory, pool.fd) is not None:
+            os.rename(record.directory, "live", src_dir_fd=pool.fd, dst_dir_fd=work_fd)
+            os.fsync(pool.fd)
+        for folder in ("trash", "displaced"):
+            if files.status_of(f"{folder}/{record.resource_id}", pool.private_fd) is not None:
+                os.rename(f"{folder}/{record.resource_id}", folder, src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
+                files.sync_directory(folder, pool.private_fd)
+
+
+def _put_in_place(name: str, from_fd: int, record: ShareRecord, pool: Pool) -> None:
+    try:
+        files.rename_to_free(name, from_fd, record.directory, pool.fd)
+    except FileExistsError as cause:
+        message = f"something appeared at {record.directory!r} in the pool {pool.name!r} that sharectl did not make"
+        raise ConflictError(message) from cause
+    os.fsync(pool.fd)
+
+
+def _chosen(record: ShareRecord) -> names.ChosenName:
+    return names.ChosenName(record.directory, record.export_name)

@@ -1,0 +1,129 @@
+"""Snapshots: copies of a share that share its blocks where the file system can, and the way back to them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import NotFoundError
+from sharectl.drivers.directory import files, trees
+from sharectl.drivers.directory.places import backend_id_of
+from sharectl.drivers.directory.records import SnapshotRecord, checked_id
+from sharectl.drivers.directory.shares import TREE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sharectl.drivers.base import ShareRef, SnapshotRef
+    from sharectl.drivers.directory.shares import Shares
+    from sharectl.drivers.directory.storage import Metadata, Pool, Storage
+
+
+class Snapshots:
+    """The life of the snapshots of one backend."""
+
+    def __init__(self, storage: Storage, shares: Shares) -> None:
+        """Work in `storage` on the shares that `shares` knows."""
+        self._storage = storage
+        self._shares = shares
+
+    def list_all(self, resource_ids: Collection[str] | None) -> list[SnapshotRecord]:
+        """Return the records of all snapshots that are whole, or of those with these ids."""
+        with self._storage.metadata_if_prepared() as metadata:
+            if metadata is None:
+                return []
+            wanted: dict[str, list[SnapshotRecord]] = {}
+            for record in metadata.snapshots.read_all(resource_ids):
+                wanted.setdefault(record.pool, []).append(record)
+            whole: list[SnapshotRecord] = []
+            for pool_name, records in wanted.items():
+                with self._storage.pool(metadata, pool_name) as pool:
+                    there = set(files.names_in("copies", pool.private_fd))
+                whole.extend(record for record in records if record.resource_id in there)
+            return whole
+
+    def create(self, share: ShareRef, resource_id: str, name: str) -> SnapshotRecord:
+        """Copy the share as it is now; the copy appears whole at one instant."""
+        checked_id(resource_id)
+        with self._storage.metadata() as metadata:
+            existing = metadata.snapshots.read(resource_id)
+            if existing is not None:
+                with self._storage.pool(metadata, existing.pool) as pool:
+                    if _is_whole(pool, resource_id):
+                        return existing
+        with self._shares.opened(share.resource_id) as (metadata, pool, share_record):
+            record = SnapshotRecord(
+                resource_id=resource_id,
+                name=name,
+                pool=pool.name,
+                share_resource_id=share.resource_id,
+                share_backend_id=backend_id_of(pool.name, share_record.directory),
+                size_bytes=share_record.size_bytes,
+            )
+            with pool.workspace(resource_id) as work_fd:
+                with files.opened_directory(share_record.directory, pool.fd) as share_fd:
+                    _copy_into_workspace(share_fd, work_fd)
+                metadata.snapshots.write(record)
+                files.rename_to_free(TREE, work_fd, _copy_of(resource_id), pool.private_fd)
+                files.sync_directory("copies", pool.private_fd)
+            return record
+
+    def delete(self, snapshot: SnapshotRef) -> None:
+        """Remove the snapshot; it disappears at one instant, then what was in it."""
+        with self._storage.metadata() as metadata:
+            record = metadata.snapshots.read(snapshot.resource_id)
+            if record is None:
+                return
+            with self._storage.pool(metadata, record.pool) as pool:
+                with pool.workspace(record.resource_id) as work_fd:
+                    if _is_whole(pool, record.resource_id):
+                        copy = _copy_of(record.resource_id)
+                        os.rename(copy, "copy", src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
+                        files.sync_directory("copies", pool.private_fd)
+                metadata.snapshots.remove(record.resource_id)
+
+    def fill(self, metadata: Metadata, snapshot: SnapshotRef, target_fd: int) -> None:
+        """Copy the snapshot into an empty directory; raises NotFoundError where it is not there."""
+        record = metadata.snapshots.read(snapshot.resource_id)
+        if record is not None:
+            with self._storage.pool(metadata, record.pool) as pool:
+                if _is_whole(pool, record.resource_id):
+                    with files.opened_directory(_copy_of(record.resource_id), pool.private_fd) as copy_fd:
+                        trees.copy_tree(copy_fd, target_fd)
+                    return
+        message = f"the backend has no snapshot with the id {snapshot.resource_id}"
+        raise NotFoundError(message)
+
+    def revert(self, share: ShareRef, snapshot: SnapshotRef) -> None:
+        """Put a copy of the snapshot in the place of the share; the newer data is removed after that."""
+        with self._shares.opened(share.resource_id) as (metadata, pool, record):
+            displaced = f"displaced/{record.resource_id}"
+            with pool.workspace(record.resource_id) as work_fd:
+                if files.is_directory(displaced, pool.private_fd):
+                    # An earlier revert was done but for this: its newer data is superseded already.
+                    os.rename(displaced, "superseded", src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
+                os.mkdir(TREE, 0o700, dir_fd=work_fd)
+                with files.opened_directory(TREE, work_fd) as tree_fd:
+                    self.fill(metadata, snapshot, tree_fd)
+                    files.sync_file_system(tree_fd)
+                if not files.exchange(TREE, work_fd, record.directory, pool.fd):
+                    # In two steps, with the newer data where a crash in between is noticed and mended.
+                    files.rename_to_free(record.directory, pool.fd, displaced, pool.private_fd)
+                    files.rename_to_free(TREE, work_fd, record.directory, pool.fd)
+                    os.rename(displaced, "displaced", src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
+                os.fsync(pool.fd)
+
+
+def _copy_into_workspace(source_fd: int, work_fd: int) -> None:
+    os.mkdir(TREE, 0o700, dir_fd=work_fd)
+    with files.opened_directory(TREE, work_fd) as tree_fd:
+        trees.copy_tree(source_fd, tree_fd)
+        files.sync_file_system(tree_fd)
+
+
+def _is_whole(pool: Pool, resource_id: str) -> bool:
+    return files.is_directory(_copy_of(resource_id), pool.private_fd)
+
+
+def _copy_of(resource_id: str) -> str:
+    return f"copies/{resource_id}"

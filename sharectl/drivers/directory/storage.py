@@ -1,0 +1,284 @@
+"""Storage: the folders of a directory backend, their markers, and the locks that guard them."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+import uuid
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from sharectl.drivers.base import BackendUnavailableError, PoolError, TransientError
+from sharectl.drivers.directory import files, trees
+from sharectl.drivers.directory.records import RecordFolder, ShareRecord, SnapshotRecord, checked_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from sharectl.drivers.directory.settings import DirectorySettings
+
+PRIVATE: Final = ".sharectl"
+_BACKEND_MARKER: Final = "backend.json"
+_POOL_MARKER: Final = "pool.json"
+_LOCK: Final = "lock"
+_FORMAT: Final = 1
+_METADATA_FOLDERS: Final = ("shares", "snapshots", "names", "exports.d", "smb.d")
+_POOL_FOLDERS: Final = ("work", "trash", "copies", "displaced")
+_MAX_MARKER_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The opened metadata of a prepared backend."""
+
+    private_fd: int
+    identity: str
+    pool_names: frozenset[str]
+
+    @property
+    def shares(self) -> RecordFolder[ShareRecord]:
+        """The records of shares."""
+        return RecordFolder(self.private_fd, "shares", ShareRecord)
+
+    @property
+    def snapshots(self) -> RecordFolder[SnapshotRecord]:
+        """The records of snapshots."""
+        return RecordFolder(self.private_fd, "snapshots", SnapshotRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """An opened pool: `fd` is the folder of its shares, `private_fd` the driver's own folder on the same file system.
+
+    In that, `work/ID` holds what is being made or removed, `trash/ID` shares put aside, `copies/ID` snapshots, and
+    `displaced/ID` a share for the instant in which a revert swaps it.
+    """
+
+    name: str
+    fd: int
+    private_fd: int
+    locked: Callable[[], AbstractContextManager[None]]
+
+    @contextmanager
+    def workspace(self, resource_id: str) -> Iterator[int]:
+        """Give an empty folder for the work on one share or snapshot; whatever is in it afterwards is removed.
+
+        A folder left behind by a call that was cut short is emptied first. Raises TransientError where another process is at work.
+        """
+        name = f"work/{checked_id(resource_id)}"
+        with self.locked():
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=self.private_fd)
+            descriptor = self._claimed(name)
+        if descriptor is None:
+            message = f"another process is at work on the share or snapshot with the id {resource_id}"
+            raise TransientError(message)
+        try:
+            trees.purge(descriptor)
+            try:
+                yield descriptor
+            finally:
+                trees.purge(descriptor)
+                os.rmdir(name, dir_fd=self.private_fd)
+        finally:
+            os.close(descriptor)
+
+    def is_at_work(self, resource_id: str) -> bool:
+        """Tell whether some process holds the workspace of this id now. Precondition: the storage is locked."""
+        name = f"work/{resource_id}"
+        if files.status_of(name, self.private_fd) is None:
+            return False
+        descriptor = self._claimed(name)
+        if descriptor is not None:
+            os.close(descriptor)
+        return descriptor is None
+
+    def leftovers(self) -> list[str]:
+        """Return the ids of the workspaces that nobody holds: calls on them were cut short."""
+        with self.locked():
+            names = files.names_in("work", self.private_fd)
+            return sorted(name for name in names if not self.is_at_work(name))
+
+    def _claimed(self, name: str) -> int | None:
+        """Open and lock a workspace, or return None where another process or thread holds it."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=self.private_fd)
+        if _try_lock(descriptor):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+
+class Storage:
+    """The folders of one backend, opened anew for each call, so that an unmounted or exchanged file system is noticed."""
+
+    def __init__(self, settings: DirectorySettings) -> None:
+        """Remember where everything is; nothing is opened yet."""
+        self.settings = settings
+        self._thread_lock = threading.Lock()
+
+    def identity(self) -> str | None:
+        """Return the identity that `prepare` wrote, or None; raises BackendUnavailableError where it cannot be read."""
+        with self._marker() as (_, marker):
+            return None if marker is None else marker["identity"]
+
+    @contextmanager
+    def metadata_if_prepared(self) -> Iterator[Metadata | None]:
+        """Open the metadata, or give None where the marker is missing."""
+        with self._marker() as (private_fd, marker):
+            if marker is None:
+                yield None
+            else:
+                yield Metadata(private_fd, marker["identity"], frozenset(marker["pools"]))
+
+    @contextmanager
+    def metadata(self) -> Iterator[Metadata]:
+        """Open the metadata; raises BackendUnavailableError where the marker is missing."""
+        with self.metadata_if_prepared() as metadata:
+            if metadata is None:
+                message = (
+                    f"{self.settings.root!r} holds no backend: the marker {PRIVATE}/{_BACKEND_MARKER} is missing; "
+                    "is its file system mounted?"
+                )
+                raise BackendUnavailableError(message)
+            yield metadata
+
+    @contextmanager
+    def pool(self, metadata: Metadata, name: str) -> Iterator[Pool]:
+        """Open a pool.
+
+        Raises PoolError where the configuration has none of this name, and BackendUnavailableError where its marker is not that
+        of this backend: its file system is not mounted, or another is.
+        """
+        path = self.settings.pool_path(name)
+        with ExitStack() as opened:
+            try:
+                pool_fd = opened.enter_context(files.opened_directory(path))
+                private_fd = opened.enter_context(files.opened_directory(PRIVATE, pool_fd))
+                marker = _read_marker(_POOL_MARKER, private_fd)
+            except (FileNotFoundError, NotADirectoryError):
+                marker = None
+            if marker != {"identity": metadata.identity, "pool": name}:
+                message = f"{path!r} is not the pool {name!r} of this backend: is its file system mounted?"
+                raise BackendUnavailableError(message)
+            yield Pool(name, pool_fd, private_fd, partial(self.locked, metadata))
+
+    def prepare(self) -> str:
+        """Make the folders and markers that are missing; return the backend's identity."""
+        os.makedirs(self.settings.root, mode=0o755, exist_ok=True)  # noqa: PTH103 - the root is text everywhere here
+        with (
+            files.opened_directory(self.settings.root) as root_fd,
+            _private_folder(root_fd) as private_fd,
+            self._locked(private_fd),
+        ):
+            marker = _read_marker(_BACKEND_MARKER, private_fd)
+            _make_folders(_METADATA_FOLDERS, private_fd)
+            if marker is None:
+                # Stored before any pool is marked with it: after a crash the pools are still this backend's.
+                marker = {"format": _FORMAT, "identity": str(uuid.uuid4()), "pools": []}
+                files.write_durably(".", _BACKEND_MARKER, orjson.dumps(marker), private_fd)
+            missing = sorted(self.settings.pools.keys() - set(marker["pools"]))
+            for name in missing:
+                self._prepare_pool(name, marker["identity"])
+            if missing:
+                marker["pools"] = sorted({*marker["pools"], *missing})
+                files.write_durably(".", _BACKEND_MARKER, orjson.dumps(marker), private_fd)
+            os.fsync(root_fd)
+        identity: str = marker["identity"]
+        return identity
+
+    @contextmanager
+    def locked(self, metadata: Metadata) -> Iterator[None]:
+        """Keep all other threads and processes out of the backend's names, for a moment."""
+        with self._locked(metadata.private_fd):
+            yield
+
+    @contextmanager
+    def _locked(self, private_fd: int) -> Iterator[None]:
+        # The thread lock keeps the number of open descriptors small; the file lock keeps other processes out.
+        with self._thread_lock:
+            descriptor = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=private_fd)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def _marker(self) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        with ExitStack() as opened:
+            try:
+                root_fd = opened.enter_context(files.opened_directory(self.settings.root))
+                private_fd = opened.enter_context(files.opened_directory(PRIVATE, root_fd))
+            except FileNotFoundError:
+                private_fd = -1
+            yield private_fd, None if private_fd < 0 else _read_marker(_BACKEND_MARKER, private_fd)
+
+    def _prepare_pool(self, name: str, identity: str) -> None:
+        path = self.settings.pools[name]
+        os.makedirs(path, mode=0o755, exist_ok=True)  # noqa: PTH103 - as in prepare
+        with files.opened_directory(path) as pool_fd, _private_folder(pool_fd) as private_fd:
+            marker: Mapping[str, Any] = {"identity": identity, "pool": name}
+            existing = _read_marker(_POOL_MARKER, private_fd)
+            if existing is not None and existing != marker:
+                message = f"{path!r} already is a pool of another backend; give the pool {name!r} a folder of its own"
+                raise PoolError(message)
+            _make_folders(_POOL_FOLDERS, private_fd)
+            files.write_durably(".", _POOL_MARKER, orjson.dumps(marker), private_fd)
+            os.fsync(pool_fd)
+
+
+@contextmanager
+def _private_folder(parent_fd: int) -> Iterator[int]:
+    with suppress(FileExistsError):
+        os.mkdir(PRIVATE, 0o700, dir_fd=parent_fd)
+    with files.opened_directory(PRIVATE, parent_fd) as private_fd:
+        yield private_fd
+
+
+def _make_folders(names: tuple[str, ...], private_fd: int) -> None:
+    for name in names:
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=private_fd)
+    os.fsync(private_fd)
+
+
+def _read_marker(name: str, private_fd: int) -> dict[str, Any] | None:
+    content = files.read_bounded(name, private_fd, _MAX_MARKER_BYTES)
+    if content is None:
+        return None
+    try:
+        marker = orjson.loads(content)
+        is_sound = isinstance(marker["identity"], str) and (
+            name != _BACKEND_MARKER or isinstance(marker["pools"], list)
+        )
+        is_newer = marker.get("format", _FORMAT) > _FORMAT
+    except (ValueError, TypeError, KeyError, AttributeError):
+        is_sound = is_newer = False
+    if is_newer:
+        message = f"the marker {PRIVATE}/{name} was written by a newer sharectl; use that one"
+        raise BackendUnavailableError(message)
+    if not is_sound:
+        message = (
+            f"the marker {PRIVATE}/{name} is damaged; restore it from a backup: without it nothing here is touched"
+        )
+        raise BackendUnavailableError(message)
+    sound: dict[str, Any] = marker
+    return sound
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as cause:
+        if cause.errno not in {errno.EAGAIN, errno.EACCES}:
+            raise
+        return False
+    return True

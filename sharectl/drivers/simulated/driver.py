@@ -1,0 +1,413 @@
+"""The simulated driver itself: the calls that every driver has, and how latency, faults and the log surround each call."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import orjson
+
+from sharectl.drivers.base import (
+    BackendReport,
+    BackendUnavailableError,
+    ConflictError,
+    DriverError,
+    NotFoundError,
+    ObservedShare,
+    ObservedSnapshot,
+    PoolError,
+    PoolReport,
+    RuleStatus,
+    TransientError,
+)
+from sharectl.drivers.simulated import faults
+from sharectl.drivers.simulated.faults import Subject
+from sharectl.drivers.simulated.store import StateFile
+from sharectl.model import AccessRule
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from sharectl.drivers.base import Driver, ShareRef, ShareRequest
+    from sharectl.drivers.simulated.settings import Fault, SimulatedPool, SimulatedSettings
+
+Answer = TypeVar("Answer")
+Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None]
+
+COLUMNS: Final = "resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at"
+_MAX_NAME_LENGTH: Final = 255
+_FAILURES: Final[Mapping[str, type[DriverError]]] = {
+    "error": DriverError,
+    "transient": TransientError,
+    "pool-error": PoolError,
+    "unavailable": BackendUnavailableError,
+}
+
+
+class SimulatedDriver:
+    """A backend in a file; the optional capabilities are in `capabilities.py`."""
+
+    def __init__(self, settings: SimulatedSettings) -> None:
+        """Simulate what `settings` describes."""
+        self.settings = settings
+        self.state = StateFile(settings.state_file)
+        self._closing = threading.Event()
+
+    def report(self) -> BackendReport:
+        """As in the contract."""
+
+        def work() -> BackendReport:
+            with self.state.reading() as connection:
+                identity = None if connection is None else _identity(connection)
+            return BackendReport(identity, self.settings.protocols, dict(self.settings.capabilities))
+
+        return self.call(
+            Subject("report"),
+            work,
+            lambda: BackendReport(None, self.settings.protocols, dict(self.settings.capabilities)),
+        )
+
+    def prepare(self) -> str:
+        """As in the contract."""
+
+        def work() -> str:
+            with self.state.writing(create=True) as connection:
+                identity = _identity(connection)
+                if identity is None:
+                    identity = str(uuid.uuid4())
+                    connection.execute("INSERT INTO backend VALUES (?)", (identity,))
+            return identity
+
+        return self.call(Subject("prepare"), work, lambda: str(uuid.uuid4()))
+
+    def pools(self) -> Sequence[PoolReport]:
+        """As in the contract."""
+
+        def work() -> Sequence[PoolReport]:
+            allocated: dict[str, int] = {}
+            with self.state.reading() as connection:
+                if connection is not None:
+                    allocated = dict(
+                        connection.execute("SELECT pool, coalesce(sum(size_bytes), 0) FROM shares GROUP BY pool")
+                    )
+            return [_pool_report(pool, allocated.get(pool.name, 0)) for pool in self.settings.pools.values()]
+
+        return self.call(Subject("pools"), work, list)
+
+    def list_shares(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShare]:
+        """As in the contract."""
+
+        def work() -> Sequence[ObservedShare]:
+            with self.state.reading() as connection:
+                if connection is None:
+                    return []
+                if resource_ids is None:
+                    rows = connection.execute(f"SELECT {COLUMNS} FROM shares").fetchall()  # noqa: S608 - a constant
+                else:
+                    wanted = orjson.dumps(list(resource_ids)).decode()
+                    rows = connection.execute(
+                        f"SELECT {COLUMNS} FROM shares WHERE resource_id IN (SELECT value FROM json_each(?))",  # noqa: S608 - a constant
+                        (wanted,),
+                    ).fetchall()
+            return observe_all(rows)
+
+        return self.call(Subject("list_shares"), work, list)
+
+    def create_share(self, request: ShareRequest) -> ObservedShare:
+        """As in the contract; the bytes of a clone count as used, like those of its snapshot."""
+        subject = Subject("create_share", request.resource_id, request.pool, request.name)
+
+        def work() -> ObservedShare:
+            with self.state.writing() as connection:
+                row = share_row(connection, request.resource_id)
+                if row is None:
+                    self._insert(connection, request)
+                    row = share_row(connection, request.resource_id)
+                elif row[7] is not None:
+                    message = f"the share {row[2]!r} with this id is in the trash; restore it instead"
+                    raise DriverError(message)
+            return observe_all([row] if row is not None else [])[0]
+
+        return self.call(subject, work, lambda: _pretended(request))
+
+    def delete_share(self, share: ShareRef) -> None:
+        """As in the contract."""
+
+        def work() -> None:
+            with self.state.writing() as connection:
+                connection.execute("DELETE FROM shares WHERE resource_id = ?", (share.resource_id,))
+
+        self.call(subject_of("delete_share", share), work, lambda: None)
+
+    def update_access(
+        self,
+        share: ShareRef,
+        rules: Collection[AccessRule],
+        add: Collection[AccessRule],
+        delete: Collection[AccessRule],
+    ) -> Mapping[AccessRule, RuleStatus]:
+        """As in the contract; with an empty change the whole set is written, with another just the change."""
+        active = RuleStatus("active")
+
+        def work() -> Mapping[AccessRule, RuleStatus]:
+            with self.state.writing() as connection:
+                in_force = set(rules)
+                if add or delete:
+                    row = live_row(connection, share.resource_id)
+                    known = {AccessRule(*rule) for rule in orjson.loads(row[6])}
+                    in_force = (
+                        known - set(delete) - {rule for rule in known if rule.key in {new.key for new in add}}
+                    ) | set(add)
+                changed = connection.execute(
+                    "UPDATE shares SET access = ?, protocol = coalesce(protocol, ?) "
+                    "WHERE resource_id = ? AND trashed_at IS NULL",
+                    (orjson.dumps([[*rule] for rule in sorted(in_force)]).decode(), share.protocol, share.resource_id),
+                )
+                if changed.rowcount == 0:
+                    raise not_found(share.resource_id)
+            return dict.fromkeys(rules, active)
+
+        return self.call(subject_of("update_access", share), work, lambda: dict.fromkeys(rules, active))
+
+    def close(self) -> None:
+        """As in the contract; calls that wait or hang come back at once."""
+        self._closing.set()
+        self.state.close()
+
+    def call(self, subject: Subject, work: Callable[[], Answer], pretend: Callable[[], Answer]) -> Answer:
+        """Do `work` as a call about `subject`, after its latency and with the fault that befalls it.
+
+        `pretend` gives the answer of a backend that lies: as if the work had been done.
+        """
+        latency = self.settings.latency_seconds
+        sequence = self._log_start(subject) if self.settings.log else None
+        outcome = "error"
+        try:
+            wait_seconds = latency.get(subject.call, latency.get("default", 0.0)) if latency else 0.0
+            if wait_seconds:
+                self._closing.wait(wait_seconds)
+            fault = self._fault(subject) if self.settings.faults else None
+            answer = work() if fault is None else self._befallen(fault, subject, work, pretend)
+            outcome = "done" if fault is None else fault.effect
+        except DriverError as error:
+            outcome = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            if sequence is not None:
+                self._log_end(sequence, outcome)
+        return answer
+
+    def _fault(self, subject: Subject) -> Fault | None:
+        matching = faults.candidates(self.settings.faults, subject)
+        if not matching:
+            return None
+        with self.state.writing(create=True) as connection:
+            return faults.choose(connection, matching, self.settings.seed)
+
+    def _befallen(
+        self, fault: Fault, subject: Subject, work: Callable[[], Answer], pretend: Callable[[], Answer]
+    ) -> Answer:
+        message = fault.message or f"simulated fault: {fault.effect} in {subject.call}"
+        failure = _FAILURES.get(fault.effect)
+        if failure is not None:
+            raise failure(message)
+        if fault.effect == "lie":
+            return pretend()
+        if fault.effect == "hang":
+            self._closing.wait(self.settings.hang_seconds)
+            raise TransientError(message)
+        answer = work()
+        if fault.effect == "crash-after":
+            raise TransientError(message)
+        if fault.effect == "lose" and subject.resource_id is not None:
+            self._lose(subject.resource_id)
+        if fault.effect == "half-list" and isinstance(answer, list):
+            del answer[(len(answer) + 1) // 2 :]
+        return answer
+
+    def _lose(self, resource_id: str) -> None:
+        with self.state.writing() as connection:
+            connection.execute("DELETE FROM shares WHERE resource_id = ?", (resource_id,))
+            connection.execute("DELETE FROM snapshots WHERE resource_id = ?", (resource_id,))
+
+    def _insert(self, connection: sqlite3.Connection, request: ShareRequest) -> None:
+        if not _is_share_name(request.name):
+            message = f"{request.name!r} cannot be the name of a share"
+            raise DriverError(message)
+        if request.protocol not in self.settings.protocols:
+            message = f"the backend does not export over {request.protocol!r}"
+            raise DriverError(message)
+        self._check_room(connection, request)
+        used_bytes, content = 0, ""
+        if request.snapshot is not None:
+            row = connection.execute(
+                "SELECT used_bytes, content FROM snapshots WHERE resource_id = ?", (request.snapshot.resource_id,)
+            ).fetchone()
+            if row is None:
+                raise not_found(request.snapshot.resource_id)
+            used_bytes, content = row
+        connection.execute(
+            "INSERT INTO shares(backend_id, resource_id, name, pool, size_bytes, protocol, used_bytes, content) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                _free_backend_id(connection, request),
+                request.resource_id,
+                request.name,
+                request.pool,
+                request.size_bytes,
+                request.protocol,
+                used_bytes,
+                content,
+            ),
+        )
+
+    def _check_room(self, connection: sqlite3.Connection, request: ShareRequest) -> None:
+        pool = self.settings.pools.get(request.pool)
+        if pool is None:
+            message = f"the backend has no pool {request.pool!r}"
+            raise PoolError(message)
+        if pool.thin_provisioning or not isinstance(pool.total_bytes, int):
+            return
+        (allocated,) = connection.execute(
+            "SELECT coalesce(sum(size_bytes), 0) FROM shares WHERE pool = ?", (pool.name,)
+        ).fetchone()
+        if allocated + request.size_bytes > pool.total_bytes:
+            message = f"the pool {pool.name!r} is full"
+            raise PoolError(message)
+
+    def _log_start(self, subject: Subject) -> int:
+        with self.state.writing(create=True) as connection:
+            cursor = connection.execute(
+                "INSERT INTO calls(call, resource_id, pool, process, thread, started_ns) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    subject.call,
+                    subject.resource_id,
+                    subject.pool,
+                    os.getpid(),
+                    threading.get_native_id(),
+                    time.monotonic_ns(),
+                ),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def _log_end(self, sequence: int, outcome: str) -> None:
+        with self.state.writing(create=True) as connection:
+            connection.execute(
+                "UPDATE calls SET finished_ns = ?, outcome = ? WHERE sequence = ?",
+                (time.monotonic_ns(), outcome, sequence),
+            )
+
+
+def make_driver(settings: SimulatedSettings) -> Driver:
+    """Return a driver whose type has the methods of just those capabilities that the settings leave it."""
+    from sharectl.drivers.simulated.capabilities import driver_type  # noqa: PLC0415 - it builds on this module
+
+    return driver_type(settings.without)(settings)
+
+
+def share_row(connection: sqlite3.Connection, resource_id: str) -> Row | None:
+    """Return the row of a share, or None."""
+    row: Row | None = connection.execute(
+        f"SELECT {COLUMNS} FROM shares WHERE resource_id = ?",  # noqa: S608 - a constant
+        (resource_id,),
+    ).fetchone()
+    return row
+
+
+def live_row(connection: sqlite3.Connection, resource_id: str) -> Row:
+    """Return the row of a share that is not in the trash; raises NotFoundError."""
+    row = share_row(connection, resource_id)
+    if row is None or row[7] is not None:
+        raise not_found(resource_id)
+    return row
+
+
+def not_found(resource_id: str) -> NotFoundError:
+    """Return the error for a share or snapshot that is not there."""
+    return NotFoundError(f"the backend has nothing with the id {resource_id}")
+
+
+def subject_of(call: str, share: ShareRef) -> Subject:
+    """Return what a call about a share is about."""
+    return Subject(call, share.resource_id, share.pool, share.name)
+
+
+def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
+    """Return the shares of these rows; equal rules are read once, for most shares have the rules of many others."""
+    known: dict[str, tuple[AccessRule, ...]] = {"[]": ()}
+    found: list[ObservedShare] = []
+    for resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at in rows:
+        rules = known.get(access)
+        if rules is None:
+            rules = known[access] = tuple([AccessRule(*rule) for rule in orjson.loads(access)])
+        exports = () if trashed_at is not None else _export_locations(protocol, backend_id)
+        found.append(
+            ObservedShare(resource_id, backend_id, name, pool, size_bytes, protocol, rules, exports, trashed_at)
+        )
+    return found
+
+
+def observe_snapshot(row: tuple[str, str, str, int | None]) -> ObservedSnapshot:
+    """Return the snapshot of a row of `resource_id, name, share_backend_id, size_bytes`."""
+    resource_id, name, share_backend_id, size_bytes = row
+    return ObservedSnapshot(resource_id, f"{share_backend_id}@{resource_id}", name, share_backend_id, size_bytes)
+
+
+def _is_share_name(name: str) -> bool:
+    return name not in {"", ".", ".."} and "/" not in name and name.isprintable() and len(name) <= _MAX_NAME_LENGTH
+
+
+def _identity(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT identity FROM backend").fetchone()
+    return None if row is None else row[0]
+
+
+def _export_locations(protocol: str | None, backend_id: str) -> tuple[str, ...]:
+    if protocol == "NFS":
+        return (f"simulated.invalid:/{backend_id}",)
+    if protocol == "CIFS":
+        return ("\\\\simulated.invalid\\" + backend_id.replace("/", "-"),)
+    return ()
+
+
+def _pretended(request: ShareRequest) -> ObservedShare:
+    backend_id = f"{request.pool}/{request.name}"
+    exports = _export_locations(request.protocol, backend_id)
+    return ObservedShare(
+        request.resource_id, backend_id, request.name, request.pool, request.size_bytes, request.protocol, (), exports
+    )
+
+
+def _free_backend_id(connection: sqlite3.Connection, request: ShareRequest) -> str:
+    backend_id = f"{request.pool}/{request.name}"
+    row = connection.execute("SELECT resource_id FROM shares WHERE backend_id = ?", (backend_id,)).fetchone()
+    if row is None:
+        return backend_id
+    if row[0] is None:
+        message = f"{backend_id!r} is there already, and sharectl did not make it"
+        raise ConflictError(message)
+    return f"{backend_id}-{request.resource_id}"
+
+
+def _pool_report(pool: SimulatedPool, allocated_bytes: int) -> PoolReport:
+    free_bytes = pool.free_bytes
+    if free_bytes is None:
+        total_bytes = pool.total_bytes
+        free_bytes = max(0, total_bytes - allocated_bytes) if isinstance(total_bytes, int) else total_bytes
+    return PoolReport(
+        name=pool.name,
+        total_bytes=pool.total_bytes,
+        free_bytes=free_bytes,
+        allocated_bytes=allocated_bytes,
+        provisioned_bytes=allocated_bytes,
+        thin_provisioning=pool.thin_provisioning,
+        max_over_subscription_ratio=pool.max_over_subscription_ratio,
+        reserved_percentage=pool.reserved_percentage,
+        reserved_snapshot_percentage=pool.reserved_snapshot_percentage,
+        reserved_share_extend_percentage=pool.reserved_share_extend_percentage,
+        capabilities=dict(pool.capabilities),
+    )

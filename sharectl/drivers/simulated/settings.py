@@ -1,0 +1,118 @@
+"""The configuration of a simulated backend, as the driver uses it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from sharectl.drivers.base import Capability, CapacityBytes, DriverError
+from sharectl.quantities import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_DEFAULT_TOTAL: Final = "10TiB"
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedPool:
+    """A pool: `free_bytes` is None where it follows from the total and what is allocated."""
+
+    name: str
+    total_bytes: CapacityBytes
+    free_bytes: CapacityBytes | None
+    thin_provisioning: bool
+    max_over_subscription_ratio: float | None
+    reserved_percentage: float
+    reserved_snapshot_percentage: float | None
+    reserved_share_extend_percentage: float | None
+    capabilities: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What befalls which calls; conditions that are None match every call."""
+
+    call: str
+    effect: str
+    nth: int | None = None
+    first: int | None = None
+    every: int | None = None
+    probability: float | None = None
+    pool: str | None = None
+    name: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedSettings:
+    """A simulated backend; `latency_seconds` is by call, with `default` for the others."""
+
+    state_file: str
+    seed: int
+    pools: Mapping[str, SimulatedPool]
+    protocols: tuple[str, ...]
+    capabilities: Mapping[str, Any]
+    without: frozenset[Capability]
+    clones_within: Literal["pool", "backend"]
+    latency_seconds: Mapping[str, float]
+    faults: tuple[Fault, ...]
+    hang_seconds: float
+    log: bool
+
+
+def read_settings(config: Mapping[str, Any], base_directory: str) -> SimulatedSettings:
+    """Return the settings that `config` describes; raises DriverError for what the schema alone cannot refuse."""
+    try:
+        templates: Sequence[Mapping[str, Any]] = config.get("pools") or ({},)
+        pools = tuple(pool for template in templates for pool in _pools(template))
+        settings = SimulatedSettings(
+            state_file=os.path.join(base_directory, config["stateFile"]),  # noqa: PTH118 - SQLite takes text
+            seed=int(config.get("seed", 0)),
+            pools={pool.name: pool for pool in pools},
+            protocols=tuple(config.get("protocols") or ("NFS", "CIFS")),
+            capabilities=dict(config.get("capabilities") or {}),
+            without=frozenset(Capability(name) for name in config.get("without") or ()),
+            clones_within=config.get("clonesWithin", "backend"),
+            latency_seconds={call: _seconds(text) for call, text in (config.get("latency") or {}).items()},
+            faults=tuple(Fault(**plain) for plain in config.get("faults") or ()),
+            hang_seconds=float(config.get("hangSeconds", 3600)),
+            log=bool(config.get("log", False)),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+        message = f"the configuration of the simulated backend cannot be used: {type(cause).__name__}: {cause}"
+        raise DriverError(message) from cause
+    if len(settings.pools) != len(pools):
+        message = "two pools of the simulated backend have the same name"
+        raise DriverError(message)
+    return settings
+
+
+def _pools(plain: Mapping[str, Any]) -> Iterator[SimulatedPool]:
+    name = plain.get("name", "pool")
+    count = plain.get("count")
+    for pool_name in [name] if count is None else [f"{name}{number}" for number in range(1, count + 1)]:
+        yield SimulatedPool(
+            name=pool_name,
+            total_bytes=_capacity(plain.get("total", _DEFAULT_TOTAL)),
+            free_bytes=_capacity(plain["free"]) if "free" in plain else None,
+            thin_provisioning=plain.get("thin", True),
+            max_over_subscription_ratio=plain.get("maxOverSubscriptionRatio"),
+            reserved_percentage=plain.get("reservedPercentage", 0.0),
+            reserved_snapshot_percentage=plain.get("reservedSnapshotPercentage"),
+            reserved_share_extend_percentage=plain.get("reservedShareExtendPercentage"),
+            capabilities=dict(plain.get("capabilities") or {}),
+        )
+
+
+def _capacity(text: str) -> CapacityBytes:
+    if text == "unknown" or text == "infinite":  # noqa: PLR1714 - mypy narrows by comparison, not by membership
+        return text  # type: ignore[return-value]
+    return parse_size(text)
+
+
+def _seconds(text: str) -> float:
+    if text.endswith("ms"):
+        return float(text.removesuffix("ms")) / 1000
+    return float(text.removesuffix("s"))

@@ -1,0 +1,153 @@
+"""The state file of a simulated backend: a SQLite file that anybody may look into while it is in use.
+
+Its tables are a documented contract, see docs/reference/simulated-driver.md. It survives the death of the process (WAL); since it is
+only a simulation, it need not survive a loss of power.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.base import BackendUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS backend(identity TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS shares(
+    backend_id TEXT PRIMARY KEY,
+    resource_id TEXT UNIQUE,
+    name TEXT NOT NULL,
+    pool TEXT NOT NULL,
+    size_bytes INTEGER,
+    protocol TEXT,
+    access TEXT NOT NULL DEFAULT '[]',
+    used_bytes INTEGER NOT NULL DEFAULT 0,
+    content TEXT NOT NULL DEFAULT '',
+    trashed_at TEXT
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS shares_by_pool ON shares(pool, size_bytes);
+CREATE TABLE IF NOT EXISTS snapshots(
+    resource_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    share_resource_id TEXT NOT NULL,
+    share_backend_id TEXT NOT NULL,
+    pool TEXT NOT NULL,
+    size_bytes INTEGER,
+    used_bytes INTEGER NOT NULL,
+    content TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fault_matches(fault INTEGER PRIMARY KEY, matches INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS calls(
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    call TEXT NOT NULL,
+    resource_id TEXT,
+    pool TEXT,
+    process INTEGER NOT NULL,
+    thread INTEGER NOT NULL,
+    started_ns INTEGER NOT NULL,
+    finished_ns INTEGER,
+    outcome TEXT
+);
+"""
+_BUSY_SECONDS: Final = 60.0
+
+
+class StateFile:
+    """One connection, used by one thread at a time; other processes have theirs."""
+
+    def __init__(self, path: str) -> None:
+        """Remember the path; the file is opened by the first transaction, and made only by one that may `create` it."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """Give the connection within a consistent view of the file, or None where there is no file yet."""
+        with self._lock, _as_unavailable(self._path):
+            connection = self._opened(create=False)
+            if connection is None:
+                yield None
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    @contextmanager
+    def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give the connection within a transaction that is committed at the end, or rolled back by an exception."""
+        with self._lock, _as_unavailable(self._path):
+            connection = self._opened(create=create)
+            if connection is None:
+                message = f"the simulated backend {self._path!r} is not there; it is made when the backend is prepared"
+                raise BackendUnavailableError(message)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _opened(self, *, create: bool) -> sqlite3.Connection | None:
+        exists = os.path.exists(self._path)  # noqa: PTH110 - on the path of every call, and pathlib costs more than SQLite here
+        if self._connection is not None and exists:
+            return self._connection
+        if self._connection is not None:  # somebody removed the file: what the connection still sees is nobody's state
+            self._connection.close()
+            self._connection = None
+        if not exists:
+            if not create:
+                return None
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)  # noqa: PTH103, PTH120 - text, as above
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        try:
+            _make_wal(connection)
+            connection.execute("PRAGMA synchronous=OFF")
+            if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'calls'").fetchone()[0] == 0:
+                connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+
+def _make_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; SQLite does not wait for another process that does the same at this moment, so this does."""
+    give_up_at = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as cause:
+            if "locked" not in str(cause) or time.monotonic() > give_up_at:
+                raise
+        else:
+            return
+
+
+@contextmanager
+def _as_unavailable(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as cause:
+        message = f"the simulated backend {path!r} cannot be used: {cause}"
+        raise BackendUnavailableError(message) from cause

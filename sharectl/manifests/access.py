@@ -1,0 +1,104 @@
+"""Canonical access rules: addresses and networks as `ipaddress` prints them, users in Windows notation."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+MAX_USER_CHARACTERS: Final = 256
+_PREFIX_LENGTH: Final = re.compile(r"[0-9]{1,3}")
+_FORBIDDEN_IN_USER: Final = frozenset('"/[]:;|=,+*?<>%')
+_USER_FORMS: Final = r"write CORP\alice, alice@corp.example or alice"
+
+
+class AccessError(ValueError):
+    """A rule that names nobody: `summary` says what is wrong, `remedy` how to mend it, `code` ends the diagnostic's code."""
+
+    def __init__(self, code: str, summary: str, remedy: str) -> None:
+        """Carry the parts of the diagnostic."""
+        super().__init__(summary)
+        self.code, self.summary, self.remedy = code, summary, remedy
+
+
+class _Refusal(NamedTuple):
+    code: str
+    summary: str
+    remedy: str
+
+
+def canonical_ip(text: str) -> str:
+    """Return the address or network in `text` as `ipaddress` prints it, without the prefix of a single address.
+
+    Raises AccessError for anything else, and for a network with host bits set (proposing the network).
+    """
+    result = _canonical_ip(text)
+    if isinstance(result, _Refusal):
+        raise AccessError(*result)
+    return result
+
+
+def canonical_user(text: str) -> str:
+    r"""Return the user `text` in Unicode's composed form: `CORP\alice`, `alice@corp.example` or `alice`.
+
+    Raises AccessError for names that Windows and Samba do not know, or that Samba would read as a group or a variable.
+    """
+    user = unicodedata.normalize("NFC", text)
+    problem = _problem_of_user(user)
+    remedy = _USER_FORMS
+    if not isinstance(_canonical_ip(user), _Refusal):
+        problem, remedy = "it is an address", "set `type: ip`"
+    if problem:
+        raise AccessError(*_Refusal("user", f"{text[:80]!r} is no user: {problem}", remedy))
+    return user
+
+
+def _problem_of_user(user: str) -> str:
+    if len(user) > MAX_USER_CHARACTERS:
+        return f"it is longer than {MAX_USER_CHARACTERS} characters"
+    if any(unicodedata.category(character)[0] == "C" or character in "\u2028\u2029" for character in user):
+        return "it holds control or invisible characters"
+    forbidden = sorted(_FORBIDDEN_IN_USER.intersection(user))
+    if forbidden:
+        return f"a user's name cannot hold {' '.join(forbidden)}"
+    if user[:1] in ("@", "&"):
+        return f"{user[:1]} at the beginning marks a group"
+    return _problem_of_parts(user)
+
+
+def _problem_of_parts(user: str) -> str:
+    parts = user.split("\\")
+    if len(parts) > 2:  # noqa: PLR2004 - a domain and a name
+        return "there is more than one backslash"
+    if any(not part or part != part.strip() or not part.strip(".") for part in parts):
+        return "the domain or the name is empty, only dots, or has spaces around it"
+    if user.count("@") > 1 or user.endswith("@") or ("@" in user and len(parts) > 1):
+        return "it mixes the two notations, or has an @ too many"
+    return ""
+
+
+@lru_cache(maxsize=65536)
+def _canonical_ip(text: str) -> str | _Refusal:
+    import ipaddress  # noqa: PLC0415 - unchanged manifests need none
+
+    address, slash, prefix = text.partition("/")
+    if slash and not _PREFIX_LENGTH.fullmatch(prefix):
+        return _Refusal("ip", f"{text[:80]!r} is no network", "write the prefix length: 10.0.0.0/8 or 2001:db8::/32")
+    if "%" in address:
+        return _Refusal("ip", f"{text[:80]!r} has a zone, which means nothing to another host", "leave the zone out")
+    try:
+        ip = ipaddress.ip_address(address)
+        if not slash:
+            return str(ip)
+        network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
+    except ValueError:
+        return _Refusal(
+            "ip",
+            f"{text[:80]!r} is no IP address or network",
+            "write one such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32",
+        )
+    if network.network_address != ip:
+        summary = f"{text!r} is no network: it names a host within {network}"
+        return _Refusal("host-bits", summary, f"write {network} for the network, or {ip} for the one host")
+    return str(ip) if network.prefixlen == network.max_prefixlen else str(network)

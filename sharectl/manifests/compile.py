@@ -1,0 +1,295 @@
+"""Compile one file of manifests: read it, check all that concerns this file alone, and keep what linking needs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.diagnostics import did_you_mean
+from sharectl.manifests.builders import (
+    Checker,
+    build_backend,
+    build_security_service,
+    build_share,
+    build_share_network,
+    build_share_type,
+    build_snapshot,
+    check_moves,
+    check_rule,
+    references_of_share,
+)
+from sharectl.manifests.compiled import CompiledFile, Index, LooseReference, Place, RuleDocument, Setting, Settings
+from sharectl.manifests.findings import Finding
+from sharectl.manifests.names import is_name
+from sharectl.manifests.reader import Document, read_documents
+from sharectl.manifests.schemas import schema_of
+from sharectl.manifests.validation import accepts, compiled_test, explain
+from sharectl.model import (
+    API_VERSION,
+    KIND_OF_DOCUMENT,
+    NO_ACCESS_DIGEST,
+    AccessRule,
+    JsonObject,
+    Kind,
+    access_digest,
+    address_of,
+    canonical_json,
+    digest_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sharectl.manifests.reader import Reading
+
+_BUILDERS: Final[dict[Kind, Callable[[JsonObject, Checker], JsonObject]]] = {
+    Kind.BACKEND: build_backend,
+    Kind.SHARE_TYPE: build_share_type,
+    Kind.SHARE_NETWORK: build_share_network,
+    Kind.SECURITY_SERVICE: build_security_service,
+}
+_REFERENCE_FIELDS: Final = {
+    Kind.SHARE: (
+        ("type", Kind.SHARE_TYPE),
+        ("shareNetwork", Kind.SHARE_NETWORK),
+        ("sourceSnapshot", Kind.SNAPSHOT),
+    ),
+    Kind.ACCESS_RULE: (("share", Kind.SHARE),),
+    Kind.SNAPSHOT: (("share", Kind.SHARE),),
+}
+_NAME_IN_TEXT: Final = re.compile(rb"\bname[\"']?\s*:\s*[\"']?([a-z0-9._-]+)")
+
+
+class DriverSchemas:
+    """The config schemas of drivers, each asked for and compiled once."""
+
+    def __init__(
+        self, schema_of_driver: Callable[[str], JsonObject | None], known: Callable[[], Sequence[str]]
+    ) -> None:
+        """Ask `schema_of_driver` for a driver's schema (None where there is no such driver), and `known` for all names."""
+        self._schema_of_driver = schema_of_driver
+        self.known = known
+        self._schemas: dict[str, JsonObject | None] = {}
+        self._tests: dict[str, Callable[[Any], bool]] = {}
+
+    def schema(self, driver: str) -> JsonObject | None:
+        """Return the schema of the driver's config."""
+        if driver not in self._schemas:
+            self._schemas[driver] = self._schema_of_driver(driver)
+        return self._schemas[driver]
+
+    def digest(self, driver: str) -> str:
+        """Return the digest of that schema, empty where there is no such driver."""
+        schema = self.schema(driver)
+        return "" if schema is None else digest_of(canonical_json(schema)).hex()
+
+    def accepts(self, driver: str, config: JsonObject) -> bool:
+        """Tell whether `config` meets the schema of a driver that exists."""
+        if driver not in self._tests:
+            self._tests[driver] = compiled_test(self.schema(driver) or {})
+        return self._tests[driver](config)
+
+
+def compile_file(data: bytes, drivers: DriverSchemas) -> tuple[CompiledFile, Reading]:
+    """Return the compiled form of a file's bytes, its findings included, and what reading it gave."""
+    reading = read_documents(data)
+    compiler = _Compiler(drivers)
+    for document in reading.documents:
+        if document.value is not None:
+            compiler.add(document)
+    compiled = compiler.finish(sum(document.value is not None for document in reading.documents))
+    return compiled, reading
+
+
+def names_in_text(text: bytes) -> set[str]:
+    """Return what look like names of documents in text that could not be read."""
+    return {name.decode() for name in _NAME_IN_TEXT.findall(text)}
+
+
+class _Compiler:
+    def __init__(self, drivers: DriverSchemas) -> None:
+        self.drivers = drivers
+        self.findings: list[Finding] = []
+        self.declared: list[tuple[str, Place]] = []
+        self.loose: list[LooseReference] = []
+        self.settings = Settings()
+        self.index = Index()
+        self.references: dict[str, None] = {}
+        self.placements: dict[tuple[str | None, str | None, bool], None] = {}
+        self.shares: list[tuple[str, bytes, bytes]] = []
+        self.snapshots: list[tuple[str, bytes, bytes]] = []
+
+    def add(self, document: Document) -> None:
+        """Compile one document, or record what is wrong with it and, where it has a name, that it exists."""
+        value = document.value
+        kind = self._kind(document)
+        if kind is None:
+            return
+        name = _name_of(value)
+        address = address_of(kind, name) if is_name(name) else None
+        if not document.sound or not accepts(value["kind"])(value):
+            if document.sound:
+                findings = explain(value, schema_of(value["kind"]), document=document.number)
+                self.findings += [finding._replace(address=address) for finding in findings]
+            if address is not None:
+                self._declare(address, document)
+                self._loose_references(kind, address, document)
+            return
+        checker = Checker(document.number, address_of(kind, name), self.findings)
+        self._build(kind, name, document, checker)
+
+    def _kind(self, document: Document) -> Kind | None:
+        value = document.value
+        if not isinstance(value, dict):
+            remedy = "write apiVersion, kind, metadata and spec, or move the file out of the manifests"
+            self._add(document, "not-a-manifest", "this document is no mapping, and so no manifest", remedy)
+            return None
+        version, kind = value.get("apiVersion"), value.get("kind")
+        if version != API_VERSION:
+            shown = "has no apiVersion" if version is None else f"is {str(version)[:60]!r}"
+            remedy = f"write `apiVersion: {API_VERSION}`, or move the file out of the manifests"
+            path = () if version is None else ("apiVersion",)
+            self._add(
+                document,
+                "not-a-manifest",
+                f"this document {shown}, not {API_VERSION}: it is no manifest of sharectl",
+                remedy,
+                *path,
+            )
+            return None
+        known = KIND_OF_DOCUMENT.get(kind) if isinstance(kind, str) else None
+        if known is None:
+            self._unknown_kind(document, kind)
+        return known
+
+    def _unknown_kind(self, document: Document, kind: object) -> None:
+        if kind == "Project":
+            self._add(
+                document,
+                "kind",
+                "a Project belongs in the file sharectl.yaml at the root",
+                "rename or move the file",
+                "kind",
+            )
+            return
+        guess = did_you_mean(str(kind), list(KIND_OF_DOCUMENT))
+        remedy = f"{guess + ' ' if guess else ''}kinds: {', '.join(KIND_OF_DOCUMENT)}"
+        summary = "`kind` is missing" if kind is None else f"there is no kind {str(kind)[:60]!r}"
+        self._add(document, "kind", summary, remedy, *(() if kind is None else ("kind",)))
+
+    def _add(self, document: Document, code: str, summary: str, remedy: str, *path: str) -> None:
+        self.findings.append(Finding(f"manifest.{code}", summary, "", remedy, document.number, path))
+
+    def _declare(self, address: str, document: Document) -> None:
+        self.declared.append((address, Place(document.number, document.name_line, document.name_column)))
+
+    def _loose_references(self, kind: Kind, address: str, document: Document) -> None:
+        spec = document.value.get("spec")
+        for field, target in _REFERENCE_FIELDS.get(kind, ()):
+            name = spec.get(field) if isinstance(spec, dict) else None
+            if is_name(name):
+                self.loose.append((document.number, ("spec", field), address_of(target, str(name)), address))
+
+    def _build(self, kind: Kind, name: str, document: Document, checker: Checker) -> None:
+        value = document.value
+        place = (document.number, document.name_line, document.name_column)
+        former = check_moves(value, checker, may_move=kind in (Kind.SHARE, Kind.SNAPSHOT))
+        if former:
+            self.index.moves[checker.address] = [address_of(kind, old) for old in former]
+        if kind is Kind.SHARE:
+            self._share(value, place, checker)
+        elif kind is Kind.SNAPSHOT:
+            plain = build_snapshot(value, checker)
+            share = address_of(Kind.SHARE, plain["share"])
+            self.references[share] = None
+            self.index.snapshots_of.append((checker.address, share))
+            digest = digest_of(canonical_json(plain)) + NO_ACCESS_DIGEST
+            self.snapshots.append((checker.address, digest, canonical_json([plain, [], place])))
+        elif kind is Kind.ACCESS_RULE:
+            self._rule(name, value, place, checker)
+        else:
+            self._setting(kind, name, document, checker)
+
+    def _share(self, value: JsonObject, place: tuple[int, int, int], checker: Checker) -> None:
+        findings = len(self.findings)
+        plain, rules = build_share(value, checker)
+        self._check_twins(rules, checker)
+        if len(self.findings) > findings:
+            rules = [rule for rule in rules if rule[1]]
+        self.references.update((address, None) for address, _ in references_of_share(plain))
+        if "source_snapshot" in plain:
+            self.index.clones.append((checker.address, address_of(Kind.SNAPSHOT, plain["source_snapshot"])))
+        self.placements[plain.get("share_type"), plain.get("availability_zone"), "share_network" in plain] = None
+        grants = [AccessRule(*rule) for rule in rules]
+        digest = digest_of(canonical_json(plain)) + access_digest(grants)
+        self.shares.append((checker.address, digest, canonical_json([plain, rules, place])))
+
+    @staticmethod
+    def _check_twins(rules: list[list[str]], checker: Checker) -> None:
+        seen: dict[tuple[str, str], int] = {}
+        for number, (access_type, access_to, _) in enumerate(rules):
+            first = seen.setdefault((access_type, access_to), number)
+            if first != number and access_to:
+                summary = f"the access rule {access_type}:{access_to} stands twice; the other place is {{other}}"
+                path = ("spec", "access", number, "to")
+                checker.add(
+                    "duplicate-access", summary, "keep one of the two", *path, other=("spec", "access", first, "to")
+                )
+
+    def _rule(self, name: str, value: JsonObject, place: tuple[int, int, int], checker: Checker) -> None:
+        spec = value["spec"]
+        share = address_of(Kind.SHARE, spec["share"])
+        self.references[share] = None
+        access_to = check_rule(spec, None, checker, "spec")
+        if access_to is None:
+            self.declared.append((checker.address, Place(*place)))
+            return
+        labels = value["metadata"].get("labels", {})
+        self.index.rules.append(RuleDocument(name, share, spec["type"], access_to, spec["level"], labels, place))
+
+    def _setting(self, kind: Kind, name: str, document: Document, checker: Checker) -> None:
+        value = document.value
+        plain = _BUILDERS[kind](value, checker)
+        labels = value["metadata"].get("labels")
+        if labels:
+            plain["labels"] = labels
+        if kind is Kind.BACKEND:
+            self._check_driver(plain["driver"], plain["config"], document.number, checker)
+        place = (document.number, document.name_line, document.name_column)
+        self.settings.settings.append(Setting(kind.value, name, plain, place))
+
+    def _check_driver(self, driver: str, config: JsonObject, document: int, checker: Checker) -> None:
+        schema = self.drivers.schema(driver)
+        if schema is None:
+            known = sorted(self.drivers.known())
+            guess = did_you_mean(driver, known)
+            remedy = f"{guess + ' ' if guess else ''}installed: {', '.join(known)}"
+            checker.add("driver", f"there is no driver {driver!r}", remedy, "spec", "driver")
+            return
+        self.settings.drivers[driver] = self.drivers.digest(driver)
+        if not self.drivers.accepts(driver, config):
+            known_paths = {finding.path for finding in self.findings if finding.document == document}
+            findings = explain(config, schema, document=document, prefix=("spec", "config"))
+            self.findings += [f._replace(address=checker.address) for f in findings if f.path not in known_paths]
+
+    def finish(self, documents: int) -> CompiledFile:
+        """Return the compiled file."""
+        resources = self.shares + self.snapshots
+        index = self.index
+        index.documents = documents
+        index.share_count = len(self.shares)
+        index.addresses = [address for address, _, _ in resources]
+        index.references = list(self.references)
+        index.placements = list(self.placements)
+        compiled = CompiledFile(
+            self.settings, index, b"".join(digest for _, digest, _ in resources), [line for _, _, line in resources]
+        )
+        compiled.declared = self.declared
+        compiled.loose = self.loose
+        compiled.findings = self.findings
+        return compiled
+
+
+def _name_of(value: JsonObject) -> Any:  # noqa: ANN401 - whatever stands there
+    metadata = value.get("metadata")
+    return metadata.get("name") if isinstance(metadata, dict) else None

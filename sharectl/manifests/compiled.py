@@ -1,0 +1,168 @@
+"""What one file of manifests comes to: a compact form that is written to the cache and linked with the others."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from sharectl.model import DIGEST_SIZE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.manifests.findings import Finding
+    from sharectl.model import JsonObject
+
+_LENGTHS: Final = struct.Struct("<4Q")
+ENTRY_DIGEST_SIZE_BYTES: Final = 2 * DIGEST_SIZE_BYTES
+
+
+class Place(NamedTuple):
+    """Where a document's name stands: the document's number from 0, line and column from 1."""
+
+    document: int
+    line: int
+    column: int
+
+
+class Setting(NamedTuple):
+    """A document of a kind that is always loaded whole: a backend, share type, share network or security service."""
+
+    kind: str
+    name: str
+    plain: JsonObject
+    place: Sequence[int]
+
+
+class RuleDocument(NamedTuple):
+    """An AccessRule document; `access_to` is canonical."""
+
+    name: str
+    share: str
+    access_type: str
+    access_to: str
+    access_level: str
+    labels: dict[str, str]
+    place: Sequence[int]
+
+
+class ResourceRecord(NamedTuple):
+    """A share or snapshot: its spec as `as_plain` writes it, its inline rules in their order, and its place."""
+
+    plain: JsonObject
+    access: list[list[str]]
+    place: Sequence[int]
+
+
+@dataclass(slots=True)
+class Settings:
+    """The small part of a file, read on every load; `drivers` holds the digests of the schemas that configs were checked against."""
+
+    settings: list[Setting] = field(default_factory=list)
+    drivers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Index:
+    """What linking needs to know of a file's shares, snapshots and access rules. Every reference is an address.
+
+    `addresses` holds `share_count` shares and then snapshots. `placements` are the distinct (type, zone, has network) of shares.
+    `clones` and `snapshots_of` are the edges share to snapshot and snapshot to share. `moves` leads from new to former addresses.
+    """
+
+    documents: int = 0
+    share_count: int = 0
+    addresses: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
+    placements: list[tuple[str | None, str | None, bool]] = field(default_factory=list)
+    clones: list[tuple[str, str]] = field(default_factory=list)
+    snapshots_of: list[tuple[str, str]] = field(default_factory=list)
+    moves: dict[str, list[str]] = field(default_factory=dict)
+    rules: list[RuleDocument] = field(default_factory=list)
+
+
+LooseReference = tuple[int, tuple[str, str], str, str]
+"""A reference of a wrong document: the document's number, the field's path, what it names, and the document's address."""
+
+
+class CompiledFile:
+    """A compiled file. The index and the records are decoded when they are first asked for.
+
+    `declared` holds the addresses of documents that are named but wrong, with their places, `loose` their references; a file that has some, or
+    `findings`, is never cached.
+    """
+
+    __slots__ = ("_index", "_index_json", "_lines", "_records", "declared", "digests", "findings", "loose", "settings")
+
+    def __init__(self, settings: Settings, index: Index, digests: bytes, lines: list[bytes]) -> None:
+        """Keep what the compiler made."""
+        self.settings = settings
+        self.digests = digests
+        self.declared: list[tuple[str, Place]] = []
+        self.findings: list[Finding] = []
+        self.loose: list[LooseReference] = []
+        self._index: Index | None = index
+        self._index_json = b""
+        self._records = b""
+        self._lines: list[bytes] | None = lines
+
+    @property
+    def index(self) -> Index:
+        """The part for linking."""
+        if self._index is None:
+            self._index = _decode_index(self._index_json)
+        return self._index
+
+    def mentions(self, quoted_addresses: Sequence[bytes]) -> bool:
+        """Tell whether the file may hold or refer to one of these addresses, given as JSON strings."""
+        index_json = self._index_json or self._encode_index()
+        return any(address in index_json for address in quoted_addresses)
+
+    def digest(self, number: int) -> bytes:
+        """Return the digest of the resource `index.addresses[number]`."""
+        return self.digests[number * ENTRY_DIGEST_SIZE_BYTES : (number + 1) * ENTRY_DIGEST_SIZE_BYTES]
+
+    def record(self, number: int) -> ResourceRecord:
+        """Return the resource `index.addresses[number]`."""
+        if self._lines is None:
+            self._lines = self._records.split(b"\n")
+        return ResourceRecord(*orjson.loads(self._lines[number]))
+
+    def encode(self) -> bytes:
+        """Return the file's cache entry."""
+        settings = orjson.dumps([[tuple(setting) for setting in self.settings.settings], self.settings.drivers])
+        index = self._index_json or self._encode_index()
+        records = self._records if self._lines is None else b"\n".join(self._lines)
+        lengths = _LENGTHS.pack(len(settings), len(index), len(self.digests), len(records))
+        return b"".join((lengths, settings, index, self.digests, records))
+
+    @classmethod
+    def decode(cls, entry: bytes) -> CompiledFile:
+        """Return the file that `encode` wrote; the caller has verified the entry's checksum."""
+        lengths = _LENGTHS.unpack_from(entry)
+        parts, offset = [], _LENGTHS.size
+        for length in lengths:
+            parts.append(entry[offset : offset + length])
+            offset += length
+        settings, drivers = orjson.loads(parts[0])
+        compiled = cls(Settings([Setting(*setting) for setting in settings], drivers), Index(), parts[2], [])
+        compiled._index, compiled._index_json = None, parts[1]
+        compiled._lines, compiled._records = None, parts[3]
+        return compiled
+
+    def _encode_index(self) -> bytes:
+        index = self.index
+        values: list[Any] = [getattr(index, name) for name in Index.__slots__]
+        values[-1] = [tuple(rule) for rule in index.rules]
+        self._index_json = orjson.dumps(values)
+        return self._index_json
+
+
+def _decode_index(text: bytes) -> Index:
+    index = Index(*orjson.loads(text))
+    index.placements = [(share_type, zone, network) for share_type, zone, network in index.placements]
+    index.rules = [RuleDocument(*rule) for rule in index.rules]
+    return index

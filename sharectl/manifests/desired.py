@@ -1,0 +1,226 @@
+"""What the manifests want, decoded as it is asked for."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from sharectl.manifests.compiled import CompiledFile, Index, RuleDocument, Setting, Settings
+from sharectl.manifests.linked import Linked, entries_of
+from sharectl.manifests.positions import FilePositions
+from sharectl.model import (
+    NO_ACCESS_DIGEST,
+    AccessRule,
+    BackendSpec,
+    CapacityPolicy,
+    Kind,
+    NetworkPluginSpec,
+    SecurityServiceSpec,
+    ShareNetworkSpec,
+    ShareNetworkSubnet,
+    ShareSpec,
+    ShareTypeSpec,
+    SnapshotSpec,
+    access_digest,
+    address_of,
+    canonical_json,
+    digest_of,
+    split_rule_address,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sharectl.diagnostics import Source
+    from sharectl.manifests.linked import Entry
+    from sharectl.model import Address, JsonObject
+
+Step = str | int
+
+
+class Desired:
+    """Everything that the manifests describe. A share or snapshot is decoded when it is asked for.
+
+    `digests` holds, for each share and snapshot, the digest of its spec followed by that of its access rules. `backends`,
+    `share_types`, `share_networks` and `security_services` are by name, sorted. `moves` leads from an address to the former
+    addresses that its manifest gives. Asking for an address that is not there raises KeyError.
+    """
+
+    def __init__(
+        self, linked: Linked, files: Sequence[CompiledFile], positions: Callable[[int], FilePositions]
+    ) -> None:
+        """Read from `files`; `positions` gives the positions of the file with a number."""
+        self._linked = linked
+        self._files = files
+        self._positions = positions
+        self.digests: Mapping[Address, bytes] = MappingProxyType(linked.digests)
+        self.moves: Mapping[Address, tuple[Address, ...]] = MappingProxyType(linked.moves)
+        self.backends: Mapping[str, BackendSpec] = self._settings(Kind.BACKEND, _backend)
+        self.share_types: Mapping[str, ShareTypeSpec] = self._settings(Kind.SHARE_TYPE, _share_type)
+        self.share_networks: Mapping[str, ShareNetworkSpec] = self._settings(Kind.SHARE_NETWORK, _share_network)
+        self.security_services: Mapping[str, SecurityServiceSpec] = self._settings(
+            Kind.SECURITY_SERVICE, _security_service
+        )
+
+    @classmethod
+    def of(  # noqa: PLR0913 - one argument for each kind, all optional
+        cls,
+        *,
+        shares: Iterable[ShareSpec] = (),
+        access: Mapping[Address, Iterable[AccessRule]] | None = None,
+        snapshots: Iterable[SnapshotSpec] = (),
+        backends: Iterable[BackendSpec] = (),
+        share_types: Iterable[ShareTypeSpec] = (),
+        share_networks: Iterable[ShareNetworkSpec] = (),
+        security_services: Iterable[SecurityServiceSpec] = (),
+        moves: Mapping[Address, tuple[Address, ...]] | None = None,
+    ) -> Desired:
+        """Return a Desired of these specs, without any file; `access` is by the address of the share. Nothing is checked."""
+        addresses, digests, lines = [], [], []
+        index = Index()
+        for share in shares:
+            address, plain = address_of(Kind.SHARE, share.name), share.as_plain()
+            rules = list((access or {}).get(address, ()))
+            addresses.append(address)
+            digests.append(digest_of(canonical_json(plain)) + access_digest(rules))
+            lines.append(canonical_json([plain, [list(rule) for rule in rules], (0, 1, 1)]))
+        index.share_count = len(addresses)
+        for snapshot in snapshots:
+            plain = snapshot.as_plain()
+            addresses.append(address_of(Kind.SNAPSHOT, snapshot.name))
+            digests.append(digest_of(canonical_json(plain)) + NO_ACCESS_DIGEST)
+            lines.append(canonical_json([plain, [], (0, 1, 1)]))
+        index.addresses = addresses
+        file = CompiledFile(Settings(), index, b"".join(digests), lines)
+        linked = Linked(dict(zip(addresses, digests, strict=True)), moves=dict(moves or {}))
+        desired = cls(linked, [file], lambda _: FilePositions("<memory>", b""))
+        desired.backends = _by_name(backends)
+        desired.share_types = _by_name(share_types)
+        desired.share_networks = _by_name(share_networks)
+        desired.security_services = _by_name(security_services)
+        return desired
+
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """The addresses of everything but access rules: shares and snapshots first, then the other kinds by name."""
+        others = (
+            (Kind.BACKEND, self.backends),
+            (Kind.SHARE_TYPE, self.share_types),
+            (Kind.SHARE_NETWORK, self.share_networks),
+            (Kind.SECURITY_SERVICE, self.security_services),
+        )
+        return (*self.digests, *(address_of(kind, name) for kind, specs in others for name in specs))
+
+    def share(self, address: Address) -> ShareSpec:
+        """Return the share at `address`."""
+        return ShareSpec.from_plain(self._record(address, Kind.SHARE).plain)
+
+    def snapshot(self, address: Address) -> SnapshotSpec:
+        """Return the snapshot at `address`."""
+        return SnapshotSpec.from_plain(self._record(address, Kind.SNAPSHOT).plain)
+
+    def access(self, share_address: Address) -> tuple[AccessRule, ...]:
+        """Return all access rules of a share, from its own document and from AccessRule documents, sorted by key."""
+        rules = [AccessRule(*rule) for rule in self._record(share_address, Kind.SHARE).access]
+        for _, rule in self._linked.rules.get(share_address, ()):
+            rules.append(AccessRule(rule.access_type, rule.access_to, rule.access_level))
+        return tuple(sorted(rules, key=lambda rule: rule.key))
+
+    def labels_of(self, address: Address) -> Mapping[str, str]:
+        """Return the labels of the resource at `address`; those of a rule are its document's, or its share's where it is inline."""
+        share_address, rule_key = split_rule_address(address)
+        if rule_key is not None:
+            rule = self._rule_document(share_address, rule_key)
+            if rule is not None:
+                return MappingProxyType(rule[1].labels)
+            return self.labels_of(share_address)
+        kind, _, name = address.partition("/")
+        specs: Mapping[str, Mapping[str, Any]] = {
+            Kind.BACKEND: self.backends,
+            Kind.SHARE_TYPE: self.share_types,
+            Kind.SHARE_NETWORK: self.share_networks,
+            Kind.SECURITY_SERVICE: self.security_services,
+        }
+        if kind in specs:
+            labels: Mapping[str, str] = specs[kind][name].labels
+            return labels
+        return MappingProxyType(self._record(address, Kind(kind)).plain.get("labels", {}))
+
+    def source(self, address: Address) -> Source:
+        """Return where the resource is named (its `metadata.name`), or where an access rule stands."""
+        share_address, rule_key = split_rule_address(address)
+        if rule_key is None:
+            file, place = self._place(address)
+            return self._positions(file).place(place[1], place[2], place[0])
+        found = self._rule_document(share_address, rule_key)
+        if found is not None:
+            file, rule = found
+            return self._positions(file).place(rule.place[1], rule.place[2], rule.place[0])
+        keys = [f"{rule[0]}:{rule[1]}" for rule in self._record(share_address, Kind.SHARE).access]
+        if rule_key not in keys:
+            raise KeyError(address)
+        return self.field_source(share_address, "spec", "access", keys.index(rule_key))
+
+    def field_source(self, address: Address, *path: Step) -> Source:
+        """Return where a field of the resource's document stands (`"spec", "size"`), or the nearest one around it that exists."""
+        share_address, rule_key = split_rule_address(address)
+        if rule_key is not None:
+            found = self._rule_document(share_address, rule_key)
+            return self.source(address) if found is None else self._positions(found[0]).source(found[1].place[0], path)
+        file, place = self._place(address)
+        return self._positions(file).source(place[0], path)
+
+    def _place(self, address: Address) -> tuple[int, Sequence[int]]:
+        if address in self._linked.settings:
+            number, setting = self._linked.settings[address]
+            return number, setting.place
+        entry = self._entries()[address]
+        return entry.file, self._files[entry.file].record(entry.number).place
+
+    def _record(self, address: Address, kind: Kind) -> Any:  # noqa: ANN401 - a ResourceRecord
+        if not address.startswith(f"{kind.value}/"):
+            raise KeyError(address)
+        entry = self._entries()[address]
+        return self._files[entry.file].record(entry.number)
+
+    def _entries(self) -> Mapping[Address, Entry]:
+        if self._linked.entries is None:
+            self._linked.entries = entries_of(self._files)
+        return self._linked.entries
+
+    def _rule_document(self, share_address: Address, rule_key: str) -> tuple[int, RuleDocument] | None:
+        for file, rule in self._linked.rules.get(share_address, ()):
+            if f"{rule.access_type}:{rule.access_to}" == rule_key:
+                return file, rule
+        return None
+
+    def _settings(self, kind: Kind, make: Callable[[str, JsonObject], Any]) -> Mapping[str, Any]:
+        settings: Iterable[Setting] = (setting for _, setting in self._linked.settings.values() if setting.kind == kind)
+        ordered = sorted(settings, key=lambda setting: setting.name)
+        return MappingProxyType({setting.name: make(setting.name, dict(setting.plain)) for setting in ordered})
+
+
+def _by_name(specs: Iterable[Any]) -> Mapping[str, Any]:
+    return MappingProxyType({spec.name: spec for spec in sorted(specs, key=lambda spec: str(spec.name))})
+
+
+def _backend(name: str, plain: JsonObject) -> BackendSpec:
+    if "capacity" in plain:
+        plain["capacity"] = CapacityPolicy(**plain["capacity"])
+    if "network" in plain:
+        plain["network"] = NetworkPluginSpec(**plain["network"])
+    return BackendSpec(name=name, **plain)
+
+
+def _share_type(name: str, plain: JsonObject) -> ShareTypeSpec:
+    return ShareTypeSpec(name=name, **plain)
+
+
+def _share_network(name: str, plain: JsonObject) -> ShareNetworkSpec:
+    plain["subnets"] = tuple(ShareNetworkSubnet(**subnet) for subnet in plain["subnets"])
+    plain["security_services"] = tuple(plain["security_services"])
+    return ShareNetworkSpec(name=name, **plain)
+
+
+def _security_service(name: str, plain: JsonObject) -> SecurityServiceSpec:
+    return SecurityServiceSpec(name=name, **plain)

@@ -1,0 +1,40 @@
+"""What a check finds, before its place in a file is looked up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sharectl.diagnostics import Diagnostic, Severity
+
+if TYPE_CHECKING:
+    from sharectl.manifests.positions import FilePositions
+
+
+class Finding(NamedTuple):
+    """An error at `path` in document `document` of its file; `key` points at the key instead of the value.
+
+    In `remedy`, `{written}` stands for the text of the value as the user wrote it; in `summary`, `{other}` for the
+    place of the value at `other` in the same document.
+    """
+
+    code: str
+    summary: str
+    detail: str = ""
+    remedy: str = ""
+    document: int = 0
+    path: tuple[str | int, ...] = ()
+    key: bool = False
+    address: str | None = None
+    other: tuple[str | int, ...] = ()
+
+    def diagnostic(self, positions: FilePositions) -> Diagnostic:
+        """Return the diagnostic, with its place looked up in the file."""
+        remedy = self.remedy
+        if "{written}" in remedy:
+            written = positions.spot(self.document, self.path).text or ""
+            remedy = remedy.replace("{written}", written.replace("\\", "\\\\").replace('"', '\\"')[:80])
+        summary = self.summary
+        if self.other:
+            summary = summary.replace("{other}", str(positions.source(self.document, self.other)))
+        source = positions.source(self.document, self.path, key=self.key)
+        return Diagnostic(Severity.ERROR, self.code, summary, self.detail, remedy, self.address, source)

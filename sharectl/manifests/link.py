@@ -1,0 +1,398 @@
+"""Link compiled files: unique names, references that lead somewhere, no cycles, and each rule once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.diagnostics import did_you_mean
+from sharectl.manifests.builders import Checker, add_user_on_nfs, references_of_share
+from sharectl.manifests.findings import Finding
+from sharectl.manifests.linked import Entry, Linked, RuleEntry, cycles, entries_of
+from sharectl.model import DIGEST_SIZE_BYTES, AccessRule, Kind, access_digest, address_of, kind_of, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from sharectl.manifests.compiled import CompiledFile
+    from sharectl.manifests.positions import FilePositions
+    from sharectl.model import Address, JsonObject
+
+Path = tuple[str | int, ...]
+_NAME_PATH: Final = ("metadata", "name")
+_MAX_GUESSES: Final = 50
+_MAX_CANDIDATES: Final = 2000
+_NEAR_CHARACTERS: Final = 2
+
+
+class Linker:
+    """Links files, all of them or only what some addresses need, and collects findings as (file's number, Finding)."""
+
+    def __init__(
+        self, files: Sequence[CompiledFile], positions: Callable[[int], FilePositions], possible_names: Collection[str]
+    ) -> None:
+        """Link `files`; `positions` finds places in the file of a number; `possible_names` may exist in documents that could not be read."""
+        self.files = files
+        self.positions = positions
+        self.possible_names = possible_names
+        self.linked = Linked()
+        self.findings: list[tuple[int, Finding]] = []
+        self._declared: set[Address] = set()
+        self._guesses = 0
+
+    def link_all(self) -> Linked:
+        """Link everything."""
+        linked = self.linked
+        total = 0
+        for file in self.files:
+            addresses, digests = file.index.addresses, file.digests
+            linked.digests.update(
+                zip(addresses, [digests[i : i + 32] for i in range(0, len(digests), 32)], strict=True)
+            )
+            total += len(addresses)
+            linked.moves.update((new, tuple(old)) for new, old in file.index.moves.items())
+        self._link_settings()
+        self._declared.update(address for file in self.files for address, _ in file.declared)
+        rule_count = self._collect_rules(None)
+        self._check_duplicates(total, rule_count)
+        for number, file in enumerate(self.files):
+            if not all(map(self._exists, file.index.references)) or any(
+                self._misplaced(*place) for place in file.index.placements
+            ):
+                self._check_file(number, range(len(file.index.addresses)))
+        self._check_loose()
+        self._check_rules()
+        self._check_moves()
+        clones = {share: snapshot for file in self.files for share, snapshot in file.index.clones}
+        if clones:
+            self._check_cycles(
+                clones, {snapshot: share for file in self.files for snapshot, share in file.index.snapshots_of}
+            )
+        return linked
+
+    def link_only(self, only: Collection[Address]) -> Linked:
+        """Link the shares and snapshots in `only`, and those that they are made from."""
+        self._link_settings()
+        self._declared.update(address for file in self.files for address, _ in file.declared)
+        places: dict[Address, list[Entry]] = {}
+        clones: dict[Address, Address] = {}
+        snapshots_of: dict[Address, Address] = {}
+        wanted = {address for address in only if address.partition("/")[0] in (Kind.SHARE, Kind.SNAPSHOT)}
+        chosen = set(wanted)
+        hints: set[Address] = set()
+        while wanted:
+            found = self._find(wanted)
+            places.update(found)
+            wanted = set()
+            for address, entries in found.items():
+                for entry in entries:
+                    plain = self.files[entry.file].record(entry.number).plain
+                    if address.startswith("share/"):
+                        hints.update(
+                            reference for reference, path in references_of_share(plain) if "schedulerHints" in path
+                        )
+                        if "source_snapshot" in plain:
+                            clones[address] = address_of(Kind.SNAPSHOT, plain["source_snapshot"])
+                            wanted.add(clones[address])
+                    else:
+                        snapshots_of[address] = address_of(Kind.SHARE, plain["share"])
+                        wanted.add(snapshots_of[address])
+            wanted -= chosen
+            chosen |= wanted
+        self._take(places)
+        self._declared.update(self._find(hints - places.keys()))
+        self._collect_rules(chosen)
+        self._report_twins({address: entries for address, entries in places.items() if len(entries) > 1})
+        for address in sorted(places):
+            for entry in places[address]:
+                self._check_file(entry.file, (entry.number,), rules=False)
+        self._check_rules()
+        self._check_moves()
+        self._check_cycles(clones, snapshots_of)
+        return self.linked
+
+    def _find(self, addresses: Collection[Address]) -> dict[Address, list[Entry]]:
+        needles = [f'"{address}"'.encode() for address in addresses]
+        found: dict[Address, list[Entry]] = {}
+        for file_number, file in enumerate(self.files):
+            if needles and file.mentions(needles):
+                for number, address in enumerate(file.index.addresses):
+                    if address in addresses:
+                        found.setdefault(address, []).append(Entry(file_number, number))
+        return found
+
+    def _take(self, places: Mapping[Address, list[Entry]]) -> None:
+        self.linked.entries = {address: entries[0] for address, entries in places.items()}
+        for address, entry in self.linked.entries.items():
+            file = self.files[entry.file]
+            self.linked.digests[address] = file.digest(entry.number)
+            if address in file.index.moves:
+                self.linked.moves[address] = tuple(file.index.moves[address])
+
+    def _check_loose(self) -> None:
+        for number, file in enumerate(self.files):
+            for document, path, target, address in file.loose:
+                self._check_reference(number, document, path, target, address)
+
+    def _link_settings(self) -> None:
+        for number, file in enumerate(self.files):
+            for setting in file.settings.settings:
+                address = f"{setting.kind}/{setting.name}"
+                first = self.linked.settings.setdefault(address, (number, setting))
+                if first[1] is not setting:
+                    self._twin(address, number, setting.place[0], first[0], first[1].place)
+        for number, file in enumerate(self.files):
+            for setting in file.settings.settings:
+                for position, name in enumerate(setting.plain.get("security_services", ())):
+                    path = ("spec", "securityServices", position)
+                    self._check_reference(
+                        number,
+                        setting.place[0],
+                        path,
+                        address_of(Kind.SECURITY_SERVICE, name),
+                        f"{setting.kind}/{setting.name}",
+                    )
+
+    def _collect_rules(self, shares: Collection[Address] | None) -> int:
+        count = 0
+        needles = None if shares is None else [f'"{share}"'.encode() for share in shares]
+        for number, file in enumerate(self.files):
+            if needles is not None and not file.mentions(needles):
+                continue
+            for rule in file.index.rules:
+                count += 1
+                if shares is None or rule.share in shares:
+                    self.linked.rules.setdefault(rule.share, []).append(RuleEntry(number, rule))
+        return count
+
+    def entries(self) -> dict[Address, Entry]:
+        """Return where every share's and snapshot's record is."""
+        if self.linked.entries is None:
+            self.linked.entries = entries_of(self.files)
+        return self.linked.entries
+
+    def _exists(self, address: Address) -> bool:
+        return (
+            address in self.linked.digests
+            or address in self.linked.settings
+            or address in self._declared
+            or name_of(address) in self.possible_names
+        )
+
+    # -- names
+
+    def _check_duplicates(self, resource_count: int, rule_count: int) -> None:
+        if resource_count != len(self.linked.digests):
+            places: dict[Address, list[Entry]] = {}
+            for file_number, file in enumerate(self.files):
+                for number, address in enumerate(file.index.addresses):
+                    places.setdefault(address, []).append(Entry(file_number, number))
+            self._report_twins({address: entries for address, entries in places.items() if len(entries) > 1})
+        if rule_count:
+            names: dict[str, RuleEntry] = {}
+            for entry in sorted(
+                (entry for entries in self.linked.rules.values() for entry in entries), key=_rule_order
+            ):
+                first = names.setdefault(entry.rule.name, entry)
+                if first is not entry:
+                    address = address_of(Kind.ACCESS_RULE, entry.rule.name)
+                    self._twin(address, entry.file, entry.rule.place[0], first.file, first.rule.place)
+        self._check_declared(names if rule_count else {})
+
+    def _check_declared(self, rule_names: Mapping[str, RuleEntry]) -> None:
+        known: dict[Address, tuple[int, Sequence[int]]] = {}
+        for number, file in enumerate(self.files):
+            for address, place in file.declared:
+                first = known.setdefault(address, (number, place))
+                if address in self.linked.digests:
+                    entry = self.entries()[address]
+                    first = (entry.file, self.files[entry.file].record(entry.number).place)
+                elif address in self.linked.settings:
+                    file_number, setting = self.linked.settings[address]
+                    first = (file_number, setting.place)
+                elif address.startswith(f"{Kind.ACCESS_RULE}/") and name_of(address) in rule_names:
+                    rule_entry = rule_names[name_of(address)]
+                    first = (rule_entry.file, rule_entry.rule.place)
+                if first != (number, place):
+                    self._twin(address, number, place.document, *first)
+
+    def _report_twins(self, twins: Mapping[Address, list[Entry]]) -> None:
+        for address, entries in twins.items():
+            first = entries[0]
+            first_place = self.files[first.file].record(first.number).place
+            for entry in entries[1:]:
+                place = self.files[entry.file].record(entry.number).place
+                self._twin(address, entry.file, place[0], first.file, first_place)
+
+    def _twin(self, address: Address, file: int, document: int, first_file: int, first_place: Sequence[int]) -> None:
+        kind = kind_of(address).document_kind
+        where = f"{self.positions(first_file).path}:{first_place[1]}:{first_place[2]}"
+        summary = f"the {kind} {name_of(address)!r} is described twice; the other place is {where}"
+        finding = Finding(
+            "manifest.duplicate-name", summary, "", "rename one, or remove it", document, _NAME_PATH, address=address
+        )
+        self.findings.append((file, finding))
+
+    # -- references
+
+    def _check_file(self, file_number: int, numbers: Iterable[int], *, rules: bool = True) -> None:
+        file = self.files[file_number]
+        addresses = file.index.addresses
+        for number in numbers:
+            record = file.record(number)
+            address, plain, document = addresses[number], record.plain, record.place[0]
+            if address.startswith("snapshot/"):
+                self._check_reference(
+                    file_number, document, ("spec", "share"), address_of(Kind.SHARE, plain["share"]), address
+                )
+                continue
+            for reference, path in references_of_share(plain):
+                self._check_reference(file_number, document, path, reference, address)
+            self._check_placement(file_number, document, plain, address)
+        for rule in file.index.rules if rules else ():
+            self._check_reference(
+                file_number, rule.place[0], ("spec", "share"), rule.share, address_of(Kind.ACCESS_RULE, rule.name)
+            )
+
+    def _check_reference(self, file: int, document: int, path: Path, target: Address, address: Address) -> None:
+        if self._exists(target):
+            return
+        kind, name = kind_of(target), name_of(target)
+        guess = self._guess(kind, name)
+        remedy = guess or f"describe the {kind.document_kind} {name!r}, or correct the name"
+        summary = f"there is no {kind.document_kind} {name!r}"
+        self.findings.append((file, Finding("manifest.dangling", summary, "", remedy, document, path, address=address)))
+
+    def _guess(self, kind: Kind, name: str) -> str:
+        self._guesses += 1
+        if self._guesses > _MAX_GUESSES:
+            return ""
+        prefix = f"{kind}/"
+        if self.linked.entries is not None and kind in (Kind.SHARE, Kind.SNAPSHOT):
+            addresses: Iterable[Address] = (address for file in self.files for address in file.index.addresses)
+        else:
+            addresses = (*self.linked.digests, *self.linked.settings)
+        names = [address[len(prefix) :] for address in addresses if address.startswith(prefix)]
+        if len(names) > _MAX_CANDIDATES:
+            names = [
+                other
+                for other in names
+                if abs(len(other) - len(name)) <= _NEAR_CHARACTERS
+                and (other[:2] == name[:2] or other[-2:] == name[-2:])
+            ]
+        return did_you_mean(name, names[:_MAX_CANDIDATES])
+
+    def _misplaced(self, share_type: str | None, zone: str | None, has_network: bool) -> str:  # noqa: FBT001 - a row of the index
+        found = self.linked.settings.get(address_of(Kind.SHARE_TYPE, share_type)) if share_type else None
+        if found is None:
+            return ""
+        extra_specs: Mapping[str, str] = found[1].plain["extra_specs"]
+        zones = [part.strip() for part in extra_specs.get("availability_zones", "").split(",") if part.strip()]
+        if zone and zones and zone not in zones:
+            return "availabilityZone"
+        servers = extra_specs.get("driver_handles_share_servers", "").removeprefix("<is>").strip().lower()
+        return "shareNetwork" if servers == str(not has_network).lower() else ""
+
+    def _check_placement(self, file: int, document: int, plain: JsonObject, address: Address) -> None:
+        share_type, zone, network = plain.get("share_type"), plain.get("availability_zone"), plain.get("share_network")
+        wrong = self._misplaced(share_type, zone, network is not None)
+        if not wrong:
+            return
+        if wrong == "availabilityZone":
+            summary = f"the type {share_type!r} is not offered in the zone {zone!r}"
+            remedy = "choose a zone among the type's availability_zones, or another type"
+        elif network is None:
+            summary = f"the type {share_type!r} is for backends with share servers, and the share names no shareNetwork"
+            remedy = "add shareNetwork, or choose another type"
+        else:
+            summary = (
+                f"the type {share_type!r} is for backends without share servers, and the share names a shareNetwork"
+            )
+            remedy = "remove shareNetwork, or choose another type"
+        path = ("spec", wrong) if wrong == "availabilityZone" or network is not None else ("spec", "type")
+        self.findings.append(
+            (file, Finding("manifest.placement", summary, "", remedy, document, path, address=address))
+        )
+
+    # -- rules, moves, cycles
+
+    def _check_rules(self) -> None:
+        for share, rule_entries in self.linked.rules.items():
+            if share not in self.linked.digests:
+                if self.linked.entries is not None:
+                    for rule_entry in rule_entries:
+                        self._check_reference(
+                            rule_entry.file,
+                            rule_entry.rule.place[0],
+                            ("spec", "share"),
+                            share,
+                            address_of(Kind.ACCESS_RULE, rule_entry.rule.name),
+                        )
+                continue
+            entry = self.entries()[share]
+            record = self.files[entry.file].record(entry.number)
+            seen: dict[tuple[str, str], tuple[int, int, Path]] = {
+                (rule[0], rule[1]): (entry.file, record.place[0], ("spec", "access", number, "to"))
+                for number, rule in enumerate(record.access)
+            }
+            for file_number, rule in sorted(rule_entries, key=_rule_order):
+                checker = Checker(rule.place[0], address_of(Kind.ACCESS_RULE, rule.name), [])
+                if rule.access_type == "user" and record.plain["protocol"] == "NFS":
+                    add_user_on_nfs(checker, "spec")
+                here = (file_number, rule.place[0], ("spec", "to"))
+                other = seen.setdefault((rule.access_type, rule.access_to), here)
+                if other != here:
+                    place = self.positions(other[0]).source(other[1], other[2])
+                    key = f"{rule.access_type}:{rule.access_to}"
+                    summary = f"the access rule {key} of {share} stands twice; the other place is {place}"
+                    checker.add("duplicate-access", summary, "keep one of the two", "spec", "to")
+                self.findings += [(file_number, finding) for finding in checker.findings]
+            grants = [AccessRule(*rule) for rule in record.access]
+            grants += [AccessRule(rule.access_type, rule.access_to, rule.access_level) for _, rule in rule_entries]
+            self.linked.digests[share] = self.linked.digests[share][:DIGEST_SIZE_BYTES] + access_digest(grants)
+
+    def _check_moves(self) -> None:
+        claimed: dict[Address, Address] = {}
+        for new in sorted(self.linked.moves):
+            for old in self.linked.moves[new]:
+                other = claimed.setdefault(old, new)
+                summary = ""
+                if old in self.linked.digests:
+                    summary = f"{old} is still described, so {new} cannot have been it"
+                elif other != new:
+                    summary = f"both {other} and {new} say that they were {old}"
+                if summary and new in self.entries():
+                    entry = self.entries()[new]
+                    document = self.files[entry.file].record(entry.number).place[0]
+                    path = ("metadata", "annotations", "sharectl/moved-from")
+                    remedy = "remove the old document, or the name from the annotation"
+                    self.findings.append(
+                        (entry.file, Finding("manifest.moved", summary, "", remedy, document, path, address=new))
+                    )
+
+    def _check_cycles(self, clones: Mapping[Address, Address], snapshots_of: Mapping[Address, Address]) -> None:
+        for cycle in cycles(clones, snapshots_of):
+            start = cycle[0]
+            entry = self.entries().get(start)
+            if entry is not None:
+                document = self.files[entry.file].record(entry.number).place[0]
+                summary = f"a cycle: {' → '.join((*cycle, start))}"
+                detail = "Each would have to exist before the others."
+                path = ("spec", "sourceSnapshot")
+                self.findings.append(
+                    (
+                        entry.file,
+                        Finding(
+                            "manifest.cycle",
+                            summary,
+                            detail,
+                            "make one of the shares without sourceSnapshot",
+                            document,
+                            path,
+                            address=start,
+                        ),
+                    )
+                )
+
+
+def _rule_order(entry: RuleEntry) -> tuple[int, int]:
+    return entry.file, entry.rule.place[0]

@@ -1,0 +1,157 @@
+"""Load manifests: read the sources, compile what has changed, link everything, and report all problems at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from sharectl.diagnostics import Diagnostic, Source, error
+from sharectl.manifests.compiled import CompiledFile
+from sharectl.manifests.desired import Desired
+from sharectl.manifests.link import Linker
+from sharectl.manifests.positions import FilePositions
+from sharectl.manifests.sources import Sources, read_sources
+from sharectl.model import split_rule_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from sharectl.manifests.cache import ManifestCache
+    from sharectl.manifests.compile import DriverSchemas
+    from sharectl.manifests.sources import SourceFile
+    from sharectl.model import Address, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the manifests want, and everything that is wrong with them, in the order of files and lines.
+
+    Where `diagnostics` holds an error, `desired` is not whole and must not be acted upon.
+    """
+
+    desired: Desired
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def load(  # noqa: PLR0913 - where from, what with, and how much; each has one meaning
+    sources: Sequence[str],
+    *,
+    base_directory: Path,
+    cache: ManifestCache | None,
+    driver_schema: Callable[[str], JsonObject | None],
+    known_drivers: Callable[[], Sequence[str]],
+    only: Collection[Address] | None = None,
+    stdin: BinaryIO | None = None,
+) -> Loaded:
+    """Load the files, folders and standard input (`-`) in `sources`; relative ones are under `base_directory`.
+
+    `driver_schema` returns the JSON Schema of a driver's config, None for an unknown driver; it is asked only for drivers of
+    Backend documents. With `only`, just the shares and snapshots at these addresses, and those that they are made from, are
+    loaded and linked (all other kinds are always loaded); an address that does not exist is left out.
+    Never raises for what is in the sources.
+    """
+    read = read_sources(sources, base_directory=Path(base_directory), stdin=stdin)
+    loader = _Loader(read, cache, driver_schema, known_drivers)
+    files = [loader.compiled(number, file) for number, file in enumerate(read.files)]
+    linker = Linker(files, loader.positions, loader.possible_names)
+    linked = (
+        linker.link_all() if only is None else linker.link_only({split_rule_address(address)[0] for address in only})
+    )
+    findings = [(number, finding) for number, file in enumerate(files) for finding in file.findings]
+    diagnostics = [finding.diagnostic(loader.positions(number)) for number, finding in (*findings, *linker.findings)]
+    diagnostics += [*loader.diagnostics, *read.diagnostics]
+    if not diagnostics:
+        diagnostics += _nothing_found(sources, read, files, base_directory)
+    order = {file.path: number for number, file in enumerate(read.files)}
+    diagnostics.sort(key=lambda diagnostic: _order(diagnostic, order))
+    if cache is not None:
+        cache.prune()
+    return Loaded(Desired(linked, files, loader.later_positions), tuple(diagnostics))
+
+
+class _Loader:
+    """Compiles files or takes them from the cache, and finds positions in them."""
+
+    def __init__(
+        self,
+        read: Sources,
+        cache: ManifestCache | None,
+        driver_schema: Callable[[str], JsonObject | None],
+        known_drivers: Callable[[], Sequence[str]],
+    ) -> None:
+        self._files = read.files
+        self._cache = cache
+        self._driver_schema = driver_schema
+        self._known_drivers = known_drivers
+        self._drivers: DriverSchemas | None = None
+        self._positions: dict[int, FilePositions] = {}
+        self.possible_names: set[str] = set()
+        self.diagnostics: list[Diagnostic] = []
+
+    def compiled(self, number: int, file: SourceFile) -> CompiledFile:
+        key = None
+        if self._cache is not None:
+            key = self._cache.key(file.data)
+            entry = self._cache.get(key)
+            compiled = None if entry is None else CompiledFile.decode(entry)
+            if compiled is not None and self._is_current(compiled):
+                return compiled
+        from sharectl.manifests.compile import compile_file, names_in_text  # noqa: PLC0415 - unchanged files are not compiled
+
+        compiled, reading = compile_file(file.data, self._driver_schemas())
+        for problem in reading.problems:
+            source = self.positions(number).place(problem.line, problem.column, problem.document)
+            self.diagnostics.append(error(problem.code, problem.summary, remedy=problem.remedy, source=source))
+        for text in reading.unread:
+            self.possible_names |= names_in_text(text)
+        if (
+            self._cache is not None
+            and key is not None
+            and not (reading.problems or compiled.findings or compiled.declared)
+        ):
+            self._cache.put(key, compiled.encode())
+        return compiled
+
+    def positions(self, number: int) -> FilePositions:
+        if number not in self._positions:
+            file = self._files[number]
+            self._positions[number] = FilePositions(file.path, file.data)
+        return self._positions[number]
+
+    def later_positions(self, number: int) -> FilePositions:
+        """Return the positions of a file, keeping those of the last few files only."""
+        while len(self._positions) > 8 and number not in self._positions:  # noqa: PLR2004 - positions take far more room than the text
+            del self._positions[next(iter(self._positions))]
+        return self.positions(number)
+
+    def _driver_schemas(self) -> DriverSchemas:
+        if self._drivers is None:
+            from sharectl.manifests.compile import DriverSchemas  # noqa: PLC0415 - as above
+
+            self._drivers = DriverSchemas(self._driver_schema, self._known_drivers)
+        return self._drivers
+
+    def _is_current(self, compiled: CompiledFile) -> bool:
+        drivers = compiled.settings.drivers
+        return all(self._driver_schemas().digest(driver) == digest for driver, digest in drivers.items())
+
+
+def _nothing_found(
+    sources: Sequence[str], read: Sources, files: Sequence[CompiledFile], base_directory: Path
+) -> list[Diagnostic]:
+    if any(file.digests or file.settings.settings for file in files) or any(file.index.documents for file in files):
+        return []
+    if not read.files and all((Path(base_directory) / name).is_dir() for name in sources):
+        return []
+    path = read.files[0].path if read.files else ", ".join(sources)
+    summary = "there is no manifest in what was read"
+    remedy = "write documents with apiVersion, kind, metadata and spec, or name the files that hold them"
+    return [error("manifest.none", summary, remedy=remedy, source=Source(path, 1, 1))]
+
+
+def _order(diagnostic: Diagnostic, order: dict[str, int]) -> tuple[int, str, int, int]:
+    source = diagnostic.source
+    if source is None:
+        return (len(order), "", 0, 0)
+    return (order.get(source.path, len(order)), source.path, source.line, source.column)

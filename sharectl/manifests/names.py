@@ -1,0 +1,32 @@
+"""Names that file systems, exports and labels can take, and the former names in annotations."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MOVED_FROM: Final = "sharectl/moved-from"
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+_WINDOWS_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:\..*)?")
+_SAMBA_SECTIONS: Final = frozenset({"global", "homes", "printers", "ipc", "admin", "print"})
+
+
+def is_name(text: object) -> bool:
+    """Tell whether `text` has the form of a name; the schemas say the same."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def why_not_exportable(name: str) -> str:
+    """Return why no file system or export would take the share or snapshot `name`, or an empty string."""
+    if ".." in name:
+        return "two dots in a row are the way out of a directory"
+    if _WINDOWS_DEVICE.fullmatch(name):
+        return "Windows knows a device of this name, and opens that instead"
+    if name in _SAMBA_SECTIONS:
+        return "Samba gives a section of this name a meaning of its own"
+    return ""
+
+
+def former_names(annotation: str) -> list[str]:
+    """Return the names in the text of a `sharectl/moved-from` annotation, in order."""
+    return [name.strip() for name in annotation.split(",")]

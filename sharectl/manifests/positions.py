@@ -1,0 +1,192 @@
+"""Find the line and column of any field of a manifest, by reading the file again with positions."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sharectl.diagnostics import Source
+from sharectl.manifests.reader import MAX_DEPTH, Segment, segments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.manifests.syntax import Mark
+
+Step = str | int
+_MAX_EXCERPT_CHARACTERS: Final = 200
+_SECRET_NAME: Final = re.compile(
+    r"(?:passw(?:or)?d|passphrase|secret|token|credentials?|(?:api|private|access|secret)[-_]?key)\Z", re.IGNORECASE
+)
+_SECRET_ON_LINE: Final = re.compile(
+    r"""((?:passw(?:or)?d|passphrase|secret|token|credentials?|(?:api|private|access|secret)[-_]?key)["']?\s*:\s*)(?!\{\s*(?:env|file)\s*:)(\S.*)""",
+    re.IGNORECASE,
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a field of this name is made to hold a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+class Spot(NamedTuple):
+    """Where a value stands: line and column from 1, and the text of a scalar as it was written."""
+
+    line: int
+    column: int
+    text: str | None
+
+
+class _Node:
+    """A value's place, and those of its parts."""
+
+    __slots__ = ("entries", "items", "mark", "merged", "text")
+
+    def __init__(self, mark: Mark, text: str | None = None) -> None:
+        self.mark = mark
+        self.text = text
+        self.entries: dict[str, tuple[Mark, _Node]] = {}
+        self.items: list[_Node] = []
+        self.merged: list[_Node] = []
+
+    def part(self, step: Step) -> tuple[Mark, _Node] | None:
+        if isinstance(step, int):
+            return (self.items[step].mark, self.items[step]) if 0 <= step < len(self.items) else None
+        if step in self.entries:
+            return self.entries[step]
+        for merged in self.merged:
+            for source in merged.items or [merged]:
+                if step in source.entries:
+                    return source.entries[step]
+        return None
+
+
+class FilePositions:
+    """The positions of one file's content, under the name that the user gave the file."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        """Keep the content; it is read with positions when the first one is asked for."""
+        self.path = path
+        self._data = data
+        self._roots: dict[int, _Node] | None = None
+        self._lines: list[str] | None = None
+
+    def source(self, document: int, path: Sequence[Step], *, key: bool = False) -> Source:
+        """Return the place of the value at `path` (of its key, with `key`) in `document`, or of the nearest value around it that exists."""
+        spot = self.spot(document, path, key=key)
+        secret = any(isinstance(step, str) and is_secret_name(step) for step in path)
+        return self.place(spot.line, spot.column, document, secret=secret)
+
+    def place(self, line: int, column: int, document: int, *, secret: bool = False) -> Source:
+        """Return a Source with its excerpt; secrets on the line are masked, a `secret` line is left out altogether."""
+        return Source(self.path, line, column, document, None if secret else self.excerpt(line))
+
+    def spot(self, document: int, path: Sequence[Step], *, key: bool = False) -> Spot:
+        """Return line, column and text of the value (or key) at `path`, or of the nearest value around it that exists."""
+        if self._roots is None:
+            self._roots = _read_positions(self._data)
+        node = self._roots.get(document)
+        if node is None:
+            return Spot(1, 1, None)
+        mark = node.mark
+        for step in path:
+            found = node.part(step)
+            if found is None:
+                return Spot(mark.line + 1, mark.column + 1, None)
+            key_mark, node = found
+            mark = node.mark
+            if key and step is path[-1]:
+                mark = key_mark
+        return Spot(mark.line + 1, mark.column + 1, node.text)
+
+    def excerpt(self, line: int) -> str | None:
+        """Return the text of `line` (from 1) without its line end, shortened where it is very long, secrets masked."""
+        if self._lines is None:
+            self._lines = self._data.decode(errors="replace").removeprefix("\ufeff").splitlines()
+        if not 0 < line <= len(self._lines):
+            return None
+        text = _SECRET_ON_LINE.sub(r"\1***", self._lines[line - 1])
+        return "".join(
+            c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text[:_MAX_EXCERPT_CHARACTERS]
+        )
+
+
+def _read_positions(data: bytes) -> dict[int, _Node]:
+    roots: dict[int, _Node] = {}
+    for segment in segments(data):
+        segment.read(_PositionReader(roots).read)
+    return roots
+
+
+class _PositionReader:
+    """Builds the tree of places from a segment's events; stops without a word where the document is broken."""
+
+    def __init__(self, roots: dict[int, _Node]) -> None:
+        self.roots = roots
+        self.anchors: dict[str, _Node] = {}
+        self.stack: list[tuple[_Node, tuple[Mark, str] | None]] = []
+        self.key: tuple[Mark, str] | None = None
+        self.node: _Node | None = None
+        self.is_mapping: list[bool] = []
+
+    def read(self, segment: Segment) -> None:
+        for event in segment.events():
+            handler = getattr(self, "on_" + event.__class__.__name__, None)
+            if handler is not None:
+                handler(event, segment)
+            if len(self.stack) > MAX_DEPTH:
+                return
+
+    def on_DocumentStartEvent(self, event: object, segment: Segment) -> None:  # noqa: N802 - named after the event
+        del event, segment
+        self.anchors.clear()
+        self.node, self.key = None, None
+
+    def on_ScalarEvent(self, event: Any, segment: Segment) -> None:  # noqa: ANN401, N802 - named after the event
+        if self.is_mapping and self.is_mapping[-1] and self.key is None:
+            self.key = (event.start_mark, event.value)
+            return
+        self._attach(_Node(event.start_mark, event.value), event.anchor, segment)
+
+    def on_AliasEvent(self, event: Any, segment: Segment) -> None:  # noqa: ANN401, N802 - named after the event
+        node = self.anchors.get(event.anchor) or _Node(event.start_mark)
+        if self.is_mapping and self.is_mapping[-1] and self.key is None:
+            self.key = (event.start_mark, node.text or "")
+            return
+        self._attach(node, None, segment)
+
+    def on_MappingStartEvent(self, event: Any, segment: Segment) -> None:  # noqa: ANN401, N802 - named after the event
+        self._open(event, segment, is_mapping=True)
+
+    def on_SequenceStartEvent(self, event: Any, segment: Segment) -> None:  # noqa: ANN401, N802 - named after the event
+        self._open(event, segment, is_mapping=False)
+
+    def on_MappingEndEvent(self, event: object, segment: Segment) -> None:  # noqa: N802 - named after the event
+        del event, segment
+        self.is_mapping.pop()
+        self.node, self.key = self.stack.pop()[0], None
+        self.node = self.stack[-1][0] if self.stack else None
+
+    on_SequenceEndEvent = on_MappingEndEvent  # noqa: N815 - named after the event
+
+    def _open(self, event: Any, segment: Segment, *, is_mapping: bool) -> None:  # noqa: ANN401 - either of two events
+        node = _Node(event.start_mark)
+        self._attach(node, event.anchor, segment)
+        self.stack.append((node, None))
+        self.is_mapping.append(is_mapping)
+        self.node, self.key = node, None
+
+    def _attach(self, node: _Node, anchor: str | None, segment: Segment) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = node
+        if self.node is None:
+            self.roots[segment.first_document + max(0, segment.documents_seen - 1)] = node
+        elif not self.is_mapping[-1]:
+            self.node.items.append(node)
+        elif self.key is not None:
+            mark, name = self.key
+            if name == "<<":
+                self.node.merged.append(node)
+            else:
+                self.node.entries[name] = (mark, node)
+            self.key = None

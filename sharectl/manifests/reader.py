@@ -1,0 +1,352 @@
+"""Read the YAML documents of one file into plain values, quickly, with every limit and without recursion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from sharectl.manifests.scalars import SPECIAL_FIRST, ScalarError, resolve
+from sharectl.manifests.syntax import Problem, binary_problem, explain_syntax, position_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.manifests.syntax import Mark
+
+MAX_DEPTH: Final = 64
+MAX_SCALAR_CHARACTERS: Final = 64 * 1024
+MAX_EXPANDED_CHARACTERS: Final = 1_000_000
+_MAX_RESUMES: Final = 100
+
+_CORE_TAG: Final = "tag:yaml.org,2002:"
+_SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "null": (type(None),),
+}
+
+SYNTAX: Final = "manifest.syntax"
+
+
+class Document(NamedTuple):
+    """One document: its number in the file, its value, and where it begins and where its `metadata.name` stands.
+
+    A document that is not `sound` has lost something in reading (its problem is reported); lines and columns count from 1.
+    """
+
+    number: int
+    value: Any
+    line: int
+    name_line: int
+    name_column: int
+    sound: bool
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a file holds: its documents, its problems, and the text of the documents that could not be read."""
+
+    documents: list[Document] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    unread: list[bytes] = field(default_factory=list)
+
+
+class _Merge:
+    """The type of the key under which a mapping keeps its `<<` until it is complete."""
+
+
+_MERGE: Final = _Merge()
+_NO_KEY: Final = object()
+_IN_LIST: Final = object()
+
+
+class _FatalError(Exception):
+    """The rest of this document cannot be read."""
+
+    def __init__(self, mark: Mark, summary: str, remedy: str, code: str = SYNTAX) -> None:
+        super().__init__(summary)
+        self.mark, self.summary, self.remedy, self.code = mark, summary, remedy, code
+
+
+def read_documents(data: bytes) -> Reading:
+    """Return all documents of `data` and all that is wrong with it; after an error, reading resumes at the next `---`.
+
+    Never raises for whatever bytes. Values are dicts with string keys, lists, strings, numbers, booleans and None; an
+    alias is the same object as its anchor, so values must not be changed.
+    """
+    reading = Reading()
+    unreadable = binary_problem(data)
+    if unreadable is not None:
+        reading.problems.append(unreadable)
+        return reading
+    for segment in segments(data, reading):
+        segment.read(_SegmentReader(reading, segment.first_document).read)
+    return reading
+
+
+class Segment:
+    """A part of a file that is parsed in one go; what lies before it is blanked, so that lines keep their numbers."""
+
+    def __init__(self, data: bytes, first_document: int) -> None:
+        """Start at document `first_document`."""
+        self.data = data
+        self.first_document = first_document
+        self.documents_seen = 0
+        self.problem: Problem | None = None
+
+    def events(self) -> Iterator[Any]:
+        """Yield the parser's events; raises YAMLError."""
+        from yaml import cyaml  # noqa: PLC0415 - reading unchanged files does without it
+        from yaml.events import DocumentStartEvent  # noqa: PLC0415 - as above
+
+        parser: Any = cyaml.CParser(self.data)  # type: ignore[attr-defined] - the stubs leave it out
+        get_event = parser.get_event
+        while (event := get_event()) is not None:
+            if event.__class__ is DocumentStartEvent:
+                self.documents_seen += 1
+            yield event
+
+    def read(self, consume: Any) -> None:  # noqa: ANN401 - any consumer of the events
+        """Hand the events to `consume`, and keep the problem that ended them early, if one did."""
+        from yaml import YAMLError  # noqa: PLC0415 - reading unchanged files does without it
+
+        try:
+            consume(self)
+        except _FatalError as fatal:
+            self.problem = self._problem(fatal.code, fatal.summary, fatal.remedy, fatal.mark.line, fatal.mark.column)
+        except YAMLError as failure:
+            summary, remedy = explain_syntax(failure)
+            line, column = position_of(failure, self.data)
+            self.problem = self._problem(SYNTAX, summary, remedy, line, column)
+
+    def _problem(self, code: str, summary: str, remedy: str, line: int, column: int) -> Problem:
+        return Problem(
+            code, summary, remedy, line + 1, column + 1, self.first_document + max(0, self.documents_seen - 1)
+        )
+
+
+def segments(data: bytes, reading: Reading | None = None) -> Iterator[Segment]:
+    """Yield the file as one segment, and after each segment that could not be read to its end, the rest from the next `---`.
+
+    The caller reads each segment before it asks for the next. With `reading`, problems and unread text are kept there.
+    """
+    segment = Segment(data, 0)
+    for _ in range(_MAX_RESUMES):
+        yield segment
+        problem = segment.problem
+        if problem is None:
+            return
+        begin, rest = _next_document(segment.data, problem.line)
+        if reading is not None:
+            reading.problems.append(problem)
+            lines = segment.data[:begin].splitlines(keepends=True)
+            start = max((i for i, line in enumerate(lines[: problem.line - 1]) if line.startswith(b"---")), default=0)
+            reading.unread.append(b"".join(lines[start:]))
+        if rest is None:
+            return
+        segment = Segment(rest, segment.first_document + max(1, segment.documents_seen))
+
+
+def _next_document(data: bytes, line: int) -> tuple[int, bytes | None]:
+    r"""Return where the first `---` after `line` (from 1) begins, and the data with everything before it blanked."""
+    offset = 0
+    for _ in range(line):
+        offset = data.find(b"\n", offset) + 1
+        if offset == 0:
+            return len(data), None
+    found = offset if data.startswith(b"---", offset) else data.find(b"\n---", offset - 1) + 1
+    if found == 0:
+        return len(data), None
+    return found, b"\n" * data.count(b"\n", 0, found) + data[found:]
+
+
+class _SegmentReader:
+    """Builds plain values from a segment's events."""
+
+    def __init__(self, reading: Reading, number: int) -> None:
+        self.reading = reading
+        self.number = number - 1
+        self.sound = True
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.expanded = 0
+
+    def report(self, mark: Mark, code: str, summary: str, remedy: str) -> None:
+        self.reading.problems.append(Problem(code, summary, remedy, mark.line + 1, mark.column + 1, self.number))
+
+    def read(self, segment: Segment) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop over all events: a call for each would double the time
+        from yaml.events import (  # noqa: PLC0415 - reading unchanged files does without it
+            AliasEvent,
+            DocumentEndEvent,
+            DocumentStartEvent,
+            MappingEndEvent,
+            MappingStartEvent,
+            ScalarEvent,
+            SequenceEndEvent,
+            SequenceStartEvent,
+        )
+
+        documents = self.reading.documents
+        stack: list[tuple[Any, Any, str | None, int, int]] = []
+        container: Any = None
+        key: Any = _IN_LIST
+        line = 0
+        name_mark: Mark | None = None
+        for event in segment.events():
+            kind = event.__class__
+            if kind is ScalarEvent:
+                value: Any = event.value
+                if len(value) > MAX_SCALAR_CHARACTERS:
+                    raise _too_long(event.start_mark)
+                if event.implicit[0]:
+                    if value[:1] in SPECIAL_FIRST:
+                        value = self.plain(event)
+                    elif value == "<<" and key is _NO_KEY:
+                        value = _MERGE
+                elif event.tag is not None:
+                    value = self.tagged(event)
+                if event.anchor is not None:
+                    self.anchors[event.anchor] = (value, len(event.value))
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                value = container
+                if kind is MappingEndEvent and _MERGE in value:
+                    self.merge(value, event.start_mark)
+                container, key, anchor, start, expanded = stack.pop()
+                if anchor is not None:
+                    self.anchors[anchor] = (value, event.end_mark.index - start + self.expanded - expanded)
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                if key is _NO_KEY:
+                    raise _key_not_text(event.start_mark)
+                if len(stack) >= MAX_DEPTH:
+                    raise _too_deep(event.start_mark)
+                if event.tag is not None:
+                    self.check_collection_tag(event)
+                if event.anchor is not None:
+                    self.anchors.pop(event.anchor, None)
+                stack.append((container, key, event.anchor, event.start_mark.index, self.expanded))
+                container, key = ({}, _NO_KEY) if kind is MappingStartEvent else ([], _IN_LIST)
+                continue
+            elif kind is AliasEvent:
+                value = self.alias(event)
+            elif kind is DocumentStartEvent:
+                self.number += 1
+                self.sound = True
+                self.anchors.clear()
+                self.expanded = 0
+                container, key, name_mark = [], _IN_LIST, None
+                line = event.start_mark.line
+                continue
+            elif kind is DocumentEndEvent:
+                mark = name_mark or event.start_mark
+                place = (mark.line + 1, mark.column + 1) if name_mark else (line + 1, 1)
+                documents.append(Document(self.number, container[0], line + 1, *place, self.sound))
+                continue
+            else:
+                continue
+            if key is _IN_LIST:
+                container.append(value)
+            elif key is not _NO_KEY:
+                container[key] = value
+                if key == "name" and len(stack) == 2 and kind is ScalarEvent and name_mark is None:  # noqa: PLR2004 - metadata.name lies two mappings deep
+                    name_mark = event.start_mark
+                key = _NO_KEY
+            else:
+                key = self.key(value, container, event.start_mark)
+
+    def key(self, value: Any, container: dict[Any, Any], mark: Mark) -> Any:  # noqa: ANN401 - a string or the merge marker
+        if value.__class__ is not str and value is not _MERGE:
+            if isinstance(value, dict | list):
+                raise _key_not_text(mark)
+            shown = orjson.dumps(value).decode()
+            self.sound = False
+            self.report(mark, "manifest.key", f"the key {shown} is not text", f'put it in quotes: "{shown}"')
+            return shown
+        if value in container:
+            shown = "<<" if value is _MERGE else str(value)
+            remedy = "merge several with one list: `<<: [*a, *b]`" if value is _MERGE else "keep one of the two"
+            self.sound = False
+            self.report(
+                mark, "manifest.duplicate-key", f"the key `{shown[:80]}` stands twice in the same mapping", remedy
+            )
+        return value
+
+    def plain(self, event: Any) -> Any:  # noqa: ANN401 - a scalar event, any scalar
+        try:
+            return resolve(event.value)
+        except ScalarError as failure:
+            self.sound = False
+            self.report(
+                event.start_mark, "manifest.number", str(failure), "write a smaller number, or put text in quotes"
+            )
+            return None
+
+    def tagged(self, event: Any) -> Any:  # noqa: ANN401 - a scalar event, any scalar
+        if event.tag in {"!", _CORE_TAG + "str"}:
+            return event.value
+        types = _SCALAR_TAGS.get(event.tag.removeprefix(_CORE_TAG))
+        value = self.plain(event) if types else event.value
+        if types is None or value.__class__ not in types:
+            self.bad_tag(event.start_mark, event.tag)
+        return value
+
+    def check_collection_tag(self, event: Any) -> None:  # noqa: ANN401 - the start of a list or mapping
+        from yaml.events import MappingStartEvent  # noqa: PLC0415 - reading unchanged files does without it
+
+        expected = "map" if isinstance(event, MappingStartEvent) else "seq"
+        if event.tag not in {"!", _CORE_TAG + expected}:
+            self.bad_tag(event.start_mark, event.tag)
+
+    def bad_tag(self, mark: Mark, tag: str) -> None:
+        shown = tag.replace(_CORE_TAG, "!!")[:80]
+        self.sound = False
+        self.report(
+            mark, "manifest.tag", f"the tag `{shown}` does not fit here", "leave the tag out; manifests are plain data"
+        )
+
+    def alias(self, event: Any) -> Any:  # noqa: ANN401 - whatever the anchor names
+        anchored = self.anchors.get(event.anchor)
+        if anchored is None:
+            summary = f"the alias `*{event.anchor[:80]}` has no anchor before it in this document, or stands inside its own anchor"
+            raise _FatalError(
+                event.start_mark, summary, "define it with `&` earlier in the same document", "manifest.alias"
+            )
+        value, weight = anchored
+        self.expanded += weight + 1
+        if self.expanded > MAX_EXPANDED_CHARACTERS:
+            summary = f"the aliases of this document stand for more than {MAX_EXPANDED_CHARACTERS:,} characters"
+            raise _FatalError(
+                event.start_mark, summary, "write the values out, or use fewer aliases", "manifest.alias-bomb"
+            )
+        return value
+
+    def merge(self, mapping: dict[Any, Any], mark: Mark) -> None:
+        merged = mapping.pop(_MERGE)
+        for source in merged if isinstance(merged, list) else [merged]:
+            if not isinstance(source, dict):
+                self.sound = False
+                self.report(
+                    mark,
+                    "manifest.merge",
+                    "`<<` takes a mapping or a list of mappings",
+                    "refer to a mapping: `<<: *anchor`",
+                )
+                return
+            for key, value in source.items():
+                mapping.setdefault(key, value)
+
+
+def _too_long(mark: Mark) -> _FatalError:
+    summary = f"this text is longer than {MAX_SCALAR_CHARACTERS // 1024} KiB"
+    return _FatalError(mark, summary, "shorten it; no field of a manifest needs so much", "manifest.too-long")
+
+
+def _too_deep(mark: Mark) -> _FatalError:
+    summary = f"more than {MAX_DEPTH} levels are nested here"
+    return _FatalError(mark, summary, "flatten it; no manifest is so deep", "manifest.too-deep")
+
+
+def _key_not_text(mark: Mark) -> _FatalError:
+    remedy = "write the key as text; a value that begins with { or [ may need quotes"
+    return _FatalError(mark, "a list or mapping cannot be a key", remedy, "manifest.key")

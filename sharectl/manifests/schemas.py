@@ -1,0 +1,53 @@
+"""The JSON Schemas of all kinds, from the wheel or from a source checkout."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sharectl.model import JsonObject
+
+_SUFFIX: Final = ".schema.json"
+
+
+@cache
+def _directory() -> Path:
+    package = Path(__file__).resolve().parent.parent
+    shipped = package / "schemas"
+    return shipped if shipped.is_dir() else package.parent / "schemas"
+
+
+def schema_names() -> tuple[str, ...]:
+    """Return the names of all schemas, sorted: one for each kind, `project`, and `manifest` for any of them."""
+    return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in _directory().glob(f"*{_SUFFIX}")))
+
+
+def schema_text(name: str) -> str:
+    """Return the schema `name` as JSON text; raises KeyError where there is none of that name."""
+    if name not in schema_names():
+        raise KeyError(name)
+    return (_directory() / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+
+
+def schema_name_of(document_kind: str) -> str:
+    """Return the name of the schema of a document's kind: `share-type` for `ShareType`."""
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in document_kind).lstrip("-")
+
+
+@cache
+def schema_of(document_kind: str) -> JsonObject:
+    """Return the parsed schema of a document's kind."""
+    import orjson  # noqa: PLC0415 - only validation parses schemas
+
+    schema: dict[str, Any] = orjson.loads(schema_text(schema_name_of(document_kind)))
+    return schema
+
+
+@cache
+def schemas_digest() -> bytes:
+    """Return the digest of all schemas together."""
+    from sharectl.model import digest_of  # noqa: PLC0415 - `sharectl schema` needs none
+
+    return digest_of("\0".join(schema_text(name) for name in schema_names()).encode())

@@ -1,0 +1,195 @@
+"""A plan as a JSON document: the contract of `plan --output json`, and the content of a saved plan."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.diagnostics import Diagnostic, Severity, Source
+from sharectl.model import (
+    AccessRule,
+    BackendSpec,
+    CapacityPolicy,
+    JsonObject,
+    NetworkPluginSpec,
+    ShareSpec,
+    SnapshotSpec,
+    Verb,
+)
+from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange, Plan, Step, Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+FORMAT: Final = "sharectl-plan"
+VERSION: Final = 1
+
+_ACTIONS: Final = {action.word: action for action in Action}
+
+
+class PlanDocumentError(ValueError):
+    """A document that is no plan, or one of another version."""
+
+
+def plan_to_document(plan: Plan) -> JsonObject:
+    """Return the plan as a JSON object from which `plan_from_document` makes an equal plan."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "lineage": plan.lineage,
+        "serial": plan.serial,
+        "summary": {
+            "by_action": dict(plan.summary.by_action),
+            "rules_by_action": dict(plan.summary.rules_by_action),
+            "unchanged": plan.summary.unchanged,
+        },
+        "steps": [step_to_object(step) for step in plan.steps],
+        "drift": [_drift_to_object(drift) for drift in plan.drift],
+        "diagnostics": [diagnostic_to_object(diagnostic) for diagnostic in plan.diagnostics],
+        "backends": {name: asdict(backend) for name, backend in sorted(plan.backends.items())},
+        "extra_specs": {name: dict(specs) for name, specs in sorted(plan.extra_specs.items())},
+    }
+
+
+def plan_from_document(document: Mapping[str, Any]) -> Plan:
+    """Return the plan of a document. Raises PlanDocumentError."""
+    if document.get("format") != FORMAT:
+        message = "it is not a plan of sharectl"
+        raise PlanDocumentError(message)
+    if document.get("version") != VERSION:
+        message = f"its version is {document.get('version')!r}, and this sharectl reads {VERSION}"
+        raise PlanDocumentError(message)
+    try:
+        return Plan(
+            lineage=document["lineage"],
+            serial=document["serial"],
+            steps=tuple(_step(plain) for plain in document["steps"]),
+            drift=tuple(_drift(plain) for plain in document["drift"]),
+            diagnostics=tuple(_diagnostic(plain) for plain in document["diagnostics"]),
+            summary=Summary(**document["summary"]),
+            backends={name: _backend(plain) for name, plain in document["backends"].items()},
+            extra_specs=document["extra_specs"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"it is damaged: {type(error).__name__}: {error}"
+        raise PlanDocumentError(message) from error
+
+
+def step_to_object(step: Step) -> JsonObject:
+    """Return a step as a JSON object; fields that say nothing are left out."""
+    plain: JsonObject = {
+        "id": step.step_id,
+        "address": step.address,
+        "action": step.action.word,
+        "verb": step.verb.value,
+        "reason": step.reason,
+    }
+    optional: JsonObject = {
+        "backend": step.backend,
+        "waits_for": list(step.waits_for),
+        "expected_version": step.expected_version,
+        "moved_from": step.moved_from,
+        "import_id": step.import_id,
+        "import_resource_id": step.import_resource_id,
+        "changes": changes_to_list(step.changes),
+        "candidates": [
+            {"backend": c.backend, "pool": c.pool, "weight": c.weight, "weights": dict(c.weights)}
+            for c in step.candidates
+        ],
+    }
+    plain.update({key: value for key, value in optional.items() if value not in (None, [])})
+    if step.spec is not None:
+        plain["spec"] = step.spec.as_plain()
+    if step.rules is not None:
+        plain["rules"] = [rule._asdict() for rule in step.rules]
+    return plain
+
+
+def changes_to_list(changes: Iterable[FieldChange]) -> list[JsonObject]:
+    """Return field changes as JSON objects."""
+    return [{"field": change.field, "before": change.before, "after": change.after} for change in changes]
+
+
+def diagnostic_to_object(diagnostic: Diagnostic) -> JsonObject:
+    """Return a diagnostic as a JSON object; fields that say nothing are left out."""
+    plain: JsonObject = {
+        "severity": diagnostic.severity.value,
+        "code": diagnostic.code,
+        "summary": diagnostic.summary,
+        "detail": diagnostic.detail,
+        "remedy": diagnostic.remedy,
+        "address": diagnostic.address,
+        "source": None if diagnostic.source is None else asdict(diagnostic.source),
+    }
+    return {key: value for key, value in plain.items() if value not in (None, "")}
+
+
+def _drift_to_object(drift: Drift) -> JsonObject:
+    return {
+        "address": drift.address,
+        "kind": drift.kind.value,
+        "summary": drift.summary,
+        "changes": changes_to_list(drift.changes),
+        "repaired_by": drift.repaired_by,
+    }
+
+
+def _step(plain: Mapping[str, Any]) -> Step:
+    verb = Verb(plain["verb"])
+    spec = plain.get("spec")
+    snapshot = spec is not None and plain["address"].startswith("snapshot/")
+    rules = plain.get("rules")
+    return Step(
+        step_id=plain["id"],
+        address=plain["address"],
+        action=_ACTIONS[plain["action"]],
+        verb=verb,
+        reason=plain["reason"],
+        backend=plain.get("backend"),
+        waits_for=tuple(plain.get("waits_for", ())),
+        expected_version=plain.get("expected_version"),
+        spec=None if spec is None else SnapshotSpec.from_plain(spec) if snapshot else ShareSpec.from_plain(spec),
+        rules=None if rules is None else tuple(AccessRule(**rule) for rule in rules),
+        changes=_changes(plain.get("changes", ())),
+        candidates=tuple(
+            Candidate(c["backend"], c["pool"], c["weight"], tuple(c["weights"].items()))
+            for c in plain.get("candidates", ())
+        ),
+        moved_from=plain.get("moved_from"),
+        import_id=plain.get("import_id"),
+        import_resource_id=plain.get("import_resource_id"),
+    )
+
+
+def _changes(plain: Iterable[Mapping[str, Any]]) -> tuple[FieldChange, ...]:
+    return tuple(FieldChange(change["field"], change["before"], change["after"]) for change in plain)
+
+
+def _drift(plain: Mapping[str, Any]) -> Drift:
+    return Drift(
+        plain["address"], DriftKind(plain["kind"]), plain["summary"], _changes(plain["changes"]), plain["repaired_by"]
+    )
+
+
+def _diagnostic(plain: Mapping[str, Any]) -> Diagnostic:
+    source = plain.get("source")
+    return Diagnostic(
+        severity=Severity(plain["severity"]),
+        code=plain["code"],
+        summary=plain["summary"],
+        detail=plain.get("detail", ""),
+        remedy=plain.get("remedy", ""),
+        address=plain.get("address"),
+        source=None if source is None else Source(**source),
+    )
+
+
+def _backend(plain: Mapping[str, Any]) -> BackendSpec:
+    network = plain["network"]
+    return BackendSpec(
+        **{
+            **plain,
+            "capacity": CapacityPolicy(**plain["capacity"]),
+            "network": None if network is None else NetworkPluginSpec(**network),
+        }
+    )

@@ -1,0 +1,73 @@
+"""The plan while it is being made: everything known, and the steps and diagnostics so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sharectl.diagnostics import error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.diagnostics import Diagnostic
+    from sharectl.drivers.base import Capability
+    from sharectl.manifests.desired import Desired
+    from sharectl.model import Address, Verb
+    from sharectl.planning.drift import Deviation
+    from sharectl.planning.observed import Observed
+    from sharectl.planning.options import PlanOptions
+    from sharectl.planning.types import Action, Step
+    from sharectl.state.store import Record, StateView
+
+
+def step_id(verb: Verb, address: Address) -> str:
+    """Return the id of the one step that does `verb` to `address`."""
+    return f"{verb.value}:{address}"
+
+
+@dataclass(slots=True)
+class Draft:
+    """What the parts of the planner share; `records` is the state's, with moved resources under their new addresses."""
+
+    desired: Desired
+    state: StateView
+    observed: Observed
+    options: PlanOptions
+    deviations: Mapping[Address, Deviation]
+    records: dict[Address, Record]
+    moved_from: dict[Address, Address] = field(default_factory=dict)
+    renamed_shares: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    new: list[Address] = field(default_factory=list)
+    replaced: dict[Address, Action] = field(default_factory=dict)
+    removals: list[Address] = field(default_factory=list)
+    recreations: list[Address] = field(default_factory=list)
+    recorded_total: int = 0
+
+    def add(self, step: Step) -> None:
+        """Take a step into the plan."""
+        self.steps[step.step_id] = step
+
+    def has(self, verb: Verb, address: Address) -> bool:
+        """Tell whether the plan does `verb` to `address`."""
+        return step_id(verb, address) in self.steps
+
+    def present(self, *wanted: tuple[Verb, Address]) -> tuple[str, ...]:
+        """Return the ids of those of the wanted steps that are in the plan."""
+        return tuple(name for name in (step_id(verb, address) for verb, address in wanted) if name in self.steps)
+
+    def can(self, backend: str | None, capability: Capability) -> bool:
+        """Tell whether the backend's driver has the capability."""
+        seen = self.observed.get(backend or "")
+        return seen is not None and capability in seen.capabilities
+
+    def refuse(  # noqa: PLR0913 - the fields of a diagnostic
+        self, code: str, address: Address, summary: str, *, detail: str = "", remedy: str = "", path: str = ""
+    ) -> None:
+        """Add an error about a resource, placed at its field `path` (dotted) in the manifest, if it has one."""
+        source = None
+        if address in self.desired.digests:
+            source = self.desired.field_source(address, *path.split(".")) if path else self.desired.source(address)
+        self.diagnostics.append(error(code, summary, detail=detail, remedy=remedy, address=address, source=source))

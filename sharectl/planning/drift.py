@@ -1,0 +1,114 @@
+"""Drift: how what the backends report differs from what the state says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sharectl.diagnostics import Diagnostic, warning
+from sharectl.model import access_digest
+from sharectl.planning.records import share_attributes
+from sharectl.planning.types import DriftKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.model import Address
+    from sharectl.planning.observed import BackendObservation, Observed
+    from sharectl.state.store import Record, StateView
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """One resource that is not as the state says; `observed` is the share as it is, None where it is gone (or a snapshot)."""
+
+    kind: DriftKind
+    observed: ObservedShare | None = None
+
+
+def find_deviations(state: StateView, observed: Observed) -> dict[Address, Deviation]:
+    """Return the shares and snapshots that are listed otherwise than recorded, or not at all by a backend whose list is whole.
+
+    What is on a backend that could not be read is unknown and not in the answer. Linear, and cheap where nothing deviates.
+    """
+    deviations: dict[Address, Deviation] = {}
+    trusted = {name: seen for name, seen in observed.items() if identity_problem(state, seen) is None}
+    for address, record in state.records.items():
+        seen = trusted.get(record.backend or "")
+        if seen is None:
+            continue
+        if record.kind == "share":
+            if seen.shares is not None:
+                deviation = _share_deviation(record, seen.shares.get(record.resource_id))
+                if deviation is not None:
+                    deviations[address] = deviation
+        elif record.kind == "snapshot" and seen.snapshots is not None and record.resource_id not in seen.snapshots:
+            deviations[address] = Deviation(DriftKind.GONE)
+    return deviations
+
+
+def _share_deviation(record: Record, share: ObservedShare | None) -> Deviation | None:
+    if share is None:
+        return Deviation(DriftKind.GONE)
+    if (
+        share.trashed_at is not None
+        or (share.size_bytes is not None and share.size_bytes != record.size_bytes)
+        or share.pool != record.pool
+        or share_attributes(share) != record.attributes
+        or access_digest(share.access) != record.digest[16:]
+    ):
+        return Deviation(DriftKind.CHANGED, share)
+    return None
+
+
+def identity_problem(state: StateView, seen: BackendObservation) -> Diagnostic | None:
+    """Return why a backend that answers is not the one that the state knows, or None."""
+    record = state.records.get(f"backend/{seen.backend}")
+    if record is None or seen.report is None or seen.report.identity == record.resource_id:
+        return None
+    found = seen.report.identity
+    return warning(
+        "backend.identity",
+        f"backend {seen.backend} is not the storage that the state knows",
+        detail=(
+            f"the state pinned identity {record.resource_id}; what answers now "
+            + (f"says it is {found}" if found else "has never been prepared (is its file system mounted?)")
+            + ". Its resources count as unknown, and apply refuses every step on it."
+        ),
+        remedy=(
+            f"mount or connect the right storage; if it was replaced on purpose, "
+            f"`sharectl state rm backend/{seen.backend}` forgets the old identity"
+        ),
+        address=f"backend/{seen.backend}",
+    )
+
+
+def unknown_backends(state: StateView, observed: Observed) -> tuple[Diagnostic, ...]:
+    """Return a diagnostic for each backend that could not be read or is not the one that the state knows."""
+    diagnostics: list[Diagnostic] = []
+    held = _count_by_backend(state.records)
+    for name, seen in sorted(observed.items()):
+        problem = identity_problem(state, seen)
+        if problem is not None:
+            diagnostics.append(problem)
+        elif seen.error is not None:
+            count = held.get(name, 0)
+            diagnostics.append(
+                warning(
+                    "backend.unknown",
+                    f"backend {name} could not be read",
+                    detail=f"{seen.error}. Its {count} resources are planned as the state last knew them; none counts as gone.",
+                    remedy="see to the backend, then plan again",
+                    address=f"backend/{name}",
+                )
+            )
+    return tuple(diagnostics)
+
+
+def _count_by_backend(records: Mapping[Address, Record]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for record in records.values():
+        if record.backend is not None and record.kind != "backend":
+            counts[record.backend] = counts.get(record.backend, 0) + 1
+    return counts

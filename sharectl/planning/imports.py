@@ -1,0 +1,96 @@
+"""Imports: shares that exist on a backend are taken over as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.diagnostics import did_you_mean
+from sharectl.drivers.base import Capability
+from sharectl.model import Verb
+from sharectl.planning.draft import step_id
+from sharectl.planning.types import Action, FieldChange, Step
+from sharectl.quantities import format_size
+
+if TYPE_CHECKING:
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.model import Address
+    from sharectl.planning.draft import Draft
+    from sharectl.planning.observed import BackendObservation
+    from sharectl.planning.options import Import
+
+
+def plan_imports(draft: Draft) -> None:
+    """Add a step for each import that can be done, and say of the others why not."""
+    for address, wanted in sorted(draft.options.imports.items()):
+        seen = draft.observed.get(wanted.backend)
+        if address in draft.records:
+            draft.refuse(
+                "import.managed",
+                address,
+                f"{address} is in the state already",
+                remedy="nothing is left to import; `sharectl plan` shows how it differs from its manifest",
+            )
+        elif address not in draft.desired.digests:
+            draft.refuse(
+                "import.no-manifest",
+                address,
+                f"{address} has no manifest",
+                remedy="write one, or let sharectl write it: --write DIR",
+            )
+        elif seen is None or seen.shares is None:
+            reason = "there is no such backend" if seen is None else seen.error or "it was not asked"
+            draft.refuse("import.unreadable", address, f"backend {wanted.backend} could not be read: {reason}")
+        else:
+            _plan_import(draft, address, wanted, seen)
+
+
+def importable_shares(draft_ids: frozenset[str], seen: BackendObservation) -> tuple[ObservedShare, ...]:
+    """Return the shares on a backend that the state does not hold (`draft_ids` are the resource ids that it does hold)."""
+    strays = tuple(share for resource_id, share in sorted((seen.shares or {}).items()) if resource_id not in draft_ids)
+    return seen.unmanaged + strays
+
+
+def _plan_import(draft: Draft, address: Address, wanted: Import, seen: BackendObservation) -> None:
+    ids = frozenset(record.resource_id for record in draft.records.values())
+    found = {share.backend_id: share for share in importable_shares(ids, seen)}
+    share = found.get(wanted.backend_id)
+    spec = draft.desired.share(address)
+    if share is None:
+        draft.refuse(
+            "import.not-found",
+            address,
+            f"backend {wanted.backend} holds no unmanaged share {wanted.backend_id!r}",
+            remedy=did_you_mean(wanted.backend_id, sorted(found))
+            or f"it holds: {', '.join(sorted(found)[:8]) or 'none'}",
+        )
+        return
+    if share.protocol is not None and share.protocol != spec.protocol:
+        draft.refuse(
+            "import.protocol",
+            address,
+            f"{address} is {spec.protocol} in its manifest and {share.protocol} on backend {wanted.backend}",
+            remedy=f"write protocol: {share.protocol}",
+            path="spec.protocol",
+        )
+        return
+    needed = Capability.ADOPT if share.trashed_at is None else Capability.TRASH
+    if needed not in seen.capabilities:
+        draft.refuse("import.unsupported", address, f"the driver of backend {wanted.backend} cannot take over shares")
+        return
+    size_bytes = spec.size_bytes if share.size_bytes is None else share.size_bytes
+    verb = Verb.ADOPT if share.trashed_at is None else Verb.RESTORE_SHARE
+    what = "is taken over as it is" if share.trashed_at is None else "comes back from the trash, without access"
+    draft.add(
+        Step(
+            step_id=step_id(verb, address),
+            address=address,
+            action=Action.ADOPT,
+            verb=verb,
+            reason=f"{wanted.backend_id} on backend {wanted.backend} {what}",
+            backend=wanted.backend,
+            spec=spec,
+            import_id=wanted.backend_id,
+            import_resource_id=share.resource_id,
+            changes=(FieldChange("size", None, format_size(size_bytes)), FieldChange("pool", None, share.pool)),
+        )
+    )

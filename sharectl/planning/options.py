@@ -1,0 +1,50 @@
+"""What the user asks of a plan beyond the manifests: which addresses, and which refusals are lifted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sharectl.model import SafetyLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.model import Address
+
+_DEFAULT_LIMITS = SafetyLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A share on a backend that is to be taken over: the backend's name and the backend's own id of the share."""
+
+    backend: str
+    backend_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """The options of `plan`, `apply` and `destroy`; the defaults plan everything and lift nothing.
+
+    `targets`, `labels` and `backends` narrow the plan, each further; `excludes` leaves addresses out. `replaces` asks for new
+    shares in place of old ones. `allow_deletions` and `allow_recreations` are the largest numbers that pass the safety limits.
+    """
+
+    targets: frozenset[Address] = frozenset()
+    excludes: frozenset[Address] = frozenset()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    backends: frozenset[str] = frozenset()
+    replaces: frozenset[Address] = frozenset()
+    imports: Mapping[Address, Import] = field(default_factory=dict)
+    limits: SafetyLimits = _DEFAULT_LIMITS
+    allow_deletions: int = 0
+    allow_recreations: int = 0
+    allow_empty: bool = False
+    override_protection: frozenset[Address] = frozenset()
+    destroy: bool = False
+
+    @property
+    def narrows(self) -> bool:
+        """Tell whether only a part of the manifests is planned."""
+        return bool(self.targets or self.excludes or self.labels or self.backends)

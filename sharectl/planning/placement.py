@@ -1,0 +1,167 @@
+"""Placement: where the new shares of a plan go, all together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import Capability
+from sharectl.model import DeletionPolicy, Kind, address_of
+from sharectl.planning.types import Candidate
+from sharectl.quantities import GIB
+from sharectl.scheduler import PlacedShare, Scheduler, explain, place_all, request_from_share, size_limit_diagnostics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sharectl.model import Address, SchedulerSettings, ShareSpec
+    from sharectl.planning.draft import Draft
+    from sharectl.scheduler import Decision, Pool, Request
+
+Placement = dict[str, tuple[Candidate, ...]]
+
+
+def place_new_shares(
+    draft: Draft, addresses: Sequence[Address], pools: Sequence[Pool], settings: SchedulerSettings
+) -> Placement:
+    """Return the candidates of each share that can be placed, and refuse the others with the scheduler's reasons.
+
+    A clone is placed after the share that its snapshot is of, since it has to be near it.
+    """
+    if not addresses:
+        return {}
+    scheduler = Scheduler(pools, settings, _placed_shares(draft, addresses))
+    placement: Placement = {}
+    waiting = list(addresses)
+    while waiting:
+        ready = [address for address in waiting if not _waits_for_source(draft, address, set(waiting))]
+        requests = [
+            request for address in ready if (request := _fitting_request(draft, address, placement)) is not None
+        ]
+        for decision in place_all(scheduler, requests):
+            _take(draft, scheduler, decision, placement)
+        done = set(ready)
+        waiting = [address for address in waiting if address not in done]
+        if not ready:
+            break  # a cycle, which the manifests' validation has named
+    return placement
+
+
+def _waits_for_source(draft: Draft, address: Address, waiting: set[Address]) -> bool:
+    snapshot = draft.desired.share(address).source_snapshot
+    if snapshot is None or address_of(Kind.SNAPSHOT, snapshot) in draft.records:
+        return False
+    return address_of(Kind.SHARE, draft.desired.snapshot(address_of(Kind.SNAPSHOT, snapshot)).share) in waiting
+
+
+def _fitting_request(draft: Draft, address: Address, placement: Placement) -> Request | None:
+    """Return the request of a share whose size its type allows; refuse the others."""
+    request = _request(draft, address, placement)
+    found = () if request is None else size_limit_diagnostics(request)
+    for diagnostic in found:
+        draft.refuse(
+            diagnostic.code,
+            address,
+            diagnostic.summary,
+            detail=diagnostic.detail,
+            remedy=diagnostic.remedy,
+            path="spec.size",
+        )
+    return None if found else request
+
+
+def _request(draft: Draft, address: Address, placement: Placement) -> Request | None:
+    spec = draft.desired.share(address)
+    share_type = None if spec.share_type is None else draft.desired.share_types[spec.share_type]
+    if spec.source_snapshot is None:
+        return request_from_share(spec, share_type)
+    place = _snapshot_place(draft, spec.source_snapshot, placement)
+    if place is None:
+        return None  # its source could not be placed, which is said there
+    backend, pool = place
+    seen = draft.observed.get(backend)
+    if seen is not None and seen.clones_within == "pool":
+        spec = replace(spec, hints=replace(spec.hints, only_host=f"{backend}#{pool}"))
+    zone = draft.desired.backends[backend].availability_zone if backend in draft.desired.backends else None
+    return request_from_share(spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone)
+
+
+def _snapshot_place(draft: Draft, snapshot: str, placement: Placement) -> tuple[str, str] | None:
+    address = address_of(Kind.SNAPSHOT, snapshot)
+    record = draft.records.get(address)
+    if record is None:
+        share_address = address_of(Kind.SHARE, draft.desired.snapshot(address).share)
+        if share_address in placement:
+            first = placement[share_address][0]
+            return first.backend, first.pool
+        record = draft.records.get(share_address)
+    if record is None or record.backend is None or record.pool is None:
+        return None
+    return record.backend, record.pool
+
+
+def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[PlacedShare]:
+    """Return the existing shares that hints of the new ones name; the pools' own figures account for all others."""
+    named: set[str] = set()
+    for address in addresses:
+        hints = draft.desired.share(address).hints
+        named.update(hints.same_host, hints.different_host)
+    placed = []
+    for name in sorted(named):
+        record = draft.records.get(address_of(Kind.SHARE, name))
+        if record is not None:
+            placed.append(PlacedShare(name, f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB))
+    return placed
+
+
+def _take(draft: Draft, scheduler: Scheduler, decision: Decision, placement: Placement) -> None:
+    address = address_of(Kind.SHARE, decision.request_id)
+    spec = draft.desired.share(address)
+    if not decision.candidates:
+        _refuse_unplaceable(draft, scheduler, address, decision, placement)
+        return
+    needed = _needed_capabilities(spec)
+    candidates = tuple(
+        Candidate(c.backend, c.pool, c.weight, tuple(c.weights))
+        for c in decision.candidates
+        if all(draft.can(c.backend, capability) for capability in needed)
+    )
+    if not candidates:
+        wanted = ", ".join(sorted(needed))
+        draft.refuse(
+            "scheduler.capability",
+            address,
+            f"{address} needs a backend that can {wanted}, and none of its candidates can",
+            detail=f"the candidates were {', '.join(sorted({c.backend for c in decision.candidates}))}.",
+            remedy="choose another share type, or another deletionPolicy",
+        )
+    elif not draft.options.backends or candidates[0].backend in draft.options.backends:
+        placement[address] = candidates
+
+
+def _needed_capabilities(spec: ShareSpec) -> frozenset[Capability]:
+    needed = set()
+    if spec.deletion_policy == DeletionPolicy.TRASH:
+        needed.add(Capability.TRASH)
+    if spec.source_snapshot is not None:
+        needed.add(Capability.CLONE)
+    return frozenset(needed)
+
+
+def _refuse_unplaceable(
+    draft: Draft, scheduler: Scheduler, address: Address, decision: Decision, placement: Placement
+) -> None:
+    request = _request(draft, address, placement)
+    nearest = None if request is None else explain(scheduler, request).nearest
+    detail = "there is no pool at all"
+    if nearest is not None:
+        detail = f"the nearest is {nearest.host}, refused by {nearest.sentence}"
+    elif decision.last_filter is not None:
+        detail = f"the last of them was refused by {decision.last_filter}"
+    draft.refuse(
+        "scheduler.no-valid-host",
+        address,
+        f"no pool can take {address}",
+        detail=f"{detail}.",
+        remedy=f"`sharectl explain {address}` shows every pool and what it lacks",
+    )

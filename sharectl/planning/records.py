@@ -1,0 +1,135 @@
+"""State records from what was asked for and what was observed; planner and engine agree on them here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from sharectl.model import NO_ACCESS_DIGEST, Kind, access_digest, canonical_json, digest_of
+from sharectl.state.store import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sharectl.drivers.base import ObservedShare, ObservedSnapshot
+    from sharectl.model import AccessRule, Address, ShareSpec, SnapshotSpec
+
+DEPOSED_MARK = "@deposed-"
+"""Stands in the address of a share that a replacement has pushed aside and that waits for its removal."""
+
+
+def deposed_address(record: Record) -> Address:
+    """Return the address under which a replaced share waits for its removal."""
+    return f"{record.address}{DEPOSED_MARK}{record.resource_id[:8]}"
+
+
+def share_attributes(observed: ObservedShare) -> bytes:
+    """Return what the state keeps of a backend's answer about a share."""
+    return canonical_json(
+        {"backend_id": observed.backend_id, "export_locations": observed.export_locations, "name": observed.name}
+    )
+
+
+def snapshot_attributes(observed: ObservedSnapshot, share_resource_id: str) -> bytes:
+    """Return what the state keeps of a backend's answer about a snapshot."""
+    return canonical_json(
+        {
+            "backend_id": observed.backend_id,
+            "name": observed.name,
+            "share_backend_id": observed.share_backend_id,
+            "share_resource_id": share_resource_id,
+        }
+    )
+
+
+def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
+    address: Address,
+    resource_id: str,
+    backend: str,
+    spec: ShareSpec,
+    observed: ObservedShare,
+    rules: Iterable[AccessRule],
+) -> Record:
+    """Return the row of a share that is there as `observed`, applied from `spec`, with `rules` in force."""
+    spec_json = canonical_json(spec.as_plain())
+    return Record(
+        address=address,
+        kind=Kind.SHARE,
+        resource_id=resource_id,
+        backend=backend,
+        pool=observed.pool,
+        version=0,
+        digest=digest_of(spec_json) + access_digest(rules),
+        size_bytes=spec.size_bytes if observed.size_bytes is None else observed.size_bytes,
+        protect=spec.protect,
+        spec=spec_json,
+        attributes=share_attributes(observed),
+    )
+
+
+def with_share_spec(record: Record, spec: ShareSpec) -> Record:
+    """Return the row with another spec and the same access rules."""
+    spec_json = canonical_json(spec.as_plain())
+    return record._replace(digest=digest_of(spec_json) + record.digest[16:], protect=spec.protect, spec=spec_json)
+
+
+def with_access(record: Record, rules: Iterable[AccessRule]) -> Record:
+    """Return the row with `rules` in force."""
+    return record._replace(digest=record.digest[:16] + access_digest(rules))
+
+
+def snapshot_record(
+    address: Address, resource_id: str, spec: SnapshotSpec, observed: ObservedSnapshot, share: Record
+) -> Record:
+    """Return the row of a snapshot that is there as `observed`, applied from `spec`, of the share with the row `share`."""
+    return with_snapshot_spec(
+        Record(
+            address=address,
+            kind=Kind.SNAPSHOT,
+            resource_id=resource_id,
+            backend=share.backend,
+            pool=share.pool,
+            version=0,
+            digest=b"",
+            size_bytes=observed.size_bytes,
+            protect=False,
+            spec=b"",
+            attributes=snapshot_attributes(observed, share.resource_id),
+        ),
+        spec,
+    )
+
+
+def with_snapshot_spec(record: Record, spec: SnapshotSpec) -> Record:
+    """Return the row with another spec."""
+    spec_json = canonical_json(spec.as_plain())
+    return record._replace(digest=digest_of(spec_json) + NO_ACCESS_DIGEST, protect=spec.protect, spec=spec_json)
+
+
+def backend_record(address: Address, identity: str, driver: str) -> Record:
+    """Return the row of a backend that has been prepared; it pins the identity of the storage."""
+    spec_json = canonical_json({"driver": driver})
+    return Record(
+        address=address,
+        kind=Kind.BACKEND,
+        resource_id=identity,
+        backend=address.partition("/")[2],
+        pool=None,
+        version=0,
+        digest=digest_of(spec_json) + NO_ACCESS_DIGEST,
+        size_bytes=None,
+        protect=False,
+        spec=spec_json,
+        attributes=canonical_json({"identity": identity}),
+    )
+
+
+def backend_id_of(record: Record) -> str:
+    """Return the backend's own id of the share or snapshot."""
+    return str(orjson.loads(record.attributes)["backend_id"])
+
+
+def export_locations_of(record: Record) -> tuple[str, ...]:
+    """Return the export locations last seen of the share."""
+    return tuple(orjson.loads(record.attributes)["export_locations"])

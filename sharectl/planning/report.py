@@ -1,0 +1,110 @@
+"""What people are told beside the steps: drift, and how much of what is done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sharectl.model import Verb
+from sharectl.planning.imports import importable_shares
+from sharectl.planning.records import DEPOSED_MARK, export_locations_of
+from sharectl.planning.types import Action, Drift, DriftKind, FieldChange, Summary
+from sharectl.planning.values import size_change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.model import Address
+    from sharectl.planning.draft import Draft
+    from sharectl.planning.types import Step
+    from sharectl.state.store import Record
+
+_STRENGTH = (
+    Action.DELETE_THEN_CREATE,
+    Action.CREATE_THEN_DELETE,
+    Action.CREATE,
+    Action.DELETE,
+    Action.ADOPT,
+    Action.FORGET,
+    Action.UPDATE,
+    Action.MOVE,
+)
+
+
+def drift_report(draft: Draft) -> tuple[Drift, ...]:
+    """Return what the backends report otherwise than the state says, and the step that mends it, by address."""
+    steps_by_address: dict[Address, str] = {}
+    for step in draft.steps.values():
+        steps_by_address.setdefault(step.address, step.step_id)
+    drift = []
+    for address, deviation in sorted(draft.deviations.items()):
+        record = draft.state.records.get(address)
+        if record is None:
+            continue  # the same deviation under the new address of a moved share
+        changes = () if deviation.observed is None else _share_changes(draft, record, deviation.observed)
+        if deviation.observed is None:
+            summary = f"is gone from backend {record.backend}"
+        elif deviation.observed.trashed_at is not None:
+            summary = f"lies in the trash of backend {record.backend}"
+        else:
+            summary = f"was changed on backend {record.backend}"
+        drift.append(Drift(address, deviation.kind, summary, changes, steps_by_address.get(address)))
+    drift += _unmanaged(draft)
+    return tuple(drift)
+
+
+def _unmanaged(draft: Draft) -> list[Drift]:
+    ids = frozenset(record.resource_id for record in draft.state.records.values())
+    pending = {operation.resource_id for operation in draft.state.operations}
+    found = []
+    for backend, seen in sorted(draft.observed.items()):
+        if draft.options.targets:
+            break  # the state was read in part: what is not in it is not unmanaged
+        strays = [s for s in importable_shares(ids, seen) if s.trashed_at is None and s.resource_id not in pending]
+        if strays:
+            named = ", ".join(share.backend_id for share in strays[:3]) + (", …" if len(strays) > 3 else "")  # noqa: PLR2004
+            summary = f"holds {len(strays)} shares that the state does not know: {named}"
+            found.append(Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary))
+    return found
+
+
+def _share_changes(draft: Draft, record: Record, share: ObservedShare) -> tuple[FieldChange, ...]:
+    changes: list[FieldChange] = []
+    if share.size_bytes is not None and share.size_bytes != record.size_bytes:
+        changes.append(size_change(record.size_bytes, share.size_bytes))
+    if share.pool != record.pool:
+        changes.append(FieldChange("pool", record.pool, share.pool))
+    locations = export_locations_of(record)
+    if share.export_locations != locations:
+        changes.append(FieldChange("export_locations", list(locations), list(share.export_locations)))
+    known = {r.rule.key: r.rule.access_level for r in draft.state.rules.get(record.address, ()) if r.status == "active"}
+    there = {rule.key: rule.access_level for rule in share.access}
+    changes += (
+        FieldChange(f"access/{key}", known.get(key), there.get(key))
+        for key in sorted(known.keys() | there.keys())
+        if known.get(key) != there.get(key)
+    )
+    return tuple(changes)
+
+
+def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
+    """Count resources by the strongest action on each, and access rules by what becomes of them."""
+    actions: dict[Address, Action] = {}
+    rules: Counter[str] = Counter()
+    for step in steps:
+        if DEPOSED_MARK in step.address and step.action is Action.CREATE_THEN_DELETE:
+            continue  # the other half of a replacement, counted there
+        known = actions.get(step.address)
+        if known is None or _STRENGTH.index(step.action) < _STRENGTH.index(known):
+            actions[step.address] = step.action
+        if step.verb is Verb.UPDATE_ACCESS:
+            rules.update(_rule_action(change).word for change in step.changes)
+    by_action = Counter(action.word for action in actions.values())
+    return Summary(dict(sorted(by_action.items())), dict(sorted(rules.items())), unchanged)
+
+
+def _rule_action(change: FieldChange) -> Action:
+    if change.before is None:
+        return Action.CREATE
+    return Action.DELETE if change.after is None else Action.UPDATE

@@ -1,0 +1,100 @@
+"""Refusals that protect data: too many removals or recreations at once, an empty set, shares whose snapshots would be orphaned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from sharectl.diagnostics import error
+from sharectl.model import Verb
+from sharectl.planning.draft import step_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.model import Address
+    from sharectl.planning.draft import Draft
+
+_NAMED_AT_MOST = 5
+
+
+def check_empty(draft: Draft) -> bool:
+    """Tell whether planning may go on; refuse an empty set of manifests where the state holds shares."""
+    held = sum(1 for record in draft.records.values() if record.kind in {"share", "snapshot"})
+    if draft.desired.digests or draft.options.destroy or draft.options.allow_empty or not held:
+        return True
+    draft.diagnostics.append(
+        error(
+            "safety.empty",
+            f"the manifests hold no share at all, and the state holds {held} shares and snapshots",
+            detail="a wrong folder or an empty checkout looks just like this.",
+            remedy="name the right manifests with -f; if everything really is to go, use `sharectl destroy` or pass --allow-empty",
+        )
+    )
+    return False
+
+
+def check_limits(draft: Draft) -> None:
+    """Refuse more removals or recreations than the safety limits allow; the numbers and the flag that lifts it are said."""
+    if not draft.options.destroy:
+        _check_count(
+            draft, draft.removals, "remove", "safety.deletions", "--allow-deletions", draft.options.allow_deletions
+        )
+    _check_count(
+        draft,
+        draft.recreations,
+        "make again, empty,",
+        "safety.recreations",
+        "--allow-recreations",
+        draft.options.allow_recreations,
+    )
+
+
+def _check_count(  # noqa: PLR0913, PLR0917 - the words of one refusal
+    draft: Draft, addresses: Sequence[Address], doing: str, code: str, flag: str, allowed: int
+) -> None:
+    limits = draft.options.limits
+    count, total = len(addresses), max(draft.recorded_total, 1)
+    percentage = 100 * count / total
+    if count <= limits.deletion_floor or percentage <= limits.max_deletion_percentage or count <= allowed:
+        return
+    named = ", ".join(sorted(addresses)[:_NAMED_AT_MOST])
+    more = f" and {count - _NAMED_AT_MOST} more" if count > _NAMED_AT_MOST else ""
+    draft.diagnostics.append(
+        error(
+            code,
+            f"the plan would {doing} {count} of {draft.recorded_total} shares and snapshots ({percentage:.0f} %)",
+            detail=(
+                f"{named}{more}. The limits are {limits.deletion_floor} of them or {limits.max_deletion_percentage:g} % "
+                "(safety in sharectl.yaml)."
+            ),
+            remedy=f"if that is meant, pass {flag} {count}",
+        )
+    )
+
+
+def check_kept_snapshots(draft: Draft) -> None:
+    """Refuse to delete a share whose snapshots stay: many backends would take them along, the others would refuse."""
+    if not any(step.verb in {Verb.DELETE_SHARE, Verb.TRASH_SHARE} for step in draft.steps.values()):
+        return
+    owners: dict[str, list[Address]] = {}
+    for address, record in draft.records.items():
+        if record.kind == "snapshot":
+            owners.setdefault(f"share/{orjson.loads(record.spec)['share']}", []).append(address)
+    for share_address, snapshots in sorted(owners.items()):
+        removal = draft.steps.get(step_id(Verb.DELETE_SHARE, share_address)) or draft.steps.get(
+            step_id(Verb.TRASH_SHARE, share_address)
+        )
+        if removal is None:
+            continue
+        kept = [address for address in snapshots if not draft.has(Verb.DELETE_SNAPSHOT, address)]
+        gone = [address for address in kept if address in draft.deviations]
+        if len(kept) > len(gone):
+            draft.refuse(
+                "share.kept-snapshots",
+                share_address,
+                f"{share_address} would be deleted, and its snapshot {kept[0]} would be kept",
+                detail=f"{len(kept)} of its snapshots are kept (deletionPolicy retain, or still wanted); a snapshot does not outlive its share.",
+                remedy="set deletionPolicy: delete on the snapshots and apply that first, or keep the share",
+            )

@@ -1,0 +1,113 @@
+"""Which addresses a plan is about: targets with what they need, labels, backends, exclusions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from sharectl.diagnostics import did_you_mean, error
+from sharectl.graph import dependencies_of
+from sharectl.planning.records import DEPOSED_MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sharectl.diagnostics import Diagnostic
+    from sharectl.manifests.desired import Desired
+    from sharectl.model import Address
+    from sharectl.planning.options import PlanOptions
+    from sharectl.state.store import Record
+
+
+def selector(
+    desired: Desired, records: Mapping[Address, Record], options: PlanOptions
+) -> Callable[[Address], bool] | None:
+    """Return whether an address is planned, as a function; None where all of them are (the common case costs nothing)."""
+    if not options.narrows:
+        return None
+    wanted = _closure(desired, records, {_owner(target) for target in options.targets}) if options.targets else None
+    excluded = {_owner(address) for address in options.excludes}
+
+    def selects(address: Address) -> bool:
+        address = _undeposed(address)
+        return (
+            (wanted is None or address in wanted)
+            and address not in excluded
+            and (not options.labels or _has_labels(desired, records, address, options.labels))
+        )
+
+    return selects
+
+
+def unknown_addresses(
+    desired: Desired, records: Mapping[Address, Record], options: PlanOptions
+) -> tuple[Diagnostic, ...]:
+    """Return an error for each address and backend that the user named and that neither the manifests nor the state know."""
+    diagnostics = []
+    named = options.targets | options.excludes | options.replaces | options.override_protection | options.imports.keys()
+    for address in sorted(named):
+        owner = _owner(address)
+        if owner not in desired.digests and owner not in records and _backend_name(owner) not in desired.backends:
+            known = [*desired.digests, *records]
+            diagnostics.append(
+                error(
+                    "plan.unknown-address",
+                    f"there is no {address}, neither in the manifests nor in the state",
+                    remedy=did_you_mean(address, known) or "`sharectl state list` names what there is",
+                    address=address,
+                )
+            )
+    diagnostics += [
+        error(
+            "plan.unknown-backend",
+            f"there is no backend named {backend}",
+            remedy=did_you_mean(backend, sorted(desired.backends)) or "name one that has a Backend manifest",
+            address=f"backend/{backend}",
+        )
+        for backend in sorted(options.backends - desired.backends.keys())
+    ]
+    return tuple(diagnostics)
+
+
+def _backend_name(address: Address) -> str:
+    return address.removeprefix("backend/") if address.startswith("backend/") else ""
+
+
+def _owner(address: Address) -> Address:
+    """Return the share of an access rule, and any other address as it is."""
+    return address.partition("/access/")[0]
+
+
+def _undeposed(address: Address) -> Address:
+    return address.partition(DEPOSED_MARK)[0]
+
+
+def _closure(desired: Desired, records: Mapping[Address, Record], targets: set[Address]) -> set[Address]:
+    """Return the targets and all that they need which is not there yet."""
+    wanted: set[Address] = set()
+    open_addresses = list(targets)
+    while open_addresses:
+        address = open_addresses.pop()
+        if address in wanted:
+            continue
+        wanted.add(address)
+        if address in desired.digests:
+            open_addresses.extend(
+                needed
+                for needed in dependencies_of(desired, address)
+                if needed in desired.digests and needed not in records
+            )
+    return wanted
+
+
+def _has_labels(
+    desired: Desired, records: Mapping[Address, Record], address: Address, labels: Mapping[str, str]
+) -> bool:
+    if address in desired.digests:
+        found = desired.labels_of(address)
+    elif address in records:
+        found = orjson.loads(records[address].spec).get("labels", {})
+    else:
+        found = {}
+    return all(found.get(key) == value for key, value in labels.items())

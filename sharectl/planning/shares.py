@@ -1,0 +1,361 @@
+"""Steps for shares: make, change, repair, replace and remove them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import Capability
+from sharectl.model import DeletionPolicy, Replacement, ShareSpec, Verb
+from sharectl.planning.draft import step_id
+from sharectl.planning.records import DEPOSED_MARK, deposed_address
+from sharectl.planning.types import Action, Candidate, FieldChange, Step
+from sharectl.planning.values import metadata_changes, plain_changes, size_change
+from sharectl.quantities import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.model import AccessRule, Address
+    from sharectl.planning.draft import Draft
+    from sharectl.state.store import Record
+
+_METADATA_FIELDS = frozenset(
+    {"deletion_policy", "protect", "allow_shrink", "replacement", "labels", "same_host", "different_host", "only_host"}
+)
+_IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes"}
+
+
+def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, ...], reason: str) -> None:
+    """Add the steps that make a share and open it; `candidates` are in the order in which they are tried, at least one."""
+    spec = draft.desired.share(address)
+    rules = draft.desired.access(address)
+    record = draft.records.get(address)
+    action = draft.replaced.get(address, Action.CREATE)
+    draft.add(
+        Step(
+            step_id=step_id(Verb.CREATE_SHARE, address),
+            address=address,
+            action=action,
+            verb=Verb.CREATE_SHARE,
+            reason=reason,
+            backend=candidates[0].backend,
+            expected_version=None if record is None else record.version,
+            spec=spec,
+            changes=plain_changes({}, spec.as_plain()),
+            candidates=candidates,
+        )
+    )
+    if rules:
+        draft.add(
+            Step(
+                step_id=step_id(Verb.UPDATE_ACCESS, address),
+                address=address,
+                action=action,
+                verb=Verb.UPDATE_ACCESS,
+                reason="its access rules",
+                backend=candidates[0].backend,
+                rules=rules,
+                changes=_rule_changes((), rules),
+            )
+        )
+
+
+def plan_lost_share(draft: Draft, address: Address) -> None:
+    """Add the steps for a share that the state has and its backend has not: made again, empty, in its own place."""
+    record = draft.records[address]
+    draft.recreations.append(address)
+    place = Candidate(record.backend or "", record.pool or "", 0.0)
+    plan_new_share(draft, address, (place,), "gone from its backend; made again in its place, empty")
+
+
+def plan_changed_share(draft: Draft, address: Address) -> None:
+    """Add the steps that make an existing share what its manifest says; none where it is so already."""
+    record = draft.records[address]
+    new = draft.desired.share(address)
+    old = replace(ShareSpec.from_plain(_decode(record.spec)), name=new.name)
+    seen = draft.deviations.get(address)
+    observed = seen.observed if seen else None
+    if observed is not None and observed.trashed_at is not None:
+        draft.refuse(
+            "share.trashed",
+            address,
+            f"{address} lies in the trash of backend {record.backend} since {observed.trashed_at}",
+            remedy=f"`sharectl import {address} {observed.backend_id} --backend {record.backend}` brings it back",
+        )
+        return
+    blocking = _changes_beyond_place(draft, record, old, new)
+    if address in draft.options.replaces or (blocking and new.replacement != Replacement.REFUSE):
+        reason = f"{blocking[0].field} cannot change in place" if blocking else "a replacement was asked for"
+        plan_replacement(draft, address, record, reason)
+        return
+    if blocking:
+        _refuse_change(draft, address, blocking)
+        return
+    _plan_resize(draft, address, record, old, new, observed)
+    _plan_access(draft, address, record, observed)
+    _plan_record(draft, address, record, old, new, observed)
+
+
+def plan_replacement(draft: Draft, address: Address, record: Record, reason: str) -> None:
+    """Mark the share for replacement: the old one is pushed aside or removed, and the new one is placed with the other new shares."""
+    if not may_remove(draft, address, record):
+        return
+    order = draft.desired.share(address).replacement
+    delete_first = order == Replacement.DELETE_FIRST
+    draft.removals.append(address)
+    draft.replaced[address] = Action.DELETE_THEN_CREATE if delete_first else Action.CREATE_THEN_DELETE
+    if delete_first:
+        _add_removal(draft, address, record, f"{reason}; deleted first", Action.DELETE_THEN_CREATE)
+    else:
+        aside = deposed_address(record)
+        draft.add(
+            Step(
+                step_id=step_id(Verb.MOVE, aside),
+                address=aside,
+                action=Action.CREATE_THEN_DELETE,
+                verb=Verb.MOVE,
+                reason=f"{reason}; the old share is kept until the new one is there",
+                expected_version=record.version,
+                moved_from=address,
+            )
+        )
+        _add_removal(draft, aside, record, "replaced by the new share", Action.CREATE_THEN_DELETE)
+    del draft.records[address]
+
+
+def plan_removed_share(draft: Draft, address: Address) -> None:
+    """Add the step for a share whose manifest is gone: what its deletion policy says."""
+    record = draft.records[address]
+    seen = draft.deviations.get(address)
+    if seen is not None and seen.observed is None:
+        _add_forget(draft, address, record, "its manifest is gone, and so is the share")
+        return
+    if not may_remove(draft, address, record):
+        return
+    draft.removals.append(address)
+    aside = DEPOSED_MARK in address
+    _add_removal(draft, address, record, "replaced by the new share" if aside else removal_reason(draft), Action.DELETE)
+
+
+def removal_reason(draft: Draft) -> str:
+    """Return why a resource is removed, for people."""
+    return "destroy was asked for" if draft.options.destroy else "its manifest is gone"
+
+
+def may_remove(draft: Draft, address: Address, record: Record) -> bool:
+    """Tell whether the resource may go; refuse, with the reason, where it is protected."""
+    if not record.protect or address in draft.options.override_protection:
+        return True
+    draft.refuse(
+        "safety.protected",
+        address,
+        f"{address} is protected and would be removed ({removal_reason(draft)})",
+        detail="protection is kept in the state and holds after the manifest is gone.",
+        remedy=f"restore its manifest, or apply it with protect: false first, or pass --override-protection {address}",
+    )
+    return False
+
+
+def _add_removal(draft: Draft, address: Address, record: Record, reason: str, action: Action) -> None:
+    policy = _decode(record.spec).get("deletion_policy", DeletionPolicy.RETAIN)
+    if policy == DeletionPolicy.RETAIN:
+        _add_forget(draft, address, record, f"{reason}; deletionPolicy retain leaves it on its backend")
+        return
+    verb = Verb.DELETE_SHARE
+    if policy == DeletionPolicy.TRASH:
+        verb = Verb.TRASH_SHARE
+        if not draft.can(record.backend, Capability.TRASH):
+            draft.refuse(
+                "share.no-trash",
+                address,
+                f"{address} should go to the trash, and backend {record.backend} has none",
+                remedy="set deletionPolicy to retain or delete while its manifest is still there, and apply that first",
+            )
+            return
+    draft.add(
+        Step(
+            step_id=step_id(verb, address),
+            address=address,
+            action=action,
+            verb=verb,
+            reason=f"{reason}; deletionPolicy {policy}",
+            backend=record.backend,
+            expected_version=record.version,
+            changes=(FieldChange("size", format_size(record.size_bytes or 0), None),),
+        )
+    )
+
+
+def _add_forget(draft: Draft, address: Address, record: Record, reason: str) -> None:
+    draft.add(
+        Step(
+            step_id=step_id(Verb.FORGET, address),
+            address=address,
+            action=Action.FORGET,
+            verb=Verb.FORGET,
+            reason=reason,
+            expected_version=record.version,
+        )
+    )
+
+
+def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: ShareSpec) -> list[FieldChange]:
+    """Return the changes that the existing share cannot follow."""
+    changes = plain_changes(old.as_plain(), new.as_plain(), skip=_IN_PLACE_FIELDS)
+    backend = draft.desired.backends.get(record.backend or "")
+    harmless = set()
+    if backend is not None and new.availability_zone in {None, backend.availability_zone}:
+        harmless.add("availability_zone")
+    if new.source_snapshot is None:
+        harmless.add("source_snapshot")
+    return [change for change in changes if change.field not in harmless]
+
+
+def _refuse_change(draft: Draft, address: Address, blocking: list[FieldChange]) -> None:
+    for change in blocking:
+        draft.refuse(
+            "share.immutable",
+            address,
+            f"{address}: {change.field} cannot change in place, from {change.before} to {change.after}",
+            detail="a share with another value is another share, and what is in this one would stay behind.",
+            remedy=f"take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
+            path=f"spec.{change.field}",
+        )
+
+
+def _plan_resize(  # noqa: PLR0913, PLR0917 - both specs and what is there
+    draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
+) -> None:
+    current = record.size_bytes or old.size_bytes
+    drifted = observed is not None and observed.size_bytes is not None and observed.size_bytes != record.size_bytes
+    if observed is not None and observed.size_bytes is not None:
+        current = observed.size_bytes
+    if new.size_bytes == old.size_bytes and not drifted:
+        return
+    if new.size_bytes == current:
+        return
+    grows = new.size_bytes > current
+    verb, capability = (Verb.EXTEND_SHARE, Capability.EXTEND) if grows else (Verb.SHRINK_SHARE, Capability.SHRINK)
+    change = size_change(current, new.size_bytes)
+    if not grows and not new.allow_shrink:
+        draft.refuse(
+            "share.shrink",
+            address,
+            f"{address} would shrink from {change.before} to {change.after}",
+            detail="a smaller share may not hold what is in it, and whoever uses it may count on the room.",
+            remedy=f"write size: {change.before}, or set allowShrink: true",
+            path="spec.size",
+        )
+        return
+    if not draft.can(record.backend, capability):
+        draft.refuse(
+            "share.no-resize",
+            address,
+            f"{address} cannot {'grow' if grows else 'shrink'}: the driver of backend {record.backend} cannot do that",
+            remedy=f"write size: {change.before}",
+            path="spec.size",
+        )
+        return
+    reason = (
+        "its size was changed on the backend"
+        if drifted and new.size_bytes == old.size_bytes
+        else "its manifest says so"
+    )
+    draft.add(
+        Step(
+            step_id=step_id(verb, address),
+            address=address,
+            action=Action.UPDATE,
+            verb=verb,
+            reason=reason,
+            backend=record.backend,
+            expected_version=record.version,
+            spec=new,
+            changes=(change,),
+        )
+    )
+
+
+def _plan_access(draft: Draft, address: Address, record: Record, observed: ObservedShare | None) -> None:
+    wanted = draft.desired.access(address)
+    recorded = draft.state.rules.get(draft.moved_from.get(address, address), ())
+    current = (
+        observed.access if observed is not None else tuple(rule.rule for rule in recorded if rule.status == "active")
+    )
+    if set(current) == set(wanted):
+        return
+    drifted = observed is not None and {rule.rule for rule in recorded if rule.status == "active"} == set(wanted)
+    draft.add(
+        Step(
+            step_id=step_id(Verb.UPDATE_ACCESS, address),
+            address=address,
+            action=Action.UPDATE,
+            verb=Verb.UPDATE_ACCESS,
+            reason="its access was changed on the backend" if drifted else "its manifest says so",
+            backend=record.backend,
+            expected_version=record.version,
+            rules=wanted,
+            changes=_rule_changes(current, wanted),
+        )
+    )
+
+
+def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
+    draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
+) -> None:
+    """Add the step that brings the state alone up to date: fields that the backend never sees, and what it tells of itself."""
+    kept_size = replace(new, size_bytes=old.size_bytes)
+    changes = metadata_changes(old.as_plain(), kept_size.as_plain())
+    if observed is not None:
+        changes += _observed_changes(record, observed)
+    resized = draft.has(Verb.EXTEND_SHARE, address) or draft.has(Verb.SHRINK_SHARE, address)
+    if new.size_bytes != old.size_bytes and not resized:
+        changes += (size_change(old.size_bytes, new.size_bytes),)
+    accessed = draft.has(Verb.UPDATE_ACCESS, address)
+    if observed is not None and not changes and not resized and not accessed:
+        changes = (FieldChange("access", "recorded otherwise", "as on the backend"),)
+    if not changes:
+        return
+    draft.add(
+        Step(
+            step_id=step_id(Verb.UPDATE_RECORD, address),
+            address=address,
+            action=Action.UPDATE,
+            verb=Verb.UPDATE_RECORD,
+            reason="the state alone; the backend is not asked for anything but what it holds",
+            backend=record.backend if observed is not None else None,
+            expected_version=record.version,
+            spec=new,
+            changes=changes,
+        )
+    )
+
+
+def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldChange, ...]:
+    known = _decode(record.attributes)
+    pairs = (
+        ("pool", record.pool, observed.pool),
+        ("backend_id", known["backend_id"], observed.backend_id),
+        ("name", known["name"], observed.name),
+        ("export_locations", known["export_locations"], list(observed.export_locations)),
+    )
+    return tuple(FieldChange(field, before, after) for field, before, after in pairs if before != after)
+
+
+def _rule_changes(before: Iterable[AccessRule], after: Iterable[AccessRule]) -> tuple[FieldChange, ...]:
+    old = {rule.key: rule.access_level for rule in before}
+    new = {rule.key: rule.access_level for rule in after}
+    return tuple(
+        FieldChange(f"access/{key}", old.get(key), new.get(key))
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    )
+
+
+def _decode(data: bytes) -> dict[str, object]:
+    import orjson  # noqa: PLC0415 - loaded already by the model
+
+    decoded: dict[str, object] = orjson.loads(data)
+    return decoded

@@ -1,0 +1,117 @@
+"""Steps for snapshots: take them, and remove them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from sharectl.drivers.base import Capability
+from sharectl.model import DeletionPolicy, Kind, SnapshotSpec, Verb, address_of
+from sharectl.planning.draft import step_id
+from sharectl.planning.shares import may_remove, removal_reason
+from sharectl.planning.types import Action, Step
+from sharectl.planning.values import metadata_changes, plain_changes
+
+if TYPE_CHECKING:
+    from sharectl.model import Address
+    from sharectl.planning.draft import Draft
+
+
+def plan_new_snapshot(draft: Draft, address: Address) -> None:
+    """Add the step that takes the snapshot, on the backend of its share."""
+    spec = draft.desired.snapshot(address)
+    share_address = address_of(Kind.SHARE, spec.share)
+    backend = backend_of_share(draft, share_address)
+    if backend is None:
+        return  # its share cannot be placed, which is said there
+    if not draft.can(backend, Capability.SNAPSHOT):
+        draft.refuse(
+            "snapshot.unsupported",
+            address,
+            f"{address} cannot be taken: the driver of backend {backend}, which holds {share_address}, takes no snapshots",
+            remedy="remove the manifest of the snapshot, or place the share on a backend that takes snapshots",
+        )
+        return
+    record = draft.records.get(address)
+    lost = record is not None
+    if lost:
+        draft.recreations.append(address)
+    draft.add(
+        Step(
+            step_id=step_id(Verb.CREATE_SNAPSHOT, address),
+            address=address,
+            action=Action.CREATE,
+            verb=Verb.CREATE_SNAPSHOT,
+            reason="gone from its backend; taken again, of the share as it is now" if lost else "not there yet",
+            backend=backend,
+            expected_version=None if record is None else record.version,
+            spec=spec,
+            changes=plain_changes({}, spec.as_plain()),
+        )
+    )
+
+
+def backend_of_share(draft: Draft, share_address: Address) -> str | None:
+    """Return the backend that holds the share, or that it will be made on; None where it has none."""
+    creation = draft.steps.get(step_id(Verb.CREATE_SHARE, share_address))
+    if creation is not None:
+        return creation.backend
+    record = draft.records.get(share_address)
+    return None if record is None else record.backend
+
+
+def plan_changed_snapshot(draft: Draft, address: Address) -> None:
+    """Add the step for a snapshot whose manifest has changed; a snapshot of another share is refused."""
+    record = draft.records[address]
+    new = draft.desired.snapshot(address)
+    old = replace(SnapshotSpec.from_plain(orjson.loads(record.spec)), name=new.name)
+    if new.share != draft.renamed_shares.get(old.share, old.share):
+        draft.refuse(
+            "snapshot.immutable",
+            address,
+            f"{address} is a snapshot of share/{old.share} and cannot become one of share/{new.share}",
+            remedy="give the new snapshot another name",
+            path="spec.share",
+        )
+        return
+    changes = metadata_changes(orjson.loads(record.spec), new.as_plain())
+    if changes:
+        draft.add(
+            Step(
+                step_id=step_id(Verb.UPDATE_RECORD, address),
+                address=address,
+                action=Action.UPDATE,
+                verb=Verb.UPDATE_RECORD,
+                reason="the state alone; the backend is not asked for anything",
+                expected_version=record.version,
+                spec=new,
+                changes=changes,
+            )
+        )
+
+
+def plan_removed_snapshot(draft: Draft, address: Address) -> None:
+    """Add the step for a snapshot whose manifest is gone: what its deletion policy says."""
+    record = draft.records[address]
+    gone = address in draft.deviations
+    policy = orjson.loads(record.spec).get("deletion_policy", DeletionPolicy.RETAIN)
+    if not gone and not may_remove(draft, address, record):
+        return
+    forget = gone or policy == DeletionPolicy.RETAIN
+    if not gone:
+        draft.removals.append(address)
+    verb = Verb.FORGET if forget else Verb.DELETE_SNAPSHOT
+    why = "and so is the snapshot" if gone else f"deletionPolicy {policy}"
+    draft.add(
+        Step(
+            step_id=step_id(verb, address),
+            address=address,
+            action=Action.FORGET if forget else Action.DELETE,
+            verb=verb,
+            reason=f"{removal_reason(draft)}; {why}",
+            backend=None if forget else record.backend,
+            expected_version=record.version,
+        )
+    )

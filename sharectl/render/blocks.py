@@ -1,0 +1,165 @@
+"""A plan as people think of it: one block for each resource, whatever number of steps it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model import ShareSpec, SnapshotSpec, Verb
+from sharectl.planning.records import DEPOSED_MARK
+from sharectl.planning.types import Action
+from sharectl.quantities import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sharectl.model import Address
+    from sharectl.planning.types import FieldChange, Plan, Step
+
+RULE_PREFIX: Final = "access/"
+_DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT})
+_STRENGTH: Final = {
+    action: rank
+    for rank, action in enumerate(
+        (
+            Action.DELETE_THEN_CREATE,
+            Action.CREATE_THEN_DELETE,
+            Action.CREATE,
+            Action.DELETE,
+            Action.ADOPT,
+            Action.FORGET,
+            Action.MOVE,
+            Action.UPDATE,
+        )
+    )
+}
+
+
+@dataclass(slots=True)
+class Block:
+    """What happens to the resource at `address`: the strongest action, and the steps, in the order of the plan.
+
+    The two halves of a replacement are one block, under the address that stays.
+    """
+
+    address: Address
+    action: Action
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def creation(self) -> Step | None:
+        """The step that makes the share or takes the snapshot, if there is one."""
+        return next((s for s in self.steps if s.verb in {Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT}), None)
+
+    @property
+    def removal(self) -> Step | None:
+        """The step that removes a share or snapshot from its backend, or leaves it there and forgets it."""
+        return next((s for s in self.steps if s.verb in _REMOVING), None)
+
+    @property
+    def destroys(self) -> bool:
+        """Tell whether data goes that cannot be had back."""
+        return any(step.verb in _DESTROYING for step in self.steps)
+
+    @property
+    def lost_size(self) -> str | None:
+        """The size of what is removed, where the plan knows it."""
+        step = self.removal
+        return next((str(c.before) for c in step.changes if c.field == "size"), None) if step is not None else None
+
+
+_REMOVING: Final = _DESTROYING | {Verb.TRASH_SHARE, Verb.FORGET}
+
+
+def plan_blocks(plan: Plan) -> list[Block]:
+    """Return the blocks of the plan, ordered by address."""
+    blocks: dict[Address, Block] = {}
+    for step in plan.steps:
+        address = step.address
+        if step.action is Action.CREATE_THEN_DELETE:
+            address = address.partition(DEPOSED_MARK)[0]
+        block = blocks.get(address)
+        if block is None:
+            block = blocks[address] = Block(address, step.action)
+        elif _STRENGTH[step.action] < _STRENGTH[block.action]:
+            block.action = step.action
+        block.steps.append(step)
+    return [blocks[address] for address in sorted(blocks)]
+
+
+def split_changes(steps: Iterable[Step]) -> tuple[list[FieldChange], list[FieldChange]]:
+    """Return the changes of fields and those of access rules; what a new or removed resource is made of is not among them."""
+    fields: list[FieldChange] = []
+    rules: list[FieldChange] = []
+    for step in steps:
+        if step.verb is Verb.UPDATE_ACCESS:
+            rules += step.changes
+        elif step.verb not in _WHOLE:
+            fields += step.changes
+    return fields, rules
+
+
+_WHOLE: Final = _REMOVING | {Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT, Verb.ADOPT, Verb.RESTORE_SHARE}
+
+
+def described(spec: ShareSpec | SnapshotSpec | None) -> str:
+    """Return what a new resource is, in a few words: `100GiB NFS, type gold`, `of share/home`."""
+    if isinstance(spec, SnapshotSpec):
+        return f"of share/{spec.share}"
+    if spec is None:
+        return ""
+    words = f"{format_size(spec.size_bytes)} {spec.protocol}"
+    if spec.share_type is not None:
+        words += f", type {spec.share_type}"
+    if spec.availability_zone is not None:
+        words += f", zone {spec.availability_zone}"
+    if spec.share_network is not None:
+        words += f", on share_network/{spec.share_network}"
+    if spec.source_snapshot is not None:
+        words += f", from snapshot/{spec.source_snapshot}"
+    return words
+
+
+def placement(step: Step, most: int | None = None) -> str:
+    """Return where a new share is tried: `nas1#default (0.83), then nas2#default (0.41)`; at most `most` candidates by name."""
+    candidates = step.candidates if most is None else step.candidates[:most]
+    if len(step.candidates) == 1:
+        return f"{candidates[0].backend}#{candidates[0].pool}"
+    words = ", then ".join(f"{c.backend}#{c.pool} ({c.weight:.2f})" for c in candidates)
+    hidden = len(step.candidates) - len(candidates)
+    return f"{words}, then {hidden} more" if hidden else words
+
+
+def reasons(steps: Sequence[Step]) -> str:
+    """Return the reasons of the steps, each once."""
+    if len(steps) == 1:
+        return steps[0].reason
+    return "; ".join(dict.fromkeys(step.reason for step in steps))
+
+
+_FATES: Final[Mapping[Verb, str]] = {
+    Verb.DELETE_SHARE: "the {old}share and all data in it are destroyed",
+    Verb.DELETE_SNAPSHOT: "the {old}snapshot is destroyed",
+    Verb.TRASH_SHARE: "the {old}share goes to the trash, out of everybody's reach",
+    Verb.FORGET: "the {old}share stays on its backend, and sharectl no longer looks after it",
+}
+
+
+def fate(block: Block) -> str | None:
+    """Return what becomes of the share or snapshot that the block removes; None where that is all there is to say of it."""
+    removal = block.removal
+    if removal is None or block.action is Action.FORGET:
+        return None
+    text = _FATES[removal.verb].format(old="" if block.creation is None else "old ")
+    return text if block.lost_size is None else f"{text} ({block.lost_size})"
+
+
+def destroyed(blocks: Iterable[Block]) -> list[Block]:
+    """Return the blocks that destroy data."""
+    return [block for block in blocks if block.destroys]
+
+
+def destroyed_names(blocks: Iterable[Block]) -> Iterator[str]:
+    """Yield what is destroyed with its size, where the plan knows it: `share/old (100GiB)`."""
+    for block in blocks:
+        yield block.address if block.lost_size is None else f"{block.address} ({block.lost_size})"

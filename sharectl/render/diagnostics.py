@@ -1,0 +1,104 @@
+"""Diagnostics as a good compiler shows them: what, where with the line and a caret, why, and how to mend it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from sharectl.diagnostics import Severity
+from sharectl.render.paint import paint
+from sharectl.render.text import counted, display_width, visible, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sharectl.diagnostics import Diagnostic, Source
+
+MOST_IN_FULL: Final = 50
+EXCERPT_WIDTH: Final = 100
+_LEAST_TEXT_WIDTH: Final = 30
+_CUT: Final = "…"
+
+
+def diagnostics_lines(
+    diagnostics: Sequence[Diagnostic], *, color: bool, width: int | None = None, most: int = MOST_IN_FULL
+) -> Iterator[str]:
+    """Yield the diagnostics, errors first and otherwise in their order, the first `most` in full, and how many there are.
+
+    Detail and remedy are folded at `width` columns; None leaves each on one line. Yields nothing for no diagnostics.
+    """
+    if not diagnostics:
+        return
+    ordered = worst_first(diagnostics)
+    for diagnostic in ordered[:most]:
+        yield from _block(diagnostic, color=color, width=width)
+        yield ""
+    hidden = ordered[most:]
+    if hidden:
+        yield f"… and {_counts(hidden)} more, not shown"
+    worst = ordered[0].severity
+    yield paint(_counts(ordered), worst.value, color)
+
+
+def worst_first(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return errors, then warnings, then notes, each in their order."""
+    return sorted(diagnostics, key=lambda diagnostic: _RANK[diagnostic.severity])
+
+
+_RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+def _block(diagnostic: Diagnostic, *, color: bool, width: int | None) -> Iterator[str]:
+    label = f"{diagnostic.severity.value}[{diagnostic.code}]"
+    yield f"{paint(label, diagnostic.severity.value, color)}: {paint(visible(diagnostic.summary), 'heading', color)}"
+    margin = 2
+    source = diagnostic.source
+    if source is not None:
+        margin = max(2, len(str(source.line)))
+        arrow = paint(f"{' ' * margin}-->", "accent", color)
+        yield f"{arrow} {visible(str(source))}"
+        if source.excerpt is not None:
+            yield from _excerpt(source, source.excerpt, margin, diagnostic.severity, color=color)
+    for label, text in (("", diagnostic.detail), ("help: ", diagnostic.remedy)):
+        if text:
+            yield from _remark(label, text, margin, color=color, width=width)
+
+
+def _excerpt(source: Source, excerpt: str, margin: int, severity: Severity, *, color: bool) -> Iterator[str]:
+    text, caret = _window(excerpt, source.column)
+    bar = paint("|", "accent", color)
+    number = paint(f"{source.line:>{margin}}", "accent", color)
+    yield f"{' ' * margin} {bar}"
+    yield f"{number} {bar} {text}"
+    yield f"{' ' * margin} {bar} {' ' * caret}{paint('^', severity.value, color)}"
+
+
+def _remark(label: str, text: str, margin: int, *, color: bool, width: int | None) -> Iterator[str]:
+    room = None if width is None else max(width - margin - 3 - len(label), _LEAST_TEXT_WIDTH)
+    lines = (line for paragraph in text.splitlines() for line in wrapped(visible(paragraph), room))
+    for number, line in enumerate(lines):
+        lead = paint("=", "accent", color) if number == 0 else " "
+        shown = paint(label, "note", color) if number == 0 else " " * len(label)
+        yield f"{' ' * margin} {lead} {shown}{line}"
+
+
+def _window(excerpt: str, column: int) -> tuple[str, int]:
+    """Return the excerpt, cut around `column` (from 1) where it is long, and the columns before its caret.
+
+    A tab becomes two spaces, another control character its escape; the caret stays under the character that it names.
+    """
+    at = min(max(column - 1, 0), len(excerpt))
+    start = 0 if at < EXCERPT_WIDTH * 3 // 4 else at - EXCERPT_WIDTH // 2
+    end = start + EXCERPT_WIDTH
+    before = (_CUT if start else "") + _shown(excerpt[start:at])
+    after = _shown(excerpt[at:end]) + (_CUT if end < len(excerpt) else "")
+    return before + after, display_width(before)
+
+
+def _shown(text: str) -> str:
+    return visible(text.replace("\t", "  "))
+
+
+def _counts(diagnostics: Sequence[Diagnostic]) -> str:
+    counts = Counter(diagnostic.severity for diagnostic in diagnostics)
+    return ", ".join(counted(counts[severity], severity.value) for severity in Severity if counts[severity])

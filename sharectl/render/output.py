@@ -1,0 +1,165 @@
+"""The one way out: results to standard output, notes and diagnostics to standard error."""
+
+from __future__ import annotations
+
+import os
+import re
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TextIO
+
+import orjson
+
+from sharectl.render.diagnostics import diagnostics_lines
+from sharectl.render.paint import paint
+from sharectl.render.text import encodable, harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sharectl.diagnostics import Diagnostic
+
+WIDTH_WITHOUT_TERMINAL: Final = 100
+_LINES_PER_WRITE: Final = 1000
+_UNSAFE_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+class Output:
+    """Two streams, and what is known of them.
+
+    A reader that goes away (`| head`) ends the output on that stream quietly: the program goes on, because an apply must.
+    Nothing but line ends, tabs and colours passes as a control character. A stream that cannot say a character gets ASCII.
+    """
+
+    def __init__(self, stdout: TextIO, stderr: TextIO, *, environ: Mapping[str, str]) -> None:
+        """Look at the streams and at `NO_COLOR`, `FORCE_COLOR`, `TERM` and `COLUMNS`; see for_streams()."""
+        self._out = _Stream(stdout)
+        self._err = _Stream(stderr)
+        self._columns = environ.get("COLUMNS", "")
+        self.is_dumb = environ.get("TERM") == "dumb"
+        self.err_is_terminal = self._err.is_terminal
+        self.is_terminal = self._out.is_terminal and self._err.is_terminal
+        self.color_out = self._colored(self._out, environ)
+        self.color_err = self._colored(self._err, environ)
+        self._note_sink: Callable[[str], None] | None = None
+
+    @classmethod
+    def for_streams(cls, stdout: TextIO, stderr: TextIO, *, environ: Mapping[str, str]) -> Output:
+        """Return the output on these streams; colours on a terminal unless `NO_COLOR` is set or `TERM` is `dumb`.
+
+        `FORCE_COLOR` (other than `0`) colours what is no terminal; `NO_COLOR` is stronger.
+        """
+        return cls(stdout, stderr, environ=environ)
+
+    @property
+    def stderr(self) -> TextIO:
+        """The stream of progress and diagnostics, for a view that draws on it."""
+        return self._err.stream
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal now (it may be resized): `COLUMNS` where it is set, 100 where there is no terminal."""
+        if self._columns.isdecimal() and int(self._columns) > 0:
+            return int(self._columns)
+        for stream in (self._out, self._err):
+            if stream.is_terminal:
+                try:
+                    columns = os.get_terminal_size(stream.stream.fileno()).columns
+                except (OSError, ValueError):
+                    continue
+                if columns > 0:
+                    return columns
+        return WIDTH_WITHOUT_TERMINAL
+
+    @property
+    def reader_is_gone(self) -> bool:
+        """Tell whether nobody reads standard output any more."""
+        return self._out.is_gone
+
+    def write(self, text: str) -> None:
+        """Write rendered text to standard output as it is; it brings its own line ends."""
+        self._out.write(harmless(text))
+
+    def write_lines(self, lines: Iterable[str]) -> None:
+        """Write the lines to standard output, each with a line end; stops drawing from `lines` once nobody reads."""
+        self._out.write_lines(lines)
+
+    def write_json(self, value: object) -> None:
+        """Write one JSON document, indented by 2, and a line end."""
+        self._out.write(json_text(value, indent=True) + "\n")
+
+    def write_json_line(self, value: object) -> None:
+        """Write one JSON document on one line."""
+        self._out.write(json_text(value, indent=False) + "\n")
+
+    def note(self, text: str, style_name: str | None = None) -> None:
+        """Write a remark for people to standard error, with a line end."""
+        if self._note_sink is not None:
+            self._note_sink(text)
+            return
+        shown = text if style_name is None else paint(text, style_name, self.color_err)
+        self._err.write_lines([shown])
+
+    def error_lines(self, lines: Iterable[str]) -> None:
+        """Write the lines to standard error, each with a line end."""
+        self._err.write_lines(lines)
+
+    def diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
+        """Write diagnostics to standard error; nothing where there are none."""
+        width = self.width if self.err_is_terminal else None
+        self._err.write_lines(diagnostics_lines(diagnostics, color=self.color_err, width=width))
+
+    def divert_notes(self, sink: Callable[[str], None] | None) -> None:
+        """Give notes to `sink` while a view draws on standard error; None ends that."""
+        self._note_sink = sink
+
+    def _colored(self, stream: _Stream, environ: Mapping[str, str]) -> bool:
+        if environ.get("NO_COLOR"):
+            return False
+        if environ.get("FORCE_COLOR", "0") not in {"", "0"}:
+            return True
+        return stream.is_terminal and not self.is_dumb
+
+
+def json_text(value: object, *, indent: bool) -> str:
+    r"""Return `value` as JSON; what a terminal could take for a command is written as `\u009b`, which means the same."""
+    data = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0)
+    text = data.decode()
+    if data.isascii() and b"\x7f" not in data:
+        return text
+    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class _Stream:
+    """A text stream whose reader may go away."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.is_terminal = stream.isatty()
+        self.is_gone = False
+
+    def write(self, text: str) -> None:
+        if self.is_gone or not text:
+            return
+        try:
+            try:
+                self.stream.write(text)
+            except UnicodeEncodeError:
+                self.stream.write(encodable(text, self.stream.encoding))
+            self.stream.flush()
+        except BrokenPipeError:
+            self._give_up()
+
+    def write_lines(self, lines: Iterable[str]) -> None:
+        remaining = iter(lines)
+        while not self.is_gone and (batch := list(islice(remaining, _LINES_PER_WRITE))):
+            batch.append("")
+            self.write(harmless("\n".join(batch)))
+
+    def _give_up(self) -> None:
+        """Point the file descriptor nowhere, so that what is still in a buffer does not fail again at the end of the process."""
+        self.is_gone = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, self.stream.fileno())
+        finally:
+            os.close(nowhere)

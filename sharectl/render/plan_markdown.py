@@ -1,0 +1,193 @@
+"""A plan as a comment on a pull request: the summary first, what is lost in a box of its own, the rest to unfold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.planning.types import Action
+from sharectl.render.blocks import described, destroyed, fate, placement, plan_blocks, reasons, split_changes
+from sharectl.render.diagnostics import worst_first
+from sharectl.render.markdown_text import LONGEST_TEXT, code, fence_for, prose
+from sharectl.render.sentences import error_count, summary_sentence
+from sharectl.render.text import clipped, counted, visible
+from sharectl.render.values import change_action, change_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sharectl.diagnostics import Diagnostic
+    from sharectl.planning.types import Drift, FieldChange, Plan
+    from sharectl.render.blocks import Block
+
+MOST_CHARACTERS: Final = 60_000
+"""GitHub refuses a comment of more than 65,536 characters."""
+
+_UNFOLDED: Final = 20
+_REPLACING: Final = frozenset({Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE})
+_NAMED_CANDIDATES: Final = 3
+_NAMED_CHANGES: Final = 5
+_ROOM_FOR_FRAME: Final = 1_500
+_DIFF_MARKS: Final[Mapping[Action, str]] = {
+    Action.CREATE: "+",
+    Action.UPDATE: "!",
+    Action.DELETE: "-",
+    Action.CREATE_THEN_DELETE: "-",
+    Action.DELETE_THEN_CREATE: "-",
+    Action.ADOPT: "+",
+    Action.FORGET: "-",
+    Action.MOVE: "!",
+}
+
+
+def plan_markdown(plan: Plan) -> Iterator[str]:
+    """Yield the lines of the comment, at most `MOST_CHARACTERS` in all; what does not fit is counted."""
+    blocks = plan_blocks(plan)
+    spent = 0
+    for line in _opening_lines(plan, blocks):
+        spent += len(line) + 1
+        yield line
+    if blocks:
+        yield from _change_lines(blocks, MOST_CHARACTERS - spent)
+
+
+def _opening_lines(plan: Plan, blocks: Sequence[Block]) -> Iterator[str]:
+    yield "## sharectl plan"
+    yield ""
+    yield f"**{summary_sentence(plan)}**"
+    errors = error_count(plan)
+    if errors:
+        yield ""
+        yield f"This plan has {counted(errors, 'error')} and cannot be applied."
+    yield from _loss_lines(destroyed(blocks))
+    yield from _replacement_lines([b for b in blocks if b.action in _REPLACING and not b.destroys])
+    yield from _diagnostic_lines(plan.diagnostics)
+    yield from _drift_lines(plan.drift)
+
+
+def _loss_lines(losses: Sequence[Block]) -> Iterator[str]:
+    if losses:
+        yield ""
+        yield "> [!CAUTION]"
+        yield f"> **Data is destroyed for good: {counted(len(losses), 'resource')}.**"
+        yield from _boxed(losses, 15_000)
+
+
+def _replacement_lines(replaced: Sequence[Block]) -> Iterator[str]:
+    if replaced:
+        yield ""
+        yield "> [!WARNING]"
+        yield f"> **{counted(len(replaced), 'resource')} replaced by a new, empty one.**"
+        yield from _boxed(replaced, 8_000)
+
+
+def _boxed(blocks: Sequence[Block], room: int) -> Iterator[str]:
+    rows = (
+        f"> - {block.action.word} {code(block.address)}: {prose(fate(block) or '')}; {prose(reasons(block.steps))}"
+        for block in blocks
+    )
+    shown = _fitting(rows, room)
+    yield ">"
+    yield from shown
+    if len(shown) < len(blocks):
+        yield f"> - and {len(blocks) - len(shown)} more"
+
+
+def _diagnostic_lines(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
+    if diagnostics:
+        rows = (
+            _row(
+                f"{found.severity.value} {code(found.code)}",
+                code(str(found.source)) if found.source is not None else "",
+                prose(found.summary),
+                prose(found.remedy),
+            )
+            for found in worst_first(diagnostics)
+        )
+        yield from _table("What should be known", ("", "where", "what", "help"), rows, len(diagnostics), 12_000)
+
+
+def _drift_lines(drift: Sequence[Drift]) -> Iterator[str]:
+    if drift:
+        rows = (
+            _row(
+                each.kind.value,
+                code(each.address),
+                prose(each.summary),
+                "<br>".join(code(change_text(change)) for change in each.changes[:_NAMED_CHANGES]),
+            )
+            for each in drift
+        )
+        yield from _table("Drift", ("", "resource", "what the backend reports", "changes"), rows, len(drift), 8_000)
+
+
+def _table(title: str, heads: tuple[str, ...], rows: Iterable[str], total: int, room: int) -> Iterator[str]:
+    shown = _fitting(rows, room)
+    yield ""
+    yield f"### {title}"
+    yield ""
+    yield _row(*heads)
+    yield f"|{' --- |' * len(heads)}"
+    yield from shown
+    if total > len(shown):
+        yield ""
+        yield f"and {total - len(shown)} more"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _fitting(rows: Iterable[str], room: int) -> list[str]:
+    """Return the first rows that take no more than `room` characters together."""
+    shown: list[str] = []
+    for row in rows:
+        room -= len(row) + 1
+        if room < 0:
+            break
+        shown.append(row)
+    return shown
+
+
+def _change_lines(blocks: Sequence[Block], room: int) -> Iterator[str]:
+    """Yield the unfolding part, of at most `room` characters."""
+    opened = " open" if len(blocks) <= _UNFOLDED else ""
+    shown = _fitting(("\n".join(_block_lines(block)) for block in blocks), room - _ROOM_FOR_FRAME)
+    fence = fence_for(shown)
+    yield ""
+    yield f"<details{opened}><summary>{counted(len(blocks), 'resource')}</summary>"
+    yield ""
+    yield f"{fence}diff"
+    yield from shown
+    yield fence
+    yield ""
+    yield "</details>"
+    if len(shown) < len(blocks):
+        yield ""
+        yield (
+            f"{len(blocks) - len(shown)} more resources are not shown, because a comment has no room for them: "
+            "`sharectl plan` shows all."
+        )
+
+
+def _block_lines(block: Block) -> Iterator[str]:
+    creation = block.creation
+    words = reasons(block.steps)
+    if creation is not None:
+        placed = placement(creation, _NAMED_CANDIDATES) if creation.candidates else creation.backend or ""
+        words = f"{described(creation.spec)} → {placed}"
+    mark = _DIFF_MARKS[block.action]
+    yield f"{mark} {block.action.word} {_short(block.address)}: {_short(words)}"
+    end = fate(block)
+    if end is not None:
+        yield f"-     {_short(end)}"
+    fields, rules = split_changes(block.steps)
+    for change in (*fields, *rules):
+        yield _change_line(change)
+
+
+def _change_line(change: FieldChange) -> str:
+    return f"{_DIFF_MARKS[change_action(change)]}     {_short(change_text(change))}"
+
+
+def _short(text: str) -> str:
+    return clipped(visible(text), LONGEST_TEXT)

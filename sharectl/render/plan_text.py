@@ -1,0 +1,185 @@
+"""A plan for the terminal: drift apart from intent, one block per resource, the summary, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model import Verb
+from sharectl.planning.types import Action, DriftKind
+from sharectl.render.blocks import (
+    destroyed,
+    destroyed_names,
+    described,
+    fate,
+    placement,
+    plan_blocks,
+    reasons,
+    split_changes,
+)
+from sharectl.render.paint import paint
+from sharectl.render.sentences import error_count, summary_sentence
+from sharectl.render.text import counted, display_width, listed, padded, visible
+from sharectl.render.values import change_action, change_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sharectl.planning.types import Drift, FieldChange, Plan, Step
+    from sharectl.render.blocks import Block
+
+STYLE_OF_ACTION: Final[Mapping[Action, str]] = {
+    Action.CREATE: "create",
+    Action.UPDATE: "update",
+    Action.DELETE: "delete",
+    Action.CREATE_THEN_DELETE: "replace",
+    Action.DELETE_THEN_CREATE: "replace",
+    Action.ADOPT: "adopt",
+    Action.FORGET: "forget",
+    Action.MOVE: "move",
+}
+_LEGEND: Final[Mapping[Action, str]] = {
+    Action.CREATE: "create",
+    Action.UPDATE: "update in place",
+    Action.DELETE: "delete",
+    Action.CREATE_THEN_DELETE: "replace: the new one first",
+    Action.DELETE_THEN_CREATE: "replace: the old one goes first",
+    Action.ADOPT: "take over",
+    Action.FORGET: "forget, and leave it where it is",
+    Action.MOVE: "rename",
+}
+_DRIFT: Final[Mapping[DriftKind, tuple[str, str]]] = {
+    DriftKind.GONE: ("-", "delete"),
+    DriftKind.CHANGED: ("~", "update"),
+    DriftKind.UNKNOWN: ("?", "warning"),
+    DriftKind.UNMANAGED: ("*", "accent"),
+}
+_INDENT: Final = "      "
+_NAMED_CANDIDATES: Final = 3
+_NAMED_LOSSES: Final = 8
+_LEAST_COLUMN: Final = 20
+_WIDEST_COLUMN: Final = 48
+
+
+def plan_lines(plan: Plan, *, color: bool, verbose: bool = False) -> Iterator[str]:
+    """Yield the plan; `verbose` adds every field of new resources, all candidates with their weights, and all reasons."""
+    blocks = plan_blocks(plan)
+    if plan.drift:
+        yield from _drift_lines(plan, color=color)
+        yield ""
+    if blocks:
+        yield _legend(blocks, color=color)
+        yield ""
+        column = _column([block.address for block in blocks])
+        for block in blocks:
+            yield from _block_lines(block, column, color=color, verbose=verbose)
+        yield ""
+    yield from _closing_lines(plan, destroyed(blocks), color=color)
+
+
+def _drift_lines(plan: Plan, *, color: bool) -> Iterator[str]:
+    yield paint("Drift: what the backends report otherwise than the state says", "heading", color)
+    verbs = {step.step_id: step.verb for step in plan.steps}
+    column = _column([drift.address for drift in plan.drift])
+    for drift in plan.drift:
+        symbol, style = _DRIFT[drift.kind]
+        head = padded(visible(drift.address), column)
+        yield f"  {paint(symbol, style, color)} {head}  {visible(drift.summary)}{_repair(drift, verbs)}"
+        for change in drift.changes:
+            yield _change_line(change, color=color)
+
+
+def _repair(drift: Drift, verbs: Mapping[str, Verb]) -> str:
+    if drift.kind is DriftKind.UNMANAGED:
+        return ""
+    verb = verbs.get(drift.repaired_by or "")
+    return "; this plan leaves it so" if verb is None else f"; this plan answers with {verb.value}"
+
+
+def _legend(blocks: Iterable[Block], *, color: bool) -> str:
+    present = {block.action for block in blocks}
+    words = (f"{paint(a.value, STYLE_OF_ACTION[a], color)} {_LEGEND[a]}" for a in Action if a in present)
+    return f"{paint('What apply will do:', 'heading', color)}  {'   '.join(words)}"
+
+
+def _block_lines(block: Block, column: int, *, color: bool, verbose: bool) -> Iterator[str]:
+    action = block.action
+    style = STYLE_OF_ACTION[action]
+    address = padded(visible(block.address), column)
+    head = f"{paint(action.value, style, color)} {address}"
+    if action is Action.DELETE:
+        head = paint(f"{action.value} {address}", "danger", color)
+    yield f"  {head}  {visible(_headline(block, verbose=verbose))}"
+    end = fate(block)
+    if end is not None:
+        style = "danger" if block.destroys else "warning"
+        yield f"{_INDENT}{paint(f'! {visible(end)}', style, color)}"
+    if verbose:
+        yield from _verbose_lines(block, color=color)
+    fields, rules = split_changes(block.steps)
+    for change in fields:
+        yield _change_line(change, color=color)
+    for change in rules:
+        yield _change_line(change, color=color)
+
+
+def _headline(block: Block, *, verbose: bool) -> str:
+    creation = block.creation
+    if creation is not None:
+        words = described(creation.spec)
+        if creation.verb is Verb.CREATE_SHARE:
+            words += f"  → {placement(creation, None if verbose else _NAMED_CANDIDATES)}"
+        elif creation.backend is not None:
+            words += f"  → {creation.backend}"
+        told = creation.expected_version is not None or verbose or block.action is not Action.CREATE
+        return f"{words}: {_why(block, creation)}" if told else words
+    where = _backend(block.steps)
+    why = reasons(block.steps)
+    return f"on {where}: {why}" if where else why
+
+
+def _why(block: Block, creation: Step) -> str:
+    """Of a replacement, the old share's step knows why; of a new or lost share, the step that makes it."""
+    removal = next((step for step in block.steps if step.verb is Verb.MOVE), block.removal)
+    return (removal or creation).reason
+
+
+def _backend(steps: Sequence[Step]) -> str | None:
+    return next((step.backend for step in steps if step.backend is not None), None)
+
+
+def _verbose_lines(block: Block, *, color: bool) -> Iterator[str]:
+    creation = block.creation
+    for step in block.steps:
+        if step is creation or step.verb in {Verb.ADOPT, Verb.RESTORE_SHARE}:
+            for change in step.changes:
+                yield _change_line(change, color=color)
+            for candidate in step.candidates:
+                if candidate.weights:
+                    parts = ", ".join(f"{visible(name)} {weight:.4f}" for name, weight in candidate.weights)
+                    place = visible(f"{candidate.backend}#{candidate.pool}")
+                    yield f"{_INDENT}{paint(f'{place}: {candidate.weight:.4f} = {parts}', 'faint', color)}"
+        else:
+            yield f"{_INDENT}{paint(f'{step.verb.value}: {visible(step.reason)}', 'faint', color)}"
+
+
+def _change_line(change: FieldChange, *, color: bool) -> str:
+    action = change_action(change)
+    return f"{_INDENT}{paint(action.value, STYLE_OF_ACTION[action], color)} {change_text(change)}"
+
+
+def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool) -> Iterator[str]:
+    if losses:
+        names = visible(listed(list(destroyed_names(losses)), _NAMED_LOSSES))
+        verb = "is" if len(losses) == 1 else "are"
+        yield paint(f"{counted(len(losses), 'resource')} {verb} destroyed for good: {names}", "danger", color)
+    yield paint(summary_sentence(plan), "heading", color)
+    errors = error_count(plan)
+    if errors:
+        yield f"This plan has {counted(errors, 'error')} and cannot be applied; mend {'it' if errors == 1 else 'them'} and plan again."
+    elif not plan.is_empty:
+        yield "`sharectl apply` does this; `sharectl plan --out FILE` keeps it, to be applied exactly so."
+
+
+def _column(addresses: Iterable[str]) -> int:
+    widest = max((display_width(visible(address)) for address in addresses), default=0)
+    return min(max(widest, _LEAST_COLUMN), _WIDEST_COLUMN)

@@ -1,0 +1,167 @@
+"""Progress of an apply: a live picture on a terminal, plain lines elsewhere, JSON lines for programs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+from sharectl.events import (
+    CancelRequested,
+    CandidateFailed,
+    OperationRecovered,
+    StepFailed,
+    StepFinished,
+    StepRetried,
+    StepSkipped,
+)
+from sharectl.render.event_json import event_object
+from sharectl.render.frame import frame_lines, place
+from sharectl.render.paint import paint
+from sharectl.render.tally import Tally
+from sharectl.render.text import counted, duration, listed, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Group
+
+    from sharectl.events import Event
+    from sharectl.render.output import Output
+
+Mode = Literal["auto", "plain", "json"]
+REFRESHES_PER_SECOND: Final = 10
+_NAMED_SKIPS: Final = 3
+
+
+@contextmanager
+def progress_view(
+    output: Output, *, mode: Mode, monotonic: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[Event], None]]:
+    """Yield the observer that shows events as they come; it is called from one thread at a time.
+
+    `auto` draws on standard error where that is a terminal that can be drawn on, and is `plain` elsewhere; the picture is gone
+    when the block ends. `plain` writes lines to standard error, `json` one object per event to standard output.
+    """
+    if mode == "json":
+        yield lambda event: output.write_json_line(event_object(event, _utc_now()))
+    elif mode == "auto" and output.err_is_terminal and not output.is_dumb:
+        with _live_view(output, monotonic) as observe:
+            yield observe
+    else:
+        view = PlainView(output)
+        try:
+            yield view.observe
+        finally:
+            view.finish()
+
+
+def _utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@contextmanager
+def _live_view(output: Output, monotonic: Callable[[], float]) -> Iterator[Callable[[Event], None]]:
+    from rich.console import Console, Group  # noqa: PLC0415 - only a terminal needs it
+    from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
+    from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
+
+    tally, mutex = Tally(), threading.Lock()
+    console = Console(file=output.stderr, force_terminal=True, no_color=not output.color_err, highlight=False)
+
+    def picture() -> Group:
+        with mutex:
+            lines = frame_lines(
+                tally, monotonic(), width=console.width, height=console.height - 1, color=output.color_err
+            )
+        return Group(*(Text.from_ansi(line, no_wrap=True, overflow="crop") for line in lines))
+
+    def observe(event: Event) -> None:
+        with mutex:
+            tally.add(event, monotonic())
+
+    live = Live(
+        console=console,
+        get_renderable=picture,
+        refresh_per_second=REFRESHES_PER_SECOND,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with live:
+        output.divert_notes(lambda text: console.print(Text.from_ansi(text)))
+        try:
+            yield observe
+        finally:
+            output.divert_notes(None)
+
+
+class PlainView:
+    """Writes a line for each step that is done, failed or tried again; steps that are skipped for one cause share a line."""
+
+    def __init__(self, output: Output) -> None:
+        """Write to the standard error of `output`."""
+        self._output = output
+        self._tally = Tally()
+        self._skipped: list[StepSkipped] = []
+
+    def observe(self, event: Event) -> None:
+        """Show an event."""
+        if isinstance(event, StepSkipped):
+            if self._skipped and self._skipped[-1].cause != event.cause:
+                self.finish()
+            self._tally.add(event, 0.0)
+            self._skipped.append(event)
+            return
+        self.finish()
+        self._tally.add(event, 0.0)
+        line = self._line(event)
+        if line:
+            self._output.note(line)
+
+    def finish(self) -> None:
+        """Show what has been held back."""
+        if self._skipped:
+            addresses = list(dict.fromkeys(visible(event.address) for event in self._skipped))
+            cause, reason = self._skipped[0].cause, self._skipped[0].reason
+            why = f"because {visible(cause)} failed" if cause else visible(reason)
+            count = counted(len(self._skipped), "step")
+            named = listed(addresses, _NAMED_SKIPS)
+            self._skipped.clear()
+            self._output.note(f"{self._counter()} {self._word('skipped', 'warning')} {count}, {why}: {named}")
+
+    def _line(self, event: Event) -> str:
+        match event:
+            case StepFinished():
+                what = f"{event.verb.value} {visible(event.address)}{place(event.backend, event.pool)}"
+                return f"{self._counter()} {self._word('done', 'done')} {what} ({duration(event.seconds)})"
+            case StepFailed():
+                what = f"{event.verb.value} {visible(event.address)}{place(event.backend)}: {visible(event.error)}"
+                return f"{self._counter()} {self._word('failed', 'error')} {what}"
+            case StepRetried():
+                what = f"{visible(event.address)}{place(event.backend)} in {duration(event.delay_seconds)}"
+                told = f"{what}, after attempt {event.attempt}: {visible(event.error)}"
+                return f"{self._margin()} {self._word('again', 'warning')} {told}"
+            case CandidateFailed():
+                what = f"{visible(event.address)}{place(event.backend, event.pool)}: {visible(event.error)}"
+                return f"{self._margin()} {self._word('refused', 'warning')} {what}; the next pool is tried"
+            case OperationRecovered():
+                what = f"{event.verb} {visible(event.address)}{place(event.backend)}: {visible(event.outcome)}"
+                return f"{self._margin()} {self._word('resolved', 'note')} {what}"
+            case CancelRequested():
+                told = "everything stops now" if event.immediate else "running steps finish, no other starts"
+                return f"{self._margin()} {self._word('cancel', 'warning')} {told}"
+            case _:
+                return ""
+
+    def _counter(self) -> str:
+        total = self._tally.all
+        return f"[{total.settled:>{len(str(total.total))}}/{total.total}]"
+
+    def _margin(self) -> str:
+        return " " * len(self._counter())
+
+    def _word(self, word: str, style_name: str) -> str:
+        return paint(f"{word:<8}", style_name, self._output.color_err)

@@ -1,0 +1,132 @@
+"""How an apply ended: what is done, what failed and why, what was left out because of it, and what to do next."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from sharectl.render.frame import place
+from sharectl.render.paint import paint
+from sharectl.render.sentences import done_sentence
+from sharectl.render.text import counted, duration, listed, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sharectl.apply import RunResult
+    from sharectl.events import StepFailed
+    from sharectl.model import Address, JsonObject
+    from sharectl.planning.types import Plan, Step
+
+FORMAT: Final = "sharectl-result"
+VERSION: Final = 1
+_MOST_FAILURES: Final = 50
+_NAMED_SKIPS: Final = 5
+
+
+def result_lines(plan: Plan, result: RunResult, *, color: bool) -> Iterator[str]:
+    """Yield what happened to the plan, and what to do next."""
+    if result.succeeded:
+        done = done_sentence(plan) or "nothing to do"
+        yield f"{paint('Applied', 'done', color)} in {duration(result.seconds)}: {done}."
+        return
+    yield from _failure_lines(result.failures, color=color)
+    skipped = skipped_by_cause(plan, result)
+    yield from _skip_lines(skipped, result, color=color)
+    yield ""
+    yield paint(_verdict(plan, result), "heading", color)
+    yield from _advice_lines(result)
+
+
+def result_object(result: RunResult) -> JsonObject:
+    """Return the result as a JSON object, `sharectl-result` version 1."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "succeeded": result.succeeded,
+        "done": result.done,
+        "failed": len(result.failures),
+        "skipped": result.skipped,
+        "cancelled": result.cancelled,
+        "seconds": result.seconds,
+        "problem": result.problem,
+        "failures": [
+            {
+                "step_id": failure.step_id,
+                "address": failure.address,
+                "verb": failure.verb.value,
+                "backend": failure.backend,
+                "error": failure.error,
+                "unresolved": failure.unresolved,
+            }
+            for failure in result.failures
+        ],
+    }
+
+
+def skipped_by_cause(plan: Plan, result: RunResult) -> dict[Address, list[Address]]:
+    """Return, for each failed address, the addresses of the steps that could not run because of it, each named once."""
+    dependants: dict[str, list[Step]] = {}
+    if result.failures:
+        for step in plan.steps:
+            for needed in step.waits_for:
+                dependants.setdefault(needed, []).append(step)
+    causes: dict[Address, list[Address]] = {}
+    seen = {failure.step_id for failure in result.failures}
+    for failure in result.failures:
+        waiting = deque([failure.step_id])
+        while waiting:
+            for step in dependants.get(waiting.popleft(), ()):
+                if step.step_id not in seen:
+                    seen.add(step.step_id)
+                    waiting.append(step.step_id)
+                    causes.setdefault(failure.address, []).append(step.address)
+    return {cause: list(dict.fromkeys(addresses)) for cause, addresses in causes.items()}
+
+
+def _failure_lines(failures: Sequence[StepFailed], *, color: bool) -> Iterator[str]:
+    if failures:
+        yield paint("Failed", "error", color)
+    for failure in failures[:_MOST_FAILURES]:
+        open_intent = "  (its outcome on the backend is unknown)" if failure.unresolved else ""
+        what = f"{visible(failure.address)}  {failure.verb.value}{place(failure.backend)}"
+        yield f"  {paint('✗', 'error', color)} {what}: {visible(failure.error)}{open_intent}"
+    if len(failures) > _MOST_FAILURES:
+        yield f"  and {len(failures) - _MOST_FAILURES} more; `sharectl history` has them all"
+
+
+def _skip_lines(skipped: Mapping[Address, Sequence[Address]], result: RunResult, *, color: bool) -> Iterator[str]:
+    if skipped:
+        yield paint("Skipped", "warning", color)
+    for cause, addresses in list(skipped.items())[:_MOST_FAILURES]:
+        named = listed([visible(address) for address in addresses], _NAMED_SKIPS)
+        yield f"  because {visible(cause)} failed: {named}"
+    if len(skipped) > _MOST_FAILURES:
+        yield f"  and because of {len(skipped) - _MOST_FAILURES} more failures"
+    if result.problem:
+        yield f"{paint('Stopped', 'error', color)}: {visible(result.problem)}"
+
+
+def _verdict(plan: Plan, result: RunResult) -> str:
+    counts = f"{result.done} of {counted(len(plan.steps), 'step')} done in {duration(result.seconds)}"
+    if result.failures:
+        counts += f", {len(result.failures)} failed"
+    if result.skipped:
+        counts += f", {result.skipped} not started"
+    return f"{'Cancelled: ' if result.cancelled else ''}{counts}."
+
+
+def _advice_lines(result: RunResult) -> Iterator[str]:
+    unresolved = sum(failure.unresolved for failure in result.failures)
+    if unresolved:
+        them = "it" if unresolved == 1 else "them"
+        yield (
+            f"The outcome of {counted(unresolved, 'step')} is unknown. The next `sharectl apply` asks the backends about {them} "
+            "first and records what is there; nothing is made twice."
+        )
+    if result.problem:
+        yield "See to the state first. What was done is recorded, or will be found by the next `sharectl apply`."
+    if result.cancelled:
+        yield "What is done is recorded. `sharectl apply` goes on from here."
+    elif any(not failure.unresolved for failure in result.failures):
+        yield "Mend what failed, then `sharectl apply` does the rest; what is done is recorded and not done again."

@@ -1,0 +1,64 @@
+"""The sentences that a plan and its result have in common: how much of what is to be done, or is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.diagnostics import Severity
+from sharectl.render.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.planning.types import Plan, Summary
+
+_UNREAD_BACKEND: Final = frozenset({"backend.unknown", "backend.identity"})
+_REPLACING: Final = ("create-then-delete", "delete-then-create")
+_TENSES: Final[Mapping[str, tuple[str, str]]] = {
+    "create": ("to create", "created"),
+    "adopt": ("to adopt", "adopted"),
+    "update": ("to update", "updated"),
+    "move": ("to rename", "renamed"),
+    "replace": ("to replace", "replaced"),
+    "forget": ("to forget", "forgotten"),
+    "delete": ("to delete", "deleted"),
+}
+_PLANNED, _DONE = 0, 1
+
+
+def summary_sentence(plan: Plan) -> str:
+    """Return `Plan: 2 to create, 1 to delete; access rules: 3 to create. 118 unchanged.`, or why the plan is empty."""
+    if not plan.is_empty:
+        return f"Plan: {_counts(plan.summary, _PLANNED)}. {plan.summary.unchanged} unchanged."
+    errors = error_count(plan)
+    if errors:
+        return f"Nothing is planned: {counted(errors, 'error')} must be mended first."
+    unchanged = plan.summary.unchanged
+    held = (
+        "1 resource is as its manifest says" if unchanged == 1 else f"{unchanged} resources are as their manifests say"
+    )
+    unread = any(diagnostic.code in _UNREAD_BACKEND for diagnostic in plan.diagnostics)
+    return f"No changes. {held}{', as far as the backends could be read' if unread else ''}."
+
+
+def done_sentence(plan: Plan) -> str:
+    """Return `2 created, 1 deleted; access rules: 3 created`, of a plan that has been done."""
+    return _counts(plan.summary, _DONE)
+
+
+def error_count(plan: Plan) -> int:
+    """Return how many errors the planner found; a plan with any cannot be applied."""
+    return sum(diagnostic.severity is Severity.ERROR for diagnostic in plan.diagnostics)
+
+
+def _counts(summary: Summary, tense: int) -> str:
+    words = _phrase(summary.by_action, tense)
+    rules = _phrase(summary.rules_by_action, tense)
+    return f"{words}; access rules: {rules}" if rules else words
+
+
+def _phrase(by_action: Mapping[str, int], tense: int) -> str:
+    counts = dict(by_action)
+    replaced = sum(counts.pop(word, 0) for word in _REPLACING)
+    counts["replace"] = replaced
+    return ", ".join(f"{counts[word]} {forms[tense]}" for word, forms in _TENSES.items() if counts.get(word))

@@ -1,0 +1,127 @@
+"""Foreign text made harmless for a terminal, and the small arithmetic of lines: width, padding, clipping, wrapping."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ELLIPSIS: Final = "…"
+
+_ASCII_STAND_INS: Final = str.maketrans(
+    {
+        "±": "+/-",
+        "∓": "-/+",
+        "→": "->",
+        "…": "...",
+        "█": "#",
+        "▒": "=",
+        "░": ".",
+        "·": "*",
+        "▸": ">",
+        "✓": "ok",
+        "✗": "x",
+    }
+)
+_NOT_OF_A_TERMINAL: Final = re.compile(r"\x1b(?!\[[0-9;]{0,16}m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+_SECONDS_PER_MINUTE: Final = 60
+_SECONDS_PER_HOUR: Final = 3600
+
+
+def visible(text: str) -> str:
+    r"""Return `text` on one line, each character that does not print itself written as an escape (`\n`, `\x1b`, `\u202e`).
+
+    What comes from manifests, backends and the state goes through here before a person sees it: it can neither move the
+    cursor of a terminal, nor colour it, nor reverse the reading order.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def harmless(text: str) -> str:
+    """Return rendered text (with line ends, tabs and colours) without any other control sequence."""
+    return _NOT_OF_A_TERMINAL.sub(lambda match: _escape(match[0]), text)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Return `text` with everything that `encoding` cannot say replaced: symbols by ASCII ones, the rest by escapes."""
+    plain = text.translate(_ASCII_STAND_INS)
+    return plain.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def display_width(text: str) -> int:
+    """Return how many columns of a terminal `text` fills, which must be visible() already."""
+    if text.isascii():
+        return len(text)
+    return sum(_cells(char) for char in text)
+
+
+def padded(text: str, width: int) -> str:
+    """Return `text` filled with spaces to `width` columns."""
+    return text + " " * (width - display_width(text))
+
+
+def clipped(text: str, width: int) -> str:
+    """Return `text`, cut to at most `width` columns with an ellipsis where it is longer."""
+    if display_width(text) <= width:
+        return text
+    kept: list[str] = []
+    room = width - 1
+    for char in text:
+        room -= _cells(char)
+        if room < 0:
+            break
+        kept.append(char)
+    return "".join(kept) + ELLIPSIS
+
+
+def wrapped(text: str, width: int | None) -> Iterator[str]:
+    """Yield the lines of `text` folded between words at `width` columns (None: not at all); at least one line."""
+    if width is None or display_width(text) <= width:
+        yield text
+        return
+    line, filled = "", 0
+    for word in text.split(" "):
+        cells = display_width(word)
+        if line and filled + 1 + cells > width:
+            yield line
+            line, filled = word, cells
+        else:
+            line, filled = (f"{line} {word}", filled + 1 + cells) if line else (word, cells)
+    yield line
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return `1 share`, `2 shares`, `2 entries`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or noun + 's'}"
+
+
+def listed(items: list[str], most: int) -> str:
+    """Return the items in a row, the first `most` by name and the others counted."""
+    if len(items) <= most:
+        return ", ".join(items)
+    return f"{', '.join(items[:most])} and {len(items) - most} more"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people read it: `0.4 s`, `12.3 s`, `4m05s`, `2h03m`."""
+    if seconds < _SECONDS_PER_MINUTE:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _SECONDS_PER_HOUR:
+        return f"{whole // _SECONDS_PER_MINUTE}m{whole % _SECONDS_PER_MINUTE:02d}s"
+    return f"{whole // _SECONDS_PER_HOUR}h{whole % _SECONDS_PER_HOUR // _SECONDS_PER_MINUTE:02d}m"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _cells(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) == "Mn":
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

@@ -1,0 +1,217 @@
+"""Locked runs: the lock is taken, what an earlier run left open is resolved, and only then is anything planned or changed."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from sharectl.applying.environment import Environment, new_resource_id, utc_now
+from sharectl.applying.recovery import recover
+from sharectl.diagnostics import DiagnosticError, error, has_errors
+from sharectl.model import Verb, canonical_json
+from sharectl.state.store import (
+    AddHistory,
+    HistoryEntry,
+    Holder,
+    PutRun,
+    RemoveResource,
+    RenameResource,
+    RunRecord,
+    StateError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from sharectl.apply import RunResult
+    from sharectl.applying.cancel import Cancellation
+    from sharectl.diagnostics import Diagnostic
+    from sharectl.events import Event
+    from sharectl.model import Address
+    from sharectl.planning.types import Plan
+    from sharectl.state.store import Change, Lease, OperationRecord, Record, RuleRecord, StateStore
+    from sharectl.workspace import Backends
+
+LEASE_SECONDS: Final = 60.0
+RECOVERY_TIMEOUT_SECONDS: Final = 60.0
+_GIT_TIMEOUT_SECONDS: Final = 5.0
+_CI_URL_VARIABLES: Final = ("CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL", "BUILD_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedRun:
+    """A run that holds the lock. `unresolved` are the intents of earlier runs whose backends gave no answer."""
+
+    store: StateStore
+    lease: Lease
+    record: RunRecord
+    environment: Environment
+    unresolved: tuple[OperationRecord, ...]
+
+
+@contextmanager
+def held_lease(store: StateStore, record: RunRecord, wait_seconds: float = 0.0) -> Iterator[Lease]:
+    """Take the lock for `record`, and give it back at the end, whatever happens.
+
+    Raises LockedError where somebody else holds the lock for longer than `wait_seconds`.
+    """
+    holder = Holder(record.user, record.host, os.getpid(), record.command)
+    lease = store.acquire(holder, duration_seconds=LEASE_SECONDS, wait_seconds=wait_seconds)
+    try:
+        store.commit(lease, [PutRun(record)])
+        yield lease
+    finally:
+        with suppress(StateError):  # the lock of a store that has vanished needs no giving back
+            store.release(lease)
+
+
+@contextmanager
+def locked_run(
+    store: StateStore,
+    backends: Backends,
+    record: RunRecord,
+    observer: Callable[[Event], None],
+    wait_seconds: float = 0.0,
+) -> Iterator[LockedRun]:
+    """Take the lock, resolve open intents, and yield the run; raises as `held_lease`."""
+    environment = Environment(driver=backends.driver)
+    with held_lease(store, record, wait_seconds) as lease:
+        unresolved = recover(
+            store,
+            lease,
+            run=record,
+            environment=environment,
+            timeout_seconds=RECOVERY_TIMEOUT_SECONDS,
+            observer=observer,
+        )
+        yield LockedRun(store, lease, record, environment, unresolved)
+
+
+def forget_resources(store: StateStore, lease: Lease, record: RunRecord, addresses: Sequence[Address]) -> None:
+    """Remove rows from the state, all or none; what they stand for stays on its backend. Raises DiagnosticError."""
+    with store.read() as reader:
+        records = reader.view(addresses).records
+    missing = [address for address in addresses if address not in records]
+    if missing:
+        raise DiagnosticError(*(_not_in_state(address) for address in missing))
+    changes: list[Change] = []
+    for address in addresses:
+        changes.append(RemoveResource(address, records[address].version))
+        changes.append(_edit_history(record, address, Verb.FORGET, {"reason": "state rm"}))
+    store.commit(lease, changes)
+
+
+def rename_resource(store: StateStore, lease: Lease, record: RunRecord, former: Address, address: Address) -> None:
+    """Give a row another address; nothing changes on its backend. Raises DiagnosticError."""
+    with store.read() as reader:
+        records = reader.view((former, address)).records
+    if former not in records:
+        raise DiagnosticError(_not_in_state(former))
+    if former.partition("/")[0] != address.partition("/")[0]:
+        raise DiagnosticError(error("state.kind", f"{former} cannot become {address}: their kinds differ"))
+    if address in records:
+        remedy = f"`sharectl state rm {address}` first, if that one is not wanted"
+        raise DiagnosticError(error("state.taken", f"the state holds {address} already", remedy=remedy))
+    change = RenameResource(former, address, records[former].version)
+    history = _edit_history(
+        record, address, Verb.MOVE, {"reason": "state mv", "changes": [["address", former, address]]}
+    )
+    store.commit(lease, [change, history])
+
+
+def read_record(store: StateStore, address: Address) -> tuple[Record, tuple[RuleRecord, ...]]:
+    """Return a row with its access rules. Raises DiagnosticError where there is none."""
+    with store.read() as reader:
+        record = reader.view((address,)).records.get(address)
+        rules = reader.rules((address,)).get(address, ())
+    if record is None:
+        raise DiagnosticError(_not_in_state(address))
+    return record, rules
+
+
+def read_document(path: Path) -> bytes:
+    """Return the content of a file that the user named. Raises DiagnosticError."""
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise DiagnosticError(error("usage.unreadable", f"{path} could not be read: {problem.strerror}")) from problem
+
+
+def _not_in_state(address: Address) -> Diagnostic:
+    summary = f"the state has no {address}"
+    return error("state.unknown-address", summary, remedy="`sharectl state list` names what there is", address=address)
+
+
+def _edit_history(record: RunRecord, address: Address, verb: Verb, detail: dict[str, object]) -> AddHistory:
+    return AddHistory(HistoryEntry(record.run_id, utc_now(), address, verb.value, "done", canonical_json(detail)))
+
+
+def apply_plan(run: LockedRun, plan: Plan, observer: Callable[[Event], None], cancellation: Cancellation) -> RunResult:
+    """Apply the plan in this run."""
+    from sharectl.apply import apply  # noqa: PLC0415 - only where something is applied
+
+    return apply(
+        plan,
+        store=run.store,
+        lease=run.lease,
+        run=run.record,
+        environment=run.environment,
+        observer=observer,
+        cancellation=cancellation,
+    )
+
+
+def may_apply(plan: Plan) -> bool:
+    """Tell whether the plan may be applied: it is free of errors, and there is something to do."""
+    return not has_errors(plan.diagnostics) and not plan.is_empty
+
+
+def describe_run(command: str, directory: Path, environ: Mapping[str, str]) -> RunRecord:
+    """Return the record of a run that begins now: who runs it, where, from which commit, in which CI job."""
+    return RunRecord(
+        run_id=new_resource_id(),
+        command=command,
+        user=_user(),
+        host=socket.gethostname(),
+        started_at=utc_now(),
+        git_commit=_git_commit(directory),
+        ci_job_url=_ci_job_url(environ),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no entry for this uid, as in many containers
+        return f"uid {os.getuid()}"
+
+
+def _git_commit(directory: Path) -> str | None:
+    import subprocess  # noqa: PLC0415 - only where something is applied
+
+    command = ["git", "-C", str(directory), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(  # noqa: S603 - a fixed command
+            command, capture_output=True, text=True, timeout=_GIT_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+def _ci_job_url(environ: Mapping[str, str]) -> str | None:
+    if "GITHUB_RUN_ID" in environ:
+        server = environ.get("GITHUB_SERVER_URL", "https://github.com")
+        url = f"{server}/{environ.get('GITHUB_REPOSITORY', '')}/actions/runs/{environ['GITHUB_RUN_ID']}"
+    else:
+        url = next((environ[name] for name in _CI_URL_VARIABLES if environ.get(name)), "")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,0 +1,168 @@
+"""Manila's arithmetic of capacity: what fits into a pool, the largest that does, and the head-room that is weighed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.scheduler.errors import UnfitValueError
+from sharectl.scheduler.values import INFINITE, UNKNOWN, format_gib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sharectl.scheduler.ledger import PoolState
+    from sharectl.scheduler.request import Traits
+
+NEVER: Final = -math.inf
+ALWAYS: Final = math.inf
+_RULE: Final = "CapacityFilter"
+GRID: Final = 1 << 30
+"""Sizes are whole bytes: multiples of 1/GRID GiB."""
+_STEP: Final = 1 / GRID
+
+
+def fits(state: PoolState, size_gib: float, traits: Traits) -> bool:  # noqa: PLR0911 - one return for each of Manila's rules
+    """Tell whether the pool has room, as Manila's CapacityFilter; raises UnfitValueError for a figure that is no capacity."""
+    free = state.free
+    if free is None:
+        return False
+    reserved = _reserved(state, traits)
+    if free == UNKNOWN:
+        return True
+    if state.total == UNKNOWN or (state.total == INFINITE and free != INFINITE):
+        return reserved == 0 and (free == INFINITE or size_gib <= _figure("free_capacity_gb", free))
+    total = math.inf if state.total == INFINITE else _total(state)
+    if total <= 0:
+        return False
+    if free == INFINITE:
+        return True
+    usable = math.floor(_figure("free_capacity_gb", free) - total * reserved)
+    if not (traits.thin_logic and state.thin):
+        return usable >= size_gib
+    ratio = _figure("max_over_subscription_ratio", state.ratio)
+    if ratio < 1:
+        return False
+    return _within_ratio(state, size_gib, total, ratio) and usable * ratio >= size_gib
+
+
+def reader(state: PoolState, traits: Traits) -> Callable[[PoolState], tuple[float, int | None]]:
+    """Return a function that reads the pool's limit and head-room as its capacities change.
+
+    The limit is the largest size on the grid of whole bytes that `fits`: ALWAYS (inf) or NEVER (-inf) where sizes do not matter.
+    The head-room is that of `headroom`. What cannot change is worked out here; the pool's figures must be regular.
+    """
+    if state.free is None or state.free in (UNKNOWN, INFINITE) or state.total in (UNKNOWN, INFINITE):
+        return _unmeasured_reader(state, traits)
+    total, reserved = _total(state), _reserved(state, traits)
+    reserved_gib = total * reserved
+    if not (traits.thin_logic and state.thin):
+        if total <= 0:
+            return lambda now: (NEVER, math.floor(now.free - reserved_gib))
+        return lambda now: _twice(math.floor(now.free - reserved_gib))
+    ratio = state.ratio
+    ceiling_gib = total * ratio
+    never = total <= 0 or ratio < 1
+
+    def read_thin(now: PoolState) -> tuple[float, int | None]:
+        provisioned = now.provisioned
+        spare = math.floor(ceiling_gib - provisioned - reserved_gib)
+        if never:
+            return NEVER, spare
+        limit = _largest_within_ratio(provisioned, total, ratio)
+        return min(limit, math.floor(now.free - reserved_gib) * ratio), spare
+
+    return read_thin
+
+
+def _unmeasured_reader(state: PoolState, traits: Traits) -> Callable[[PoolState], tuple[float, int | None]]:
+    """Read a pool whose free or total capacity is no number."""
+    if state.free is not None and not isinstance(state.free, str):
+        if _reserved(state, traits) == 0:
+            return lambda now: (float(now.free), None)
+    elif fits(state, 0, traits):
+        return lambda _now: (ALWAYS, None)
+    return lambda _now: (NEVER, None)
+
+
+def _twice(usable: int) -> tuple[float, int | None]:
+    return usable, usable
+
+
+def headroom(state: PoolState, traits: Traits) -> float | None:
+    """Return what CapacityWeigher weighs: the free GiB, on thin pools what may still be promised; None where it is unknown."""
+    if state.total in (UNKNOWN, INFINITE) or state.free in (UNKNOWN, INFINITE):
+        return None
+    total = _total(state)
+    reserved = _reserved(state, traits)
+    if traits.thin_logic and state.thin:
+        if state.provisioned is None:
+            return None
+        ratio = _figure("max_over_subscription_ratio", state.ratio)
+        return math.floor(total * ratio - _figure("provisioned_capacity_gb", state.provisioned) - total * reserved)
+    return math.floor(_figure("free_capacity_gb", state.free) - total * reserved)
+
+
+def shortage(state: PoolState, size_gib: float, traits: Traits) -> str:  # noqa: PLR0911 - one sentence for each rule
+    """Say with figures why `size_gib` does not fit."""
+    need = f"needs {format_gib(size_gib)}"
+    percent = 100 * _reserved(state, traits)
+    after = f" after {percent:g} % reserved" if percent else ""
+    if state.free is None:
+        return f"{need}, the pool reports no free capacity"
+    if state.total in (UNKNOWN, INFINITE):
+        if percent:
+            return f"{need}, {percent:g} % of an unknown total are reserved"
+        return f"{need}, {format_gib(state.free)} free"
+    total = _total(state)
+    if total <= 0:
+        return f"{need}, the pool's total capacity is {format_gib(total)}"
+    usable = math.floor(state.free - total * percent / 100)
+    if traits.thin_logic and state.thin:
+        if state.ratio < 1:
+            return f"max_over_subscription_ratio is {state.ratio:g}, which must be 1 or more"
+        if not _within_ratio(state, size_gib, total, state.ratio):
+            return (
+                f"{need}, {format_gib(state.provisioned)} of {format_gib(total)} provisioned already, "
+                f"over-subscription ends at {state.ratio:g} ({format_gib(total * state.ratio)})"
+            )
+        return f"{need}, {usable:.1f} GiB free{after} allow {format_gib(usable * state.ratio)} at {state.ratio:g} times"
+    return f"{need}, {usable:.1f} GiB free{after}"
+
+
+def _reserved(state: PoolState, traits: Traits) -> float:
+    value = state.reserved(traits.reserve)
+    try:
+        return float(value) / 100
+    except (TypeError, ValueError):
+        raise UnfitValueError(_RULE, str(traits.reserve), value, "which is no percentage") from None
+
+
+def _total(state: PoolState) -> float:
+    try:
+        total = float(state.total)
+    except (TypeError, ValueError):
+        total = math.nan
+    if math.isfinite(total):
+        return total
+    raise UnfitValueError(_RULE, "total_capacity_gb", state.total, "which is no capacity")
+
+
+def _figure(key: str, value: Any) -> float:  # noqa: ANN401 - whatever the driver reported
+    if isinstance(value, int | float) and math.isfinite(value):
+        return value
+    raise UnfitValueError(_RULE, key, value, "which is no number")
+
+
+def _within_ratio(state: PoolState, size_gib: float, total: float, ratio: float) -> bool:
+    return (_figure("provisioned_capacity_gb", state.provisioned) + size_gib) / total <= ratio
+
+
+def _largest_within_ratio(provisioned: float, total: float, ratio: float) -> float:
+    """Find the last multiple of 1/GRID that the rounded test still accepts: near `total * ratio - provisioned`."""
+    size = math.floor((total * ratio - provisioned) * GRID) / GRID
+    while (provisioned + size) / total > ratio:
+        size -= _STEP
+    while (provisioned + (size + _STEP)) / total <= ratio:
+        size += _STEP
+    return size

@@ -1,0 +1,53 @@
+"""What the scheduler answers: a decision with its ordered candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from sharectl.diagnostics import Diagnostic
+
+
+class Outcome(StrEnum):
+    """How a request ended; `error` is for a request that cannot be evaluated at all."""
+
+    SCHEDULED = "scheduled"
+    NO_VALID_HOST = "no_valid_host"
+    NO_HOSTS = "no_hosts"
+    ERROR = "error"
+
+
+class RankedPool(NamedTuple):
+    """A pool that can take the share: the higher `weight`, the earlier it is tried.
+
+    `weights` are the parts of the weight by weigher (normalised value times multiplier); weighers that set no pools apart are left out.
+    """
+
+    host: str
+    backend: str
+    pool: str
+    weight: float
+    weights: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one request.
+
+    `host` is where the share goes (the first candidate, the target of an extension), None unless scheduled. `last_filter` names
+    the filter that refused the last pool. `diagnostics` name pools that were left out for a value that they report.
+    """
+
+    request_id: str
+    outcome: Outcome
+    host: str | None = None
+    candidates: tuple[RankedPool, ...] = ()
+    last_filter: str | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def scheduled(self) -> bool:
+        """Tell whether the request has a place."""
+        return self.outcome is Outcome.SCHEDULED

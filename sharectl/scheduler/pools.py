@@ -1,0 +1,191 @@
+"""Pools as the scheduler sees them, made from a driver's reports or from a Manila capability report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.quantities import GIB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sharectl.drivers.base import BackendReport, Capability, CapacityBytes, PoolReport
+    from sharectl.model import BackendSpec
+
+DEFAULT_POOL_NAME: Final = "_pool0"
+
+_INHERITED_WHERE_EMPTY: Final = (
+    "share_backend_name",
+    "storage_protocol",
+    "vendor_name",
+    "driver_version",
+    "replication_type",
+    "replication_domain",
+)
+_INHERITED_WHERE_ABSENT: Final[Mapping[str, Any]] = {
+    "driver_handles_share_servers": None,
+    "snapshot_support": None,
+    "create_share_from_snapshot_support": None,
+    "revert_to_snapshot_support": False,
+    "mount_snapshot_support": False,
+    "snapshot_inherit_share_access_support": False,
+    "security_service_update_support": False,
+    "network_allocation_update_support": False,
+    "share_server_multiple_subnet_support": False,
+    "share_replicas_migration_support": False,
+    "encryption_support": None,
+    "qos_type_support": False,
+}
+_NEVER_INHERITED: Final = ("dedupe", "compression")
+_BACKEND_WINS: Final = ("ipv4_support", "ipv6_support")
+_RESERVED_KEYS: Final = ("reserved_percentage", "reserved_snapshot_percentage", "reserved_share_extend_percentage")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One pool: `host` is `backend#pool` (`host@backend#pool` for Manila); capacities among `capabilities` are in GiB.
+
+    `capabilities` carry Manila's names and are complete: what a pool inherits from its backend is in them already.
+    """
+
+    host: str
+    backend: str
+    name: str
+    availability_zone: str | None = None
+    enabled: bool = True
+    up: bool = True
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def backend_host(self) -> str:
+        """The `host` without the pool: pools with an equal one are on the same backend."""
+        return self.host.partition("#")[0]
+
+
+def inherited_capabilities(backend: Mapping[str, Any], pool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pool's capabilities with what it inherits from its backend, by Manila 23's rules.
+
+    Facts about the storage are inherited where the pool leaves them out; functions, reserves, thin provisioning,
+    over-subscription, quality of service and custom keys are not. The backend's ipv4/ipv6 support always wins.
+    """
+    merged = dict(pool)
+    for key in _INHERITED_WHERE_EMPTY:
+        if not merged.get(key):
+            merged[key] = backend.get(key)
+    for key, default in _INHERITED_WHERE_ABSENT.items():
+        if key not in merged:
+            merged[key] = backend.get(key, default)
+    for key in _NEVER_INHERITED:
+        merged.setdefault(key, False)
+    for key in _BACKEND_WINS:
+        if backend.get(key) is not None:
+            merged[key] = backend[key]
+    if "sg_consistent_snapshot_support" not in merged:
+        merged["sg_consistent_snapshot_support"] = (backend.get("share_group_stats") or {}).get(
+            "consistent_snapshot_support"
+        )
+    return merged
+
+
+def pools_of_manila_backend(  # noqa: PLR0913 - what Manila knows of a service, by keyword
+    host: str,
+    capabilities: Mapping[str, Any],
+    pools: Sequence[Mapping[str, Any]] | None,
+    *,
+    availability_zone: str | None,
+    enabled: bool = True,
+    up: bool = True,
+) -> tuple[Pool, ...]:
+    """Return the pools of a Manila backend `host@backend`; a backend without a pool list is one pool of its own numbers."""
+    backend = host.partition("@")[2] or host
+    if pools is None:
+        pools = [{**capabilities, "pool_name": capabilities.get("share_backend_name") or DEFAULT_POOL_NAME}]
+    return tuple(
+        Pool(
+            host=f"{host}#{pool['pool_name']}",
+            backend=backend,
+            name=pool["pool_name"],
+            availability_zone=availability_zone,
+            enabled=enabled,
+            up=up,
+            capabilities=inherited_capabilities(capabilities, pool),
+        )
+        for pool in pools
+    )
+
+
+def pool_from_report(
+    backend: BackendSpec,
+    backend_report: BackendReport,
+    report: PoolReport,
+    capabilities: frozenset[Capability],
+) -> Pool:
+    """Return the Pool, in GiB, of what a driver reports in bytes; the Backend manifest's policy and capabilities win.
+
+    `capabilities` are the driver's optional abilities, from which snapshot, clone and revert support follow.
+    """
+    inherited = {
+        "share_backend_name": backend.name,
+        "storage_protocol": list(backend_report.protocols),
+        "vendor_name": "sharectl",
+        "driver_version": "1.0",
+        "driver_handles_share_servers": backend.share_servers,
+        "snapshot_support": "snapshot" in capabilities,
+        "create_share_from_snapshot_support": "clone" in capabilities,
+        "revert_to_snapshot_support": "revert" in capabilities,
+        "ipv4_support": True,
+        **backend_report.capabilities,
+    }
+    own = {**report.capabilities, **_capacities(report), **_policy(backend), **backend.capabilities}
+    return Pool(
+        host=f"{backend.name}#{report.name}",
+        backend=backend.name,
+        name=report.name,
+        availability_zone=backend.availability_zone,
+        enabled=backend.enabled,
+        capabilities=inherited_capabilities(inherited, own),
+    )
+
+
+def _capacities(report: PoolReport) -> dict[str, Any]:
+    reserved = report.reserved_percentage
+    values: dict[str, Any] = {
+        "pool_name": report.name,
+        "total_capacity_gb": _gib(report.total_bytes),
+        "free_capacity_gb": _gib(report.free_bytes),
+        "allocated_capacity_gb": report.allocated_bytes / GIB,
+        "provisioned_capacity_gb": _gib(
+            report.allocated_bytes if report.provisioned_bytes is None else report.provisioned_bytes
+        ),
+        "thin_provisioning": report.thin_provisioning,
+        "reserved_percentage": reserved,
+        "reserved_snapshot_percentage": _first(report.reserved_snapshot_percentage, reserved),
+        "reserved_share_extend_percentage": _first(report.reserved_share_extend_percentage, reserved),
+    }
+    if report.max_over_subscription_ratio is not None:
+        values["max_over_subscription_ratio"] = report.max_over_subscription_ratio
+    return values
+
+
+def _policy(backend: BackendSpec) -> dict[str, Any]:
+    policy = backend.capacity
+    values: dict[str, Any] = {}
+    if policy.reserved_percentage is not None:
+        values.update(dict.fromkeys(_RESERVED_KEYS, policy.reserved_percentage))
+    named = {
+        "reserved_snapshot_percentage": policy.reserved_snapshot_percentage,
+        "reserved_share_extend_percentage": policy.reserved_share_extend_percentage,
+        "max_over_subscription_ratio": policy.max_over_subscription_ratio,
+        "thin_provisioning": policy.thin_provisioning,
+    }
+    values.update({key: value for key, value in named.items() if value is not None})
+    return values
+
+
+def _gib(size: CapacityBytes) -> float | str:
+    return size if isinstance(size, str) else size / GIB
+
+
+def _first(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value

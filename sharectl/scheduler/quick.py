@@ -1,0 +1,212 @@
+"""Decisions from what is known of a class of requests, without judging each pool anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model import NO_HINTS
+from sharectl.scheduler.capacity import GRID
+from sharectl.scheduler.classes import PoolSet, fixed_verdicts, view_key
+from sharectl.scheduler.decision import Decision, Outcome, RankedPool
+from sharectl.scheduler.evaluation import first_refusal, weigh
+from sharectl.scheduler.filters import ChoosesHosts, DriverFilter, Stability
+from sharectl.scheduler.index import positions_in
+from sharectl.scheduler.registry import BUILT_IN_FILTERS
+from sharectl.scheduler.weighers import CapacityWeigher
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from sharectl.scheduler.classes import CapacityView
+    from sharectl.scheduler.evaluation import Problem
+    from sharectl.scheduler.filters import Filter
+    from sharectl.scheduler.index import FactIndex
+    from sharectl.scheduler.ledger import Ledger, PoolState
+    from sharectl.scheduler.registry import Rules
+    from sharectl.scheduler.request import Query
+
+_SMALLEST_EXACT_MULTIPLIER: Final = 1e-6
+"""Below this, different head-rooms could round to equal weights."""
+
+
+class RequestClass:
+    """What is known of the requests with equal traits: fixed verdicts on pools, and the rankings that follow their capacities."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what the engine shares among classes
+        self,
+        query: Query,
+        filters: tuple[Filter, ...],
+        ledger: Ledger,
+        index: FactIndex,
+        rules: Rules,
+        view: CapacityView,
+        pool_sets: dict[Hashable, PoolSet],
+    ) -> None:
+        """Judge all pools by whatever holds for each request of the class of `query`."""
+        self.traits = query.traits
+        self.filters = filters
+        self.view = view
+        self.verdicts = fixed_verdicts(filters, query, ledger, index, view.irregular)
+        self.steady = self.verdicts.alive_after[-1] if filters else index.everything & ~view.irregular
+        self.by_request = tuple(each for each in filters if each.stability is Stability.REQUEST)
+        self.knows_wishes = all(BUILT_IN_FILTERS.get(each.name) is each for each in self.by_request)
+        self.driver_filter = next((each for each in filters if isinstance(each, DriverFilter)), None)
+        places = [place for place, each in enumerate(filters) if each.stability is Stability.CAPACITY]
+        self.capacity_place = places[0] if len(places) == 1 else None
+        self.members = positions_in(self.steady | self.verdicts.changing)
+        self.odd = positions_in(self.verdicts.odd)
+        able = [ledger.states[position] for position in (*self.members, *self.odd)]
+        multiplier = rules.multipliers.get(CapacityWeigher.name, 0.0)
+        self.multiplier = multiplier
+        self.is_ranked = (
+            not self.odd
+            and not self.verdicts.changing
+            and abs(multiplier) >= _SMALLEST_EXACT_MULTIPLIER
+            and not any(
+                weigher.concerns(query, able) for weigher in rules.weighers if not isinstance(weigher, CapacityWeigher)
+            )
+        )
+        self._pool_sets = pool_sets
+
+    def pool_set(self, mask: int) -> PoolSet:
+        """Return the ranking of the pools in `mask`, up to date."""
+        key = (mask, view_key(self.traits))
+        found = self._pool_sets.get(key)
+        if found is None:
+            found = self._pool_sets[key] = PoolSet(mask, self.view, self.multiplier)
+        found.follow()
+        return found
+
+
+def decide_quickly(query: Query, known: RequestClass, ledger: Ledger, rules: Rules, limit: int) -> Decision | None:
+    """Return the decision with at most `limit` candidates, None where only the plain evaluation can tell."""
+    if known.capacity_place is None or (query.size_gib * GRID) % 1:
+        return None
+    only, never = None, frozenset[int]()
+    request = query.request
+    plain = known.knows_wishes and request.hints is NO_HINTS and request.retry is None and request.query is None
+    for each in () if plain else known.by_request:
+        if each.concerns(query):
+            if not isinstance(each, ChoosesHosts) or each.stops(query, ledger) is not None:
+                return None
+            choice = each.hosts(query, ledger)
+            never |= {ledger.by_host[host].index for host in choice.never if host in ledger.by_host}
+            if choice.only is not None:
+                named = {ledger.by_host[host].index for host in choice.only if host in ledger.by_host}
+                only = named if only is None else only & named
+    if only is None and known.is_ranked:
+        candidates = _ranked_candidates(query, known, ledger, limit, never)
+        if candidates:
+            return Decision(query.request.id, Outcome.SCHEDULED, candidates[0].host, candidates)
+        return None if never else _refusal(query, known, ledger, [])
+    return _decide_by_members(query, known, ledger, rules, limit, only, never)
+
+
+def _ranked_candidates(
+    query: Query, known: RequestClass, ledger: Ledger, limit: int, never: frozenset[int]
+) -> tuple[RankedPool, ...]:
+    """Return the candidates by the ranking of head-room alone."""
+    pools, size, multiplier = known.pool_set(known.steady), query.size_gib, known.multiplier
+    count = limit + len(never)
+    best = pools.known.best(size, count)
+    unknown = pools.unknown.best(size, count) if pools.has_unknown else []
+    worst = pools.known.worst(size)
+    if never:
+        best = [key for key in best if pools.index_of(key) not in never]
+        unknown = [key for key in unknown if pools.index_of(key) not in never]
+        worst = min((key for key in pools.known.members(size) if pools.index_of(key) not in never), default=None)
+    weights = [0.0] * len(unknown)
+    if worst is not None:
+        raw = [pools.headroom_of(key) for key in best]
+        last = pools.headroom_of(worst)
+        if unknown:
+            last = min(raw[0], last) - 1 if multiplier > 0 else max(raw[0], last) + 1
+            raw += [last] * len(unknown)
+        lowest, highest = (float(last), float(raw[0])) if multiplier > 0 else (float(raw[0]), float(last))
+        span = highest - lowest
+        weights = [multiplier * ((value - lowest) / span) if span else 0.0 for value in raw]
+    states = ledger.states
+    found = []
+    for key, weight in zip((best + unknown)[:limit], weights, strict=False):
+        pool = states[pools.index_of(key)].pool
+        found.append(RankedPool(pool.host, pool.backend, pool.name, 0.0 + weight, ((CapacityWeigher.name, weight),)))
+    return tuple(found)
+
+
+def _decide_by_members(  # noqa: PLR0913, PLR0917 - the engine's parts, and what the request's hints leave
+    query: Query,
+    known: RequestClass,
+    ledger: Ledger,
+    rules: Rules,
+    limit: int,
+    only: set[int] | None,
+    never: frozenset[int],
+) -> Decision | None:
+    """Decide by looking at each pool that the fixed verdicts left."""
+    limits, size = known.view.limits, query.size_gib
+    alive = [index for index in known.members if limits[index] >= size]
+    odd = known.odd
+    if only is not None or never:
+        alive = [index for index in alive if index not in never and (only is None or index in only)]
+        odd = [index for index in odd if index not in never and (only is None or index in only)]
+    states = [ledger.states[index] for index in alive]
+    if known.verdicts.changing and known.driver_filter is not None:
+        states = _with_willing_functions(states, query, known, ledger)
+    problems: list[Problem] = []
+    if odd:
+        states = sorted([*states, *_passing(odd, query, known, ledger, problems)], key=lambda state: state.index)
+    if not states:
+        return None if only is not None or never else _refusal(query, known, ledger, problems)
+    given = None
+    if not odd and CapacityWeigher.name in rules.multipliers:
+        given = {CapacityWeigher.name: [known.view.headrooms[state.index] for state in states]}
+    weighing, unfit = weigh(states, query, rules, given)
+    if not weighing.states:
+        return None
+    candidates = weighing.ranked(limit)
+    diagnostics = tuple(problem.error.diagnostic(problem.state.host) for problem in (*problems, *unfit))
+    return Decision(query.request.id, Outcome.SCHEDULED, candidates[0].host, candidates, None, diagnostics)
+
+
+def _with_willing_functions(
+    states: Sequence[PoolState], query: Query, known: RequestClass, ledger: Ledger
+) -> list[PoolState]:
+    changing, driver_filter = known.verdicts.changing, known.driver_filter
+    return [
+        state
+        for state in states
+        if not changing >> state.index & 1 or (driver_filter is None or driver_filter.passes(state, query, ledger))
+    ]
+
+
+def _passing(
+    odd: Sequence[int], query: Query, known: RequestClass, ledger: Ledger, problems: list[Problem]
+) -> list[PoolState]:
+    found = []
+    for index in odd:
+        place, problem = first_refusal(ledger.states[index], query, ledger, known.filters)
+        if place is None:
+            found.append(ledger.states[index])
+        if problem is not None:
+            problems.append(problem)
+    return found
+
+
+def _refusal(query: Query, known: RequestClass, ledger: Ledger, problems: Sequence[Problem]) -> Decision:
+    """Return the decision on a request that no pool takes: the last filter is the latest first refusal of any pool."""
+    last = _last_place_of_steady(query, known)
+    for index in positions_in(known.verdicts.watched):
+        place, _ = first_refusal(ledger.states[index], query, ledger, known.filters)
+        last = max(last, place if place is not None else 0)
+    diagnostics = tuple(problem.error.diagnostic(problem.state.host) for problem in problems)
+    return Decision(query.request.id, Outcome.NO_VALID_HOST, None, (), known.filters[last].name, diagnostics)
+
+
+def _last_place_of_steady(query: Query, known: RequestClass) -> int:
+    for place, mask in enumerate(known.verdicts.alive_after):
+        if not mask:
+            return place
+        past_capacity = known.capacity_place is not None and place >= known.capacity_place
+        if past_capacity and not known.pool_set(mask).has_room(query.size_gib):
+            return place
+    return 0

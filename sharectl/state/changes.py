@@ -1,0 +1,156 @@
+"""The changes of the contract as statements on the tables, inside a transaction that somebody else opens and ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, assert_never
+
+from sharectl.state.store import (
+    AddHistory,
+    BeginOperation,
+    EndOperation,
+    PutResource,
+    PutRules,
+    PutRun,
+    RemoveResource,
+    RenameResource,
+    VersionConflictError,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from sharectl.model import Address
+    from sharectl.state.store import Change, HistoryEntry, OperationRecord, Record, RunRecord
+
+INSERT_RESOURCE: Final = (
+    "INSERT INTO resource (address, kind, resource_id, backend, pool, version, digest, size_bytes, protect, spec, attributes)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_RULE: Final = "INSERT INTO access_rule (share_address, access_type, access_to, access_level, status, reason) VALUES (?, ?, ?, ?, ?, ?)"
+INSERT_OPERATION: Final = (
+    "INSERT INTO operation (operation_id, run_id, address, verb, resource_id, backend, pool, started_at, payload)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_RUN: Final = (
+    "INSERT INTO run (run_id, command, user, host, started_at, git_commit, ci_job_url) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_HISTORY: Final = (
+    "INSERT INTO history (sequence, run_id, at, address, verb, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_UPDATE_RESOURCE: Final = (
+    "UPDATE resource SET kind = ?, resource_id = ?, backend = ?, pool = ?, version = version + 1, digest = ?, size_bytes = ?,"
+    " protect = ?, spec = ?, attributes = ? WHERE address = ? AND version = ?"
+)
+
+
+def apply_changes(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
+    """Carry out `changes` in their order; raises VersionConflictError, and sqlite3.IntegrityError where they break a rule."""
+    for change in changes:
+        _apply(connection, change)
+
+
+def _apply(connection: sqlite3.Connection, change: Change) -> None:
+    match change:
+        case PutResource(record, expected_version):
+            _put_resource(connection, record, expected_version)
+        case RemoveResource(address, expected_version):
+            _expect_changed(
+                connection,
+                connection.execute(
+                    "DELETE FROM resource WHERE address = ? AND version = ?", (address, expected_version)
+                ),
+                address,
+                expected_version,
+            )
+        case RenameResource():
+            _rename_resource(connection, change)
+        case PutRules(share_address, rules):
+            connection.execute("DELETE FROM access_rule WHERE share_address = ?", (share_address,))
+            connection.executemany(
+                INSERT_RULE, [(share_address, *rule, status, reason) for rule, status, reason in rules]
+            )
+        case BeginOperation(operation):
+            connection.execute(INSERT_OPERATION, operation_row(operation))
+        case EndOperation(operation_id):
+            connection.execute("DELETE FROM operation WHERE operation_id = ?", (operation_id,))
+        case AddHistory(entry):
+            connection.execute(INSERT_HISTORY, (None, *history_row(entry)))
+        case PutRun(run):
+            connection.execute(f"{INSERT_RUN} ON CONFLICT (run_id) DO NOTHING", run_row(run))
+        case _:
+            assert_never(change)
+
+
+def operation_row(operation: OperationRecord) -> tuple[str | bytes | None, ...]:
+    """Return the values for INSERT_OPERATION."""
+    return (
+        operation.operation_id,
+        operation.run_id,
+        operation.address,
+        str(operation.verb),
+        operation.resource_id,
+        operation.backend,
+        operation.pool,
+        operation.started_at,
+        operation.payload,
+    )
+
+
+def run_row(run: RunRecord) -> tuple[str | None, ...]:
+    """Return the values for INSERT_RUN."""
+    return (run.run_id, run.command, run.user, run.host, run.started_at, run.git_commit, run.ci_job_url)
+
+
+def history_row(entry: HistoryEntry) -> tuple[str | bytes, ...]:
+    """Return the values for INSERT_HISTORY after the sequence."""
+    return (entry.run_id, entry.at, entry.address, str(entry.verb), str(entry.outcome), entry.detail)
+
+
+def _put_resource(connection: sqlite3.Connection, record: Record, expected_version: int | None) -> None:
+    if expected_version is None:
+        _expect_free(connection, record.address)
+        connection.execute(INSERT_RESOURCE, record._replace(version=1))
+        return
+    address, kind, resource_id, backend, pool, _, digest, size_bytes, protect, spec, attributes = record
+    values = (
+        kind,
+        resource_id,
+        backend,
+        pool,
+        digest,
+        size_bytes,
+        protect,
+        spec,
+        attributes,
+        address,
+        expected_version,
+    )
+    _expect_changed(connection, connection.execute(_UPDATE_RESOURCE, values), address, expected_version)
+
+
+def _rename_resource(connection: sqlite3.Connection, change: RenameResource) -> None:
+    _expect_free(connection, change.new_address)
+    cursor = connection.execute(
+        "UPDATE resource SET address = ?, version = version + 1 WHERE address = ? AND version = ?",
+        (change.new_address, change.address, change.expected_version),
+    )
+    _expect_changed(connection, cursor, change.address, change.expected_version)
+
+
+def _expect_free(connection: sqlite3.Connection, address: Address) -> None:
+    found = _version_of(connection, address)
+    if found is not None:
+        raise VersionConflictError(address, None, found)
+
+
+def _expect_changed(
+    connection: sqlite3.Connection, cursor: sqlite3.Cursor, address: Address, expected_version: int
+) -> None:
+    if cursor.rowcount != 1:
+        raise VersionConflictError(address, expected_version, _version_of(connection, address))
+
+
+def _version_of(connection: sqlite3.Connection, address: Address) -> int | None:
+    row = connection.execute("SELECT version FROM resource WHERE address = ?", (address,)).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,334 @@
+"""The state as one JSON document: composed for `state pull`, checked strictly for `state push`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import orjson
+
+from sharectl.model import AccessRule, canonical_json, kind_of
+from sharectl.state.store import HistoryEntry, OperationRecord, Record, RuleRecord, RunRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from sharectl.model import Address, JsonObject
+
+_Item = TypeVar("_Item")
+
+FORMAT: Final = "sharectl-state"
+FORMAT_VERSION: Final = 1
+_SHOWN_PROBLEMS: Final = 10
+_OUTCOMES: Final = ("done", "failed")
+_STATUSES: Final = ("active", "error")
+
+_TEXT: Final = (str,)
+_OPTIONAL_TEXT: Final = (str, type(None))
+_NUMBER: Final = (int,)
+_OBJECT: Final = (dict,)
+_LIST: Final = (list,)
+_FLAG: Final = (bool,)
+_WORDS: Final[dict[type, str]] = {
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+    type(None): "null",
+}
+
+_Types = tuple[type, ...]
+_DOCUMENT_FIELDS: Final[dict[str, _Types]] = {
+    "format": _TEXT,
+    "version": _NUMBER,
+    "lineage": _TEXT,
+    "serial": _NUMBER,
+    "resources": _LIST,
+    "rules": _OBJECT,
+    "operations": _LIST,
+    "runs": _LIST,
+    "history": _LIST,
+}
+_RESOURCE_FIELDS: Final[dict[str, _Types]] = {
+    "address": _TEXT,
+    "kind": _TEXT,
+    "resource_id": _TEXT,
+    "backend": _OPTIONAL_TEXT,
+    "pool": _OPTIONAL_TEXT,
+    "version": _NUMBER,
+    "digest": _TEXT,
+    "size_bytes": (int, type(None)),
+    "protect": _FLAG,
+    "spec": _OBJECT,
+    "attributes": _OBJECT,
+}
+_RULE_FIELDS: Final[dict[str, _Types]] = {
+    "access_type": _TEXT,
+    "access_to": _TEXT,
+    "access_level": _TEXT,
+    "status": _TEXT,
+    "reason": _TEXT,
+}
+_OPERATION_FIELDS: Final[dict[str, _Types]] = {
+    "operation_id": _TEXT,
+    "run_id": _TEXT,
+    "address": _TEXT,
+    "verb": _TEXT,
+    "resource_id": _TEXT,
+    "backend": _OPTIONAL_TEXT,
+    "pool": _OPTIONAL_TEXT,
+    "started_at": _TEXT,
+    "payload": _OBJECT,
+}
+_RUN_FIELDS: Final[dict[str, _Types]] = {
+    "run_id": _TEXT,
+    "command": _TEXT,
+    "user": _TEXT,
+    "host": _TEXT,
+    "started_at": _TEXT,
+    "git_commit": _OPTIONAL_TEXT,
+    "ci_job_url": _OPTIONAL_TEXT,
+}
+_HISTORY_FIELDS: Final[dict[str, _Types]] = {
+    "sequence": _NUMBER,
+    "run_id": _TEXT,
+    "at": _TEXT,
+    "address": _TEXT,
+    "verb": _TEXT,
+    "outcome": _TEXT,
+    "detail": _OBJECT,
+}
+_HISTORY_ENTRY_FIELDS: Final = tuple(name for name in _HISTORY_FIELDS if name != "sequence")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything in a state but its lock; operations, runs and history oldest first, history with its numbers."""
+
+    lineage: str
+    serial: int
+    records: Sequence[Record]
+    rules: Mapping[Address, tuple[RuleRecord, ...]]
+    operations: Sequence[OperationRecord]
+    runs: Sequence[RunRecord]
+    history: Sequence[tuple[int, HistoryEntry]]
+
+
+EMPTY: Final = Document(lineage="", serial=0, records=(), rules={}, operations=(), runs=(), history=())
+
+
+class DocumentError(Exception):
+    """A document that is no state; `str()` says what is wrong and where, as a path such as `resources[3].digest`."""
+
+
+def compose(document: Document) -> bytes:
+    """Return the JSON text of `document`: sorted keys, resources by address, two spaces of indentation, a final newline.
+
+    Raises orjson.JSONDecodeError where a stored spec, attribute, payload or detail is no JSON.
+    """
+    plain = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "lineage": document.lineage,
+        "serial": document.serial,
+        "resources": [_plain_record(record) for record in sorted(document.records, key=itemgetter(0))],
+        "rules": {
+            share_address: [
+                {**rule._asdict(), "status": status, "reason": reason} for rule, status, reason in share_rules
+            ]
+            for share_address, share_rules in document.rules.items()
+        },
+        "operations": [_plain(operation, _OPERATION_FIELDS, "payload") for operation in document.operations],
+        "runs": [_plain(run, _RUN_FIELDS) for run in document.runs],
+        "history": [
+            {"sequence": sequence, **_plain(entry, _HISTORY_ENTRY_FIELDS, "detail")}
+            for sequence, entry in document.history
+        ],
+    }
+    return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _plain_record(record: Record) -> JsonObject:
+    plain = record._asdict()
+    plain["digest"] = record.digest.hex()
+    plain["spec"] = orjson.loads(record.spec)
+    plain["attributes"] = orjson.loads(record.attributes)
+    return plain
+
+
+def _plain(value: object, fields: Iterable[str], json_field: str = "") -> JsonObject:
+    return {name: orjson.loads(getattr(value, name)) if name == json_field else getattr(value, name) for name in fields}
+
+
+def parse(text: bytes) -> Document:
+    """Return the document in `text`; raises DocumentError with what is wrong with it: the first ten findings and their number."""
+    try:
+        plain = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        message = f"it is no JSON: {error}"
+        raise DocumentError(message) from error
+    problems = _Problems()
+    problems.in_fields(plain, _DOCUMENT_FIELDS, "")
+    problems.raise_if_any()
+    _check_head(plain, problems)
+    problems.raise_if_any()
+    records = _items(plain, "resources", _RESOURCE_FIELDS, _record_of, problems)
+    operations = _items(plain, "operations", _OPERATION_FIELDS, _operation_of, problems)
+    runs = _items(plain, "runs", _RUN_FIELDS, _run_of, problems)
+    history = _items(plain, "history", _HISTORY_FIELDS, _history_of, problems)
+    rules = _rules_of(plain["rules"], {record.address for record in records}, problems)
+    problems.in_repeated([record.address for record in records], "resources", "address")
+    problems.in_repeated([operation.operation_id for operation in operations], "operations", "operation_id")
+    problems.in_repeated([run.run_id for run in runs], "runs", "run_id")
+    _check_history(history, {run.run_id for run in runs}, problems)
+    problems.raise_if_any()
+    return Document(plain["lineage"], plain["serial"], records, rules, operations, runs, history)
+
+
+class _Problems:
+    """Gathers what is wrong with a document, each with its place."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def add(self, where: str, rule: str) -> None:
+        """Note that `rule` is broken at `where`."""
+        self._found.append(f"{where} {rule}")
+
+    def raise_if_any(self) -> None:
+        """Raise DocumentError if anything was noted."""
+        if not self._found:
+            return
+        message = "; ".join(self._found[:_SHOWN_PROBLEMS])
+        if len(self._found) > _SHOWN_PROBLEMS:
+            message += f"; and {len(self._found) - _SHOWN_PROBLEMS} more"
+        raise DocumentError(message)
+
+    def in_fields(self, plain: object, fields: Mapping[str, _Types], where: str) -> bool:
+        """Note what keeps `plain` from being an object with exactly `fields`, each of its type; tell whether it is one."""
+        if not isinstance(plain, dict):
+            self.add(where or "the document", "must be an object")
+            return False
+        prefix = f"{where}." if where else ""
+        sound = plain.keys() == fields.keys()
+        if not sound:
+            for name in sorted(fields.keys() - plain.keys()):
+                self.add(f"{prefix}{name}", "is missing")
+            for name in sorted(plain.keys() - fields.keys()):
+                self.add(f"{prefix}{name}", "is not part of the format")
+        for name, types in fields.items():
+            if name in plain and type(plain[name]) not in types:
+                self.add(f"{prefix}{name}", f"must be {' or '.join(_WORDS[type_] for type_ in types)}")
+                sound = False
+        return sound
+
+    def in_repeated(self, values: Sequence[str], where: str, name: str) -> None:
+        """Note the values that occur more than once."""
+        if len(set(values)) == len(values):
+            return
+        seen: set[str] = set()
+        for index, value in enumerate(values):
+            if value in seen:
+                self.add(f"{where}[{index}].{name}", f"({value}) occurs before")
+            seen.add(value)
+
+
+def _check_head(plain: JsonObject, problems: _Problems) -> None:
+    if plain["format"] != FORMAT:
+        problems.add("format", f'must be "{FORMAT}"')
+    if plain["version"] != FORMAT_VERSION:
+        problems.add("version", f"must be {FORMAT_VERSION}, the only one that this sharectl knows")
+    if not plain["lineage"]:
+        problems.add("lineage", "must not be empty")
+    if plain["serial"] < 0:
+        problems.add("serial", "must not be negative")
+
+
+def _items(
+    plain: JsonObject,
+    section: str,
+    fields: Mapping[str, _Types],
+    make: Callable[[JsonObject, str, _Problems], _Item],
+    problems: _Problems,
+) -> list[_Item]:
+    made = []
+    for index, item in enumerate(plain[section]):
+        where = f"{section}[{index}]"
+        if problems.in_fields(item, fields, where):
+            made.append(make(item, where, problems))
+    return made
+
+
+def _record_of(item: JsonObject, where: str, problems: _Problems) -> Record:
+    try:
+        if kind_of(item["address"]) != item["kind"]:
+            problems.add(f"{where}.kind", f"must be the kind in its address ({item['address']})")
+    except ValueError as error:
+        problems.add(f"{where}.address", f"must be an address: {error}")
+    digest = b""
+    try:
+        digest = bytes.fromhex(item["digest"])
+    except ValueError:
+        problems.add(f"{where}.digest", "must be hexadecimal")
+    if item["version"] < 1:
+        problems.add(f"{where}.version", "must be 1 or more")
+    if item["size_bytes"] is not None and item["size_bytes"] < 0:
+        problems.add(f"{where}.size_bytes", "must not be negative")
+    texts = {"spec": canonical_json(item["spec"]), "attributes": canonical_json(item["attributes"])}
+    return Record(**{**item, **texts, "digest": digest})
+
+
+def _operation_of(item: JsonObject, where: str, problems: _Problems) -> OperationRecord:
+    del where, problems
+    return OperationRecord(**{**item, "payload": canonical_json(item["payload"])})
+
+
+def _run_of(item: JsonObject, where: str, problems: _Problems) -> RunRecord:
+    del where, problems
+    return RunRecord(**item)
+
+
+def _history_of(item: JsonObject, where: str, problems: _Problems) -> tuple[int, HistoryEntry]:
+    if item["outcome"] not in _OUTCOMES:
+        problems.add(f"{where}.outcome", f"must be {' or '.join(_OUTCOMES)}")
+    entry = {name: value for name, value in item.items() if name != "sequence"}
+    return item["sequence"], HistoryEntry(**{**entry, "detail": canonical_json(item["detail"])})
+
+
+def _rules_of(
+    plain: JsonObject, known_addresses: AbstractSet[Address], problems: _Problems
+) -> dict[Address, tuple[RuleRecord, ...]]:
+    rules = {}
+    for share_address, share_rules in plain.items():
+        where = f"rules[{share_address}]"
+        if share_address not in known_addresses:
+            problems.add(where, "is no share in resources")
+        if not isinstance(share_rules, list):
+            problems.add(where, "must be a list")
+            continue
+        made = _items({where: share_rules}, where, _RULE_FIELDS, _rule_of, problems)
+        problems.in_repeated([record.rule.key for record in made], where, "access_to")
+        rules[share_address] = tuple(made)
+    return rules
+
+
+def _rule_of(item: JsonObject, where: str, problems: _Problems) -> RuleRecord:
+    if not (item["access_type"].isascii() and item["access_type"].isalpha() and item["access_type"].islower()):
+        problems.add(f"{where}.access_type", "must be a word in lower-case letters")
+    if item["status"] not in _STATUSES:
+        problems.add(f"{where}.status", f"must be {' or '.join(_STATUSES)}")
+    rule = AccessRule(item["access_type"], item["access_to"], item["access_level"])
+    return RuleRecord(rule, item["status"], item["reason"])
+
+
+def _check_history(history: Sequence[tuple[int, HistoryEntry]], run_ids: AbstractSet[str], problems: _Problems) -> None:
+    before = 0
+    for index, (sequence, entry) in enumerate(history):
+        if sequence <= before:
+            problems.add(f"history[{index}].sequence", f"must be above {before}")
+        if entry.run_id not in run_ids:
+            problems.add(f"history[{index}].run_id", f"({entry.run_id}) is not in runs")
+        before = sequence

@@ -1,0 +1,121 @@
+"""From what SQLite and the operating system say to the errors of the store's contract."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from sharectl.state.store import (
+    StateCorruptError,
+    StateError,
+    StateNotOursError,
+    StateRefusedError,
+    StateUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RESTORE_REMEDY: Final = (
+    "restore the file from a backup, or from a document that `sharectl state pull` wrote; "
+    "the shares themselves are on their backends and have not been touched"
+)
+BUSY_REMEDY: Final = "another program keeps the file locked; find it with `fuser` and try again when it has ended"
+
+_SPACE_REMEDY: Final = (
+    "free space on the file system that holds the state, or raise its quota, and run the command again"
+)
+_READ_ONLY_REMEDY: Final = (
+    "make the file and its directory writable for this user, or remount the file system for writing"
+)
+_PERMISSION_REMEDY: Final = "ask its owner for permission, or run the command as the user that owns it"
+_MEDIUM_REMEDY: Final = "look at the kernel log for errors of the disk or file system that holds the state"
+
+_UNAVAILABLE: Final[dict[int, tuple[str, str]]] = {
+    sqlite3.SQLITE_FULL: ("there is no space left for it", _SPACE_REMEDY),
+    sqlite3.SQLITE_READONLY: ("it cannot be written", _READ_ONLY_REMEDY),
+    sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _READ_ONLY_REMEDY),
+    sqlite3.SQLITE_PERM: ("access is denied", _PERMISSION_REMEDY),
+    sqlite3.SQLITE_BUSY: ("it is busy", BUSY_REMEDY),
+    sqlite3.SQLITE_LOCKED: ("it is busy", BUSY_REMEDY),
+    sqlite3.SQLITE_PROTOCOL: ("it is busy", BUSY_REMEDY),
+    sqlite3.SQLITE_IOERR: ("reading or writing it failed", _MEDIUM_REMEDY),
+}
+_CORRUPT: Final = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_SCHEMA,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+    }
+)
+_REFUSED: Final = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG})
+_PRIMARY_CODE_MASK: Final = 0xFF
+
+
+@contextmanager
+def translated(location: Path | str) -> Iterator[None]:
+    """Let only errors of the contract out of the block, whatever SQLite or the operating system raise in it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise from_sqlite(location, error) from error
+    except OSError as error:
+        raise from_system(location, error) from error
+    except (UnicodeEncodeError, OverflowError) as error:
+        reason = f"a value cannot be stored: {error}"
+        raise StateRefusedError(str(location), reason, "use text that is valid Unicode and sizes below 8EiB") from error
+
+
+def from_sqlite(location: Path | str, error: sqlite3.Error) -> StateError:
+    """Return the contract's error for SQLite's.
+
+    Codes are SQLite's own (https://www.sqlite.org/rescode.html). An error without a code comes from Python: from
+    binding a value of a type that SQLite does not have, or from decoding a text, which only damage can have made undecodable.
+    """
+    place = str(location)
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        if isinstance(error, sqlite3.ProgrammingError):
+            return StateRefusedError(place, f"a value cannot be stored ({error})")
+        return StateCorruptError(place, f"it is damaged ({error})", RESTORE_REMEDY)
+    if code in _CORRUPT or code & _PRIMARY_CODE_MASK in _CORRUPT:
+        return StateCorruptError(place, f"it is damaged ({error})", RESTORE_REMEDY)
+    if code & _PRIMARY_CODE_MASK in _REFUSED:
+        return StateRefusedError(place, f"the change contradicts what the state holds ({error})")
+    reason, remedy = _UNAVAILABLE.get(code & _PRIMARY_CODE_MASK, ("SQLite cannot use it", _MEDIUM_REMEDY))
+    return StateUnavailableError(place, f"{reason} ({error})", remedy)
+
+
+def from_system(location: Path | str, error: OSError) -> StateUnavailableError:
+    """Return the contract's error for the operating system's."""
+    remedies = {
+        errno.ENOSPC: _SPACE_REMEDY,
+        errno.EDQUOT: _SPACE_REMEDY,
+        errno.EROFS: _READ_ONLY_REMEDY,
+        errno.EACCES: _PERMISSION_REMEDY,
+        errno.EPERM: _PERMISSION_REMEDY,
+    }
+    number = error.errno or errno.EIO
+    return StateUnavailableError(str(location), os.strerror(number), remedies.get(number, _MEDIUM_REMEDY))
+
+
+def damaged(location: Path | str, what: str) -> StateCorruptError:
+    """Return the error for a file whose damage was recognised here: `what` says by what."""
+    return StateCorruptError(str(location), f"it is damaged: {what}", RESTORE_REMEDY)
+
+
+def not_ours(location: Path | str, what: str) -> StateNotOursError:
+    """Return the error for a file that is something else: `what` says what it is, or lacks."""
+    return StateNotOursError(
+        str(location),
+        f"this is no state file of sharectl: {what}",
+        "name another path for the state (`state.path` in sharectl.yaml); if this once was the state, restore it from a backup",
+    )

@@ -1,0 +1,258 @@
+"""The state file on disk: where it is, whether it is ours, how it comes to be, and the connections to it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote
+
+from sharectl.state.errors import damaged, from_sqlite, from_system, not_ours, translated
+from sharectl.state.migrations import APPLICATION_ID, check_version, migrate, sync_directory
+from sharectl.state.store import StateUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.state.migrations import Migration
+
+BUSY_TIMEOUT_SECONDS: Final = 15.0
+_DIRECTORY_MODE: Final = 0o700
+FLAG_CONVERTER: Final = "sharectl_flag"
+"""SQLite results in a column named `x [sharectl_flag]` become bools on connections made here: anything but 0 is true."""
+_SIDECARS: Final = ("-wal", "-shm")
+_PAGE_CACHE_KIB: Final = 16 * 1024
+
+sqlite3.register_converter(FLAG_CONVERTER, b"0".__ne__)
+
+
+class FileIdentity(NamedTuple):
+    """Which file a path led to; the same path may lead to another one later."""
+
+    device: int
+    inode: int
+
+
+def locate(path: Path) -> Path:
+    """Return the absolute path of the state file, symbolic links followed; raises StateUnavailableError where they lead nowhere."""
+    with translated(path):
+        if path.is_symlink() and not path.exists():
+            raise StateUnavailableError(
+                str(path),
+                f"it is a symbolic link to {path.readlink()}, which is not there",
+                "mount or restore what the link points to, or remove the link to begin with an empty state",
+            )
+        return path.resolve()
+
+
+def identity_of(path: Path) -> FileIdentity | None:
+    """Return what `path` leads to now, or None where there is nothing."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return FileIdentity(status.st_dev, status.st_ino)
+
+
+def sidecar(path: Path, suffix: str) -> Path:
+    """Return the path of SQLite's own file beside the state: `-wal` or `-shm`."""
+    return path.with_name(path.name + suffix)
+
+
+def identities_with_sidecars(path: Path) -> tuple[FileIdentity | None, ...]:
+    """Return the identities of the state file and of SQLite's files beside it."""
+    return (identity_of(path), *(identity_of(sidecar(path, suffix)) for suffix in _SIDECARS))
+
+
+def has_sidecars(path: Path) -> bool:
+    """Tell whether SQLite's files stand beside the state."""
+    return any(sidecar(path, suffix).exists() for suffix in _SIDECARS)
+
+
+def exists(path: Path) -> bool:
+    """Tell whether there is a state file.
+
+    Raises StateCorruptError where only its log is left: what the log holds would be lost, or end up in a file that it does
+    not belong to. SQLite ties a log to a database by nothing but its name.
+    """
+    with translated(path):
+        if identity_of(path) is not None:
+            return True
+        if _has_unmerged_log(path):
+            raise damaged(
+                path, f"the file is missing, but {sidecar(path, '-wal').name}, the log of its latest changes, is there"
+            )
+        return False
+
+
+def examine(path: Path, known_version: int) -> None:
+    """Refuse a file that is not a sound state file of a version up to `known_version`, without touching it or its neighbours.
+
+    The file is read through SQLite even so: closing a descriptor of our own would drop the locks that other connections of
+    this process hold on the file (a rule of POSIX).
+    """
+    with translated(path):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise not_ours(path, "it is no regular file")
+        if not os.access(path, os.R_OK):
+            raise from_system(path, PermissionError(13, "unreadable"))
+        if status.st_size == 0:
+            raise damaged(path, "it is empty; it was cut off, for sharectl never leaves an empty file")
+    try:
+        with closing(_connect(path, "mode=ro&immutable=1")) as connection:
+            application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+            if application_id != APPLICATION_ID:
+                raise not_ours(path, "it is an SQLite file of another program")
+            check_version(connection, path, known_version)
+            expected_bytes = (
+                connection.execute("PRAGMA page_count").fetchone()[0]
+                * connection.execute("PRAGMA page_size").fetchone()[0]
+            )
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise not_ours(path, "it does not begin as an SQLite file does") from error
+        raise from_sqlite(path, error) from error
+    # While the log holds changes, the file may lawfully lag behind them.
+    if status.st_size < expected_bytes and not _has_unmerged_log(path):
+        raise damaged(path, f"it is cut off after {status.st_size} of {expected_bytes} bytes")
+
+
+def create(path: Path, migrations: Sequence[Migration]) -> None:
+    """Make an empty state at `path`, durable and with mode 0600; where another process was faster, its file stands.
+
+    The file is made whole under another name and then linked, so that nobody ever sees a part of it.
+    """
+    with translated(path):
+        _make_directory(path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+        os.close(descriptor)
+        draft = Path(name)
+        try:
+            with closing(_connect(draft, "mode=rw")) as connection:
+                prepare_writing(connection, path)
+                migrate(connection, migrations)
+            try:
+                path.hardlink_to(draft)
+            except FileExistsError:
+                return
+            except OSError as error:
+                reason = f"the file cannot be put in place under its name ({error.strerror})"
+                raise StateUnavailableError(
+                    str(path), reason, "put the state on a local file system with hard links"
+                ) from error
+        finally:
+            draft.unlink(missing_ok=True)
+            for suffix in _SIDECARS:
+                sidecar(draft, suffix).unlink(missing_ok=True)
+        sync_directory(path.parent)
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Return a connection that can write; it is not used for that before `prepare_writing`."""
+    if not os.access(path, os.W_OK):
+        raise StateUnavailableError(
+            str(path), "it cannot be written", "make it writable for this user, or remount its file system for writing"
+        )
+    return _connect(path, "mode=rw")
+
+
+def prepare_writing(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the commits of `connection` durable when they return, through a write-ahead log, and hold them to the schema."""
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StateUnavailableError(
+            str(path),
+            "its file system offers no shared memory, which SQLite's write-ahead log needs",
+            "put the state on a local file system",
+        )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    # macOS alone needs to be told that fsync means the disk.
+    connection.execute("PRAGMA fullfsync = ON")
+    connection.execute("PRAGMA checkpoint_fullfsync = ON")
+
+
+def expect_sound(connection: sqlite3.Connection, path: Path) -> None:
+    """Read every page and every row; raises StateCorruptError at the first that is damaged.
+
+    On a connection that can write the rows are held against the CHECK constraints too; SQLite leaves those out of a schema
+    that it opened for reading only.
+    """
+    finding = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if finding != "ok":
+        raise damaged(path, finding)
+
+
+def connect_reader(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Return a connection that cannot write, and whether it is blind to writers.
+
+    Where this user may not write, and no writer has left shared memory to read with, SQLite would need to make files of
+    its own, which would then stand in their owner's way. A file whose log is empty is read without them; whoever
+    reads so must check that the file did not change meanwhile.
+    """
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return _connect(path, "mode=ro"), False
+    if sidecar(path, "-shm").exists():
+        return _connect(path, "mode=ro&readonly_shm=1"), False
+    if _has_unmerged_log(path):
+        raise StateUnavailableError(
+            str(path),
+            f"its latest changes are in {sidecar(path, '-wal').name}, which this user cannot read along with it",
+            "copy the file and the -wal file beside it to a directory of your own, and read them there",
+        )
+    return _connect(path, "mode=ro&immutable=1"), True
+
+
+def connect_memory() -> sqlite3.Connection:
+    """Return a connection to an empty database that nobody else sees."""
+    return _configured(":memory:")
+
+
+def tidy(path: Path) -> None:
+    """Let SQLite merge its log and remove its files beside the state, if nobody else uses them."""
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return
+    with closing(_connect(path, "mode=rw")) as connection:
+        connection.execute("SELECT 1 FROM meta").fetchone()
+
+
+def _connect(path: Path, parameters: str) -> sqlite3.Connection:
+    return _configured(f"file:{quote(str(path))}?{parameters}")
+
+
+def _configured(target: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        target,
+        uri=target.startswith("file:"),
+        timeout=BUSY_TIMEOUT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        detect_types=sqlite3.PARSE_COLNAMES,
+    )
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute(f"PRAGMA cache_size = -{_PAGE_CACHE_KIB}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _has_unmerged_log(path: Path) -> bool:
+    try:
+        return sidecar(path, "-wal").stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _make_directory(directory: Path) -> None:
+    missing = [parent for parent in (directory, *directory.parents) if not parent.exists()]
+    for parent in reversed(missing):
+        parent.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+        sync_directory(parent.parent)

@@ -1,0 +1,175 @@
+"""Who holds the lock, and whether it may be taken over: judged by clocks and processes, without touching the store."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sharectl.state.store import Holder, LockStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
+_PROCESS_NAMESPACE_LINK: Final = Path("/proc/self/ns/pid")
+_ENDED_STATES: Final = frozenset({"Z", "X", "x"})
+_STATE_FIELD: Final = 0
+_START_TIME_FIELD: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The clocks that leases are measured by.
+
+    `wall` is the time of day in UTC, which somebody may set; `boottime_seconds` runs evenly since the machine was started,
+    through suspend too, and means something only together with `boot_id`, which is empty where the system has none.
+    """
+
+    wall: Callable[[], datetime]
+    boottime_seconds: Callable[[], float]
+    boot_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process id means something: a machine, one of its boots, and a process namespace in it (a container's)."""
+
+    node: str
+    boot_id: str
+    process_namespace: str
+
+
+class HeldLock(NamedTuple):
+    """The lock's row while somebody holds it; the columns of the table `lock` from `token` on, in their order."""
+
+    token: int
+    user: str
+    host: str
+    process_id: int
+    command: str
+    process_started: str | None
+    node: str
+    boot_id: str
+    process_namespace: str
+    acquired_at: str
+    heartbeat_at: str
+    heartbeat_boottime_seconds: float
+    duration_seconds: float
+
+
+class _Verdict(NamedTuple):
+    expired: bool
+    reason: str
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID_FILE.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _boottime_seconds() -> float:
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+SYSTEM_CLOCK: Final = Clock(wall=lambda: datetime.now(UTC), boottime_seconds=_boottime_seconds, boot_id=_boot_id)
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment in UTC as ISO 8601: `2026-05-04T12:00:00.000000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def here(clock: Clock) -> Place:
+    """Return the place of this process."""
+    try:
+        namespace = str(_PROCESS_NAMESPACE_LINK.readlink())
+    except OSError:
+        namespace = ""
+    return Place(node=platform.node(), boot_id=clock.boot_id(), process_namespace=namespace)
+
+
+def process_start(process_id: int) -> str | None:
+    """Return when a living process began, in the kernel's own count, or None where there is none or it cannot be told.
+
+    An id is used again after its process has ended; the id and the start together are not (proc_pid_stat(5)).
+    """
+    fields = _process_fields(process_id)
+    if fields is None or fields[_STATE_FIELD] in _ENDED_STATES:
+        return None
+    return fields[_START_TIME_FIELD]
+
+
+def _process_fields(process_id: int) -> list[str] | None:
+    try:
+        text = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The second field is the program's name in parentheses, and may hold anything, parentheses too.
+    return text.rpartition(")")[2].split()
+
+
+def has_ended(process_id: int, process_started: str) -> bool:
+    """Tell whether the process that began at `process_started` is known to have ended; in doubt it lives."""
+    try:
+        # PermissionError says that it is there, and belongs to somebody else.
+        with suppress(PermissionError):
+            os.kill(process_id, 0)
+    except ProcessLookupError:
+        return True
+    fields = _process_fields(process_id)
+    if fields is None:
+        return False
+    return fields[_STATE_FIELD] in _ENDED_STATES or fields[_START_TIME_FIELD] != process_started
+
+
+def status_of(lock: HeldLock, clock: Clock) -> LockStatus:
+    """Return the lock as people see it, with the verdict whether it can be taken over now."""
+    verdict = _by_process(lock, here(clock)) or _by_boottime(lock, clock) or _by_wall_clock(lock, clock)
+    return LockStatus(
+        token=lock.token,
+        holder=Holder(user=lock.user, host=lock.host, process_id=lock.process_id, command=lock.command),
+        acquired_at=lock.acquired_at,
+        heartbeat_at=lock.heartbeat_at,
+        expired=verdict.expired,
+        reason=verdict.reason,
+    )
+
+
+def _by_process(lock: HeldLock, place: Place) -> _Verdict | None:
+    if lock.process_started is None or Place(lock.node, lock.boot_id, lock.process_namespace) != place:
+        return None
+    if has_ended(lock.process_id, lock.process_started):
+        return _Verdict(expired=True, reason=f"its process {lock.process_id} on this machine has ended")
+    return None
+
+
+def _by_boottime(lock: HeldLock, clock: Clock) -> _Verdict | None:
+    if not lock.boot_id or lock.boot_id != clock.boot_id():
+        return None
+    return _by_age(clock.boottime_seconds() - lock.heartbeat_boottime_seconds, lock)
+
+
+def _by_wall_clock(lock: HeldLock, clock: Clock) -> _Verdict:
+    age = clock.wall() - datetime.fromisoformat(lock.heartbeat_at)
+    if age < timedelta(seconds=-lock.duration_seconds):
+        return _Verdict(
+            expired=False,
+            reason=f"its last heartbeat ({lock.heartbeat_at}) lies in the future: a clock has jumped, here or on {lock.host}, "
+            "and the lease cannot be judged; make sure that its process has ended, then run `sharectl unlock`",
+        )
+    return _by_age(age.total_seconds(), lock)
+
+
+def _by_age(age_seconds: float, lock: HeldLock) -> _Verdict:
+    left_seconds = lock.duration_seconds - age_seconds
+    if left_seconds < 0:
+        return _Verdict(expired=True, reason=f"its lease ran out {-left_seconds:.0f} s ago without a heartbeat")
+    return _Verdict(expired=False, reason=f"its lease has {left_seconds:.0f} s left, and each heartbeat renews it")

@@ -1,0 +1,170 @@
+"""The schema of the state file, from one version to the next."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sharectl.state.errors import damaged
+from sharectl.state.store import StateNewerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+APPLICATION_ID: Final = 0x73686374
+"""The bytes `shct`, by which `file` and sharectl recognise a state file (SQLite's `application_id`)."""
+
+Migration = tuple[str, ...]
+"""The statements that lead from one version to the next; the first of all starts from an empty file."""
+
+_VERSION_1: Final[Migration] = (
+    """CREATE TABLE meta (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        lineage TEXT NOT NULL CHECK (lineage <> ''),
+        serial INTEGER NOT NULL CHECK (serial >= 0)
+    )""",
+    """CREATE TABLE resource (
+        address TEXT NOT NULL PRIMARY KEY CHECK (typeof(address) = 'text'),
+        kind TEXT NOT NULL CHECK (typeof(kind) = 'text'),
+        resource_id TEXT NOT NULL CHECK (typeof(resource_id) = 'text'),
+        backend TEXT CHECK (typeof(backend) IN ('text', 'null')),
+        pool TEXT CHECK (typeof(pool) IN ('text', 'null')),
+        version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version >= 1),
+        digest BLOB NOT NULL CHECK (typeof(digest) = 'blob'),
+        size_bytes INTEGER CHECK (size_bytes IS NULL OR typeof(size_bytes) = 'integer' AND size_bytes >= 0),
+        protect INTEGER NOT NULL CHECK (protect IN (0, 1)),
+        spec BLOB NOT NULL CHECK (typeof(spec) = 'blob'),
+        attributes BLOB NOT NULL CHECK (typeof(attributes) = 'blob')
+    )""",
+    """CREATE TABLE access_rule (
+        share_address TEXT NOT NULL
+            REFERENCES resource (address) ON UPDATE CASCADE ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+        access_type TEXT NOT NULL CHECK (access_type <> '' AND access_type NOT GLOB '*[^a-z]*'),
+        access_to TEXT NOT NULL CHECK (typeof(access_to) = 'text'),
+        access_level TEXT NOT NULL CHECK (typeof(access_level) = 'text'),
+        status TEXT NOT NULL CHECK (status IN ('active', 'error')),
+        reason TEXT NOT NULL CHECK (typeof(reason) = 'text'),
+        PRIMARY KEY (share_address, access_type, access_to)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE operation (
+        sequence INTEGER PRIMARY KEY,
+        operation_id TEXT NOT NULL UNIQUE CHECK (typeof(operation_id) = 'text'),
+        run_id TEXT NOT NULL CHECK (typeof(run_id) = 'text'),
+        address TEXT NOT NULL CHECK (typeof(address) = 'text'),
+        verb TEXT NOT NULL CHECK (typeof(verb) = 'text'),
+        resource_id TEXT NOT NULL CHECK (typeof(resource_id) = 'text'),
+        backend TEXT CHECK (typeof(backend) IN ('text', 'null')),
+        pool TEXT CHECK (typeof(pool) IN ('text', 'null')),
+        started_at TEXT NOT NULL CHECK (typeof(started_at) = 'text'),
+        payload BLOB NOT NULL CHECK (typeof(payload) = 'blob')
+    )""",
+    """CREATE TABLE run (
+        sequence INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL UNIQUE CHECK (typeof(run_id) = 'text'),
+        command TEXT NOT NULL CHECK (typeof(command) = 'text'),
+        user TEXT NOT NULL CHECK (typeof(user) = 'text'),
+        host TEXT NOT NULL CHECK (typeof(host) = 'text'),
+        started_at TEXT NOT NULL CHECK (typeof(started_at) = 'text'),
+        git_commit TEXT CHECK (typeof(git_commit) IN ('text', 'null')),
+        ci_job_url TEXT CHECK (typeof(ci_job_url) IN ('text', 'null'))
+    )""",
+    """CREATE TABLE history (
+        sequence INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL REFERENCES run (run_id) DEFERRABLE INITIALLY DEFERRED,
+        at TEXT NOT NULL CHECK (typeof(at) = 'text'),
+        address TEXT NOT NULL CHECK (typeof(address) = 'text'),
+        verb TEXT NOT NULL CHECK (typeof(verb) = 'text'),
+        outcome TEXT NOT NULL CHECK (outcome IN ('done', 'failed')),
+        detail BLOB NOT NULL CHECK (typeof(detail) = 'blob')
+    )""",
+    "CREATE INDEX history_by_address ON history (address, sequence)",
+    """CREATE TABLE lock (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        token INTEGER NOT NULL CHECK (token >= 0),
+        user TEXT,
+        host TEXT,
+        process_id INTEGER,
+        command TEXT,
+        process_started TEXT,
+        node TEXT,
+        boot_id TEXT,
+        process_namespace TEXT,
+        acquired_at TEXT,
+        heartbeat_at TEXT,
+        heartbeat_boottime_seconds REAL,
+        duration_seconds REAL
+    )""",
+    "INSERT INTO meta (id, lineage, serial) VALUES (1, lower(hex(randomblob(16))), 0)",
+    "INSERT INTO lock (id, token) VALUES (1, 0)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1,)
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Return the version of the schema in the file, as the open transaction sees it."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def check_version(connection: sqlite3.Connection, location: Path, known: int) -> int:
+    """Return the version of the schema; raises StateNewerError above `known` and StateCorruptError below 1."""
+    version = schema_version(connection)
+    if version > known:
+        raise StateNewerError(
+            str(location),
+            f"its format has version {version}, and this sharectl knows up to {known}",
+            "use the newer sharectl that wrote it; nothing has been changed",
+        )
+    if version < 1:
+        raise damaged(location, f"its format claims to have version {version}")
+    return version
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+    """Bring the schema to the newest version inside one transaction, which this function opens and ends.
+
+    Another process that did the same meanwhile leaves nothing to be done.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statements in migrations[schema_version(connection) :]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def back_up(connection: sqlite3.Connection, path: Path, version: int) -> Path:
+    """Copy the file, as it is at `version`, to `NAME.vVERSION.backup` beside it (mode 0600, durable); return that path."""
+    target = path.with_name(f"{path.name}.v{version}.backup")
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=path.parent)
+    copy = Path(name)
+    os.close(descriptor)
+    try:
+        with closing(sqlite3.connect(copy, isolation_level=None)) as destination:
+            connection.backup(destination)
+            destination.execute("PRAGMA journal_mode = DELETE")
+        copy.replace(target)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+    return target
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

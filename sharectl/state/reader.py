@@ -1,0 +1,218 @@
+"""Reading from one open transaction of the state file: records, rules, intents, runs, history."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sharectl.model import AccessRule, rule_address
+from sharectl.state.collection import collection_paused
+from sharectl.state.errors import damaged, translated
+from sharectl.state.lock import HeldLock
+from sharectl.state.store import (
+    HistoryEntry,
+    HistoryLine,
+    OperationRecord,
+    Record,
+    RuleRecord,
+    RunRecord,
+    StateView,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from sharectl.model import Address
+    from sharectl.state.snapshots import Snapshot
+
+# The name in brackets is FLAG_CONVERTER's, which turns the column into a bool.
+_SELECT_RESOURCES: Final = (
+    "SELECT address, kind, resource_id, backend, pool, version, digest, size_bytes,"
+    ' protect AS "protect [sharectl_flag]", spec, attributes FROM resource'
+)
+_SELECT_RULES: Final = "SELECT share_address, access_type, access_to, access_level, status, reason FROM access_rule"
+_RULE_ORDER: Final = " ORDER BY share_address, access_type, access_to"
+_SELECT_OPERATIONS: Final = "SELECT operation_id, run_id, address, verb, resource_id, backend, pool, started_at, payload FROM operation ORDER BY sequence"
+_SELECT_RUNS: Final = (
+    "SELECT run_id, command, user, host, started_at, git_commit, ci_job_url FROM run ORDER BY sequence"
+)
+_SELECT_HISTORY: Final = "SELECT sequence, run_id, at, address, verb, outcome, detail FROM history ORDER BY sequence"
+_SELECT_LINES: Final = (
+    "SELECT history.sequence, history.run_id, at, address, verb, outcome, detail,"
+    " run.run_id, command, user, host, started_at, git_commit, ci_job_url"
+    " FROM history LEFT JOIN run ON run.run_id = history.run_id"
+)
+_SELECT_LOCK: Final = (
+    "SELECT token, user, host, process_id, command, process_started, node, boot_id, process_namespace, acquired_at,"
+    " heartbeat_at, heartbeat_boottime_seconds, duration_seconds FROM lock WHERE acquired_at IS NOT NULL"
+)
+
+# SQLite before 3.32 takes no more than 999 parameters.
+_ADDRESSES_PER_QUERY: Final = 900
+_HISTORY_ENTRY_START: Final = 1
+_HISTORY_RUN_START: Final = 7
+
+# The rows are tuples of the right length already: to name their fields, tuple.__new__ is the shortest way.
+_record: Final[Callable[[tuple[object, ...]], Record]] = partial(tuple.__new__, Record)
+_first = itemgetter(0)
+
+
+class Revision(NamedTuple):
+    """Which state this is, and how many commits it has seen."""
+
+    lineage: str
+    serial: int
+
+
+def read_revision(connection: sqlite3.Connection, location: Path) -> Revision:
+    """Return the lineage and the serial."""
+    row = connection.execute("SELECT lineage, serial FROM meta").fetchone()
+    if row is None or not isinstance(row[0], str) or not isinstance(row[1], int):
+        raise damaged(location, "it does not say which state it is")
+    return Revision(*row)
+
+
+def read_lock(connection: sqlite3.Connection) -> HeldLock | None:
+    """Return the lock's row, or None where nobody holds it."""
+    row = connection.execute(_SELECT_LOCK).fetchone()
+    return None if row is None else HeldLock(*row)
+
+
+def read_operations(connection: sqlite3.Connection) -> tuple[OperationRecord, ...]:
+    """Return the open intents, oldest first."""
+    return tuple(OperationRecord(*row) for row in connection.execute(_SELECT_OPERATIONS))
+
+
+def read_runs(connection: sqlite3.Connection) -> list[RunRecord]:
+    """Return the runs, oldest first."""
+    return [RunRecord(*row) for row in connection.execute(_SELECT_RUNS)]
+
+
+def read_history(connection: sqlite3.Connection) -> list[tuple[int, HistoryEntry]]:
+    """Return the history with its numbers, oldest first."""
+    return [(sequence, HistoryEntry(*entry)) for sequence, *entry in connection.execute(_SELECT_HISTORY)]
+
+
+def history_lines(
+    connection: sqlite3.Connection, address: Address | None, limit: int | None, location: Path
+) -> Iterator[HistoryLine]:
+    """Yield history, newest first; `address` also matches what stands under it."""
+    parameters: list[str | int] = []
+    where = ""
+    if address is not None:
+        # Everything that begins with the prefix lies between it and the same text with its last character one higher.
+        prefix = rule_address(address, "")
+        where = " WHERE (address = ? OR address >= ? AND address < ?)"
+        parameters += [address, prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)]
+    parameters.append(-1 if limit is None else limit)
+    for row in connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", parameters):
+        if row[_HISTORY_RUN_START] is None:
+            raise damaged(location, f"the run of history line {row[0]} is not in it")
+        yield HistoryLine(
+            sequence=row[0],
+            entry=HistoryEntry(*row[_HISTORY_ENTRY_START:_HISTORY_RUN_START]),
+            run=RunRecord(*row[_HISTORY_RUN_START:]),
+        )
+
+
+def read_view(
+    connection: sqlite3.Connection, location: Path, addresses: Collection[Address] | None = None
+) -> StateView:
+    """Return what `StateReader.view` does."""
+    with collection_paused():
+        revision = read_revision(connection, location)
+        records = list(map(_record, _select(connection, _SELECT_RESOURCES, "address", "", addresses)))
+        return StateView(
+            lineage=revision.lineage,
+            serial=revision.serial,
+            records=dict(zip(map(_first, records), records, strict=True)),
+            operations=read_operations(connection),
+        )
+
+
+def read_rules(
+    connection: sqlite3.Connection, share_addresses: Collection[Address] | None = None
+) -> dict[Address, tuple[RuleRecord, ...]]:
+    """Return what `StateReader.rules` does."""
+    with collection_paused():
+        return _rules_by_share(_select(connection, _SELECT_RULES, "share_address", _RULE_ORDER, share_addresses))
+
+
+class SqliteReader:
+    """A StateReader on an open snapshot."""
+
+    def __init__(self, snapshot: Snapshot, location: Path) -> None:
+        """Read from `snapshot`, which somebody else opens and closes."""
+        self._snapshot = snapshot
+        self._location = location
+
+    def view(self, addresses: Collection[Address] | None = None) -> StateView:
+        """See StateReader."""
+        with translated(self._location):
+            view = read_view(self._snapshot.connection, self._location, addresses)
+            self._snapshot.verify()
+        return view
+
+    def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
+        """See StateReader."""
+        with translated(self._location):
+            rules = read_rules(self._snapshot.connection, share_addresses)
+            self._snapshot.verify()
+        return rules
+
+
+class EmptyReader:
+    """The StateReader of a state that has not been made yet."""
+
+    def view(self, addresses: Collection[Address] | None = None) -> StateView:
+        """See StateReader."""
+        del addresses
+        return StateView(lineage="", serial=0, records={}, operations=())
+
+    def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
+        """See StateReader."""
+        del share_addresses
+        return {}
+
+
+def _select(
+    connection: sqlite3.Connection, select: str, column: str, order: str, addresses: Collection[Address] | None
+) -> Iterable[tuple[object, ...]]:
+    if addresses is None:
+        return connection.execute(select + order)
+    return _select_some(connection, select, column, order, sorted(filter(is_storable, set(addresses))))
+
+
+def _select_some(
+    connection: sqlite3.Connection, select: str, column: str, order: str, addresses: list[Address]
+) -> Iterator[tuple[object, ...]]:
+    for start in range(0, len(addresses), _ADDRESSES_PER_QUERY):
+        chunk = addresses[start : start + _ADDRESSES_PER_QUERY]
+        marks = ",".join("?" * len(chunk))
+        yield from connection.execute(f"{select} WHERE {column} IN ({marks}){order}", chunk)
+
+
+def is_storable(address: Address) -> bool:
+    """Tell whether the text can be in the store at all: a lone surrogate, which the shell can pass in, cannot."""
+    try:
+        address.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _rules_by_share(rows: Iterable[tuple[object, ...]]) -> dict[Address, tuple[RuleRecord, ...]]:
+    new = tuple.__new__
+    return {
+        share_address: tuple(
+            [
+                new(RuleRecord, (new(AccessRule, (access_type, access_to, access_level)), status, reason))
+                for _, access_type, access_to, access_level, status, reason in group
+            ]
+        )
+        for share_address, group in groupby(rows, _first)
+    }

@@ -1,0 +1,146 @@
+"""Consistent views of the state file for any number of readers at once, none of which writes to it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sharectl.state import files
+from sharectl.state.errors import translated
+from sharectl.state.migrations import check_version, migrate
+from sharectl.state.store import StateError, StateUnavailableError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from sharectl.state.migrations import Migration
+
+_IDLE_CONNECTIONS: Final = 4
+_GONE_REMEDY: Final = (
+    "put the file back, or run the command again on what is there now; "
+    "`sharectl import` adopts shares that a state does not know"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An open read transaction: what it shows does not change. `version` is the one in the file.
+
+    `verify` is called after reading and raises StateUnavailableError where what was read cannot be trusted.
+    """
+
+    connection: sqlite3.Connection
+    version: int
+    verify: Callable[[], None]
+
+
+class Snapshots:
+    """Opens snapshots of one file, as it was first found; refuses to go on with another one in its place."""
+
+    def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
+        """Read the file at `path` as the newest of `migrations` leaves it."""
+        self._path = path
+        self._migrations = migrations
+        self._identity: files.FileIdentity | None = None
+        self._guard = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        self.trusted = True
+        """Whether all that was read so far was sound; a file that is not must not even be tidied up."""
+
+    def is_present(self) -> bool:
+        """Tell whether there is a file; raises StateError where it is unusable, or no longer the one that was found first."""
+        with self._guard, translated(self._path):
+            if self._identity is None:
+                if not files.exists(self._path):
+                    return False
+                files.examine(self._path, len(self._migrations))
+                self._identity = files.identity_of(self._path)
+            self.expect_same()
+            return True
+
+    def expect_same(self) -> None:
+        """Raise StateUnavailableError where the path no longer leads to the file that was found first."""
+        found = files.identity_of(self._path)
+        if found == self._identity:
+            return
+        what = "vanished" if found is None else "been replaced by another file"
+        raise StateUnavailableError(str(self._path), f"the state file has {what} while it was in use", _GONE_REMEDY)
+
+    @contextmanager
+    def open(self) -> Iterator[Snapshot | None]:
+        """Open a snapshot for the block; None where there is no state yet."""
+        if not self.is_present():
+            yield None
+            return
+        with translated(self._path):
+            connection, blind = self._take()
+        try:
+            verify = _unchanged_since_now(self._path) if blind else self._do_nothing
+            with translated(self._path):
+                connection.execute("BEGIN")
+                version = check_version(connection, self._path, len(self._migrations))
+            if version == len(self._migrations):
+                yield Snapshot(connection, version, verify)
+            else:
+                with translated(self._path):
+                    copy = self._migrated_copy(connection)
+                with closing(copy):
+                    yield Snapshot(copy, version, verify)
+        except StateError:
+            self.trusted = False
+            raise
+        finally:
+            connection.rollback()
+            self._give_back(connection, blind=blind)
+
+    def close(self) -> None:
+        """Close what is idle; a snapshot that is still open is closed at its end."""
+        with self._guard:
+            self._closed = True
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+
+    def _take(self) -> tuple[sqlite3.Connection, bool]:
+        with self._guard:
+            if self._closed:
+                raise StateUnavailableError(str(self._path), "it has been closed")
+            if self._idle:
+                return self._idle.pop(), False
+        return files.connect_reader(self._path)
+
+    def _give_back(self, connection: sqlite3.Connection, *, blind: bool) -> None:
+        with self._guard:
+            if not blind and not self._closed and len(self._idle) < _IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _migrated_copy(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        copy = files.connect_memory()
+        try:
+            connection.backup(copy)
+            migrate(copy, self._migrations)
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
+    def _do_nothing(self) -> None:
+        """Trust what SQLite's own locks protect."""
+
+
+def _unchanged_since_now(path: Path) -> Callable[[], None]:
+    before = path.stat()
+
+    def verify() -> None:
+        now = path.stat()
+        if (now.st_ino, now.st_mtime_ns, now.st_size) != (before.st_ino, before.st_mtime_ns, before.st_size):
+            raise StateUnavailableError(str(path), "somebody changed it while it was read", "run the command again")
+
+    return verify

@@ -1,0 +1,333 @@
+"""The state store in an SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from sharectl.state import files
+from sharectl.state.changes import apply_changes
+from sharectl.state.collection import collection_paused
+from sharectl.state.errors import damaged, translated
+from sharectl.state.lock import SYSTEM_CLOCK, here, process_start, status_of, timestamp
+from sharectl.state.migrations import MIGRATIONS, back_up, check_version, migrate
+from sharectl.state.reader import EmptyReader, SqliteReader, history_lines, is_storable, read_lock
+from sharectl.state.snapshots import Snapshots
+from sharectl.state.store import (
+    Lease,
+    LeaseLostError,
+    LockedError,
+    StateError,
+    StateRefusedError,
+    StateUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sharectl.model import Address
+    from sharectl.state.lock import Clock, HeldLock
+    from sharectl.state.migrations import Migration
+    from sharectl.state.store import Change, HistoryLine, Holder, LockStatus, StateReader
+
+_FIRST_POLL_SECONDS: Final = 0.05
+_LONGEST_POLL_SECONDS: Final = 1.0
+_TAKE: Final = (
+    "UPDATE lock SET token = token + 1, user = ?, host = ?, process_id = ?, command = ?, process_started = ?, node = ?,"
+    " boot_id = ?, process_namespace = ?, acquired_at = ?, heartbeat_at = ?, heartbeat_boottime_seconds = ?,"
+    " duration_seconds = ?"
+)
+_RENEW: Final = "UPDATE lock SET heartbeat_at = ?, heartbeat_boottime_seconds = ?, boot_id = ?, duration_seconds = ?"
+_FREE: Final = (
+    "UPDATE lock SET user = NULL, host = NULL, process_id = NULL, command = NULL, process_started = NULL, node = NULL,"
+    " boot_id = NULL, process_namespace = NULL, acquired_at = NULL, heartbeat_at = NULL,"
+    " heartbeat_boottime_seconds = NULL, duration_seconds = NULL WHERE token = ? AND acquired_at IS NOT NULL"
+)
+
+
+def open_store(
+    path: Path, *, create: bool, clock: Clock = SYSTEM_CLOCK, migrations: Sequence[Migration] = MIGRATIONS
+) -> SqliteStore:
+    """Open the state at `path`; raises StateError where there is something that cannot be used, and changes nothing then.
+
+    With `create` a missing file is made (directories with mode 0700, the file with 0600) and a file of an older version is
+    migrated, after a copy beside it. Without, a missing file reads as an empty state with lineage "" and serial 0, an older
+    file is read as it would be after the migration, and nothing is written.
+    """
+    store = SqliteStore(files.locate(path), clock=clock, migrations=migrations)
+    store.prepare(create=create)
+    return store
+
+
+class SqliteStore:
+    """A StateStore in one SQLite file; `open_store` makes it.
+
+    Writing goes through one guarded connection. Each reading has a connection and a transaction of its own, so that readers
+    wait for nobody. Commits are durable through the write-ahead log with `synchronous = FULL`.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock, migrations: Sequence[Migration]) -> None:
+        """Use the file at the resolved `path`; nothing is touched yet."""
+        self._path = path
+        self._clock = clock
+        self._migrations = migrations
+        self._snapshots = Snapshots(path, migrations)
+        self._guard = threading.RLock()
+        self._closed = threading.Event()
+        self._writer: sqlite3.Connection | None = None
+        self._writer_identities: tuple[files.FileIdentity | None, ...] = ()
+
+    @property
+    def location(self) -> str:
+        """The path of the file."""
+        return str(self._path)
+
+    def prepare(self, *, create: bool) -> None:
+        """Look at the file, or make it; raises StateError."""
+        if not self._snapshots.is_present() and create:
+            files.create(self._path, self._migrations)
+            self._snapshots.is_present()
+
+    @contextmanager
+    def read(self) -> Iterator[StateReader]:
+        """See StateStore."""
+        with self._snapshots.open() as snapshot:
+            yield EmptyReader() if snapshot is None else SqliteReader(snapshot, self._path)
+
+    def commit(self, lease: Lease, changes: Sequence[Change]) -> None:
+        """See StateStore."""
+        with self._transaction(lease) as connection:
+            apply_changes(connection, changes)
+            if changes:
+                connection.execute("UPDATE meta SET serial = serial + 1")
+
+    def acquire(self, holder: Holder, *, duration_seconds: float, wait_seconds: float = 0.0) -> Lease:
+        """See StateStore. Before the first lease, the file is checked for damage as a whole."""
+        deadline_seconds = time.monotonic() + wait_seconds
+        pause_seconds = _FIRST_POLL_SECONDS
+        while True:
+            try:
+                return self._acquire_once(holder, duration_seconds)
+            except LockedError:
+                left_seconds = deadline_seconds - time.monotonic()
+                if left_seconds <= 0:
+                    raise
+            if self._closed.wait(min(pause_seconds, left_seconds)):
+                raise StateUnavailableError(self.location, "it has been closed")
+            pause_seconds = min(2 * pause_seconds, _LONGEST_POLL_SECONDS)
+
+    def renew(self, lease: Lease) -> None:
+        """See StateStore."""
+        with self._transaction(lease) as connection:
+            connection.execute(
+                _RENEW,
+                (
+                    timestamp(self._clock.wall()),
+                    self._clock.boottime_seconds(),
+                    self._clock.boot_id(),
+                    lease.duration_seconds,
+                ),
+            )
+
+    def release(self, lease: Lease) -> None:
+        """See StateStore."""
+        self.break_lock(lease.token)
+
+    def lock_status(self) -> LockStatus | None:
+        """See StateStore."""
+        with self._snapshots.open() as snapshot:
+            if snapshot is None:
+                return None
+            with translated(self._path):
+                lock = read_lock(snapshot.connection)
+                snapshot.verify()
+            return None if lock is None else self._status_of(lock)
+
+    def break_lock(self, token: int) -> bool:
+        """See StateStore."""
+        if not self._snapshots.is_present():
+            return False
+        with self._transaction() as connection:
+            return connection.execute(_FREE, (token,)).rowcount == 1
+
+    def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
+        """See StateStore. All lines come from one snapshot, taken when the first is asked for."""
+        if address is not None and not is_storable(address):
+            return
+        with self._snapshots.open() as snapshot:
+            if snapshot is None:
+                return
+            lines = history_lines(snapshot.connection, address, limit, self._path)
+            while True:
+                with translated(self._path):
+                    line = next(lines, None)
+                    snapshot.verify()
+                if line is None:
+                    return
+                yield line
+
+    def export_document(self) -> bytes:
+        """See StateStore; the format is in docs/state.md."""
+        from sharectl.state.document import EMPTY, compose  # noqa: PLC0415 - only two commands need it
+        from sharectl.state.transfer import read_document  # noqa: PLC0415 - only two commands need it
+
+        with self._snapshots.open() as snapshot, collection_paused():
+            if snapshot is None:
+                return compose(EMPTY)
+            with translated(self._path):
+                files.expect_sound(snapshot.connection, self._path)
+                document = read_document(snapshot.connection, self._path)
+                snapshot.verify()
+            try:
+                return compose(document)
+            except (AttributeError, TypeError, ValueError) as error:
+                # The store writes only JSON, and only values of these types: somebody else did, or the disk.
+                raise damaged(self._path, f"a row holds what sharectl never writes ({error})") from error
+
+    def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:
+        """See StateStore. The document is checked as a whole before anything is changed."""
+        from sharectl.state.document import DocumentError, parse  # noqa: PLC0415 - only two commands need it
+        from sharectl.state.transfer import refuse_loss, replace_content  # noqa: PLC0415 - only two commands need it
+
+        try:
+            with collection_paused():
+                content = parse(document)
+        except DocumentError as error:
+            raise StateRefusedError(
+                self.location, f"the document is not taken: {error}", "push a document that `sharectl state pull` wrote"
+            ) from error
+        with self._transaction(lease) as connection:
+            if not force:
+                refuse_loss(connection, content, self._path)
+            replace_content(connection, content)
+
+    def close(self) -> None:
+        """See StateStore. SQLite's files beside the state are merged into it and removed where nobody else needs them."""
+        self._closed.set()
+        self._snapshots.close()
+        with self._guard:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+        # What stays behind when tidying fails is complete, and the next process merges it.
+        with suppress(sqlite3.Error, OSError, StateError):
+            if self._snapshots.trusted and self._snapshots.is_present() and files.has_sidecars(self._path):
+                files.tidy(self._path)
+
+    def _acquire_once(self, holder: Holder, duration_seconds: float) -> Lease:
+        with self._transaction() as connection:
+            lock = read_lock(connection)
+            if lock is not None:
+                status = self._status_of(lock)
+                if not status.expired:
+                    raise LockedError(self.location, status)
+            now = timestamp(self._clock.wall())
+            place = here(self._clock)
+            connection.execute(
+                _TAKE,
+                (
+                    holder.user,
+                    holder.host,
+                    holder.process_id,
+                    holder.command,
+                    process_start(holder.process_id),
+                    place.node,
+                    place.boot_id,
+                    place.process_namespace,
+                    now,
+                    now,
+                    self._clock.boottime_seconds(),
+                    duration_seconds,
+                ),
+            )
+            token = connection.execute("SELECT token FROM lock").fetchone()[0]
+        return Lease(token=token, holder=holder, duration_seconds=duration_seconds)
+
+    def _status_of(self, lock: HeldLock) -> LockStatus:
+        try:
+            return status_of(lock, self._clock)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise damaged(self._path, f"the record of its lock cannot be understood ({error})") from error
+
+    @contextmanager
+    def _transaction(self, lease: Lease | None = None) -> Iterator[sqlite3.Connection]:
+        """Open a transaction that is durable when the block ends, or changes nothing; with `lease` it must be the newest."""
+        with self._guard, translated(self._path):
+            connection = self._open_writer()
+            self._expect_same_files()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                check_version(connection, self._path, len(self._migrations))
+                if lease is not None:
+                    _expect_newest(connection, lease)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+            self._expect_same_files()
+
+    def _open_writer(self) -> sqlite3.Connection:
+        if self._closed.is_set():
+            raise StateUnavailableError(self.location, "it has been closed")
+        if self._writer is None:
+            with self._snapshots.open() as snapshot:
+                if snapshot is None:
+                    raise StateUnavailableError(
+                        self.location,
+                        "there is no state file",
+                        "run `sharectl apply`, which makes one, or correct the path",
+                    )
+                version = snapshot.version
+                # While the snapshot is open, closing the writer after a bad finding merges no log into the file.
+                writer = files.connect_writer(self._path)
+                try:
+                    files.expect_sound(writer, self._path)
+                except BaseException:
+                    writer.close()
+                    raise
+            try:
+                files.prepare_writing(writer, self._path)
+                self._migrate(writer, version)
+                self._writer_identities = files.identities_with_sidecars(self._path)
+            except BaseException:
+                writer.close()
+                raise
+            self._writer = writer
+        return self._writer
+
+    def _migrate(self, writer: sqlite3.Connection, version: int) -> None:
+        """Bring an older file to the newest version, unless somebody is at work with the sharectl that knows the older one."""
+        if version == len(self._migrations):
+            # Reading makes SQLite create its files beside the state, which must stay the same from now on.
+            check_version(writer, self._path, version)
+            return
+        status = self.lock_status()
+        if status is not None and not status.expired:
+            raise LockedError(self.location, status)
+        back_up(writer, self._path, version)
+        migrate(writer, self._migrations)
+
+    def _expect_same_files(self) -> None:
+        """Raise StateUnavailableError where commits would go to files that have no name any more."""
+        self._snapshots.expect_same()
+        if files.identities_with_sidecars(self._path) != self._writer_identities:
+            raise StateUnavailableError(
+                self.location,
+                "SQLite's files beside the state (-wal, -shm) have been removed while they were in use",
+                "leave them alone while sharectl runs, and run the command again",
+            )
+
+
+def _expect_newest(connection: sqlite3.Connection, lease: Lease) -> None:
+    row = connection.execute("SELECT token, user, host FROM lock WHERE acquired_at IS NOT NULL").fetchone()
+    if row is None:
+        message = f"the lock (token {lease.token}) has been taken away; nobody holds it now"
+        raise LeaseLostError(message)
+    if row[0] != lease.token:
+        message = f"the lock (token {lease.token}) has passed to {row[1]}@{row[2]} (token {row[0]})"
+        raise LeaseLostError(message)

@@ -1,0 +1,84 @@
+"""The whole state in one piece: read into a document from an open transaction, or replaced by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.state.changes import (
+    INSERT_HISTORY,
+    INSERT_OPERATION,
+    INSERT_RESOURCE,
+    INSERT_RULE,
+    INSERT_RUN,
+    history_row,
+    operation_row,
+    run_row,
+)
+from sharectl.state.document import Document, compose
+from sharectl.state.reader import read_history, read_rules, read_runs, read_view
+from sharectl.state.store import StateRefusedError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+_CONTENT_TABLES = ("history", "run", "operation", "access_rule", "resource")
+
+
+def read_document(connection: sqlite3.Connection, location: Path) -> Document:
+    """Return everything but the lock, as the open transaction sees it."""
+    view = read_view(connection, location)
+    return Document(
+        lineage=view.lineage,
+        serial=view.serial,
+        records=list(view.records.values()),
+        rules=read_rules(connection),
+        operations=view.operations,
+        runs=read_runs(connection),
+        history=read_history(connection),
+    )
+
+
+def replace_content(connection: sqlite3.Connection, document: Document) -> None:
+    """Make `document` the whole content; the lock stays as it is."""
+    for table in _CONTENT_TABLES:
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are those above
+    connection.executemany(INSERT_RESOURCE, document.records)
+    connection.executemany(
+        INSERT_RULE,
+        (
+            (share_address, *rule, status, reason)
+            for share_address, rules in document.rules.items()
+            for rule, status, reason in rules
+        ),
+    )
+    connection.executemany(INSERT_OPERATION, map(operation_row, document.operations))
+    connection.executemany(INSERT_RUN, map(run_row, document.runs))
+    connection.executemany(INSERT_HISTORY, ((sequence, *history_row(entry)) for sequence, entry in document.history))
+    connection.execute("UPDATE meta SET lineage = ?, serial = ?", (document.lineage, document.serial))
+
+
+def refuse_loss(connection: sqlite3.Connection, document: Document, location: Path) -> None:
+    """Raise StateRefusedError where replacing the content by `document` would lose something.
+
+    A state that has never been committed to has nothing to lose, whatever its lineage.
+    """
+    current = read_document(connection, location)
+    if current.serial == 0:
+        return
+    reasons = []
+    if document.lineage != current.lineage:
+        reasons.append(f"it belongs to another state (lineage {document.lineage}, here {current.lineage})")
+    elif document.serial < current.serial:
+        reasons.append(f"it is older (serial {document.serial}, here {current.serial})")
+    elif document.serial == current.serial and compose(document) != compose(current):
+        reasons.append(f"it differs from the state at the same serial ({current.serial})")
+    if current.operations:
+        count = len(current.operations)
+        reasons.append(f"{count} operation(s) have begun and not ended, the first on {current.operations[0].address}")
+    if reasons:
+        raise StateRefusedError(
+            str(location),
+            f"the document is not taken: {'; '.join(reasons)}",
+            "keep a copy with `sharectl state pull`, let `sharectl apply` finish what has begun, or insist with --force",
+        )

@@ -1,0 +1,281 @@
+"""A repository at work: its project, manifests, state and backends brought together for the planner and the engine."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import (
+    BackendUnavailableError,
+    Capability,
+    ClonesSnapshots,
+    DriverEnvironment,
+    DriverError,
+    SnapshotsShares,
+    capabilities_of,
+)
+from sharectl.drivers.registry import UnknownDriverError, driver_factory, driver_names, make_secret_resolver
+from sharectl.manifests.loader import load
+from sharectl.parallel import ask_each
+from sharectl.plan import addresses_with_rules, plan
+from sharectl.planning.drift import find_deviations
+from sharectl.planning.observed import BackendObservation
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from sharectl.drivers.base import BackendReport, Driver, ObservedShare
+    from sharectl.manifests.desired import Desired
+    from sharectl.manifests.loader import Loaded
+    from sharectl.manifests.project import Project
+    from sharectl.model import Address, BackendSpec, JsonObject
+    from sharectl.planning.observed import Observed
+    from sharectl.planning.options import PlanOptions
+    from sharectl.planning.types import Plan
+    from sharectl.scheduler import Pool
+    from sharectl.state.store import RuleRecord, StateReader, StateStore, StateView
+
+QUESTION_TIMEOUT_SECONDS = 120.0
+
+
+def driver_schema(name: str) -> JsonObject | None:
+    """Return the schema of `spec.config` for the driver called `name`, or None where there is no such driver."""
+    try:
+        return driver_factory(name).config_schema
+    except DriverError:
+        return None
+
+
+def load_manifests(
+    project: Project,
+    sources: Sequence[str] = (),
+    *,
+    directory: Path,
+    only: Collection[Address] | None = None,
+    stdin: BinaryIO | None = None,
+) -> Loaded:
+    """Return the manifests of the project, or of `sources` (under `directory`) where the user named some, with all that is wrong."""
+    from sharectl.manifests.cache import ManifestCache  # noqa: PLC0415 - brings in sqlite3
+
+    return load(
+        list(sources) or list(project.manifests),
+        base_directory=directory if sources else project.root,
+        cache=ManifestCache(project.cache_directory),
+        driver_schema=driver_schema,
+        known_drivers=driver_names,
+        only=only,
+        stdin=stdin,
+    )
+
+
+class Backends:
+    """Opens the driver of each backend once, whichever thread asks first; closes them all at the end."""
+
+    def __init__(self, specs: Mapping[str, BackendSpec], base_directory: str) -> None:
+        """Know the backends of `specs`; relative paths in their configuration are under `base_directory`."""
+        self._specs = dict(specs)
+        self._environment = DriverEnvironment(base_directory, make_secret_resolver(base_directory))
+        self._drivers: dict[str, Driver] = {}
+        self._mutex = threading.Lock()
+
+    def driver(self, backend: str) -> Driver:
+        """Return the driver of the backend. Raises DriverError."""
+        with self._mutex:
+            driver = self._drivers.get(backend)
+            if driver is None:
+                spec = self._specs.get(backend)
+                if spec is None:
+                    message = f"backend {backend} has no manifest"
+                    raise DriverError(message)
+                driver = driver_factory(spec.driver).open(spec, self._environment)
+                self._drivers[backend] = driver
+            return driver
+
+    def close(self) -> None:
+        """Close every driver that was opened."""
+        with self._mutex:
+            drivers, self._drivers = self._drivers, {}
+        for driver in drivers.values():
+            driver.close()
+
+
+@contextmanager
+def opened_backends(specs: Mapping[str, BackendSpec], project: Project) -> Iterator[Backends]:
+    """Yield the backends, and close their drivers afterwards."""
+    backends = Backends(specs, str(project.root))
+    try:
+        yield backends
+    finally:
+        backends.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one backend is asked: its shares and snapshots (all, those with these ids, or not at all), and its pools."""
+
+    lists: bool = False
+    resource_ids: frozenset[str] | None = None
+    pools: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the backends answered."""
+
+    observed: Observed = field(default_factory=dict)
+    pools: tuple[Pool, ...] = ()
+
+
+def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapping[str, Question]) -> Survey:
+    """Ask every backend its question, side by side; one that does not answer is observed with its error."""
+    asked = {name: question for name, question in questions.items() if question.lists or question.pools}
+    answers = ask_each(sorted(asked), lambda name: _ask(specs[name], backends, asked[name]), QUESTION_TIMEOUT_SECONDS)
+    observed: dict[str, BackendObservation] = {}
+    pools: list[Pool] = []
+    for name in sorted(specs):
+        answer = answers.get(name)
+        if answer is not None and answer.value is not None:
+            observed[name], found = answer.value
+            pools += found
+            continue
+        error = None
+        if answer is not None:
+            error = f"no answer within {QUESTION_TIMEOUT_SECONDS:g} s" if answer.error is None else str(answer.error)
+        observed[name] = BackendObservation(name, _capabilities(specs[name]), error=error)
+    return Survey(observed, tuple(pools))
+
+
+def _capabilities(spec: BackendSpec) -> frozenset[Capability]:
+    try:
+        return driver_factory(spec.driver).capabilities
+    except UnknownDriverError:
+        return frozenset()
+
+
+def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[BackendObservation, tuple[Pool, ...]]:
+    driver = backends.driver(spec.name)
+    report = driver.report()
+    capabilities = capabilities_of(driver)
+    shares = snapshots = None
+    unmanaged: tuple[ObservedShare, ...] = ()
+    error = None
+    if question.lists:
+        try:
+            listed = driver.list_shares(question.resource_ids)
+            shares = {share.resource_id: share for share in listed if share.resource_id is not None}
+            unmanaged = tuple(share for share in listed if share.resource_id is None)
+            if isinstance(driver, SnapshotsShares):
+                found = driver.list_snapshots(question.resource_ids)
+                snapshots = {snapshot.resource_id: snapshot for snapshot in found if snapshot.resource_id is not None}
+        except BackendUnavailableError as problem:
+            error = str(problem)
+    pools: tuple[Pool, ...] = ()
+    if question.pools and spec.enabled:
+        pools = _pools(spec, driver, report, capabilities)
+    observation = BackendObservation(
+        backend=spec.name,
+        capabilities=capabilities,
+        report=report,
+        shares=shares,
+        snapshots=snapshots,
+        unmanaged=unmanaged,
+        clones_within=driver.clones_within if isinstance(driver, ClonesSnapshots) else "backend",
+        error=error,
+    )
+    return observation, pools
+
+
+def _pools(
+    spec: BackendSpec, driver: Driver, report: BackendReport, capabilities: frozenset[Capability]
+) -> tuple[Pool, ...]:
+    from sharectl.scheduler import pool_from_report  # noqa: PLC0415 - only where something is to be placed
+
+    return tuple(pool_from_report(spec, report, pool, capabilities) for pool in driver.pools())
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What a plan is made of besides the options: how much of reality is looked at."""
+
+    options: PlanOptions
+    refresh: str = "full"
+
+
+def make_plan(project: Project, desired: Desired, store: StateStore, backends: Backends, request: PlanRequest) -> Plan:
+    """Read the state, ask the backends what the refresh mode wants to know, and return the plan."""
+    with store.read() as reader:
+        view = reader.view(_addresses_to_read(desired, request.options))
+        questions = questions_for(desired, view, request)
+        found = survey(desired.backends, backends, questions)
+        deviations = find_deviations(view, found.observed)
+        view = replace(view, rules=_rules(reader, addresses_with_rules(desired, view, deviations)))
+    return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations)
+
+
+def _rules(reader: StateReader, addresses: Collection[Address]) -> Mapping[Address, tuple[RuleRecord, ...]]:
+    return reader.rules(addresses) if addresses else {}
+
+
+def _addresses_to_read(desired: Desired, options: PlanOptions) -> set[Address] | None:
+    """Return the addresses whose rows matter to a plan of targets; None where all do."""
+    if not options.targets:
+        return None
+    wanted = {target.partition("/access/")[0] for target in options.targets} | set(desired.digests)
+    wanted.update(f"backend/{name}" for name in desired.backends)
+    for former in desired.moves.values():
+        wanted.update(former)
+    for address in desired.digests:
+        if address.startswith("share/"):
+            hints = desired.share(address).hints
+            wanted.update(f"share/{name}" for name in (*hints.same_host, *hints.different_host))
+    return wanted
+
+
+def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> dict[str, Question]:
+    """Return what each backend is asked.
+
+    `full` lists everything on every backend (of targets, just those), `changed` looks up what the manifests would change,
+    `none` asks nothing. Pools are asked where something is to be placed.
+    """
+    options, records = request.options, view.records
+    places = _places_something(desired, view, options)
+    ids: dict[str, set[str]] = {}
+    whole = request.refresh == "full" and not options.targets
+    if request.refresh != "none" and not whole:
+        for address, record in records.items():
+            looks = request.refresh == "full" or desired.digests.get(address) != record.digest
+            if looks and record.backend is not None and record.kind != "backend":
+                ids.setdefault(record.backend, set()).add(record.resource_id)
+    importing = {wanted.backend for wanted in options.imports.values()}
+    questions = {}
+    for name in desired.backends:
+        listed_whole = whole or name in importing
+        if options.backends and name not in options.backends and not places:
+            continue
+        questions[name] = Question(
+            lists=listed_whole or name in ids,
+            resource_ids=None if listed_whole else frozenset(ids.get(name, ())),
+            pools=places,
+        )
+    return questions
+
+
+def _places_something(desired: Desired, view: StateView, options: PlanOptions) -> bool:
+    """Tell whether the plan may hold a new share; sure only afterwards, hence the replacements that are merely possible."""
+    if options.destroy:
+        return False
+    if options.replaces:
+        return True
+    records = view.records
+    for address, digest in desired.digests.items():
+        if address.startswith("share/"):
+            record = records.get(address)
+            if record is None:
+                return True
+            if record.digest[:16] != digest[:16] and desired.share(address).replacement != "refuse":
+                return True
+    return False

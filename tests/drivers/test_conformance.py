@@ -1,0 +1,114 @@
+"""Both built-in drivers pass the suite that third-party drivers are held to."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.drivers.base import Capability, Driver, DriverEnvironment
+from sharectl.drivers.registry import driver_factory, make_secret_resolver
+from sharectl.drivers.testing import DriverConformance
+from sharectl.model import AccessRule, BackendSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sharectl.drivers.base import ObservedShare
+
+
+def open_driver(driver: str, config: dict[str, object], base_directory: Path) -> Driver:
+    """Open a driver as the engine does."""
+    environment = DriverEnvironment(str(base_directory), make_secret_resolver(str(base_directory)))
+    return driver_factory(driver).open(BackendSpec("backend", driver, config), environment)
+
+
+class TestDirectory(DriverConformance):
+    """The directory driver with its one pool."""
+
+    config: dict[str, object] = {"root": "shares", "exportHost": "nas"}  # noqa: RUF012 - read only
+
+    @pytest.fixture
+    def make_driver(self, tmp_path: Path) -> Callable[[], Driver]:
+        """Open the backend under the test's folder."""
+        self.root = tmp_path / "shares"
+        return lambda: open_driver("directory", self.config, tmp_path)
+
+    def file_of(self, share: ObservedShare) -> Path:
+        """Return a file in the share."""
+        return self.root / share.backend_id / "file"
+
+    def write_content(self, driver: Driver, share: ObservedShare, text: str) -> None:
+        """Write a file."""
+        self.file_of(share).write_text(text)
+
+    def read_content(self, driver: Driver, share: ObservedShare) -> str:
+        """Read the file."""
+        return self.file_of(share).read_text()
+
+    def make_unmanaged(self, driver: Driver) -> str:
+        """Make a directory by hand."""
+        (self.root / "legacy").mkdir()
+        return "legacy"
+
+
+class TestDirectoryPools(TestDirectory):
+    """The directory driver with two pools by name."""
+
+    config: dict[str, object] = {"root": "shares", "pools": {"fast": "fast", "slow": "slow"}}  # noqa: RUF012 - read only
+
+    def make_unmanaged(self, driver: Driver) -> str:
+        """Make a directory by hand in the second pool."""
+        (self.root / "slow" / "legacy").mkdir()
+        return "slow/legacy"
+
+
+class TestDirectorySamba(TestDirectory):
+    """The directory driver with shares for Windows clients."""
+
+    protocol = "CIFS"
+    rules = (
+        AccessRule("user", "CORP\\alice", "rw"),
+        AccessRule("user", "bob@corp.example", "ro"),
+        AccessRule("ip", "10.0.0.0/8", "rw"),
+    )
+
+
+class TestSimulated(DriverConformance):
+    """The simulated driver with everything."""
+
+    without: tuple[Capability, ...] = ()
+
+    @pytest.fixture
+    def make_driver(self, tmp_path: Path) -> Callable[[], Driver]:
+        """Open the backend in a file of the test's folder."""
+        self.path = tmp_path / "state" / "backend.db"
+        config: dict[str, object] = {"stateFile": "state/backend.db", "without": [str(name) for name in self.without]}
+        return lambda: open_driver("simulated", config, tmp_path)
+
+    def write_content(self, driver: Driver, share: ObservedShare, text: str) -> None:
+        """Write to the table of shares from outside."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("UPDATE shares SET content = ? WHERE resource_id = ?", (text, share.resource_id))
+
+    def read_content(self, driver: Driver, share: ObservedShare) -> str:
+        """Read from the table of shares from outside."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            query = "SELECT content FROM shares WHERE resource_id = ?"
+            (content,) = connection.execute(query, (share.resource_id,)).fetchone()
+        return str(content)
+
+    def make_unmanaged(self, driver: Driver) -> str:
+        """Insert a share from outside."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("INSERT INTO shares(backend_id, name, pool) VALUES ('pool/legacy', 'legacy', 'pool')")
+        return "pool/legacy"
+
+
+class TestSimulatedBare(TestSimulated):
+    """The simulated driver without any optional capability: their tests are skipped."""
+
+    without = tuple(Capability)

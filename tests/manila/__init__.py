@@ -1,0 +1,1 @@
+"""Comparison with recorded decisions of OpenStack Manila."""

@@ -1,0 +1,93 @@
+"""The plain scheduler that the engine must agree with: every filter on every pool, then every weigher, for each request anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.scheduler.decision import Decision, Outcome, RankedPool
+from sharectl.scheduler.errors import UnfitValueError
+from sharectl.scheduler.ledger import Ledger
+from sharectl.scheduler.registry import rules_from
+from sharectl.scheduler.request import Operation, Query, traits_of
+from sharectl.scheduler.weighers import fill_unknown, normalised
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sharectl.diagnostics import Diagnostic
+    from sharectl.model import SchedulerSettings
+    from sharectl.scheduler import PlacedShare, Pool, Request
+    from sharectl.scheduler.ledger import PoolState
+
+
+class ReferenceScheduler:
+    """Manila's way of deciding, without any memory but the capacities."""
+
+    def __init__(self, pools: Sequence[Pool], settings: SchedulerSettings, placed: Iterable[PlacedShare] = ()) -> None:
+        """Take the usable pools."""
+        self.settings = settings
+        self.rules = rules_from(settings)
+        self.ledger = Ledger(
+            [pool for pool in pools if pool.enabled and pool.up], placed, settings.max_over_subscription_ratio
+        )
+
+    def place(self, request: Request) -> Decision:
+        """Decide on a creation, and reserve it on the first candidate."""
+        if not self.ledger.states:
+            return Decision(request.id, Outcome.NO_HOSTS)
+        decision = self._decide(request)
+        if decision.host is not None:
+            self.ledger.by_host[decision.host].consume(request.size_gib)
+            self.ledger.settle(request.id, decision.host)
+        return decision
+
+    def _decide(self, request: Request) -> Decision:
+        query = Query(request, traits_of(request, self._domain(request)), request.needed_gib)
+        diagnostics: list[Diagnostic] = []
+        alive = list(self.ledger.states)
+        extends = request.operation is Operation.EXTEND
+        for each in self.rules.extend_filters if extends else self.rules.filters:
+            if each.concerns(query):
+                stopped = each.stops(query, self.ledger) is not None
+                alive = [] if stopped else [state for state in alive if self._passes(each, state, query, diagnostics)]
+            if not alive:
+                return Decision(request.id, Outcome.NO_VALID_HOST, None, (), each.name, tuple(diagnostics))
+        candidates = self._weighed(alive, query)
+        return Decision(request.id, Outcome.SCHEDULED, candidates[0].host, candidates, None, tuple(diagnostics))
+
+    def _passes(self, each, state: PoolState, query: Query, diagnostics: list[Diagnostic]) -> bool:  # noqa: ANN001
+        try:
+            return each.passes(state, query, self.ledger)
+        except UnfitValueError as problem:
+            diagnostics.append(problem.diagnostic(state.host))
+            return False
+
+    def _weighed(self, alive: list[PoolState], query: Query) -> tuple[RankedPool, ...]:
+        weights = [0.0] * len(alive)
+        parts: list[list[tuple[str, float]]] = [[] for _ in alive]
+        for weigher in self.rules.weighers:
+            multiplier = self.rules.multipliers[weigher.name]
+            raw = fill_unknown([weigher.raw(state, query) for state in alive], multiplier)
+            shown = weigher.concerns(query, alive)
+            for place, value in enumerate(normalised(raw)):
+                weights[place] += multiplier * value
+                if shown:
+                    parts[place].append((weigher.name, multiplier * value))
+        order = sorted(range(len(alive)), key=weights.__getitem__, reverse=True)[: self.settings.max_attempts]
+        return tuple(
+            RankedPool(
+                alive[place].host,
+                alive[place].pool.backend,
+                alive[place].pool.name,
+                weights[place],
+                tuple(parts[place]),
+            )
+            for place in order
+        )
+
+    def _domain(self, request: Request) -> str | None:
+        hosts = (request.active_replica_host, request.snapshot_host)
+        for state in self.ledger.states:
+            if state.host in hosts:
+                return state.pool.capabilities.get("replication_domain")
+        return None

@@ -1,0 +1,390 @@
+"""What the state withstands: kill -9, full and read-only media, vanished files, damage at any byte."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sharectl.state.sqlite import open_store
+from sharectl.state.store import PutResource, PutRules, PutRun, StateError, StateUnavailableError
+from sharectl.state.testing import ALICE, RUN, make_record, make_rule, whole_view
+
+from .processes import WITHOUT_PRIVILEGES, run, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the state is."""
+    return tmp_path / "repository" / "state.db"
+
+
+@pytest.fixture
+def shared_directory() -> Iterator[Path]:
+    """Return a directory that every user may look into."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
+        directory.chmod(0o755)
+
+
+def fill(path: Path) -> None:
+    """Make a state with some of everything."""
+    with closing(open_store(path, create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutRun(RUN), *(PutResource(make_record(f"s{number}"), None) for number in range(40))])
+        store.commit(lease, [PutRules(f"share/s{number}", (make_rule("10.0.0.1"),)) for number in range(40)])
+        store.release(lease)
+
+
+_COMMIT_WITHOUT_END = """
+store = open_store(path, create=True)
+lease = store.acquire(ME, duration_seconds=3600)
+number = len(whole_view(store).records)
+store.commit(lease, [PutRun(RUN)])
+while True:
+    address = f"share/s{number}"
+    store.commit(lease, [
+        PutResource(make_record(f"s{number}"), None),
+        PutRules(address, (make_rule("10.0.0.1"), make_rule("10.0.0.2"))),
+        AddHistory(make_entry(address)),
+    ])
+    print(address, flush=True)
+    number += 1
+"""
+
+
+@pytest.mark.parametrize("commits", [0, 1, 7, 60, 400])
+def test_what_was_committed_before_kill_9_is_there_and_nothing_is_there_by_half(path: Path, commits: int) -> None:
+    """Three killed processes after each other; each row has its rules and its history."""
+    told: list[str] = []
+    for _ in range(3):
+        with start(_COMMIT_WITHOUT_END, path) as process:
+            assert process.stdout is not None
+            told += [process.stdout.readline().strip() for _ in range(commits)]
+            process.kill()
+            told += [line.strip() for line in process.stdout if line.endswith("\n")]
+    with closing(open_store(path, create=True)) as store:
+        with store.read() as reader:
+            records, rules = reader.view().records, reader.rules()
+        history = {line.entry.address for line in store.history()}
+        assert records.keys() >= set(told)
+        assert records.keys() == rules.keys() == history
+        assert {len(share_rules) for share_rules in rules.values()} <= {2}
+        store.acquire(ALICE, duration_seconds=60)
+
+
+def test_a_medium_that_is_full_refuses_the_commit_and_keeps_what_was_there(path: Path) -> None:
+    """After space was made, the same process goes on with the same lease."""
+    code = """
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = open_store(path, create=True)
+lease = store.acquire(ME, duration_seconds=60)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+number = 0
+while True:
+    try:
+        store.commit(lease, [PutResource(make_record(f"s{number}"), None)])
+    except StateUnavailableError as error:
+        print(bool(error.remedy), len(whole_view(store).records) == number > 0)
+        break
+    number += 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+store.commit(lease, [PutResource(make_record(f"s{number}"), None)])
+print(len(whole_view(store).records) == number + 1)
+store.close()
+"""
+    assert run(code, path) == ["True True", "True"]
+    with closing(open_store(path, create=False)) as store:
+        assert whole_view(store).serial == len(whole_view(store).records)
+
+
+def test_no_state_is_begun_where_there_is_no_space(path: Path) -> None:
+    """And no draft of it is left."""
+    code = """
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+try:
+    open_store(path, create=True)
+except StateUnavailableError as error:
+    print(bool(error.remedy), list(path.parent.iterdir()))
+"""
+    assert run(code, path, covered=False) == ["True []"]
+
+
+_READ_AND_TRY_TO_WRITE = """
+store = open_store(path, create=True)
+print(len(whole_view(store).records), len(store.export_document()) > 0)
+try:
+    store.acquire(ME, duration_seconds=60)
+except StateUnavailableError as error:
+    print("refused", bool(error.remedy))
+store.close()
+"""
+
+
+def test_a_user_who_may_only_read_reads_and_cannot_write(shared_directory: Path) -> None:
+    """Neither the file nor the directory is writable, and nobody else has the state open."""
+    fill(shared_directory / "state.db")
+    (shared_directory / "state.db").chmod(0o444)
+    shared_directory.chmod(0o555)
+    lines = run(WITHOUT_PRIVILEGES + _READ_AND_TRY_TO_WRITE, shared_directory / "state.db", covered=False)
+    assert lines == ["40 True", "refused True"]
+    assert [entry.name for entry in shared_directory.iterdir()] == ["state.db"]
+
+
+def test_a_user_who_may_only_read_sees_what_a_writer_has_just_committed(shared_directory: Path) -> None:
+    """While the log is in use it is read along, through shared memory that the reader cannot write."""
+    fill(shared_directory / "state.db")
+    (shared_directory / "state.db").chmod(0o644)
+    with closing(open_store(shared_directory / "state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutResource(make_record("new"), None)])
+        read = "store = open_store(path, create=False); print(len(whole_view(store).records)); store.close()"
+        assert run(WITHOUT_PRIVILEGES + read, shared_directory / "state.db", covered=False) == ["41"]
+
+
+def test_a_reader_that_cannot_see_writers_notices_a_change_under_it(shared_directory: Path) -> None:
+    """It refuses what it has read rather than mix two states."""
+    fill(shared_directory / "state.db")
+    (shared_directory / "state.db").chmod(0o444)
+    shared_directory.chmod(0o555)
+    code = """
+store = open_store(path, create=False)
+with store.read() as reader:
+    reader.view()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        reader.rules()
+    except StateUnavailableError as error:
+        print(error.reason, flush=True)
+"""
+    with start(WITHOUT_PRIVILEGES + code, shared_directory / "state.db", covered=False) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.utime(shared_directory / "state.db", (1, 1))
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert "changed it" in process.stdout.readline()
+
+
+def test_a_log_that_cannot_be_read_along_is_not_left_out(shared_directory: Path) -> None:
+    """A writer died, and this reader can neither merge its log nor make the shared memory to read it with."""
+    fill(shared_directory / "state.db")
+    with start(_COMMIT_WITHOUT_END, shared_directory / "state.db") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    (shared_directory / "state.db-shm").unlink()
+    for name in ("state.db", "state.db-wal"):
+        (shared_directory / name).chmod(0o444)
+    shared_directory.chmod(0o555)
+    code = """
+try:
+    whole_view(open_store(path, create=False))
+except StateUnavailableError as error:
+    print(error.reason, error.remedy)
+"""
+    lines = run(WITHOUT_PRIVILEGES + code, shared_directory / "state.db", covered=False)
+    assert "state.db-wal" in lines[0]
+    assert "copy" in lines[0]
+
+
+def test_a_file_that_may_not_be_read_is_refused_with_a_way_out(shared_directory: Path) -> None:
+    """Mode 0600 keeps others out, and they are told so."""
+    fill(shared_directory / "state.db")
+    (shared_directory / "state.db").chmod(0o200)
+    code = """
+try:
+    open_store(path, create=False)
+except StateUnavailableError as error:
+    print(error.reason, bool(error.remedy))
+"""
+    lines = run(WITHOUT_PRIVILEGES + code, shared_directory / "state.db", covered=False)
+    assert lines == ["Permission denied True"]
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer every question for permission as a read-only file system does, whoever runs the tests."""
+    monkeypatch.setattr("sharectl.state.files.os.access", lambda _, mode: mode == os.R_OK)
+
+
+@pytest.mark.usefixtures("read_only")
+def test_a_read_only_medium_is_read_without_a_trace_and_refuses_writing(path: Path) -> None:
+    """Several readings, one after the other."""
+    with pytest.MonkeyPatch.context() as writable:
+        writable.setattr("sharectl.state.files.os.access", lambda *_: True)
+        fill(path)
+    with closing(open_store(path, create=True)) as store:
+        for _ in range(2):
+            assert len(whole_view(store).records) == 40
+        with pytest.raises(StateUnavailableError, match="cannot be written"):
+            store.acquire(ALICE, duration_seconds=60)
+        with store.read() as reader:
+            os.utime(path, (1, 1))
+            with pytest.raises(StateUnavailableError, match="changed it"):
+                reader.view()
+    assert [entry.name for entry in path.parent.iterdir()] == ["state.db"]
+
+
+def test_a_read_only_medium_with_a_log_is_read_through_it_or_not_at_all(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
+    """With the shared memory of a writer its commits are seen; without, the reading is refused."""
+    fill(path)
+    with start(_COMMIT_WITHOUT_END, path) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    request.getfixturevalue("read_only")
+    with closing(open_store(path, create=False)) as store:
+        assert len(whole_view(store).records) > 40
+    path.with_name("state.db-shm").unlink()
+    with closing(open_store(path, create=False)) as store, pytest.raises(StateUnavailableError, match="-wal"):
+        whole_view(store)
+
+
+def test_a_file_without_any_permission_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before SQLite is asked."""
+    fill(path)
+    monkeypatch.setattr("sharectl.state.files.os.access", lambda *_: False)
+    with pytest.raises(StateUnavailableError, match="denied"):
+        open_store(path, create=False)
+
+
+@pytest.mark.usefixtures("read_only")
+def test_tidying_is_left_to_those_who_may_write(path: Path) -> None:
+    """SQLite's files stay where they are."""
+    with pytest.MonkeyPatch.context() as writable:
+        writable.setattr("sharectl.state.files.os.access", lambda *_: True)
+        fill(path)
+        with start(_COMMIT_WITHOUT_END, path) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.kill()
+    before = path.with_name("state.db-wal").read_bytes()
+    open_store(path, create=False).close()
+    assert path.with_name("state.db-wal").read_bytes() == before
+
+
+@pytest.mark.parametrize("gone", ["directory", "file", "log", "shared memory", "replaced"])
+def test_a_state_that_vanished_while_in_use_is_noticed_at_the_next_commit(path: Path, gone: str) -> None:
+    """Nothing is written into files that have no name any more, and nothing is made in their place."""
+    store = open_store(path, create=True)
+    lease = store.acquire(ALICE, duration_seconds=60)
+    store.commit(lease, [PutResource(make_record("a"), None)])
+    if gone == "directory":
+        shutil.rmtree(path.parent)
+    elif gone == "replaced":
+        fill(path.with_name("other.db"))
+        path.with_name("other.db").replace(path)
+    else:
+        path.with_name({"file": "state.db", "log": "state.db-wal", "shared memory": "state.db-shm"}[gone]).unlink()
+    before = sorted(path.parent.iterdir()) if path.parent.exists() else None
+    for write in (
+        lambda: store.commit(lease, [PutResource(make_record("b"), None)]),
+        lambda: store.renew(lease),
+        lambda: store.release(lease),
+    ):
+        with pytest.raises(StateUnavailableError) as caught:
+            write()
+        assert caught.value.remedy
+    assert (sorted(path.parent.iterdir()) if path.parent.exists() else None) == before
+    store.close()
+
+
+def exercise(path: Path) -> bool:
+    """Use the state at `path` in every way; return whether writing was refused. Only StateError may be raised."""
+    try:
+        store = open_store(path, create=True)
+    except StateError:
+        return True
+    with closing(store):
+        for use in (lambda: whole_view(store), store.export_document, lambda: list(store.history()), store.lock_status):
+            _tolerating_state_errors(use)
+        try:
+            lease = store.acquire(ALICE, duration_seconds=60)
+        except StateError:
+            return True
+        _tolerating_state_errors(lambda: store.commit(lease, [PutResource(make_record("new"), None)]))
+        return False
+
+
+def _tolerating_state_errors(use: Callable[[], object]) -> None:
+    with suppress(StateError):
+        use()
+
+
+@pytest.fixture(scope="module")
+def sound_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files of a state whose writer was killed, so that its latest changes are still in its log."""
+    path = tmp_path_factory.mktemp("sound") / "state.db"
+    fill(path)
+    with start(_COMMIT_WITHOUT_END, path) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdout.readline()
+        process.kill()
+    return {name: path.with_name(name).read_bytes() for name in ("state.db", "state.db-wal")}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), with_log=st.booleans(), in_log=st.booleans())
+def test_a_file_that_is_damaged_anywhere_is_read_or_refused(
+    sound_files: dict[str, bytes],
+    *,
+    data: st.DataObject,
+    with_log: bool,
+    in_log: bool,
+) -> None:
+    """Bytes flipped, overwritten or cut off: never another error than the contract's, and a refused file stays as it is."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "state.db"
+        names = ["state.db", "state.db-wal"] if with_log else ["state.db"]
+        damaged = "state.db-wal" if with_log and in_log else "state.db"
+        content = bytearray(sound_files[damaged])
+        offset = data.draw(st.integers(0, len(content) - 1), label="offset")
+        if data.draw(st.booleans(), label="cut"):
+            del content[offset:]
+        else:
+            patch = data.draw(st.binary(min_size=1, max_size=64), label="patch")
+            content[offset : offset + len(patch)] = patch
+        for each in names:
+            path.with_name(each).write_bytes(content if each == damaged else sound_files[each])
+        before = {each: (path.with_name(each).read_bytes(), path.with_name(each).stat().st_mtime_ns) for each in names}
+        if exercise(path):
+            after = {
+                each: (path.with_name(each).read_bytes(), path.with_name(each).stat().st_mtime_ns) for each in names
+            }
+            assert after["state.db"] == before["state.db"]
+
+
+def test_a_reader_who_may_not_write_the_file_makes_none_beside_it(shared_directory: Path) -> None:
+    """Even where it could: files of its own would stand in the owner's way."""
+    fill(shared_directory / "state.db")
+    (shared_directory / "state.db").chmod(0o644)
+    shared_directory.chmod(0o777)
+    code = "print(len(whole_view(open_store(path, create=False)).records), [entry.name for entry in path.parent.iterdir()])"
+    lines = run(WITHOUT_PRIVILEGES + code, shared_directory / "state.db", covered=False)
+    if os.geteuid() == 0:
+        assert lines == ["40 ['state.db']"]
+    else:
+        assert lines[0].startswith("40 ")
+    with closing(open_store(shared_directory / "state.db", create=True)) as store:
+        store.acquire(ALICE, duration_seconds=60)

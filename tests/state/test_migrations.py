@@ -1,0 +1,132 @@
+"""How a file of an older version comes to the newest, and what is kept of it."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.state.migrations import MIGRATIONS
+from sharectl.state.sqlite import open_store
+from sharectl.state.store import (
+    LockedError,
+    PutResource,
+    StateCorruptError,
+    StateNewerError,
+    StateUnavailableError,
+)
+from sharectl.state.testing import ALICE, BOB, make_record, whole_view
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEXT = (*MIGRATIONS, ("ALTER TABLE run ADD COLUMN note TEXT", "UPDATE resource SET pool = 'migrated'"))
+BROKEN = (*MIGRATIONS, ("UPDATE resource SET pool = 'half'", "SELECT nothing FROM nowhere"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where a state of version 1 with one record is."""
+    with closing(open_store(tmp_path / "state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutResource(make_record(), None)])
+        store.release(lease)
+    return tmp_path / "state.db"
+
+
+def version_of(path: Path) -> int:
+    """Return the version in the header of a file that nobody has open."""
+    return int.from_bytes(path.read_bytes()[60:64], "big")
+
+
+def test_an_older_file_is_migrated_with_the_first_lease_and_a_copy_is_kept(path: Path) -> None:
+    """The copy is as private as the file, whole, and readable by the older sharectl."""
+    with closing(open_store(path, create=True, migrations=NEXT)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        assert whole_view(store).records == {"share/projects": make_record(pool="migrated")}
+        store.commit(lease, [PutResource(make_record(), 1)])
+        store.release(lease)
+    backup = path.with_name("state.db.v1.backup")
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["state.db", backup.name]
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert (version_of(path), version_of(backup)) == (2, 1)
+    with closing(open_store(backup, create=True)) as store:
+        store.acquire(BOB, duration_seconds=60)
+        assert whole_view(store).records == {"share/projects": make_record()}
+
+
+def test_an_older_file_is_read_as_after_the_migration_without_being_touched(path: Path) -> None:
+    """A plan does not write."""
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    with closing(open_store(path, create=False, migrations=NEXT)) as store:
+        assert whole_view(store).records == {"share/projects": make_record(pool="migrated")}
+        assert store.lock_status() is None
+        assert b"migrated" in store.export_document()
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["state.db"]
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    """All of its statements count, or none; the copy made before is kept."""
+    with closing(open_store(path, create=True, migrations=BROKEN)) as store, pytest.raises(StateCorruptError):
+        store.acquire(ALICE, duration_seconds=60)
+    assert version_of(path) == 1
+    with closing(open_store(path, create=True)) as store:
+        assert whole_view(store).records == {"share/projects": make_record()}
+        store.acquire(ALICE, duration_seconds=60)
+
+
+def test_a_reading_whose_migration_fails_is_refused(path: Path) -> None:
+    """And leaves the file as it was."""
+    before = path.read_bytes()
+    with (
+        closing(open_store(path, create=False, migrations=BROKEN)) as store,
+        pytest.raises(StateCorruptError),
+        store.read(),
+    ):
+        pytest.fail("half a migration was read")
+    assert path.read_bytes() == before
+
+
+def test_a_copy_that_cannot_be_made_stops_the_migration(path: Path) -> None:
+    """Nothing is migrated without one, and no part of a copy is left."""
+    path.with_name("state.db.v1.backup").mkdir()
+    with (
+        closing(open_store(path, create=True, migrations=NEXT)) as store,
+        pytest.raises(StateUnavailableError),
+    ):
+        store.acquire(ALICE, duration_seconds=60)
+    assert version_of(path) == 1
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["state.db", "state.db.v1.backup"]
+
+
+def test_a_file_is_not_migrated_under_somebody_who_works_on_it(path: Path) -> None:
+    """The newer sharectl waits for the older one's lock as for any other."""
+    with (
+        closing(open_store(path, create=True)) as older,
+        closing(open_store(path, create=True, migrations=NEXT)) as newer,
+    ):
+        lease = older.acquire(ALICE, duration_seconds=60)
+        with pytest.raises(LockedError):
+            newer.acquire(BOB, duration_seconds=60)
+        older.commit(lease, [PutResource(make_record("more"), None)])
+        older.release(lease)
+        newer.acquire(BOB, duration_seconds=60, wait_seconds=10)
+        with pytest.raises(StateNewerError):
+            older.acquire(ALICE, duration_seconds=60)
+        with pytest.raises(StateNewerError):
+            whole_view(older)
+
+
+def test_a_state_without_a_log_gets_one_back(path: Path) -> None:
+    """Tools that copy databases switch the log off; the next writer switches it on."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    with closing(open_store(path, create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutResource(make_record("more"), None)])
+        assert path.with_name("state.db-wal").exists()
+        assert set(whole_view(store).records) == {"share/projects", "share/more"}
