@@ -81,7 +81,7 @@ class Checker:
         self.address = address
         self.findings = findings
 
-    def add(
+    def add(  # noqa: PLR0913 - the parts of a Finding
         self,
         code: str,
         summary: str,
@@ -201,7 +201,7 @@ def check_moves(document: JsonObject, checker: Checker, *, may_move: bool) -> li
         )
     if document["metadata"]["name"] in names:
         checker.add("moved", "the annotation names the resource itself", "write the name that it had before", *path)
-    return [] if wrong else list(dict.fromkeys(names))
+    return [] if wrong else [name for name in dict.fromkeys(names) if name != document["metadata"]["name"]]
 
 
 def build_backend(document: JsonObject, checker: Checker) -> JsonObject:

@@ -54,10 +54,10 @@ class Linker:
         self._declared.update(address for file in self.files for address, _ in file.declared)
         rule_count = self._collect_rules(None)
         self._check_duplicates(total, rule_count)
+        placements = {placement for file in self.files for placement in file.index.placements}
+        misplaced = {placement for placement in placements if self._misplaced(*placement)}
         for number, file in enumerate(self.files):
-            if not all(map(self._exists, file.index.references)) or any(
-                self._misplaced(*place) for place in file.index.placements
-            ):
+            if not all(map(self._exists, file.index.references)) or not misplaced.isdisjoint(file.index.placements):
                 self._check_file(number, range(len(file.index.addresses)))
         self._check_loose()
         self._check_rules()

@@ -90,20 +90,24 @@ def read_documents(data: bytes) -> Reading:
 class Segment:
     """A part of a file that is parsed in one go; what lies before it is blanked, so that lines keep their numbers."""
 
-    def __init__(self, data: bytes, first_document: int) -> None:
-        """Start at document `first_document`."""
+    def __init__(self, data: bytes, first_document: int, first_line: int = 1) -> None:
+        """Start at document `first_document`, which begins in `first_line`; whatever is before that is blank."""
+        self.first_line = first_line
         self.data = data
         self.first_document = first_document
         self.documents_seen = 0
         self.problem: Problem | None = None
 
+    def resume_line(self, problem_line: int) -> int:
+        """Return after how many lines the next document may begin: in the very line that shows the last one to be broken, or below it."""
+        return problem_line - 1 if problem_line > self.first_line else problem_line
+
     def events(self) -> Iterator[Any]:
         """Yield the parser's events; raises YAMLError."""
-        from yaml import cyaml  # noqa: PLC0415 - reading unchanged files does without it
+        from yaml.cyaml import CParser  # type: ignore[attr-defined]  # noqa: PLC0415 - reading unchanged files does without it
         from yaml.events import DocumentStartEvent  # noqa: PLC0415 - as above
 
-        parser: Any = cyaml.CParser(self.data)  # type: ignore[attr-defined] - the stubs leave it out
-        get_event = parser.get_event
+        get_event = CParser(self.data).get_event
         while (event := get_event()) is not None:
             if event.__class__ is DocumentStartEvent:
                 self.documents_seen += 1
@@ -139,15 +143,17 @@ def segments(data: bytes, reading: Reading | None = None) -> Iterator[Segment]:
         problem = segment.problem
         if problem is None:
             return
-        begin, rest = _next_document(segment.data, problem.line)
+        begin, rest = _next_document(segment.data, segment.resume_line(problem.line))
         if reading is not None:
             reading.problems.append(problem)
-            lines = segment.data[:begin].splitlines(keepends=True)
+            lines = segment.data[:begin].split(b"\n")
             start = max((i for i, line in enumerate(lines[: problem.line - 1]) if line.startswith(b"---")), default=0)
-            reading.unread.append(b"".join(lines[start:]))
+            reading.unread.append(b"\n".join(lines[start:]))
         if rest is None:
             return
-        segment = Segment(rest, segment.first_document + max(1, segment.documents_seen))
+        segment = Segment(
+            rest, segment.first_document + max(1, segment.documents_seen), segment.data.count(b"\n", 0, begin) + 1
+        )
 
 
 def _next_document(data: bytes, line: int) -> tuple[int, bytes | None]:
@@ -157,8 +163,8 @@ def _next_document(data: bytes, line: int) -> tuple[int, bytes | None]:
         offset = data.find(b"\n", offset) + 1
         if offset == 0:
             return len(data), None
-    found = offset if data.startswith(b"---", offset) else data.find(b"\n---", offset - 1) + 1
-    if found == 0:
+    found = offset if data.startswith(b"---", offset) else data.find(b"\n---", max(0, offset - 1)) + 1
+    if found == 0 and not data.startswith(b"---", offset):
         return len(data), None
     return found, b"\n" * data.count(b"\n", 0, found) + data[found:]
 
@@ -273,6 +279,8 @@ class _SegmentReader:
         return value
 
     def plain(self, event: Any) -> Any:  # noqa: ANN401 - a scalar event, any scalar
+        if event.tag == "!":
+            return event.value
         try:
             return resolve(event.value)
         except ScalarError as failure:

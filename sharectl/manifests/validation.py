@@ -106,7 +106,13 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
         summary = f"{_shown(failure.instance)} cannot be a name {_within(path)}"
         name_path = (*path, str(failure.instance))
         yield Finding(
-            "manifest.schema", summary, "", str(schema.get("errorMessage", "")), document, name_path, key=True
+            "manifest.schema",
+            summary,
+            "",
+            str(schema.get("errorMessage", "choose another name")),
+            document,
+            name_path,
+            key=True,
         )
     else:
         summary, remedy = _describe(rule, wanted, failure.instance, schema, path)
@@ -141,9 +147,9 @@ def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path
         bound = {"minimum": "at least", "maximum": "at most"}.get(rule, "more than" if "Min" in rule else "less than")
         return f"{where} must be {bound} {wanted}, not {_shown(value)}", _example(schema)
     if rule in {"minLength", "minItems", "minProperties"}:
-        return f"{where} {'must not be empty' if wanted == 1 else f'needs at least {wanted}'}", hint
+        return f"{where} {'must not be empty' if wanted == 1 else f'needs at least {wanted}'}", hint or _example(schema)
     if rule in {"maxLength", "maxItems", "maxProperties"}:
-        return f"{where} is too long: {len(value)}, and at most {wanted}", hint
+        return f"{where} is too long: {len(value)}, and at most {wanted}", hint or "shorten it"
     if rule == "uniqueItems":
         return f"{where} names something twice", "keep one of the two"
     if rule == "dependentRequired":
@@ -186,4 +192,4 @@ def _shown(value: object) -> str:
 
 
 def _example(schema: JsonObject) -> str:
-    return f"here goes: {schema['description']}" if "description" in schema else ""
+    return f"here goes: {schema['description']}" if "description" in schema else "correct it"

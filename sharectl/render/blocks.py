@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sharectl.planning.types import FieldChange, Plan, Step
 
 RULE_PREFIX: Final = "access/"
+_NAMED_CANDIDATES: Final = 3
 _DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT})
 _STRENGTH: Final = {
     action: rank
@@ -120,7 +121,7 @@ def described(spec: ShareSpec | SnapshotSpec | None) -> str:
     return words
 
 
-def placement(step: Step, most: int | None = None) -> str:
+def placement(step: Step, most: int | None) -> str:
     """Return where a new share is tried: `nas1#default (0.83), then nas2#default (0.41)`; at most `most` candidates by name."""
     candidates = step.candidates if most is None else step.candidates[:most]
     if len(step.candidates) == 1:
@@ -128,6 +129,25 @@ def placement(step: Step, most: int | None = None) -> str:
     words = ", then ".join(f"{c.backend}#{c.pool} ({c.weight:.2f})" for c in candidates)
     hidden = len(step.candidates) - len(candidates)
     return f"{words}, then {hidden} more" if hidden else words
+
+
+def headline(block: Block, *, verbose: bool = False) -> str:
+    """Return on one line what becomes of the resource, where and why; a plainly new one needs no reason unless `verbose`."""
+    creation = block.creation
+    if creation is None:
+        where = next((step.backend for step in block.steps if step.backend is not None), None)
+        why = reasons(block.steps)
+        return why if where is None else f"on {where}: {why}"
+    words = described(creation.spec)
+    if creation.candidates:
+        words += f"  → {placement(creation, None if verbose else _NAMED_CANDIDATES)}"
+    else:
+        words += f"  → {creation.backend}"
+    plainly_new = block.action is Action.CREATE and creation.expected_version is None
+    if plainly_new and not verbose:
+        return words
+    knows_why = next((step for step in block.steps if step.verb is Verb.MOVE), block.removal) or creation
+    return f"{words}: {knows_why.reason}"
 
 
 def reasons(steps: Sequence[Step]) -> str:

@@ -17,6 +17,7 @@ _MOST_STEPS: Final = 5
 _MOST_PROBLEMS: Final = 3
 _BAR_WIDTH: Final = 20
 _WIDEST_NAME: Final = 24
+_LEAST_WIDTH_FOR_BARS: Final = 60
 _SECONDS_BEFORE_GUESS: Final = 2.0
 
 
@@ -50,7 +51,7 @@ def _backend_lines(tally: Tally, now: float, width: int, room: int, *, color: bo
         yield _backend_line(padded(clipped(_name(name), column), column), each, elapsed, width, color=color)
     if len(shown) < len(ranked):
         yield clipped(f"  and {counted(len(ranked) - len(shown), 'more backend')}", width)
-    yield clipped(_total_line(tally.all, elapsed), width)
+    yield clipped(_total_line(tally, elapsed), width)
 
 
 def _backend_line(name: str, each: BackendTally, elapsed: float, width: int, *, color: bool) -> str:
@@ -67,17 +68,26 @@ def _backend_line(name: str, each: BackendTally, elapsed: float, width: int, *, 
         words.append(f"{each.retries} tried again")
     if elapsed > 0 and each.done and not each.is_over:
         words.append(f"{each.done / elapsed:.1f}/s")
-    tail = clipped("  ".join(words), max(width - display_width(name) - _BAR_WIDTH - 4, 1))
+    if width < _LEAST_WIDTH_FOR_BARS:
+        return clipped("  ".join([name, *words]), width)
+    tail = clipped("  ".join(words), width - display_width(name) - _BAR_WIDTH - 4)
     style = "error" if each.failed else "done"
     return f"{name}  {paint(bar(share, _BAR_WIDTH), style, color)}  {tail}"
 
 
-def _total_line(total: BackendTally, elapsed: float) -> str:
+def _total_line(tally: Tally, elapsed: float) -> str:
+    total = tally.all
     text = f"{total.settled} of {counted(total.total, 'step')}, {duration(elapsed)}"
-    left = total.total - total.settled
-    if total.settled and left and elapsed >= _SECONDS_BEFORE_GUESS:
-        text += f", about {duration(left * elapsed / total.settled)} left"
-    return text
+    left = _seconds_left(tally, elapsed)
+    return text if left is None else f"{text}, about {duration(left)} left"
+
+
+def _seconds_left(tally: Tally, elapsed: float) -> float | None:
+    """Return the time that the slowest backend still needs at its rate so far; None while a backend has none yet."""
+    slow = [each for each in tally.backends.values() if not each.is_over]
+    if elapsed < _SECONDS_BEFORE_GUESS or not slow or not all(each.settled for each in slow):
+        return None
+    return max((each.total - each.settled) * elapsed / each.settled for each in slow)
 
 
 def _step_lines(tally: Tally, now: float, width: int, *, color: bool) -> list[str]:

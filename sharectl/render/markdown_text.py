@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LONGEST_TEXT: Final = 400
 """Columns after which a foreign text is cut, so that one of them cannot fill a comment."""
 
-_ACTIVE: Final = re.compile(r"[^\w ,;()/=+?!%-]|_|(?<=\w)\.(?=\w)", re.ASCII)
+_ACTIVE: Final = re.compile(r"[\"#$&*:<>@\[\]\\^_`{|}~]|(?<=\w)\.(?=\w)")
 _PLAIN_AT: Final = "&#64;"
 _FENCE: Final = re.compile(r"`{3,}")
 

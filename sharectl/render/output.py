@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, TextIO
 import orjson
 
 from sharectl.render.diagnostics import diagnostics_lines
-from sharectl.render.paint import paint
 from sharectl.render.text import encodable, harmless
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class Output:
     """Two streams, and what is known of them.
 
     A reader that goes away (`| head`) ends the output on that stream quietly: the program goes on, because an apply must.
-    Nothing but line ends, tabs and colours passes as a control character. A stream that cannot say a character gets ASCII.
+    A terminal gets no control characters but line ends, tabs and colours. A stream that cannot say a character gets ASCII.
     """
 
     def __init__(self, stdout: TextIO, stderr: TextIO, *, environ: Mapping[str, str]) -> None:
@@ -70,14 +69,9 @@ class Output:
                     return columns
         return WIDTH_WITHOUT_TERMINAL
 
-    @property
-    def reader_is_gone(self) -> bool:
-        """Tell whether nobody reads standard output any more."""
-        return self._out.is_gone
-
     def write(self, text: str) -> None:
         """Write rendered text to standard output as it is; it brings its own line ends."""
-        self._out.write(harmless(text))
+        self._out.write(text)
 
     def write_lines(self, lines: Iterable[str]) -> None:
         """Write the lines to standard output, each with a line end; stops drawing from `lines` once nobody reads."""
@@ -91,17 +85,12 @@ class Output:
         """Write one JSON document on one line."""
         self._out.write(json_text(value, indent=False) + "\n")
 
-    def note(self, text: str, style_name: str | None = None) -> None:
+    def note(self, text: str) -> None:
         """Write a remark for people to standard error, with a line end."""
         if self._note_sink is not None:
             self._note_sink(text)
-            return
-        shown = text if style_name is None else paint(text, style_name, self.color_err)
-        self._err.write_lines([shown])
-
-    def error_lines(self, lines: Iterable[str]) -> None:
-        """Write the lines to standard error, each with a line end."""
-        self._err.write_lines(lines)
+        else:
+            self._err.write_lines([text])
 
     def diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Write diagnostics to standard error; nothing where there are none."""
@@ -140,6 +129,8 @@ class _Stream:
     def write(self, text: str) -> None:
         if self.is_gone or not text:
             return
+        if self.is_terminal:
+            text = harmless(text)
         try:
             try:
                 self.stream.write(text)
@@ -153,7 +144,7 @@ class _Stream:
         remaining = iter(lines)
         while not self.is_gone and (batch := list(islice(remaining, _LINES_PER_WRITE))):
             batch.append("")
-            self.write(harmless("\n".join(batch)))
+            self.write("\n".join(batch))
 
     def _give_up(self) -> None:
         """Point the file descriptor nowhere, so that what is still in a buffer does not fail again at the end of the process."""

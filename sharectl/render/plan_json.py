@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.planning.document import plan_to_document
 
@@ -10,7 +10,23 @@ if TYPE_CHECKING:
     from sharectl.model import JsonObject
     from sharectl.planning.types import Plan
 
+DRIFT_FORMAT: Final = "sharectl-drift"
+DRIFT_VERSION: Final = 1
+
 
 def plan_object(plan: Plan) -> JsonObject:
     """Return the plan as a JSON object, `sharectl-plan` version 1; see docs/json.md."""
     return plan_to_document(plan)
+
+
+def drift_object(plan: Plan) -> JsonObject:
+    """Return what differs between the backends and the state, `sharectl-drift` version 1, in the words of the plan's document."""
+    document = plan_to_document(plan)
+    return {
+        "format": DRIFT_FORMAT,
+        "version": DRIFT_VERSION,
+        "lineage": plan.lineage,
+        "serial": plan.serial,
+        "drift": document["drift"],
+        "diagnostics": document["diagnostics"],
+    }

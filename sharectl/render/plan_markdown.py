@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.planning.types import Action
-from sharectl.render.blocks import described, destroyed, fate, placement, plan_blocks, reasons, split_changes
+from sharectl.render.blocks import destroyed, fate, headline, plan_blocks, split_changes
 from sharectl.render.diagnostics import worst_first
 from sharectl.render.markdown_text import LONGEST_TEXT, code, fence_for, prose
 from sharectl.render.sentences import error_count, summary_sentence
@@ -24,7 +24,6 @@ MOST_CHARACTERS: Final = 60_000
 
 _UNFOLDED: Final = 20
 _REPLACING: Final = frozenset({Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE})
-_NAMED_CANDIDATES: Final = 3
 _NAMED_CHANGES: Final = 5
 _ROOM_FOR_FRAME: Final = 1_500
 _DIFF_MARKS: Final[Mapping[Action, str]] = {
@@ -82,7 +81,7 @@ def _replacement_lines(replaced: Sequence[Block]) -> Iterator[str]:
 
 def _boxed(blocks: Sequence[Block], room: int) -> Iterator[str]:
     rows = (
-        f"> - {block.action.word} {code(block.address)}: {prose(fate(block) or '')}; {prose(reasons(block.steps))}"
+        f"> - {_word(block)} {code(block.address)}: {prose(fate(block) or '')}; {prose(headline(block))}"
         for block in blocks
     )
     shown = _fitting(rows, room)
@@ -170,19 +169,17 @@ def _change_lines(blocks: Sequence[Block], room: int) -> Iterator[str]:
 
 
 def _block_lines(block: Block) -> Iterator[str]:
-    creation = block.creation
-    words = reasons(block.steps)
-    if creation is not None:
-        placed = placement(creation, _NAMED_CANDIDATES) if creation.candidates else creation.backend or ""
-        words = f"{described(creation.spec)} → {placed}"
-    mark = _DIFF_MARKS[block.action]
-    yield f"{mark} {block.action.word} {_short(block.address)}: {_short(words)}"
+    yield f"{_DIFF_MARKS[block.action]} {_word(block)} {_short(block.address)}  {_short(headline(block))}"
     end = fate(block)
     if end is not None:
         yield f"-     {_short(end)}"
     fields, rules = split_changes(block.steps)
     for change in (*fields, *rules):
         yield _change_line(change)
+
+
+def _word(block: Block) -> str:
+    return "replace" if block.action in _REPLACING else block.action.word
 
 
 def _change_line(change: FieldChange) -> str:

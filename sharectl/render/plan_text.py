@@ -9,11 +9,9 @@ from sharectl.planning.types import Action, DriftKind
 from sharectl.render.blocks import (
     destroyed,
     destroyed_names,
-    described,
     fate,
-    placement,
+    headline,
     plan_blocks,
-    reasons,
     split_changes,
 )
 from sharectl.render.paint import paint
@@ -24,7 +22,7 @@ from sharectl.render.values import change_action, change_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.planning.types import Drift, FieldChange, Plan, Step
+    from sharectl.planning.types import Drift, FieldChange, Plan
     from sharectl.render.blocks import Block
 
 STYLE_OF_ACTION: Final[Mapping[Action, str]] = {
@@ -54,8 +52,8 @@ _DRIFT: Final[Mapping[DriftKind, tuple[str, str]]] = {
     DriftKind.UNMANAGED: ("*", "accent"),
 }
 _INDENT: Final = "      "
-_NAMED_CANDIDATES: Final = 3
 _NAMED_LOSSES: Final = 8
+_LEGENDS_IN_LINE: Final = 4
 _LEAST_COLUMN: Final = 20
 _WIDEST_COLUMN: Final = 48
 
@@ -64,10 +62,10 @@ def plan_lines(plan: Plan, *, color: bool, verbose: bool = False) -> Iterator[st
     """Yield the plan; `verbose` adds every field of new resources, all candidates with their weights, and all reasons."""
     blocks = plan_blocks(plan)
     if plan.drift:
-        yield from _drift_lines(plan, color=color)
+        yield from drift_lines(plan, color=color)
         yield ""
     if blocks:
-        yield _legend(blocks, color=color)
+        yield from _legend_lines(blocks, color=color)
         yield ""
         column = _column([block.address for block in blocks])
         for block in blocks:
@@ -76,7 +74,11 @@ def plan_lines(plan: Plan, *, color: bool, verbose: bool = False) -> Iterator[st
     yield from _closing_lines(plan, destroyed(blocks), color=color)
 
 
-def _drift_lines(plan: Plan, *, color: bool) -> Iterator[str]:
+def drift_lines(plan: Plan, *, color: bool) -> Iterator[str]:
+    """Yield what differs between the backends and the state, and whether the plan mends it."""
+    if not plan.drift:
+        yield "No drift: what the backends report is what the state says."
+        return
     yield paint("Drift: what the backends report otherwise than the state says", "heading", color)
     verbs = {step.step_id: step.verb for step in plan.steps}
     column = _column([drift.address for drift in plan.drift])
@@ -95,10 +97,12 @@ def _repair(drift: Drift, verbs: Mapping[str, Verb]) -> str:
     return "; this plan leaves it so" if verb is None else f"; this plan answers with {verb.value}"
 
 
-def _legend(blocks: Iterable[Block], *, color: bool) -> str:
+def _legend_lines(blocks: Iterable[Block], *, color: bool) -> Iterator[str]:
     present = {block.action for block in blocks}
-    words = (f"{paint(a.value, STYLE_OF_ACTION[a], color)} {_LEGEND[a]}" for a in Action if a in present)
-    return f"{paint('What apply will do:', 'heading', color)}  {'   '.join(words)}"
+    words = [f"{paint(a.value, STYLE_OF_ACTION[a], color)} {_LEGEND[a]}" for a in Action if a in present]
+    yield f"{paint('What apply will do:', 'heading', color)} {'   '.join(words[:_LEGENDS_IN_LINE])}"
+    for first in range(_LEGENDS_IN_LINE, len(words), _LEGENDS_IN_LINE):
+        yield f"{' ' * 20}{'   '.join(words[first : first + _LEGENDS_IN_LINE])}"
 
 
 def _block_lines(block: Block, column: int, *, color: bool, verbose: bool) -> Iterator[str]:
@@ -108,7 +112,7 @@ def _block_lines(block: Block, column: int, *, color: bool, verbose: bool) -> It
     head = f"{paint(action.value, style, color)} {address}"
     if action is Action.DELETE:
         head = paint(f"{action.value} {address}", "danger", color)
-    yield f"  {head}  {visible(_headline(block, verbose=verbose))}"
+    yield f"  {head}  {visible(headline(block, verbose=verbose))}"
     end = fate(block)
     if end is not None:
         style = "danger" if block.destroys else "warning"
@@ -122,31 +126,6 @@ def _block_lines(block: Block, column: int, *, color: bool, verbose: bool) -> It
         yield _change_line(change, color=color)
 
 
-def _headline(block: Block, *, verbose: bool) -> str:
-    creation = block.creation
-    if creation is not None:
-        words = described(creation.spec)
-        if creation.verb is Verb.CREATE_SHARE:
-            words += f"  → {placement(creation, None if verbose else _NAMED_CANDIDATES)}"
-        elif creation.backend is not None:
-            words += f"  → {creation.backend}"
-        told = creation.expected_version is not None or verbose or block.action is not Action.CREATE
-        return f"{words}: {_why(block, creation)}" if told else words
-    where = _backend(block.steps)
-    why = reasons(block.steps)
-    return f"on {where}: {why}" if where else why
-
-
-def _why(block: Block, creation: Step) -> str:
-    """Of a replacement, the old share's step knows why; of a new or lost share, the step that makes it."""
-    removal = next((step for step in block.steps if step.verb is Verb.MOVE), block.removal)
-    return (removal or creation).reason
-
-
-def _backend(steps: Sequence[Step]) -> str | None:
-    return next((step.backend for step in steps if step.backend is not None), None)
-
-
 def _verbose_lines(block: Block, *, color: bool) -> Iterator[str]:
     creation = block.creation
     for step in block.steps:
@@ -158,7 +137,7 @@ def _verbose_lines(block: Block, *, color: bool) -> Iterator[str]:
                     parts = ", ".join(f"{visible(name)} {weight:.4f}" for name, weight in candidate.weights)
                     place = visible(f"{candidate.backend}#{candidate.pool}")
                     yield f"{_INDENT}{paint(f'{place}: {candidate.weight:.4f} = {parts}', 'faint', color)}"
-        else:
+        elif len(block.steps) > 1:
             yield f"{_INDENT}{paint(f'{step.verb.value}: {visible(step.reason)}', 'faint', color)}"
 
 

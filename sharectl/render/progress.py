@@ -21,7 +21,7 @@ from sharectl.render.event_json import event_object
 from sharectl.render.frame import frame_lines, place
 from sharectl.render.paint import paint
 from sharectl.render.tally import Tally
-from sharectl.render.text import counted, duration, listed, visible
+from sharectl.render.text import counted, duration, harmless, listed, sayable, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +69,7 @@ def _live_view(output: Output, monotonic: Callable[[], float]) -> Iterator[Calla
     from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
 
     tally, mutex = Tally(), threading.Lock()
+    encoding = output.stderr.encoding or "ascii"
     console = Console(file=output.stderr, force_terminal=True, no_color=not output.color_err, highlight=False)
 
     def picture() -> Group:
@@ -76,7 +77,7 @@ def _live_view(output: Output, monotonic: Callable[[], float]) -> Iterator[Calla
             lines = frame_lines(
                 tally, monotonic(), width=console.width, height=console.height - 1, color=output.color_err
             )
-        return Group(*(Text.from_ansi(line, no_wrap=True, overflow="crop") for line in lines))
+        return Group(*(Text.from_ansi(sayable(line, encoding), no_wrap=True, overflow="crop") for line in lines))
 
     def observe(event: Event) -> None:
         with mutex:
@@ -91,7 +92,7 @@ def _live_view(output: Output, monotonic: Callable[[], float]) -> Iterator[Calla
         redirect_stderr=False,
     )
     with live:
-        output.divert_notes(lambda text: console.print(Text.from_ansi(text)))
+        output.divert_notes(lambda text: console.print(Text.from_ansi(sayable(harmless(text), encoding))))
         try:
             yield observe
         finally:
@@ -124,37 +125,42 @@ class PlainView:
     def finish(self) -> None:
         """Show what has been held back."""
         if self._skipped:
-            addresses = list(dict.fromkeys(visible(event.address) for event in self._skipped))
+            steps = [f"{event.verb.value} {visible(event.address)}" for event in self._skipped]
             cause, reason = self._skipped[0].cause, self._skipped[0].reason
             why = f"because {visible(cause)} failed" if cause else visible(reason)
             count = counted(len(self._skipped), "step")
-            named = listed(addresses, _NAMED_SKIPS)
+            named = listed(steps, _NAMED_SKIPS)
             self._skipped.clear()
             self._output.note(f"{self._counter()} {self._word('skipped', 'warning')} {count}, {why}: {named}")
 
     def _line(self, event: Event) -> str:
+        """Return the line of an event, or nothing; what settles a step carries the counter."""
+        lead = self._margin()
         match event:
             case StepFinished():
+                lead, word, style = self._counter(), "done", "done"
                 what = f"{event.verb.value} {visible(event.address)}{place(event.backend, event.pool)}"
-                return f"{self._counter()} {self._word('done', 'done')} {what} ({duration(event.seconds)})"
+                what = f"{what} ({duration(event.seconds)})"
             case StepFailed():
+                lead, word, style = self._counter(), "failed", "error"
                 what = f"{event.verb.value} {visible(event.address)}{place(event.backend)}: {visible(event.error)}"
-                return f"{self._counter()} {self._word('failed', 'error')} {what}"
             case StepRetried():
-                what = f"{visible(event.address)}{place(event.backend)} in {duration(event.delay_seconds)}"
-                told = f"{what}, after attempt {event.attempt}: {visible(event.error)}"
-                return f"{self._margin()} {self._word('again', 'warning')} {told}"
+                word, style = "again", "warning"
+                when = f"in {duration(event.delay_seconds)}, after attempt {event.attempt}"
+                what = f"{visible(event.address)}{place(event.backend)} {when}: {visible(event.error)}"
             case CandidateFailed():
-                what = f"{visible(event.address)}{place(event.backend, event.pool)}: {visible(event.error)}"
-                return f"{self._margin()} {self._word('refused', 'warning')} {what}; the next pool is tried"
+                word, style = "refused", "warning"
+                where = place(event.backend, event.pool)
+                what = f"{visible(event.address)}{where}: {visible(event.error)}; the next pool is tried"
             case OperationRecovered():
+                word, style = "resolved", "note"
                 what = f"{event.verb} {visible(event.address)}{place(event.backend)}: {visible(event.outcome)}"
-                return f"{self._margin()} {self._word('resolved', 'note')} {what}"
             case CancelRequested():
-                told = "everything stops now" if event.immediate else "running steps finish, no other starts"
-                return f"{self._margin()} {self._word('cancel', 'warning')} {told}"
+                word, style = "cancel", "warning"
+                what = "everything stops now" if event.immediate else "running steps finish, no other starts"
             case _:
                 return ""
+        return f"{lead} {self._word(word, style)} {what}"
 
     def _counter(self) -> str:
         total = self._tally.all

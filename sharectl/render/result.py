@@ -31,9 +31,9 @@ def result_lines(plan: Plan, result: RunResult, *, color: bool) -> Iterator[str]
         yield f"{paint('Applied', 'done', color)} in {duration(result.seconds)}: {done}."
         return
     yield from _failure_lines(result.failures, color=color)
-    skipped = skipped_by_cause(plan, result)
-    yield from _skip_lines(skipped, result, color=color)
-    yield ""
+    yield from _skip_lines(skipped_by_cause(plan, result), result, color=color)
+    if result.failures or result.problem:
+        yield ""
     yield paint(_verdict(plan, result), "heading", color)
     yield from _advice_lines(result)
 
@@ -64,14 +64,14 @@ def result_object(result: RunResult) -> JsonObject:
     }
 
 
-def skipped_by_cause(plan: Plan, result: RunResult) -> dict[Address, list[Address]]:
-    """Return, for each failed address, the addresses of the steps that could not run because of it, each named once."""
+def skipped_by_cause(plan: Plan, result: RunResult) -> dict[Address, list[Step]]:
+    """Return, for each failed address, the steps that could not run because of it."""
     dependants: dict[str, list[Step]] = {}
     if result.failures:
         for step in plan.steps:
             for needed in step.waits_for:
                 dependants.setdefault(needed, []).append(step)
-    causes: dict[Address, list[Address]] = {}
+    causes: dict[Address, list[Step]] = {}
     seen = {failure.step_id for failure in result.failures}
     for failure in result.failures:
         waiting = deque([failure.step_id])
@@ -80,8 +80,8 @@ def skipped_by_cause(plan: Plan, result: RunResult) -> dict[Address, list[Addres
                 if step.step_id not in seen:
                     seen.add(step.step_id)
                     waiting.append(step.step_id)
-                    causes.setdefault(failure.address, []).append(step.address)
-    return {cause: list(dict.fromkeys(addresses)) for cause, addresses in causes.items()}
+                    causes.setdefault(failure.address, []).append(step)
+    return causes
 
 
 def _failure_lines(failures: Sequence[StepFailed], *, color: bool) -> Iterator[str]:
@@ -95,11 +95,11 @@ def _failure_lines(failures: Sequence[StepFailed], *, color: bool) -> Iterator[s
         yield f"  and {len(failures) - _MOST_FAILURES} more; `sharectl history` has them all"
 
 
-def _skip_lines(skipped: Mapping[Address, Sequence[Address]], result: RunResult, *, color: bool) -> Iterator[str]:
+def _skip_lines(skipped: Mapping[Address, Sequence[Step]], result: RunResult, *, color: bool) -> Iterator[str]:
     if skipped:
         yield paint("Skipped", "warning", color)
-    for cause, addresses in list(skipped.items())[:_MOST_FAILURES]:
-        named = listed([visible(address) for address in addresses], _NAMED_SKIPS)
+    for cause, steps in list(skipped.items())[:_MOST_FAILURES]:
+        named = listed([f"{step.verb.value} {visible(step.address)}" for step in steps], _NAMED_SKIPS)
         yield f"  because {visible(cause)} failed: {named}"
     if len(skipped) > _MOST_FAILURES:
         yield f"  and because of {len(skipped) - _MOST_FAILURES} more failures"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from sharectl.events import (
     CancelRequested,
     CandidateFailed,
-    OperationRecovered,
     RunStarted,
     StepFailed,
     StepFinished,
@@ -62,7 +61,6 @@ class Tally:
     backends: dict[str, BackendTally] = field(default_factory=dict)
     running: dict[str, RunningStep] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    recovered: int = 0
     started_at: float = 0.0
     cancelled: bool = False
     _planned: dict[Address, str] = field(default_factory=dict)
@@ -85,30 +83,40 @@ class Tally:
             case RunStarted():
                 self.started_at = now
                 self.backends = {name: BackendTally(total) for name, total in sorted(event.steps_by_backend.items())}
-            case OperationRecovered():
-                self.recovered += 1
             case StepStarted():
                 self._close(event.step_id)
                 self._follow(event)
                 self.running[event.step_id] = RunningStep(event, now)
                 self._of(event.backend).running += 1
-            case StepRetried():
-                self._of(event.backend).retries += 1
-                if event.step_id in self.running:
-                    self.running[event.step_id].retries += 1
-            case CandidateFailed():
-                self._close(event.step_id)
-                self._planned.setdefault(event.address, event.backend)
-                self._tell(f"{event.address}: {event.backend}#{event.pool} refused: {event.error}")
-            case StepFinished():
-                self._settled(event).done += 1
-            case StepFailed():
-                self._settled(event).failed += 1
-                self._tell(f"{event.address}: {event.error}")
-            case StepSkipped():
-                self._settled(event).skipped += 1
+            case StepRetried() | CandidateFailed():
+                self._note_trouble(event)
+            case StepFinished() | StepFailed() | StepSkipped():
+                self._settle(event)
             case CancelRequested():
                 self.cancelled = True
+            case _:
+                pass
+
+    def _note_trouble(self, event: StepRetried | CandidateFailed) -> None:
+        if isinstance(event, CandidateFailed):
+            self._close(event.step_id)
+            self._planned.setdefault(event.address, event.backend)
+            self._tell(f"{event.address}: {event.backend}#{event.pool} refused: {event.error}")
+            return
+        self._of(event.backend).retries += 1
+        if event.step_id in self.running:
+            self.running[event.step_id].retries += 1
+
+    def _settle(self, event: StepFinished | StepFailed | StepSkipped) -> None:
+        self._close(event.step_id)
+        backend = self._of(self._moved.pop(event.step_id, event.backend))
+        if isinstance(event, StepFinished):
+            backend.done += 1
+        elif isinstance(event, StepSkipped):
+            backend.skipped += 1
+        else:
+            backend.failed += 1
+            self._tell(f"{event.address}: {event.error}")
 
     def _follow(self, event: StepStarted) -> None:
         """Count a step under the backend that it has come to, where an earlier candidate could not take its share."""
@@ -119,10 +127,6 @@ class Tally:
         self._of(before).total -= 1
         self._of(after).total += 1
         self._moved[event.step_id] = after
-
-    def _settled(self, event: StepFinished | StepFailed | StepSkipped) -> BackendTally:
-        self._close(event.step_id)
-        return self._of(self._moved.pop(event.step_id, event.backend))
 
     def _of(self, backend: str | None) -> BackendTally:
         return self.backends.setdefault(backend or "", BackendTally())

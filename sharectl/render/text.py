@@ -53,6 +53,15 @@ def encodable(text: str, encoding: str) -> str:
     return plain.encode(encoding, "backslashreplace").decode(encoding)
 
 
+def sayable(text: str, encoding: str) -> str:
+    """Return `text` as it is where `encoding` can say it, else as encodable()."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return encodable(text, encoding)
+    return text
+
+
 def display_width(text: str) -> int:
     """Return how many columns of a terminal `text` fills, which must be visible() already."""
     if text.isascii():
@@ -69,14 +78,10 @@ def clipped(text: str, width: int) -> str:
     """Return `text`, cut to at most `width` columns with an ellipsis where it is longer."""
     if display_width(text) <= width:
         return text
-    kept: list[str] = []
-    room = width - 1
-    for char in text:
-        room -= _cells(char)
-        if room < 0:
-            break
-        kept.append(char)
-    return "".join(kept) + ELLIPSIS
+    end, room = 0, width - 1
+    while (room := room - _cells(text[end])) >= 0:
+        end += 1
+    return text[:end] + ELLIPSIS
 
 
 def wrapped(text: str, width: int | None) -> Iterator[str]:

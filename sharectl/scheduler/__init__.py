@@ -1,14 +1,19 @@
 """Scheduling: which pool each share goes to, by Manila's filters and weighers, with a reason for every refusal."""
 
-from sharectl.scheduler.batch import place_all, placement_order
-from sharectl.scheduler.decision import Decision, Outcome, RankedPool
-from sharectl.scheduler.engine import Scheduler
-from sharectl.scheduler.errors import SchedulerConfigError, UnfitValueError
-from sharectl.scheduler.explanation import Explanation, explain
-from sharectl.scheduler.limits import size_limit_diagnostics
-from sharectl.scheduler.pools import Pool, inherited_capabilities, pool_from_report, pools_of_manila_backend
-from sharectl.scheduler.request import Operation, PlacedShare, Request, Retry, request_from_share
-from sharectl.scheduler.simulation import Pattern, Simulation, parse_pattern, simulate
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sharectl.scheduler.batch import place_all, placement_order
+    from sharectl.scheduler.decision import Decision, Outcome, RankedPool
+    from sharectl.scheduler.engine import Scheduler
+    from sharectl.scheduler.errors import SchedulerConfigError, UnfitValueError
+    from sharectl.scheduler.explanation import Explanation, explain
+    from sharectl.scheduler.limits import size_limit_diagnostics
+    from sharectl.scheduler.pools import Pool, inherited_capabilities, pool_from_report, pools_of_manila_backend
+    from sharectl.scheduler.request import Operation, PlacedShare, Request, Retry, request_from_share
+    from sharectl.scheduler.simulation import Pattern, Simulation, parse_pattern, simulate
 
 __all__ = [
     "Decision",
@@ -36,3 +41,42 @@ __all__ = [
     "simulate",
     "size_limit_diagnostics",
 ]
+
+_MODULES = {
+    "Decision": "decision",
+    "Explanation": "explanation",
+    "Operation": "request",
+    "Outcome": "decision",
+    "Pattern": "simulation",
+    "PlacedShare": "request",
+    "Pool": "pools",
+    "RankedPool": "decision",
+    "Request": "request",
+    "Retry": "request",
+    "Scheduler": "engine",
+    "SchedulerConfigError": "errors",
+    "Simulation": "simulation",
+    "UnfitValueError": "errors",
+    "explain": "explanation",
+    "inherited_capabilities": "pools",
+    "parse_pattern": "simulation",
+    "place_all": "batch",
+    "placement_order": "batch",
+    "pool_from_report": "pools",
+    "pools_of_manila_backend": "pools",
+    "request_from_share": "request",
+    "simulate": "simulation",
+    "size_limit_diagnostics": "limits",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used: most commands need few of them."""
+    if name not in _MODULES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - only where a name is used
+
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

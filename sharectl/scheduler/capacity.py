@@ -161,8 +161,11 @@ def _within_ratio(state: PoolState, size_gib: float, total: float, ratio: float)
 def _largest_within_ratio(provisioned: float, total: float, ratio: float) -> float:
     """Find the last multiple of 1/GRID that the rounded test still accepts: near `total * ratio - provisioned`."""
     size = math.floor((total * ratio - provisioned) * GRID) / GRID
+    if size <= 0:
+        return NEVER
+    step = max(_STEP, math.ulp(size))
     while (provisioned + size) / total > ratio:
-        size -= _STEP
-    while (provisioned + (size + _STEP)) / total <= ratio:
-        size += _STEP
+        size -= step
+    while (provisioned + (size + step)) / total <= ratio:
+        size += step
     return size

@@ -12,7 +12,7 @@ from sharectl.diagnostics import error
 from sharectl.scheduler.classes import CapacityView, view_key
 from sharectl.scheduler.decision import Decision, Outcome
 from sharectl.scheduler.errors import SchedulerConfigError
-from sharectl.scheduler.evaluation import run_filters, weigh
+from sharectl.scheduler.evaluation import diagnostics_of, run_filters, weigh
 from sharectl.scheduler.index import FactIndex
 from sharectl.scheduler.ledger import Ledger
 from sharectl.scheduler.quick import RequestClass, decide_quickly
@@ -22,7 +22,6 @@ from sharectl.scheduler.request import Operation, Query, traits_of
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-    from sharectl.diagnostics import Diagnostic
     from sharectl.model import SchedulerSettings
     from sharectl.scheduler.classes import PoolSet
     from sharectl.scheduler.evaluation import Problem
@@ -212,11 +211,7 @@ class Scheduler:
         if request.operation in _DECIDED_BY_TARGET:
             host = request.target_host if any(state.host == request.target_host for state in weighing.states) else None
         outcome = Outcome.NO_VALID_HOST if host is None else Outcome.SCHEDULED
-        return Decision(request.id, outcome, host, candidates, None, _diagnostics(problems))
+        return Decision(request.id, outcome, host, candidates, None, diagnostics_of(problems))
 
     def _refused(self, request: Request, last_filter: str | None, problems: Sequence[Problem]) -> Decision:
-        return Decision(request.id, Outcome.NO_VALID_HOST, None, (), last_filter, _diagnostics(problems))
-
-
-def _diagnostics(problems: Sequence[Problem]) -> tuple[Diagnostic, ...]:
-    return tuple(problem.error.diagnostic(problem.state.host) for problem in problems)
+        return Decision(request.id, Outcome.NO_VALID_HOST, None, (), last_filter, diagnostics_of(problems))

@@ -10,8 +10,9 @@ from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.weighers import fill_unknown, normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from sharectl.diagnostics import Diagnostic
     from sharectl.scheduler.filters import Filter
     from sharectl.scheduler.ledger import Ledger, PoolState
     from sharectl.scheduler.registry import Rules
@@ -23,6 +24,12 @@ class Problem(NamedTuple):
 
     state: PoolState
     error: UnfitValueError
+
+
+def diagnostics_of(problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
+    """Return what the problems say, in the order of their pools."""
+    ordered = sorted(problems, key=lambda problem: problem.state.index)
+    return tuple(problem.error.diagnostic(problem.state.host) for problem in ordered)
 
 
 class Stage(NamedTuple):

@@ -11,12 +11,19 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    Namespaces = Mapping[str, Mapping[str, Any]]
+    class Named(Protocol):
+        """What holds the values of a namespace by name; raises KeyError where it has none."""
+
+        def __getitem__(self, name: str, /) -> Any:  # noqa: ANN401 - a capability is any JSON value
+            """Return the value."""
+            ...
+
+    Namespaces = Mapping[str, Named]
     Evaluate = Callable[[Namespaces], Any]
     Join = Callable[[Any, Any], Any]
 
@@ -181,8 +188,8 @@ class _Parser:
 
     def _signed(self) -> Evaluate:
         sign, signs = 1, 0
-        while token := self._take("+", "-"):
-            sign, signs = (-sign if token == "-" else sign), signs + 1
+        while symbol := self._take("+", "-"):
+            sign, signs = (-sign if symbol == "-" else sign), signs + 1
         operand = self._power()
         if not signs:
             return operand

@@ -10,8 +10,7 @@ from sharectl.scheduler.expressions import ExpressionError, compile_expression
 from sharectl.scheduler.ledger import CHANGING_STATS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from sharectl.scheduler.expressions import Namespaces
     from sharectl.scheduler.ledger import Ledger, PoolState
     from sharectl.scheduler.request import Query
 
@@ -340,10 +339,10 @@ def function_is_fixed(text: str) -> bool:
     )
 
 
-def _namespaces(state: PoolState, query: Query) -> Mapping[str, Mapping[str, Any]]:
+def _namespaces(state: PoolState, query: Query) -> Namespaces:
     request = query.request
     return {
-        "stats": state.stats(),
+        "stats": state,
         "capabilities": state.pool.capabilities,
         "extra": query.traits.specs,
         "share": {

@@ -64,21 +64,27 @@ class PoolState:
         )
         return replace(self.pool, capabilities={**self.pool.capabilities, **figures})
 
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - whatever the driver reported
+        """Return what pool functions read as `stats.NAME`, under Manila's names; raises KeyError for any other."""
+        field = _FIELD_OF_STAT.get(name)
+        if field is not None:
+            return getattr(self, field)
+        return self.pool.capabilities.get(name, _REPORTED_STATS[name])
+
     def stats(self) -> dict[str, Any]:
-        """Return what pool functions read as `stats.NAME` and JSON queries as `$NAME`, under Manila's names."""
-        report = self.pool.capabilities
-        return {
-            **{key: report.get(key, default) for key, default in _REPORTED_STATS.items()},
-            "host": self.host,
-            "total_capacity_gb": self.total,
-            "free_capacity_gb": self.free,
-            "allocated_capacity_gb": self.allocated,
-            "provisioned_capacity_gb": self.provisioned,
-            "thin_provisioning": self.thin,
-            "max_over_subscription_ratio": self.ratio,
-        }
+        """Return all that `stats.NAME` can name, as JSON queries read it."""
+        return {name: self[name] for name in (*_REPORTED_STATS, *_FIELD_OF_STAT)}
 
 
+_FIELD_OF_STAT: Mapping[str, str] = {
+    "host": "host",
+    "total_capacity_gb": "total",
+    "free_capacity_gb": "free",
+    "allocated_capacity_gb": "allocated",
+    "provisioned_capacity_gb": "provisioned",
+    "thin_provisioning": "thin",
+    "max_over_subscription_ratio": "ratio",
+}
 CHANGING_STATS = frozenset({"free_capacity_gb", "allocated_capacity_gb", "provisioned_capacity_gb"})
 _REPORTED_STATS: Mapping[str, Any] = {
     "share_backend_name": None,

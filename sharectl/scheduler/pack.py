@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sharectl.scheduler.ledger import PoolState
     from sharectl.scheduler.request import Request
 
+    _Library = Any  # the solver is optional, so its types cannot be named
+
 _UNITS_PER_GIB: Final = 1024
 _WEIGHT_SCALE: Final = 1000
 _UNBOUNDED: Final = 1 << 50
@@ -57,7 +59,7 @@ def place_packed(scheduler: Scheduler, requests: Sequence[Request]) -> tuple[Dec
     return tuple(_explained(request, decision, greedy) for request, decision in zip(requests, packed, strict=True))
 
 
-def _solver() -> Any:  # noqa: ANN401 - an optional library without types
+def _solver() -> _Library:
     try:
         return import_module("ortools.sat.python.cp_model")
     except ImportError:
@@ -98,7 +100,7 @@ def _explained(request: Request, decision: Decision, greedy: Sequence[Decision])
     return replace(decision, diagnostics=(*decision.diagnostics, note))
 
 
-def _packed(scheduler: Scheduler, solver: Any, requests: Sequence[Request]) -> tuple[Decision, ...] | None:
+def _packed(scheduler: Scheduler, solver: _Library, requests: Sequence[Request]) -> tuple[Decision, ...] | None:
     wishes = mutual_hints(requests)
     names = {request.id for request in requests}
     groups = _groups(scheduler, requests, wishes, names)
@@ -142,7 +144,7 @@ def _without_batch(request: Request, names: set[str]) -> Request:
 
 def _assignment(
     scheduler: Scheduler,
-    solver: Any,
+    solver: _Library,
     requests: Sequence[Request],
     groups: Sequence[_Group],
     wishes: Mapping[str, Any],
@@ -191,7 +193,7 @@ def _hosts(groups: Sequence[_Group], solution: Mapping[tuple[int, str], int]) ->
 
 
 def _limit_pool(  # noqa: PLR0913, PLR0917 - the parts of the model
-    model: Any,  # noqa: ANN401 - an optional library without types
+    model: _Library,
     scheduler: Scheduler,
     requests: Sequence[Request],
     groups: Sequence[_Group],
@@ -237,7 +239,7 @@ def _bounds(scheduler: Scheduler, request: Request, state: PoolState) -> tuple[i
 
 
 def _add_hints(
-    model: Any,  # noqa: ANN401 - an optional library without types
+    model: _Library,
     requests: Sequence[Request],
     groups: Sequence[_Group],
     counts: Mapping[tuple[int, str], Any],

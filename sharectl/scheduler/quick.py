@@ -8,7 +8,7 @@ from sharectl.model import NO_HINTS
 from sharectl.scheduler.capacity import GRID
 from sharectl.scheduler.classes import PoolSet, fixed_verdicts, view_key
 from sharectl.scheduler.decision import Decision, Outcome, RankedPool
-from sharectl.scheduler.evaluation import first_refusal, weigh
+from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, weigh
 from sharectl.scheduler.filters import ChoosesHosts, DriverFilter, Stability
 from sharectl.scheduler.index import positions_in
 from sharectl.scheduler.registry import BUILT_IN_FILTERS
@@ -164,7 +164,7 @@ def _decide_by_members(  # noqa: PLR0913, PLR0917 - the engine's parts, and what
     if not weighing.states:
         return None
     candidates = weighing.ranked(limit)
-    diagnostics = tuple(problem.error.diagnostic(problem.state.host) for problem in (*problems, *unfit))
+    diagnostics = diagnostics_of((*problems, *unfit))
     return Decision(query.request.id, Outcome.SCHEDULED, candidates[0].host, candidates, None, diagnostics)
 
 
@@ -198,8 +198,8 @@ def _refusal(query: Query, known: RequestClass, ledger: Ledger, problems: Sequen
     for index in positions_in(known.verdicts.watched):
         place, _ = first_refusal(ledger.states[index], query, ledger, known.filters)
         last = max(last, place if place is not None else 0)
-    diagnostics = tuple(problem.error.diagnostic(problem.state.host) for problem in problems)
-    return Decision(query.request.id, Outcome.NO_VALID_HOST, None, (), known.filters[last].name, diagnostics)
+    name = known.filters[last].name
+    return Decision(query.request.id, Outcome.NO_VALID_HOST, None, (), name, diagnostics_of(problems))
 
 
 def _last_place_of_steady(query: Query, known: RequestClass) -> int:

@@ -11,7 +11,7 @@ from sharectl.scheduler.expressions import ExpressionError
 from sharectl.scheduler.filters import evaluate_function
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sharectl.scheduler.ledger import PoolState
     from sharectl.scheduler.request import Query
@@ -136,14 +136,3 @@ def normalised(raw: Sequence[float]) -> list[float]:
         return [0.0] * len(raw)
     span = highest - lowest
     return [(value - lowest) / span for value in raw]
-
-
-def combined(
-    raw_by_weigher: Mapping[str, Sequence[float]], multipliers: Mapping[str, float], count: int
-) -> list[float]:
-    """Return the final weights of `count` pools: the sum of the normalised values times their multipliers."""
-    weights = [0.0] * count
-    for name, raw in raw_by_weigher.items():
-        multiplier = multipliers[name]
-        weights = [weight + multiplier * value for weight, value in zip(weights, normalised(raw), strict=True)]
-    return weights

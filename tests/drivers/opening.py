@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from sharectl.drivers.base import DriverEnvironment, ShareRequest
+from sharectl.drivers.base import (
+    AdoptsShares,
+    ClonesSnapshots,
+    Driver,
+    DriverEnvironment,
+    ExtendsShares,
+    MeasuresUsage,
+    RevertsShares,
+    ShareRequest,
+    ShrinksShares,
+    SnapshotsShares,
+    TrashesShares,
+)
 from sharectl.drivers.registry import driver_factory, make_secret_resolver
 from sharectl.model import BackendSpec
 from sharectl.quantities import GIB
@@ -14,13 +26,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def open_driver(driver: str, config: dict[str, Any], base_directory: Path) -> Any:  # noqa: ANN401 - with every capability
-    """Open a driver of this name."""
+class FullDriver(
+    Driver,
+    ExtendsShares,
+    ShrinksShares,
+    SnapshotsShares,
+    ClonesSnapshots,
+    RevertsShares,
+    TrashesShares,
+    AdoptsShares,
+    MeasuresUsage,
+    Protocol,
+):
+    """A driver with every capability."""
+
+
+def open_driver(driver: str, config: dict[str, Any], base_directory: Path) -> FullDriver:
+    """Open a driver of this name; that it has every capability is for the test to know."""
     environment = DriverEnvironment(str(base_directory), make_secret_resolver(str(base_directory)))
-    return driver_factory(driver).open(BackendSpec("backend", driver, config), environment)
+    return cast("FullDriver", driver_factory(driver).open(BackendSpec("backend", driver, config), environment))
 
 
 def new_request(name: str, pool: str = "default", **other: Any) -> ShareRequest:  # noqa: ANN401 - fields of the request
     """Return a request for a share of one GiB over NFS with a new id."""
     values: dict[str, Any] = {"resource_id": str(uuid.uuid4()), "size_bytes": GIB, "protocol": "NFS", **other}
     return ShareRequest(name=name, pool=pool, **values)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of the entries of a folder, sorted."""
+    return sorted(entry.name for entry in folder.iterdir())

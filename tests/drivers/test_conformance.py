@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.base import Capability, Driver, DriverEnvironment
-from sharectl.drivers.registry import driver_factory, make_secret_resolver
+from sharectl.drivers.base import Capability, Driver
 from sharectl.drivers.testing import DriverConformance
-from sharectl.model import AccessRule, BackendSpec
+from sharectl.model import AccessRule
+
+from .opening import open_driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from sharectl.drivers.base import ObservedShare
-
-
-def open_driver(driver: str, config: dict[str, object], base_directory: Path) -> Driver:
-    """Open a driver as the engine does."""
-    environment = DriverEnvironment(str(base_directory), make_secret_resolver(str(base_directory)))
-    return driver_factory(driver).open(BackendSpec("backend", driver, config), environment)
 
 
 class TestDirectory(DriverConformance):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.scheduler.decision import Decision, Outcome, RankedPool
 from sharectl.scheduler.errors import UnfitValueError
+from sharectl.scheduler.evaluation import Problem, diagnostics_of
 from sharectl.scheduler.ledger import Ledger
 from sharectl.scheduler.registry import rules_from
 from sharectl.scheduler.request import Operation, Query, traits_of
@@ -14,7 +15,6 @@ from sharectl.scheduler.weighers import fill_unknown, normalised
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sharectl.diagnostics import Diagnostic
     from sharectl.model import SchedulerSettings
     from sharectl.scheduler import PlacedShare, Pool, Request
     from sharectl.scheduler.ledger import PoolState
@@ -43,23 +43,23 @@ class ReferenceScheduler:
 
     def _decide(self, request: Request) -> Decision:
         query = Query(request, traits_of(request, self._domain(request)), request.needed_gib)
-        diagnostics: list[Diagnostic] = []
+        problems: list[Problem] = []
         alive = list(self.ledger.states)
         extends = request.operation is Operation.EXTEND
         for each in self.rules.extend_filters if extends else self.rules.filters:
             if each.concerns(query):
                 stopped = each.stops(query, self.ledger) is not None
-                alive = [] if stopped else [state for state in alive if self._passes(each, state, query, diagnostics)]
+                alive = [] if stopped else [state for state in alive if self._passes(each, state, query, problems)]
             if not alive:
-                return Decision(request.id, Outcome.NO_VALID_HOST, None, (), each.name, tuple(diagnostics))
+                return Decision(request.id, Outcome.NO_VALID_HOST, None, (), each.name, diagnostics_of(problems))
         candidates = self._weighed(alive, query)
-        return Decision(request.id, Outcome.SCHEDULED, candidates[0].host, candidates, None, tuple(diagnostics))
+        return Decision(request.id, Outcome.SCHEDULED, candidates[0].host, candidates, None, diagnostics_of(problems))
 
-    def _passes(self, each, state: PoolState, query: Query, diagnostics: list[Diagnostic]) -> bool:  # noqa: ANN001
+    def _passes(self, each, state: PoolState, query: Query, problems: list[Problem]) -> bool:  # noqa: ANN001
         try:
             return each.passes(state, query, self.ledger)
         except UnfitValueError as problem:
-            diagnostics.append(problem.diagnostic(state.host))
+            problems.append(Problem(state, problem))
             return False
 
     def _weighed(self, alive: list[PoolState], query: Query) -> tuple[RankedPool, ...]:

@@ -118,7 +118,7 @@ def assert_same_decisions(found: list[Pool], asked: list[Request], chosen: Sched
     assert {each.host: each for each in engine.pools_after() if each.enabled} == after
 
 
-EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @EXAMPLES

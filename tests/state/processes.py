@@ -32,7 +32,7 @@ def start(code: str, *arguments: object, covered: bool = True) -> subprocess.Pop
     environment = {name: value for name, value in os.environ.items() if covered or not name.startswith("COV")}
     return subprocess.Popen(
         [sys.executable, "-c", PRELUDE + code, *map(str, arguments)],
-        env={**environment, "PYTHONPATH": root},
+        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

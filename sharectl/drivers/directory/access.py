@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import BackendUnavailableError, DriverError, RuleStatus
+from sharectl.drivers.base import DriverError, RuleStatus
 from sharectl.drivers.directory import exports, files, samba
 from sharectl.drivers.directory.storage import PRIVATE
 from sharectl.model import Protocol
@@ -154,11 +154,7 @@ def require_exportable(problem: str | None) -> None:
 
 
 def _fragments(metadata: Metadata, folder: str, suffix: str) -> set[str]:
-    try:
-        names = files.names_in(folder, metadata.private_fd)
-    except OSError as cause:
-        message = f"the folder {PRIVATE}/{folder} of the backend cannot be read: {cause.strerror}"
-        raise BackendUnavailableError(message) from cause
+    names = files.names_in(folder, metadata.private_fd)
     return {name for name in names if name.endswith(suffix) and not name.startswith(".")}
 
 

@@ -34,16 +34,24 @@ def opened_directory(path: str, dir_fd: int | None = None) -> Iterator[int]:
 
 @contextmanager
 def opened_beneath(top_fd: int, parts: Sequence[str]) -> Iterator[int]:
-    """Open the directory at `parts` below `top_fd`, one part at a time, following no link; raises OSError where one is in the way."""
-    descriptor = os.dup(top_fd)
+    """Open the directory at `parts` below `top_fd` as `open_beneath` does, and close it afterwards."""
+    descriptor = open_beneath(top_fd, parts)
     try:
-        for part in parts:
-            inner = os.open(part, _DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = inner
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def open_beneath(top_fd: int, parts: Sequence[str]) -> int:
+    """Open the directory at `parts` below `top_fd`, one part at a time; raises OSError where a link is in the way."""
+    descriptor = os.dup(top_fd)
+    for part in parts:
+        try:
+            inner = os.open(part, _DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
 
 
 def names_in(name: str, dir_fd: int) -> list[str]:

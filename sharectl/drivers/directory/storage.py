@@ -254,14 +254,15 @@ def _read_marker(name: str, private_fd: int) -> dict[str, Any] | None:
     content = files.read_bounded(name, private_fd, _MAX_MARKER_BYTES)
     if content is None:
         return None
+    is_sound = is_newer = False
     try:
         marker = orjson.loads(content)
+        is_newer = marker.get("format", _FORMAT) > _FORMAT
         is_sound = isinstance(marker["identity"], str) and (
             name != _BACKEND_MARKER or isinstance(marker["pools"], list)
         )
-        is_newer = marker.get("format", _FORMAT) > _FORMAT
     except (ValueError, TypeError, KeyError, AttributeError):
-        is_sound = is_newer = False
+        marker = None
     if is_newer:
         message = f"the marker {PRIVATE}/{name} was written by a newer sharectl; use that one"
         raise BackendUnavailableError(message)

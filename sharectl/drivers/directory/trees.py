@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
-from sharectl.drivers.directory.files import opened_beneath, opened_directory
+from sharectl.drivers.directory.files import open_beneath, opened_beneath, opened_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,13 +168,25 @@ class _Copy:
 def _walk(top_fd: int, device: int) -> Iterator[tuple[Parts, int]]:
     """Yield each directory of the tree with its path and a descriptor, parents first, as long as it is on `device`."""
     waiting: list[Parts] = [()]
-    while waiting:
-        parts = waiting.pop()
-        # Gone, or replaced by a link meanwhile: no part of the tree any more.
-        with suppress(FileNotFoundError, NotADirectoryError), opened_beneath(top_fd, parts) as descriptor:
-            if os.fstat(descriptor).st_dev == device:
-                yield parts, descriptor
-                waiting.extend((*parts, entry.name) for entry in _entries(descriptor) if _is_inner(entry))
+    above: Parts = ()
+    above_fd = os.dup(top_fd)
+    try:
+        while waiting:
+            parts = waiting.pop()
+            # Gone, or replaced by a link meanwhile: no part of the tree any more.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                # The first directory inside one comes right after it: a deep tree costs no long way down each time.
+                if parts and parts[:-1] == above:
+                    descriptor = open_beneath(above_fd, parts[-1:])
+                else:
+                    descriptor = open_beneath(top_fd, parts)
+                os.close(above_fd)
+                above, above_fd = parts, descriptor
+                if os.fstat(descriptor).st_dev == device:
+                    yield parts, descriptor
+                    waiting.extend((*parts, entry.name) for entry in _entries(descriptor) if _is_inner(entry))
+    finally:
+        os.close(above_fd)
 
 
 def _is_inner(entry: os.DirEntry[str]) -> bool:

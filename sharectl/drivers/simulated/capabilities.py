@@ -14,8 +14,9 @@ from sharectl.drivers.base import (
     ObservedSnapshot,
     ShareInUseError,
 )
-from sharectl.drivers.simulated.driver import (
-    SimulatedDriver,
+from sharectl.drivers.simulated.driver import SimulatedDriver
+from sharectl.drivers.simulated.faults import Subject
+from sharectl.drivers.simulated.rows import (
     live_row,
     not_found,
     observe_all,
@@ -23,7 +24,6 @@ from sharectl.drivers.simulated.driver import (
     share_row,
     subject_of,
 )
-from sharectl.drivers.simulated.faults import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

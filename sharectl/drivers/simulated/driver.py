@@ -15,9 +15,7 @@ from sharectl.drivers.base import (
     BackendUnavailableError,
     ConflictError,
     DriverError,
-    NotFoundError,
     ObservedShare,
-    ObservedSnapshot,
     PoolError,
     PoolReport,
     RuleStatus,
@@ -25,6 +23,15 @@ from sharectl.drivers.base import (
 )
 from sharectl.drivers.simulated import faults
 from sharectl.drivers.simulated.faults import Subject
+from sharectl.drivers.simulated.rows import (
+    COLUMNS,
+    export_locations,
+    live_row,
+    not_found,
+    observe_all,
+    share_row,
+    subject_of,
+)
 from sharectl.drivers.simulated.store import StateFile
 from sharectl.model import AccessRule
 
@@ -36,9 +43,6 @@ if TYPE_CHECKING:
     from sharectl.drivers.simulated.settings import Fault, SimulatedPool, SimulatedSettings
 
 Answer = TypeVar("Answer")
-Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None]
-
-COLUMNS: Final = "resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at"
 _MAX_NAME_LENGTH: Final = 255
 _FAILURES: Final[Mapping[str, type[DriverError]]] = {
     "error": DriverError,
@@ -309,54 +313,6 @@ def make_driver(settings: SimulatedSettings) -> Driver:
     return driver_type(settings.without)(settings)
 
 
-def share_row(connection: sqlite3.Connection, resource_id: str) -> Row | None:
-    """Return the row of a share, or None."""
-    row: Row | None = connection.execute(
-        f"SELECT {COLUMNS} FROM shares WHERE resource_id = ?",  # noqa: S608 - a constant
-        (resource_id,),
-    ).fetchone()
-    return row
-
-
-def live_row(connection: sqlite3.Connection, resource_id: str) -> Row:
-    """Return the row of a share that is not in the trash; raises NotFoundError."""
-    row = share_row(connection, resource_id)
-    if row is None or row[7] is not None:
-        raise not_found(resource_id)
-    return row
-
-
-def not_found(resource_id: str) -> NotFoundError:
-    """Return the error for a share or snapshot that is not there."""
-    return NotFoundError(f"the backend has nothing with the id {resource_id}")
-
-
-def subject_of(call: str, share: ShareRef) -> Subject:
-    """Return what a call about a share is about."""
-    return Subject(call, share.resource_id, share.pool, share.name)
-
-
-def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
-    """Return the shares of these rows; equal rules are read once, for most shares have the rules of many others."""
-    known: dict[str, tuple[AccessRule, ...]] = {"[]": ()}
-    found: list[ObservedShare] = []
-    for resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at in rows:
-        rules = known.get(access)
-        if rules is None:
-            rules = known[access] = tuple([AccessRule(*rule) for rule in orjson.loads(access)])
-        exports = () if trashed_at is not None else _export_locations(protocol, backend_id)
-        found.append(
-            ObservedShare(resource_id, backend_id, name, pool, size_bytes, protocol, rules, exports, trashed_at)
-        )
-    return found
-
-
-def observe_snapshot(row: tuple[str, str, str, int | None]) -> ObservedSnapshot:
-    """Return the snapshot of a row of `resource_id, name, share_backend_id, size_bytes`."""
-    resource_id, name, share_backend_id, size_bytes = row
-    return ObservedSnapshot(resource_id, f"{share_backend_id}@{resource_id}", name, share_backend_id, size_bytes)
-
-
 def _is_share_name(name: str) -> bool:
     return name not in {"", ".", ".."} and "/" not in name and name.isprintable() and len(name) <= _MAX_NAME_LENGTH
 
@@ -366,17 +322,9 @@ def _identity(connection: sqlite3.Connection) -> str | None:
     return None if row is None else row[0]
 
 
-def _export_locations(protocol: str | None, backend_id: str) -> tuple[str, ...]:
-    if protocol == "NFS":
-        return (f"simulated.invalid:/{backend_id}",)
-    if protocol == "CIFS":
-        return ("\\\\simulated.invalid\\" + backend_id.replace("/", "-"),)
-    return ()
-
-
 def _pretended(request: ShareRequest) -> ObservedShare:
     backend_id = f"{request.pool}/{request.name}"
-    exports = _export_locations(request.protocol, backend_id)
+    exports = export_locations(request.protocol, backend_id)
     return ObservedShare(
         request.resource_id, backend_id, request.name, request.pool, request.size_bytes, request.protocol, (), exports
     )

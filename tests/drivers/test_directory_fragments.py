@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharectl.drivers.directory import exports
 from sharectl.drivers.directory.exports import escape_path, export_options, parse_exports, render_exports
 from sharectl.drivers.directory.samba import (
     parse_includes,
@@ -78,6 +79,12 @@ def test_any_bytes_as_a_fragment_are_read(content: bytes, appended: bool) -> Non
     before, _ = render_exports("/srv/x", wanted, OPTIONS)
     assert parse_exports(f"{before}{text}" if appended else text, "/srv/x", OPTIONS)
     assert parse_section(text, "x", "/srv/x")
+
+
+@given(st.one_of(networks, st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,3})?", fullmatch=True)))
+def test_the_quick_look_at_a_network_agrees_with_the_thorough_one(access_to: str) -> None:
+    """For every text that looks like an address or network."""
+    assert exports._names_network(access_to) == (exports.network_of(access_to) is not None)
 
 
 def test_the_narrowest_network_comes_first_and_the_world_is_spelled_out() -> None:

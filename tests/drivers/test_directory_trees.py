@@ -15,6 +15,8 @@ from sharectl.drivers.base import DriverError
 from sharectl.drivers.directory import trees
 from sharectl.drivers.directory.files import opened_beneath, opened_directory
 
+from .opening import names_in
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -108,7 +110,7 @@ def test_a_socket_is_left_out(tmp_path: Path) -> None:
     source.mkdir()
     with socket.socket(socket.AF_UNIX) as server, opened_directory(str(source)) as descriptor:
         server.bind(f"/proc/self/fd/{descriptor}/socket")
-        assert os.listdir(copy(source, tmp_path / "t")) == []
+        assert names_in(copy(source, tmp_path / "t")) == []
 
 
 def test_file_data_is_shared_where_the_file_system_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +172,7 @@ def test_purge_removes_everything_inside_and_nothing_outside(source: Path, tmp_p
     (source / "inner" / "out").symlink_to(outside)
     (source / "out").symlink_to(outside)
     purge(source)
-    assert os.listdir(source) == []
+    assert names_in(source) == []
     assert (outside / "canary").exists()
 
 
@@ -187,7 +189,7 @@ def test_a_tree_deeper_than_there_are_descriptors_is_removed_and_measured(tmp_pa
     os.close(descriptor)
     assert used(top) >= 0
     purge(top)
-    assert os.listdir(top) == []
+    assert names_in(top) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
@@ -201,7 +203,7 @@ def test_what_is_mounted_inside_is_neither_removed_nor_copied_nor_counted(tmp_pa
         (top / "inner" / "mounted" / "canary").write_bytes(bytes(1 << 20))
         assert used(top) < 1 << 19
         target = copy(top, tmp_path / "target")
-        assert os.listdir(target / "inner" / "mounted") == []
+        assert names_in(target / "inner" / "mounted") == []
         with pytest.raises(DriverError, match="mounted inside"):
             purge(top)
         mounted = next(path for path in tmp_path.rglob("canary"))
@@ -217,7 +219,7 @@ def test_what_is_mounted_inside_is_neither_removed_nor_copied_nor_counted(tmp_pa
 def test_a_directory_that_its_owner_locked_is_removed(source: Path) -> None:
     """Permissions do not keep the owner from removing."""
     purge(source)
-    assert os.listdir(source) == []
+    assert names_in(source) == []
 
 
 def test_nothing_is_opened_through_a_link(tmp_path: Path) -> None:
@@ -230,3 +232,43 @@ def test_nothing_is_opened_through_a_link(tmp_path: Path) -> None:
         opened_beneath(descriptor, ("link",)),
     ):
         pytest.fail("a link was followed")
+
+
+def test_a_file_that_becomes_shorter_while_it_is_copied_is_copied_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy ends; the rest is a hole."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_bytes(b"x" * 10)
+    monkeypatch.setattr(os, "pread", lambda *_: b"")
+    target = copy(source, tmp_path / "target")
+    assert (target / "file").read_bytes() == bytes(10)
+
+
+@pytest.mark.parametrize("name", ["lseek", "listxattr"])
+def test_an_error_while_reading_ends_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A copy is whole or not there."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_bytes(b"x" * 10)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, name, fail)
+    with pytest.raises(OSError, match="Input/output"):
+        copy(source, tmp_path / "target")
+
+
+def test_a_file_system_without_extended_attributes_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to keep."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").touch()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "listxattr", fail)
+    assert names_in(copy(source, tmp_path / "target")) == ["file"]

@@ -1,0 +1,78 @@
+"""Rows of the state file as the values of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from sharectl.drivers.base import NotFoundError, ObservedShare, ObservedSnapshot
+from sharectl.drivers.simulated.faults import Subject
+from sharectl.model import AccessRule
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from sharectl.drivers.base import ShareRef
+
+Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None]
+
+COLUMNS: Final = "resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at"
+
+
+def share_row(connection: sqlite3.Connection, resource_id: str) -> Row | None:
+    """Return the row of a share, or None."""
+    row: Row | None = connection.execute(
+        f"SELECT {COLUMNS} FROM shares WHERE resource_id = ?",  # noqa: S608 - a constant
+        (resource_id,),
+    ).fetchone()
+    return row
+
+
+def live_row(connection: sqlite3.Connection, resource_id: str) -> Row:
+    """Return the row of a share that is not in the trash; raises NotFoundError."""
+    row = share_row(connection, resource_id)
+    if row is None or row[7] is not None:
+        raise not_found(resource_id)
+    return row
+
+
+def not_found(resource_id: str) -> NotFoundError:
+    """Return the error for a share or snapshot that is not there."""
+    return NotFoundError(f"the backend has nothing with the id {resource_id}")
+
+
+def subject_of(call: str, share: ShareRef) -> Subject:
+    """Return what a call about a share is about."""
+    return Subject(call, share.resource_id, share.pool, share.name)
+
+
+def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
+    """Return the shares of these rows; equal rules are read once, for most shares have the rules of many others."""
+    known: dict[str, tuple[AccessRule, ...]] = {"[]": ()}
+    found: list[ObservedShare] = []
+    for resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at in rows:
+        rules = known.get(access)
+        if rules is None:
+            rules = known[access] = tuple([AccessRule(*rule) for rule in orjson.loads(access)])
+        exports = () if trashed_at is not None else export_locations(protocol, backend_id)
+        found.append(
+            ObservedShare(resource_id, backend_id, name, pool, size_bytes, protocol, rules, exports, trashed_at)
+        )
+    return found
+
+
+def observe_snapshot(row: tuple[str, str, str, int | None]) -> ObservedSnapshot:
+    """Return the snapshot of a row of `resource_id, name, share_backend_id, size_bytes`."""
+    resource_id, name, share_backend_id, size_bytes = row
+    return ObservedSnapshot(resource_id, f"{share_backend_id}@{resource_id}", name, share_backend_id, size_bytes)
+
+
+def export_locations(protocol: str | None, backend_id: str) -> tuple[str, ...]:
+    """Return where clients find the share."""
+    if protocol == "NFS":
+        return (f"simulated.invalid:/{backend_id}",)
+    if protocol == "CIFS":
+        return ("\\\\simulated.invalid\\" + backend_id.replace("/", "-"),)
+    return ()

@@ -1,0 +1,137 @@
+"""Why a share goes where it goes: every pool with its refusal and the figures, every candidate with its weight by weigher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.planning.document import diagnostic_to_object
+from sharectl.render.columns import Cell, Column, table_lines
+from sharectl.render.paint import paint
+from sharectl.render.text import counted, display_width, visible, wrapped
+from sharectl.scheduler.decision import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sharectl.model import JsonObject
+    from sharectl.scheduler import Explanation
+    from sharectl.scheduler.explanation import PoolVerdict
+
+FORMAT: Final = "sharectl-explanation"
+VERSION: Final = 1
+_LEAST_REASON_WIDTH: Final = 30
+
+
+def explanation_lines(explanation: Explanation, *, color: bool, width: int) -> Iterator[str]:
+    """Yield the decision, the candidates by weight, the refused pools by filter, and the nearest where there is no candidate."""
+    decision = explanation.decision
+    share = f"share/{visible(explanation.request_id)}"
+    if decision.host is not None:
+        yield f"{paint(share, 'heading', color)} goes to {paint(visible(decision.host), 'done', color)}."
+    else:
+        yield f"{paint(share, 'heading', color)} {paint(_refusal(decision.outcome), 'error', color)}."
+    candidates = [verdict for verdict in explanation.pools if verdict.refused_by is None]
+    refused = [verdict for verdict in explanation.pools if verdict.refused_by is not None]
+    if candidates:
+        yield ""
+        yield from _candidate_lines(candidates, color=color)
+    if explanation.stages:
+        yield ""
+        yield from _stage_lines(explanation, len(explanation.pools), color=color)
+    if refused:
+        yield ""
+        yield from _refused_lines(refused, width, color=color)
+    if explanation.nearest is not None:
+        yield ""
+        nearest = explanation.nearest
+        yield f"Nearest is {visible(nearest.host)}, which {counted(nearest.refusals, 'filter')} would refuse:"
+        yield f"  {visible(nearest.sentence)}"
+
+
+def explanation_object(explanation: Explanation) -> JsonObject:
+    """Return the explanation as a JSON object, `sharectl-explanation` version 1."""
+    decision = explanation.decision
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "share": explanation.request_id,
+        "outcome": decision.outcome.value,
+        "host": decision.host,
+        "last_filter": decision.last_filter,
+        "filters": [
+            {"filter": stage.filter, "passed": stage.passed, "removed": list(stage.removed)}
+            for stage in explanation.stages
+        ],
+        "pools": [verdict_object(verdict) for verdict in explanation.pools],
+        "nearest": None if explanation.nearest is None else verdict_object(explanation.nearest),
+        "diagnostics": [diagnostic_to_object(found) for found in explanation.diagnostics],
+    }
+
+
+def verdict_object(verdict: PoolVerdict) -> JsonObject:
+    """Return what became of one pool as a JSON object."""
+    return {
+        "host": verdict.host,
+        "backend": verdict.backend,
+        "pool": verdict.pool,
+        "refused_by": verdict.refused_by,
+        "reason": verdict.reason,
+        "refusals": verdict.refusals,
+        "weight": verdict.weight,
+        "weights": [part._asdict() for part in verdict.parts],
+    }
+
+
+def _refusal(outcome: Outcome) -> str:
+    if outcome is Outcome.NO_HOSTS:
+        return "has nowhere to go: there is no pool at all"
+    if outcome is Outcome.ERROR:
+        return "cannot be placed: what it asks for cannot be evaluated"
+    return "has nowhere to go: every pool is refused"
+
+
+def _candidate_lines(candidates: Sequence[PoolVerdict], *, color: bool) -> Iterator[str]:
+    weighers = _telling_weighers(candidates)
+    columns = [Column("", right=True), Column("CANDIDATE"), Column("WEIGHT", right=True)]
+    columns += [Column(visible(weigher), right=True) for weigher in weighers]
+    rows = []
+    for rank, verdict in enumerate(candidates, start=1):
+        parts = {part.weigher: part for part in verdict.parts}
+        weight = 0.0 if verdict.weight is None else verdict.weight
+        cells: list[Cell | str] = [f"{rank}.", visible(verdict.host), Cell(f"{weight:.4f}", "heading")]
+        for weigher in weighers:
+            part = parts[weigher]
+            cells.append(f"{part.contribution:.4f} ({part.raw:g})")
+        rows.append(cells)
+    yield from table_lines(columns, rows, color=color)
+    if weighers:
+        yield paint("The weight is the sum of the weighers' parts; in brackets is what each weighed.", "faint", color)
+        yield paint("Weighers that set no candidates apart are left out.", "faint", color)
+
+
+def _telling_weighers(candidates: Sequence[PoolVerdict]) -> list[str]:
+    """Return the weighers that do not give every candidate the same, in their order."""
+    parts: dict[str, set[float]] = {}
+    for verdict in candidates:
+        for part in verdict.parts:
+            parts.setdefault(part.weigher, set()).add(part.contribution)
+    return [weigher for weigher, contributions in parts.items() if len(contributions) > 1]
+
+
+def _stage_lines(explanation: Explanation, total: int, *, color: bool) -> Iterator[str]:
+    yield paint(f"Filters, of {counted(total, 'pool')}", "heading", color)
+    rows = [(f"  {visible(stage.filter)}", str(stage.passed), str(len(stage.removed))) for stage in explanation.stages]
+    columns = (Column("  FILTER"), Column("LEFT", right=True), Column("REFUSED", right=True))
+    yield from table_lines(columns, rows, color=color)
+
+
+def _refused_lines(refused: Sequence[PoolVerdict], width: int, *, color: bool) -> Iterator[str]:
+    yield paint("Refused", "heading", color)
+    column = max(display_width(visible(verdict.host)) for verdict in refused)
+    room = max(width - column - 4, _LEAST_REASON_WIDTH)
+    for verdict in refused:
+        host = visible(verdict.host)
+        lead = f"  {host}{' ' * (column - display_width(host))}  "
+        for line in wrapped(visible(verdict.sentence), room):
+            yield lead + line
+            lead = " " * (column + 4)

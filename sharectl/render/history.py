@@ -1,0 +1,102 @@
+"""What was done to the state: when, by whom, from which commit, and what changed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from sharectl.planning.types import FieldChange
+from sharectl.render.paint import paint
+from sharectl.render.text import visible
+from sharectl.render.values import shown_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sharectl.model import JsonObject
+    from sharectl.state.store import HistoryLine, RunRecord
+
+FORMAT: Final = "sharectl-history"
+VERSION: Final = 1
+_STYLES: Final[Mapping[str, str]] = {"done": "done", "failed": "error"}
+_SHORT_COMMIT: Final = 12
+
+
+def history_lines(history: Iterable[HistoryLine], *, color: bool) -> Iterator[str]:
+    """Yield the entries in the order given, under a heading for each run."""
+    run_id = None
+    for line in history:
+        if line.run.run_id != run_id:
+            if run_id is not None:
+                yield ""
+            yield from _run_lines(line.run, color=color)
+            run_id = line.run.run_id
+        entry = line.entry
+        outcome = paint(f"{visible(entry.outcome):<9}", _STYLES.get(entry.outcome, "note"), color)
+        yield f"  {line.sequence:>6}  {visible(entry.at)}  {outcome} {visible(entry.verb):<15} {visible(entry.address)}"
+        for text in _detail_texts(orjson.loads(entry.detail)):
+            yield f"{' ' * 10}{text}"
+    if run_id is None:
+        yield "The history is empty."
+
+
+def history_object(history: Iterable[HistoryLine]) -> JsonObject:
+    """Return the entries as a JSON object, `sharectl-history` version 1, each with its run."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "entries": [
+            {
+                "sequence": line.sequence,
+                "at": line.entry.at,
+                "address": line.entry.address,
+                "verb": line.entry.verb,
+                "outcome": line.entry.outcome,
+                "detail": _detail_object(line.entry.detail),
+                "run": asdict(line.run),
+            }
+            for line in history
+        ],
+    }
+
+
+def _run_lines(run: RunRecord, *, color: bool) -> Iterator[str]:
+    words = f"{visible(run.started_at)}  {visible(run.user)}@{visible(run.host)}"
+    if run.git_commit is not None:
+        words += f"  commit {visible(run.git_commit[:_SHORT_COMMIT])}"
+    yield f"{paint(f'sharectl {visible(run.command)}', 'heading', color)}  {words}"
+    if run.ci_job_url is not None:
+        yield f"  {visible(run.ci_job_url)}"
+
+
+def _detail_texts(detail: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the detail in words: everything but the changes as `name: value`, then each change before and after."""
+    yield from (f"{visible(key)}: {shown_value(value)}" for key, value in detail.items() if key != "changes")
+    for change in _changes(detail):
+        named = _named_change(change)
+        if named is None:
+            yield shown_value(change)
+        else:
+            yield f"{shown_value(named['field'])}: {shown_value(named['before'])} → {shown_value(named['after'])}"
+
+
+def _detail_object(data: bytes) -> JsonObject:
+    """Return the detail with its changes as objects; the store keeps each as `[field, before, after]`."""
+    detail: JsonObject = orjson.loads(data)
+    if "changes" in detail:
+        detail["changes"] = [_named_change(change) or change for change in _changes(detail)]
+    return detail
+
+
+def _changes(detail: Mapping[str, Any]) -> list[Any]:
+    """Return the changes; a pushed state may hold anything under their name."""
+    changes = detail.get("changes", [])
+    return changes if isinstance(changes, list) else [changes]
+
+
+def _named_change(change: Any) -> JsonObject | None:  # noqa: ANN401 - see _changes()
+    if not isinstance(change, list) or len(change) != len(FieldChange._fields):
+        return None
+    return dict(zip(FieldChange._fields, change, strict=True))

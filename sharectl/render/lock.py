@@ -1,0 +1,36 @@
+"""The lock of the state: who holds it, since when, and whether it can be taken over."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from sharectl.render.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.model import JsonObject
+    from sharectl.state.store import LockStatus
+
+FORMAT: Final = "sharectl-lock"
+VERSION: Final = 1
+
+
+def lock_lines(status: LockStatus | None) -> Iterator[str]:
+    """Yield who holds the lock; None is a lock that nobody holds."""
+    if status is None:
+        yield "Nobody holds the lock."
+        return
+    holder = status.holder
+    yield f"{visible(holder.user)}@{visible(holder.host)} holds the lock (process {holder.process_id})"
+    yield f"  running      {visible(holder.command)}"
+    yield f"  since        {visible(status.acquired_at)}"
+    yield f"  last sign    {visible(status.heartbeat_at)}"
+    taken = "can be taken over" if status.expired else "held"
+    yield f"  status       {taken}{f': {visible(status.reason)}' if status.reason else ''}"
+
+
+def lock_object(status: LockStatus | None) -> JsonObject:
+    """Return the lock as a JSON object, `sharectl-lock` version 1; `lock` is null where nobody holds it."""
+    return {"format": FORMAT, "version": VERSION, "lock": None if status is None else asdict(status)}

@@ -1,0 +1,167 @@
+"""The capacity view: every pool with its bar, its figures and what it can do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.quantities import GIB, approximate_size
+from sharectl.render.columns import Cell, Column, table_lines
+from sharectl.render.frame import bar
+from sharectl.render.simulation import simulation_object
+from sharectl.render.text import visible
+from sharectl.scheduler.values import boolean, is_thin, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sharectl.model import JsonObject
+    from sharectl.scheduler import Pool, Simulation
+
+FORMAT: Final = "sharectl-pools"
+VERSION: Final = 1
+_BAR_WIDTH: Final = 16
+_LEAST_WIDTH_FOR_BARS: Final = 80
+_HIGH, _FULL = 0.75, 0.9
+_RESERVES: Final = ("reserved_percentage", "reserved_snapshot_percentage", "reserved_share_extend_percentage")
+_NOTABLE: Final[Mapping[str, str]] = {
+    "snapshot_support": "snapshots",
+    "create_share_from_snapshot_support": "clones",
+    "revert_to_snapshot_support": "revert",
+    "driver_handles_share_servers": "share servers",
+    "dedupe": "dedupe",
+    "compression": "compression",
+    "encryption_support": "encryption",
+    "replication_type": "replication",
+}
+_COLUMNS: Final = (
+    Column("POOL"),
+    Column("USED"),
+    Column("FREE", right=True),
+    Column("TOTAL", right=True),
+    Column("PROVISIONED", right=True),
+    Column("OVER", right=True),
+    Column("RESERVED", right=True),
+    Column("ZONE"),
+    Column("PROTOCOLS"),
+    Column("CAN"),
+)
+
+
+def pools_lines(pools: Sequence[Pool], *, color: bool, width: int) -> Iterator[str]:
+    """Yield the pools as a table, ordered as given; below 80 columns of `width` the bars are left out.
+
+    OVER is how much is promised of what there is, with the most that the pool allows: `1.2 of 20x`.
+    """
+    if not pools:
+        yield "There are no pools: no enabled backend answers. `sharectl validate` checks the Backend manifests."
+        return
+    drawn = width >= _LEAST_WIDTH_FOR_BARS
+    yield from table_lines(_COLUMNS, [_row(pool, drawn=drawn) for pool in pools], color=color)
+
+
+def pools_object(pools: Sequence[Pool], simulation: Simulation | None = None) -> JsonObject:
+    """Return the pools as a JSON object, `sharectl-pools` version 1; capacities in GiB under Manila's names."""
+    plain: JsonObject = {
+        "format": FORMAT,
+        "version": VERSION,
+        "pools": [
+            {
+                "host": pool.host,
+                "backend": pool.backend,
+                "pool": pool.name,
+                "availability_zone": pool.availability_zone,
+                "enabled": pool.enabled,
+                "up": pool.up,
+                "used_share": used_share(pool),
+                "capabilities": dict(pool.capabilities),
+            }
+            for pool in pools
+        ],
+    }
+    if simulation is not None:
+        plain["simulation"] = simulation_object(simulation)
+    return plain
+
+
+def used_share(pool: Pool) -> float | None:
+    """Return how much of the pool's total is used (0..1), None where the pool does not know."""
+    total, free = (number(pool.capabilities.get(key)) for key in ("total_capacity_gb", "free_capacity_gb"))
+    if total is None or free is None or total <= 0:
+        return None
+    return min(max(1 - free / total, 0.0), 1.0)
+
+
+def _row(pool: Pool, *, drawn: bool) -> list[Cell | str]:
+    facts = pool.capabilities
+    return [
+        _name(pool),
+        _bar(used_share(pool), drawn=drawn),
+        _capacity(facts.get("free_capacity_gb")),
+        _capacity(facts.get("total_capacity_gb")),
+        _capacity(facts.get("provisioned_capacity_gb")),
+        _over_subscription(facts),
+        _reserved(facts),
+        visible(pool.availability_zone or ""),
+        _words(facts.get("storage_protocol")),
+        _abilities(facts),
+    ]
+
+
+def _name(pool: Pool) -> Cell:
+    name = visible(pool.host)
+    if not pool.enabled:
+        return Cell(f"{name} (disabled)", "faint")
+    return Cell(name) if pool.up else Cell(f"{name} (down)", "error")
+
+
+def _bar(used: float | None, *, drawn: bool) -> Cell:
+    if used is None:
+        return Cell("?")
+    style = "error" if used >= _FULL else "warning" if used >= _HIGH else "done"
+    percent = f"{used:>4.0%}"
+    return Cell(f"{bar(used, _BAR_WIDTH)} {percent}" if drawn else percent, style)
+
+
+def _capacity(value: Any) -> str:  # noqa: ANN401 - whatever the driver reported
+    size_gib = number(value)
+    if size_gib is None:
+        return "?" if value is None else visible(str(value))
+    sign = "-" if size_gib < 0 else ""
+    return sign + approximate_size(round(abs(size_gib) * GIB))
+
+
+def _over_subscription(facts: Mapping[str, Any]) -> str:
+    total, provisioned = (number(facts.get(key)) for key in ("total_capacity_gb", "provisioned_capacity_gb"))
+    promised = "?" if not total or provisioned is None else f"{provisioned / total:.2f}"
+    if not is_thin(facts.get("thin_provisioning")):
+        return promised
+    most = number(facts.get("max_over_subscription_ratio"))
+    return promised if most is None else f"{promised} of {most:g}x"
+
+
+def _reserved(facts: Mapping[str, Any]) -> str:
+    """Return the reserved percentage, and those for snapshots and extensions where they differ: `10/5/10 %`."""
+    found = [number(facts.get(key)) for key in _RESERVES]
+    first = found[0] or 0.0
+    values = [first if value is None else value for value in found]
+    if not any(values):
+        return ""
+    return f"{'/'.join(f'{value:g}' for value in (values if len(set(values)) > 1 else values[:1]))} %"
+
+
+def _words(value: Any) -> str:  # noqa: ANN401 - whatever the driver reported
+    words = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    return visible(" ".join(str(word) for word in words))
+
+
+def _abilities(facts: Mapping[str, Any]) -> str:
+    found = [word for key, word in _NOTABLE.items() if _has(facts.get(key))]
+    if is_thin(facts.get("thin_provisioning")):
+        found.insert(0, "thin")
+    return ", ".join(found)
+
+
+def _has(value: Any) -> bool:  # noqa: ANN401 - whatever the driver reported
+    if isinstance(value, list | tuple):
+        return any(boolean(each) for each in value)
+    return value is not None and boolean(value) is not False

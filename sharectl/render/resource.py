@@ -1,0 +1,148 @@
+"""One resource with everything known of it: what it is, where, who may reach it, and how to mount it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from sharectl.model import ShareSpec, SnapshotSpec
+from sharectl.quantities import approximate_size, format_size
+from sharectl.render.mounting import mount_commands
+from sharectl.render.paint import paint
+from sharectl.render.state_tables import place_of, record_fields, rule_text, rules_list
+from sharectl.render.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.inspecting import ResourceView
+    from sharectl.model import JsonObject
+
+FORMAT: Final = "sharectl-resource"
+VERSION: Final = 1
+_LABEL_WIDTH: Final = 14
+
+
+def resource_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
+    """Yield the resource for people; what the backend says now goes before what the state remembers."""
+    spec = applied_spec(view)
+    yield paint(visible(view.address), "heading", color)
+    for label, text in _facts(view, spec):
+        yield f"  {label:<{_LABEL_WIDTH}} {visible(text)}"
+    if view.rules:
+        yield ""
+        yield paint("Access", "heading", color)
+        for rule in view.rules:
+            text = f"  {rule_text(rule)}"
+            yield text if rule.status == "active" else paint(text, "error", color)
+    elif isinstance(spec, ShareSpec) and view.record is not None:
+        yield ""
+        yield "Nobody has access: the share has no access rules."
+    if isinstance(spec, ShareSpec):
+        yield from _mount_lines(spec, export_locations(view), color=color)
+    if view.snapshots:
+        yield ""
+        yield paint("Snapshots", "heading", color)
+        for snapshot in view.snapshots:
+            size = "" if snapshot.size_bytes is None else f"  {format_size(snapshot.size_bytes)}"
+            yield f"  {visible(snapshot.address)}{size}"
+
+
+def resource_object(view: ResourceView) -> JsonObject:
+    """Return the resource as a JSON object, `sharectl-resource` version 1; what is not known is null."""
+    spec = applied_spec(view)
+    locations = export_locations(view)
+    observed = view.observed
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "address": view.address,
+        "in_manifests": view.spec is not None,
+        "spec": None if spec is None else spec.as_plain(),
+        "record": None if view.record is None else record_fields(view.record),
+        "access": rules_list(view.rules),
+        "observed": None
+        if observed is None
+        else observed._asdict() | {"access": [r._asdict() for r in observed.access]},
+        "used_bytes": view.used_bytes,
+        "export_locations": [
+            {
+                "location": location,
+                "mount": [command._asdict() for command in mount_commands(spec.protocol, location, spec.name)]
+                if isinstance(spec, ShareSpec)
+                else [],
+            }
+            for location in locations
+        ],
+        "snapshots": [snapshot.address for snapshot in view.snapshots],
+    }
+
+
+def applied_spec(view: ResourceView) -> ShareSpec | SnapshotSpec | None:
+    """Return the manifest's spec, or the one last applied where there is no manifest any more; None for other kinds."""
+    if view.spec is not None or view.record is None:
+        return view.spec
+    plain = orjson.loads(view.record.spec)
+    if view.record.kind == "share":
+        return ShareSpec.from_plain(plain)
+    return SnapshotSpec.from_plain(plain) if view.record.kind == "snapshot" else None
+
+
+def export_locations(view: ResourceView) -> tuple[str, ...]:
+    """Return where clients find the share: as the backend says now, or as the state remembers."""
+    if view.observed is not None:
+        return view.observed.export_locations
+    if view.record is None:
+        return ()
+    return tuple(orjson.loads(view.record.attributes).get("export_locations", ()))
+
+
+def _facts(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> Iterator[tuple[str, str]]:
+    record = view.record
+    if record is None:
+        yield "status", "in the manifests, not applied yet"
+    elif view.spec is None and spec is not None:
+        yield "status", "applied; its manifest is gone"
+    else:
+        yield "status", "applied"
+    if record is not None:
+        if record.backend is not None:
+            yield "place", place_of(record)
+        yield "resource id", record.resource_id
+    if isinstance(spec, ShareSpec):
+        yield from _share_facts(view, spec)
+    elif spec is not None:
+        yield "snapshot of", f"share/{spec.share}"
+    if spec is not None:
+        yield "deletion", f"{spec.deletion_policy}{', protected' if spec.protect else ''}"
+        if spec.labels:
+            yield "labels", ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items()))
+
+
+def _share_facts(view: ResourceView, spec: ShareSpec) -> Iterator[tuple[str, str]]:
+    size_bytes = spec.size_bytes
+    if view.observed is not None and view.observed.size_bytes is not None:
+        size_bytes = view.observed.size_bytes
+    size = format_size(size_bytes)
+    if size_bytes != spec.size_bytes:
+        size += f" (its manifest says {format_size(spec.size_bytes)})"
+    yield "size", size
+    if view.used_bytes is not None:
+        yield "used", f"{approximate_size(view.used_bytes)}, {view.used_bytes / size_bytes:.0%}"
+    yield "protocol", spec.protocol
+    named = (("type", spec.share_type), ("zone", spec.availability_zone), ("network", spec.share_network))
+    yield from ((label, value) for label, value in named if value is not None)
+    if view.observed is not None and view.observed.trashed_at is not None:
+        yield "in the trash", f"since {view.observed.trashed_at}"
+
+
+def _mount_lines(spec: ShareSpec, locations: tuple[str, ...], *, color: bool) -> Iterator[str]:
+    if not locations:
+        return
+    yield ""
+    yield paint("Export locations", "heading", color)
+    for location in locations:
+        yield f"  {visible(location)}"
+        for system, command in mount_commands(spec.protocol, location, spec.name):
+            yield f"    {paint(f'{system:<8}', 'faint', color)} {visible(command)}"

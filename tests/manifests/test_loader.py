@@ -1,0 +1,514 @@
+"""Loading manifests: every mistake is found at its place, all at once, and what is right is wanted."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sharectl.manifests.loader import load
+from sharectl.model import AccessRule, BackendSpec, CapacityPolicy, NetworkPluginSpec, ShareNetworkSubnet
+from tests.manifests.support import brief, cifs, codes, document, load_folder, load_text, share
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BACKEND = document("Backend", "b", "{driver: open}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (document("Share", "a", "{size: 100, protocol: NFS}"), [("a.yaml:4:14", "schema")]),
+        (document("Share", "a", "{size: 100gib, protocol: NFS}"), [("a.yaml:4:14", "schema")]),
+        (document("Share", "a", "{size: 0GiB, protocol: NFS}"), [("a.yaml:4:14", "size")]),
+        (document("Share", "a", "{size: -1GiB, protocol: NFS}"), [("a.yaml:4:14", "schema")]),
+        (document("Share", "a", "{size: 0.5B, protocol: NFS}"), [("a.yaml:4:14", "size")]),
+        (document("Share", "a", "{size: 1GiB, protocol: SMB}"), [("a.yaml:4:30", "schema")]),
+        (document("Share", "a", "{protocol: NFS}"), [("a.yaml:4:7", "missing")]),
+        (document("Share", "a", "[]"), [("a.yaml:4:7", "schema")]),
+        (share("a", ", typ: x"), [("a.yaml:4:35", "unknown-field")]),
+        (share("A"), [("a.yaml:3:18", "schema")]),
+        (share("a..b"), [("a.yaml:3:18", "name")]),
+        (share("com1.data"), [("a.yaml:3:18", "name")]),
+        (share("homes"), [("a.yaml:3:18", "name")]),
+        (share("a", metadata=", labels: {x: 010}"), [("a.yaml:3:33", "schema")]),
+        (share("a", metadata=", labels: {'-x': y}"), [("a.yaml:3:30", "schema")]),
+        (share("a", metadata=", labels: {x: ' y'}"), [("a.yaml:3:33", "schema")]),
+        (share("a", metadata=", annotations: {sharectl/moved-from: A}"), [("a.yaml:3:56", "moved")]),
+        (share("a", metadata=", annotations: {sharectl/moved-from: a}"), [("a.yaml:3:56", "moved")]),
+        (
+            document("Backend", "a", "{driver: open}", ", annotations: {sharectl/moved-from: b}"),
+            [("a.yaml:3:35", "moved")],
+        ),
+        (share("a", ", type: gold"), [("a.yaml:4:41", "dangling")]),
+        (
+            share("a", ", shareNetwork: x, sourceSnapshot: y"),
+            [("a.yaml:4:49", "dangling"), ("a.yaml:4:68", "dangling")],
+        ),
+        (
+            share("a", ", schedulerHints: {sameHost: [x], differentHost: [y]}"),
+            [("a.yaml:4:63", "dangling"), ("a.yaml:4:83", "dangling")],
+        ),
+        (share("a", ", access: [{type: user, to: x, level: rw}]"), [("a.yaml:4:51", "access-type")]),
+        (share("a", ", access: [{type: ip, to: 10.0.0.1/8, level: rw}]"), [("a.yaml:4:59", "host-bits")]),
+        (share("a", ", access: [{type: ip, to: 10.0.0.256, level: rw}]"), [("a.yaml:4:59", "ip")]),
+        (share("a", ", access: [{type: ip, to: 10.0.0.0/255.0.0.0, level: rw}]"), [("a.yaml:4:59", "ip")]),
+        (share("a", ", access: [{type: ip, to: 'fe80::1%eth0', level: rw}]"), [("a.yaml:4:59", "ip")]),
+        (
+            share("a", ", access: [{type: ip, to: 10.0.0.1, level: rw}, {type: ip, to: 10.0.0.1/32, level: ro}]"),
+            [("a.yaml:4:96", "duplicate-access")],
+        ),
+        (share("a") + share("a"), [("a.yaml:8:18", "duplicate-name")]),
+        (share("a", ", x: 1") + share("a"), [("a.yaml:3:18", "duplicate-name"), ("a.yaml:4:35", "unknown-field")]),
+        (
+            BACKEND + document("Backend", "b", "{driver: opem}") + document("Backend", "b"),
+            [
+                ("a.yaml:8:18", "duplicate-name"),
+                ("a.yaml:9:16", "driver"),
+                ("a.yaml:13:18", "duplicate-name"),
+                ("a.yaml:14:7", "missing"),
+            ],
+        ),
+        (share("a", ", sourceSnapshot: s") + document("Snapshot", "s", "{share: a}"), [("a.yaml:4:51", "cycle")]),
+        (document("Snapshot", "s", "{share: x}"), [("a.yaml:4:15", "dangling")]),
+        (document("Snapshot", "s", "{share: x, protect: 1}"), [("a.yaml:4:15", "dangling"), ("a.yaml:4:27", "schema")]),
+        (document("AccessRule", "r", "{share: x, type: ip, to: 10.0.0.1, level: rw}"), [("a.yaml:4:15", "dangling")]),
+        (document("AccessRule", "r", "{share: x, type: ip, to: alice, level: rw}"), [("a.yaml:4:32", "ip")]),
+        (
+            share("a") + document("AccessRule", "r", "{share: a, type: user, to: x, level: rw}"),
+            [("a.yaml:9:24", "access-type")],
+        ),
+        (
+            share("a", ", access: [{type: ip, to: 10.0.0.1, level: rw}]")
+            + document("AccessRule", "r", "{share: a, type: ip, to: 10.0.0.1, level: rw}"),
+            [("a.yaml:9:32", "duplicate-access")],
+        ),
+        (
+            share("a") + 2 * document("AccessRule", "r", "{share: a, type: ip, to: 10.0.0.1, level: rw}"),
+            [("a.yaml:13:18", "duplicate-name"), ("a.yaml:14:32", "duplicate-access")],
+        ),
+        (
+            share("a")
+            + document("AccessRule", "r", "{share: a, type: ip, to: 10.0.0.1, level: rw}")
+            + document("AccessRule", "r", "{share: a, type: ip}"),
+            [("a.yaml:13:18", "duplicate-name"), ("a.yaml:14:7", "missing"), ("a.yaml:14:7", "missing")],
+        ),
+        (share("a", metadata=", annotations: {sharectl/moved-from: b}") + share("b"), [("a.yaml:3:56", "moved")]),
+        (
+            share("a", metadata=", annotations: {sharectl/moved-from: c}")
+            + share("b", metadata=", annotations: {sharectl/moved-from: c}"),
+            [("a.yaml:8:56", "moved")],
+        ),
+        (
+            document("Backend", "b", "{driver: simulated, config: {sed: 1, seed: x}}"),
+            [("a.yaml:4:36", "unknown-field"), ("a.yaml:4:50", "schema")],
+        ),
+        (document("Backend", "b", "{driver: simulated, config: {login: []}}"), [("a.yaml:4:43", "schema")]),
+        (
+            document("Backend", "b", "{driver: open, lanes: 0, attempts: 1.5, stepTimeout: 5}"),
+            [("a.yaml:4:29", "schema"), ("a.yaml:4:42", "schema"), ("a.yaml:4:60", "schema")],
+        ),
+        (document("Backend", "b", "{driver: open, stepTimeout: 0s}"), [("a.yaml:4:35", "duration")]),
+        (
+            document("Backend", "b", "{driver: open, lanes: 257, enabled: 'yes'}"),
+            [("a.yaml:4:29", "schema"), ("a.yaml:4:43", "schema")],
+        ),
+        (
+            document("ShareType", "t", "{extraSpecs: {driver_handles_share_servers: maybe}}"),
+            [("a.yaml:4:51", "extra-spec")],
+        ),
+        (
+            document("ShareType", "t", "{extraSpecs: {a: [], '': 1}}"),
+            [("a.yaml:4:24", "schema"), ("a.yaml:4:28", "schema")],
+        ),
+        (
+            document("ShareType", "t", "{extraSpecs: {availability_zones: 'x, y'}}")
+            + share("a", ", type: t, availabilityZone: z"),
+            [("a.yaml:9:62", "placement")],
+        ),
+        (
+            document("ShareType", "t", "{extraSpecs: {driver_handles_share_servers: true}}") + share("a", ", type: t"),
+            [("a.yaml:9:41", "placement")],
+        ),
+        (
+            document("ShareType", "t", "{extraSpecs: {driver_handles_share_servers: false}}")
+            + document("ShareNetwork", "n", "{subnets: [{}]}")
+            + share("a", ", type: t, shareNetwork: n"),
+            [("a.yaml:14:58", "placement")],
+        ),
+        (document("ShareNetwork", "n", "{subnets: []}"), [("a.yaml:4:17", "schema")]),
+        (document("ShareNetwork", "n", "{subnets: [{}, {}], securityServices: [s, s]}"), [("a.yaml:4:45", "schema")]),
+        (document("ShareNetwork", "n", "{subnets: [{gateway: 10.0.0.1}]}"), [("a.yaml:4:18", "schema")]),
+        (document("ShareNetwork", "n", "{subnets: [{cidr: 10.0.0.1}]}"), [("a.yaml:4:25", "ip")]),
+        (
+            document("ShareNetwork", "n", "{subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.0.0/24}]}"),
+            [("a.yaml:4:47", "ip")],
+        ),
+        (
+            document("ShareNetwork", "n", "{subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.1.1}]}"),
+            [("a.yaml:4:47", "subnet")],
+        ),
+        (
+            document("ShareNetwork", "n", "{subnets: [{networkType: vlan, segmentationId: 4095}]}"),
+            [("a.yaml:4:54", "subnet")],
+        ),
+        (
+            document("ShareNetwork", "n", "{subnets: [{networkType: flat, segmentationId: 1}]}"),
+            [("a.yaml:4:54", "subnet")],
+        ),
+        (document("ShareNetwork", "n", "{subnets: [{}, {}]}"), [("a.yaml:4:22", "subnet")]),
+        (document("ShareNetwork", "n", "{subnets: [{}], securityServices: [x]}"), [("a.yaml:4:42", "dangling")]),
+        (document("SecurityService", "s", "{type: ldap, dnsIp: dns.example}"), [("a.yaml:4:27", "ip")]),
+        (document("SecurityService", "s", "{type: nis}"), [("a.yaml:4:14", "schema")]),
+        ("apiVersion: v1\nkind: ConfigMap\n", [("a.yaml:1:13", "not-a-manifest")]),
+        ("kind: Share\n", [("a.yaml:1:1", "not-a-manifest")]),
+        ("- a\n", [("a.yaml:1:1", "not-a-manifest")]),
+        ("apiVersion: sharectl/v1\n", [("a.yaml:1:1", "kind")]),
+        ("apiVersion: sharectl/v1\nkind: Shar\n", [("a.yaml:2:7", "kind")]),
+        ("apiVersion: sharectl/v1\nkind: []\n", [("a.yaml:2:7", "kind")]),
+        ("apiVersion: sharectl/v1\nkind: Project\n", [("a.yaml:2:7", "kind")]),
+        ("# nothing\n---\n", [("a.yaml:1:1", "none")]),
+        ("", [("a.yaml:1:1", "none")]),
+    ],
+)
+def test_a_mistake_is_found_at_its_place(tmp_path: Path, text: str, expected: list[tuple[str, str]]) -> None:
+    """Code, line and column, with a summary; nothing else is reported beside it."""
+    loaded = load_text(tmp_path, text)
+    assert [brief(diagnostic) for diagnostic in loaded.diagnostics] == [
+        (place, f"manifest.{code}") for place, code in expected
+    ]
+    assert all(diagnostic.summary and diagnostic.remedy for diagnostic in loaded.diagnostics)
+
+
+def test_everything_is_found_at_once(tmp_path: Path) -> None:
+    """A syntax error hides neither the documents around it nor other files."""
+    (tmp_path / "b.yaml").write_text(share("b", ", type: gold"))
+    loaded = load_text(tmp_path, share("a", ", x: 1") + "a: [\n---\n" + share("c", ", type: gold"))
+    assert [brief(diagnostic)[0] for diagnostic in loaded.diagnostics] == [
+        "a.yaml:4:35",
+        "a.yaml:7:1",
+        "a.yaml:11:41",
+        "b.yaml:4:41",
+    ]
+
+
+def test_a_name_in_a_broken_document_is_not_called_dangling(tmp_path: Path) -> None:
+    """The one error that there is is enough."""
+    broken = "apiVersion: sharectl/v1\nkind: ShareType\nmetadata:\n  name: gold\nspec: [\n"
+    assert codes(load_text(tmp_path, share("a", ", type: gold") + broken)) == ["syntax"]
+
+
+def test_a_slip_in_a_name_gets_a_proposal(tmp_path: Path) -> None:
+    """For references, fields, kinds and drivers."""
+    text = (
+        document("ShareType", "gold")
+        + share("a", ", type: glod, proteect: true")
+        + document("Backend", "b", "{driver: simulatd}")
+    )
+    remedies = [
+        diagnostic.remedy
+        for diagnostic in load_text(tmp_path, text + "apiVersion: sharectl/v1\nkind: Snapshto").diagnostics
+    ]
+    assert [remedy.partition("?")[0] for remedy in remedies] == [
+        'did you mean "gold"',
+        'did you mean "protect"',
+        'did you mean "simulated"',
+        'did you mean "Snapshot"',
+    ]
+
+
+def test_among_very_many_names_the_near_one_is_still_found(tmp_path: Path) -> None:
+    """Promptly."""
+    text = "".join(share(f"share-{number:05}") for number in range(2500)) + document(
+        "Snapshot", "s", "{share: share-0234x}"
+    )
+    (found,) = load_text(tmp_path, text).diagnostics
+    assert found.remedy.startswith('did you mean "share-0')
+
+
+def test_the_norway_problem_does_not_exist(tmp_path: Path) -> None:
+    """`no` and `on` are text; a number in a text field is an error that shows what was written."""
+    loaded = load_text(tmp_path, share("no", metadata=", labels: {on: yes}, annotations: {a: 1:30}"))
+    assert not loaded.diagnostics
+    assert loaded.desired.share("share/no").labels == {"on": "yes"}
+    (found,) = load_text(tmp_path, share("a", metadata=", labels: {x: 0x1F}") + share("b")).diagnostics
+    assert "quotes" in found.remedy or "label" in found.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        document("SecurityService", "s", "{type: ldap, password: hunter2, user: 7}"),
+        document("SecurityService", "s", "\n  type: ldap\n  password:\n    hunter2"),
+        document("SecurityService", "s", "\n  type: ldap\n  password: |\n    hunter2"),
+        document("SecurityService", "s", "{type: ldap, password: {value: hunter2}}"),
+        document("SecurityService", "s", "{type: ldap, password: [hunter2]}"),
+        document("Backend", "b", "{driver: open, config: {adminPassword: hunter2}}"),
+        document("Backend", "b", "{driver: open, config: {logins: [{api_token: hunter2}]}}"),
+        document("Backend", "b", "{driver: open, network: {plugin: neutron, config: {password: hunter2}}}"),
+        document("Backend", "b", "{driver: simulated, config: {password: hunter2}}"),
+        document("Backend", "b", "{driver: open, config: {password: hunter2}, lanes: 0}"),
+        "password: hunter2\n\tx: [",
+        "secret: 'hunter2",
+    ],
+)
+def test_a_secret_is_never_shown(tmp_path: Path, text: str) -> None:
+    """Not in a summary, not in a remedy, not in an excerpt."""
+    loaded = load_text(tmp_path, text)
+    assert loaded.diagnostics
+    assert "hunter2" not in repr(loaded.diagnostics)
+
+
+def test_secret_references_are_taken_as_they_are(tmp_path: Path) -> None:
+    """They are resolved by whoever needs them."""
+    text = document("SecurityService", "s", "{type: ldap, dnsIp: 10.0.0.1, password: {env: LDAP}}")
+    text += document("Backend", "b", "{driver: open, config: {password: {file: /run/secret}}}")
+    desired = load_text(tmp_path, text).desired
+    assert desired.security_services["s"].config == {"dns_ip": "10.0.0.1", "password": {"env": "LDAP"}}
+    assert desired.backends["b"].config == {"password": {"file": "/run/secret"}}
+
+
+def test_every_kind_is_read(tmp_path: Path) -> None:
+    """With all fields that differ from their defaults."""
+    spec = (
+        "{driver: open, config: {x: 1}, lanes: 8, enabled: false, shareServers: true, availabilityZone: z, capabilities: {fast: true},"
+        " capacity: {reservedPercentage: 5, thinProvisioning: true}, stepTimeout: 90s, attempts: 2, network: {plugin: standalone}}"
+    )
+    text = document("Backend", "b", spec, ", labels: {l: b}")
+    text += document(
+        "ShareType", "t", "{description: fast, extraSpecs: {a: true, b: 1, c: 1.5, d: <is> True}}", ", labels: {l: t}"
+    )
+    text += document(
+        "ShareNetwork",
+        "n",
+        "{subnets: [{cidr: 2001:db8::/64, gateway: '2001:db8::1', networkType: vxlan, segmentationId: 7, mtu: 1400}], securityServices: [s]}",
+    )
+    text += document("SecurityService", "s", "{type: kerberos, domain: corp.example}")
+    desired = load_text(tmp_path, text).desired
+    assert desired.backends["b"] == BackendSpec(
+        "b", "open", {"x": 1}, lanes=8, enabled=False, share_servers=True, availability_zone="z",
+        capacity=CapacityPolicy(reserved_percentage=5, thin_provisioning=True), capabilities={"fast": True},
+        step_timeout_seconds=90.0, attempts=2, network=NetworkPluginSpec("standalone", {}), labels={"l": "b"},
+    )  # fmt: skip
+    assert desired.share_types["t"].extra_specs == {"a": "True", "b": "1", "c": "1.5", "d": "<is> True"}
+    assert desired.share_networks["n"].subnets == (
+        ShareNetworkSubnet(
+            cidr="2001:db8::/64", gateway="2001:db8::1", network_type="vxlan", segmentation_id=7, mtu=1400
+        ),
+    )
+    assert desired.security_services["s"].service_type == "kerberos"
+    assert desired.addresses == ("backend/b", "share_type/t", "share_network/n", "security_service/s")
+    assert [dict(desired.labels_of(address)) for address in ("backend/b", "share_type/t", "share_network/n")] == [
+        {"l": "b"},
+        {"l": "t"},
+        {},
+    ]
+
+
+@pytest.mark.parametrize("user", [r"CORP\alice", "alice@corp.example", "alice", "Domain Users", "müller", "a" * 256])
+def test_users_in_windows_notation_are_taken(tmp_path: Path, user: str) -> None:
+    """Domain and name, user principal name, or a plain name."""
+    loaded = load_text(tmp_path, cifs("a", f", access: [{{type: user, to: '{user}', level: rw}}]"))
+    assert not loaded.diagnostics
+    assert loaded.desired.access("share/a") == (AccessRule("user", user, "rw"),)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        r"A\B\c",
+        r"A\ ".rstrip(" "),
+        r"\c",
+        "a/b",
+        "a:b",
+        "a|b",
+        "a*",
+        '"a"',
+        "@group",
+        "&a",
+        "a@",
+        "a@b@c",
+        r"A\b@c",
+        "...",
+        " a",
+        "a%u",
+        "10.0.0.5",
+        "::1",
+        "a\u200bb",
+    ],
+)
+def test_other_users_are_refused(tmp_path: Path, user: str) -> None:
+    """Windows does not know them, or Samba would read something else."""
+    assert codes(load_text(tmp_path, cifs("a", f", access: [{{type: user, to: '{user}', level: rw}}]"))) == ["user"]
+
+
+def test_rules_of_both_origins_make_one_sorted_set(tmp_path: Path) -> None:
+    """Addresses are canonical, and the digest is that of the whole set."""
+    first = share("a", ", access: [{type: ip, to: 10.0.0.5/32, level: rw}, {type: ip, to: 2001:DB8::/32, level: ro}]")
+    rule = document("AccessRule", "r", "{share: a, type: ip, to: 10.0.0.0/8, level: ro}", ", labels: {l: r}")
+    desired = load_text(tmp_path, first + rule).desired
+    assert desired.access("share/a") == (
+        AccessRule("ip", "10.0.0.0/8", "ro"),
+        AccessRule("ip", "10.0.0.5", "rw"),
+        AccessRule("ip", "2001:db8::/32", "ro"),
+    )
+    inline = share(
+        "a",
+        ", access: [{type: ip, to: 2001:db8::/32, level: ro}, {type: ip, to: 10.0.0.5, level: rw}, {type: ip, to: 10.0.0.0/8, level: ro}]",
+    )
+    assert desired.digests == load_text(tmp_path / "other", inline).desired.digests
+    assert str(desired.source("share/a/access/ip:10.0.0.0/8")) == "a.yaml:8:18"
+    assert str(desired.source("share/a/access/ip:10.0.0.5")) == "a.yaml:4:44"
+    assert str(desired.field_source("share/a/access/ip:10.0.0.0/8", "spec", "level")) == "a.yaml:9:51"
+    assert str(desired.field_source("share/a/access/ip:10.0.0.5", "spec")) == "a.yaml:4:44"
+    assert desired.labels_of("share/a/access/ip:10.0.0.0/8") == {"l": "r"}
+    assert desired.labels_of("share/a/access/ip:10.0.0.5") == {}
+    with pytest.raises(KeyError):
+        desired.source("share/a/access/ip:10.9.9.9")
+
+
+def test_anchors_and_merge_keys_serve_manifests(tmp_path: Path) -> None:
+    """Also for the place of a field that was merged in."""
+    text = (
+        "apiVersion: sharectl/v1\nkind: Share\nmetadata: {name: a, annotations: {x: &size 2GiB}}\n"
+        "spec:\n  <<: [{protocol: NFS}, {protect: true}]\n  size: *size\n"
+    )
+    desired = load_text(tmp_path, text).desired
+    spec = desired.share("share/a")
+    assert (spec.size_bytes, spec.protect) == (2 << 30, True)
+    assert str(desired.field_source("share/a", "spec", "protect")) == "a.yaml:5:35"
+    assert str(desired.field_source("share/a", "spec", "size")) == "a.yaml:3:38"
+    assert str(desired.field_source("share/a", "spec", "nowhere")) == "a.yaml:5:3"
+
+
+def test_a_move_is_known_by_its_new_address(tmp_path: Path) -> None:
+    """Former names in order, each once."""
+    text = share("a", metadata=", annotations: {sharectl/moved-from: 'x, y, x'}") + document(
+        "Snapshot", "s", "{share: a}", ", annotations: {sharectl/moved-from: t}"
+    )
+    assert load_text(tmp_path, text).desired.moves == {"share/a": ("share/x", "share/y"), "snapshot/s": ("snapshot/t",)}
+
+
+def test_asking_for_what_is_not_there_is_a_key_error(tmp_path: Path) -> None:
+    """Also for the right name with the wrong kind."""
+    desired = load_text(tmp_path, share("a")).desired
+    for ask in (desired.share, desired.snapshot, desired.access, desired.source):
+        with pytest.raises(KeyError):
+            ask("snapshot/a" if ask == desired.share else "share/b")
+
+
+def test_standard_input_is_read_once(tmp_path: Path) -> None:
+    """Diagnostics call it <stdin>."""
+    arguments = {"base_directory": tmp_path, "cache": None, "driver_schema": {}.get, "known_drivers": tuple}
+    loaded = load(["-", "-"], stdin=io.BytesIO(share("a", ", x: 1").encode()), **arguments)
+    assert [brief(diagnostic) for diagnostic in loaded.diagnostics] == [("<stdin>:4:35", "manifest.unknown-field")]
+    assert codes(load(["-"], stdin=None, **arguments)) == ["unreadable"]
+    assert codes(load(["-"], stdin=io.BytesIO(b""), **arguments)) == ["none"]
+
+
+DOCUMENTS = (
+    share("a", ", type: t, access: [{type: ip, to: 10.0.0.1, level: rw}]"),
+    share("b", ", sourceSnapshot: s"),
+    document("Snapshot", "s", "{share: a}"),
+    document("ShareType", "t", "{extraSpecs: {x: 1}}"),
+    document("Backend", "b", "{driver: open}"),
+    document("AccessRule", "r", "{share: a, type: ip, to: 10.0.0.2, level: rw}"),
+    document("AccessRule", "q", "{share: b, type: ip, to: 10.0.0.2, level: rw}"),
+)
+
+
+@given(
+    order=st.permutations(range(len(DOCUMENTS))),
+    cuts=st.lists(st.booleans(), min_size=len(DOCUMENTS), max_size=len(DOCUMENTS)),
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_order_of_documents_and_files_does_not_matter(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], cuts: list[bool]
+) -> None:
+    """Digests, rules and settings are the same."""
+    folder = tmp_path_factory.mktemp("order")
+    files = [""]
+    for number, cut in zip(order, cuts, strict=True):
+        files[-1] += DOCUMENTS[number]
+        if cut:
+            files.append("")
+    for number, text in enumerate(files):
+        (folder / f"{number}.yaml").write_text(text)
+    loaded = load_folder(folder)
+    base = load_text(folder / "base", "".join(DOCUMENTS)).desired
+    (folder / "base" / "a.yaml").unlink()
+    assert not loaded.diagnostics
+    assert loaded.desired.digests == base.digests
+    assert loaded.desired.access("share/a") == base.access("share/a")
+    assert loaded.desired.backends == base.backends
+
+
+WORDS = (
+    "apiVersion",
+    "kind",
+    "metadata",
+    "spec",
+    "name",
+    "Share",
+    "size",
+    "access",
+    "[]",
+    "{}",
+    "null",
+    "1",
+    ": ",
+    "\n",
+    "- ",
+    "x",
+    "&a",
+    "*a",
+    "<<: *a",
+    "'",
+    "---\n",
+    "\x00",
+    "\ufffe",
+)
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_no_mutation_of_valid_manifests_makes_a_traceback(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    """Words are cut out, doubled and replaced; each result is loaded or diagnosed."""
+    randomness = random.Random(seed)  # noqa: S311 - a test's randomness
+    text = "".join(randomness.sample(DOCUMENTS, 3))
+    for _ in range(randomness.randint(1, 6)):
+        begin = randomness.randrange(len(text))
+        end = begin + randomness.randint(0, 12)
+        text = text[:begin] + randomness.choice((*WORDS, "")) + text[end:]
+    loaded = load_text(tmp_path_factory.mktemp("mutation"), text)
+    for diagnostic in loaded.diagnostics:
+        assert diagnostic.source is not None
+        assert diagnostic.summary
+
+
+def test_cycles_of_any_length_are_named_once(tmp_path: Path) -> None:
+    """Two cycles, with a tail that leads into one of them."""
+    links = [("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"), ("e", "e")]
+    text = "".join(
+        share(name, f", sourceSnapshot: {name}s") + document("Snapshot", f"{name}s", f"{{share: {source}}}")
+        for name, source in links
+    )
+    summaries = [diagnostic.summary for diagnostic in load_text(tmp_path, text).diagnostics]
+    assert summaries == [
+        "a cycle: share/a → snapshot/as → share/b → snapshot/bs → share/c → snapshot/cs → share/a",
+        "a cycle: share/e → snapshot/es → share/e",
+    ]
+
+
+def test_the_first_of_two_namesakes_is_named(tmp_path: Path) -> None:
+    """Across files too."""
+    for name, kind in itertools.product("ab", ("b", "c")):
+        (tmp_path / f"{name}{kind}.yaml").write_text(share("x"))
+    summaries = [diagnostic.summary for diagnostic in load_folder(tmp_path).diagnostics]
+    assert summaries == ["the Share 'x' is described twice; the other place is ab.yaml:3:18"] * 3

@@ -1,0 +1,113 @@
+"""The project file: found upwards, every setting with its default, every mistake with its place."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.diagnostics import DiagnosticError
+from sharectl.manifests.project import find_project
+from sharectl.model import SafetyLimits, SchedulerSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = "apiVersion: sharectl/v1\nkind: Project\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    """Write the project file."""
+    file = folder / "sharectl.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_without_a_project_file_everything_has_its_default(tmp_path: Path) -> None:
+    """The root is where one stands."""
+    project = find_project(tmp_path)
+    assert (project.root, project.file, project.manifests) == (tmp_path, None, (".",))
+    assert project.state_path == tmp_path / ".sharectl" / "state.db"
+    assert project.cache_directory == tmp_path / ".sharectl" / "cache"
+    assert (project.safety, project.scheduler) == (SafetyLimits(), SchedulerSettings())
+
+
+@pytest.mark.parametrize(
+    "text", [HEAD, HEAD + "spec: {}\n", HEAD + "metadata: {name: nas}\nspec: {scheduler: {}, safety: {}, state: {}}\n"]
+)
+def test_an_empty_project_file_changes_no_default(tmp_path: Path, text: str) -> None:
+    """But it marks the root, from below too."""
+    file = write(tmp_path, text)
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    project = find_project(below)
+    assert (project.root, project.file, project.manifests) == (tmp_path, file, (".",))
+    assert (project.safety, project.scheduler) == (SafetyLimits(), SchedulerSettings())
+
+
+FULL = (
+    HEAD
+    + "spec:\n  manifests: [nas, types.yaml]\n  state: {file: /var/lib/sharectl/state.db}\n"
+    + "  scheduler: {filters: [A], weighers: [], multipliers: {A: -1}, maxAttempts: 5, maxOverSubscriptionRatio: 2, options: {x: {y: 1}}}\n"
+    + "  safety: {maxDeletionPercentage: 5, deletionFloor: 0}\n"
+)
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    """The second time from the cache, with the same result."""
+    (tmp_path / ".sharectl").mkdir()
+    write(tmp_path, FULL)
+    for _ in range(2):
+        project = find_project(tmp_path)
+        assert project.manifests == ("nas", "types.yaml")
+        assert str(project.state_path) == "/var/lib/sharectl/state.db"
+        assert project.safety == SafetyLimits(5.0, 0)
+        assert project.scheduler == SchedulerSettings(("A",), (), {"A": -1.0}, 5, 2.0, {"x": {"y": 1}})
+        assert list((tmp_path / ".sharectl" / "cache").iterdir())
+
+
+def test_finding_a_project_writes_nothing_into_a_folder_that_sharectl_has_not_used(tmp_path: Path) -> None:
+    """A look leaves no trace."""
+    write(tmp_path, HEAD)
+    find_project(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["sharectl.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", [("1:1", "project.documents")]),
+        (HEAD + "---\n" + HEAD, [("4:1", "project.documents")]),
+        ("a: ]", [("1:4", "manifest.syntax")]),
+        (HEAD + "kind: Project\n", [("3:1", "manifest.duplicate-key")]),
+        (
+            HEAD + "spec: {manifest: [a], safety: {deletionFloor: -1}}\n",
+            [("3:8", "manifest.unknown-field"), ("3:47", "manifest.schema")],
+        ),
+        ("kind: Project\n", [("1:1", "manifest.missing")]),
+        ("- x\n", [("1:1", "manifest.schema")]),
+        (HEAD + "spec: {manifests: [a, ../b, /c]}\n", [("3:23", "project.manifests"), ("3:29", "project.manifests")]),
+        (HEAD + 'spec: {state: {file: "a\\0b"}}\n', [("3:22", "project.state")]),
+    ],
+)
+def test_a_mistake_is_found_at_its_place(tmp_path: Path, text: str, expected: list[tuple[str, str]]) -> None:
+    """All of them at once."""
+    write(tmp_path, text)
+    with pytest.raises(DiagnosticError) as caught:
+        find_project(tmp_path)
+    found = [(str(diagnostic.source), diagnostic.code) for diagnostic in caught.value.diagnostics]
+    assert found == [(f"sharectl.yaml:{place}", code) for place, code in expected]
+
+
+def test_a_project_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    """It is never taken for none; from below it is named with its path."""
+    (tmp_path / "sub").mkdir()
+    os.mkfifo(tmp_path / "sharectl.yaml")
+    with pytest.raises(DiagnosticError) as caught:
+        find_project(tmp_path / "sub")
+    assert str(caught.value.diagnostics[0].source) == f"{tmp_path}/sharectl.yaml:1:1"
+    (tmp_path / "sharectl.yaml").unlink()
+    (tmp_path / "sharectl.yaml").symlink_to("nowhere")
+    with pytest.raises(DiagnosticError):
+        find_project(tmp_path)

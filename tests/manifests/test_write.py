@@ -1,0 +1,234 @@
+"""Writing manifests: what is written is read back as the same, by this reader and by those of YAML 1.1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sharectl.manifests.desired import Desired
+from sharectl.manifests.reader import read_documents
+from sharectl.manifests.write import (
+    ManifestDocument,
+    access_rule_document,
+    backend_document,
+    dump,
+    security_service_document,
+    share_document,
+    share_network_document,
+    share_type_document,
+    snapshot_document,
+)
+from sharectl.model import (
+    AccessRule,
+    BackendSpec,
+    CapacityPolicy,
+    NetworkPluginSpec,
+    SchedulerHints,
+    SecurityServiceSpec,
+    ShareNetworkSpec,
+    ShareNetworkSubnet,
+    ShareSpec,
+    ShareTypeSpec,
+    SnapshotSpec,
+)
+from tests.manifests.support import load_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+NAMES = st.from_regex(r"[a-z0-9]([a-z0-9_-]{0,10}[a-z0-9])?", fullmatch=True).map(lambda name: f"n{name}")
+LABELS = st.dictionaries(
+    NAMES, st.sampled_from(["on", "no", "010", "1.5", "x", "", "1e3", "true", "null", "0x1F"]), max_size=3
+)
+TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=40) | st.sampled_from(
+    [
+        "on",
+        "010",
+        "1:30",
+        "2001-01-01",
+        "~",
+        "a: b",
+        "a #b",
+        "- x",
+        " x",
+        "x ",
+        "{",
+        "%",
+        "@",
+        "'",
+        '"',
+        "\\",
+        "a\nb",
+        "\t",
+        "\x07",
+        "---",
+        "...",
+        "!x",
+        "&x",
+        "*x",
+        "?",
+        ":",
+        "=",
+        "<<",
+        "x" * 300,
+    ]
+)
+ADDRESSES = st.ip_addresses().map(str)
+USERS = st.sampled_from([r"CORP\alice", "alice@corp.example", "no", "0123", "1e3"])
+RULES = st.builds(AccessRule, st.just("ip"), ADDRESSES, st.sampled_from(["rw", "ro"])) | st.builds(
+    AccessRule, st.just("user"), USERS, st.sampled_from(["rw", "ro"])
+)
+SHARES = st.builds(
+    ShareSpec,
+    name=NAMES,
+    size_bytes=st.integers(1, 10**15 - 1),
+    protocol=st.just("CIFS"),
+    availability_zone=st.none() | NAMES,
+    hints=st.just(SchedulerHints())
+    | st.builds(SchedulerHints, only_host=TEXTS.filter(lambda text: 0 < len(text) < 256)),
+    deletion_policy=st.sampled_from(["retain", "delete", "trash"]),
+    protect=st.booleans(),
+    allow_shrink=st.booleans(),
+    replacement=st.sampled_from(["refuse", "createFirst", "deleteFirst"]),
+    labels=LABELS,
+)
+
+
+@given(
+    shares=st.lists(
+        st.tuples(SHARES, st.lists(RULES, max_size=4, unique_by=lambda rule: rule.key)),
+        max_size=4,
+        unique_by=lambda pair: pair[0].name,
+    )
+)
+@settings(max_examples=25, deadline=None)
+def test_shares_are_read_back_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, shares: list[tuple[ShareSpec, list[AccessRule]]]
+) -> None:
+    """Specs, rules and digests."""
+    specs = [spec for spec, _ in shares]
+    access = {f"share/{spec.name}": rules for spec, rules in shares}
+    snapshots = [
+        SnapshotSpec(f"s-{spec.name}", spec.name, "delete", protect=True, labels=spec.labels) for spec in specs
+    ]
+    text = dump([*(share_document(spec, rules) for spec, rules in shares), *map(snapshot_document, snapshots)])
+    if not specs:
+        assert text == ""
+        return
+    loaded = load_text(tmp_path_factory.mktemp("written"), text)
+    assert not loaded.diagnostics
+    expected = Desired.of(shares=specs, access=access, snapshots=snapshots)
+    assert loaded.desired.digests == expected.digests
+    for spec in specs:
+        address = f"share/{spec.name}"
+        assert loaded.desired.share(address) == expected.share(address) == spec
+        assert loaded.desired.access(address) == expected.access(address)
+    for snapshot in snapshots:
+        assert loaded.desired.snapshot(f"snapshot/{snapshot.name}") == snapshot
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(TEXTS, parts, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(config=st.dictionaries(TEXTS, VALUES, max_size=4), comment=st.text(max_size=40))
+@settings(max_examples=150, deadline=None)
+def test_any_data_is_read_back_as_it_was_written(config: dict[str, Any], comment: str) -> None:
+    """Keys and values alike, whatever the comment."""
+    text = dump([ManifestDocument("Backend", "b", {"driver": "d", "config": config}, comment=comment)] * 2)
+    reading = read_documents(text.encode())
+    assert not reading.problems
+    assert [document.value["spec"]["config"] for document in reading.documents] == [config, config]
+
+
+@given(texts=st.lists(TEXTS, max_size=5))
+@settings(max_examples=100, deadline=None)
+def test_a_reader_of_yaml_1_1_takes_the_same_strings(texts: list[str]) -> None:
+    """Nobody's `on` becomes true."""
+    text = dump([ManifestDocument("Backend", "b", {"config": {"texts": texts, "keys": dict.fromkeys(texts, 1)}})])
+    read = yaml.safe_load(text)["spec"]["config"]
+    assert read == {"texts": texts, "keys": dict.fromkeys(texts, 1)}
+
+
+def test_every_other_kind_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    """With every field set, and with none."""
+    backends = (
+        BackendSpec(
+            "full", "open", {"root": "/srv", "password": {"env": "X"}}, lanes=7, enabled=False, share_servers=True,
+            availability_zone="z", capacity=CapacityPolicy(5.0, 6.0, 7.5, 2.0, thin_provisioning=False), capabilities={"a": [1, "on"], "b": False},
+            step_timeout_seconds=90.0, attempts=9, network=NetworkPluginSpec("neutron", {"net": "n"}), labels={"a": "on"},
+        ),
+        BackendSpec("bare", "open", {}, step_timeout_seconds=0.5),
+    )  # fmt: skip
+    types = (
+        ShareTypeSpec(
+            "t", {"snapshot_support": "True", "x": "<is> True", "y": "010"}, "for all: everything", {"l": "1"}
+        ),
+        ShareTypeSpec("u", {}),
+    )
+    networks = (
+        ShareNetworkSpec("n", (ShareNetworkSubnet("z", "10.0.0.0/24", "10.0.0.1", "vlan", 5, 1500), ShareNetworkSubnet(neutron_net_id="a", neutron_subnet_id="b", nova_net_id="c")), ("s",)),
+    )  # fmt: skip
+    services = (
+        SecurityServiceSpec("s", "ldap", {"dns_ip": "10.0.0.1", "user": "no", "password": {"file": "p"}}, {"l": "x"}),
+    )
+    text = dump(
+        [
+            *map(backend_document, backends),
+            *map(share_type_document, types),
+            *map(share_network_document, networks),
+            *map(security_service_document, services),
+            share_document(
+                ShareSpec("a", 1 << 30, "NFS"), moved_from=("b", "c"), comment="found on the filer\n\n\x00as it was"
+            ),
+            access_rule_document("r", "a", AccessRule("ip", "10.0.0.0/8", "ro"), labels={"x": "y"}),
+            snapshot_document(SnapshotSpec("p", "a"), moved_from=("q",)),
+        ]
+    )
+    loaded = load_text(tmp_path, text)
+    assert not loaded.diagnostics
+    desired = loaded.desired
+    assert tuple(desired.backends.values()) == tuple(sorted(backends, key=lambda backend: backend.name))
+    assert tuple(desired.share_types.values()) == types
+    assert tuple(desired.share_networks.values()) == networks
+    assert tuple(desired.security_services.values()) == services
+    assert desired.access("share/a") == (AccessRule("ip", "10.0.0.0/8", "ro"),)
+    assert desired.moves == {"share/a": ("share/b", "share/c"), "snapshot/p": ("snapshot/q",)}
+    memory = Desired.of(backends=backends, share_types=types, share_networks=networks, security_services=services)
+    assert (memory.backends, memory.share_types, memory.share_networks, memory.security_services) == (
+        desired.backends,
+        desired.share_types,
+        desired.share_networks,
+        desired.security_services,
+    )
+
+
+def test_a_manifest_is_written_as_a_person_would() -> None:
+    """Block style, plain where that is safe, a comment above."""
+    spec = ShareSpec("projects", 100 << 30, "NFS", share_type="gold", labels={"team": "on"})
+    text = dump([share_document(spec, [AccessRule("ip", "10.0.0.0/8", "rw")], comment="found on filer-1")] * 2)
+    one = """# found on filer-1
+apiVersion: sharectl/v1
+kind: Share
+metadata:
+  name: projects
+  labels:
+    team: "on"
+spec:
+  size: 100GiB
+  protocol: NFS
+  type: gold
+  access:
+    - type: ip
+      to: 10.0.0.0/8
+      level: rw
+"""
+    assert text == f"{one}---\n{one}"

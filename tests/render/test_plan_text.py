@@ -1,0 +1,158 @@
+"""A plan in the terminal."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sharectl.diagnostics import error, warning
+from sharectl.model import AccessRule, ShareSpec, Verb
+from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange
+from sharectl.render.plan_text import drift_lines, plan_lines
+from tests.render.samples import a_plan, a_step, new_share, rich_plan, shrink_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Golden = Callable[[str, Iterable[str]], None]
+
+
+def test_a_plan_shows_drift_then_each_resource_then_the_summary(golden: Golden) -> None:
+    """Every action, as one block per resource, with what is lost said in so many words."""
+    golden("plan.txt", plan_lines(rich_plan(), color=False))
+
+
+def test_a_plan_in_colour(golden: Golden) -> None:
+    """Deletions are red as a whole; other symbols have the colour of their action."""
+    golden("plan-color.txt", plan_lines(rich_plan(), color=True))
+
+
+def test_a_verbose_plan_has_every_field_weight_and_reason(golden: Golden) -> None:
+    """What is left out of the short form."""
+    golden("plan-verbose.txt", plan_lines(rich_plan(), color=False, verbose=True))
+
+
+def test_colours_change_nothing_but_colour() -> None:
+    """Without its colours the coloured plan is the plain one."""
+    plain = list(plan_lines(rich_plan(), color=False))
+    assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in plan_lines(rich_plan(), color=True)] == plain
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "line"),
+    [
+        (118, "No changes. 118 resources are as their manifests say."),
+        (1, "No changes. 1 resource is as its manifest says."),
+    ],
+)
+def test_an_empty_plan_says_so(unchanged: int, line: str) -> None:
+    """In one line."""
+    assert list(plan_lines(a_plan(unchanged=unchanged), color=False)) == [line]
+
+
+def test_an_empty_plan_admits_what_it_could_not_read() -> None:
+    """A backend that did not answer is not the same as no change."""
+    plan = a_plan(diagnostics=(warning("backend.unknown", "backend nas3 could not be read"),))
+    assert next(plan_lines(plan, color=False)).endswith("as far as the backends could be read.")
+
+
+def test_an_empty_plan_with_errors_does_not_claim_that_all_is_well() -> None:
+    """It says how many errors stand in the way."""
+    lines = list(plan_lines(a_plan(diagnostics=(shrink_error(),)), color=False))
+    assert lines == [
+        "Nothing is planned: 1 error must be mended first.",
+        "This plan has 1 error and cannot be applied; mend it and plan again.",
+    ]
+
+
+def test_a_plan_with_errors_does_not_advise_to_apply() -> None:
+    """The last line says that it cannot be."""
+    plan = a_plan(*new_share(), diagnostics=(error("a", "b"), error("a", "c")), by_action={"create": 1})
+    lines = list(plan_lines(plan, color=False))
+    assert lines[-1] == "This plan has 2 errors and cannot be applied; mend them and plan again."
+    assert not any("sharectl apply" in line for line in lines)
+
+
+def test_many_candidates_are_counted_unless_verbose() -> None:
+    """The first three by name."""
+    creation = replace(new_share()[0], candidates=tuple(Candidate(f"n{n}", "p", 1 - n / 10) for n in range(5)))
+    short, long = ("\n".join(plan_lines(a_plan(creation), color=False, verbose=verbose)) for verbose in (False, True))
+    assert "then n2#p (0.80), then 2 more" in short
+    assert "then n4#p (0.60)" in long
+
+
+def test_resources_are_ordered_by_address() -> None:
+    """Whatever the order of the steps."""
+    steps = [step for name in ("c", "a", "b") for step in new_share(name)]
+    shown = [line.split()[1] for line in plan_lines(a_plan(*steps), color=False) if line.startswith("  +")]
+    assert shown == ["share/a", "share/b", "share/c"]
+
+
+def test_a_left_over_of_an_earlier_replacement_is_a_block_of_its_own() -> None:
+    """It is deleted by itself; nothing is made."""
+    step = a_step(
+        "share/db@deposed-0a1b2c3d", Action.DELETE, Verb.DELETE_SHARE, "replaced by the new share", backend="nas1"
+    )
+    lines = list(plan_lines(a_plan(step, by_action={"delete": 1}), color=False))
+    assert lines[2].startswith("  - share/db@deposed-0a1b2c3d  on nas1")
+    assert lines[3] == "      ! the share and all data in it are destroyed"
+    assert lines[5] == "1 resource is destroyed for good: share/db@deposed-0a1b2c3d"
+
+
+def test_drift_alone_can_be_shown(golden: Golden) -> None:
+    """As `refresh` does; a backend that could not be read leaves a question mark."""
+    unknown = Drift("share/far", DriftKind.UNKNOWN, "is on a backend that could not be read")
+    plan = rich_plan()
+    golden("drift.txt", drift_lines(replace(plan, drift=(*plan.drift, unknown)), color=False))
+
+
+def test_no_drift_is_said() -> None:
+    """In one line."""
+    assert list(drift_lines(a_plan(), color=False)) == ["No drift: what the backends report is what the state says."]
+
+
+def test_a_plan_of_ten_thousand_new_shares_is_shown_in_a_moment() -> None:
+    """With three rules each; several times what it takes on an idle machine is allowed."""
+    rules = tuple(AccessRule("ip", f"10.0.{n}.0/24", "rw") for n in range(3))
+    plan = a_plan(*(step for number in range(10_000) for step in new_share(f"s{number}", *rules)))
+    begun = time.process_time()
+    count = sum(1 for _ in plan_lines(plan, color=True))
+    assert time.process_time() - begun < 1.5
+    assert count == 40_005
+
+
+@settings(deadline=None)
+@given(st.text(), st.text(), st.text(), st.text())
+def test_hostile_names_and_reasons_reach_no_terminal(name: str, reason: str, pool: str, value: str) -> None:
+    """No control character of a manifest, a backend or the state is left in any line."""
+    spec = ShareSpec(name, 5, value, share_type=reason)
+    creation = a_step(
+        f"share/{name}",
+        Action.CREATE,
+        Verb.CREATE_SHARE,
+        reason,
+        backend=pool,
+        spec=spec,
+        candidates=(Candidate(pool, value, 0.5, ((reason, 0.5),)), Candidate(value, pool, 0.4)),
+    )
+    update = a_step(
+        f"share/{reason}",
+        Action.UPDATE,
+        Verb.UPDATE_ACCESS,
+        reason,
+        backend=pool,
+        rules=(AccessRule("user", name, value),),
+        changes=(FieldChange(f"access/user:{name}", None, value), FieldChange(name, {name: value}, [value])),
+    )
+    deletion = a_step(
+        f"share/{value}", Action.DELETE, Verb.DELETE_SHARE, reason, changes=(FieldChange("size", name, None),)
+    )
+    drift = (Drift(name, DriftKind.CHANGED, reason, (FieldChange(name, value, None),)),)
+    for line in plan_lines(a_plan(creation, update, deletion, drift=drift), color=False, verbose=True):
+        assert line.isprintable()

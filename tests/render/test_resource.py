@@ -1,0 +1,166 @@
+"""One resource with everything known of it, and how to mount it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sharectl.drivers.base import ObservedShare
+from sharectl.inspecting import ResourceView
+from sharectl.model import ShareSpec, SnapshotSpec, canonical_json
+from sharectl.render.mounting import mount_commands
+from sharectl.render.tables import resource_lines, resource_object
+from tests.render.samples import GIB, RULES, a_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Golden = Callable[[str, Iterable[str]], None]
+
+SNAPSHOT = a_record(
+    "snapshot/daily", kind="snapshot", spec=canonical_json({"name": "daily", "share": "home"}), size_bytes=GIB
+)
+SEEN = ObservedShare(
+    "id",
+    "default/home",
+    "home",
+    "default",
+    120 * GIB,
+    "NFS",
+    (RULES[0].rule,),
+    ("nas1.example:/srv/home", "[fd00::1]:/srv/home"),
+)
+
+
+def test_a_share_that_is_there(golden: Golden) -> None:
+    """Its place, size, use, access with the status of each rule, mount commands and snapshots."""
+    spec = ShareSpec(
+        "home",
+        100 * GIB,
+        "NFS",
+        share_type="gold",
+        availability_zone="az1",
+        share_network="tenant",
+        protect=True,
+        labels={"team": "research"},
+    )
+    view = ResourceView(
+        "share/home", spec, a_record(), RULES, (SNAPSHOT, a_record("snapshot/odd", size_bytes=None)), SEEN, 30 * GIB
+    )
+    golden("resource.txt", resource_lines(view, color=False))
+    golden("resource-color.txt", resource_lines(view, color=True))
+
+
+def test_a_share_that_the_backend_was_not_asked_about(golden: Golden) -> None:
+    """What the state remembers is shown; its manifest may be gone."""
+    golden("resource-remembered.txt", resource_lines(ResourceView("share/home", None, a_record()), color=False))
+
+
+def test_a_share_that_is_only_planned(golden: Golden) -> None:
+    """It has no place yet."""
+    golden(
+        "resource-planned.txt", resource_lines(ResourceView("share/x", ShareSpec("x", GIB, "CIFS"), None), color=False)
+    )
+
+
+def test_a_share_in_the_trash_says_since_when() -> None:
+    """And has no export locations."""
+    trashed = SEEN._replace(trashed_at="2026-01-02T03:04:05+00:00", export_locations=())
+    lines = list(resource_lines(ResourceView("share/home", None, a_record(), observed=trashed), color=False))
+    assert "  in the trash   since 2026-01-02T03:04:05+00:00" in lines
+    assert "Export locations" not in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "view"),
+    [
+        ("snapshot", ResourceView("snapshot/daily", SnapshotSpec("daily", "home"), SNAPSHOT)),
+        ("snapshot-forgotten", ResourceView("snapshot/daily", None, SNAPSHOT)),
+        (
+            "backend",
+            ResourceView(
+                "backend/nas1",
+                None,
+                a_record(
+                    "backend/nas1",
+                    kind="backend",
+                    size_bytes=None,
+                    spec=b'{"driver":"directory"}',
+                    attributes=b'{"identity":"u"}',
+                ),
+            ),
+        ),
+        ("aside", ResourceView("share/home", None, a_record(backend=None, pool=None))),
+    ],
+)
+def test_other_kinds(golden: Golden, name: str, view: ResourceView) -> None:
+    """Snapshots name their share; a backend's identity is its id."""
+    golden(f"resource-{name}.txt", resource_lines(view, color=False))
+    assert orjson.loads(orjson.dumps(resource_object(view)))["address"] == view.address
+
+
+def test_a_resource_as_json() -> None:
+    """Everything in the text, with the mount commands."""
+    view = ResourceView("share/home", None, a_record(), RULES, (SNAPSHOT,), SEEN, 30 * GIB)
+    plain = orjson.loads(orjson.dumps(resource_object(view)))
+    assert (plain["format"], plain["version"]) == ("sharectl-resource", 1)
+    assert plain["in_manifests"] is False
+    assert plain["spec"]["share_type"] == "gold"
+    assert plain["observed"]["access"] == [{"access_type": "ip", "access_to": "10.0.0.0/8", "access_level": "rw"}]
+    assert plain["export_locations"][0]["mount"][0] == {
+        "system": "Linux",
+        "command": "mount -t nfs nas1.example:/srv/home /mnt/home",
+    }
+    assert (plain["snapshots"], plain["used_bytes"]) == (["snapshot/daily"], 30 * GIB)
+
+
+def test_a_planned_resource_as_json_has_no_record() -> None:
+    """What is not known is null."""
+    plain = resource_object(ResourceView("share/x", ShareSpec("x", GIB, "NFS"), None))
+    assert (plain["record"], plain["observed"], plain["export_locations"]) == (None, None, [])
+
+
+def test_windows_shares_are_mounted_from_each_system() -> None:
+    """Linux, Windows and macOS each have their command."""
+    assert mount_commands("CIFS", "\\\\nas1\\My Data", "data") == (
+        ("Linux", "mount -t cifs '//nas1/My Data' /mnt/data -o username=USER"),
+        ("Windows", 'net use Z: "\\\\nas1\\My Data" /user:USER'),
+        ("macOS", "mount_smbfs //USER@nas1/My%20Data /Volumes/data"),
+    )
+
+
+def test_nfs_exports_are_mounted_from_linux_and_macos() -> None:
+    """An IPv6 address stands in brackets, which the shell must not read."""
+    assert mount_commands("NFS", "[fd00::1]:/srv/home", "home") == (
+        ("Linux", "mount -t nfs '[fd00::1]:/srv/home' /mnt/home"),
+        ("macOS", "mount -t nfs -o resvport '[fd00::1]:/srv/home' /Volumes/home"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "location"),
+    [("NFS", "nowhere"), ("CIFS", "\\\\nas1"), ("CIFS", "nas1:/x"), ("NFS", "a:/b\nc"), ("HDFS", "a:/b")],
+)
+def test_a_location_of_another_form_has_no_command(protocol: str, location: str) -> None:
+    """Rather none than a wrong one."""
+    assert mount_commands(protocol, location, "x") == ()
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1))
+def test_a_command_is_safe_to_paste(name: str) -> None:
+    """A shell reads the location and the mount point as one word each; what cmd.exe would expand is not given to it."""
+    for system, command in mount_commands("NFS", f"nas1:/{name}", name):
+        words = shlex.split(command)
+        assert words[-2:] == [f"nas1:/{name}", f"/{'mnt' if system == 'Linux' else 'Volumes'}/{name}"]
+    for system, command in mount_commands("CIFS", f"\\\\nas1\\{name}", name):
+        if system == "Windows":
+            assert command.count('"') == 2
+            assert "%" not in command
+        elif system == "Linux":
+            assert shlex.split(command)[4:] == [f"/mnt/{name}", "-o", "username=USER"]
