@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import orjson
 
+from sharectl.diagnostics import DiagnosticError, error
 from sharectl.render.diagnostics import diagnostics_lines
 from sharectl.render.text import encodable, harmless
 
@@ -26,10 +27,11 @@ class Output:
     """Two streams, and what is known of them.
 
     A reader that goes away (`| head`) ends the output on that stream quietly: the program goes on, because an apply must.
+    A result that cannot be written for another reason (a full disk) raises DiagnosticError; a note or an event does not.
     A terminal gets no control characters but line ends, tabs and colours. A stream that cannot say a character gets ASCII.
     """
 
-    def __init__(self, stdout: TextIO, stderr: TextIO, *, environ: Mapping[str, str]) -> None:
+    def __init__(self, stdout: TextIO | None, stderr: TextIO | None, *, environ: Mapping[str, str]) -> None:
         """Look at the streams and at `NO_COLOR`, `FORCE_COLOR`, `TERM` and `COLUMNS`; see for_streams()."""
         self._out = _Stream(stdout)
         self._err = _Stream(stderr)
@@ -42,16 +44,16 @@ class Output:
         self._note_sink: Callable[[str], None] | None = None
 
     @classmethod
-    def for_streams(cls, stdout: TextIO, stderr: TextIO, *, environ: Mapping[str, str]) -> Output:
-        """Return the output on these streams; colours on a terminal unless `NO_COLOR` is set or `TERM` is `dumb`.
+    def for_streams(cls, stdout: TextIO | None, stderr: TextIO | None, *, environ: Mapping[str, str]) -> Output:
+        """Return the output on these streams (None: it was closed before the program began); colours on a terminal unless `NO_COLOR` is set or `TERM` is `dumb`.
 
         `FORCE_COLOR` (other than `0`) colours what is no terminal; `NO_COLOR` is stronger.
         """
         return cls(stdout, stderr, environ=environ)
 
     @property
-    def stderr(self) -> TextIO:
-        """The stream of progress and diagnostics, for a view that draws on it."""
+    def stderr(self) -> TextIO | None:
+        """The stream of progress and diagnostics, for a view that draws on it; None where it was closed from the start."""
         return self._err.stream
 
     @property
@@ -60,7 +62,7 @@ class Output:
         if self._columns.isdecimal() and int(self._columns) > 0:
             return int(self._columns)
         for stream in (self._out, self._err):
-            if stream.is_terminal:
+            if stream.stream is not None and stream.is_terminal:
                 try:
                     columns = os.get_terminal_size(stream.stream.fileno()).columns
                 except (OSError, ValueError):
@@ -72,14 +74,16 @@ class Output:
     def write(self, text: str) -> None:
         """Write rendered text to standard output as it is; it brings its own line ends."""
         self._out.write(text)
+        self._out.check()
 
     def write_lines(self, lines: Iterable[str]) -> None:
         """Write the lines to standard output, each with a line end; stops drawing from `lines` once nobody reads."""
         self._out.write_lines(lines)
+        self._out.check()
 
     def write_json(self, value: object) -> None:
         """Write one JSON document, indented by 2, and a line end."""
-        self._out.write(json_text(value, indent=True) + "\n")
+        self.write(json_text(value, indent=True) + "\n")
 
     def write_json_line(self, value: object) -> None:
         """Write one JSON document on one line."""
@@ -119,15 +123,16 @@ def json_text(value: object, *, indent: bool) -> str:
 
 
 class _Stream:
-    """A text stream whose reader may go away."""
+    """A text stream whose reader may go away, and which may fail."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self.stream = stream
-        self.is_terminal = stream.isatty()
-        self.is_gone = False
+        self.is_terminal = stream is not None and stream.isatty()
+        self.is_gone = stream is None
+        self._problem = ""
 
     def write(self, text: str) -> None:
-        if self.is_gone or not text:
+        if self.stream is None or self.is_gone or not text:
             return
         if self.is_terminal:
             text = harmless(text)
@@ -138,7 +143,21 @@ class _Stream:
                 self.stream.write(encodable(text, self.stream.encoding))
             self.stream.flush()
         except BrokenPipeError:
-            self._give_up()
+            self._give_up(self.stream)
+        except OSError as problem:
+            self._problem = problem.strerror or str(problem)
+            self._give_up(self.stream)
+
+    def check(self) -> None:
+        """Raise DiagnosticError where the stream has failed, other than by its reader going away."""
+        if self._problem:
+            raise DiagnosticError(
+                error(
+                    "output.failed",
+                    f"standard output cannot be written: {self._problem}",
+                    remedy="see to where it is written to, then run the command again",
+                )
+            )
 
     def write_lines(self, lines: Iterable[str]) -> None:
         remaining = iter(lines)
@@ -146,11 +165,11 @@ class _Stream:
             batch.append("")
             self.write("\n".join(batch))
 
-    def _give_up(self) -> None:
+    def _give_up(self, stream: TextIO) -> None:
         """Point the file descriptor nowhere, so that what is still in a buffer does not fail again at the end of the process."""
         self.is_gone = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
-            os.dup2(nowhere, self.stream.fileno())
+            os.dup2(nowhere, stream.fileno())
         finally:
             os.close(nowhere)

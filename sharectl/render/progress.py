@@ -25,6 +25,7 @@ from sharectl.render.text import counted, duration, harmless, listed, sayable, v
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TextIO
 
     from rich.console import Group
 
@@ -47,8 +48,8 @@ def progress_view(
     """
     if mode == "json":
         yield lambda event: output.write_json_line(event_object(event, _utc_now()))
-    elif mode == "auto" and output.err_is_terminal and not output.is_dumb:
-        with _live_view(output, monotonic) as observe:
+    elif mode == "auto" and output.stderr is not None and output.err_is_terminal and not output.is_dumb:
+        with _live_view(output, output.stderr, monotonic) as observe:
             yield observe
     else:
         view = PlainView(output)
@@ -63,14 +64,14 @@ def _utc_now() -> str:
 
 
 @contextmanager
-def _live_view(output: Output, monotonic: Callable[[], float]) -> Iterator[Callable[[Event], None]]:
+def _live_view(output: Output, stream: TextIO, monotonic: Callable[[], float]) -> Iterator[Callable[[Event], None]]:
     from rich.console import Console, Group  # noqa: PLC0415 - only a terminal needs it
     from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
     from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
 
     tally, mutex = Tally(), threading.Lock()
-    encoding = output.stderr.encoding or "ascii"
-    console = Console(file=output.stderr, force_terminal=True, no_color=not output.color_err, highlight=False)
+    encoding = stream.encoding
+    console = Console(file=stream, force_terminal=True, no_color=not output.color_err, highlight=False)
 
     def picture() -> Group:
         with mutex:

@@ -129,7 +129,8 @@ def _share_facts(view: ResourceView, spec: ShareSpec) -> Iterator[tuple[str, str
         size += f" (its manifest says {format_size(spec.size_bytes)})"
     yield "size", size
     if view.used_bytes is not None:
-        yield "used", f"{approximate_size(view.used_bytes)}, {view.used_bytes / size_bytes:.0%}"
+        share = f", {view.used_bytes / size_bytes:.0%}" if size_bytes else ""
+        yield "used", f"{approximate_size(view.used_bytes)}{share}"
     yield "protocol", spec.protocol
     named = (("type", spec.share_type), ("zone", spec.availability_zone), ("network", spec.share_network))
     yield from ((label, value) for label, value in named if value is not None)

@@ -174,6 +174,39 @@ def test_lines_are_drawn_as_they_are_written() -> None:
     assert out.getvalue().count("\n") == 3000
 
 
+def test_streams_that_were_closed_from_the_start_are_no_trouble() -> None:
+    """As after `>&-`: nothing is written, nothing fails."""
+    output = Output.for_streams(None, None, environ={})
+    output.write_json({})
+    output.note("not heard")
+    assert (output.is_terminal, output.color_err, output.width, output.stderr) == (False, False, 100, None)
+
+
+FULL_DISK = """
+import os, sys
+from sharectl.diagnostics import DiagnosticError
+from sharectl.render.output import Output
+output = Output.for_streams(sys.stdout, sys.stderr, environ=os.environ)
+output.write_json_line({"event": "an apply goes on"})
+try:
+    output.write_lines(["a result"])
+except DiagnosticError as failure:
+    output.diagnostics(failure.diagnostics)
+    raise SystemExit(1)
+"""
+
+
+def test_a_result_that_cannot_be_written_is_an_error_and_an_event_is_not() -> None:
+    """A full disk must not stop an apply, and must not pass for a plan."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device, not a path of the project
+        ended = subprocess.run(
+            [sys.executable, "-c", FULL_DISK], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error[output.failed]: standard output cannot be written: No space left on device\n")
+    assert "Traceback" not in ended.stderr
+
+
 PROGRAM = """
 import os, sys
 from sharectl.render.output import Output

@@ -68,6 +68,12 @@ def test_a_share_that_is_only_planned(golden: Golden) -> None:
     )
 
 
+def test_a_share_of_no_size_has_no_percentage() -> None:
+    """A backend may report zero."""
+    view = ResourceView("share/home", None, a_record(), observed=SEEN._replace(size_bytes=0), used_bytes=5)
+    assert "  used           5 B" in resource_lines(view, color=False)
+
+
 def test_a_share_in_the_trash_says_since_when() -> None:
     """And has no export locations."""
     trashed = SEEN._replace(trashed_at="2026-01-02T03:04:05+00:00", export_locations=())
