@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -87,6 +88,9 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run sharectl with `arguments` (those of the process by default); return the exit code."""
+    # A plan of 100,000 shares makes millions of objects that stay to the end: looking for garbage among them takes longer than
+    # making them. Rarely is often enough for a program that ends.
+    gc.set_threshold(_GARBAGE_THRESHOLD, 50, 100)
     command = typer.main.get_command(app)
     try:
         command(args=None if arguments is None else list(arguments), prog_name="sharectl")
@@ -103,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 _USAGE_OF_CLICK: Final = 2
+_GARBAGE_THRESHOLD: Final = 500_000
 
 
 def _flushed(code: object) -> int:

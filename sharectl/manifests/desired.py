@@ -53,6 +53,7 @@ class Desired:
         self._linked = linked
         self._files = files
         self._positions = positions
+        self._shares: dict[Address, ShareSpec] = {}  # a new share is asked for by several parts of the planner
         self.digests: Mapping[Address, bytes] = MappingProxyType(linked.digests)
         self.moves: Mapping[Address, tuple[Address, ...]] = MappingProxyType(linked.moves)
         self.backends: Mapping[str, BackendSpec] = self._settings(Kind.BACKEND, _backend)
@@ -113,7 +114,10 @@ class Desired:
 
     def share(self, address: Address) -> ShareSpec:
         """Return the share at `address`."""
-        return ShareSpec.from_plain(self._record(address, Kind.SHARE).plain)
+        spec = self._shares.get(address)
+        if spec is None:
+            spec = self._shares[address] = ShareSpec.from_plain(self._record(address, Kind.SHARE).plain)
+        return spec
 
     def snapshot(self, address: Address) -> SnapshotSpec:
         """Return the snapshot at `address`."""

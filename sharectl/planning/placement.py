@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sharectl import scheduler as scheduling
 from sharectl.drivers.base import Capability
 from sharectl.model import DeletionPolicy, Kind, address_of
 from sharectl.planning.types import Candidate
 from sharectl.quantities import GIB
-from sharectl.scheduler import PlacedShare, Scheduler, explain, place_all, request_from_share, size_limit_diagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sharectl.model import Address, SchedulerSettings, ShareSpec
     from sharectl.planning.draft import Draft
-    from sharectl.scheduler import Decision, Pool, Request
+    from sharectl.scheduler import Decision, Pool, Request, Scheduler
 
 Placement = dict[str, tuple[Candidate, ...]]
 
@@ -30,15 +30,16 @@ def place_new_shares(
     """
     if not addresses:
         return {}
-    scheduler = Scheduler(pools, settings, _placed_shares(draft, addresses))
+    scheduler = scheduling.Scheduler(pools, settings, _placed_shares(draft, addresses))
     placement: Placement = {}
     waiting = list(addresses)
     while waiting:
-        ready = [address for address in waiting if not _waits_for_source(draft, address, set(waiting))]
+        unplaced = set(waiting)
+        ready = [address for address in waiting if not _waits_for_source(draft, address, unplaced)]
         requests = [
             request for address in ready if (request := _fitting_request(draft, address, placement)) is not None
         ]
-        for decision in place_all(scheduler, requests):
+        for decision in scheduling.place_all(scheduler, requests):
             _take(draft, scheduler, decision, placement)
         done = set(ready)
         waiting = [address for address in waiting if address not in done]
@@ -57,7 +58,7 @@ def _waits_for_source(draft: Draft, address: Address, waiting: set[Address]) -> 
 def _fitting_request(draft: Draft, address: Address, placement: Placement) -> Request | None:
     """Return the request of a share whose size its type allows; refuse the others."""
     request = _request(draft, address, placement)
-    found = () if request is None else size_limit_diagnostics(request)
+    found = () if request is None else scheduling.size_limit_diagnostics(request)
     for diagnostic in found:
         draft.refuse(
             diagnostic.code,
@@ -74,7 +75,7 @@ def _request(draft: Draft, address: Address, placement: Placement) -> Request | 
     spec = draft.desired.share(address)
     share_type = None if spec.share_type is None else draft.desired.share_types[spec.share_type]
     if spec.source_snapshot is None:
-        return request_from_share(spec, share_type)
+        return scheduling.request_from_share(spec, share_type)
     place = _snapshot_place(draft, spec.source_snapshot, placement)
     if place is None:
         return None  # its source could not be placed, which is said there
@@ -83,7 +84,7 @@ def _request(draft: Draft, address: Address, placement: Placement) -> Request | 
     if seen is not None and seen.clones_within == "pool":
         spec = replace(spec, hints=replace(spec.hints, only_host=f"{backend}#{pool}"))
     zone = draft.desired.backends[backend].availability_zone if backend in draft.desired.backends else None
-    return request_from_share(spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone)
+    return scheduling.request_from_share(spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone)
 
 
 def _snapshot_place(draft: Draft, snapshot: str, placement: Placement) -> tuple[str, str] | None:
@@ -100,7 +101,7 @@ def _snapshot_place(draft: Draft, snapshot: str, placement: Placement) -> tuple[
     return record.backend, record.pool
 
 
-def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[PlacedShare]:
+def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[scheduling.PlacedShare]:
     """Return the existing shares that hints of the new ones name; the pools' own figures account for all others."""
     named: set[str] = set()
     for address in addresses:
@@ -110,7 +111,7 @@ def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[PlacedSha
     for name in sorted(named):
         record = draft.records.get(address_of(Kind.SHARE, name))
         if record is not None:
-            placed.append(PlacedShare(name, f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB))
+            placed.append(scheduling.PlacedShare(name, f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB))
     return placed
 
 
@@ -152,7 +153,7 @@ def _refuse_unplaceable(
     draft: Draft, scheduler: Scheduler, address: Address, decision: Decision, placement: Placement
 ) -> None:
     request = _request(draft, address, placement)
-    nearest = None if request is None else explain(scheduler, request).nearest
+    nearest = None if request is None else scheduling.explain(scheduler, request).nearest
     detail = "there is no pool at all"
     if nearest is not None:
         detail = f"the nearest is {nearest.host}, refused by {nearest.sentence}"

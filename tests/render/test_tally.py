@@ -216,5 +216,5 @@ def test_an_event_costs_next_to_nothing() -> None:
     begun = time.process_time()
     for event in events:
         tally.add(event, 0.0)
-    assert time.process_time() - begun < 2.0
+    assert time.process_time() - begun < 4.0
     assert tally.all.done == 50_000

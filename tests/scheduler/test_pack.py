@@ -18,7 +18,7 @@ PACK = SchedulerSettings(options={"algorithm": "pack", "pack_effort": 2})
 
 @pytest.fixture
 def _solver() -> None:
-    pytest.importorskip("ortools.sat.python.cp_model")
+    pytest.importorskip("ortools.sat.python.cp_model", reason="needs ortools (pip install sharectl[pack])")
 
 
 def tight(seed: int) -> tuple[list[Pool], list[Request]]:

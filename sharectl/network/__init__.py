@@ -1,0 +1,1 @@
+"""Network services: where share servers get their addresses and segmentation ids from."""
