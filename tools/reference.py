@@ -64,7 +64,7 @@ def _value(field: dict[str, Any]) -> str:
         "array": "list",
         "object": "mapping",
     }
-    return names[kind] + limits
+    return names[str(kind)] + limits
 
 
 def _plain(value: object) -> str:

@@ -117,7 +117,7 @@ def run(steps: Iterable[Command | WrittenFile], home: Path) -> list[Command]:
             (directory / step.path).write_text(step.text, encoding="utf-8")
             continue
         ended = subprocess.run(  # noqa: S603 - the commands of our own pages
-            ["/bin/bash", "-c", f'trap \'pwd > "$SESSION_PLACE"\' EXIT\n{step.text}'],
+            ["/bin/bash", "-c", f"trap 'pwd > \"$SESSION_PLACE\"' EXIT\n{step.text}"],
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -126,6 +126,8 @@ class SimulatedDriver:
         subject = Subject("create_share", request.resource_id, request.pool, request.name)
 
         def work() -> ObservedShare:
+            if self._insert_at_once(request):
+                return _pretended(request)
             with self.state.writing() as connection:
                 row = share_row(connection, request.resource_id)
                 if row is None:
@@ -158,21 +160,23 @@ class SimulatedDriver:
         active = RuleStatus("active")
 
         def work() -> Mapping[AccessRule, RuleStatus]:
-            with self.state.writing() as connection:
-                in_force = set(rules)
-                if add or delete:
+            with self.state.single() as connection:
+                changed = False
+                while not changed:  # another process may change the row between the two statements
                     row = live_row(connection, share.resource_id)
-                    known = {AccessRule(*rule) for rule in orjson.loads(row[6])}
-                    in_force = (
-                        known - set(delete) - {rule for rule in known if rule.key in {new.key for new in add}}
-                    ) | set(add)
-                changed = connection.execute(
-                    "UPDATE shares SET access = ?, protocol = coalesce(protocol, ?) "
-                    "WHERE resource_id = ? AND trashed_at IS NULL",
-                    (orjson.dumps([[*rule] for rule in sorted(in_force)]).decode(), share.protocol, share.resource_id),
-                )
-                if changed.rowcount == 0:
-                    raise not_found(share.resource_id)
+                    in_force = set(rules)
+                    if add or delete:
+                        known = {AccessRule(*rule) for rule in orjson.loads(row[6])}
+                        in_force = (
+                            known - set(delete) - {rule for rule in known if rule.key in {new.key for new in add}}
+                        ) | set(add)
+                    access = orjson.dumps([[*rule] for rule in sorted(in_force)]).decode()
+                    cursor = connection.execute(
+                        "UPDATE shares SET access = ?, protocol = coalesce(protocol, ?) "
+                        "WHERE resource_id = ? AND trashed_at IS NULL AND access = ?",
+                        (access, share.protocol, share.resource_id, row[6]),
+                    )
+                    changed = cursor.rowcount == 1
             return dict.fromkeys(rules, active)
 
         return self.call(subject_of("update_access", share), work, lambda: dict.fromkeys(rules, active))
@@ -237,6 +241,33 @@ class SimulatedDriver:
         with self.state.writing() as connection:
             connection.execute("DELETE FROM shares WHERE resource_id = ?", (resource_id,))
             connection.execute("DELETE FROM snapshots WHERE resource_id = ?", (resource_id,))
+
+    def _insert_at_once(self, request: ShareRequest) -> bool:
+        """Insert a share that nothing stands in the way of, in one statement; tell whether it was."""
+        pool = self.settings.pools.get(request.pool)
+        known = _is_share_name(request.name) and request.protocol in self.settings.protocols
+        if pool is None or not known or request.snapshot is not None:
+            return False
+        room = "WHERE true"
+        bounds: tuple[str, int] | tuple[()] = ()
+        if isinstance(pool.total_bytes, int) and not pool.thin_provisioning:
+            room = "WHERE (SELECT coalesce(sum(size_bytes), 0) FROM shares WHERE pool = ?) <= ?"
+            bounds = (pool.name, pool.total_bytes - request.size_bytes)
+        with self.state.single() as connection:
+            cursor = connection.execute(
+                "INSERT INTO shares(backend_id, resource_id, name, pool, size_bytes, protocol) "
+                f"SELECT ?, ?, ?, ?, ?, ? {room} ON CONFLICT DO NOTHING",
+                (
+                    f"{request.pool}/{request.name}",
+                    request.resource_id,
+                    request.name,
+                    request.pool,
+                    request.size_bytes,
+                    request.protocol,
+                    *bounds,
+                ),
+            )
+            return cursor.rowcount == 1
 
     def _insert(self, connection: sqlite3.Connection, request: ShareRequest) -> None:
         if not _is_share_name(request.name):
