@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,28 +24,28 @@ class CycleError(Exception):
 
 
 def topological_order(waits_for: Mapping[str, Collection[str]]) -> list[str]:
-    """Return the nodes so that each comes after all that it waits for, otherwise in the given order.
+    """Return the nodes in the given order, except that what a node waits for comes before it.
 
     Names that are no nodes are taken as done. Linear in nodes and edges. Raises CycleError.
     """
-    open_count: dict[str, int] = {}
-    dependants: dict[str, list[str]] = {}
-    for node, needed in waits_for.items():
-        present = [other for other in needed if other in waits_for]
-        open_count[node] = len(present)
-        for other in present:
-            dependants.setdefault(other, []).append(node)
-    ready = deque(node for node, count in open_count.items() if count == 0)
     order: list[str] = []
-    while ready:
-        node = ready.popleft()
-        order.append(node)
-        for dependant in dependants.get(node, ()):
-            open_count[dependant] -= 1
-            if open_count[dependant] == 0:
-                ready.append(dependant)
-    if len(order) < len(waits_for):
-        raise CycleError(find_cycle({node: waits_for[node] for node, count in open_count.items() if count}))
+    entered: set[str] = set()
+    done: set[str] = set()
+    for first in waits_for:
+        trail = [first]
+        while trail:
+            node = trail[-1]
+            if node in entered:
+                trail.pop()
+                if node not in done:
+                    done.add(node)
+                    order.append(node)
+                continue
+            entered.add(node)
+            needed = [other for other in waits_for[node] if other in waits_for and other not in done]
+            if not entered.isdisjoint(needed):
+                raise CycleError(find_cycle(waits_for))
+            trail.extend(reversed(needed))
     return order
 
 

@@ -2,172 +2,330 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model import Kind, Protocol, ShareSpec, address_of, name_of
 from sharectl.planning.imports import importable_shares
 from sharectl.planning.options import Import, PlanOptions
+from sharectl.quantities import GIB, format_size
 from sharectl.workspace import Question, survey
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from sharectl.diagnostics import Diagnostic
     from sharectl.drivers.base import ObservedShare
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.write import ManifestDocument
     from sharectl.model import Address
-    from sharectl.state.store import StateStore
-    from sharectl.workspace import Backends
+    from sharectl.state.store import Record, StateStore
+    from sharectl.workspace import Backends, Survey
 
-_NAME_LIMIT = 63
-_UNSAFE = re.compile(r"[^a-z0-9._-]+")
+_NAME_LIMIT: Final = 63
+_UNSAFE: Final = re.compile(r"[^a-z0-9._-]+")
+_NAMED_AT_MOST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked to import: one share by the backend's id, or everything on a backend."""
+    """What the user asked to import: one share by the backend's id, or everything on a backend.
+
+    `size_bytes` and `protocol` are for manifests of shares whose backend does not know its own.
+    """
 
     address: Address | None
     backend_id: str | None
     backend: str | None
     everything: bool
+    size_bytes: int = GIB
+    protocol: str = Protocol.NFS
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The options of the plan that takes the shares over, and the manifests that have to be written first."""
+    """The options of the plan that takes the shares over, the manifests that have to be written first, and what to know before."""
 
     options: PlanOptions
     documents: tuple[ManifestDocument, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+Wanted = dict["Address", "tuple[str, ObservedShare]"]
+"""What is to be taken over: by address, the backend and the share on it."""
 
 
 def find_imports(desired: Desired, store: StateStore, backends: Backends, wish: Wish, *, writes: bool) -> Found:
     """Ask the backend (of one share: every backend, unless one is named) and return what is to be taken over.
 
-    Raises DiagnosticError where the wish is incomplete, where nothing is found, and where a manifest is missing and none is to be
-    written.
+    Raises DiagnosticError where the wish is incomplete, where one share is asked for and not found, and where a backend that has
+    to be asked does not answer. A share without a manifest is refused too, unless
+    one `writes` it.
     """
     names = _backends_to_ask(desired, wish)
     found = survey(desired.backends, backends, {name: Question(lists=True) for name in names})
     with store.read() as reader:
-        ids = frozenset(record.resource_id for record in reader.view().records.values())
+        records = reader.view().records
+    ids = frozenset(record.resource_id for record in records.values())
     shares = [
         (name, share)
         for name in names
         for share in importable_shares(ids, found.observed[name])
         if not wish.everything or share.trashed_at is None
     ]
-    silent = [found.observed[name].error for name in names if found.observed[name].shares is None]
-    if silent:
-        raise DiagnosticError(error("import.unreadable", f"the backend could not be read: {silent[0]}"))
-    wanted = _all(shares) if wish.everything else _one(shares, wish)
-    from sharectl.manifests.write import share_document  # noqa: PLC0415 - only where manifests are written
-
-    documents = tuple(
-        share_document(_spec_of(address, share), share.access, comment=_comment(backend, share))
-        for address, (backend, share) in sorted(wanted.items())
-        if address not in desired.digests and writes
-    )
+    wanted = _all(desired, records, shares) if wish.everything else _one(shares, wish, found, records)
+    _require_answers(found, names, wanted)
     imports = {address: Import(backend, share.backend_id) for address, (backend, share) in wanted.items()}
     options = PlanOptions(imports=imports, targets=frozenset(imports))
-    return Found(options, documents)
+    unwritten = {address: wanted[address] for address in sorted(wanted) if address not in desired.digests}
+    if unwritten and not writes:
+        raise DiagnosticError(_without_manifest(list(unwritten), desired))
+    diagnostics = (*_differences(desired, wanted), *_guesses(unwritten, wish))
+    return Found(options, _documents(unwritten, wish), diagnostics)
+
+
+def _without_manifest(addresses: Sequence[Address], desired: Desired) -> Diagnostic:
+    if len(addresses) == 1:
+        summary = f"{addresses[0]} has no manifest"
+    else:
+        summary = f"{len(addresses)} shares have no manifest, the first of them {addresses[0]}"
+    near = did_you_mean(addresses[0], list(desired.digests)) if len(addresses) == 1 else ""
+    remedy = f"{near} let sharectl write what is missing: --write DIR".strip()
+    return error("import.no-manifest", summary, remedy=remedy, address=addresses[0])
 
 
 def _backends_to_ask(desired: Desired, wish: Wish) -> list[str]:
+    if wish.everything and wish.address is not None:
+        remedy = "leave out the address, or --all"
+        raise DiagnosticError(error("usage.import", f"all of them, or just {wish.address}?", remedy=remedy))
     if wish.everything and wish.backend is None:
-        raise DiagnosticError(error("import.no-backend", "--all of which backend?", remedy="name it with --backend"))
+        raise DiagnosticError(error("usage.import", "--all of which backend?", remedy="name it with --backend"))
     if not wish.everything and (wish.address is None or wish.backend_id is None):
+        remedy = "write `sharectl import share/NAME ID`, or `sharectl import --backend NAME --all --write DIR`"
+        raise DiagnosticError(error("usage.import", "import what?", remedy=remedy))
+    if wish.address is not None and not wish.address.startswith("share/"):
         raise DiagnosticError(
-            error(
-                "import.incomplete",
-                "import what?",
-                remedy="write `sharectl import share/NAME ID`, or `sharectl import --backend NAME --all --write DIR`",
-            )
+            error("usage.import", f"{wish.address} is no share", remedy="only shares can be imported")
         )
-    if not wish.everything and wish.address is not None and not wish.address.startswith("share/"):
-        raise DiagnosticError(error("import.kind", f"{wish.address} is no share", remedy="only shares can be imported"))
     if wish.backend is None:
         return sorted(desired.backends)
     if wish.backend not in desired.backends:
         known = sorted(desired.backends)
-        remedy = did_you_mean(wish.backend, known) or f"there are {', '.join(known)}"
+        remedy = did_you_mean(wish.backend, known) or f"there are: {', '.join(known) or 'none'}"
         raise DiagnosticError(
             error("import.unknown-backend", f"there is no backend named {wish.backend}", remedy=remedy)
         )
     return [wish.backend]
 
 
-def _one(shares: list[tuple[str, ObservedShare]], wish: Wish) -> dict[Address, tuple[str, ObservedShare]]:
+def _require_answers(found: Survey, names: Sequence[str], wanted: Wanted) -> None:
+    """Refuse where a backend is silent, unless the share has been found already on one that is not."""
+    silent = [(name, found.observed[name].error) for name in names if found.observed[name].shares is None]
+    if silent and not wanted:
+        raise DiagnosticError(
+            *(
+                error("import.unreadable", f"backend {name} could not be read: {problem}", remedy="see to it first")
+                for name, problem in silent
+            )
+        )
+
+
+def _one(
+    shares: list[tuple[str, ObservedShare]], wish: Wish, found: Survey, records: Mapping[Address, Record]
+) -> Wanted:
     matches = [(backend, share) for backend, share in shares if share.backend_id == wish.backend_id]
     if len(matches) == 1:
         return {wish.address or "": matches[0]}
-    known = sorted(share.backend_id for _, share in shares)
     if matches:
         holders = ", ".join(backend for backend, _ in matches)
         summary = f"several backends hold a share {wish.backend_id!r}: {holders}"
         raise DiagnosticError(error("import.ambiguous", summary, remedy="name one with --backend"))
-    remedy = did_you_mean(wish.backend_id or "", known) or f"there are {', '.join(known[:8]) or 'none'}"
+    if any(seen.shares is None for seen in found.observed.values() if seen.error is not None):
+        return {}
+    holder = _holder(wish, found, records)
+    if holder is not None:
+        summary = f"{wish.backend_id!r} is {holder} in the state already"
+        remedy = f"`sharectl state mv {holder} {wish.address}` gives it another address"
+        raise DiagnosticError(error("import.managed", summary, remedy=remedy))
+    known = sorted(share.backend_id for _, share in shares)
+    more = f" and {len(known) - _NAMED_AT_MOST} more" if len(known) > _NAMED_AT_MOST else ""
+    there = f"there are: {', '.join(known[:_NAMED_AT_MOST]) or 'none'}{more}"
+    remedy = did_you_mean(wish.backend_id or "", known) or there
     raise DiagnosticError(
         error("import.not-found", f"no backend holds an unmanaged share {wish.backend_id!r}", remedy=remedy)
     )
 
 
-def _all(shares: list[tuple[str, ObservedShare]]) -> dict[Address, tuple[str, ObservedShare]]:
-    """Give each share an address: the one of its manifest if there is one of its name, else a free one like its name."""
-    wanted: dict[Address, tuple[str, ObservedShare]] = {}
-    for backend, share in sorted(shares, key=lambda pair: pair[1].backend_id):
+def _holder(wish: Wish, found: Survey, records: Mapping[Address, Record]) -> Address | None:
+    """Return the address under which the state holds the share that is to be imported, or None."""
+    ids = {
+        share.resource_id
+        for seen in found.observed.values()
+        for share in (seen.shares or {}).values()
+        if share.backend_id == wish.backend_id
+    }
+    return next((address for address, record in records.items() if record.resource_id in ids), None)
+
+
+def _all(desired: Desired, records: Mapping[Address, Record], shares: list[tuple[str, ObservedShare]]) -> Wanted:
+    """Give each share an address: that of the manifest of its name which has no share yet, else a free one like its name."""
+    wanted: Wanted = {}
+    for backend, share in sorted(shares, key=lambda pair: (pair[1].backend_id, pair[0])):
         base = safe_name(share.name)
         address = address_of(Kind.SHARE, base)
         number = 2
-        while address in wanted:
-            address = address_of(Kind.SHARE, f"{base[: _NAME_LIMIT - 4]}-{number}")
+        while address in wanted or address in records or not _fits(desired, address, share):
+            suffix = f"-{number}"
+            address = address_of(Kind.SHARE, f"{base[: _NAME_LIMIT - len(suffix)]}{suffix}")
             number += 1
         wanted[address] = (backend, share)
     return wanted
 
 
+def _fits(desired: Desired, address: Address, share: ObservedShare) -> bool:
+    """Tell whether the share may stand at the address: no manifest has it, or one that could mean this very share."""
+    if address not in desired.digests:
+        return True
+    spec = desired.share(address)
+    return spec.source_snapshot is None and share.protocol in {None, str(spec.protocol)}
+
+
 def safe_name(text: str) -> str:
     """Return a name that a manifest takes, as near to `text` as can be."""
-    name = _UNSAFE.sub("-", text.lower()).replace("..", ".").strip("-._")[:_NAME_LIMIT].strip("-._")
-    return name or "share"
+    from sharectl.manifests.names import why_not_exportable  # noqa: PLC0415 - only where manifests are written
+
+    name = re.sub(r"\.{2,}", ".", _UNSAFE.sub("-", text.lower())).strip("-._")[:_NAME_LIMIT].strip("-._")
+    if not name:
+        return "share"
+    return f"share-{name}"[:_NAME_LIMIT].strip("-._") if why_not_exportable(name) else name
 
 
-def _spec_of(address: Address, share: ObservedShare) -> ShareSpec:
+def _documents(unwritten: Wanted, wish: Wish) -> tuple[ManifestDocument, ...]:
+    from sharectl.manifests.write import share_document  # noqa: PLC0415 - only where manifests are written
+
+    return tuple(
+        share_document(_spec_of(address, share, wish), share.access, comment=_comment(backend, share))
+        for address, (backend, share) in unwritten.items()
+    )
+
+
+def _spec_of(address: Address, share: ObservedShare, wish: Wish) -> ShareSpec:
     return ShareSpec(
         name=name_of(address),
-        size_bytes=share.size_bytes or 1 << 30,
-        protocol=share.protocol or Protocol.NFS,
+        size_bytes=wish.size_bytes if share.size_bytes is None else share.size_bytes,
+        protocol=Protocol(share.protocol or wish.protocol),
     )
 
 
 def _comment(backend: str, share: ObservedShare) -> str:
     lines = [f"{share.backend_id} on backend {backend}, pool {share.pool}; as it was found."]
     if share.size_bytes is None:
-        lines.append("The backend knows no size for it: write the one that it should have.")
+        lines.append("The backend knows no size for it: this one was chosen at the import.")
+    if share.protocol is None:
+        lines.append("The backend does not export it yet: this protocol was chosen at the import.")
     lines.append("deletionPolicy is retain: should this manifest go, the share and its data stay.")
     return "\n".join(lines)
 
 
-def write_manifests(directory: Path, wish: Wish, found: Found) -> Path:
-    """Write the manifests into one new file in `directory`, and return it. Raises DiagnosticError; no file is overwritten."""
+def _guesses(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
+    """Say what had to be chosen for shares whose backend does not know it."""
+    sizeless = [address for address, (_, share) in unwritten.items() if share.size_bytes is None]
+    silent = [address for address, (_, share) in unwritten.items() if share.protocol is None]
+    if not sizeless and not silent:
+        return ()
+    parts = []
+    if sizeless:
+        parts.append(f"size {format_size(wish.size_bytes)} for {len(sizeless)} of them, such as {sizeless[0]}")
+    if silent:
+        parts.append(f"protocol {wish.protocol} for {len(silent)} of them, such as {silent[0]}")
+    return (
+        warning(
+            "import.chosen",
+            "the backend does not know everything about these shares, so that it was chosen",
+            detail=f"{'; '.join(parts)}. No data is touched, and nothing is exported by it.",
+            remedy="choose with --size and --protocol, or correct the manifests before anything else is applied",
+        ),
+    )
+
+
+def _differences(desired: Desired, wanted: Wanted) -> tuple[Diagnostic, ...]:
+    """Warn of shares that are otherwise than the manifest says under which they are taken over: the next apply changes them."""
+    found = []
+    for address, (_, share) in sorted(wanted.items()):
+        if address not in desired.digests:
+            continue
+        spec = desired.share(address)
+        parts = []
+        if share.size_bytes is not None and share.size_bytes != spec.size_bytes:
+            parts.append(f"its size is {format_size(share.size_bytes)}, not {format_size(spec.size_bytes)}")
+        if share.trashed_at is None and set(share.access) != set(desired.access(address)):
+            parts.append("its access rules are others")
+        if parts:
+            found.append(
+                warning(
+                    "import.differs",
+                    f"{address} is not as its manifest says: {' and '.join(parts)}",
+                    detail="it is taken over as it is; the next apply makes it what the manifest says.",
+                    remedy="correct the manifest first if the share is right as it is",
+                    address=address,
+                    source=desired.source(address),
+                )
+            )
+    return tuple(found)
+
+
+def manifest_text(found: Found) -> str:
+    """Return the manifests that have to be written, as YAML."""
     from sharectl.manifests.write import dump  # noqa: PLC0415 - only where manifests are written
 
-    name = f"imported-{wish.backend}.yaml" if wish.everything else f"{name_of(wish.address or '')}.yaml"
-    path = directory / name
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(dump(found.documents))
-    except FileExistsError as problem:
-        summary = f"{path} exists already"
-        raise DiagnosticError(
-            error("import.exists", summary, remedy="remove it, or write into another folder")
-        ) from problem
-    except OSError as problem:
-        raise DiagnosticError(
-            error("import.unwritable", f"{path} could not be written: {problem.strerror}")
-        ) from problem
+    return dump(found.documents)
+
+
+def manifest_path(directory: Path, wish: Wish) -> Path:
+    """Return where the manifests go: a file in `directory` that does not exist yet."""
+    base = f"imported-{wish.backend}" if wish.everything else name_of(wish.address or "")
+    path = directory / f"{base}.yaml"
+    number = 2
+    while os.path.lexists(path):
+        path = directory / f"{base}-{number}.yaml"
+        number += 1
     return path
+
+
+def write_manifests(path: Path, text: str) -> None:
+    """Write the manifests. Raises DiagnosticError; no file is overwritten."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as problem:
+        summary = f"{path} could not be written: {problem.strerror}"
+        remedy = "nothing was taken over; name another folder with --write"
+        raise DiagnosticError(error("import.unwritable", summary, remedy=remedy)) from problem
+
+
+def outside_warning(path: Path, sources: Sequence[Path]) -> tuple[Diagnostic, ...]:
+    """Warn where the file is in none of the files and folders that manifests are read from: the next plan would not see it."""
+    target = path.resolve()
+    for source in sources:
+        root = source.resolve()
+        if target == root or (target.is_relative_to(root) and not _is_hidden(target.relative_to(root).parts)):
+            return ()
+    return (
+        warning(
+            "import.outside",
+            f"{path} is not among the manifests of this repository",
+            detail="a plan that does not read it takes these shares for given up, and forgets them (their data stays).",
+            remedy=f"add the folder to spec.manifests in sharectl.yaml, or always pass it: `sharectl plan -f … -f {path.parent}`",
+        ),
+    )
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") for part in parts)

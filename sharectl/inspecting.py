@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sharectl.applying.calls import share_ref
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.drivers.base import DriverError, MeasuresUsage
-from sharectl.model import Kind, SnapshotSpec, address_of, kind_of
+from sharectl.model import Kind, ShareSpec, SnapshotSpec, Verb, address_of, kind_of, name_of, split_rule_address
+from sharectl.planning.records import backend_id_of
 from sharectl.quantities import GIB
 from sharectl.workspace import Question, survey
 
+_MOST_NAMED = 5
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sharectl.diagnostics import Diagnostic
     from sharectl.drivers.base import ObservedShare
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
-    from sharectl.model import Address, ShareSpec
-    from sharectl.scheduler import Explanation, Pool, Request
-    from sharectl.state.store import Record, RuleRecord, StateStore
+    from sharectl.model import Address, SchedulerSettings
+    from sharectl.planning.types import Step
+    from sharectl.scheduler import Explanation, Pool, Request, Scheduler
+    from sharectl.state.store import Record, RuleRecord, StateReader, StateStore, StateView
     from sharectl.workspace import Backends
 
 
@@ -43,32 +49,103 @@ class ResourceView:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def inspect_resource(
-    desired: Desired, store: StateStore, backends: Backends, address: Address, *, ask: bool
+Known = Callable[[], "Sequence[Address]"]
+"""Finds every address that there is, so that the one that was meant can be named; called for mistakes only."""
+
+
+def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how closely they are asked
+    desired: Desired, store: StateStore, backends: Backends, address: Address, *, ask: bool, known: Known
 ) -> ResourceView:
     """Return what manifests, state and, if `ask`, the backend know of the resource. Raises DiagnosticError where nobody does."""
     with store.read() as reader:
-        view = reader.view()
+        record = reader.view((address,)).records.get(address)
         rules = reader.rules((address,)).get(address, ())
-    record = view.records.get(address)
+        is_share = record is not None and record.kind == Kind.SHARE
+        snapshots = _snapshots_of(reader.view(), address) if is_share else ()
     if record is None and address not in desired.digests:
-        known = [*desired.digests, *view.records]
-        remedy = did_you_mean(address, known) or "`sharectl state list` names what there is"
-        raise DiagnosticError(
-            error("show.unknown", f"neither the manifests nor the state have {address}", remedy=remedy)
-        )
+        raise DiagnosticError(_not_inspectable(desired, address, known))
     spec: ShareSpec | SnapshotSpec | None = None
     if address in desired.digests:
         spec = desired.share(address) if kind_of(address) is Kind.SHARE else desired.snapshot(address)
-    snapshots = tuple(
-        other
-        for other_address, other in sorted(view.records.items())
-        if other.kind == Kind.SNAPSHOT and address_of(Kind.SHARE, view.snapshot_spec(other_address).share) == address
-    )
     if not ask or record is None or record.kind != Kind.SHARE:
         return ResourceView(address, spec, record, rules, snapshots)
     observed, used_bytes, diagnostics = _ask(backends, record)
     return ResourceView(address, spec, record, rules, snapshots, observed, used_bytes, diagnostics)
+
+
+def _snapshots_of(view: StateView, address: Address) -> tuple[Record, ...]:
+    return tuple(
+        record
+        for other, record in sorted(view.records.items())
+        if record.kind == Kind.SNAPSHOT and address_of(Kind.SHARE, view.snapshot_spec(other).share) == address
+    )
+
+
+def _not_inspectable(desired: Desired, address: Address, known: Known) -> Diagnostic:
+    if address in desired.addresses:
+        summary = f"{address} is in the manifests, and nothing more is known of it"
+        remedy = "its manifest says it all; `sharectl pools` shows backends, `sharectl apply` makes a backend ready"
+        return error("show.settings", summary, remedy=remedy, address=address)
+    remedy = did_you_mean(address, known()) or "`sharectl state list` names what there is"
+    return error("show.unknown", f"neither the manifests nor the state have {address}", remedy=remedy)
+
+
+def require_records(store: StateStore, addresses: Sequence[Address]) -> dict[Address, Record]:
+    """Return the rows at these addresses; raises DiagnosticError, with the nearest address, for each that has none."""
+    with store.read() as reader:
+        records = dict(reader.view(addresses).records)
+        missing = [address for address in dict.fromkeys(addresses) if address not in records]
+        known = list(reader.view().records) if missing else []
+    if missing:
+        raise DiagnosticError(*(_not_in_state(address, known) for address in missing))
+    return records
+
+
+def _not_in_state(address: Address, known: Sequence[Address]) -> Diagnostic:
+    share_address, key = split_rule_address(address)
+    if key is not None and share_address in known:
+        remedy = f"an access rule goes with its share: remove it from the manifests, or name {share_address}"
+    else:
+        remedy = did_you_mean(address, known) or "`sharectl state list` names what there is"
+    return error("state.unknown-address", f"the state has no {address}", remedy=remedy, address=address)
+
+
+def view_of_backends(reader: StateReader, names: frozenset[str]) -> StateView:
+    """Return the state of what is on these backends (of an empty set: of all). Raises DiagnosticError for a name it does not know."""
+    view = reader.view()
+    known = sorted({record.backend for record in view.records.values() if record.backend is not None})
+    for name in sorted(names.difference(known)):
+        remedy = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
+        raise DiagnosticError(
+            error("state.unknown-backend", f"the state has nothing on a backend {name}", remedy=remedy)
+        )
+    return view.on_backends(names)
+
+
+def require_name(address: Address) -> None:
+    """Refuse an address whose name no manifest could have. Raises DiagnosticError."""
+    from sharectl.manifests.names import is_name  # noqa: PLC0415 - only where a name is given by hand
+
+    if not is_name(name_of(address)):
+        remedy = (
+            "a name has small letters, digits, dots, dashes and underscores, 63 at most, a letter or digit at both ends"
+        )
+        raise DiagnosticError(error("usage.name", f"{name_of(address)!r} is no name for a resource", remedy=remedy))
+
+
+def forgotten_note(record: Record) -> str:
+    """Return what follows from a row's removal, for the one who has just removed it."""
+    if record.kind == Kind.BACKEND:
+        return (
+            f"Forgotten: {record.address}. The next apply takes whatever storage answers under that name as the right one "
+            "and pins its identity; shares that are not on it count as gone."
+        )
+    if record.kind != Kind.SHARE:
+        return f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, the next apply makes a new one."
+    return (
+        f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, the next apply makes a new, "
+        f"empty share. `sharectl import {record.address} {shlex.quote(backend_id_of(record))}` takes it over again."
+    )
 
 
 def _ask(backends: Backends, record: Record) -> tuple[ObservedShare | None, int | None, tuple[Diagnostic, ...]]:
@@ -98,7 +175,8 @@ def survey_pools(
     """Return the pools of these backends (of an empty set: of all), and an error for each backend that did not answer."""
     unknown = sorted(names - desired.backends.keys())
     if unknown:
-        remedy = did_you_mean(unknown[0], sorted(desired.backends))
+        names_known = sorted(desired.backends)
+        remedy = did_you_mean(unknown[0], names_known) or f"there are: {', '.join(names_known) or 'none'}"
         raise DiagnosticError(error("pools.unknown-backend", f"there is no backend named {unknown[0]}", remedy=remedy))
     asked = names or frozenset(desired.backends)
     found = survey(desired.backends, backends, {name: Question(pools=True) for name in asked})
@@ -110,26 +188,107 @@ def survey_pools(
     return found.pools, diagnostics
 
 
+def pools_of_type(project: Project, desired: Desired, pools: Sequence[Pool], share_type: str) -> tuple[Pool, ...]:
+    """Return the pools that shares of the type may use at all. Raises DiagnosticError where there is no such type."""
+    from sharectl.scheduler import suitable_pools  # noqa: PLC0415 - only where it is asked for
+
+    if share_type not in desired.share_types:
+        known = sorted(desired.share_types)
+        remedy = did_you_mean(share_type, known) or f"there are: {', '.join(known) or 'none'}"
+        raise DiagnosticError(error("pools.unknown-type", f"there is no share type named {share_type}", remedy=remedy))
+    return suitable_pools(pools, project.scheduler, desired.share_types[share_type])
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The pools as they will be once the manifests are applied, and what the plan has to say."""
+
+    pools: tuple[Pool, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def pools_after_plan(
+    project: Project, desired: Desired, store: StateStore, backends: Backends, pools: Sequence[Pool]
+) -> Forecast:
+    """Return what the pools hold after a plan of everything: new shares, growth and shrinkage, and what is deleted.
+
+    Sizes are counted as the scheduler reserves them. Shares that cannot be placed are among the diagnostics, as errors.
+    """
+    from sharectl.planning.options import PlanOptions  # noqa: PLC0415 - only where a plan is asked for
+    from sharectl.scheduler import Scheduler  # noqa: PLC0415 - as above
+    from sharectl.workspace import PlanRequest, make_plan  # noqa: PLC0415 - as above
+
+    options = PlanOptions(limits=project.safety)
+    plan = make_plan(project, desired, store, backends, PlanRequest(options))
+    with store.read() as reader:
+        records = reader.view().records
+    former = {step.address: step.moved_from for step in plan.steps if step.verb is Verb.MOVE}
+    scheduler = Scheduler(pools, project.scheduler)
+    for step in plan.steps:
+        record = records.get(former.get(step.address) or step.address)
+        if step.verb is Verb.CREATE_SHARE and isinstance(step.spec, ShareSpec):
+            first = step.candidates[0]
+            scheduler.consume(f"{first.backend}#{first.pool}", step.spec.size_bytes / GIB)
+        elif record is not None and record.size_bytes is not None:
+            after_bytes = _size_after(step, record.size_bytes)
+            scheduler.consume(f"{record.backend}#{record.pool}", (after_bytes - record.size_bytes) / GIB)
+    return Forecast(scheduler.pools_after(), plan.diagnostics)
+
+
+def _size_after(step: Step, size_bytes: int) -> int:
+    if step.verb in {Verb.EXTEND_SHARE, Verb.SHRINK_SHARE} and isinstance(step.spec, ShareSpec):
+        return step.spec.size_bytes
+    return 0 if step.verb is Verb.DELETE_SHARE else size_bytes
+
+
+def share_meant(desired: Desired, store: StateStore, is_named: Callable[[str], bool]) -> Address:
+    """Return the one share that is new, in the files (by their shown paths) that `is_named` tells of.
+
+    Raises DiagnosticError where there is none, or more than one.
+    """
+    with store.read() as reader:
+        records = reader.view().records
+    new = []
+    for address in desired.digests:
+        if address.startswith("share/") and address not in records:
+            source = desired.source(address)
+            if source is not None and is_named(source.path):
+                new.append(address)
+                if len(new) > _MOST_NAMED:
+                    break
+    if len(new) == 1:
+        return new[0]
+    summary = "which share is meant? there are several new ones" if new else "no new share is described there"
+    names = ", ".join(new[:_MOST_NAMED]) + (", …" if len(new) > _MOST_NAMED else "")
+    remedy = f"name one of {names}" if new else "name a share: `sharectl explain share/NAME`"
+    raise DiagnosticError(error("explain.which", summary, remedy=remedy))
+
+
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """The scheduler's explanation, and where the share is already, if it is anywhere (`backend#pool`)."""
+    """The scheduler's explanation, and where the share is already, if it is anywhere (`backend#pool`).
+
+    `after` counts the other new shares whose places were reserved before, as a plan does.
+    """
 
     explanation: Explanation
     placed_on: str | None
+    after: int = 0
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def explain_share(
-    project: Project, desired: Desired, store: StateStore, backends: Backends, address: Address
+def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is placed by
+    project: Project, desired: Desired, store: StateStore, backends: Backends, address: Address, known: Known
 ) -> Explained:
     """Return why the share is, or would be, where it is. Raises DiagnosticError where it has no manifest."""
-    from sharectl.scheduler import PlacedShare, Scheduler, explain  # noqa: PLC0415 - only where something is placed
+    from sharectl.scheduler import PlacedShare, Scheduler, explain, place_all  # noqa: PLC0415 - only where something is placed
 
-    if address not in desired.digests or kind_of(address) is not Kind.SHARE:
-        remedy = (
-            did_you_mean(address, list(desired.digests)) or "name a share that has a manifest, or pass its file with -f"
-        )
-        raise DiagnosticError(error("explain.unknown", f"no manifest describes a share {address}", remedy=remedy))
+    if not address.startswith("share/"):
+        raise DiagnosticError(error("usage.address", f"{address} is no share", remedy="only shares are placed"))
+    if address not in desired.digests:
+        shares = [other for other in known() if other.startswith("share/")]
+        remedy = did_you_mean(address, shares) or "name a share that has a manifest, or pass its file with -f"
+        raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
     pools, diagnostics = survey_pools(desired, backends)
     with store.read() as reader:
         records = reader.view().records
@@ -138,9 +297,42 @@ def explain_share(
         for other, record in records.items()
         if record.kind == Kind.SHARE and other != address
     ]
-    explanation = explain(Scheduler(pools, project.scheduler, placed), _request(desired, records, address))
+    scheduler, request = Scheduler(pools, project.scheduler, placed), _request(desired, records, address)
     record = records.get(address)
-    return Explained(explanation, None if record is None else f"{record.backend}#{record.pool}", diagnostics)
+    if record is not None:
+        return Explained(explain(scheduler, request), f"{record.backend}#{record.pool}", 0, diagnostics)
+    ahead = _placed_before(desired, records, request, project.scheduler)
+    place_all(scheduler, ahead)
+    return Explained(explain(scheduler, _of_placed(request, scheduler, desired)), None, len(ahead), diagnostics)
+
+
+def _placed_before(
+    desired: Desired, records: Mapping[Address, Record], request: Request, settings: SchedulerSettings
+) -> list[Request]:
+    """Return the other new shares that a plan places before this one; packing places all of them together."""
+    from sharectl.scheduler import placement_order  # noqa: PLC0415 - only where something is placed
+
+    others = [
+        _request(desired, records, other)
+        for other in desired.digests
+        if other.startswith("share/") and other not in records and name_of(other) != request.id
+    ]
+    if settings.algorithm != "manila":
+        return others
+    ordered = [others[place] if place < len(others) else request for place in placement_order([*others, request])]
+    return ordered[: ordered.index(request)]
+
+
+def _of_placed(request: Request, scheduler: Scheduler, desired: Desired) -> Request:
+    """Return the request without hints at new shares that are placed later: these keep to them when their turn comes."""
+
+    def known(names: tuple[str, ...]) -> tuple[str, ...]:
+        placed = scheduler.ledger.hosts_of_share
+        return tuple(name for name in names if name in placed or address_of(Kind.SHARE, name) not in desired.digests)
+
+    hints = request.hints
+    hints = replace(hints, same_host=known(hints.same_host), different_host=known(hints.different_host))
+    return replace(request, hints=hints)
 
 
 def _request(desired: Desired, records: Mapping[Address, Record], address: Address) -> Request:

@@ -378,8 +378,19 @@ class SafetyLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class PackSettings:
+    """How hard the placement `pack` tries: deterministic seconds of its solver, and the most choices (shares times pools) it is given."""
+
+    effort_seconds: float = 10.0
+    max_choices: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
 class SchedulerSettings:
-    """How shares are placed; names are those of Manila's filters and weighers. None keeps the scheduler's default list."""
+    """How shares are placed; names are those of Manila's filters and weighers. None keeps the scheduler's default list.
+
+    `options` are what third parties' filters and weighers are made with, by their names.
+    """
 
     filters: tuple[str, ...] | None = None
     weighers: tuple[str, ...] | None = None
@@ -387,3 +398,6 @@ class SchedulerSettings:
     max_attempts: int = 3
     max_over_subscription_ratio: float = 20.0
     options: Mapping[str, Any] = field(default_factory=dict)
+    algorithm: str = "manila"
+    extend_filters: tuple[str, ...] | None = None
+    pack: PackSettings = PackSettings()

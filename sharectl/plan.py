@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.diagnostics import error, warning
-from sharectl.model import SchedulerSettings, Verb
-from sharectl.planning.draft import Draft, step_id
+from sharectl.diagnostics import warning
+from sharectl.model import Kind, SchedulerSettings, Verb, address_of
+from sharectl.planning.backends import backends_of, plan_backends
+from sharectl.planning.draft import Draft
 from sharectl.planning.drift import Deviation, find_deviations, unknown_backends
 from sharectl.planning.imports import plan_imports
 from sharectl.planning.linking import linked_steps
 from sharectl.planning.moves import plan_moves
 from sharectl.planning.options import PlanOptions
 from sharectl.planning.placement import place_new_shares
+from sharectl.planning.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planning.report import drift_report, summarize
 from sharectl.planning.safety import check_empty, check_kept_snapshots, check_limits
-from sharectl.planning.selection import selector, unknown_addresses
+from sharectl.planning.selection import move_selector, selector, unknown_addresses
 from sharectl.planning.shares import plan_changed_share, plan_lost_share, plan_new_share, plan_removed_share
 from sharectl.planning.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
 from sharectl.planning.types import Action, Plan, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
     from sharectl.model import Address
@@ -64,7 +66,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         unchanged = _plan_resources(draft, pools, settings)
         check_limits(draft)
         check_kept_snapshots(draft)
-    steps = linked_steps(draft)
+    steps = linked_steps(draft, move_selector(draft))
     return Plan(
         lineage=state.lineage,
         serial=state.serial,
@@ -72,7 +74,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         drift=drift_report(draft),
         diagnostics=tuple(draft.diagnostics),
         summary=summarize(steps, unchanged),
-        backends={name: desired.backends[name] for name in _backends_of(steps) if name in desired.backends},
+        backends={name: desired.backends[name] for name in backends_of(steps) if name in desired.backends},
         extra_specs=_extra_specs(desired, steps),
     )
 
@@ -91,22 +93,50 @@ def addresses_with_rules(desired: Desired, state: StateView, deviations: Mapping
 
 def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSettings) -> int:
     """Add the steps for all selected shares and snapshots; return how many are as they should be."""
-    selects = selector(draft.desired, draft.records, draft.options)
+    selects = selector(draft)
     digests: Mapping[Address, bytes] = {} if draft.options.destroy else draft.desired.digests
     plan_imports(draft)
     unchanged = _sort_out(draft, digests, selects)
     _plan_removals(draft, digests, selects)
-    _plan_backends(draft, selects)
-    new_shares = [a for a in draft.new if a.startswith("share/")]
-    placed = place_new_shares(draft, new_shares, pools, settings)
+    new = sorted(draft.new)
+    ordered_pools = sorted(pools, key=lambda pool: pool.host)  # of equal pools, the scheduler takes the first
+    placed = place_new_shares(draft, [a for a in new if _can_be_placed(draft, a)], ordered_pools, settings)
     for address in sorted(placed):
         reason = "a new share in place of the old one" if address in draft.replaced else "not there yet"
         plan_new_share(draft, address, placed[address], reason)
-    for address in sorted(draft.new):
+    _refuse_halves(draft, placed)
+    for address in new:
         if address.startswith("snapshot/"):
             plan_new_snapshot(draft, address)
-    _check_backends(draft)
+    refuse_lost_sources(draft)
+    plan_backends(draft, selects)
     return unchanged
+
+
+def _can_be_placed(draft: Draft, address: Address) -> bool:
+    """Tell whether this is a share; refuse a clone whose snapshot is not there and will not be."""
+    if not address.startswith("share/"):
+        return False
+    source = draft.desired.share(address).source_snapshot
+    if source is None:
+        return True
+    snapshot = address_of(Kind.SNAPSHOT, source)
+    if snapshot in draft.records or snapshot in draft.new:
+        return True
+    refuse_left_out(draft, address, snapshot)
+    return False
+
+
+def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
+    """Refuse replacements of which only the removal would be left, because the new share belongs on another backend."""
+    explained = {diagnostic.address for diagnostic in draft.diagnostics}
+    for address in sorted(draft.replaced.keys() - placed - explained):
+        draft.refuse(
+            "share.half-replaced",
+            address,
+            f"{address} would be removed, and the new share in its place would be on a backend that this plan leaves out",
+            remedy="plan without --backend, or name the new backend too",
+        )
 
 
 def _sort_out(draft: Draft, digests: Mapping[Address, bytes], selects: Callable[[Address], bool] | None) -> int:
@@ -140,14 +170,16 @@ def _plan_existing(draft: Draft, address: Address) -> None:
     deviation = draft.deviations.get(address)
     gone = deviation is not None and deviation.observed is None
     if address.startswith("snapshot/"):
-        (plan_new_snapshot if gone else plan_changed_snapshot)(draft, address)
-        return
-    if gone:
+        if gone:
+            draft.new.append(address)  # taken again when it is known where its share will be
+        else:
+            plan_changed_snapshot(draft, address)
+    elif gone:
         plan_lost_share(draft, address)
-        return
-    plan_changed_share(draft, address)
-    if address in draft.replaced:
-        draft.new.append(address)
+    else:
+        plan_changed_share(draft, address)
+        if address in draft.replaced:
+            draft.new.append(address)
 
 
 def _plan_removals(draft: Draft, digests: Mapping[Address, bytes], selects: Callable[[Address], bool] | None) -> None:
@@ -163,63 +195,8 @@ def _plan_removals(draft: Draft, digests: Mapping[Address, bytes], selects: Call
         (plan_removed_snapshot if record.kind == "snapshot" else plan_removed_share)(draft, address)
 
 
-def _plan_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
-    """Add a step for each backend that has never been prepared, and for each that nothing needs any more."""
-    needed = {record.backend for record in draft.records.values() if record.kind != "backend"}
-    for name, spec in sorted(draft.desired.backends.items()):
-        address = f"backend/{name}"
-        wanted = spec.enabled and not draft.options.destroy and address not in draft.records
-        if wanted and (not draft.options.backends or name in draft.options.backends):
-            draft.add(
-                Step(
-                    step_id=step_id(Verb.PREPARE_BACKEND, address),
-                    address=address,
-                    action=Action.CREATE,
-                    verb=Verb.PREPARE_BACKEND,
-                    reason=f"never used before; {spec.driver} makes it ready and the state pins its identity",
-                    backend=name,
-                )
-            )
-    for address, record in sorted(draft.records.items()):
-        unwanted = address.partition("/")[2] not in draft.desired.backends
-        if (
-            record.kind == "backend"
-            and unwanted
-            and record.backend not in needed
-            and (selects is None or selects(address))
-        ):
-            draft.add(
-                Step(
-                    step_id=step_id(Verb.FORGET, address),
-                    address=address,
-                    action=Action.FORGET,
-                    verb=Verb.FORGET,
-                    reason="its manifest is gone and nothing of the state is on it",
-                    expected_version=record.version,
-                )
-            )
-
-
-def _check_backends(draft: Draft) -> None:
-    """Refuse steps on a backend that has no manifest: there is no way to reach it."""
-    missing: dict[str, list[Address]] = {}
-    for step in draft.steps.values():
-        if step.backend is not None and step.backend not in draft.desired.backends:
-            missing.setdefault(step.backend, []).append(step.address)
-    for backend, addresses in sorted(missing.items()):
-        draft.diagnostics.append(
-            error(
-                "backend.undeclared",
-                f"backend {backend} has no manifest any more, and {len(addresses)} resources on it need a change",
-                detail=f"the first of them is {min(addresses)}.",
-                remedy=f"restore the Backend manifest of {backend} until nothing is left on it",
-                address=f"backend/{backend}",
-            )
-        )
-
-
 def _note_open_operations(draft: Draft) -> None:
-    first = draft.state.operations[0]
+    first = min(draft.state.operations, key=lambda operation: (operation.started_at, operation.operation_id))
     draft.diagnostics.append(
         warning(
             "state.open-operations",
@@ -229,12 +206,6 @@ def _note_open_operations(draft: Draft) -> None:
             address=first.address,
         )
     )
-
-
-def _backends_of(steps: Sequence[Step]) -> list[str]:
-    """Return every backend that a step may run on, by name."""
-    tried = {candidate.backend for step in steps for candidate in step.candidates}
-    return sorted(tried | {step.backend for step in steps if step.backend is not None})
 
 
 def _extra_specs(desired: Desired, steps: Sequence[Step]) -> dict[str, Mapping[str, str]]:

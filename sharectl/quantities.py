@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 GIB: Final = 1 << 30
+LARGEST_SIZE_BYTES: Final = 1 << 60
 
 _UNITS: Final[dict[str, int]] = {
     "B": 1,
@@ -24,7 +25,7 @@ _UNITS: Final[dict[str, int]] = {
 }
 _BINARY: Final = ("PiB", "TiB", "GiB", "MiB", "KiB")
 _DECIMAL: Final = ("PB", "TB", "GB", "MB", "kB")
-_PATTERN: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGTP]i?B|kB|B)")
+_PATTERN: Final = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,6})?) ?([KMGTP]i?B|kB|B)")
 
 SIZE_HINT: Final = "write a number and a unit, such as 100GiB, 1.5TiB or 500GB"
 
@@ -36,29 +37,33 @@ class SizeError(ValueError):
 def parse_size(text: str) -> int:
     """Return the bytes that `text` names: `100GiB`, `1.5TiB`, `500GB` (decimal), `750 MiB`.
 
-    Raises SizeError for anything else, for zero, and for a size that is no whole number of bytes.
+    Raises SizeError for anything else, for zero, for a size that is no whole number of bytes, and beyond LARGEST_SIZE_BYTES.
     """
     match = _PATTERN.fullmatch(text)
     if match is None:
         message = f"{text!r} is not a size; {SIZE_HINT}"
         raise SizeError(message)
-    size_bytes = Decimal(match[1]) * _UNITS[match[2]]
-    if size_bytes != size_bytes.to_integral_value():
+    whole, _, decimals = match[1].partition(".")
+    size_bytes, remainder = divmod(int(whole + decimals) * _UNITS[match[2]], 10 ** len(decimals))
+    if remainder:
         message = f"{text!r} is not a whole number of bytes"
         raise SizeError(message)
     if size_bytes == 0:
         message = "a size of zero holds nothing; give the share at least 1MiB"
         raise SizeError(message)
-    return int(size_bytes)
+    if size_bytes > LARGEST_SIZE_BYTES:
+        message = f"{text!r} is more than 1024PiB, the largest size there is"
+        raise SizeError(message)
+    return size_bytes
 
 
 def format_size(size_bytes: int) -> str:
-    """Write `size_bytes` so that parse_size() reads the same number back: the largest unit that keeps it exact."""
-    for unit in (*_BINARY, *_DECIMAL):
-        scale = _UNITS[unit]
-        if size_bytes >= scale and (size_bytes * 1000) % scale == 0:
-            return f"{_shortest(Decimal(size_bytes) / scale)}{unit}"
-    return f"{size_bytes}B"
+    """Write `size_bytes` so that parse_size() reads the same number back, in the unit that keeps it exact and short.
+
+    Of equally short texts the binary one is written.
+    """
+    written = [text for units in (_BINARY, _DECIMAL) if (text := _exact(size_bytes, units))]
+    return min(written, key=len, default=f"{size_bytes}B")
 
 
 def approximate_size(size_bytes: int) -> str:
@@ -68,6 +73,15 @@ def approximate_size(size_bytes: int) -> str:
         if size_bytes >= scale:
             return f"{size_bytes / scale:.1f} {unit}"
     return f"{size_bytes} B"
+
+
+def _exact(size_bytes: int, units: tuple[str, ...]) -> str:
+    """Write the size in the largest of the units in which three decimals are enough; an empty text where there is none."""
+    for unit in units:
+        scale = _UNITS[unit]
+        if size_bytes >= scale and (size_bytes * 1000) % scale == 0:
+            return f"{_shortest(Decimal(size_bytes) / scale)}{unit}"
+    return ""
 
 
 def _shortest(number: Decimal) -> str:

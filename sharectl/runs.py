@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from sharectl.applying.environment import Environment, new_resource_id, utc_now
+from sharectl.applying.heartbeat import Heartbeat
 from sharectl.applying.recovery import recover
 from sharectl.diagnostics import DiagnosticError, error, has_errors
 from sharectl.model import Verb, canonical_json
@@ -49,23 +50,39 @@ class LockedRun:
     """A run that holds the lock. `unresolved` are the intents of earlier runs whose backends gave no answer."""
 
     store: StateStore
-    lease: Lease
+    heartbeat: Heartbeat
     record: RunRecord
     environment: Environment
     unresolved: tuple[OperationRecord, ...]
 
+    @property
+    def lease(self) -> Lease:
+        """The right to write, which the heartbeat keeps alive."""
+        return self.heartbeat.lease
+
 
 @contextmanager
 def held_lease(store: StateStore, record: RunRecord, wait_seconds: float = 0.0) -> Iterator[Lease]:
-    """Take the lock for `record`, and give it back at the end, whatever happens.
+    """Take the lock for `record`, keep it alive, and give it back at the end, whatever happens.
 
     Raises LockedError where somebody else holds the lock for longer than `wait_seconds`.
     """
+    with _held(store, record, wait_seconds) as heartbeat:
+        yield heartbeat.lease
+
+
+@contextmanager
+def _held(store: StateStore, record: RunRecord, wait_seconds: float) -> Iterator[Heartbeat]:
     holder = Holder(record.user, record.host, os.getpid(), record.command)
     lease = store.acquire(holder, duration_seconds=LEASE_SECONDS, wait_seconds=wait_seconds)
     try:
         store.commit(lease, [PutRun(record)])
-        yield lease
+        heartbeat = Heartbeat(store, lease)
+        heartbeat.start()
+        try:
+            yield heartbeat
+        finally:
+            heartbeat.stop()
     finally:
         with suppress(StateError):  # the lock of a store that has vanished needs no giving back
             store.release(lease)
@@ -81,16 +98,16 @@ def locked_run(
 ) -> Iterator[LockedRun]:
     """Take the lock, resolve open intents, and yield the run; raises as `held_lease`."""
     environment = Environment(driver=backends.driver)
-    with held_lease(store, record, wait_seconds) as lease:
+    with _held(store, record, wait_seconds) as heartbeat:
         unresolved = recover(
             store,
-            lease,
+            heartbeat.lease,
             run=record,
             environment=environment,
             timeout_seconds=RECOVERY_TIMEOUT_SECONDS,
             observer=observer,
         )
-        yield LockedRun(store, lease, record, environment, unresolved)
+        yield LockedRun(store, heartbeat, record, environment, unresolved)
 
 
 def forget_resources(store: StateStore, lease: Lease, record: RunRecord, addresses: Sequence[Address]) -> None:
@@ -159,7 +176,7 @@ def apply_plan(run: LockedRun, plan: Plan, observer: Callable[[Event], None], ca
     return apply(
         plan,
         store=run.store,
-        lease=run.lease,
+        heartbeat=run.heartbeat,
         run=run.record,
         environment=run.environment,
         observer=observer,

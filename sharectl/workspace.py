@@ -18,6 +18,7 @@ from sharectl.drivers.base import (
 )
 from sharectl.drivers.registry import UnknownDriverError, driver_factory, driver_names, make_secret_resolver
 from sharectl.manifests.loader import load
+from sharectl.model import SchedulerSettings
 from sharectl.parallel import ask_each
 from sharectl.plan import addresses_with_rules, plan
 from sharectl.planning.drift import find_deviations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from sharectl.diagnostics import Diagnostic
     from sharectl.drivers.base import BackendReport, Driver, ObservedShare
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.loader import Loaded
@@ -61,7 +63,7 @@ def load_manifests(
     """Return the manifests of the project, or of `sources` (under `directory`) where the user named some, with all that is wrong."""
     from sharectl.manifests.cache import ManifestCache  # noqa: PLC0415 - brings in sqlite3
 
-    return load(
+    loaded = load(
         list(sources) or list(project.manifests),
         base_directory=directory if sources else project.root,
         cache=ManifestCache(project.cache_directory),
@@ -69,6 +71,21 @@ def load_manifests(
         known_drivers=driver_names,
         only=only,
         stdin=stdin,
+    )
+    wrong = setting_findings(project, directory)
+    return replace(loaded, diagnostics=(*wrong, *loaded.diagnostics)) if wrong else loaded
+
+
+def setting_findings(project: Project, directory: Path) -> tuple[Diagnostic, ...]:
+    """Return an error for each scheduler setting that cannot work, at its place in the project file as seen from `directory`."""
+    if project.scheduler == SchedulerSettings():
+        return ()
+    from sharectl.manifests.project import setting_source  # noqa: PLC0415 - only where something other than the default is set
+    from sharectl.scheduler import setting_problems  # noqa: PLC0415 - as above
+
+    return tuple(
+        replace(problem.diagnostic, source=setting_source(project, problem.setting, directory, key=problem.at_key))
+        for problem in setting_problems(project.scheduler)
     )
 
 
@@ -185,6 +202,7 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
         unmanaged=unmanaged,
         clones_within=driver.clones_within if isinstance(driver, ClonesSnapshots) else "backend",
         error=error,
+        asked_ids=question.resource_ids,
     )
     return observation, pools
 
@@ -224,7 +242,10 @@ def _addresses_to_read(desired: Desired, options: PlanOptions) -> set[Address] |
     """Return the addresses whose rows matter to a plan of targets; None where all do."""
     if not options.targets:
         return None
-    wanted = {target.partition("/access/")[0] for target in options.targets} | set(desired.digests)
+    targets = {target.partition("/access/")[0] for target in options.targets}
+    if not all(target in desired.digests or target.removeprefix("backend/") in desired.backends for target in targets):
+        return None  # something is to be removed: what depends on it may have no manifest either
+    wanted = targets | set(desired.digests)
     wanted.update(f"backend/{name}" for name in desired.backends)
     for former in desired.moves.values():
         wanted.update(former)

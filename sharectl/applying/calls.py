@@ -21,6 +21,8 @@ from sharectl.drivers.base import (
 from sharectl.model import AccessRule, ShareSpec, SnapshotSpec, Verb, canonical_json
 from sharectl.planning.records import (
     backend_record,
+    export_locations_of,
+    share_attributes,
     share_record,
     snapshot_record,
     with_access,
@@ -222,7 +224,15 @@ def _update_access(driver: Driver, task: Task) -> Result:
     rules = tuple(_rule_record(rule, statuses.get(rule)) for rule in wanted)
     active = [rule.rule for rule in rules if rule.status == "active"]
     refused = "; ".join(f"{rule.rule.key}: {rule.reason}" for rule in rules if rule.status != "active")
-    return _put(with_access(task.known_record, active), rules, refused=refused)
+    return _put(with_access(_exported(driver, task.known_record), active), rules, refused=refused)
+
+
+def _exported(driver: Driver, record: Record) -> Record:
+    """Return the row with its export locations; a share that was taken over may have got them only now, with its first access."""
+    if export_locations_of(record):
+        return record
+    observed = listed_share(driver, record.resource_id)
+    return record if observed is None else record._replace(attributes=share_attributes(observed))
 
 
 def _rule_record(rule: AccessRule, status: tuple[str, str] | None) -> RuleRecord:
@@ -259,7 +269,7 @@ def _delete_snapshot(driver: Driver, task: Task) -> Result:
 def _refresh_record(driver: Driver, task: Task) -> Result:
     """Record a share as its backend lists it now, under the spec of its manifest."""
     record = task.known_record
-    observed = _listed(driver, record.resource_id)
+    observed = listed_share(driver, record.resource_id)
     if observed is None:
         message = f"{record.address} is not on its backend any more"
         raise NotFoundError(message)
@@ -296,7 +306,8 @@ def _put_taken_over(task: Task, observed: ObservedShare) -> Result:
     return _put(record, active_rules(observed.access))
 
 
-def _listed(driver: Driver, resource_id: str) -> ObservedShare | None:
+def listed_share(driver: Driver, resource_id: str) -> ObservedShare | None:
+    """Return the share as its backend lists it, or None where it does not."""
     return next(iter(driver.list_shares([resource_id])), None)
 
 

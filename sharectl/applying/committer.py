@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sharectl.state.store import VersionConflictError
+from sharectl.state.store import LeaseLostError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +61,11 @@ class Committer:
             raise ticket.error
 
     def close(self) -> None:
-        """Refuse everything that is not being written at this moment, and wait for that."""
+        """Refuse everything that is not being written at this moment; when this returns, that is written and nothing follows."""
         with self._mutex:
             self._closed = True
+        with suppress(CommitterClosedError):
+            self.commit(())  # takes its turn, which comes when the write under way is over
 
     def _lead(self) -> None:
         with self._mutex:
@@ -83,21 +86,19 @@ class Committer:
                 self._led = False
 
     def _write(self, batch: list[_Ticket]) -> None:
-        """Commit the batch as one; where that is refused, each on its own, so that the refusal reaches the one it is for."""
+        """Commit the batch as one; where something in it is refused, each on its own, so that the refusal reaches its cause."""
         if len(batch) > 1:
             try:
                 self._store.commit(self._lease, [change for ticket in batch for change in ticket.changes])
-            except VersionConflictError:
-                pass_on = batch
-            except Exception as error:  # noqa: BLE001 - handed to every thread that is waiting
+            except (StateUnavailableError, LeaseLostError) as error:
                 for ticket in batch:
-                    ticket.error = error
+                    ticket.error = error  # meant for all of them
                 return
+            except Exception:  # noqa: BLE001, S110 - the commits below meet it again, each thread its own
+                pass
             else:
                 return
-        else:
-            pass_on = batch
-        for ticket in pass_on:
+        for ticket in batch:
             try:
                 self._store.commit(self._lease, ticket.changes)
             except Exception as error:  # noqa: BLE001 - handed to the thread that is waiting

@@ -28,11 +28,14 @@ def new_resource_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """`driver` opens the driver of a backend once and returns the same one afterwards; it may raise DriverError."""
+    """`driver` opens the driver of a backend once and returns the same one afterwards; it may raise DriverError.
+
+    `watch_interval_seconds` is how often events are handed on and overdue calls looked for.
+    """
 
     driver: Callable[[str], Driver]
     now: Callable[[], str] = utc_now
     monotonic: Callable[[], float] = monotonic
     new_id: Callable[[], str] = new_resource_id
     random: Random = field(default_factory=SystemRandom)
-    watch_interval_seconds: float = 0.2
+    watch_interval_seconds: float = 0.05

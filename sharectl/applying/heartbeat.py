@@ -1,4 +1,4 @@
-"""The heartbeat of a lease: a thread that renews it as long as the run lasts."""
+"""The heartbeat of a lease: a thread that renews it for as long as it is needed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ if TYPE_CHECKING:
 
     from sharectl.state.store import Lease, StateStore
 
+_BEATS_PER_LEASE = 3
+
 
 class Heartbeat:
-    """Renews the lease three times in its duration, and calls `lost` where somebody else has taken it over."""
+    """Renews the lease three times in its duration, from `start` until `stop`."""
 
-    def __init__(self, store: StateStore, lease: Lease, lost: Callable[[str], None]) -> None:
-        """Watch over `lease`."""
+    def __init__(self, store: StateStore, lease: Lease, lost: Callable[[str], object] | None = None) -> None:
+        """Watch over `lease`; `lost` as for `on_loss`."""
+        self.lease = lease
         self._store = store
-        self._lease = lease
+        self._mutex = threading.Lock()
         self._lost = lost
+        self._problem = ""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -33,12 +37,27 @@ class Heartbeat:
         self._ended.set()
         self._thread.join()
 
+    def on_loss(self, lost: Callable[[str], object] | None) -> None:
+        """Call `lost(problem)`, once and from any thread, where somebody else has taken the lease over (or has already); None: nobody."""
+        with self._mutex:
+            self._lost = lost
+            problem = self._problem
+        if problem and lost is not None:
+            lost(problem)
+
     def _beat(self) -> None:
-        while not self._ended.wait(self._lease.duration_seconds / 3):
+        while not self._ended.wait(self.lease.duration_seconds / _BEATS_PER_LEASE):
             try:
-                self._store.renew(self._lease)
-            except LeaseLostError:
-                self._lost("the lock has passed to somebody else; nothing more is written")
+                self._store.renew(self.lease)
+            except LeaseLostError as error:
+                self._tell(f"{error}; nothing more is written")
                 return
             except StateError:
                 continue  # the next commit meets the same trouble, and says so
+
+    def _tell(self, problem: str) -> None:
+        with self._mutex:
+            self._problem = problem
+            lost = self._lost
+        if lost is not None:
+            lost(problem)

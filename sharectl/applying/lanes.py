@@ -19,23 +19,22 @@ class Lane(Generic[T]):
     """
 
     def __init__(self, name: str, width: int, work: Callable[[T], bool]) -> None:
-        """Run `work` on each task; it returns False where its thread has been given up meanwhile."""
+        """Run `work`, which must not raise, on each task; it returns False where its thread has been given up meanwhile."""
+        self.width = width
         self._name = name
-        self._width = width
         self._work = work
         self._tasks: SimpleQueue[T | None] = SimpleQueue()
         self._mutex = threading.Lock()
         self._threads = 0
         self._unfinished = 0
+        self._closed = False
 
     def submit(self, task: T) -> None:
         """Run the task as soon as a thread is free."""
+        self._tasks.put(task)
         with self._mutex:
             self._unfinished += 1
-            starts = self._threads < min(self._width, self._unfinished)
-            if starts:
-                self._threads += 1
-        self._tasks.put(task)
+            starts = self._wants_thread()
         if starts:
             self._start_thread()
 
@@ -44,18 +43,24 @@ class Lane(Generic[T]):
         with self._mutex:
             self._threads -= 1
             self._unfinished -= 1
-            starts = self._threads < min(self._width, self._unfinished)
-            if starts:
-                self._threads += 1
+            starts = self._wants_thread()
         if starts:
             self._start_thread()
 
     def close(self) -> None:
         """Let the threads end once the queue is empty."""
         with self._mutex:
+            self._closed = True
             threads = self._threads
         for _ in range(threads):
             self._tasks.put(None)
+
+    def _wants_thread(self) -> bool:
+        """Tell whether a thread is to be started, and count it already."""
+        wants = not self._closed and self._threads < min(self.width, self._unfinished)
+        if wants:
+            self._threads += 1
+        return wants
 
     def _start_thread(self) -> None:
         threading.Thread(target=self._run, name=f"lane-{self._name}", daemon=True).start()

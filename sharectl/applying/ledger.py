@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from sharectl.applying.calls import Task
 from sharectl.model import ShareSpec, SnapshotSpec, Verb
-from sharectl.planning.draft import step_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sharectl.applying.calls import Result
     from sharectl.model import Address
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from sharectl.state.store import OperationRecord, Record, RuleRecord, StateStore
 
 _OF_THE_STATE_ALONE = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD})
+_RESIZING = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
 
 
 class Ledger:
@@ -28,39 +28,52 @@ class Ledger:
     def __init__(self, plan: Plan, store: StateStore) -> None:
         """Read what the steps of `plan` touch."""
         self._plan = plan
-        self._step_ids = frozenset(step.step_id for step in plan.steps)
-        addresses = set(_touched(plan))
-        accessed = [step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS]
+        self._origins = {step.address: step.moved_from for step in plan.steps if step.moved_from is not None}
+        accessed = [step for step in plan.steps if step.verb is Verb.UPDATE_ACCESS]
         with store.read() as reader:
-            view = reader.view(addresses)
-            rules = reader.rules(accessed) if accessed else {}
+            view = reader.view(set(_touched(plan)))
+            rules = reader.rules({self._origin(step) for step in accessed}) if accessed else {}
         self._lineage = view.lineage
-        self.records: dict[Address, Record] = dict(view.records)
-        self.rules: dict[Address, tuple[RuleRecord, ...]] = dict(rules)
+        self._records: dict[Address, Record] = dict(view.records)
+        self._rules: dict[Address, tuple[RuleRecord, ...]] = dict(rules)
         self._open: dict[Address, OperationRecord] = {operation.address: operation for operation in view.operations}
-        self._first: dict[Address, str] = {}
-        for step in plan.steps:
-            self._first.setdefault(step.moved_from or step.address, step.step_id)
+        self._versions = {address: record.version for address, record in view.records.items()}
+        self._expected: dict[Address, int | None] = {}
+        self._resized: set[Address] = set()
+        for step in plan.steps:  # the first step at a row says which version the whole plan has seen there
+            self._expected.setdefault(self._origin(step), step.expected_version)
+            if step.verb in _RESIZING:
+                self._resized.add(step.address)
 
     def refusal(self, step: Step) -> str:
-        """Return why the step must not run, or an empty string: the state has changed since the plan, or is unresolved there."""
+        """Return why the step must not run, or an empty string: the state has changed since the plan, or is unresolved there.
+
+        All steps that begin with the same row are refused together, also those of a row that the plan gives another address.
+        """
         if self._plan.lineage and self._lineage and self._plan.lineage != self._lineage:
             return "the plan was made from another state"
-        row = step.moved_from or step.address
-        operation = self._open.get(row)
+        row = self._origin(step)
+        operation = self._open.get(row) or self._open.get(step.address)
         if operation is not None:
-            return f"an earlier {operation.verb} of {row} is unresolved (started {operation.started_at}); see to its backend"
-        if self._first[row] != step.step_id:
+            began = f"{operation.verb} of {operation.address} is unresolved (started {operation.started_at})"
+            return f"an earlier {began}; see to its backend"
+        expected, found = self._expected[row], self._versions.get(row)
+        if found == expected:
             return ""
-        record = self.records.get(row)
-        found = None if record is None else record.version
-        if found == step.expected_version:
-            return ""
-        return f"stale: {row} has changed since the plan was made (version {step.expected_version or 'none'} then, {found or 'none'} now)"
+        return f"stale: {row} has changed since the plan was made (version {expected or 'none'} then, {found or 'none'} now)"
+
+    def _origin(self, step: Step) -> Address:
+        """Return the address that the row had when the plan was made."""
+        address = step.address
+        for _ in range(len(self._origins)):  # a share may be renamed and then pushed aside; no further than that
+            if address not in self._origins:
+                break
+            address = self._origins[address]
+        return address
 
     def identity_of(self, backend: str) -> str | None:
         """Return the identity that the state has pinned for a backend; None where it was never prepared."""
-        record = self.records.get(f"backend/{backend}")
+        record = self._records.get(f"backend/{backend}")
         return None if record is None else record.resource_id
 
     def backend_of(self, step: Step, index: int) -> str | None:
@@ -70,49 +83,47 @@ class Ledger:
         if step.verb in _OF_THE_STATE_ALONE and step.backend is None:
             return None
         if isinstance(step.spec, SnapshotSpec):
-            owner = self.records.get(f"share/{step.spec.share}")
+            owner = self._records.get(f"share/{step.spec.share}")
             return step.backend if owner is None else owner.backend
-        record = self.records.get(step.address)
+        record = self._records.get(step.address)
         return step.backend if record is None else record.backend
 
-    def task(self, step: Step, backend: str | None, index: int, new_id: str) -> Task:
+    def task(self, step: Step, backend: str | None, index: int, new_id: Callable[[], str]) -> Task:
         """Return the task of one attempt at the step."""
-        record = self.records.get(step.moved_from or step.address)
+        record = self._records.get(step.moved_from or step.address)
         related = None
         extra_specs = None
         if isinstance(step.spec, SnapshotSpec):
-            related = self.records.get(f"share/{step.spec.share}")
+            related = self._records.get(f"share/{step.spec.share}")
         elif isinstance(step.spec, ShareSpec):
-            related = self.records.get(f"snapshot/{step.spec.source_snapshot}")
+            related = self._records.get(f"snapshot/{step.spec.source_snapshot}")
             extra_specs = self._plan.extra_specs.get(step.spec.share_type or "")
         known_id = step.import_resource_id if record is None else record.resource_id
         return Task(
             step=step,
-            resource_id=known_id or new_id,
+            resource_id=known_id or new_id(),
             record=record,
             related=related,
-            rules=self.rules.get(step.address, ()),
+            rules=self._rules.get(step.address, ()),
             candidate=step.candidates[index] if step.candidates else None,
             backend=backend,
             driver_name=self._plan.backends[backend].driver if backend is not None else "",
             extra_specs=extra_specs,
-            resized=not self._step_ids.isdisjoint(
-                {step_id(Verb.EXTEND_SHARE, step.address), step_id(Verb.SHRINK_SHARE, step.address)}
-            ),
+            resized=step.address in self._resized,
         )
 
     def take(self, task: Task, result: Result) -> None:
         """Keep what has become of the task's row."""
         if task.step.moved_from is not None:
-            self.records.pop(task.step.moved_from, None)
-            self.rules[task.step.address] = self.rules.pop(task.step.moved_from, ())
+            self._records.pop(task.step.moved_from, None)
+            self._rules[task.step.address] = self._rules.pop(task.step.moved_from, ())
         if result.record is None:
-            self.records.pop(task.step.address, None)
-            self.rules.pop(task.step.address, None)
+            self._records.pop(task.step.address, None)
+            self._rules.pop(task.step.address, None)
         else:
-            self.records[task.step.address] = result.record
+            self._records[task.step.address] = result.record
             if result.rules is not None:
-                self.rules[task.step.address] = result.rules
+                self._rules[task.step.address] = result.rules
 
 
 def _touched(plan: Plan) -> Iterator[Address]:

@@ -1,14 +1,15 @@
-"""One attempt at a step, in a thread of its lane: intent, driver call with retries, result."""
+"""Doing one attempt at a step, in a thread of its lane: intent, driver call with retries, result."""
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from sharectl.applying.calls import Result, intent_payload, perform, perform_on_state
+from sharectl.applying.attempt import Ending, EndingKind
+from sharectl.applying.calls import intent_payload, perform, perform_on_state
 from sharectl.applying.committer import CommitterClosedError
+from sharectl.applying.identity import expect_identity
 from sharectl.applying.moving import move
 from sharectl.applying.retry import retry_delay_seconds
 from sharectl.drivers.base import DriverError, ShareRef, SnapshotRef, SnapshotsShares, TransientError
@@ -28,84 +29,24 @@ from sharectl.state.store import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sharectl.applying.calls import Task
+    from sharectl.applying.attempt import Attempt
+    from sharectl.applying.calls import Result, Task
     from sharectl.applying.cancel import Cancellation
     from sharectl.applying.committer import Committer
     from sharectl.applying.environment import Environment
     from sharectl.applying.ledger import Ledger
     from sharectl.drivers.base import Driver
     from sharectl.events import Event
-    from sharectl.planning.types import Plan, Step
+    from sharectl.planning.types import Plan
     from sharectl.state.store import Change, RunRecord
 
+T = TypeVar("T")
 _MAKING = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT})
-
-
-class EndingKind(Enum):
-    """How an attempt ended."""
-
-    DONE = auto()
-    FAILED = auto()
-    CANCELLED = auto()
-    STATE_LOST = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt ended; `answered` says that the backend answered at all, `unresolved` that its intent stays open."""
-
-    kind: EndingKind
-    error: str = ""
-    pool: str | None = None
-    seconds: float = 0.0
-    unresolved: bool = False
-    answered: bool = True
-
-
-@dataclass(slots=True)
-class Attempt:
-    """A step on its way through a lane. A call that outlives its deadline is given up, and what it answers later is not heard."""
-
-    step: Step
-    backend: str | None
-    index: int = 0
-    started: bool = False
-    abandoned: bool = False
-    _deadline: float | None = None
-    _mutex: threading.Lock = field(default_factory=threading.Lock)
-
-    def begin_call(self, deadline: float) -> None:
-        """Start the clock of a driver call."""
-        with self._mutex:
-            self._deadline = deadline
-
-    def end_call(self) -> None:
-        """Stop the clock; raises _AbandonedError where nobody waits for the answer any more."""
-        with self._mutex:
-            self._deadline = None
-            if self.abandoned:
-                raise _AbandonedError
-
-    def give_up_if_overdue(self, now: float) -> bool:
-        """Give the call up if its deadline has passed; tell whether it was."""
-        with self._mutex:
-            if self.abandoned or self._deadline is None or now < self._deadline:
-                return False
-            self.abandoned = True
-            return True
-
-    def give_up(self) -> None:
-        """Hear nothing of this attempt any more."""
-        with self._mutex:
-            self.abandoned = True
-
-
-class _AbandonedError(Exception):
-    """The engine has given this attempt up."""
+_TAKING_OVER = frozenset({Verb.ADOPT, Verb.RESTORE_SHARE})
 
 
 class _CancelledError(Exception):
-    """A cancel came while the attempt waited to be repeated."""
+    """A cancel came while a call waited to be repeated; `str()` is the transient error."""
 
 
 class Worker:
@@ -119,7 +60,7 @@ class Worker:
         committer: Committer,
         ledger: Ledger,
         cancellation: Cancellation,
-        emit: Callable[[Event], None],
+        emit: Callable[[Attempt, Event], None],
     ) -> None:
         """Work for one run."""
         self._plan = plan
@@ -130,30 +71,34 @@ class Worker:
         self._cancellation = cancellation
         self._emit = emit
         self._checked: set[str] = set()
+        self._operations = count(1)
 
     def run(self, attempt: Attempt) -> Ending:
-        """Do one attempt to its end; never raises."""
+        """Do one attempt to its end; whatever happens, that is an Ending. Raises AbandonedError where nobody waits for it."""
+        kind = EndingKind.FAILED
         try:
             return self._run_attempt(attempt)
-        except _AbandonedError:
-            return Ending(EndingKind.FAILED, answered=False)
         except CommitterClosedError:
-            return Ending(EndingKind.CANCELLED, unresolved=True)
-        except VersionConflictError as error:
-            return Ending(EndingKind.FAILED, error=f"the state was changed by somebody else: {error}", unresolved=True)
-        except (StateError, LeaseLostError) as error:
-            return Ending(EndingKind.STATE_LOST, error=str(error), unresolved=True)
+            error = "stopped at once"
+        except (StateError, LeaseLostError) as problem:
+            kind, error = EndingKind.STATE_LOST, str(problem)
+        except VersionConflictError as problem:
+            error = f"the state was changed by somebody else: {problem}"
+        except DriverError as problem:
+            kind, error = EndingKind.REFUSED, str(problem)
+        except Exception as problem:  # noqa: BLE001 - a thread that died silently would leave the run waiting for ever
+            error = f"sharectl failed in a way that it should not: {type(problem).__name__}: {problem}"
+        return Ending(kind, error=error, unresolved=attempt.in_doubt)
 
     def _run_attempt(self, attempt: Attempt) -> Ending:
         step = attempt.step
         started = self._environment.monotonic()
-        task = self._ledger.task(step, attempt.backend, attempt.index, self._environment.new_id())
-        attempt.started = True
+        task = self._ledger.task(step, attempt.backend, attempt.index, self._environment.new_id)
         pool = task.candidate.pool if task.candidate else None if task.record is None else task.record.pool
         if attempt.backend is None:
-            self._emit(StepStarted(step.step_id, step.address, step.verb, None))
+            self._emit(attempt, StepStarted(step.step_id, step.address, step.verb, None))
             result = move(task) if step.verb is Verb.MOVE else perform_on_state(task)
-            self._record(task, result, None)
+            self._record(attempt, task, result, None)
         else:
             ending = self._run_on_backend(attempt, task, attempt.backend, pool)
             if ending is not None:
@@ -164,56 +109,37 @@ class Worker:
         """Make the call and record its result; return how it failed, or None."""
         try:
             driver = self._driver(attempt, backend)
-        except DriverError as error:
-            return Ending(EndingKind.FAILED, error=str(error))
-        operation = self._begin(task, backend, pool)
-        self._emit(StepStarted(task.step.step_id, task.step.address, task.step.verb, backend, pool))
-        try:
-            result = self._call_with_retries(attempt, task, driver, backend)
         except _CancelledError as error:
-            return self._close_failed(
-                attempt, task, driver, operation, f"cancelled while it was being repeated: {error}"
-            )
+            return Ending(EndingKind.FAILED, error=_cancelled(error))
+        operation = self._begin(attempt, task, backend, pool)
+        self._emit(attempt, StepStarted(task.step.step_id, task.step.address, task.step.verb, backend, pool))
+        try:
+            result = self._call(attempt, backend, lambda: perform(driver, task))
+        except _CancelledError as error:
+            return self._close_failed(attempt, task, driver, operation, _cancelled(error), uncertain=True)
         except DriverError as error:
-            return self._close_failed(attempt, task, driver, operation, str(error))
-        except Exception as error:
-            if isinstance(error, _AbandonedError):
-                raise
+            uncertain = isinstance(error, TransientError)
+            return self._close_failed(attempt, task, driver, operation, str(error), uncertain=uncertain)
+        except Exception as error:  # noqa: BLE001 - a driver may be anybody's
             reason = f"the driver failed in a way that it should not: {type(error).__name__}: {error}"
-            self._record_failure(task, reason, None)
-            return Ending(EndingKind.FAILED, error=reason, unresolved=True)
-        self._record(task, result, operation)
-        if result.refused:
-            return Ending(EndingKind.FAILED, error=result.refused)
-        return None
+            return self._leave_open(task, reason)
+        self._record(attempt, task, result, operation)
+        return Ending(EndingKind.FAILED, error=result.refused) if result.refused else None
 
     def _driver(self, attempt: Attempt, backend: str) -> Driver:
         """Open the backend's driver, and make sure once that behind it is the storage that the state knows."""
         driver = self._environment.driver(backend)
         if attempt.step.verb is Verb.PREPARE_BACKEND or backend in self._checked:
             return driver
-        pinned = self._ledger.identity_of(backend)
-        if pinned is None:
-            message = f"backend {backend} has never been prepared"
-            raise DriverError(message)
-        attempt.begin_call(self._deadline(backend))
-        try:
-            identity = driver.report().identity
-        finally:
-            attempt.end_call()
-        if identity != pinned:
-            found = f"is {identity}" if identity else "was never prepared (is its file system mounted?)"
-            message = f"backend {backend} is not the storage that the state knows: it {found}, pinned is {pinned}"
-            raise DriverError(message)
+        found = self._call(attempt, backend, driver.report).identity
+        expect_identity(backend, self._ledger.identity_of(backend), found)
         self._checked.add(backend)
         return driver
 
-    def _deadline(self, backend: str) -> float:
-        return self._environment.monotonic() + self._plan.backends[backend].step_timeout_seconds
-
-    def _begin(self, task: Task, backend: str, pool: str | None) -> OperationRecord:
+    def _begin(self, attempt: Attempt, task: Task, backend: str, pool: str | None) -> OperationRecord:
+        """Make the intent durable."""
         operation = OperationRecord(
-            operation_id=self._environment.new_id(),
+            operation_id=f"{self._run.run_id}-{next(self._operations)}",
             run_id=self._run.run_id,
             address=task.step.address,
             verb=task.step.verb.value,
@@ -223,67 +149,72 @@ class Worker:
             started_at=self._environment.now(),
             payload=intent_payload(task),
         )
-        self._commit([BeginOperation(operation)])
+        attempt.in_doubt = True  # before it is written: whoever gives this attempt up meanwhile must not call it closed
+        try:
+            self._commit([BeginOperation(operation)])
+        except Exception:
+            attempt.in_doubt = False
+            raise
         return operation
 
-    def _call_with_retries(self, attempt: Attempt, task: Task, driver: Driver, backend: str) -> Result:
-        attempts = self._plan.backends[backend].attempts
-        for number in range(1, attempts + 1):
-            attempt.begin_call(self._deadline(backend))
+    def _call(self, attempt: Attempt, backend: str, work: Callable[[], T]) -> T:
+        """Make one driver call, and make it again after transient errors, each time against a deadline of its own.
+
+        Raises DriverError, what a bad driver raises, and _CancelledError where a cancel came before the next try.
+        """
+        spec = self._plan.backends[backend]
+        for number in count(1):
+            attempt.begin_call(self._environment.monotonic() + spec.step_timeout_seconds)
             try:
-                return perform(driver, task)
+                return work()
             except TransientError as error:
-                if number == attempts:
+                if number >= spec.attempts:
                     raise
-                delay_seconds = retry_delay_seconds(number, error.retry_after_seconds, self._environment.random)
-                step = task.step
-                self._emit(StepRetried(step.step_id, step.address, backend, number, delay_seconds, str(error)))
                 transient = error
             finally:
                 attempt.end_call()
-            if self._cancellation.requested.wait(delay_seconds):
-                raise _CancelledError(str(transient))
-        message = "no attempt is allowed"  # the schema asks for at least one
-        raise DriverError(message)
+            delay_seconds = retry_delay_seconds(number, transient.retry_after_seconds, self._environment.random)
+            step = attempt.step
+            self._emit(attempt, StepRetried(step.step_id, step.address, backend, number, delay_seconds, str(transient)))
+            if self._cancellation.wait(delay_seconds):
+                break
+        raise _CancelledError(str(transient))
 
-    def _record(self, task: Task, result: Result, operation: OperationRecord | None) -> None:
+    def _record(self, attempt: Attempt, task: Task, result: Result, operation: OperationRecord | None) -> None:
         """Make the result durable: the row, the end of the intent and the history, in one commit."""
         changes: list[Change] = [*result.changes]
         if operation is not None:
             changes.append(EndOperation(operation.operation_id))
-        outcome = "failed" if result.refused else "done"
-        detail: dict[str, object] = {
-            "changes": [list(change) for change in task.step.changes],
-            "reason": task.step.reason,
-        }
+        detail: dict[str, object] = {"changes": [list(change) for change in task.step.changes], "reason": task.step.reason}
         if result.refused:
             detail["error"] = result.refused
-        changes.append(self._history(task, outcome, detail))
+        changes.append(self._history(task, "failed" if result.refused else "done", detail))
         self._commit(changes)
+        attempt.in_doubt = False
         self._ledger.take(task, result)
 
-    def _close_failed(
-        self, attempt: Attempt, task: Task, driver: Driver, operation: OperationRecord, error: str
+    def _close_failed(  # noqa: PLR0913 - the attempt, what it worked on, and how it failed
+        self, attempt: Attempt, task: Task, driver: Driver, operation: OperationRecord, error: str, *, uncertain: bool
     ) -> Ending:
         """Record that the call failed. What it may have left half made is removed; where that fails too, the intent stays open."""
-        if task.step.verb in _MAKING and task.record is None:
-            attempt.begin_call(self._deadline(operation.backend or ""))
+        verb = task.step.verb
+        if verb in _MAKING and task.record is None:
             try:
-                _remove_leftovers(driver, task, operation)
-            except DriverError as leftover:
+                self._call(attempt, operation.backend or "", lambda: _remove_leftovers(driver, task, operation))
+            except Exception as leftover:  # noqa: BLE001 - a driver may be anybody's
                 error = f"{error}; and what it may have left could not be removed: {leftover}"
-                self._record_failure(task, error, None)
-                return Ending(EndingKind.FAILED, error=error, unresolved=True)
-            finally:
-                attempt.end_call()
-        self._record_failure(task, error, operation)
-        return Ending(EndingKind.FAILED, error=error)
+                return replace(self._leave_open(task, error), kind=EndingKind.REFUSED)
+        elif verb in _TAKING_OVER and uncertain:
+            return self._leave_open(task, error)  # it may be ours now, and no row of the state says so
+        changes = [self._history(task, "failed", {"error": error, "reason": task.step.reason})]
+        self._commit([*changes, EndOperation(operation.operation_id)])
+        attempt.in_doubt = False
+        return Ending(EndingKind.REFUSED, error=error)
 
-    def _record_failure(self, task: Task, error: str, operation: OperationRecord | None) -> None:
-        changes: list[Change] = [self._history(task, "failed", {"error": error, "reason": task.step.reason})]
-        if operation is not None:
-            changes.append(EndOperation(operation.operation_id))
-        self._commit(changes)
+    def _leave_open(self, task: Task, error: str) -> Ending:
+        """Record that how the call ended is unknown; the next run asks the backend."""
+        self._commit([self._history(task, "failed", {"error": error, "reason": task.step.reason})])
+        return Ending(EndingKind.FAILED, error=error, unresolved=True)
 
     def _history(self, task: Task, outcome: str, detail: dict[str, object]) -> AddHistory:
         return AddHistory(
@@ -296,6 +227,10 @@ class Worker:
                 detail=canonical_json(detail),
             )
         )
+
+
+def _cancelled(error: _CancelledError) -> str:
+    return f"cancelled while it was being repeated: {error}"
 
 
 def _remove_leftovers(driver: Driver, task: Task, operation: OperationRecord) -> None:

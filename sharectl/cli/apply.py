@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from sharectl.cli import options as opt
+from sharectl.diagnostics import DiagnosticError, error
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -40,25 +41,35 @@ def apply(
     became of the rest.
     """
     from sharectl.cli.applying import RunWords, run_locked
-    from sharectl.cli.planning import Words, manifests_for, options_from, planned
+    from sharectl.cli.planning import Words, planner
     from sharectl.cli.session import start
 
     session = start(chdir)
-    if plan_file is not None:
-        from sharectl.planning.planfile import read_plan_file
-
-        saved = read_plan_file(plan_file)
-        run = RunWords(f"apply {plan_file.name}", "", yes=True, lock_timeout=lock_timeout, output=output)
-        run_locked(session, saved.backends, lambda _store, _backends: saved, run)
-        return
     words = Words(
         target, exclude, replace, label, backend, override_protection, allow_deletions, allow_recreations, allow_empty
     )
-    options = options_from(session, words)
-    desired = manifests_for(session, file, options)
-    run_locked(
-        session,
-        desired.backends,
-        lambda store, backends: planned(session, desired, store, backends, options, refresh.value),
-        RunWords("apply", "Apply this plan?", yes, lock_timeout, output),
+    if plan_file is not None:
+        from sharectl.planning.planfile import read_plan_file
+
+        if words.are_given or file or refresh is not opt.Refresh.FULL:
+            raise DiagnosticError(
+                error(
+                    "usage.saved-plan",
+                    "a saved plan is applied as it is: options that would make another one do not go with it",
+                    remedy=f"leave them out, or make a new plan with them: `sharectl plan … --out {plan_file}`",
+                )
+            )
+        saved = read_plan_file(session.path(plan_file))
+        run = RunWords(f"apply {plan_file.name}", "", yes=True, lock_timeout=lock_timeout, output=output)
+        run_locked(session, saved.backends, lambda _store, _backends: saved, run)
+        return
+    make_plan = planner(session, file, words, refresh.value)
+    run = RunWords(
+        "apply",
+        "Apply this plan?",
+        yes,
+        lock_timeout,
+        output,
+        instead=", or save a plan with `sharectl plan --out FILE` and apply that",
     )
+    run_locked(session, make_plan.desired.backends, make_plan, run)

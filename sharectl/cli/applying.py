@@ -12,6 +12,7 @@ from sharectl.cli.codes import ExitCode, Finished
 from sharectl.cli.options import Format
 from sharectl.cli.planning import show_plan
 from sharectl.cli.session import confirmed, opened_store, parse_duration_seconds
+from sharectl.diagnostics import DiagnosticError, error, has_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,13 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunWords:
-    """The choices of a run as the command line has them; `question` is asked before anything changes, unless `yes`."""
+    """The choices of a run as the command line has them; `question` is asked before anything changes, unless `yes`.
+
+    `instead` is what can be done where nobody is there to be asked, besides --yes; `before` is called once it is decided.
+    """
 
     command: str
     question: str
     yes: bool
     lock_timeout: str
     output: Format
+    instead: str = ""
+    before: Callable[[], None] | None = None
 
 
 def run_locked(
@@ -44,43 +50,63 @@ def run_locked(
     words: RunWords,
 ) -> None:
     """Take the lock, resolve what an earlier run left, plan, show, ask, apply, and end with the code that says how it went."""
+    json = words.output is Format.JSON
+    if json and not words.yes:
+        summary = "nobody can be asked: with --output json the plan is not shown"
+        raise DiagnosticError(error("usage.no-question", summary, remedy=f"pass --yes{words.instead}"))
+    with locked(session, specs, words.command, words.lock_timeout, json=json) as (run, backends):
+        plan = make_plan(run.store, backends)
+        _agree(session, plan, words)
+        result = _applied(session, run, plan, words)
+    if result is not None:
+        _report(session, plan, result, words.output)
+
+
+@contextmanager
+def locked(
+    session: Session, specs: Mapping[str, BackendSpec], command: str, lock_timeout: str, *, json: bool = False
+) -> Iterator[tuple[LockedRun, Backends]]:
+    """Take the lock, and yield the run (what an earlier one left open is resolved) and its backends."""
     from sharectl.render.progress import progress_view
     from sharectl.runs import describe_run, locked_run
     from sharectl.workspace import opened_backends
 
-    record = describe_run(words.command, session.project.root, os.environ)
-    wait_seconds = parse_duration_seconds(words.lock_timeout)
-    json = words.output is Format.JSON
+    wait_seconds = parse_duration_seconds(lock_timeout)
+    record = describe_run(command, session.project.root, os.environ)
     with ExitStack() as stack:
         store = stack.enter_context(opened_store(session, create=True))
         backends = stack.enter_context(opened_backends(specs, session.project))
         recovering = stack.enter_context(progress_view(session.output, mode="json" if json else "plain"))
         run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds))
-        plan = make_plan(store, backends)
-        result = _apply_if_wanted(session, run, plan, words)
-    if result is not None:
-        _report(session, plan, result, words.output)
+        yield run, backends
 
 
-def _apply_if_wanted(session: Session, run: LockedRun, plan: Plan, words: RunWords) -> RunResult | None:
-    """Show the plan, ask, and apply; None where there is nothing to do."""
-    from sharectl.applying.cancel import Cancellation
-    from sharectl.diagnostics import has_errors
-    from sharectl.render.progress import progress_view
-    from sharectl.runs import apply_plan
-
-    json = words.output is Format.JSON
-    if not json:
+def _agree(session: Session, plan: Plan, words: RunWords) -> None:
+    """Show the plan and ask; ends the command where the plan cannot be applied, or is not wanted."""
+    if words.output is not Format.JSON:
         show_plan(session, plan, words.output)
     elif plan.diagnostics:
         session.output.diagnostics(plan.diagnostics)
     if has_errors(plan.diagnostics):
         raise Finished(ExitCode.FAILED)
-    if plan.is_empty:
-        return None
-    if not words.yes and not confirmed(session.output, words.question):
+    if plan.is_empty or words.yes:
+        return
+    if not confirmed(session.output, words.question, words.instead):
         session.output.note("Nothing was changed.")
         raise Finished(ExitCode.FAILED)
+
+
+def _applied(session: Session, run: LockedRun, plan: Plan, words: RunWords) -> RunResult | None:
+    """Apply the plan; None where there is nothing to do, and the plan has said so already."""
+    from sharectl.applying.cancel import Cancellation
+    from sharectl.render.progress import progress_view
+    from sharectl.runs import apply_plan
+
+    json = words.output is Format.JSON
+    if words.before is not None:
+        words.before()
+    if plan.is_empty and not json:
+        return None
     cancellation = Cancellation()
     with _signals(cancellation), progress_view(session.output, mode="json" if json else "auto") as show:
         return apply_plan(run, plan, show, cancellation)

@@ -16,6 +16,10 @@ class ExitCode(IntEnum):
     CANCELLED = 130
 
 
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """Stands for KeyboardInterrupt, which the library under the command line would answer in its own words."""
+
+
 class Finished(Exception):  # noqa: N818 - not an error
     """Ends a command with a code other than 0, everything having been said."""
 

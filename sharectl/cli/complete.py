@@ -3,37 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer  # noqa: TC002 - typer reads the annotations at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sharectl.manifests.desired import Desired
+    from sharectl.manifests.project import Project
+    from sharectl.model import Address
 
 
-def complete_address(incomplete: str) -> list[str]:
-    """Return the addresses that begin with what is typed."""
-    return [address for address in _known()[0] if address.startswith(incomplete)]
+def complete_address(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the addresses that begin with what is typed; before the slash just the kinds, for which nothing has to be read."""
+    from sharectl.model import Kind
+
+    if "/" not in incomplete:
+        kinds = (f"{kind.value}/" for kind in (Kind.SHARE, Kind.SNAPSHOT, Kind.BACKEND))
+        return [kind for kind in kinds if kind.startswith(incomplete)]
+    directory = _directory(ctx)
+    known = {*_manifests(directory, None)[0], *_recorded(directory)}
+    return sorted(address for address in known if address.startswith(incomplete))
 
 
-def complete_backend(incomplete: str) -> list[str]:
-    """Return the names of backends that begin with what is typed."""
-    return [name for name in _known()[1] if name.startswith(incomplete)]
+def complete_backend(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of backends that begin with what is typed; shares are not read."""
+    return [name for name in _manifests(_directory(ctx), ())[1] if name.startswith(incomplete)]
 
 
-def _known() -> tuple[list[str], list[str]]:
+def _directory(ctx: typer.Context) -> Path:
+    """Return the folder that the -C options on the line name."""
+    outer = Path() if ctx.parent is None else ctx.parent.params.get("chdir") or Path()
+    return Path(outer) / (ctx.params.get("chdir") or Path())
+
+
+def _manifests(directory: Path, only: Collection[Address] | None) -> tuple[list[Address], list[str]]:
     """Return all addresses and all backends; a repository with mistakes completes nothing, and says nothing in the middle of a line."""
     from sharectl.diagnostics import DiagnosticError
-    from sharectl.manifests.project import find_project
-    from sharectl.state.sqlite import open_store
-    from sharectl.state.store import StateError
     from sharectl.workspace import load_manifests
 
-    addresses: set[str] = set()
-    backends: set[str] = set()
     try:
-        project = find_project(Path.cwd())
-        desired = load_manifests(project, directory=Path.cwd()).desired
-        addresses.update(desired.digests)
-        backends.update(desired.backends)
-        store = open_store(project.state_path, create=False)
-        with store.read() as reader:
-            addresses.update(reader.view().records)
-        store.close()
+        project = _project(directory)
+        desired: Desired = load_manifests(project, directory=project.root, only=only).desired
+    except DiagnosticError:
+        return [], []
+    return list(desired.addresses), list(desired.backends)
+
+
+def _recorded(directory: Path) -> list[Address]:
+    from sharectl.diagnostics import DiagnosticError
+    from sharectl.state.sqlite import open_store
+    from sharectl.state.store import StateError
+
+    try:
+        store = open_store(_project(directory).state_path, create=False)
+        try:
+            with store.read() as reader:
+                return list(reader.view().records)
+        finally:
+            store.close()
     except (DiagnosticError, StateError):
-        return sorted(addresses), sorted(backends)
-    return sorted(addresses), sorted(backends)
+        return []
+
+
+def _project(directory: Path) -> Project:
+    from sharectl.manifests.project import find_project
+
+    return find_project(directory.resolve())

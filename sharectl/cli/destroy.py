@@ -8,7 +8,7 @@ import typer
 
 from sharectl.cli import options as opt
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -31,22 +31,19 @@ def destroy(
     Protected shares are refused. The manifests stay as they are; they still say how the backends are reached.
     """
     from sharectl.cli.applying import RunWords, run_locked
-    from sharectl.cli.planning import Words, manifests_for, options_from, planned
+    from sharectl.cli.planning import Words, planner
     from sharectl.cli.session import start
 
     session = start(chdir)
     words = Words(target, exclude, None, label, backend, override_protection, destroy=True)
-    options = options_from(session, words)
-    desired = manifests_for(session, file, options)
-    run_locked(
-        session,
-        desired.backends,
-        lambda store, backends: planned(session, desired, store, backends, options, refresh.value),
-        RunWords(
-            "destroy",
-            "Destroy all of this? Data of shares with deletionPolicy delete cannot be had back.",
-            yes,
-            lock_timeout,
-            output,
-        ),
+    make_plan = planner(session, file, words, refresh.value)
+    question = "Destroy all of this? Data of shares with deletionPolicy delete cannot be had back."
+    run = RunWords(
+        "destroy",
+        question,
+        yes,
+        lock_timeout,
+        output,
+        instead=", or save a plan with `sharectl plan --destroy --out FILE` and apply that",
     )
+    run_locked(session, make_plan.desired.backends, make_plan, run)

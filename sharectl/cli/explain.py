@@ -3,47 +3,78 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
 
-app = typer.Typer(rich_markup_mode=None)
+if TYPE_CHECKING:
+    from sharectl.model import Address
+    from sharectl.state.store import StateStore
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 def explain(
     address: Annotated[
-        str,
-        typer.Argument(metavar="ADDRESS", help="A share with a manifest.", autocompletion=complete_address),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="[ADDRESS]",
+            help="A share with a manifest; without it, the one share that is new.",
+            autocompletion=complete_address,
+        ),
+    ] = None,
     *,
     file: opt.Files = None,
     output: opt.DataOutput = opt.DataFormat.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Show each pool with the filter that refuses the share and the figures, or with its weight by weigher."""
-    from sharectl.cli.session import desired_of, opened_store, parse_address, start
-    from sharectl.inspecting import explain_share
+    """Show each pool with the filter that refuses the share and the figures, or with its weight by weigher.
+
+    Files named with -f that hold no Backend are read together with the project's manifests.
+    """
+    from sharectl.cli.session import all_addresses, desired_beside, opened_store, parse_address, start
+    from sharectl.inspecting import explain_share, share_meant
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
-    share_address = parse_address(address)
-    desired = desired_of(session, file, {share_address})
-    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
-        explained = explain_share(session.project, desired, store, backends, share_address)
+    share_address = None if address is None else parse_address(address)
+    with opened_store(session) as store:
+        desired, is_named = desired_beside(session, file, _enough(store, share_address))
+        if share_address is None:
+            share_address = share_meant(desired, store, is_named)
+        with opened_backends(desired.backends, session.project) as backends:
+            explained = explain_share(
+                session.project, desired, store, backends, share_address, lambda: all_addresses(session, file, store)
+            )
     if output is opt.DataFormat.JSON:
         from sharectl.render.explain import explanation_object
 
-        session.output.write_json(explanation_object(explained.explanation) | {"placed_on": explained.placed_on})
+        session.output.write_json(
+            explanation_object(explained.explanation)
+            | {"placed_on": explained.placed_on, "placed_after": explained.after}
+        )
     else:
         from sharectl.render.explain import explanation_lines
+        from sharectl.render.text import counted
 
         out = session.output
         if explained.placed_on is not None:
             out.write(f"{share_address} is on {explained.placed_on} and stays there. Placed anew, it would see:\n")
+        elif explained.after:
+            others = counted(explained.after, "other new share")
+            out.write(f"With {others} placed before it, as a plan does, it sees:\n")
         out.write_lines(explanation_lines(explained.explanation, color=out.color_out, width=out.width))
     if explained.diagnostics:
         session.output.diagnostics(explained.diagnostics)
+
+
+def _enough(store: StateStore, address: Address | None) -> set[Address] | None:
+    """Return which manifests are enough: the share's own where it has its place, else all, since new shares compete."""
+    if address is None:
+        return None
+    with store.read() as reader:
+        return {address} if address in reader.view((address,)).records else None

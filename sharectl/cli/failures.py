@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sharectl.cli.codes import ExitCode
+from sharectl.cli.codes import ExitCode, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.diagnostics import Diagnostic
     from sharectl.state.store import LockedError
+
+
+_USAGE: Final = "usage."
+_SYSTEM_REMEDY: Final = "mend that and run the command again; what is recorded in the state is safe"
 
 
 def explain_failure(failure: BaseException, environ: Mapping[str, str]) -> int:
@@ -37,10 +41,11 @@ def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]
     from sharectl.state.store import LeaseLostError, LockedError, StateError
 
     if isinstance(failure, DiagnosticError):
-        return failure.diagnostics, ExitCode.FAILED
+        usage = all(found.code.startswith(_USAGE) for found in failure.diagnostics)
+        return failure.diagnostics, ExitCode.USAGE if usage else ExitCode.FAILED
     if isinstance(failure, LockedError):
         return (_locked(failure),), ExitCode.LOCKED
-    if isinstance(failure, KeyboardInterrupt):
+    if isinstance(failure, KeyboardInterrupt | Interrupted):
         return (), ExitCode.CANCELLED
     if isinstance(failure, LeaseLostError):
         summary = "the lock of the state has passed to somebody else; nothing more was written"
@@ -49,6 +54,9 @@ def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]
         found = error(f"state.{failure.problem.value}", str(failure), remedy=failure.remedy)
     elif isinstance(failure, DriverError):
         found = error("driver.failed", str(failure))
+    elif isinstance(failure, OSError):
+        place = "" if failure.filename is None else f"{failure.filename}: "
+        found = error("system.failed", f"{place}{failure.strerror or failure}", remedy=_SYSTEM_REMEDY)
     else:
         summary = f"sharectl failed in a way that it should not: {type(failure).__name__}: {failure}"
         remedy = "run it again with SHARECTL_DEBUG=1 and report what is printed; the state is safe"

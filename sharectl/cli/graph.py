@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from sharectl.cli import options as opt
+from sharectl.cli.codes import ExitCode, Finished
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 class GraphFormat(StrEnum):
@@ -33,24 +34,27 @@ def graph(
 ) -> None:
     """Draw what depends on what: the manifests, or with --steps the plan that apply would walk."""
     from sharectl.cli.session import desired_of, start
+    from sharectl.diagnostics import has_errors
     from sharectl.graph import dependency_edges
     from sharectl.render.graph import dot, mermaid
 
     session = start(chdir)
-    desired = desired_of(session, file)
     if steps:
-        from sharectl.cli.planning import Words, options_from, planned
+        from sharectl.cli.planning import Words, planner
         from sharectl.cli.session import opened_store
         from sharectl.workspace import opened_backends
 
-        options = options_from(session, Words(allow_empty=True))
-        with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
-            plan = planned(session, desired, store, backends, options, refresh.value)
+        make_plan = planner(session, file, Words(allow_empty=True), refresh.value)
+        with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
+            plan = make_plan(store, backends)
         nodes = [step.step_id for step in plan.steps]
         edges = [(step.step_id, needed) for step in plan.steps for needed in step.waits_for]
         if plan.diagnostics:
             session.output.diagnostics(plan.diagnostics)
+        if has_errors(plan.diagnostics):
+            raise Finished(ExitCode.FAILED)
     else:
+        desired = desired_of(session, file)
         nodes = sorted(desired.addresses)
         edges = dependency_edges(desired, nodes)
     session.output.write((dot if style is GraphFormat.DOT else mermaid)(nodes, edges))

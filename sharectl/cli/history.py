@@ -10,7 +10,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -25,12 +25,12 @@ def history(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show what was done, newest first: when, by whom, from which commit and CI job, and what changed."""
-    from sharectl.cli.session import opened_store, parse_address, start
+    from sharectl.cli.session import existing_store, parse_address, start
     from sharectl.render.tables import history_lines, history_object
 
     session = start(chdir)
     wanted = None if address is None else parse_address(address)
-    with opened_store(session) as store:
+    with existing_store(session) as store:
         found = list(store.history(address=wanted, limit=limit))
     if output is opt.DataFormat.JSON:
         session.output.write_json(history_object(found))

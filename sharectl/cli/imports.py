@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address, complete_backend
+from sharectl.diagnostics import DiagnosticError, error
+from sharectl.model import Protocol
 
-app = typer.Typer(rich_markup_mode=None)
+if TYPE_CHECKING:
+    from sharectl.cli.session import Session
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(name="import")
@@ -29,6 +35,13 @@ def import_(
     write: Annotated[
         Path | None, typer.Option(help="Write manifests for what has none into this folder.", metavar="DIR")
     ] = None,
+    size: Annotated[
+        str,
+        typer.Option(help="What to write for a share whose backend knows no size.", metavar="SIZE"),
+    ] = "1GiB",
+    protocol: Annotated[
+        Protocol, typer.Option(help="What to write for a share that its backend does not export yet.")
+    ] = Protocol.NFS,
     file: opt.Files = None,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
@@ -38,30 +51,46 @@ def import_(
     """Take over shares as they are: data and access stay untouched, and the next plan is empty.
 
     `import ADDRESS ID` takes one, which has a manifest (or gets one with --write); a share in the trash comes back the same way.
-    `import --backend B --all --write DIR` takes all that backend B holds.
+    `import --backend B --all --write DIR` takes all that backend B holds, but for its trash.
     """
     from sharectl.cli.applying import RunWords, run_locked
-    from sharectl.cli.planning import planned
-    from sharectl.cli.session import desired_of, opened_store, parse_address, start
-    from sharectl.importing import Wish, find_imports, write_manifests
-    from sharectl.workspace import load_manifests, opened_backends
+    from sharectl.cli.planning import Planner
+    from sharectl.cli.session import desired_of, desired_with, opened_store, parse_address, parse_size, start
+    from sharectl.importing import Wish, find_imports, manifest_path, manifest_text, outside_warning
+    from sharectl.workspace import opened_backends
 
     session = start(chdir)
-    wish = Wish(None if address is None else parse_address(address), backend_id, backend, everything)
+    named = None if address is None else parse_address(address)
+    wish = Wish(named, backend_id, backend, everything, parse_size(size), protocol)
+    if file is not None and "-" in file:
+        remedy = "name the files instead"
+        raise DiagnosticError(
+            error("usage.import", "import does not read manifests from standard input", remedy=remedy)
+        )
     desired = desired_of(session, file)
     with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
         found = find_imports(desired, store, backends, wish, writes=write is not None)
+    if not found.options.imports:
+        session.output.note(f"Backend {backend} holds nothing that the state does not know.")
+        return
+    diagnostics = list(found.diagnostics)
+    before = None
     if write is not None and found.documents:
-        target = write if write.is_absolute() else session.directory / write
-        path = write_manifests(target, wish, found)
-        session.output.note(f"Wrote {path}.")
-        loaded = load_manifests(
-            session.project, [*(file or session.project.manifests), str(path)], directory=session.project.root
-        )
-        desired = loaded.desired
-    run_locked(
-        session,
-        desired.backends,
-        lambda store, backends: planned(session, desired, store, backends, found.options, "none"),
-        RunWords("import", "Take these over?", yes, lock_timeout, output),
-    )
+        path, text = manifest_path(session.path(write), wish), manifest_text(found)
+        sources = [session.path(Path(name)) for name in file or ()]
+        sources = sources or [session.project.root / name for name in session.project.manifests]
+        diagnostics += outside_warning(path, sources)
+        desired = desired_with(session, file, text)
+        before = partial(_write, session, path, text)
+
+    if diagnostics:
+        session.output.diagnostics(diagnostics)
+    run = RunWords("import", "Take these over?", yes, lock_timeout, output, before=before)
+    run_locked(session, desired.backends, Planner(session, file, desired, found.options, "none"), run)
+
+
+def _write(session: Session, path: Path, text: str) -> None:
+    from sharectl.importing import write_manifests
+
+    write_manifests(path, text)
+    session.output.note(f"Wrote {path}.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -15,11 +16,12 @@ def init(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; made if it is not there.")] = Path(),
 ) -> None:
     """Write a small repository that works: a backend, a share type, a share, and a CI job."""
-    from sharectl.cli.session import standard_output
+    from sharectl.cli.session import standard_output, working_directory
     from sharectl.scaffold import write_repository
 
     output = standard_output()
-    for name in write_repository(directory):
-        output.write(f"{directory / name}\n")
-    where = "" if directory == Path() else f"cd {directory} && "
-    output.note(f"Next: {where}sharectl plan")
+    chosen = working_directory.get() / directory
+    for name in write_repository(chosen):
+        output.write(f"{chosen / name}\n")
+    where = "" if chosen == Path() else f" -C {shlex.quote(str(chosen))}"
+    output.note(f"Next: sharectl{where} plan")

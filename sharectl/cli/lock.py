@@ -8,7 +8,7 @@ import typer
 
 from sharectl.cli import options as opt
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Show the lock of the state.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="Show the lock of the state.")
 
 
 @app.callback()
@@ -19,11 +19,11 @@ def lock() -> None:
 @app.command()
 def status(*, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
     """Show who holds the lock, since when, and whether it can be taken over."""
-    from sharectl.cli.session import opened_store, start
+    from sharectl.cli.session import existing_store, start
     from sharectl.render.tables import lock_lines, lock_object
 
     session = start(chdir)
-    with opened_store(session) as store:
+    with existing_store(session) as store:
         held = store.lock_status()
     if output is opt.DataFormat.JSON:
         session.output.write_json(lock_object(held))

@@ -5,37 +5,49 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextvars import copy_context
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
-from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.codes import ExitCode, Finished, Interrupted
 from sharectl.cli.failures import explain_failure
+from sharectl.cli.options import Chdir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS: Final[dict[str, str]] = {
-    "init": "init",
-    "validate": "validate",
-    "plan": "plan",
-    "apply": "apply",
-    "destroy": "destroy",
-    "refresh": "refresh",
-    "show": "show",
-    "pools": "pools",
-    "explain": "explain",
-    "import": "imports",
-    "state": "state",
-    "lock": "lock",
-    "unlock": "unlock",
-    "history": "history",
-    "graph": "graph",
-    "schema": "schema",
+
+class Entry(NamedTuple):
+    """A command as the help of the whole lists it: its module in this package, and what it does."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Final[dict[str, Entry]] = {
+    "init": Entry("init", "Write a small repository that works."),
+    "validate": Entry("validate", "Find every mistake in the manifests."),
+    "plan": Entry("plan", "Show what apply would do."),
+    "apply": Entry("apply", "Make backends and state what the manifests say."),
+    "destroy": Entry("destroy", "Remove what the state holds, as each deletionPolicy says."),
+    "refresh": Entry("refresh", "Show where the backends differ from the state."),
+    "show": Entry("show", "Show a resource: where it is, who may reach it, how to mount it."),
+    "pools": Entry("pools", "Show the capacity and capabilities of the pools."),
+    "explain": Entry("explain", "Say why a share is, or would be, where it is."),
+    "import": Entry("imports", "Take over shares that exist on a backend."),
+    "trash": Entry("trash", "List the shares in the trash of the backends, and purge them."),
+    "state": Entry("state", "Look into the state, and mend it by hand."),
+    "lock": Entry("lock", "Show who holds the lock of the state."),
+    "unlock": Entry("unlock", "Take the lock away from a holder that is surely dead."),
+    "history": Entry("history", "Show who changed what, when, from which commit."),
+    "graph": Entry("graph", "Draw what depends on what."),
+    "schema": Entry("schema", "Print the JSON Schemas of the manifests."),
 }
-"""Commands in the order of the help, with their modules in this package."""
+"""Commands in the order of the help. What is said of them stands here, so that the help needs none of their modules."""
 
 
 class _Commands(TyperGroup):
@@ -47,10 +59,28 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - as above
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"sharectl.cli.{COMMANDS[cmd_name]}")
+        module = import_module(f"sharectl.cli.{COMMANDS[cmd_name].module}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from sharectl.diagnostics import did_you_mean
+
+            near = did_you_mean(args[0], list(COMMANDS))
+            ctx.fail(f"There is no command {args[0]!r}{f'; {near}' if near else '.'}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interruption:
+            raise Interrupted from interruption
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - as above
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
 
 app = typer.Typer(
@@ -78,12 +108,17 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
+    chdir: Chdir = Path(),
 ) -> None:
     """Shared file systems as YAML in git: plan shows what would change, apply does it, and nothing is lost.
 
     Exit codes: 0 done; 1 an error, or a step that failed; 2 `plan --detailed-exitcode` found changes; 64 wrong usage; 75 the
     state is locked by somebody else; 130 cancelled.
     """
+    from sharectl.cli.session import working_directory
+
+    del version  # its callback has answered already
+    working_directory.set(chdir)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(_GARBAGE_THRESHOLD, 50, 100)
     command = typer.main.get_command(app)
     try:
-        command(args=None if arguments is None else list(arguments), prog_name="sharectl")
+        copy_context().run(command, args=None if arguments is None else list(arguments), prog_name="sharectl")
     except Finished as finished:
         return _flushed(finished.code)
     except SystemExit as ended:

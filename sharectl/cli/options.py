@@ -50,7 +50,7 @@ RefreshMode = Annotated[
 ]
 Target = Annotated[
     list[str] | None,
-    typer.Option(help="Plan only this address and what it needs.", metavar="ADDRESS", autocompletion=complete_address),
+    typer.Option(help="Only this address and what it needs.", metavar="ADDRESS", autocompletion=complete_address),
 ]
 Exclude = Annotated[
     list[str] | None,
@@ -62,10 +62,10 @@ Replace = Annotated[
         help="Make a new, empty share in place of this one.", metavar="ADDRESS", autocompletion=complete_address
     ),
 ]
-Label = Annotated[list[str] | None, typer.Option(help="Plan only resources with this label.", metavar="KEY=VALUE")]
+Label = Annotated[list[str] | None, typer.Option(help="Only resources with this label.", metavar="KEY=VALUE")]
 Backend = Annotated[
     list[str] | None,
-    typer.Option(help="Plan only what is on this backend.", metavar="NAME", autocompletion=complete_backend),
+    typer.Option(help="Only what is on this backend.", metavar="NAME", autocompletion=complete_backend),
 ]
 AllowDeletions = Annotated[int, typer.Option(help="Lift the limit: this many removals are meant.", metavar="N", min=0)]
 AllowRecreations = Annotated[

@@ -10,7 +10,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -38,7 +38,7 @@ def plan(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Compare manifests, state and backends, and show what `sharectl apply` would do. Changes nothing."""
-    from sharectl.cli.planning import Words, manifests_for, options_from, planned, show_plan
+    from sharectl.cli.planning import Words, planner, show_plan
     from sharectl.cli.session import opened_store, start
     from sharectl.diagnostics import has_errors
     from sharectl.workspace import opened_backends
@@ -56,17 +56,20 @@ def plan(
         allow_empty,
         destroy,
     )
-    options = options_from(session, words)
-    desired = manifests_for(session, file, options)
-    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
-        result = planned(session, desired, store, backends, options, refresh.value)
-    show_plan(session, result, output)
+    make_plan = planner(session, file, words, refresh.value)
+    with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
+        result = make_plan(store, backends)
+    show_plan(session, result, output, hint=out is None and not destroy)
     if has_errors(result.diagnostics):
         raise Finished(ExitCode.FAILED)
     if out is not None:
         from sharectl.planning.planfile import write_plan_file
 
-        write_plan_file(out, result)
+        write_plan_file(session.path(out), result)
         session.output.note(f"Saved to {out}; `sharectl apply {out}` runs exactly this.")
+    elif destroy and not result.is_empty:
+        session.output.note(
+            "`sharectl destroy` does this; `sharectl plan --destroy --out FILE` keeps it, to be applied."
+        )
     if detailed_exitcode and not result.is_empty:
         raise Finished(ExitCode.CHANGES)

@@ -1,4 +1,4 @@
-"""What plan, apply, destroy and import have in common: options made into values, and a plan made and shown."""
+"""What plan, apply, destroy and refresh have in common: options made into values, and a plan made and shown."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sharectl.cli.options import Format
-from sharectl.cli.session import desired_of, parse_addresses, parse_labels
+from sharectl.cli.session import all_addresses, desired_of, parse_addresses, parse_labels
+from sharectl.diagnostics import DiagnosticError, did_you_mean, error
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from sharectl.cli.session import Session
     from sharectl.manifests.desired import Desired
-    from sharectl.model import Address
     from sharectl.planning.options import PlanOptions
     from sharectl.planning.types import Plan
     from sharectl.state.store import StateStore
@@ -35,6 +35,57 @@ class Words:
     allow_empty: bool = False
     destroy: bool = False
 
+    @property
+    def are_given(self) -> bool:
+        """Tell whether the user has said any of them."""
+        return self != Words()
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """All that a plan is made of, but for state and backends. `files` are the manifests that the user named, if any."""
+
+    session: Session
+    files: Sequence[str] | None
+    desired: Desired
+    options: PlanOptions
+    refresh: str
+
+    def __call__(self, store: StateStore, backends: Backends) -> Plan:
+        """Return the plan. Raises DiagnosticError where a target is nowhere to be found."""
+        from sharectl.workspace import PlanRequest, make_plan
+
+        self._require_targets(store)
+        request = PlanRequest(self.options, self.refresh)
+        return make_plan(self.session.project, self.desired, store, backends, request)
+
+    def _require_targets(self, store: StateStore) -> None:
+        """Refuse unknown targets with the nearest of all addresses; a plan of targets has read only those."""
+        missing = _owners(self.options) - set(self.desired.addresses)
+        if missing:
+            with store.read() as reader:
+                missing -= reader.view(missing).records.keys()
+        if missing:
+            known = all_addresses(self.session, self.files, store)
+            raise DiagnosticError(
+                *(
+                    error(
+                        "plan.unknown-address",
+                        f"there is no {address}, neither in the manifests nor in the state",
+                        remedy=did_you_mean(address, known) or "`sharectl state list` names what there is",
+                        address=address,
+                    )
+                    for address in sorted(missing)
+                )
+            )
+
+
+def planner(session: Session, files: Sequence[str] | None, words: Words, refresh: str) -> Planner:
+    """Return the planner of what the words say, with the manifests that it needs: all, or those of its targets."""
+    options = options_from(session, words)
+    desired = desired_of(session, files, _owners(options) or None)
+    return Planner(session, files, desired, options, refresh)
+
 
 def options_from(session: Session, words: Words) -> PlanOptions:
     """Return the options that the words say. Raises DiagnosticError."""
@@ -55,30 +106,13 @@ def options_from(session: Session, words: Words) -> PlanOptions:
     )
 
 
-def manifests_for(session: Session, files: Sequence[str] | None, options: PlanOptions) -> Desired:
-    """Return the manifests that the plan needs: all, or those of its targets."""
-    only: Collection[Address] | None = (
-        {t.partition("/access/")[0] for t in options.targets} if options.targets else None
-    )
-    return desired_of(session, files, only)
+def _owners(options: PlanOptions) -> set[str]:
+    """Return the targets, each access rule as its share."""
+    return {target.partition("/access/")[0] for target in options.targets}
 
 
-def planned(  # noqa: PLR0917 - everything that a plan is made of
-    session: Session,
-    desired: Desired,
-    store: StateStore,
-    backends: Backends,
-    options: PlanOptions,
-    refresh: str,
-) -> Plan:
-    """Return the plan."""
-    from sharectl.workspace import PlanRequest, make_plan
-
-    return make_plan(session.project, desired, store, backends, PlanRequest(options, refresh))
-
-
-def show_plan(session: Session, plan: Plan, output: Format) -> None:
-    """Write the plan in the format that was asked for, and its diagnostics."""
+def show_plan(session: Session, plan: Plan, output: Format, *, hint: bool = False) -> None:
+    """Write the plan in the format that was asked for, and its diagnostics; `hint` adds what to do with it."""
     out = session.output
     if output is Format.JSON:
         from sharectl.render.plan_json import plan_object
@@ -91,6 +125,6 @@ def show_plan(session: Session, plan: Plan, output: Format) -> None:
     else:
         from sharectl.render.plan_text import plan_lines
 
-        out.write_lines(plan_lines(plan, color=out.color_out))
+        out.write_lines(plan_lines(plan, color=out.color_out, hint=hint))
     if plan.diagnostics:
         out.diagnostics(plan.diagnostics)

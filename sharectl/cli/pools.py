@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +10,36 @@ import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.complete import complete_backend
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+class Sort(StrEnum):
+    """What the pools are ordered by."""
+
+    NAME = "name"
+    FREE = "free"
+    USED = "used"
+    TOTAL = "total"
+    PROVISIONED = "provisioned"
 
 
 @app.command()
 def pools(
     *,
     file: opt.Files = None,
-    backend: opt.Backend = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="Only the pools of this backend.", metavar="NAME", autocompletion=complete_backend),
+    ] = None,
+    share_type: Annotated[
+        str | None, typer.Option("--type", help="Only the pools that this share type may use.", metavar="NAME")
+    ] = None,
+    sort: Annotated[Sort, typer.Option(help="Order by name, or by a figure from the largest.")] = Sort.NAME,
+    after_plan: Annotated[
+        bool, typer.Option("--after-plan", help="Show what is left once the manifests are applied.")
+    ] = False,
     simulate: Annotated[
         str | None, typer.Option(help='How many more would fit, and where: "100x50GiB type=gold".', metavar="PATTERN")
     ] = None,
@@ -25,30 +47,47 @@ def pools(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show every pool with its capacity and capabilities, as the scheduler sees it."""
-    from sharectl.cli.session import desired_of, start
+    from sharectl.cli.session import desired_of, opened_store, start
     from sharectl.diagnostics import has_errors
-    from sharectl.inspecting import survey_pools
+    from sharectl.inspecting import pools_after_plan, pools_of_type, survey_pools
+    from sharectl.render.pool_table import SortKey, sorted_pools
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
-    desired = desired_of(session, file)
-    with opened_backends(desired.backends, session.project) as backends:
-        found, diagnostics = survey_pools(desired, backends, frozenset(backend or ()))
-    out = session.output
-    simulation = None
+    pattern = None
     if simulate is not None:
         from sharectl.scheduler import parse_pattern
+
+        pattern = parse_pattern(simulate)
+    desired = desired_of(session, file)
+    after = None
+    with opened_backends(desired.backends, session.project) as backends:
+        found, diagnostics = survey_pools(desired, backends, frozenset(backend or ()))
+        if after_plan:
+            with opened_store(session) as store:
+                forecast = pools_after_plan(session.project, desired, store, backends, found)
+            after = {pool.host: pool for pool in forecast.pools}
+            diagnostics = tuple(dict.fromkeys((*diagnostics, *forecast.diagnostics)))
+    out = session.output
+    simulation = None
+    if pattern is not None:
         from sharectl.scheduler import simulate as simulate_shares
 
-        simulation = simulate_shares(found, session.project.scheduler, parse_pattern(simulate), desired.share_types)
+        room = found if after is None else tuple(after.values())
+        simulation = simulate_shares(room, session.project.scheduler, pattern, desired.share_types)
+    shown = found if share_type is None else pools_of_type(session.project, desired, found, share_type)
+    shown = sorted_pools(shown, SortKey(sort.value))
     if output is opt.DataFormat.JSON:
         from sharectl.render.tables import pools_object
 
-        out.write_json(pools_object(found, simulation))
+        out.write_json(pools_object(shown, simulation, after))
     else:
         from sharectl.render.tables import pools_lines, simulation_lines
 
-        out.write_lines(pools_lines(found, color=out.color_out, width=out.width))
+        if found and not shown:
+            out.write(f"None of the {len(found)} pools may be used by shares of type {share_type}.\n")
+        else:
+            out.write_lines(pools_lines(shown, color=out.color_out, width=out.width, after=after))
         if simulation is not None:
             out.write_lines(simulation_lines(simulation, color=out.color_out))
     if diagnostics:

@@ -9,7 +9,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -23,16 +23,15 @@ def refresh(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Ask the backends what they hold, and show where that differs from the state. Changes nothing; `apply` repairs."""
-    from sharectl.cli.planning import Words, manifests_for, options_from, planned
+    from sharectl.cli.planning import Words, planner
     from sharectl.cli.session import opened_store, start
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
-    options = options_from(session, Words(target=target, backend=backend, allow_empty=True))
-    desired = manifests_for(session, file, options)
-    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
-        plan = planned(session, desired, store, backends, options, "full")
-    about_backends = [found for found in plan.diagnostics if found.code.startswith("backend.")]
+    make_plan = planner(session, file, Words(target=target, backend=backend, allow_empty=True), "full")
+    with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
+        plan = make_plan(store, backends)
+    about_backends = [found for found in plan.diagnostics if found.code.startswith(("backend.", "plan.unknown-"))]
     if output is opt.DataFormat.JSON:
         from sharectl.render.plan_json import drift_object
 

@@ -6,24 +6,31 @@ import os
 import re
 import sys
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error, has_errors
 from sharectl.model import Kind
 from sharectl.render.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from typing import BinaryIO
 
     from sharectl.manifests.desired import Desired
+    from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
     from sharectl.model import Address
     from sharectl.state.store import Lease, RunRecord, StateStore
 
-_DURATION = re.compile(r"([0-9]{1,9})(s|m|h)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+working_directory: Final[ContextVar[Path]] = ContextVar("working_directory", default=Path())
+"""What `sharectl -C DIR COMMAND` names; a command's own -C is under it, as with git."""
+
+_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _KINDS = {kind.value.replace("_", ""): kind for kind in Kind}
 
 
@@ -35,15 +42,20 @@ class Session:
     project: Project
     output: Output
 
+    def path(self, path: Path) -> Path:
+        """Return a path from the command line; a relative one is under the directory that -C names."""
+        return self.directory / path
+
 
 def start(chdir: Path) -> Session:
     """Return the session of a command that works in `chdir`."""
     from sharectl.manifests.project import find_project
 
-    directory = chdir.resolve()
+    chosen = working_directory.get() / chdir
+    directory = chosen.resolve()
     if not directory.is_dir():
         raise DiagnosticError(
-            error("usage.no-directory", f"there is no directory {chdir}", remedy="name another with -C")
+            error("usage.no-directory", f"there is no directory {chosen}", remedy="name another with -C")
         )
     return Session(directory, find_project(directory), standard_output())
 
@@ -53,18 +65,83 @@ def standard_output() -> Output:
     return Output.for_streams(sys.stdout, sys.stderr, environ=os.environ)
 
 
-def desired_of(session: Session, files: Sequence[str] | None, only: Collection[Address] | None = None) -> Desired:
-    """Return the manifests; warnings are shown, and errors end the command."""
+def standard_input() -> BinaryIO | None:
+    """Return standard input as bytes; None where it was closed before the program began."""
+    return None if sys.stdin is None else sys.stdin.buffer
+
+
+def load(session: Session, files: Sequence[str] | None, only: Collection[Address] | None = None) -> Loaded:
+    """Return the manifests with all that is wrong. Raises DiagnosticError where there is nothing to work on at all.
+
+    In a folder with neither project file nor manifest nor state somebody is in the wrong place, and "no changes" would hide it.
+    """
     from sharectl.workspace import load_manifests
 
-    loaded = load_manifests(
-        session.project, files or (), directory=session.directory, only=only, stdin=sys.stdin.buffer
-    )
+    project = session.project
+    loaded = load_manifests(project, files or (), directory=session.directory, only=only, stdin=standard_input())
+    found = files or project.file or loaded.diagnostics or loaded.desired.addresses or only is not None
+    if not found and not project.state_path.exists():
+        summary = f"there is neither a sharectl.yaml nor a manifest nor a state in {session.directory}"
+        remedy = "-C names another folder, -f manifests elsewhere; `sharectl init` writes a repository to begin with"
+        raise DiagnosticError(error("project.none", summary, remedy=remedy))
+    return loaded
+
+
+def desired_of(session: Session, files: Sequence[str] | None, only: Collection[Address] | None = None) -> Desired:
+    """Return the manifests; warnings are shown, and errors end the command."""
+    loaded = load(session, files, only)
     if has_errors(loaded.diagnostics):
         raise DiagnosticError(*loaded.diagnostics)
     if loaded.diagnostics:
         session.output.diagnostics(loaded.diagnostics)
     return loaded.desired
+
+
+def desired_with(session: Session, files: Sequence[str] | None, text: str) -> Desired:
+    """Return the manifests together with those in `text`, which are not written yet. Raises DiagnosticError."""
+    from sharectl.manifests.sources import STANDARD_INPUT
+    from sharectl.workspace import load_manifests
+
+    sources = [*(files or session.project.manifests), STANDARD_INPUT]
+    directory = session.directory if files else session.project.root
+    loaded = load_manifests(session.project, sources, directory=directory, stdin=BytesIO(text.encode()))
+    if has_errors(loaded.diagnostics):
+        raise DiagnosticError(*loaded.diagnostics)
+    return loaded.desired
+
+
+def desired_beside(
+    session: Session, files: Sequence[str] | None, only: Collection[Address] | None
+) -> tuple[Desired, Callable[[str], bool]]:
+    """Return the manifests in `files` beside those of the project, and a test whether a shown path is among `files`.
+
+    Files that bring their own backends stand alone, as they do for every other command. Raises DiagnosticError.
+    """
+    from sharectl.manifests.sources import STANDARD_INPUT, STANDARD_INPUT_NAME
+    from sharectl.workspace import load_manifests
+
+    if not files:
+        return desired_of(session, None, only), lambda _path: True
+    data = b""
+    if STANDARD_INPUT in files and (stream := standard_input()) is not None:
+        data = stream.read()
+    alone = load_manifests(session.project, files, directory=session.directory, only=only, stdin=BytesIO(data))
+    names = {STANDARD_INPUT_NAME if name == STANDARD_INPUT else name.rstrip("/") for name in files}
+    loaded = alone
+    if not alone.desired.backends:
+        beside = [str(session.project.root / name) for name in session.project.manifests]
+        sources = [*files, *beside]
+        loaded = load_manifests(session.project, sources, directory=session.directory, only=only, stdin=BytesIO(data))
+    if has_errors(loaded.diagnostics):
+        raise DiagnosticError(*loaded.diagnostics)
+    return loaded.desired, lambda path: any(name in {".", path} or path.startswith(f"{name}/") for name in names)
+
+
+def all_addresses(session: Session, files: Sequence[str] | None, store: StateStore) -> list[Address]:
+    """Return every address in the manifests and the state, to find the one that was meant; slow, for mistakes only."""
+    with store.read() as reader:
+        records = reader.view().records
+    return [*load(session, files).desired.addresses, *records]
 
 
 @contextmanager
@@ -79,15 +156,36 @@ def opened_store(session: Session, *, create: bool = False) -> Iterator[StateSto
         store.close()
 
 
+@contextmanager
+def existing_store(session: Session) -> Iterator[StateStore]:
+    """Yield the state for a command that is about nothing else. Raises DiagnosticError where there is none."""
+    _require_state(session)
+    with opened_store(session) as store:
+        yield store
+
+
+def _require_state(session: Session) -> None:
+    path = session.project.state_path
+    if not path.exists():
+        remedy = "the first `sharectl apply` makes one; -C names another repository"
+        raise DiagnosticError(error("state.missing", f"there is no state at {path}", remedy=remedy))
+
+
 def parse_address(text: str) -> Address:
     """Return the address that a user wrote; `sharetype/gold` is `share_type/gold`. Raises DiagnosticError."""
     kind_text, separator, name = text.partition("/")
     kind = _KINDS.get(kind_text.lower().replace("_", "").replace("-", ""))
     if not separator or not name or kind is None:
-        near = did_you_mean(kind_text, sorted(_KINDS)) if kind is None else ""
-        remedy = f"{near} an address is kind/name, such as share/projects".strip()
-        raise DiagnosticError(error("usage.address", f"{text!r} is no address", remedy=remedy))
+        raise DiagnosticError(error("usage.address", f"{text!r} is no address", remedy=_address_remedy(text)))
     return f"{kind.value}/{name}"
+
+
+def _address_remedy(text: str) -> str:
+    kind_text, separator, name = text.partition("/")
+    if not separator and kind_text:
+        return f'did you mean "share/{text}"? an address is kind/name'
+    near = did_you_mean(kind_text, sorted(_KINDS)) if name else ""
+    return f"{near} an address is kind/name, such as share/projects; the kinds are {', '.join(Kind)}".strip()
 
 
 def parse_addresses(texts: Sequence[str] | None) -> frozenset[Address]:
@@ -109,24 +207,35 @@ def parse_labels(texts: Sequence[str] | None) -> dict[str, str]:
 
 
 def parse_duration_seconds(text: str) -> float:
-    """Return the seconds of `30s`, `5m` or `2h`; `0` is none. Raises DiagnosticError."""
+    """Return the seconds of `30s`, `5m`, `2h` or `7d`; `0` is none. Raises DiagnosticError."""
     if text == "0":
         return 0.0
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise DiagnosticError(error("usage.duration", f"{text!r} is no time", remedy="write 30s, 5m or 2h"))
+        remedy = "write a number and s, m, h or d: 30s, 5m, 2h, 7d"
+        raise DiagnosticError(error("usage.duration", f"{text!r} is no time", remedy=remedy))
     return float(int(match[1]) * _SECONDS[match[2]])
 
 
-def confirmed(output: Output, question: str) -> bool:
-    """Ask, and return whether the answer is `yes`; where nobody can be asked, end the command and say how to go on."""
-    if not sys.stdin.isatty():
+def parse_size(text: str) -> int:
+    """Return the bytes that `100GiB` names. Raises DiagnosticError."""
+    from sharectl import quantities
+
+    try:
+        return quantities.parse_size(text)
+    except quantities.SizeError as problem:
+        raise DiagnosticError(error("usage.size", str(problem), remedy=quantities.SIZE_HINT)) from problem
+
+
+def confirmed(output: Output, question: str, instead: str = "") -> bool:
+    """Ask, and return whether the answer is `yes`; where nobody can be asked, end the command and say how to go on.
+
+    `instead` is another way than --yes.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        remedy = f"pass --yes{instead}"
         raise DiagnosticError(
-            error(
-                "usage.no-terminal",
-                "nobody can be asked: standard input is no terminal",
-                remedy="pass --yes, or save a plan with `sharectl plan --out FILE` and apply that",
-            )
+            error("usage.no-terminal", "nobody can be asked: standard input is no terminal", remedy=remedy)
         )
     output.note(f"{question} Only `yes` is taken as consent.")
     return sys.stdin.readline().strip() == "yes"
@@ -138,11 +247,7 @@ def edited_state(chdir: Path, command: str, lock_timeout: str) -> Iterator[State
     from sharectl.runs import describe_run, held_lease
 
     session = start(chdir)
-    if not session.project.state_path.exists():
-        summary = f"there is no state at {session.project.state_path}"
-        raise DiagnosticError(
-            error("state.missing", summary, remedy="`sharectl apply` makes one; -C names another repository")
-        )
+    _require_state(session)
     record = describe_run(command, session.project.root, os.environ)
     wait_seconds = parse_duration_seconds(lock_timeout)
     with opened_store(session, create=True) as store, held_lease(store, record, wait_seconds) as lease:

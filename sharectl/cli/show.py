@@ -10,7 +10,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -27,20 +27,31 @@ def show(
 ) -> None:
     """Show a resource with its export locations, access and mount commands, or a saved plan."""
     from sharectl.cli.planning import show_plan
-    from sharectl.cli.session import desired_of, opened_store, parse_address, start
+    from sharectl.cli.session import all_addresses, desired_of, opened_store, parse_address, start
+    from sharectl.diagnostics import DiagnosticError, error
     from sharectl.inspecting import inspect_resource
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
-    if Path(subject).is_file():
+    if session.path(Path(subject)).is_file():
         from sharectl.planning.planfile import read_plan_file
 
-        show_plan(session, read_plan_file(Path(subject)), output)
+        show_plan(session, read_plan_file(session.path(Path(subject))), output)
         return
+    if output is opt.Format.MARKDOWN:
+        remedy = "--output text or json; markdown is for plans"
+        raise DiagnosticError(error("usage.output", "a resource has no form in markdown", remedy=remedy))
     address = parse_address(subject).partition("/access/")[0]
     desired = desired_of(session, file, {address})
     with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
-        view = inspect_resource(desired, store, backends, address, ask=refresh is not opt.Refresh.NONE)
+        view = inspect_resource(
+            desired,
+            store,
+            backends,
+            address,
+            ask=refresh is not opt.Refresh.NONE,
+            known=lambda: all_addresses(session, file, store),
+        )
     if output is opt.Format.JSON:
         from sharectl.render.tables import resource_object
 

@@ -10,7 +10,9 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look into the state, and mend it by hand.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="Look into the state, and mend it by hand."
+)
 
 AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", autocompletion=complete_address)]
 
@@ -24,12 +26,13 @@ def list_(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """List what the state holds."""
-    from sharectl.cli.session import opened_store, start
+    from sharectl.cli.session import existing_store, start
+    from sharectl.inspecting import view_of_backends
     from sharectl.render.tables import state_list_lines, state_object
 
     session = start(chdir)
-    with opened_store(session) as store, store.read() as reader:
-        view = reader.view().on_backends(frozenset(backend or ()))
+    with existing_store(session) as store, store.read() as reader:
+        view = view_of_backends(reader, frozenset(backend or ()))
         known = reader.rules() if rules else None
     if output is opt.DataFormat.JSON:
         session.output.write_json(state_object(view, known))
@@ -40,13 +43,16 @@ def list_(
 @app.command()
 def show(address: AddressArgument, *, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
     """Show one resource as the state holds it."""
-    from sharectl.cli.session import opened_store, parse_address, start
+    from sharectl.cli.session import existing_store, parse_address, start
+    from sharectl.inspecting import require_records
     from sharectl.render.tables import record_lines, record_object
     from sharectl.runs import read_record
 
     session = start(chdir)
-    with opened_store(session) as store:
-        record, rules = read_record(store, parse_address(address).partition("/access/")[0])
+    wanted = parse_address(address).partition("/access/")[0]
+    with existing_store(session) as store:
+        require_records(store, [wanted])
+        record, rules = read_record(store, wanted)
     if output is opt.DataFormat.JSON:
         session.output.write_json(record_object(record, rules))
     else:
@@ -62,12 +68,15 @@ def rm(
 ) -> None:
     """Forget resources without touching them: they stay on their backend, and can be imported again."""
     from sharectl.cli.session import edited_state, parse_address
+    from sharectl.inspecting import forgotten_note, require_records
     from sharectl.runs import forget_resources
 
-    wanted = [parse_address(address) for address in addresses]
+    wanted = list(dict.fromkeys(parse_address(address) for address in addresses))
     with edited_state(chdir, f"state rm {' '.join(wanted)}", lock_timeout) as edit:
+        records = require_records(edit.store, wanted)
         forget_resources(edit.store, edit.lease, edit.record, wanted)
-        edit.session.output.note(f"Forgotten: {', '.join(wanted)}.")
+        for record in records.values():
+            edit.session.output.note(forgotten_note(record))
 
 
 @app.command()
@@ -80,10 +89,13 @@ def mv(
 ) -> None:
     """Give a resource another address; nothing changes on its backend."""
     from sharectl.cli.session import edited_state, parse_address
+    from sharectl.inspecting import require_name, require_records
     from sharectl.runs import rename_resource
 
     old, new = parse_address(former), parse_address(address)
+    require_name(new)
     with edited_state(chdir, f"state mv {old} {new}", lock_timeout) as edit:
+        require_records(edit.store, [old])
         rename_resource(edit.store, edit.lease, edit.record, old, new)
         edit.session.output.note(f"{old} is {new} now.")
 
@@ -91,10 +103,10 @@ def mv(
 @app.command()
 def pull(*, chdir: opt.Chdir = Path()) -> None:
     """Write the whole state to standard output, as one JSON document."""
-    from sharectl.cli.session import opened_store, start
+    from sharectl.cli.session import existing_store, start
 
     session = start(chdir)
-    with opened_store(session) as store:
+    with existing_store(session) as store:
         session.output.write(store.export_document().decode() + "\n")
 
 
@@ -109,10 +121,10 @@ def push(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Replace the whole state by a document of `state pull`."""
-    from sharectl.cli.session import edited_state
+    from sharectl.cli.session import edited_state, start
     from sharectl.runs import read_document
 
-    content = read_document(document)
+    content = read_document(start(chdir).path(document))
     with edited_state(chdir, f"state push {document.name}", lock_timeout) as edit:
         edit.store.import_document(edit.lease, content, force=force)
         edit.session.output.note(f"The state is that of {document} now.")

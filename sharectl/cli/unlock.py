@@ -9,17 +9,17 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 def unlock(*, yes: opt.Yes = False, chdir: opt.Chdir = Path()) -> None:
     """Remove the lock. Its holder, should it live after all, cannot write any more; what it was doing is resolved by the next apply."""
-    from sharectl.cli.session import confirmed, opened_store, start
+    from sharectl.cli.session import confirmed, existing_store, start
     from sharectl.render.tables import lock_lines
 
     session = start(chdir)
-    with opened_store(session) as store:
+    with existing_store(session) as store:
         held = store.lock_status()
         session.output.write_lines(lock_lines(held))
         if held is None:

@@ -9,7 +9,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -17,15 +17,12 @@ def validate(
     *, file: opt.Files = None, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()
 ) -> None:
     """Check the manifests against their schemas, each other and the state, all mistakes at once. Asks no backend."""
-    import sys
-
     from sharectl.checks import state_findings
-    from sharectl.cli.session import opened_store, start
+    from sharectl.cli.session import load, opened_store, start
     from sharectl.diagnostics import has_errors
-    from sharectl.workspace import load_manifests
 
     session = start(chdir)
-    loaded = load_manifests(session.project, file or (), directory=session.directory, stdin=sys.stdin.buffer)
+    loaded = load(session, file)
     diagnostics = loaded.diagnostics
     wrong = has_errors(diagnostics)
     if not wrong:
@@ -45,4 +42,4 @@ def validate(
         raise Finished(ExitCode.FAILED)
     if output is opt.DataFormat.TEXT:
         count = len(loaded.desired.addresses)
-        session.output.write(f"{count} resources, all valid.\n")
+        session.output.write("1 resource, valid.\n" if count == 1 else f"{count} resources, all valid.\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.diagnostics import DiagnosticError, Source, error
 from sharectl.manifests.cache import ManifestCache
 from sharectl.manifests.sources import PROJECT_FILE, read_regular_file
-from sharectl.model import API_VERSION, SafetyLimits, SchedulerSettings
+from sharectl.model import API_VERSION, PackSettings, SafetyLimits, SchedulerSettings
 
 if TYPE_CHECKING:
     from sharectl.diagnostics import Diagnostic
@@ -48,6 +48,27 @@ def find_project(start: Path) -> Project:
         if file.exists() or file.is_symlink():
             return _project(folder, file, _read(file, _shown(file, start)))
     return _project(start, None, {})
+
+
+def setting_source(project: Project, path: tuple[str | int, ...], start: Path, *, key: bool = False) -> Source | None:
+    """Return where the setting at `path` under `spec` stands (with `key`, its key); None without a project file.
+
+    `start` is the folder from which the project was found: the file is named as seen from there.
+    """
+    from sharectl.manifests.positions import FilePositions  # noqa: PLC0415 - only where a setting is wrong
+    from sharectl.manifests.reader import read_documents  # noqa: PLC0415 - as above
+
+    if project.file is None:
+        return None
+    try:
+        _, data = read_regular_file(str(project.file))
+    except OSError:
+        return None
+    document = next((found.number for found in read_documents(data).documents if found.value is not None), None)
+    if document is None:
+        return None
+    shown = _shown(project.file, Path(start).absolute())
+    return FilePositions(shown, data).source(document, ("spec", *path), key=key)
 
 
 def _shown(file: Path, start: Path) -> str:
@@ -158,7 +179,18 @@ def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
             max_attempts=int(scheduler.get("maxAttempts", 3)),
             max_over_subscription_ratio=float(scheduler.get("maxOverSubscriptionRatio", 20.0)),
             options=scheduler.get("options", {}),
+            algorithm=scheduler.get("algorithm", "manila"),
+            extend_filters=_names(scheduler.get("extendFilters")),
+            pack=_pack(scheduler.get("pack", {})),
         ),
+    )
+
+
+def _pack(pack: JsonObject) -> PackSettings:
+    default = PackSettings()
+    return PackSettings(
+        effort_seconds=float(pack.get("effortSeconds", default.effort_seconds)),
+        max_choices=int(pack.get("maxChoices", default.max_choices)),
     )
 
 

@@ -51,9 +51,9 @@ def plan_to_document(plan: Plan) -> JsonObject:
     }
 
 
-def plan_from_document(document: Mapping[str, Any]) -> Plan:
-    """Return the plan of a document. Raises PlanDocumentError."""
-    if document.get("format") != FORMAT:
+def plan_from_document(document: object) -> Plan:
+    """Return the plan of a document, whatever it is. Raises PlanDocumentError."""
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
         message = "it is not a plan of sharectl"
         raise PlanDocumentError(message)
     if document.get("version") != VERSION:

@@ -36,7 +36,7 @@ def find_deviations(state: StateView, observed: Observed) -> dict[Address, Devia
     trusted = {name: seen for name, seen in observed.items() if identity_problem(state, seen) is None}
     for address, record in state.records.items():
         seen = trusted.get(record.backend or "")
-        if seen is None:
+        if seen is None or (seen.asked_ids is not None and record.resource_id not in seen.asked_ids):
             continue
         if record.kind == "share":
             if seen.shares is not None:
@@ -78,7 +78,7 @@ def identity_problem(state: StateView, seen: BackendObservation) -> Diagnostic |
         ),
         remedy=(
             f"mount or connect the right storage; if it was replaced on purpose, "
-            f"`sharectl state rm backend/{seen.backend}` forgets the old identity"
+            f"`sharectl state rm backend/{seen.backend}` forgets the old identity, and the next apply pins that of what answers then"
         ),
         address=f"backend/{seen.backend}",
     )

@@ -8,10 +8,13 @@ from sharectl.diagnostics import did_you_mean
 from sharectl.drivers.base import Capability
 from sharectl.model import Verb
 from sharectl.planning.draft import step_id
+from sharectl.planning.drift import identity_problem
 from sharectl.planning.types import Action, FieldChange, Step
 from sharectl.quantities import format_size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sharectl.drivers.base import ObservedShare
     from sharectl.model import Address
     from sharectl.planning.draft import Draft
@@ -21,9 +24,21 @@ if TYPE_CHECKING:
 
 def plan_imports(draft: Draft) -> None:
     """Add a step for each import that can be done, and say of the others why not."""
+    takers: dict[Import, Address] = {}
+    found: dict[str, dict[str, ObservedShare]] = {}
     for address, wanted in sorted(draft.options.imports.items()):
         seen = draft.observed.get(wanted.backend)
-        if address in draft.records:
+        taker = takers.setdefault(wanted, address)
+        if not address.startswith("share/"):
+            draft.refuse("import.kind", address, f"{address} is no share", remedy="only shares can be imported")
+        elif taker != address:
+            draft.refuse(
+                "import.twice",
+                address,
+                f"{wanted.backend_id} on backend {wanted.backend} is to become both {taker} and {address}",
+                remedy="import it once",
+            )
+        elif address in draft.records:
             draft.refuse(
                 "import.managed",
                 address,
@@ -40,19 +55,24 @@ def plan_imports(draft: Draft) -> None:
         elif seen is None or seen.shares is None:
             reason = "there is no such backend" if seen is None else seen.error or "it was not asked"
             draft.refuse("import.unreadable", address, f"backend {wanted.backend} could not be read: {reason}")
+        elif (problem := identity_problem(draft.state, seen)) is not None:
+            draft.refuse("import.identity", address, problem.summary, detail=problem.detail, remedy=problem.remedy)
         else:
-            _plan_import(draft, address, wanted, seen)
+            if wanted.backend not in found:
+                ids = frozenset(record.resource_id for record in draft.records.values())
+                found[wanted.backend] = {share.backend_id: share for share in importable_shares(ids, seen)}
+            _plan_import(draft, address, wanted, seen, found[wanted.backend])
 
 
-def importable_shares(draft_ids: frozenset[str], seen: BackendObservation) -> tuple[ObservedShare, ...]:
-    """Return the shares on a backend that the state does not hold (`draft_ids` are the resource ids that it does hold)."""
-    strays = tuple(share for resource_id, share in sorted((seen.shares or {}).items()) if resource_id not in draft_ids)
-    return seen.unmanaged + strays
+def importable_shares(known_ids: frozenset[str], seen: BackendObservation) -> tuple[ObservedShare, ...]:
+    """Return the shares on a backend whose resource ids the state does not hold, by the backend's own id."""
+    strays = [share for resource_id, share in (seen.shares or {}).items() if resource_id not in known_ids]
+    return tuple(sorted((*seen.unmanaged, *strays), key=lambda share: share.backend_id))
 
 
-def _plan_import(draft: Draft, address: Address, wanted: Import, seen: BackendObservation) -> None:
-    ids = frozenset(record.resource_id for record in draft.records.values())
-    found = {share.backend_id: share for share in importable_shares(ids, seen)}
+def _plan_import(
+    draft: Draft, address: Address, wanted: Import, seen: BackendObservation, found: Mapping[str, ObservedShare]
+) -> None:
     share = found.get(wanted.backend_id)
     spec = draft.desired.share(address)
     if share is None:
@@ -75,7 +95,8 @@ def _plan_import(draft: Draft, address: Address, wanted: Import, seen: BackendOb
         return
     needed = Capability.ADOPT if share.trashed_at is None else Capability.TRASH
     if needed not in seen.capabilities:
-        draft.refuse("import.unsupported", address, f"the driver of backend {wanted.backend} cannot take over shares")
+        what = "cannot take over shares" if needed is Capability.ADOPT else "has no trash to bring shares back from"
+        draft.refuse("import.unsupported", address, f"the driver of backend {wanted.backend} {what}")
         return
     size_bytes = spec.size_bytes if share.size_bytes is None else share.size_bytes
     verb = Verb.ADOPT if share.trashed_at is None else Verb.RESTORE_SHARE

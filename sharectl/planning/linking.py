@@ -5,68 +5,117 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.graph import topological_order
 from sharectl.model import ShareSpec, SnapshotSpec, Verb
 from sharectl.planning.draft import step_id
+from sharectl.planning.owners import SHARE_REMOVALS, snapshots_of_removed_shares
 from sharectl.planning.records import DEPOSED_MARK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from sharectl.model import Address
     from sharectl.planning.draft import Draft
     from sharectl.planning.types import Step
 
-_REMOVALS = (Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
+_MAKES_SHARE = (Verb.CREATE_SHARE, Verb.ADOPT, Verb.RESTORE_SHARE)
 
 
-def linked_steps(draft: Draft) -> tuple[Step, ...]:
-    """Return the steps with what they wait for, each after all of that, otherwise by address."""
-    snapshots_of = _removed_snapshots(draft)
+def linked_steps(draft: Draft, selects: Callable[[Address], bool] | None = None) -> tuple[Step, ...]:
+    """Return the steps with what they wait for, each after all of that, otherwise by address.
+
+    A rename that `selects` leaves out is dropped, unless another step needs it.
+    """
+    waits = _waits(draft)
+    if selects is not None:
+        needed = {name for names in waits.values() for name in names}
+        waits = {
+            name: names
+            for name, names in waits.items()
+            if draft.steps[name].verb is not Verb.MOVE or name in needed or selects(draft.steps[name].address)
+        }
+    renamed = {draft.steps[name].address for name in waits if draft.steps[name].verb is Verb.MOVE}
+    return tuple(_linked(draft.steps[name], waits[name], renamed) for name in topological_order(waits))
+
+
+def _linked(step: Step, waits_for: tuple[str, ...], renamed: set[Address]) -> Step:
+    """Return the step with its waits; a row that an earlier step of the plan brings to its address is not there yet."""
+    row = step.moved_from or step.address
+    version = None if row in renamed else step.expected_version
+    if not waits_for and version == step.expected_version:
+        return step
+    return replace(step, waits_for=waits_for, expected_version=version)
+
+
+def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
+    """Return what each step waits for, in the order of addresses."""
+    snapshots_of = snapshots_of_removed_shares(draft)
     asides = {step.moved_from: step.address for step in draft.steps.values() if DEPOSED_MARK in step.address}
+    forgotten = _forgotten_by_backend(draft)
     waits: dict[str, tuple[str, ...]] = {}
     for name in sorted(draft.steps, key=lambda name: (draft.steps[name].address, name)):
         step = draft.steps[name]
-        waits[name] = tuple(other for other in _waits_for(step, snapshots_of, asides) if other in draft.steps)
-    return tuple(
-        replace(draft.steps[name], waits_for=waits[name]) if waits[name] else draft.steps[name]
-        for name in topological_order(waits)
-    )
+        present = dict.fromkeys(
+            other for other in _needed(step, snapshots_of, asides, forgotten) if other in draft.steps and other != name
+        )
+        prepares = step_id(Verb.PREPARE_BACKEND, f"backend/{step.backend}")
+        if (
+            prepares in draft.steps
+            and prepares != name
+            and not any(draft.steps[other].backend == step.backend for other in present)
+        ):
+            present[prepares] = None  # the others on this backend wait for it themselves
+        waits[name] = tuple(present)
+    return waits
 
 
-def _waits_for(
-    step: Step, snapshots_of: dict[Address, list[Address]], asides: dict[Address | None, Address]
-) -> tuple[str, ...]:
+def _needed(
+    step: Step,
+    snapshots_of: Mapping[str, list[Address]],
+    asides: Mapping[Address | None, Address],
+    forgotten: Mapping[Address, list[str]],
+) -> list[str]:
+    """Return the ids of all steps that this one would wait for, whether or not the plan has them."""
     address, verb = step.address, step.verb
-    if verb is Verb.PREPARE_BACKEND or (verb is Verb.MOVE and DEPOSED_MARK not in address):
-        return ()
-    needed: list[str] = [step_id(Verb.MOVE, address)]
+    if verb is Verb.MOVE:
+        return [step_id(Verb.MOVE, step.moved_from or "")]
+    needed = [step_id(Verb.MOVE, address)]
+    if verb is Verb.UPDATE_ACCESS:
+        needed.append(step_id(Verb.CREATE_SHARE, address))
     if verb is Verb.CREATE_SHARE:
-        needed = [step_id(Verb.PREPARE_BACKEND, f"backend/{step.backend}")]
-        needed += [step_id(removal, address) for removal in _REMOVALS]
+        needed += [step_id(removal, address) for removal in SHARE_REMOVALS]
         if address in asides:
             needed.append(step_id(Verb.MOVE, asides[address]))
-        if isinstance(step.spec, ShareSpec) and step.spec.source_snapshot is not None:
-            needed.append(step_id(Verb.CREATE_SNAPSHOT, f"snapshot/{step.spec.source_snapshot}"))
-    elif verb is Verb.UPDATE_ACCESS:
-        needed.append(step_id(Verb.CREATE_SHARE, address))
-    elif verb is Verb.CREATE_SNAPSHOT and isinstance(step.spec, SnapshotSpec):
-        owner = f"share/{step.spec.share}"
-        needed += [step_id(Verb.CREATE_SHARE, owner), step_id(Verb.MOVE, owner)]
-    elif verb in _REMOVALS:
-        needed += [step_id(Verb.DELETE_SNAPSHOT, snapshot) for snapshot in snapshots_of.get(address, ())]
+    elif verb in SHARE_REMOVALS:
+        needed += forgotten.get(address, ())
+        needed += [step_id(Verb.DELETE_SNAPSHOT, snapshot) for snapshot in snapshots_of.get(step.step_id, ())]
         successor, mark, _ = address.partition(DEPOSED_MARK)
         if mark:
             needed += [step_id(Verb.CREATE_SHARE, successor), step_id(Verb.UPDATE_ACCESS, successor)]
-    elif verb is Verb.MOVE:
-        needed = []
-    return tuple(needed)
+    return [*needed, *_of_spec(step)]
 
 
-def _removed_snapshots(draft: Draft) -> dict[Address, list[Address]]:
-    owners: dict[Address, list[Address]] = {}
-    for step in draft.steps.values():
-        if step.verb is Verb.DELETE_SNAPSHOT:
-            share = orjson.loads(draft.records[step.address].spec)["share"]
-            owners.setdefault(f"share/{share}", []).append(step.address)
-    return owners
+def _of_spec(step: Step) -> list[str]:
+    """Return the ids of the steps that bring about what the spec refers to."""
+    if isinstance(step.spec, SnapshotSpec):
+        share = f"share/{step.spec.share}"
+        makes = _MAKES_SHARE if step.verb is Verb.CREATE_SNAPSHOT else ()
+        return [step_id(Verb.MOVE, share), *(step_id(verb, share) for verb in makes)]
+    if isinstance(step.spec, ShareSpec) and step.spec.source_snapshot is not None:
+        snapshot = f"snapshot/{step.spec.source_snapshot}"
+        needed = [step_id(Verb.MOVE, snapshot)]
+        return [*needed, step_id(Verb.CREATE_SNAPSHOT, snapshot)] if step.verb is Verb.CREATE_SHARE else needed
+    return []
+
+
+def _forgotten_by_backend(draft: Draft) -> dict[Address, list[str]]:
+    """Return the ids of the steps that forget what is on a backend that is forgotten itself, by the backend's address."""
+    backends: dict[Address, list[str]] = {
+        step.address: [] for step in draft.steps.values() if step.verb is Verb.FORGET and step.address[:8] == "backend/"
+    }
+    if backends:
+        for address, record in sorted(draft.records.items()):
+            name = step_id(Verb.FORGET, address)
+            if name in draft.steps and not address.startswith("backend/"):
+                backends.get(f"backend/{record.backend}", []).append(name)
+    return backends

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model import ShareSpec, Verb
+from sharectl.model import Verb
 from sharectl.planning.draft import step_id
 from sharectl.planning.types import Action, FieldChange, Step
 
 if TYPE_CHECKING:
     from sharectl.model import Address
     from sharectl.planning.draft import Draft
+    from sharectl.planning.drift import Deviation
 
 
 def plan_moves(draft: Draft) -> None:
     """Add a step for each `moved-from` annotation that still has something to do, and rename the draft's records."""
+    deviations: dict[Address, Deviation] = {}
     for address, formers in sorted(draft.desired.moves.items()):
         present = [former for former in formers if former in draft.records]
         if not present or draft.options.destroy:
@@ -38,6 +40,10 @@ def plan_moves(draft: Draft) -> None:
             )
         else:
             _add_move(draft, former, address)
+            if former in draft.deviations:
+                deviations[address] = draft.deviations[former]
+    if deviations:
+        draft.deviations = {**draft.deviations, **deviations}
 
 
 def _add_move(draft: Draft, former: Address, address: Address) -> None:
@@ -58,8 +64,3 @@ def _add_move(draft: Draft, former: Address, address: Address) -> None:
             moved_from=former,
         )
     )
-    deviation = draft.deviations.get(former)
-    if deviation is not None:
-        draft.deviations = {**draft.deviations, address: deviation}
-    if isinstance(spec, ShareSpec):
-        draft.renamed_shares[former.partition("/")[2]] = spec.name

@@ -19,7 +19,8 @@ class BackendObservation:
     """One backend as it answered.
 
     `shares` and `snapshots` are by resource id, and None where they are unknown: not asked, not answered, or not whole.
-    `unmanaged` are the shares on the backend that sharectl has not made. `error` says why something is unknown.
+    `unmanaged` are the shares on the backend that sharectl has not made. `error` says why something is unknown. `asked_ids` are the
+    resource ids that were asked for, None where everything was: what was not asked for is not missing.
     """
 
     backend: str
@@ -30,3 +31,4 @@ class BackendObservation:
     unmanaged: tuple[ObservedShare, ...] = field(default=())
     clones_within: Literal["pool", "backend"] = "backend"
     error: str | None = None
+    asked_ids: frozenset[str] | None = None

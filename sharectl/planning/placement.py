@@ -14,9 +14,11 @@ from sharectl.quantities import GIB
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sharectl.diagnostics import Diagnostic
     from sharectl.model import Address, SchedulerSettings, ShareSpec
     from sharectl.planning.draft import Draft
     from sharectl.scheduler import Decision, Pool, Request, Scheduler
+    from sharectl.scheduler.explanation import PoolVerdict
 
 Placement = dict[str, tuple[Candidate, ...]]
 
@@ -39,8 +41,12 @@ def place_new_shares(
         requests = [
             request for address in ready if (request := _fitting_request(draft, address, placement)) is not None
         ]
-        for decision in scheduling.place_all(scheduler, requests):
-            _take(draft, scheduler, decision, placement)
+        batch = scheduling.place_batch(scheduler, requests)
+        draft.diagnostics += batch.diagnostics
+        refusals = _Refusals(scheduler)
+        for decision in batch.decisions:
+            _take(draft, refusals, decision, placement)
+        draft.diagnostics += _once(batch.decisions)
         done = set(ready)
         waiting = [address for address in waiting if address not in done]
         if not ready:
@@ -84,7 +90,9 @@ def _request(draft: Draft, address: Address, placement: Placement) -> Request | 
     if seen is not None and seen.clones_within == "pool":
         spec = replace(spec, hints=replace(spec.hints, only_host=f"{backend}#{pool}"))
     zone = draft.desired.backends[backend].availability_zone if backend in draft.desired.backends else None
-    return scheduling.request_from_share(spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone)
+    return scheduling.request_from_share(
+        spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone
+    )
 
 
 def _snapshot_place(draft: Draft, snapshot: str, placement: Placement) -> tuple[str, str] | None:
@@ -111,15 +119,24 @@ def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[schedulin
     for name in sorted(named):
         record = draft.records.get(address_of(Kind.SHARE, name))
         if record is not None:
-            placed.append(scheduling.PlacedShare(name, f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB))
+            placed.append(
+                scheduling.PlacedShare(name, f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB)
+            )
     return placed
 
 
-def _take(draft: Draft, scheduler: Scheduler, decision: Decision, placement: Placement) -> None:
+def _once(decisions: Iterable[Decision]) -> list[Diagnostic]:
+    """Return what the scheduler says of pools, each thing once however many shares met it."""
+    return list(
+        dict.fromkeys(found for decision in decisions for found in decision.diagnostics if found.address is None)
+    )
+
+
+def _take(draft: Draft, refusals: _Refusals, decision: Decision, placement: Placement) -> None:
     address = address_of(Kind.SHARE, decision.request_id)
     spec = draft.desired.share(address)
     if not decision.candidates:
-        _refuse_unplaceable(draft, scheduler, address, decision, placement)
+        _refuse_unplaceable(draft, refusals, address, decision, placement)
         return
     needed = _needed_capabilities(spec)
     candidates = tuple(
@@ -149,13 +166,35 @@ def _needed_capabilities(spec: ShareSpec) -> frozenset[Capability]:
     return frozenset(needed)
 
 
+_MOST_EXPLAINED = 200
+"""So many different refusals are worked out to the figures; who has more reads no more of them, and each costs a look at every pool."""
+
+
+class _Refusals:
+    """Why shares have no place, worked out once for all shares that ask for the same."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._nearest: dict[object, PoolVerdict | None] = {}
+
+    def nearest(self, request: Request) -> PoolVerdict | None:
+        """Return the pool that came nearest to taking the share, with what it lacks."""
+        key = (id(self._scheduler.query_for(request).traits), request.size_gib, request.hints)
+        if key not in self._nearest and len(self._nearest) < _MOST_EXPLAINED:
+            self._nearest[key] = scheduling.explain(self._scheduler, request).nearest
+        return self._nearest.get(key)
+
+
 def _refuse_unplaceable(
-    draft: Draft, scheduler: Scheduler, address: Address, decision: Decision, placement: Placement
+    draft: Draft, refusals: _Refusals, address: Address, decision: Decision, placement: Placement
 ) -> None:
     request = _request(draft, address, placement)
-    nearest = None if request is None else scheduling.explain(scheduler, request).nearest
+    nearest = None if request is None else refusals.nearest(request)
+    own = [found for found in decision.diagnostics if found.address == address]
     detail = "there is no pool at all"
-    if nearest is not None:
+    if own:
+        detail = f"{own[0].summary}: {own[0].detail.rstrip('.')}"
+    elif nearest is not None:
         detail = f"the nearest is {nearest.host}, refused by {nearest.sentence}"
     elif decision.last_filter is not None:
         detail = f"the last of them was refused by {decision.last_filter}"
@@ -164,5 +203,6 @@ def _refuse_unplaceable(
         address,
         f"no pool can take {address}",
         detail=f"{detail}.",
-        remedy=f"`sharectl explain {address}` shows every pool and what it lacks",
+        remedy=own[0].remedy if own else f"`sharectl explain {address}` shows every pool and what it lacks",
+        path="spec.size" if nearest is not None and nearest.refused_by == "CapacityFilter" else "",
     )

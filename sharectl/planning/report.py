@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sharectl.model import Verb
+from sharectl.model import Kind, Verb
+from sharectl.planning.drift import identity_problem
 from sharectl.planning.imports import importable_shares
 from sharectl.planning.records import DEPOSED_MARK, export_locations_of
 from sharectl.planning.types import Action, Drift, DriftKind, FieldChange, Summary
 from sharectl.planning.values import size_change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sharectl.drivers.base import ObservedShare
     from sharectl.model import Address
@@ -33,11 +34,16 @@ _STRENGTH = (
 
 
 def drift_report(draft: Draft) -> tuple[Drift, ...]:
-    """Return what the backends report otherwise than the state says, and the step that mends it, by address."""
-    steps_by_address: dict[Address, str] = {}
+    """Return what the backends report otherwise than the state says, and the step that mends it, by address.
+
+    Backends about which nothing is known come first, what the state does not know of last.
+    """
+    repairs: dict[Address, dict[Verb, str]] = {}
     for step in draft.steps.values():
-        steps_by_address.setdefault(step.address, step.step_id)
-    drift = []
+        if step.verb is not Verb.MOVE:
+            repairs.setdefault(step.address, {})[step.verb] = step.step_id
+    renamed = {former: address for address, former in draft.moved_from.items()}
+    drift = _unknown(draft)
     for address, deviation in sorted(draft.deviations.items()):
         record = draft.state.records.get(address)
         if record is None:
@@ -49,9 +55,31 @@ def drift_report(draft: Draft) -> tuple[Drift, ...]:
             summary = f"lies in the trash of backend {record.backend}"
         else:
             summary = f"was changed on backend {record.backend}"
-        drift.append(Drift(address, deviation.kind, summary, changes, steps_by_address.get(address)))
+        repaired_by = _repair(repairs.get(renamed.get(address, address), {}), changes)
+        drift.append(Drift(address, deviation.kind, summary, changes, repaired_by))
     drift += _unmanaged(draft)
     return tuple(drift)
+
+
+def _repair(steps: Mapping[Verb, str], changes: Iterable[FieldChange]) -> str | None:
+    """Return the id of the step that mends these changes, or removes or makes the resource; None where none does."""
+    by_verb = dict(steps)
+    fields = {change.field.partition("/")[0] for change in changes}
+    if "size" not in fields:
+        by_verb.pop(Verb.EXTEND_SHARE, None)
+        by_verb.pop(Verb.SHRINK_SHARE, None)
+    if "access" not in fields:
+        by_verb.pop(Verb.UPDATE_ACCESS, None)
+    return next(iter(by_verb.values()), None)
+
+
+def _unknown(draft: Draft) -> list[Drift]:
+    held = Counter(record.backend for record in draft.state.records.values() if record.kind != Kind.BACKEND)
+    return [
+        Drift(f"backend/{name}", DriftKind.UNKNOWN, f"could not be read in full; {held[name]} resources are on it")
+        for name, seen in sorted(draft.observed.items())
+        if seen.error is not None or identity_problem(draft.state, seen) is not None
+    ]
 
 
 def _unmanaged(draft: Draft) -> list[Drift]:
@@ -64,7 +92,7 @@ def _unmanaged(draft: Draft) -> list[Drift]:
         strays = [s for s in importable_shares(ids, seen) if s.trashed_at is None and s.resource_id not in pending]
         if strays:
             named = ", ".join(share.backend_id for share in strays[:3]) + (", …" if len(strays) > 3 else "")  # noqa: PLR2004
-            summary = f"holds {len(strays)} shares that the state does not know: {named}"
+            summary = f"holds {len(strays)} share{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
             found.append(Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary))
     return found
 

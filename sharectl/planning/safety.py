@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.diagnostics import error
 from sharectl.model import Verb
-from sharectl.planning.draft import step_id
+from sharectl.planning.owners import removes_data, snapshots_of_removed_shares
+from sharectl.planning.records import DEPOSED_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +19,15 @@ _NAMED_AT_MOST = 5
 
 
 def check_empty(draft: Draft) -> bool:
-    """Tell whether planning may go on; refuse an empty set of manifests where the state holds shares."""
+    """Tell whether planning may go on; refuse an empty set of manifests where the state holds shares.
+
+    A plan of targets removes nothing that was not named.
+    """
+    options = draft.options
+    if draft.desired.digests or options.destroy or options.allow_empty or options.targets:
+        return True
     held = sum(1 for record in draft.records.values() if record.kind in {"share", "snapshot"})
-    if draft.desired.digests or draft.options.destroy or draft.options.allow_empty or not held:
+    if not held:
         return True
     draft.diagnostics.append(
         error(
@@ -76,25 +81,22 @@ def _check_count(  # noqa: PLR0913, PLR0917 - the words of one refusal
 
 def check_kept_snapshots(draft: Draft) -> None:
     """Refuse to delete a share whose snapshots stay: many backends would take them along, the others would refuse."""
-    if not any(step.verb in {Verb.DELETE_SHARE, Verb.TRASH_SHARE} for step in draft.steps.values()):
+    if not any(removes_data(step) for step in draft.steps.values()):
         return
-    owners: dict[str, list[Address]] = {}
-    for address, record in draft.records.items():
-        if record.kind == "snapshot":
-            owners.setdefault(f"share/{orjson.loads(record.spec)['share']}", []).append(address)
-    for share_address, snapshots in sorted(owners.items()):
-        removal = draft.steps.get(step_id(Verb.DELETE_SHARE, share_address)) or draft.steps.get(
-            step_id(Verb.TRASH_SHARE, share_address)
-        )
-        if removal is None:
-            continue
+    for removal, snapshots in sorted(snapshots_of_removed_shares(draft).items()):
+        step = draft.steps[removal]
         kept = [address for address in snapshots if not draft.has(Verb.DELETE_SNAPSHOT, address)]
-        gone = [address for address in kept if address in draft.deviations]
-        if len(kept) > len(gone):
-            draft.refuse(
-                "share.kept-snapshots",
-                share_address,
-                f"{share_address} would be deleted, and its snapshot {kept[0]} would be kept",
-                detail=f"{len(kept)} of its snapshots are kept (deletionPolicy retain, or still wanted); a snapshot does not outlive its share.",
-                remedy="set deletionPolicy: delete on the snapshots and apply that first, or keep the share",
-            )
+        there = [address for address in kept if address not in draft.deviations]
+        if not removes_data(step) or not there:
+            continue
+        address = step.address.partition(DEPOSED_MARK)[0]
+        draft.refuse(
+            "share.kept-snapshots",
+            address,
+            f"{address} would be deleted, and its snapshot {there[0]} would be kept",
+            detail=(
+                f"{len(there)} of its snapshots are kept (deletionPolicy retain, still wanted, or not planned now); "
+                "a snapshot does not outlive its share."
+            ),
+            remedy="set deletionPolicy: delete on the snapshots and apply that first, or keep the share",
+        )

@@ -16,18 +16,23 @@ if TYPE_CHECKING:
     from sharectl.diagnostics import Diagnostic
     from sharectl.manifests.desired import Desired
     from sharectl.model import Address
+    from sharectl.planning.draft import Draft
     from sharectl.planning.options import PlanOptions
     from sharectl.state.store import Record
 
 
-def selector(
-    desired: Desired, records: Mapping[Address, Record], options: PlanOptions
-) -> Callable[[Address], bool] | None:
-    """Return whether an address is planned, as a function; None where all of them are (the common case costs nothing)."""
+def selector(draft: Draft) -> Callable[[Address], bool] | None:
+    """Return whether an address is planned, as a function; None where all of them are (the common case costs nothing).
+
+    A resource that is being renamed answers to both of its names.
+    """
+    desired, records, options = draft.desired, draft.records, draft.options
     if not options.narrows:
         return None
-    wanted = _closure(desired, records, {_owner(target) for target in options.targets}) if options.targets else None
-    excluded = {_owner(address) for address in options.excludes}
+    renamed = {former: address for address, former in draft.moved_from.items()}
+    targets = {renamed.get(owner, owner) for owner in map(_owner, options.targets)}
+    wanted = _closure(draft, targets) if targets else None
+    excluded = {renamed.get(owner, owner) for owner in map(_owner, options.excludes)}
 
     def selects(address: Address) -> bool:
         address = _undeposed(address)
@@ -38,6 +43,23 @@ def selector(
         )
 
     return selects
+
+
+def move_selector(draft: Draft) -> Callable[[Address], bool] | None:
+    """Return whether the rename to an address is planned, as a function; None where all are."""
+    selects = selector(draft)
+    if selects is None:
+        return None
+    backends = draft.options.backends
+    renamed = draft.moved_from
+
+    def selects_move(address: Address) -> bool:
+        if address not in renamed:
+            return True  # an old share is set aside, which its replacement needs
+        record = draft.state.records[renamed[address]]
+        return selects(address) and (not backends or record.backend in backends)
+
+    return selects_move
 
 
 def unknown_addresses(
@@ -55,6 +77,15 @@ def unknown_addresses(
                     "plan.unknown-address",
                     f"there is no {address}, neither in the manifests nor in the state",
                     remedy=did_you_mean(address, known) or "`sharectl state list` names what there is",
+                    address=address,
+                )
+            )
+        elif address in options.replaces and not (address.startswith("share/") and address in desired.digests):
+            diagnostics.append(
+                error(
+                    "plan.not-replaceable",
+                    f"{address} cannot be replaced: it is no share with a manifest",
+                    remedy="name a share; what has no manifest is removed, not replaced",
                     address=address,
                 )
             )
@@ -83,8 +114,9 @@ def _undeposed(address: Address) -> Address:
     return address.partition(DEPOSED_MARK)[0]
 
 
-def _closure(desired: Desired, records: Mapping[Address, Record], targets: set[Address]) -> set[Address]:
-    """Return the targets and all that they need which is not there yet."""
+def _closure(draft: Draft, targets: set[Address]) -> set[Address]:
+    """Return the targets and all that they need which is not there yet, or not under that name."""
+    desired = draft.desired
     wanted: set[Address] = set()
     open_addresses = list(targets)
     while open_addresses:
@@ -96,7 +128,7 @@ def _closure(desired: Desired, records: Mapping[Address, Record], targets: set[A
             open_addresses.extend(
                 needed
                 for needed in dependencies_of(desired, address)
-                if needed in desired.digests and needed not in records
+                if needed in desired.digests and (needed not in draft.records or needed in draft.moved_from)
             )
     return wanted
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
-from sharectl.model import DeletionPolicy, Replacement, ShareSpec, Verb
+from sharectl.model import DeletionPolicy, Kind, Replacement, ShareSpec, Verb, address_of
 from sharectl.planning.draft import step_id
 from sharectl.planning.records import DEPOSED_MARK, deposed_address
+from sharectl.planning.refusals import lacks, may_remove, removal_reason
+from sharectl.planning.resizing import plan_resize
 from sharectl.planning.types import Action, Candidate, FieldChange, Step
 from sharectl.planning.values import metadata_changes, plain_changes, size_change
 from sharectl.quantities import format_size
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _METADATA_FIELDS = frozenset(
     {"deletion_policy", "protect", "allow_shrink", "replacement", "labels", "same_host", "different_host", "only_host"}
 )
+_REPLACED = "replaced by the new share"
 _IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes"}
 
 
@@ -82,7 +85,11 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
             "share.trashed",
             address,
             f"{address} lies in the trash of backend {record.backend} since {observed.trashed_at}",
-            remedy=f"`sharectl import {address} {observed.backend_id} --backend {record.backend}` brings it back",
+            detail="somebody put it there by other means than sharectl.",
+            remedy=(
+                f"`sharectl state rm {address}`, then `sharectl import {address} {observed.backend_id} "
+                f"--backend {record.backend}` brings it back, without access"
+            ),
         )
         return
     blocking = _changes_beyond_place(draft, record, old, new)
@@ -93,14 +100,14 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
     if blocking:
         _refuse_change(draft, address, blocking)
         return
-    _plan_resize(draft, address, record, old, new, observed)
-    _plan_access(draft, address, record, observed)
-    _plan_record(draft, address, record, old, new, observed)
+    if plan_resize(draft, address, record, old, new, observed):
+        _plan_access(draft, address, record, observed)
+        _plan_record(draft, address, record, old, new, observed)
 
 
 def plan_replacement(draft: Draft, address: Address, record: Record, reason: str) -> None:
     """Mark the share for replacement: the old one is pushed aside or removed, and the new one is placed with the other new shares."""
-    if not may_remove(draft, address, record):
+    if not may_remove(draft, address, record, reason):
         return
     order = draft.desired.share(address).replacement
     delete_first = order == Replacement.DELETE_FIRST
@@ -121,52 +128,44 @@ def plan_replacement(draft: Draft, address: Address, record: Record, reason: str
                 moved_from=address,
             )
         )
-        _add_removal(draft, aside, record, "replaced by the new share", Action.CREATE_THEN_DELETE)
+        _add_removal(draft, aside, record, _REPLACED, Action.CREATE_THEN_DELETE)
     del draft.records[address]
 
 
 def plan_removed_share(draft: Draft, address: Address) -> None:
     """Add the step for a share whose manifest is gone: what its deletion policy says."""
     record = draft.records[address]
+    reason = _REPLACED if DEPOSED_MARK in address else removal_reason(draft)
     seen = draft.deviations.get(address)
     if seen is not None and seen.observed is None:
-        _add_forget(draft, address, record, "its manifest is gone, and so is the share")
-        return
-    if not may_remove(draft, address, record):
-        return
-    draft.removals.append(address)
-    aside = DEPOSED_MARK in address
-    _add_removal(draft, address, record, "replaced by the new share" if aside else removal_reason(draft), Action.DELETE)
+        draft.removals.append(address)
+        _add_forget(draft, address, record, f"{reason}, and the share is gone from its backend")
+    elif may_remove(draft, address, record, reason):
+        draft.removals.append(address)
+        if seen is not None and seen.observed is not None and _is_trashed_enough(record, seen.observed):
+            _add_forget(draft, address, record, f"{reason}, and the share lies in the trash already")
+        else:
+            _add_removal(draft, address, record, reason, Action.DELETE)
 
 
-def removal_reason(draft: Draft) -> str:
-    """Return why a resource is removed, for people."""
-    return "destroy was asked for" if draft.options.destroy else "its manifest is gone"
+def _is_trashed_enough(record: Record, observed: ObservedShare) -> bool:
+    """Tell whether the share lies in the trash, where its deletion policy would put it."""
+    return observed.trashed_at is not None and _deletion_policy(record) == DeletionPolicy.TRASH
 
 
-def may_remove(draft: Draft, address: Address, record: Record) -> bool:
-    """Tell whether the resource may go; refuse, with the reason, where it is protected."""
-    if not record.protect or address in draft.options.override_protection:
-        return True
-    draft.refuse(
-        "safety.protected",
-        address,
-        f"{address} is protected and would be removed ({removal_reason(draft)})",
-        detail="protection is kept in the state and holds after the manifest is gone.",
-        remedy=f"restore its manifest, or apply it with protect: false first, or pass --override-protection {address}",
-    )
-    return False
+def _deletion_policy(record: Record) -> object:
+    return _decode(record.spec).get("deletion_policy", DeletionPolicy.RETAIN)
 
 
 def _add_removal(draft: Draft, address: Address, record: Record, reason: str, action: Action) -> None:
-    policy = _decode(record.spec).get("deletion_policy", DeletionPolicy.RETAIN)
+    policy = _deletion_policy(record)
     if policy == DeletionPolicy.RETAIN:
         _add_forget(draft, address, record, f"{reason}; deletionPolicy retain leaves it on its backend")
         return
     verb = Verb.DELETE_SHARE
     if policy == DeletionPolicy.TRASH:
         verb = Verb.TRASH_SHARE
-        if not draft.can(record.backend, Capability.TRASH):
+        if lacks(draft, record.backend, Capability.TRASH):
             draft.refuse(
                 "share.no-trash",
                 address,
@@ -208,9 +207,15 @@ def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: Sha
     harmless = set()
     if backend is not None and new.availability_zone in {None, backend.availability_zone}:
         harmless.add("availability_zone")
-    if new.source_snapshot is None:
+    if new.source_snapshot is None or _was_renamed(draft, Kind.SNAPSHOT, old.source_snapshot, new.source_snapshot):
         harmless.add("source_snapshot")
     return [change for change in changes if change.field not in harmless]
+
+
+def _was_renamed(draft: Draft, kind: Kind, old_name: str | None, name: str) -> bool:
+    """Tell whether the manifest of `name` says that this is what `old_name` was."""
+    former = draft.desired.moves.get(address_of(kind, name), ())
+    return old_name is not None and address_of(kind, old_name) in former
 
 
 def _refuse_change(draft: Draft, address: Address, blocking: list[FieldChange]) -> None:
@@ -223,59 +228,6 @@ def _refuse_change(draft: Draft, address: Address, blocking: list[FieldChange]) 
             remedy=f"take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
             path=f"spec.{change.field}",
         )
-
-
-def _plan_resize(  # noqa: PLR0913, PLR0917 - both specs and what is there
-    draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
-) -> None:
-    current = record.size_bytes or old.size_bytes
-    drifted = observed is not None and observed.size_bytes is not None and observed.size_bytes != record.size_bytes
-    if observed is not None and observed.size_bytes is not None:
-        current = observed.size_bytes
-    if new.size_bytes == old.size_bytes and not drifted:
-        return
-    if new.size_bytes == current:
-        return
-    grows = new.size_bytes > current
-    verb, capability = (Verb.EXTEND_SHARE, Capability.EXTEND) if grows else (Verb.SHRINK_SHARE, Capability.SHRINK)
-    change = size_change(current, new.size_bytes)
-    if not grows and not new.allow_shrink:
-        draft.refuse(
-            "share.shrink",
-            address,
-            f"{address} would shrink from {change.before} to {change.after}",
-            detail="a smaller share may not hold what is in it, and whoever uses it may count on the room.",
-            remedy=f"write size: {change.before}, or set allowShrink: true",
-            path="spec.size",
-        )
-        return
-    if not draft.can(record.backend, capability):
-        draft.refuse(
-            "share.no-resize",
-            address,
-            f"{address} cannot {'grow' if grows else 'shrink'}: the driver of backend {record.backend} cannot do that",
-            remedy=f"write size: {change.before}",
-            path="spec.size",
-        )
-        return
-    reason = (
-        "its size was changed on the backend"
-        if drifted and new.size_bytes == old.size_bytes
-        else "its manifest says so"
-    )
-    draft.add(
-        Step(
-            step_id=step_id(verb, address),
-            address=address,
-            action=Action.UPDATE,
-            verb=verb,
-            reason=reason,
-            backend=record.backend,
-            expected_version=record.version,
-            spec=new,
-            changes=(change,),
-        )
-    )
 
 
 def _plan_access(draft: Draft, address: Address, record: Record, observed: ObservedShare | None) -> None:
@@ -311,8 +263,8 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     if observed is not None:
         changes += _observed_changes(record, observed)
     resized = draft.has(Verb.EXTEND_SHARE, address) or draft.has(Verb.SHRINK_SHARE, address)
-    if new.size_bytes != old.size_bytes and not resized:
-        changes += (size_change(old.size_bytes, new.size_bytes),)
+    if not resized:
+        changes += _recorded_size_change(record, old, new, observed)
     accessed = draft.has(Verb.UPDATE_ACCESS, address)
     if observed is not None and not changes and not resized and not accessed:
         changes = (FieldChange("access", "recorded otherwise", "as on the backend"),)
@@ -331,6 +283,15 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
             changes=changes,
         )
     )
+
+
+def _recorded_size_change(
+    record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
+) -> tuple[FieldChange, ...]:
+    """Return the change of the size that the state alone has missed."""
+    if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
+        return (size_change(record.size_bytes, observed.size_bytes),)
+    return (size_change(old.size_bytes, new.size_bytes),) if new.size_bytes != old.size_bytes else ()
 
 
 def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldChange, ...]:

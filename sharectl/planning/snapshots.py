@@ -10,13 +10,15 @@ import orjson
 from sharectl.drivers.base import Capability
 from sharectl.model import DeletionPolicy, Kind, SnapshotSpec, Verb, address_of
 from sharectl.planning.draft import step_id
-from sharectl.planning.shares import may_remove, removal_reason
+from sharectl.planning.owners import share_resource_id
+from sharectl.planning.refusals import lacks, may_remove, refuse_left_out, removal_reason
 from sharectl.planning.types import Action, Step
 from sharectl.planning.values import metadata_changes, plain_changes
 
 if TYPE_CHECKING:
     from sharectl.model import Address
     from sharectl.planning.draft import Draft
+    from sharectl.state.store import Record
 
 
 def plan_new_snapshot(draft: Draft, address: Address) -> None:
@@ -25,8 +27,12 @@ def plan_new_snapshot(draft: Draft, address: Address) -> None:
     share_address = address_of(Kind.SHARE, spec.share)
     backend = backend_of_share(draft, share_address)
     if backend is None:
-        return  # its share cannot be placed, which is said there
-    if not draft.can(backend, Capability.SNAPSHOT):
+        if not (share_address in draft.new or share_address in draft.options.imports):
+            refuse_left_out(draft, address, share_address)
+        return  # its share cannot be made, which is said there
+    if draft.options.backends and backend not in draft.options.backends:
+        return
+    if lacks(draft, backend, Capability.SNAPSHOT):
         draft.refuse(
             "snapshot.unsupported",
             address,
@@ -55,9 +61,10 @@ def plan_new_snapshot(draft: Draft, address: Address) -> None:
 
 def backend_of_share(draft: Draft, share_address: Address) -> str | None:
     """Return the backend that holds the share, or that it will be made on; None where it has none."""
-    creation = draft.steps.get(step_id(Verb.CREATE_SHARE, share_address))
-    if creation is not None:
-        return creation.backend
+    for verb in (Verb.CREATE_SHARE, Verb.ADOPT, Verb.RESTORE_SHARE):
+        step = draft.steps.get(step_id(verb, share_address))
+        if step is not None:
+            return step.backend
     record = draft.records.get(share_address)
     return None if record is None else record.backend
 
@@ -67,7 +74,7 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
     record = draft.records[address]
     new = draft.desired.snapshot(address)
     old = replace(SnapshotSpec.from_plain(orjson.loads(record.spec)), name=new.name)
-    if new.share != draft.renamed_shares.get(old.share, old.share):
+    if new.share != old.share and not _is_of(draft, record, address_of(Kind.SHARE, new.share)):
         draft.refuse(
             "snapshot.immutable",
             address,
@@ -76,7 +83,7 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
             path="spec.share",
         )
         return
-    changes = metadata_changes(orjson.loads(record.spec), new.as_plain())
+    changes = metadata_changes(old.as_plain(), new.as_plain())
     if changes:
         draft.add(
             Step(
@@ -92,6 +99,12 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
         )
 
 
+def _is_of(draft: Draft, snapshot: Record, share_address: Address) -> bool:
+    """Tell whether the recorded snapshot is of the share that has this address now."""
+    share = draft.records.get(share_address)
+    return share is not None and share.resource_id == share_resource_id(snapshot)
+
+
 def plan_removed_snapshot(draft: Draft, address: Address) -> None:
     """Add the step for a snapshot whose manifest is gone: what its deletion policy says."""
     record = draft.records[address]
@@ -100,8 +113,7 @@ def plan_removed_snapshot(draft: Draft, address: Address) -> None:
     if not gone and not may_remove(draft, address, record):
         return
     forget = gone or policy == DeletionPolicy.RETAIN
-    if not gone:
-        draft.removals.append(address)
+    draft.removals.append(address)
     verb = Verb.FORGET if forget else Verb.DELETE_SNAPSHOT
     why = "and so is the snapshot" if gone else f"deletionPolicy {policy}"
     draft.add(

@@ -58,8 +58,11 @@ _LEAST_COLUMN: Final = 20
 _WIDEST_COLUMN: Final = 48
 
 
-def plan_lines(plan: Plan, *, color: bool, verbose: bool = False) -> Iterator[str]:
-    """Yield the plan; `verbose` adds every field of new resources, all candidates with their weights, and all reasons."""
+def plan_lines(plan: Plan, *, color: bool, verbose: bool = False, hint: bool = True) -> Iterator[str]:
+    """Yield the plan; `verbose` adds every field of new resources, all candidates with their weights, and all reasons.
+
+    `hint` ends it with the commands that apply or keep it, for whoever has not given one of them yet.
+    """
     blocks = plan_blocks(plan)
     if plan.drift:
         yield from drift_lines(plan, color=color)
@@ -71,7 +74,7 @@ def plan_lines(plan: Plan, *, color: bool, verbose: bool = False) -> Iterator[st
         for block in blocks:
             yield from _block_lines(block, column, color=color, verbose=verbose)
         yield ""
-    yield from _closing_lines(plan, destroyed(blocks), color=color)
+    yield from _closing_lines(plan, destroyed(blocks), color=color, hint=hint)
 
 
 def drift_lines(plan: Plan, *, color: bool) -> Iterator[str]:
@@ -146,7 +149,7 @@ def _change_line(change: FieldChange, *, color: bool) -> str:
     return f"{_INDENT}{paint(action.value, STYLE_OF_ACTION[action], color)} {change_text(change)}"
 
 
-def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool) -> Iterator[str]:
+def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool, hint: bool) -> Iterator[str]:
     if losses:
         names = visible(listed(list(destroyed_names(losses)), _NAMED_LOSSES))
         verb = "is" if len(losses) == 1 else "are"
@@ -155,7 +158,7 @@ def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool) -> Itera
     errors = error_count(plan)
     if errors:
         yield f"This plan has {counted(errors, 'error')} and cannot be applied; mend {'it' if errors == 1 else 'them'} and plan again."
-    elif not plan.is_empty:
+    elif hint and not plan.is_empty:
         yield "`sharectl apply` does this; `sharectl plan --out FILE` keeps it, to be applied exactly so."
 
 

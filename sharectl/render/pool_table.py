@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.quantities import GIB, approximate_size
@@ -9,10 +11,11 @@ from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.frame import bar
 from sharectl.render.simulation import simulation_object
 from sharectl.render.text import visible
+from sharectl.scheduler.ledger import CHANGING_STATS
 from sharectl.scheduler.values import boolean, is_thin, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model import JsonObject
     from sharectl.scheduler import Pool, Simulation
@@ -45,22 +48,63 @@ _COLUMNS: Final = (
     Column("PROTOCOLS"),
     Column("CAN"),
 )
+_AFTER_AT: Final = 7
+_AFTER_COLUMNS: Final = (
+    Column("FREE AFTER", right=True),
+    Column("PROVISIONED AFTER", right=True),
+    Column("OVER AFTER", right=True),
+)
 
 
-def pools_lines(pools: Sequence[Pool], *, color: bool, width: int) -> Iterator[str]:
+class SortKey(StrEnum):
+    """What pools are ordered by: by name ascending, by a figure from the largest, pools that do not know it last."""
+
+    NAME = "name"
+    FREE = "free"
+    USED = "used"
+    TOTAL = "total"
+    PROVISIONED = "provisioned"
+
+
+def sorted_pools(pools: Iterable[Pool], key: SortKey) -> tuple[Pool, ...]:
+    """Return the pools in the order of `key`; equal ones by name."""
+
+    def place(pool: Pool) -> tuple[float, str]:
+        if key is SortKey.NAME:
+            return 0.0, pool.host
+        value = used_share(pool) if key is SortKey.USED else _figure(pool, f"{key.value}_capacity_gb")
+        return math.inf if value is None else -value, pool.host
+
+    return tuple(sorted(pools, key=place))
+
+
+def pools_lines(
+    pools: Sequence[Pool], *, color: bool, width: int, after: Mapping[str, Pool] | None = None
+) -> Iterator[str]:
     """Yield the pools as a table, ordered as given; below 80 columns of `width` the bars are left out.
 
-    OVER is how much is promised of what there is, with the most that the pool allows: `1.2 of 20x`.
+    OVER is how much is promised of what there is, with the most that the pool allows: `1.2 of 20x`. `after` are the pools as they
+    will be once the manifests are applied, by host: they add what is free, provisioned and promised then.
     """
     if not pools:
         yield "There are no pools: no enabled backend answers. `sharectl validate` checks the Backend manifests."
         return
     drawn = width >= _LEAST_WIDTH_FOR_BARS
-    yield from table_lines(_COLUMNS, [_row(pool, drawn=drawn) for pool in pools], color=color)
+    columns = _COLUMNS if after is None else (*_COLUMNS[:_AFTER_AT], *_AFTER_COLUMNS, *_COLUMNS[_AFTER_AT:])
+    rows = []
+    for pool in pools:
+        row = _row(pool, drawn=drawn)
+        rows.append(row if after is None else [*row[:_AFTER_AT], *_row_after(after[pool.host]), *row[_AFTER_AT:]])
+    yield from table_lines(columns, rows, color=color)
 
 
-def pools_object(pools: Sequence[Pool], simulation: Simulation | None = None) -> JsonObject:
-    """Return the pools as a JSON object, `sharectl-pools` version 1; capacities in GiB under Manila's names."""
+def pools_object(
+    pools: Sequence[Pool], simulation: Simulation | None = None, after: Mapping[str, Pool] | None = None
+) -> JsonObject:
+    """Return the pools as a JSON object, `sharectl-pools` version 1; capacities in GiB under Manila's names.
+
+    With `after`, each pool has its changing figures `after_plan`.
+    """
     plain: JsonObject = {
         "format": FORMAT,
         "version": VERSION,
@@ -74,6 +118,7 @@ def pools_object(pools: Sequence[Pool], simulation: Simulation | None = None) ->
                 "up": pool.up,
                 "used_share": used_share(pool),
                 "capabilities": dict(pool.capabilities),
+                **({} if after is None else {"after_plan": _figures_after(after[pool.host])}),
             }
             for pool in pools
         ],
@@ -81,6 +126,10 @@ def pools_object(pools: Sequence[Pool], simulation: Simulation | None = None) ->
     if simulation is not None:
         plain["simulation"] = simulation_object(simulation)
     return plain
+
+
+def _figures_after(pool: Pool) -> JsonObject:
+    return {"used_share": used_share(pool), **{key: pool.capabilities.get(key) for key in sorted(CHANGING_STATS)}}
 
 
 def used_share(pool: Pool) -> float | None:
@@ -105,6 +154,21 @@ def _row(pool: Pool, *, drawn: bool) -> list[Cell | str]:
         _words(facts.get("storage_protocol")),
         _abilities(facts),
     ]
+
+
+def _row_after(pool: Pool) -> list[Cell | str]:
+    facts = pool.capabilities
+    free = _figure(pool, "free_capacity_gb")
+    text = _capacity(facts.get("free_capacity_gb"))
+    return [
+        Cell(text, "error") if free is not None and free < 0 else text,
+        _capacity(facts.get("provisioned_capacity_gb")),
+        _over_subscription(facts),
+    ]
+
+
+def _figure(pool: Pool, key: str) -> float | None:
+    return number(pool.capabilities.get(key))
 
 
 def _name(pool: Pool) -> Cell:

@@ -35,12 +35,17 @@ def simulation_lines(simulation: Simulation, *, color: bool) -> Iterator[str]:
         yield ""
     if simulation.most >= MOST_COUNTED:
         yield f"{MOST_COUNTED} and more would fit in all."
-        return
-    if fits:
+    elif fits:
         yield f"{simulation.most} would fit in all."
+    if simulation.exhausted:
+        first, last = simulation.exhausted[0], simulation.exhausted[-1]
+        yield f"First to run out is {visible(first.host)}, after {first.placed}: {visible(first.sentence)}."
+        if last is not first:
+            yield f"Last is {visible(last.host)}, after {last.placed}: {visible(last.sentence)}."
+        return
     nearest = simulation.runs_out.nearest if simulation.runs_out is not None else None
     if nearest is not None:
-        yield f"Then no pool takes another; nearest is {visible(nearest.host)}: {visible(nearest.sentence)}."
+        yield f"No pool takes one; nearest is {visible(nearest.host)}: {visible(nearest.sentence)}."
 
 
 def simulation_object(simulation: Simulation) -> JsonObject:
@@ -52,6 +57,7 @@ def simulation_object(simulation: Simulation) -> JsonObject:
         "most": simulation.most,
         "most_is_bounded": simulation.most < MOST_COUNTED,
         "by_pool": dict(sorted(simulation.by_host.items())),
+        "exhausted": [each._asdict() for each in simulation.exhausted],
         "runs_out": None if nearest is None else verdict_object(nearest),
     }
 

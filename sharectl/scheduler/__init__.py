@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sharectl.scheduler.batch import place_all, placement_order
-    from sharectl.scheduler.decision import Decision, Outcome, RankedPool
+    from sharectl.scheduler.batch import place_all, place_batch, placement_order
+    from sharectl.scheduler.decision import Batch, Decision, Outcome, RankedPool
     from sharectl.scheduler.engine import Scheduler
     from sharectl.scheduler.errors import SchedulerConfigError, UnfitValueError
     from sharectl.scheduler.explanation import Explanation, explain
     from sharectl.scheduler.limits import size_limit_diagnostics
     from sharectl.scheduler.pools import Pool, inherited_capabilities, pool_from_report, pools_of_manila_backend
+    from sharectl.scheduler.registry import setting_problems
     from sharectl.scheduler.request import Operation, PlacedShare, Request, Retry, request_from_share
     from sharectl.scheduler.simulation import Pattern, Simulation, parse_pattern, simulate
+    from sharectl.scheduler.suitability import suitable_pools
 
 __all__ = [
+    "Batch",
     "Decision",
     "Explanation",
     "Operation",
@@ -34,15 +37,19 @@ __all__ = [
     "inherited_capabilities",
     "parse_pattern",
     "place_all",
+    "place_batch",
     "placement_order",
     "pool_from_report",
     "pools_of_manila_backend",
     "request_from_share",
+    "setting_problems",
     "simulate",
     "size_limit_diagnostics",
+    "suitable_pools",
 ]
 
 _MODULES = {
+    "Batch": "decision",
     "Decision": "decision",
     "Explanation": "explanation",
     "Operation": "request",
@@ -61,12 +68,15 @@ _MODULES = {
     "inherited_capabilities": "pools",
     "parse_pattern": "simulation",
     "place_all": "batch",
+    "place_batch": "batch",
     "placement_order": "batch",
     "pool_from_report": "pools",
     "pools_of_manila_backend": "pools",
     "request_from_share": "request",
+    "setting_problems": "registry",
     "simulate": "simulation",
     "size_limit_diagnostics": "limits",
+    "suitable_pools": "suitability",
 }
 
 

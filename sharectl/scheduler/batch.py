@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.diagnostics import did_you_mean, error
-from sharectl.scheduler.decision import Decision, Outcome
-from sharectl.scheduler.errors import SchedulerConfigError
+from sharectl.scheduler.decision import Batch, Decision, Outcome
 from sharectl.scheduler.limits import size_limit_diagnostics
 
 if TYPE_CHECKING:
@@ -17,29 +15,23 @@ if TYPE_CHECKING:
     from sharectl.scheduler.engine import Scheduler
     from sharectl.scheduler.request import Request
 
-ALGORITHMS = ("manila", "pack")
-
 
 def place_all(scheduler: Scheduler, requests: Sequence[Request]) -> tuple[Decision, ...]:
     """Place all requests with reservations and return their decisions in the order of `requests`.
 
-    `settings.options["algorithm"]` is `manila` (greedy, the default) or `pack`, which needs the extra of that name. Requests that
-    break a size limit of their type are refused and reserve nothing. Raises SchedulerConfigError for an unknown algorithm.
+    `settings.algorithm` is `manila` (greedy, the default) or `pack`, which needs the extra of that name. Requests that break a
+    size limit of their type are refused and reserve nothing.
     """
-    algorithm = scheduler.settings.options.get("algorithm", "manila")
-    if algorithm == "pack":
-        from sharectl.scheduler.pack import place_packed  # noqa: PLC0415 - it loads a solver
+    return place_batch(scheduler, requests).decisions
+
+
+def place_batch(scheduler: Scheduler, requests: Sequence[Request]) -> Batch:
+    """Place all requests as `place_all`, and tell what the algorithm has to say of the whole batch."""
+    if scheduler.settings.algorithm == "pack":
+        from sharectl.scheduler.pack import place_packed  # noqa: PLC0415 - only where it is chosen
 
         return place_packed(scheduler, requests)
-    if algorithm != "manila":
-        raise SchedulerConfigError(
-            error(
-                "scheduler.unknown-algorithm",
-                f"there is no placement algorithm {algorithm!r}",
-                remedy=did_you_mean(str(algorithm), ALGORITHMS) or f"name one of {', '.join(ALGORITHMS)}",
-            )
-        )
-    return place_greedily(scheduler, requests)
+    return Batch(place_greedily(scheduler, requests))
 
 
 def place_greedily(scheduler: Scheduler, requests: Sequence[Request]) -> tuple[Decision, ...]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.scheduler.errors import UnfitValueError
-from sharectl.scheduler.values import INFINITE, UNKNOWN, format_gib
+from sharectl.scheduler.values import INFINITE, UNKNOWN, format_gib, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def fits(state: PoolState, size_gib: float, traits: Traits) -> bool:  # noqa: PL
         return False
     if free == INFINITE:
         return True
-    usable = math.floor(_figure("free_capacity_gb", free) - total * reserved)
+    usable = _whole(_figure("free_capacity_gb", free) - total * reserved, state)
     if not (traits.thin_logic and state.thin):
         return usable >= size_gib
     ratio = _figure("max_over_subscription_ratio", state.ratio)
@@ -99,8 +99,9 @@ def headroom(state: PoolState, traits: Traits) -> float | None:
         if state.provisioned is None:
             return None
         ratio = _figure("max_over_subscription_ratio", state.ratio)
-        return math.floor(total * ratio - _figure("provisioned_capacity_gb", state.provisioned) - total * reserved)
-    return math.floor(_figure("free_capacity_gb", state.free) - total * reserved)
+        promised = _figure("provisioned_capacity_gb", state.provisioned)
+        return _whole(total * ratio - promised - total * reserved, state)
+    return _whole(_figure("free_capacity_gb", state.free) - total * reserved, state)
 
 
 def shortage(state: PoolState, size_gib: float, traits: Traits) -> str:  # noqa: PLR0911 - one sentence for each rule
@@ -113,11 +114,11 @@ def shortage(state: PoolState, size_gib: float, traits: Traits) -> str:  # noqa:
     if state.total in (UNKNOWN, INFINITE):
         if percent:
             return f"{need}, {percent:g} % of an unknown total are reserved"
-        return f"{need}, {format_gib(state.free)} free"
+        return f"{need}, {format_gib(max(state.free, 0))} free"
     total = _total(state)
     if total <= 0:
         return f"{need}, the pool's total capacity is {format_gib(total)}"
-    usable = math.floor(state.free - total * percent / 100)
+    usable = max(_whole(state.free - total * percent / 100, state), 0)
     if traits.thin_logic and state.thin:
         if state.ratio < 1:
             return f"max_over_subscription_ratio is {state.ratio:g}, which must be 1 or more"
@@ -133,15 +134,18 @@ def shortage(state: PoolState, size_gib: float, traits: Traits) -> str:  # noqa:
 def _reserved(state: PoolState, traits: Traits) -> float:
     value = state.reserved(traits.reserve)
     try:
-        return float(value) / 100
-    except (TypeError, ValueError):
-        raise UnfitValueError(_RULE, str(traits.reserve), value, "which is no percentage") from None
+        percentage = float(value)
+    except (TypeError, ValueError, OverflowError):
+        percentage = math.nan
+    if math.isfinite(percentage):
+        return percentage / 100
+    raise UnfitValueError(_RULE, str(traits.reserve), value, "which is no percentage")
 
 
 def _total(state: PoolState) -> float:
     try:
         total = float(state.total)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         total = math.nan
     if math.isfinite(total):
         return total
@@ -149,9 +153,16 @@ def _total(state: PoolState) -> float:
 
 
 def _figure(key: str, value: Any) -> float:  # noqa: ANN401 - whatever the driver reported
-    if isinstance(value, int | float) and math.isfinite(value):
-        return value
-    raise UnfitValueError(_RULE, key, value, "which is no number")
+    figure = value if isinstance(value, bool) else number(value)
+    if figure is None:
+        raise UnfitValueError(_RULE, key, value, "which is no number")
+    return figure
+
+
+def _whole(size_gib: float, state: PoolState) -> int:
+    if math.isfinite(size_gib):
+        return math.floor(size_gib)
+    raise UnfitValueError(_RULE, "total_capacity_gb", state.total, "which is beyond all measure after its reserve or ratio")
 
 
 def _within_ratio(state: PoolState, size_gib: float, total: float, ratio: float) -> bool:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _LARGEST_EXACT_GIB = 1 << 26
 """Beyond this (64 PiB) rounding spans too many bytes for a limit on the grid to stand for the test itself."""
 
+_LARGEST_EXACT_PERCENTAGE = 1e6
+
 
 class CapacityView:
     """For one way of reading capacity (which reserve, thin or thick): each pool's limit and head-room, kept up to date.
@@ -219,8 +221,10 @@ def view_key(traits: Traits) -> tuple[Reserve, bool]:
 def _is_regular(state: PoolState, traits: Traits) -> bool:
     if state.free is not None and not _is_capacity(state.free):
         return False
-    percentage = state.reserved(traits.reserve)
-    if not _is_capacity(state.total) or number(percentage) is None or number(state.allocated) is None:
+    percentage = number(state.reserved(traits.reserve))
+    if not _is_capacity(state.total) or percentage is None or number(state.allocated) is None:
+        return False
+    if abs(percentage) > _LARGEST_EXACT_PERCENTAGE:
         return False
     if state.thin and (number(state.provisioned) is None or number(state.ratio) is None):
         return False

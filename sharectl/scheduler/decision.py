@@ -51,3 +51,11 @@ class Decision:
     def scheduled(self) -> bool:
         """Tell whether the request has a place."""
         return self.outcome is Outcome.SCHEDULED
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The decisions on requests that were placed together, in the order of the requests, and what is to be said of all of them."""
+
+    decisions: tuple[Decision, ...]
+    diagnostics: tuple[Diagnostic, ...] = ()

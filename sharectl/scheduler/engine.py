@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import error
 from sharectl.scheduler.classes import CapacityView, view_key
 from sharectl.scheduler.decision import Decision, Outcome
-from sharectl.scheduler.errors import SchedulerConfigError
-from sharectl.scheduler.evaluation import diagnostics_of, run_filters, weigh
+from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, run_filters, weigh
+from sharectl.scheduler.functions import PoolFunctions
 from sharectl.scheduler.index import FactIndex
 from sharectl.scheduler.ledger import Ledger
 from sharectl.scheduler.quick import RequestClass, decide_quickly
@@ -41,14 +40,6 @@ class Scheduler:
 
         Raises SchedulerConfigError for an unknown filter or weigher, and for a number out of range.
         """
-        if settings.max_attempts < 1:
-            raise SchedulerConfigError(
-                error(
-                    "scheduler.max-attempts",
-                    f"maxAttempts is {settings.max_attempts}",
-                    remedy="a request needs at least one attempt",
-                )
-            )
         self.settings = settings
         self.rules = rules_from(settings)
         self._all_pools = tuple(pools)
@@ -56,6 +47,7 @@ class Scheduler:
         self.ledger = Ledger(usable, placed, settings.max_over_subscription_ratio)
         self._with_disabled: Ledger | None = None
         self._index = FactIndex(self.ledger.states)
+        self._functions = PoolFunctions(self.ledger.states)
         self._views: dict[Hashable, CapacityView] = {}
         self._classes: dict[Hashable, RequestClass] = {}
         self._pool_sets: dict[Hashable, PoolSet] = {}
@@ -91,10 +83,26 @@ class Scheduler:
             return Decision(request.id, Outcome.NO_HOSTS)
         query, known = self._classified(request)
         if not all_candidates and states is self.ledger.states and request.operation not in _DECIDED_BY_TARGET:
-            decision = decide_quickly(query, known, self.ledger, self.rules, self.settings.max_attempts)
+            decision = decide_quickly(query, known, self.ledger, self.settings.max_attempts)
             if decision is not None:
                 return decision
         return self._decide_plainly(query, states, all_candidates=all_candidates)
+
+    def refusal(self, request: Request, host: str) -> str | None:
+        """Return why this one pool would not take the request now (`CapacityFilter: needs …`); None where it would."""
+        state = self.ledger.by_host.get(host)
+        if state is None:
+            return f"there is no usable pool {host}"
+        query, filters = self.query_for(request), self.filters_for(request)
+        stopped = ((each, each.stops(query, self.ledger)) for each in filters if each.concerns(query))
+        reason = next((f"{each.name}: {why}" for each, why in stopped if why is not None), None)
+        if reason is not None:
+            return reason
+        place, problem = first_refusal(state, query, self.ledger, filters)
+        if place is None:
+            return None
+        why = filters[place].reason(state, query, self.ledger) if problem is None else problem.error.reason
+        return f"{filters[place].name}: {why}"
 
     def query_for(self, request: Request) -> Query:
         """Return the request as filters and weighers see it."""
@@ -117,6 +125,7 @@ class Scheduler:
             return
         state.consume(size_gib)
         if self.ledger.by_host.get(host) is state:
+            self._functions.changes.append(state.index)
             for view in self._views.values():
                 view.update(state)
 
@@ -192,7 +201,14 @@ class Scheduler:
         if view is None:
             view = self._views[view_key(traits)] = CapacityView(self.ledger.states, traits)
         return RequestClass(
-            query, self.filters_for(request), self.ledger, self._index, self.rules, view, self._pool_sets
+            query,
+            self.filters_for(request),
+            self.ledger,
+            self._index,
+            self.rules,
+            view,
+            self._pool_sets,
+            self._functions,
         )
 
     def _decide_plainly(self, query: Query, states: Sequence[PoolState], *, all_candidates: bool) -> Decision:

@@ -23,6 +23,11 @@ class UnfitValueError(Exception):
         self.value = value
         self.why = why
 
+    @property
+    def reason(self) -> str:
+        """What explanations say of the pool, without the rule's name."""
+        return f"{self.key} is {self.value!r}, {self.why}"
+
     def diagnostic(self, host: str) -> Diagnostic:
         """Return the warning that names the pool `host` and the value."""
         return warning(
@@ -30,4 +35,26 @@ class UnfitValueError(Exception):
             f"pool {host} is left out: {self.key} is {self.value!r}",
             detail=f"{self.rule} cannot use it: {self.why}.",
             remedy="correct what the driver or the Backend manifest reports, or the extra spec that asks for it",
+        )
+
+
+class BrokenRuleError(UnfitValueError):
+    """A filter or weigher of another package failed on a pool; the pool is not fit for the request."""
+
+    def __init__(self, rule: str, why: str) -> None:
+        """Say which `rule` failed, and how."""
+        super().__init__(rule, rule, None, why)
+
+    @property
+    def reason(self) -> str:
+        """What explanations say of the pool, without the rule's name."""
+        return f"it failed: {self.why}"
+
+    def diagnostic(self, host: str) -> Diagnostic:
+        """Return the warning that names the pool `host` and the failure."""
+        return warning(
+            "scheduler.broken-rule",
+            f"pool {host} is left out: {self.rule} failed on it",
+            detail=f"{self.why}.",
+            remedy=f"report it to whoever made {self.rule}, or take it out of sharectl.yaml",
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from operator import add
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.scheduler.decision import RankedPool
 from sharectl.scheduler.errors import UnfitValueError
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from sharectl.scheduler.ledger import Ledger, PoolState
     from sharectl.scheduler.registry import Rules
     from sharectl.scheduler.request import Query
+
+
+_FEW: Final = 8
+"""So many candidates are found faster by looking for each than by sorting all."""
 
 
 class Problem(NamedTuple):
@@ -53,8 +59,11 @@ class Weighing:
 
     def ranked(self, limit: int | None) -> tuple[RankedPool, ...]:
         """Return the first `limit` pools by descending weight; equal ones keep their order."""
-        order = sorted(range(len(self.states)), key=self.weights.__getitem__, reverse=True)
-        return tuple(self._entry(position) for position in order[:limit])
+        if limit is not None and limit <= _FEW:
+            order = _heaviest(list(self.weights), limit)
+        else:
+            order = sorted(range(len(self.states)), key=self.weights.__getitem__, reverse=True)[:limit]
+        return tuple(self._entry(place) for place in order)
 
     def _entry(self, position: int) -> RankedPool:
         pool = self.states[position].pool
@@ -99,10 +108,10 @@ def weigh(
     """
     problems: list[Problem] = []
     unfit: set[str] = set()
-    raw: dict[str, list[float | None]] = {}
+    raw: dict[str, Sequence[float | None]] = {}
     for weigher in rules.weighers:
         if given is not None and weigher.name in given:
-            raw[weigher.name] = list(given[weigher.name])
+            raw[weigher.name] = given[weigher.name]
             continue
         values: list[float | None] = []
         for state in states:
@@ -113,8 +122,9 @@ def weigh(
                 unfit.add(state.host)
                 values.append(None)
         raw[weigher.name] = values
-    fit = tuple(state for state in states if state.host not in unfit)
+    fit = tuple(states)
     if unfit:
+        fit = tuple(state for state in states if state.host not in unfit)
         kept = [state.host not in unfit for state in states]
         raw = {name: [value for value, keep in zip(values, kept, strict=True) if keep] for name, values in raw.items()}
     shown = frozenset(weigher.name for weigher in rules.weighers if weigher.concerns(query, fit))
@@ -137,11 +147,25 @@ def _weighing(
     states: tuple[PoolState, ...], raw: Mapping[str, Sequence[float | None]], rules: Rules, shown: frozenset[str]
 ) -> Weighing:
     filled = {name: fill_unknown(values, rules.multipliers[name]) for name, values in raw.items()}
-    parts = {name: [rules.multipliers[name] * value for value in normalised(values)] for name, values in filled.items()}
+    parts = {name: _times(rules.multipliers[name], normalised(values)) for name, values in filled.items()}
     weights = [0.0] * len(states)
     for values in parts.values():
-        weights = [weight + value for weight, value in zip(weights, values, strict=True)]
+        weights = list(map(add, weights, values))
     return Weighing(states, filled, parts, weights, shown)
+
+
+def _heaviest(weights: list[float], count: int) -> list[int]:
+    """Return the places of the highest weights; of equal ones the first come first."""
+    found = []
+    for _ in range(min(count, len(weights))):
+        place = weights.index(max(weights))
+        found.append(place)
+        weights[place] = -math.inf
+    return found
+
+
+def _times(multiplier: float, values: list[float]) -> list[float]:
+    return values if multiplier == 1 else [multiplier * value for value in values]
 
 
 def _passes(each: Filter, state: PoolState, query: Query, ledger: Ledger, problems: list[Problem]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.evaluation import run_filters, weigh
@@ -74,21 +74,6 @@ class Explanation:
     nearest: PoolVerdict | None
     diagnostics: tuple[Diagnostic, ...]
 
-    def as_plain(self) -> dict[str, Any]:
-        """Return the JSON object of the explanation."""
-        return {
-            "share": self.request_id,
-            "outcome": str(self.decision.outcome),
-            "host": self.decision.host,
-            "lastFilter": self.decision.last_filter,
-            "filters": [
-                {"filter": stage.filter, "passed": stage.passed, "removed": list(stage.removed)}
-                for stage in self.stages
-            ],
-            "pools": [_plain(verdict) for verdict in self.pools],
-            "nearest": None if self.nearest is None else _plain(self.nearest),
-        }
-
 
 def explain(scheduler: Scheduler, request: Request) -> Explanation:
     """Return the explanation of what the scheduler would decide on the request now; nothing is reserved."""
@@ -100,7 +85,7 @@ def explain(scheduler: Scheduler, request: Request) -> Explanation:
     alive = stages[-1].passed if stages else states
     weighing, unfit = weigh(alive, query, scheduler.rules)
     refused = _refused(scheduler, query, stages, (*problems, *unfit))
-    candidates = _candidates(scheduler, weighing)
+    candidates = _candidates(weighing)
     nearest = None
     if refused and not decision.scheduled:
         nearest = min(refused.values(), key=lambda verdict: _distance(verdict, stages))
@@ -126,15 +111,14 @@ def _refused(
         for state in stage.removed:
             found = puzzled.get(state.host)
             if found is not None:
-                reason = f"{found.key} is {found.value!r}, {found.why}"
+                reason = found.reason
             else:
                 reason = stage.stopped or stage.filter.reason(state, query, scheduler.ledger)
             verdicts[state.host] = _verdict(scheduler, query, state, stage.filter.name, reason)
     for host, problem in puzzled.items():
         if host not in verdicts:
             state = next(each for each in scheduler.states_for(query.request) if each.host == host)
-            reason = f"{problem.key} is {problem.value!r}, {problem.why}"
-            verdicts[host] = PoolVerdict(host, state.pool.backend, state.pool.name, problem.rule, reason, 1)
+            verdicts[host] = PoolVerdict(host, state.pool.backend, state.pool.name, problem.rule, problem.reason, 1)
     return verdicts
 
 
@@ -151,7 +135,7 @@ def _verdict(scheduler: Scheduler, query: Query, state: PoolState, refused_by: s
     return PoolVerdict(state.host, state.pool.backend, state.pool.name, refused_by, reason, refusals)
 
 
-def _candidates(scheduler: Scheduler, weighing: Weighing) -> tuple[PoolVerdict, ...]:
+def _candidates(weighing: Weighing) -> tuple[PoolVerdict, ...]:
     places = {state.host: place for place, state in enumerate(weighing.states)}
     verdicts = []
     for pool in weighing.ranked(None):
@@ -161,7 +145,6 @@ def _candidates(scheduler: Scheduler, weighing: Weighing) -> tuple[PoolVerdict, 
             for name, raw in weighing.raw.items()
         )
         verdicts.append(PoolVerdict(pool.host, pool.backend, pool.pool, weight=pool.weight, parts=parts))
-    del scheduler
     return tuple(verdicts)
 
 
@@ -174,15 +157,3 @@ def _distance(verdict: PoolVerdict, stages: Sequence[Stage]) -> tuple[int, int]:
     """Order refused pools by nearness: fewest refusals, then the latest first refusal."""
     names = [stage.filter.name for stage in stages]
     return verdict.refusals, -names.index(verdict.refused_by or names[0]) if verdict.refused_by in names else 0
-
-
-def _plain(verdict: PoolVerdict) -> dict[str, Any]:
-    return {
-        "host": verdict.host,
-        "backend": verdict.backend,
-        "pool": verdict.pool,
-        "refusedBy": verdict.refused_by,
-        "reason": verdict.reason,
-        "weight": verdict.weight,
-        "weights": [part._asdict() for part in verdict.parts],
-    }

@@ -57,9 +57,9 @@ class ExpressionError(ValueError):
     """An expression that cannot be parsed or evaluated; `str()` says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Expression:
-    """A compiled expression; `names` are the (namespace, entry) pairs that it reads."""
+    """A compiled expression; `names` are the (namespace, entry) pairs that it reads. Equal is what was compiled once."""
 
     text: str
     names: frozenset[tuple[str, str]]
@@ -85,6 +85,16 @@ def compile_expression(text: str) -> Expression:
     parser = _Parser(text)
     evaluate = parser.parse()
     return Expression(text, frozenset(parser.names), evaluate)
+
+
+@lru_cache(maxsize=4096)
+def conjuncts_of(text: str) -> tuple[Expression, ...]:
+    """Return the operands of the outermost `and`, all of which hold where the expression does; raises ExpressionError.
+
+    An operand that cannot be evaluated makes the whole one that cannot, as each operand is evaluated always.
+    """
+    whole = compile_expression(text)
+    return _Parser(text).conjuncts() or (whole,)
 
 
 def plain_value(value: Any) -> Any:  # noqa: ANN401 - a capability is any JSON value
@@ -116,6 +126,16 @@ class _Parser:
 
     def _peek(self) -> str:
         return self._tokens[self._next] if self._next < len(self._tokens) else ""
+
+    def conjuncts(self) -> tuple[Expression, ...]:
+        """Return the operands of the outermost `and`; none where the outermost operator is another."""
+        found = []
+        while True:
+            self.names = set()
+            operand = self._choice()
+            found.append(Expression(self._text, frozenset(self.names), operand))
+            if not self._take(*_AND):
+                return () if self._peek() else tuple(found)
 
     def _take(self, *wanted: str) -> str:
         token = self._peek()

@@ -137,7 +137,12 @@ def uses_thin_logic(specs: Mapping[str, str]) -> bool:
     if wanted is None:
         return True
     truth = boolean(wanted)
-    return matcher(wanted)(True) if truth is None else truth  # noqa: FBT003 - the value that a thin pool would report
+    if truth is not None:
+        return truth
+    try:
+        return matcher(wanted)(True)  # noqa: FBT003 - the value that a thin pool would report
+    except TypeError:
+        return True  # nothing that can be asked of a truth; CapabilitiesFilter says so of each pool
 
 
 def _lower(value: Any) -> Any:  # noqa: ANN401 - a capability is any JSON value
@@ -179,7 +184,7 @@ def _numeric(compare: Callable[[float, float], bool], operand: str) -> Matcher:
             return False
         try:
             figure = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
         return limit is not None and compare(figure, limit)
 

@@ -10,9 +10,11 @@ from sharectl.scheduler.expressions import ExpressionError, compile_expression
 from sharectl.scheduler.ledger import CHANGING_STATS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sharectl.scheduler.expressions import Namespaces
     from sharectl.scheduler.ledger import Ledger, PoolState
-    from sharectl.scheduler.request import Query
+    from sharectl.scheduler.request import Query, Request
 
 
 class Stability(Enum):
@@ -325,7 +327,7 @@ class ConsistentSnapshotFilter(BaseFilter):
 
 def evaluate_function(text: str, state: PoolState, query: Query) -> Any:  # noqa: ANN401 - a number, a truth or a text
     """Return the value of a pool function for the request; raises ExpressionError."""
-    return compile_expression(text).evaluate(_namespaces(state, query))
+    return compile_expression(text).evaluate(namespaces(state, query))
 
 
 def function_is_fixed(text: str) -> bool:
@@ -339,20 +341,25 @@ def function_is_fixed(text: str) -> bool:
     )
 
 
-def _namespaces(state: PoolState, query: Query) -> Namespaces:
-    request = query.request
+def namespaces(state: PoolState, query: Query) -> Namespaces:
+    """Return what a pool function can name."""
     return {
         "stats": state,
         "capabilities": state.pool.capabilities,
         "extra": query.traits.specs,
-        "share": {
-            **request.facts,
-            "id": request.id,
-            "size": request.size_gib,
-            "share_proto": request.share_proto,
-            "availability_zone": request.availability_zone,
-            "snapshot_id": request.snapshot_id,
-        },
+        "share": share_facts(query.request),
+    }
+
+
+def share_facts(request: Request) -> Mapping[str, Any]:
+    """Return what pool functions read as `share.NAME`."""
+    return {
+        **request.facts,
+        "id": request.id,
+        "size": request.size_gib,
+        "share_proto": request.share_proto,
+        "availability_zone": request.availability_zone,
+        "snapshot_id": request.snapshot_id,
     }
 
 

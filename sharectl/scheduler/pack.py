@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.diagnostics import error, warning
+from sharectl.diagnostics import Diagnostic, Severity, error, warning
 from sharectl.scheduler.batch import mutual_hints, place_greedily, placement_order
-from sharectl.scheduler.decision import Decision, Outcome, RankedPool
+from sharectl.scheduler.decision import Batch, Decision, Outcome, RankedPool
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import SchedulerConfigError
 from sharectl.scheduler.limits import size_limit_diagnostics
-from sharectl.scheduler.values import number
+from sharectl.scheduler.values import format_gib, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _UNITS_PER_GIB: Final = 1024
 _WEIGHT_SCALE: Final = 1000
 _UNBOUNDED: Final = 1 << 50
-_DEFAULT_EFFORT: Final = 10.0
+_LEAST_PART_FOR_WEIGHT: Final = 0.1
+"""Of the effort, what the search for the most weight has at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +40,37 @@ class _Group:
     pools: Mapping[str, RankedPool]
 
 
-def place_packed(scheduler: Scheduler, requests: Sequence[Request]) -> tuple[Decision, ...]:
+def place_packed(scheduler: Scheduler, requests: Sequence[Request]) -> Batch:
     """Place the requests as `place_greedily` does, or better where that leaves some out: more shares, then more GiB, then weight.
 
-    The solver works for `settings.options["pack_effort"]` units of deterministic time (about seconds, 10 by default), on one
-    thread with a fixed seed: the same input gives the same answer. Raises SchedulerConfigError where the solver is missing.
+    The solver works for `settings.pack.effort_seconds` of deterministic time, on one thread with a fixed seed: the same input gives
+    the same answer. A batch with more than `settings.pack.max_choices` choices is left as the greedy way has it, with a warning.
+    Raises SchedulerConfigError where the solver is missing.
     """
     solver = _solver()
-    attempt = _copy(scheduler)
-    greedy = place_greedily(attempt, requests)
+    greedy = place_greedily(_copy(scheduler), requests)
     if all(decision.scheduled for decision in greedy):
-        return place_greedily(scheduler, requests)
-    packed = _packed(_copy(scheduler), solver, requests)
-    if packed is None or _worth(requests, packed) <= _worth(requests, greedy):
-        return place_greedily(scheduler, requests)
-    for request, decision in zip(requests, packed, strict=True):
-        if decision.host is not None:
-            scheduler.reserve(request, decision.host)
-    return tuple(_explained(request, decision, greedy) for request, decision in zip(requests, packed, strict=True))
+        return Batch(_reserved(scheduler, requests, greedy))
+    try:
+        packed = _packed(_copy(scheduler), solver, requests, greedy)
+    except _TooLargeError as limit:
+        return Batch(_reserved(scheduler, requests, greedy), (_too_large(len(requests), limit.choices),))
+    before = _worth(requests, greedy)
+    if packed is None or _worth(requests, packed) <= before:
+        return Batch(_reserved(scheduler, requests, greedy), (_no_gain(requests, before),))
+    alone = {decision.request_id: decision for decision in greedy}
+    explained = tuple(
+        _explained(request, decision, alone[request.id]) for request, decision in zip(requests, packed, strict=True)
+    )
+    return Batch(_reserved(scheduler, requests, explained), (_gain(requests, before, _worth(requests, packed)),))
+
+
+class _TooLargeError(Exception):
+    """The batch has more choices than the solver is given."""
+
+    def __init__(self, choices: int) -> None:
+        super().__init__(choices)
+        self.choices = choices
 
 
 def _solver() -> _Library:
@@ -78,34 +92,68 @@ def _copy(scheduler: Scheduler) -> Scheduler:
     return copied
 
 
+def _reserved(scheduler: Scheduler, requests: Sequence[Request], decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    """Reserve what was decided on a copy."""
+    for place in placement_order(requests):
+        host = decisions[place].host
+        if host is not None:
+            scheduler.reserve(requests[place], host)
+    return tuple(decisions)
+
+
 def _worth(requests: Sequence[Request], decisions: Sequence[Decision]) -> tuple[int, float]:
     placed = [request.size_gib for request, decision in zip(requests, decisions, strict=True) if decision.scheduled]
     return len(placed), math.fsum(placed)
 
 
-def _explained(request: Request, decision: Decision, greedy: Sequence[Decision]) -> Decision:
+def _gain(requests: Sequence[Request], before: tuple[int, float], after: tuple[int, float]) -> Diagnostic:
+    return Diagnostic(
+        Severity.NOTE,
+        "scheduler.packed",
+        f"packing found a place for {after[0]} of {len(requests)} new shares ({format_gib(after[1])})",
+        detail=f"Placed one by one, {before[0]} would have one ({format_gib(before[1])}).",
+    )
+
+
+def _no_gain(requests: Sequence[Request], before: tuple[int, float]) -> Diagnostic:
+    return Diagnostic(
+        Severity.NOTE,
+        "scheduler.packed",
+        f"packing found no better way than one by one: {before[0]} of {len(requests)} new shares have a place",
+    )
+
+
+def _too_large(shares: int, choices: int) -> Diagnostic:
+    return warning(
+        "scheduler.pack-too-large",
+        f"the {shares} new shares were placed one by one: more than {choices} choices are too many to pack",
+        detail="Space is short, and packing might have found a place for more of them.",
+        remedy="raise scheduler.pack.maxChoices, or apply fewer new shares at once",
+    )
+
+
+def _explained(request: Request, decision: Decision, alone: Decision) -> Decision:
     """Say of a share that only packing refused that others took its room."""
-    if decision.scheduled or size_limit_diagnostics(request):
+    if decision.scheduled or not alone.scheduled:
         return decision
-    alone = next(other for other in greedy if other.request_id == request.id)
-    if not alone.scheduled:
-        return decision
-    note = warning(
+    left_out = warning(
         "scheduler.packed-out",
         f"share {request.id} has no place so that more other shares have one",
         detail="Packing places as many shares as possible, then as many GiB; placed one by one, this share would fit.",
         remedy="add capacity, make a share smaller, or choose the algorithm manila",
         address=f"share/{request.id}",
     )
-    return replace(decision, diagnostics=(*decision.diagnostics, note))
+    return replace(decision, diagnostics=(*decision.diagnostics, left_out))
 
 
-def _packed(scheduler: Scheduler, solver: _Library, requests: Sequence[Request]) -> tuple[Decision, ...] | None:
+def _packed(
+    scheduler: Scheduler, solver: _Library, requests: Sequence[Request], greedy: Sequence[Decision]
+) -> tuple[Decision, ...] | None:
     wishes = mutual_hints(requests)
     names = {request.id for request in requests}
     groups = _groups(scheduler, requests, wishes, names)
-    hosts = _assignment(scheduler, solver, requests, groups, wishes)
-    return None if hosts is None else _carried_out(scheduler, requests, wishes, hosts)
+    hosts = _assignment(scheduler, solver, requests, groups, wishes, greedy)
+    return None if hosts is None else _carried_out(scheduler, requests, groups, wishes, hosts)
 
 
 def _groups(
@@ -121,11 +169,15 @@ def _groups(
         alone = request.id in wishes or request.hints.only_host is not None or request.query is not None
         members[request.id if alone else (id(query.traits), request.size_gib)].append(place)
     groups = []
+    most, choices = scheduler.settings.pack.max_choices, 0
     for places in members.values():
         request = _without_batch(requests[places[0]], names)
         decision = scheduler.decide(request, all_candidates=True)
         pools = {pool.host: pool for pool in decision.candidates}
         groups.append(_Group(tuple(places), math.ceil(request.size_gib * _UNITS_PER_GIB), pools))
+        choices += len(pools)
+        if choices > most:
+            raise _TooLargeError(most)
     return groups
 
 
@@ -142,14 +194,18 @@ def _without_batch(request: Request, names: set[str]) -> Request:
     )
 
 
-def _assignment(
+def _assignment(  # noqa: PLR0913, PLR0917 - the parts of the model
     scheduler: Scheduler,
     solver: _Library,
     requests: Sequence[Request],
     groups: Sequence[_Group],
     wishes: Mapping[str, Any],
+    greedy: Sequence[Decision],
 ) -> dict[int, str] | None:
-    """Solve, and return the host of each placed request by its place; None where the solver found nothing in its time."""
+    """Solve, and return the host of each placed request by its place; None where the solver found nothing in its time.
+
+    First as many shares as possible, then as many GiB; with what is left of the effort, the same again with the most weight.
+    """
     model = solver.CpModel()
     counts: dict[tuple[int, str], Any] = {}
     for at, group in enumerate(groups):
@@ -161,25 +217,53 @@ def _assignment(
     _add_hints(model, requests, groups, counts, wishes)
     whole = sum(group.size * len(group.places) for group in groups) + 1
     worth = sum(variable * (whole + groups[at].size) for (at, _), variable in counts.items())
-    runner = solver.CpSolver()
-    runner.parameters.num_workers = 1
-    runner.parameters.random_seed = 0
-    runner.parameters.max_deterministic_time = float(scheduler.settings.options.get("pack_effort", _DEFAULT_EFFORT))
+    effort = scheduler.settings.pack.effort_seconds
     found = (solver.OPTIMAL, solver.FEASIBLE)
+    _begin_with(model, counts, _counted(groups, counts, greedy))
     model.maximize(worth)
+    runner = _runner(solver, effort)
     if runner.solve(model) not in found:
         return None
     solution = {key: runner.value(variable) for key, variable in counts.items()}
     model.add(worth >= round(runner.objective_value))
     model.clear_hints()
-    for key, variable in counts.items():
-        model.add_hint(variable, solution[key])
+    _begin_with(model, counts, solution)
     model.maximize(
         sum(variable * round(groups[at].pools[host].weight * _WEIGHT_SCALE) for (at, host), variable in counts.items())
     )
+    spent = runner.response_proto.deterministic_time
+    runner = _runner(solver, max(effort - spent, effort * _LEAST_PART_FOR_WEIGHT))
     if runner.solve(model) in found:
         solution = {key: runner.value(variable) for key, variable in counts.items()}
     return _hosts(groups, solution)
+
+
+def _runner(solver: _Library, effort_seconds: float) -> _Library:
+    runner = solver.CpSolver()
+    runner.parameters.num_workers = 1
+    runner.parameters.random_seed = 0
+    runner.parameters.max_deterministic_time = effort_seconds
+    return runner
+
+
+def _begin_with(
+    model: _Library, counts: Mapping[tuple[int, str], Any], solution: Mapping[tuple[int, str], int]
+) -> None:
+    for key, variable in counts.items():
+        model.add_hint(variable, solution.get(key, 0))
+
+
+def _counted(
+    groups: Sequence[_Group], counts: Mapping[tuple[int, str], Any], decisions: Sequence[Decision]
+) -> dict[tuple[int, str], int]:
+    """Return how many shares of each group the decisions have on each pool."""
+    found: dict[tuple[int, str], int] = defaultdict(int)
+    for at, group in enumerate(groups):
+        for place in group.places:
+            host = decisions[place].host
+            if host is not None and (at, host) in counts:
+                found[at, host] += 1
+    return found
 
 
 def _hosts(groups: Sequence[_Group], solution: Mapping[tuple[int, str], int]) -> dict[int, str]:
@@ -261,10 +345,15 @@ def _add_hints(
 
 
 def _carried_out(
-    scheduler: Scheduler, requests: Sequence[Request], wishes: Mapping[str, Any], hosts: Mapping[int, str]
+    scheduler: Scheduler,
+    requests: Sequence[Request],
+    groups: Sequence[_Group],
+    wishes: Mapping[str, Any],
+    hosts: Mapping[int, str],
 ) -> tuple[Decision, ...]:
     """Reserve the solution share by share, with every filter asked again; on a pool the largest last, which may count on thin space."""
     decisions: dict[int, Decision] = {}
+    group_of = {place: group for group in groups for place in group.places}
     order = placement_order(requests)
     for place in sorted(order, key=lambda place: (place not in hosts, requests[place].size_gib)):
         request = requests[place]
@@ -272,16 +361,18 @@ def _carried_out(
         if broken:
             decisions[place] = Decision(request.id, Outcome.NO_VALID_HOST, diagnostics=broken)
             continue
-        decision = scheduler.decide(_placed_only(request, wishes, scheduler), all_candidates=True)
-        chosen = next((pool for pool in decision.candidates if pool.host == hosts.get(place)), None)
-        if chosen is None:
+        asked = _placed_only(request, wishes, scheduler)
+        decision = scheduler.decide(asked)
+        host = hosts.get(place)
+        if host is None or scheduler.refusal(asked, host) is not None:
             last_filter = decision.last_filter or "CapacityFilter"
             decisions[place] = Decision(request.id, Outcome.NO_VALID_HOST, None, (), last_filter, decision.diagnostics)
             continue
-        others = [pool for pool in decision.candidates if pool is not chosen]
-        scheduler.reserve(request, chosen.host)
+        chosen = next((pool for pool in decision.candidates if pool.host == host), group_of[place].pools[host])
+        others = [pool for pool in decision.candidates if pool.host != host]
+        scheduler.reserve(request, host)
         candidates = (chosen, *others)[: scheduler.settings.max_attempts]
-        decisions[place] = replace(decision, host=chosen.host, candidates=candidates)
+        decisions[place] = replace(decision, outcome=Outcome.SCHEDULED, host=host, candidates=candidates)
     return tuple(decisions[place] for place in range(len(requests)))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.quantities import GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sharectl.drivers.base import BackendReport, Capability, CapacityBytes, PoolReport
     from sharectl.model import BackendSpec
@@ -82,9 +83,9 @@ def inherited_capabilities(backend: Mapping[str, Any], pool: Mapping[str, Any]) 
         if backend.get(key) is not None:
             merged[key] = backend[key]
     if "sg_consistent_snapshot_support" not in merged:
-        merged["sg_consistent_snapshot_support"] = (backend.get("share_group_stats") or {}).get(
-            "consistent_snapshot_support"
-        )
+        group_stats = backend.get("share_group_stats")
+        group_stats = group_stats if isinstance(group_stats, Mapping) else {}
+        merged["sg_consistent_snapshot_support"] = group_stats.get("consistent_snapshot_support")
     return merged
 
 

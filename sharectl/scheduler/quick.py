@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model import NO_HINTS
@@ -9,24 +10,30 @@ from sharectl.scheduler.capacity import GRID
 from sharectl.scheduler.classes import PoolSet, fixed_verdicts, view_key
 from sharectl.scheduler.decision import Decision, Outcome, RankedPool
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, weigh
-from sharectl.scheduler.filters import ChoosesHosts, DriverFilter, Stability
+from sharectl.scheduler.filters import ChoosesHosts, Stability
 from sharectl.scheduler.index import positions_in
-from sharectl.scheduler.registry import BUILT_IN_FILTERS
-from sharectl.scheduler.weighers import CapacityWeigher
+from sharectl.scheduler.registry import BUILT_IN_FILTERS, BUILT_IN_WEIGHERS
+from sharectl.scheduler.weighers import CapacityWeigher, GoodnessWeigher
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from sharectl.scheduler.classes import CapacityView
     from sharectl.scheduler.evaluation import Problem
     from sharectl.scheduler.filters import Filter
+    from sharectl.scheduler.functions import PoolFunctions
     from sharectl.scheduler.index import FactIndex
     from sharectl.scheduler.ledger import Ledger, PoolState
     from sharectl.scheduler.registry import Rules
     from sharectl.scheduler.request import Query
+    from sharectl.scheduler.weighers import Weigher
 
 _SMALLEST_EXACT_MULTIPLIER: Final = 1e-6
 """Below this, different head-rooms could round to equal weights."""
+
+
+def _is_built_in(weigher: Weigher) -> bool:
+    return BUILT_IN_WEIGHERS.get(weigher.name) is weigher
 
 
 class RequestClass:
@@ -41,6 +48,7 @@ class RequestClass:
         rules: Rules,
         view: CapacityView,
         pool_sets: dict[Hashable, PoolSet],
+        functions: PoolFunctions,
     ) -> None:
         """Judge all pools by whatever holds for each request of the class of `query`."""
         self.traits = query.traits
@@ -50,7 +58,6 @@ class RequestClass:
         self.steady = self.verdicts.alive_after[-1] if filters else index.everything & ~view.irregular
         self.by_request = tuple(each for each in filters if each.stability is Stability.REQUEST)
         self.knows_wishes = all(BUILT_IN_FILTERS.get(each.name) is each for each in self.by_request)
-        self.driver_filter = next((each for each in filters if isinstance(each, DriverFilter)), None)
         places = [place for place, each in enumerate(filters) if each.stability is Stability.CAPACITY]
         self.capacity_place = places[0] if len(places) == 1 else None
         self.members = positions_in(self.steady | self.verdicts.changing)
@@ -58,14 +65,17 @@ class RequestClass:
         able = [ledger.states[position] for position in (*self.members, *self.odd)]
         multiplier = rules.multipliers.get(CapacityWeigher.name, 0.0)
         self.multiplier = multiplier
+        telling = (weigher for weigher in rules.weighers if weigher.concerns(query, able) or not _is_built_in(weigher))
+        self.rules = replace(rules, weighers=tuple(telling))
         self.is_ranked = (
             not self.odd
             and not self.verdicts.changing
             and abs(multiplier) >= _SMALLEST_EXACT_MULTIPLIER
-            and not any(
-                weigher.concerns(query, able) for weigher in rules.weighers if not isinstance(weigher, CapacityWeigher)
-            )
+            and all(isinstance(weigher, CapacityWeigher) for weigher in self.rules.weighers)
         )
+        self.weighs_goodness = BUILT_IN_WEIGHERS[GoodnessWeigher.name] in self.rules.weighers
+        self.functions = functions
+        self.has_changing_functions = bool(self.verdicts.changing)
         self._pool_sets = pool_sets
 
     def pool_set(self, mask: int) -> PoolSet:
@@ -78,7 +88,7 @@ class RequestClass:
         return found
 
 
-def decide_quickly(query: Query, known: RequestClass, ledger: Ledger, rules: Rules, limit: int) -> Decision | None:
+def decide_quickly(query: Query, known: RequestClass, ledger: Ledger, limit: int) -> Decision | None:
     """Return the decision with at most `limit` candidates, None where only the plain evaluation can tell."""
     if known.capacity_place is None or (query.size_gib * GRID) % 1:
         return None
@@ -99,7 +109,7 @@ def decide_quickly(query: Query, known: RequestClass, ledger: Ledger, rules: Rul
         if candidates:
             return Decision(query.request.id, Outcome.SCHEDULED, candidates[0].host, candidates)
         return None if never else _refusal(query, known, ledger, [])
-    return _decide_by_members(query, known, ledger, rules, limit, only, never)
+    return _decide_by_members(query, known, ledger, limit, only, never)
 
 
 def _ranked_candidates(
@@ -137,30 +147,27 @@ def _decide_by_members(  # noqa: PLR0913, PLR0917 - the engine's parts, and what
     query: Query,
     known: RequestClass,
     ledger: Ledger,
-    rules: Rules,
     limit: int,
     only: set[int] | None,
     never: frozenset[int],
 ) -> Decision | None:
     """Decide by looking at each pool that the fixed verdicts left."""
     limits, size = known.view.limits, query.size_gib
-    alive = [index for index in known.members if limits[index] >= size]
+    alive: Sequence[int] = [index for index in known.members if limits[index] >= size]
     odd = known.odd
     if only is not None or never:
         alive = [index for index in alive if index not in never and (only is None or index in only)]
         odd = [index for index in odd if index not in never and (only is None or index in only)]
+    if known.has_changing_functions:
+        alive = known.functions.willing(alive, query)
     states = [ledger.states[index] for index in alive]
-    if known.verdicts.changing and known.driver_filter is not None:
-        states = _with_willing_functions(states, query, known, ledger)
     problems: list[Problem] = []
     if odd:
         states = sorted([*states, *_passing(odd, query, known, ledger, problems)], key=lambda state: state.index)
     if not states:
         return None if only is not None or never else _refusal(query, known, ledger, problems)
-    given = None
-    if not odd and CapacityWeigher.name in rules.multipliers:
-        given = {CapacityWeigher.name: [known.view.headrooms[state.index] for state in states]}
-    weighing, unfit = weigh(states, query, rules, given)
+    given = None if odd else _given(alive, query, known)
+    weighing, unfit = weigh(states, query, known.rules, given)
     if not weighing.states:
         return None
     candidates = weighing.ranked(limit)
@@ -168,15 +175,15 @@ def _decide_by_members(  # noqa: PLR0913, PLR0917 - the engine's parts, and what
     return Decision(query.request.id, Outcome.SCHEDULED, candidates[0].host, candidates, None, diagnostics)
 
 
-def _with_willing_functions(
-    states: Sequence[PoolState], query: Query, known: RequestClass, ledger: Ledger
-) -> list[PoolState]:
-    changing, driver_filter = known.verdicts.changing, known.driver_filter
-    return [
-        state
-        for state in states
-        if not changing >> state.index & 1 or (driver_filter is None or driver_filter.passes(state, query, ledger))
-    ]
+def _given(alive: Sequence[int], query: Query, known: RequestClass) -> Mapping[str, Sequence[float | None]]:
+    """Return the raw values that are known without asking the weighers."""
+    given: dict[str, Sequence[float | None]] = {}
+    if CapacityWeigher.name in known.rules.multipliers:
+        given[CapacityWeigher.name] = [known.view.headrooms[index] for index in alive]
+    goodness = known.functions.goodness(alive, query) if known.weighs_goodness else None
+    if goodness is not None:
+        given[GoodnessWeigher.name] = goodness
+    return given
 
 
 def _passing(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.diagnostics import did_you_mean, error
 from sharectl.scheduler import affinity, filters, weighers
 from sharectl.scheduler.errors import SchedulerConfigError
+from sharectl.scheduler.guards import FILTER_PARTS, WEIGHER_PARTS, guarded_filter, guarded_weigher, missing_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sharectl.diagnostics import Diagnostic
     from sharectl.model import SchedulerSettings
     from sharectl.scheduler.filters import Filter
     from sharectl.scheduler.weighers import Weigher
-
-    Named = TypeVar("Named")
 
 FILTER_GROUP: Final = "sharectl.scheduler.filters"
 WEIGHER_GROUP: Final = "sharectl.scheduler.weighers"
@@ -33,7 +33,6 @@ DEFAULT_FILTERS: Final = (
     "AntiAffinityFilter",
 )
 DEFAULT_EXTEND_FILTERS: Final = ("CapacityFilter", "DriverFilter")
-DEFAULT_GROUP_FILTERS: Final = ("AvailabilityZoneFilter", "ConsistentSnapshotFilter")
 DEFAULT_WEIGHERS: Final = ("CapacityWeigher", "GoodnessWeigher", "HostAffinityWeigher")
 
 BUILT_IN_FILTERS: Final[Mapping[str, Filter]] = {
@@ -69,93 +68,196 @@ _MULTIPLIER_OPTIONS: Final[Mapping[str, str]] = {
 }
 
 
+ALGORITHMS: Final = ("manila", "pack")
+_SOLVER: Final = "ortools"
+
+Setting = tuple[str | int, ...]
+"""The way to a setting under `spec` of `sharectl.yaml`: `("scheduler", "filters", 2)`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The chosen filters and weighers in their order, with the number that each weigher's values are multiplied by."""
 
     filters: tuple[Filter, ...]
     extend_filters: tuple[Filter, ...]
-    group_filters: tuple[Filter, ...]
     weighers: tuple[Weigher, ...]
     multipliers: Mapping[str, float]
 
 
+class SettingProblem(NamedTuple):
+    """A setting that cannot work; `at_key` where the name is the key of `setting`, not its value."""
+
+    setting: Setting
+    diagnostic: Diagnostic
+    at_key: bool = False
+
+
+def setting_problems(settings: SchedulerSettings) -> tuple[SettingProblem, ...]:
+    """Return all that is wrong with the settings: unknown names, broken packages, numbers out of range, a solver that is missing."""
+    return _read(settings)[1]
+
+
 def rules_from(settings: SchedulerSettings) -> Rules:
-    """Return the rules that the settings choose; raises SchedulerConfigError for an unknown name or a bad number.
+    """Return the rules that the settings choose; raises SchedulerConfigError with all that is wrong with them.
 
-    `settings.multipliers` takes the names of weighers, and Manila's `capacity_weight_multiplier`, `pool_weight_multiplier`;
-    `settings.options` may hold `extend_filters` and `group_filters`, lists of names.
+    `settings.multipliers` takes the names of weighers, and Manila's `capacity_weight_multiplier`, `pool_weight_multiplier`.
     """
-    names = DEFAULT_WEIGHERS if settings.weighers is None else settings.weighers
-    chosen = tuple(_found(name, BUILT_IN_WEIGHERS, WEIGHER_GROUP, "weigher") for name in names)
-    return Rules(
-        filters=_filters(settings.filters, DEFAULT_FILTERS),
-        extend_filters=_filters(settings.options.get("extend_filters"), DEFAULT_EXTEND_FILTERS),
-        group_filters=_filters(settings.options.get("group_filters"), DEFAULT_GROUP_FILTERS),
-        weighers=chosen,
-        multipliers=_multipliers(settings.multipliers, [weigher.name for weigher in chosen]),
+    rules, problems = _read(settings)
+    if problems:
+        raise SchedulerConfigError(*(problem.diagnostic for problem in problems))
+    return rules
+
+
+def _read(settings: SchedulerSettings) -> tuple[Rules, tuple[SettingProblem, ...]]:
+    finder = _Finder(settings.options)
+    rules = Rules(
+        filters=finder.filters("filters", settings.filters, DEFAULT_FILTERS),
+        extend_filters=finder.filters("extendFilters", settings.extend_filters, DEFAULT_EXTEND_FILTERS),
+        weighers=finder.weighers(settings.weighers),
+        multipliers={},
     )
+    known = [weigher.name for weigher in rules.weighers]
+    rules = replace(rules, multipliers=finder.multipliers(settings.multipliers, known))
+    finder.check_options()
+    finder.check_numbers(settings)
+    return rules, tuple(finder.problems)
 
 
-def _filters(names: Sequence[str] | None, default: Sequence[str]) -> tuple[Filter, ...]:
-    return tuple(
-        _found(name, BUILT_IN_FILTERS, FILTER_GROUP, "filter") for name in (default if names is None else names)
-    )
+class _Finder:
+    """Finds filters and weighers by name, and notes what is wrong."""
 
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.problems: list[SettingProblem] = []
+        self._options = options
+        self._made: set[str] = set()
 
-def _multipliers(given: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-    multipliers = dict.fromkeys(names, 1.0)
-    for key, value in given.items():
-        name = _MULTIPLIER_OPTIONS.get(key, key)
-        if name not in multipliers:
-            if name in BUILT_IN_WEIGHERS:
-                continue
-            known = sorted({*multipliers, *_MULTIPLIER_OPTIONS})
-            raise SchedulerConfigError(
-                error(
+    def filters(self, field: str, names: Sequence[str] | None, default: Sequence[str]) -> tuple[Filter, ...]:
+        if names is None:
+            return tuple(BUILT_IN_FILTERS[name] for name in default)
+        found = []
+        for place, name in enumerate(names):
+            each = BUILT_IN_FILTERS.get(name)
+            if each is None:
+                foreign = self._foreign(name, ("scheduler", field, place), BUILT_IN_FILTERS, FILTER_GROUP, FILTER_PARTS)
+                each = None if foreign is None else guarded_filter(name, foreign)
+            if each is not None:
+                found.append(each)
+        return tuple(found)
+
+    def weighers(self, names: Sequence[str] | None) -> tuple[Weigher, ...]:
+        found = []
+        for place, name in enumerate(DEFAULT_WEIGHERS if names is None else names):
+            each = BUILT_IN_WEIGHERS.get(name)
+            if each is None:
+                setting = ("scheduler", "weighers", place)
+                foreign = self._foreign(name, setting, BUILT_IN_WEIGHERS, WEIGHER_GROUP, WEIGHER_PARTS)
+                each = None if foreign is None else guarded_weigher(name, foreign)
+            if each is not None:
+                found.append(each)
+        return tuple(found)
+
+    def multipliers(self, given: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+        multipliers = dict.fromkeys(names, 1.0)
+        for key, value in given.items():
+            name = _MULTIPLIER_OPTIONS.get(key, key)
+            if name in multipliers:
+                multipliers[name] = float(value)
+            elif name not in BUILT_IN_WEIGHERS:
+                known = sorted({*multipliers, *BUILT_IN_WEIGHERS, *_MULTIPLIER_OPTIONS})
+                problem = error(
                     "scheduler.unknown-multiplier",
                     f"there is no weigher {key!r} to multiply",
                     remedy=did_you_mean(key, known) or f"name one of {', '.join(known)}",
                 )
+                self._note(("scheduler", "multipliers", key), problem, at_key=True)
+        return multipliers
+
+    def check_options(self) -> None:
+        for name in self._options:
+            if name in self._made:
+                continue
+            plain = name in BUILT_IN_FILTERS or name in BUILT_IN_WEIGHERS
+            known = sorted(self._made)
+            problem = error(
+                "scheduler.unknown-options",
+                f"{name} takes no options"
+                if plain
+                else f"options are given for {name!r}, which is not among the filters and weighers",
+                remedy="remove them"
+                if plain
+                else did_you_mean(name, known) or "name it there too, or remove the options",
             )
-        multipliers[name] = float(value)
-    return multipliers
+            self._note(("scheduler", "options", name), problem, at_key=True)
 
+    def check_numbers(self, settings: SchedulerSettings) -> None:
+        if settings.max_attempts < 1:
+            remedy = "a request needs at least one attempt"
+            problem = error("scheduler.max-attempts", f"maxAttempts is {settings.max_attempts}", remedy=remedy)
+            self._note(("scheduler", "maxAttempts"), problem)
+        if settings.algorithm not in ALGORITHMS:
+            problem = error(
+                "scheduler.unknown-algorithm",
+                f"there is no placement algorithm {settings.algorithm!r}",
+                remedy=did_you_mean(settings.algorithm, ALGORITHMS) or f"name one of {', '.join(ALGORITHMS)}",
+            )
+            self._note(("scheduler", "algorithm"), problem)
+        elif settings.algorithm == "pack" and not _is_installed(_SOLVER):
+            problem = error(
+                "scheduler.no-solver",
+                "the placement algorithm pack needs a solver that is not installed",
+                remedy="install sharectl[pack], or choose the algorithm manila",
+            )
+            self._note(("scheduler", "algorithm"), problem)
 
-def _found(name: str, built_in: Mapping[str, Named], group: str, what: str) -> Named:
-    if name in built_in:
-        return built_in[name]
-    offered = _entry_points(group)
-    if name in offered:
-        found: Named = _loaded(name, offered[name], group, what)
-        return found
-    known = sorted({*built_in, *offered})
-    raise SchedulerConfigError(
-        error(
-            f"scheduler.unknown-{what}",
-            f"there is no {what} {name!r}",
-            detail=f"Known: {', '.join(known)}.",
-            remedy=did_you_mean(name, known) or f"install the package that brings it (entry point group {group})",
+    def _foreign(
+        self, name: str, setting: Setting, built_in: Mapping[str, object], group: str, parts: Sequence[str]
+    ) -> object | None:
+        """Return what the entry point called `name` offers; None, with the problem noted, where that is nothing good."""
+        what = group.rpartition(".")[2].removesuffix("s")
+        found: object
+        offered = _entry_points(group)
+        if name not in offered:
+            known = sorted({*built_in, *offered})
+            problem = error(
+                f"scheduler.unknown-{what}",
+                f"there is no {what} {name!r}",
+                detail=f"Known: {', '.join(known)}.",
+                remedy=did_you_mean(name, known) or f"install the package that brings it (entry point group {group})",
+            )
+            self._note(setting, problem)
+            return None
+        self._made.add(name)
+        point = offered[name]
+        try:
+            found = point.load()
+            found = found(**self._options.get(name, {})) if callable(found) else found
+            missing = missing_parts(found, parts)
+            why = f"it has no {', '.join(missing)}" if missing else ""
+        except Exception as failure:  # noqa: BLE001 - any package may raise anything
+            found, why = None, f"{type(failure).__name__}: {failure}"
+        if not why:
+            return found
+        problem = error(
+            f"scheduler.broken-{what}",
+            f"the {what} {name!r} cannot be used: {why}",
+            detail=f"It comes from the entry point {point.value} of the group {group}.",
+            remedy=f"correct its options, or repair the package that brings it; `sharectl.scheduler.{what}s` says what a {what} has",
         )
-    )
+        self._note(setting, problem)
+        return None
+
+    def _note(self, setting: Setting, diagnostic: Diagnostic, *, at_key: bool = False) -> None:
+        self.problems.append(SettingProblem(setting, diagnostic, at_key))
+
+
+def _is_installed(module: str) -> bool:
+    from importlib.util import find_spec  # noqa: PLC0415 - only where a package that may be missing is asked for
+
+    return find_spec(module) is not None
 
 
 def _entry_points(group: str) -> dict[str, Any]:
     from importlib.metadata import entry_points  # noqa: PLC0415 - scanned only for a name that is not built in
 
     return {point.name: point for point in entry_points(group=group)}
-
-
-def _loaded(name: str, point: Any, group: str, what: str) -> Any:  # noqa: ANN401 - any package may offer anything
-    try:
-        found = point.load()
-    except Exception as problem:
-        raise SchedulerConfigError(
-            error(
-                f"scheduler.broken-{what}",
-                f"the {what} {name!r} cannot be loaded: {problem}",
-                detail=f"The entry point {point.value} of the group {group} is broken.",
-                remedy="repair or remove the package that brings it",
-            )
-        ) from problem
-    return found() if isinstance(found, type) else found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error
 from sharectl.model import ShareSpec
@@ -38,12 +38,21 @@ class Pattern:
     share_network: str | None = None
 
 
+class Exhausted(NamedTuple):
+    """A pool that took shares until it could take no more: how many had a place by then in all, and what it lacks (as a sentence)."""
+
+    host: str
+    placed: int
+    sentence: str
+
+
 @dataclass(frozen=True, slots=True)
 class Simulation:
     """What became of the imagined shares.
 
     `placed` of `pattern.count` fit. `most` is how many would fit in all, `MOST_COUNTED` where the end was not reached.
-    `by_host` counts the placed ones. `runs_out` explains the first one that does not fit any more.
+    `by_host` counts the placed ones. `exhausted` are the pools that ran out, the first one first. `runs_out` explains the first
+    share that does not fit any more.
     """
 
     pattern: Pattern
@@ -51,6 +60,7 @@ class Simulation:
     most: int
     by_host: Mapping[str, int]
     pools_after: tuple[Pool, ...]
+    exhausted: tuple[Exhausted, ...]
     runs_out: Explanation | None
 
 
@@ -111,19 +121,23 @@ def simulate(
     request = request_from_share(spec, share_type)
     by_host: dict[str, int] = {}
     most, pools_after = 0, scheduler.pools_after()
+    exhausted: list[Exhausted] = []
     while most < MOST_COUNTED:
         decision = scheduler.decide(request)
         if decision.host is None:
             break
         scheduler.consume(decision.host, request.size_gib)
         most += 1
+        why = scheduler.refusal(request, decision.host)
+        if why is not None:
+            exhausted.append(Exhausted(decision.host, most, why))
         if most <= pattern.count:
             by_host[decision.host] = by_host.get(decision.host, 0) + 1
             pools_after = scheduler.pools_after() if most == pattern.count else pools_after
     if most < pattern.count:
         pools_after = scheduler.pools_after()
     runs_out = explain(scheduler, request) if most < MOST_COUNTED else None
-    return Simulation(pattern, min(most, pattern.count), most, by_host, pools_after, runs_out)
+    return Simulation(pattern, min(most, pattern.count), most, by_host, pools_after, tuple(exhausted), runs_out)
 
 
 def _refuse(summary: str, remedy: str) -> NoReturn:

@@ -24,8 +24,11 @@ def boolean(value: object) -> bool | None:
 
 def number(value: object) -> float | None:
     """Return `value` where it is a finite number (a bool is none), else None."""
-    if isinstance(value, _NUMBERS) and not isinstance(value, bool) and math.isfinite(value):
-        return value
+    try:
+        if isinstance(value, _NUMBERS) and not isinstance(value, bool) and math.isfinite(value):
+            return value
+    except OverflowError:
+        return None  # a whole number beyond all floats
     return None
 
 

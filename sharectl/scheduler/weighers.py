@@ -121,6 +121,8 @@ def fill_unknown(raw: Sequence[float | None], multiplier: float) -> list[float]:
 
     Where all are unknown, they are all infinitely low (high).
     """
+    if None not in raw:
+        return list(raw)  # type: ignore[arg-type] # there is no None among them
     known = [value for value in raw if value is not None]
     lowest, highest = min(known, default=-math.inf), max(known, default=math.inf)
     stand_in = lowest - 1 if multiplier > 0 else highest + 1

@@ -22,7 +22,7 @@ _Item = TypeVar("_Item")
 FORMAT: Final = "sharectl-state"
 FORMAT_VERSION: Final = 1
 _SHOWN_PROBLEMS: Final = 10
-_OUTCOMES: Final = ("done", "failed")
+_OUTCOMES: Final = ("done", "failed", "recovered")
 _STATUSES: Final = ("active", "error")
 
 _TEXT: Final = (str,)

@@ -78,7 +78,7 @@ _VERSION_1: Final[Migration] = (
         at TEXT NOT NULL CHECK (typeof(at) = 'text'),
         address TEXT NOT NULL CHECK (typeof(address) = 'text'),
         verb TEXT NOT NULL CHECK (typeof(verb) = 'text'),
-        outcome TEXT NOT NULL CHECK (outcome IN ('done', 'failed')),
+        outcome TEXT NOT NULL CHECK (outcome IN ('done', 'failed', 'recovered')),
         detail BLOB NOT NULL CHECK (typeof(detail) = 'blob')
     )""",
     "CREATE INDEX history_by_address ON history (address, sequence)",

@@ -80,7 +80,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """What a run did to one address. `outcome` is `done` or `failed`; `detail` is canonical JSON: changes, or the error."""
+    """What a run did to one address. `outcome` is `done`, `failed`, or `recovered` by a later run; `detail` is canonical JSON: changes, or the error."""
 
     run_id: str
     at: str

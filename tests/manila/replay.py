@@ -22,7 +22,6 @@ from sharectl.scheduler import (
     explain,
     pools_of_manila_backend,
 )
-from sharectl.scheduler.registry import DEFAULT_EXTEND_FILTERS
 from sharectl.scheduler.values import INFINITE
 
 if TYPE_CHECKING:
@@ -94,16 +93,14 @@ def scheduler_of(document: Mapping[str, Any]) -> Scheduler:
 def _settings(config: Mapping[str, Any]) -> SchedulerSettings:
     multipliers = {key: value for key, value in config.items() if key.endswith("_weight_multiplier")}
     filters, weighers = config.get("scheduler_default_filters"), config.get("scheduler_default_weighers")
-    options = {
-        "extend_filters": config.get("scheduler_default_extend_filters", DEFAULT_EXTEND_FILTERS),
-    }
+    extend_filters = config.get("scheduler_default_extend_filters")
     return SchedulerSettings(
         filters=None if filters is None else tuple(filters),
         weighers=None if weighers is None else tuple(weighers),
         multipliers=multipliers,
         max_attempts=config.get("scheduler_max_attempts", 3),
         max_over_subscription_ratio=config.get("max_over_subscription_ratio", 20.0),
-        options=options,
+        extend_filters=None if extend_filters is None else tuple(extend_filters),
     )
 
 

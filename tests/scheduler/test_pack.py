@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
-from sharectl.model import SchedulerSettings
+from sharectl.model import PackSettings, SchedulerSettings
 from sharectl.scheduler import Pool, Request, Scheduler, SchedulerConfigError, place_all
 
 from .builders import DEFAULTS, apart, pool, request, together
 
-PACK = SchedulerSettings(options={"algorithm": "pack", "pack_effort": 2})
+PACK = SchedulerSettings(algorithm="pack", pack=PackSettings(effort_seconds=2))
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from sharectl.drivers.base import Driver, ShareRef, ShareRequest
+    from sharectl.drivers.base import ShareRef, ShareRequest
     from sharectl.drivers.simulated.settings import Fault, SimulatedPool, SimulatedSettings
 
 Answer = TypeVar("Answer")
@@ -335,13 +335,6 @@ class SimulatedDriver:
                 "UPDATE calls SET finished_ns = ?, outcome = ? WHERE sequence = ?",
                 (time.monotonic_ns(), outcome, sequence),
             )
-
-
-def make_driver(settings: SimulatedSettings) -> Driver:
-    """Return a driver whose type has the methods of just those capabilities that the settings leave it."""
-    from sharectl.drivers.simulated.capabilities import driver_type  # noqa: PLC0415 - it builds on this module
-
-    return driver_type(settings.without)(settings)
 
 
 def _is_share_name(name: str) -> bool:

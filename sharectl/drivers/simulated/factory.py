@@ -27,10 +27,11 @@ class SimulatedFactory:
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; the state file is not opened yet."""
-        from sharectl.drivers.simulated.driver import make_driver  # noqa: PLC0415 - the schema alone needs none of it
+        from sharectl.drivers.simulated.capabilities import driver_type  # noqa: PLC0415 - the schema alone needs none of it
         from sharectl.drivers.simulated.settings import read_settings  # noqa: PLC0415 - as above
 
-        return make_driver(read_settings(backend.config, environment.base_directory))
+        settings = read_settings(backend.config, environment.base_directory)
+        return driver_type(settings.without)(settings)
 
 
 FACTORY: Final[DriverFactory] = SimulatedFactory()

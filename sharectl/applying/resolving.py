@@ -1,0 +1,145 @@
+"""Resolving an open intent: what its backend holds says how the call ended, and what the state has to record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import orjson
+
+from sharectl.applying.calls import active_rules, listed_share, request_of_intent
+from sharectl.drivers.base import ShareRef, SnapshotRef, SnapshotsShares
+from sharectl.model import ShareSpec, SnapshotSpec, Verb
+from sharectl.planning.records import share_record, snapshot_record
+from sharectl.state.store import PutResource, PutRules, RemoveResource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.drivers.base import Driver, ObservedShare
+    from sharectl.model import Address
+    from sharectl.state.store import Change, OperationRecord, Record
+
+Outcome = tuple[list["Change"], str]
+_GONE_ALREADY = "it had been removed"
+_REMOVED = "it had been removed, and is recorded so now"
+_NOT_REMOVED = "it had not been removed"
+
+
+def resolve(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    """Ask the backend what became of the intent; return what that changes in the state, and how it ended, in words.
+
+    `records` holds the rows at the addresses that the intent is about. Raises DriverError, and KeyError or ValueError for an
+    intent that this version does not know. Asked again it gives the same answer.
+    """
+    return _RESOLVE[Verb(operation.verb)](driver, operation, records)
+
+
+def _spec_of(operation: OperationRecord) -> dict[str, object]:
+    spec: dict[str, object] = orjson.loads(operation.payload)["spec"]
+    return spec
+
+
+def _record_of(operation: OperationRecord, records: Mapping[Address, Record]) -> tuple[Record | None, bool]:
+    """Return the row at the intent's address, and whether it stands for another resource than the intent."""
+    record = records.get(operation.address)
+    return record, record is not None and record.resource_id != operation.resource_id
+
+
+def _creation(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    spec = ShareSpec.from_plain(_spec_of(operation))
+    record, replaced = _record_of(operation, records)
+    if replaced or listed_share(driver, operation.resource_id) is None:
+        # Also sweeps what may be there half made, and is not listed for that reason.
+        driver.delete_share(
+            ShareRef(operation.resource_id, "", spec.name, operation.pool or "", str(spec.protocol), spec.size_bytes)
+        )
+        return [], "it had been made a second time, and that one was removed" if replaced else "it was not made"
+    observed = driver.create_share(request_of_intent(operation))  # finishes what may be half made
+    return _put(operation, spec, record, observed), "it had been made, and is recorded now"
+
+
+def _change(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    """Record the share as its backend lists it: the next plan sees what is left to do."""
+    record, replaced = _record_of(operation, records)
+    observed = listed_share(driver, operation.resource_id)
+    if record is None or replaced or observed is None:
+        return [], "the share is not there; the next plan shows it"
+    spec = ShareSpec.from_plain(orjson.loads(record.spec))
+    if observed.size_bytes is not None and observed.size_bytes != record.size_bytes:
+        spec = ShareSpec.from_plain({**spec.as_plain(), "size_bytes": observed.size_bytes})
+    return _put(operation, spec, record, observed), "the share is recorded as its backend holds it"
+
+
+def _deletion(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    return _removal(operation, records, still_there=listed_share(driver, operation.resource_id) is not None)
+
+
+def _trashing(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    observed = listed_share(driver, operation.resource_id)
+    return _removal(operation, records, still_there=observed is not None and observed.trashed_at is None)
+
+
+def _snapshot_removal(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    listed = cast("SnapshotsShares", driver).list_snapshots([operation.resource_id])
+    return _removal(operation, records, still_there=bool(listed))
+
+
+def _removal(operation: OperationRecord, records: Mapping[Address, Record], *, still_there: bool) -> Outcome:
+    if still_there:
+        return [], _NOT_REMOVED
+    record, replaced = _record_of(operation, records)
+    if record is None or replaced:
+        return [], _GONE_ALREADY
+    return [RemoveResource(record.address, record.version)], _REMOVED
+
+
+def _snapshot(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    snapshots = cast("SnapshotsShares", driver)
+    spec = SnapshotSpec.from_plain(_spec_of(operation))
+    share = records.get(f"share/{spec.share}")
+    record, replaced = _record_of(operation, records)
+    observed = next(iter(snapshots.list_snapshots([operation.resource_id])), None)
+    if observed is None or share is None or replaced:
+        reference = SnapshotRef(operation.resource_id, "", spec.name, "" if share is None else share.resource_id, "")
+        snapshots.delete_snapshot(reference)
+        return [], "it was not taken" if observed is None else "it belongs to nothing in the state, and was removed"
+    fresh = snapshot_record(operation.address, operation.resource_id, spec, observed, share)
+    version = None if record is None else record.version
+    return [PutResource(fresh, version)], "it had been taken, and is recorded now"
+
+
+def _taking_over(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    observed = listed_share(driver, operation.resource_id)
+    if observed is None or observed.trashed_at is not None or operation.address in records:
+        return [], "it was not taken over"
+    plain = _spec_of(operation)
+    spec = ShareSpec.from_plain({**plain, "size_bytes": observed.size_bytes or plain["size_bytes"]})
+    return _put(operation, spec, None, observed), "it had been taken over, and is recorded now"
+
+
+def _preparation(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    del driver, records  # preparing is idempotent: the next plan does it again and pins the identity that it finds
+    return [], f"backend {operation.backend} will be prepared by the next plan"
+
+
+def _put(operation: OperationRecord, spec: ShareSpec, record: Record | None, observed: ObservedShare) -> list[Change]:
+    backend = operation.backend or ""
+    fresh = share_record(operation.address, operation.resource_id, backend, spec, observed, observed.access)
+    version = None if record is None else record.version
+    return [PutResource(fresh, version), PutRules(fresh.address, active_rules(observed.access))]
+
+
+_RESOLVE = {
+    Verb.PREPARE_BACKEND: _preparation,
+    Verb.CREATE_SHARE: _creation,
+    Verb.EXTEND_SHARE: _change,
+    Verb.SHRINK_SHARE: _change,
+    Verb.UPDATE_ACCESS: _change,
+    Verb.UPDATE_RECORD: _change,
+    Verb.DELETE_SHARE: _deletion,
+    Verb.TRASH_SHARE: _trashing,
+    Verb.CREATE_SNAPSHOT: _snapshot,
+    Verb.DELETE_SNAPSHOT: _snapshot_removal,
+    Verb.ADOPT: _taking_over,
+    Verb.RESTORE_SHARE: _taking_over,
+}

@@ -1,0 +1,113 @@
+"""`sharectl trash`: what lies in the trash of the backends, and removing it for good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sharectl.cli import options as opt
+from sharectl.cli.codes import ExitCode, Finished
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.cli.session import Session
+    from sharectl.runs import LockedRun
+    from sharectl.trash import TrashedShare
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Look into the trash of the backends, and empty it. `sharectl import ADDRESS ID` brings a share back.",
+)
+
+
+@app.command(name="list")
+def list_(
+    *,
+    file: opt.Files = None,
+    backend: opt.Backend = None,
+    output: opt.DataOutput = opt.DataFormat.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
+    from sharectl.cli.session import desired_of, opened_store, start
+    from sharectl.render.trash import trash_lines, trash_object
+    from sharectl.trash import look_into
+    from sharectl.workspace import opened_backends
+
+    session = start(chdir)
+    specs = desired_of(session, file).backends
+    with opened_store(session) as store, opened_backends(specs, session.project) as backends:
+        found = look_into(specs, store, backends, frozenset(backend or ()))
+    out = session.output
+    if output is opt.DataFormat.JSON:
+        out.write_json(trash_object(found.shares))
+    else:
+        out.write_lines(trash_lines(found.shares, color=out.color_out))
+    if found.diagnostics:
+        out.diagnostics(found.diagnostics)
+        raise Finished(ExitCode.FAILED)
+
+
+@app.command()
+def purge(
+    subject: Annotated[
+        str | None,
+        typer.Argument(metavar="[ADDRESS|ID]", help="Only this: an address (all of that name), or the backend's id."),
+    ] = None,
+    *,
+    older_than: Annotated[
+        str | None, typer.Option(help="Only what has lain there this long: 12h, 7d.", metavar="TIME")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that lies there.")] = False,
+    backend: opt.Backend = None,
+    file: opt.Files = None,
+    yes: opt.Yes = False,
+    lock_timeout: opt.LockTimeout = "0",
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Remove shares in the trash for good, data and all. A share that the state holds is never touched."""
+    from datetime import UTC, datetime
+
+    from sharectl.cli.applying import locked
+    from sharectl.cli.session import confirmed, desired_of, parse_duration_seconds, start
+    from sharectl.render.trash import trash_lines
+    from sharectl.trash import PurgeWish, look_into, purgeable
+
+    session = start(chdir)
+    age_seconds = None if older_than is None else parse_duration_seconds(older_than)
+    wish = PurgeWish(subject, age_seconds, everything)
+    specs = desired_of(session, file).backends
+    out = session.output
+    with locked(session, specs, "trash purge", lock_timeout) as (run, backends):
+        trash = look_into(specs, run.store, backends, frozenset(backend or ()))
+        if trash.diagnostics:
+            out.diagnostics(trash.diagnostics)
+            raise Finished(ExitCode.FAILED)
+        doomed = purgeable(trash, wish, datetime.now(UTC))
+        if not doomed:
+            out.note("Nothing in the trash is meant by that.")
+            return
+        out.write_lines(trash_lines(doomed, color=out.color_out))
+        count = "this share" if len(doomed) == 1 else f"these {len(doomed)} shares"
+        if not yes and not confirmed(out, f"Remove {count} and all data in them? Nothing brings them back."):
+            out.note("Nothing was changed.")
+            raise Finished(ExitCode.FAILED)
+        _purge(session, run, doomed)
+
+
+def _purge(session: Session, run: LockedRun, doomed: Sequence[TrashedShare]) -> None:
+    from sharectl.trash import purge as purge_shares
+
+    def report(trashed: TrashedShare, problem: str) -> None:
+        name = f"{trashed.share.backend_id} on {trashed.backend}"
+        session.output.note(f"failed   {name}: {problem}" if problem else f"purged   {name}")
+
+    failed = purge_shares(run, doomed, report)
+    session.output.note(f"{len(doomed) - failed} of {len(doomed)} purged.")
+    if failed:
+        raise Finished(ExitCode.FAILED)

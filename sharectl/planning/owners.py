@@ -1,0 +1,54 @@
+"""Which snapshots go with which share: by the share's own id, which neither a rename nor a replacement changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from sharectl.model import Kind, Verb
+from sharectl.planning.records import DEPOSED_MARK
+
+if TYPE_CHECKING:
+    from sharectl.model import Address
+    from sharectl.planning.draft import Draft
+    from sharectl.planning.types import Step
+    from sharectl.state.store import Record
+
+SHARE_REMOVALS: Final = (Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
+
+
+def snapshots_of_removed_shares(draft: Draft) -> dict[str, list[Address]]:
+    """Return the recorded snapshots of each share that the plan removes, sorted, by the id of the step that removes it."""
+    removals = {
+        _removed_record(draft, step.address).resource_id: step.step_id
+        for step in draft.steps.values()
+        if step.verb in SHARE_REMOVALS and step.address.startswith("share/")
+    }
+    found: dict[str, list[Address]] = {}
+    if removals:
+        for address, record in sorted(draft.records.items()):
+            if record.kind == Kind.SNAPSHOT:
+                removal = removals.get(share_resource_id(record))
+                if removal is not None:
+                    found.setdefault(removal, []).append(address)
+    return found
+
+
+def share_resource_id(snapshot: Record) -> str:
+    """Return the resource id of the share that the recorded snapshot is of."""
+    return str(orjson.loads(snapshot.attributes)["share_resource_id"])
+
+
+def removes_data(step: Step) -> bool:
+    """Tell whether the step takes a share from its backend."""
+    return step.verb in {Verb.DELETE_SHARE, Verb.TRASH_SHARE}
+
+
+def _removed_record(draft: Draft, address: Address) -> Record:
+    """Return the row of a share that is removed, which a replacement has taken from the draft's records."""
+    record = draft.records.get(address)
+    if record is None:
+        address = address.partition(DEPOSED_MARK)[0]
+        record = draft.state.records[draft.moved_from.get(address, address)]
+    return record

@@ -1,0 +1,1 @@
+"""The tests of sharectl; their folders mirror the package."""

@@ -1,0 +1,1 @@
+"""Tests of the engine: apply, recovery, and what surrounds them."""

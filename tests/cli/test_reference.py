@@ -1,0 +1,27 @@
+"""The page about the command line is made from the commands, and current."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from sharectl.cli.codes import ExitCode
+from sharectl.cli.main import COMMANDS
+from tools.cli_reference import REFERENCE, current_page
+
+
+def test_the_page_is_current() -> None:
+    """After a change of a command or an option: `python -m tools.cli_reference`."""
+    assert REFERENCE.read_text(encoding="utf-8") == current_page()
+
+
+def test_every_exit_code_is_documented() -> None:
+    """They are part of the contract."""
+    text = REFERENCE.read_text(encoding="utf-8")
+    for code in ExitCode:
+        assert f"| {code.value} |" in text
+
+
+def test_the_help_lists_commands_that_exist() -> None:
+    """What the help says of commands stands apart from their modules, so that it needs none of them."""
+    for name, entry in COMMANDS.items():
+        assert import_module(f"sharectl.cli.{entry.module}").app is not None, name

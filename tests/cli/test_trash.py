@@ -1,0 +1,144 @@
+"""The trash: listed, brought back, and purged for good, but never a share that the state holds."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from tests.cli.conftest import SIMULATED
+from tests.cli.console import Terminal
+
+if TYPE_CHECKING:
+    from tests.cli.console import Console
+
+
+@pytest.fixture
+def trashed(applied: Console) -> Console:
+    """Return the simulated repository after both shares went to the trash, one of them long ago."""
+    assert applied("destroy", "--yes").code == 0
+    sql(applied, "UPDATE shares SET trashed_at = '2020-01-01T00:00:00' WHERE name = 'one'")
+    return applied
+
+
+def sql(console: Console, statement: str) -> list[tuple[object, ...]]:
+    """Do something to the simulated backend behind the driver's back."""
+    with closing(sqlite3.connect(console.root / "sim.db")) as connection, connection:
+        return connection.execute(statement).fetchall()
+
+
+def names(console: Console) -> list[str]:
+    """Return the addresses in the trash."""
+    found = orjson.loads(console("trash", "list", "-o", "json").out)
+    assert (found["format"], found["version"]) == ("sharectl-trash", 1)
+    return [share["address"] for share in found["shares"]]
+
+
+def test_list_shows_the_oldest_first(trashed: Console) -> None:
+    """With what `import` needs to bring it back."""
+    ended = trashed("trash", "list")
+    assert ended.code == 0
+    head, first, second = ended.out.splitlines()
+    assert head.split() == ["SINCE", "ADDRESS", "BACKEND", "ID", "SIZE"]
+    assert first.split() == ["2020-01-01T00:00:00", "share/one", "sim", "gold1/one", "1GiB"]
+    assert "share/two" in second
+
+
+def test_an_empty_trash(applied: Console) -> None:
+    """Says so."""
+    assert applied("trash", "list").out == "The trash is empty.\n"
+    assert applied("trash", "list", "--backend", "sim").code == 0
+    assert "Nothing in the trash" in applied("trash", "purge", "--all", "--yes").err
+
+
+def test_a_share_comes_back_by_import(trashed: Console) -> None:
+    """Under its old address, with its data and without access, which the next apply gives back."""
+    identifier = orjson.loads(trashed("trash", "list", "-o", "json").out)["shares"][0]["backend_id"]
+    assert trashed("import", "share/one", identifier, "--yes").code == 0
+    assert names(trashed) == ["share/two"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (("share/one",), ["share/two"]),
+        (("gold1/one",), ["share/two"]),
+        (("--older-than", "7d"), ["share/two"]),
+        (("--all",), []),
+        (("share/two", "--older-than", "7d"), ["share/one", "share/two"]),
+        (("--all", "--backend", "sim"), []),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_purge_removes_what_was_meant(trashed: Console, arguments: tuple[str, ...], left: list[str]) -> None:
+    """By address, by id, by age, or everything; nothing else is touched, and each is in the history."""
+    ended = trashed("trash", "purge", *arguments, "--yes")
+    assert ended.code == 0, ended.err
+    assert names(trashed) == left
+    purged = [line for line in trashed("history").out.splitlines() if "delete-share" in line]
+    assert len(purged) == 2 - len(left)
+    assert orjson.loads(trashed("state", "list", "-o", "json").out)["operations"] == []
+
+
+def test_purge_asks_first(trashed: Console) -> None:
+    """What is to go is listed; without consent nothing goes."""
+    refused = trashed("trash", "purge", "--all")
+    assert refused.code == 64
+    assert "share/one" in refused.out
+    asked = Terminal("trash", "purge", "--all", cwd=trashed.root)
+    asked.wait_for("Remove these 2 shares and all data in them?")
+    asked.type("y")
+    assert asked.end() == 1
+    assert names(trashed) == ["share/one", "share/two"]
+
+
+def test_an_unreadable_time_is_no_age(trashed: Console) -> None:
+    """What is not known to be old is not purged for its age."""
+    sql(trashed, "UPDATE shares SET trashed_at = 'long ago'")
+    assert "Nothing in the trash" in trashed("trash", "purge", "--older-than", "1s", "--yes").err
+
+
+def test_a_share_that_the_state_holds_is_never_purged(applied: Console) -> None:
+    """Put into the trash behind the state's back it is shown so, refused by name, and left out of --all."""
+    sql(applied, "UPDATE shares SET trashed_at = '2020-01-01T00:00:00' WHERE name = 'one'")
+    assert "held by the state: share/one" in applied("trash", "list").out
+    refused = applied("trash", "purge", "share/one", "--yes")
+    assert refused.code == 1
+    assert "error[trash.held]" in refused.err
+    assert "Nothing in the trash" in applied("trash", "purge", "--all", "--yes").err
+    assert sql(applied, "SELECT count(*) FROM shares WHERE name = 'one'") == [(1,)]
+
+
+def with_fault(console: Console, effect: str) -> None:
+    """Let the next deletion go wrong."""
+    fault = f"    faults: [{{call: delete_share, effect: {effect}, first: 1, message: stuck}}]\n"
+    console.write("all.yaml", SIMULATED.replace("---\n", f"{fault}---\n", 1))
+
+
+def test_a_purge_that_the_backend_refuses(trashed: Console) -> None:
+    """Is a failure with its reason; the others go all the same."""
+    with_fault(trashed, "error")
+    ended = trashed("trash", "purge", "--all", "--yes")
+    assert ended.code == 1
+    assert "failed   gold1/one on sim: stuck" in ended.err
+    assert "1 of 2 purged." in ended.err
+    assert names(trashed) == ["share/one"]
+    assert "failed" in trashed("history").out
+
+
+@pytest.mark.parametrize(("effect", "left"), [("transient", ["share/one"]), ("crash-after", [])])
+def test_a_purge_with_an_unknown_end(trashed: Console, effect: str, left: list[str]) -> None:
+    """Its intent stays open, and the next run that holds the lock finds out what became of it."""
+    with_fault(trashed, effect)
+    ended = trashed("trash", "purge", "share/one", "--yes")
+    assert ended.code == 1
+    assert "the next apply finds out" in ended.err
+    assert len(orjson.loads(trashed("state", "list", "-o", "json").out)["operations"]) == 1
+    again = trashed("trash", "purge", "--older-than", "7d", "--yes")
+    assert again.code == 0, again.err
+    assert orjson.loads(trashed("state", "list", "-o", "json").out)["operations"] == []
+    assert names(trashed) == ["share/two"]
+    assert left is not None

@@ -1,0 +1,307 @@
+"""What docs/safety.md promises, shown with the program itself."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .repository import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NAMES = [f"share-{number:02}" for number in range(12)]
+DEADLINE_SECONDS = 60.0
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """Return a repository with a backend and no shares."""
+    made = Repository(tmp_path)
+    made.write_backend()
+    return made
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Ask again and again until the condition holds."""
+    turn = threading.Event()
+    for _ in range(int(DEADLINE_SECONDS / 0.01)):
+        if condition():
+            return
+        turn.wait(0.01)
+    pytest.fail("what the test waits for did not happen")
+
+
+@pytest.mark.parametrize("calls", [1, 3, 9, 20])
+def test_an_apply_that_is_killed_is_finished_by_the_next(repository: Repository, calls: int) -> None:
+    """Every share is made once, none is orphaned, and the plan after that is empty."""
+    repository.write_backend(latency={"create_share": "20ms", "update_access": "20ms"})
+    for name in NAMES:
+        repository.write_share(name, access=[{"type": "ip", "to": "10.0.0.0/8", "level": "rw"}])
+    with repository.start("apply", "--yes") as process:
+        wait_for(lambda: len(repository.on_backend("SELECT 1 FROM calls WHERE call != 'report'")) >= calls)
+        process.kill()
+    repository.applied()
+    assert repository.on_backend("SELECT name FROM shares ORDER BY name") == NAMES
+    assert repository.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_ctrl_c_lets_running_steps_end_and_starts_no_new_ones(repository: Repository) -> None:
+    """What was done is recorded, nothing is left open, and the next apply does the rest."""
+    repository.write_backend(latency={"create_share": "100ms"})
+    for name in NAMES:
+        repository.write_share(name)
+    with repository.start("apply", "--yes") as process:
+        wait_for(lambda: bool(repository.on_backend("SELECT 1 FROM calls WHERE call = 'create_share'")))
+        process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 130, text
+    made = repository.shares()
+    assert 0 < len(made) < len(NAMES)
+    assert repository.run("state", "list").text.count("share/") == len(made)
+    assert "unresolved" not in repository.run("plan").text
+    repository.applied()
+    assert repository.shares() == NAMES
+
+
+def test_a_second_apply_is_told_who_is_at_work(repository: Repository) -> None:
+    """It ends with 75 at once, and changes nothing."""
+    repository.write_backend(faults=[{"call": "create_share", "effect": "hang"}])
+    repository.write_share("slow")
+    with repository.start("apply", "--yes") as process:
+        wait_for(lambda: bool(repository.on_backend("SELECT 1 FROM calls WHERE call = 'create_share'")))
+        second = repository.run("apply", "--yes")
+        process.kill()
+    assert second.code == 75
+    assert f"process {process.pid}" in second.text
+    assert repository.shares() == []
+
+
+def test_a_backend_that_cannot_be_read_loses_nothing(repository: Repository) -> None:
+    """Its shares are unknown: none is made again, none is forgotten."""
+    repository.write_share("kept")
+    repository.applied()
+    repository.write_backend(faults=[{"call": "list_shares", "effect": "unavailable"}])
+    planned = repository.run("plan", "--detailed-exitcode")
+    assert planned.code == 0
+    assert "backend.unknown" in planned.text
+
+
+def test_nothing_is_made_on_storage_that_is_not_the_one_the_state_knows(repository: Repository) -> None:
+    """An exchanged filer answers, and is neither read as empty nor written to."""
+    repository.write_share("first")
+    repository.applied()
+    repository.change_backend("UPDATE backend SET identity = 'another'")
+    repository.change_backend("DELETE FROM shares")
+    assert "backend.identity" in repository.run("plan", "--detailed-exitcode").text
+    repository.write_share("second")
+    assert repository.run("apply", "--yes").code == 1
+    assert repository.shares() == []
+
+
+def test_a_list_that_is_cut_short_does_not_make_many_shares_again(repository: Repository) -> None:
+    """More lost shares than the limits allow stop the plan; the number repeated lets it go on."""
+    for name in NAMES:
+        repository.write_share(name)
+    repository.applied()
+    repository.change_backend("DELETE FROM shares WHERE name < 'share-06'")
+    refused = repository.run("apply", "--yes")
+    assert refused.code == 1
+    assert "--allow-recreations 6" in refused.text
+    assert len(repository.shares()) == 6
+    assert repository.run("apply", "--yes", "--allow-recreations", "6").code == 0
+    assert repository.shares() == NAMES
+
+
+def test_many_deletions_at_once_are_refused_until_their_number_is_repeated(repository: Repository) -> None:
+    """A smaller number than there are deletions does not do."""
+    for name in NAMES:
+        repository.write_share(name, deletionPolicy="delete")
+    repository.applied()
+    for name in NAMES[:5]:
+        repository.remove(name)
+    for flags in ([], ["--allow-deletions", "4"]):
+        refused = repository.run("apply", "--yes", *flags)
+        assert refused.code == 1
+        assert "5 of 12" in refused.text
+    assert repository.shares() == NAMES
+    assert repository.run("apply", "--yes", "--allow-deletions", "5").code == 0
+    assert repository.shares() == NAMES[5:]
+
+
+def test_forgetting_many_shares_counts_as_removing_them(repository: Repository) -> None:
+    """The policy `retain` saves the data; that so many manifests went is likely to be the same mistake."""
+    for name in NAMES:
+        repository.write_share(name)
+    repository.applied()
+    for name in NAMES[:5]:
+        repository.remove(name)
+    assert "--allow-deletions 5" in repository.run("apply", "--yes").text
+    assert "share/share-00" in repository.run("state", "list").text
+
+
+def test_an_empty_set_of_manifests_removes_nothing(repository: Repository) -> None:
+    """However few shares there are."""
+    repository.write_share("only", deletionPolicy="delete")
+    repository.applied()
+    repository.remove("only")
+    assert "--allow-empty" in repository.run("apply", "--yes").text
+    assert repository.shares() == ["only"]
+    assert repository.run("apply", "--yes", "--allow-empty").code == 0
+    assert repository.shares() == []
+
+
+@pytest.mark.parametrize("damage", ["kind: [Share", "kind: Share\nkind: Share\n", "\x00"])
+def test_a_manifest_that_cannot_be_read_is_not_a_manifest_that_is_gone(repository: Repository, damage: str) -> None:
+    """With a mistake anywhere nothing is planned at all."""
+    for name in ("first", "second"):
+        repository.write_share(name, deletionPolicy="delete")
+    repository.applied()
+    (repository.path / "share-first.yaml").write_text(damage, encoding="utf-8")
+    ended = repository.run("apply", "--yes")
+    assert ended.code == 1
+    assert "share-first.yaml:" in ended.text
+    assert repository.shares() == ["first", "second"]
+
+
+def test_without_a_policy_data_stays_where_it_is(repository: Repository) -> None:
+    """A share whose manifest is gone is forgotten and not touched."""
+    for name in ("kept", "other"):
+        repository.write_share(name)
+    repository.applied()
+    repository.remove("kept")
+    repository.applied()
+    assert repository.shares() == ["kept", "other"]
+    assert "share/kept" not in repository.run("state", "list").text
+
+
+def test_trash_keeps_the_data_and_import_brings_it_back(repository: Repository) -> None:
+    """Under the manifest of the same name."""
+    for name in ("kept", "other"):
+        repository.write_share(name, deletionPolicy="trash")
+    repository.applied()
+    repository.change_backend("UPDATE shares SET content = 'precious' WHERE name = 'kept'")
+    backend_id = repository.on_backend("SELECT backend_id FROM shares WHERE name = 'kept'")[0]
+    repository.remove("kept")
+    repository.applied()
+    assert repository.shares() == ["other"]
+    repository.write_share("kept", deletionPolicy="trash")
+    assert repository.run("import", "share/kept", backend_id, "--backend", "sim", "--yes").code == 0
+    assert repository.on_backend("SELECT content FROM shares WHERE name = 'kept' AND trashed_at IS NULL") == [
+        "precious"
+    ]
+
+
+def test_a_share_is_not_deleted_from_under_its_snapshots(repository: Repository) -> None:
+    """A snapshot that is to stay keeps its share."""
+    for name in ("data", "other"):
+        repository.write_share(name, deletionPolicy="delete")
+    repository.write("share-snapshot.yaml", "Snapshot", "before", {"share": "data"})
+    repository.applied()
+    repository.remove("data")
+    repository.remove("snapshot")
+    assert "share.kept-snapshots" in repository.run("apply", "--yes").text
+    assert repository.shares() == ["data", "other"]
+
+
+def test_the_identity_of_storage_that_was_exchanged_on_purpose_can_be_forgotten(repository: Repository) -> None:
+    """After that the new storage is prepared and pinned."""
+    repository.write_share("data")
+    repository.applied()
+    (repository.path / "sim.db").unlink()
+    assert repository.run("state", "rm", "backend/sim").code == 0
+    repository.applied()
+    assert repository.shares() == ["data"]
+
+
+@pytest.mark.parametrize("command", ["apply", "destroy"])
+def test_protection_outlives_the_manifest(repository: Repository, command: str) -> None:
+    """Only the address, named, lifts it."""
+    repository.write_share("precious", protect=True, deletionPolicy="delete")
+    repository.write_share("other")
+    repository.applied()
+    repository.remove("precious")
+    refused = repository.run(command, "--yes")
+    assert refused.code == 1
+    assert "safety.protected" in refused.text
+    assert "precious" in repository.shares()
+    assert repository.run(command, "--yes", "--override-protection", "share/precious").code == 0
+    assert "precious" not in repository.shares()
+
+
+def test_a_share_does_not_shrink_or_become_another_by_mistake(repository: Repository) -> None:
+    """A smaller size and another protocol are refused, with the way to say that they are meant."""
+    repository.write_share("data", size="2GiB")
+    repository.applied()
+    repository.write_share("data", size="1GiB")
+    assert "allowShrink: true" in repository.run("apply", "--yes").text
+    repository.write_share("data", size="2GiB", protocol="CIFS")
+    assert "--replace share/data" in repository.run("apply", "--yes").text
+    assert repository.on_backend("SELECT protocol || size_bytes FROM shares") == [f"NFS{2 << 30}"]
+
+
+def test_a_saved_plan_that_has_aged_is_refused_for_what_has_changed(repository: Repository) -> None:
+    """What the plan has for other resources is done."""
+    for name in ("aged", "fresh"):
+        repository.write_share(name)
+    repository.applied()
+    for name in ("aged", "fresh"):
+        repository.write_share(name, size="3GiB")
+    assert repository.run("plan", "--out", "saved.plan").code == 0
+    repository.write_share("aged", size="5GiB")
+    assert repository.run("apply", "--yes", "--target", "share/aged").code == 0
+    ended = repository.run("apply", "saved.plan")
+    assert ended.code == 1
+    assert "stale: share/aged" in ended.text
+    assert repository.on_backend("SELECT size_bytes >> 30 FROM shares ORDER BY name") == [5, 3]
+
+
+def test_one_failure_does_not_stop_what_does_not_depend_on_it(repository: Repository) -> None:
+    """The summary names the failure, and the next apply does the rest."""
+    repository.write_backend(faults=[{"call": "create_share", "name": "bad", "effect": "error"}])
+    for name in ("bad", "good"):
+        repository.write_share(name, access=[{"type": "ip", "to": "10.0.0.1", "level": "rw"}])
+    ended = repository.run("apply", "--yes")
+    assert ended.code == 1
+    assert "share/bad" in ended.text
+    assert repository.shares() == ["good"]
+    repository.write_backend()
+    repository.applied()
+    assert repository.shares() == ["bad", "good"]
+
+
+def test_a_call_that_lies_is_found_out_by_the_next_plan(repository: Repository) -> None:
+    """Observed is what a backend lists, not what it said."""
+    repository.write_backend(faults=[{"call": "create_share", "first": 1, "effect": "lie"}])
+    repository.write_share("data")
+    repository.run("apply", "--yes")
+    assert "gone from backend sim" in repository.run("plan").text
+    repository.applied()
+    assert repository.shares() == ["data"]
+
+
+def test_what_sharectl_did_not_make_is_shown_and_left_alone(repository: Repository) -> None:
+    """A share of the same name is not taken over silently, and `destroy` does not touch it."""
+    repository.write_share("mine", deletionPolicy="delete")
+    repository.applied()
+    repository.change_backend(
+        "INSERT INTO shares (backend_id, name, pool, size_bytes, protocol, access) "
+        "VALUES ('pool/theirs', 'theirs', 'pool', 1, 'NFS', '[]')"
+    )
+    assert "theirs" in repository.run("plan").text
+    assert repository.run("destroy", "--yes").code == 0
+    assert repository.shares() == ["theirs"]
+
+
+def test_a_secret_in_a_manifest_is_refused_and_not_repeated(repository: Repository) -> None:
+    """A password is a reference; one that is written out does not reach the diagnostic either."""
+    spec = {"type": "ldap", "server": "10.0.0.9", "user": "svc", "password": "hunter2-in-the-clear"}
+    repository.write("directory.yaml", "SecurityService", "directory", spec)
+    ended = repository.run("validate")
+    assert ended.code == 1
+    assert "directory.yaml:" in ended.text
+    assert "hunter2-in-the-clear" not in ended.text

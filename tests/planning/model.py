@@ -1,0 +1,215 @@
+"""A model of apply, without threads, drivers or failures: it carries a plan out in a World, one step after the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from sharectl.drivers.base import ObservedShare, ObservedSnapshot
+from sharectl.model import ShareSpec, SnapshotSpec, Verb
+from sharectl.planning.records import (
+    backend_record,
+    share_record,
+    snapshot_record,
+    with_access,
+    with_share_spec,
+    with_snapshot_spec,
+)
+from sharectl.state.store import RuleRecord
+
+if TYPE_CHECKING:
+    from sharectl.planning.types import Plan, Step
+    from sharectl.state.store import Record
+    from tests.planning.world import Backend, World
+
+
+def carry_out(world: World, plan: Plan, *, steps: int | None = None) -> None:
+    """Do the first `steps` steps of the plan (all, unless told), holding it to its own promises."""
+    assert not [diagnostic for diagnostic in plan.diagnostics if diagnostic.severity == "error"], plan.diagnostics
+    done: set[str] = set()
+    _check_versions(world, plan)
+    ids = {step.step_id for step in plan.steps}
+    assert len(ids) == len(plan.steps), "a step id is used twice"
+    for step in plan.steps[:steps]:
+        assert done.issuperset(step.waits_for), f"{step.step_id} comes before what it waits for"
+        assert ids.issuperset(step.waits_for), f"{step.step_id} waits for what is not in the plan"
+        if step.backend is not None:
+            assert step.backend in plan.backends, "the plan does not carry the backend"
+        _PERFORM[step.verb](world, step)
+        done.add(step.step_id)
+
+
+def settle(world: World, **words: object) -> Plan:
+    """Plan, carry the plan out, and return it."""
+    plan = world.plan(**words)
+    carry_out(world, plan)
+    return plan
+
+
+def _check_versions(world: World, plan: Plan) -> None:
+    """Hold the first step on each row to the version that it expects, as apply does before it begins."""
+    rows: set[str] = set()
+    for step in plan.steps:
+        row = step.moved_from or step.address
+        if row not in rows:
+            record = world.records.get(row)
+            assert step.expected_version == (None if record is None else record.version), f"{step.step_id} is stale"
+        rows.add(row)
+
+
+def _put(world: World, record: Record) -> None:
+    known = world.records.get(record.address)
+    world.records[record.address] = record._replace(version=1 if known is None else known.version + 1)
+
+
+def _backend(world: World, record: Record) -> Backend:
+    return world.backends[record.backend or ""]
+
+
+def _share(step: Step) -> ShareSpec:
+    assert isinstance(step.spec, ShareSpec)
+    return step.spec
+
+
+def _prepare(world: World, step: Step) -> None:
+    backend = world.backends[step.backend or ""]
+    backend.identity = backend.identity or f"id-of-{step.backend}"
+    _put(world, backend_record(step.address, backend.identity, backend.spec.driver))
+
+
+def _create_share(world: World, step: Step) -> None:
+    spec, place, record = _share(step), step.candidates[0], world.records.get(step.address)
+    assert f"backend/{place.backend}" in world.records, "the backend was never prepared"
+    if spec.source_snapshot is not None:
+        source = world.records[f"snapshot/{spec.source_snapshot}"]
+        assert source.backend == place.backend
+        assert source.resource_id in _backend(world, source).snapshots, "there is nothing to clone"
+    world.ids["share"] += 1
+    resource_id = record.resource_id if record is not None else f"{world.ids['share']:08d}-share"
+    name = f"{spec.name}-{resource_id[:8]}"
+    observed = ObservedShare(
+        resource_id, name, name, place.pool, spec.size_bytes, str(spec.protocol), (), (f"{place.backend}:/{name}",)
+    )
+    shares = world.backends[place.backend].shares
+    assert resource_id not in shares, "a share is made twice"
+    shares[resource_id] = observed
+    world.rules[step.address] = ()
+    _put(world, share_record(step.address, resource_id, place.backend, spec, observed, ()))
+
+
+def _resize(world: World, step: Step) -> None:
+    record, size_bytes = world.records[step.address], _share(step).size_bytes
+    world.by_hand(step.address, size_bytes=size_bytes)
+    spec = replace(ShareSpec.from_plain(orjson.loads(record.spec)), size_bytes=size_bytes)
+    _put(world, with_share_spec(record, spec)._replace(size_bytes=size_bytes))
+
+
+def _update_access(world: World, step: Step) -> None:
+    rules = step.rules or ()
+    world.by_hand(step.address, access=rules)
+    world.rules[step.address] = tuple(RuleRecord(rule, "active") for rule in rules)
+    _put(world, with_access(world.records[step.address], rules))
+
+
+def _update_record(world: World, step: Step) -> None:
+    record = world.records[step.address]
+    if isinstance(step.spec, SnapshotSpec):
+        _put(world, with_snapshot_spec(record, step.spec))
+        return
+    spec = _share(step)
+    if step.backend is None:
+        _put(world, with_share_spec(record, spec))
+        return
+    seen = world.observed_share(step.address)
+    world.rules[step.address] = tuple(RuleRecord(rule, "active") for rule in seen.access)
+    _put(world, share_record(step.address, record.resource_id, step.backend, spec, seen, seen.access))
+
+
+def _delete_share(world: World, step: Step) -> None:
+    record = world.records.pop(step.address)
+    world.rules.pop(step.address, None)
+    backend = _backend(world, record)
+    left = [s for s in backend.snapshots.values() if s.share_backend_id == _backend_id(record)]
+    assert not left, "a share is deleted before its snapshots"
+    backend.shares.pop(record.resource_id, None)
+
+
+def _trash_share(world: World, step: Step) -> None:
+    world.by_hand(step.address, trashed_at="2026-01-01T00:00:00Z", access=())
+    del world.records[step.address]
+    world.rules.pop(step.address, None)
+
+
+def _backend_id(record: Record) -> str:
+    return str(orjson.loads(record.attributes)["backend_id"])
+
+
+def _create_snapshot(world: World, step: Step) -> None:
+    assert isinstance(step.spec, SnapshotSpec)
+    owner, record = world.records[f"share/{step.spec.share}"], world.records.get(step.address)
+    assert owner.resource_id in _backend(world, owner).shares, "there is nothing to take a snapshot of"
+    world.ids["snapshot"] += 1
+    resource_id = record.resource_id if record is not None else f"{world.ids['snapshot']:08d}-snapshot"
+    observed = ObservedSnapshot(resource_id, resource_id, step.spec.name, _backend_id(owner))
+    _backend(world, owner).snapshots[resource_id] = observed
+    _put(world, snapshot_record(step.address, resource_id, step.spec, observed, owner))
+
+
+def _delete_snapshot(world: World, step: Step) -> None:
+    record = world.records.pop(step.address)
+    _backend(world, record).snapshots.pop(record.resource_id, None)
+
+
+def _take_over(world: World, step: Step) -> None:
+    backend = world.backends[step.backend or ""]
+    assert f"backend/{step.backend}" in world.records, "the backend was never prepared"
+    world.ids["share"] += 1
+    resource_id = step.import_resource_id or f"{world.ids['share']:08d}-share"
+    known = [*backend.unmanaged, *backend.shares.values()]
+    found = next(s for s in known if s.backend_id == step.import_id)
+    backend.unmanaged = [s for s in backend.unmanaged if s is not found]
+    size_bytes = found.size_bytes or _share(step).size_bytes
+    seen = found._replace(resource_id=resource_id, trashed_at=None, size_bytes=size_bytes)
+    backend.shares[resource_id] = seen
+    spec = replace(_share(step), size_bytes=size_bytes)
+    world.rules[step.address] = tuple(RuleRecord(rule, "active") for rule in seen.access)
+    _put(world, share_record(step.address, resource_id, backend.spec.name, spec, seen, seen.access))
+
+
+def _forget(world: World, step: Step) -> None:
+    del world.records[step.address]
+    world.rules.pop(step.address, None)
+
+
+def _move(world: World, step: Step) -> None:
+    assert step.address not in world.records, "the address is taken"
+    record = world.records.pop(step.moved_from or "")._replace(address=step.address)
+    if step.address.startswith("share/"):
+        world.rules[step.address] = world.rules.pop(step.moved_from or "", ())
+    world.records[step.address] = record._replace(version=record.version + 1)
+    if isinstance(step.spec, ShareSpec):
+        old = ShareSpec.from_plain(orjson.loads(record.spec))
+        _put(world, with_share_spec(world.records[step.address], replace(old, name=step.spec.name)))
+    elif isinstance(step.spec, SnapshotSpec):
+        snapshot = SnapshotSpec.from_plain(orjson.loads(record.spec))
+        _put(world, with_snapshot_spec(world.records[step.address], replace(snapshot, name=step.spec.name)))
+
+
+_PERFORM = {
+    Verb.PREPARE_BACKEND: _prepare,
+    Verb.CREATE_SHARE: _create_share,
+    Verb.EXTEND_SHARE: _resize,
+    Verb.SHRINK_SHARE: _resize,
+    Verb.UPDATE_ACCESS: _update_access,
+    Verb.UPDATE_RECORD: _update_record,
+    Verb.DELETE_SHARE: _delete_share,
+    Verb.TRASH_SHARE: _trash_share,
+    Verb.CREATE_SNAPSHOT: _create_snapshot,
+    Verb.DELETE_SNAPSHOT: _delete_snapshot,
+    Verb.ADOPT: _take_over,
+    Verb.RESTORE_SHARE: _take_over,
+    Verb.FORGET: _forget,
+    Verb.MOVE: _move,
+}

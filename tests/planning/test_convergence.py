@@ -1,0 +1,203 @@
+"""Whatever is wanted and whatever happens: a plan that was carried out leaves nothing for the next, and order never matters."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sharectl.diagnostics import has_errors
+from sharectl.quantities import GIB
+from tests.planning.model import carry_out
+from tests.planning.world import World, rule, step_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sharectl.model import ShareSpec
+
+FREE = {"allow_deletions": 99, "allow_recreations": 99, "allow_empty": True}
+NAMES = st.sampled_from(("a", "b", "c", "d"))
+SNAPSHOTS = st.sampled_from(("s", "t", "u"))
+BACKENDS = st.sampled_from(("x", "y"))
+RULES = st.lists(st.sampled_from(("ip:10.0.0.1=rw", "ip:10.0.0.1=ro", "ip:10.0.0.2=rw")), unique_by=lambda r: r[:11])
+POLICIES = st.sampled_from(("retain", "delete", "trash"))
+
+Draw = st.DataObject
+
+
+def _wants(world: World, data: Draw) -> None:
+    name = data.draw(NAMES)
+    sources = [None, *world.snapshots]
+    world.wants(
+        name,
+        data.draw(st.sampled_from(("1GiB", "2GiB", "3GiB"))),
+        access=data.draw(RULES),
+        protocol=data.draw(st.sampled_from(("NFS", "NFS", "CIFS"))),
+        deletion_policy=data.draw(POLICIES),
+        replacement=data.draw(st.sampled_from(("refuse", "createFirst", "deleteFirst"))),
+        allow_shrink=data.draw(st.booleans()),
+        protect=data.draw(st.sampled_from((False, False, False, True))),
+        source_snapshot=data.draw(st.sampled_from(sources)),
+        labels=data.draw(st.sampled_from(({}, {"team": "red"}))),
+        only_host=data.draw(st.sampled_from((None, None, "x#p1", "y#p2"))),
+    )
+
+
+def _wants_snapshot(world: World, data: Draw) -> None:
+    if world.shares:
+        name = data.draw(SNAPSHOTS)
+        world.wants_snapshot(
+            name,
+            data.draw(st.sampled_from(sorted(world.shares))),
+            deletion_policy=data.draw(st.sampled_from(("retain", "delete"))),
+        )
+
+
+def _drops(world: World, data: Draw) -> None:
+    wanted = [f"share/{name}" for name in world.shares] + [f"snapshot/{name}" for name in world.snapshots]
+    if wanted:
+        world.drops(data.draw(st.sampled_from(sorted(wanted))))
+
+
+def _renames(world: World, data: Draw) -> None:
+    kind = data.draw(st.sampled_from(("share", "snapshot")))
+    names = world.shares if kind == "share" else world.snapshots
+    new = data.draw(NAMES if kind == "share" else SNAPSHOTS)
+    if names and new not in names:
+        world.renames(f"{kind}/{data.draw(st.sampled_from(sorted(names)))}", f"{kind}/{new}")
+
+
+def _forgets_moves(world: World, data: Draw) -> None:
+    world.moves.clear()
+
+
+def _by_hand(world: World, data: Draw) -> None:
+    shares = [
+        a
+        for a, r in world.records.items()
+        if r.kind == "share" and r.resource_id in world.backends[r.backend or ""].shares
+    ]
+    if not shares:
+        return
+    address = data.draw(st.sampled_from(sorted(shares)))
+    change = data.draw(
+        st.sampled_from(
+            (
+                {"size_bytes": 2 * GIB},
+                {"size_bytes": None},
+                {"access": (rule("ip:10.0.0.9=rw"),)},
+                {"access": ()},
+                {"pool": "p2"},
+                {"export_locations": ("elsewhere:/x",)},
+                {"trashed_at": "2026-01-01T00:00:00Z", "access": ()},
+            )
+        )
+    )
+    world.by_hand(address, **change)
+
+
+def _vanishes(world: World, data: Draw) -> None:
+    there = [a for a, record in world.records.items() if record.kind in {"share", "snapshot"}]
+    if there:
+        address = data.draw(st.sampled_from(sorted(there)))
+        record = world.records[address]
+        backend = world.backends[record.backend or ""]
+        if record.resource_id in backend.shares:
+            backend_id = backend.shares[record.resource_id].backend_id
+            backend.snapshots = {i: s for i, s in backend.snapshots.items() if s.share_backend_id != backend_id}
+        world.vanishes(address)
+
+
+def _silences(world: World, data: Draw) -> None:
+    backend = world.backends[data.draw(BACKENDS)]
+    backend.error = None if backend.error else "no route to host"
+
+
+CHANGES: tuple[Callable[[World, Draw], None], ...] = (
+    _wants,
+    _wants,
+    _wants_snapshot,
+    _drops,
+    _renames,
+    _forgets_moves,
+    _by_hand,
+    _vanishes,
+    _silences,
+)
+
+
+def _hears_of_losses(world: World) -> None:
+    """Let the backends speak on which something is gone: apply would fail there, which is for the engine's tests."""
+    for record in world.records.values():
+        backend = world.backends[record.backend or ""]
+        if record.kind in {"share", "snapshot"} and record.resource_id not in {**backend.shares, **backend.snapshots}:
+            backend.error = None
+
+
+def _is_valid(world: World) -> bool:
+    """Tell whether the manifests would pass validation: nothing dangles, nothing is in a circle."""
+    if any(snapshot.share not in world.shares for snapshot in world.snapshots.values()):
+        return False
+    for share in world.shares.values():
+        seen: set[str] = set()
+        current: ShareSpec | None = share
+        while current is not None and current.source_snapshot is not None:
+            if current.name in seen or current.source_snapshot not in world.snapshots:
+                return False
+            seen.add(current.name)
+            current = world.shares[world.snapshots[current.source_snapshot].share]
+    wanted = {f"share/{name}" for name in world.shares} | {f"snapshot/{name}" for name in world.snapshots}
+    return not any(former in wanted for formers in world.moves.values() for former in formers)
+
+
+def _drawn_options(world: World, data: Draw) -> dict[str, object]:
+    words: dict[str, object] = dict(FREE)
+    kind = data.draw(
+        st.sampled_from(("all", "all", "all", "replace", "target", "exclude", "backend", "label", "destroy"))
+    )
+    shares = [f"share/{name}" for name in sorted(world.shares)]
+    if kind == "replace" and shares:
+        words["replaces"] = [data.draw(st.sampled_from(shares))]
+    elif kind in {"target", "exclude"} and shares:
+        words[f"{kind}s"] = [data.draw(st.sampled_from([*shares, *(f"snapshot/{s}" for s in sorted(world.snapshots))]))]
+    elif kind == "backend":
+        words["backends"] = [data.draw(BACKENDS)]
+    elif kind == "label":
+        words["labels"] = {"team": "red"}
+    elif kind == "destroy":
+        words["destroy"] = True
+    return words
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_the_plan_after_an_apply_is_empty_also_after_a_crash_in_the_middle(data: Draw) -> None:
+    """Manifests change, backends are meddled with, runs are cut short anywhere: the next full plan finishes, and then all is still."""
+    world = World("x", "y")
+    for _ in range(data.draw(st.integers(1, 8))):
+        before = copy.deepcopy(world)
+        for _ in range(data.draw(st.integers(1, 4))):
+            data.draw(st.sampled_from(CHANGES))(world, data)
+        if not _is_valid(world):
+            world = before
+            continue
+        _hears_of_losses(world)
+        words = _drawn_options(world, data)
+        first = world.plan(**words)
+        if has_errors(first.diagnostics):
+            world = before
+            continue
+        carry_out(world, first, steps=data.draw(st.integers(0, len(first.steps))) if data.draw(st.booleans()) else None)
+        trial = copy.deepcopy(world)
+        second = trial.plan(**FREE)
+        if has_errors(second.diagnostics):
+            continue
+        carry_out(trial, second)
+        third = trial.plan(**FREE)
+        assert step_lines(third) == []
+        assert not has_errors(third.diagnostics)
+        if data.draw(st.booleans()):
+            world = trial

@@ -1,0 +1,325 @@
+"""A small world to plan in: what the manifests want, what the state has, and what the backends really hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from sharectl.drivers.base import BackendReport, Capability, ObservedShare, ObservedSnapshot, PoolReport
+from sharectl.manifests.desired import Desired
+from sharectl.model import (
+    AccessRule,
+    BackendSpec,
+    SafetyLimits,
+    SchedulerHints,
+    ShareSpec,
+    ShareTypeSpec,
+    SnapshotSpec,
+)
+from sharectl.plan import PlanOptions, plan
+from sharectl.planning.observed import BackendObservation
+from sharectl.planning.options import Import
+from sharectl.quantities import GIB, parse_size
+from sharectl.scheduler import pool_from_report
+from sharectl.state.store import OperationRecord, StateView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.planning.types import Plan
+    from sharectl.scheduler import Pool
+    from sharectl.state.store import Record, RuleRecord
+
+EVERYTHING = frozenset(Capability)
+
+
+def rule(text: str) -> AccessRule:
+    """Return the rule that `ip:10.0.0.0/8=rw` says."""
+    key, _, level = text.partition("=")
+    access_type, _, access_to = key.partition(":")
+    return AccessRule(access_type, access_to, level or "rw")
+
+
+def share(name: str, size: str = "1GiB", **fields: Any) -> ShareSpec:  # noqa: ANN401 - the fields of a ShareSpec
+    """Return an NFS share; hints are given by their own names."""
+    hints = {key: fields.pop(key) for key in ("same_host", "different_host", "only_host") if key in fields}
+    if hints:
+        fields["hints"] = SchedulerHints(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in hints.items()}
+        )
+    return ShareSpec(name, parse_size(size), fields.pop("protocol", "NFS"), **fields)
+
+
+@dataclass
+class Backend:
+    """What one backend really holds, and how it answers."""
+
+    spec: BackendSpec
+    capabilities: frozenset[Capability] = EVERYTHING
+    pools: dict[str, int] = field(default_factory=lambda: {"p1": 1000, "p2": 1000})
+    shares: dict[str, ObservedShare] = field(default_factory=dict)
+    snapshots: dict[str, ObservedSnapshot] = field(default_factory=dict)
+    unmanaged: list[ObservedShare] = field(default_factory=list)
+    identity: str | None = None
+    clones_within: str = "backend"
+    error: str | None = None
+    asked: bool = True
+    asked_ids: frozenset[str] | None = None
+
+
+class World:
+    """Manifests, state and backends; everything starts empty, with one capable backend called nas."""
+
+    def __init__(self, *backends: str, **fields: Any) -> None:  # noqa: ANN401 - the fields of a BackendSpec
+        """Have these backends (nas, unless named), alike."""
+        self.shares: dict[str, ShareSpec] = {}
+        self.access: dict[str, list[AccessRule]] = {}
+        self.snapshots: dict[str, SnapshotSpec] = {}
+        self.share_types: dict[str, ShareTypeSpec] = {}
+        self.moves: dict[str, tuple[str, ...]] = {}
+        self.backends: dict[str, Backend] = {}
+        self.declared: set[str] = set()
+        self.records: dict[str, Record] = {}
+        self.rules: dict[str, tuple[RuleRecord, ...]] = {}
+        self.operations: tuple[OperationRecord, ...] = ()
+        self.ids = Counter[str]()
+        for name in backends or ("nas",):
+            self.has_backend(name, **fields)
+
+    # -- what the manifests want
+
+    def wants(self, name: str, size: str = "1GiB", *, access: list[str] | None = None, **fields: Any) -> World:  # noqa: ANN401
+        """Describe a share, or describe it anew."""
+        self.shares[name] = share(name, size, **fields)
+        self.access[f"share/{name}"] = [rule(text) for text in access or ()]
+        return self
+
+    def wants_snapshot(self, name: str, of: str, **fields: Any) -> World:  # noqa: ANN401 - the fields of a SnapshotSpec
+        """Describe a snapshot."""
+        self.snapshots[name] = SnapshotSpec(name, of, **fields)
+        return self
+
+    def has_type(self, name: str, **extra_specs: str) -> World:
+        """Describe a share type."""
+        self.share_types[name] = ShareTypeSpec(name, {key.replace("__", ":"): v for key, v in extra_specs.items()})
+        return self
+
+    def has_backend(
+        self,
+        name: str,
+        *,
+        lacks: list[str] | None = None,
+        pools: dict[str, int] | None = None,
+        clones_within: str = "backend",
+        **fields: Any,  # noqa: ANN401 - the fields of a BackendSpec
+    ) -> World:
+        """Describe a backend, and let there be one."""
+        without = EVERYTHING - {Capability(word) for word in lacks or ()}
+        backend = Backend(BackendSpec(name, "simulated", {}, **fields), without, clones_within=clones_within)
+        known = self.backends.get(name)
+        if known is not None:
+            known.spec, known.capabilities = backend.spec, backend.capabilities
+            backend = known
+        if pools is not None:
+            backend.pools = dict(pools)
+        self.backends[name] = backend
+        self.declared.add(name)
+        return self
+
+    def drops(self, *addresses: str) -> World:
+        """Take manifests away."""
+        for address in addresses:
+            kind, _, name = address.partition("/")
+            if kind == "share":
+                del self.shares[name]
+                del self.access[address]
+            elif kind == "snapshot":
+                del self.snapshots[name]
+            else:
+                self.declared.remove(name)
+        return self
+
+    def renames(self, former: str, address: str) -> World:
+        """Give a share or snapshot another name, and say so in its annotation."""
+        kind, _, name = address.partition("/")
+        old = former.partition("/")[2]
+        if kind == "share":
+            self.shares[name] = replace(self.shares.pop(old), name=name)
+            self.access[address] = self.access.pop(former)
+            for snapshot in self.snapshots.values():
+                if snapshot.share == old:
+                    self.snapshots[snapshot.name] = replace(snapshot, share=name)
+        else:
+            self.snapshots[name] = replace(self.snapshots.pop(old), name=name)
+            for spec in self.shares.values():
+                if spec.source_snapshot == old:
+                    self.shares[spec.name] = replace(spec, source_snapshot=name)
+        self.moves[address] = (former,)
+        return self
+
+    # -- what happens by hand on the backends
+
+    def observed_share(self, address: str) -> ObservedShare:
+        """Return the share as it really is."""
+        record = self.records[address]
+        return self.backends[record.backend or ""].shares[record.resource_id]
+
+    def by_hand(self, address: str, **changes: Any) -> World:  # noqa: ANN401 - the fields of an ObservedShare
+        """Change a share behind sharectl's back."""
+        record = self.records[address]
+        shares = self.backends[record.backend or ""].shares
+        if "access" in changes:
+            changes["access"] = [rule(text) if isinstance(text, str) else text for text in changes["access"]]
+        changes = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+        shares[record.resource_id] = shares[record.resource_id]._replace(**changes)
+        return self
+
+    def vanishes(self, *addresses: str) -> World:
+        """Take shares and snapshots from their backends behind sharectl's back."""
+        for address in addresses:
+            record = self.records[address]
+            backend = self.backends[record.backend or ""]
+            (backend.shares if record.kind == "share" else backend.snapshots).pop(record.resource_id, None)
+        return self
+
+    def silences(self, backend: str) -> World:
+        """Let a backend be out of reach."""
+        self.backends[backend].error = "no route to host"
+        return self
+
+    def is_swapped(self, backend: str, identity: str | None) -> World:
+        """Put another storage behind a backend's name."""
+        self.backends[backend].identity = identity
+        return self
+
+    def is_not_asked(self, backend: str) -> World:
+        """Do not ask a backend what it holds."""
+        self.backends[backend].asked = False
+        return self
+
+    def is_asked_for(self, backend: str, *addresses: str) -> World:
+        """Ask a backend for these resources alone."""
+        self.backends[backend].asked_ids = frozenset(self.records[address].resource_id for address in addresses)
+        return self
+
+    def loses_row(self, address: str) -> World:
+        """Take a row out of the state, as `state rm` does."""
+        del self.records[address]
+        return self
+
+    def leaves_open(self, *addresses: str) -> World:
+        """Leave intents open, the last the oldest."""
+        self.operations = tuple(
+            OperationRecord(f"o{n}", "r", address, "create-share", f"i{n}", "nas", "p1", f"2026-01-0{9 - n}", b"{}")
+            for n, address in enumerate(addresses)
+        )
+        return self
+
+    def holds_unmanaged(self, backend: str, backend_id: str, size: str | None = "1GiB", **fields: Any) -> World:  # noqa: ANN401
+        """Let a backend hold a share that sharectl did not make."""
+        size_bytes = None if size is None else parse_size(size)
+        found = ObservedShare(None, backend_id, backend_id, "p1", size_bytes, fields.pop("protocol", "NFS"), **fields)
+        self.backends[backend].unmanaged.append(found)
+        return self
+
+    # -- planning
+
+    def desired(self) -> Desired:
+        """Return what the manifests want."""
+        return Desired.of(
+            shares=self.shares.values(),
+            access=self.access,
+            snapshots=self.snapshots.values(),
+            backends=[backend.spec for name, backend in self.backends.items() if name in self.declared],
+            share_types=self.share_types.values(),
+            moves={address: former for address, former in self.moves.items() if self._is_wanted(address)},
+        )
+
+    def view(self) -> StateView:
+        """Return the state."""
+        return StateView("world", len(self.records), dict(self.records), self.operations, dict(self.rules))
+
+    def observed(self) -> Mapping[str, BackendObservation]:
+        """Return what the declared backends answer."""
+        return {name: self._observation(self.backends[name]) for name in self.declared}
+
+    def pools(self) -> list[Pool]:
+        """Return the pools of the backends that answer."""
+        found = []
+        for name in sorted(self.declared):
+            backend = self.backends[name]
+            if backend.error is None and backend.spec.enabled:
+                report = BackendReport(backend.identity, ("NFS", "CIFS"))
+                for pool, total_gib in backend.pools.items():
+                    used = sum(s.size_bytes or 0 for s in backend.shares.values() if s.pool == pool)
+                    figures = PoolReport(pool, total_gib * GIB, total_gib * GIB - used, used)
+                    found.append(pool_from_report(backend.spec, report, figures, backend.capabilities))
+        return found
+
+    def options(self, **words: Any) -> PlanOptions:  # noqa: ANN401 - the fields of PlanOptions, as lists and texts
+        """Return the options of a plan; `imports` are `{address: backend:backend_id}`, `limits` is `[floor, percentage]`."""
+        for name in ("targets", "excludes", "backends", "replaces", "override_protection"):
+            if name in words:
+                words[name] = frozenset(words[name])
+        if "imports" in words:
+            words["imports"] = {a: Import(*text.split(":", 1)) for a, text in words["imports"].items()}
+        if "limits" in words:
+            floor, percentage = words["limits"]
+            words["limits"] = SafetyLimits(percentage, floor)
+        return PlanOptions(**words)
+
+    def plan(self, **words: Any) -> Plan:  # noqa: ANN401 - see options()
+        """Plan."""
+        return plan(self.desired(), self.view(), self.observed(), self.pools(), self.options(**words))
+
+    def _is_wanted(self, address: str) -> bool:
+        kind, _, name = address.partition("/")
+        return name in (self.shares if kind == "share" else self.snapshots)
+
+    def _observation(self, backend: Backend) -> BackendObservation:
+        name = backend.spec.name
+        if backend.error is not None or not backend.asked:
+            return BackendObservation(name, backend.capabilities, error=backend.error)
+        return BackendObservation(
+            name,
+            backend.capabilities,
+            BackendReport(backend.identity, ("NFS", "CIFS")),
+            dict(backend.shares),
+            dict(backend.snapshots) if Capability.SNAPSHOT in backend.capabilities else None,
+            tuple(backend.unmanaged),
+            "pool" if backend.clones_within == "pool" else "backend",
+            asked_ids=backend.asked_ids,
+        )
+
+
+def step_lines(result: Plan) -> list[str]:
+    """Return the steps as text: action, verb, address, the changed fields in brackets, and what is waited for."""
+    lines = []
+    for step in result.steps:
+        waits = f" after {', '.join(step.waits_for)}" if step.waits_for else ""
+        lines.append(f"{step.action} {step.verb} {step.address}{waits}")
+    return lines
+
+
+def change_lines(result: Plan) -> list[str]:
+    """Return all changes of fields as text."""
+    return [
+        f"{step.verb} {step.address} {change.field}: {change.before} -> {change.after}"
+        for step in result.steps
+        for change in step.changes
+    ]
+
+
+def drift_lines(result: Plan) -> list[str]:
+    """Return the drift as text, with what repairs it."""
+    return [
+        f"{drift.kind} {drift.address} [{', '.join(change.field for change in drift.changes)}]"
+        + (f" by {drift.repaired_by}" if drift.repaired_by else "")
+        for drift in result.drift
+    ]
+
+
+def codes(result: Plan) -> list[str]:
+    """Return the codes of the diagnostics with their addresses."""
+    return [f"{diagnostic.code} {diagnostic.address or ''}".strip() for diagnostic in result.diagnostics]
