@@ -217,7 +217,9 @@ class _Engine:
             silent = self._is_silent(attempt.backend)
         try:
             if silent:
-                ending = Ending(EndingKind.REFUSED, error=f"backend {attempt.backend} does not answer; it was not asked")
+                ending = Ending(
+                    EndingKind.REFUSED, error=f"backend {attempt.backend} does not answer; it was not asked"
+                )
             else:
                 ending = self._worker.run(attempt)
         except AbandonedError:

@@ -259,7 +259,7 @@ def share_meant(desired: Desired, store: StateStore, is_named: Callable[[str], b
     if len(new) == 1:
         return new[0]
     summary = "which share is meant? there are several new ones" if new else "no new share is described there"
-    names = ", ".join(new[:_MOST_NAMED]) + (", …" if len(new) > _MOST_NAMED else "")
+    names = ", ".join(sorted(new[:_MOST_NAMED])) + (", …" if len(new) > _MOST_NAMED else "")
     remedy = f"name one of {names}" if new else "name a share: `sharectl explain share/NAME`"
     raise DiagnosticError(error("explain.which", summary, remedy=remedy))
 

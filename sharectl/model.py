@@ -379,9 +379,13 @@ class SafetyLimits:
 
 @dataclass(frozen=True, slots=True)
 class PackSettings:
-    """How hard the placement `pack` tries: deterministic seconds of its solver, and the most choices (shares times pools) it is given."""
+    """How hard the placement `pack` tries.
 
-    effort_seconds: float = 10.0
+    `effort` is in the solver's units of counted work, each of which takes a few seconds. `max_choices` are the most choices (different
+    shares times the pools that they may go to) that it is given.
+    """
+
+    effort: float = 2.0
     max_choices: int = 50_000
 
 

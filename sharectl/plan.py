@@ -102,8 +102,7 @@ def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSett
     ordered_pools = sorted(pools, key=lambda pool: pool.host)  # of equal pools, the scheduler takes the first
     placed = place_new_shares(draft, [a for a in new if _can_be_placed(draft, a)], ordered_pools, settings)
     for address in sorted(placed):
-        reason = "a new share in place of the old one" if address in draft.replaced else "not there yet"
-        plan_new_share(draft, address, placed[address], reason)
+        plan_new_share(draft, address, placed[address], _reason_of_new(draft, address))
     _refuse_halves(draft, placed)
     for address in new:
         if address.startswith("snapshot/"):
@@ -111,6 +110,12 @@ def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSett
     refuse_lost_sources(draft)
     plan_backends(draft, selects)
     return unchanged
+
+
+def _reason_of_new(draft: Draft, address: Address) -> str:
+    if address in draft.replaced:
+        return "a new share in place of the old one"
+    return "gone from its backend; made again where its snapshot is" if address in draft.records else "not there yet"
 
 
 def _can_be_placed(draft: Draft, address: Address) -> bool:
@@ -175,11 +180,22 @@ def _plan_existing(draft: Draft, address: Address) -> None:
         else:
             plan_changed_snapshot(draft, address)
     elif gone:
-        plan_lost_share(draft, address)
+        _plan_lost_share(draft, address)
     else:
         plan_changed_share(draft, address)
         if address in draft.replaced:
             draft.new.append(address)
+
+
+def _plan_lost_share(draft: Draft, address: Address) -> None:
+    """Plan a vanished share in its own place, or, where it is a clone whose snapshot will not be there, with the new shares."""
+    source = draft.desired.share(address).source_snapshot
+    snapshot = None if source is None else draft.records.get(address_of(Kind.SNAPSHOT, source))
+    if source is None or (snapshot is not None and snapshot.backend == draft.records[address].backend):
+        plan_lost_share(draft, address)
+    else:
+        draft.recreations.append(address)
+        draft.new.append(address)
 
 
 def _plan_removals(draft: Draft, digests: Mapping[Address, bytes], selects: Callable[[Address], bool] | None) -> None:

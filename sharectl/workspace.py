@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sharectl.diagnostics import Diagnostic
-    from sharectl.drivers.base import BackendReport, Driver, ObservedShare
+    from sharectl.drivers.base import BackendReport, Driver, ObservedShare, ObservedSnapshot
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
@@ -179,6 +179,7 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
     capabilities = capabilities_of(driver)
     shares = snapshots = None
     unmanaged: tuple[ObservedShare, ...] = ()
+    unmanaged_snapshots: tuple[ObservedSnapshot, ...] = ()
     error = None
     if question.lists:
         try:
@@ -188,6 +189,7 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
             if isinstance(driver, SnapshotsShares):
                 found = driver.list_snapshots(question.resource_ids)
                 snapshots = {snapshot.resource_id: snapshot for snapshot in found if snapshot.resource_id is not None}
+                unmanaged_snapshots = tuple(snapshot for snapshot in found if snapshot.resource_id is None)
         except BackendUnavailableError as problem:
             error = str(problem)
     pools: tuple[Pool, ...] = ()
@@ -199,6 +201,7 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
         report=report,
         shares=shares,
         snapshots=snapshots,
+        unmanaged_snapshots=unmanaged_snapshots,
         unmanaged=unmanaged,
         clones_within=driver.clones_within if isinstance(driver, ClonesSnapshots) else "backend",
         error=error,

@@ -185,7 +185,10 @@ class Worker:
         changes: list[Change] = [*result.changes]
         if operation is not None:
             changes.append(EndOperation(operation.operation_id))
-        detail: dict[str, object] = {"changes": [list(change) for change in task.step.changes], "reason": task.step.reason}
+        detail: dict[str, object] = {
+            "changes": [list(change) for change in task.step.changes],
+            "reason": task.step.reason,
+        }
         if result.refused:
             detail["error"] = result.refused
         changes.append(self._history(task, "failed" if result.refused else "done", detail))

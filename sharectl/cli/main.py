@@ -126,33 +126,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A plan of 100,000 shares makes millions of objects that stay to the end: looking for garbage among them takes longer than
     # making them. Rarely is often enough for a program that ends.
     gc.set_threshold(_GARBAGE_THRESHOLD, 50, 100)
+    return _flushed(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     command = typer.main.get_command(app)
     try:
         copy_context().run(command, args=None if arguments is None else list(arguments), prog_name="sharectl")
     except Finished as finished:
-        return _flushed(finished.code)
+        return finished.code
     except SystemExit as ended:
-        return _flushed(ExitCode.USAGE if ended.code == _USAGE_OF_CLICK else ended.code)
+        code = ExitCode.USAGE if ended.code == _USAGE_OF_CLICK else ended.code
+        return code if isinstance(code, int) else ExitCode.DONE
     except BrokenPipeError:
-        _leave_pipe()
         return ExitCode.DONE
     except BaseException as failure:  # noqa: BLE001 - nobody above could say it better
         return explain_failure(failure, os.environ)
-    return _flushed(ExitCode.DONE)
+    return ExitCode.DONE
 
 
 _USAGE_OF_CLICK: Final = 2
 _GARBAGE_THRESHOLD: Final = 500_000
 
 
-def _flushed(code: object) -> int:
+def _flushed(code: int) -> int:
+    """Write what is left, and leave nothing for the interpreter to write where nobody reads or nothing fits any more."""
+    if sys.stdout is None:  # closed before the program began
+        return code
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        _leave_pipe()
-    return code if isinstance(code, int) else ExitCode.DONE
-
-
-def _leave_pipe() -> None:
-    """Leave nothing for the interpreter to write into a pipe that nobody reads."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as problem:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code if isinstance(problem, BrokenPipeError) else code or ExitCode.FAILED
+    return code

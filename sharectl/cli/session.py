@@ -7,7 +7,7 @@ import re
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import BinaryIO
 
+    from sharectl.diagnostics import Diagnostic
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
@@ -106,8 +107,17 @@ def desired_with(session: Session, files: Sequence[str] | None, text: str) -> De
     directory = session.directory if files else session.project.root
     loaded = load_manifests(session.project, sources, directory=directory, stdin=BytesIO(text.encode()))
     if has_errors(loaded.diagnostics):
-        raise DiagnosticError(*loaded.diagnostics)
+        raise DiagnosticError(*map(_of_text, loaded.diagnostics))
     return loaded.desired
+
+
+def _of_text(found: Diagnostic) -> Diagnostic:
+    """Say of a mistake in manifests that are not written yet that it is not one of standard input."""
+    from sharectl.manifests.sources import STANDARD_INPUT_NAME
+
+    if found.source is None or found.source.path != STANDARD_INPUT_NAME:
+        return found
+    return replace(found, source=replace(found.source, path="<to be written>"))
 
 
 def desired_beside(

@@ -189,7 +189,7 @@ def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
 def _pack(pack: JsonObject) -> PackSettings:
     default = PackSettings()
     return PackSettings(
-        effort_seconds=float(pack.get("effortSeconds", default.effort_seconds)),
+        effort=float(pack.get("effort", default.effort)),
         max_choices=int(pack.get("maxChoices", default.max_choices)),
     )
 

@@ -19,7 +19,7 @@ class BackendObservation:
     """One backend as it answered.
 
     `shares` and `snapshots` are by resource id, and None where they are unknown: not asked, not answered, or not whole.
-    `unmanaged` are the shares on the backend that sharectl has not made. `error` says why something is unknown. `asked_ids` are the
+    `unmanaged` and `unmanaged_snapshots` are the shares on the backend that sharectl has not made. `error` says why something is unknown. `asked_ids` are the
     resource ids that were asked for, None where everything was: what was not asked for is not missing.
     """
 
@@ -32,3 +32,4 @@ class BackendObservation:
     clones_within: Literal["pool", "backend"] = "backend"
     error: str | None = None
     asked_ids: frozenset[str] | None = None
+    unmanaged_snapshots: tuple[ObservedSnapshot, ...] = ()

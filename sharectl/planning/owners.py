@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from sharectl.model import Kind, Verb
-from sharectl.planning.records import DEPOSED_MARK
+from sharectl.planning.records import DEPOSED_MARK, backend_id_of
 
 if TYPE_CHECKING:
     from sharectl.model import Address
@@ -32,6 +32,25 @@ def snapshots_of_removed_shares(draft: Draft) -> dict[str, list[Address]]:
                 removal = removals.get(share_resource_id(record))
                 if removal is not None:
                     found.setdefault(removal, []).append(address)
+    return found
+
+
+def unknown_snapshots_of_removed_shares(draft: Draft) -> dict[Address, list[str]]:
+    """Return the backend's ids of the snapshots that the state does not know, by the address of the share that they would go with."""
+    known = {record.resource_id for record in draft.records.values() if record.kind == Kind.SNAPSHOT}
+    found: dict[Address, list[str]] = {}
+    for step in draft.steps.values():
+        seen = draft.observed.get(step.backend or "")
+        if not removes_data(step) or seen is None or seen.snapshots is None:
+            continue
+        share_id = backend_id_of(_removed_record(draft, step.address))
+        strays = [
+            snapshot.backend_id
+            for snapshot in (*seen.snapshots.values(), *seen.unmanaged_snapshots)
+            if snapshot.share_backend_id == share_id and snapshot.resource_id not in known
+        ]
+        if strays:
+            found[step.address.partition(DEPOSED_MARK)[0]] = sorted(strays)
     return found
 
 

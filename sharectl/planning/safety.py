@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from sharectl.diagnostics import error
 from sharectl.model import Verb
-from sharectl.planning.owners import removes_data, snapshots_of_removed_shares
+from sharectl.planning.owners import (
+    removes_data,
+    snapshots_of_removed_shares,
+    unknown_snapshots_of_removed_shares,
+)
 from sharectl.planning.records import DEPOSED_MARK
 
 if TYPE_CHECKING:
@@ -100,3 +104,17 @@ def check_kept_snapshots(draft: Draft) -> None:
             ),
             remedy="set deletionPolicy: delete on the snapshots and apply that first, or keep the share",
         )
+    for address, strays in sorted(unknown_snapshots_of_removed_shares(draft).items()):
+        if address not in draft.options.override_protection:
+            draft.refuse(
+                "share.unknown-snapshots",
+                address,
+                f"{address} would be deleted, and its backend holds {_counted(len(strays))} of it that the state does not know",
+                detail=f"the first is {strays[0]}; it may have been kept on purpose, and goes with its share on many backends.",
+                remedy=f"keep the share, remove the snapshots on the backend, or pass --override-protection {address}",
+            )
+
+
+def _counted(snapshots: int) -> str:
+    """Return the number of snapshots in words."""
+    return "1 snapshot" if snapshots == 1 else f"{snapshots} snapshots"

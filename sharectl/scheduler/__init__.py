@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sharectl.scheduler.batch import place_all, place_batch, placement_order
+    from sharectl.scheduler.batch import place_all, place_batch
     from sharectl.scheduler.decision import Batch, Decision, Outcome, RankedPool
     from sharectl.scheduler.engine import Scheduler
     from sharectl.scheduler.errors import SchedulerConfigError, UnfitValueError
     from sharectl.scheduler.explanation import Explanation, explain
+    from sharectl.scheduler.greedy import placement_order
     from sharectl.scheduler.limits import size_limit_diagnostics
     from sharectl.scheduler.pools import Pool, inherited_capabilities, pool_from_report, pools_of_manila_backend
     from sharectl.scheduler.registry import setting_problems
@@ -69,7 +70,7 @@ _MODULES = {
     "parse_pattern": "simulation",
     "place_all": "batch",
     "place_batch": "batch",
-    "placement_order": "batch",
+    "placement_order": "greedy",
     "pool_from_report": "pools",
     "pools_of_manila_backend": "pools",
     "request_from_share": "request",

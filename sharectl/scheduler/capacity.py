@@ -162,7 +162,9 @@ def _figure(key: str, value: Any) -> float:  # noqa: ANN401 - whatever the drive
 def _whole(size_gib: float, state: PoolState) -> int:
     if math.isfinite(size_gib):
         return math.floor(size_gib)
-    raise UnfitValueError(_RULE, "total_capacity_gb", state.total, "which is beyond all measure after its reserve or ratio")
+    raise UnfitValueError(
+        _RULE, "total_capacity_gb", state.total, "which is beyond all measure after its reserve or ratio"
+    )
 
 
 def _within_ratio(state: PoolState, size_gib: float, total: float, ratio: float) -> bool:

@@ -238,5 +238,5 @@ def _is_capacity(figure: object) -> bool:
 def _is_small(state: PoolState) -> bool:
     total = number(state.total) or 0
     ratio = (number(state.ratio) or 1) if state.thin else 1
-    figures = (total * max(ratio, 1), number(state.free) or 0, number(state.provisioned) or 0)
+    figures = (total * max(abs(ratio), 1), number(state.free) or 0, number(state.provisioned) or 0)
     return all(abs(figure) <= _LARGEST_EXACT_GIB for figure in figures)

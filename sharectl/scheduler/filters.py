@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from sharectl.scheduler import capacity
+from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.expressions import ExpressionError, compile_expression
 from sharectl.scheduler.ledger import CHANGING_STATS
 
@@ -160,7 +161,10 @@ class CapacityFilter(BaseFilter):
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Give the figures."""
         del ledger
-        return capacity.shortage(state, query.size_gib, query.traits)
+        try:
+            return capacity.shortage(state, query.size_gib, query.traits)
+        except UnfitValueError as problem:
+            return problem.reason
 
 
 class CapabilitiesFilter(BaseFilter):

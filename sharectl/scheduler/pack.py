@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.diagnostics import Diagnostic, Severity, error, warning
-from sharectl.scheduler.batch import mutual_hints, place_greedily, placement_order
+from sharectl.scheduler.greedy import mutual_hints, place_greedily, placement_order
 from sharectl.scheduler.decision import Batch, Decision, Outcome, RankedPool
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import SchedulerConfigError
@@ -43,8 +43,8 @@ class _Group:
 def place_packed(scheduler: Scheduler, requests: Sequence[Request]) -> Batch:
     """Place the requests as `place_greedily` does, or better where that leaves some out: more shares, then more GiB, then weight.
 
-    The solver works for `settings.pack.effort_seconds` of deterministic time, on one thread with a fixed seed: the same input gives
-    the same answer. A batch with more than `settings.pack.max_choices` choices is left as the greedy way has it, with a warning.
+    The solver works for `settings.pack.effort` units of counted work, on one thread with a fixed seed: the same input gives the
+    same answer. A batch with more than `settings.pack.max_choices` choices is left as the greedy way has it, with a warning.
     Raises SchedulerConfigError where the solver is missing.
     """
     solver = _solver()
@@ -217,7 +217,7 @@ def _assignment(  # noqa: PLR0913, PLR0917 - the parts of the model
     _add_hints(model, requests, groups, counts, wishes)
     whole = sum(group.size * len(group.places) for group in groups) + 1
     worth = sum(variable * (whole + groups[at].size) for (at, _), variable in counts.items())
-    effort = scheduler.settings.pack.effort_seconds
+    effort = scheduler.settings.pack.effort
     found = (solver.OPTIMAL, solver.FEASIBLE)
     _begin_with(model, counts, _counted(groups, counts, greedy))
     model.maximize(worth)
@@ -238,11 +238,11 @@ def _assignment(  # noqa: PLR0913, PLR0917 - the parts of the model
     return _hosts(groups, solution)
 
 
-def _runner(solver: _Library, effort_seconds: float) -> _Library:
+def _runner(solver: _Library, effort: float) -> _Library:
     runner = solver.CpSolver()
     runner.parameters.num_workers = 1
     runner.parameters.random_seed = 0
-    runner.parameters.max_deterministic_time = effort_seconds
+    runner.parameters.max_deterministic_time = effort
     return runner
 
 

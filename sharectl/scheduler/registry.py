@@ -219,11 +219,12 @@ class _Finder:
         offered = _entry_points(group)
         if name not in offered:
             known = sorted({*built_in, *offered})
+            near = did_you_mean(name, known)
             problem = error(
                 f"scheduler.unknown-{what}",
                 f"there is no {what} {name!r}",
-                detail=f"Known: {', '.join(known)}.",
-                remedy=did_you_mean(name, known) or f"install the package that brings it (entry point group {group})",
+                detail="" if near else f"Known: {', '.join(known)}.",
+                remedy=near or f"install the package that brings it (entry point group {group})",
             )
             self._note(setting, problem)
             return None

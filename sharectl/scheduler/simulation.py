@@ -60,8 +60,8 @@ class Simulation:
     most: int
     by_host: Mapping[str, int]
     pools_after: tuple[Pool, ...]
-    exhausted: tuple[Exhausted, ...]
     runs_out: Explanation | None
+    exhausted: tuple[Exhausted, ...] = ()
 
 
 def parse_pattern(text: str) -> Pattern:
@@ -137,7 +137,7 @@ def simulate(
     if most < pattern.count:
         pools_after = scheduler.pools_after()
     runs_out = explain(scheduler, request) if most < MOST_COUNTED else None
-    return Simulation(pattern, min(most, pattern.count), most, by_host, pools_after, tuple(exhausted), runs_out)
+    return Simulation(pattern, min(most, pattern.count), most, by_host, pools_after, runs_out, tuple(exhausted))
 
 
 def _refuse(summary: str, remedy: str) -> NoReturn:

@@ -25,7 +25,22 @@ EXPECTED = frozenset(
     | {"snapshot/fresh", *TAKEN_OVER}
     | {
         f"share/{name}"
-        for name in "keep grown shrunk ruled source after first last labelled lost new picky clone zoned".split()
+        for name in [
+            "keep",
+            "grown",
+            "shrunk",
+            "ruled",
+            "source",
+            "after",
+            "first",
+            "last",
+            "labelled",
+            "lost",
+            "new",
+            "picky",
+            "clone",
+            "zoned",
+        ]
     }
 )
 

@@ -55,9 +55,7 @@ def share(name: str, *, size: str = "10GiB", spec: str = "", metadata: str = "")
 
 def snapshot(name: str, of: str, *, spec: str = "deletionPolicy: delete") -> str:
     """Return the manifest of a snapshot."""
-    return (
-        f"---\napiVersion: sharectl/v1\nkind: Snapshot\nmetadata: {{name: {name}}}\nspec: {{share: {of}, {spec}}}\n"
-    )
+    return f"---\napiVersion: sharectl/v1\nkind: Snapshot\nmetadata: {{name: {name}}}\nspec: {{share: {of}, {spec}}}\n"
 
 
 @dataclass
@@ -78,12 +76,13 @@ class Site:
     """A folder with manifests in `m.yaml`, the state beside it, and simulated backends in `NAME.db`."""
 
     root: Path
-    quick: bool = True
 
     def write(self, *manifests: str) -> Site:
         """Replace all manifests."""
         self.root.mkdir(exist_ok=True)
-        (self.root / "sharectl.yaml").write_text("apiVersion: sharectl/v1\nkind: Project\nspec: {manifests: [m.yaml]}\n")
+        (self.root / "sharectl.yaml").write_text(
+            "apiVersion: sharectl/v1\nkind: Project\nspec: {manifests: [m.yaml]}\n"
+        )
         (self.root / "m.yaml").write_text("".join(manifests))
         return self
 
@@ -135,7 +134,11 @@ class Site:
             if observer is not None:
                 observer(event, cancel)
 
-        with self.store() as store, self.opened(store) as (backends, planned), self.locked(store, backends, events) as run:
+        with (
+            self.store() as store,
+            self.opened(store) as (backends, planned),
+            self.locked(store, backends, events) as run,
+        ):
             made = plan or planned(options)
             assert not has_errors(made.diagnostics), made.diagnostics
             result = apply(

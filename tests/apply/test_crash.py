@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import sharectl
+from tests.apply import scenario
+from tests.apply.site import Site
 
 SHARDS = 2
 
@@ -22,13 +24,23 @@ def _crash(folder: Path, *arguments: object) -> int:
         [sys.executable, "-m", "tests.apply.crash_child", str(folder), *map(str, arguments)],
         cwd=root,
         env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
+
+
+@pytest.mark.parametrize("driver", ["simulated", "directory"])
+def test_left_alone_it_makes_the_change_with_every_verb(tmp_path: Path, driver: str) -> None:
+    """What the killed ones are measured by."""
+    scenario.prepare(tmp_path / "r", driver)
+    site = Site(tmp_path / "r")
+    for _ in range(2):  # the second gives the shares that were taken over their access
+        run = site.apply(options=scenario.options(site))
+        assert run.result.succeeded, run.result
+    scenario.check(site)
 
 
 @pytest.mark.parametrize("shard", range(1, SHARDS + 1))

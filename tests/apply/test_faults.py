@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.events import CandidateFailed, RunFinished, StepFailed, StepFinished, StepRetried, StepSkipped, StepStarted
+from sharectl.events import (
+    CandidateFailed,
+    RunFinished,
+    StepFailed,
+    StepFinished,
+    StepRetried,
+    StepSkipped,
+    StepStarted,
+)
+from sharectl.manifests.project import find_project
 from sharectl.planning.types import DriftKind
+from sharectl.workspace import load_manifests
 from tests.apply.site import Site, backend, share, snapshot, widest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sharectl.planning.types import Plan
 
 RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
 
@@ -21,7 +34,9 @@ def here(name: str, *, size: str = "10GiB", spec: str = RULE, zone: str = "a") -
     return share(name, size=size, spec=f"availabilityZone: {zone}, {spec}")
 
 
-def zoned(name: str, zone: str, *, lanes: int = 2, spec: str = "", faults: str = "", config: str = "") -> str:
+def zoned(  # noqa: PLR0913 - what a backend says
+    name: str, zone: str, *, lanes: int = 2, spec: str = "", faults: str = "", config: str = ""
+) -> str:
     """Return a backend in a zone, with faults."""
     text = f"{config} faults: [{faults}]," if faults else config
     return backend(name, lanes=lanes, spec=f"availabilityZone: {zone}, {spec}", config=text)
@@ -49,7 +64,9 @@ def test_a_hanging_backend_fails_its_steps_after_the_timeout_and_holds_up_no_oth
     """Its full lane of calls is given up; everything behind them fails at once, without being asked."""
     site = Site(tmp_path / "r")
     good = zoned("good", "b")
-    hanging = zoned("bad", "a", spec="stepTimeout: 300ms,", faults="{call: create_share, effect: hang}", config="hangSeconds: 60,")
+    hanging = zoned(
+        "bad", "a", spec="stepTimeout: 300ms,", faults="{call: create_share, effect: hang}", config="hangSeconds: 60,"
+    )
     shares = [here(f"bad{n}") for n in range(10)] + [here(f"good{n}", zone="b") for n in range(10)]
     run = site.write(good, hanging, *shares).apply()
     assert run.result.done == 22
@@ -60,7 +77,10 @@ def test_a_hanging_backend_fails_its_steps_after_the_timeout_and_holds_up_no_oth
     silent = [failure for failure in run.result.failures if not failure.unresolved]
     assert {failure.error for failure in silent} == {"backend bad does not answer; it was not asked"}
     assert run.result.seconds < 5
-    assert {row[5] for row in site.calls("bad", "create_share")} <= {None, "TransientError: simulated fault: hang in create_share"}
+    assert {row[5] for row in site.calls("bad", "create_share")} <= {
+        None,
+        "TransientError: simulated fault: hang in create_share",
+    }
     assert len(site.view().operations) == len(hung)
     mended(site, good, zoned("bad", "a"), *shares)
     assert shares_there(site, "good", "bad") == recorded(site)
@@ -105,7 +125,9 @@ def test_a_backend_that_always_fails_fails_its_own_shares_and_names_the_cause_fo
     site = Site(tmp_path / "r")
     bad = zoned("bad", "a", faults="{call: create_share, effect: error, message: the array is on fire}")
     run = site.write(bad, zoned("good", "b"), here("x"), here("y", zone="b")).apply()
-    assert [(failure.address, failure.error) for failure in run.result.failures] == [("share/x", "the array is on fire")]
+    assert [(failure.address, failure.error) for failure in run.result.failures] == [
+        ("share/x", "the array is on fire")
+    ]
     assert [(event.address, event.cause, event.reason) for event in run.of(StepSkipped)] == [
         ("share/x", "share/x", "the array is on fire")
     ]
@@ -129,22 +151,35 @@ def test_a_backend_that_fails_every_other_time_is_asked_again(tmp_path: Path) ->
     assert run.of(StepRetried)
 
 
-def replaced_backend(site: Site, plan):  # noqa: ANN001, ANN201 - a plan for a plan
+def replaced_backend(site: Site, plan: Plan) -> Plan:
     """Return the plan with the backends as their manifests are now."""
-    from dataclasses import replace  # noqa: PLC0415 - only here
-
-    from sharectl.manifests.project import find_project  # noqa: PLC0415 - only here
-    from sharectl.workspace import load_manifests  # noqa: PLC0415 - only here
-
     backends = load_manifests(find_project(site.root), directory=site.root).desired.backends
     return replace(plan, backends={name: backends[name] for name in plan.backends})
 
 
-@pytest.mark.parametrize("call", ["create_share", "update_access", "create_snapshot", "extend_share", "trash_share", "delete_share", "delete_snapshot"])
-def test_a_call_that_does_the_work_and_then_errs_leaves_nothing_twice_and_nothing_over(tmp_path: Path, call: str) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        "create_share",
+        "update_access",
+        "create_snapshot",
+        "extend_share",
+        "trash_share",
+        "delete_share",
+        "delete_snapshot",
+    ],
+)
+def test_a_call_that_does_the_work_and_then_errs_leaves_nothing_twice_and_nothing_over(
+    tmp_path: Path, call: str
+) -> None:
     """Whatever the engine made of the error, the next apply ends where all is well."""
     site = Site(tmp_path / "r")
-    before = [here("x"), here("bin", spec="deletionPolicy: trash"), here("del", spec="deletionPolicy: delete"), snapshot("old", "x")]
+    before = [
+        here("x"),
+        here("bin", spec="deletionPolicy: trash"),
+        here("del", spec="deletionPolicy: delete"),
+        snapshot("old", "x"),
+    ]
     after = [here("x", size="20GiB"), here("y"), snapshot("s", "x")]
     good = zoned("a", "a", spec="attempts: 1,")
     site.write(good, *before).apply()
@@ -197,7 +232,9 @@ def test_half_a_list_is_believed_once_and_the_next_whole_one_shows_what_was_made
 def test_a_pool_that_fails_falls_through_to_another_backend_and_access_follows(tmp_path: Path) -> None:
     """Also where the other backend is prepared later than the share wants to be there."""
     site = Site(tmp_path / "r")
-    bad = backend("a", lanes=1, config="pools: [{name: p, total: 90TiB}], faults: [{call: create_share, effect: pool-error}],")
+    bad = backend(
+        "a", lanes=1, config="pools: [{name: p, total: 90TiB}], faults: [{call: create_share, effect: pool-error}],"
+    )
     slow = backend("b", lanes=1, config="latency: {prepare: 200ms},")
     run = site.write(bad, slow, share("x", spec=RULE)).apply()
     assert run.result.succeeded, run.result
@@ -211,7 +248,9 @@ def test_a_pool_that_fails_falls_through_to_another_backend_and_access_follows(t
 def test_a_share_whose_other_backend_cannot_be_prepared_fails_and_says_so(tmp_path: Path) -> None:
     """The share waits for the preparation, and is told how it ended."""
     site = Site(tmp_path / "r")
-    bad = backend("a", lanes=1, config="pools: [{name: p, total: 90TiB}], faults: [{call: create_share, effect: pool-error}],")
+    bad = backend(
+        "a", lanes=1, config="pools: [{name: p, total: 90TiB}], faults: [{call: create_share, effect: pool-error}],"
+    )
     broken = backend("b", lanes=1, config="latency: {prepare: 100ms}, faults: [{call: prepare, effect: error}],")
     run = site.write(bad, broken, share("x")).apply()
     assert {failure.address: failure.error for failure in run.result.failures} == {
@@ -223,7 +262,12 @@ def test_a_share_whose_other_backend_cannot_be_prepared_fails_and_says_so(tmp_pa
 def test_what_a_failed_pool_has_left_is_removed_before_the_next_is_tried(tmp_path: Path) -> None:
     """A call that did the work and erred has left a share; it does not stay beside the one on the next candidate."""
     site = Site(tmp_path / "r")
-    bad = backend("a", lanes=1, spec="attempts: 1,", config="pools: [{name: p, total: 90TiB}], faults: [{call: create_share, effect: crash-after}],")
+    bad = backend(
+        "a",
+        lanes=1,
+        spec="attempts: 1,",
+        config="pools: [{name: p, total: 90TiB}], faults: [{call: create_share, effect: crash-after}],",
+    )
     run = site.write(bad, backend("b"), share("x", spec=RULE)).apply()
     assert run.result.succeeded
     assert len(run.of(CandidateFailed)) == 1
@@ -247,7 +291,10 @@ def test_leftovers_that_cannot_be_removed_keep_their_intent_and_go_with_the_next
 def test_a_share_that_nobody_can_take_fails_with_the_error_of_the_last_candidate(tmp_path: Path) -> None:
     """Every candidate is told of."""
     site = Site(tmp_path / "r")
-    run = site.write(backend("a", config="pools: [{name: p, count: 3}], faults: [{call: create_share, effect: pool-error}],"), share("x")).apply()
+    run = site.write(
+        backend("a", config="pools: [{name: p, count: 3}], faults: [{call: create_share, effect: pool-error}],"),
+        share("x"),
+    ).apply()
     assert len(run.of(CandidateFailed)) == 2
     assert len(run.of(StepStarted)) == 4
     assert [failure.error for failure in run.result.failures] == ["simulated fault: pool-error in create_share"]

@@ -14,7 +14,6 @@ from sharectl.events import (
     CancelRequested,
     RunFinished,
     RunStarted,
-    StepFailed,
     StepFinished,
     StepRetried,
     StepSkipped,
@@ -59,6 +58,16 @@ def test_an_address_never_has_two_calls_at_once_and_snapshots_wait_for_shares(tm
     assert created[4] <= taken[3]
     assert taken[4] <= ends["create_share", ids["share/clone"]][3]
     assert site.plan().is_empty
+
+
+def test_a_failed_step_lets_the_others_at_its_address_go_on(tmp_path: Path) -> None:
+    """They wait for their turn, and not for its success."""
+    site = Site(tmp_path / "r")
+    site.write(backend("a"), share("x")).apply()
+    faults = "latency: {extend_share: 50ms}, faults: [{call: extend_share, effect: error}],"
+    run = site.write(backend("a", config=faults), share("x", size="20GiB", spec=RULE)).apply()
+    assert [failure.step_id for failure in run.result.failures] == ["extend-share:share/x"]
+    assert [event.step_id for event in run.of(StepFinished)] == ["update-access:share/x"]
 
 
 def test_the_events_tell_a_whole_story(tmp_path: Path) -> None:
@@ -147,10 +156,8 @@ def test_a_cancel_during_the_first_question_begins_nothing(tmp_path: Path) -> No
     """The report is repeated as any call; a cancel ends that too."""
     site = Site(tmp_path / "r")
     site.write(backend("a"), share("x")).apply()
-    plan = site.write(backend("a", config="faults: [{call: report, effect: transient}],"), share("x", size="20GiB"))
     made = site.write(backend("a"), share("x", size="20GiB")).plan()
     site.write(backend("a", config="faults: [{call: report, effect: transient}],"), share("x", size="20GiB"))
-    assert plan is site
 
     def observe(event: Event, cancellation: Cancellation) -> None:
         if isinstance(event, StepRetried):
@@ -187,7 +194,9 @@ def test_signals_inside_signal_handlers_do_not_lock_up(tmp_path: Path) -> None:
     cancellation = Cancellation()
     previous = [signal.signal(number, lambda *_: cancellation.request()) for number in (signal.SIGUSR1, signal.SIGUSR2)]
     try:
-        site = Site(tmp_path / "r").write(backend("a", config="latency: {create_share: 50ms},"), *(share(f"s{n}") for n in range(8)))
+        site = Site(tmp_path / "r").write(
+            backend("a", config="latency: {create_share: 50ms},"), *(share(f"s{n}") for n in range(8))
+        )
 
         def observe(event: Event, cancel: Cancellation) -> None:
             if isinstance(event, StepStarted) and event.verb == "create-share":

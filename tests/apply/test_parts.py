@@ -48,13 +48,13 @@ HOLDER = Holder("alice", "one.example", 1, "sharectl apply")
 def test_pauses_double_up_to_a_limit_with_jitter_below(attempt: int, seed: int) -> None:
     """Half of the whole pause at least."""
     whole = min(0.2 * 2.0 ** (attempt - 1), MAX_DELAY_SECONDS)
-    assert whole / 2 <= retry_delay_seconds(attempt, None, Random(seed)) <= whole
+    assert whole / 2 <= retry_delay_seconds(attempt, None, Random(seed)) <= whole  # noqa: S311 - jitter is no secret
 
 
 @pytest.mark.parametrize(("asked", "given_seconds"), [(3.0, 3.0), (-1.0, 0.0), (1e9, 5 * MAX_DELAY_SECONDS)])
 def test_what_the_backend_asks_for_is_honoured_within_reason(asked: float, given_seconds: float) -> None:
     """Neither the past nor for ever."""
-    assert retry_delay_seconds(1, asked, Random(0)) == given_seconds
+    assert retry_delay_seconds(1, asked, Random(0)) == given_seconds  # noqa: S311 - jitter is no secret
 
 
 def test_ids_are_new_and_times_are_utc() -> None:
@@ -71,6 +71,7 @@ class CountingStore:
     """A real store that counts its transactions, and can be held at its gate or made to fail."""
 
     def __init__(self, store: SqliteStore) -> None:
+        """Commit to `store`."""
         self.store = store
         self.batches: list[int] = []
         self.gate = threading.Event()
@@ -90,7 +91,7 @@ class CountingStore:
 
 @pytest.fixture
 def counting(tmp_path: Path) -> Iterator[tuple[CountingStore, Committer]]:
-    """A committer on a real store."""
+    """Give a committer on a real store."""
     store = open_store(tmp_path / "state.db", create=True)
     counted = CountingStore(store)
     lease = store.acquire(HOLDER, duration_seconds=60)
@@ -141,7 +142,9 @@ def test_a_refusal_reaches_the_thread_that_it_is_for(counting: tuple[CountingSto
     """The others of its transaction are written."""
     counted, committer = counting
     stale: list[Change] = [RemoveResource("share/none", 3)]
-    errors = commit_behind_the_gate(counted, committer, [[run_record("a")], [run_record("b")], stale, [run_record("c")]])
+    errors = commit_behind_the_gate(
+        counted, committer, [[run_record("a")], [run_record("b")], stale, [run_record("c")]]
+    )
     assert [type(error) for error in errors] == [type(None), type(None), VersionConflictError, type(None)]
 
 
@@ -153,7 +156,9 @@ def test_a_value_that_cannot_be_stored_fails_alone(counting: tuple[CountingStore
 
 
 @pytest.mark.parametrize("error", [StateUnavailableError("here", "full"), LeaseLostError("gone")])
-def test_what_concerns_the_store_as_a_whole_reaches_all(counting: tuple[CountingStore, Committer], error: Exception) -> None:
+def test_what_concerns_the_store_as_a_whole_reaches_all(
+    counting: tuple[CountingStore, Committer], error: Exception
+) -> None:
     """After one try."""
     counted, committer = counting
     counted.error = error
@@ -266,9 +271,9 @@ def test_the_board_agrees_with_a_naive_model(steps: list[Step], data: st.DataObj
     assert not done & doomed
     assert set(ever_started.values()) <= {1}
     for name in doomed:
-        assert not (name in done)
+        assert name not in done
     for step in steps:
-        if {wait for wait in step.waits_for} & doomed:
+        if doomed.intersection(step.waits_for):
             assert step.step_id in doomed
 
 
@@ -337,6 +342,7 @@ class FlakyStore:
     """A store whose renewals answer as they are told."""
 
     def __init__(self, *answers: Exception | None) -> None:
+        """Give these answers, one after the other, and no trouble after that."""
         self.answers = list(answers)
         self.asked = threading.Semaphore(0)
 

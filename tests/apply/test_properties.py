@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from sharectl.events import CandidateFailed, RunFinished, StepFailed, StepFinished, StepSkipped, StepStarted
 from tests.apply.site import Run, Site, backend, share, snapshot, widest
 
-CALLS = ["create_share", "update_access", "create_snapshot", "delete_share", "delete_snapshot", "extend_share", "prepare", "report"]
+CALLS = [
+    "create_share",
+    "update_access",
+    "create_snapshot",
+    "delete_share",
+    "delete_snapshot",
+    "extend_share",
+    "prepare",
+    "report",
+]
 EFFECTS = ["error", "transient", "pool-error", "unavailable", "crash-after", "lie", "lose"]
 QUICK = "attempts: 1,"
 
@@ -23,9 +32,13 @@ def faults(draw: st.DrawFn) -> str:
     for _ in range(draw(st.integers(0, 3))):
         call = draw(st.sampled_from(CALLS))
         # A deletion that was a lie leaves a share that no state knows: the next plan shows it as drift, and it is left alone.
-        effect = draw(st.sampled_from([effect for effect in EFFECTS if effect != "lie" or not call.startswith("delete")]))
+        effect = draw(
+            st.sampled_from([effect for effect in EFFECTS if effect != "lie" or not call.startswith("delete")])
+        )
         found.append(f"{{call: {call}, every: {draw(st.integers(1, 3))}, effect: {effect}}}")
-    return f"faults: [{', '.join(found)}], pools: [{{name: p, count: 2}}]," if found else "pools: [{name: p, count: 2}],"
+    return (
+        f"faults: [{', '.join(found)}], pools: [{{name: p, count: 2}}]," if found else "pools: [{name: p, count: 2}],"
+    )
 
 
 @st.composite
@@ -39,7 +52,13 @@ def manifests(draw: st.DrawFn) -> list[str]:
         if draw(st.booleans()):
             found.append(snapshot(f"of-s{number}", f"s{number}"))
             if draw(st.booleans()):
-                found.append(share(f"c{number}", size=size, spec=f"deletionPolicy: delete, sourceSnapshot: of-s{number}"))
+                found.append(
+                    share(
+                        f"c{number}",
+                        size=size,
+                        spec=f"deletionPolicy: delete, allowShrink: true, sourceSnapshot: of-s{number}",
+                    )
+                )
     return found
 
 
@@ -70,7 +89,10 @@ def assert_consistent(run: Run) -> None:
 @given(manifests(), manifests(), faults(), faults())
 def test_after_any_failures_the_next_apply_converges(before: list[str], after: list[str], one: str, other: str) -> None:
     """A first apply on good backends, a change on bad ones, and good ones again."""
-    good = [backend("a", lanes=2, config="pools: [{name: p, count: 2}],"), backend("b", lanes=2, config="pools: [{name: p, count: 2}],")]
+    good = [
+        backend("a", lanes=2, config="pools: [{name: p, count: 2}],"),
+        backend("b", lanes=2, config="pools: [{name: p, count: 2}],"),
+    ]
     bad = [backend("a", lanes=2, spec=QUICK, config=one), backend("b", lanes=2, spec=QUICK, config=other)]
     with tempfile.TemporaryDirectory() as folder:
         site = Site(Path(folder) / "r")
@@ -87,5 +109,7 @@ def test_after_any_failures_the_next_apply_converges(before: list[str], after: l
         there = {(name, *row) for name in "ab" for row in site.query(name, "SELECT resource_id FROM shares")}
         assert there == {(r.backend, r.resource_id) for r in site.records().values() if r.kind == "share"}
         for name in "ab":
-            calls = [call for call in site.calls(name) if call[0] not in {"report", "pools", "list_shares", "list_snapshots"}]
+            calls = [
+                call for call in site.calls(name) if call[0] not in {"report", "pools", "list_shares", "list_snapshots"}
+            ]
             assert widest(calls) <= 2

@@ -24,12 +24,22 @@ STRAY = "0" * 31 + "1"
 FAILS_AFTER = "attempts: 1,"
 
 
-def intend(site: Site, verb: str, address: str, resource_id: str, *, spec: Any = None, name: str = "a") -> None:
+def intend(  # noqa: PLR0913 - what an intent says
+    site: Site, verb: str, address: str, resource_id: str, *, spec: dict[str, Any] | None = None, name: str = "a"
+) -> None:
     """Leave an intent as a run would that died before its call."""
     record = describe_run("died", site.root, {})
     payload = canonical_json({"spec": spec, "extra_specs": {}})
     operation = OperationRecord(
-        f"op-{verb}-{resource_id}", record.run_id, address, verb, resource_id, name, "pool", "2026-01-01T00:00:00Z", payload
+        f"op-{verb}-{resource_id}",
+        record.run_id,
+        address,
+        verb,
+        resource_id,
+        name,
+        "pool",
+        "2026-01-01T00:00:00Z",
+        payload,
     )
     with site.store() as store, held_lease(store, record) as lease:
         store.commit(lease, [BeginOperation(operation)])
@@ -53,7 +63,7 @@ def plain(name: str, size_bytes: int = 10 << 30) -> dict[str, Any]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """A site with a share and a snapshot of it."""
+    """Return a site with a share and a snapshot of it."""
     made = Site(tmp_path / "r").write(backend("a"), share("x"), snapshot("s", "x"))
     assert made.apply().result.succeeded
     return made
@@ -98,7 +108,7 @@ def test_two_intents_at_one_address_are_resolved_one_after_the_other(site: Site)
 @pytest.mark.parametrize("verb", [Verb.EXTEND_SHARE, Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD])
 def test_a_changed_share_is_recorded_as_the_backend_holds_it(site: Site, verb: Verb) -> None:
     """The next plan sees what is left to do."""
-    site.query("a", "UPDATE shares SET size_bytes = 77, access = '[[\"ip\",\"10.0.0.1\",\"ro\"]]'")
+    site.query("a", 'UPDATE shares SET size_bytes = 77, access = \'[["ip","10.0.0.1","ro"]]\'')
     intend(site, verb, "share/x", id_of(site, "share/x"))
     assert outcomes(site) == ["the share is recorded as its backend holds it"]
     record = site.records()["share/x"]
@@ -121,7 +131,11 @@ def test_a_change_of_a_share_that_is_another_now_changes_nothing(site: Site, ver
         (Verb.DELETE_SHARE, "UPDATE shares SET trashed_at = '2026-01-01T00:00:00+00:00'", "it had not been removed"),
         (Verb.DELETE_SHARE, "DELETE FROM shares", "it had been removed, and is recorded so now"),
         (Verb.TRASH_SHARE, "", "it had not been removed"),
-        (Verb.TRASH_SHARE, "UPDATE shares SET trashed_at = '2026-01-01T00:00:00+00:00'", "it had been removed, and is recorded so now"),
+        (
+            Verb.TRASH_SHARE,
+            "UPDATE shares SET trashed_at = '2026-01-01T00:00:00+00:00'",
+            "it had been removed, and is recorded so now",
+        ),
     ],
 )
 def test_a_removal_is_recorded_where_the_share_is_gone(site: Site, verb: Verb, statement: str, outcome: str) -> None:
@@ -158,7 +172,11 @@ def test_snapshots_are_resolved_as_shares_are(site: Site, verb: Verb, resource_i
 
 def test_a_snapshot_that_belongs_to_nothing_is_removed(site: Site) -> None:
     """Its address has got another one meanwhile."""
-    site.query("a", "INSERT INTO snapshots SELECT ?, name, share_resource_id, share_backend_id, pool, size_bytes, 0, '' FROM snapshots", STRAY)
+    site.query(
+        "a",
+        "INSERT INTO snapshots SELECT ?, name, share_resource_id, share_backend_id, pool, size_bytes, 0, '' FROM snapshots",
+        STRAY,
+    )
     intend(site, Verb.CREATE_SNAPSHOT, "snapshot/s", STRAY, spec={"name": "s", "share": "x"})
     assert outcomes(site) == ["it belongs to nothing in the state, and was removed"]
     assert len(site.query("a", "SELECT * FROM snapshots")) == 1
@@ -230,7 +248,11 @@ def test_a_backend_that_goes_away_in_the_middle_keeps_the_rest_of_its_intents(si
         intend(site, Verb.DELETE_SHARE, f"share/g{number}", f"{number}" * 8)
     made = empty(site)
     site.query("a", "DELETE FROM calls")
-    site.write(backend("a", config="faults: [{call: list_shares, nth: 2, effect: unavailable}],"), share("x"), snapshot("s", "x"))
+    site.write(
+        backend("a", config="faults: [{call: list_shares, nth: 2, effect: unavailable}],"),
+        share("x"),
+        snapshot("s", "x"),
+    )
     run = site.apply(plan=made)
     assert len(run.of(OperationRecovered)) == 1
     assert len(site.view().operations) == 3
@@ -243,7 +265,11 @@ def test_a_silent_backend_is_waited_for_once_and_its_intents_stay(site: Site, mo
     intend(site, Verb.DELETE_SHARE, "share/x", id_of(site, "share/x"))
     made = empty(site)
     site.query("a", "DELETE FROM calls")
-    site.write(backend("a", config="faults: [{call: list_shares, effect: hang}], hangSeconds: 30,"), share("x"), snapshot("s", "x"))
+    site.write(
+        backend("a", config="faults: [{call: list_shares, effect: hang}], hangSeconds: 30,"),
+        share("x"),
+        snapshot("s", "x"),
+    )
     run = site.apply(plan=made)
     assert not run.of(OperationRecovered)
     assert len(site.view().operations) == 1

@@ -97,10 +97,20 @@ def test_an_unresolved_operation_blocks_its_own_address_alone(tmp_path: Path) ->
     backend_name = site.records()["share/x"].backend
     with site.store() as store, held_lease(store, record) as lease:
         operation = OperationRecord(
-            "o", record.run_id, "share/x", "unheard-of", "r", backend_name, None, "2026-01-01T00:00:00Z", b'{"spec":null}'
+            "o",
+            record.run_id,
+            "share/x",
+            "unheard-of",
+            "r",
+            backend_name,
+            None,
+            "2026-01-01T00:00:00Z",
+            b'{"spec":null}',
         )
         store.commit(lease, [BeginOperation(operation)])
-    run = site.write(backend("a"), backend("b", spec="availabilityZone: b,"), share("x", size="20GiB"), share("y", size="20GiB")).apply()
+    run = site.write(
+        backend("a"), backend("b", spec="availabilityZone: b,"), share("x", size="20GiB"), share("y", size="20GiB")
+    ).apply()
     assert [failure.error for failure in run.result.failures] == [
         "an earlier unheard-of of share/x is unresolved (started 2026-01-01T00:00:00Z); see to its backend"
     ]

@@ -40,6 +40,7 @@ OF_THE_STATE = (
 WRONG_USE = {
     ("plann",): 'did you mean "plan"?',
     ("--nope",): "--nope",
+    ("--", "-x"): "-x",
     ("plan", "--nope"): "--nope",
     ("plan", "-o", "yaml"): "yaml",
     ("plan", "--allow-deletions", "-1"): "--allow-deletions",

@@ -121,10 +121,11 @@ def test_standard_input_is_a_source(tmp_path: Path) -> None:
 def test_a_stream_that_is_closed_is_no_traceback(tmp_path: Path, closed: str) -> None:
     """Daemons close standard streams; the command works, or fails, without falling over."""
     root = repository(tmp_path)
-    line = f"{' '.join(COMMAND)} apply {closed}"
-    done = subprocess.run(["/bin/sh", "-c", line], cwd=root, env=environment(), capture_output=True, check=False)
-    assert done.returncode == 64
-    assert b"Traceback" not in done.stderr
+    for command, code in (("apply", 64), ("validate", 0), ("--version", 0)):
+        line = f"{' '.join(COMMAND)} {command} {closed}"
+        done = subprocess.run(["/bin/sh", "-c", line], cwd=root, env=environment(), capture_output=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert b"Traceback" not in done.stderr
 
 
 def test_a_pipe_that_is_closed_early_ends_quietly(tmp_path: Path) -> None:
@@ -300,10 +301,12 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
     """A result that could not be written is an error, not half an answer."""
     root = repository(tmp_path)
-    line = f"{' '.join(COMMAND)} plan > /dev/full"
-    done = subprocess.run(["/bin/sh", "-c", line], cwd=root, env=environment(), capture_output=True, check=False)
-    assert done.returncode == 1
-    assert b"error[output.failed]" in done.stderr
+    for command, code in (("plan", "output.failed"), ("--help", "system.failed")):
+        line = f"{' '.join(COMMAND)} {command} > /dev/full"
+        done = subprocess.run(["/bin/sh", "-c", line], cwd=root, env=environment(), capture_output=True, check=False)
+        assert done.returncode == 1
+        assert f"error[{code}]".encode() in done.stderr
+        assert b"Exception ignored" not in done.stderr
 
 
 def test_a_failure_inside_is_reported_without_a_traceback(tmp_path: Path) -> None:

@@ -131,9 +131,13 @@ def _delete_share(world: World, step: Step) -> None:
     record = world.records.pop(step.address)
     world.rules.pop(step.address, None)
     backend = _backend(world, record)
-    left = [s for s in backend.snapshots.values() if s.share_backend_id == _backend_id(record)]
+    known = {other.resource_id for other in world.records.values()}
+    mine = {i: s for i, s in backend.snapshots.items() if s.share_backend_id == _backend_id(record)}
+    left = known.intersection(mine)
     assert not left, "a share is deleted before its snapshots"
     backend.shares.pop(record.resource_id, None)
+    for forgotten in mine:
+        del backend.snapshots[forgotten]
 
 
 def _trash_share(world: World, step: Step) -> None:

@@ -141,7 +141,7 @@ def test_a_simulation_says_how_many_fit_where_and_what_runs_out(golden: Golden, 
 def test_an_endless_pool_takes_more_than_is_counted() -> None:
     """The count ends, and says so."""
     found = simulate(POOLS[:1], SchedulerSettings(), parse_pattern("3x1GiB"), {})
-    found = replace(found, most=MOST_COUNTED, runs_out=None)
+    found = replace(found, most=MOST_COUNTED, runs_out=None, exhausted=())
     assert list(simulation_lines(found, color=False))[-1] == "100000 and more would fit in all."
     assert pools_object(POOLS, found)["simulation"]["runs_out"] is None
     assert pools_object(POOLS, found)["simulation"]["most_is_bounded"] is False

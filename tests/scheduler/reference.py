@@ -37,8 +37,9 @@ class ReferenceScheduler:
             return Decision(request.id, Outcome.NO_HOSTS)
         decision = self._decide(request)
         if decision.host is not None:
-            self.ledger.by_host[decision.host].consume(request.size_gib)
-            self.ledger.settle(request.id, decision.host)
+            self.ledger.by_host[decision.host].consume(request.needed_gib)
+            if request.operation is not Operation.EXTEND:
+                self.ledger.settle(request.id, decision.host)
         return decision
 
     def _decide(self, request: Request) -> Decision:
@@ -53,6 +54,11 @@ class ReferenceScheduler:
             if not alive:
                 return Decision(request.id, Outcome.NO_VALID_HOST, None, (), each.name, diagnostics_of(problems))
         candidates = self._weighed(alive, query)
+        if extends:
+            fits = any(state.host == request.target_host for state in alive)
+            outcome = Outcome.SCHEDULED if fits else Outcome.NO_VALID_HOST
+            host = request.target_host if fits else None
+            return Decision(request.id, outcome, host, candidates, None, diagnostics_of(problems))
         return Decision(request.id, Outcome.SCHEDULED, candidates[0].host, candidates, None, diagnostics_of(problems))
 
     def _passes(self, each, state: PoolState, query: Query, problems: list[Problem]) -> bool:  # noqa: ANN001

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.model import SchedulerHints, SchedulerSettings
-from sharectl.scheduler import PlacedShare, Pool, Request, Retry, Scheduler
+from sharectl.scheduler import Operation, PlacedShare, Pool, Request, Retry, Scheduler
 
 from .builders import pool
 from .reference import ReferenceScheduler
@@ -25,11 +26,25 @@ FILTER_FUNCTIONS = st.sampled_from(
         "capabilities.tier == gold",
         "share.size < 20",
         "stats.free_capacity_gb > 50",
+        "share.size < 20 and stats.free_capacity_gb > 50",
+        "capabilities.missing and share.size < 20",
+        "share.size < 20 && share.missing",
+        "stats.free_capacity_gb > share.size * 2 and extra.tier != gold",
+        "share.id == s or share.size > 5",
+        "stats.provisioned_capacity_gb < 20 and share.size > 1 ? 1 : 0",
         "broken ((",
     ]
 )
 GOODNESS_FUNCTIONS = st.sampled_from(
-    [None, "50", "share.size * 2", "100 * stats.free_capacity_gb / stats.total_capacity_gb", "capabilities.missing"]
+    [
+        None,
+        "50",
+        "share.size * 2",
+        "100 * stats.free_capacity_gb / stats.total_capacity_gb",
+        "100 - stats.free_capacity_gb / share.size",
+        "extra.max_iops == 3",
+        "capabilities.missing",
+    ]
 )
 SPECS = st.fixed_dictionaries(
     {},
@@ -106,6 +121,21 @@ def requests(draw: st.DrawFn, hosts: list[str], *, hinted: bool) -> list[Request
     return found
 
 
+@st.composite
+def extensions(draw: st.DrawFn, hosts: list[str]) -> list[Request]:
+    """Draw requests some of which are extensions, on pools that are there or are not."""
+    found = []
+    for plain in draw(requests(hosts, hinted=False)):
+        if draw(st.booleans()):
+            growth = draw(SIZES)
+            target = draw(st.sampled_from([*hosts, "b#gone"]))
+            plain = replace(  # noqa: PLW2901 - the same request, now an extension
+                plain, operation=Operation.EXTEND, new_size_gib=plain.size_gib + growth, target_host=target
+            )
+        found.append(plain)
+    return found
+
+
 def assert_same_decisions(found: list[Pool], asked: list[Request], chosen: SchedulerSettings) -> None:
     """Place all requests with both, and compare each decision and the pools at the end."""
     placed = [PlacedShare("old", found[0].host, 5)]
@@ -157,6 +187,25 @@ def test_odd_values(data: st.DataObject) -> None:
     found = data.draw(pools(functions=data.draw(st.booleans()), odd=True))
     asked = data.draw(requests([each.host for each in found], hinted=False))
     assert_same_decisions(found, asked, SchedulerSettings())
+
+
+@EXAMPLES
+@given(st.data())
+def test_extensions_among_creations(data: st.DataObject) -> None:
+    """An extension has its own filters and reserve, is decided by its target, and takes its growth."""
+    found = data.draw(pools(functions=data.draw(st.booleans()), odd=False))
+    asked = data.draw(extensions([each.host for each in found]))
+    chosen = data.draw(st.sampled_from([None, ("DriverFilter", "CapacityFilter"), ("CapacityFilter",)]))
+    assert_same_decisions(found, asked, SchedulerSettings(extend_filters=chosen))
+
+
+@EXAMPLES
+@given(st.data(), st.sampled_from([{"GoodnessWeigher": -2.0}, {"CapacityWeigher": 0.0}, {"GoodnessWeigher": 0.25}]))
+def test_functions_under_other_multipliers(data: st.DataObject, multipliers: dict[str, float]) -> None:
+    """Remembered goodness is multiplied as it would be anew."""
+    found = data.draw(pools(functions=True, odd=False))
+    asked = data.draw(requests([each.host for each in found], hinted=False))
+    assert_same_decisions(found, asked, SchedulerSettings(multipliers=multipliers, max_attempts=9))
 
 
 @EXAMPLES

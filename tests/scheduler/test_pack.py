@@ -8,12 +8,16 @@ from random import Random
 
 import pytest
 
-from sharectl.model import PackSettings, SchedulerSettings
-from sharectl.scheduler import Pool, Request, Scheduler, SchedulerConfigError, place_all
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sharectl.model import PackSettings, SchedulerHints, SchedulerSettings
+from sharectl.scheduler import Pool, Request, Scheduler, SchedulerConfigError, place_all, place_batch
+from sharectl.scheduler.pack import _worth
 
 from .builders import DEFAULTS, apart, pool, request, together
 
-PACK = SchedulerSettings(algorithm="pack", pack=PackSettings(effort_seconds=2))
+PACK = SchedulerSettings(algorithm="pack", pack=PackSettings(effort=2))
 
 
 @pytest.fixture
@@ -102,3 +106,90 @@ def test_without_the_solver_the_settings_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)
     with pytest.raises(SchedulerConfigError, match="solver"):
         place_all(Scheduler([pool()], PACK), [request()])
+
+
+@pytest.mark.usefixtures("_solver")
+def test_what_packing_gained_is_said() -> None:
+    """One note for the batch, with both figures."""
+    pools = [pool("b#gold", free_capacity_gb=10, tier="gold"), pool("b#other", free_capacity_gb=10)]
+    asked = [request("a", 10), request("b", 10, {"tier": "gold"})]
+    (found,) = place_batch(Scheduler(pools, PACK), asked).diagnostics
+    assert (found.code, found.summary) == ("scheduler.packed", "packing found a place for 2 of 2 new shares (20 GiB)")
+    assert found.detail == "Placed one by one, 1 would have one (10 GiB)."
+    (nothing,) = place_batch(Scheduler(pools, PACK), [request("c", 99)]).diagnostics
+    assert nothing.summary.startswith("packing found no better way than one by one: 0 of 1")
+    assert place_batch(Scheduler(pools, PACK), asked[:1]).diagnostics == ()
+
+
+@pytest.mark.usefixtures("_solver")
+def test_a_share_left_out_for_the_others_is_told_so() -> None:
+    """Two small shares are worth more than the large one that would go first."""
+    asked = [request("large", 10), request("small1", 5), request("small2", 5)]
+    decisions = place_all(Scheduler([pool(free_capacity_gb=10)], PACK), asked)
+    assert [each.scheduled for each in decisions] == [False, True, True]
+    assert [found.code for found in decisions[0].diagnostics] == ["scheduler.packed-out"]
+
+
+@pytest.mark.usefixtures("_solver")
+def test_a_batch_with_too_many_choices_is_placed_one_by_one() -> None:
+    """The limit is named, and the placement is that of the greedy way."""
+    pools, asked = tight(1)
+    small = replace(PACK, pack=PackSettings(effort=2, max_choices=3))
+    batch = place_batch(Scheduler(pools, small), asked)
+    assert [found.code for found in batch.diagnostics] == ["scheduler.pack-too-large"]
+    assert batch.decisions == place_all(Scheduler(pools, DEFAULTS), asked)
+
+
+@pytest.mark.usefixtures("_solver")
+def test_a_solver_without_the_time_to_begin_leaves_the_greedy_placement() -> None:
+    """Nothing is lost by trying."""
+    pools, asked = tight(2)
+    hurried = replace(PACK, pack=PackSettings(effort=1e-9))
+    greedy = place_all(Scheduler(pools, DEFAULTS), asked)
+    packed = place_all(Scheduler(pools, hurried), asked)
+    assert sum(each.scheduled for each in packed) >= sum(each.scheduled for each in greedy)
+
+
+@pytest.mark.usefixtures("_solver")
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_packing_is_never_worse_than_one_by_one(data: st.DataObject) -> None:
+    """In shares placed, then in GiB, with hints, thin and thick pools; every placement passes every filter."""
+    count = data.draw(st.integers(1, 4))
+    pools = [
+        pool(
+            f"b{index}#p",
+            free_capacity_gb=data.draw(st.integers(0, 40)),
+            tier=data.draw(st.sampled_from(["gold", "silver"])),
+            thin_provisioning=data.draw(st.booleans()),
+            max_over_subscription_ratio=data.draw(st.sampled_from([1.0, 1.5, 3.0])),
+            provisioned_capacity_gb=data.draw(st.sampled_from([0, 50, 90])),
+            reserved_percentage=data.draw(st.sampled_from([0, 10])),
+        )
+        for index in range(count)
+    ]
+    asked = []
+    for index in range(data.draw(st.integers(1, 9))):
+        names = st.lists(st.sampled_from([f"s{other}" for other in range(9) if other != index]), max_size=1)
+        hints = SchedulerHints(different_host=tuple(data.draw(names)))
+        size = data.draw(st.sampled_from([3, 7, 10, 10.5, 21]))
+        asked.append(request(f"s{index}", size, data.draw(st.sampled_from([{}, {"tier": "gold"}])), hints=hints))
+    greedy = place_all(Scheduler(pools, DEFAULTS), asked)
+    scheduler = Scheduler(pools, PACK)
+    packed = place_all(scheduler, asked)
+    assert _worth(asked, packed) >= _worth(asked, greedy)
+    for each in packed:
+        assert each.scheduled == bool(each.candidates)
+        assert not each.scheduled or each.candidates[0].host == each.host
+    alone = Scheduler(pools, DEFAULTS)
+    order = sorted(range(len(asked)), key=lambda place: asked[place].size_gib)
+    for place in order:
+        host = packed[place].host
+        if host is not None:
+            free = replace(asked[place], hints=SchedulerHints())
+            assert alone.refusal(free, host) is None
+            alone.reserve(asked[place], host)
+    hosts = {each.request_id: each.host for each in packed if each.scheduled}
+    for each in asked:
+        for other in each.hints.different_host:
+            assert each.id not in hosts or hosts[each.id] != hosts.get(other)

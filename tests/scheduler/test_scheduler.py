@@ -103,7 +103,7 @@ def test_third_parties_bring_filters_by_entry_points(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points.select(group=group))
     scheduler = Scheduler([pool("b#tuesday"), pool("b#friday")], SchedulerSettings(filters=("NoTuesdayFilter",)))
     assert scheduler.place(request()).host == "b#friday"
-    with pytest.raises(SchedulerConfigError, match="cannot be loaded"):
+    with pytest.raises(SchedulerConfigError, match="cannot be used"):
         Scheduler([], SchedulerSettings(filters=("Broken",)))
 
 

@@ -1,0 +1,171 @@
+"""Drivers that break their contract: the run ends all the same, and says which one it was."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sharectl.apply import apply
+from sharectl.applying.cancel import Cancellation
+from sharectl.events import StepFailed, StepStarted
+from tests.apply.site import Run, Site, backend, share, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sharectl.events import Event
+
+RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
+
+
+def apply_with(
+    site: Site, method: str, instead: Callable[..., Any], observer: Callable[[Event], None] = lambda _: None
+) -> Run:
+    """Apply with a real driver one of whose methods has been replaced."""
+    events: list[Event] = []
+
+    def observe(event: Event) -> None:
+        events.append(event)
+        observer(event)
+
+    with site.store() as store, site.opened(store) as (backends, planned), site.locked(store, backends, events) as run:
+        plan = planned()
+        setattr(backends.driver("a"), method, instead)
+        result = apply(
+            plan, store=store, heartbeat=run.heartbeat, run=run.record, environment=run.environment, observer=observe
+        )
+    return Run(plan, result, events)
+
+
+def _break(*_: object) -> None:
+    message = "boom"
+    raise RuntimeError(message)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Return a site with a prepared backend."""
+    made = Site(tmp_path / "r").write(backend("a"))
+    assert made.apply().result.succeeded
+    return made.write(backend("a"), share("x", spec=RULE), share("y"), snapshot("s", "x"))
+
+
+def test_an_exception_that_is_none_of_the_contract_leaves_the_intent_open(site: Site) -> None:
+    """How the call ended is unknown, and the next apply asks."""
+    run = apply_with(site, "create_share", _break)
+    assert {failure.error for failure in run.result.failures} == {
+        "the driver failed in a way that it should not: RuntimeError: boom"
+    }
+    assert all(failure.unresolved for failure in run.result.failures)
+    assert len(site.view().operations) == 2
+    assert site.apply().result.succeeded
+    assert site.plan().is_empty
+
+
+def test_an_exception_in_a_report_fails_the_steps_and_opens_nothing(site: Site) -> None:
+    """No thread dies of it."""
+    run = apply_with(site, "report", _break)
+    assert {failure.error for failure in run.result.failures} == {
+        "sharectl failed in a way that it should not: RuntimeError: boom"
+    }
+    assert not site.view().operations
+
+
+def test_a_rule_of_which_the_driver_says_nothing_counts_as_refused(site: Site) -> None:
+    """It is recorded with its reason, and the next plan asks for it again."""
+    run = apply_with(site, "update_access", lambda *_: {})
+    assert [failure.error for failure in run.result.failures] == ["ip:10.0.0.0/8: the driver said nothing of this rule"]
+    assert not run.result.failures[0].unresolved
+    assert site.history("share/x")[0].entry.outcome == "failed"
+    assert [step.step_id for step in site.plan().steps] == ["update-access:share/x"]
+    assert site.apply().result.succeeded
+
+
+def test_a_share_that_vanishes_before_its_record_is_refreshed_fails(site: Site) -> None:
+    """The next plan shows it gone."""
+    site.apply()
+    site.query("a", "UPDATE shares SET backend_id = 'pool/else' WHERE name = 'y'")
+    run = apply_with(site, "list_shares", lambda *_: [])
+    assert [failure.error for failure in run.result.failures] == ["share/y is not on its backend any more"]
+
+
+def test_a_snapshot_that_cannot_be_taken_leaves_nothing(site: Site) -> None:
+    """What the call may have left is removed under its id."""
+    site.write(
+        backend("a", spec="attempts: 1,", config="faults: [{call: create_snapshot, effect: error}],"),
+        share("x"),
+        snapshot("s", "x"),
+    )
+    run = site.apply()
+    assert [failure.address for failure in run.result.failures] == ["snapshot/s"]
+    assert len(site.calls("a", "delete_snapshot")) == 1
+
+
+def test_labels_of_a_snapshot_change_in_the_state_alone(site: Site) -> None:
+    """No driver is asked."""
+    site.apply()
+    site.write(
+        backend("a"),
+        share("x", spec=RULE),
+        share("y"),
+        snapshot("s", "x").replace("{name: s}", "{name: s, labels: {a: b}}"),
+    )
+    run = apply_with(site, "create_snapshot", _break)
+    assert run.result.succeeded
+    assert site.plan().is_empty
+
+
+class _Interrupted(BaseException):
+    """As a KeyboardInterrupt that nobody handles."""
+
+
+def test_an_interruption_while_running_steps_are_waited_for_abandons_them(site: Site) -> None:
+    """The second one gets through; nothing is written afterwards, and the intent stays."""
+    going_on = threading.Event()
+    called: list[int] = []
+
+    def hang(*_: object) -> None:
+        called.append(1)
+        going_on.wait(20)
+
+    def observe(event: Event) -> None:
+        if isinstance(event, StepStarted):
+            threading.Timer(0.2, interrupt.set).start()
+            raise _Interrupted
+
+    interrupt = threading.Event()
+    cancellation = Cancellation()
+
+    def wake() -> None:
+        if cancellation.requested:
+            raise _Interrupted
+
+    with site.store() as store, site.opened(store) as (backends, planned), site.locked(store, backends, []) as run:
+        plan = planned()
+        driver = backends.driver("a")
+        setattr(driver, "create_share", hang)  # noqa: B010 - mypy refuses to see a method replaced
+        plain_wake = cancellation.wake
+        cancellation.wake = lambda: (plain_wake(), wake())  # type: ignore[method-assign, assignment, return-value, func-returns-value] - stands for a signal
+        with pytest.raises(_Interrupted):
+            apply(
+                plan,
+                store=store,
+                heartbeat=run.heartbeat,
+                run=run.record,
+                environment=run.environment,
+                observer=observe,
+                cancellation=cancellation,
+            )
+        serial = site.view().serial
+        going_on.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("lane-"):
+                thread.join(10)
+        assert site.view().serial == serial
+    assert called
+    assert site.view().operations
+    assert site.apply().result.succeeded
+    assert not [event for event in site.apply().events if isinstance(event, StepFailed)]

@@ -1,0 +1,67 @@
+"""Every way in which a command can fail has its exit code and its words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl import workspace
+from sharectl.cli.codes import ExitCode, Interrupted
+from sharectl.cli.failures import explain_failure
+from sharectl.diagnostics import DiagnosticError, error
+from sharectl.drivers.base import DriverError
+from sharectl.state.store import Holder, LeaseLostError, LockedError, LockStatus, StateCorruptError
+
+if TYPE_CHECKING:
+    from tests.cli.console import Console
+
+LOCKED = LockedError(
+    "state.db", LockStatus(1, Holder("ann", "nas", 7, "apply"), "noon", "now", expired=False, reason="it lives.")
+)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "said"),
+    [
+        (DiagnosticError(error("usage.x", "wrong")), ExitCode.USAGE, "error[usage.x]: wrong"),
+        (DiagnosticError(error("usage.x", "a"), error("other", "b")), ExitCode.FAILED, "error[other]: b"),
+        (LOCKED, ExitCode.LOCKED, "ann@nas (process 7), which runs `apply`"),
+        (KeyboardInterrupt(), ExitCode.CANCELLED, "Cancelled."),
+        (Interrupted(), ExitCode.CANCELLED, "Cancelled."),
+        (LeaseLostError("gone"), ExitCode.FAILED, "error[state.lease-lost]"),
+        (StateCorruptError("state.db", "damaged", "restore it"), ExitCode.FAILED, "= help: restore it"),
+        (DriverError("the array says no"), ExitCode.FAILED, "error[driver.failed]: the array says no"),
+        (PermissionError(13, "Permission denied", "/srv/x"), ExitCode.FAILED, "/srv/x: Permission denied"),
+        (OSError("odd"), ExitCode.FAILED, "error[system.failed]: odd"),
+        (ValueError("a bug"), ExitCode.FAILED, "ValueError: a bug"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_what_is_said_of_a_failure(
+    failure: BaseException, code: ExitCode, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error, as a diagnostic; nothing on standard output."""
+    assert explain_failure(failure, {}) == code
+    seen = capsys.readouterr()
+    assert said in seen.err
+    assert seen.out == ""
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [(KeyboardInterrupt(), 130), (BrokenPipeError(), 0), (ValueError("a bug"), 1), (DriverError("no"), 1)],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_happens_in_a_command_becomes_an_exit_code(
+    console: Console, monkeypatch: pytest.MonkeyPatch, failure: BaseException, code: int
+) -> None:
+    """From anywhere below the command line."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(workspace, "load_manifests", fails)
+    ended = console("validate")
+    assert ended.code == code
+    assert "Traceback" not in ended.err
