@@ -132,7 +132,7 @@ def packing(instances: int) -> list[dict[str, int]]:
             )
             for p in make_pools(8, seed)
         ]
-        asked = make_requests(60, seed)
+        asked = make_requests(60, seed, largest_gib=120)
         unplaced = {}
         for name in ("manila", "pack"):
             settings = SchedulerSettings(algorithm=name, pack=PackSettings(effort=1))

@@ -44,7 +44,8 @@ def parse_size(text: str) -> int:
         message = f"{text!r} is not a size; {SIZE_HINT}"
         raise SizeError(message)
     whole, _, decimals = match[1].partition(".")
-    size_bytes, remainder = divmod(int(whole + decimals) * _UNITS[match[2]], 10 ** len(decimals))
+    divisor: int = 10 ** len(decimals)
+    size_bytes, remainder = divmod(int(whole + decimals) * _UNITS[match[2]], divisor)
     if remainder:
         message = f"{text!r} is not a whole number of bytes"
         raise SizeError(message)

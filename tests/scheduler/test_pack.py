@@ -7,7 +7,6 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -191,7 +191,7 @@ def test_a_failing_filter_costs_pools_never_the_run(tmp_path: Path, installed: P
         ("multipliers: {GoodnessWeight: 2}", "6:19", "there is no weigher 'GoodnessWeight'"),
         ("options: {RackFilter: {rack: r1}}", "6:15", "not among the filters and weighers"),
         ("options: {CapacityFilter: {a: 1}}", "6:15", "CapacityFilter takes no options"),
-        ("algorithm: packs", "6:16", "scheduler.algorithm"),
+        ("algorithm: packs", "6:16", "algorithm"),
     ],
 )
 def test_validate_shows_a_wrong_setting_at_its_place(
@@ -200,9 +200,8 @@ def test_validate_shows_a_wrong_setting_at_its_place(
     """With file, line and column, and no traceback."""
     done = sharectl(tmp_path, installed, scheduler, "validate")
     assert done.returncode == 1
-    assert f"sharectl.yaml:{place.partition(':')[0]}:" in done.stderr
     assert f"sharectl.yaml:{place}" in done.stderr
-    assert words.split("scheduler.")[-1] in done.stderr
+    assert words in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -220,6 +219,6 @@ def test_all_mistakes_are_found_at_once() -> None:
 
 def test_the_solver_is_asked_for_where_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Already by `validate`."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     (problem,) = setting_problems(SchedulerSettings(algorithm="pack"))
     assert problem.diagnostic.code == "scheduler.no-solver"
