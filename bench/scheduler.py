@@ -132,7 +132,8 @@ def packing(instances: int) -> list[dict[str, int]]:
             )
             for p in make_pools(8, seed)
         ]
-        asked = make_requests(60, seed, largest_gib=120)
+        types = [{}, {"tier": "gold"}, {"tier": "<or> gold <or> silver"}, {"disk": "ssd"}]
+        asked = [Request(f"s{n}", random.randint(20, 160), "NFS", random.choice(types)) for n in range(60)]
         unplaced = {}
         for name in ("manila", "pack"):
             settings = SchedulerSettings(algorithm=name, pack=PackSettings(effort=1))
@@ -143,7 +144,7 @@ def packing(instances: int) -> list[dict[str, int]]:
 
 @dataclass(frozen=True)
 class Limit:
-    """One figure beside what issue 3 asks of it."""
+    """One figure beside the limit that it is held to."""
 
     name: str
     value: float

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _STATE_LANE = ""
 _STATE_LANE_WIDTH = 16  # threads that only commit; the more wait at once, the more share a transaction
+_THREADS_PER_CALL = 2  # while one thread is in a driver call, another commits: the backend need not wait for that
 _RESOLVED_LATER = "what was running is resolved by the next apply"
 
 
@@ -105,11 +106,13 @@ class _Engine:
         self._board = Board(plan.steps)
         self._committer = Committer(store, heartbeat.lease)
         self._ledger = Ledger(plan, store)
-        self._worker = Worker(plan, run, environment, self._committer, self._ledger, cancellation, self._emit)
         self._lanes: dict[str, Lane[Attempt]] = {}
         self._running: dict[str, Attempt] = {}
         self._unprepared: dict[str, list[Attempt]] = {}
         self._silent: dict[str, int] = {}
+        self._worker = Worker(
+            plan, run, environment, self._committer, self._ledger, cancellation, self._emit, self._is_silent
+        )
         self._done = 0
         self._skipped = 0
         self._failures: list[StepFailed] = []
@@ -203,8 +206,8 @@ class _Engine:
         lane = self._lanes.get(name)
         if lane is None:
             spec = self._plan.backends.get(name)
-            width = _STATE_LANE_WIDTH if spec is None else spec.lanes
-            lane = self._lanes[name] = Lane(name, width, self._work)
+            threads = _STATE_LANE_WIDTH if spec is None else _THREADS_PER_CALL * spec.lanes
+            lane = self._lanes[name] = Lane(name, threads, self._work)
         lane.submit(attempt)
 
     def _work(self, attempt: Attempt) -> bool:
@@ -247,6 +250,9 @@ class _Engine:
         elif ending.kind is EndingKind.STATE_LOST:
             self._fail(step, attempt.backend, ending.error, unresolved=ending.unresolved)
             self._halt(ending.error)
+        elif ending.kind is EndingKind.CANCELLED:
+            self._board.discard(step)
+            self._skip(step, "", ending.error)
         elif ending.kind is EndingKind.REFUSED and self._has_other_candidate(attempt):
             candidate = step.candidates[attempt.index]
             self._events.append(
@@ -327,7 +333,7 @@ class _Engine:
             self._note_if_settled()
 
     def _is_silent(self, backend: str | None) -> bool:
-        return backend is not None and self._silent.get(backend, 0) >= self._lanes[backend].width
+        return backend is not None and self._silent.get(backend, 0) >= self._plan.backends[backend].lanes
 
     def _give_up_overdue(self) -> None:
         """Fail the steps whose driver call has outlived its timeout; their threads are left behind."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -45,6 +46,14 @@ _MAKING = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT})
 _TAKING_OVER = frozenset({Verb.ADOPT, Verb.RESTORE_SHARE})
 
 
+class _NotAskedError(Exception):
+    """While the call waited for its turn, it became idle to make it; `kind` is how the attempt ends."""
+
+    def __init__(self, kind: EndingKind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
 class _CancelledError(Exception):
     """A cancel came while a call waited to be repeated; `str()` is the transient error."""
 
@@ -61,8 +70,9 @@ class Worker:
         ledger: Ledger,
         cancellation: Cancellation,
         emit: Callable[[Attempt, Event], None],
+        is_silent: Callable[[str], bool],
     ) -> None:
-        """Work for one run."""
+        """Work for one run; `is_silent` tells of a backend whether it has left so many calls unanswered that it is asked no more."""
         self._plan = plan
         self._run = run
         self._environment = environment
@@ -70,6 +80,8 @@ class Worker:
         self._ledger = ledger
         self._cancellation = cancellation
         self._emit = emit
+        self._is_silent = is_silent
+        self._slots = {name: threading.Semaphore(spec.lanes) for name, spec in plan.backends.items()}
         self._checked: set[str] = set()
         self._operations = count(1)
 
@@ -112,9 +124,12 @@ class Worker:
         except _CancelledError as error:
             return Ending(EndingKind.FAILED, error=_cancelled(error))
         operation = self._begin(attempt, task, backend, pool)
-        self._emit(attempt, StepStarted(task.step.step_id, task.step.address, task.step.verb, backend, pool))
+        started = StepStarted(task.step.step_id, task.step.address, task.step.verb, backend, pool)
         try:
-            result = self._call(attempt, backend, lambda: perform(driver, task))
+            result = self._call(attempt, backend, lambda: perform(driver, task), started)
+        except _NotAskedError as error:
+            attempt.answered = False
+            return self._close(attempt, task, operation, str(error), error.kind)
         except _CancelledError as error:
             return self._close_failed(attempt, task, driver, operation, _cancelled(error), uncertain=True)
         except DriverError as error:
@@ -157,15 +172,19 @@ class Worker:
             raise
         return operation
 
-    def _call(self, attempt: Attempt, backend: str, work: Callable[[], T]) -> T:
+    def _call(self, attempt: Attempt, backend: str, work: Callable[[], T], started: StepStarted | None = None) -> T:
         """Make one driver call, and make it again after transient errors, each time against a deadline of its own.
 
-        Raises DriverError, what a bad driver raises, and _CancelledError where a cancel came before the next try.
+        Raises DriverError, what a bad driver raises, _CancelledError where a cancel came before the next try, and _NotAskedError
+        where a cancel came, or the backend fell silent, while the first try waited for its turn.
         """
         spec = self._plan.backends[backend]
         for number in count(1):
-            attempt.begin_call(self._environment.monotonic() + spec.step_timeout_seconds)
+            attempt.begin_call(self._slots[backend], spec.step_timeout_seconds, self._environment.monotonic)
             try:
+                if number == 1 and started is not None:
+                    self._expect_sense(backend)
+                    self._emit(attempt, started)
                 return work()
             except TransientError as error:
                 if number >= spec.attempts:
@@ -179,6 +198,13 @@ class Worker:
             if self._cancellation.wait(delay_seconds):
                 break
         raise _CancelledError(str(transient))
+
+    def _expect_sense(self, backend: str) -> None:
+        """Raise _NotAskedError where a step that waited for its turn had better not start any more."""
+        if self._cancellation.requested:
+            raise _NotAskedError(EndingKind.CANCELLED, "cancelled")
+        if self._is_silent(backend):
+            raise _NotAskedError(EndingKind.FAILED, f"backend {backend} does not answer; it was not asked")
 
     def _record(self, attempt: Attempt, task: Task, result: Result, operation: OperationRecord | None) -> None:
         """Make the result durable: the row, the end of the intent and the history, in one commit."""
@@ -209,10 +235,14 @@ class Worker:
                 return replace(self._leave_open(task, error), kind=EndingKind.REFUSED)
         elif verb in _TAKING_OVER and uncertain:
             return self._leave_open(task, error)  # it may be ours now, and no row of the state says so
+        return self._close(attempt, task, operation, error, EndingKind.REFUSED)
+
+    def _close(self, attempt: Attempt, task: Task, operation: OperationRecord, error: str, kind: EndingKind) -> Ending:
+        """Record that the step failed and left nothing behind."""
         changes = [self._history(task, "failed", {"error": error, "reason": task.step.reason})]
         self._commit([*changes, EndOperation(operation.operation_id)])
         attempt.in_doubt = False
-        return Ending(EndingKind.REFUSED, error=error)
+        return Ending(kind, error=error)
 
     def _leave_open(self, task: Task, error: str) -> Ending:
         """Record that how the call ended is unknown; the next run asks the backend."""

@@ -73,9 +73,10 @@ class Memory:
         extra = id(query.traits) if self._reads_extra else 0
         key = (extra, *(facts.get(name, _MISSING) for name in self._share_names))
         try:
-            known = self._known.pop(key, None)
+            hash(key)
         except TypeError:
             return self._nothing_known(query, len(changes))
+        known = self._known.pop(key, None)
         if known is None:
             known = self._nothing_known(query, len(changes))
             if len(self._known) >= self._most:

@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.diagnostics import Diagnostic, Severity, error, warning
-from sharectl.scheduler.greedy import mutual_hints, place_greedily, placement_order
 from sharectl.scheduler.decision import Batch, Decision, Outcome, RankedPool
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import SchedulerConfigError
+from sharectl.scheduler.greedy import mutual_hints, place_greedily, placement_order
 from sharectl.scheduler.limits import size_limit_diagnostics
 from sharectl.scheduler.values import format_gib, number
 

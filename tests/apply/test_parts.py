@@ -294,14 +294,31 @@ def test_a_step_that_fails_before_its_turn_does_not_free_an_address_that_another
 def test_a_given_up_attempt_makes_no_further_call() -> None:
     """Neither the one under way is heard, nor does another begin."""
     attempt = Attempt(Step("a", "share/x", Action.UPDATE, Verb.EXTEND_SHARE, ""), "a")
-    attempt.begin_call(5.0)
+    slot = threading.Semaphore(1)
+    attempt.begin_call(slot, 5.0, lambda: 0.0)
     assert not attempt.give_up_if_overdue(4.0)
     assert attempt.give_up_if_overdue(5.0)
     with pytest.raises(AbandonedError):
         attempt.end_call()
     with pytest.raises(AbandonedError):
-        attempt.begin_call(9.0)
+        attempt.begin_call(slot, 9.0, lambda: 0.0)
     assert not attempt.give_up_if_overdue(99.0)
+
+
+def test_the_slot_of_a_call_that_hangs_goes_to_the_next() -> None:
+    """Giving the call up gives its slot back, once; so does a call that ends."""
+    slot = threading.Semaphore(1)
+    hanging, following = (Attempt(Step(n, "share/x", Action.UPDATE, Verb.EXTEND_SHARE, ""), "a") for n in "ab")
+    hanging.begin_call(slot, 5.0, lambda: 0.0)
+    assert not slot.acquire(blocking=False)
+    hanging.give_up()
+    following.begin_call(slot, 5.0, lambda: 0.0)
+    with pytest.raises(AbandonedError):
+        hanging.end_call()
+    assert not slot.acquire(blocking=False)
+    following.end_call()
+    assert slot.acquire(blocking=False)
+    assert not slot.acquire(blocking=False)
 
 
 def test_a_lane_starts_no_more_threads_than_it_needs() -> None:

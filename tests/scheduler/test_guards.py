@@ -17,6 +17,8 @@ from .builders import DEFAULTS, pool, request
 class Moody(BaseFilter):
     """A filter that does to a pool what its capability `mood` says."""
 
+    name = "Moody"
+
     def __init__(self, stability: Stability = Stability.POOL) -> None:
         """Claim a stability."""
         self.stability = stability
@@ -27,7 +29,7 @@ class Moody(BaseFilter):
         if mood == "raise":
             raise RuntimeError
         if mood == "unfit":
-            raise UnfitValueError("Moody", "mood", mood, "which is a bad one")
+            raise UnfitValueError(self.name, "mood", mood, "which is a bad one")
         return mood != "no"
 
     def reason(self, state: Any, query: Any, ledger: Any) -> str:  # noqa: ANN401 - as a stranger would write it
@@ -37,6 +39,8 @@ class Moody(BaseFilter):
 
 class Value:
     """A weigher that says of a pool what its capability `value` says."""
+
+    name = "Value"
 
     def concerns(self, query: Any, states: Any) -> bool:  # noqa: ANN401 - as a stranger would write it
         """Fail."""
@@ -49,7 +53,7 @@ class Value:
             message = "no idea"
             raise RuntimeError(message)
         if value == "unfit":
-            raise UnfitValueError("Value", "value", value, "which is a word")
+            raise UnfitValueError(self.name, "value", value, "which is a word")
         return value
 
 
