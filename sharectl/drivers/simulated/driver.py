@@ -161,22 +161,17 @@ class SimulatedDriver:
 
         def work() -> Mapping[AccessRule, RuleStatus]:
             with self.state.single() as connection:
-                changed = False
+                # What the caller believes is nearly always so, and then one statement does; else the row is asked what it holds.
+                before = (set(rules) - set(add)) | set(delete)
+                changed = bool(add or delete) and _write_access(connection, share, _access_text(before), rules)
                 while not changed:  # another process may change the row between the two statements
-                    row = live_row(connection, share.resource_id)
+                    text = live_row(connection, share.resource_id)[6]
+                    known = {AccessRule(*rule) for rule in orjson.loads(text)}
                     in_force = set(rules)
                     if add or delete:
-                        known = {AccessRule(*rule) for rule in orjson.loads(row[6])}
-                        in_force = (
-                            known - set(delete) - {rule for rule in known if rule.key in {new.key for new in add}}
-                        ) | set(add)
-                    access = orjson.dumps([[*rule] for rule in sorted(in_force)]).decode()
-                    cursor = connection.execute(
-                        "UPDATE shares SET access = ?, protocol = coalesce(protocol, ?) "
-                        "WHERE resource_id = ? AND trashed_at IS NULL AND access = ?",
-                        (access, share.protocol, share.resource_id, row[6]),
-                    )
-                    changed = cursor.rowcount == 1
+                        replaced = {rule for rule in known if rule.key in {new.key for new in add}}
+                        in_force = (known - set(delete) - replaced) | set(add)
+                    changed = _write_access(connection, share, text, in_force)
             return dict.fromkeys(rules, active)
 
         return self.call(subject_of("update_access", share), work, lambda: dict.fromkeys(rules, active))
@@ -335,6 +330,20 @@ class SimulatedDriver:
                 "UPDATE calls SET finished_ns = ?, outcome = ? WHERE sequence = ?",
                 (time.monotonic_ns(), outcome, sequence),
             )
+
+
+def _access_text(rules: Collection[AccessRule]) -> str:
+    return orjson.dumps([[*rule] for rule in sorted(rules)]).decode()
+
+
+def _write_access(connection: sqlite3.Connection, share: ShareRef, before: str, after: Collection[AccessRule]) -> bool:
+    """Replace a share's access if its column is just `before`; tell whether it was."""
+    cursor = connection.execute(
+        "UPDATE shares SET access = ?, protocol = coalesce(protocol, ?) "
+        "WHERE resource_id = ? AND trashed_at IS NULL AND access = ?",
+        (_access_text(after), share.protocol, share.resource_id, before),
+    )
+    return cursor.rowcount == 1
 
 
 def _is_share_name(name: str) -> bool:

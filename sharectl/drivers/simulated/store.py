@@ -130,6 +130,9 @@ class StateFile:
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
         try:
+            connection.execute(
+                "PRAGMA page_size=1024"
+            )  # of a new file: a call writes whole pages, and changes little in each
             _make_wal(connection)
             connection.execute("PRAGMA synchronous=OFF")
             if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'calls'").fetchone()[0] == 0:
