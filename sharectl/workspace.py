@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sharectl.diagnostics import error
 from sharectl.drivers.base import (
     BackendUnavailableError,
     Capability,
@@ -72,8 +73,23 @@ def load_manifests(
         only=only,
         stdin=stdin,
     )
-    wrong = setting_findings(project, directory)
+    wrong = (*setting_findings(project, directory), *backend_findings(loaded.desired))
     return replace(loaded, diagnostics=(*wrong, *loaded.diagnostics)) if wrong else loaded
+
+
+def backend_findings(desired: Desired) -> tuple[Diagnostic, ...]:
+    """Return an error for each backend that is to make share servers: no driver can, and shares must not be placed as if it could."""
+    return tuple(
+        error(
+            "backend.share-servers",
+            f"backend {name} is to make share servers, and its driver {spec.driver} cannot",
+            remedy="remove shareServers; the backend's own server then exports the shares",
+            address=f"backend/{name}",
+            source=desired.field_source(f"backend/{name}", "spec", "shareServers"),
+        )
+        for name, spec in desired.backends.items()
+        if spec.share_servers
+    )
 
 
 def setting_findings(project: Project, directory: Path) -> tuple[Diagnostic, ...]:

@@ -218,9 +218,13 @@ def _resized(record: Record, size_bytes: int) -> Result:
 def _update_access(driver: Driver, task: Task) -> Result:
     wanted = task.step.rules or ()
     before = {rule.rule for rule in task.rules if rule.status == "active"}
-    statuses = driver.update_access(
-        share_ref(task.known_record), wanted, [r for r in wanted if r not in before], sorted(before - set(wanted))
-    )
+    add, delete = [rule for rule in wanted if rule not in before], sorted(before - set(wanted))
+    if task.step.repairs:
+        add, delete = (
+            [],
+            [],
+        )  # the backend holds something else than `before`: with no change to rely on, it makes the whole set so
+    statuses = driver.update_access(share_ref(task.known_record), wanted, add, delete)
     rules = tuple(_rule_record(rule, statuses.get(rule)) for rule in wanted)
     active = [rule.rule for rule in rules if rule.status == "active"]
     refused = "; ".join(f"{rule.rule.key}: {rule.reason}" for rule in rules if rule.status != "active")

@@ -89,6 +89,7 @@ def step_to_object(step: Step) -> JsonObject:
         "waits_for": list(step.waits_for),
         "expected_version": step.expected_version,
         "moved_from": step.moved_from,
+        "repairs": step.repairs or None,
         "import_id": step.import_id,
         "import_resource_id": step.import_resource_id,
         "changes": changes_to_list(step.changes),
@@ -156,6 +157,7 @@ def _step(plain: Mapping[str, Any]) -> Step:
             for c in plain.get("candidates", ())
         ),
         moved_from=plain.get("moved_from"),
+        repairs=plain.get("repairs", False),
         import_id=plain.get("import_id"),
         import_resource_id=plain.get("import_resource_id"),
     )

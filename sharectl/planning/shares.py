@@ -238,7 +238,8 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
     )
     if set(current) == set(wanted):
         return
-    drifted = observed is not None and {rule.rule for rule in recorded if rule.status == "active"} == set(wanted)
+    active = {rule.rule for rule in recorded if rule.status == "active"}
+    drifted = observed is not None and active == set(wanted)
     draft.add(
         Step(
             step_id=step_id(Verb.UPDATE_ACCESS, address),
@@ -249,6 +250,7 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
             backend=record.backend,
             expected_version=record.version,
             rules=wanted,
+            repairs=observed is not None and set(current) != active,
             changes=_rule_changes(current, wanted),
         )
     )

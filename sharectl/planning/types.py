@@ -53,7 +53,8 @@ class Step:
     """One node of the graph that apply walks: one driver call, or one change of the state alone.
 
     `expected_version` is the version of the state's row when the plan was made (None: no row), by which apply recognises that
-    the step is stale. `waits_for` are step ids. `rules` is the whole set of access rules for `update-access`, else None.
+    the step is stale. `waits_for` are step ids. `rules` is the whole set of access rules for `update-access`, else None; it `repairs` where the
+    backend holds other rules than the state says, so that the driver must not trust the difference to the state.
     `reason` is for people and never decides anything. `moved_from` is the former address for `move`. `import_id` is the
     backend's own id of the share that is taken over, `import_resource_id` the id under which it was managed before, if it was.
     """
@@ -68,6 +69,7 @@ class Step:
     expected_version: int | None = None
     spec: ShareSpec | SnapshotSpec | None = None
     rules: tuple[AccessRule, ...] | None = None
+    repairs: bool = False
     changes: tuple[FieldChange, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     moved_from: Address | None = None
