@@ -1,4 +1,4 @@
-"""The floors of the design: a room imports from the floors below its own, and modules never in a circle."""  # noqa: INP001 - the folder of all tests is no package
+"""The floors of the design: a room imports from the floors below its own, and modules never in a circle."""
 
 from __future__ import annotations
 
