@@ -76,7 +76,7 @@ def _repair(steps: Mapping[Verb, str], changes: Iterable[FieldChange]) -> str | 
 def _unknown(draft: Draft) -> list[Drift]:
     held = Counter(record.backend for record in draft.state.records.values() if record.kind != Kind.BACKEND)
     return [
-        Drift(f"backend/{name}", DriftKind.UNKNOWN, f"could not be read in full; {held[name]} resources are on it")
+        Drift(f"backend/{name}", DriftKind.UNKNOWN, f"could not be read in full; {_held(held[name])} on it")
         for name, seen in sorted(draft.observed.items())
         if seen.error is not None or identity_problem(draft.state, seen) is not None
     ]
@@ -95,6 +95,10 @@ def _unmanaged(draft: Draft) -> list[Drift]:
             summary = f"holds {len(strays)} share{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
             found.append(Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary))
     return found
+
+
+def _held(resources: int) -> str:
+    return "1 resource is" if resources == 1 else f"{resources} resources are"
 
 
 def _share_changes(draft: Draft, record: Record, share: ObservedShare) -> tuple[FieldChange, ...]:

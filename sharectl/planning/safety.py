@@ -36,7 +36,7 @@ def check_empty(draft: Draft) -> bool:
     draft.diagnostics.append(
         error(
             "safety.empty",
-            f"the manifests hold no share at all, and the state holds {held} shares and snapshots",
+            f"the manifests hold no share at all, and the state holds {held} resource{'' if held == 1 else 's'}",
             detail="a wrong folder or an empty checkout looks just like this.",
             remedy="name the right manifests with -f; if everything really is to go, use `sharectl destroy` or pass --allow-empty",
         )

@@ -156,7 +156,7 @@ def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool, hint: bo
         yield paint(f"{counted(len(losses), 'resource')} {verb} destroyed for good: {names}", "danger", color)
     yield paint(summary_sentence(plan), "heading", color)
     errors = error_count(plan)
-    if errors:
+    if errors and not plan.is_empty:
         yield f"This plan has {counted(errors, 'error')} and cannot be applied; mend {'it' if errors == 1 else 'them'} and plan again."
     elif hint and not plan.is_empty:
         yield "`sharectl apply` does this; `sharectl plan --out FILE` keeps it, to be applied exactly so."

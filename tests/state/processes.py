@@ -19,6 +19,9 @@ ME = Holder("alice", "one.example", os.getpid(), "sharectl apply")
 path = Path(sys.argv[1])
 """
 WITHOUT_PRIVILEGES = """
+import importlib, pkgutil, sharectl.state
+for found in pkgutil.iter_modules(sharectl.state.__path__):  # the other user may not be able to read where they are
+    importlib.import_module(f"sharectl.state.{found.name}")
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
