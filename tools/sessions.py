@@ -36,6 +36,7 @@ _NOT_COPIED: Final = (".sharectl", "storage")
 _VOLATILE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\+00:00)"), "<time>"),
+    (re.compile(r"^ +[0-9]+ +<time>"), "  <number>  <time>"),  # steps side by side end in any order
     (re.compile(r"\b[0-9]+(\.[0-9]+)? s\b"), "<seconds>"),
     (re.compile(r"\([01]\.[0-9]{2}\)"), "(<weight>)"),
     (re.compile(r"\bshelf[12]\b"), "<shelf>"),
