@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
+from waiting_driver import install
 from workload import BACKENDS, write_workload
 
 ROUNDS = 3
@@ -212,13 +213,20 @@ def measure_apply(report: Report, folder: Path, shares: int) -> None:
 def measure_lanes(report: Report, folder: Path, shares: int) -> None:
     """Measure the wall time with slow backends, against the lower bound: the most work that one lane has, divided by its width."""
     count = min(shares, 10_000)
-    root = folder / "slow"
-    write_workload(root, count, latency=f"{LATENCY_SECONDS * 1e3:g}ms", lanes=LANES)
-    sharectl(root, "plan", "--refresh", "none", "--out", "plan.json")
-    steps = json.loads((root / "plan.json").read_bytes())["plan"]["steps"]
-    longest = max(Counter(step["backend"] for step in steps).values())
-    bound = longest * LATENCY_SECONDS / LANES
-    report.line(f"apply of {count} shares, 50 ms a call, 20 lanes of {LANES}", run_seconds(root), bound, 1.1)
+    simulated, waiting = folder / "slow", folder / "waiting"
+    write_workload(simulated, count, latency=f"{LATENCY_SECONDS * 1e3:g}ms", lanes=LANES)
+    write_workload(waiting, count, lanes=LANES, waiting=LATENCY_SECONDS)
+    os.environ |= install(folder / "driver")
+    for root, name in ((waiting, "calls that only wait"), (simulated, "simulated backends")):
+        sharectl(root, "plan", "--refresh", "none", "--out", "plan.json")
+        steps = json.loads((root / "plan.json").read_bytes())["plan"]["steps"]
+        longest = max(Counter(step["backend"] for step in steps).values())
+        report.line(
+            f"{count} shares, 50 ms a call, 20 lanes of {LANES}, {name}",
+            run_seconds(root),
+            longest * LATENCY_SECONDS / LANES,
+            1.1,
+        )
 
 
 def measure_target(report: Report, folder: Path, shares: int) -> None:

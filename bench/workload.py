@@ -12,13 +12,21 @@ RULES_PER_SHARE = 3
 SHARE_TYPES = 20
 
 
-def write_workload(root: Path, shares: int, *, latency: str = "0ms", lanes: int = 8) -> None:
-    """Write the manifests of `shares` shares under `root`; the backends keep their state under `root/backends`."""
+def write_workload(
+    root: Path, shares: int, *, latency: str = "0ms", lanes: int = 8, waiting: float | None = None
+) -> None:
+    """Write the manifests of `shares` shares under `root`; the backends keep their state under `root/backends`.
+
+    With `waiting` the backends are those of `waiting_driver`, which only wait for so many seconds.
+    """
     manifests = root / "manifests"
     manifests.mkdir(parents=True)
     (root / "backends").mkdir()
     (root / "sharectl.yaml").write_text(_PROJECT, encoding="utf-8")
-    backends = "".join(_backend(number, latency, lanes) for number in range(BACKENDS))
+    if waiting is None:
+        backends = "".join(_backend(number, latency, lanes) for number in range(BACKENDS))
+    else:
+        backends = "".join(_WAITING.format(number=number, lanes=lanes, seconds=waiting) for number in range(BACKENDS))
     (manifests / "backends.yaml").write_text(backends, encoding="utf-8")
     types = "".join(_share_type(number) for number in range(SHARE_TYPES))
     (manifests / "types.yaml").write_text(types, encoding="utf-8")
@@ -33,6 +41,19 @@ kind: Project
 spec:
   manifests: [manifests]
   safety: {maxDeletionPercentage: 100}
+"""
+
+
+_WAITING = """\
+---
+apiVersion: sharectl/v1
+kind: Backend
+metadata:
+  name: filer-{number:02d}
+spec:
+  driver: waiting
+  lanes: {lanes}
+  config: {{seconds: {seconds}}}
 """
 
 
