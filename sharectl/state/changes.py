@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never
 
+import orjson
+
 from sharectl.state.store import (
     AddHistory,
     BeginOperation,
@@ -44,10 +46,60 @@ _UPDATE_RESOURCE: Final = (
 )
 
 
+def _extracted(count: int) -> str:
+    """Return the columns of `json_each` over a list of rows of `count` values, the last of which is a blob."""
+    columns = [f"json_extract(value, '$[{number}]')" for number in range(count)]
+    return ", ".join([*columns[:-1], f"CAST({columns[-1]} AS BLOB)"])
+
+
+_SEVERAL_OPERATIONS: Final = (
+    "INSERT INTO operation (operation_id, run_id, address, verb, resource_id, backend, pool, started_at, payload)"  # noqa: S608 - constants
+    f" SELECT {_extracted(9)} FROM json_each(?)"
+)
+_SEVERAL_ENDS: Final = "DELETE FROM operation WHERE operation_id IN (SELECT value FROM json_each(?))"
+_SEVERAL_HISTORY: Final = (
+    f"INSERT INTO history (run_id, at, address, verb, outcome, detail) SELECT {_extracted(6)} FROM json_each(?)"  # noqa: S608 - constants
+)
+
+
 def apply_changes(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
-    """Carry out `changes` in their order; raises VersionConflictError, and sqlite3.IntegrityError where they break a rule."""
+    """Carry out `changes` in their order; raises VersionConflictError, and sqlite3.IntegrityError where they break a rule.
+
+    Intents and history, of which a commit for many steps has many, go last, each kind in one statement: around every statement
+    the interpreter's lock changes hands, which costs more than the statement where many threads want it.
+    """
+    several = {BeginOperation: _SEVERAL_OPERATIONS, EndOperation: _SEVERAL_ENDS, AddHistory: _SEVERAL_HISTORY}
+    gathered: dict[type, list[Change]] = {kind: [] for kind in several}
     for change in changes:
-        _apply(connection, change)
+        if type(change) in gathered:
+            gathered[type(change)].append(change)
+        else:
+            _apply(connection, change)
+    for kind, statement in several.items():
+        found = gathered[kind]
+        text = _as_rows(found) if len(found) > 1 else None
+        if text is not None:
+            connection.execute(statement, (text,))
+            continue
+        for change in found:
+            _apply(connection, change)
+
+
+def _as_rows(changes: Iterable[Change]) -> bytes | None:
+    """Return the values of intents, ends or history as a JSON list of rows; None where one of them is no text."""
+    rows: list[object] = []
+    try:
+        for change in changes:
+            match change:
+                case BeginOperation(operation):
+                    rows.append([*operation_row(operation)[:-1], operation.payload.decode()])
+                case AddHistory(entry):
+                    rows.append([*history_row(entry)[:-1], entry.detail.decode()])
+                case EndOperation(operation_id):
+                    rows.append(operation_id)
+        return orjson.dumps(rows)
+    except (AttributeError, TypeError, ValueError):
+        return None  # one by one, each says for itself what is wrong with it
 
 
 def _apply(connection: sqlite3.Connection, change: Change) -> None:
