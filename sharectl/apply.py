@@ -11,6 +11,7 @@ from sharectl.applying.attempt import AbandonedError, Attempt, Ending, EndingKin
 from sharectl.applying.board import Board
 from sharectl.applying.cancel import Cancellation
 from sharectl.applying.committer import Committer
+from sharectl.applying.core import bind_thread, shared_core
 from sharectl.applying.lanes import Lane
 from sharectl.applying.ledger import Ledger
 from sharectl.applying.worker import Worker
@@ -110,6 +111,7 @@ class _Engine:
         self._running: dict[str, Attempt] = {}
         self._unprepared: dict[str, list[Attempt]] = {}
         self._silent: dict[str, int] = {}
+        self._core = shared_core()
         self._worker = Worker(
             plan, run, environment, self._committer, self._ledger, cancellation, self._emit, self._is_silent
         )
@@ -207,7 +209,7 @@ class _Engine:
         if lane is None:
             spec = self._plan.backends.get(name)
             threads = _STATE_LANE_WIDTH if spec is None else _THREADS_PER_CALL * spec.lanes
-            lane = self._lanes[name] = Lane(name, threads, self._work)
+            lane = self._lanes[name] = Lane(name, threads, self._work, lambda: bind_thread(self._core))
         lane.submit(attempt)
 
     def _work(self, attempt: Attempt) -> bool:

@@ -18,11 +18,14 @@ class Lane(Generic[T]):
     The threads are daemons: one that hangs in a driver call keeps nobody from leaving.
     """
 
-    def __init__(self, name: str, width: int, work: Callable[[T], bool]) -> None:
-        """Run `work`, which must not raise, on each task; it returns False where its thread has been given up meanwhile."""
+    def __init__(
+        self, name: str, width: int, work: Callable[[T], bool], begin: Callable[[], None] | None = None
+    ) -> None:
+        """Let each thread `begin`, and then run `work`, which must not raise, on each task; it returns False where its thread has been given up meanwhile."""
         self.width = width
         self._name = name
         self._work = work
+        self._begin = begin
         self._tasks: SimpleQueue[T | None] = SimpleQueue()
         self._mutex = threading.Lock()
         self._threads = 0
@@ -66,6 +69,8 @@ class Lane(Generic[T]):
         threading.Thread(target=self._run, name=f"lane-{self._name}", daemon=True).start()
 
     def _run(self) -> None:
+        if self._begin is not None:
+            self._begin()
         while (task := self._tasks.get()) is not None:
             if not self._work(task):
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from random import Random
@@ -15,6 +16,7 @@ from sharectl.applying.attempt import AbandonedError, Attempt
 from sharectl.applying.board import Board
 from sharectl.applying.cancel import Cancellation
 from sharectl.applying.committer import Committer, CommitterClosedError
+from sharectl.applying.core import bind_thread, shared_core
 from sharectl.applying.environment import Environment, new_resource_id, utc_now
 from sharectl.applying.heartbeat import Heartbeat
 from sharectl.applying.lanes import Lane
@@ -417,3 +419,16 @@ def test_a_wait_is_ended_by_a_request_that_somebody_wakes_it_for() -> None:
     cancellation.subscribe(lambda _: threading.Timer(0.01, cancellation.wake).start())
     threading.Timer(0.05, cancellation.request).start()
     assert cancellation.wait(30.0)
+
+
+def test_the_threads_of_a_run_share_a_core_and_others_keep_theirs() -> None:
+    """The main thread still knows all of them, for a child process that needs them."""
+    everything = os.sched_getaffinity(0)
+    bound: list[set[int]] = []
+    core = shared_core()
+    thread = threading.Thread(target=lambda: (bind_thread(core), bound.append(os.sched_getaffinity(0))))
+    thread.start()
+    thread.join()
+    assert bound == [set(core) or everything]
+    assert os.sched_getaffinity(os.getpid()) == everything
+    assert core <= everything
