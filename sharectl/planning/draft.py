@@ -37,7 +37,6 @@ class Draft:
     deviations: Mapping[Address, Deviation]
     records: dict[Address, Record]
     moved_from: dict[Address, Address] = field(default_factory=dict)
-    renamed_shares: dict[str, str] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     new: list[Address] = field(default_factory=list)
@@ -53,10 +52,6 @@ class Draft:
     def has(self, verb: Verb, address: Address) -> bool:
         """Tell whether the plan does `verb` to `address`."""
         return step_id(verb, address) in self.steps
-
-    def present(self, *wanted: tuple[Verb, Address]) -> tuple[str, ...]:
-        """Return the ids of those of the wanted steps that are in the plan."""
-        return tuple(name for name in (step_id(verb, address) for verb, address in wanted) if name in self.steps)
 
     def can(self, backend: str | None, capability: Capability) -> bool:
         """Tell whether the backend's driver has the capability."""
