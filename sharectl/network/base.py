@@ -1,47 +1,205 @@
-"""The contract of a network plugin: allocate addresses for share servers, give them back, and list them in bulk.
+"""The contract of a network plugin: allocate addresses for share servers, give them back, list them in bulk.
 
 As Manila's network API (`manila/network/__init__.py`), with one difference: an allocation is asked for under an id that the
-client makes, so that asking twice after a crash gives the same answer and nothing leaks.
+client makes, so that asking twice after a crash gives the same answer and nothing leaks. Calls may come from several threads at
+once, never twice at once for the same allocation. `sharectl.network.testing` holds the suite that every plugin must pass.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from sharectl.networks import NetworkAllocation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from sharectl.model import ShareNetworkSubnet
+    from sharectl.diagnostics import Diagnostic
+    from sharectl.model import JsonObject, NetworkPluginSpec, ShareNetworkSubnet
+
+__all__ = [
+    "AddressClaim",
+    "AddressTakenError",
+    "AllocationLedger",
+    "AllocationRequest",
+    "IpVersion",
+    "NetworkAllocation",
+    "NetworkEnvironment",
+    "NetworkError",
+    "NetworkExhaustedError",
+    "NetworkNotFoundError",
+    "NetworkPlugin",
+    "NetworkPluginFactory",
+    "NetworkTransientError",
+    "NetworkUnavailableError",
+    "SecretResolver",
+]
+
+IpVersion = Literal[4, 6]
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkAllocation:
-    """One address for one share server. `cidr` and `gateway` are those of its subnet; `segmentation_id` is None on flat networks."""
+class AllocationRequest:
+    """One address that a share server needs.
+
+    `allocation_id` and `share_server_id` are made by the client, unique for ever, at most 200 printable ASCII characters each.
+    `share_network` is the name of the network that `subnet` belongs to, for messages. `ip_version` matters where the subnet
+    has addresses of both (Nova networks); None takes IPv4 first. `preferred_address` is the one that the share server had before, if
+    any: it gets the same again where that is free, so that its clients find it after a repair, and another where it is not.
+    """
 
     allocation_id: str
     share_server_id: str
-    ip_address: str
-    ip_version: int
-    cidr: str
-    gateway: str | None
-    network_type: str
-    segmentation_id: int | None
-    mtu: int
-    mac_address: str | None = None
+    share_network: str
+    subnet: ShareNetworkSubnet
+    ip_version: IpVersion | None = None
+    preferred_address: str | None = None
 
 
 class NetworkPlugin(Protocol):
-    """What every network plugin meets; each call is idempotent by the allocation's id."""
+    """What every network plugin meets; a plugin is opened for one backend and sees the allocations of that backend alone.
 
-    def allocate(self, allocation_id: str, share_server_id: str, subnet: ShareNetworkSubnet) -> NetworkAllocation:
-        """Take an address of the subnet for the share server, or return the one taken under this id before."""
+    Any method may raise the errors at the end of this module, and no others.
+    """
+
+    def allocate(self, request: AllocationRequest) -> NetworkAllocation:
+        """Take an address of the subnet for the share server, or return the one taken under this id before.
+
+        Raises NetworkExhaustedError where no address is free, NetworkNotFoundError where the network is not there.
+        """
         ...
 
-    def deallocate(self, allocation_id: str) -> None:
-        """Give the address back; one that was given back already is no error."""
+    def deallocate(self, allocation_id: str, share_server_id: str) -> None:
+        """Give back whatever was taken under this id, half-made or whole; what is gone already is no error."""
         ...
 
     def list_allocations(self, allocation_ids: Collection[str] | None = None) -> Sequence[NetworkAllocation]:
-        """Return all allocations that sharectl made, or just these; whole, or an error."""
+        """Return all that sharectl holds here for this backend, or just these; whole, or an error.
+
+        Only what is really there is in it: an address that somebody took away behind sharectl's back is missing. After a call that
+        was cut short an id may come twice, the later one last; `allocate` under that id leaves one.
+        """
         ...
+
+    def check(self, subnet: ShareNetworkSubnet, addresses: int = 1) -> Sequence[Diagnostic]:
+        """Say what would keep `addresses` more allocations from being made in the subnet, before any is made.
+
+        The findings have codes under `network.`, and neither address nor source, which the caller knows. Nothing is changed.
+        Raises NetworkUnavailableError where the network service cannot be asked.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AddressClaim:
+    """An address that is spoken for: within `scope` (one wire, where addresses must be unique) no two claims have the same address."""
+
+    scope: str
+    backend: str
+    allocation: NetworkAllocation
+
+
+class AllocationLedger(Protocol):
+    """Who holds which address, for plugins whose network service keeps no owner (standalone, Nova network).
+
+    One ledger is shared by all backends and all processes that work on one state; each call is atomic, and durable when it returns.
+    """
+
+    def claim(self, claim: AddressClaim) -> AddressClaim:
+        """Record the claim, and return the one that stands under its allocation's id: this, or an earlier one, unchanged.
+
+        Raises AddressTakenError where another allocation has the address within the scope.
+        """
+        ...
+
+    def release(self, allocation_id: str) -> None:
+        """Strike out the claim under this id; one that is not there is no error."""
+        ...
+
+    def find(self, allocation_id: str) -> AddressClaim | None:
+        """Return the claim under this id, whichever backend's it is."""
+        ...
+
+    def claims(self, backend: str) -> Sequence[AddressClaim]:
+        """Return all claims of a backend."""
+        ...
+
+    def taken(self, scope: str) -> Collection[str]:
+        """Return the addresses that are claimed within the scope, whichever backend claimed them."""
+        ...
+
+
+class SecretResolver(Protocol):
+    """Turns a reference into the secret at the moment it is needed."""
+
+    def __call__(self, reference: Mapping[str, str]) -> str:
+        """Return the secret that `{env: NAME}` or `{file: PATH}` names; raises an error for people where it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEnvironment:
+    """What a plugin may use of the world around it.
+
+    `backend` is the name of the Backend whose share servers it serves. `owner` is the lineage of the state: with the backend's name
+    it marks what is ours in a network service that others use too. Relative paths are under `base_directory`.
+    """
+
+    backend: str
+    owner: str
+    base_directory: str
+    resolve_secret: SecretResolver
+    ledger: AllocationLedger
+
+
+class NetworkPluginFactory(Protocol):
+    """What the registry gives for the name of a plugin."""
+
+    @property
+    def config_schema(self) -> JsonObject:
+        """Return the JSON Schema (2020-12) of `spec.network.config` of a Backend with this plugin."""
+        ...
+
+    def open(self, spec: NetworkPluginSpec, environment: NetworkEnvironment) -> NetworkPlugin:
+        """Return a plugin; no connection is made yet. Raises NetworkError where the configuration cannot work."""
+        ...
+
+
+class NetworkError(Exception):
+    """The network service refused, for good: asking again will not help. `str()` is one line for people, without secrets."""
+
+
+class NetworkTransientError(NetworkError):
+    """The network service could not now, and may later; asked again after `retry_after_seconds`, or after the usual backoff."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        """Say what happened."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class NetworkUnavailableError(NetworkTransientError):
+    """The network service cannot be reached or read: what it holds is unknown."""
+
+
+class NetworkExhaustedError(NetworkError):
+    """No address is left, or the quota is used up; another subnet may have some."""
+
+
+class NetworkNotFoundError(NetworkError):
+    """The network or subnet that the manifest names is not there."""
+
+
+class AddressTakenError(NetworkError):
+    """Another allocation has this address within the scope; a plugin takes the next one and nobody above it sees this."""
+
+    def __init__(self, scope: str, ip_address: str) -> None:
+        """Say which address of which scope."""
+        super().__init__(f"{ip_address} is taken already in {scope}")
+        self.scope = scope
+        self.ip_address = ip_address

@@ -1,0 +1,34 @@
+"""The JSON Schema of the Nova network plugin's configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.network.openstack.account import ACCOUNT_PROPERTIES, ACCOUNT_RULES, text_schema
+
+if TYPE_CHECKING:
+    from sharectl.model import JsonObject
+
+CONFIG_SCHEMA: Final[JsonObject] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Nova network plugin",
+    "description": "Addresses of Nova network. The account needs Nova's admin role, for only an administrator sees fixed IPs.",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        **ACCOUNT_PROPERTIES,
+        "endpoint": text_schema(
+            "Nova's address, such as `http://nova.example:8774/v2.1`, where the catalogue's is not wanted or there is none."
+        ),
+        "variant": {
+            "enum": ["share-network", "single"],
+            "default": "share-network",
+            "description": "`share-network`: each share network names its Nova network. `single`: all share servers of the backend are on `networkId`.",
+        },
+        "networkId": text_schema("The one Nova network (variant `single`)."),
+    },
+    **ACCOUNT_RULES,
+    "if": {"properties": {"variant": {"const": "single"}}, "required": ["variant"]},
+    "then": {"required": ["networkId"]},
+    "else": {"properties": {"networkId": False}},
+}

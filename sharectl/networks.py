@@ -1,0 +1,40 @@
+"""What a share server is told of its network: one address with everything that belongs to it, as a frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkAllocation:
+    """One address for one share server, as Manila's network allocation.
+
+    `cidr` and `gateway` are those of its subnet, `network_type` is `flat`, `vlan`, `vxlan`, `gre` or what else the network service
+    calls it, `segmentation_id` is the VLAN id, VNI or GRE key (None where the network has none), `mtu` is in bytes.
+    `mac_address` and `port_id` are those of a Neutron port. Addresses are canonical, as `ipaddress` prints them.
+    """
+
+    allocation_id: str
+    share_server_id: str
+    ip_address: str
+    ip_version: int
+    cidr: str
+    gateway: str | None
+    network_type: str
+    segmentation_id: int | None
+    mtu: int
+    mac_address: str | None = None
+    port_id: str | None = None
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return the JSON object from which `from_plain` makes an equal value; what is None is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> NetworkAllocation:
+        """Return the allocation that `as_plain` wrote."""
+        return cls(**{field.name: plain.get(field.name) for field in fields(cls)})  # type: ignore[arg-type]
