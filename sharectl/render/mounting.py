@@ -1,4 +1,4 @@
-"""How a client reaches an export location: the mount command of its protocol."""
+"""How a person mounts a share by hand: the command of each system that speaks its protocol."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model import Protocol
+from sharectl.mounting.locations import parse_location
+from sharectl.render.mounts_values import CREDENTIALS, NFS_VERSION, SMB_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_UNC: Final = "\\\\"
+    from sharectl.mounting.locations import Location
+
 _MEANT_BY_CMD: Final = re.compile(r'["%!^]')
 
 
@@ -26,29 +29,28 @@ def mount_commands(protocol: str, location: str, name: str) -> tuple[MountComman
     r"""Return the commands that mount `location` (`HOST:/path`, or `\\HOST\share`), each safe to paste into its shell.
 
     `name` is the share's and names the mount point. A location of neither form has no command, and a command that its shell
-    could not be given safely is left out.
+    could not be given safely is left out. Windows has no client for NFSv4.
     """
-    if not location.isprintable():
+    parsed = parse_location(protocol, location)
+    if parsed is None:
         return ()
-    if protocol == Protocol.NFS and ":/" in location:
-        return tuple(_nfs(location, name))
-    if protocol == Protocol.CIFS and location.startswith(_UNC) and location.count("\\") > len(_UNC):
-        return tuple(_cifs(location, name))
-    return ()
+    return tuple(_cifs(parsed, name) if parsed.protocol is Protocol.CIFS else _nfs(parsed, name))
 
 
-def _nfs(location: str, name: str) -> Iterable[MountCommand]:
-    yield MountCommand("Linux", shlex.join(["mount", "-t", "nfs", location, f"/mnt/{name}"]))
-    yield MountCommand("macOS", shlex.join(["mount", "-t", "nfs", "-o", "resvport", location, f"/Volumes/{name}"]))
+def _nfs(location: Location, name: str) -> Iterable[MountCommand]:
+    source = location.source
+    yield MountCommand("Linux", shlex.join(["mount", "-t", "nfs", "-o", NFS_VERSION, source, f"/mnt/{name}"]))
+    # Servers take requests from privileged ports alone unless they are told otherwise; macOS uses others by itself.
+    yield MountCommand("macOS", shlex.join(["mount_nfs", "-o", "vers=4,resvport", source, f"/Volumes/{name}"]))
 
 
-def _cifs(location: str, name: str) -> Iterable[MountCommand]:
-    forward = location.replace("\\", "/")
-    yield MountCommand("Linux", shlex.join(["mount", "-t", "cifs", forward, f"/mnt/{name}", "-o", "username=USER"]))
-    if not _MEANT_BY_CMD.search(location):
-        yield MountCommand("Windows", f'net use Z: "{location}" /user:USER')
-    host, _, share = forward[2:].partition("/")
-    yield MountCommand("macOS", shlex.join(["mount_smbfs", f"//USER@{host}/{_percent(share)}", f"/Volumes/{name}"]))
+def _cifs(location: Location, name: str) -> Iterable[MountCommand]:
+    options = f"credentials={CREDENTIALS},{SMB_VERSION}"
+    yield MountCommand("Linux", shlex.join(["mount", "-t", "cifs", "-o", options, location.source, f"/mnt/{name}"]))
+    url = f"//USER@{location.url_host}/{_percent(location.path)}"
+    yield MountCommand("macOS", shlex.join(["mount_smbfs", url, f"/Volumes/{name}"]))
+    if not _MEANT_BY_CMD.search(location.windows_path):
+        yield MountCommand("Windows", f'net use Z: "{location.windows_path}" /user:USER')
 
 
 def _percent(text: str) -> str:
