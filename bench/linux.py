@@ -1,0 +1,201 @@
+"""The linux driver's figures, on a loop pool with a real NFS-Ganesha; each as a ratio to the same work by hand in the same run.
+
+    python bench/linux.py                  everything, about three minutes on two cores; as root
+    python bench/linux.py --shares 300     smaller
+    python bench/linux.py --only one       one of: one many ssh smb
+
+A line says what was measured, the yardstick, the ratio, and the limit that it must keep; the exit code is 1 where one is broken.
+What has no limit is for information.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import closing
+from secrets import token_urlsafe
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from by_hand import ByHand, Seconds
+from linux_lab import Lab, require, storage_host
+from spine import Report, best, sharectl
+
+from sharectl.drivers.base import DriverEnvironment, ShareRef, ShareRequest
+from sharectl.drivers.linux import FACTORY
+from sharectl.model import AccessRule, BackendSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sharectl.drivers.base import Driver
+
+WARM_UP = 10
+ROUNDS = 100
+LANES = 8
+SHARE_BYTES = 4 << 20  # a thousand of them fit in the pool, as the scheduler reserves them
+RULES = (
+    AccessRule("ip", "10.1.0.0/16", "rw"),
+    AccessRule("ip", "172.16.1.0/24", "ro"),
+    AccessRule("ip", "192.168.1.7", "rw"),
+)
+SMB_RULES = (AccessRule("user", "alice", "rw"), AccessRule("ip", "10.1.0.0/16", "rw"))
+
+
+def driver_seconds(driver: Driver, number: int) -> float:
+    """Make one share with three rules through the driver and return how long it took, in seconds."""
+    name = f"share-{number:06d}"
+    started = perf_counter()
+    share = driver.create_share(ShareRequest(f"{number:032x}", name, SHARE_BYTES, "NFS", "fast"))
+    reference = ShareRef(share.resource_id or "", share.backend_id, name, "fast", "NFS", SHARE_BYTES)
+    statuses = driver.update_access(reference, RULES, RULES, ())
+    seconds = perf_counter() - started
+    if {status.status for status in statuses.values()} != {"active"}:
+        message = f"the rules were not put in force: {statuses}"
+        raise SystemExit(message)
+    return seconds
+
+
+def measure_pairs(lab: Lab, *, ssh: bool) -> tuple[float, Seconds]:
+    """Return the time of one share through the driver and by hand, in seconds: medians of rounds that take turns."""
+    spec = BackendSpec("nas", "linux", lab.config("driver", ssh=ssh), lanes=LANES)
+    hand = ByHand(lab, "hand")
+    driver = FACTORY.open(spec, DriverEnvironment(str(lab.folder), lambda _reference: ""))
+    with closing(hand), closing(driver):
+        driver.prepare()
+        pairs = [(driver_seconds(driver, number), hand.share(number)) for number in range(WARM_UP + ROUNDS)][WARM_UP:]
+    for name in ("driver", "hand"):
+        lab.clear(name)
+    bare = Seconds(median(bare.durable for _, bare in pairs), median(bare.quick for _, bare in pairs))
+    return median(mine for mine, _ in pairs), bare
+
+
+def measure_one(report: Report, lab: Lab, _shares: int) -> None:
+    """Measure create, limit, export and three rules against the bare calls, one share after the other."""
+    mine, bare = measure_pairs(lab, ssh=False)
+    report.line("create + limit + export + 3 rules", mine * 1e3, bare.durable * 1e3, 1.5, "ms")
+    report.fact("  the same against calls without fsync", f"{bare.quick * 1e3:.2f} ms: {mine / bare.quick:.2f}")
+
+
+def measure_ssh(report: Report, lab: Lab, shares: int) -> None:
+    """Measure the same over SSH, and an empty plan of many shares."""
+    with lab.ssh_server():
+        mine, bare = measure_pairs(lab, ssh=True)
+        report.fact(
+            "create + limit + export + 3 rules over SSH",
+            f"{mine * 1e3:.2f} ms, {mine / bare.durable:.2f} of the bare calls",
+        )
+        root = write_repository(lab, "remote", shares, ssh=True)
+        applied = sharectl(root, "apply", "--yes")[0]
+        report.fact(f"apply of {shares} shares over SSH", f"{applied:.2f} s, {applied / shares * 1e3:.1f} ms a share")
+        report.fact(
+            f"empty plan of {shares} shares over SSH, full refresh",
+            f"{best(root, 'plan', '--refresh', 'full')[0]:.2f} s",
+        )
+        lab.clear("remote-host")
+
+
+def measure_many(report: Report, lab: Lab, shares: int) -> None:
+    """Measure applies from nothing against the bare calls for as many shares, empty plans and destroys."""
+    hand = ByHand(lab, "hand")
+    with closing(hand):
+        bare = [hand.share(number).durable for number in range(shares)]
+    lab.clear("hand")
+    listing = []
+    sizes = sorted({max(1, shares // 10), max(1, shares * 3 // 10), shares})
+    start = sharectl(lab.folder, "schema")[0]
+    for size in sizes:
+        root = write_repository(lab, f"nfs-{size}", size)
+        by_hand = sum(bare[:size])
+        applied = sharectl(root, "apply", "--yes")[0]
+        report.fact(
+            f"apply of {size} shares from nothing",
+            f"{applied:.2f} s, {applied / size * 1e3:.1f} ms a share; by hand {by_hand:.2f} s: {applied / by_hand:.2f}",
+        )
+        planned = best(root, "plan", "--refresh", "full", "--detailed-exitcode")[0]
+        listing.append((planned - start) / size)
+        if size == shares:
+            report.line(f"empty plan of {size} shares, full refresh, against 3 s", planned, 3, 1)
+        else:
+            report.fact(f"empty plan of {size} shares, full refresh", f"{planned:.2f} s")
+        destroyed = sharectl(root, "destroy", "--yes")[0]
+        report.fact(f"destroy of {size} shares", f"{destroyed:.2f} s, {destroyed / size * 1e3:.1f} ms a share")
+        lab.clear(f"nfs-{size}-host")
+    report.line(
+        f"empty plan, time per share, {sizes[-1]} against {sizes[0]}", listing[-1] * 1e3, listing[0] * 1e3, 1.5, "ms"
+    )
+
+
+def measure_smb(report: Report, lab: Lab, shares: int) -> None:
+    """Measure shares over SMB."""
+    count = min(shares, 100)
+    os.environ["ALICE_PASSWORD"] = token_urlsafe()
+    root = write_repository(lab, "smb", count, smb=True)
+    for name, words in (
+        ("apply from nothing", ("apply", "--yes")),
+        ("empty plan, full refresh", ("plan", "--refresh", "full", "--detailed-exitcode")),
+        ("destroy", ("destroy", "--yes")),
+    ):
+        seconds = sharectl(root, *words)[0]
+        report.fact(f"SMB, {count} shares, {name}", f"{seconds:.2f} s, {seconds / count * 1e3:.1f} ms a share")
+    lab.clear("smb-host")
+
+
+def write_repository(lab: Lab, name: str, shares: int, *, ssh: bool = False, smb: bool = False) -> Path:
+    """Write manifests of so many shares on a backend of their own, and return their folder."""
+    root = lab.folder / name
+    root.mkdir()
+    config = lab.config(f"{name}-host", ssh=ssh, smb=smb)
+    documents = [
+        _document("Backend", "nas", {"driver": "linux", "lanes": LANES, "config": config}),
+        *(_document("Share", f"share-{number:06d}", _share(smb=smb)) for number in range(shares)),
+    ]
+    (root / "manifests.yaml").write_text(yaml.dump_all(documents, Dumper=yaml.CSafeDumper), encoding="utf-8")
+    project = {
+        "apiVersion": "sharectl/v1",
+        "kind": "Project",
+        "spec": {"manifests": ["manifests.yaml"], "safety": {"maxDeletionPercentage": 100}},
+    }
+    (root / "sharectl.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
+    return root
+
+
+def _document(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "sharectl/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _share(*, smb: bool) -> dict[str, Any]:
+    rules = SMB_RULES if smb else RULES
+    return {
+        "size": f"{SHARE_BYTES >> 20}MiB",
+        "protocol": "CIFS" if smb else "NFS",
+        "deletionPolicy": "delete",
+        "access": [{"type": rule.access_type, "to": rule.access_to, "level": rule.access_level} for rule in rules],
+    }
+
+
+MEASUREMENTS = {"one": measure_one, "many": measure_many, "ssh": measure_ssh, "smb": measure_smb}
+
+
+def main() -> int:
+    """Measure, print, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shares", type=int, default=1_000)
+    parser.add_argument("--only", choices=sorted(MEASUREMENTS), action="append")
+    arguments = parser.parse_args()
+    chosen = [name for name in MEASUREMENTS if not arguments.only or name in arguments.only]
+    require(ssh="ssh" in chosen, smb="smb" in chosen)
+    report = Report()
+    with storage_host() as lab:
+        for name in chosen:
+            MEASUREMENTS[name](report, lab, arguments.shares)
+    if report.broken:
+        print(f"over the limit: {'; '.join(report.broken)}")
+    return 1 if report.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,326 @@
+"""Access to shares: put in force by the servers of their instance, withdrawn, and read back from what the servers enforce."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sharectl.drivers.linux.agent import mounts, rights
+from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind, Rule, Section, Squash
+from sharectl.drivers.linux.agent.daemons import locked
+from sharectl.drivers.linux.agent.servers import pseudo_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from sharectl.drivers.linux.agent.contract import Instance, NfsServer, SmbServer
+    from sharectl.drivers.linux.agent.pools import PoolRoom
+    from sharectl.drivers.linux.agent.records import Records, ShareRow
+    from sharectl.drivers.linux.agent.rights import Status
+    from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The users that the settings of the backend name, by folded name: their passwords, or why the password cannot be had."""
+
+    passwords: Mapping[str, str]
+    problems: Mapping[str, str]
+
+    @property
+    def known(self) -> dict[str, str | None]:
+        """All users, each with what is in its way."""
+        return {**dict.fromkeys(self.passwords), **self.problems}
+
+
+class Access:
+    """Who may reach the shares of a backend."""
+
+    def __init__(self, room: ServerRoom, pools: PoolRoom, records: Records) -> None:
+        """Start nothing."""
+        self._room = room
+        self._pools = pools
+        self._records = records
+        self._started: set[Instance] = set()  # those whose NFS server this process has found running, or has started
+
+    def apply(self, row: ShareRow, rules: Collection[Rule], credentials: Credentials) -> dict[Rule, Status]:
+        """Make `rules` the whole access of the share. Precondition: its volume is there and its protocol is known."""
+        servers = self._room.servers(row.instance)
+        if row.protocol == "NFS":
+            clients, statuses = rights.nfs_clients(rules)
+            self._export(servers, row, clients)
+            return statuses
+        users = _users_of(servers.needs("CIFS"), rules, credentials)
+        granted, statuses = rights.smb_rights(rules, users)
+        passwords = {name: credentials.passwords[user.account] for name, user in users.items() if user.problem is None}
+        statuses.update(self._serve(servers, row, granted, passwords))
+        return statuses
+
+    def withdraw(self, row: ShareRow) -> None:
+        """Take all access away at once, also from clients that use the share now, and unbind its volume."""
+        server = self._room.servers(row.instance).smb
+        before = server.stored().get(row.export_name) if server is not None and row.protocol == "CIFS" else None
+        self.suspend(row)
+        if server is not None and row.protocol == "CIFS":
+            self._forget_unused_users(self._room.servers(row.instance), server, before)
+
+    def suspend(self, row: ShareRow) -> None:
+        """Withdraw the share while its volume is exchanged; its users stay."""
+        servers = self._room.servers(row.instance)
+        if row.protocol == "NFS":
+            if servers.nfs is not None:
+                servers.nfs.remove(row.export_id)
+            mounts.unbind(servers.mount_point(row.resource_id))
+            mounts.remove_mount_point(servers.mount_point(row.resource_id))
+        if servers.smb is not None and row.protocol == "CIFS":
+            servers.smb.remove(row.export_name)
+
+    def resume(self, row: ShareRow, rules: Collection[Rule]) -> None:
+        """Put in force again what `suspend` withdrew."""
+        servers = self._room.servers(row.instance)
+        if rules and row.protocol == "NFS":
+            self._export(servers, row, rights.nfs_clients(rules)[0])
+        elif rules:
+            names = {rule.access_to.casefold() for rule in rules if rule.access_type == "user"}
+            users = {name: rights.User(name) for name in names}
+            granted, _ = rights.smb_rights(rules, users)
+            server: Any = servers.needs("CIFS")
+            path = self._pools.usable(row.pool).attach(row.volume)
+            server.put(Section(row.export_name, path, granted.writers, granted.readers, granted.networks))
+
+    def in_force(self, row: ShareRow) -> tuple[Rule, ...]:
+        """Return the rules of one share that its server enforces now."""
+        return self.observe([row], {}).get(row.resource_id, ())
+
+    def observe(self, rows: Sequence[ShareRow], passwords: Mapping[str, str]) -> dict[str, tuple[Rule, ...]]:
+        """Return the rules in force, by resource id; a share without any is left out.
+
+        An export that differs in anything but its clients from what was asked for counts as none, so that it is made anew.
+        """
+        found: dict[str, tuple[Rule, ...]] = {}
+        for instance in sorted({row.instance for row in rows}):
+            servers = self._room.servers(instance)
+            mine = [row for row in rows if row.instance == instance and row.trashed_at is None]
+            if servers.nfs is not None:
+                found.update(self._observe_nfs(servers, servers.nfs, [row for row in mine if row.protocol == "NFS"]))
+            if servers.smb is not None:
+                cifs = [row for row in mine if row.protocol == "CIFS"]
+                found.update(self._observe_smb(servers.smb, cifs, passwords))
+        return found
+
+    def _export(self, servers: Servers, row: ShareRow, clients: frozenset[Any]) -> None:
+        server: Any = servers.needs("NFS")
+        if not clients:
+            self.withdraw(row)
+            return
+        export = Export(
+            row.export_id,
+            self._bind(servers, row),
+            pseudo_path(row.export_name),
+            clients,
+            Squash(row.options["squash"]),
+            tuple(row.options["security"]),
+        )
+        if servers.instance not in self._started:
+            server.ensure_running(self.is_ready(servers))
+            self._started.add(servers.instance)
+        if not _put(server, export):  # which asks the server whether it still runs
+            server.ensure_running(self.is_ready(servers))
+            if not _put(server, export):
+                message = "the NFS server was started, and ended again at once; its log on the storage host says why"
+                raise Problem(ProblemKind.TRANSIENT, message)
+
+    def _bind(self, servers: Servers, row: ShareRow) -> str:
+        """Bind the volume to its mount point, since Ganesha exports a subvolume only from a mount of its own.
+
+        Precondition: its pool is usable.
+        """
+        source = self._pools.get(row.pool).attach(row.volume)
+        target = servers.mount_point(row.resource_id)
+        if not os.path.isdir(servers.exports_root):  # noqa: PTH112 - paths are text everywhere in the agent
+            os.makedirs(servers.exports_root, mode=0o711, exist_ok=True)  # noqa: PTH103 - as above
+        mounts.make_mount_point(target)
+        mounts.bind(source, target)
+        return target
+
+    def is_ready(self, servers: Servers) -> Callable[[Export], bool]:
+        """Return what tells of a stored export whether its folder is bound to the right volume, and binds it where it is not.
+
+        The records are read when it is first asked: that is when the server is started.
+        """
+        rows: dict[int, ShareRow] | None = None
+
+        def is_ready(export: Export) -> bool:
+            nonlocal rows
+            if rows is None:
+                rows = {
+                    row.export_id: row
+                    for row in self._records.shares_of_instance(servers.instance.name)
+                    if row.trashed_at is None and row.is_made
+                }
+            row = rows.get(export.export_id)
+            if row is None or export.pseudo != pseudo_path(row.export_name):
+                return False
+            try:
+                self._pools.usable(row.pool)
+                return self._bind(servers, row) == export.path
+            except Problem:
+                return False  # the volume is gone or its pool is down: the export must not show what is there instead
+
+        return is_ready
+
+    def _serve(
+        self, servers: Servers, row: ShareRow, granted: rights.SmbRights, passwords: Mapping[str, str]
+    ) -> dict[Rule, Status]:
+        server: Any = servers.needs("CIFS")
+        if not granted.users and not granted.networks:
+            self.withdraw(row)
+            return {}
+        path = self._pools.usable(row.pool).attach(row.volume)
+        os.makedirs(servers.instance.root, mode=0o711, exist_ok=True)  # noqa: PTH103 - as above
+        server.ensure_running()
+        with locked(self._users_lock(servers), shared=True):
+            refused = self._ensure_users(server, granted.users, passwords)
+            before = server.live().get(row.export_name)
+            server.put(
+                Section(
+                    row.export_name,
+                    path,
+                    granted.writers - refused.keys(),
+                    granted.readers - refused.keys(),
+                    granted.networks,
+                )
+            )
+        if before is not None and (before.writers | before.readers) - granted.users:
+            self._forget_unused_users(servers, server, before)
+        return {
+            Rule("user", user, level): ("error", reason)
+            for user, reason in refused.items()
+            for level in ("rw" if user in granted.writers else "ro",)
+        }
+
+    @staticmethod
+    def _ensure_users(server: SmbServer, users: Iterable[str], passwords: Mapping[str, str]) -> dict[str, str]:
+        """Make the users that cannot log in with the given password; return the reasons for those who cannot be made."""
+        wanted = {user: passwords[user.casefold()] for user in users}
+        usable = {user.casefold() for user in server.users(wanted)}
+        refused = {}
+        for user, password in sorted(wanted.items()):
+            if user.casefold() not in usable:
+                try:
+                    server.ensure_user(user, password)
+                except Problem as problem:
+                    if problem.kind is not ProblemKind.REFUSED:
+                        raise
+                    refused[user] = str(problem)
+        return refused
+
+    def _forget_unused_users(self, servers: Servers, server: SmbServer, before: Section | None) -> None:
+        """Remove the users that no share of the server names any more.
+
+        `before` is the section that named some until now; None where an earlier call removed it and may have come to its end then.
+        """
+        if not os.path.isdir(servers.instance.root):  # noqa: PTH112 - as above
+            return
+        with locked(self._users_lock(servers)):
+            named = {
+                _account(server, user)
+                for section in server.stored().values()
+                for user in section.writers | section.readers
+            }
+            if before is not None and {_account(server, user) for user in before.writers | before.readers} <= named:
+                return  # to ask the server for all its users takes longer than all the rest
+            for account in server.users():
+                if account not in named:
+                    server.remove_user(account)
+
+    @staticmethod
+    def _users_lock(servers: Servers) -> str:
+        return os.path.join(servers.instance.root, "users.lock")  # noqa: PTH118 - as above
+
+    def _observe_nfs(
+        self, servers: Servers, server: NfsServer, rows: Sequence[ShareRow]
+    ) -> Iterable[tuple[str, tuple[Rule, ...]]]:
+        live = server.live([row.export_id for row in rows]) if rows else {}
+        for row in rows:
+            export = live.get(row.export_id)
+            target = servers.mount_point(row.resource_id)
+            if (
+                export is not None
+                and (export.path, export.pseudo) == (target, pseudo_path(row.export_name))
+                and (str(export.squash), list(export.security)) == (row.options["squash"], row.options["security"])
+                and self._is_bound(row, target)
+            ):
+                yield row.resource_id, rights.rules_of_clients(export.clients)
+
+    def _observe_smb(
+        self, server: SmbServer, rows: Sequence[ShareRow], passwords: Mapping[str, str]
+    ) -> Iterable[tuple[str, tuple[Rule, ...]]]:
+        live = server.live() if rows else {}
+        if not live:
+            return
+        usable = server.users(passwords)
+        for row in rows:
+            section = live.get(row.export_name)
+            path = self._pools.path(row.pool, row.volume)
+            if section is not None and section.path == path and _is_folder(path):
+                able = {user for user in section.writers | section.readers if _account(server, user) in usable}
+                yield (
+                    row.resource_id,
+                    rights.rules_of_section(section.writers, section.readers, section.networks, able),
+                )
+
+    def _is_bound(self, row: ShareRow, target: str) -> bool:
+        """Tell whether what is exported is the volume, not an empty mount point or a volume that was there before."""
+        with suppress(OSError):
+            bound, volume = os.stat(target), os.stat(self._pools.path(row.pool, row.volume))  # noqa: PTH116 - as above
+            return (bound.st_dev, bound.st_ino) == (volume.st_dev, volume.st_ino)
+        return False
+
+
+def _users_of(server: Any, rules: Collection[Rule], credentials: Credentials) -> dict[str, rights.User]:  # noqa: ANN401 - an SmbServer
+    """Return the users that the rules name and that can be meant, by folded name; those whom the settings do not name are left out."""
+    known = credentials.known
+    found = {}
+    for name in {rule.access_to for rule in rules if rule.access_type == "user"}:
+        try:
+            account = server.account(name)
+        except Problem as problem:
+            found[name.casefold()] = rights.User(name, str(problem))
+        else:
+            if account in known:
+                found[name.casefold()] = rights.User(account, known[account])
+    return found
+
+
+def _account(server: SmbServer, user: str) -> str | None:
+    """Return the account that a user of a section means; None for one that somebody wrote there and that can be none."""
+    with suppress(Problem):
+        return server.account(user)
+    return None
+
+
+def _put(server: NfsServer, export: Export) -> bool:
+    """Put the export in force, in the place of one that no record knows: what is left of records that were lost."""
+    try:
+        return server.put(export)
+    except Problem as problem:
+        strangers = [
+            export_id
+            for export_id, live in server.live().items()
+            if live.pseudo == export.pseudo and export_id != export.export_id
+        ]
+        if problem.kind is not ProblemKind.REFUSED or not strangers:
+            raise
+        for export_id in strangers:
+            server.remove(export_id)
+        return server.put(export)
+
+
+def _is_folder(path: str) -> bool:
+    with suppress(OSError):
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    return False

@@ -1,0 +1,177 @@
+"""The open folder of a btrfs pool, and the steps that its operations are made of."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.linux.agent import btrfs
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.daemons import holds_within
+from sharectl.drivers.linux.agent.pool_folders import PRIVATE, SNAPSHOTS, locked, opened, opened_private, staging_alone
+from sharectl.drivers.linux.agent.volume_names import is_volume_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pool's folder, open, and the UUID of the file system that it is on. Methods raise Problem and OSError."""
+
+    pool: str
+    path: str
+    descriptor: int
+    file_system: str
+
+    @contextmanager
+    def volume(self, volume: str) -> Iterator[int]:
+        """Open a volume; raises NOT_FOUND, and CONFLICT where the name is that of something else."""
+        with _opened_subvolume(
+            volume, self.descriptor, f"the pool {self.pool!r} has no volume {volume!r}"
+        ) as descriptor:
+            yield descriptor
+
+    @contextmanager
+    def snapshot(self, snapshot_id: str) -> Iterator[int]:
+        """Open a snapshot; raises NOT_FOUND."""
+        missing = f"the pool {self.pool!r} has no snapshot {snapshot_id!r}"
+        with (
+            opened_private(self.descriptor, SNAPSHOTS) as folder_fd,
+            _opened_subvolume(snapshot_id, folder_fd, missing) as descriptor,
+        ):
+            yield descriptor
+
+    def subvolumes_in(self, folder_fd: int) -> Iterator[btrfs.Subvolume]:
+        """Give the subvolumes right below the folder whose names can be those of volumes."""
+        folder = os.fstat(folder_fd).st_ino
+        for subvolume in btrfs.subvolumes_in(self.descriptor, btrfs.subvolume_id(self.descriptor)):
+            if subvolume.directory == folder and is_volume_name(subvolume.name):
+                yield subvolume
+
+    def limit(self, volume: str, subvolume: int, size_bytes: int) -> None:
+        """Enforce another size; raises IN_USE where more is in use, which the kernel would not mind."""
+        usage = btrfs.usage(self.descriptor, subvolume)
+        limit_bytes = usage.limit_bytes if usage is not None else None
+        if limit_bytes == size_bytes:
+            return
+        if limit_bytes is None or size_bytes < limit_bytes:
+            used_bytes = self.used_bytes(subvolume)
+            if used_bytes > size_bytes:
+                message = f"the volume {volume!r} holds {used_bytes} bytes, more than {size_bytes}; delete data first"
+                raise Problem(ProblemKind.IN_USE, message)
+        self.set_limit(subvolume, size_bytes)
+
+    def set_limit(self, subvolume: int, size_bytes: int | None) -> None:
+        """Enforce a size whatever is in use; None for none."""
+        try:
+            # By the pool's folder: a call by a folder of the volume would be charged to the volume, and refused when it is full.
+            btrfs.set_limit(self.descriptor, subvolume, size_bytes)
+        except FileNotFoundError as error:
+            message = f"the kernel does not count the subvolume {subvolume} of {self.path}; `btrfs quota rescan -w {self.path}`, then apply again"
+            raise Problem(ProblemKind.UNAVAILABLE, message) from error
+
+    def used_bytes(self, subvolume: int) -> int:
+        """Return what a subvolume refers to, up to date."""
+        btrfs.sync(self.descriptor)
+        usage = btrfs.usage(self.descriptor, subvolume)
+        return usage.referenced_bytes if usage is not None else 0
+
+    def require_room(self, snapshot_id: str, snapshot_fd: int, size_bytes: int | None) -> None:
+        """Raise REFUSED where a volume of this size cannot hold what is in the snapshot; None is without a limit."""
+        usage = btrfs.usage(self.descriptor, btrfs.subvolume_id(snapshot_fd))
+        if usage is not None and size_bytes is not None and usage.referenced_bytes > size_bytes:
+            message = (
+                f"the snapshot {snapshot_id!r} holds {usage.referenced_bytes} bytes, more than the {size_bytes} of the volume; "
+                "ask for a larger size"
+            )
+            raise Problem(ProblemKind.REFUSED, message)
+
+    def require_no_inner_subvolumes(self, volume: str, subvolume: int) -> None:
+        """Raise IN_USE where the volume holds subvolumes: no snapshot has their data, and they would be lost."""
+        for inner in btrfs.subvolumes_in(self.descriptor, subvolume):
+            message = (
+                f"the volume {volume!r} holds the subvolume {inner.name!r} (id {inner.subvolume_id}), which somebody made by hand; "
+                "move it out or delete it first"
+            )
+            raise Problem(ProblemKind.IN_USE, message)
+
+    def destroy(self, folder_fd: int, name: str) -> None:
+        """Remove a subvolume; one that is gone is no error. Raises IN_USE where it holds others, CONFLICT where it is none."""
+        try:
+            btrfs.destroy_subvolume(folder_fd, name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:
+                with opened(name, folder_fd) as descriptor:
+                    self.require_no_inner_subvolumes(name, btrfs.subvolume_id(descriptor))
+            if error.errno in {errno.EINVAL, errno.ENOTDIR}:
+                raise _not_a_volume(name) from error
+            raise
+
+    def sweep(self) -> None:
+        """Remove what killed calls left in staging, and the qgroups of subvolumes that are gone."""
+        with staging_alone(self.descriptor) as staging_fd:
+            if staging_fd is not None:
+                for subvolume in self.subvolumes_in(staging_fd):
+                    self.destroy(staging_fd, subvolume.name)
+        btrfs.remove_stale_qgroups(self.descriptor)
+
+    def require_exact_accounting(self, patience_seconds: float) -> None:
+        """Make sure that the kernel counts, and so enforces sizes: turn quotas on, have everything counted anew where that is due.
+
+        Raises REFUSED for simple quotas, UNAVAILABLE where counting takes longer than `patience_seconds`.
+        """
+        if self._is_exact():
+            return
+        with (
+            opened(PRIVATE, self.descriptor) as private_fd,
+            locked(private_fd),
+        ):  # a second rescan would begin at nothing
+            now = btrfs.accounting(self.descriptor, self.file_system)
+            if now.simple:
+                message = (
+                    f"{self.path} has simple quotas, which do not count what a clone shares with its snapshot; "
+                    f"`btrfs quota disable {self.path}`, then apply again, which turns full ones on"
+                )
+                raise Problem(ProblemKind.REFUSED, message)
+            if not now.enabled:
+                btrfs.enable_quotas(self.descriptor)
+            elif not now.is_exact:
+                btrfs.start_rescan(self.descriptor)
+            if not holds_within(self._is_exact, patience_seconds):
+                message = (
+                    f"the kernel is counting what is stored in {self.path} and enforces no sizes until it is done; "
+                    f"it goes on by itself (`btrfs quota rescan -s {self.path}`): try again later"
+                )
+                raise Problem(ProblemKind.UNAVAILABLE, message)
+
+    def _is_exact(self) -> bool:
+        return btrfs.accounting(self.descriptor, self.file_system).is_exact
+
+
+@contextmanager
+def _opened_subvolume(name: str, folder_fd: int, missing: str) -> Iterator[int]:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    except FileNotFoundError as error:
+        raise Problem(ProblemKind.NOT_FOUND, missing) from error
+    except OSError as error:
+        if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+            raise _not_a_volume(name) from error
+        raise
+    try:
+        if not btrfs.is_subvolume(descriptor):
+            raise _not_a_volume(name)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _not_a_volume(name: str) -> Problem:
+    message = f"{name!r} in the pool is no subvolume, so it is left alone; move it away or choose another name"
+    return Problem(ProblemKind.CONFLICT, message)

@@ -1,0 +1,275 @@
+"""Volumes as btrfs subvolumes: sizes by qgroup limits, snapshots and clones that share what they have in common."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent import btrfs, pool_folders, system_calls
+from sharectl.drivers.linux.agent.btrfs_place import Place
+from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, VolumeState
+from sharectl.drivers.linux.agent.pool_folders import PRIVATE, SNAPSHOTS, STAGING, opened, opened_private, staging
+from sharectl.drivers.linux.agent.pool_image import PoolImage
+from sharectl.drivers.linux.agent.system_errors import told_as
+from sharectl.drivers.linux.agent.volume_names import require_volume_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FEATURES: Final = frozenset({"snapshots", "clones", "reverts", "online-shrink", "enforced-size"})
+
+
+class BtrfsPool:
+    """A pool (contract.VolumePool) in a folder on btrfs, or on a file system in an image of its own.
+
+    A volume is the subvolume `PATH/NAME`, a snapshot the read-only subvolume `PATH/.sharectl/snapshots/ID`. The kernel makes
+    and unmakes each at one instant; what takes several steps is done in `staging` and put in place by one rename.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        *,
+        image: str | None = None,
+        image_size_bytes: int | None = None,
+        counting_seconds: float = 60.0,
+    ) -> None:
+        """Touch nothing. `counting_seconds` is how long a call waits where the kernel has to count what is stored first."""
+        self._name = name
+        self._path = path
+        self._image = PoolImage(image, image_size_bytes) if image is not None else None
+        self._counting_seconds = counting_seconds
+
+    @property
+    def name(self) -> str:
+        """The pool's name in the manifest."""
+        return self._name
+
+    @property
+    def features(self) -> frozenset[str]:
+        """All that there are."""
+        return FEATURES
+
+    def prepare(self) -> None:
+        """Make the pool ready: image, mount, quotas, private folders; let an image grow, and remove what killed calls left.
+
+        Repeated it is cheap, and mends what it finds.
+        """
+        with told_as(f"the pool {self._name!r} cannot be prepared"):
+            if self._image is not None:
+                self._image.make()
+                self._image.mount(self._path)
+            with self._opened() as place:
+                if self._image is not None:
+                    self._image.grow(place.descriptor)
+                pool_folders.make_private(place.descriptor, SNAPSHOTS, STAGING)
+                place.sweep()
+                place.require_exact_accounting(self._counting_seconds)
+                btrfs.sync(place.descriptor)
+
+    def mount(self) -> None:
+        """Mount the pool's image; raises UNAVAILABLE where the pool has none and is not there."""
+        with told_as(f"the pool {self._name!r} cannot be mounted"):
+            if self._image is not None:
+                self._image.mount(self._path)
+            if not self.is_mounted():
+                raise self._absent()
+
+    def is_mounted(self) -> bool:
+        """Tell whether the pool that was prepared is there, by its private folder: an empty mount point has none."""
+        with told_as(f"the pool {self._name!r} cannot be read"):
+            if self._image is not None and not self._image.is_mounted_at(self._path):
+                return False
+            try:
+                with opened(self._path) as descriptor, opened(PRIVATE, descriptor):
+                    return btrfs.file_system_id(descriptor) is not None
+            except FileNotFoundError:
+                return False
+
+    def identity(self) -> str:
+        """Return the UUID of the file system."""
+        with self._working("cannot be identified") as place:
+            return place.file_system
+
+    def capacity(self) -> Capacity:
+        """Return size and free space of the file system now."""
+        with self._working("cannot be measured") as place:
+            status = os.fstatvfs(place.descriptor)
+            return Capacity(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
+
+    def has_volume(self, volume: str) -> bool:
+        """Tell whether the name is taken in the pool's folder, by whatever it is."""
+        require_volume_name(volume)
+        with self._working("cannot be read") as place:
+            try:
+                os.stat(volume, dir_fd=place.descriptor, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def create(self, volume: str, size_bytes: int, mode: int, owner: tuple[int, int]) -> None:
+        """Make an empty volume. One with content is an earlier call's that is in use by now: it gets the size, and keeps the rest."""
+        with self._changing(volume, "cannot be made") as place:
+            with suppress(FileExistsError):
+                btrfs.create_subvolume(place.descriptor, volume)
+            with place.volume(volume) as volume_fd:
+                subvolume = btrfs.subvolume_id(volume_fd)
+                if os.listdir(volume_fd):  # noqa: PTH208 - a descriptor, which pathlib cannot list
+                    place.limit(volume, subvolume, size_bytes)
+                else:
+                    os.fchown(volume_fd, *owner)
+                    os.fchmod(volume_fd, mode)
+                    place.set_limit(subvolume, size_bytes)
+
+    def clone(self, snapshot_id: str, volume: str, size_bytes: int) -> None:
+        """Make a volume with the content of a snapshot, writable; raises REFUSED where `size_bytes` cannot hold it."""
+        with self._changing(volume, "cannot be cloned") as place:
+            with place.snapshot(require_volume_name(snapshot_id)) as snapshot_fd:
+                place.require_room(snapshot_id, snapshot_fd, size_bytes)
+                with suppress(FileExistsError):  # made by an earlier call, which may not have come to the limit
+                    btrfs.create_snapshot(snapshot_fd, place.descriptor, volume, read_only=False)
+            with place.volume(volume) as volume_fd:
+                # Until here the limit is that of the volume of the snapshot, whatever the kernel was asked for.
+                place.limit(volume, btrfs.subvolume_id(volume_fd), size_bytes)
+
+    def attach(self, volume: str) -> str:
+        """Return the folder of the volume's data; a subvolume needs nothing to be reachable."""
+        require_volume_name(volume)
+        with self._working(f"cannot give the volume {volume!r}") as place, place.volume(volume):
+            return f"{self._path}/{volume}"
+
+    def detach(self, volume: str) -> None:
+        """Do nothing: see `attach`."""
+        require_volume_name(volume)
+
+    def delete(self, volume: str) -> None:
+        """Remove the volume at one instant; the kernel's cleaner gives the space back afterwards."""
+        require_volume_name(volume)
+        with self._working(f"cannot delete the volume {volume!r}") as place, staging(place.descriptor) as staging_fd:
+            place.destroy(staging_fd, volume)
+            place.destroy(place.descriptor, volume)
+
+    def resize(self, volume: str, size_bytes: int) -> None:
+        """Enforce another size; raises IN_USE where the data does not fit."""
+        with self._changing(volume, "cannot be resized") as place, place.volume(volume) as volume_fd:
+            place.limit(volume, btrfs.subvolume_id(volume_fd), size_bytes)
+
+    def used_bytes(self, volume: str) -> int:
+        """Return what the volume refers to, with what it shares with snapshots."""
+        with self._changing(volume, "cannot be measured") as place, place.volume(volume) as volume_fd:
+            return place.used_bytes(btrfs.subvolume_id(volume_fd))
+
+    def create_snapshot(self, volume: str, snapshot_id: str) -> None:
+        """Keep the volume as it is now, unless the snapshot is there; durable when this returns."""
+        require_volume_name(volume)
+        require_volume_name(snapshot_id)
+        with (
+            self._working(f"cannot make a snapshot of the volume {volume!r}") as place,
+            opened_private(place.descriptor, SNAPSHOTS) as folder_fd,
+        ):
+            if snapshot_id in os.listdir(folder_fd):  # noqa: PTH208 - a descriptor, which pathlib cannot list
+                return
+            with place.volume(volume) as volume_fd:
+                btrfs.create_snapshot(volume_fd, folder_fd, snapshot_id, read_only=True)
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove the snapshot at one instant."""
+        require_volume_name(snapshot_id)
+        with (
+            self._working(f"cannot delete the snapshot {snapshot_id!r}") as place,
+            opened_private(place.descriptor, SNAPSHOTS) as folder_fd,
+        ):
+            place.destroy(folder_fd, snapshot_id)
+
+    def revert(self, volume: str, snapshot_id: str) -> None:
+        """Put a copy of the snapshot in the volume's place by one exchange of names; then alone the newer data goes.
+
+        Raises IN_USE where the volume holds subvolumes that somebody made by hand, REFUSED where the snapshot is larger than the
+        volume's size.
+        """
+        require_volume_name(snapshot_id)
+        with self._changing(volume, "cannot be reverted") as place, staging(place.descriptor) as staging_fd:
+            # What an earlier call left is a copy that was not put in place, or the newer data that was to go.
+            place.destroy(staging_fd, volume)
+            with place.volume(volume) as volume_fd:
+                subvolume = btrfs.subvolume_id(volume_fd)
+            place.require_no_inner_subvolumes(volume, subvolume)
+            usage = btrfs.usage(place.descriptor, subvolume)
+            size_bytes = usage.limit_bytes if usage is not None else None
+            with place.snapshot(snapshot_id) as snapshot_fd:
+                place.require_room(snapshot_id, snapshot_fd, size_bytes)
+                btrfs.create_snapshot(snapshot_fd, staging_fd, volume, read_only=False)
+            with opened(volume, staging_fd) as copy_fd:
+                place.set_limit(btrfs.subvolume_id(copy_fd), size_bytes)
+            system_calls.exchange(volume, staging_fd, volume, place.descriptor)
+            place.destroy(staging_fd, volume)
+
+    def list_volumes(self) -> Mapping[str, VolumeState]:
+        """Return all subvolumes of the pool's folder; usage is that of the last commit, None where the kernel is counting."""
+        with self._working("cannot be listed") as place:
+            is_exact = btrfs.accounting(place.descriptor, place.file_system).is_exact
+            usages = btrfs.all_usages(place.descriptor)
+            found = {}
+            for subvolume in place.subvolumes_in(place.descriptor):
+                usage = usages.get(subvolume.subvolume_id)
+                if usage is None:
+                    found[subvolume.name] = VolumeState(None, None)
+                else:
+                    found[subvolume.name] = VolumeState(usage.limit_bytes, usage.referenced_bytes if is_exact else None)
+            return found
+
+    def volume_state(self, volume: str) -> VolumeState:
+        """Return one subvolume as `list_volumes` does."""
+        require_volume_name(volume)
+        with self._working("cannot be read") as place, place.volume(volume) as volume_fd:
+            usage = btrfs.usage(place.descriptor, btrfs.subvolume_id(volume_fd))
+            if usage is None:
+                return VolumeState(None, None)
+            is_exact = btrfs.accounting(place.descriptor, place.file_system).is_exact
+            return VolumeState(usage.limit_bytes, usage.referenced_bytes if is_exact else None)
+
+    def list_snapshots(self) -> frozenset[str]:
+        """Return the ids of all snapshots."""
+        with self._working("cannot be listed") as place, opened_private(place.descriptor, SNAPSHOTS) as folder_fd:
+            return frozenset(subvolume.name for subvolume in place.subvolumes_in(folder_fd))
+
+    @contextmanager
+    def _changing(self, volume: str, what: str) -> Iterator[Place]:
+        """Open the pool for work on a volume whose size is to hold."""
+        require_volume_name(volume)
+        with self._working(f"the volume {volume!r} {what}") as place:
+            place.require_exact_accounting(self._counting_seconds)
+            yield place
+
+    @contextmanager
+    def _working(self, what: str) -> Iterator[Place]:
+        """Open the pool, which must have been prepared; `what` says what is not possible where the system refuses."""
+        with told_as(f"pool {self._name!r}: {what}"):
+            if self._image is not None and not self._image.is_mounted_at(self._path):
+                raise self._absent()
+            with self._opened() as place:
+                try:
+                    with opened(PRIVATE, place.descriptor):
+                        pass
+                except FileNotFoundError:
+                    raise self._absent() from None
+                yield place
+
+    @contextmanager
+    def _opened(self) -> Iterator[Place]:
+        with ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(opened(self._path))
+            except FileNotFoundError:
+                raise self._absent() from None
+            file_system = btrfs.file_system_id(descriptor)
+            if file_system is None:
+                raise self._absent()
+            yield Place(self._name, self._path, descriptor, file_system)
+
+    def _absent(self) -> Problem:
+        how = "prepare it" if self._image is not None else "mount its btrfs file system (is it in /etc/fstab?)"
+        message = f"the pool {self._name!r} is not there: {self._path} is no prepared folder on btrfs; {how}"
+        return Problem(ProblemKind.UNAVAILABLE, message)

@@ -1,0 +1,297 @@
+"""The values, errors and interfaces that the parts of the agent share; standard library only, as all of the agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+
+class ProblemKind(StrEnum):
+    """What went wrong, as the driver's errors are called in sharectl.drivers.base."""
+
+    REFUSED = "refused"  # DriverError
+    TRANSIENT = "transient"
+    UNAVAILABLE = "unavailable"
+    POOL = "pool"
+    NOT_FOUND = "not-found"
+    CONFLICT = "conflict"
+    IN_USE = "in-use"
+
+
+class Problem(Exception):  # noqa: N818 - a value for people that travels over the wire, not a programming error
+    """What the agent could not do; `str()` is one line for people, without secrets."""
+
+    def __init__(self, kind: ProblemKind, message: str) -> None:
+        """Say what happened."""
+        super().__init__(message)
+        self.kind = kind
+
+
+class Rule(NamedTuple):
+    """One grant, field for field an AccessRule of the model; canonical as there."""
+
+    access_type: str
+    access_to: str
+    access_level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One pair of servers: its private folder, the addresses that it answers on, and its network namespace.
+
+    `namespace` is the path of a network namespace (`/run/netns/NAME`); None is the host's own. `addresses` are what the
+    servers bind to; empty means all of the namespace.
+    """
+
+    name: str
+    root: str
+    addresses: tuple[str, ...] = ()
+    namespace: str | None = None
+
+
+class Capacity(NamedTuple):
+    """The size of a pool and what is free in it, in bytes."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+class VolumeState(NamedTuple):
+    """A volume as the kernel has it now; `size_bytes` is None where nothing limits it, `used_bytes` where it is not cheap to know."""
+
+    size_bytes: int | None
+    used_bytes: int | None
+
+
+class VolumePool(Protocol):
+    """Volumes on one file system; `volume` is a name that `is_volume_name` accepts, `snapshot_id` a resource id.
+
+    Each call is idempotent and safe from several threads and processes at once for different volumes. Raises Problem alone.
+    """
+
+    @property
+    def name(self) -> str:
+        """The pool's name in the manifest."""
+        ...
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Of `snapshots`, `clones`, `reverts`, `online-shrink`, `enforced-size`."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the pool ready, once: its image where one was asked for, quotas, private folders. Nothing that exists is overwritten."""
+        ...
+
+    def mount(self) -> None:
+        """Mount the pool where it is ours to mount and is not mounted; raises UNAVAILABLE where it is down and not ours."""
+        ...
+
+    def is_mounted(self) -> bool:
+        """Tell whether the pool's own file system is there; an empty mount point of another file system is not it."""
+        ...
+
+    def identity(self) -> str:
+        """Return the UUID of the file system."""
+        ...
+
+    def capacity(self) -> Capacity:
+        """Return size and free space now."""
+        ...
+
+    def has_volume(self, volume: str) -> bool:
+        """Tell whether there is a volume of this name, whoever made it, or anything else that is in its way."""
+        ...
+
+    def create(self, volume: str, size_bytes: int, mode: int, owner: tuple[int, int]) -> None:
+        """Make an empty volume; one that is there already is finished (size, mode), never emptied."""
+        ...
+
+    def clone(self, snapshot_id: str, volume: str, size_bytes: int) -> None:
+        """Make a volume with the content of a snapshot."""
+        ...
+
+    def attach(self, volume: str) -> str:
+        """Make the volume reachable on the host and return the folder that holds its data; raises NOT_FOUND."""
+        ...
+
+    def detach(self, volume: str) -> None:
+        """Undo `attach`."""
+        ...
+
+    def delete(self, volume: str) -> None:
+        """Remove the volume and its data; one that is gone is no error. Space may come back later."""
+        ...
+
+    def resize(self, volume: str, size_bytes: int) -> None:
+        """Enforce another size; raises IN_USE where more is used. Works on a volume that is full and in use."""
+        ...
+
+    def used_bytes(self, volume: str) -> int:
+        """Return what the volume's data occupies, up to date."""
+        ...
+
+    def create_snapshot(self, volume: str, snapshot_id: str) -> None:
+        """Keep the volume as it is now, read-only, unless the snapshot is there."""
+        ...
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove the snapshot; one that is gone is no error."""
+        ...
+
+    def revert(self, volume: str, snapshot_id: str) -> None:
+        """Put the snapshot's content in the volume's place, keeping its size; the newer data goes only when the old is in place.
+
+        Precondition: nothing exports the volume and it is detached.
+        """
+        ...
+
+    def list_volumes(self) -> Mapping[str, VolumeState]:
+        """Return all volumes by name, those that the agent did not make too; whole, or UNAVAILABLE."""
+        ...
+
+    def volume_state(self, volume: str) -> VolumeState:
+        """Return one volume as `list_volumes` would, at the cost of one; raises NOT_FOUND."""
+        ...
+
+    def list_snapshots(self) -> frozenset[str]:
+        """Return the ids of all snapshots; whole, or UNAVAILABLE."""
+        ...
+
+
+class Squash(StrEnum):
+    """Which users an NFS server turns into nobody."""
+
+    NONE = "none"
+    ROOT = "root"
+    ALL = "all"
+
+
+class Client(NamedTuple):
+    """Who may reach an export and how: `network` is canonical (`10.0.0.0/8`, `2001:db8::1`), `level` is `rw` or `ro`."""
+
+    network: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One export of an NFS server. `pseudo` is the path that clients mount; `path` the folder on the host.
+
+    `clients` is a set: the server orders it, so that the longest prefix wins.
+    """
+
+    export_id: int
+    path: str
+    pseudo: str
+    clients: frozenset[Client]
+    squash: Squash = Squash.NONE
+    security: tuple[str, ...] = ("sys",)
+
+
+class NfsServer(Protocol):
+    """An NFS server instance. Every call is safe from several threads and processes; raises Problem alone."""
+
+    def is_running(self) -> bool:
+        """Tell whether the server answers."""
+        ...
+
+    def ensure_running(self, is_ready: Callable[[Export], bool]) -> None:
+        """Start the server unless it runs, with those stored exports of which `is_ready` says that their folder is the right one.
+
+        The others are taken out of what the server reads, so that an empty mount point is never exported.
+        """
+        ...
+
+    def put(self, export: Export) -> bool:
+        """Store the export for later starts, put it in force, and confirm it by reading the live one back. Idempotent.
+
+        False means that the server is down, so that the export is stored alone.
+        """
+        ...
+
+    def remove(self, export_id: int) -> None:
+        """Withdraw the export at once, also from clients that use it; one that is not there is no error. Works when the server is down."""
+        ...
+
+    def live(self, export_ids: Collection[int] | None = None) -> Mapping[int, Export]:
+        """Return the exports that are in force now; empty where the server is down.
+
+        One that was changed by hand into something that is no Export is still there, with what could be read of it, so that it
+        differs from what was asked for.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Stop the server; what is stored stays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One share of an SMB server. Without users nobody gets in; without networks, from everywhere."""
+
+    name: str
+    path: str
+    writers: frozenset[str] = frozenset()
+    readers: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+
+
+class SmbServer(Protocol):
+    """An SMB server instance. Every call is safe from several threads and processes; raises Problem alone."""
+
+    def is_running(self) -> bool:
+        """Tell whether the server answers."""
+        ...
+
+    def ensure_running(self) -> None:
+        """Start the server unless it runs."""
+        ...
+
+    def put(self, section: Section) -> None:
+        """Store the section, put it in force, and cut live sessions of the share where a right was taken away. Idempotent."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Withdraw the share at once, also from clients that use it. Works when the server is down."""
+        ...
+
+    def live(self) -> Mapping[str, Section]:
+        """Return the sections in force, by name; empty where the server is down, or runs on a configuration changed by hand.
+
+        One that was changed by hand, or that no run has put in force to the end, has an empty path, so that it differs from what
+        was asked for.
+        """
+        ...
+
+    def stored(self) -> Mapping[str, Section]:
+        """Return the sections that the server reads at its next start, by name, whether it runs or not."""
+        ...
+
+    def users(self, passwords: Mapping[str, str] | None = None) -> frozenset[str]:
+        r"""Return the users that can log in; those whose password is given and is not the stored one are left out.
+
+        Each by its account in lower case (`alice`), and also as `passwords` calls it (`SERVER\Alice`).
+        """
+        ...
+
+    def account(self, user: str) -> str:
+        r"""Return the account, in lower case, that `Alice` or `SERVER\Alice` means here; raises REFUSED for a user that cannot be one."""
+        ...
+
+    def ensure_user(self, user: str, password: str) -> None:
+        """Make the user with this password, or give an existing one this password."""
+        ...
+
+    def remove_user(self, user: str) -> None:
+        """Remove the user; one that is gone is no error."""
+        ...
+
+    def stop(self) -> None:
+        """Stop the server; what is stored stays."""
+        ...

@@ -1,0 +1,145 @@
+"""Daemons of a server instance: started so that they outlive the agent, found again by their pid file, stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_POLL_SECONDS: Final = 0.005
+_START_SECONDS: Final = 20.0
+_STATE_FIELD: Final = 0
+
+
+def start(
+    argv: Sequence[str], *, namespace: str | None, output_path: str, environment: Mapping[str, str] | None = None
+) -> None:
+    """Start a daemon in a session of its own, with its output in a file; its parent is init, so it leaves no zombie here.
+
+    `namespace` is the path of a network namespace. `nsenter` enters that alone: `ip netns exec` would also make a mount
+    namespace, in which later bind mounts are not seen.
+    """
+    enter = ["nsenter", f"--net={namespace}", "--"] if namespace is not None else []
+    with Path(output_path).open("ab") as output:
+        result = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            [*enter, "setsid", "--fork", "--", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {})},
+            cwd="/",
+            check=False,
+        )
+    if result.returncode != 0:
+        message = f"{argv[0]} cannot be started (exit code {result.returncode}); its output is in {output_path}"
+        raise Problem(ProblemKind.TRANSIENT, message)
+
+
+def running_pid(pid_file: str, marker: str) -> int | None:
+    """Return the process that the pid file names, if it lives and has `marker` among its arguments; None otherwise.
+
+    The marker (the path of the instance's own configuration) keeps a pid that another process got since from being taken
+    for the daemon.
+    """
+    try:
+        pid = int(Path(pid_file).read_text(encoding="ascii").split()[0])
+    except (FileNotFoundError, ValueError, IndexError):
+        return None
+    return pid if is_process(pid, marker) else None
+
+
+def is_process(pid: int, marker: str) -> bool:
+    """Tell whether the process lives (a zombie does not) and has `marker` among its arguments."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2]
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.split()[_STATE_FIELD] not in {"Z", "X"} and any(marker.encode() in word for word in arguments)
+
+
+def stop(pid_file: str, marker: str, grace_seconds: float = 10.0) -> None:
+    """Ask the daemon to end, and kill it if it has not after `grace_seconds`; one that does not run is no error."""
+    pid = running_pid(pid_file, marker)
+    if pid is None:
+        return
+    for number, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, grace_seconds)):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+        if holds_within(lambda: not is_process(pid, marker), seconds):
+            return
+    message = f"the process {pid} does not end"
+    raise Problem(ProblemKind.TRANSIENT, message)
+
+
+def holds_within(condition: Callable[[], bool], seconds: float) -> bool:
+    """Return whether the condition comes to hold before the time is over."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = _START_SECONDS) -> None:
+    """Wait for the condition; raises TRANSIENT, saying `what` did not come about."""
+    if not holds_within(condition, seconds):
+        message = f"{what} (waited {seconds:g} s)"
+        raise Problem(ProblemKind.TRANSIENT, message)
+
+
+@contextmanager
+def locked(path: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold a lock among all threads and processes of the host, alone or with others that share it; the file is made where it is missing."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(
+    path: str, text: str, mode: int = 0o600, *, staging: str | None = None, is_durable: bool = True
+) -> None:
+    """Replace the file's content at one instant, durably; `staging` is the folder of the temporary file (the file's own by default).
+
+    One that is not durable may be missing, empty or the one before after a power failure, never after the end of a process.
+    """
+    folder = os.path.dirname(path)  # noqa: PTH120 - paths are text everywhere in the agent
+    temporary = os.path.join(staging or folder, f".{os.path.basename(path)}.{os.getpid()}.{time.monotonic_ns()}")  # noqa: PTH118, PTH119 - as above
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            if is_durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 - as above
+    except BaseException:
+        os.unlink(temporary)  # noqa: PTH108 - as above
+        raise
+    if is_durable:
+        sync_directory(folder)
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

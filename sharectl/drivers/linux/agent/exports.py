@@ -1,0 +1,132 @@
+"""What an NFS export has to be before it may reach a server's configuration, and how it is noted there for the way back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent.contract import Client, Export, Problem, ProblemKind, Squash
+from sharectl.drivers.linux.agent.export_clients import canonical_network, prefix_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECURITY_FLAVOURS: Final = ("sys", "krb5", "krb5i", "krb5p")
+"""How a user may prove who they are, weakest first: the canonical order."""
+
+LEVELS: Final = ("rw", "ro")
+
+MAXIMUM_EXPORT_ID: Final = 65535
+"""Ganesha keeps the id in 16 bits; 0 is its own root of the pseudo file system."""
+
+DEFINITION: Final = "# sharectl: "
+"""What a comment in a server's configuration begins with that holds the export which the next lines were written for."""
+
+_MAXIMUM_PATH_BYTES: Final = 4095
+_MAXIMUM_NAME_BYTES: Final = 255
+# Pseudo paths are flat: Ganesha 4.3 refuses a path below another export's.
+_PSEUDO: Final = re.compile(r"/shares/[A-Za-z0-9_][A-Za-z0-9_.+@~-]*")
+# A quotation mark ends the quoted text in ganesha.conf and exports(5), and a backslash begins an escape in the latter.
+_OUT_OF_QUOTES: Final = frozenset('"\\')
+_MAPPED: Final = prefix_of("::ffff:0:0/96")
+
+
+def checked(export: Export) -> Export:
+    """Return the export in canonical form; raises REFUSED, saying everything that is wrong with it, where no server could hold it."""
+    problems = list(_problems(export))
+    if problems:
+        message = f"this cannot be exported over NFS: {'; '.join(problems)}"
+        raise Problem(ProblemKind.REFUSED, message)
+    return replace(export, security=canonical_security(export.security))
+
+
+def canonical_security(flavours: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the flavours in one order: a server does not keep the one that they were given in."""
+    known = [flavour for flavour in SECURITY_FLAVOURS if flavour in flavours]
+    return (*known, *sorted(set(flavours) - set(known)))
+
+
+def problem_of_path(path: str) -> str | None:
+    """Return why a folder of the host cannot stand in a server's configuration, or None."""
+    if not path.startswith("/") or os.path.normpath(path) != path or path.startswith("//") or path == "/":
+        return f"{path[:80]!r} is no absolute path in its simplest form"
+    if _OUT_OF_QUOTES.intersection(path) or any(_breaks_text(character) for character in path):
+        return f"the path {path[:80]!r} has a quotation mark, a backslash or a control character, which no export can carry"
+    if len(path.encode()) > _MAXIMUM_PATH_BYTES:
+        return f"the path is longer than {_MAXIMUM_PATH_BYTES} bytes"
+    return None
+
+
+def _breaks_text(character: str) -> bool:
+    """Tell whether a character is a control, a part of no text, or ends a line for somebody."""
+    category = unicodedata.category(character)
+    return category[0] == "C" or category in ("Zl", "Zp")
+
+
+def definition(export: Export) -> str:
+    """Return the export as JSON on one line, to be read back by `defined`."""
+    return json.dumps(
+        {
+            "id": export.export_id,
+            "path": export.path,
+            "pseudo": export.pseudo,
+            "clients": sorted(export.clients),
+            "squash": export.squash,
+            "security": export.security,
+        }
+    )
+
+
+def defined(line: str) -> Export:
+    """Return the export that a comment holds, checked; raises ValueError where it holds none, Problem where nothing may be made of it."""
+    if not line.startswith(DEFINITION):
+        message = "the line holds no export"
+        raise ValueError(message)
+    try:
+        fields = json.loads(line.removeprefix(DEFINITION))
+        export = Export(
+            fields["id"],
+            fields["path"],
+            fields["pseudo"],
+            frozenset(Client(network, level) for network, level in fields["clients"]),
+            Squash(fields["squash"]),
+            tuple(fields["security"]),
+        )
+    except (TypeError, KeyError) as error:
+        message = "the export lacks something"
+        raise ValueError(message) from error
+    return checked(export)
+
+
+def _problems(export: Export) -> Iterator[str]:
+    if type(export.export_id) is not int or not 1 <= export.export_id <= MAXIMUM_EXPORT_ID:
+        yield f"the id {export.export_id!r} is not one of 1 to {MAXIMUM_EXPORT_ID}"
+    problem = problem_of_path(export.path)
+    if problem is not None:
+        yield problem
+    name = export.pseudo.removeprefix("/shares/")
+    if not _PSEUDO.fullmatch(export.pseudo) or len(name) > _MAXIMUM_NAME_BYTES:
+        yield f"{export.pseudo[:80]!r} is not /shares/NAME, with a name of letters, digits and _.+@~- in at most 255 bytes"
+    if not isinstance(export.squash, Squash):
+        yield f"the squash {str(export.squash)[:20]!r} is not one of {', '.join(Squash)}"
+    if not export.security or not set(export.security).issubset(SECURITY_FLAVOURS):
+        yield f"the security {export.security!r} is not made of {', '.join(SECURITY_FLAVOURS)}"
+    yield from _problems_of_clients(export.clients)
+
+
+def _problems_of_clients(clients: frozenset[Client]) -> Iterator[str]:
+    taken: dict[str, str] = {}
+    for network, level in sorted(clients):
+        prefix = prefix_of(network)
+        if prefix is None or canonical_network(network) != network:
+            yield f"the client {network[:80]!r} is no address or network in its canonical form"
+        elif _MAPPED is not None and prefix.length >= _MAPPED.length and prefix.shortened(96) == _MAPPED.shortened(96):
+            yield f"the client {network} is an IPv4 address in IPv6 notation, which no server sees: write the IPv4 address"
+        if level not in LEVELS:
+            yield f"the level {level[:20]!r} of {network[:80]!r} is not rw or ro"
+        if taken.setdefault(network, level) != level:
+            yield f"{network[:80]!r} is given two levels"

@@ -1,0 +1,283 @@
+"""An NFS server of the kind NFS-Ganesha: its exports stored for its next start, and put in force at once while it runs."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent import daemons
+from sharectl.drivers.linux.agent.contract import Export, Instance, Problem, ProblemKind
+from sharectl.drivers.linux.agent.export_clients import canonical_network, prefix_of
+from sharectl.drivers.linux.agent.exports import checked, defined, problem_of_path
+from sharectl.drivers.linux.agent.ganesha_bus import NoAnswerError, RefusedError
+from sharectl.drivers.linux.agent.ganesha_config import (
+    ServerOptions,
+    export_text,
+    server_text,
+    shown_export,
+)
+from sharectl.drivers.linux.agent.ganesha_process import (
+    EXPORTS,
+    WITHHELD,
+    GaneshaProcess,
+    plugins_folder,
+    rotate_if_large,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+DEFAULT_MINOR_VERSIONS: Final = (1, 2)
+"""NFSv4.1 and 4.2: 4.0 has no sessions, so that a request that was sent twice may be done twice."""
+
+_SUFFIX: Final = ".conf"
+_COMPLAINT: Final = "Errors found"
+"""With these words in a reply of success, Ganesha left out a part of the export that it could not read."""
+
+
+class GaneshaServer:
+    """Ganesha with a private D-Bus, in the instance's network namespace; see `contract.NfsServer`.
+
+    It answers on one address where the instance has one. Ganesha can bind to one alone (`Bind_addr`), so that with several
+    addresses, or none, it answers on all that the namespace has, and only one such server fits in it for each port.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        port: int = 2049,
+        minor_versions: Collection[int] = DEFAULT_MINOR_VERSIONS,
+        keytab: str | None = None,
+    ) -> None:
+        """Start nothing. `minor_versions` are those of NFSv4 that clients may speak; `keytab` a file that turns Kerberos on.
+
+        Raises REFUSED for values that cannot stand in the server's configuration.
+        """
+        self._process = GaneshaProcess(instance, port)
+        self._layout = self._process.layout
+        self._bus = self._process.bus
+        self._port = port
+        self._address = _single_address(instance.addresses)
+        self._minor_versions = tuple(sorted(minor_versions))
+        self._keytab = keytab
+        self._plugins: str | None = None
+        self._check()
+
+    def is_running(self) -> bool:
+        """Tell whether the server can be spoken to, and was started with the configuration that it is to have.
+
+        One that serves clients out of control, or by other settings, is not running in this sense.
+        """
+        return self._runs_with(self._configuration())
+
+    def ensure_running(self, is_ready: Callable[[Export], bool]) -> None:
+        """Start the server unless it runs, with the configuration that it would be started with now; see the contract.
+
+        A server that runs and cannot be spoken to is restarted.
+        """
+        text = self._configuration()
+        if self._runs_with(text):
+            return
+        self._layout.make()
+        with daemons.locked(self._layout.lock):
+            if self._runs_with(text):
+                return
+            self._process.stop()  # before the exports are sorted: one that is not ready must not stay in force meanwhile
+            daemons.write_atomically(self._layout.configuration, text)
+            self._process.start(self._sort_stored(is_ready))
+
+    def put(self, export: Export) -> bool:
+        """Store the export, put it in force and confirm it; on a server that is down it is stored alone, and False returned."""
+        export = checked(export)
+        if self._keytab is None and export.security != ("sys",):
+            message = "this NFS server has no Kerberos keytab, so that an export can have the security sys alone"
+            raise Problem(ProblemKind.REFUSED, message)
+        if not os.path.isdir(self._layout.staging):  # noqa: PTH112 - as above
+            self._layout.make()
+        rotate_if_large(self._layout.log)
+        name = f"{export.export_id}{_SUFFIX}"
+        path = self._layout.path(EXPORTS, name)
+        before, withheld = _content(path), self._layout.path(WITHHELD, name)
+        # After a power failure the server starts with what is stored, and rights that were taken away must not come back. Of a
+        # new export nothing older can: lost, it shows as drift, and what is left of its file is put aside.
+        is_new = not os.path.exists(path) and not os.path.exists(withheld)  # noqa: PTH110 - as above
+        daemons.write_atomically(path, export_text(export), staging=self._layout.staging, is_durable=not is_new)
+        Path(withheld).unlink(missing_ok=True)
+        try:
+            return self._told(lambda: self._put_in_force(export))
+        except Problem as problem:
+            # What the server does not take may not stand in another export's way at its next start.
+            if problem.kind is ProblemKind.REFUSED:
+                self._put_back(path, before)
+            raise
+
+    def remove(self, export_id: int) -> None:
+        """Forget the export, withdraw it and confirm that it is gone."""
+        for folder in (self._layout.exports, self._layout.withheld):
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, f"{export_id}{_SUFFIX}"))  # noqa: PTH108, PTH118 - paths are text everywhere in the agent
+                daemons.sync_directory(folder)
+        self._told(lambda: self._withdraw(export_id))
+
+    def live(self, export_ids: Collection[int] | None = None) -> Mapping[int, Export]:
+        """Return the exports in force, of these ids alone where they are given; empty where the server is not `is_running`."""
+        found: dict[int, Export] = {}
+        if not self.is_running():
+            return found
+
+        def look() -> None:
+            found.update(self._shown(self._ids_in_force() if export_ids is None else sorted(set(export_ids))))
+
+        self._told(look, may_stop=False)
+        return found
+
+    def stop(self) -> None:
+        """Stop the server and its bus; what is stored stays."""
+        if os.path.isdir(self._layout.folder):  # noqa: PTH112 - as above
+            with daemons.locked(self._layout.lock):
+                self._process.stop()
+
+    def _check(self) -> None:
+        if not 1 <= self._port <= 65535:  # noqa: PLR2004 - the ports of TCP
+            raise Problem(ProblemKind.REFUSED, f"{self._port} is no port: it has to be one of 1 to 65535")
+        if not self._minor_versions or not set(self._minor_versions).issubset({0, 1, 2}):
+            raise Problem(ProblemKind.REFUSED, "the minor versions of NFSv4 are 0, 1 and 2, and one at least is needed")
+        problem = problem_of_path(self._keytab) if self._keytab is not None else None
+        if problem is not None:
+            raise Problem(ProblemKind.REFUSED, f"the keytab cannot be used: {problem}")
+
+    def _configuration(self) -> str:
+        if self._plugins is None:  # looked for once: it takes as long as a call of the server
+            self._plugins = plugins_folder()
+        options = ServerOptions(self._port, self._address, self._minor_versions, self._plugins, self._keytab)
+        return server_text(options, exports=EXPORTS, recovery=self._layout.recovery)
+
+    def _runs_with(self, text: str) -> bool:
+        return _content(self._layout.configuration) == text and self._process.answers()
+
+    def _told(self, action: Callable[[], None], *, may_stop: bool = True) -> bool:
+        """Do something over the bus, and tell whether it was done; where it cannot be, the server is down when this returns.
+
+        A server that lives and does not answer is being started by somebody, who holds the lock until it answers. Or it is
+        out of control (it hangs, its socket was deleted), and a change, as of a right that was taken away, cannot reach it:
+        then it is stopped, unless `may_stop` is false, and the next `ensure_running` starts it with what is stored.
+        """
+        if not os.path.isdir(self._layout.folder):  # noqa: PTH112 - as above
+            return False
+        try:
+            action()
+        except NoAnswerError:
+            with daemons.locked(self._layout.lock):
+                if not self._process.answers():
+                    if may_stop:
+                        self._process.stop()
+                    return False
+            try:
+                action()
+            except NoAnswerError as error:
+                message = f"the NFS server ended or hangs while it was spoken to; see {self._layout.log}"
+                raise Problem(ProblemKind.TRANSIENT, message) from error
+        return True
+
+    def _put_in_force(self, export: Export) -> None:
+        try:
+            reply = self._update(export)
+        except RefusedError as error:
+            raise Problem(ProblemKind.REFUSED, f"the NFS server refuses the export {export.pseudo}: {error}") from error
+        if self._shown([export.export_id]).get(export.export_id) != export:
+            reason = reply if _COMPLAINT in reply else "it may have been changed at the same time; repeat the apply"
+            message = f"the NFS server shows the export {export.pseudo} otherwise than it was given: {reason}"
+            raise Problem(ProblemKind.TRANSIENT, " ".join(message.split()))
+
+    def _put_back(self, path: str, before: str | None) -> None:
+        if before is None:
+            Path(path).unlink(missing_ok=True)
+        else:
+            daemons.write_atomically(path, before, staging=self._layout.staging)
+
+    def _update(self, export: Export) -> str:
+        """Make the server read the stored file of the export, whether or not it has the export; return what it says."""
+        arguments = (
+            self._layout.path(EXPORTS, f"{export.export_id}{_SUFFIX}"),
+            f"EXPORT(Export_Id={export.export_id})",
+        )
+        try:
+            reply = self._bus.call("UpdateExport", "ss", *arguments)
+        except RefusedError:
+            before = self._shown([export.export_id]).get(export.export_id)
+            if before is None or before.path == export.path:
+                raise
+            self._withdraw(export.export_id)  # an update to another path is refused
+            reply = self._bus.call("UpdateExport", "ss", *arguments)
+        return str(reply[0])
+
+    def _withdraw(self, export_id: int) -> None:
+        with suppress(RefusedError):  # it is not there; what else it might be shows below
+            self._bus.call("RemoveExport", "q", export_id)
+        if self._shown([export_id]):
+            message = f"the NFS server keeps the export {export_id} though it was told to remove it; repeat the apply"
+            raise Problem(ProblemKind.TRANSIENT, message)
+
+    def _ids_in_force(self) -> list[int]:
+        _time, rows = self._bus.call("ShowExports", "")
+        return sorted(row[0] for row in rows if row[0] != 0)  # 0 is the root of the pseudo file system
+
+    def _shown(self, export_ids: list[int]) -> dict[int, Export]:
+        """Return those of the exports that the server has."""
+        replies = self._bus.call_all("DisplayExport", "q", [(export_id,) for export_id in export_ids])
+        return {
+            export_id: shown_export(reply)
+            for export_id, reply in zip(export_ids, replies, strict=True)
+            if not isinstance(reply, RefusedError)
+        }
+
+    def _sort_stored(self, is_ready: Callable[[Export], bool]) -> int:
+        """Leave in `exports.d` the exports that are ready alone, as they would be written now; return their number."""
+        kept, withheld = _files(self._layout.exports), _files(self._layout.withheld)
+        count = 0
+        for name in sorted(kept | withheld):
+            path, aside = self._layout.path(EXPORTS, name), self._layout.path(WITHHELD, name)
+            text = _content(path if name in kept else aside)
+            export = _export_of(name, text)
+            if export is not None and is_ready(export):
+                count += 1
+                if name in withheld or text != export_text(export):
+                    daemons.write_atomically(path, export_text(export), staging=self._layout.staging)
+                Path(aside).unlink(missing_ok=True)
+            elif name in kept:
+                os.replace(path, aside)  # noqa: PTH105 - as above
+        return count
+
+
+def _single_address(addresses: Collection[str]) -> str | None:
+    """Return the address to bind to; raises REFUSED where one is no address."""
+    for address in addresses:
+        if "/" in address or prefix_of(address) is None or canonical_network(address) != address:
+            message = f"{address[:80]!r} is no IP address in its canonical form"
+            raise Problem(ProblemKind.REFUSED, message)
+    return next(iter(addresses)) if len(addresses) == 1 else None
+
+
+def _files(folder: str) -> set[str]:
+    """Return the names of what is no folder: the server reads all of these."""
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
+
+
+def _content(path: str) -> str | None:
+    """Return the text of a regular file; None where there is none, or where it is no text."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
+def _export_of(name: str, text: str | None) -> Export | None:
+    """Return what a stored file exports; None for one that sharectl did not write so."""
+    try:
+        export = defined((text or "").partition("\n")[0])
+    except (ValueError, Problem):
+        return None
+    return export if name == f"{export.export_id}{_SUFFIX}" else None

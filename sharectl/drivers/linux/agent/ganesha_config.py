@@ -1,0 +1,152 @@
+"""The configuration of a Ganesha instance as text, and its exports as the server reads and shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+from sharectl.drivers.linux.agent.contract import Client, Export, Squash
+from sharectl.drivers.linux.agent.export_clients import EVERYBODY, Line, Treatment, in_force, ordered, plain_lines
+from sharectl.drivers.linux.agent.exports import DEFINITION, SECURITY_FLAVOURS, definition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOBODY: Final = 65534
+"""User and group that squashed users become: `nobody`, as the kernel's NFS server has it; Ganesha's own is 4294967294."""
+
+_HEADER: Final = "# Written by sharectl; a change made here by hand is overwritten.\n"
+
+# Bits of `export_perms.options` in Ganesha (src/include/nfs_exports.h), as DisplayExport shows them.
+_SQUASH_BITS: Final = 0x7
+_ACCESS_BITS: Final = 0x1E0
+_SECURITY_BITS: Final = {"none": 0x1000, "sys": 0x2000, "krb5": 0x4000, "krb5i": 0x8000, "krb5p": 0x10000}
+_OPTIONS_OF_A_CLIENT: Final = _SQUASH_BITS | _ACCESS_BITS | sum(_SECURITY_BITS.values())
+_SQUASHES: Final = {0x0: Squash.NONE, 0x2: Squash.ROOT, 0x4: Squash.ALL}
+_LEVELS: Final = {0x1E0: "rw", 0x0A0: "ro", 0x0: "none"}
+
+_SQUASH_WORDS: Final = {Squash.NONE: "No_Root_Squash", Squash.ROOT: "Root_Squash", Squash.ALL: "All_Squash"}
+_LEVEL_WORDS: Final = {"rw": "RW", "ro": "RO", "none": "None"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What a Ganesha instance is started with; its folders come from the caller.
+
+    `address` is the one that it answers on, None for all of its namespace. `keytab` turns Kerberos on.
+    """
+
+    port: int
+    address: str | None
+    minor_versions: tuple[int, ...]
+    plugins: str
+    keytab: str | None = None
+
+
+def server_text(options: ServerOptions, *, exports: str, recovery: str) -> str:
+    """Return ganesha.conf. `exports` and `recovery` are folders; the first is named from where the server is started.
+
+    `%dir` takes letters, digits and `._/-` alone, with no way to quote others, so that it should be named from near by.
+    NFSv4 alone needs no rpcbind. Graceless: else, after every restart, clients wait 90 s before they can open a file.
+    Attr_Expiration_Time 0: else a change over SMB or on the host shows after up to 60 s.
+    """
+    bind = "" if options.address is None else f"  Bind_addr = {options.address};\n"
+    keytab = (
+        "Active_krb5 = false;" if options.keytab is None else f'Active_krb5 = true; KeytabPath = "{options.keytab}";'
+    )
+    return (
+        f"{_HEADER}"
+        "NFS_CORE_PARAM {\n"
+        f"  Protocols = 4;\n  NFS_Port = {options.port};\n{bind}"
+        "  Enable_UDP = false;\n  Enable_NLM = false;\n  Enable_RQUOTA = false;\n  mount_path_pseudo = true;\n"
+        f"  Plugins_Dir = {options.plugins};\n"
+        "}\n"
+        "NFSv4 {\n"
+        f"  Minor_Versions = {', '.join(map(str, options.minor_versions))};\n"
+        "  Graceless = true;\n  Only_Numeric_Owners = true;\n"
+        f'  RecoveryBackend = fs_ng;\n  RecoveryRoot = "{recovery}";\n'
+        "}\n"
+        f"NFS_KRB5 {{ {keytab} }}\n"
+        "EXPORT_DEFAULTS {\n"
+        "  Access_Type = None;\n  Protocols = 4;\n  Transports = TCP;\n  SecType = sys;\n  Squash = Root_Squash;\n"
+        f"  Anonymous_Uid = {NOBODY};\n  Anonymous_Gid = {NOBODY};\n"
+        "  Attr_Expiration_Time = 0;\n"
+        "}\n"
+        "LOG { Default_Log_Level = EVENT; }\n"
+        f"%dir {exports}\n"
+    )
+
+
+def bus_text(*, socket: str, pid_file: str) -> str:
+    """Return the configuration of a D-Bus daemon for one instance; only root and its own user can connect (the daemon's rule)."""
+    return (
+        '<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"\n'
+        ' "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">\n'
+        "<busconfig>\n"
+        f"  <listen>{escape(bus_address(socket))}</listen>\n"
+        f"  <pidfile>{escape(pid_file)}</pidfile>\n"
+        "  <auth>EXTERNAL</auth>\n"
+        '  <policy context="default">\n'
+        '    <allow send_destination="*"/>\n    <allow receive_sender="*"/>\n    <allow own="*"/>\n'
+        "  </policy>\n"
+        "</busconfig>\n"
+    )
+
+
+def bus_address(socket: str) -> str:
+    """Return the D-Bus address of a socket; bytes outside a small set are escaped (D-Bus specification, Server Addresses)."""
+    return f"unix:path={quote(socket, safe='/')}"
+
+
+def export_text(export: Export) -> str:
+    """Return the file of one export. Precondition: `exports.checked` returned it.
+
+    Every line says squash and security too, because the server shows those of lines and not those of the export. The last
+    line shuts out who matches none, so that nothing depends on what the export itself allows.
+    """
+    treatment = f"Squash = {_SQUASH_WORDS[export.squash]}; SecType = {', '.join(export.security)};"
+    lines = "".join(
+        f"  CLIENT {{ Clients = {network}; Access_Type = {_LEVEL_WORDS[level]}; {treatment} }}\n"
+        for network, level in (*ordered(export.clients), Client(EVERYBODY, "none"))
+    )
+    return (
+        f"{DEFINITION}{definition(export)}\n"
+        "EXPORT {\n"
+        f'  Export_Id = {export.export_id};\n  Path = "{export.path}";\n  Pseudo = "{export.pseudo}";\n'
+        "  FSAL { Name = VFS; }\n"
+        f"  Access_Type = None; {treatment}\n"
+        f"{lines}"
+        "}\n"
+    )
+
+
+def shown_export(body: Sequence[Any]) -> Export:
+    """Return the export that the body of a reply to DisplayExport shows: `(id, path, pseudo, tag, lines)`.
+
+    Each line is `(client, …8 numbers…, options, options that are set)`. What no Export can say (another squash for one
+    client, a line that forbids, rights for everybody by the export itself) becomes the level of a client, so that the
+    export differs from any that was asked for.
+    """
+    export_id, path, pseudo, _tag, rows = body
+    read = [Line(str(row[0]), *_read_line(int(row[8]), int(row[9]))) for row in rows]
+    own = read[-1].treatment if read else None
+    if own is not None and own.squash is None:
+        own = None  # as for a line that leaves it open: every line has to say so
+    lines = plain_lines(read, own)
+    if lines and lines[-1] == Client(EVERYBODY, "none"):
+        del lines[-1]
+    else:
+        lines.append(Client(EVERYBODY, "unknown"))
+    squash, security = own if own is not None else (None, ("sys",))
+    return Export(export_id, path, pseudo, in_force(lines), squash or Squash.NONE, security)
+
+
+def _read_line(options: int, are_set: int) -> tuple[str, Treatment | None]:
+    """Return the level and the treatment of a line; no treatment where the line leaves something to the export."""
+    level = _LEVELS.get(options & _ACCESS_BITS, "other")
+    if are_set & _OPTIONS_OF_A_CLIENT != _OPTIONS_OF_A_CLIENT:
+        return level, None
+    flavours = tuple(name for name in ("none", *SECURITY_FLAVOURS) if options & _SECURITY_BITS[name])
+    return level, Treatment(_SQUASHES.get(options & _SQUASH_BITS), flavours)

@@ -1,0 +1,316 @@
+"""The processes of a Ganesha instance: the server with its private D-Bus daemon, started, watched and stopped."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import os
+import re
+import shutil
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent import daemons
+from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
+from sharectl.drivers.linux.agent.exports import problem_of_path
+from sharectl.drivers.linux.agent.ganesha_bus import GaneshaBus, NoAnswerError, RefusedError
+from sharectl.drivers.linux.agent.ganesha_config import bus_address, bus_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SERVER: Final = "ganesha.nfsd"
+_BUS: Final = "dbus-daemon"
+
+EXPORTS: Final = "exports.d"
+WITHHELD: Final = "exports.off"
+
+_PLUGIN_FOLDERS: Final = ("/usr/lib/*/ganesha", "/usr/lib64/ganesha", "/usr/lib/ganesha")
+_SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_MAXIMUM_SOCKET_PATH_BYTES: Final = 107
+"""`sun_path` in unix(7) holds 108 bytes with the zero at its end."""
+
+_PSEUDO_ROOT: Final = 0
+_PROBE_SECONDS: Final = 10.0
+_START_SECONDS: Final = 20.0
+_START_SECONDS_PER_EXPORT: Final = 0.1
+"""The server looks through the table of mounts for each export: 1,000 with a mount each took 22 s."""
+
+_MAXIMUM_LOG_BYTES: Final = 16 * 1024 * 1024
+_LISTENING: Final = "0A"
+_BIND_ERROR: Final = re.compile(r"Cannot bind .* error ([0-9]+) ")
+_COMPLAINT: Final = re.compile(r":(?:FATAL|CRIT|WARN) :(?P<text>.+)")
+_MEANINGLESS: Final = ("Fatal errors.", "Error setting parameters", "Configuration syntax errors found")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the files of a Ganesha instance are; all of it is private to root."""
+
+    folder: str
+
+    def path(self, *words: str) -> str:
+        """Return a path below the folder."""
+        return os.path.join(self.folder, *words)  # noqa: PTH118 - paths are text everywhere in the agent
+
+    @property
+    def configuration(self) -> str:
+        """ganesha.conf, which tells the server's process from others too."""
+        return self.path("ganesha.conf")
+
+    @property
+    def bus_configuration(self) -> str:
+        """The D-Bus daemon's, which tells its process from others too."""
+        return self.path("bus.conf")
+
+    @property
+    def exports(self) -> str:
+        """What the server reads at its start: one file for each export, and none else, for it reads everything there."""
+        return self.path(EXPORTS)
+
+    @property
+    def withheld(self) -> str:
+        """Exports whose folder was not ready at the last start, and files that sharectl did not write."""
+        return self.path(WITHHELD)
+
+    @property
+    def staging(self) -> str:
+        """Files that are being written."""
+        return self.path("staging")
+
+    @property
+    def recovery(self) -> str:
+        """What the server remembers about clients."""
+        return self.path("recov")
+
+    @property
+    def log(self) -> str:
+        """The server's log; the one before is beside it."""
+        return self.path("log")
+
+    @property
+    def output(self) -> str:
+        """What both daemons write to their terminal."""
+        return self.path("output")
+
+    @property
+    def pid(self) -> str:
+        """The server's pid file."""
+        return self.path("pid")
+
+    @property
+    def bus_pid(self) -> str:
+        """The D-Bus daemon's pid file."""
+        return self.path("bus.pid")
+
+    @property
+    def lock(self) -> str:
+        """Held while the processes are started or stopped."""
+        return self.path("lock")
+
+    @property
+    def socket(self) -> str:
+        """The socket of the bus: in the folder, or under a short name in /run where that path is too long for a socket."""
+        beside = self.path("bus")
+        if len(os.fsencode(beside)) <= _MAXIMUM_SOCKET_PATH_BYTES:
+            return beside
+        return f"/run/sharectl/{hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:32]}.bus"
+
+    def make(self) -> None:
+        """Make the folders."""
+        os.makedirs(os.path.dirname(self.folder), mode=0o711, exist_ok=True)  # noqa: PTH103, PTH120 - as above
+        for folder in (self.folder, self.exports, self.withheld, self.staging, self.recovery):
+            os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
+        os.makedirs(os.path.dirname(self.socket), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - as above
+
+
+class GaneshaProcess:
+    """The two daemons of one instance. Who starts or stops them holds the lock of the layout."""
+
+    def __init__(self, instance: Instance, port: int) -> None:
+        """Start nothing; raises REFUSED where the instance's folder cannot stand in a configuration."""
+        self.layout = Layout(os.path.join(instance.root, "nfs"))  # noqa: PTH118 - as above
+        problem = problem_of_path(self.layout.folder)
+        if problem is not None:
+            raise Problem(ProblemKind.REFUSED, f"the NFS server cannot keep its files there: {problem}")
+        self._instance = instance
+        self._port = port
+        self.bus = GaneshaBus(self.layout.socket)
+
+    def is_alive(self) -> bool:
+        """Tell whether the server's process lives, whether or not it can be spoken to."""
+        return daemons.running_pid(self.layout.pid, self.layout.configuration) is not None
+
+    def answers(self) -> bool:
+        """Tell whether the server can be spoken to, and has read its exports."""
+        if not self.is_alive():
+            return False
+        try:
+            self.bus.call("DisplayExport", "q", _PSEUDO_ROOT, seconds=_PROBE_SECONDS)
+        except (NoAnswerError, RefusedError):  # refused: the root of the exports comes last
+            return False
+        return True
+
+    def start(self, export_count: int) -> None:
+        """Start both daemons and wait until clients can connect; raises Problem with the server's own reason."""
+        self.stop()
+        namespace = self._instance.namespace
+        if namespace is not None and not _exists(namespace):
+            message = f"the network namespace {namespace} of the NFS server is not there; make it anew (an apply does) and start again"
+            raise Problem(ProblemKind.UNAVAILABLE, message)
+        server, bus = _program(_SERVER, "nfs-ganesha"), _program(_BUS, "dbus-daemon")
+        layout = self.layout
+        rotate(layout.log)
+        for leftover in (layout.output, layout.pid, layout.bus_pid, layout.socket):
+            Path(leftover).unlink(missing_ok=True)
+        daemons.write_atomically(layout.bus_configuration, bus_text(socket=layout.socket, pid_file=layout.bus_pid))
+        bus_argv = (bus, f"--config-file={layout.bus_configuration}", "--nofork")
+        daemons.start(bus_argv, namespace=None, output_path=layout.output)
+        daemons.wait_until(lambda: _exists(layout.socket), f"the D-Bus daemon does not start; see {layout.output}")
+        argv = (
+            "env",
+            f"--chdir={layout.folder}",
+            server,
+            "-F",
+            "-L",
+            layout.log,
+            "-f",
+            layout.configuration,
+            "-p",
+            layout.pid,
+        )
+        environment = {"DBUS_SYSTEM_BUS_ADDRESS": bus_address(layout.socket)}
+        daemons.start(argv, namespace=namespace, output_path=layout.output, environment=environment)
+        seconds = _START_SECONDS + _START_SECONDS_PER_EXPORT * export_count
+        daemons.wait_until(self._is_up_or_ended, f"the NFS server does not answer; see {layout.log}", seconds)
+        if not self.is_alive():
+            message = f"the NFS server does not start: {self._reason()}"
+            self.stop()
+            raise Problem(ProblemKind.UNAVAILABLE, message)
+
+    def stop(self) -> None:
+        """Stop what runs of the two; neither running is no error.
+
+        One that no pid file names (the agent was killed before the daemon wrote it) is found by its arguments.
+        """
+        layout = self.layout
+        self.bus.close()
+        daemons.stop(layout.pid, layout.configuration)
+        daemons.stop(layout.bus_pid, layout.bus_configuration)
+        for pid in (
+            *_strays(_SERVER, layout.configuration),
+            *_strays(_BUS, f"--config-file={layout.bus_configuration}"),
+        ):
+            _kill(pid, layout.folder)
+        Path(layout.socket).unlink(missing_ok=True)
+
+    def _is_up_or_ended(self) -> bool:
+        pid = _written_pid(self.layout.pid)
+        if pid is None:
+            return False
+        if not daemons.is_process(pid, self.layout.configuration):
+            return True
+        return _listens(pid, self._port) and self.answers()
+
+    def _reason(self) -> str:
+        """Return what the log says about the end of the server, in words for people where it is one of the usual two."""
+        lines = _lines(self.layout.log)
+        for line in reversed(lines):
+            failed = _BIND_ERROR.search(line)
+            if failed is not None:
+                return self._reason_of_bind(int(failed[1]))
+        told = [match["text"].strip() for line in lines if (match := _COMPLAINT.search(line))]
+        told = [text for text in told if not text.startswith(_MEANINGLESS)]
+        told = told or [line.strip() for line in _lines(self.layout.output) if line.strip()]
+        return f"{told[-1] if told else 'it says nothing'} (log: {self.layout.log})"
+
+    def _reason_of_bind(self, number: int) -> str:
+        where = f" of {self._instance.namespace}" if self._instance.namespace is not None else ""
+        address = ", ".join(self._instance.addresses) or "any address"
+        if number == errno.EADDRINUSE:
+            return (
+                f"port {self._port} on {address}{where} is in use by another program; "
+                "stop that one (ss -tlnp shows it) or give this server another port or address"
+            )
+        if number == errno.EADDRNOTAVAIL:
+            return f"no interface{where} has the address {address}; add it to one, or mend the server's addresses"
+        return f"it cannot listen on port {self._port} of {address}{where}: {os.strerror(number)}"
+
+
+def plugins_folder() -> str:
+    """Return the folder of Ganesha's file system modules; raises UNAVAILABLE where the one for local file systems is missing."""
+    for pattern in _PLUGIN_FOLDERS:
+        for folder in sorted(glob.glob(pattern)):  # noqa: PTH207 - paths are text everywhere in the agent
+            if _exists(os.path.join(folder, "libfsalvfs.so")):  # noqa: PTH118 - as above
+                return folder
+    message = "Ganesha's module for local file systems is not installed; install the package nfs-ganesha-vfs"
+    raise Problem(ProblemKind.UNAVAILABLE, message)
+
+
+def rotate(log: str) -> None:
+    """Put the log aside, in the place of the one that was put aside before; the server opens it anew for every line."""
+    with suppress(FileNotFoundError):
+        os.replace(log, f"{log}.1")  # noqa: PTH105 - as above
+
+
+def rotate_if_large(log: str) -> None:
+    """Keep the log and the one before it below a bound together."""
+    with suppress(FileNotFoundError):
+        if os.stat(log).st_size > _MAXIMUM_LOG_BYTES:  # noqa: PTH116 - as above
+            rotate(log)
+
+
+def _program(name: str, package: str) -> str:
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}")
+    if path is None:
+        message = f"{name} is not installed on the storage host; install the package {package}"
+        raise Problem(ProblemKind.UNAVAILABLE, message)
+    return path
+
+
+def _strays(program: str, argument: str) -> Sequence[int]:
+    """Return the processes of the program that have exactly this argument."""
+    found = []
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):  # noqa: PTH208 - as above
+        with suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if os.path.basename(words[0]) == program.encode() and os.fsencode(argument) in words[1:]:  # noqa: PTH119 - as above
+                found.append(pid)
+    return found
+
+
+def _kill(pid: int, marker: str) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    daemons.wait_until(lambda: not daemons.is_process(pid, marker), f"the process {pid} does not end")
+
+
+def _written_pid(pid_file: str) -> int | None:
+    with suppress(FileNotFoundError, ValueError):
+        return int(Path(pid_file).read_text(encoding="ascii"))
+    return None
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Tell whether something in the network namespace of the process listens on the TCP port."""
+    wanted = f":{port:04X}"
+    for table in ("tcp", "tcp6"):
+        rows = [line.split() for line in _lines(f"/proc/{pid}/net/{table}")[1:]]
+        if any(row[1].endswith(wanted) and row[3] == _LISTENING for row in rows):
+            return True
+    return False
+
+
+def _lines(path: str) -> Sequence[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ()
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - as above

@@ -1,0 +1,240 @@
+"""The open folders of an image pool, and the steps that its operations are made of."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent import image_files, loops, mounts, system_calls
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.daemons import holds_within
+from sharectl.drivers.linux.agent.pool_folders import PRIVATE, STAGING, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.drivers.linux.agent.images import FileSystem
+
+IMAGES: Final = "images"
+ENDING: Final = ".img"
+
+_POINT_ENDING: Final = ".mount"
+_SNAPSHOT_ENDING: Final = ".snapshot"
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_RELEASE_SECONDS: Final = 2.0  # after the last unmount, whoever looks at new devices (udev) may hold one for a moment
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pool's folder with its private folders, open; methods raise Problem and OSError.
+
+    `reserves` tells whether images take their space at once.
+    """
+
+    pool: str
+    folder: str
+    file_system: FileSystem
+    reserves: bool
+    descriptor: int
+    images_fd: int
+    snapshots_fd: int
+    staging_fd: int
+
+    def path(self, volume: str) -> str:
+        """Return the path of a volume's image."""
+        return f"{self.folder}/{PRIVATE}/{IMAGES}/{volume}{ENDING}"
+
+    def point(self, volume: str) -> str:
+        """Return the folder where a volume is mounted."""
+        return f"{self.folder}/{volume}"
+
+    def has(self, volume: str) -> bool:
+        """Tell whether the volume is there."""
+        return _is_there(volume + ENDING, self.images_fd)
+
+    def is_blocked(self, volume: str) -> bool:
+        """Tell whether something is where the volume would be mounted that is no empty folder."""
+        try:
+            with opened(volume, self.descriptor) as folder_fd:
+                return bool(os.listdir(folder_fd))  # noqa: PTH208 - a descriptor, which pathlib cannot list
+        except FileNotFoundError:
+            return False
+        except NotADirectoryError:
+            return True
+
+    def has_snapshot(self, snapshot_id: str) -> bool:
+        """Tell whether the snapshot is there."""
+        return _is_there(snapshot_id + ENDING, self.snapshots_fd)
+
+    @contextmanager
+    def image(self, volume: str) -> Iterator[int]:
+        """Open a volume's image, and keep others from mounting, resizing or replacing it meanwhile; raises NOT_FOUND."""
+        with ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(image_files.opened_image(volume + ENDING, self.images_fd))
+            except FileNotFoundError as error:
+                message = f"the pool {self.pool!r} has no volume {volume!r}"
+                raise Problem(ProblemKind.NOT_FOUND, message) from error
+            yield descriptor
+
+    @contextmanager
+    def snapshot(self, snapshot_id: str) -> Iterator[int]:
+        """Open the image of a snapshot; raises NOT_FOUND."""
+        try:
+            descriptor = os.open(snapshot_id + ENDING, _READ, dir_fd=self.snapshots_fd)
+        except FileNotFoundError as error:
+            message = f"the pool {self.pool!r} has no snapshot {snapshot_id!r}"
+            raise Problem(ProblemKind.NOT_FOUND, message) from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def attach(self, volume: str, image_fd: int) -> None:
+        """Mount a volume; one that is mounted is no error. Raises CONFLICT where something else is mounted in its place."""
+        point = self.point(volume)
+        if loops.is_mounted_at(self.path(volume), point):
+            return
+        if mounts.is_mount_point(point):
+            message = f"something else is mounted at {point}; unmount it"
+            raise Problem(ProblemKind.CONFLICT, message)
+        mounts.make_mount_point(point)
+        loops.mount_image(self.path(volume), image_fd, point, self.file_system.name, self.file_system.mount_options)
+
+    @contextmanager
+    def reachable(self, volume: str, image_fd: int) -> Iterator[str]:
+        """Give a folder that a volume is mounted at: its own, or one in staging for a moment.
+
+        Not its own for a moment: a killed call would leave it looking used.
+        """
+        if loops.is_mounted_at(self.path(volume), self.point(volume)):
+            yield self.point(volume)
+            return
+        self.clear_staging(volume)
+        point = self._staging_point(volume)
+        try:
+            mounts.make_mount_point(point)
+            loops.mount_image(self.path(volume), image_fd, point, self.file_system.name, self.file_system.mount_options)
+            yield point
+        finally:
+            self.clear_staging(volume)
+
+    def require_unused(self, volume: str) -> None:
+        """Raise IN_USE where a volume's image is mounted anywhere: it would go, or change, under a file system in use."""
+        path = self.path(volume)
+        self.clear_staging(volume)
+        is_attached = loops.is_mounted_at(path, self.point(volume))
+        if is_attached or not holds_within(lambda: loops.device_of(path) is None, _RELEASE_SECONDS):
+            device = loops.device_of(path)
+            message = f"the volume {volume!r} is mounted from {device}; withdraw all access first (`findmnt -S {device}` shows where)"
+            raise Problem(ProblemKind.IN_USE, message)
+
+    def make(self, volume: str, size_bytes: int) -> None:
+        """Make a volume with an empty file system; it appears when it is whole."""
+        with self._staged(volume) as (path, image_fd):
+            image_files.set_size(image_fd, size_bytes, reserve=self.reserves)
+            self.file_system.make(path, image_fd)
+        system_calls.rename_to_free(volume + ENDING, self.staging_fd, volume + ENDING, self.images_fd)
+        os.fsync(self.images_fd)
+
+    def put_copy(self, volume: str, source_fd: int, size_bytes: int, *, is_clone: bool = False) -> None:
+        """Put a copy of an image in a volume's place, in this size, by one rename."""
+        with self._staged(volume) as (path, image_fd):
+            image_files.copy(source_fd, image_fd)
+            self.file_system.settle(path, image_fd, size_bytes, point=self._staging_point(volume), is_clone=is_clone)
+            image_files.set_size(image_fd, size_bytes, reserve=self.reserves)
+        os.rename(volume + ENDING, volume + ENDING, src_dir_fd=self.staging_fd, dst_dir_fd=self.images_fd)
+        os.fsync(self.images_fd)
+
+    def grow(self, volume: str, image_fd: int, size_bytes: int) -> None:
+        """Make a volume larger while it is mounted; where the system refuses that and nobody uses it, by a larger copy."""
+        is_used = loops.is_mounted_at(self.path(volume), self.point(volume))
+        try:
+            with self.reachable(volume, image_fd) as folder:
+                self._grow_mounted(volume, image_fd, folder, size_bytes)
+        except PermissionError as error:
+            if is_used:
+                message = (
+                    f"the kernel refuses to let the volume {volume!r} ({self.file_system.name}) grow while it is in use, for root "
+                    "lacks CAP_SYS_RESOURCE here; give the agent that capability, or withdraw all access and extend it then"
+                )
+                raise Problem(ProblemKind.IN_USE, message) from error
+            self.require_unused(volume)
+            self.put_copy(volume, image_fd, size_bytes)
+
+    def make_snapshot(self, image_fd: int, snapshot_id: str) -> None:
+        """Keep an image as it is this instant; raises REFUSED where the folder's file system shares no blocks."""
+        name = snapshot_id + _SNAPSHOT_ENDING
+        with image_files.new_image(name, self.staging_fd) as snapshot_fd:
+            is_shared = image_files.share_blocks(image_fd, snapshot_fd)
+        if not is_shared:
+            os.unlink(name, dir_fd=self.staging_fd)
+            message = f"the file system of {self.folder} shares no blocks between files, so there are no snapshots; XFS and btrfs do"
+            raise Problem(ProblemKind.REFUSED, message)
+        system_calls.rename_to_free(name, self.staging_fd, snapshot_id + ENDING, self.snapshots_fd)
+        os.fsync(self.snapshots_fd)
+
+    def remove(self, volume: str) -> None:
+        """Remove a volume's image, and what a killed call left of it in staging."""
+        os.unlink(volume + ENDING, dir_fd=self.images_fd)
+        os.fsync(self.images_fd)
+
+    def clear_staging(self, name: str) -> None:
+        """Remove what a killed call for this volume left."""
+        sweep(self._staging, self.staging_fd, only=name)
+
+    @property
+    def _staging(self) -> str:
+        return f"{self.folder}/{PRIVATE}/{STAGING}"
+
+    def _staging_point(self, volume: str) -> str:
+        return f"{self._staging}/{volume}{_POINT_ENDING}"
+
+    @contextmanager
+    def _staged(self, volume: str) -> Iterator[tuple[str, int]]:
+        """Give a new image in staging; one that fails is removed."""
+        self.clear_staging(volume)
+        try:
+            with image_files.new_image(volume + ENDING, self.staging_fd) as image_fd:
+                yield f"{self._staging}/{volume}{ENDING}", image_fd
+        except BaseException:
+            self.clear_staging(volume)
+            raise
+
+    def _grow_mounted(self, volume: str, image_fd: int, folder: str, size_bytes: int) -> None:
+        before_bytes = os.fstat(image_fd).st_size
+        device = loops.device_of(self.path(volume))
+        if device is None:
+            message = f"the volume {volume!r} was unmounted by somebody else; try again"
+            raise Problem(ProblemKind.TRANSIENT, message)
+        try:
+            image_files.set_size(image_fd, size_bytes, reserve=self.reserves)
+            loops.refresh_size(device)
+            self.file_system.grow_mounted(folder, device, size_bytes)
+        except OSError:  # so that the size that is listed stays the true one
+            os.ftruncate(image_fd, before_bytes)
+            loops.refresh_size(device)
+            raise
+
+
+def sweep(staging: str, staging_fd: int, only: str | None = None) -> None:
+    """Unmount and remove what killed calls left in staging: all, or what is of one volume."""
+    names = os.listdir(staging_fd)
+    wanted = names if only is None else [name for name in names if name in {only + ENDING, only + _POINT_ENDING}]
+    for name in sorted(wanted, reverse=True):  # `.mount` before `.img`
+        if name.endswith(_POINT_ENDING):
+            mounts.unbind(f"{staging}/{name}")
+            mounts.remove_mount_point(f"{staging}/{name}")
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=staging_fd)
+
+
+def _is_there(name: str, folder_fd: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

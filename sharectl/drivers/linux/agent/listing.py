@@ -1,0 +1,159 @@
+"""Bulk listings of everything on a backend: what the kernel and the live servers say, joined with the records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.servers import MAIN
+from sharectl.drivers.linux.agent.volume_names import is_volume_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from sharectl.drivers.linux.agent.access import Access
+    from sharectl.drivers.linux.agent.contract import Rule, VolumePool, VolumeState
+    from sharectl.drivers.linux.agent.pools import PoolRoom
+    from sharectl.drivers.linux.agent.records import Records, ShareRow, SnapshotRow
+    from sharectl.drivers.linux.agent.servers import ServerRoom
+
+
+class Listed(NamedTuple):
+    """A share as it is there, field for field an ObservedShare of the contract."""
+
+    resource_id: str | None
+    backend_id: str
+    name: str
+    pool: str
+    size_bytes: int | None
+    protocol: str | None
+    access: tuple[Rule, ...]
+    export_locations: tuple[str, ...]
+    trashed_at: str | None
+    share_server_id: str | None
+
+
+class Listing:
+    """Lists what is on a backend."""
+
+    def __init__(self, records: Records, pools: PoolRoom, access: Access, room: ServerRoom) -> None:
+        """Read nothing yet."""
+        self._records = records
+        self._pools = pools
+        self._access = access
+        self._room = room
+
+    def shares(self, resource_ids: Collection[str] | None, passwords: Mapping[str, str]) -> list[Listed]:
+        """Return all shares, or those with these ids; a volume that sharectl did not make is listed without an id.
+
+        A share whose pool is down and will be mounted by sharectl is listed as recorded, without the access that nobody has now.
+        Raises UNAVAILABLE where a pool cannot be seen.
+        """
+        rows = self._rows(resource_ids)
+        self._require_pools(rows)
+        volumes = self._volumes(None if resource_ids is None else rows)
+        present = [row for row in rows if row.is_made and _is_there(row, volumes)]
+        access = self._access.observe(present, passwords)
+        listed = [self._listed(row, volumes, access.get(row.resource_id, ())) for row in present]
+        if resource_ids is None:
+            managed = {(row.pool, row.volume) for row in rows}
+            for pool, states in volumes.items():
+                for volume, state in (states or {}).items():
+                    if (pool, volume) not in managed and is_volume_name(volume):
+                        listed.append(
+                            Listed(None, f"{pool}/{volume}", volume, pool, state.size_bytes, None, (), (), None, None)
+                        )
+        return listed
+
+    def share(self, row: ShareRow) -> Listed:
+        """Return one share of a pool that is usable, with the access in force."""
+        state = self._pools.get(row.pool).volume_state(row.volume)
+        return self._listed(row, {row.pool: {row.volume: state}}, self._access.in_force(row))
+
+    def new_share(self, row: ShareRow) -> Listed:
+        """Return a share that was made this moment, as it was asked for: nobody has access to it yet."""
+        return self._listed(row, {}, ())
+
+    def snapshots(self, resource_ids: Collection[str] | None) -> list[SnapshotRow]:
+        """Return all snapshots that sharectl took, or those with these ids."""
+        if not self._records.exists():
+            return []
+        rows = self._records.snapshots(resource_ids)
+        self._require_pools(rows)
+        pinned = self._records.pool_identities()
+        there = {
+            pool.name: pool.list_snapshots() if self._pools.is_readable(pool, pinned.get(pool.name)) else None
+            for pool in self._pools
+        }
+        found = []
+        for row in rows:
+            seen = there.get(row.pool)
+            if seen is None or row.resource_id in seen:
+                found.append(row)
+        return found
+
+    def _require_pools(self, rows: Sequence[ShareRow | SnapshotRow]) -> None:
+        """Raise UNAVAILABLE where the settings have lost a pool: what is in it is not gone, and nobody can see it."""
+        known = {pool.name for pool in self._pools}
+        lost = sorted({row.pool for row in rows} - known)
+        if lost:
+            message = (
+                f"the settings of the backend no longer name the pool {lost[0]!r}, in which sharectl made shares; "
+                "put it back, and take it out when they are deleted"
+            )
+            raise Problem(ProblemKind.UNAVAILABLE, message)
+
+    def _rows(self, resource_ids: Collection[str] | None) -> Sequence[ShareRow]:
+        return self._records.shares(resource_ids) if self._records.exists() else ()
+
+    def _volumes(self, rows: Sequence[ShareRow] | None) -> dict[str, Mapping[str, VolumeState] | None]:
+        """Return the volumes of each pool, or those of the rows; None for a pool that is down and that sharectl will mount."""
+        pinned = self._records.pool_identities() if self._records.exists() else {}
+        found: dict[str, Mapping[str, VolumeState] | None] = {}
+        for pool in self._pools:
+            if not self._pools.is_readable(pool, pinned.get(pool.name)):
+                found[pool.name] = None
+            elif rows is None:
+                found[pool.name] = pool.list_volumes()
+            else:
+                states = {row.volume: _state(pool, row.volume) for row in rows if row.pool == pool.name}
+                found[pool.name] = {volume: state for volume, state in states.items() if state is not None}
+        return found
+
+    def _listed(
+        self, row: ShareRow, volumes: Mapping[str, Mapping[str, VolumeState] | None], access: tuple[Rule, ...]
+    ) -> Listed:
+        states = volumes.get(row.pool)
+        size_bytes: int | None = row.size_bytes
+        if states is not None:
+            size_bytes = states[row.volume].size_bytes
+            if size_bytes is None:  # nothing limits it any more: it is as large as its pool
+                size_bytes = self._pools.get(row.pool).capacity().total_bytes
+        servers = self._room.servers(row.instance)
+        return Listed(
+            row.resource_id,
+            row.backend_id,
+            row.export_name,
+            row.pool,
+            size_bytes,
+            row.protocol,
+            access,
+            servers.locations(row.resource_id, row.protocol, row.export_name),
+            row.trashed_at,
+            None if row.instance == MAIN else row.instance,
+        )
+
+
+def _state(pool: VolumePool, volume: str) -> VolumeState | None:
+    """Return one volume as the kernel has it; None where it is gone, or something else is in its place."""
+    try:
+        return pool.volume_state(volume)
+    except Problem as problem:
+        if problem.kind not in {ProblemKind.NOT_FOUND, ProblemKind.CONFLICT}:
+            raise
+        return None
+
+
+def _is_there(row: ShareRow, volumes: Mapping[str, Mapping[str, VolumeState] | None]) -> bool:
+    states = volumes.get(row.pool)
+    return states is None or row.volume in states

@@ -1,0 +1,170 @@
+"""One backend on the storage host: the requests that the agent answers, and where each is done."""
+
+from __future__ import annotations
+
+import os
+import uuid
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.drivers.linux.agent.access import Access, Credentials
+from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Rule
+from sharectl.drivers.linux.agent.daemons import locked
+from sharectl.drivers.linux.agent.listing import Listing
+from sharectl.drivers.linux.agent.namespaces import TenantNetworks
+from sharectl.drivers.linux.agent.pools import PoolRoom
+from sharectl.drivers.linux.agent.records import Records
+from sharectl.drivers.linux.agent.servers import ServerRoom
+from sharectl.drivers.linux.agent.share_servers import ShareServers
+from sharectl.drivers.linux.agent.shares import Shares
+from sharectl.drivers.linux.agent.system_errors import told_as
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sharectl.drivers.linux.agent.contract import VolumePool
+    from sharectl.drivers.linux.agent.records import SnapshotRow
+
+_IDENTITY: Final = "identity"
+_LOCKS: Final = 256
+_BEFORE_PREPARE: Final = frozenset(
+    {"identity", "prepare", "pools", "list_shares", "list_snapshots", "list_share_servers"}
+)
+
+
+def open_backend(settings: Mapping[str, Any]) -> Backend:
+    """Return the backend of these settings; nothing is touched yet."""
+    return Backend(settings)
+
+
+class Backend:
+    """Answers requests of the driver; safe from many threads. Parameters and answers are JSON values."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Touch nothing; the settings are those of `sharectl.drivers.linux.settings`, as plain values."""
+        self._root: str = settings["root"]
+        self._records = Records(os.path.join(self._root, "records.sqlite"))  # noqa: PTH118 - paths are text everywhere in the agent
+        self._pools = PoolRoom(settings["pools"], self._records)
+        self._room = ServerRoom(self._root, settings, self._records)
+        self._access = Access(self._room, self._pools, self._records)
+        options = {"squash": settings["nfs"]["squash"], "security": list(settings["nfs"]["security"])}
+        self._shares = Shares(self._records, self._pools, self._access, options)
+        networks = TenantNetworks(settings["tenant_networks"], settings["namespace"])
+        self._servers = ShareServers(self._records, networks, self._room, self._access)
+        self._listing = Listing(self._records, self._pools, self._access, self._room)
+        self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+            "identity": self._identity,
+            "prepare": self._prepare,
+            "pools": self._report_pools,
+            "list_shares": self._list_shares,
+            "create_share": self._create_share,
+            "delete_share": lambda p: self._shares.delete(p["resource_id"]),
+            "update_access": self._update_access,
+            "resize": lambda p: self._shares.resize(p["resource_id"], p["size_bytes"]),
+            "used_bytes": lambda p: self._shares.used_bytes(p["resource_id"]),
+            "list_snapshots": lambda p: [_snapshot(row) for row in self._listing.snapshots(p["resource_ids"])],
+            "create_snapshot": lambda p: _snapshot(
+                self._shares.create_snapshot(p["share_id"], p["resource_id"], p["name"])
+            ),
+            "delete_snapshot": lambda p: self._shares.delete_snapshot(p["resource_id"]),
+            "revert_share": lambda p: self._shares.revert(p["resource_id"], p["snapshot_id"]),
+            "trash_share": lambda p: self._shares.trash(p["resource_id"]),
+            "restore_share": lambda p: self._listing.share(self._shares.restore(p["resource_id"])),
+            "adopt_share": lambda p: self._listing.share(
+                self._shares.adopt(p["backend_id"], p["resource_id"], p["size_bytes"])
+            ),
+            "list_share_servers": lambda p: [list(server) for server in self._servers.list(p["resource_ids"])],
+            "create_share_server": self._servers.create,
+            "delete_share_server": lambda p: self._servers.delete(p["resource_id"]),
+        }
+
+    def call(self, method: str, params: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each request has its own answer
+        """Do what `method` says and return a JSON value. Raises Problem."""
+        handler = self._methods.get(method)
+        if handler is None:
+            message = f"the agent knows no request {method!r}; is it of another version?"
+            raise Problem(ProblemKind.REFUSED, message)
+        if method not in _BEFORE_PREPARE and not self._records.exists():
+            message = f"{self._root} on the storage host holds nothing of this backend; it was never prepared, or its disk is not mounted"
+            raise Problem(ProblemKind.UNAVAILABLE, message)
+        with told_as(f"{method} on the storage host"), self._alone(params.get("resource_id")):
+            return handler(params)
+
+    @contextmanager
+    def _alone(self, resource_id: str | None) -> Iterator[None]:
+        """Keep a request from meeting its own repetition: an agent whose connection was lost may still be at work on the first."""
+        if resource_id is None or not self._records.exists():
+            yield
+            return
+        folder = os.path.join(self._root, "locks")  # noqa: PTH118 - as above
+        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
+        with locked(os.path.join(folder, str(zlib.crc32(resource_id.encode()) % _LOCKS))):  # noqa: PTH118 - as above
+            yield
+
+    def close(self) -> None:
+        """Let go of files; the servers go on."""
+        self._records.close()
+
+    def _identity(self, _params: Mapping[str, Any]) -> str | None:
+        return self._records.value(_IDENTITY) if self._records.exists() else None
+
+    def _prepare(self, _params: Mapping[str, Any]) -> str:
+        if not self._records.exists():
+            os.makedirs(self._root, mode=0o711, exist_ok=True)  # noqa: PTH103 - as above
+        self._records.create()
+        known = self._records.value(_IDENTITY)
+        if known is not None:
+            return known
+        for pool in self._pools:
+            self._pools.usable(pool.name)
+        return self._records.set_once(_IDENTITY, str(uuid.uuid4()))
+
+    def _report_pools(self, _params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        is_prepared = self._records.exists()
+        allocated = self._records.allocated_bytes() if is_prepared else {}
+        pinned = self._records.pool_identities() if is_prepared else {}
+        return [
+            {
+                "name": pool.name,
+                **self._capacity(pool, pinned.get(pool.name))._asdict(),
+                "allocated_bytes": allocated.get(pool.name, 0),
+                "features": sorted(pool.features),
+            }
+            for pool in self._pools
+        ]
+
+    def _capacity(self, pool: VolumePool, pinned: str | None) -> Capacity:
+        """Return the capacity of a pool; none for one that is down, so that nothing is placed there."""
+        if pinned is None:
+            return self._pools.expected_capacity(pool.name)
+        try:
+            is_readable = self._pools.is_readable(pool, pinned)
+            return pool.capacity() if is_readable else self._pools.expected_capacity(pool.name)
+        except Problem as problem:
+            if problem.kind is not ProblemKind.UNAVAILABLE:
+                raise
+            return Capacity(0, 0)
+
+    def _list_shares(self, params: Mapping[str, Any]) -> list[Any]:
+        return [list(share) for share in self._listing.shares(params["resource_ids"], params["passwords"])]
+
+    def _create_share(self, params: Mapping[str, Any]) -> list[Any]:
+        row, was_there = self._shares.create(params)
+        return list(self._listing.share(row) if was_there else self._listing.new_share(row))
+
+    def _update_access(self, params: Mapping[str, Any]) -> list[Any]:
+        credentials = Credentials(params["passwords"], params["problems"])
+        rules = [Rule(*rule) for rule in params["rules"]]
+        statuses = self._shares.apply_access(params["resource_id"], params["protocol"], rules, credentials)
+        return [[*rule, *status] for rule, status in statuses.items()]
+
+
+def _snapshot(row: SnapshotRow) -> list[Any]:
+    return [
+        row.resource_id,
+        f"{row.share_backend_id}@{row.resource_id}",
+        row.name,
+        row.share_backend_id,
+        row.size_bytes,
+    ]

@@ -1,0 +1,81 @@
+"""The private folders of a pool, and their locks: where volumes are made and unmade out of everybody's sight."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PRIVATE: Final = ".sharectl"
+SNAPSHOTS: Final = "snapshots"
+STAGING: Final = "staging"
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def opened(name: str, dir_fd: int | None = None) -> Iterator[int]:
+    """Open a folder, which is not followed if it is a symbolic link."""
+    descriptor = os.open(name, _DIRECTORY, dir_fd=dir_fd)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened_private(pool_fd: int, folder: str) -> Iterator[int]:
+    """Open one of the private folders of a pool; raises FileNotFoundError where the pool has none, for it was never prepared."""
+    with opened(PRIVATE, pool_fd) as private_fd, opened(folder, private_fd) as folder_fd:
+        yield folder_fd
+
+
+def make_private(pool_fd: int, *folders: str) -> None:
+    """Make the private folders that are missing, for root alone."""
+    with suppress(FileExistsError):
+        os.mkdir(PRIVATE, 0o700, dir_fd=pool_fd)
+    with opened(PRIVATE, pool_fd) as private_fd:
+        for folder in folders:
+            with suppress(FileExistsError):
+                os.mkdir(folder, 0o700, dir_fd=private_fd)
+            with opened(folder, private_fd) as folder_fd:
+                os.fsync(folder_fd)
+        os.fsync(private_fd)
+
+
+@contextmanager
+def staging(pool_fd: int) -> Iterator[int]:
+    """Open the staging folder for work that leaves nothing there unless it is killed; many may work in it side by side.
+
+    What a killed one left is removed by the same call when it is repeated, or by whoever has `staging_alone`. Nothing in the
+    folder is ever needed: a step that is done has left it, and one that is not done begins anew.
+    """
+    with opened_private(pool_fd, STAGING) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield descriptor
+
+
+@contextmanager
+def staging_alone(pool_fd: int) -> Iterator[int | None]:
+    """Open the staging folder while nobody else on this host works in it; gives None where somebody does."""
+    with opened_private(pool_fd, STAGING) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield descriptor
+
+
+@contextmanager
+def locked(descriptor: int) -> Iterator[None]:
+    """Hold the lock of what is open, among all threads and processes that have opened it for themselves."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,146 @@
+"""The pools of a backend: made from its settings, and made usable before anything is done in them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sharectl.drivers.linux.agent.contract import VolumePool
+    from sharectl.drivers.linux.agent.records import Records
+
+_OURS_TO_MOUNT: Final = frozenset({"loop", "image"})
+
+
+class PoolRoom:
+    """All pools of a backend. A pool is prepared when it is first used, and its file system is pinned from then on."""
+
+    def __init__(self, settings: Mapping[str, Any], records: Records) -> None:
+        """Touch nothing; `settings` are those of the pools, by name."""
+        self._settings = settings
+        self._records = records
+        self._pools: Final = {name: _make(name, pool) for name, pool in settings.items()}
+        self._prepared: dict[str, str] = {}  # the identity that each was pinned with, which stays
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[VolumePool]:
+        """Give the pools in the order of their names."""
+        return iter([self._pools[name] for name in sorted(self._pools)])
+
+    def get(self, name: str) -> VolumePool:
+        """Return the pool; raises POOL where the settings have none of this name."""
+        if name not in self._pools:
+            message = f"the settings of the backend have no pool {name!r}; they have {', '.join(sorted(self._pools))}"
+            raise Problem(ProblemKind.POOL, message)
+        return self._pools[name]
+
+    def path(self, name: str, volume: str) -> str:
+        """Return the folder of a volume's data."""
+        return os.path.join(self._settings[self.get(name).name]["path"], volume)  # noqa: PTH118 - paths are text everywhere in the agent
+
+    def makes_at_once(self, name: str) -> bool:
+        """Tell whether the kernel makes a volume in one step, where an image takes several with time between them."""
+        return bool(self._settings[self.get(name).name]["type"] != "image")
+
+    def expected_capacity(self, name: str) -> Capacity:
+        """Return what a pool that was never prepared will have: the size of the image that is to be made, or its folder's space."""
+        settings = self._settings[self.get(name).name]
+        if settings["type"] == "loop":
+            return Capacity(settings["image_size_bytes"], settings["image_size_bytes"])
+        try:
+            status = os.statvfs(settings["path"])
+        except FileNotFoundError:
+            message = f"the pool {name!r}: {settings['path']} is not on the storage host; make it, and mount its file system there"
+            raise Problem(ProblemKind.UNAVAILABLE, message) from None
+        if settings["type"] == "btrfs":
+            _require_btrfs(name, settings["path"])
+        return Capacity(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
+
+    def mode_and_owner(self, name: str) -> tuple[int, tuple[int, int]]:
+        """Return the mode and the owner of the top folder of a new volume."""
+        pool = self._settings[self.get(name).name]
+        return pool["mode"], (pool["uid"], pool["gid"])
+
+    def usable(self, name: str) -> VolumePool:
+        """Return the pool mounted and prepared; raises UNAVAILABLE where it is down or holds another file system than before.
+
+        The first use in a process prepares it again, which grows its image and sweeps what killed calls left.
+        """
+        pool = self.get(name)
+        prepared_as = self._prepared.get(name)
+        if prepared_as is not None:
+            _mount_if_down(pool, prepared_as)
+            return pool
+        with self._lock:
+            pinned = self._records.pool_identities().get(name)
+            if pinned is not None:
+                _mount_if_down(pool, pinned)
+            pool.prepare()
+            if pinned is None:
+                pinned = self._records.pin_pool(name, pool.identity())
+                _check_identity(pool, pinned)
+            self._prepared[name] = pinned
+        return pool
+
+    def is_readable(self, pool: VolumePool, pinned: str | None) -> bool:
+        """Tell whether the pool can be listed without changing anything.
+
+        False means that it is down and that sharectl will mount it itself, so that what it holds is as recorded. A pool that is down
+        and somebody else's to mount raises UNAVAILABLE.
+        """
+        if pool.is_mounted():
+            if pinned is not None:
+                _check_identity(pool, pinned)
+            return True
+        if pinned is None or self._settings[pool.name]["type"] in _OURS_TO_MOUNT:
+            return False
+        path = self._settings[pool.name]["path"]
+        message = f"the pool {pool.name!r} is not mounted at {path}; mount it (is it in /etc/fstab?)"
+        raise Problem(ProblemKind.UNAVAILABLE, message)
+
+
+def _mount_if_down(pool: VolumePool, pinned: str) -> None:
+    try:
+        _check_identity(pool, pinned)
+    except Problem as problem:
+        if problem.kind is not ProblemKind.UNAVAILABLE or pool.is_mounted():
+            raise
+        pool.mount()
+        _check_identity(pool, pinned)
+
+
+def _require_btrfs(name: str, path: str) -> None:
+    from sharectl.drivers.linux.agent import btrfs  # noqa: PLC0415 - only where there is such a pool
+
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = btrfs.file_system_id(descriptor)
+    finally:
+        os.close(descriptor)
+    if found is None:
+        message = f"the pool {name!r}: {path} is not on btrfs; mount one there, or write type: image"
+        raise Problem(ProblemKind.UNAVAILABLE, message)
+
+
+def _check_identity(pool: VolumePool, pinned: str) -> None:
+    found = pool.identity()
+    if found != pinned:
+        message = f"the pool {pool.name!r} is on another file system ({found}) than when it was prepared ({pinned}); mount the right one"
+        raise Problem(ProblemKind.UNAVAILABLE, message)
+
+
+def _make(name: str, settings: Mapping[str, Any]) -> VolumePool:
+    if settings["type"] == "image":
+        from sharectl.drivers.linux.agent.image_pool import ImagePool  # noqa: PLC0415 - the one that is used
+
+        return ImagePool(name, settings["path"], settings["file_system"])
+    from sharectl.drivers.linux.agent.btrfs_pool import BtrfsPool  # noqa: PLC0415 - as above
+
+    return BtrfsPool(
+        name, settings["path"], image=settings.get("image"), image_size_bytes=settings.get("image_size_bytes")
+    )

@@ -1,0 +1,141 @@
+"""Access rules as rights of one server: which rules an NFS export or an SMB section can put in force, and back."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sharectl.drivers.linux.agent.contract import Client, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+ACTIVE: Final = ("active", "")
+_LEVELS: Final = frozenset({"rw", "ro"})
+
+Status = tuple[str, str]
+"""What became of a rule: `active`, or `error` with the reason."""
+
+
+class User(NamedTuple):
+    """Whom a rule means: the account on the server, and what is in its way."""
+
+    account: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmbRights:
+    """Who may use an SMB share; no networks means from everywhere."""
+
+    writers: frozenset[str]
+    readers: frozenset[str]
+    networks: frozenset[str]
+
+    @property
+    def users(self) -> frozenset[str]:
+        """All users that may use the share."""
+        return self.writers | self.readers
+
+
+def nfs_clients(rules: Collection[Rule]) -> tuple[frozenset[Client], dict[Rule, Status]]:
+    """Return the clients of an NFS export, and the status of each rule."""
+    statuses: dict[Rule, Status] = {}
+    clients: dict[str, Client] = {}
+    for rule in sorted(rules):
+        problem = _problem_on_nfs(rule)
+        if (
+            problem is None
+            and clients.setdefault(rule.access_to, Client(rule.access_to, rule.access_level)).level != rule.access_level
+        ):
+            problem = "another rule gives the same address another level"
+        statuses[rule] = ACTIVE if problem is None else ("error", problem)
+    return frozenset(clients.values()), statuses
+
+
+def rules_of_clients(clients: Collection[Client]) -> tuple[Rule, ...]:
+    """Return the rules that the clients of a live export stand for."""
+    return tuple(sorted(Rule("ip", client.network, client.level) for client in clients))
+
+
+def smb_rights(rules: Collection[Rule], known_users: Mapping[str, User]) -> tuple[SmbRights, dict[Rule, Status]]:
+    """Return who may use an SMB share, and the status of each rule.
+
+    User rules say who, address rules from where; with both, both must be met. `known_users` are those whom the rules can mean, by
+    the folded name that a rule has for them. Samba cannot make a share read-only by address.
+    """
+    statuses: dict[Rule, Status] = {}
+    levels: dict[str, set[str]] = {"rw": set(), "ro": set()}
+    networks: set[str] = set()
+    taken: set[str] = set()
+    for rule in sorted(rules):
+        problem = _problem_on_smb(rule, known_users, taken)
+        statuses[rule] = ACTIVE if problem is None else ("error", problem)
+        if problem is not None:
+            continue
+        if rule.access_type == "ip":
+            networks.add(rule.access_to)
+        else:
+            taken.add(known_users[rule.access_to.casefold()].account)
+            levels[rule.access_level].add(rule.access_to)
+    return SmbRights(frozenset(levels["rw"]), frozenset(levels["ro"]), frozenset(networks)), statuses
+
+
+def rules_of_section(
+    writers: Collection[str], readers: Collection[str], networks: Collection[str], usable: Collection[str]
+) -> tuple[Rule, ...]:
+    """Return the rules that a live section stands for; a user who is not among the usable has no right, whatever the section says."""
+    return tuple(
+        sorted(
+            [
+                *(Rule("user", user, "rw") for user in writers if user in usable),
+                *(Rule("user", user, "ro") for user in readers if user in usable),
+                *(Rule("ip", network, "rw") for network in networks),
+            ]
+        )
+    )
+
+
+def _problem_on_nfs(rule: Rule) -> str | None:
+    if rule.access_type != "ip":
+        return "an NFS server knows addresses, not users"
+    return _problem_of_level(rule) or _problem_of_network(rule.access_to)
+
+
+def _problem_on_smb(rule: Rule, known_users: Mapping[str, User], taken: Collection[str]) -> str | None:
+    if problem := _problem_of_level(rule):
+        return problem
+    if rule.access_type == "ip":
+        if rule.access_level == "ro":
+            return "Samba cannot make a share read-only by address; write a user rule with level ro"
+        return _problem_of_network(rule.access_to)
+    return _problem_of_user(rule, known_users, taken)
+
+
+def _problem_of_user(rule: Rule, known_users: Mapping[str, User], taken: Collection[str]) -> str | None:
+    if rule.access_type != "user":
+        return f"an SMB server knows addresses and users, not {rule.access_type!r}"
+    user = known_users.get(rule.access_to.casefold())
+    if user is None:
+        return f"the backend knows no user {rule.access_to!r}: add it with its password under smb.users of the backend"
+    if user.account in taken:
+        return "another rule names the same user; Samba sees no difference of case"
+    return user.problem
+
+
+def _problem_of_level(rule: Rule) -> str | None:
+    return None if rule.access_level in _LEVELS else f"the levels are rw and ro, not {rule.access_level!r}"
+
+
+def _problem_of_network(text: str) -> str | None:
+    try:
+        network = ipaddress.ip_network(
+            "" if "%" in text else text
+        )  # a zone may hold any text, and means nothing elsewhere
+    except ValueError:
+        return f"{text!r} is not an address or network in its canonical form"
+    canonical = (
+        str(network.network_address) if network.prefixlen == network.max_prefixlen and "/" not in text else str(network)
+    )
+    return None if canonical == text else f"{text!r} is not an address or network in its canonical form"

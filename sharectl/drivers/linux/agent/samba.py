@@ -1,0 +1,227 @@
+"""An SMB server of the host: one smbd with private folders, its shares and its users."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from sharectl.drivers.linux.agent import daemons, samba_sockets
+from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind, Section
+from sharectl.drivers.linux.agent.samba_config import check_section
+from sharectl.drivers.linux.agent.samba_host import Host, find, is_of_session
+from sharectl.drivers.linux.agent.samba_names import local_user
+from sharectl.drivers.linux.agent.samba_shares import Shares
+from sharectl.drivers.linux.agent.samba_users import Users
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+_START_SECONDS: Final = 20.0
+_STOP_SECONDS: Final = 10.0
+_NOBODY: Final = 65534
+
+
+def _raising_problems(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Turn what the system refuses (a full disk, a program that is missing) into a Problem that may pass."""
+
+    @wraps(call)
+    def told(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        try:
+            return call(*args, **kwargs)
+        except OSError as error:
+            message = f"the SMB server cannot be worked on: {error}"
+            raise Problem(ProblemKind.TRANSIENT, message) from error
+
+    return told
+
+
+class SambaServer:
+    """The SMB server of an instance; implements SmbServer.
+
+    Files that clients make belong to `uid` and `gid`, whoever the client is; access is decided by the lists of the share alone.
+    What NFS clients or the host left there keeps its Unix permissions, under which `uid` may not write it: 0 may write all.
+    """
+
+    def __init__(self, instance: Instance, port: int = 445, uid: int = _NOBODY, gid: int = _NOBODY) -> None:
+        """Touch nothing."""
+        self._host = Host(instance, port, uid, gid)
+        self._users = Users(self._host)
+        self._shares = Shares(self._host, self._users)
+
+    @property
+    def name(self) -> str:
+        r"""The NetBIOS name of the server, which stands before its users: `NAME\alice`."""
+        return self._host.server
+
+    def account(self, user: str) -> str:
+        r"""Return the account that `user` means here: `alice` for `Alice` and `SERVER\Alice`; raises REFUSED for users of a domain."""
+        return local_user(user, self._host.server)
+
+    def is_running(self) -> bool:
+        """Tell whether smbd answers on all its addresses, with the configuration that it is to have.
+
+        One whose `smb.conf` was changed by hand, or belongs to other settings, does not: nobody knows what it lets in.
+        """
+        pid = self._host.pid()
+        return pid is not None and self._is_configured() and self._is_answering(pid)
+
+    @_raising_problems
+    def ensure_running(self) -> None:
+        """Start smbd unless it runs; one that runs on another configuration is started again, since most of it holds from the start."""
+        if self.is_running():
+            return
+        find("smbd")
+        self._host.prepare()
+        self._users.prepare()
+        with self._shares.locked():
+            if not self.is_running():
+                self._end()
+                daemons.write_atomically(self._host.path("control.conf"), self._host.control_conf())
+                daemons.write_atomically(self._configuration, self._host.smb_conf())
+                self._shares.mend()
+                self._start()
+                self._shares.mark_loaded()
+
+    @_raising_problems
+    def put(self, section: Section) -> None:
+        """Store the section, put it in force, and cut live sessions of the share where a right was taken away. Idempotent."""
+        check_section(section, self._host.server)
+        self._host.prepare()
+        self._shares.put(section)
+
+    @_raising_problems
+    def remove(self, name: str) -> None:
+        """Withdraw the share at once, also from clients that use it. Works when the server is down."""
+        if self._exists():
+            self._shares.remove(name)
+
+    @_raising_problems
+    def live(self) -> Mapping[str, Section]:
+        """Return the sections in force, by name; empty where the server is down or was configured by hand.
+
+        A section that was changed by hand, or that no run has put in force to the end, has an empty path.
+        """
+        return self._shares.live() if self.is_running() else {}
+
+    @_raising_problems
+    def stored(self) -> Mapping[str, Section]:
+        """Return the sections that the server reads at its next start, by name, whether it runs or not."""
+        return self._shares.stored()
+
+    @_raising_problems
+    def users(self, passwords: Mapping[str, str] | None = None) -> frozenset[str]:
+        r"""Return the users that can log in; those whose password is given and is not the stored one are left out.
+
+        Each by its account (`alice`), and as `passwords` calls it, where that is another notation (`SERVER\Alice`).
+        """
+        return self._users.usable(passwords or {})
+
+    @_raising_problems
+    def ensure_user(self, user: str, password: str) -> None:
+        """Make the user with this password, or give an existing one this password, which ends the user's sessions."""
+        self._ready()
+        self._users.ensure(user, password)
+
+    @_raising_problems
+    def remove_user(self, user: str) -> None:
+        """Remove the user and end its sessions; one that is gone is no error."""
+        if self._exists():
+            self._ready()
+            self._users.remove(user)
+
+    @_raising_problems
+    def stop(self) -> None:
+        """Stop the server; what is stored stays."""
+        if self._exists():
+            with self._shares.locked():
+                self._end()
+
+    @property
+    def _configuration(self) -> str:
+        return self._host.path("smb.conf")
+
+    def _exists(self) -> bool:
+        return os.path.isdir(self._host.path("lock"))  # noqa: PTH112 - paths are text everywhere in the agent
+
+    def _ready(self) -> None:
+        """Make what the programs for users need, where the server never ran."""
+        self._host.prepare()
+        self._users.prepare()
+        path = self._host.path("control.conf")
+        if _text(path) != self._host.control_conf():
+            daemons.write_atomically(path, self._host.control_conf())
+
+    def _is_configured(self) -> bool:
+        return _text(self._configuration) == self._host.smb_conf()
+
+    def _start(self) -> None:
+        instance, output, log = self._host.instance, self._host.path("log/output"), self._host.path("log/smbd.log")
+        if samba_sockets.is_taken(instance.namespace, instance.addresses, self._host.port):
+            what = "cannot start: another process listens at this port already"
+            raise self._failure(what, ProblemKind.CONFLICT)
+        Path(output).unlink(missing_ok=True)
+        logged_bytes = os.stat(log).st_size if os.path.exists(log) else 0  # noqa: PTH110, PTH116 - as above
+        daemons.start(
+            [find("smbd"), "--foreground", "--no-process-group", self._host.marker],
+            namespace=instance.namespace,
+            output_path=output,
+            environment=self._host.environment(),
+        )
+        daemons.holds_within(lambda: self.is_running() or not self._survivors(None), _START_SECONDS)
+        if self.is_running():
+            return
+        pid = self._host.pid()
+        last_words = _last_words(output, 0) or _last_words(log, logged_bytes) or f"it said nothing in {log}"
+        if pid is None:
+            what = f"ended as it started: {last_words}"
+            raise self._failure(what, ProblemKind.TRANSIENT)
+        self._end()
+        addresses = ", ".join(instance.addresses) or "any address"
+        what = f"does not listen on {addresses}: {last_words}"
+        raise self._failure(what, ProblemKind.TRANSIENT)
+
+    def _failure(self, what: str, kind: ProblemKind) -> Problem:
+        return Problem(kind, f"the SMB server {self._host.instance.name!r} (port {self._host.port}) {what}")
+
+    def _end(self) -> None:
+        """Stop smbd, the processes of its sessions, and one that a killed run had only begun to start."""
+        session = self._host.last_pid()
+        daemons.stop(self._host.path("run/smbd.pid"), self._host.marker, _STOP_SECONDS)
+        for pid in self._survivors(session):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        what = f"the sessions of the SMB server {self._host.instance.name!r} do not end"
+        daemons.wait_until(lambda: not self._survivors(session), what, _STOP_SECONDS)
+
+    def _survivors(self, session: int | None) -> list[int]:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - as above
+        return [pid for pid in pids if is_of_session(pid, session) or daemons.is_process(pid, self._host.marker)]
+
+    def _is_answering(self, pid: int) -> bool:
+        """Tell whether the process listens on all its addresses."""
+        addresses = {samba_sockets.kernel_form(address) for address in self._host.instance.addresses}
+        listened = samba_sockets.listeners_of(pid, self._host.port)
+        return bool(listened) and addresses <= listened
+
+
+def _last_words(path: str, skipped_bytes: int) -> str:
+    """Return the last message of a log of Samba, whose messages are indented under a line of time and place."""
+    try:
+        text = Path(path).read_bytes()[skipped_bytes:].decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("[")]
+    return lines[-1] if lines else ""
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None

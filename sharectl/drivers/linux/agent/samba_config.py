@@ -1,0 +1,204 @@
+"""Shares in the grammar of smb.conf(5): written so that nothing is misread, and read back exactly."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
+from sharectl.drivers.linux.agent.samba_names import local_user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+HEADER: Final = "# Written by sharectl; what is changed here by hand is undone.\n"
+_RESERVED: Final = frozenset({"global", "homes", "printers", "print$", "ipc$", "admin$"})
+_NAME_FORBIDDEN: Final = frozenset('%<>*?|/\\+=;:",[]')
+_MAX_NAME_CHARACTERS: Final = 80  # Windows takes no longer share name
+_PATH_FORBIDDEN: Final = frozenset('%"\\')
+# Samba takes a prefix of up to two digits for a number and anything longer for a mask written as an address.
+_LONGEST_PREFIX_NUMBER: Final = 99
+_LIST: Final = re.compile(r'(?:"[^"\n]*"(?: "[^"\n]*")*)?')
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Whose live sessions lose a right: those of some users, or all of the share."""
+
+    users: frozenset[str] = frozenset()
+    is_whole: bool = False
+
+
+def folded(name: str) -> str:
+    """Return the form in which two names of shares are the same to Samba."""
+    return name.casefold()
+
+
+def check_section(section: Section, server: str) -> None:
+    """Raise REFUSED where Samba would misread a part of the section."""
+    problem = _name_problem(section.name) or path_problem(section.path)
+    if problem is None:
+        problem = next((text for text in map(_network_problem, sorted(section.networks)) if text), None)
+    if problem is not None:
+        raise Problem(ProblemKind.REFUSED, problem)
+    accounts = [local_user(user, server) for user in (*sorted(section.writers), *sorted(section.readers))]
+    if len(set(accounts)) != len(accounts):
+        double = next(account for account in accounts if accounts.count(account) > 1)
+        message = f"the share {section.name!r} names the user {double!r} twice; Samba sees no difference of case"
+        raise Problem(ProblemKind.REFUSED, message)
+
+
+def path_problem(path: str) -> str | None:
+    """Return why Samba would misread the path of a folder, or None where it would not."""
+    if not path.startswith("/") or path == "/" or ".." in path.split("/"):
+        return f"{path!r} is not the absolute path of a folder that can be shared"
+    if not path.isprintable() or path != path.strip() or "  " in path or _PATH_FORBIDDEN.intersection(path):
+        return (
+            f"Samba would misread the path {path!r}: it has a percent sign, a quote, a backslash, a control character, "
+            "spaces side by side or at an end"
+        )
+    return None
+
+
+def render_section(section: Section, server: str) -> str:
+    r"""Return the section's text. Precondition: `check_section` accepts it.
+
+    Users are written as `SERVER\user`: alone, Samba would also take a name for a well-known group ("Everyone") or a
+    security identifier. How they were given stands in comments, from which alone they are read back.
+    """
+    users = [*section.writers, *section.readers]
+    lines = [
+        f"[{section.name}]",
+        f"# writers = {_quoted(section.writers)}",
+        f"# readers = {_quoted(section.readers)}",
+        f"    path = {section.path}",
+        "    guest ok = no",
+        "    read only = yes",
+        # An empty `valid users` would let everybody in.
+        f"    available = {'yes' if users else 'no'}",
+        f"    valid users = {_accounts(users, server)}",
+        f"    read list = {_accounts(section.readers, server)}",
+        f"    write list = {_accounts(section.writers, server)}",
+    ]
+    if section.networks:
+        lines.append(f"    hosts allow = {' '.join(_network_text(network) for network in sorted(section.networks))}")
+        lines.append("    hosts deny = ALL")
+    return "\n".join([*lines, ""])
+
+
+@lru_cache(maxsize=65536)
+def parse_section(text: str, server: str) -> Section | None:
+    """Return the section whose text this is, to the letter; None for any other text."""
+    lines = text.split("\n")
+    values = dict(line.strip().removeprefix("# ").partition(" = ")[::2] for line in lines[1:])
+    if not all(_LIST.fullmatch(values.get(key, "")) for key in ("writers", "readers")):
+        return None
+    section = Section(
+        lines[0][1:-1],
+        values.get("path", ""),
+        _unquoted(values.get("writers", "")),
+        _unquoted(values.get("readers", "")),
+        frozenset(_network_back(word) for word in values.get("hosts allow", "").split()),
+    )
+    try:
+        check_section(section, server)
+    except Problem:
+        return None
+    return section if render_section(section, server) == text else None
+
+
+def split_sections(text: str) -> dict[str, str]:
+    """Return the text of each section of a file by its folded name; the last of several counts, as it does for Samba.
+
+    What stands before the first section is kept under the empty name, unless it is the header.
+    """
+    head, *sections = re.split(r"^(?=[ \t]*\[)", text, flags=re.MULTILINE)
+    found = {} if head in {HEADER, ""} else {"": head}
+    for section in sections:
+        found[folded(section.partition("]")[0].strip()[1:])] = section
+    return found
+
+
+def join_sections(sections: Mapping[str, str]) -> str:
+    """Return the file of these sections."""
+    return "".join([HEADER, *(sections[key] for key in sorted(sections))])
+
+
+def cut_needed(before: str | None, after: str | None, server: str) -> Cut:
+    """Return whose sessions of a share to end when its section changes; None stands for no section.
+
+    A live session keeps the rights that it began with, so whoever may do less now is cut off, and nobody else.
+    """
+    if before is None or before == after:
+        return Cut()
+    old = parse_section(before, server)
+    new = None if after is None else parse_section(after, server)
+    if old is None or new is None or (old.name, old.path) != (new.name, new.path):
+        return Cut(is_whole=True)
+    if new.networks and (not old.networks or old.networks - new.networks):
+        return Cut(is_whole=True)
+    writers, readers = _local(new.writers, server), _local(new.readers, server)
+    return Cut((_local(old.writers, server) - writers) | (_local(old.readers, server) - writers - readers))
+
+
+def _name_problem(name: str) -> str | None:
+    if folded(name) in _RESERVED:
+        return f"Samba uses the share name {name!r} itself"
+    if (
+        not 0 < len(name) <= _MAX_NAME_CHARACTERS
+        or not name.isprintable()
+        or name != name.strip()
+        or "  " in name
+        or not name.strip(".")
+    ):
+        return f"{name!r} is not a share name that Windows clients can use: 1 to 80 printable characters, single spaces"
+    if forbidden := sorted(_NAME_FORBIDDEN.intersection(name)):
+        return f"{name!r} is not a share name that Windows clients can use: it holds {' '.join(forbidden)}"
+    return None
+
+
+@lru_cache(maxsize=65536)
+def _network_problem(network: str) -> str | None:
+    try:
+        # The zone of an IPv6 address (after %) may hold any text, also line breaks.
+        parsed = None if "%" in network else ipaddress.ip_network(network)
+    except ValueError:
+        parsed = None
+    canonical = {str(parsed), str(parsed.network_address) if parsed.num_addresses == 1 else ""} if parsed else set()
+    return None if network in canonical else f"{network!r} is not an address or network in its canonical form"
+
+
+def _network_text(network: str) -> str:
+    address, separator, prefix = network.partition("/")
+    if separator and int(prefix) > _LONGEST_PREFIX_NUMBER:
+        return f"{address}/{ipaddress.IPv6Network((0, int(prefix))).netmask}"
+    return network
+
+
+def _network_back(word: str) -> str:
+    address, _, mask = word.partition("/")
+    if ":" in mask:
+        try:
+            return f"{address}/{int(ipaddress.IPv6Address(mask)).bit_count()}"
+        except ValueError:
+            return word
+    return word
+
+
+def _local(users: Iterable[str], server: str) -> frozenset[str]:
+    return frozenset(local_user(user, server) for user in users)
+
+
+def _accounts(users: Iterable[str], server: str) -> str:
+    return _quoted(f"{server}\\{account}" for account in _local(users, server))
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return " ".join(f'"{name}"' for name in sorted(names))
+
+
+def _unquoted(text: str) -> frozenset[str]:
+    return frozenset(text[1:-1].split('" "')) if text else frozenset()

@@ -1,0 +1,202 @@
+"""What an SMB server has on its host: its folders, its configuration, and the programs that work on them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent import commands
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.daemons import running_pid
+from sharectl.drivers.linux.agent.samba_config import path_problem
+from sharectl.drivers.linux.agent.samba_names import server_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.drivers.linux.agent.contract import Instance
+
+_PACKAGES: Final = {
+    "smbd": "samba",
+    "pdbedit": "samba-common-bin",
+    "smbcontrol": "samba-common-bin",
+    "smbstatus": "samba",
+}
+_LIBRARY: Final = "libnss_wrapper.so"
+_LIBRARY_FOLDERS: Final = ("/usr/lib/*-linux-gnu*", "/usr/lib64", "/usr/lib", "/usr/local/lib", "/lib64", "/lib")
+_FOLDERS: Final = ("private", "lock", "state", "cache", "run", "ncalrpc", "log", "nss")
+_MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), without the final zero
+_LONGEST_SOCKET: Final = "private/msg.sock/4194304"
+_COMMAND_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The place of one SMB server on its host. Files that clients make belong to `uid` and `gid`."""
+
+    instance: Instance
+    port: int
+    uid: int
+    gid: int
+
+    @property
+    def server(self) -> str:
+        """The NetBIOS name of the server."""
+        return server_name(self.instance.name)
+
+    @property
+    def account(self) -> str:
+        """The name of the account that owns the files."""
+        return {0: "root", 65534: "nobody"}.get(self.uid, "_files")
+
+    def path(self, name: str) -> str:
+        """Return the path of a file of the server."""
+        return f"{self.instance.root}/smb/{name}"
+
+    @property
+    def marker(self) -> str:
+        """The argument by which the server's own smbd is told from others."""
+        return f"--configfile={self.path('smb.conf')}"
+
+    def pid(self) -> int | None:
+        """Return the process of smbd, None where it does not run."""
+        return running_pid(self.path("run/smbd.pid"), self.marker)
+
+    def last_pid(self) -> int | None:
+        """Return the process that smbd was at its last start, whether it runs or not."""
+        try:
+            return int(Path(self.path("run/smbd.pid")).read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def prepare(self) -> None:
+        """Make the folders, for root alone: smbd opens all that is in them before it becomes another user."""
+        problem = path_problem(self.instance.root)
+        if problem is None and len(self.path(_LONGEST_SOCKET)) > _MAX_SOCKET_PATH:
+            problem = (
+                f"the path {self.instance.root!r} is too long for the sockets of an SMB server; give it a shorter root"
+            )
+        if problem is not None:
+            raise Problem(ProblemKind.REFUSED, problem)
+        for name in ("", *_FOLDERS):
+            os.makedirs(self.path(name), mode=0o700, exist_ok=True)  # noqa: PTH103 - paths are text everywhere in the agent
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which Samba knows users without accounts on the host: nss_wrapper(1)."""
+        return {
+            "LD_PRELOAD": _nss_wrapper(),
+            "NSS_WRAPPER_PASSWD": self.path("nss/passwd"),
+            "NSS_WRAPPER_GROUP": self.path("nss/group"),
+        }
+
+    def smb_conf(self) -> str:
+        """Return the configuration of smbd."""
+        return "\n".join([*self._globals(), *self._of_smbd(), ""])
+
+    def control_conf(self) -> str:
+        """Return the configuration of the other programs: without shares, which they would all read first."""
+        return "\n".join([*self._globals(), ""])
+
+    def run(self, program: str, *arguments: str, standard_input: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a program of Samba on this server's files, whatever its exit code."""
+        try:
+            return subprocess.run(  # noqa: S603 - a list of arguments, no shell
+                [find(program), f"--configfile={self.path('control.conf')}", *arguments],
+                input=standard_input,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                env={**os.environ, **self.environment(), "LC_ALL": "C.UTF-8"},
+                cwd="/",
+                timeout=_COMMAND_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            message = f"{program} of the SMB server {self.instance.name!r} did not end within {_COMMAND_SECONDS:g} s"
+            raise Problem(ProblemKind.TRANSIENT, message) from None
+
+    def _globals(self) -> Sequence[str]:
+        """Return the parameters of smb.conf(5) that all programs need: names and places."""
+        return [
+            "# Written by sharectl; what is changed here by hand is undone.",
+            "[global]",
+            "    server role = standalone server",
+            f"    netbios name = {self.server}",
+            "    disable netbios = yes",
+            f"    passdb backend = tdbsam:{self.path('private/passdb.tdb')}",
+            f"    private dir = {self.path('private')}",
+            f"    lock directory = {self.path('lock')}",
+            f"    state directory = {self.path('state')}",
+            f"    cache directory = {self.path('cache')}",
+            f"    pid directory = {self.path('run')}",
+            f"    ncalrpc dir = {self.path('ncalrpc')}",
+            f"    binddns dir = {self.path('private')}",
+            f"    log file = {self.path('log/smbd.log')}",
+        ]
+
+    def _of_smbd(self) -> Sequence[str]:
+        """Return the parameters of smbd: what it answers, to whom, and as whom it works on files.
+
+        Who may do what is decided by the lists of the section alone. Behind them all users work as one account (`force
+        user`), so that none is refused a file that another one made; files made by others, over NFS, keep their Unix
+        permissions. Symbolic links are followed within a share and never out of it.
+        """
+        addresses = self.instance.addresses
+        bind = [f"    interfaces = {' '.join(addresses)}", "    bind interfaces only = yes"] if addresses else []
+        return [
+            f"    smb ports = {self.port}",
+            *bind,
+            "    server min protocol = SMB2_10",
+            "    map to guest = never",
+            "    restrict anonymous = 2",
+            f"    force user = {self.account}",
+            "    create mask = 0666",
+            "    directory mask = 0777",
+            "    map archive = no",
+            "    acl allow execute always = yes",
+            "    follow symlinks = yes",
+            "    wide links = no",
+            "    usershare path =",
+            "    load printers = no",
+            "    printing = bsd",
+            "    printcap name = /dev/null",
+            "    disable spoolss = yes",
+            "    rpc start on demand helpers = no",
+            "    multicast dns register = no",
+            f"    include = {self.path('shares.conf')}",
+        ]
+
+
+def find(program: str) -> str:
+    """Return where a program of Samba is; raises UNAVAILABLE with the package to install."""
+    path = commands.find(program)
+    if path is None:
+        message = f"{program} is missing on the storage host; install the Debian package {_PACKAGES[program]}"
+        raise Problem(ProblemKind.UNAVAILABLE, message)
+    return path
+
+
+def is_of_session(pid: int, session: int | None) -> bool:
+    """Tell whether the process is one of the smbd that leads this session; its arguments may say something else."""
+    try:
+        return (
+            os.getsid(pid) == session
+            and Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").startswith("smbd")
+            and Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2][0]
+            not in "ZX"
+        )
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _nss_wrapper() -> str:
+    for folder in _LIBRARY_FOLDERS:
+        for path in sorted(Path("/").glob(f"{folder[1:]}/{_LIBRARY}")):
+            return str(path)
+    message = (
+        f"{_LIBRARY} is missing on the storage host; install the Debian package libnss-wrapper (nss_wrapper elsewhere)"
+    )
+    raise Problem(ProblemKind.UNAVAILABLE, message)

@@ -1,0 +1,335 @@
+"""What is done to shares and snapshots on the host: volume, record and access in an order that a crash cannot break."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Rule
+from sharectl.drivers.linux.agent.records import (
+    ShareRow,
+    SnapshotRow,
+    holder_of_export,
+    holder_of_volume,
+    insert_share,
+    next_export_id,
+)
+from sharectl.drivers.linux.agent.servers import MAIN
+from sharectl.drivers.linux.agent.volume_names import is_volume_name
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from sharectl.drivers.linux.agent.access import Access, Credentials
+    from sharectl.drivers.linux.agent.contract import VolumePool
+    from sharectl.drivers.linux.agent.pools import PoolRoom
+    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.rights import Status
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}")
+_RESOURCE_ID: Final = re.compile(r"[0-9a-f][0-9a-f-]{0,62}[0-9a-f]")
+_ID_PREFIX_LENGTH: Final = 8
+_SAMBA_NAMES: Final = frozenset({"global", "homes", "printers"})
+_KEPT_IN_SLUG: Final = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class Shares:
+    """The shares and snapshots of one backend."""
+
+    def __init__(self, records: Records, pools: PoolRoom, access: Access, options: Mapping[str, Any]) -> None:
+        """`options` are the export options that a share has unless its request says otherwise."""
+        self._records = records
+        self._pools = pools
+        self._access = access
+        self._options = options
+
+    def create(self, request: Mapping[str, Any]) -> tuple[ShareRow, bool]:
+        """Make a share that nobody may reach yet, or finish making it; return it, and whether an earlier call had made it whole.
+
+        `request` has resource_id, name, pool, protocol, size_bytes, options, snapshot_id for a clone (None otherwise), and
+        share_server_id (None for the backend's own servers).
+        """
+        resource_id = checked_id(request["resource_id"])
+        self._check_share_server(request["share_server_id"])
+        snapshot = request["snapshot_id"] and self._known_snapshot(request["snapshot_id"])
+        pool = self._pools.usable(request["pool"])
+        # On btrfs durable with the second change: the new volume itself is kept only from btrfs's next commit on, so that a power
+        # failure before that takes both, and the claim has to outlive this process alone.
+        with self._records.transaction(is_durable=not self._pools.makes_at_once(pool.name)) as connection:
+            row = self._claim(connection, pool, request)
+        if row.is_made:
+            if pool.has_volume(row.volume):
+                return row, True
+            self._access.withdraw(row)  # what was exported is a volume that somebody removed
+        try:
+            self._make_volume(pool, row, snapshot)
+        except Problem:
+            if not pool.has_volume(row.volume):
+                self._records.remove_share(resource_id)
+            raise
+        self._records.update_share(resource_id, is_made=True)
+        return replace(row, is_made=True), False
+
+    def delete(self, resource_id: str) -> None:
+        """Remove the share: its access, its mounts, its volume and its record, in this order, so that no client sees half of it."""
+        row = self._records.share(checked_id(resource_id))
+        if row is None:
+            return
+        self._access.withdraw(row)
+        pool = self._pools.usable(row.pool)
+        pool.detach(row.volume)
+        pool.delete(row.volume)
+        self._records.remove_share(resource_id)
+
+    def apply_access(
+        self, resource_id: str, protocol: str, rules: list[Rule], credentials: Credentials
+    ) -> dict[Rule, Status]:
+        """Make the rules the whole access of a share that is not in the trash; a share without a protocol gets this one."""
+        row, _ = self._present(resource_id)
+        if row.trashed_at is not None:
+            message = f"the share {row.export_name!r} is in the trash; restore it first"
+            raise Problem(ProblemKind.CONFLICT, message)
+        if row.protocol is None:
+            self._records.update_share(resource_id, protocol=protocol)
+            row = self._known_share(resource_id)
+        statuses = self._access.apply(row, rules, credentials)
+        if row.suspended is not None:
+            self._records.update_share(resource_id, suspended=None)
+        return statuses
+
+    def resize(self, resource_id: str, size_bytes: int) -> None:
+        """Enforce another size, and remember it.
+
+        A volume that cannot be resized while it is mounted is unmounted for that, where nobody has access to the share.
+        """
+        row, pool = self._present(resource_id)
+        try:
+            pool.resize(row.volume, size_bytes)
+        except Problem as problem:
+            if problem.kind is not ProblemKind.IN_USE or self._access.in_force(row):
+                raise
+            pool.detach(row.volume)
+            pool.resize(row.volume, size_bytes)
+        self._records.update_share(resource_id, size_bytes=size_bytes)
+
+    def used_bytes(self, resource_id: str) -> int:
+        """Return what the data of the share occupies."""
+        row, pool = self._present(resource_id)
+        return pool.used_bytes(row.volume)
+
+    def trash(self, resource_id: str) -> None:
+        """Withdraw the share and give up its name; its volume stays where it is."""
+        row, pool = self._present(resource_id)
+        if row.trashed_at is not None:
+            return
+        self._access.withdraw(row)
+        pool.detach(row.volume)
+        now = datetime.now(tz=UTC).isoformat(timespec="seconds")
+        self._records.update_share(resource_id, trashed_at=now, export_key=f"trash:{resource_id}", suspended=None)
+
+    def restore(self, resource_id: str) -> ShareRow:
+        """Bring a share back from the trash, without access, under its name if that is still free."""
+        row, pool = self._present(resource_id)
+        pool.attach(row.volume)
+        if row.trashed_at is None:
+            return row
+        with self._records.transaction() as connection:
+            name = _free_name(connection, row.instance, row.export_name, resource_id)
+            connection.execute(
+                "UPDATE share SET trashed_at = NULL, export_name = ?, export_key = ? WHERE resource_id = ?",
+                (name, name.casefold(), resource_id),
+            )
+        return self._known_share(resource_id)
+
+    def adopt(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ShareRow:
+        """Put an existing volume under an id; where the kernel enforces no size and one is given, it is enforced from now on."""
+        checked_id(resource_id)
+        pool_name, _, volume = backend_id.partition("/")
+        is_known = is_volume_name(volume) and pool_name in {pool.name for pool in self._pools}
+        found = self._pools.usable(pool_name).list_volumes().get(volume) if is_known else None
+        if found is None:
+            message = f"there is no volume {backend_id!r}; write POOL/VOLUME"
+            raise Problem(ProblemKind.NOT_FOUND, message)
+        pool = self._pools.usable(pool_name)
+        with self._records.transaction() as connection:
+            holder = holder_of_volume(connection, pool_name, volume)
+            if holder not in {None, resource_id}:
+                message = f"{backend_id} is managed already, under the id {holder}"
+                raise Problem(ProblemKind.CONFLICT, message)
+            if holder is None:
+                name = _free_name(connection, MAIN, _slug(volume, resource_id), resource_id)
+                size = found.size_bytes or size_bytes or pool.capacity().total_bytes
+                insert_share(
+                    connection,
+                    ShareRow(
+                        resource_id=resource_id,
+                        pool=pool_name,
+                        volume=volume,
+                        instance=MAIN,
+                        export_name=name,
+                        export_key=name.casefold(),
+                        export_id=next_export_id(connection, MAIN),
+                        protocol=None,
+                        size_bytes=size,
+                        options=dict(self._options),
+                        is_made=True,
+                    ),
+                )
+        if found.size_bytes is None and size_bytes is not None:
+            pool.resize(volume, size_bytes)
+        return self._known_share(resource_id)
+
+    def create_snapshot(self, share_id: str, resource_id: str, name: str) -> SnapshotRow:
+        """Take a snapshot of the share, unless the one with this id is there."""
+        checked_id(resource_id)
+        known = self._records.snapshot(resource_id)
+        row, pool = self._present(share_id)
+        pool.create_snapshot(row.volume, resource_id)
+        if known is None:
+            self._records.put_snapshot(SnapshotRow(resource_id, row.pool, name, row.backend_id, row.size_bytes))
+        return self._known_snapshot(resource_id)
+
+    def delete_snapshot(self, resource_id: str) -> None:
+        """Remove a snapshot."""
+        row = self._records.snapshot(checked_id(resource_id))
+        if row is not None:
+            self._pools.usable(row.pool).delete_snapshot(resource_id)
+            self._records.remove_snapshot(resource_id)
+
+    def revert(self, share_id: str, snapshot_id: str) -> None:
+        """Turn the share back; what its servers enforced is withdrawn meanwhile.
+
+        It is put in force again whether the pool did it or refused, and after a crash between by the same call repeated.
+        """
+        row, pool = self._present(share_id)
+        snapshot = self._known_snapshot(snapshot_id)
+        if snapshot.share_backend_id != row.backend_id:
+            message = f"the snapshot {snapshot.name!r} is not of the share {row.export_name!r}"
+            raise Problem(ProblemKind.REFUSED, message)
+        before = row.suspended
+        if before is None:
+            before = {"rules": [list(rule) for rule in self._access.in_force(row)]}
+            self._records.update_share(share_id, suspended=before)
+        self._access.suspend(row)
+        try:
+            pool.detach(row.volume)
+            pool.revert(row.volume, snapshot_id)
+            pool.resize(row.volume, row.size_bytes)
+        finally:
+            self._access.resume(row, [Rule(*rule) for rule in before["rules"]])
+            self._records.update_share(share_id, suspended=None)
+
+    def _claim(self, connection: sqlite3.Connection, pool: VolumePool, request: Mapping[str, Any]) -> ShareRow:
+        """Return the row of the request's id, made now with names that nothing else has, unless it is there."""
+        resource_id = request["resource_id"]
+        known = connection.execute("SELECT 1 FROM share WHERE resource_id = ?", (resource_id,)).fetchone()
+        if known is not None:
+            return self._known_share(resource_id)
+        name = request["name"]
+        if not _NAME.fullmatch(name):
+            message = f"{name[:80]!r} cannot be the name of a share here: up to 70 letters, digits, '.', '_' and '-', starting with a letter or digit"
+            raise Problem(ProblemKind.REFUSED, message)
+        instance = request["share_server_id"] or MAIN
+        volume = self._free_volume(connection, pool, name, resource_id)  # which may free the name of the export as well
+        export_name = _free_name(connection, instance, name, resource_id)
+        row = ShareRow(
+            resource_id=resource_id,
+            pool=pool.name,
+            volume=volume,
+            instance=instance,
+            export_name=export_name,
+            export_key=export_name.casefold(),
+            export_id=next_export_id(connection, instance),
+            protocol=request["protocol"],
+            size_bytes=request["size_bytes"],
+            options={**self._options, **request["options"]},
+        )
+        insert_share(connection, row)
+        return row
+
+    def _free_volume(self, connection: sqlite3.Connection, pool: VolumePool, name: str, resource_id: str) -> str:
+        for wanted in (name, f"{name}-{resource_id[:_ID_PREFIX_LENGTH]}"):
+            holder = holder_of_volume(connection, pool.name, wanted)
+            if holder is not None and not pool.has_volume(wanted) and (row := self._known_share(holder)).is_made:
+                # The volume of that share was removed by other means than sharectl: its name is free again.
+                self._access.withdraw(row)
+                connection.execute("DELETE FROM share WHERE resource_id = ?", (holder,))
+                holder = None
+            if holder is None:
+                if pool.has_volume(wanted):
+                    message = (
+                        f"{wanted!r} already is in the pool {pool.name!r}, and sharectl did not make it; "
+                        "import it, move it away, or call the share something else"
+                    )
+                    raise Problem(ProblemKind.CONFLICT, message)
+                return wanted
+        message = f"both {name!r} and that name with the start of the id are taken in the pool {pool.name!r}"
+        raise Problem(ProblemKind.CONFLICT, message)
+
+    def _make_volume(self, pool: VolumePool, row: ShareRow, snapshot: SnapshotRow | None) -> None:
+        if snapshot is None:
+            mode, owner = self._pools.mode_and_owner(pool.name)
+            pool.create(row.volume, row.size_bytes, mode, owner)
+        elif snapshot.pool != pool.name:
+            message = f"a clone has to be in the pool of its snapshot, {snapshot.pool!r}"
+            raise Problem(ProblemKind.POOL, message)
+        else:
+            pool.clone(snapshot.resource_id, row.volume, row.size_bytes)
+
+    def _check_share_server(self, server_id: str | None) -> None:
+        if server_id is not None and self._records.share_server(server_id) is None:
+            message = f"the backend has no share server with the id {server_id}"
+            raise Problem(ProblemKind.NOT_FOUND, message)
+
+    def _known_share(self, resource_id: str) -> ShareRow:
+        row = self._records.share(checked_id(resource_id))
+        if row is None:
+            message = f"the backend has no share with the id {resource_id}"
+            raise Problem(ProblemKind.NOT_FOUND, message)
+        return row
+
+    def _present(self, resource_id: str) -> tuple[ShareRow, VolumePool]:
+        """Return the row of a share whose volume is really there, and its pool."""
+        row = self._known_share(resource_id)
+        pool = self._pools.usable(row.pool)
+        if not pool.has_volume(row.volume):
+            message = f"the volume {row.backend_id} of the share {row.export_name!r} is gone"
+            raise Problem(ProblemKind.NOT_FOUND, message)
+        return row, pool
+
+    def _known_snapshot(self, resource_id: str) -> SnapshotRow:
+        row = self._records.snapshot(checked_id(resource_id))
+        if row is None:
+            message = f"the backend has no snapshot with the id {resource_id}"
+            raise Problem(ProblemKind.NOT_FOUND, message)
+        return row
+
+
+def checked_id(resource_id: str) -> str:
+    """Return the id; raises REFUSED where it is none, since it becomes the name of a folder."""
+    if not _RESOURCE_ID.fullmatch(resource_id):
+        message = f"{resource_id[:80]!r} is no resource id"
+        raise Problem(ProblemKind.REFUSED, message)
+    return resource_id
+
+
+def _free_name(connection: sqlite3.Connection, instance: str, name: str, resource_id: str) -> str:
+    """Return the name under which a share is exported: `name`, or with the start of the id where that is taken."""
+    longer = f"{name}-{resource_id[:_ID_PREFIX_LENGTH]}"
+    for wanted in (name, longer):
+        holder = holder_of_export(connection, instance, wanted.casefold())
+        if holder in {None, resource_id} and wanted.casefold() not in _SAMBA_NAMES:
+            return wanted
+    message = f"both {name!r} and {longer!r} are exported already"
+    raise Problem(ProblemKind.CONFLICT, message)
+
+
+def _slug(volume: str, resource_id: str) -> str:
+    """Return a name for the export of an existing volume, whatever that is called."""
+    if _NAME.fullmatch(volume):
+        return volume
+    slug = _KEPT_IN_SLUG.sub("-", volume).strip("-._")[:60]
+    return f"{slug or 'share'}-{resource_id[:_ID_PREFIX_LENGTH]}"

@@ -1,0 +1,68 @@
+"""The system calls that Python's standard library does not have: mounting, exchange of two names, flushing one file system."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import sys
+from typing import Final
+
+BIND: Final = 0x1000
+NO_SETUID: Final = 0x2
+NO_DEVICES: Final = 0x4
+NO_ACCESS_TIME: Final = 0x400
+DETACH: Final = 0x2
+
+_NO_FOLLOW: Final = 0x8  # UMOUNT_NOFOLLOW
+_NO_REPLACE: Final = 1  # RENAME_NOREPLACE
+_EXCHANGE: Final = 2  # RENAME_EXCHANGE
+_AT_FDCWD: Final = -100
+_AT_SYMLINK_NOFOLLOW: Final = 0x100
+_STATX_BYTES: Final = 256
+_ATTRIBUTES: Final = struct.Struct("=Q")
+_ATTRIBUTES_OFFSET: Final = 8
+_ATTRIBUTE_MOUNT_ROOT: Final = 0x2000
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source: str, target: str, file_system: str | None, flags: int, options: str = "") -> None:
+    """Mount a file system or, with BIND, a folder; `options` are the file system's own, separated by commas."""
+    kind = None if file_system is None else file_system.encode()
+    _call("mount", os.fsencode(source), os.fsencode(target), kind, ctypes.c_ulong(flags), options.encode() or None)
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """Unmount what is on top at `target`, which is not followed if it is a symbolic link."""
+    _call("umount2", os.fsencode(target), flags | _NO_FOLLOW)
+
+
+def rename_to_free(name: str, from_fd: int, new_name: str, to_fd: int) -> None:
+    """Rename, and raise FileExistsError where `new_name` is taken: nothing is replaced, not even an empty folder."""
+    _call("renameat2", from_fd, os.fsencode(name), to_fd, os.fsencode(new_name), _NO_REPLACE)
+
+
+def exchange(name: str, from_fd: int, other_name: str, to_fd: int) -> None:
+    """Swap two names at one instant."""
+    _call("renameat2", from_fd, os.fsencode(name), to_fd, os.fsencode(other_name), _EXCHANGE)
+
+
+def sync_file_system(descriptor: int) -> None:
+    """Write everything of one file system to its device."""
+    _call("syncfs", descriptor)
+
+
+def is_mount_root(path: str) -> bool:
+    """Tell whether something is mounted at `path`, bind mounts too (statx(2), Linux 5.8); raises FileNotFoundError."""
+    buffer = ctypes.create_string_buffer(_STATX_BYTES)
+    _call("statx", _AT_FDCWD, os.fsencode(path), _AT_SYMLINK_NOFOLLOW, 0, buffer)
+    attributes: int = _ATTRIBUTES.unpack_from(buffer, _ATTRIBUTES_OFFSET)[0]
+    return bool(attributes & _ATTRIBUTE_MOUNT_ROOT)
+
+
+def _call(name: str, *arguments: object) -> None:
+    # Python raises no audit event for a foreign function, and these are worth one as much as os.rename is.
+    sys.audit("sharectl.system_call", name)
+    if getattr(_LIBC, name)(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

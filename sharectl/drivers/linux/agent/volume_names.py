@@ -1,0 +1,35 @@
+"""Which names a volume or a snapshot may have in a pool: one component of a path, with nothing in it that misleads."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+
+_LONGEST_BYTES: Final = (
+    200  # 255 is the limit of file systems; the rest is for the endings of files that belong to the volume
+)
+_RESERVED: Final = frozenset({"lost+found"})
+
+
+def is_volume_name(name: str) -> bool:
+    """Tell whether the name is one path component, printable, at most 200 bytes, not hidden, and not a file system's own."""
+    return (
+        bool(name)
+        and not name.startswith(".")
+        and "/" not in name
+        and name.isprintable()
+        and name not in _RESERVED
+        and len(name.encode("utf-8", "surrogatepass")) <= _LONGEST_BYTES
+    )
+
+
+def require_volume_name(name: str) -> str:
+    """Return the name; raises REFUSED where it is none for a volume."""
+    if not is_volume_name(name):
+        message = (
+            f"{name!r} cannot be the name of a volume: it must be one printable path component of at most "
+            f"{_LONGEST_BYTES} bytes that does not begin with a dot"
+        )
+        raise Problem(ProblemKind.REFUSED, message)
+    return name

@@ -1,0 +1,206 @@
+"""What keeps a configuration of a linux backend from working although it meets the schema."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.drivers.base import ConfigProblem
+from sharectl.quantities import SIZE_HINT, SizeError, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sharectl.model import BackendSpec
+
+DEFAULT_ROOT: Final = "/var/lib/sharectl"
+NFS_PORT: Final = 2049
+SMALLEST_IMAGE_BYTES: Final = 110_000_000
+"""mkfs.btrfs refuses a smaller file."""
+
+_FIELDS_OF: Final[Mapping[str, str]] = {"fileSystem": "image", "image": "loop", "size": "loop"}
+_AGENT_FOLDER: Final = ".sharectl"
+
+
+def root_of(backend: BackendSpec) -> str:
+    """Return the folder of the backend on the storage host."""
+    return str(backend.config.get("root", f"{DEFAULT_ROOT}/{backend.name}"))
+
+
+def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
+    """Return all of them; the configuration meets the schema."""
+    config = backend.config
+    return (
+        *_addresses(config, share_servers=backend.share_servers),
+        *_pools(config["pools"]),
+        *_overlaps(config["pools"], root_of(backend)),
+        *_tunnels(config.get("tenantNetworks", {}).get("vxlan", {})),
+        *_nfs(config.get("nfs", {}), share_servers=backend.share_servers, has_namespace="namespace" in config),
+        *_smb(config.get("smb", {})),
+        *_protocols(config),
+    )
+
+
+def _addresses(config: Mapping[str, Any], *, share_servers: bool) -> Iterator[ConfigProblem]:
+    if "addresses" not in config and not share_servers:
+        yield ConfigProblem(
+            (), "`addresses` is missing", "name the addresses of the storage host on which its servers listen"
+        )
+    seen: dict[Any, str] = {}
+    for number, text in enumerate(config.get("addresses", ())):
+        path = ("addresses", number)
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            yield ConfigProblem(path, f"{text!r} is no address", "write an IPv4 or IPv6 address, without a prefix")
+            continue
+        if address in seen:
+            yield ConfigProblem(path, f"{text!r} is the same address as {seen[address]!r}", "keep one of the two")
+        elif str(address) != text:
+            yield ConfigProblem(path, f"{text!r} is another spelling of {str(address)!r}", f"write {address}")
+        elif address.is_unspecified or address.is_multicast or address.is_link_local:
+            yield ConfigProblem(path, f"clients cannot mount from {text}", "name an address that clients can reach")
+        seen.setdefault(address, text)
+
+
+def _pools(pools: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    for name, pool in pools.items():
+        path = ("pools", name)
+        for field in ("path", "image"):
+            if field in pool and (reason := path_problem(pool[field])):
+                yield ConfigProblem(
+                    (*path, field), f"{pool[field]!r} {reason}", "name an absolute path in its plain form"
+                )
+        for field, pool_type in _FIELDS_OF.items():
+            if field in pool and pool["type"] != pool_type:
+                yield ConfigProblem(
+                    (*path, field),
+                    f"a pool of type {pool['type']} has no `{field}`",
+                    f"remove it, or choose type {pool_type}",
+                )
+        if pool["type"] == "loop":
+            yield from _loop(path, pool)
+
+
+def _loop(path: tuple[str, str], pool: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    for field, meaning in (("image", "the image file"), ("size", "the size of the image file")):
+        if field not in pool:
+            yield ConfigProblem(path, f"`{field}` is missing in a loop pool", f"name {meaning}")
+    if _is_within(pool.get("image", ""), pool["path"]):
+        yield ConfigProblem(
+            (*path, "image"),
+            "the image file is in the folder that it is mounted on",
+            "put the image beside that folder",
+        )
+    if "size" in pool:
+        try:
+            size_bytes = parse_size(pool["size"])
+        except SizeError:
+            yield ConfigProblem((*path, "size"), f"{pool['size']!r} is no size that a file can have", SIZE_HINT)
+            return
+        if size_bytes < SMALLEST_IMAGE_BYTES:
+            yield ConfigProblem((*path, "size"), f"{pool['size']} is too small for btrfs", "give it 110MB or more")
+
+
+def path_problem(path: str) -> str | None:
+    """Return why the path cannot be used, None where it can: it goes into the grammars of several servers."""
+    if not path.isprintable():
+        return "has a control character"
+    parts = path.split("/")[1:]
+    if any(part in {"", ".", ".."} or part != part.strip() for part in parts):
+        return "has an empty part, `.`, `..`, or a part with a space at its end"
+    return "is the agent's own folder" if _AGENT_FOLDER in parts else None
+
+
+def _overlaps(pools: Mapping[str, Any], root: str) -> Iterator[ConfigProblem]:
+    """Pools and the root are apart: what is in a pool is a share, and what is in the root is the servers' and nobody else's."""
+    for (name, pool), (other, other_pool) in itertools.permutations(pools.items(), 2):
+        is_same = pool["path"] == other_pool["path"]
+        if (_is_within(pool["path"], other_pool["path"]) and not is_same) or (is_same and name > other):
+            yield ConfigProblem(
+                ("pools", name, "path"), f"the pool {name!r} is inside the pool {other!r}", "keep them apart"
+            )
+        if "image" in pool and name > other and pool["image"] == other_pool.get("image"):
+            yield ConfigProblem(
+                ("pools", name, "image"), f"the pool {other!r} has the same image file", "give each pool its own"
+            )
+    for name, pool in pools.items():
+        if _is_within(pool["path"], root) or _is_within(root, pool["path"]):
+            yield ConfigProblem(
+                ("pools", name, "path"),
+                f"the pool {name!r} and the root, {root}, are one inside the other",
+                "keep them apart",
+            )
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
+
+
+def _tunnels(vxlan: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    path = ("tenantNetworks", "vxlan")
+    ends: dict[tuple[str | int, ...], str] = {(*path, "local"): vxlan["local"]} if vxlan else {}
+    ends |= {(*path, "remotes", number): text for number, text in enumerate(vxlan.get("remotes", ()))}
+    versions = set()
+    for place, text in ends.items():
+        try:
+            versions.add(ipaddress.ip_address(text).version)
+        except ValueError:
+            yield ConfigProblem(place, f"{text!r} is no address", "write an IPv4 or IPv6 address, without a prefix")
+    if len(versions) > 1:
+        yield ConfigProblem(path, "a tunnel has two ends of one kind, IPv4 or IPv6", "name addresses of one kind")
+
+
+def _nfs(nfs: Mapping[str, Any], *, share_servers: bool, has_namespace: bool) -> Iterator[ConfigProblem]:
+    if nfs.get("server") == "kernel" and share_servers:
+        yield ConfigProblem(
+            ("nfs", "server"),
+            "the host has one NFS server of its own, and share servers need one each",
+            "choose ganesha",
+        )
+    elif nfs.get("server") == "kernel" and has_namespace:
+        yield ConfigProblem(
+            ("nfs", "server"),
+            "the host's own NFS server serves no network namespace",
+            "choose ganesha, or remove `namespace`",
+        )
+    for number, flavour in enumerate(nfs.get("security", ())):
+        if flavour != "sys":
+            yield ConfigProblem(
+                ("nfs", "security", number),
+                f"the linux driver cannot set up Kerberos for NFS yet ({flavour})",
+                "write sys",
+            )
+    if nfs.get("server") == "kernel":
+        own = {"port": nfs.get("port", NFS_PORT) != NFS_PORT, "versions": "versions" in nfs}
+        for field in (name for name, is_set in own.items() if is_set):
+            yield ConfigProblem(
+                ("nfs", field),
+                f"the {field} of the host's own NFS server {'are' if field == 'versions' else 'is'} set on the host",
+                "remove it, or choose ganesha",
+            )
+
+
+def _smb(smb: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    if "activeDirectory" in smb:
+        yield ConfigProblem(
+            ("smb", "activeDirectory"),
+            "the linux driver cannot join an Active Directory yet",
+            "remove it, and name the users in smb.users",
+        )
+    seen: dict[str, str] = {}
+    for name in smb.get("users", {}):
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            yield ConfigProblem(
+                ("smb", "users", name),
+                f"{name!r} and {other!r} are one user to Windows and Samba",
+                "keep one of the two",
+            )
+
+
+def _protocols(config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    has_smb = "smb" in config and config["smb"].get("enabled", True)
+    if config.get("nfs", {}).get("server") == "none" and not has_smb:
+        yield ConfigProblem((), "neither an NFS nor an SMB server is left to export shares", "leave one of them on")

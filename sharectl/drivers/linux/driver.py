@@ -1,0 +1,257 @@
+"""The linux driver itself: the calls of the contract, as requests to the agent on the storage host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from sharectl.drivers.base import (
+    BackendReport,
+    DriverError,
+    ObservedShare,
+    ObservedSnapshot,
+    PoolReport,
+    RuleStatus,
+)
+from sharectl.drivers.linux.agent.contract import Squash
+from sharectl.drivers.share_servers import ObservedShareServer
+from sharectl.model import AccessRule
+from sharectl.model import Protocol as ShareProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from sharectl.drivers.base import ShareRef, ShareRequest, SnapshotRef
+    from sharectl.drivers.linux.settings import LinuxSettings
+    from sharectl.drivers.share_servers import ShareServerRef, ShareServerRequest
+
+SQUASH_SPEC: Final = "linux:nfs_squash"
+"""The extra spec by which a share type asks for another squash than the backend's settings say."""
+_SQUASHES: Final = ("none", "root", "all")
+
+
+class Agent(Protocol):
+    """What the driver needs of the connection to the agent."""
+
+    def call(self, method: str, params: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each request has its own answer
+        """Send a request and return the answer; raises the errors of sharectl.drivers.base."""
+        ...
+
+    def close(self) -> None:
+        """End the agent."""
+        ...
+
+
+class LinuxDriver:
+    """Shares on a Linux host; see docs/reference/linux-driver.md."""
+
+    def __init__(
+        self, settings: LinuxSettings, agent: Agent, resolve_secret: Callable[[Mapping[str, str]], str]
+    ) -> None:
+        """Connect to nothing yet; passwords are resolved when a request needs them."""
+        self._settings = settings
+        self._agent = agent
+        self._resolve_secret = resolve_secret
+
+    @property
+    def clones_within(self) -> Literal["pool", "backend"]:
+        """A clone shares its data with the snapshot, so it has to be in the same file system."""
+        return "pool"
+
+    def report(self) -> BackendReport:
+        """As in the contract."""
+        protocols = []
+        if self._settings.nfs.server != "none":
+            protocols.append(ShareProtocol.NFS.value)
+        if self._settings.smb.enabled:
+            protocols.append(ShareProtocol.CIFS.value)
+        capabilities = {
+            "storage_protocol": "_".join(protocols),
+            "driver_handles_share_servers": self._settings.share_servers,
+            "mount_snapshot_support": False,
+            "size_enforced": True,
+            "ipv4_support": True,
+            "ipv6_support": True,
+        }
+        return BackendReport(self._agent.call("identity", {}), tuple(protocols), capabilities)
+
+    def prepare(self) -> str:
+        """As in the contract."""
+        return str(self._agent.call("prepare", {}))
+
+    def pools(self) -> Sequence[PoolReport]:
+        """As in the contract; a pool that is down has a capacity of zero, so that nothing is placed there."""
+        return [
+            PoolReport(
+                name=pool["name"],
+                total_bytes=pool["total_bytes"],
+                free_bytes=pool["free_bytes"],
+                allocated_bytes=pool["allocated_bytes"],
+                provisioned_bytes=pool["allocated_bytes"],
+                thin_provisioning=True,
+                capabilities={
+                    "snapshot_support": "snapshots" in pool["features"],
+                    "create_share_from_snapshot_support": "clones" in pool["features"],
+                    "revert_to_snapshot_support": "reverts" in pool["features"],
+                },
+            )
+            for pool in self._agent.call("pools", {})
+        ]
+
+    def list_shares(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShare]:
+        """As in the contract; a user whose password is not that of the manifest counts as one who has no access."""
+        passwords, _ = self._passwords(self._settings.smb.users)
+        ids = None if resource_ids is None else sorted(resource_ids)
+        return [
+            _observed(share) for share in self._agent.call("list_shares", {"resource_ids": ids, "passwords": passwords})
+        ]
+
+    def create_share(self, request: ShareRequest) -> ObservedShare:
+        """As in the contract."""
+        if self._settings.share_servers is (request.share_server_id is None):
+            message = (
+                "the backend makes share servers, and the share is for none"
+                if self._settings.share_servers
+                else ("the share is for a share server, and the backend makes none")
+            )
+            raise DriverError(message)
+        squash = request.extra_specs.get(SQUASH_SPEC)
+        if squash not in {None, *Squash}:
+            message = f"the extra spec {SQUASH_SPEC} of the share type is {squash!r}; it can be {', '.join(Squash)}"
+            raise DriverError(message)
+        return _observed(
+            self._agent.call(
+                "create_share",
+                {
+                    "resource_id": request.resource_id,
+                    "name": request.name,
+                    "pool": request.pool,
+                    "protocol": request.protocol,
+                    "size_bytes": request.size_bytes,
+                    "options": {} if squash is None else {"squash": squash},
+                    "share_server_id": request.share_server_id,
+                    "snapshot_id": None if request.snapshot is None else request.snapshot.resource_id,
+                },
+            )
+        )
+
+    def delete_share(self, share: ShareRef) -> None:
+        """As in the contract."""
+        self._agent.call("delete_share", {"resource_id": share.resource_id})
+
+    def update_access(
+        self,
+        share: ShareRef,
+        rules: Collection[AccessRule],
+        add: Collection[AccessRule],
+        delete: Collection[AccessRule],
+    ) -> Mapping[AccessRule, RuleStatus]:
+        """As in the contract; the whole set is put in force each time, so the change itself does not matter."""
+        del add, delete
+        named = {rule.access_to.rpartition("\\")[2].casefold() for rule in rules if rule.access_type == "user"}
+        passwords, problems = self._passwords(
+            {user: reference for user, reference in self._settings.smb.users.items() if user.casefold() in named}
+        )
+        answer = self._agent.call(
+            "update_access",
+            {
+                "resource_id": share.resource_id,
+                "protocol": share.protocol,
+                "rules": [list(rule) for rule in sorted(rules)],
+                "passwords": passwords,
+                "problems": problems,
+            },
+        )
+        return {AccessRule(*row[:3]): RuleStatus(*row[3:]) for row in answer}
+
+    def extend_share(self, share: ShareRef, size_bytes: int) -> None:
+        """As in the contract."""
+        self._agent.call("resize", {"resource_id": share.resource_id, "size_bytes": size_bytes})
+
+    def shrink_share(self, share: ShareRef, size_bytes: int) -> None:
+        """As in the contract."""
+        self._agent.call("resize", {"resource_id": share.resource_id, "size_bytes": size_bytes})
+
+    def used_bytes(self, share: ShareRef) -> int:
+        """As in the contract."""
+        return int(self._agent.call("used_bytes", {"resource_id": share.resource_id}))
+
+    def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
+        """As in the contract."""
+        ids = None if resource_ids is None else sorted(resource_ids)
+        return [ObservedSnapshot(*row) for row in self._agent.call("list_snapshots", {"resource_ids": ids})]
+
+    def create_snapshot(self, share: ShareRef, resource_id: str, name: str) -> ObservedSnapshot:
+        """As in the contract."""
+        params = {"share_id": share.resource_id, "resource_id": resource_id, "name": name}
+        return ObservedSnapshot(*self._agent.call("create_snapshot", params))
+
+    def delete_snapshot(self, snapshot: SnapshotRef) -> None:
+        """As in the contract."""
+        self._agent.call("delete_snapshot", {"resource_id": snapshot.resource_id})
+
+    def revert_share(self, share: ShareRef, snapshot: SnapshotRef) -> None:
+        """As in the contract; clients cannot reach the share for a moment, and what they have open ends."""
+        self._agent.call("revert_share", {"resource_id": share.resource_id, "snapshot_id": snapshot.resource_id})
+
+    def trash_share(self, share: ShareRef) -> None:
+        """As in the contract."""
+        self._agent.call("trash_share", {"resource_id": share.resource_id})
+
+    def restore_share(self, resource_id: str) -> ObservedShare:
+        """As in the contract."""
+        return _observed(self._agent.call("restore_share", {"resource_id": resource_id}))
+
+    def adopt_share(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ObservedShare:
+        """As in the contract; the protocol of the share is that of its first access rules."""
+        params = {"backend_id": backend_id, "resource_id": resource_id, "size_bytes": size_bytes}
+        return _observed(self._agent.call("adopt_share", params))
+
+    def share_server_allocations(self) -> int:
+        """As in the contract: a share server has one address."""
+        return 1
+
+    def list_share_servers(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShareServer]:
+        """As in the contract."""
+        ids = None if resource_ids is None else sorted(resource_ids)
+        return [_observed_server(row) for row in self._agent.call("list_share_servers", {"resource_ids": ids})]
+
+    def create_share_server(self, request: ShareServerRequest) -> ObservedShareServer:
+        """As in the contract."""
+        params = {
+            "resource_id": request.resource_id,
+            "name": request.name,
+            "share_network": request.share_network,
+            "allocations": [allocation.as_plain() for allocation in request.allocations],
+            "security_services": [service.name for service in request.security_services],
+        }
+        return _observed_server(self._agent.call("create_share_server", params))
+
+    def delete_share_server(self, server: ShareServerRef) -> None:
+        """As in the contract."""
+        self._agent.call("delete_share_server", {"resource_id": server.resource_id})
+
+    def close(self) -> None:
+        """As in the contract; the servers on the host go on."""
+        self._agent.close()
+
+    def _passwords(self, users: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the passwords of the users by folded name, and the reasons for those that cannot be had."""
+        passwords: dict[str, str] = {}
+        problems: dict[str, str] = {}
+        for user, reference in users.items():
+            try:
+                passwords[user.casefold()] = self._resolve_secret(reference)
+            except DriverError as error:
+                problems[user.casefold()] = f"the password of {user} cannot be had: {error}"
+        return passwords, problems
+
+
+def _observed_server(row: Sequence[Any]) -> ObservedShareServer:
+    resource_id, backend_id, name, ip_addresses, healthy, problem = row
+    return ObservedShareServer(resource_id, backend_id, name, tuple(ip_addresses), healthy, problem)
+
+
+def _observed(row: Sequence[Any]) -> ObservedShare:
+    values = list(row)
+    values[6:8] = [tuple(AccessRule(*rule) for rule in row[6]), tuple(row[7])]
+    return ObservedShare(*values)

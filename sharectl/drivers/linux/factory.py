@@ -1,0 +1,67 @@
+"""The factory of the linux driver, which its entry point names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.base import Capability
+from sharectl.drivers.linux.schema import CONFIG_SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory
+    from sharectl.model import BackendSpec, JsonObject
+
+_MORE_CALLS: Final = 4
+"""Calls that the agent runs at once besides those of the lanes: what a refresh asks."""
+
+
+class LinuxFactory:
+    """Opens linux backends."""
+
+    @property
+    def config_schema(self) -> JsonObject:
+        """The JSON Schema of `spec.config`."""
+        return CONFIG_SCHEMA
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the driver can do; what a pool cannot do it says itself."""
+        return frozenset(
+            {
+                Capability.EXTEND,
+                Capability.SHRINK,
+                Capability.SNAPSHOT,
+                Capability.CLONE,
+                Capability.REVERT,
+                Capability.TRASH,
+                Capability.ADOPT,
+                Capability.USAGE,
+                Capability.SHARE_SERVERS,
+            }
+        )
+
+    def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
+        """Return what keeps the configuration from working although it meets the schema."""
+        from sharectl.drivers.linux.checks import find_problems  # noqa: PLC0415 - the schema alone needs none of it
+
+        return find_problems(backend)
+
+    def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
+        """Return a driver; the storage host is not reached yet."""
+        from sharectl.drivers.linux.connection import AgentConnection  # noqa: PLC0415 - as above
+        from sharectl.drivers.linux.driver import LinuxDriver  # noqa: PLC0415 - as above
+        from sharectl.drivers.linux.settings import read_settings  # noqa: PLC0415 - as above
+
+        settings = read_settings(backend, environment.base_directory)
+        connection = AgentConnection(
+            settings.host,
+            settings.for_agent(),
+            width=backend.lanes + _MORE_CALLS,
+            call_seconds=backend.step_timeout_seconds,
+        )
+        return LinuxDriver(settings, connection, environment.resolve_secret)
+
+
+FACTORY: Final[DriverFactory] = LinuxFactory()

@@ -1,0 +1,239 @@
+"""The configuration of a linux backend, as the driver uses it and as the agent gets it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from sharectl.drivers.base import DriverError
+from sharectl.drivers.linux.checks import find_problems, root_of
+from sharectl.drivers.linux.schema import CONFIG_SCHEMA
+from sharectl.quantities import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.model import BackendSpec, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class SshSettings:
+    """How ssh(1) reaches a host; None is what ssh_config(5) says. Paths are absolute."""
+
+    address: str
+    port: int | None = None
+    user: str | None = None
+    identity_file: str | None = None
+    known_hosts_file: str | None = None
+    connect_timeout_seconds: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """Where the agent runs: this machine where `ssh` is None. `python` is a program; None is the default of the place."""
+
+    ssh: SshSettings | None = None
+    python: str | None = None
+    become: Literal["none", "sudo"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """A pool. `image` and `image_size_bytes` are those of a loop pool; `mode`, `uid` and `gid` those of the folder of a new share."""
+
+    type: Literal["btrfs", "image", "loop"]
+    path: str
+    file_system: Literal["ext4", "xfs"]
+    image: str | None
+    image_size_bytes: int | None
+    mode: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class NfsSettings:
+    """The NFS server; the names of `squash` and `security` are those of the agent's exports, `minor_versions` those of NFSv4."""
+
+    server: Literal["ganesha", "kernel", "none"]
+    port: int
+    squash: Literal["none", "root", "all"]
+    security: tuple[str, ...]
+    minor_versions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SmbSettings:
+    """The SMB server. `users` are references to passwords by name, resolved by the driver when a request needs them."""
+
+    enabled: bool
+    port: int
+    users: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VxlanSettings:
+    """The tunnels of tenants' networks: this end, the other ends and the UDP port."""
+
+    local: str
+    remotes: tuple[str, ...]
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TenantNetworkSettings:
+    """The host's side of share networks; None where the host has none of a type. `{id}` in `vlan_bridge` is the segmentation id."""
+
+    flat_bridge: str | None = None
+    vlan_bridge: str | None = None
+    vxlan: VxlanSettings | None = None
+
+    def for_agent(self) -> JsonObject:
+        """Return plain values by network type."""
+        plain: JsonObject = {}
+        if self.flat_bridge is not None:
+            plain["flat"] = {"bridge": self.flat_bridge}
+        if self.vlan_bridge is not None:
+            plain["vlan"] = {"bridge": self.vlan_bridge}
+        if self.vxlan is not None:
+            plain["vxlan"] = {**asdict(self.vxlan), "remotes": list(self.vxlan.remotes)}
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class LinuxSettings:
+    """A linux backend. `root`, `namespace` and the pools' paths are on the storage host."""
+
+    backend: str
+    share_servers: bool
+    host: HostSettings
+    root: str
+    addresses: tuple[str, ...]
+    export_host: str | None
+    namespace: str | None
+    pools: Mapping[str, PoolSettings]
+    tenant_networks: TenantNetworkSettings
+    nfs: NfsSettings
+    smb: SmbSettings
+
+    @property
+    def export_hosts(self) -> tuple[str, ...]:
+        """What clients write before the path: the host name, or the first address of each family."""
+        if self.export_host is not None:
+            return (self.export_host,)
+        first = {":" in address: address for address in reversed(self.addresses)}
+        return tuple(address for address in self.addresses if address in first.values())
+
+    def for_agent(self) -> JsonObject:
+        """Return what the agent's operations are opened with: plain values, without the passwords and the way to the host."""
+        return {
+            "backend": self.backend,
+            "root": self.root,
+            "addresses": list(self.addresses),
+            "export_host": self.export_host,
+            "export_hosts": list(self.export_hosts),
+            "namespace": self.namespace,
+            "pools": {name: asdict(pool) for name, pool in self.pools.items()},
+            "tenant_networks": self.tenant_networks.for_agent(),
+            "nfs": asdict(self.nfs),
+            "smb": {"enabled": self.smb.enabled, "port": self.smb.port},
+        }
+
+
+def read_settings(backend: BackendSpec, base_directory: str) -> LinuxSettings:
+    """Return the settings of a backend; paths on this machine are under `base_directory`, or in the home folder (`~/`).
+
+    Raises DriverError for what cannot work. The schema is asked again: its patterns are what keeps hostile values from command lines
+    and from the servers' own configuration.
+    """
+    config = backend.config
+    if not _meets_schema(config):
+        message = f"the configuration of the backend {backend.name} does not meet the schema of the linux driver; `sharectl validate` says where"
+        raise DriverError(message)
+    for problem in find_problems(backend):
+        place = ".".join(("spec", "config", *(str(step) for step in problem.path)))
+        message = f"backend {backend.name}, {place}: {problem.summary}; {problem.remedy}"
+        raise DriverError(message)
+    return LinuxSettings(
+        backend=backend.name,
+        share_servers=backend.share_servers,
+        host=_host(config.get("host", {}), base_directory),
+        root=root_of(backend),
+        addresses=tuple(config.get("addresses", ())),
+        export_host=config.get("exportHost"),
+        namespace=config.get("namespace"),
+        pools={name: _pool(plain) for name, plain in config["pools"].items()},
+        tenant_networks=_tenant_networks(config.get("tenantNetworks", {})),
+        nfs=_nfs(config.get("nfs", {})),
+        smb=_smb(config.get("smb", {"enabled": False})),
+    )
+
+
+def _meets_schema(config: Mapping[str, Any]) -> bool:
+    import jsonschema_rs  # noqa: PLC0415 - only a backend that is opened needs it
+
+    return jsonschema_rs.Draft202012Validator(CONFIG_SCHEMA).is_valid(config)
+
+
+def _host(plain: Mapping[str, Any], base_directory: str) -> HostSettings:
+    ssh = plain.get("ssh")
+    return HostSettings(
+        ssh=None if ssh is None else _ssh(ssh, base_directory),
+        python=plain.get("python"),
+        become=plain.get("become", "none"),
+    )
+
+
+def _ssh(plain: Mapping[str, Any], base_directory: str) -> SshSettings:
+    def local_path(text: str | None) -> str | None:
+        return None if text is None else os.path.join(base_directory, os.path.expanduser(text))  # noqa: PTH111, PTH118 - ssh takes text
+
+    return SshSettings(
+        address=plain["address"],
+        port=plain.get("port"),
+        user=plain.get("user"),
+        identity_file=local_path(plain.get("identityFile")),
+        known_hosts_file=local_path(plain.get("knownHostsFile")),
+        connect_timeout_seconds=plain.get("connectTimeoutSeconds", 10),
+    )
+
+
+def _pool(plain: Mapping[str, Any]) -> PoolSettings:
+    owner = plain.get("owner", {})
+    return PoolSettings(
+        type=plain["type"],
+        path=plain["path"],
+        file_system=plain.get("fileSystem", "ext4"),
+        image=plain.get("image"),
+        image_size_bytes=parse_size(plain["size"]) if "size" in plain else None,
+        mode=int(plain.get("shareMode", "0777"), 8),
+        uid=owner.get("uid", 0),
+        gid=owner.get("gid", 0),
+    )
+
+
+def _tenant_networks(plain: Mapping[str, Any]) -> TenantNetworkSettings:
+    vxlan = plain.get("vxlan")
+    return TenantNetworkSettings(
+        flat_bridge=plain.get("flat", {}).get("bridge"),
+        vlan_bridge=plain.get("vlan", {}).get("bridge"),
+        vxlan=None
+        if vxlan is None
+        else VxlanSettings(vxlan["local"], tuple(vxlan.get("remotes", ())), vxlan.get("port", 4789)),
+    )
+
+
+def _nfs(plain: Mapping[str, Any]) -> NfsSettings:
+    return NfsSettings(
+        server=plain.get("server", "ganesha"),
+        port=plain.get("port", 2049),
+        squash=plain.get("squash", "none"),
+        security=tuple(plain.get("security", ("sys",))),
+        minor_versions=tuple(int(version.partition(".")[2]) for version in plain.get("versions", ("4.1", "4.2"))),
+    )
+
+
+def _smb(plain: Mapping[str, Any]) -> SmbSettings:
+    users = {name: user["password"] for name, user in plain.get("users", {}).items()}
+    return SmbSettings(plain.get("enabled", True), plain.get("port", 445), users)

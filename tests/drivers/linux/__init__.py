@@ -1,0 +1,1 @@
+"""Tests of the linux driver, with real servers and clients."""

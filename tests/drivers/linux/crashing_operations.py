@@ -1,0 +1,111 @@
+"""A program that kills a process of its own before each effect that a request to the agent has, and lets another repeat the request.
+
+It reads a job as `test_linux_crashes.crash_everywhere` writes it, and prints what was listed after each repetition. Changes of the
+records and of Ganesha's live exports count as effects, as what changes the host does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+# What the operations import when they need it is imported here, once for all the processes that are forked.
+from sharectl.drivers.linux.agent import btrfs_pool, ganesha, ganesha_bus, ganesha_process, samba
+from sharectl.drivers.linux.agent.operations import open_backend
+from sharectl.drivers.linux.agent.records import Records
+from tests.drivers.linux.crashing import FAILED, kill_after
+from tests.drivers.linux.lab import kill_processes_of
+
+if TYPE_CHECKING:
+    import sqlite3
+
+LOADED = (btrfs_pool, ganesha, ganesha_bus, ganesha_process, samba)
+KILL_SERVERS = "kill servers"
+"""What a job can ask for beside requests."""
+
+
+def announce_changes() -> None:
+    """Raise an audit event before each commit of the records and before each change that Ganesha is asked for."""
+    open_records, call_all = Records._open, ganesha_bus.GaneshaBus.call_all
+
+    def opened(records: Records) -> sqlite3.Connection:
+        connection = open_records(records)
+        connection.set_trace_callback(lambda statement: sys.audit("sharectl.commit") if statement == "COMMIT" else None)
+        return connection
+
+    def called(bus: ganesha_bus.GaneshaBus, method: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - a wrapper
+        if method in {"AddExport", "UpdateExport", "RemoveExport"}:
+            sys.audit("sharectl.bus_call", method)
+        return call_all(bus, method, *arguments, **options)
+
+    Records._open = opened  # type: ignore[method-assign]
+    ganesha_bus.GaneshaBus.call_all = called  # type: ignore[method-assign]
+
+
+def filled(value: Any, number: int) -> Any:  # noqa: ANN401 - parts of documents have many types
+    """Return the JSON value with the number of the attempt in its texts."""
+    return json.loads(json.dumps(value).replace("{n}", f"{number:04d}"))
+
+
+def in_process(job: dict[str, Any], requests: list[list[Any]], number: int, *, survived: int | None) -> bool:
+    """Make the requests in a process that is killed after `survived` effects; return whether it came to its end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            if survived is not None:
+                kill_after(survived)
+            backend = open_backend(job["settings"])
+            for method, params in filled(requests, number):
+                if method == KILL_SERVERS:
+                    kill_processes_of(f"{job['settings']['root']}/servers")
+                else:
+                    backend.call(method, params)
+        except BaseException as error:  # noqa: BLE001 - the parent is told by the exit code
+            sys.stderr.write(f"attempt {number}: {error!r}\n")
+            os._exit(FAILED)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0:
+        sys.exit(f"a request failed in attempt {number}")
+    return os.WIFEXITED(status)
+
+
+def listed(job: dict[str, Any], number: int) -> list[Any]:
+    """Return the number and the answers to the job's `lists`, asked by a process of its own."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        backend = open_backend(job["settings"])
+        answers = [backend.call(method, params) for method, params in job["lists"]]
+        with os.fdopen(writer, "w") as file:
+            json.dump([number, *answers], file)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        text = file.read()
+    os.waitpid(child, 0)
+    found: list[Any] = json.loads(text)
+    return found
+
+
+def main() -> None:
+    """Do the job on standard input."""
+    job = json.load(sys.stdin)
+    announce_changes()
+    answers = []
+    number = 0
+    is_whole = False
+    while not is_whole:
+        in_process(job, job["before"], number, survived=None)
+        is_whole = in_process(job, [job["request"]], number, survived=number)
+        in_process(job, [job["request"]], number, survived=None)
+        answers.append(listed(job, number))
+        in_process(job, job["after"], number, survived=None)
+        number += 1
+    json.dump(answers, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

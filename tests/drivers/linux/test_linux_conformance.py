@@ -1,0 +1,104 @@
+"""The linux driver passes the suite that every driver must pass, on btrfs and on image files, for NFS and for SMB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sharectl.drivers.base import DriverEnvironment
+from sharectl.drivers.linux import FACTORY
+from sharectl.drivers.testing import DriverConformance
+from sharectl.model import AccessRule, BackendSpec
+from tests.drivers.linux.lab import need, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sharectl.drivers.base import Driver, ObservedShare
+    from tests.drivers.linux.lab import Network
+
+PASSWORDS = {"ALICE": "one-Secret", "BOB": "two-Secret"}
+
+
+def environment(folder: str) -> DriverEnvironment:
+    """Return a world in which the passwords of the users are known."""
+    return DriverEnvironment(folder, lambda reference: PASSWORDS[reference["env"]])
+
+
+def config(folder: str, network: Network, pool: Mapping[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of documents have many types
+    """Return the configuration of a backend in the folder, whose servers answer in the server's namespace."""
+    return {
+        "root": f"{folder}/root",
+        "addresses": [network.server.ipv4, network.server.ipv6],
+        "namespace": network.server.namespace_path,
+        "pools": {"fast": dict(pool)},
+        "smb": {"users": {name.lower(): {"password": {"env": name}} for name in PASSWORDS}},
+        **more,
+    }
+
+
+class LinuxConformance(DriverConformance):
+    """What all of them share; content is read and written on the host, for what clients see has tests of its own."""
+
+    @pytest.fixture
+    def pool(self, lab_directory: str) -> Mapping[str, Any]:
+        """Return the settings of the pool."""
+        need("mkfs.btrfs", "ganesha.nfsd", "dbus-daemon", "smbd", "pdbedit", file_system="btrfs")
+        return {
+            "type": "loop",
+            "path": f"{lab_directory}/pool",
+            "image": f"{lab_directory}/pool.img",
+            "size": "6 GiB",
+        }
+
+    @pytest.fixture
+    def make_driver(
+        self, lab_directory: str, network: Network, pool: Mapping[str, Any]
+    ) -> Iterator[Callable[[], Driver]]:
+        """Open the same backend, each time with an agent of its own."""
+        spec = BackendSpec("nas", "linux", config(lab_directory, network, pool), lanes=16)
+        opened: list[Driver] = []
+
+        def make() -> Driver:
+            opened.append(FACTORY.open(spec, environment(lab_directory)))
+            return opened[-1]
+
+        yield make
+        for driver in opened:
+            driver.close()
+
+    def write_content(self, driver: Driver, share: ObservedShare, text: str) -> None:
+        """Write to the volume on the host."""
+        Path(self.folder(driver, share), "file").write_text(text, encoding="utf-8")
+
+    def read_content(self, driver: Driver, share: ObservedShare) -> str:
+        """Read from the volume on the host."""
+        return Path(self.folder(driver, share), "file").read_text(encoding="utf-8")
+
+    def folder(self, driver: Driver, share: ObservedShare) -> str:
+        """Return where the volume is."""
+        pools: Any = driver._settings.pools  # type: ignore[attr-defined]
+        return f"{pools[share.pool].path}/{share.backend_id.partition('/')[2]}"
+
+
+class TestLinuxOnBtrfs(LinuxConformance):
+    """btrfs subvolumes, exported by NFS-Ganesha."""
+
+    def make_unmanaged(self, driver: Driver) -> str:
+        """Make a subvolume as an administrator would."""
+        pools: Any = driver._settings.pools  # type: ignore[attr-defined]
+        run("btrfs", "subvolume", "create", f"{pools['fast'].path}/legacy")
+        return "fast/legacy"
+
+
+class TestLinuxBySmb(TestLinuxOnBtrfs):
+    """The same volumes, shared by Samba."""
+
+    protocol = "CIFS"
+    rules = (
+        AccessRule("ip", "10.0.0.0/8", "rw"),
+        AccessRule("user", "alice", "rw"),
+        AccessRule("user", "bob", "ro"),
+    )

@@ -1,0 +1,266 @@
+"""What goes wrong in the middle of an apply: servers, the agent or sharectl itself killed, a full pool, quotas turned off, hostile values."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.drivers.linux.agents import wait_for
+from tests.drivers.linux.lab import kill_processes_of, mounts_under, need, run
+from tests.drivers.linux.nfs_client import nfs
+from tests.drivers.linux.repository import PASSWORDS, Repository
+from tests.drivers.linux.smb_client import write
+from tests.drivers.linux.test_linux_scenario import MIB, assert_nothing_is_left, backend_config, nfs_share
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    from tests.drivers.linux.lab import Network
+
+HOSTILE_TEXTS = ('a"; } EXPORT {', "a\nb", "%s%n", "..", "../../etc", "a}b", "$(id)", "sn☃w")
+
+
+@pytest.fixture
+def repository(lab_directory: str, network: Network) -> Repository:
+    """Give a repository with one linux backend."""
+    need("mkfs.btrfs", "ganesha.nfsd", "dbus-daemon", "smbd", "pdbedit", "smbclient", file_system="btrfs")
+    repository = Repository(f"{lab_directory}/repository")
+    repository.write("Backend", "nas", {"driver": "linux", "config": backend_config(lab_directory, network)})
+    return repository
+
+
+def volumes(repository: Repository) -> set[str]:
+    """Return the names of the volumes on the host."""
+    pool = repository.folder.parent / "pool"
+    return {entry.name for entry in pool.iterdir()} - {".sharectl"} if pool.is_dir() else set()
+
+
+def exports(repository: Repository) -> int:
+    """Return how many exports are stored on the host."""
+    return len(list((repository.folder.parent / "root/servers/main/nfs/exports.d").glob("*")))
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Wait for the end of sharectl and return what it printed."""
+    output, _ = process.communicate(timeout=100)
+    return output
+
+
+def assert_all_are_there_once(repository: Repository, names: set[str]) -> None:
+    """One volume, one mount and one export each, and nothing that the next apply would change."""
+    assert repository.changes() == 0
+    assert volumes(repository) == names
+    folder = repository.folder.parent
+    assert sorted(mounts_under(str(folder))) == sorted({*mounts_under(str(folder))}), "nothing is mounted twice"
+    assert len(mounts_under(f"{folder}/root")) == exports(repository) == len(names)
+
+
+@pytest.mark.parametrize("victim", ["servers", "nfs/bus", "agent"])
+def test_what_is_killed_in_the_middle_of_an_apply_is_started_again(
+    repository: Repository, network: Network, victim: str
+) -> None:
+    """The apply goes on or says what failed; the next one ends with everything there once."""
+    names = {f"share-{number:02}" for number in range(30)}
+    for name in names:
+        repository.write("Share", name, nfs_share(network))
+    process = repository.start("apply", "--yes")
+    wait_for(lambda: exports(repository) >= 5 or process.poll() is not None, "some exports")
+    assert process.poll() is None
+    if victim == "agent":
+        (agent,) = children(process.pid)
+        os.kill(agent, signal.SIGKILL)
+    elif victim == "servers":
+        kill_processes_of(f"{repository.folder.parent}/root/servers")
+    else:
+        pid = int(Path(repository.folder.parent, "root/servers/main/nfs/bus.pid").read_text(encoding="ascii"))
+        os.kill(pid, signal.SIGKILL)
+    said = finish(process)
+    assert process.returncode in {0, 1}, said
+    repository.apply()
+    assert_all_are_there_once(repository, names)
+    assert nfs(network.client, network.server.ipv4, "/shares/share-07", "put", "file", "text").is_done
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process."""
+    return [int(word) for word in run("pgrep", "--parent", str(pid), check=False).stdout.split()]
+
+
+def test_smbd_killed_in_the_middle_of_an_apply(repository: Repository, network: Network) -> None:
+    """As Ganesha."""
+    users = [{"type": "user", "to": name, "level": "rw"} for name in ("alice", "bob")]
+    names = {f"share-{number}" for number in range(8)}
+    share = {"size": "16 MiB", "protocol": "CIFS", "deletionPolicy": "delete", "access": users}
+    for name in names:
+        repository.write("Share", name, share)
+    process = repository.start("apply", "--yes")
+    sections = Path(repository.folder.parent, "root/servers/main/smb/shares.conf")
+    wait_for(
+        lambda: (sections.exists() and "[share-" in sections.read_text(encoding="utf-8")) or process.poll() is not None,
+        "a section",
+    )
+    assert process.poll() is None
+    kill_processes_of(f"{repository.folder.parent}/root/servers/main/smb")
+    said = finish(process)
+    assert process.returncode in {0, 1}, said
+    repository.apply()
+    assert repository.changes() == 0
+    assert volumes(repository) == names
+    assert write(network.client, network.server.ipv4, "share-3", "alice", PASSWORDS["ALICE_PASSWORD"]).is_ok
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_sharectl_killed_in_the_middle_of_an_apply(repository: Repository, network: Network, seed: int) -> None:
+    """While it makes and while it deletes: the next one ends with everything there once, and with nothing left."""
+    moment = random.Random(seed)
+    names = {f"share-{number}" for number in range(12)}
+    for name in names:
+        repository.write("Share", name, nfs_share(network))
+    kill_when(repository, lambda enough=moment.randint(1, 10): len(volumes(repository)) >= enough)
+    repository.apply()
+    assert_all_are_there_once(repository, names)
+    for name in names:
+        repository.remove("Share", name)
+    kill_when(repository, lambda left=moment.randint(1, 10): len(volumes(repository)) <= left, "--allow-empty")
+    repository.apply("--allow-empty")
+    assert repository.changes() == 0
+    assert_nothing_is_left(repository.folder.parent)
+
+
+def kill_when(repository: Repository, condition: Callable[[], bool], *words: str) -> None:
+    """Start an apply, and kill sharectl as soon as the condition holds; its agent finishes what it is doing."""
+    process = repository.start("apply", "--yes", *words)
+    wait_for(lambda: condition() or process.poll() is not None, "the moment")
+    assert process.poll() is None, finish(process)
+    agents = children(process.pid)
+    process.kill()
+    finish(process)
+    wait_for(lambda: not any(Path(f"/proc/{agent}/stat").exists() for agent in agents), "the end of the agent")
+
+
+@pytest.fixture
+def image_pools(lab_directory: str) -> dict[str, Any]:
+    """Give the settings of two pools of images on file systems of their own; `large` is the first candidate."""
+    need("mkfs.ext4", "mount")
+    pools = {}
+    for name, size in (("large", 400), ("small", 200)):
+        image, folder = Path(lab_directory, f"{name}.disk"), Path(lab_directory, name)
+        with image.open("wb") as file:
+            file.truncate(size * MIB)
+        run("mkfs.ext4", "-q", str(image))
+        folder.mkdir()
+        run("mount", "-o", "loop", str(image), str(folder))
+        pools[name] = {"type": "image", "path": str(folder), "fileSystem": "ext4"}
+    return pools
+
+
+def fill(folder: Path) -> Path:
+    """Leave no room on a file system."""
+    path = folder / "filler"
+    with path.open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(4 * MIB))
+                file.flush()
+        except OSError:
+            return path
+
+
+def test_a_pool_that_is_full_when_it_is_used_is_left_for_the_next(
+    lab_directory: str, network: Network, image_pools: dict[str, Any]
+) -> None:
+    """Without another the step fails with the reason, leaves nothing, and is done when there is room."""
+    repository = Repository(f"{lab_directory}/repository")
+    plain = backend_config(lab_directory, network, pools=image_pools)
+    repository.write("Backend", "nas", {"driver": "linux", "config": plain})
+    repository.write("Share", "first", nfs_share(network, size="20 MiB"))
+    planned = repository.run("plan", "--out", f"{lab_directory}/saved.plan")
+    assert planned.returncode == 0, planned.stderr
+    filler = fill(Path(lab_directory, "large"))
+    applied = repository.run("apply", f"{lab_directory}/saved.plan", "--yes")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert mounts_under(f"{lab_directory}/small") == [f"{lab_directory}/small/first"]
+    repository.write("Share", "second", nfs_share(network, size="20 MiB"))
+    second = fill(Path(lab_directory, "small"))
+    refused = repository.run("apply", "--yes")
+    assert refused.returncode == 1
+    assert mounts_under(f"{lab_directory}/large") == []
+    for path in (filler, second):
+        path.unlink()
+    repository.apply()
+    assert repository.changes() == 0
+
+
+def test_quotas_that_somebody_turned_off_are_drift_and_repaired(repository: Repository, network: Network) -> None:
+    """Sizes are enforced again, at once."""
+    repository.write("Share", "projects", nfs_share(network))
+    repository.apply()
+    pool = repository.folder.parent / "pool"
+    run("btrfs", "quota", "disable", str(pool))
+    assert repository.changes() == 1
+    repository.apply()
+    assert repository.changes() == 0
+    over = nfs(network.client, network.server.ipv4, "/shares/projects", "write", "big", str(10 * MIB))
+    assert "NFS4ERR_DQUOT" in over.text
+
+
+def test_quotas_that_do_not_count_any_more_are_repaired_by_the_next_change(
+    repository: Repository, network: Network
+) -> None:
+    """The kernel marks them as inconsistent and enforces nothing then."""
+    repository.write("Share", "projects", nfs_share(network))
+    repository.apply()
+    pool = repository.folder.parent / "pool"
+    number = run("btrfs", "inspect-internal", "rootid", str(pool / "projects")).stdout.strip()
+    run("btrfs", "qgroup", "create", "1/1", str(pool))
+    run("btrfs", "qgroup", "assign", "--no-rescan", f"0/{number}", "1/1", str(pool), check=False)
+    (state,) = Path("/sys/fs/btrfs").glob(f"{file_system_of(pool)}/qgroups/inconsistent")
+    assert state.read_text(encoding="ascii").strip() == "1"
+    repository.write("Share", "projects", nfs_share(network, size="12 MiB"))
+    repository.apply()
+    assert state.read_text(encoding="ascii").strip() == "0"
+    assert repository.changes() == 0
+
+
+def file_system_of(pool: Path) -> str:
+    """Return the UUID of the file system that is mounted there."""
+    return run("findmnt", "--noheadings", "--output", "UUID", str(pool)).stdout.strip()
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=repr)
+def test_hostile_values_reach_no_host(repository: Repository, network: Network, text: str) -> None:
+    """Not as the name of a share, a user or a client; the file and the line are named."""
+    rule = {"type": "ip", "to": "10.0.0.0/8", "level": "rw"}
+    repository.write("Share", "named", nfs_share(network))
+    path = repository.folder / "share-named.yaml"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    cases = [
+        {**document, "metadata": {"name": text}},
+        {**document, "spec": nfs_share(network, access=[{**rule, "to": text}])},
+        {**document, "spec": nfs_share(network, access=[{**rule, "level": text}])},
+        {**document, "spec": nfs_share(network, protocol="CIFS", access=[{**rule, "type": "user", "to": f"{text}@[x]"}])},
+    ]
+    for case in cases:
+        path.write_text(json.dumps(case, indent=2), encoding="utf-8")
+        refused = repository.run("validate")
+        assert refused.returncode == 1, (case, refused.stdout)
+        assert "share-named.yaml:" in refused.stdout + refused.stderr
+    assert not (repository.folder.parent / "root").exists()
+
+
+def test_a_hostile_export_option_of_a_share_type_fails_its_share_alone(repository: Repository, network: Network) -> None:
+    """It is told with what can be written instead; nothing of the share is left, and the others are made."""
+    repository.write("ShareType", "odd", {"extraSpecs": {"linux:nfs_squash": 'none; } EXPORT { Path = "/"'}})
+    repository.write("Share", "bad", nfs_share(network, type="odd"))
+    repository.write("Share", "good", nfs_share(network))
+    failed = repository.run("apply", "--yes")
+    assert failed.returncode == 1
+    assert "it can be none, root, all" in " ".join((failed.stdout + failed.stderr).split())
+    assert volumes(repository) == {"good"}

@@ -1,0 +1,377 @@
+"""What the agent's operations promise of shares and snapshots: names, what is in the way, what others changed, what a killed call left."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.drivers.base import (
+    BackendUnavailableError,
+    ConflictError,
+    DriverError,
+    NotFoundError,
+    PoolError,
+    ShareInUseError,
+    ShareRef,
+)
+from sharectl.drivers.linux.agent.btrfs_place import Place
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from tests.drivers.linux.lab import mounts_under, run
+from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, new_id, ref, snapshot_ref
+
+if TYPE_CHECKING:
+    from tests.drivers.linux.operations_lab import OperationsLab
+
+HOSTILE_NAMES = ("", "..", "a/b", "new\nline", 'quote"', "per%cent", "brace}", "-rf", ".hidden", "x" * 71, "ünicode")
+HOSTILE_IDS = ("", "..", "../../etc", "A" * 36, "0" * 65, "id with space", "-0")
+
+
+# Names
+
+
+def test_a_request_that_the_agent_does_not_know_is_refused(backend: OperationsLab) -> None:
+    """As from a client of another version."""
+    with pytest.raises(DriverError, match="knows no request 'format_disk'; is it of another version"):
+        backend.driver._agent.call("format_disk", {})
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=repr)
+def test_a_name_that_is_none_leaves_nothing(backend: OperationsLab, name: str) -> None:
+    """It is refused before anything is made."""
+    request = backend.request(name)
+    with pytest.raises(DriverError, match="cannot be the name of a share here"):
+        backend.driver.create_share(request)
+    assert list(backend.driver.list_shares([request.resource_id])) == []
+
+
+@pytest.mark.parametrize("resource_id", HOSTILE_IDS, ids=repr)
+def test_an_id_that_is_none_is_refused(backend: OperationsLab, resource_id: str) -> None:
+    """It would become the name of a folder."""
+    with pytest.raises(DriverError, match="is no resource id"):
+        backend.driver.create_share(backend.request("victim", resource_id=resource_id))
+    with pytest.raises(DriverError, match="is no resource id"):
+        backend.driver.delete_share(ShareRef(resource_id, "x", "x", "fast", "NFS", MIB))
+
+
+def test_a_name_that_is_taken_gets_the_start_of_the_id(backend: OperationsLab) -> None:
+    """Twice is enough: a third share whose id starts alike is a conflict."""
+    first = backend.share("taken")
+    second = backend.share("taken")
+    start = str(second.resource_id)[:8]
+    assert (first.name, first.backend_id) == ("taken", "fast/taken")
+    assert (second.name, second.backend_id) == (f"taken-{start}", f"fast/taken-{start}")
+    with pytest.raises(ConflictError, match="taken in the pool 'fast'"):
+        backend.share("taken", resource_id=f"{start}{new_id()[8:]}")
+
+
+def test_names_that_windows_sees_no_difference_between_are_exported_apart(backend: OperationsLab) -> None:
+    """The volumes keep their names, for the file system sees one."""
+    backend.share("Reports")
+    other = backend.share("reports")
+    assert other.backend_id == "fast/reports"
+    assert other.name == f"reports-{str(other.resource_id)[:8]}"
+    with pytest.raises(ConflictError, match="are exported already"):
+        backend.share("REPORTS", resource_id=f"{str(other.resource_id)[:8]}{new_id()[8:]}")
+
+
+@pytest.mark.parametrize("name", ["global", "Homes", "printers"])
+def test_a_name_with_a_meaning_in_smb_conf_is_not_exported_as_such(backend: OperationsLab, name: str) -> None:
+    """Whatever the protocol is."""
+    share = backend.share(name)
+    assert share.name == f"{name}-{str(share.resource_id)[:8]}"
+
+
+def test_a_volume_that_sharectl_did_not_make_is_in_the_way(backend: OperationsLab) -> None:
+    """It is never taken for the new share, and what was begun is forgotten."""
+    run("btrfs", "subvolume", "create", str(backend.folder / "pool/legacy"))
+    request = backend.request("legacy")
+    with pytest.raises(ConflictError, match=r"already is in the pool 'fast', and sharectl did not make it; import it"):
+        backend.driver.create_share(request)
+    assert [share.backend_id for share in backend.driver.list_shares() if share.resource_id is None] == ["fast/legacy"]
+    shutil.rmtree(backend.folder / "pool/legacy")
+    assert backend.driver.create_share(request).backend_id == "fast/legacy"
+
+
+def test_the_names_of_a_share_whose_volume_somebody_removed_are_free(backend: OperationsLab) -> None:
+    """Another share gets both, the folder and the export, and the old one is forgotten."""
+    old = backend.share("vanished", ANYBODY)
+    backend.driver._agent.call("used_bytes", {"resource_id": old.resource_id})
+    remove_by_hand(backend, old.backend_id)
+    new = backend.share("vanished")
+    assert (new.name, new.backend_id) == ("vanished", "fast/vanished")
+    assert list(backend.driver.list_shares([str(old.resource_id)])) == []
+    assert not backend.mount_point(old).exists()
+
+
+def test_a_share_whose_volume_somebody_removed_is_gone_and_made_anew_under_its_id(backend: OperationsLab) -> None:
+    """Without the access that the removed one had, which would lead to nothing."""
+    request = backend.request("remade")
+    share = backend.driver.create_share(request)
+    backend.allow(share, ANYBODY)
+    remove_by_hand(backend, share.backend_id)
+    assert list(backend.driver.list_shares([request.resource_id])) == []
+    for call in (backend.driver.used_bytes, backend.driver.trash_share):
+        with pytest.raises(NotFoundError, match="the volume fast/remade of the share 'remade' is gone"):
+            call(ref(share))
+    again = backend.driver.create_share(request)
+    assert again == share
+    backend.allow(again, ANYBODY)
+    assert backend.access_of(again) == {ANYBODY}
+
+
+def remove_by_hand(backend: OperationsLab, backend_id: str) -> None:
+    """Remove a share's volume as an administrator might."""
+    run("btrfs", "subvolume", "delete", str(backend.folder / "pool" / backend_id.partition("/")[2]))
+
+
+# Making
+
+
+def test_two_calls_at_once_for_one_id_make_one_share(backend: OperationsLab) -> None:
+    """From two agents: one of them was given up by its driver."""
+    request = backend.request("once")
+    drivers = [backend.driver, backend.open()]
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda driver: driver.create_share(request), drivers)
+    assert first == second
+    assert [share.name for share in backend.driver.list_shares() if share.name.startswith("once")] == ["once"]
+
+
+def test_a_share_on_a_share_server_that_is_not_there(backend: OperationsLab) -> None:
+    """Nothing is made, whether the driver sees it or the agent."""
+    request = backend.request("homeless", share_server_id=new_id())
+    with pytest.raises(DriverError, match="share server"):
+        backend.driver.create_share(request)
+    params = {**asdict(request), "snapshot_id": None, "options": {}}
+    with pytest.raises(NotFoundError, match="no share server with the id"):
+        backend.driver._agent.call("create_share", params)
+    assert not (backend.folder / "pool/homeless").exists()
+
+
+def test_a_volume_that_cannot_be_made_leaves_nothing(own_backend: OperationsLab) -> None:
+    """The name is free again."""
+    driver = own_backend.open(pools={"fast": own_backend.pool, "slow": own_backend.loop_pool("slow", "200 MiB")})
+    driver.prepare()
+    share = driver.create_share(own_backend.request("origin"))
+    snapshot = driver.create_snapshot(ref(share), new_id(), "monday")
+    with pytest.raises(PoolError, match="a clone has to be in the pool of its snapshot, 'fast'"):
+        driver.create_share(own_backend.request("clone", pool="slow", snapshot=snapshot_ref(snapshot)))
+    assert driver.create_share(own_backend.request("clone", pool="slow")).backend_id == "slow/clone"
+
+
+def test_a_volume_that_was_half_made_is_finished_by_the_same_call(
+    backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is listed neither as a share nor as somebody else's before."""
+    share = backend.share("whole")
+    snapshot = backend.snapshot(share)
+    request = backend.request("half", snapshot=snapshot_ref(snapshot))
+
+    def no_limit(*_: object) -> None:
+        raise Problem(ProblemKind.TRANSIENT, "no limit today")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Place, "limit", no_limit)
+        with pytest.raises(DriverError, match="no limit today"):
+            backend.driver.create_share(request)
+    assert (backend.folder / "pool/half").is_dir()
+    assert "fast/half" not in {share.backend_id for share in backend.driver.list_shares()}
+    assert backend.driver.create_share(request).size_bytes == 16 * MIB
+
+
+def test_a_limit_that_somebody_took_away_shows_as_the_size_of_the_pool(backend: OperationsLab) -> None:
+    """And is put back by a change of size."""
+    share = backend.share("unlimited")
+    run("btrfs", "qgroup", "limit", "none", str(backend.volume(share)))
+    (pool,) = backend.driver.pools()
+    assert backend.listed(share).size_bytes == pool.total_bytes
+    backend.driver.shrink_share(ref(share), 16 * MIB)
+    assert backend.listed(share).size_bytes == 16 * MIB
+
+
+def test_a_mounted_image_is_unmounted_to_be_resized_where_nobody_has_access(own_backend: OperationsLab) -> None:
+    """Where somebody has, the change is refused."""
+    folder = own_backend.folder / "images"
+    folder.mkdir()
+    driver = own_backend.open(pools={"fast": {"type": "image", "path": str(folder), "fileSystem": "ext4"}})
+    driver.prepare()
+    share = driver.create_share(own_backend.request("disk", size_bytes=32 * MIB))
+    assert mounts_under(str(folder)) == [f"{folder}/disk"]
+    driver.shrink_share(ref(share), 24 * MIB)
+    (listed,) = driver.list_shares()
+    assert listed.size_bytes == 24 * MIB
+    driver.update_access(ref(share), [ANYBODY], [ANYBODY], [])
+    with pytest.raises(ShareInUseError):
+        driver.shrink_share(ref(share), 16 * MIB)
+    (listed,) = driver.list_shares()
+    assert (listed.size_bytes, listed.access) == (24 * MIB, (ANYBODY,))
+
+
+def test_what_was_never_there_is_deleted_already(backend: OperationsLab) -> None:
+    """Snapshots too."""
+    gone = backend.share("gone")
+    snapshot = backend.snapshot(gone)
+    for _ in range(2):
+        backend.driver.delete_snapshot(snapshot_ref(snapshot))
+        backend.driver.delete_share(ref(gone))
+    assert list(backend.driver.list_snapshots([str(snapshot.resource_id)])) == []
+
+
+# Snapshots
+
+
+def test_a_snapshot_that_somebody_removed_is_not_listed(backend: OperationsLab) -> None:
+    """And is taken anew by the same call."""
+    share = backend.share("kept")
+    snapshot = backend.snapshot(share)
+    place = backend.folder / "pool/.sharectl/snapshots" / str(snapshot.resource_id)
+    run("btrfs", "subvolume", "delete", str(place))
+    assert list(backend.driver.list_snapshots([str(snapshot.resource_id)])) == []
+    again = backend.driver.create_snapshot(ref(share), str(snapshot.resource_id), "monday")
+    assert again == snapshot
+    assert list(backend.driver.list_snapshots([str(snapshot.resource_id)])) == [snapshot]
+
+
+def test_the_snapshot_of_another_share_is_no_way_back(backend: OperationsLab) -> None:
+    """Nothing of the share is touched, nor of its access."""
+    share, other = backend.share("mine", ANYBODY), backend.share("theirs")
+    snapshot = backend.snapshot(other)
+    with pytest.raises(DriverError, match="the snapshot 'monday' is not of the share 'mine'"):
+        backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
+    assert backend.access_of(share) == {ANYBODY}
+
+
+@pytest.mark.parametrize(("protocol", "rules"), [("NFS", {ANYBODY}), ("CIFS", {ANYBODY, ALICE})])
+def test_a_revert_that_the_pool_refuses_leaves_the_access(
+    backend: OperationsLab, protocol: str, rules: set[object]
+) -> None:
+    """Clients go on with what they had."""
+    share = backend.share(f"refusing-{protocol}", *rules, protocol=protocol)
+    snapshot = backend.snapshot(share)
+    run("btrfs", "subvolume", "create", str(backend.volume(share) / "inner"))
+    with pytest.raises(ShareInUseError, match="inner"):
+        backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
+    assert backend.access_of(share) == rules
+    shutil.rmtree(backend.volume(share) / "inner")
+    backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
+    assert backend.access_of(share) == rules
+
+
+def test_access_that_is_given_after_a_revert_was_cut_short_is_what_holds(
+    backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rules that were withdrawn for the revert do not come back with the next one."""
+    share = backend.share("turned", ANYBODY)
+    snapshot = backend.snapshot(share)
+    cut_short_revert(backend, share, snapshot, monkeypatch)
+    assert backend.access_of(share) == set()
+    wanted = ANYBODY._replace(access_level="ro")
+    backend.allow(share, wanted)
+    backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
+    assert backend.access_of(share) == {wanted}
+
+
+def test_a_revert_that_was_cut_short_is_finished_by_the_same_call(
+    backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the access that the share had before the first."""
+    share = backend.share("turning", ANYBODY)
+    snapshot = backend.snapshot(share)
+    cut_short_revert(backend, share, snapshot, monkeypatch)
+    backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
+    assert backend.access_of(share) == {ANYBODY}
+
+
+def cut_short_revert(backend: OperationsLab, share: object, snapshot: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what an agent leaves that is killed between withdrawing the share and turning it back."""
+    shares = backend.driver._agent.backend._shares
+
+    class KilledError(BaseException):
+        """What nobody handles."""
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(shares._pools.get("fast")), "revert", killed)
+        patched.setattr(shares._access, "resume", killed)
+        with pytest.raises(KilledError):
+            backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
+
+
+# Trash
+
+
+def test_a_share_in_the_trash_gives_its_name_up_and_takes_no_access(backend: OperationsLab) -> None:
+    """Another is exported under the name; coming back it gets a longer one."""
+    share = backend.share("bin", ANYBODY)
+    backend.driver.trash_share(ref(share))
+    with pytest.raises(ConflictError, match="the share 'bin' is in the trash; restore it first"):
+        backend.allow(share, ANYBODY)
+    other = backend.share("bin")
+    assert other.name == "bin"
+    restored = backend.driver.restore_share(str(share.resource_id))
+    assert restored.name == f"bin-{str(share.resource_id)[:8]}"
+    assert restored.backend_id == share.backend_id
+    backend.allow(restored, ANYBODY)
+    assert backend.access_of(restored) == {ANYBODY}
+
+
+# Adoption
+
+
+@pytest.mark.parametrize(
+    ("volume", "name"),
+    [("plain", "plain"), ("My Data (old)", "My-Data-old-{id}"), ("größe", "gr-e-{id}"), ("日本", "share-{id}")],
+)
+def test_a_volume_with_any_name_can_be_taken_over(backend: OperationsLab, volume: str, name: str) -> None:
+    """The folder keeps it, and the export gets one that servers can take."""
+    run("btrfs", "subvolume", "create", str(backend.folder / "pool" / volume))
+    resource_id = new_id()
+    adopted = backend.driver.adopt_share(f"fast/{volume}", resource_id, 32 * MIB)
+    assert (adopted.backend_id, adopted.name) == (f"fast/{volume}", name.format(id=resource_id[:8]))
+    assert (adopted.protocol, adopted.export_locations, adopted.size_bytes) == (None, (), 32 * MIB)
+    assert backend.allow(adopted, ANYBODY)[ANYBODY].status == "active"
+    listed = backend.listed(adopted)
+    assert (listed.protocol, listed.access) == ("NFS", (ANYBODY,))
+    assert listed.export_locations[0] == f"{backend.network.server.ipv4}:/shares/{adopted.name}"
+
+
+def test_a_limit_that_a_volume_has_stays_when_it_is_taken_over(backend: OperationsLab) -> None:
+    """One without any keeps none where none is given."""
+    for name in ("limited", "free"):
+        run("btrfs", "subvolume", "create", str(backend.folder / "pool" / name))
+    run("btrfs", "qgroup", "limit", "64M", str(backend.folder / "pool/limited"))
+    assert backend.driver.adopt_share("fast/limited", new_id(), 32 * MIB).size_bytes == 64 * MIB
+    (pool,) = backend.driver.pools()
+    assert backend.driver.adopt_share("fast/free", new_id(), None).size_bytes == pool.total_bytes
+
+
+@pytest.mark.parametrize(
+    "backend_id", ["fast/.sharectl", "fast/..", "fast/nothing", "none/legacy", "fast", "", "fast/a/b"]
+)
+def test_what_is_no_volume_cannot_be_taken_over(backend: OperationsLab, backend_id: str) -> None:
+    """Least of all the pool's own folder."""
+    with pytest.raises(NotFoundError, match="write POOL/VOLUME"):
+        backend.driver.adopt_share(backend_id, new_id(), None)
+
+
+def test_a_folder_of_an_administrator_is_not_a_share(backend: OperationsLab) -> None:
+    """It is not listed, and in the way of its name all the same."""
+    Path(backend.folder, "pool/notes").mkdir()
+    assert "fast/notes" not in {share.backend_id for share in backend.driver.list_shares()}
+    with pytest.raises(ConflictError):
+        backend.share("notes")
+
+
+def test_an_agent_that_lost_the_disk_of_its_records_does_nothing(own_backend: OperationsLab) -> None:
+    """What is exported and kept is not to be made a second time."""
+    share = own_backend.share("projects")
+    (own_backend.folder / "root/records.sqlite").rename(own_backend.folder / "elsewhere")
+    with pytest.raises(BackendUnavailableError, match="never prepared, or its disk is not mounted"):
+        own_backend.driver.delete_share(ref(share))

@@ -1,0 +1,137 @@
+"""Access rules as rights of one server: what each server can put in force, what it cannot and why, and the way back."""
+
+from __future__ import annotations
+
+import pytest
+
+from sharectl.drivers.linux.agent.contract import Client, Rule
+from sharectl.drivers.linux.agent.rights import (
+    ACTIVE,
+    SmbRights,
+    User,
+    nfs_clients,
+    rules_of_clients,
+    rules_of_section,
+    smb_rights,
+)
+
+KNOWN = {
+    "alice": User("alice"),
+    "server\\alice": User("alice"),
+    "server\\carol": User("carol"),
+    "dave": User("dave", "the password of dave cannot be had"),
+    "corp\\erin": User("corp\\erin", "the user belongs to a domain"),
+}
+HOSTILE_TEXTS = (
+    '10.0.0.0/8"; } CLIENT { Clients = *',
+    "10.0.0.0/8\nhosts allow = ALL",
+    "10.0.0.0/8 10.0.0.1",
+    "10.0.0.1,10.0.0.2",
+    "*",
+    "@group",
+    "host.example",
+    "10.0.0.1/8",
+    "10.0.0.0/33",
+    "010.0.0.1",
+    "fe80::1%eth0",
+    "fe80::1%}",
+    "2001:DB8::1",
+    "2001:db8:0::1",
+    "::ffff:10.0.0.300",
+    "1\u0660.0.0.1",
+    "",
+    " 10.0.0.1",
+    "%s",
+    "0",
+    "10",
+)
+
+
+def test_each_address_is_a_client_of_an_export() -> None:
+    """And the clients are the rules again."""
+    rules = [Rule("ip", "10.0.0.0/8", "ro"), Rule("ip", "10.0.0.7", "rw"), Rule("ip", "::/0", "rw")]
+    clients, statuses = nfs_clients(rules)
+    assert clients == {Client("10.0.0.0/8", "ro"), Client("10.0.0.7", "rw"), Client("::/0", "rw")}
+    assert statuses == dict.fromkeys(rules, ACTIVE)
+    assert rules_of_clients(clients) == tuple(sorted(rules))
+
+
+def test_an_nfs_server_knows_no_users_and_one_level_for_an_address() -> None:
+    """What it cannot do is told, and the rest is in force."""
+    rules = [Rule("ip", "10.0.0.7", "rw"), Rule("ip", "10.0.0.7", "ro"), Rule("user", "alice", "rw")]
+    clients, statuses = nfs_clients(rules)
+    assert clients == {Client("10.0.0.7", "ro")}
+    assert statuses == {
+        rules[0]: ("error", "another rule gives the same address another level"),
+        rules[1]: ACTIVE,
+        rules[2]: ("error", "an NFS server knows addresses, not users"),
+    }
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=repr)
+def test_what_is_no_canonical_address_reaches_no_server(text: str) -> None:
+    """Neither's grammar."""
+    rule = Rule("ip", text, "rw")
+    expected = ("error", f"{text!r} is not an address or network in its canonical form")
+    assert nfs_clients([rule]) == (frozenset(), {rule: expected})
+    assert smb_rights([rule], KNOWN) == (SmbRights(frozenset(), frozenset(), frozenset()), {rule: expected})
+
+
+@pytest.mark.parametrize("level", ["", "root", "RW", "rw\n"])
+def test_a_level_is_rw_or_ro(level: str) -> None:
+    """On both servers."""
+    expected = ("error", f"the levels are rw and ro, not {level!r}")
+    for rule in (Rule("ip", "10.0.0.7", level), Rule("user", "alice", level)):
+        assert smb_rights([rule], KNOWN)[1] == {rule: expected}
+    assert nfs_clients([Rule("ip", "10.0.0.7", level)])[1] == {Rule("ip", "10.0.0.7", level): expected}
+
+
+def test_users_and_addresses_are_both_asked_by_smb() -> None:
+    """And the section is the rules again."""
+    rules = [Rule("ip", "10.0.0.0/8", "rw"), Rule("user", "SERVER\\Carol", "ro"), Rule("user", "alice", "rw")]
+    granted, statuses = smb_rights(rules, KNOWN)
+    assert granted == SmbRights(frozenset({"alice"}), frozenset({"SERVER\\Carol"}), frozenset({"10.0.0.0/8"}))
+    assert granted.users == {"alice", "SERVER\\Carol"}
+    assert statuses == dict.fromkeys(rules, ACTIVE)
+    assert rules_of_section(granted.writers, granted.readers, granted.networks, granted.users) == tuple(sorted(rules))
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        (
+            Rule("ip", "10.0.0.7", "ro"),
+            "Samba cannot make a share read-only by address; write a user rule with level ro",
+        ),
+        (Rule("cert", "alice", "rw"), "an SMB server knows addresses and users, not 'cert'"),
+        (
+            Rule("user", "mallory", "rw"),
+            "the backend knows no user 'mallory': add it with its password under smb.users",
+        ),
+        (Rule("user", "alice\nwrite list = mallory", "rw"), "the backend knows no user"),
+        (Rule("user", "Dave", "rw"), "the password of dave cannot be had"),
+        (Rule("user", "CORP\\erin", "rw"), "the user belongs to a domain"),
+    ],
+    ids=["read-only address", "other type", "unknown", "hostile", "no password", "domain"],
+)
+def test_what_smb_cannot_put_in_force_is_told(rule: Rule, reason: str) -> None:
+    """And no part of it is."""
+    granted, statuses = smb_rights([rule], KNOWN)
+    assert granted == SmbRights(frozenset(), frozenset(), frozenset())
+    ((status, said),) = statuses.values()
+    assert status == "error"
+    assert said.startswith(reason)
+
+
+@pytest.mark.parametrize("other", ["alice", "SERVER\\alice"])
+def test_a_user_is_named_once_whatever_the_notation(other: str) -> None:
+    """The first rule holds."""
+    rules = [Rule("user", "ALICE", "ro"), Rule("user", other, "rw")]
+    granted, statuses = smb_rights(rules, KNOWN)
+    assert granted.users == {"ALICE"}
+    assert statuses[rules[1]] == ("error", "another rule names the same user; Samba sees no difference of case")
+
+
+def test_a_user_who_cannot_log_in_has_no_right() -> None:
+    """Whatever the section says."""
+    assert rules_of_section(["alice"], ["bob"], [], ["bob"]) == (Rule("user", "bob", "ro"),)

@@ -1,0 +1,189 @@
+"""Mount points that cannot be written to, and binds that show what they should."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sharectl.drivers.linux.agent import mounts
+from sharectl.drivers.linux.agent.contract import ProblemKind
+from tests.drivers.linux.lab import need, run
+from tests.drivers.linux.pools import fails_with
+
+
+@pytest.fixture
+def source(lab_directory: str) -> str:
+    """Give a folder with a file in it."""
+    folder = Path(lab_directory, "source")
+    folder.mkdir()
+    (folder / "file").touch()
+    return str(folder)
+
+
+@pytest.fixture
+def target(lab_directory: str) -> str:
+    """Give a mount point that was made."""
+    path = f"{lab_directory}/target"
+    mounts.make_mount_point(path)
+    return path
+
+
+def mounted_at(path: str) -> list[mounts.Mount]:
+    """Return the mounts at the path, as the kernel lists them."""
+    return [mount for mount in mounts.read_mounts() if mount.point == path]
+
+
+def test_nobody_can_write_to_a_mount_point_that_nothing_is_mounted_on(target: str) -> None:
+    """Not even root: a server that is started too early fails instead of filling the host's disk."""
+    need()
+    for act in (lambda: Path(target, "x").touch(), lambda: Path(target).chmod(0o777), lambda: Path(target).rmdir()):
+        with pytest.raises(PermissionError):
+            act()
+    assert Path(target).stat().st_mode & 0o7777 == 0o555
+
+
+def test_making_a_mount_point_again_changes_nothing(source: str, target: str) -> None:
+    """Free or mounted on: what is mounted there keeps its mode."""
+    mounts.make_mount_point(target)
+    mounts.bind(source, target)
+    Path(source).chmod(0o710)
+    mounts.make_mount_point(target)
+    assert Path(source).stat().st_mode & 0o7777 == 0o710
+    Path(target, "written").touch()
+
+
+def test_a_mount_point_that_was_made_by_hand_or_in_part_is_finished(lab_directory: str) -> None:
+    """As when the process was killed after the first step."""
+    path = Path(lab_directory, "half")
+    path.mkdir(mode=0o777)
+    mounts.make_mount_point(str(path))
+    with pytest.raises(PermissionError):
+        (path / "x").touch()
+
+
+def test_a_folder_with_content_a_file_and_a_link_are_no_mount_points(lab_directory: str, source: str) -> None:
+    """What they hold would be hidden, or somebody else's would be mounted on."""
+    file, link = Path(lab_directory, "file"), Path(lab_directory, "link")
+    file.touch()
+    link.symlink_to("source")
+    for path in (source, str(file), str(link)):
+        with fails_with(ProblemKind.CONFLICT, path):
+            mounts.make_mount_point(path)
+    Path(source, "still-writable").touch()
+    with fails_with(ProblemKind.NOT_FOUND):
+        mounts.make_mount_point(f"{lab_directory}/no/parent")
+
+
+def test_a_mount_point_is_removed_and_removing_it_again_is_no_error(source: str, target: str) -> None:
+    """But not while something is mounted there."""
+    mounts.bind(source, target)
+    with fails_with(ProblemKind.IN_USE, "something is mounted"):
+        mounts.remove_mount_point(target)
+    mounts.unbind(target)
+    for _ in range(2):
+        mounts.remove_mount_point(target)
+    assert not Path(target).exists()
+    with fails_with(ProblemKind.CONFLICT, "not empty"):
+        mounts.remove_mount_point(source)
+
+
+def test_a_bind_shows_the_source_and_is_made_once(source: str, target: str) -> None:
+    """Repeated it finds itself."""
+    assert not mounts.is_mount_point(target)
+    for _ in range(3):
+        mounts.bind(source, target)
+    assert mounts.is_mount_point(target)
+    assert Path(target, "file").exists()
+    assert len(mounted_at(target)) == 1
+    for _ in range(2):
+        mounts.unbind(target)
+    assert not mounts.is_mount_point(target)
+    assert list(Path(target).iterdir()) == []
+
+
+def test_a_stale_bind_is_replaced_also_while_somebody_is_in_it(lab_directory: str, source: str, target: str) -> None:
+    """Its folder was replaced by another of the same name: a client must not go on with the old one."""
+    mounts.bind(source, target)
+    held = os.open(f"{target}/file", os.O_RDONLY)
+    try:
+        Path(source).rename(f"{lab_directory}/old")
+        Path(source).mkdir()
+        Path(source, "newer").touch()
+        mounts.bind(source, target)
+    finally:
+        os.close(held)
+    assert [entry.name for entry in Path(target).iterdir()] == ["newer"]
+    assert len(mounted_at(target)) == 1
+
+
+def test_what_was_mounted_over_a_bind_is_taken_away(source: str, target: str) -> None:
+    """Layers, too."""
+    mounts.bind(source, target)
+    run("mount", "-t", "tmpfs", "none", target)
+    mounts.bind(source, target)
+    assert len(mounted_at(target)) == 1
+    run("mount", "-t", "tmpfs", "none", target)
+    mounts.unbind(target)
+    assert mounted_at(target) == []
+
+
+def test_a_bind_that_is_in_use_on_the_host_is_not_taken_away(
+    source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message says how to find who uses it."""
+    monkeypatch.setattr(mounts, "_BUSY_SECONDS", 0.05)
+    mounts.bind(source, target)
+    held = os.open(f"{target}/file", os.O_RDONLY)
+    try:
+        with fails_with(ProblemKind.IN_USE, f"fuser -vm {target}"):
+            mounts.unbind(target)
+    finally:
+        os.close(held)
+    mounts.unbind(target)
+
+
+def test_neither_a_missing_folder_nor_a_link_is_bound(lab_directory: str, source: str, target: str) -> None:
+    """A link could lead anywhere."""
+    with fails_with(ProblemKind.NOT_FOUND, "nowhere"):
+        mounts.bind(f"{lab_directory}/nowhere", target)
+    with fails_with(ProblemKind.NOT_FOUND, "nowhere"):
+        mounts.bind(source, f"{lab_directory}/nowhere")
+    link = Path(lab_directory, "link")
+    link.symlink_to("source")
+    for pair in ((str(link), target), (source, str(link))):
+        with fails_with(ProblemKind.CONFLICT):
+            mounts.bind(*pair)
+    assert mounted_at(target) == mounted_at(source) == []
+    mounts.unbind(f"{lab_directory}/nowhere")
+
+
+def test_names_with_blanks_backslashes_and_newlines_are_read_as_they_are(lab_directory: str, source: str) -> None:
+    r"""Mountinfo writes them in octal."""
+    for name in ("a b", "back\\slash", "new\nline", "tab\tbed", "ünïcode", "hash#", "\\040"):
+        path = f"{lab_directory}/{name}"
+        mounts.make_mount_point(path)
+        mounts.bind(source, path)
+        assert [mount.root.rpartition("/")[2] for mount in mounted_at(path)] == ["source"]
+        mounts.unbind(path)
+        mounts.remove_mount_point(path)
+
+
+def test_a_line_of_mountinfo_is_read_with_any_number_of_optional_fields() -> None:
+    """Shared and slave mounts have some."""
+    text = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 shared:2 - ext3 /dev/root rw\n41 36 0:9 / /p rw - btrfs /dev/sda rw\n"
+    assert mounts.parse_mounts(text) == [
+        mounts.Mount("98:0", "/mnt1", "/mnt2", "ext3", "/dev/root"),
+        mounts.Mount("0:9", "/", "/p", "btrfs", "/dev/sda"),
+    ]
+
+
+def test_a_file_system_without_flags_takes_mount_points_by_their_mode(lab_directory: str) -> None:
+    """As procfs; there a server that is root could write, so that it is checked before it is started too."""
+    descriptor = os.open("/proc/self", os.O_RDONLY)
+    try:
+        assert not mounts._is_immutable(descriptor)
+        mounts._set_immutable(descriptor, wanted=True)
+    finally:
+        os.close(descriptor)
