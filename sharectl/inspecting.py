@@ -140,6 +140,13 @@ def forgotten_note(record: Record) -> str:
             f"Forgotten: {record.address}. The next apply takes whatever storage answers under that name as the right one "
             "and pins its identity; shares that are not on it count as gone."
         )
+    if record.kind == Kind.SHARE_SERVER:
+        return (
+            f"Forgotten: {record.address}. It stays on backend {record.backend} with its addresses, and nothing removes it any more; "
+            "the next share on its network gets another."
+        )
+    if record.kind == Kind.NETWORK_ALLOCATION:
+        return f"Forgotten: {record.address}. Another share server may get this address now."
     if record.kind != Kind.SHARE:
         return f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, the next apply makes a new one."
     return (
@@ -291,7 +298,9 @@ def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is pla
         raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
     pools, diagnostics = survey_pools(desired, backends)
     with store.read() as reader:
-        records = reader.view().records
+        view = reader.view()
+        records = view.records
+        pools = _marked_with_networks(desired, backends, reader, view, address, pools)
     placed = [
         PlacedShare(other.partition("/")[2], f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB)
         for other, record in records.items()
@@ -304,6 +313,38 @@ def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is pla
     ahead = _placed_before(desired, records, request, project.scheduler)
     place_all(scheduler, ahead)
     return Explained(explain(scheduler, _of_placed(request, scheduler, desired)), None, len(ahead), diagnostics)
+
+
+def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers depend on
+    desired: Desired,
+    backends: Backends,
+    reader: StateReader,
+    view: StateView,
+    address: Address,
+    pools: tuple[Pool, ...],
+) -> tuple[Pool, ...]:
+    """Return the pools with the share networks that they can take new shares for, as a plan sees them."""
+    new = [other for other in desired.digests if other.startswith("share/") and other not in view.records]
+    shares = dict.fromkeys((address, *new))
+    if all(desired.share(share).share_network is None for share in shares):
+        return pools
+    from sharectl.planning.draft import Draft  # noqa: PLC0415 - only where shares have networks
+    from sharectl.planning.drift import find_deviations  # noqa: PLC0415 - as above
+    from sharectl.planning.options import PlanOptions  # noqa: PLC0415 - as above
+    from sharectl.planning.server_places import ServerPlaces  # noqa: PLC0415 - as above
+    from sharectl.share_servers import subnets_to_check  # noqa: PLC0415 - as above
+
+    backends.networks.attach_for_reading(reader, view.lineage)
+    subnets = subnets_to_check(desired, view)
+    questions = {
+        name: Question(lists=True, subnets=subnets.get(name, {}))
+        for name, spec in desired.backends.items()
+        if spec.share_servers
+    }
+    observed = survey(desired.backends, backends, questions).observed
+    draft = Draft(desired, view, observed, PlanOptions(), find_deviations(view, observed), dict(view.records))
+    draft.servers = {r.resource_id: a for a, r in view.records.items() if r.kind == Kind.SHARE_SERVER}
+    return tuple(ServerPlaces.for_shares(draft, shares).marked(pools))
 
 
 def _placed_before(
@@ -336,17 +377,20 @@ def _of_placed(request: Request, scheduler: Scheduler, desired: Desired) -> Requ
 
 
 def _request(desired: Desired, records: Mapping[Address, Record], address: Address) -> Request:
-    from sharectl.scheduler import request_from_share  # noqa: PLC0415 - only where something is placed
+    from sharectl.planning.server_places import on_network  # noqa: PLC0415 - only where something is placed
+    from sharectl.scheduler import request_from_share  # noqa: PLC0415 - as above
 
     spec = desired.share(address)
     share_type = None if spec.share_type is None else desired.share_types[spec.share_type]
     source = None if spec.source_snapshot is None else records.get(address_of(Kind.SNAPSHOT, spec.source_snapshot))
     if source is None:
-        return request_from_share(spec, share_type)
+        return on_network(request_from_share(spec, share_type))
     backend = desired.backends.get(source.backend or "")
-    return request_from_share(
-        spec,
-        share_type,
-        snapshot_host=f"{source.backend}#{source.pool}",
-        snapshot_availability_zone=None if backend is None else backend.availability_zone,
+    return on_network(
+        request_from_share(
+            spec,
+            share_type,
+            snapshot_host=f"{source.backend}#{source.pool}",
+            snapshot_availability_zone=None if backend is None else backend.availability_zone,
+        )
     )

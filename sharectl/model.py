@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -32,6 +32,8 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     SHARE_NETWORK = "share_network"
     SECURITY_SERVICE = "security_service"
+    SHARE_SERVER = "share_server"
+    NETWORK_ALLOCATION = "network_allocation"
 
     @property
     def document_kind(self) -> str:
@@ -39,7 +41,10 @@ class Kind(StrEnum):
         return "".join(word.capitalize() for word in self.value.split("_"))
 
 
-KIND_OF_DOCUMENT: Final[dict[str, Kind]] = {kind.document_kind: kind for kind in Kind}
+DERIVED_KINDS: Final = frozenset({Kind.SHARE_SERVER, Kind.NETWORK_ALLOCATION})
+"""Kinds that nobody writes a manifest for: the planner derives share servers, and what they take from the network follows."""
+
+KIND_OF_DOCUMENT: Final[dict[str, Kind]] = {kind.document_kind: kind for kind in Kind if kind not in DERIVED_KINDS}
 _ACCESS_SEPARATOR: Final = "/access/"
 
 
@@ -72,6 +77,13 @@ class DeletionPolicy(StrEnum):
     TRASH = "trash"
 
 
+class UnusedShareServers(StrEnum):
+    """What becomes of a share server when its last share is gone."""
+
+    DELETE = "delete"
+    KEEP = "keep"
+
+
 class Replacement(StrEnum):
     """Whether a change that cannot be made in place may make a new share and remove the old one, and in which order."""
 
@@ -87,6 +99,7 @@ class Verb(StrEnum):
     CREATE_SHARE = "create-share"
     EXTEND_SHARE = "extend-share"
     SHRINK_SHARE = "shrink-share"
+    REVERT_SHARE = "revert-share"
     UPDATE_ACCESS = "update-access"
     UPDATE_RECORD = "update-record"
     DELETE_SHARE = "delete-share"
@@ -97,6 +110,11 @@ class Verb(StrEnum):
     RESTORE_SHARE = "restore-share"
     FORGET = "forget"
     MOVE = "move"
+    CREATE_SHARE_SERVER = "create-share-server"
+    REPAIR_SHARE_SERVER = "repair-share-server"
+    UPDATE_SHARE_SERVER = "update-share-server"
+    DELETE_SHARE_SERVER = "delete-share-server"
+    RELEASE_ALLOCATION = "release-allocation"
 
 
 class AccessRule(NamedTuple):
@@ -128,6 +146,19 @@ NO_HINTS: Final = SchedulerHints()
 
 
 @dataclass(frozen=True, slots=True)
+class RevertRequest:
+    """The wish to turn a share back to the snapshot called `snapshot`, once for each new `request` (a date, a ticket number).
+
+    In the state it is the last request that was begun. `cut_short` is never in a manifest: the attempt ended without an answer,
+    so that nobody knows whether the share was turned back.
+    """
+
+    snapshot: str
+    request: str
+    cut_short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ShareSpec:
     """What a Share manifest asks for, access rules apart (they are a set of their own, see `access_digest`)."""
 
@@ -138,6 +169,7 @@ class ShareSpec:
     availability_zone: str | None = None
     share_network: str | None = None
     source_snapshot: str | None = None
+    revert_to: RevertRequest | None = None
     hints: SchedulerHints = NO_HINTS
     deletion_policy: str = DeletionPolicy.RETAIN
     protect: bool = False
@@ -156,6 +188,7 @@ class ShareSpec:
                 "availability_zone": self.availability_zone,
                 "share_network": self.share_network,
                 "source_snapshot": self.source_snapshot,
+                "revert_to": None if self.revert_to is None else _plain_request(self.revert_to),
                 "same_host": list(self.hints.same_host),
                 "different_host": list(self.hints.different_host),
                 "only_host": self.hints.only_host,
@@ -176,7 +209,14 @@ class ShareSpec:
         hints = NO_HINTS
         if same_host or different_host or only_host:
             hints = SchedulerHints(tuple(same_host), tuple(different_host), only_host)
+        if values["revert_to"] is not None:
+            values["revert_to"] = RevertRequest(**values["revert_to"])
         return cls(hints=hints, **values)
+
+
+def _plain_request(request: RevertRequest) -> JsonObject:
+    plain: JsonObject = {"snapshot": request.snapshot, "request": request.request}
+    return {**plain, "cut_short": True} if request.cut_short else plain
 
 
 _SHARE_DEFAULTS: Final[JsonObject] = {
@@ -184,6 +224,7 @@ _SHARE_DEFAULTS: Final[JsonObject] = {
     "availability_zone": None,
     "share_network": None,
     "source_snapshot": None,
+    "revert_to": None,
     "same_host": [],
     "different_host": [],
     "only_host": None,
@@ -251,7 +292,8 @@ class BackendSpec:
     """A storage system that sharectl may place shares on.
 
     `lanes` is how many driver calls may run on it at once. `config` belongs to the driver; secrets in it are
-    references (`{env: NAME}`, `{file: PATH}`), resolved only when the driver is opened.
+    references (`{env: NAME}`, `{file: PATH}`), resolved only when the driver is opened. With `share_servers` it makes a server
+    for each share network, at most `max_share_servers` of them, whose addresses come from `network`.
     """
 
     name: str
@@ -267,6 +309,8 @@ class BackendSpec:
     attempts: int = 4
     network: NetworkPluginSpec | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    max_share_servers: int | None = None
+    unused_share_servers: str = UnusedShareServers.DELETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +325,11 @@ class ShareTypeSpec:
 
 @dataclass(frozen=True, slots=True)
 class ShareNetworkSubnet:
-    """One subnet of a share network: either described here, or by ids of the network service."""
+    """One subnet of a share network: either described here, or by ids of the network service.
+
+    `allocation_ranges` are the only addresses that share servers may get (all hosts of `cidr` where there are none), `excluded` those
+    that they may not; each is an address, `first-last` or a CIDR.
+    """
 
     availability_zone: str | None = None
     cidr: str | None = None
@@ -292,6 +340,8 @@ class ShareNetworkSubnet:
     neutron_net_id: str | None = None
     neutron_subnet_id: str | None = None
     nova_net_id: str | None = None
+    allocation_ranges: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +362,38 @@ class SecurityServiceSpec:
     service_type: str
     config: Mapping[str, Any]
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ShareServerSpec:
+    """What the planner wants of a share server: the subnet of its network, how many addresses, which directory services it joins.
+
+    `name` is `NETWORK-SUBNET`, where SUBNET is the subnet's availability zone or `default`.
+    """
+
+    name: str
+    share_network: str
+    subnet: ShareNetworkSubnet
+    address_count: int = 1
+    security_services: tuple[SecurityServiceSpec, ...] = ()
+
+    def as_plain(self) -> JsonObject:
+        """Return the JSON object from which `from_plain` makes an equal value; what is None or empty is left out."""
+        subnet = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.subnet).items() if v}
+        services = [asdict(service) for service in self.security_services]
+        plain = {"name": self.name, "share_network": self.share_network, "subnet": subnet}
+        return {**plain, "address_count": self.address_count, **({"security_services": services} if services else {})}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ShareServerSpec:
+        """Return the spec that `as_plain` wrote."""
+        subnet: JsonObject = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in plain["subnet"].items()
+        }
+        services = tuple(SecurityServiceSpec(**service) for service in plain.get("security_services", ()))
+        return cls(
+            plain["name"], plain["share_network"], ShareNetworkSubnet(**subnet), plain["address_count"], services
+        )
 
 
 def address_of(kind: Kind, name: str) -> Address:

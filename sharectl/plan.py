@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import orjson
+
 from sharectl.diagnostics import warning
 from sharectl.model import Kind, SchedulerSettings, Verb, address_of
 from sharectl.planning.backends import backends_of, plan_backends
@@ -16,8 +18,10 @@ from sharectl.planning.options import PlanOptions
 from sharectl.planning.placement import place_new_shares
 from sharectl.planning.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planning.report import drift_report, summarize
+from sharectl.planning.reverting import is_awaited
 from sharectl.planning.safety import check_empty, check_kept_snapshots, check_limits
 from sharectl.planning.selection import move_selector, selector, unknown_addresses
+from sharectl.planning.servers import plan_share_servers
 from sharectl.planning.shares import plan_changed_share, plan_lost_share, plan_new_share, plan_removed_share
 from sharectl.planning.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
 from sharectl.planning.types import Action, Plan, Step
@@ -35,6 +39,7 @@ __all__ = ["Action", "Plan", "PlanOptions", "Step", "addresses_with_rules", "pla
 
 _NO_OPTIONS = PlanOptions()
 _DEFAULT_SETTINGS = SchedulerSettings()
+_OF_MANIFESTS = ("share/", "snapshot/")
 
 
 def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what the user chose
@@ -60,7 +65,8 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     if state.operations:
         _note_open_operations(draft)
     plan_moves(draft)
-    draft.recorded_total = sum(1 for record in draft.records.values() if record.kind != "backend")
+    draft.recorded_total = sum(1 for address in draft.records if address.startswith(_OF_MANIFESTS))
+    draft.servers = {r.resource_id: a for a, r in draft.records.items() if a.startswith("share_server/")}
     unchanged = 0
     if check_empty(draft):
         unchanged = _plan_resources(draft, pools, settings)
@@ -108,6 +114,7 @@ def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSett
         if address.startswith("snapshot/"):
             plan_new_snapshot(draft, address)
     refuse_lost_sources(draft)
+    plan_share_servers(draft, selects)
     plan_backends(draft, selects)
     return unchanged
 
@@ -175,10 +182,10 @@ def _plan_existing(draft: Draft, address: Address) -> None:
     deviation = draft.deviations.get(address)
     gone = deviation is not None and deviation.observed is None
     if address.startswith("snapshot/"):
-        if gone:
-            draft.new.append(address)  # taken again when it is known where its share will be
-        else:
+        if not gone:
             plan_changed_snapshot(draft, address)
+        elif not is_awaited(draft, address):
+            draft.new.append(address)  # taken again when it is known where its share will be
     elif gone:
         _plan_lost_share(draft, address)
     else:
@@ -188,10 +195,15 @@ def _plan_existing(draft: Draft, address: Address) -> None:
 
 
 def _plan_lost_share(draft: Draft, address: Address) -> None:
-    """Plan a vanished share in its own place, or, where it is a clone whose snapshot will not be there, with the new shares."""
-    source = draft.desired.share(address).source_snapshot
+    """Plan a vanished share in its own place, or, where that would be the wrong one, with the new shares.
+
+    It is the wrong one for a clone whose snapshot will not be there, and for a share that is to be on another network now.
+    """
+    wanted, record = draft.desired.share(address), draft.records[address]
+    source = wanted.source_snapshot
     snapshot = None if source is None else draft.records.get(address_of(Kind.SNAPSHOT, source))
-    if source is None or (snapshot is not None and snapshot.backend == draft.records[address].backend):
+    near_source = source is None or (snapshot is not None and snapshot.backend == record.backend)
+    if near_source and orjson.loads(record.spec).get("share_network") == wanted.share_network:
         plan_lost_share(draft, address)
     else:
         draft.recreations.append(address)
@@ -199,9 +211,7 @@ def _plan_lost_share(draft: Draft, address: Address) -> None:
 
 
 def _plan_removals(draft: Draft, digests: Mapping[Address, bytes], selects: Callable[[Address], bool] | None) -> None:
-    removed = [
-        a for a in draft.records if a not in digests and not a.startswith("backend/") and a not in draft.replaced
-    ]
+    removed = [a for a in draft.records if a not in digests and a.startswith(_OF_MANIFESTS) and a not in draft.replaced]
     for address in sorted(removed):
         record = draft.records[address]
         if selects is not None and not selects(address):

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 from sharectl.applying.environment import Environment, new_resource_id, utc_now
 from sharectl.applying.heartbeat import Heartbeat
 from sharectl.applying.recovery import recover
-from sharectl.diagnostics import DiagnosticError, error, has_errors
+from sharectl.diagnostics import DiagnosticError, error
 from sharectl.model import Verb, canonical_json
+from sharectl.planning.server_records import share_server_id_of
 from sharectl.state.store import (
     AddHistory,
     HistoryEntry,
@@ -97,8 +98,9 @@ def locked_run(
     wait_seconds: float = 0.0,
 ) -> Iterator[LockedRun]:
     """Take the lock, resolve open intents, and yield the run; raises as `held_lease`."""
-    environment = Environment(driver=backends.driver)
+    environment = Environment(driver=backends.driver, network=backends.networks.plugin)
     with _held(store, record, wait_seconds) as heartbeat:
+        backends.networks.attach(store, heartbeat.lease)
         unresolved = recover(
             store,
             heartbeat.lease,
@@ -117,11 +119,25 @@ def forget_resources(store: StateStore, lease: Lease, record: RunRecord, address
     missing = [address for address in addresses if address not in records]
     if missing:
         raise DiagnosticError(*(_not_in_state(address) for address in missing))
+    _refuse_servers_in_use(store, records)
     changes: list[Change] = []
     for address in addresses:
         changes.append(RemoveResource(address, records[address].version))
         changes.append(_edit_history(record, address, Verb.FORGET, {"reason": "state rm"}))
     store.commit(lease, changes)
+
+
+def _refuse_servers_in_use(store: StateStore, records: Mapping[Address, Record]) -> None:
+    """Refuse to forget share servers that shares of the state are on, unless those are forgotten too. Raises DiagnosticError."""
+    servers = {record.resource_id: record.address for record in records.values() if record.kind == "share_server"}
+    if not servers:
+        return
+    with store.read() as reader:
+        others = reader.view().records
+    for address, other in sorted(others.items()):
+        if other.kind == "share" and address not in records and (server := share_server_id_of(other)) in servers:
+            remedy = f"forget {address} too, or leave both"
+            raise DiagnosticError(error("state.server-in-use", f"{address} is on {servers[server]}", remedy=remedy))
 
 
 def rename_resource(store: StateStore, lease: Lease, record: RunRecord, former: Address, address: Address) -> None:
@@ -130,6 +146,9 @@ def rename_resource(store: StateStore, lease: Lease, record: RunRecord, former: 
         records = reader.view((former, address)).records
     if former not in records:
         raise DiagnosticError(_not_in_state(former))
+    if former.startswith(("share_server/", "network_allocation/")):
+        remedy = "its address says which network and backend it is on; leave it"
+        raise DiagnosticError(error("state.derived", f"{former} cannot have another address", remedy=remedy))
     if former.partition("/")[0] != address.partition("/")[0]:
         raise DiagnosticError(error("state.kind", f"{former} cannot become {address}: their kinds differ"))
     if address in records:
@@ -182,11 +201,6 @@ def apply_plan(run: LockedRun, plan: Plan, observer: Callable[[Event], None], ca
         observer=observer,
         cancellation=cancellation,
     )
-
-
-def may_apply(plan: Plan) -> bool:
-    """Tell whether the plan may be applied: it is free of errors, and there is something to do."""
-    return not has_errors(plan.diagnostics) and not plan.is_empty
 
 
 def describe_run(command: str, directory: Path, environ: Mapping[str, str]) -> RunRecord:

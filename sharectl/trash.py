@@ -181,4 +181,5 @@ def _reference(share: ObservedShare) -> ShareRef:
         pool=share.pool,
         protocol=share.protocol or Protocol.NFS,
         size_bytes=share.size_bytes or 0,
+        share_server_id=share.share_server_id,
     )

@@ -11,6 +11,7 @@ from sharectl.diagnostics import error
 from sharectl.drivers.base import (
     BackendUnavailableError,
     Capability,
+    ChecksConfig,
     ClonesSnapshots,
     DriverEnvironment,
     DriverError,
@@ -18,12 +19,14 @@ from sharectl.drivers.base import (
     capabilities_of,
 )
 from sharectl.drivers.registry import UnknownDriverError, driver_factory, driver_names, make_secret_resolver
+from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.manifests.loader import load
-from sharectl.model import SchedulerSettings
+from sharectl.model import Kind, SchedulerSettings
 from sharectl.parallel import ask_each
 from sharectl.plan import addresses_with_rules, plan
 from sharectl.planning.drift import find_deviations
 from sharectl.planning.observed import BackendObservation
+from sharectl.share_servers import NetworkServices, observe_servers, server_findings, subnets_to_check
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -31,18 +34,19 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sharectl.diagnostics import Diagnostic
-    from sharectl.drivers.base import BackendReport, Driver, ObservedShare, ObservedSnapshot
+    from sharectl.drivers.base import BackendReport, ConfigProblem, Driver, ObservedShare, ObservedSnapshot
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
-    from sharectl.model import Address, BackendSpec, JsonObject
-    from sharectl.planning.observed import Observed
+    from sharectl.model import Address, BackendSpec, JsonObject, ShareNetworkSubnet
+    from sharectl.planning.observed import Observed, ServerObservation
     from sharectl.planning.options import PlanOptions
     from sharectl.planning.types import Plan
     from sharectl.scheduler import Pool
     from sharectl.state.store import RuleRecord, StateReader, StateStore, StateView
 
 QUESTION_TIMEOUT_SECONDS = 120.0
+_ASKED_BY_ID = {"full": ("share", "snapshot", "share_server"), "changed": ("share", "snapshot")}
 
 
 def driver_schema(name: str) -> JsonObject | None:
@@ -73,23 +77,41 @@ def load_manifests(
         only=only,
         stdin=stdin,
     )
-    wrong = (*setting_findings(project, directory), *backend_findings(loaded.desired))
+    wrong = (
+        *setting_findings(project, directory),
+        *server_findings(loaded.desired),
+        *config_findings(loaded.desired),
+    )
     return replace(loaded, diagnostics=(*wrong, *loaded.diagnostics)) if wrong else loaded
 
 
-def backend_findings(desired: Desired) -> tuple[Diagnostic, ...]:
-    """Return an error for each backend that is to make share servers: no driver can, and shares must not be placed as if it could."""
+def config_findings(desired: Desired) -> tuple[Diagnostic, ...]:
+    """Return an error for everything in the configuration of a backend that meets the schema and that its driver finds wrong all the same."""
     return tuple(
         error(
-            "backend.share-servers",
-            f"backend {name} is to make share servers, and its driver {spec.driver} cannot",
-            remedy="remove shareServers; the backend's own server then exports the shares",
+            "backend.config",
+            problem.summary,
+            remedy=problem.remedy,
             address=f"backend/{name}",
-            source=desired.field_source(f"backend/{name}", "spec", "shareServers"),
+            source=desired.field_source(f"backend/{name}", "spec", "config", *problem.path),
         )
         for name, spec in desired.backends.items()
-        if spec.share_servers
+        for problem in _config_problems(spec)
     )
+
+
+def _config_problems(spec: BackendSpec) -> Sequence[ConfigProblem]:
+    try:
+        factory = driver_factory(spec.driver)
+    except DriverError:
+        return ()  # a finding of the manifest's own
+    if not isinstance(factory, ChecksConfig):
+        return ()
+    import jsonschema_rs  # noqa: PLC0415 - only for drivers that check more than their schema
+
+    if not jsonschema_rs.Draft202012Validator(factory.config_schema).is_valid(dict(spec.config)):
+        return ()  # said already, and what does not meet the schema cannot be looked into
+    return factory.config_problems(spec)
 
 
 def setting_findings(project: Project, directory: Path) -> tuple[Diagnostic, ...]:
@@ -111,7 +133,9 @@ class Backends:
     def __init__(self, specs: Mapping[str, BackendSpec], base_directory: str) -> None:
         """Know the backends of `specs`; relative paths in their configuration are under `base_directory`."""
         self._specs = dict(specs)
-        self._environment = DriverEnvironment(base_directory, make_secret_resolver(base_directory))
+        resolver = make_secret_resolver(base_directory)
+        self._environment = DriverEnvironment(base_directory, resolver)
+        self.networks = NetworkServices(self._specs, base_directory, resolver)
         self._drivers: dict[str, Driver] = {}
         self._mutex = threading.Lock()
 
@@ -129,7 +153,8 @@ class Backends:
             return driver
 
     def close(self) -> None:
-        """Close every driver that was opened."""
+        """Close every driver and network service that was opened."""
+        self.networks.close()
         with self._mutex:
             drivers, self._drivers = self._drivers, {}
         for driver in drivers.values():
@@ -148,11 +173,15 @@ def opened_backends(specs: Mapping[str, BackendSpec], project: Project) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What one backend is asked: its shares and snapshots (all, those with these ids, or not at all), and its pools."""
+    """What one backend is asked: its shares, snapshots and share servers (all, those with these ids, or not at all), and its pools.
+
+    `subnets` are those of share networks, by name, in which a share server may be made.
+    """
 
     lists: bool = False
     resource_ids: frozenset[str] | None = None
     pools: bool = False
+    subnets: Mapping[str, ShareNetworkSubnet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +225,7 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
     shares = snapshots = None
     unmanaged: tuple[ObservedShare, ...] = ()
     unmanaged_snapshots: tuple[ObservedSnapshot, ...] = ()
-    error = None
+    servers = error = None
     if question.lists:
         try:
             listed = driver.list_shares(question.resource_ids)
@@ -206,6 +235,11 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
                 found = driver.list_snapshots(question.resource_ids)
                 snapshots = {snapshot.resource_id: snapshot for snapshot in found if snapshot.resource_id is not None}
                 unmanaged_snapshots = tuple(snapshot for snapshot in found if snapshot.resource_id is None)
+        except BackendUnavailableError as problem:
+            error = str(problem)
+    if spec.share_servers and isinstance(driver, HandlesShareServers) and error is None:
+        try:
+            servers = _ask_servers(spec, driver, backends, question)
         except BackendUnavailableError as problem:
             error = str(problem)
     pools: tuple[Pool, ...] = ()
@@ -222,8 +256,21 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
         clones_within=driver.clones_within if isinstance(driver, ClonesSnapshots) else "backend",
         error=error,
         asked_ids=question.resource_ids,
+        servers=servers,
     )
     return observation, pools
+
+
+def _ask_servers(
+    spec: BackendSpec, driver: HandlesShareServers, backends: Backends, question: Question
+) -> ServerObservation:
+    return observe_servers(
+        driver,
+        lambda: backends.networks.plugin(spec.name),
+        question.subnets,
+        lists=question.lists,
+        resource_ids=question.resource_ids,
+    )
 
 
 def _pools(
@@ -246,6 +293,9 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     """Read the state, ask the backends what the refresh mode wants to know, and return the plan."""
     with store.read() as reader:
         view = reader.view(_addresses_to_read(desired, request.options))
+        if any(spec.share_servers for spec in desired.backends.values()):
+            backends.networks.attach_for_reading(reader, view.lineage)
+            view = replace(view, records={**reader.of_kind(Kind.SHARE_SERVER), **view.records})
         questions = questions_for(desired, view, request)
         found = survey(desired.backends, backends, questions)
         deviations = find_deviations(view, found.observed)
@@ -288,9 +338,10 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     if request.refresh != "none" and not whole:
         for address, record in records.items():
             looks = request.refresh == "full" or desired.digests.get(address) != record.digest
-            if looks and record.backend is not None and record.kind != "backend":
+            if looks and record.backend is not None and record.kind in _ASKED_BY_ID[request.refresh]:
                 ids.setdefault(record.backend, set()).add(record.resource_id)
     importing = {wanted.backend for wanted in options.imports.values()}
+    subnets = subnets_to_check(desired, view) if places else {}
     questions = {}
     for name in desired.backends:
         listed_whole = whole or name in importing
@@ -300,6 +351,7 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
             lists=listed_whole or name in ids,
             resource_ids=None if listed_whole else frozenset(ids.get(name, ())),
             pools=places,
+            subnets=subnets.get(name, {}),
         )
     return questions
 

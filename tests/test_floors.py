@@ -18,8 +18,9 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "cli",
         "render",
         "trash",
-        "runs importing inspecting checks scaffold",
+        "runs importing inspecting tenancy mounting checks scaffold",
         "workspace",
+        "share_servers",
         "apply",
         "applying",
         "plan",
@@ -28,7 +29,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "graph",
         "manifests state drivers network",
         "events",
-        "diagnostics model parallel quantities",
+        "diagnostics model networks address_ranges parallel quantities",
     )
 )
 """Rooms, from the top floor to the ground; a room is a module or a package under `sharectl`. Rooms of one floor do not know each other."""
@@ -37,13 +38,30 @@ EVERYWHERE: Final = "__init__"
 """The package itself holds the version and nothing else; every room may read it."""
 
 CONTRACTS: Final[frozenset[str]] = frozenset(
-    {"sharectl.state.store", "sharectl.drivers.base", "sharectl.network.base", "sharectl.planning.types"}
+    {
+        "sharectl.state.store",
+        "sharectl.drivers.base",
+        "sharectl.drivers.share_servers",
+        "sharectl.network.base",
+        "sharectl.planning.types",
+    }
 )
 """Modules that hold what others agree on. They import from the ground and from other contracts, and never from an implementation."""
 
 
 PURE: Final[frozenset[str]] = frozenset(
-    {"plan", "planning", "scheduler", "graph", "model", "quantities", "diagnostics", "events"}
+    {
+        "plan",
+        "planning",
+        "scheduler",
+        "graph",
+        "model",
+        "networks",
+        "address_ranges",
+        "quantities",
+        "diagnostics",
+        "events",
+    }
 )
 """Rooms that compute, and do nothing else."""
 

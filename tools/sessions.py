@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-PAGES: Final = ("README.md", "docs/tutorial.md")
+PAGES: Final = ("README.md", "docs/tutorial.md", "docs/mounting.md")
 USER: Final = "ada"
 HOME: Final = f"/home/{USER}"
 HOST: Final = "nas"
@@ -35,6 +35,7 @@ _PROGRESS: Final = re.compile(r"^\[ *[0-9]+/[0-9]+\] ")
 _NOT_COPIED: Final = (".sharectl", "storage")
 _VOLATILE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
+    (re.compile(r"\bthe state [0-9a-f]{32}, serial [0-9]+"), "the state <id>"),
     (re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\+00:00)"), "<time>"),
     (re.compile(r"^ +[0-9]+ +<time>"), "  <number>  <time>"),  # steps side by side end in any order
     (re.compile(r"\b[0-9]+(\.[0-9]+)? s\b"), "<seconds>"),

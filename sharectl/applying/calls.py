@@ -11,6 +11,7 @@ from sharectl.drivers.base import (
     AdoptsShares,
     ExtendsShares,
     NotFoundError,
+    RevertsShares,
     ShareRef,
     ShareRequest,
     ShrinksShares,
@@ -18,10 +19,11 @@ from sharectl.drivers.base import (
     SnapshotsShares,
     TrashesShares,
 )
-from sharectl.model import AccessRule, ShareSpec, SnapshotSpec, Verb, canonical_json
+from sharectl.model import AccessRule, ShareServerSpec, ShareSpec, SnapshotSpec, Verb, canonical_json
 from sharectl.planning.records import (
     backend_record,
     export_locations_of,
+    recorded_revert,
     share_attributes,
     share_record,
     snapshot_record,
@@ -29,6 +31,7 @@ from sharectl.planning.records import (
     with_share_spec,
     with_snapshot_spec,
 )
+from sharectl.planning.server_records import with_server_spec
 from sharectl.state.store import PutResource, PutRules, Record, RemoveResource, RuleRecord
 
 if TYPE_CHECKING:
@@ -44,8 +47,8 @@ class Task:
     """One attempt at a step, with everything it works on.
 
     `record` is the row at the step's address now, None where there is none. `related` is the row of the share that a snapshot is
-    of, or of the snapshot that a new share is a clone of. `rules` are the recorded access rules. `resource_id` is the id under
-    which the backend knows, or will know, the resource.
+    of, or of the snapshot that a new share is a clone of, or that a share is turned back to. `rules` are the recorded access rules. `resource_id` is the id under
+    which the backend knows, or will know, the resource. `share_server_id` is that of the server which a new share is to be on.
     """
 
     step: Step
@@ -55,6 +58,7 @@ class Task:
     rules: tuple[RuleRecord, ...] = ()
     candidate: Candidate | None = None
     candidate_index: int = 0
+    share_server_id: str | None = None
     backend: str | None = None
     driver_name: str = ""
     extra_specs: Mapping[str, str] | None = None
@@ -90,6 +94,7 @@ def share_ref(record: Record) -> ShareRef:
         pool=record.pool or "",
         protocol=spec.protocol,
         size_bytes=record.size_bytes or spec.size_bytes,
+        share_server_id=attributes.get("share_server_id"),
     )
 
 
@@ -115,6 +120,9 @@ def share_request(task: Task) -> ShareRequest:
             message = f"the state has no snapshot/{spec.source_snapshot} to clone"
             raise NotFoundError(message)
         snapshot = snapshot_ref(task.related)
+    if candidate.share_server is not None and task.share_server_id is None:
+        message = f"the state has no {candidate.share_server}, which the share is to be on; plan again"
+        raise NotFoundError(message)
     return ShareRequest(
         resource_id=task.resource_id,
         name=spec.name,
@@ -123,6 +131,7 @@ def share_request(task: Task) -> ShareRequest:
         pool=candidate.pool,
         extra_specs=task.extra_specs or {},
         snapshot=snapshot,
+        share_server_id=task.share_server_id,
     )
 
 
@@ -132,6 +141,7 @@ def intent_payload(task: Task) -> bytes:
     payload: dict[str, object] = {"spec": None if spec is None else spec.as_plain()}
     if task.step.verb is Verb.CREATE_SHARE:
         payload["extra_specs"] = dict(task.extra_specs or {})
+        payload["share_server_id"] = task.share_server_id
         if isinstance(spec, ShareSpec) and spec.source_snapshot is not None and task.related is not None:
             payload["snapshot"] = asdict(snapshot_ref(task.related))
     return canonical_json(payload)
@@ -150,6 +160,7 @@ def request_of_intent(operation: OperationRecord) -> ShareRequest:
         pool=operation.pool or "",
         extra_specs=payload["extra_specs"],
         snapshot=None if snapshot is None else SnapshotRef(**snapshot),
+        share_server_id=payload.get("share_server_id"),
     )
 
 
@@ -165,6 +176,8 @@ def perform_on_state(task: Task) -> Result:
         return Result((RemoveResource(record.address, record.version),), None)
     if isinstance(task.step.spec, SnapshotSpec):
         return _put(with_snapshot_spec(record, task.step.spec))
+    if isinstance(task.step.spec, ShareServerSpec):
+        return _put(with_server_spec(record, task.step.spec))
     return _put(with_share_spec(record, _recorded_spec(task, record)))
 
 
@@ -179,11 +192,14 @@ def _put(
 
 
 def _recorded_spec(task: Task, record: Record) -> ShareSpec:
-    """Return the spec to record: all of the manifest's, but the size only where no other step of the plan changes it."""
+    """Return the spec to record: all of the manifest's, but the size only where no other step of the plan changes it.
+
+    Neither does it record a revert, which the step that does it has done, or has yet to do.
+    """
     spec = cast("ShareSpec", task.step.spec)
-    if not task.resized:
-        return spec
-    return replace(spec, size_bytes=ShareSpec.from_plain(orjson.loads(record.spec)).size_bytes)
+    recorded = ShareSpec.from_plain(orjson.loads(record.spec))
+    spec = replace(spec, revert_to=recorded_revert(spec.revert_to, recorded.revert_to))
+    return replace(spec, size_bytes=recorded.size_bytes) if task.resized else spec
 
 
 def _prepare(driver: Driver, task: Task) -> Result:
@@ -215,6 +231,17 @@ def _resized(record: Record, size_bytes: int) -> Result:
     return _put(with_share_spec(record, spec)._replace(size_bytes=size_bytes))
 
 
+def _revert(driver: Driver, task: Task) -> Result:
+    """Turn the share back; its size and access stay, so that only the request is new in the row."""
+    record = task.known_record
+    wanted = cast("ShareSpec", task.step.spec).revert_to
+    if wanted is None or task.related is None:
+        message = f"the state has no snapshot to turn {record.address} back to"
+        raise NotFoundError(message)
+    cast("RevertsShares", driver).revert_share(share_ref(record), snapshot_ref(task.related))
+    return _put(with_share_spec(record, replace(ShareSpec.from_plain(orjson.loads(record.spec)), revert_to=wanted)))
+
+
 def _update_access(driver: Driver, task: Task) -> Result:
     wanted = task.step.rules or ()
     before = {rule.rule for rule in task.rules if rule.status == "active"}
@@ -228,7 +255,8 @@ def _update_access(driver: Driver, task: Task) -> Result:
     rules = tuple(_rule_record(rule, statuses.get(rule)) for rule in wanted)
     active = [rule.rule for rule in rules if rule.status == "active"]
     refused = "; ".join(f"{rule.rule.key}: {rule.reason}" for rule in rules if rule.status != "active")
-    return _put(with_access(_exported(driver, task.known_record), active), rules, refused=refused)
+    record = with_access(_exported(driver, task.known_record), active, refused=bool(refused))
+    return _put(record, rules, refused=refused)
 
 
 def _exported(driver: Driver, record: Record) -> Record:
@@ -325,6 +353,7 @@ _PERFORM = {
     Verb.CREATE_SHARE: _create_share,
     Verb.EXTEND_SHARE: _extend,
     Verb.SHRINK_SHARE: _shrink,
+    Verb.REVERT_SHARE: _revert,
     Verb.UPDATE_ACCESS: _update_access,
     Verb.UPDATE_RECORD: _refresh_record,
     Verb.DELETE_SHARE: _delete_share,

@@ -9,11 +9,14 @@ from random import SystemRandom
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from sharectl.drivers.base import DriverError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
     from sharectl.drivers.base import Driver
+    from sharectl.network.base import NetworkPlugin
 
 
 def utc_now() -> str:
@@ -26,14 +29,23 @@ def new_resource_id() -> str:
     return str(uuid.uuid4())
 
 
+def no_network(backend: str) -> NetworkPlugin:
+    """Return nothing: where share servers are not spoken of, no backend has a network service. Raises DriverError."""
+    message = f"backend {backend} has no network service"
+    raise DriverError(message)
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """`driver` opens the driver of a backend once and returns the same one afterwards; it may raise DriverError.
+
+    `network` does the same with the backend's network service.
 
     `watch_interval_seconds` is how often events are handed on and overdue calls looked for.
     """
 
     driver: Callable[[str], Driver]
+    network: Callable[[str], NetworkPlugin] = no_network
     now: Callable[[], str] = utc_now
     monotonic: Callable[[], float] = monotonic
     new_id: Callable[[], str] = new_resource_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.applying.calls import Task
-from sharectl.model import ShareSpec, SnapshotSpec, Verb
+from sharectl.model import ShareSpec, SnapshotSpec, Verb, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,16 +96,21 @@ class Ledger:
         if isinstance(step.spec, SnapshotSpec):
             related = self._records.get(f"share/{step.spec.share}")
         elif isinstance(step.spec, ShareSpec):
-            related = self._records.get(f"snapshot/{step.spec.source_snapshot}")
+            related = self._records.get(f"snapshot/{_snapshot_of(step, step.spec)}")
             extra_specs = self._plan.extra_specs.get(step.spec.share_type or "")
         known_id = step.import_resource_id if record is None else record.resource_id
+        if step.verb is Verb.RELEASE_ALLOCATION:
+            known_id = name_of(step.address)
+        candidate = step.candidates[index] if step.candidates else None
+        server = self._records.get(candidate.share_server or "") if candidate is not None else None
         return Task(
             step=step,
             resource_id=known_id or new_id(),
             record=record,
             related=related,
             rules=self._rules.get(step.address, ()),
-            candidate=step.candidates[index] if step.candidates else None,
+            candidate=candidate,
+            share_server_id=None if server is None else server.resource_id,
             backend=backend,
             driver_name=self._plan.backends[backend].driver if backend is not None else "",
             extra_specs=extra_specs,
@@ -126,14 +131,24 @@ class Ledger:
                 self._rules[task.step.address] = result.rules
 
 
+def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:
+    """Return the name of the snapshot that a share is made from, or that it is turned back to."""
+    if step.verb is Verb.REVERT_SHARE:
+        return None if spec.revert_to is None else spec.revert_to.snapshot
+    return spec.source_snapshot
+
+
 def _touched(plan: Plan) -> Iterator[Address]:
     for step in plan.steps:
         yield step.address
         if step.moved_from is not None:
             yield step.moved_from
+        for candidate in step.candidates:
+            if candidate.share_server is not None:
+                yield candidate.share_server
         if isinstance(step.spec, SnapshotSpec):
             yield f"share/{step.spec.share}"
-        elif isinstance(step.spec, ShareSpec) and step.spec.source_snapshot is not None:
-            yield f"snapshot/{step.spec.source_snapshot}"
+        elif isinstance(step.spec, ShareSpec) and (snapshot := _snapshot_of(step, step.spec)) is not None:
+            yield f"snapshot/{snapshot}"
     for backend in plan.backends:
         yield f"backend/{backend}"

@@ -8,6 +8,8 @@ import orjson
 
 from sharectl.applying.identity import expect_identity
 from sharectl.applying.resolving import resolve
+from sharectl.applying.server_calls import SERVER_VERBS
+from sharectl.applying.server_resolving import resolve_server
 from sharectl.drivers.base import BackendUnavailableError, DriverError
 from sharectl.events import OperationRecovered
 from sharectl.model import Verb, canonical_json
@@ -102,7 +104,11 @@ def _ask_backend(
     found: list[_Found] = []
     for number, operation in enumerate(operations):
         try:
-            found.append((operation, resolve(driver, operation, records)))
+            if operation.verb in SERVER_VERBS:
+                outcome = resolve_server(driver, environment.network(backend), operation, records)
+            else:
+                outcome = resolve(driver, operation, records)
+            found.append((operation, outcome))
         except BackendUnavailableError:
             return found + [(left, None) for left in operations[number:]]
         except (DriverError, ValueError, KeyError, AttributeError):  # a refusal, or an intent of another version

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from sharectl.applying.calls import active_rules, listed_share, request_of_intent
+from sharectl.applying.calls import active_rules, listed_share, request_of_intent, share_ref
 from sharectl.drivers.base import ShareRef, SnapshotRef, SnapshotsShares
 from sharectl.model import ShareSpec, SnapshotSpec, Verb
 from sharectl.planning.records import share_record, snapshot_record
@@ -23,6 +24,7 @@ Outcome = tuple[list["Change"], str]
 _GONE_ALREADY = "it had been removed"
 _REMOVED = "it had been removed, and is recorded so now"
 _NOT_REMOVED = "it had not been removed"
+_NOT_THERE = "the share is not there; the next plan shows it"
 
 
 def resolve(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
@@ -50,8 +52,17 @@ def _creation(driver: Driver, operation: OperationRecord, records: Mapping[Addre
     record, replaced = _record_of(operation, records)
     if replaced or listed_share(driver, operation.resource_id) is None:
         # Also sweeps what may be there half made, and is not listed for that reason.
+        request = request_of_intent(operation)
         driver.delete_share(
-            ShareRef(operation.resource_id, "", spec.name, operation.pool or "", str(spec.protocol), spec.size_bytes)
+            ShareRef(
+                request.resource_id,
+                "",
+                spec.name,
+                request.pool,
+                request.protocol,
+                spec.size_bytes,
+                request.share_server_id,
+            )
         )
         return [], "it had been made a second time, and that one was removed" if replaced else "it was not made"
     observed = driver.create_share(request_of_intent(operation))  # finishes what may be half made
@@ -63,11 +74,36 @@ def _change(driver: Driver, operation: OperationRecord, records: Mapping[Address
     record, replaced = _record_of(operation, records)
     observed = listed_share(driver, operation.resource_id)
     if record is None or replaced or observed is None:
-        return [], "the share is not there; the next plan shows it"
+        return [], _NOT_THERE
+    return _put(
+        operation, _spec_as_held(record, observed), record, observed
+    ), "the share is recorded as its backend holds it"
+
+
+def _reversion(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    """Record that nobody knows whether the share was turned back: no backend can tell, and doing it again could destroy newer data.
+
+    What half a revert may have done to the access is made whole.
+    """
+    record, replaced = _record_of(operation, records)
+    observed = listed_share(driver, operation.resource_id)
+    if record is None or replaced or observed is None:
+        return [], _NOT_THERE
+    begun = ShareSpec.from_plain(_spec_of(operation)).revert_to
+    spec = replace(_spec_as_held(record, observed), revert_to=None if begun is None else replace(begun, cut_short=True))
+    if observed.trashed_at is None:
+        driver.update_access(share_ref(record), observed.access, (), ())
+    return _put(
+        operation, spec, record, observed
+    ), "nobody knows whether it was turned back; it is not repeated by itself"
+
+
+def _spec_as_held(record: Record, observed: ObservedShare) -> ShareSpec:
+    """Return the recorded spec with the size that the backend lists."""
     spec = ShareSpec.from_plain(orjson.loads(record.spec))
-    if observed.size_bytes is not None and observed.size_bytes != record.size_bytes:
-        spec = ShareSpec.from_plain({**spec.as_plain(), "size_bytes": observed.size_bytes})
-    return _put(operation, spec, record, observed), "the share is recorded as its backend holds it"
+    if observed.size_bytes is None or observed.size_bytes == record.size_bytes:
+        return spec
+    return replace(spec, size_bytes=observed.size_bytes)
 
 
 def _deletion(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
@@ -134,6 +170,7 @@ _RESOLVE = {
     Verb.CREATE_SHARE: _creation,
     Verb.EXTEND_SHARE: _change,
     Verb.SHRINK_SHARE: _change,
+    Verb.REVERT_SHARE: _reversion,
     Verb.UPDATE_ACCESS: _change,
     Verb.UPDATE_RECORD: _change,
     Verb.DELETE_SHARE: _deletion,

@@ -13,9 +13,10 @@ from sharectl.applying.committer import CommitterClosedError
 from sharectl.applying.identity import expect_identity
 from sharectl.applying.moving import move
 from sharectl.applying.retry import retry_delay_seconds
+from sharectl.applying.server_calls import SERVER_VERBS, perform_on_server, remove_server
 from sharectl.drivers.base import DriverError, ShareRef, SnapshotRef, SnapshotsShares, TransientError
 from sharectl.events import StepRetried, StepStarted
-from sharectl.model import SnapshotSpec, Verb, canonical_json
+from sharectl.model import ShareServerSpec, ShareSpec, SnapshotSpec, Verb, canonical_json
 from sharectl.state.store import (
     AddHistory,
     BeginOperation,
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     from sharectl.state.store import Change, RunRecord
 
 T = TypeVar("T")
-_MAKING = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT})
-_TAKING_OVER = frozenset({Verb.ADOPT, Verb.RESTORE_SHARE})
+_MAKING = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT, Verb.CREATE_SHARE_SERVER})
+_LEFT_OPEN = frozenset({Verb.ADOPT, Verb.RESTORE_SHARE, Verb.REVERT_SHARE})
 
 
 class _NotAskedError(Exception):
@@ -121,25 +122,33 @@ class Worker:
         """Make the call and record its result; return how it failed, or None."""
         try:
             driver = self._driver(attempt, backend)
+            if task.step.verb in SERVER_VERBS:
+                self._environment.network(backend)  # where it cannot be opened, nothing is begun
         except _CancelledError as error:
             return Ending(EndingKind.FAILED, error=_cancelled(error))
         operation = self._begin(attempt, task, backend, pool)
         started = StepStarted(task.step.step_id, task.step.address, task.step.verb, backend, pool)
         try:
-            result = self._call(attempt, backend, lambda: perform(driver, task), started)
+            result = self._call(attempt, backend, lambda: self._perform(driver, task, backend), started)
         except _NotAskedError as error:
             attempt.answered = False
             return self._close(attempt, task, operation, str(error), error.kind)
         except _CancelledError as error:
-            return self._close_failed(attempt, task, driver, operation, _cancelled(error), uncertain=True)
+            uncertain = _may_be_done(task.step.verb, error)
+            return self._close_failed(attempt, task, driver, operation, _cancelled(error), uncertain=uncertain)
         except DriverError as error:
-            uncertain = isinstance(error, TransientError)
+            uncertain = _may_be_done(task.step.verb, error)
             return self._close_failed(attempt, task, driver, operation, str(error), uncertain=uncertain)
         except Exception as error:  # noqa: BLE001 - a driver may be anybody's
             reason = f"the driver failed in a way that it should not: {type(error).__name__}: {error}"
             return self._leave_open(task, reason)
         self._record(attempt, task, result, operation)
         return Ending(EndingKind.FAILED, error=result.refused) if result.refused else None
+
+    def _perform(self, driver: Driver, task: Task, backend: str) -> Result:
+        if task.step.verb in SERVER_VERBS:
+            return perform_on_server(driver, self._environment.network(backend), task)
+        return perform(driver, task)
 
     def _driver(self, attempt: Attempt, backend: str) -> Driver:
         """Open the backend's driver, and make sure once that behind it is the storage that the state knows."""
@@ -187,7 +196,8 @@ class Worker:
                     self._emit(attempt, started)
                 return work()
             except TransientError as error:
-                if number >= spec.attempts:
+                reverts = started is not None and attempt.step.verb is Verb.REVERT_SHARE
+                if number >= spec.attempts or (reverts and _may_be_done(attempt.step.verb, error)):
                     raise
                 transient = error
             finally:
@@ -229,13 +239,21 @@ class Worker:
         verb = task.step.verb
         if verb in _MAKING and task.record is None:
             try:
-                self._call(attempt, operation.backend or "", lambda: _remove_leftovers(driver, task, operation))
+                self._call(attempt, operation.backend or "", lambda: self._remove_leftovers(driver, task, operation))
             except Exception as leftover:  # noqa: BLE001 - a driver may be anybody's
                 error = f"{error}; and what it may have left could not be removed: {leftover}"
                 return replace(self._leave_open(task, error), kind=EndingKind.REFUSED)
-        elif verb in _TAKING_OVER and uncertain:
-            return self._leave_open(task, error)  # it may be ours now, and no row of the state says so
+        elif verb in _LEFT_OPEN and uncertain:
+            return self._leave_open(task, error)  # it may be ours, or turned back, now, and no row of the state says so
         return self._close(attempt, task, operation, error, EndingKind.REFUSED)
+
+    def _remove_leftovers(self, driver: Driver, task: Task, operation: OperationRecord) -> None:
+        """Remove what a failed creation may have left under its id; deleting what is not there succeeds."""
+        if isinstance(task.step.spec, ShareServerSpec):
+            plugin = self._environment.network(operation.backend or "")
+            remove_server(driver, plugin, task.resource_id, task.step.spec)
+        else:
+            _remove_leftovers(driver, task, operation)
 
     def _close(self, attempt: Attempt, task: Task, operation: OperationRecord, error: str, kind: EndingKind) -> Ending:
         """Record that the step failed and left nothing behind."""
@@ -266,13 +284,31 @@ def _cancelled(error: _CancelledError) -> str:
     return f"cancelled while it was being repeated: {error}"
 
 
+def _may_be_done(verb: Verb, error: DriverError | _CancelledError) -> bool:
+    """Tell whether a call that failed may have been done all the same.
+
+    A revert that was done is not repeated, since that would destroy what has been written after it. What is repeated, because the
+    backend says when to come again, has certainly not begun.
+    """
+    if verb is Verb.REVERT_SHARE:
+        return isinstance(error, TransientError) and error.retry_after_seconds is None
+    return isinstance(error, TransientError | _CancelledError)
+
+
 def _remove_leftovers(driver: Driver, task: Task, operation: OperationRecord) -> None:
-    """Remove what a failed creation may have left under its id; deleting what is not there succeeds."""
     spec = task.step.spec
     if isinstance(spec, SnapshotSpec):
         share = task.related
         snapshot = SnapshotRef(task.resource_id, "", spec.name, "" if share is None else share.resource_id, "")
         cast("SnapshotsShares", driver).delete_snapshot(snapshot)
-    elif spec is not None:
-        reference = ShareRef(task.resource_id, "", spec.name, operation.pool or "", str(spec.protocol), spec.size_bytes)
+    elif isinstance(spec, ShareSpec):
+        reference = ShareRef(
+            task.resource_id,
+            "",
+            spec.name,
+            operation.pool or "",
+            str(spec.protocol),
+            spec.size_bytes,
+            task.share_server_id,
+        )
         driver.delete_share(reference)

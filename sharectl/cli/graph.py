@@ -54,7 +54,12 @@ def graph(
         if has_errors(plan.diagnostics):
             raise Finished(ExitCode.FAILED)
     else:
+        from sharectl.cli.session import opened_store
+        from sharectl.tenancy import server_edges
+
         desired = desired_of(session, file)
-        nodes = sorted(desired.addresses)
-        edges = dependency_edges(desired, nodes)
+        edges = dependency_edges(desired, sorted(desired.addresses))
+        with opened_store(session) as store:
+            edges += server_edges(store)
+        nodes = sorted({*desired.addresses, *(node for edge in edges for node in edge)})
     session.output.write((dot if style is GraphFormat.DOT else mermaid)(nodes, edges))

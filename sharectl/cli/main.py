@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "destroy": Entry("destroy", "Remove what the state holds, as each deletionPolicy says."),
     "refresh": Entry("refresh", "Show where the backends differ from the state."),
     "show": Entry("show", "Show a resource: where it is, who may reach it, how to mount it."),
+    "mounts": Entry("mounts", "Write what a client mounts: fstab, autofs, systemd, Kubernetes, Ansible."),
     "pools": Entry("pools", "Show the capacity and capabilities of the pools."),
     "explain": Entry("explain", "Say why a share is, or would be, where it is."),
     "import": Entry("imports", "Take over shares that exist on a backend."),

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
+
+if TYPE_CHECKING:
+    from sharectl.cli.session import Session
+    from sharectl.diagnostics import Diagnostic
+    from sharectl.manifests.desired import Desired
+    from sharectl.model import Address
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -25,7 +31,7 @@ def show(
     output: opt.Output = opt.Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Show a resource with its export locations, access and mount commands, or a saved plan."""
+    """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
     from sharectl.cli.planning import show_plan
     from sharectl.cli.session import all_addresses, desired_of, opened_store, parse_address, start
     from sharectl.diagnostics import DiagnosticError, error
@@ -43,6 +49,9 @@ def show(
         raise DiagnosticError(error("usage.output", "a resource has no form in markdown", remedy=remedy))
     address = parse_address(subject).partition("/access/")[0]
     desired = desired_of(session, file, {address})
+    if address.startswith(("share_server/", "share_network/")):
+        _show_tenancy(session, desired, address, output, ask=refresh is not opt.Refresh.NONE)
+        return
     with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
         view = inspect_resource(
             desired,
@@ -62,3 +71,28 @@ def show(
         session.output.write_lines(resource_lines(view, color=session.output.color_out))
     if view.diagnostics:
         session.output.diagnostics(view.diagnostics)
+
+
+def _show_tenancy(session: Session, desired: Desired, address: Address, output: opt.Format, *, ask: bool) -> None:
+    """Show a share server or a share network."""
+    from sharectl.cli.session import opened_store
+    from sharectl.render import share_servers as render
+    from sharectl.tenancy import inspect_share_network, inspect_share_server
+    from sharectl.workspace import opened_backends
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
+        if address.startswith("share_server/"):
+            server = inspect_share_server(store, backends, address, ask=ask)
+            plain, diagnostics = render.share_server_object(server), server.diagnostics
+            lines = render.share_server_lines(server, color=session.output.color_out)
+        else:
+            network = inspect_share_network(desired, store, address)
+            plain = render.share_network_object(network)
+            lines = render.share_network_lines(network, color=session.output.color_out)
+    if output is opt.Format.JSON:
+        session.output.write_json(plain)
+    else:
+        session.output.write_lines(lines)
+    if diagnostics:
+        session.output.diagnostics(diagnostics)

@@ -2,7 +2,7 @@
 
 Capabilities are found by type: a driver that has the methods of `ExtendsShares` can extend shares, and the planner knows it
 before anything is called. Each call is idempotent by `resource_id`: repeated after a crash it ends in the same state and
-returns the same answer. Calls may come from several threads at once, never twice at once for the same share.
+returns the same answer; share servers have a module of their own, `share_servers`. Calls may come from several threads at once, never twice at once for the same share.
 `sharectl.drivers.testing` holds the suite that every driver must pass.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
 from sharectl.model import AccessRule  # noqa: TC001 - a NamedTuple resolves its annotations at run time
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ class BackendReport:
 
     `identity` names the storage itself and stays the same for its life (a file system's UUID, a cluster's and an SVM's UUID):
     sharectl pins it in the state and refuses to work on another. It is None until `prepare` has been called the first time.
-    `protocols` are the protocols that it exports; `capabilities` are inherited by its pools as in Manila.
+    `protocols` are the protocols that it exports; `capabilities` are inherited by its pools as in Manila. `max_share_servers` is
+    how many share servers it can have at all, None where it knows no limit.
     """
 
     identity: str | None
     protocols: tuple[str, ...]
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+    max_share_servers: int | None = None
 
 
 class ObservedShare(NamedTuple):
@@ -62,7 +65,8 @@ class ObservedShare(NamedTuple):
 
     `resource_id` is the id under which sharectl asked for it, None for a share that sharectl did not make. `backend_id` is the
     backend's own name for it, which `sharectl import` takes. `access` are the rules in force, canonical as in AccessRule.
-    A share in the backend's trash has `trashed_at` (UTC, ISO 8601).
+    A share in the backend's trash has `trashed_at` (UTC, ISO 8601). One on a share server, in the trash or not, has the
+    `resource_id` of that server as `share_server_id`.
     """
 
     resource_id: str | None
@@ -74,6 +78,7 @@ class ObservedShare(NamedTuple):
     access: tuple[AccessRule, ...] = ()
     export_locations: tuple[str, ...] = ()
     trashed_at: str | None = None
+    share_server_id: str | None = None
 
 
 class ObservedSnapshot(NamedTuple):
@@ -90,7 +95,8 @@ class ObservedSnapshot(NamedTuple):
 class ShareRequest:
     """A share to be made. `name` is what people call it, safe in a path and in an export; the driver may add to it if it is taken.
 
-    `extra_specs` are those of the share type. `snapshot` is set for a clone.
+    `extra_specs` are those of the share type. `snapshot` is set for a clone. `share_server_id` is the `resource_id` of the share
+    server that is to export it, None where the backend's own server does.
     """
 
     resource_id: str
@@ -100,6 +106,7 @@ class ShareRequest:
     pool: str
     extra_specs: Mapping[str, str] = field(default_factory=dict)
     snapshot: SnapshotRef | None = None
+    share_server_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,7 @@ class ShareRef:
     pool: str
     protocol: str
     size_bytes: int
+    share_server_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +240,12 @@ class RevertsShares(Protocol):
     """Can turn a share back to a snapshot."""
 
     def revert_share(self, share: ShareRef, snapshot: SnapshotRef) -> None:
-        """Make the content of the share that of the snapshot; the newer data goes only when the old is in place."""
+        """Make the content of the share that of the snapshot; the newer data goes only when the old is in place.
+
+        Size and access stay as they are; the next plan mends a size that the backend cannot keep. The one call that is not repeated
+        by itself: after a TransientError only where that says when to come again (`retry_after_seconds`), which means that
+        nothing was begun. Cut short, it leaves the newer content or the old, whole, once `update_access` has been called.
+        """
         ...
 
 
@@ -282,6 +295,8 @@ class Capability(StrEnum):
     TRASH = "trash"
     ADOPT = "adopt"
     USAGE = "usage"
+    SHARE_SERVERS = "share-servers"
+    SHARE_SERVER_UPDATE = "share-server-update"
 
 
 _CAPABILITY_PROTOCOLS: Mapping[Capability, type] = {
@@ -293,6 +308,8 @@ _CAPABILITY_PROTOCOLS: Mapping[Capability, type] = {
     Capability.TRASH: TrashesShares,
     Capability.ADOPT: AdoptsShares,
     Capability.USAGE: MeasuresUsage,
+    Capability.SHARE_SERVERS: HandlesShareServers,
+    Capability.SHARE_SERVER_UPDATE: UpdatesShareServers,
 }
 
 
@@ -318,6 +335,24 @@ class DriverFactory(Protocol):
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver for this backend; no connection is made yet. Raises DriverError where the configuration cannot work."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """What keeps a configuration from working although it meets the schema; `path` leads to it within `spec.config`."""
+
+    path: tuple[str | int, ...]
+    summary: str
+    remedy: str
+
+
+@runtime_checkable
+class ChecksConfig(Protocol):
+    """A factory that checks configurations further than a schema can."""
+
+    def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
+        """Return everything that cannot work in a `spec.config` that meets the schema; no backend is reached."""
         ...
 
 

@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP: Final = "sharectl.drivers"
 # Known without scanning the installed distributions, which takes longer than everything else a small plan does.
 _BUILT_IN: Final[Mapping[str, str]] = {
     "directory": "sharectl.drivers.directory",
+    "linux": "sharectl.drivers.linux",
     "simulated": "sharectl.drivers.simulated",
 }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -422,6 +423,16 @@ class DriverConformance:
             assert self.read_content(driver, share) == "old"
         assert self.access_of(driver, share) == set(self.rules)
 
+    def test_revert_keeps_the_size(self, driver: Driver) -> None:
+        """That of the snapshot is older."""
+        able, snapshots = self.needs(driver, RevertsShares), self.needs(driver, SnapshotsShares)
+        share = self.create(driver, "projects")
+        snapshot = snapshots.create_snapshot(ref(share), new_id(), "monday")
+        self.needs(driver, ExtendsShares).extend_share(ref(share), 2 * GIB)
+        extended = self.listed(driver, share)
+        able.revert_share(ref(extended), snapshot_ref(snapshot, share))
+        assert self.listed(driver, share) == extended
+
     def test_revert_to_a_snapshot_that_is_not_there_is_not_found(self, driver: Driver) -> None:
         """And the share stays as it is."""
         able = self.needs(driver, RevertsShares)
@@ -507,7 +518,7 @@ class DriverConformance:
         self.needs(driver, AdoptsShares)
         self.make_unmanaged(driver)
         (found,) = driver.list_shares()
-        request = ShareRequest(new_id(), found.name, GIB, self.protocol, found.pool)
+        request = replace(self.request(driver, found.name), pool=found.pool)
         with pytest.raises(ConflictError):
             driver.create_share(request)
         assert list(driver.list_shares()) == [found]
@@ -579,6 +590,7 @@ def ref(share: ObservedShare) -> ShareRef:
         share.pool,
         share.protocol or "NFS",
         share.size_bytes or GIB,
+        share.share_server_id,
     )
 
 

@@ -51,6 +51,8 @@ _SUBNET_FIELDS: Final = {
     "neutronNetId": "neutron_net_id",
     "neutronSubnetId": "neutron_subnet_id",
     "novaNetId": "nova_net_id",
+    "allocationRanges": "allocation_ranges",
+    "excluded": "excluded",
 }
 _SERVICE_FIELDS: Final = {
     "dnsIp": "dns_ip",
@@ -67,6 +69,17 @@ _CAPACITY_FIELDS: Final = {
     "maxOverSubscriptionRatio": "max_over_subscription_ratio",
     "thinProvisioning": "thin_provisioning",
 }
+_BACKEND_FIELDS: Final = {
+    "lanes": "lanes",
+    "attempts": "attempts",
+    "enabled": "enabled",
+    "shareServers": "share_servers",
+    "maxShareServers": "max_share_servers",
+    "unusedShareServers": "unused_share_servers",
+    "availabilityZone": "availability_zone",
+    "capabilities": "capabilities",
+}
+_WHOLE_NUMBERS: Final = ("lanes", "attempts", "maxShareServers")
 _BOOLEAN_EXTRA_SPECS: Final = ("driver_handles_share_servers",)
 _MAX_VLAN: Final = 4094
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -131,6 +144,8 @@ def build_share(document: JsonObject, checker: Checker) -> tuple[JsonObject, lis
     except SizeError as failure:
         checker.add("size", str(failure), "write a number and a unit, such as 100GiB, 1.5TiB or 500GB", "spec", "size")
     _take(spec, _SHARE_FIELDS, plain)
+    if "revertTo" in spec:
+        plain["revert_to"] = {name: spec["revertTo"][name] for name in ("snapshot", "request")}
     hints = spec.get("schedulerHints")
     if hints:
         _take(hints, _HINT_FIELDS, plain)
@@ -168,6 +183,8 @@ def references_of_share(plain: JsonObject) -> Iterator[tuple[Address, tuple[str 
     for field, name, kind in _REFERENCE_FIELDS:
         if name in plain:
             yield address_of(kind, plain[name]), ("spec", field)
+    if "revert_to" in plain:
+        yield address_of(Kind.SNAPSHOT, plain["revert_to"]["snapshot"]), ("spec", "revertTo", "snapshot")
     for field, name in (("sameHost", "same_host"), ("differentHost", "different_host")):
         for number, share in enumerate(plain.get(name, ())):
             yield address_of(Kind.SHARE, share), ("spec", "schedulerHints", field, number)
@@ -208,10 +225,9 @@ def build_backend(document: JsonObject, checker: Checker) -> JsonObject:
     """Return the keyword arguments of the BackendSpec, nested ones as objects; the driver's schema is checked elsewhere."""
     spec = document["spec"]
     plain: JsonObject = {"driver": spec["driver"], "config": spec.get("config", {})}
-    fields = (("lanes", "lanes"), ("attempts", "attempts"), ("enabled", "enabled"), ("shareServers", "share_servers"))
-    for field, name in (*fields, ("availabilityZone", "availability_zone"), ("capabilities", "capabilities")):
+    for field, name in _BACKEND_FIELDS.items():
         if field in spec:
-            plain[name] = int(spec[field]) if field in ("lanes", "attempts") else spec[field]
+            plain[name] = int(spec[field]) if field in _WHOLE_NUMBERS else spec[field]
     if "capacity" in spec:
         plain["capacity"] = {_CAPACITY_FIELDS[field]: value for field, value in spec["capacity"].items()}
     if "stepTimeout" in spec:
@@ -289,6 +305,8 @@ def _check_subnet(plain: JsonObject, checker: Checker, path: tuple[str | int, ..
             *path,
             "gateway",
         )
+    if cidr:
+        _check_ranges(plain, checker, path)
     kind, segment = plain.get("network_type"), plain.get("segmentation_id")
     if segment is not None and (kind == "flat" or (kind == "vlan" and segment > _MAX_VLAN)):
         reason = "a flat network has none" if kind == "flat" else f"a VLAN id is at most {_MAX_VLAN}"
@@ -299,6 +317,29 @@ def _check_subnet(plain: JsonObject, checker: Checker, path: tuple[str | int, ..
             *path,
             "segmentationId",
         )
+
+
+def _check_ranges(plain: JsonObject, checker: Checker, path: tuple[str | int, ...]) -> None:
+    from sharectl.address_ranges import parse_address_range  # noqa: PLC0415 - only networks need it
+
+    subnet = parse_address_range(plain["cidr"])
+    for field in ("allocationRanges", "excluded"):
+        name = _SUBNET_FIELDS[field]
+        for number, text in enumerate(plain.get(name, ())):
+            try:
+                found = parse_address_range(text)
+            except ValueError as failure:
+                checker.add("subnet", str(failure), "correct it", *path, field, number)
+                continue
+            if not subnet.holds(found):
+                checker.add(
+                    "subnet",
+                    f"{text} is not within {plain['cidr']}",
+                    "name addresses of the subnet",
+                    *path,
+                    field,
+                    number,
+                )
 
 
 def build_security_service(document: JsonObject, checker: Checker) -> JsonObject:

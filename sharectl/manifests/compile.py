@@ -219,6 +219,8 @@ class _Compiler:
         self.references.update((address, None) for address, _ in references_of_share(plain))
         if "source_snapshot" in plain:
             self.index.clones.append((checker.address, address_of(Kind.SNAPSHOT, plain["source_snapshot"])))
+        if "revert_to" in plain:
+            self.index.reverts.append((checker.address, address_of(Kind.SNAPSHOT, plain["revert_to"]["snapshot"])))
         self.placements[plain.get("share_type"), plain.get("availability_zone"), "share_network" in plain] = None
         grants = [AccessRule(*rule) for rule in rules]
         digest = digest_of(canonical_json(plain)) + access_digest(grants)

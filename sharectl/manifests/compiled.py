@@ -70,7 +70,7 @@ class Index:
     """What linking needs to know of a file's shares, snapshots and access rules. Every reference is an address.
 
     `addresses` holds `share_count` shares and then snapshots. `placements` are the distinct (type, zone, has network) of shares.
-    `clones` and `snapshots_of` are the edges share to snapshot and snapshot to share. `moves` leads from new to former addresses.
+    `clones` and `reverts` are edges share to snapshot, `snapshots_of` are those snapshot to share. `moves` leads from new to former addresses.
     """
 
     documents: int = 0
@@ -79,6 +79,7 @@ class Index:
     references: list[str] = field(default_factory=list)
     placements: list[tuple[str | None, str | None, bool]] = field(default_factory=list)
     clones: list[tuple[str, str]] = field(default_factory=list)
+    reverts: list[tuple[str, str]] = field(default_factory=list)
     snapshots_of: list[tuple[str, str]] = field(default_factory=list)
     moves: dict[str, list[str]] = field(default_factory=dict)
     rules: list[RuleDocument] = field(default_factory=list)

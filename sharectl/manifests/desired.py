@@ -174,6 +174,10 @@ class Desired:
         file, place = self._place(address)
         return self._positions(file).source(place[0], path)
 
+    def describes(self, address: Address) -> bool:
+        """Tell whether a backend, share type, share network or security service at `address` stands in a file."""
+        return address in self._linked.settings
+
     def _place(self, address: Address) -> tuple[int, Sequence[int]]:
         if address in self._linked.settings:
             number, setting = self._linked.settings[address]
@@ -221,9 +225,14 @@ def _share_type(name: str, plain: JsonObject) -> ShareTypeSpec:
 
 
 def _share_network(name: str, plain: JsonObject) -> ShareNetworkSpec:
-    plain["subnets"] = tuple(ShareNetworkSubnet(**subnet) for subnet in plain["subnets"])
+    plain["subnets"] = tuple(_subnet(subnet) for subnet in plain["subnets"])
     plain["security_services"] = tuple(plain["security_services"])
     return ShareNetworkSpec(name=name, **plain)
+
+
+def _subnet(plain: JsonObject) -> ShareNetworkSubnet:
+    lists: JsonObject = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
+    return ShareNetworkSubnet(**{**plain, **lists})
 
 
 def _security_service(name: str, plain: JsonObject) -> SecurityServiceSpec:

@@ -63,18 +63,20 @@ class Linker:
         self._check_rules()
         self._check_moves()
         clones = {share: snapshot for file in self.files for share, snapshot in file.index.clones}
-        if clones:
-            self._check_cycles(
-                clones, {snapshot: share for file in self.files for snapshot, share in file.index.snapshots_of}
-            )
+        reverts = {share: snapshot for file in self.files for share, snapshot in file.index.reverts}
+        if clones or reverts:
+            snapshots_of = {snapshot: share for file in self.files for snapshot, share in file.index.snapshots_of}
+            self._check_cycles(clones, snapshots_of)
+            self._check_reverts(reverts, snapshots_of)
         return linked
 
     def link_only(self, only: Collection[Address]) -> Linked:
-        """Link the shares and snapshots in `only`, and those that they are made from."""
+        """Link the shares and snapshots in `only`, and those that they are made from or turned back to."""
         self._link_settings()
         self._declared.update(address for file in self.files for address, _ in file.declared)
         places: dict[Address, list[Entry]] = {}
         clones: dict[Address, Address] = {}
+        reverts: dict[Address, Address] = {}
         snapshots_of: dict[Address, Address] = {}
         wanted = {address for address in only if address.partition("/")[0] in (Kind.SHARE, Kind.SNAPSHOT)}
         chosen = set(wanted)
@@ -93,6 +95,9 @@ class Linker:
                         if "source_snapshot" in plain:
                             clones[address] = address_of(Kind.SNAPSHOT, plain["source_snapshot"])
                             wanted.add(clones[address])
+                        if "revert_to" in plain:
+                            reverts[address] = address_of(Kind.SNAPSHOT, plain["revert_to"]["snapshot"])
+                            wanted.add(reverts[address])
                     else:
                         snapshots_of[address] = address_of(Kind.SHARE, plain["share"])
                         wanted.add(snapshots_of[address])
@@ -108,6 +113,7 @@ class Linker:
         self._check_rules()
         self._check_moves()
         self._check_cycles(clones, snapshots_of)
+        self._check_reverts(reverts, snapshots_of)
         return self.linked
 
     def _find(self, addresses: Collection[Address]) -> dict[Address, list[Entry]]:
@@ -360,38 +366,34 @@ class Linker:
                     summary = f"{old} is still described, so {new} cannot have been it"
                 elif other != new:
                     summary = f"both {other} and {new} say that they were {old}"
-                if summary and new in self.entries():
-                    entry = self.entries()[new]
-                    document = self.files[entry.file].record(entry.number).place[0]
+                if summary:
                     path = ("metadata", "annotations", "sharectl/moved-from")
-                    remedy = "remove the old document, or the name from the annotation"
-                    self.findings.append(
-                        (entry.file, Finding("manifest.moved", summary, "", remedy, document, path, address=new))
-                    )
+                    self._blame(new, "moved", summary, "remove the old document, or the name from the annotation", path)
 
     def _check_cycles(self, clones: Mapping[Address, Address], snapshots_of: Mapping[Address, Address]) -> None:
         for cycle in cycles(clones, snapshots_of):
-            start = cycle[0]
-            entry = self.entries().get(start)
-            if entry is not None:
-                document = self.files[entry.file].record(entry.number).place[0]
-                summary = f"a cycle: {' → '.join((*cycle, start))}"
-                detail = "Each would have to exist before the others."
-                path = ("spec", "sourceSnapshot")
-                self.findings.append(
-                    (
-                        entry.file,
-                        Finding(
-                            "manifest.cycle",
-                            summary,
-                            detail,
-                            "make one of the shares without sourceSnapshot",
-                            document,
-                            path,
-                            address=start,
-                        ),
-                    )
-                )
+            summary = f"a cycle: {' → '.join((*cycle, cycle[0]))}"
+            detail = "Each would have to exist before the others."
+            remedy = "make one of the shares without sourceSnapshot"
+            self._blame(cycle[0], "cycle", summary, remedy, ("spec", "sourceSnapshot"), detail)
+
+    def _check_reverts(self, reverts: Mapping[Address, Address], snapshots_of: Mapping[Address, Address]) -> None:
+        for share, snapshot in reverts.items():
+            owner = snapshots_of.get(snapshot, share)
+            if owner != share:
+                summary = f"{share} cannot be turned back to {snapshot}, which is a snapshot of {owner}"
+                remedy = "name a snapshot of this share; a new share with sourceSnapshot holds the files of any"
+                self._blame(share, "revert", summary, remedy, ("spec", "revertTo", "snapshot"))
+
+    def _blame(  # noqa: PLR0913, PLR0917 - the parts of a Finding
+        self, address: Address, code: str, summary: str, remedy: str, path: Path, detail: str = ""
+    ) -> None:
+        """Record an error about a share or snapshot at its own document, if there is one among the files."""
+        entry = self.entries().get(address)
+        if entry is not None:
+            document = self.files[entry.file].record(entry.number).place[0]
+            finding = Finding(f"manifest.{code}", summary, detail, remedy, document, path, address=address)
+            self.findings.append((entry.file, finding))
 
 
 def _rule_order(entry: RuleEntry) -> tuple[int, int]:

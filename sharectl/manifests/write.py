@@ -40,6 +40,8 @@ _SUBNET_FIELDS: Final = {
     "neutron_net_id": "neutronNetId",
     "neutron_subnet_id": "neutronSubnetId",
     "nova_net_id": "novaNetId",
+    "allocation_ranges": "allocationRanges",
+    "excluded": "excluded",
 }
 _CAPACITY_FIELDS: Final = {
     "reserved_percentage": "reservedPercentage",
@@ -86,6 +88,9 @@ def share_document(
         "availabilityZone": spec.availability_zone,
         "shareNetwork": spec.share_network,
         "sourceSnapshot": spec.source_snapshot,
+        "revertTo": None
+        if spec.revert_to is None
+        else {"snapshot": spec.revert_to.snapshot, "request": spec.revert_to.request},
         "schedulerHints": {name: value for name, value in hints.items() if value},
         "access": [
             {"type": str(rule.access_type), "to": rule.access_to, "level": str(rule.access_level)} for rule in access
@@ -124,6 +129,8 @@ def backend_document(spec: BackendSpec, *, comment: str = "") -> ManifestDocumen
         "config": dict(spec.config),
         "lanes": _unless(spec.lanes, 4),
         "shareServers": spec.share_servers,
+        "maxShareServers": spec.max_share_servers,
+        "unusedShareServers": _unless(str(spec.unused_share_servers), "delete"),
         "availabilityZone": spec.availability_zone,
         "capacity": {name: value for name, value in capacity.items() if value is not None}
         if spec.capacity != CapacityPolicy()
@@ -151,9 +158,9 @@ def share_network_document(spec: ShareNetworkSpec, *, comment: str = "") -> Mani
     """Return the manifest of a share network."""
     subnets = [
         {
-            name: getattr(subnet, attribute)
+            name: list(value) if isinstance(value, tuple) else value
             for attribute, name in _SUBNET_FIELDS.items()
-            if getattr(subnet, attribute) is not None
+            if (value := getattr(subnet, attribute)) not in (None, ())
         }
         for subnet in spec.subnets
     ]

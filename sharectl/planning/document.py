@@ -12,6 +12,7 @@ from sharectl.model import (
     CapacityPolicy,
     JsonObject,
     NetworkPluginSpec,
+    ShareServerSpec,
     ShareSpec,
     SnapshotSpec,
     Verb,
@@ -20,6 +21,8 @@ from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldCh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from sharectl.model import Address
 
 FORMAT: Final = "sharectl-plan"
 VERSION: Final = 1
@@ -93,10 +96,7 @@ def step_to_object(step: Step) -> JsonObject:
         "import_id": step.import_id,
         "import_resource_id": step.import_resource_id,
         "changes": changes_to_list(step.changes),
-        "candidates": [
-            {"backend": c.backend, "pool": c.pool, "weight": c.weight, "weights": dict(c.weights)}
-            for c in step.candidates
-        ],
+        "candidates": [_candidate_to_object(c) for c in step.candidates],
     }
     plain.update({key: value for key, value in optional.items() if value not in (None, [])})
     if step.spec is not None:
@@ -104,6 +104,16 @@ def step_to_object(step: Step) -> JsonObject:
     if step.rules is not None:
         plain["rules"] = [rule._asdict() for rule in step.rules]
     return plain
+
+
+def _candidate_to_object(candidate: Candidate) -> JsonObject:
+    plain = {
+        "backend": candidate.backend,
+        "pool": candidate.pool,
+        "weight": candidate.weight,
+        "weights": dict(candidate.weights),
+    }
+    return plain if candidate.share_server is None else {**plain, "share_server": candidate.share_server}
 
 
 def changes_to_list(changes: Iterable[FieldChange]) -> list[JsonObject]:
@@ -137,8 +147,6 @@ def _drift_to_object(drift: Drift) -> JsonObject:
 
 def _step(plain: Mapping[str, Any]) -> Step:
     verb = Verb(plain["verb"])
-    spec = plain.get("spec")
-    snapshot = spec is not None and plain["address"].startswith("snapshot/")
     rules = plain.get("rules")
     return Step(
         step_id=plain["id"],
@@ -149,11 +157,11 @@ def _step(plain: Mapping[str, Any]) -> Step:
         backend=plain.get("backend"),
         waits_for=tuple(plain.get("waits_for", ())),
         expected_version=plain.get("expected_version"),
-        spec=None if spec is None else SnapshotSpec.from_plain(spec) if snapshot else ShareSpec.from_plain(spec),
+        spec=_spec(plain["address"], plain["spec"]) if "spec" in plain else None,
         rules=None if rules is None else tuple(AccessRule(**rule) for rule in rules),
         changes=_changes(plain.get("changes", ())),
         candidates=tuple(
-            Candidate(c["backend"], c["pool"], c["weight"], tuple(c["weights"].items()))
+            Candidate(c["backend"], c["pool"], c["weight"], tuple(c["weights"].items()), c.get("share_server"))
             for c in plain.get("candidates", ())
         ),
         moved_from=plain.get("moved_from"),
@@ -161,6 +169,12 @@ def _step(plain: Mapping[str, Any]) -> Step:
         import_id=plain.get("import_id"),
         import_resource_id=plain.get("import_resource_id"),
     )
+
+
+def _spec(address: Address, plain: Mapping[str, Any]) -> ShareSpec | SnapshotSpec | ShareServerSpec:
+    if address.startswith("snapshot/"):
+        return SnapshotSpec.from_plain(plain)
+    return ShareServerSpec.from_plain(plain) if address.startswith("share_server/") else ShareSpec.from_plain(plain)
 
 
 def _changes(plain: Iterable[Mapping[str, Any]]) -> tuple[FieldChange, ...]:

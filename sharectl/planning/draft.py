@@ -28,7 +28,10 @@ def step_id(verb: Verb, address: Address) -> str:
 
 @dataclass(slots=True)
 class Draft:
-    """What the parts of the planner share; `records` is the state's, with moved resources under their new addresses."""
+    """What the parts of the planner share; `records` is the state's, with moved resources under their new addresses.
+
+    `servers` leads from the resource ids of the recorded share servers to their addresses.
+    """
 
     desired: Desired
     state: StateView
@@ -43,6 +46,7 @@ class Draft:
     replaced: dict[Address, Action] = field(default_factory=dict)
     removals: list[Address] = field(default_factory=list)
     recreations: list[Address] = field(default_factory=list)
+    servers: dict[str, Address] = field(default_factory=dict)
     recorded_total: int = 0
 
     def add(self, step: Step) -> None:
@@ -65,4 +69,7 @@ class Draft:
         source = None
         if address in self.desired.digests:
             source = self.desired.field_source(address, *path.split(".")) if path else self.desired.source(address)
+        elif self.desired.describes(address):
+            steps = (int(step) if step.isdigit() else step for step in path.split("."))
+            source = self.desired.field_source(address, *steps)
         self.diagnostics.append(error(code, summary, detail=detail, remedy=remedy, address=address, source=source))

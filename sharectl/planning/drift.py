@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sharectl.diagnostics import Diagnostic, warning
 from sharectl.model import access_digest
 from sharectl.planning.records import share_attributes
+from sharectl.planning.server_drift import server_problem
 from sharectl.planning.types import DriftKind
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One resource that is not as the state says; `observed` is the share as it is, None where it is gone (or a snapshot)."""
+    """One resource that is not as the state says; `observed` is the share as it is, None where it is gone (or no share).
+
+    `problem` says what is wrong with a share server.
+    """
 
     kind: DriftKind
     observed: ObservedShare | None = None
+    problem: str = ""
 
 
 def find_deviations(state: StateView, observed: Observed) -> dict[Address, Deviation]:
@@ -45,6 +50,10 @@ def find_deviations(state: StateView, observed: Observed) -> dict[Address, Devia
                     deviations[address] = deviation
         elif record.kind == "snapshot" and seen.snapshots is not None and record.resource_id not in seen.snapshots:
             deviations[address] = Deviation(DriftKind.GONE)
+        elif record.kind == "share_server" and seen.servers is not None:
+            found = server_problem(record, seen.servers)
+            if found is not None:
+                deviations[address] = Deviation(found[0], problem=found[1])
     return deviations
 
 
@@ -100,6 +109,16 @@ def unknown_backends(state: StateView, observed: Observed) -> tuple[Diagnostic, 
                     f"backend {name} could not be read",
                     detail=f"{seen.error}. Its {count} resources are planned as the state last knew them; none counts as gone.",
                     remedy="see to the backend, then plan again",
+                    address=f"backend/{name}",
+                )
+            )
+        elif seen.servers is not None and seen.servers.network_error is not None:
+            diagnostics.append(
+                warning(
+                    "network.unknown",
+                    f"the network service of backend {name} could not be read",
+                    detail=f"{seen.servers.network_error}. Whether its share servers still have their addresses is not known.",
+                    remedy="see to the network service, then plan again",
                     address=f"backend/{name}",
                 )
             )

@@ -9,6 +9,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model import Verb
 from sharectl.planning.draft import step_id
 from sharectl.planning.drift import identity_problem
+from sharectl.planning.server_records import server_spec_of
 from sharectl.planning.types import Action, FieldChange, Step
 from sharectl.quantities import format_size
 
@@ -70,6 +71,13 @@ def importable_shares(known_ids: frozenset[str], seen: BackendObservation) -> tu
     return tuple(sorted((*seen.unmanaged, *strays), key=lambda share: share.backend_id))
 
 
+def _is_on_its_network(draft: Draft, server_id: str | None, network: str | None) -> bool:
+    """Tell whether a share on this share server (None: on none) is where its manifest wants it."""
+    if server_id is None or server_id not in draft.servers:
+        return server_id is None and network is None
+    return server_spec_of(draft.records[draft.servers[server_id]]).share_network == network
+
+
 def _plan_import(
     draft: Draft, address: Address, wanted: Import, seen: BackendObservation, found: Mapping[str, ObservedShare]
 ) -> None:
@@ -97,6 +105,21 @@ def _plan_import(
     if needed not in seen.capabilities:
         what = "cannot take over shares" if needed is Capability.ADOPT else "has no trash to bring shares back from"
         draft.refuse("import.unsupported", address, f"the driver of backend {wanted.backend} {what}")
+        return
+    if not _is_on_its_network(draft, share.share_server_id, spec.share_network):
+        there = "a share server that the state does not know"
+        if share.share_server_id is None:
+            there = "no share server"
+        elif share.share_server_id in draft.servers:
+            there = draft.servers[share.share_server_id]
+        draft.refuse(
+            "import.share-network",
+            address,
+            f"{share.backend_id} on backend {wanted.backend} is on {there}",
+            detail=f"its manifest wants it on {f'share_network/{spec.share_network}' if spec.share_network else 'none'}.",
+            remedy="write shareNetwork as it is there; a share server itself cannot be imported",
+            path="spec.shareNetwork",
+        )
         return
     size_bytes = spec.size_bytes if share.size_bytes is None else share.size_bytes
     verb = Verb.ADOPT if share.trashed_at is None else Verb.RESTORE_SHARE

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from sharectl.graph import topological_order
 from sharectl.model import ShareSpec, SnapshotSpec, Verb
 from sharectl.planning.draft import step_id
-from sharectl.planning.owners import SHARE_REMOVALS, snapshots_of_removed_shares
+from sharectl.planning.owners import SHARE_REMOVALS, clones_of_removed_snapshots, snapshots_of_removed_shares
 from sharectl.planning.records import DEPOSED_MARK
+from sharectl.planning.server_links import server_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sharectl.model import Address
     from sharectl.planning.draft import Draft
@@ -52,11 +53,19 @@ def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
     snapshots_of = snapshots_of_removed_shares(draft)
     asides = {step.moved_from: step.address for step in draft.steps.values() if DEPOSED_MARK in step.address}
     forgotten = _forgotten_by_backend(draft)
+    on_servers = server_waits(draft)
+    taken = _taken_before_reverts(draft)
     waits: dict[str, tuple[str, ...]] = {}
     for name in sorted(draft.steps, key=lambda name: (draft.steps[name].address, name)):
         step = draft.steps[name]
         present = dict.fromkeys(
-            other for other in _needed(step, snapshots_of, asides, forgotten) if other in draft.steps and other != name
+            other
+            for other in (
+                *_needed(step, snapshots_of, asides, forgotten),
+                *taken.get(name, ()),
+                *on_servers.get(name, ()),
+            )
+            if other in draft.steps and other != name
         )
         prepares = step_id(Verb.PREPARE_BACKEND, f"backend/{step.backend}")
         if (
@@ -66,7 +75,34 @@ def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
         ):
             present[prepares] = None  # the others on this backend wait for it themselves
         waits[name] = tuple(present)
+    _add_clones(draft, waits)
     return waits
+
+
+def _add_clones(draft: Draft, waits: dict[str, tuple[str, ...]]) -> None:
+    """Let the deletion of a snapshot wait for that of its clones, which on some backends depend on it.
+
+    A clone remembers its snapshot by name, which another snapshot may have by now: what would be a circle is left out.
+    """
+    for snapshot, removals in clones_of_removed_snapshots(draft).items():
+        deletion = step_id(Verb.DELETE_SNAPSHOT, snapshot)
+        for removal in removals:
+            if removal in waits and not _leads_to(waits, removal, deletion):
+                waits[deletion] = (*waits[deletion], removal)
+
+
+def _leads_to(waits: Mapping[str, Iterable[str]], start: str, goal: str) -> bool:
+    """Tell whether `start` waits for `goal`, at once or by way of others."""
+    seen: set[str] = set()
+    trail = [start]
+    while trail:
+        name = trail.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            trail.extend(waits[name])
+    return False
 
 
 def _needed(
@@ -82,6 +118,8 @@ def _needed(
     needed = [step_id(Verb.MOVE, address)]
     if verb is Verb.UPDATE_ACCESS:
         needed.append(step_id(Verb.CREATE_SHARE, address))
+    elif verb in {Verb.EXTEND_SHARE, Verb.SHRINK_SHARE}:
+        needed.append(step_id(Verb.REVERT_SHARE, address))
     if verb is Verb.CREATE_SHARE:
         needed += [step_id(removal, address) for removal in SHARE_REMOVALS]
         if address in asides:
@@ -106,6 +144,25 @@ def _of_spec(step: Step) -> list[str]:
         needed = [step_id(Verb.MOVE, snapshot)]
         return [*needed, step_id(Verb.CREATE_SNAPSHOT, snapshot)] if step.verb is Verb.CREATE_SHARE else needed
     return []
+
+
+def _taken_before_reverts(draft: Draft) -> dict[str, list[str]]:
+    """Return what each revert waits for besides the share: its snapshot under its new name, and all snapshots that are taken of the share.
+
+    Whoever asks for a new snapshot together with a revert wants to keep what the revert takes away.
+    """
+    reverts = {step.address: step for step in draft.steps.values() if step.verb is Verb.REVERT_SHARE}
+    found: dict[str, list[str]] = {}
+    for step in reverts.values():
+        if isinstance(step.spec, ShareSpec) and step.spec.revert_to is not None:
+            found[step.step_id] = [step_id(Verb.MOVE, f"snapshot/{step.spec.revert_to.snapshot}")]
+    for name in sorted(draft.steps) if reverts else ():
+        step = draft.steps[name]
+        if step.verb is Verb.CREATE_SNAPSHOT and isinstance(step.spec, SnapshotSpec):
+            revert = reverts.get(f"share/{step.spec.share}")
+            if revert is not None:
+                found[revert.step_id].append(name)
+    return found
 
 
 def _forgotten_by_backend(draft: Draft) -> dict[Address, list[str]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model import Verb
+from sharectl.model import Verb, address_of
 from sharectl.planning.draft import step_id
 from sharectl.planning.types import Action, FieldChange, Step
 
 if TYPE_CHECKING:
-    from sharectl.model import Address
+    from sharectl.model import Address, Kind
     from sharectl.planning.draft import Draft
     from sharectl.planning.drift import Deviation
 
@@ -44,6 +44,11 @@ def plan_moves(draft: Draft) -> None:
                 deviations[address] = draft.deviations[former]
     if deviations:
         draft.deviations = {**draft.deviations, **deviations}
+
+
+def was_renamed(draft: Draft, kind: Kind, former: str | None, name: str) -> bool:
+    """Tell whether the manifest of `name` says that this is what `former` was."""
+    return former is not None and address_of(kind, former) in draft.desired.moves.get(address_of(kind, name), ())
 
 
 def _add_move(draft: Draft, former: Address, address: Address) -> None:

@@ -21,7 +21,7 @@ SHARE_REMOVALS: Final = (Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
 def snapshots_of_removed_shares(draft: Draft) -> dict[str, list[Address]]:
     """Return the recorded snapshots of each share that the plan removes, sorted, by the id of the step that removes it."""
     removals = {
-        _removed_record(draft, step.address).resource_id: step.step_id
+        removed_record(draft, step.address).resource_id: step.step_id
         for step in draft.steps.values()
         if step.verb in SHARE_REMOVALS and step.address.startswith("share/")
     }
@@ -35,6 +35,20 @@ def snapshots_of_removed_shares(draft: Draft) -> dict[str, list[Address]]:
     return found
 
 
+def clones_of_removed_snapshots(draft: Draft) -> dict[Address, list[str]]:
+    """Return the ids of the steps that delete clones, sorted, by the address of the snapshot that is deleted too."""
+    deleted = {step.address for step in draft.steps.values() if step.verb is Verb.DELETE_SNAPSHOT}
+    found: dict[Address, list[str]] = {}
+    for name in sorted(draft.steps) if deleted else ():
+        step = draft.steps[name]
+        if step.verb is Verb.DELETE_SHARE:
+            source = orjson.loads(removed_record(draft, step.address).spec).get("source_snapshot")
+            snapshot = f"snapshot/{source}"
+            if source is not None and snapshot in deleted:
+                found.setdefault(snapshot, []).append(name)
+    return found
+
+
 def unknown_snapshots_of_removed_shares(draft: Draft) -> dict[Address, list[str]]:
     """Return the backend's ids of the snapshots that the state does not know, by the address of the share that they would go with."""
     known = {record.resource_id for record in draft.records.values() if record.kind == Kind.SNAPSHOT}
@@ -43,7 +57,7 @@ def unknown_snapshots_of_removed_shares(draft: Draft) -> dict[Address, list[str]
         seen = draft.observed.get(step.backend or "")
         if not removes_data(step) or seen is None or seen.snapshots is None:
             continue
-        share_id = backend_id_of(_removed_record(draft, step.address))
+        share_id = backend_id_of(removed_record(draft, step.address))
         strays = [
             snapshot.backend_id
             for snapshot in (*seen.snapshots.values(), *seen.unmanaged_snapshots)
@@ -64,7 +78,7 @@ def removes_data(step: Step) -> bool:
     return step.verb in {Verb.DELETE_SHARE, Verb.TRASH_SHARE}
 
 
-def _removed_record(draft: Draft, address: Address) -> Record:
+def removed_record(draft: Draft, address: Address) -> Record:
     """Return the row of a share that is removed, which a replacement has taken from the draft's records."""
     record = draft.records.get(address)
     if record is None:

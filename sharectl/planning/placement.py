@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl import scheduler as scheduling
+from sharectl.diagnostics import warning
 from sharectl.drivers.base import Capability
 from sharectl.model import DeletionPolicy, Kind, address_of
+from sharectl.planning.server_places import ServerPlaces, on_network
 from sharectl.planning.types import Candidate
 from sharectl.quantities import GIB
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from sharectl.scheduler import Decision, Pool, Request, Scheduler
     from sharectl.scheduler.explanation import PoolVerdict
 
+_NAMED_BACKENDS = 5
 Placement = dict[str, tuple[Candidate, ...]]
 
 
@@ -28,30 +31,88 @@ def place_new_shares(
 ) -> Placement:
     """Return the candidates of each share that can be placed, and refuse the others with the scheduler's reasons.
 
-    A clone is placed after the share that its snapshot is of, since it has to be near it.
+    A clone is placed after the share that its snapshot is of, since it has to be near it. A share that has no place, and might have
+    one on a backend that tells nothing of its pools, is held: said of, and left for a later plan.
     """
     if not addresses:
         return {}
-    scheduler = scheduling.Scheduler(pools, settings, _placed_shares(draft, addresses))
+    places = ServerPlaces.for_shares(draft, addresses)
+    placed = _placed_shares(draft, addresses)
+    scheduler = scheduling.Scheduler(places.marked(pools), settings, placed)
     placement: Placement = {}
+    silent = _silent_backends(draft, pools)
     waiting = list(addresses)
     while waiting:
         unplaced = set(waiting)
         ready = [address for address in waiting if not _waits_for_source(draft, address, unplaced)]
-        requests = [
-            request for address in ready if (request := _fitting_request(draft, address, placement)) is not None
-        ]
-        batch = scheduling.place_batch(scheduler, requests)
-        draft.diagnostics += batch.diagnostics
-        refusals = _Refusals(scheduler)
-        for decision in batch.decisions:
-            _take(draft, refusals, decision, placement)
-        draft.diagnostics += _once(batch.decisions)
+        for group in places.groups(ready):
+            if places.is_limited:  # what is open to a network depends on the servers that those before it take
+                scheduler = scheduling.Scheduler(places.marked(scheduler.pools_after()), settings, placed)
+            placed += _place_group(draft, group, _Refusals(scheduler, places, silent), placement)
         done = set(ready)
         waiting = [address for address in waiting if address not in done]
         if not ready:
             break  # a cycle, which the manifests' validation has named
     return placement
+
+
+def _place_group(
+    draft: Draft, addresses: Iterable[Address], refusals: _Refusals, placement: Placement
+) -> list[scheduling.PlacedShare]:
+    """Place shares together, into `placement`; return those that have a place now."""
+    requests = [
+        request for address in addresses if (request := _fitting_request(draft, address, placement)) is not None
+    ]
+    batch = scheduling.place_batch(refusals.scheduler, requests)
+    draft.diagnostics += batch.diagnostics
+    for decision in batch.decisions:
+        if decision.candidates or not _hold(draft, decision, placement, refusals.silent):
+            _take(draft, refusals, decision, placement)
+    draft.diagnostics += _once(batch.decisions)
+    sizes_gib = {request.id: request.size_gib for request in requests}
+    return [
+        scheduling.PlacedShare(decision.request_id, decision.host, sizes_gib[decision.request_id])
+        for decision in batch.decisions
+        if decision.host is not None
+    ]
+
+
+def _silent_backends(draft: Draft, pools: Sequence[Pool]) -> list[str]:
+    """Return the backends that should have told of their pools, and could not."""
+    heard = {pool.backend for pool in pools}
+    return sorted(
+        name
+        for name, seen in draft.observed.items()
+        if seen.error is not None and name not in heard and draft.desired.backends[name].enabled
+    )
+
+
+def _hold(draft: Draft, decision: Decision, placement: Placement, silent: Sequence[str]) -> bool:
+    """Leave a share without candidates for a later plan if a backend may have room for it that is silent now; tell whether it is.
+
+    One that replaces another is not held: its removal alone would be left.
+    """
+    address = address_of(Kind.SHARE, decision.request_id)
+    source = draft.desired.share(address).source_snapshot
+    if source is not None:
+        place = _snapshot_place(draft, source, placement)
+        silent = [name for name in silent if place is not None and name == place[0]]
+    if not silent or address in draft.replaced:
+        return False
+    if address in draft.recreations:
+        draft.recreations.remove(address)
+    one = len(silent) == 1
+    draft.diagnostics.append(
+        warning(
+            "share.held",
+            f"{address} waits: no pool that is known now can take it",
+            detail=f"{'backend' if one else 'backends'} {', '.join(silent)} could not be read; {'it' if one else 'they'} may have room.",
+            remedy=f"see to the {'backend' if one else 'backends'}, then plan again",
+            address=address,
+            source=draft.desired.source(address),
+        )
+    )
+    return True
 
 
 def _waits_for_source(draft: Draft, address: Address, waiting: set[Address]) -> bool:
@@ -81,7 +142,7 @@ def _request(draft: Draft, address: Address, placement: Placement) -> Request | 
     spec = draft.desired.share(address)
     share_type = None if spec.share_type is None else draft.desired.share_types[spec.share_type]
     if spec.source_snapshot is None:
-        return scheduling.request_from_share(spec, share_type)
+        return on_network(scheduling.request_from_share(spec, share_type))
     place = _snapshot_place(draft, spec.source_snapshot, placement)
     if place is None:
         return None  # its source could not be placed, which is said there
@@ -90,8 +151,10 @@ def _request(draft: Draft, address: Address, placement: Placement) -> Request | 
     if seen is not None and seen.clones_within == "pool":
         spec = replace(spec, hints=replace(spec.hints, only_host=f"{backend}#{pool}"))
     zone = draft.desired.backends[backend].availability_zone if backend in draft.desired.backends else None
-    return scheduling.request_from_share(
-        spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone
+    return on_network(
+        scheduling.request_from_share(
+            spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone
+        )
     )
 
 
@@ -144,6 +207,11 @@ def _take(draft: Draft, refusals: _Refusals, decision: Decision, placement: Plac
         for c in decision.candidates
         if all(draft.can(c.backend, capability) for capability in needed)
     )
+    if spec.share_network is not None and candidates:
+        candidates = refusals.places.settle(spec.share_network, candidates)
+        if not candidates:
+            _refuse_unplaceable(draft, refusals, address, decision, placement)
+            return
     if not candidates:
         wanted = ", ".join(sorted(needed))
         draft.refuse(
@@ -171,23 +239,38 @@ _MOST_EXPLAINED = 200
 
 
 class _Refusals:
-    """Why shares have no place, worked out once for all shares that ask for the same."""
+    """Why shares have no place, worked out once for all shares that ask for the same; `silent` are backends that did not answer."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
+    def __init__(self, scheduler: Scheduler, places: ServerPlaces, silent: Sequence[str]) -> None:
+        self.scheduler = scheduler
+        self.places = places
+        self.silent = silent
         self._nearest: dict[object, PoolVerdict | None] = {}
 
     def nearest(self, request: Request) -> PoolVerdict | None:
         """Return the pool that came nearest to taking the share, with what it lacks."""
-        key = (id(self._scheduler.query_for(request).traits), request.size_gib, request.hints)
+        key = (id(self.scheduler.query_for(request).traits), request.size_gib, request.hints)
         if key not in self._nearest and len(self._nearest) < _MOST_EXPLAINED:
-            self._nearest[key] = scheduling.explain(self._scheduler, request).nearest
+            self._nearest[key] = scheduling.explain(self.scheduler, request).nearest
         return self._nearest.get(key)
 
 
 def _refuse_unplaceable(
     draft: Draft, refusals: _Refusals, address: Address, decision: Decision, placement: Placement
 ) -> None:
+    network = draft.desired.share(address).share_network
+    without_server = [] if network is None else refusals.places.refusals(network)
+    if without_server:
+        named = "; ".join(f"backend {backend}: {why}" for backend, why in without_server[:_NAMED_BACKENDS])
+        draft.refuse(
+            "scheduler.no-share-server",
+            address,
+            f"no backend can take {address} with a share server on share_network/{network}",
+            detail=f"{named}.",
+            remedy="describe a subnet for the zone, raise the limit, or give the network more addresses",
+            path="spec.shareNetwork",
+        )
+        return
     request = _request(draft, address, placement)
     nearest = None if request is None else refusals.nearest(request)
     own = [found for found in decision.diagnostics if found.address == address]

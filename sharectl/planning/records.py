@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
 
-from sharectl.model import NO_ACCESS_DIGEST, Kind, access_digest, canonical_json, digest_of
+from sharectl.model import DIGEST_SIZE_BYTES, NO_ACCESS_DIGEST, Kind, access_digest, canonical_json, digest_of
 from sharectl.state.store import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sharectl.drivers.base import ObservedShare, ObservedSnapshot
-    from sharectl.model import AccessRule, Address, ShareSpec, SnapshotSpec
+    from sharectl.model import AccessRule, Address, RevertRequest, ShareSpec, SnapshotSpec
+
+_REFUSED_DIGEST = b"rules refused".ljust(DIGEST_SIZE_BYTES, b"\0")
+"""Stands for the spec in the digest of a share of which a rule was refused, so that the planner looks at it each time."""
 
 DEPOSED_MARK = "@deposed-"
 """Stands in the address of a share that a replacement has pushed aside and that waits for its removal."""
@@ -26,8 +30,9 @@ def deposed_address(record: Record) -> Address:
 
 def share_attributes(observed: ObservedShare) -> bytes:
     """Return what the state keeps of a backend's answer about a share."""
+    plain = {"backend_id": observed.backend_id, "export_locations": observed.export_locations, "name": observed.name}
     return canonical_json(
-        {"backend_id": observed.backend_id, "export_locations": observed.export_locations, "name": observed.name}
+        plain if observed.share_server_id is None else {**plain, "share_server_id": observed.share_server_id}
     )
 
 
@@ -68,15 +73,26 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
     )
 
 
+def recorded_revert(wanted: RevertRequest | None, recorded: RevertRequest | None) -> RevertRequest | None:
+    """Return the request that a row keeps when the manifest says `wanted`: one that is new is recorded by the revert alone."""
+    if wanted is None:
+        return None
+    if recorded is None or recorded.request != wanted.request:
+        return recorded
+    return replace(recorded, snapshot=wanted.snapshot)
+
+
 def with_share_spec(record: Record, spec: ShareSpec) -> Record:
     """Return the row with another spec and the same access rules."""
     spec_json = canonical_json(spec.as_plain())
-    return record._replace(digest=digest_of(spec_json) + record.digest[16:], protect=spec.protect, spec=spec_json)
+    spec_digest = _REFUSED_DIGEST if record.digest[:DIGEST_SIZE_BYTES] == _REFUSED_DIGEST else digest_of(spec_json)
+    return record._replace(digest=spec_digest + record.digest[DIGEST_SIZE_BYTES:], protect=spec.protect, spec=spec_json)
 
 
-def with_access(record: Record, rules: Iterable[AccessRule]) -> Record:
-    """Return the row with `rules` in force."""
-    return record._replace(digest=record.digest[:16] + access_digest(rules))
+def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = False) -> Record:
+    """Return the row with `rules` in force. Where others were `refused`, no manifest is what the row says, until none is any more."""
+    spec_digest = _REFUSED_DIGEST if refused else digest_of(record.spec)
+    return record._replace(digest=spec_digest + access_digest(rules))
 
 
 def snapshot_record(

@@ -31,8 +31,7 @@ def may_remove(draft: Draft, address: Address, record: Record, reason: str = "")
 
     A share that a replacement has set aside goes by the name that it had.
     """
-    overridden = draft.options.override_protection
-    if not record.protect or address in overridden or address.partition(DEPOSED_MARK)[0] in overridden:
+    if not is_protected(draft, address, record):
         return True
     draft.refuse(
         "safety.protected",
@@ -42,6 +41,12 @@ def may_remove(draft: Draft, address: Address, record: Record, reason: str = "")
         remedy=f"restore its manifest, or apply it with protect: false first, or pass --override-protection {address}",
     )
     return False
+
+
+def is_protected(draft: Draft, address: Address, record: Record) -> bool:
+    """Tell whether the resource is protected, and the user has not lifted that."""
+    overridden = draft.options.override_protection
+    return record.protect and address not in overridden and address.partition(DEPOSED_MARK)[0] not in overridden
 
 
 def refuse_lost_sources(draft: Draft) -> None:

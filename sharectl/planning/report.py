@@ -13,19 +13,22 @@ from sharectl.planning.types import Action, Drift, DriftKind, FieldChange, Summa
 from sharectl.planning.values import size_change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from sharectl.drivers.base import ObservedShare
     from sharectl.model import Address
     from sharectl.planning.draft import Draft
+    from sharectl.planning.observed import ServerObservation
     from sharectl.planning.types import Step
     from sharectl.state.store import Record
 
+_MOST_NAMED = 3
 _STRENGTH = (
     Action.DELETE_THEN_CREATE,
     Action.CREATE_THEN_DELETE,
     Action.CREATE,
     Action.DELETE,
+    Action.REVERT,
     Action.ADOPT,
     Action.FORGET,
     Action.UPDATE,
@@ -49,7 +52,9 @@ def drift_report(draft: Draft) -> tuple[Drift, ...]:
         if record is None:
             continue  # the same deviation under the new address of a moved share
         changes = () if deviation.observed is None else _share_changes(draft, record, deviation.observed)
-        if deviation.observed is None:
+        if deviation.problem:
+            summary = deviation.problem
+        elif deviation.observed is None:
             summary = f"is gone from backend {record.backend}"
         elif deviation.observed.trashed_at is not None:
             summary = f"lies in the trash of backend {record.backend}"
@@ -63,7 +68,7 @@ def drift_report(draft: Draft) -> tuple[Drift, ...]:
 
 def _repair(steps: Mapping[Verb, str], changes: Iterable[FieldChange]) -> str | None:
     """Return the id of the step that mends these changes, or removes or makes the resource; None where none does."""
-    by_verb = dict(steps)
+    by_verb = {verb: name for verb, name in steps.items() if verb is not Verb.REVERT_SHARE}
     fields = {change.field.partition("/")[0] for change in changes}
     if "size" not in fields:
         by_verb.pop(Verb.EXTEND_SHARE, None)
@@ -89,12 +94,27 @@ def _unmanaged(draft: Draft) -> list[Drift]:
     for backend, seen in sorted(draft.observed.items()):
         if draft.options.targets:
             break  # the state was read in part: what is not in it is not unmanaged
+        if seen.servers is not None:
+            found += _unmanaged_servers(backend, seen.servers, ids | pending)
         strays = [s for s in importable_shares(ids, seen) if s.trashed_at is None and s.resource_id not in pending]
         if strays:
-            named = ", ".join(share.backend_id for share in strays[:3]) + (", …" if len(strays) > 3 else "")  # noqa: PLR2004
+            named = ", ".join(share.backend_id for share in strays[:_MOST_NAMED])
+            named += ", …" if len(strays) > _MOST_NAMED else ""
             summary = f"holds {len(strays)} share{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
             found.append(Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary))
     return found
+
+
+def _unmanaged_servers(backend: str, servers: ServerObservation, known: Collection[str]) -> list[Drift]:
+    strays = [server for server_id, server in (servers.servers or {}).items() if server_id not in known]
+    strays += servers.unmanaged
+    if not strays:
+        return []
+    named = ", ".join(sorted(server.backend_id for server in strays)[:_MOST_NAMED]) + (
+        ", …" if len(strays) > _MOST_NAMED else ""
+    )
+    summary = f"holds {len(strays)} share server{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
+    return [Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary)]
 
 
 def _held(resources: int) -> str:

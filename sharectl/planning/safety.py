@@ -47,8 +47,10 @@ def check_empty(draft: Draft) -> bool:
 def check_limits(draft: Draft) -> None:
     """Refuse more removals or recreations than the safety limits allow; the numbers and the flag that lifts it are said."""
     if not draft.options.destroy:
+        reverts = any(step.verb is Verb.REVERT_SHARE for step in draft.steps.values())
+        doing = "remove, or turn back," if reverts else "remove"
         _check_count(
-            draft, draft.removals, "remove", "safety.deletions", "--allow-deletions", draft.options.allow_deletions
+            draft, draft.removals, doing, "safety.deletions", "--allow-deletions", draft.options.allow_deletions
         )
     _check_count(
         draft,

@@ -11,7 +11,7 @@ from sharectl.graph import dependencies_of
 from sharectl.planning.records import DEPOSED_MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sharectl.diagnostics import Diagnostic
     from sharectl.manifests.desired import Desired
@@ -127,10 +127,17 @@ def _closure(draft: Draft, targets: set[Address]) -> set[Address]:
         if address in desired.digests:
             open_addresses.extend(
                 needed
-                for needed in dependencies_of(desired, address)
+                for needed in _needed(desired, address)
                 if needed in desired.digests and (needed not in draft.records or needed in draft.moved_from)
             )
     return wanted
+
+
+def _needed(desired: Desired, address: Address) -> Iterator[Address]:
+    """Yield what the resource is made from, and the snapshot that a share is to be turned back to."""
+    yield from dependencies_of(desired, address)
+    if address.startswith("share/") and (revert_to := desired.share(address).revert_to) is not None:
+        yield f"snapshot/{revert_to.snapshot}"
 
 
 def _has_labels(

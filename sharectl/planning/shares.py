@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
-from sharectl.model import DeletionPolicy, Kind, Replacement, ShareSpec, Verb, address_of
+from sharectl.model import DeletionPolicy, Kind, Replacement, ShareSpec, Verb
 from sharectl.planning.draft import step_id
-from sharectl.planning.records import DEPOSED_MARK, deposed_address
+from sharectl.planning.moves import was_renamed
+from sharectl.planning.records import DEPOSED_MARK, deposed_address, recorded_revert
 from sharectl.planning.refusals import lacks, may_remove, removal_reason
 from sharectl.planning.resizing import plan_resize
+from sharectl.planning.reverting import plan_revert
+from sharectl.planning.server_places import server_of_lost_share
 from sharectl.planning.types import Action, Candidate, FieldChange, Step
 from sharectl.planning.values import metadata_changes, plain_changes, size_change
 from sharectl.quantities import format_size
@@ -27,7 +30,7 @@ _METADATA_FIELDS = frozenset(
     {"deletion_policy", "protect", "allow_shrink", "replacement", "labels", "same_host", "different_host", "only_host"}
 )
 _REPLACED = "replaced by the new share"
-_IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes"}
+_IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes", "revert_to"}
 
 
 def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, ...], reason: str) -> None:
@@ -69,7 +72,8 @@ def plan_lost_share(draft: Draft, address: Address) -> None:
     """Add the steps for a share that the state has and its backend has not: made again, empty, in its own place."""
     record = draft.records[address]
     draft.recreations.append(address)
-    place = Candidate(record.backend or "", record.pool or "", 0.0)
+    server = server_of_lost_share(draft, draft.desired.share(address), record)
+    place = Candidate(record.backend or "", record.pool or "", 0.0, share_server=server)
     plan_new_share(draft, address, (place,), "gone from its backend; made again in its place, empty")
 
 
@@ -100,7 +104,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
     if blocking:
         _refuse_change(draft, address, blocking)
         return
-    if plan_resize(draft, address, record, old, new, observed):
+    if plan_revert(draft, address, record, old, new) and plan_resize(draft, address, record, old, new, observed):
         _plan_access(draft, address, record, observed)
         _plan_record(draft, address, record, old, new, observed)
 
@@ -207,15 +211,9 @@ def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: Sha
     harmless = set()
     if backend is not None and new.availability_zone in {None, backend.availability_zone}:
         harmless.add("availability_zone")
-    if new.source_snapshot is None or _was_renamed(draft, Kind.SNAPSHOT, old.source_snapshot, new.source_snapshot):
+    if new.source_snapshot is None or was_renamed(draft, Kind.SNAPSHOT, old.source_snapshot, new.source_snapshot):
         harmless.add("source_snapshot")
     return [change for change in changes if change.field not in harmless]
-
-
-def _was_renamed(draft: Draft, kind: Kind, old_name: str | None, name: str) -> bool:
-    """Tell whether the manifest of `name` says that this is what `old_name` was."""
-    former = draft.desired.moves.get(address_of(kind, name), ())
-    return old_name is not None and address_of(kind, old_name) in former
 
 
 def _refuse_change(draft: Draft, address: Address, blocking: list[FieldChange]) -> None:
@@ -236,22 +234,27 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
     current = (
         observed.access if observed is not None else tuple(rule.rule for rule in recorded if rule.status == "active")
     )
-    if set(current) == set(wanted):
+    wanted_keys = {rule.key for rule in wanted}
+    refused = [rule.rule for rule in recorded if rule.status != "active" and rule.rule.key not in wanted_keys]
+    if set(current) == set(wanted) and not refused:
         return
     active = {rule.rule for rule in recorded if rule.status == "active"}
     drifted = observed is not None and active == set(wanted)
+    reason = "its access was changed on the backend" if drifted else "its manifest says so"
+    if set(current) == set(wanted):
+        reason = "a rule that was refused is no longer wanted"
     draft.add(
         Step(
             step_id=step_id(Verb.UPDATE_ACCESS, address),
             address=address,
             action=Action.UPDATE,
             verb=Verb.UPDATE_ACCESS,
-            reason="its access was changed on the backend" if drifted else "its manifest says so",
+            reason=reason,
             backend=record.backend,
             expected_version=record.version,
             rules=wanted,
             repairs=observed is not None and set(current) != active,
-            changes=_rule_changes(current, wanted),
+            changes=_rule_changes((*refused, *current), wanted),
         )
     )
 
@@ -260,8 +263,8 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
 ) -> None:
     """Add the step that brings the state alone up to date: fields that the backend never sees, and what it tells of itself."""
-    kept_size = replace(new, size_bytes=old.size_bytes)
-    changes = metadata_changes(old.as_plain(), kept_size.as_plain())
+    kept = replace(new, size_bytes=old.size_bytes, revert_to=recorded_revert(new.revert_to, old.revert_to))
+    changes = metadata_changes(old.as_plain(), kept.as_plain())
     if observed is not None:
         changes += _observed_changes(record, observed)
     resized = draft.has(Verb.EXTEND_SHARE, address) or draft.has(Verb.SHRINK_SHARE, address)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.diagnostics import Diagnostic
-    from sharectl.model import AccessRule, Address, BackendSpec, ShareSpec, SnapshotSpec, Verb
+    from sharectl.model import AccessRule, Address, BackendSpec, ShareServerSpec, ShareSpec, SnapshotSpec, Verb
 
 
 class Action(StrEnum):
@@ -24,6 +24,7 @@ class Action(StrEnum):
     ADOPT = "<"
     FORGET = "x"
     MOVE = ">"
+    REVERT = "↶"
 
     @property
     def word(self) -> str:
@@ -40,12 +41,16 @@ class FieldChange(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A pool that can take a new share: the higher `weight`, the earlier it is tried; `weights` are the parts by weigher."""
+    """A pool that can take a new share: the higher `weight`, the earlier it is tried; `weights` are the parts by weigher.
+
+    `share_server` is the address of the share server that the share would be on there.
+    """
 
     backend: str
     pool: str
     weight: float
     weights: tuple[tuple[str, float], ...] = ()
+    share_server: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Step:
     backend: str | None = None
     waits_for: tuple[str, ...] = ()
     expected_version: int | None = None
-    spec: ShareSpec | SnapshotSpec | None = None
+    spec: ShareSpec | SnapshotSpec | ShareServerSpec | None = None
     rules: tuple[AccessRule, ...] | None = None
     repairs: bool = False
     changes: tuple[FieldChange, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model import ShareSpec, SnapshotSpec, Verb
+from sharectl.model import ShareServerSpec, ShareSpec, SnapshotSpec, Verb
 from sharectl.planning.records import DEPOSED_MARK
 from sharectl.planning.types import Action
 from sharectl.quantities import format_size
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RULE_PREFIX: Final = "access/"
 _NAMED_CANDIDATES: Final = 3
 _DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT})
+_MAKING: Final = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT, Verb.CREATE_SHARE_SERVER})
 _STRENGTH: Final = {
     action: rank
     for rank, action in enumerate(
@@ -27,6 +28,7 @@ _STRENGTH: Final = {
             Action.CREATE_THEN_DELETE,
             Action.CREATE,
             Action.DELETE,
+            Action.REVERT,
             Action.ADOPT,
             Action.FORGET,
             Action.MOVE,
@@ -49,8 +51,8 @@ class Block:
 
     @property
     def creation(self) -> Step | None:
-        """The step that makes the share or takes the snapshot, if there is one."""
-        return next((s for s in self.steps if s.verb in {Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT}), None)
+        """The step that makes the share or share server, or takes the snapshot, if there is one."""
+        return next((s for s in self.steps if s.verb in _MAKING), None)
 
     @property
     def removal(self) -> Step | None:
@@ -60,7 +62,15 @@ class Block:
     @property
     def destroys(self) -> bool:
         """Tell whether data goes that cannot be had back."""
-        return any(step.verb in _DESTROYING for step in self.steps)
+        return self.reverts_to is not None or any(step.verb in _DESTROYING for step in self.steps)
+
+    @property
+    def reverts_to(self) -> Address | None:
+        """The snapshot that the share is turned back to, if it is."""
+        step = next((step for step in self.steps if step.verb is Verb.REVERT_SHARE), None)
+        if step is None or not isinstance(step.spec, ShareSpec) or step.spec.revert_to is None:
+            return None
+        return f"snapshot/{step.spec.revert_to.snapshot}"
 
     @property
     def lost_size(self) -> str | None:
@@ -100,13 +110,17 @@ def split_changes(steps: Iterable[Step]) -> tuple[list[FieldChange], list[FieldC
     return fields, rules
 
 
-_WHOLE: Final = _REMOVING | {Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT, Verb.ADOPT, Verb.RESTORE_SHARE}
+_WHOLE: Final = _REMOVING | _MAKING | {Verb.ADOPT, Verb.RESTORE_SHARE}
 
 
-def described(spec: ShareSpec | SnapshotSpec | None) -> str:
+def described(spec: ShareSpec | SnapshotSpec | ShareServerSpec | None) -> str:
     """Return what a new resource is, in a few words: `100GiB NFS, type gold`, `of share/home`."""
     if isinstance(spec, SnapshotSpec):
         return f"of share/{spec.share}"
+    if isinstance(spec, ShareServerSpec):
+        subnet = spec.subnet
+        wire = subnet.cidr or subnet.neutron_net_id or subnet.nova_net_id
+        return f"on share_network/{spec.share_network}{'' if wire is None else f', {wire}'}"
     if spec is None:
         return ""
     words = f"{format_size(spec.size_bytes)} {spec.protocol}"
@@ -166,8 +180,10 @@ _FATES: Final[Mapping[Verb, str]] = {
 
 
 def fate(block: Block) -> str | None:
-    """Return what becomes of the share or snapshot that the block removes; None where that is all there is to say of it."""
+    """Return what becomes of the share or snapshot that the block removes or turns back; None where that is all there is to say of it."""
     removal = block.removal
+    if block.reverts_to is not None:
+        return f"what was written since {block.reverts_to} was taken is destroyed"
     if removal is None or block.action is Action.FORGET:
         return None
     text = _FATES[removal.verb].format(old="" if block.creation is None else "old ")
@@ -180,6 +196,7 @@ def destroyed(blocks: Iterable[Block]) -> list[Block]:
 
 
 def destroyed_names(blocks: Iterable[Block]) -> Iterator[str]:
-    """Yield what is destroyed with its size, where the plan knows it: `share/old (100GiB)`."""
+    """Yield what is destroyed with its size, where the plan knows it: `share/old (100GiB)`, or `share/home (snapshot/monday)`."""
     for block in blocks:
-        yield block.address if block.lost_size is None else f"{block.address} ({block.lost_size})"
+        note = block.lost_size or block.reverts_to
+        yield block.address if note is None else f"{block.address} ({note})"

@@ -35,6 +35,7 @@ _DIFF_MARKS: Final[Mapping[Action, str]] = {
     Action.ADOPT: "+",
     Action.FORGET: "-",
     Action.MOVE: "!",
+    Action.REVERT: "-",
 }
 
 

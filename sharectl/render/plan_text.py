@@ -34,6 +34,7 @@ STYLE_OF_ACTION: Final[Mapping[Action, str]] = {
     Action.ADOPT: "adopt",
     Action.FORGET: "forget",
     Action.MOVE: "move",
+    Action.REVERT: "delete",
 }
 _LEGEND: Final[Mapping[Action, str]] = {
     Action.CREATE: "create",
@@ -44,6 +45,7 @@ _LEGEND: Final[Mapping[Action, str]] = {
     Action.ADOPT: "take over",
     Action.FORGET: "forget, and leave it where it is",
     Action.MOVE: "rename",
+    Action.REVERT: "turn back to a snapshot",
 }
 _DRIFT: Final[Mapping[DriftKind, tuple[str, str]]] = {
     DriftKind.GONE: ("-", "delete"),
@@ -113,7 +115,7 @@ def _block_lines(block: Block, column: int, *, color: bool, verbose: bool) -> It
     style = STYLE_OF_ACTION[action]
     address = padded(visible(block.address), column)
     head = f"{paint(action.value, style, color)} {address}"
-    if action is Action.DELETE:
+    if action in {Action.DELETE, Action.REVERT}:
         head = paint(f"{action.value} {address}", "danger", color)
     yield f"  {head}  {visible(headline(block, verbose=verbose))}"
     end = fate(block)
@@ -150,10 +152,18 @@ def _change_line(change: FieldChange, *, color: bool) -> str:
 
 
 def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool, hint: bool) -> Iterator[str]:
-    if losses:
-        names = visible(listed(list(destroyed_names(losses)), _NAMED_LOSSES))
-        verb = "is" if len(losses) == 1 else "are"
-        yield paint(f"{counted(len(losses), 'resource')} {verb} destroyed for good: {names}", "danger", color)
+    whole = [block for block in losses if block.removal is not None]
+    if whole:
+        names = visible(listed(list(destroyed_names(whole)), _NAMED_LOSSES))
+        verb = "is" if len(whole) == 1 else "are"
+        yield paint(f"{counted(len(whole), 'resource')} {verb} destroyed for good: {names}", "danger", color)
+    partly = [block for block in losses if block.removal is None]
+    if partly:
+        names = visible(listed(list(destroyed_names(partly)), _NAMED_LOSSES))
+        verb = "loses" if len(partly) == 1 else "lose"
+        yield paint(
+            f"{counted(len(partly), 'share')} {verb} for good what is newer than a snapshot: {names}", "danger", color
+        )
     yield paint(summary_sentence(plan), "heading", color)
     errors = error_count(plan)
     if errors and not plan.is_empty:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from sharectl.model import ShareSpec, SnapshotSpec
+from sharectl.mounting.locations import parse_location
 from sharectl.quantities import approximate_size, format_size
 from sharectl.render.mounting import mount_commands
 from sharectl.render.paint import paint
@@ -66,15 +67,9 @@ def resource_object(view: ResourceView) -> JsonObject:
         if observed is None
         else observed._asdict() | {"access": [r._asdict() for r in observed.access]},
         "used_bytes": view.used_bytes,
-        "export_locations": [
-            {
-                "location": location,
-                "mount": [command._asdict() for command in mount_commands(spec.protocol, location, spec.name)]
-                if isinstance(spec, ShareSpec)
-                else [],
-            }
-            for location in locations
-        ],
+        "export_locations": [_location_fields(spec.protocol, location, spec.name) for location in locations]
+        if isinstance(spec, ShareSpec)
+        else [],
         "snapshots": [snapshot.address for snapshot in view.snapshots],
     }
 
@@ -96,6 +91,17 @@ def export_locations(view: ResourceView) -> tuple[str, ...]:
     if view.record is None:
         return ()
     return tuple(orjson.loads(view.record.attributes).get("export_locations", ()))
+
+
+def _location_fields(protocol: str, location: str, name: str) -> JsonObject:
+    parsed = parse_location(protocol, location)
+    return {
+        "location": location,
+        "host": None if parsed is None else parsed.host,
+        "path": None if parsed is None else parsed.path,
+        "ip_version": None if parsed is None else parsed.ip_version,
+        "mount": [command._asdict() for command in mount_commands(protocol, location, name)],
+    }
 
 
 def _facts(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> Iterator[tuple[str, str]]:

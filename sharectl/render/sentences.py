@@ -20,6 +20,7 @@ _TENSES: Final[Mapping[str, tuple[str, str]]] = {
     "update": ("to update", "updated"),
     "move": ("to rename", "renamed"),
     "replace": ("to replace", "replaced"),
+    "revert": ("to turn back", "turned back"),
     "forget": ("to forget", "forgotten"),
     "delete": ("to delete", "deleted"),
 }

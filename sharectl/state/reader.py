@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.model import AccessRule, rule_address
+from sharectl.model import AccessRule, address_of, rule_address
 from sharectl.state.collection import collection_paused
 from sharectl.state.errors import damaged, translated
 from sharectl.state.lock import HeldLock
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from sharectl.model import Address
+    from sharectl.model import Address, Kind
     from sharectl.state.snapshots import Snapshot
 
 # The name in brackets is FLAG_CONVERTER's, which turns the column into a bool.
@@ -134,6 +134,14 @@ def read_view(
         )
 
 
+def read_kind(connection: sqlite3.Connection, kind: Kind) -> dict[Address, Record]:
+    """Return what `StateReader.of_kind` does."""
+    prefix = address_of(kind, "")
+    bounds = (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))  # as in history_lines
+    rows = connection.execute(f"{_SELECT_RESOURCES} WHERE address >= ? AND address < ?", bounds)
+    return {record.address: record for record in map(_record, rows)}
+
+
 def read_rules(
     connection: sqlite3.Connection, share_addresses: Collection[Address] | None = None
 ) -> dict[Address, tuple[RuleRecord, ...]]:
@@ -157,6 +165,13 @@ class SqliteReader:
             self._snapshot.verify()
         return view
 
+    def of_kind(self, kind: Kind) -> Mapping[Address, Record]:
+        """See StateReader."""
+        with translated(self._location):
+            found = read_kind(self._snapshot.connection, kind)
+            self._snapshot.verify()
+        return found
+
     def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
         """See StateReader."""
         with translated(self._location):
@@ -172,6 +187,11 @@ class EmptyReader:
         """See StateReader."""
         del addresses
         return StateView(lineage="", serial=0, records={}, operations=())
+
+    def of_kind(self, kind: Kind) -> Mapping[Address, Record]:
+        """See StateReader."""
+        del kind
+        return {}
 
     def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
         """See StateReader."""

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from sharectl.model import Kind
+
 
 class Record(NamedTuple):
     """A resource as it was last applied: one row, read a hundred thousand at a time and therefore a tuple.
 
     `resource_id` was made by sharectl before the backend was asked for anything. `version` starts at 1 and grows by one with
-    each change of the row. `digest` is the digest of `spec` followed by that of the access rules in force (16 bytes each).
+    each change of the row. `digest` is the digest of `spec` (or a mark, where an access rule was refused) followed by
+    that of the access rules in force (16 bytes each).
     `spec` and `attributes` are canonical JSON; `attributes` holds what the backend answered: `backend_id`, `export_locations`,
     a backend's `identity`.
     """
@@ -232,6 +235,10 @@ class StateReader(Protocol):
 
     def view(self, addresses: Collection[Address] | None = None) -> StateView:
         """Return the records at `addresses` (None: all of them; unknown addresses are left out) and every open intent."""
+        ...
+
+    def of_kind(self, kind: Kind) -> Mapping[Address, Record]:
+        """Return all records of one kind; costs in proportion to those."""
         ...
 
     def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:

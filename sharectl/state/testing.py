@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from sharectl.model import AccessRule, JsonObject, canonical_json, rule_address
+from sharectl.model import AccessRule, JsonObject, Kind, canonical_json, kind_of, rule_address
 from sharectl.state.store import (
     AddHistory,
     BeginOperation,
@@ -44,8 +44,9 @@ from sharectl.state.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from sharectl.model import Address
     from sharectl.state.store import Change, StateStore, StateView
 
 LEASE_SECONDS = 60.0
@@ -104,6 +105,11 @@ def whole_view(store: StateStore) -> StateView:
     """Return everything that the store holds now."""
     with store.read() as reader:
         return reader.view()
+
+
+def _of_kind(store: StateStore, kind: Kind) -> Mapping[Address, Record]:
+    with store.read() as reader:
+        return reader.of_kind(kind)
 
 
 class StateStoreConformance:
@@ -218,6 +224,21 @@ class StateStoreConformance:
                 f"share/{name}" for name in names[1:]
             }
             assert reader.view(()).records == {}
+
+    def test_the_records_of_a_kind_are_those_and_no_others(self, store: StateStore, lease: Lease) -> None:
+        """Kinds whose names begin alike are told apart."""
+        assert _of_kind(store, Kind.SHARE_SERVER) == {}
+        addresses = ("share/a", "share_server/a-default@b", "share_network/a", "snapshot/a", "share_server/z@b")
+        store.commit(
+            lease,
+            [
+                PutResource(make_record()._replace(address=address, kind=str(kind_of(address))), None)
+                for address in addresses
+            ],
+        )
+        assert sorted(_of_kind(store, Kind.SHARE_SERVER)) == ["share_server/a-default@b", "share_server/z@b"]
+        assert list(_of_kind(store, Kind.SHARE)) == ["share/a"]
+        assert _of_kind(store, Kind.SHARE)["share/a"] == whole_view(store).records["share/a"]
 
     def test_rules_are_a_set_sorted_by_key_and_replaced_as_a_whole(self, store: StateStore, lease: Lease) -> None:
         """A second PutRules leaves nothing of the first, and no rules leave no entry."""

@@ -19,7 +19,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sharectl.apply import apply
-from tests.apply import scenario
+from tests.apply import scenario as plain_scenario
+from tests.apply import server_scenario
 from tests.apply.site import Site
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sharectl.workspace import Backends
 
 _NEVER = 1 << 30
+scenario: Any = server_scenario if sys.argv[2:3] == ["servers"] else plain_scenario
 
 
 class Killer:
@@ -72,6 +74,21 @@ class Killer:
             return found
 
         setattr(backends, "driver", driver)  # noqa: B010 - as above
+        self._watch_networks(backends)
+
+    def _watch_networks(self, backends: Backends) -> None:
+        """Make every call of a network service an instant too."""
+        opened, watched = backends.networks.plugin, set()
+
+        def plugin(name: str) -> object:
+            found = opened(name)
+            if name not in watched:
+                watched.add(name)
+                for method in ("allocate", "deallocate", "list_allocations"):
+                    setattr(found, method, self.around(getattr(found, method)))
+            return found
+
+        setattr(backends.networks, "plugin", plugin)  # noqa: B010 - as above
 
 
 def _apply(root: Path, target: int) -> None:
@@ -119,6 +136,8 @@ def _finish(root: Path) -> None:
     _apply(root, _NEVER)
     if any(address in scenario.TAKEN_OVER for address in (step.address for step in Site(root).plan().steps)):
         _apply(root, _NEVER)  # a share is taken over as it is, and the next plan makes it what its manifest says
+    if scenario.asks_again(Site(root)):
+        _apply(root, _NEVER)
     scenario.check(Site(root))
 
 

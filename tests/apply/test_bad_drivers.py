@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.events import Event
+    from sharectl.state.store import RuleRecord
 
 RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
 
 
 def apply_with(
-    site: Site, method: str, instead: Callable[..., Any], observer: Callable[[Event], None] = lambda _: None
+    site: Site,
+    method: str,
+    instead: Callable[..., Any],
+    observer: Callable[[Event], None] = lambda _: None,
+    cancellation: Cancellation | None = None,
 ) -> Run:
     """Apply with a real driver one of whose methods has been replaced."""
     events: list[Event] = []
@@ -35,7 +40,13 @@ def apply_with(
         plan = planned()
         setattr(backends.driver("a"), method, instead)
         result = apply(
-            plan, store=store, heartbeat=run.heartbeat, run=run.record, environment=run.environment, observer=observe
+            plan,
+            store=store,
+            heartbeat=run.heartbeat,
+            run=run.record,
+            environment=run.environment,
+            observer=observe,
+            cancellation=cancellation,
         )
     return Run(plan, result, events)
 
@@ -82,6 +93,38 @@ def test_a_rule_of_which_the_driver_says_nothing_counts_as_refused(site: Site) -
     assert site.history("share/x")[0].entry.outcome == "failed"
     assert [step.step_id for step in site.plan().steps] == ["update-access:share/x"]
     assert site.apply().result.succeeded
+
+
+def test_a_refused_rule_that_nobody_wants_any_more_is_forgotten(site: Site) -> None:
+    """Also where the share has changed otherwise meanwhile: the state says what is in force, and nothing is left to do."""
+    apply_with(site, "update_access", lambda *_: {})
+    assert [rule.status for rule in rules_of(site)] == ["error"]
+    site.write(backend("a"), share("x", metadata="labels: {team: red}"), share("y"), snapshot("s", "x"))
+    run = site.apply()
+    assert {step.step_id: step.reason for step in run.plan.steps} == {
+        "update-access:share/x": "a rule that was refused is no longer wanted",
+        "update-record:share/x": "the state alone; the backend is not asked for anything but what it holds",
+    }
+    assert run.plan.summary.rules_by_action == {"delete": 1}
+    assert rules_of(site) == ()
+    assert site.plan().is_empty
+
+
+def test_a_refused_rule_stays_known_while_the_share_changes_otherwise(site: Site) -> None:
+    """What records the change does not hide it."""
+    apply_with(site, "update_access", lambda *_: {})
+    labelled = share("x", spec=RULE, metadata="labels: {team: red}")
+    apply_with(site.write(backend("a"), labelled, share("y"), snapshot("s", "x")), "update_access", lambda *_: {})
+    site.write(backend("a"), share("x", metadata="labels: {team: red}"), share("y"), snapshot("s", "x"))
+    assert [step.step_id for step in site.apply().plan.steps] == ["update-access:share/x"]
+    assert rules_of(site) == ()
+    assert site.plan().is_empty
+
+
+def rules_of(site: Site) -> tuple[RuleRecord, ...]:
+    """Return the rules that the state has of share/x."""
+    with site.store() as store, store.read() as reader:
+        return reader.rules(["share/x"]).get("share/x", ())
 
 
 def test_a_share_that_vanishes_before_its_record_is_refreshed_fails(site: Site) -> None:

@@ -16,7 +16,7 @@ from tests.apply.site import Site
 SHARDS = 2
 
 
-def _crash(folder: Path, *arguments: object) -> int:
+def crash(folder: Path, *arguments: object) -> int:
     """Run the child to its successful end, and return how many applies it has killed."""
     root = str(Path(sharectl.__file__).parent.parent)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
@@ -47,10 +47,10 @@ def test_left_alone_it_makes_the_change_with_every_verb(tmp_path: Path, driver: 
 @pytest.mark.parametrize("driver", ["simulated", "directory"])
 def test_killed_before_or_after_any_commit_or_driver_call_it_converges(tmp_path: Path, driver: str, shard: int) -> None:
     """Each instant in turn; the apply that follows is killed as well, in its recovery or later, and the third one finishes."""
-    assert _crash(tmp_path, driver, "enumerate", shard, SHARDS) >= 40
+    assert crash(tmp_path, driver, "enumerate", shard, SHARDS) >= 40
 
 
 @pytest.mark.parametrize("driver", ["simulated", "directory"])
 def test_killed_at_random_times_it_converges(tmp_path: Path, driver: str) -> None:
     """A clock knows instants that no hook does: inside SQLite, inside a rename, between two system calls."""
-    assert _crash(tmp_path, driver, "random", 20, 15) >= 5
+    assert crash(tmp_path, driver, "random", 20, 15) >= 5

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from sharectl.events import CandidateFailed, RunFinished, StepFailed, StepFinished, StepSkipped, StepStarted
 from tests.apply.site import Run, Site, backend, share, snapshot, widest
 
-# Not `report`, which a plan asks as well: a clone has to be near its snapshot, and where that backend cannot be read there is no place
-# for it, so that the plan is refused and says so. Neither are pools and listings in here.
 CALLS = [
+    "report",
     "create_share",
     "update_access",
     "create_snapshot",
     "delete_share",
     "delete_snapshot",
     "extend_share",
+    "revert_share",
     "prepare",
 ]
 EFFECTS = ["error", "transient", "pool-error", "unavailable", "crash-after", "lie", "lose"]
@@ -44,13 +44,17 @@ def faults(draw: st.DrawFn) -> str:
 
 @st.composite
 def manifests(draw: st.DrawFn) -> list[str]:
-    """Return shares with access, snapshots of them, and clones of those."""
+    """Return shares with access, snapshots of them and ways back to those, and clones of them."""
     found = []
     for number in range(draw(st.integers(1, 5))):
         rule = f"access: [{{type: ip, to: 10.0.0.{number}, level: rw}}]," if draw(st.booleans()) else ""
         size = draw(st.sampled_from(["10GiB", "20GiB"]))
-        found.append(share(f"s{number}", size=size, spec=f"deletionPolicy: delete, allowShrink: true, {rule}"))
-        if draw(st.booleans()):
+        has_snapshot = draw(st.booleans())
+        request = draw(st.sampled_from([None, None, "one", "two"])) if has_snapshot else None
+        revert = "" if request is None else f"revertTo: {{snapshot: of-s{number}, request: {request}}},"
+        spec = f"deletionPolicy: delete, allowShrink: true, {rule} {revert}"
+        found.append(share(f"s{number}", size=size, spec=spec))
+        if has_snapshot:
             found.append(snapshot(f"of-s{number}", f"s{number}"))
             if draw(st.booleans()):
                 found.append(

@@ -5,17 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import subprocess
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.diagnostics import DiagnosticError, error
+from sharectl.diagnostics import DiagnosticError
 from sharectl.runs import (
     describe_run,
     forget_resources,
     held_lease,
-    may_apply,
     read_document,
     read_record,
     rename_resource,
@@ -132,11 +130,3 @@ def test_a_run_says_who_where_and_from_which_commit(tmp_path: Path, monkeypatch:
 def test_a_run_names_its_ci_job_without_credentials(tmp_path: Path, environ: dict[str, str], url: str | None) -> None:
     """Of each CI that says so."""
     assert describe_run("apply", tmp_path, environ).ci_job_url == url
-
-
-def test_a_plan_may_be_applied_if_it_has_steps_and_no_errors(site: Site) -> None:
-    """The one question before the lock's work is done."""
-    assert not may_apply(site.plan())
-    plan = site.write(backend("a"), share("x", spec=RULE), share("y"), share("z")).plan()
-    assert may_apply(plan)
-    assert not may_apply(replace(plan, diagnostics=(error("x", "no"),)))

@@ -91,6 +91,24 @@ def test_a_backend_that_cannot_be_read_loses_nothing(repository: Repository) -> 
     assert "backend.unknown" in planned.text
 
 
+def test_a_clone_waits_for_a_backend_that_cannot_be_read_and_holds_nothing_back(repository: Repository) -> None:
+    """What concerns other backends is done, and the clone is made once its own backend answers."""
+    repository.write_share("data")
+    repository.write("snapshot.yaml", "Snapshot", "monday", {"share": "data"})
+    repository.applied()
+    repository.write("other.yaml", "Backend", "other", {"driver": "simulated", "config": {"stateFile": "other.db"}})
+    repository.write_backend(faults=[{"call": "report", "effect": "unavailable"}])
+    repository.write_share("copy", sourceSnapshot="monday")
+    repository.write_share("fresh")
+    ended = repository.run("apply", "--yes")
+    assert (ended.code, "share.held" in ended.text) == (0, True)
+    assert "share/fresh" in repository.run("state", "list").text
+    assert repository.shares() == ["data"]
+    repository.write_backend()
+    repository.applied()
+    assert repository.shares() == ["copy", "data"]
+
+
 def test_nothing_is_made_on_storage_that_is_not_the_one_the_state_knows(repository: Repository) -> None:
     """An exchanged filer answers, and is neither read as empty nor written to."""
     repository.write_share("first")
@@ -231,6 +249,48 @@ def test_protection_outlives_the_manifest(repository: Repository, command: str) 
     assert "precious" in repository.shares()
     assert repository.run(command, "--yes", "--override-protection", "share/precious").code == 0
     assert "precious" not in repository.shares()
+
+
+def test_a_revert_is_done_once_and_never_repeated_by_itself(repository: Repository) -> None:
+    """Killed in the middle, it is left to people: what was written meanwhile stays until there is a new request."""
+    repository.write_share("data")
+    repository.applied()
+    repository.change_backend("UPDATE shares SET content = 'old'")
+    repository.write("snapshot.yaml", "Snapshot", "monday", {"share": "data"})
+    repository.applied()
+    repository.change_backend("UPDATE shares SET content = 'new'")
+    repository.write_backend(faults=[{"call": "revert_share", "effect": "hang"}])
+    repository.write_share("data", revertTo={"snapshot": "monday", "request": "T-1"})
+    planned = repository.run("plan").text
+    assert "! what was written since snapshot/monday was taken is destroyed" in planned
+    assert "1 share loses for good what is newer than a snapshot: share/data (snapshot/monday)" in planned
+    with repository.start("apply", "--yes") as process:
+        wait_for(lambda: bool(repository.on_backend("SELECT 1 FROM calls WHERE call = 'revert_share'")))
+        process.kill()
+    repository.write_backend()
+    repository.applied()
+    assert repository.on_backend("SELECT content FROM shares") == ["new"]
+    assert "share.revert-cut-short" in repository.run("plan").text
+    repository.write_share("data", revertTo={"snapshot": "monday", "request": "T-2"})
+    repository.applied()
+    assert repository.on_backend("SELECT content FROM shares") == ["old"]
+    repository.change_backend("UPDATE shares SET content = 'newer'")
+    repository.applied()
+    assert repository.on_backend("SELECT content FROM shares") == ["newer"]
+
+
+def test_a_protected_share_is_not_turned_back(repository: Repository) -> None:
+    """Only the address, named, lifts it."""
+    repository.write_share("data", protect=True)
+    repository.write("snapshot.yaml", "Snapshot", "monday", {"share": "data"})
+    repository.applied()
+    repository.change_backend("UPDATE shares SET content = 'new'")
+    repository.write_share("data", protect=True, revertTo={"snapshot": "monday", "request": "T-1"})
+    refused = repository.run("apply", "--yes")
+    assert (refused.code, "safety.protected" in refused.text) == (1, True)
+    assert repository.on_backend("SELECT content FROM shares") == ["new"]
+    assert repository.run("apply", "--yes", "--override-protection", "share/data").code == 0
+    assert repository.on_backend("SELECT content FROM shares") != ["new"]
 
 
 def test_a_share_does_not_shrink_or_become_another_by_mistake(repository: Repository) -> None:

@@ -19,6 +19,7 @@ from sharectl.drivers.base import (
     TrashesShares,
 )
 from sharectl.drivers.registry import driver_factory, make_secret_resolver
+from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
 from sharectl.model import BackendSpec
 from sharectl.quantities import GIB
 
@@ -36,15 +37,20 @@ class FullDriver(
     TrashesShares,
     AdoptsShares,
     MeasuresUsage,
+    HandlesShareServers,
+    UpdatesShareServers,
     Protocol,
 ):
     """A driver with every capability."""
 
 
-def open_driver(driver: str, config: dict[str, Any], base_directory: Path) -> FullDriver:
+def open_driver(
+    driver: str, config: dict[str, Any], base_directory: Path, *, share_servers: bool = False
+) -> FullDriver:
     """Open a driver of this name; that it has every capability is for the test to know."""
     environment = DriverEnvironment(str(base_directory), make_secret_resolver(str(base_directory)))
-    return cast("FullDriver", driver_factory(driver).open(BackendSpec("backend", driver, config), environment))
+    backend = BackendSpec("backend", driver, config, share_servers=share_servers)
+    return cast("FullDriver", driver_factory(driver).open(backend, environment))
 
 
 def new_request(name: str, pool: str = "default", **other: Any) -> ShareRequest:  # noqa: ANN401 - fields of the request

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from sharectl.drivers.base import Capability, Driver
+from sharectl.drivers.share_servers import HandlesShareServers, ShareServerRequest
 from sharectl.drivers.testing import DriverConformance
+from sharectl.drivers.testing_share_servers import ShareServerConformance
 from sharectl.model import AccessRule
 
 from .opening import open_driver
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sharectl.drivers.base import ObservedShare
+    from sharectl.drivers.base import ObservedShare, ShareRequest, SnapshotRef
+    from sharectl.drivers.testing_share_servers import ServerDriver
 
 
 class TestDirectory(DriverConformance):
@@ -107,3 +111,29 @@ class TestSimulatedBare(TestSimulated):
     """The simulated driver without any optional capability: their tests are skipped."""
 
     without = tuple(Capability)
+
+
+class TestSimulatedOnServers(TestSimulated):
+    """The simulated driver with every share on a share server."""
+
+    @pytest.fixture
+    def make_driver(self, tmp_path: Path) -> Callable[[], Driver]:
+        """Open the backend in a file of the test's folder."""
+        self.path = tmp_path / "state" / "backend.db"
+        return lambda: open_driver("simulated", {"stateFile": "state/backend.db"}, tmp_path, share_servers=True)
+
+    def request(self, driver: Driver, name: str, snapshot: SnapshotRef | None = None) -> ShareRequest:
+        """Return a request for a share on the one server."""
+        assert isinstance(driver, HandlesShareServers)
+        driver.create_share_server(ShareServerRequest("the-server", "red-default", "red", ()))
+        return replace(super().request(driver, name, snapshot), share_server_id="the-server")
+
+
+class TestSimulatedShareServers(ShareServerConformance):
+    """The share servers of the simulated driver."""
+
+    @pytest.fixture
+    def make_driver(self, tmp_path: Path) -> Callable[[], ServerDriver]:
+        """Open the backend in a file of the test's folder; each server has two addresses."""
+        config = {"stateFile": "backend.db", "shareServers": {"addresses": 2}}
+        return lambda: cast("ServerDriver", open_driver("simulated", config, tmp_path, share_servers=True))

@@ -76,6 +76,15 @@ BACKEND = document("Backend", "b", "{driver: open}")
             ],
         ),
         (share("a", ", sourceSnapshot: s") + document("Snapshot", "s", "{share: a}"), [("a.yaml:4:51", "cycle")]),
+        (share("a", ", revertTo: {snapshot: s, request: T-1}"), [("a.yaml:4:56", "dangling")]),
+        (share("a", ", revertTo: {snapshot: s, request: 4711}"), [("a.yaml:4:68", "schema")]),
+        (share("a", ", revertTo: {snapshot: s}"), [("a.yaml:4:45", "missing")]),
+        (
+            share("a", ", revertTo: {snapshot: s, request: T-1}")
+            + share("b")
+            + document("Snapshot", "s", "{share: b}"),
+            [("a.yaml:4:56", "revert")],
+        ),
         (document("Snapshot", "s", "{share: x}"), [("a.yaml:4:15", "dangling")]),
         (document("Snapshot", "s", "{share: x, protect: 1}"), [("a.yaml:4:15", "dangling"), ("a.yaml:4:27", "schema")]),
         (document("AccessRule", "r", "{share: x, type: ip, to: 10.0.0.1, level: rw}"), [("a.yaml:4:15", "dangling")]),
@@ -157,6 +166,15 @@ BACKEND = document("Backend", "b", "{driver: open}")
         (
             document("ShareNetwork", "n", "{subnets: [{networkType: vlan, segmentationId: 4095}]}"),
             [("a.yaml:4:54", "subnet")],
+        ),
+        (document("ShareNetwork", "n", "{subnets: [{excluded: [10.0.0.1]}]}"), [("a.yaml:4:18", "schema")]),
+        (
+            document("ShareNetwork", "n", "{subnets: [{cidr: 10.0.0.0/24, excluded: [10.0.0.9-10.0.0.8, 10.0.1.1]}]}"),
+            [("a.yaml:4:49", "subnet"), ("a.yaml:4:68", "subnet")],
+        ),
+        (
+            document("ShareNetwork", "n", "{subnets: [{cidr: 10.0.0.0/24, allocationRanges: [10.0.0.4, router]}]}"),
+            [("a.yaml:4:67", "subnet")],
         ),
         (
             document("ShareNetwork", "n", "{subnets: [{networkType: flat, segmentationId: 1}]}"),

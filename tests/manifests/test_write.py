@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -26,6 +27,7 @@ from sharectl.model import (
     BackendSpec,
     CapacityPolicy,
     NetworkPluginSpec,
+    RevertRequest,
     SchedulerHints,
     SecurityServiceSpec,
     ShareNetworkSpec,
@@ -89,6 +91,10 @@ SHARES = st.builds(
     size_bytes=st.integers(1, 10**15 - 1),
     protocol=st.just("CIFS"),
     availability_zone=st.none() | NAMES,
+    revert_to=st.none()
+    | TEXTS.filter(lambda text: 0 < len(text.strip()) == len(text) <= 100 and text.isprintable()).map(
+        lambda text: RevertRequest("", text)
+    ),
     hints=st.just(SchedulerHints())
     | st.builds(SchedulerHints, only_host=TEXTS.filter(lambda text: 0 < len(text) < 256)),
     deletion_policy=st.sampled_from(["retain", "delete", "trash"]),
@@ -111,12 +117,16 @@ def test_shares_are_read_back_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, shares: list[tuple[ShareSpec, list[AccessRule]]]
 ) -> None:
     """Specs, rules and digests."""
-    specs = [spec for spec, _ in shares]
+    specs = [
+        spec if spec.revert_to is None else replace(spec, revert_to=replace(spec.revert_to, snapshot=f"s-{spec.name}"))
+        for spec, _ in shares
+    ]
     access = {f"share/{spec.name}": rules for spec, rules in shares}
     snapshots = [
         SnapshotSpec(f"s-{spec.name}", spec.name, "delete", protect=True, labels=spec.labels) for spec in specs
     ]
-    text = dump([*(share_document(spec, rules) for spec, rules in shares), *map(snapshot_document, snapshots)])
+    documents = [share_document(spec, rules) for spec, (_, rules) in zip(specs, shares, strict=True)]
+    text = dump([*documents, *map(snapshot_document, snapshots)])
     if not specs:
         assert text == ""
         return
@@ -175,7 +185,7 @@ def test_every_other_kind_is_read_back_as_it_was_written(tmp_path: Path) -> None
         ShareTypeSpec("u", {}),
     )
     networks = (
-        ShareNetworkSpec("n", (ShareNetworkSubnet("z", "10.0.0.0/24", "10.0.0.1", "vlan", 5, 1500), ShareNetworkSubnet(neutron_net_id="a", neutron_subnet_id="b", nova_net_id="c")), ("s",)),
+        ShareNetworkSpec("n", (ShareNetworkSubnet("z", "10.0.0.0/24", "10.0.0.1", "vlan", 5, 1500, allocation_ranges=("10.0.0.10-10.0.0.20",), excluded=("10.0.0.12",)), ShareNetworkSubnet(neutron_net_id="a", neutron_subnet_id="b", nova_net_id="c")), ("s",)),
     )  # fmt: skip
     services = (
         SecurityServiceSpec("s", "ldap", {"dns_ip": "10.0.0.1", "user": "no", "password": {"file": "p"}}, {"l": "x"}),

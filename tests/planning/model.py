@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sharectl.drivers.base import ObservedShare, ObservedSnapshot
-from sharectl.model import ShareSpec, SnapshotSpec, Verb
+from sharectl.drivers.share_servers import ObservedShareServer
+from sharectl.model import ShareServerSpec, ShareSpec, SnapshotSpec, Verb
 from sharectl.planning.records import (
     backend_record,
+    recorded_revert,
     share_record,
     snapshot_record,
     with_access,
     with_share_spec,
     with_snapshot_spec,
 )
+from sharectl.planning.server_records import allocations_of, server_spec_of, share_server_record, with_server_spec
+from sharectl.planning.subnets import allocation_ids
 from sharectl.state.store import RuleRecord
+from tests.planning.world import allocation
 
 if TYPE_CHECKING:
     from sharectl.planning.types import Plan, Step
@@ -89,8 +94,28 @@ def _create_share(world: World, step: Step) -> None:
     world.ids["share"] += 1
     resource_id = record.resource_id if record is not None else f"{world.ids['share']:08d}-share"
     name = f"{spec.name}-{resource_id[:8]}"
+    host, server_id = place.backend, None
+    assert (place.share_server is not None) == (spec.share_network is not None), (
+        "a share is on the wrong kind of server"
+    )
+    assert world.backends[place.backend].spec.share_servers == (place.share_server is not None)
+    if place.share_server is not None:
+        server = world.records[place.share_server]
+        assert server.backend == place.backend
+        assert server_spec_of(server).share_network == spec.share_network, "the server is on another network"
+        server_id, seen = server.resource_id, _backend(world, server).servers[server.resource_id]
+        assert seen.healthy, "the share server does not answer"
+        host = seen.ip_addresses[0]
     observed = ObservedShare(
-        resource_id, name, name, place.pool, spec.size_bytes, str(spec.protocol), (), (f"{place.backend}:/{name}",)
+        resource_id,
+        name,
+        name,
+        place.pool,
+        spec.size_bytes,
+        str(spec.protocol),
+        (),
+        (f"{host}:/{name}",),
+        share_server_id=server_id,
     )
     shares = world.backends[place.backend].shares
     assert resource_id not in shares, "a share is made twice"
@@ -106,6 +131,19 @@ def _resize(world: World, step: Step) -> None:
     _put(world, with_share_spec(record, spec)._replace(size_bytes=size_bytes))
 
 
+def _revert_share(world: World, step: Step) -> None:
+    record, wanted = world.records[step.address], _share(step).revert_to
+    assert wanted is not None
+    source = world.records[f"snapshot/{wanted.snapshot}"]
+    snapshot = _backend(world, source).snapshots[source.resource_id]
+    assert (source.backend, snapshot.share_backend_id) == (record.backend, _backend_id(record)), (
+        "it is of another share"
+    )
+    known = ShareSpec.from_plain(orjson.loads(record.spec))
+    assert known.revert_to is None or known.revert_to.request != wanted.request, "a request is answered twice"
+    _put(world, with_share_spec(record, replace(known, revert_to=wanted)))
+
+
 def _update_access(world: World, step: Step) -> None:
     rules = step.rules or ()
     world.by_hand(step.address, access=rules)
@@ -118,7 +156,11 @@ def _update_record(world: World, step: Step) -> None:
     if isinstance(step.spec, SnapshotSpec):
         _put(world, with_snapshot_spec(record, step.spec))
         return
-    spec = _share(step)
+    if isinstance(step.spec, ShareServerSpec):
+        _put(world, with_server_spec(record, step.spec))
+        return
+    recorded = ShareSpec.from_plain(orjson.loads(record.spec)).revert_to
+    spec = replace(_share(step), revert_to=recorded_revert(_share(step).revert_to, recorded))
     if step.backend is None:
         _put(world, with_share_spec(record, spec))
         return
@@ -201,11 +243,63 @@ def _move(world: World, step: Step) -> None:
         _put(world, with_snapshot_spec(world.records[step.address], replace(snapshot, name=step.spec.name)))
 
 
+def _make_server(world: World, step: Step) -> None:
+    """Make a share server, make it well, or update it; its shares answer on its first address."""
+    assert isinstance(step.spec, ShareServerSpec)
+    record, backend = world.records.get(step.address), world.backends[step.backend or ""]
+    assert f"backend/{step.backend}" in world.records, "the backend was never prepared"
+    if step.verb is Verb.CREATE_SHARE_SERVER:
+        assert record is None, "a share server is made twice"
+        known = [*backend.servers, *backend.unmanaged_servers]
+        limits = [n for n in (backend.most_servers, backend.spec.max_share_servers) if n is not None]
+        assert not limits or len(known) < min(limits), "there are more share servers than there may be"
+    world.ids["server"] += 1
+    server_id = f"{world.ids['server']:08d}-server" if record is None else record.resource_id
+    allocations = []
+    for allocation_id in allocation_ids(server_id, step.spec.address_count):
+        held = backend.allocations.get(allocation_id)
+        if held is None:
+            world.ids["address"] += 1
+            held = allocation(
+                allocation_id, server_id, f"10.{world.ids['address'] // 250}.1.{world.ids['address'] % 250}"
+            )
+        allocations.append(held)
+        backend.allocations[allocation_id] = held
+    addresses = tuple(sorted(held.ip_address for held in allocations))
+    seen = ObservedShareServer(server_id, f"vserver-{server_id}", step.spec.name, addresses)
+    backend.servers[server_id] = seen
+    for share_id, share in backend.shares.items():
+        if share.share_server_id == server_id and share.trashed_at is None:
+            path = share.export_locations[0].partition(":")[2]
+            backend.shares[share_id] = share._replace(export_locations=(f"{addresses[0]}:{path}",))
+    _put(world, share_server_record(step.address, server_id, step.backend or "", step.spec, seen, allocations))
+
+
+def _delete_server(world: World, step: Step) -> None:
+    record = world.records.pop(step.address)
+    backend = _backend(world, record)
+    there = [*backend.shares.values(), *backend.unmanaged]
+    assert not [share for share in there if share.share_server_id == record.resource_id], "shares are on the server"
+    backend.servers.pop(record.resource_id, None)
+    for held in allocations_of(record):
+        backend.allocations.pop(held.allocation_id, None)
+
+
+def _release(world: World, step: Step) -> None:
+    del world.backends[step.backend or ""].allocations[step.address.partition("/")[2]]
+
+
 _PERFORM = {
+    Verb.CREATE_SHARE_SERVER: _make_server,
+    Verb.REPAIR_SHARE_SERVER: _make_server,
+    Verb.UPDATE_SHARE_SERVER: _make_server,
+    Verb.DELETE_SHARE_SERVER: _delete_server,
+    Verb.RELEASE_ALLOCATION: _release,
     Verb.PREPARE_BACKEND: _prepare,
     Verb.CREATE_SHARE: _create_share,
     Verb.EXTEND_SHARE: _resize,
     Verb.SHRINK_SHARE: _resize,
+    Verb.REVERT_SHARE: _revert_share,
     Verb.UPDATE_ACCESS: _update_access,
     Verb.UPDATE_RECORD: _update_record,
     Verb.DELETE_SHARE: _delete_share,

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.diagnostics import has_errors
+from sharectl.model import RevertRequest
 from sharectl.quantities import GIB
 from tests.planning.model import carry_out
 from tests.planning.world import World, rule, step_lines
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 FREE = {"allow_deletions": 99, "allow_recreations": 99, "allow_empty": True}
 NAMES = st.sampled_from(("a", "b", "c", "d"))
 SNAPSHOTS = st.sampled_from(("s", "t", "u"))
-BACKENDS = st.sampled_from(("x", "y"))
+BACKENDS = st.sampled_from(("x", "y", "t"))
 RULES = st.lists(st.sampled_from(("ip:10.0.0.1=rw", "ip:10.0.0.1=ro", "ip:10.0.0.2=rw")), unique_by=lambda r: r[:11])
 POLICIES = st.sampled_from(("retain", "delete", "trash"))
 
@@ -31,6 +32,8 @@ Draw = st.DataObject
 def _wants(world: World, data: Draw) -> None:
     name = data.draw(NAMES)
     sources = [None, *world.snapshots]
+    own = [snapshot.name for snapshot in world.snapshots.values() if snapshot.share == name]
+    reverts = st.builds(RevertRequest, st.sampled_from(own), st.sampled_from(("1", "2"))) if own else st.none()
     world.wants(
         name,
         data.draw(st.sampled_from(("1GiB", "2GiB", "3GiB"))),
@@ -41,8 +44,10 @@ def _wants(world: World, data: Draw) -> None:
         allow_shrink=data.draw(st.booleans()),
         protect=data.draw(st.sampled_from((False, False, False, True))),
         source_snapshot=data.draw(st.sampled_from(sources)),
+        revert_to=data.draw(st.none() | reverts),
         labels=data.draw(st.sampled_from(({}, {"team": "red"}))),
         only_host=data.draw(st.sampled_from((None, None, "x#p1", "y#p2"))),
+        share_network=data.draw(st.sampled_from((None, None, "red", "blue"))),
     )
 
 
@@ -72,6 +77,16 @@ def _renames(world: World, data: Draw) -> None:
 
 def _forgets_moves(world: World, data: Draw) -> None:
     world.moves.clear()
+
+
+def _cuts_short(world: World, data: Draw) -> None:
+    asking = [
+        address
+        for address, record in world.records.items()
+        if record.kind == "share" and address in world.access and world.shares[address[6:]].revert_to is not None
+    ]
+    if asking:
+        world.cuts_short(data.draw(st.sampled_from(sorted(asking))))
 
 
 def _by_hand(world: World, data: Draw) -> None:
@@ -116,6 +131,34 @@ def _silences(world: World, data: Draw) -> None:
     backend.error = None if backend.error else "no route to host"
 
 
+def _changes_networks(world: World, data: Draw) -> None:
+    services = data.draw(st.sampled_from(([], ["ad"])))
+    excluded = data.draw(st.sampled_from(([], ["10.0.0.9"])))
+    world.has_network(data.draw(st.sampled_from(("red", "blue"))), services=services, excluded=excluded)
+    world.backends["t"].address_count = data.draw(st.sampled_from((1, 1, 2)))
+
+
+def _meddles_with_servers(world: World, data: Draw) -> None:
+    there = [
+        address
+        for address, record in world.records.items()
+        if record.kind == "share_server" and record.resource_id in world.backends["t"].servers
+    ]
+    kind = data.draw(st.sampled_from(("breaks", "vanishes", "loses", "leaks", "network")))
+    if kind == "leaks":
+        world.leaks("t", "ghost")
+    elif kind == "network":
+        world.backends["t"].network_error = data.draw(st.sampled_from((None, "connection refused")))
+    elif there:
+        address = data.draw(st.sampled_from(sorted(there)))
+        if kind == "breaks":
+            world.breaks_server(address)
+        elif kind == "vanishes":
+            world.vanishes(address)
+        elif f"{world.records[address].resource_id}/0" in world.backends["t"].allocations:
+            world.loses_allocation(address)
+
+
 CHANGES: tuple[Callable[[World, Draw], None], ...] = (
     _wants,
     _wants,
@@ -123,9 +166,12 @@ CHANGES: tuple[Callable[[World, Draw], None], ...] = (
     _drops,
     _renames,
     _forgets_moves,
+    _cuts_short,
     _by_hand,
     _vanishes,
     _silences,
+    _changes_networks,
+    _meddles_with_servers,
 )
 
 
@@ -133,7 +179,10 @@ def _hears_of_losses(world: World) -> None:
     """Let the backends speak on which something is gone: apply would fail there, which is for the engine's tests."""
     for record in world.records.values():
         backend = world.backends[record.backend or ""]
-        if record.kind in {"share", "snapshot"} and record.resource_id not in {**backend.shares, **backend.snapshots}:
+        there = {**backend.shares, **backend.snapshots, **backend.servers}
+        if (record.kind != "backend" and record.resource_id not in there) or (
+            record.kind == "share_server" and not backend.servers[record.resource_id].healthy
+        ):
             backend.error = None
 
 
@@ -142,6 +191,11 @@ def _is_valid(world: World) -> bool:
     if any(snapshot.share not in world.shares for snapshot in world.snapshots.values()):
         return False
     for share in world.shares.values():
+        revert_to = share.revert_to
+        if revert_to is not None and (
+            revert_to.snapshot not in world.snapshots or world.snapshots[revert_to.snapshot].share != share.name
+        ):
+            return False
         seen: set[str] = set()
         current: ShareSpec | None = share
         while current is not None and current.source_snapshot is not None:
@@ -176,7 +230,8 @@ def _drawn_options(world: World, data: Draw) -> dict[str, object]:
 @given(st.data())
 def test_the_plan_after_an_apply_is_empty_also_after_a_crash_in_the_middle(data: Draw) -> None:
     """Manifests change, backends are meddled with, runs are cut short anywhere: the next full plan finishes, and then all is still."""
-    world = World("x", "y")
+    world = World("x", "y").has_tenants("t", max_share_servers=data.draw(st.sampled_from((None, 1))))
+    world.has_service("ad").has_network("red").has_network("blue")
     for _ in range(data.draw(st.integers(1, 8))):
         before = copy.deepcopy(world)
         for _ in range(data.draw(st.integers(1, 4))):

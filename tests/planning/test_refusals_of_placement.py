@@ -12,6 +12,8 @@ import pytest
 from sharectl import scheduler as scheduling
 from sharectl.model import SchedulerSettings
 from sharectl.planning.placement import _Refusals
+from sharectl.planning.server_places import ServerPlaces
+from tests.planning.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +100,8 @@ def test_equal_shares_are_explained_once(monkeypatch: pytest.MonkeyPatch) -> Non
         "sharectl.scheduler.explain", lambda scheduler, request: asked.append(request.id) or explain(scheduler, request)
     )
     pool = scheduling.Pool("b#p", "b", "p", capabilities={"total_capacity_gb": 10, "free_capacity_gb": 5})
-    refusals = _Refusals(scheduling.Scheduler([pool], SchedulerSettings()))
+    places = ServerPlaces(World().draft())
+    refusals = _Refusals(scheduling.Scheduler([pool], SchedulerSettings()), places, ())
     specs: dict[str, str] = {}
     for number in range(1_000):
         nearest = refusals.nearest(scheduling.Request(f"s{number}", 50, extra_specs=specs))

@@ -6,20 +6,31 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from sharectl.diagnostics import error
 from sharectl.drivers.base import BackendReport, Capability, ObservedShare, ObservedSnapshot, PoolReport
+from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.manifests.desired import Desired
 from sharectl.model import (
     AccessRule,
     BackendSpec,
+    RevertRequest,
     SafetyLimits,
     SchedulerHints,
+    SecurityServiceSpec,
+    ShareNetworkSpec,
+    ShareNetworkSubnet,
     ShareSpec,
     ShareTypeSpec,
     SnapshotSpec,
 )
+from sharectl.networks import NetworkAllocation
 from sharectl.plan import PlanOptions, plan
-from sharectl.planning.observed import BackendObservation
+from sharectl.planning.draft import Draft
+from sharectl.planning.observed import BackendObservation, ServerObservation
 from sharectl.planning.options import Import
+from sharectl.planning.records import with_share_spec
 from sharectl.quantities import GIB, parse_size
 from sharectl.scheduler import pool_from_report
 from sharectl.state.store import OperationRecord, StateView
@@ -27,6 +38,7 @@ from sharectl.state.store import OperationRecord, StateView
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sharectl.diagnostics import Diagnostic
     from sharectl.planning.types import Plan
     from sharectl.scheduler import Pool
     from sharectl.state.store import Record, RuleRecord
@@ -42,13 +54,20 @@ def rule(text: str) -> AccessRule:
 
 
 def share(name: str, size: str = "1GiB", **fields: Any) -> ShareSpec:  # noqa: ANN401 - the fields of a ShareSpec
-    """Return an NFS share; hints are given by their own names."""
+    """Return an NFS share; hints are given by their own names, `revert_to` as snapshot and request."""
+    if isinstance(fields.get("revert_to"), list):
+        fields["revert_to"] = RevertRequest(*fields["revert_to"])
     hints = {key: fields.pop(key) for key in ("same_host", "different_host", "only_host") if key in fields}
     if hints:
         fields["hints"] = SchedulerHints(
             **{key: tuple(value) if isinstance(value, list) else value for key, value in hints.items()}
         )
     return ShareSpec(name, parse_size(size), fields.pop("protocol", "NFS"), **fields)
+
+
+def allocation(allocation_id: str, server_id: str, ip_address: str) -> NetworkAllocation:
+    """Return an address as a network service would give it."""
+    return NetworkAllocation(allocation_id, server_id, ip_address, 4, "10.0.0.0/24", "10.0.0.1", "vlan", 7, 1500)
 
 
 @dataclass
@@ -66,6 +85,13 @@ class Backend:
     error: str | None = None
     asked: bool = True
     asked_ids: frozenset[str] | None = None
+    servers: dict[str, ObservedShareServer] = field(default_factory=dict)
+    unmanaged_servers: list[ObservedShareServer] = field(default_factory=list)
+    allocations: dict[str, NetworkAllocation] = field(default_factory=dict)
+    address_count: int = 1
+    most_servers: int | None = None
+    network_error: str | None = None
+    findings: dict[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
 
 
 class World:
@@ -77,6 +103,8 @@ class World:
         self.access: dict[str, list[AccessRule]] = {}
         self.snapshots: dict[str, SnapshotSpec] = {}
         self.share_types: dict[str, ShareTypeSpec] = {}
+        self.networks: dict[str, ShareNetworkSpec] = {}
+        self.services: dict[str, SecurityServiceSpec] = {}
         self.moves: dict[str, tuple[str, ...]] = {}
         self.backends: dict[str, Backend] = {}
         self.declared: set[str] = set()
@@ -89,7 +117,7 @@ class World:
 
     # -- what the manifests want
 
-    def wants(self, name: str, size: str = "1GiB", *, access: list[str] | None = None, **fields: Any) -> World:  # noqa: ANN401
+    def wants(self, name: str, size: str = "1GiB", *, access: list[str] | None = None, **fields: Any) -> World:  # noqa: ANN401 - parts of documents have many types
         """Describe a share, or describe it anew."""
         self.shares[name] = share(name, size, **fields)
         self.access[f"share/{name}"] = [rule(text) for text in access or ()]
@@ -127,6 +155,34 @@ class World:
         self.declared.add(name)
         return self
 
+    def has_network(self, name: str, *zones: str | None, services: list[str] | None = None, **fields: Any) -> World:  # noqa: ANN401 - parts of documents have many types
+        """Describe a share network with a subnet for each zone (one for all of them, unless named), alike, or describe it anew."""
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        subnets = [
+            ShareNetworkSubnet(availability_zone=zone, **{"cidr": "10.0.0.0/24", **fields}) for zone in zones or (None,)
+        ]
+        self.networks[name] = ShareNetworkSpec(name, tuple(subnets), tuple(services or ()))
+        return self
+
+    def has_service(self, name: str, **config: Any) -> World:  # noqa: ANN401 - parts of documents have many types
+        """Describe a directory service, or describe it anew."""
+        self.services[name] = SecurityServiceSpec(name, "ldap", config)
+        return self
+
+    def has_tenants(
+        self,
+        name: str,
+        *,
+        most_servers: int | None = None,
+        address_count: int = 1,
+        **fields: Any,  # noqa: ANN401 - the fields of a BackendSpec
+    ) -> World:
+        """Describe a backend with share servers, and let there be one."""
+        self.has_backend(name, share_servers=True, **fields)
+        self.backends[name].most_servers = most_servers
+        self.backends[name].address_count = address_count
+        return self
+
     def drops(self, *addresses: str) -> World:
         """Take manifests away."""
         for address in addresses:
@@ -136,6 +192,8 @@ class World:
                 del self.access[address]
             elif kind == "snapshot":
                 del self.snapshots[name]
+            elif kind == "share_network":
+                del self.networks[name]
             else:
                 self.declared.remove(name)
         return self
@@ -154,7 +212,10 @@ class World:
             self.snapshots[name] = replace(self.snapshots.pop(old), name=name)
             for spec in self.shares.values():
                 if spec.source_snapshot == old:
-                    self.shares[spec.name] = replace(spec, source_snapshot=name)
+                    self.shares[spec.name] = replace(self.shares[spec.name], source_snapshot=name)
+                if spec.revert_to is not None and spec.revert_to.snapshot == old:
+                    revert_to = replace(spec.revert_to, snapshot=name)
+                    self.shares[spec.name] = replace(self.shares[spec.name], revert_to=revert_to)
         self.moves[address] = (former,)
         return self
 
@@ -180,7 +241,45 @@ class World:
         for address in addresses:
             record = self.records[address]
             backend = self.backends[record.backend or ""]
-            (backend.shares if record.kind == "share" else backend.snapshots).pop(record.resource_id, None)
+            held: dict[str, dict[str, Any]] = {
+                "share": backend.shares,
+                "snapshot": backend.snapshots,
+                "share_server": backend.servers,
+            }
+            held[record.kind].pop(record.resource_id, None)
+        return self
+
+    def breaks_server(self, address: str, problem: str = "it does not answer") -> World:
+        """Let a share server be unwell."""
+        record = self.records[address]
+        servers = self.backends[record.backend or ""].servers
+        servers[record.resource_id] = servers[record.resource_id]._replace(healthy=False, problem=problem)
+        return self
+
+    def loses_allocation(self, address: str, number: int = 0) -> World:
+        """Take an address of a share server from the network service behind sharectl's back."""
+        record = self.records[address]
+        del self.backends[record.backend or ""].allocations[f"{record.resource_id}/{number}"]
+        return self
+
+    def leaks(self, backend: str, server_id: str) -> World:
+        """Let the network service hold an address for a share server that is nowhere."""
+        self.backends[backend].allocations[f"{server_id}/0"] = allocation(f"{server_id}/0", server_id, "10.0.0.99")
+        return self
+
+    def finds(self, backend: str, network: str, summary: str) -> World:
+        """Let the network service have a reason against a server on the network."""
+        self.backends[backend].findings[network] = (error("network.exhausted", summary),)
+        return self
+
+    def silences_network(self, backend: str) -> World:
+        """Let a backend's network service be out of reach."""
+        self.backends[backend].network_error = "connection refused"
+        return self
+
+    def holds_server(self, backend: str, name: str) -> World:
+        """Let a backend hold a share server that sharectl did not make."""
+        self.backends[backend].unmanaged_servers.append(ObservedShareServer(None, name, name, ("10.0.0.77",)))
         return self
 
     def silences(self, backend: str) -> World:
@@ -203,6 +302,16 @@ class World:
         self.backends[backend].asked_ids = frozenset(self.records[address].resource_id for address in addresses)
         return self
 
+    def cuts_short(self, address: str) -> World:
+        """Leave behind what a recovery records of a revert that was cut short."""
+        record = self.records[address]
+        spec = ShareSpec.from_plain(orjson.loads(record.spec))
+        wanted = self.shares[address.removeprefix("share/")].revert_to
+        assert wanted is not None
+        begun = replace(spec, revert_to=replace(wanted, cut_short=True))
+        self.records[address] = with_share_spec(record, begun)._replace(version=record.version + 1)
+        return self
+
     def loses_row(self, address: str) -> World:
         """Take a row out of the state, as `state rm` does."""
         del self.records[address]
@@ -216,7 +325,7 @@ class World:
         )
         return self
 
-    def holds_unmanaged(self, backend: str, backend_id: str, size: str | None = "1GiB", **fields: Any) -> World:  # noqa: ANN401
+    def holds_unmanaged(self, backend: str, backend_id: str, size: str | None = "1GiB", **fields: Any) -> World:  # noqa: ANN401 - parts of documents have many types
         """Let a backend hold a share that sharectl did not make."""
         size_bytes = None if size is None else parse_size(size)
         found = ObservedShare(None, backend_id, backend_id, "p1", size_bytes, fields.pop("protocol", "NFS"), **fields)
@@ -224,6 +333,11 @@ class World:
         return self
 
     # -- planning
+
+    def draft(self) -> Draft:
+        """Return a plan that is about to be made."""
+        view = self.view()
+        return Draft(self.desired(), view, self.observed(), self.options(), {}, dict(view.records))
 
     def desired(self) -> Desired:
         """Return what the manifests want."""
@@ -233,6 +347,8 @@ class World:
             snapshots=self.snapshots.values(),
             backends=[backend.spec for name, backend in self.backends.items() if name in self.declared],
             share_types=self.share_types.values(),
+            share_networks=self.networks.values(),
+            security_services=self.services.values(),
             moves={address: former for address, former in self.moves.items() if self._is_wanted(address)},
         )
 
@@ -284,12 +400,24 @@ class World:
         return BackendObservation(
             name,
             backend.capabilities,
-            BackendReport(backend.identity, ("NFS", "CIFS")),
+            BackendReport(backend.identity, ("NFS", "CIFS"), max_share_servers=backend.most_servers),
             dict(backend.shares),
             dict(backend.snapshots) if Capability.SNAPSHOT in backend.capabilities else None,
             tuple(backend.unmanaged),
             "pool" if backend.clones_within == "pool" else "backend",
             asked_ids=backend.asked_ids,
+            servers=self._servers(backend) if backend.spec.share_servers else None,
+        )
+
+    def _servers(self, backend: Backend) -> ServerObservation:
+        failed = backend.network_error is not None
+        return ServerObservation(
+            servers=dict(backend.servers),
+            unmanaged=tuple(backend.unmanaged_servers),
+            allocations=None if failed else dict(backend.allocations),
+            network_error=backend.network_error,
+            address_count=backend.address_count,
+            findings=dict(backend.findings),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sharectl.diagnostics import Diagnostic, Source, error, warning
-from sharectl.model import AccessRule, ShareSpec, SnapshotSpec, Verb, canonical_json
+from sharectl.model import AccessRule, RevertRequest, ShareSpec, SnapshotSpec, Verb, canonical_json
 from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange, Plan, Step, Summary
 from sharectl.planning.values import plain_changes
 from sharectl.state.store import OperationRecord, Record, RuleRecord, RunRecord
@@ -187,6 +187,15 @@ def rich_plan() -> Plan:
             backend="nas1",
         ),
         a_step(
+            "share/undone",
+            Action.REVERT,
+            Verb.REVERT_SHARE,
+            "request T-4711 asks for snapshot/monday",
+            backend="nas2",
+            spec=ShareSpec("undone", 10 * GIB, "NFS", revert_to=RevertRequest("monday", "T-4711")),
+            changes=(FieldChange("revert_to", None, {"request": "T-4711", "snapshot": "monday"}),),
+        ),
+        a_step(
             "share/labelled",
             Action.UPDATE,
             Verb.UPDATE_RECORD,
@@ -218,6 +227,7 @@ def rich_plan() -> Plan:
             "adopt": 1,
             "forget": 1,
             "move": 1,
+            "revert": 1,
         },
         rules={"create": 1, "update": 1, "delete": 1},
     )

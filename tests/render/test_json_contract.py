@@ -16,6 +16,7 @@ from sharectl import events
 from sharectl.inspecting import ResourceView
 from sharectl.model import ShareSpec
 from sharectl.planning.document import FORMAT, plan_to_document
+from sharectl.render.share_servers import share_network_object, share_server_object
 from sharectl.render.tables import (
     history_object,
     lock_object,
@@ -25,6 +26,7 @@ from sharectl.render.tables import (
     state_object,
 )
 from tests.render.samples import GIB, RULES, a_record, rich_plan
+from tests.render.test_share_servers import A_NETWORK, A_SERVER
 from tests.render.test_tables import HELD, POOLS, a_view, lines_of_history
 
 CONTRACT = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
@@ -75,6 +77,8 @@ def test_every_event_is_documented_with_its_fields(event: type) -> None:
         record_object(a_record(), RULES),
         history_object(lines_of_history()),
         lock_object(HELD),
+        share_server_object(A_SERVER),
+        share_network_object(A_NETWORK),
     ],
     ids=lambda plain: plain["format"],
 )

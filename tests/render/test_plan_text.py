@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharectl.diagnostics import error, warning
-from sharectl.model import AccessRule, ShareSpec, Verb
+from sharectl.model import AccessRule, RevertRequest, ShareSpec, Verb
 from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange
 from sharectl.render.plan_text import drift_lines, plan_lines
 from tests.render.samples import a_plan, a_step, new_share, rich_plan, shrink_error
@@ -100,6 +100,23 @@ def test_a_left_over_of_an_earlier_replacement_is_a_block_of_its_own() -> None:
     assert lines[2].startswith("  - share/db@deposed-0a1b2c3d  on nas1")
     assert lines[3] == "      ! the share and all data in it are destroyed"
     assert lines[5] == "1 resource is destroyed for good: share/db@deposed-0a1b2c3d"
+
+
+def test_several_reverts_are_counted_apart_from_what_is_destroyed_whole() -> None:
+    """Each with the snapshot up to which its data stays."""
+    steps = [
+        a_step(
+            f"share/{name}",
+            Action.REVERT,
+            Verb.REVERT_SHARE,
+            "request 1 asks for it",
+            spec=ShareSpec(name, 5, "NFS", revert_to=RevertRequest("s", "1")),
+        )
+        for name in ("a", "b")
+    ]
+    lines = list(plan_lines(a_plan(*steps, by_action={"revert": 2}), color=False))
+    assert "2 shares lose for good what is newer than a snapshot: share/a (snapshot/s), share/b (snapshot/s)" in lines
+    assert "Plan: 2 to turn back. 118 unchanged." in lines
 
 
 def test_drift_alone_can_be_shown(golden: Golden) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sharectl.drivers.base import ObservedShare
 from sharectl.inspecting import ResourceView
 from sharectl.model import ShareSpec, SnapshotSpec, canonical_json
-from sharectl.render.mounting import mount_commands
 from sharectl.render.tables import resource_lines, resource_object
 from tests.render.samples import GIB, RULES, a_record
 
@@ -118,9 +114,17 @@ def test_a_resource_as_json() -> None:
     assert plain["in_manifests"] is False
     assert plain["spec"]["share_type"] == "gold"
     assert plain["observed"]["access"] == [{"access_type": "ip", "access_to": "10.0.0.0/8", "access_level": "rw"}]
-    assert plain["export_locations"][0]["mount"][0] == {
+    four, six = plain["export_locations"]
+    assert (four["location"], four["host"], four["path"], four["ip_version"]) == (
+        "nas1.example:/srv/home",
+        "nas1.example",
+        "/srv/home",
+        None,
+    )
+    assert (six["host"], six["ip_version"]) == ("fd00::1", 6)
+    assert four["mount"][0] == {
         "system": "Linux",
-        "command": "mount -t nfs nas1.example:/srv/home /mnt/home",
+        "command": "mount -t nfs -o vers=4.2 nas1.example:/srv/home /mnt/home",
     }
     assert (plain["snapshots"], plain["used_bytes"]) == (["snapshot/daily"], 30 * GIB)
 
@@ -129,44 +133,3 @@ def test_a_planned_resource_as_json_has_no_record() -> None:
     """What is not known is null."""
     plain = resource_object(ResourceView("share/x", ShareSpec("x", GIB, "NFS"), None))
     assert (plain["record"], plain["observed"], plain["export_locations"]) == (None, None, [])
-
-
-def test_windows_shares_are_mounted_from_each_system() -> None:
-    """Linux, Windows and macOS each have their command."""
-    assert mount_commands("CIFS", "\\\\nas1\\My Data", "data") == (
-        ("Linux", "mount -t cifs '//nas1/My Data' /mnt/data -o username=USER"),
-        ("Windows", 'net use Z: "\\\\nas1\\My Data" /user:USER'),
-        ("macOS", "mount_smbfs //USER@nas1/My%20Data /Volumes/data"),
-    )
-
-
-def test_nfs_exports_are_mounted_from_linux_and_macos() -> None:
-    """An IPv6 address stands in brackets, which the shell must not read."""
-    assert mount_commands("NFS", "[fd00::1]:/srv/home", "home") == (
-        ("Linux", "mount -t nfs '[fd00::1]:/srv/home' /mnt/home"),
-        ("macOS", "mount -t nfs -o resvport '[fd00::1]:/srv/home' /Volumes/home"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("protocol", "location"),
-    [("NFS", "nowhere"), ("CIFS", "\\\\nas1"), ("CIFS", "nas1:/x"), ("NFS", "a:/b\nc"), ("HDFS", "a:/b")],
-)
-def test_a_location_of_another_form_has_no_command(protocol: str, location: str) -> None:
-    """Rather none than a wrong one."""
-    assert mount_commands(protocol, location, "x") == ()
-
-
-@settings(deadline=None)
-@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1))
-def test_a_command_is_safe_to_paste(name: str) -> None:
-    """A shell reads the location and the mount point as one word each; what cmd.exe would expand is not given to it."""
-    for system, command in mount_commands("NFS", f"nas1:/{name}", name):
-        words = shlex.split(command)
-        assert words[-2:] == [f"nas1:/{name}", f"/{'mnt' if system == 'Linux' else 'Volumes'}/{name}"]
-    for system, command in mount_commands("CIFS", f"\\\\nas1\\{name}", name):
-        if system == "Windows":
-            assert command.count('"') == 2
-            assert "%" not in command
-        elif system == "Linux":
-            assert shlex.split(command)[4:] == [f"/mnt/{name}", "-o", "username=USER"]

@@ -30,7 +30,7 @@ def test_a_plan_that_is_done_says_so_in_one_line() -> None:
     """With what was done, and how long it took."""
     lines = list(result_lines(rich_plan(), RunResult(18, (), 0, cancelled=False, seconds=12.3), color=False))
     sentence = (
-        "Applied in 12.3 s: 4 created, 1 adopted, 2 updated, 1 renamed, 2 replaced, 1 forgotten, 3 deleted; "
+        "Applied in 12.3 s: 4 created, 1 adopted, 2 updated, 1 renamed, 2 replaced, 1 turned back, 1 forgotten, 3 deleted; "
         "access rules: 1 created, 1 updated, 1 deleted."
     )
     assert lines == [sentence]

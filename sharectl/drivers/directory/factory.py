@@ -22,8 +22,8 @@ class DirectoryFactory:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """All of them."""
-        return frozenset(Capability)
+        """All but share servers: who reads the fragments is the administrator's own server."""
+        return frozenset(Capability) - {Capability.SHARE_SERVERS, Capability.SHARE_SERVER_UPDATE}
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; no file is touched yet."""

@@ -24,6 +24,7 @@ from sharectl.drivers.simulated.rows import (
     share_row,
     subject_of,
 )
+from sharectl.drivers.simulated.servers import HandlesServers, UpdatesServers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -238,6 +239,8 @@ _PARTS: Final[dict[Capability, type[SimulatedDriver]]] = {
     Capability.TRASH: Trashes,
     Capability.ADOPT: Adopts,
     Capability.USAGE: Measures,
+    Capability.SHARE_SERVERS: HandlesServers,
+    Capability.SHARE_SERVER_UPDATE: UpdatesServers,
 }
 
 

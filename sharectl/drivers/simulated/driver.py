@@ -67,13 +67,9 @@ class SimulatedDriver:
         def work() -> BackendReport:
             with self.state.reading() as connection:
                 identity = None if connection is None else _identity(connection)
-            return BackendReport(identity, self.settings.protocols, dict(self.settings.capabilities))
+            return self._report(identity)
 
-        return self.call(
-            Subject("report"),
-            work,
-            lambda: BackendReport(None, self.settings.protocols, dict(self.settings.capabilities)),
-        )
+        return self.call(Subject("report"), work, lambda: self._report(None))
 
     def prepare(self) -> str:
         """As in the contract."""
@@ -204,6 +200,11 @@ class SimulatedDriver:
                 self._log_end(sequence, outcome)
         return answer
 
+    def _report(self, identity: str | None) -> BackendReport:
+        settings = self.settings
+        most = settings.max_share_servers if settings.share_servers else None
+        return BackendReport(identity, settings.protocols, dict(settings.capabilities), most)
+
     def _fault(self, subject: Subject) -> Fault | None:
         matching = faults.candidates(self.settings.faults, subject)
         if not matching:
@@ -236,12 +237,13 @@ class SimulatedDriver:
         with self.state.writing() as connection:
             connection.execute("DELETE FROM shares WHERE resource_id = ?", (resource_id,))
             connection.execute("DELETE FROM snapshots WHERE resource_id = ?", (resource_id,))
+            connection.execute("DELETE FROM share_servers WHERE resource_id = ?", (resource_id,))
 
     def _insert_at_once(self, request: ShareRequest) -> bool:
         """Insert a share that nothing stands in the way of, in one statement; tell whether it was."""
         pool = self.settings.pools.get(request.pool)
         known = _is_share_name(request.name) and request.protocol in self.settings.protocols
-        if pool is None or not known or request.snapshot is not None:
+        if pool is None or not known or request.snapshot is not None or self.settings.share_servers:
             return False
         room = "WHERE true"
         bounds: tuple[str, int] | tuple[()] = ()
@@ -271,6 +273,7 @@ class SimulatedDriver:
         if request.protocol not in self.settings.protocols:
             message = f"the backend does not export over {request.protocol!r}"
             raise DriverError(message)
+        self._check_server(connection, request)
         self._check_room(connection, request)
         used_bytes, content = 0, ""
         if request.snapshot is not None:
@@ -281,8 +284,8 @@ class SimulatedDriver:
                 raise not_found(request.snapshot.resource_id)
             used_bytes, content = row
         connection.execute(
-            "INSERT INTO shares(backend_id, resource_id, name, pool, size_bytes, protocol, used_bytes, content) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO shares(backend_id, resource_id, name, pool, size_bytes, protocol, used_bytes, content,"
+            " share_server_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 _free_backend_id(connection, request),
                 request.resource_id,
@@ -292,8 +295,25 @@ class SimulatedDriver:
                 request.protocol,
                 used_bytes,
                 content,
+                request.share_server_id,
             ),
         )
+
+    def _check_server(self, connection: sqlite3.Connection, request: ShareRequest) -> None:
+        """Refuse a share without a share server where the backend has them, and one on a server that does not answer."""
+        if not self.settings.share_servers:
+            return
+        if request.share_server_id is None:
+            message = "the backend makes shares on share servers, and this one is to be on none"
+            raise DriverError(message)
+        row = connection.execute(
+            "SELECT problem FROM share_servers WHERE resource_id = ?", (request.share_server_id,)
+        ).fetchone()
+        if row is None:
+            raise not_found(request.share_server_id)
+        if row[0]:
+            message = f"the share server does not answer: {row[0]}"
+            raise TransientError(message)
 
     def _check_room(self, connection: sqlite3.Connection, request: ShareRequest) -> None:
         pool = self.settings.pools.get(request.pool)
@@ -358,9 +378,9 @@ def _identity(connection: sqlite3.Connection) -> str | None:
 def _pretended(request: ShareRequest) -> ObservedShare:
     backend_id = f"{request.pool}/{request.name}"
     exports = export_locations(request.protocol, backend_id)
-    return ObservedShare(
-        request.resource_id, backend_id, request.name, request.pool, request.size_bytes, request.protocol, (), exports
-    )
+    name, pool, size_bytes, protocol = request.name, request.pool, request.size_bytes, request.protocol
+    known = (request.resource_id, backend_id, name, pool, size_bytes, protocol)
+    return ObservedShare(*known, export_locations=exports, share_server_id=request.share_server_id)
 
 
 def _free_backend_id(connection: sqlite3.Connection, request: ShareRequest) -> str:

@@ -30,7 +30,7 @@ class SimulatedFactory:
         from sharectl.drivers.simulated.capabilities import driver_type  # noqa: PLC0415 - the schema alone needs none of it
         from sharectl.drivers.simulated.settings import read_settings  # noqa: PLC0415 - as above
 
-        settings = read_settings(backend.config, environment.base_directory)
+        settings = read_settings(backend.config, environment.base_directory, share_servers=backend.share_servers)
         return driver_type(settings.without)(settings)
 
 

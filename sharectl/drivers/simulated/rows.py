@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.base import ShareRef
 
-Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None]
+Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None, str | None, str | None]
 
-COLUMNS: Final = "resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at"
+COLUMNS: Final = (
+    "resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at, share_server_id,"
+    " CASE WHEN share_server_id IS NULL THEN NULL ELSE"
+    " (SELECT allocations ->> '$[0].ip_address' FROM share_servers s WHERE s.resource_id = share_server_id) END"
+)
 
 
 def share_row(connection: sqlite3.Connection, resource_id: str) -> Row | None:
@@ -52,13 +56,17 @@ def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
     """Return the shares of these rows; equal rules are read once, for most shares have the rules of many others."""
     known: dict[str, tuple[AccessRule, ...]] = {"[]": ()}
     found: list[ObservedShare] = []
-    for resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at in rows:
+    for resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at, server_id, host in rows:
         rules = known.get(access)
         if rules is None:
             rules = known[access] = tuple([AccessRule(*rule) for rule in orjson.loads(access)])
-        exports = () if trashed_at is not None else export_locations(protocol, backend_id)
+        exports: tuple[str, ...] = ()
+        if trashed_at is None and (server_id is None or host is not None):
+            exports = export_locations(protocol, backend_id, host)
         found.append(
-            ObservedShare(resource_id, backend_id, name, pool, size_bytes, protocol, rules, exports, trashed_at)
+            ObservedShare(
+                resource_id, backend_id, name, pool, size_bytes, protocol, rules, exports, trashed_at, server_id
+            )
         )
     return found
 
@@ -69,10 +77,11 @@ def observe_snapshot(row: tuple[str, str, str, int | None]) -> ObservedSnapshot:
     return ObservedSnapshot(resource_id, f"{share_backend_id}@{resource_id}", name, share_backend_id, size_bytes)
 
 
-def export_locations(protocol: str | None, backend_id: str) -> tuple[str, ...]:
-    """Return where clients find the share."""
+def export_locations(protocol: str | None, backend_id: str, host: str | None = None) -> tuple[str, ...]:
+    """Return where clients find the share; `host` is the address of its share server, None for the backend's own server."""
+    host = host or "simulated.invalid"
     if protocol == "NFS":
-        return (f"simulated.invalid:/{backend_id}",)
+        return (f"{f'[{host}]' if ':' in host else host}:/{backend_id}",)
     if protocol == "CIFS":
-        return ("\\\\simulated.invalid\\" + backend_id.replace("/", "-"),)
+        return (f"\\\\{host}\\" + backend_id.replace("/", "-"),)
     return ()

@@ -27,6 +27,10 @@ CALLS: Final = (
     "restore_share",
     "adopt_share",
     "used_bytes",
+    "list_share_servers",
+    "create_share_server",
+    "update_share_server",
+    "delete_share_server",
 )
 EFFECTS: Final = (
     "error",
@@ -96,7 +100,7 @@ _FAULT: Final[JsonObject] = {
         "pool": {"type": "string", "description": "Only calls about this pool."},
         "name": {
             "type": "string",
-            "description": "Only calls about shares and snapshots with names like this (* and ?).",
+            "description": "Only calls about shares, snapshots and share servers with names like this (* and ?).",
         },
         "message": {"type": "string", "description": "What the error says."},
     },
@@ -135,6 +139,20 @@ CONFIG_SCHEMA: Final[JsonObject] = {
             "type": "array",
             "items": {"enum": [str(capability) for capability in Capability]},
             "description": "Optional capabilities of the driver to leave out.",
+        },
+        "shareServers": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "max": {"type": "integer", "minimum": 1, "description": "How many there can be. Default: any number."},
+                "addresses": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 16,
+                    "description": "How many addresses each one takes. Default: 1.",
+                },
+            },
+            "description": "The share servers of a backend with `shareServers: true`.",
         },
         "clonesWithin": {
             "enum": ["pool", "backend"],

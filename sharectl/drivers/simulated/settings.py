@@ -60,13 +60,20 @@ class SimulatedSettings:
     faults: tuple[Fault, ...]
     hang_seconds: float
     log: bool
+    share_servers: bool = False
+    max_share_servers: int | None = None
+    share_server_addresses: int = 1
 
 
-def read_settings(config: Mapping[str, Any], base_directory: str) -> SimulatedSettings:
-    """Return the settings that `config` describes; raises DriverError for what the schema alone cannot refuse."""
+def read_settings(config: Mapping[str, Any], base_directory: str, *, share_servers: bool = False) -> SimulatedSettings:
+    """Return the settings that `config` describes; raises DriverError for what the schema alone cannot refuse.
+
+    `share_servers` says that every share is to be on a share server.
+    """
     try:
         templates: Sequence[Mapping[str, Any]] = config.get("pools") or ({},)
         pools = tuple(pool for template in templates for pool in _pools(template))
+        servers: Mapping[str, Any] = config.get("shareServers") or {}
         settings = SimulatedSettings(
             state_file=os.path.join(base_directory, config["stateFile"]),  # noqa: PTH118 - SQLite takes text
             seed=int(config.get("seed", 0)),
@@ -79,6 +86,9 @@ def read_settings(config: Mapping[str, Any], base_directory: str) -> SimulatedSe
             faults=tuple(Fault(**plain) for plain in config.get("faults") or ()),
             hang_seconds=float(config.get("hangSeconds", 3600)),
             log=bool(config.get("log", False)),
+            share_servers=share_servers,
+            max_share_servers=servers.get("max"),
+            share_server_addresses=int(servers.get("addresses", 1)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as cause:
         message = f"the configuration of the simulated backend cannot be used: {type(cause).__name__}: {cause}"

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import BackendUnavailableError
@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS shares(
     access TEXT NOT NULL DEFAULT '[]',
     used_bytes INTEGER NOT NULL DEFAULT 0,
     content TEXT NOT NULL DEFAULT '',
-    trashed_at TEXT
+    trashed_at TEXT,
+    share_server_id TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS shares_by_pool ON shares(pool, size_bytes);
 CREATE TABLE IF NOT EXISTS snapshots(
@@ -42,6 +43,14 @@ CREATE TABLE IF NOT EXISTS snapshots(
     size_bytes INTEGER,
     used_bytes INTEGER NOT NULL,
     content TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS share_servers(
+    resource_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    share_network TEXT NOT NULL,
+    allocations TEXT NOT NULL,
+    security_services TEXT NOT NULL DEFAULT '[]',
+    problem TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fault_matches(fault INTEGER PRIMARY KEY, matches INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS calls(
@@ -135,13 +144,21 @@ class StateFile:
             )  # of a new file: a call writes whole pages, and changes little in each
             _make_wal(connection)
             connection.execute("PRAGMA synchronous=OFF")
-            if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'calls'").fetchone()[0] == 0:
+            if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'share_servers'").fetchone()[0] == 0:
                 connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+                _add_share_servers(connection)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
+
+
+def _add_share_servers(connection: sqlite3.Connection) -> None:
+    """Give the table of shares the column that a file from before there were share servers has not."""
+    if not any(column[1] == "share_server_id" for column in connection.execute("PRAGMA table_info(shares)")):
+        with suppress(sqlite3.OperationalError):  # another process has just done it
+            connection.execute("ALTER TABLE shares ADD COLUMN share_server_id TEXT")
 
 
 def _make_wal(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,50 @@
+"""Drift of share servers: gone, unwell, or with another address than the network service holds for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.planning.server_records import allocations_of
+from sharectl.planning.types import DriftKind
+
+if TYPE_CHECKING:
+    from sharectl.drivers.share_servers import ObservedShareServer
+    from sharectl.planning.observed import ServerObservation
+    from sharectl.state.store import Record
+
+
+def server_problem(record: Record, seen: ServerObservation) -> tuple[DriftKind, str] | None:
+    """Return how the recorded share server differs from what is there, in words; None where it is as it should be, or unknown."""
+    if seen.servers is None:
+        return None
+    server = seen.servers.get(record.resource_id)
+    if server is None:
+        return DriftKind.GONE, f"is gone from backend {record.backend}"
+    problem = _changed(record, seen, server)
+    return None if problem is None else (DriftKind.CHANGED, problem)
+
+
+def _changed(record: Record, seen: ServerObservation, server: ObservedShareServer) -> str | None:
+    doubled = [held.ip_address for held in allocations_of(record) if held.allocation_id in seen.doubled]
+    if doubled:
+        return f"holds more than one address where {doubled[0]} is recorded"
+    lost = lost_addresses(record, seen)
+    if lost:
+        return f"its address {lost[0]} is not allocated to it any more"
+    recorded = tuple(sorted(allocation.ip_address for allocation in allocations_of(record)))
+    if server.ip_addresses != recorded:
+        there = ", ".join(server.ip_addresses) or "no address"
+        return f"answers on {there} instead of {', '.join(recorded)}"
+    return None if server.healthy else f"is not well: {server.problem or 'it does not answer'}"
+
+
+def lost_addresses(record: Record, seen: ServerObservation) -> tuple[str, ...]:
+    """Return the recorded addresses that the network service does not hold for the server; none where it was not asked."""
+    if seen.allocations is None:
+        return ()
+    held = seen.allocations
+    return tuple(
+        allocation.ip_address
+        for allocation in allocations_of(record)
+        if (found := held.get(allocation.allocation_id)) is None or found.ip_address != allocation.ip_address
+    )
