@@ -18,7 +18,7 @@ from sharectl.planning.options import PlanOptions
 from sharectl.planning.placement import place_new_shares
 from sharectl.planning.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planning.report import drift_report, summarize
-from sharectl.planning.reverting import is_awaited
+from sharectl.planning.reverting import hold_for_snapshot, is_awaited
 from sharectl.planning.safety import check_empty, check_kept_snapshots, check_limits
 from sharectl.planning.selection import move_selector, selector, unknown_addresses
 from sharectl.planning.servers import plan_share_servers
@@ -133,6 +133,8 @@ def _can_be_placed(draft: Draft, address: Address) -> bool:
     if source is None:
         return True
     snapshot = address_of(Kind.SNAPSHOT, source)
+    if hold_for_snapshot(draft, address, snapshot):
+        return False
     if snapshot in draft.records or snapshot in draft.new:
         return True
     refuse_left_out(draft, address, snapshot)
@@ -201,6 +203,8 @@ def _plan_lost_share(draft: Draft, address: Address) -> None:
     """
     wanted, record = draft.desired.share(address), draft.records[address]
     source = wanted.source_snapshot
+    if source is not None and hold_for_snapshot(draft, address, address_of(Kind.SNAPSHOT, source)):
+        return
     snapshot = None if source is None else draft.records.get(address_of(Kind.SNAPSHOT, source))
     near_source = source is None or (snapshot is not None and snapshot.backend == record.backend)
     if near_source and orjson.loads(record.spec).get("share_network") == wanted.share_network:

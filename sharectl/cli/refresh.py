@@ -31,7 +31,9 @@ def refresh(
     make_plan = planner(session, file, Words(target=target, backend=backend, allow_empty=True), "full")
     with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
         plan = make_plan(store, backends)
-    about_backends = [found for found in plan.diagnostics if found.code.startswith(("backend.", "network.", "plan.unknown-"))]
+    about_backends = [
+        found for found in plan.diagnostics if found.code.startswith(("backend.", "network.", "plan.unknown-"))
+    ]
     if output is opt.DataFormat.JSON:
         from sharectl.render.plan_json import drift_object
 

@@ -107,7 +107,14 @@ def unknown_backends(state: StateView, observed: Observed) -> tuple[Diagnostic, 
                 warning(
                     "backend.unknown",
                     f"backend {name} could not be read",
-                    detail=f"{seen.error}. Its {count} resources are planned as the state last knew them; none counts as gone.",
+                    detail=(
+                        f"{seen.error}."
+                        + (
+                            f" Its {count} resources are planned as the state last knew them; none counts as gone."
+                            if count
+                            else ""
+                        )
+                    ),
                     remedy="see to the backend, then plan again",
                     address=f"backend/{name}",
                 )

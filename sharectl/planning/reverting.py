@@ -79,6 +79,23 @@ def is_awaited(draft: Draft, snapshot: Address) -> bool:
     )
 
 
+def hold_for_snapshot(draft: Draft, clone: Address, snapshot: Address) -> bool:
+    """Say of a clone that it waits, and return True, where its snapshot is gone and not taken again since a revert to it is due."""
+    deviation = draft.deviations.get(snapshot)
+    if deviation is None or deviation.observed is not None or not is_awaited(draft, snapshot):
+        return False
+    draft.diagnostics.append(
+        warning(
+            "share.held",
+            f"{clone} waits: {snapshot} is gone from its backend, and is not taken again while a share is to be turned back to it",
+            remedy="name another snapshot in that share's revertTo, or remove revertTo",
+            address=clone,
+            source=draft.desired.source(clone),
+        )
+    )
+    return True
+
+
 def _hold(draft: Draft, address: Address, wanted: RevertRequest) -> None:
     """Say that the share is not turned back, since its snapshot is gone; that stops nothing else."""
     draft.diagnostics.append(

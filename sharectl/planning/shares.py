@@ -74,7 +74,9 @@ def plan_lost_share(draft: Draft, address: Address) -> None:
     draft.recreations.append(address)
     server = server_of_lost_share(draft, draft.desired.share(address), record)
     place = Candidate(record.backend or "", record.pool or "", 0.0, share_server=server)
-    plan_new_share(draft, address, (place,), "gone from its backend; made again in its place, empty")
+    is_clone = draft.desired.share(address).source_snapshot is not None
+    content = "with the content of its snapshot" if is_clone else "empty"
+    plan_new_share(draft, address, (place,), f"gone from its backend; made again in its place, {content}")
 
 
 def plan_changed_share(draft: Draft, address: Address) -> None:

@@ -27,6 +27,10 @@ _REMEDIES: Final = tuple(
             "check the host's key with its administrator and put it into known_hosts (host.ssh.knownHostsFile)",
         ),
         (r"Could not resolve hostname", "correct host.ssh.address, or the name service"),
+        (
+            r"kex_exchange_identification|Connection reset by peer",
+            "see whether its sshd turns callers away: too many logins at once (MaxStartups), a ban after failed ones, or its own log",
+        ),
         (r"Connection refused", "start sshd there, or correct host.ssh.port"),
         (
             r"Connection timed out|timed out during banner exchange|No route to host|Network is unreachable|not responding",

@@ -16,8 +16,8 @@ from sharectl.drivers.linux.driver import LinuxDriver
 from sharectl.drivers.linux.session import error_of
 from sharectl.drivers.linux.settings import read_settings
 from sharectl.model import AccessRule, BackendSpec
+from tests.drivers.linux.backends import PASSWORDS, config
 from tests.drivers.linux.lab import need
-from tests.drivers.linux.test_linux_conformance import PASSWORDS, config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

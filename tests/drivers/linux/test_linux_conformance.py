@@ -7,36 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sharectl.drivers.base import DriverEnvironment
 from sharectl.drivers.linux import FACTORY
+from sharectl.drivers.linux.driver import LinuxDriver
+from sharectl.drivers.linux.settings import read_settings
 from sharectl.drivers.testing import DriverConformance
 from sharectl.model import AccessRule, BackendSpec
+from tests.drivers.linux.backends import config, environment
 from tests.drivers.linux.lab import need, run
+from tests.drivers.linux.operations_lab import InProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from sharectl.drivers.base import Driver, ObservedShare
     from tests.drivers.linux.lab import Network
-
-PASSWORDS = {"ALICE": "one-Secret", "BOB": "two-Secret"}
-
-
-def environment(folder: str) -> DriverEnvironment:
-    """Return a world in which the passwords of the users are known."""
-    return DriverEnvironment(folder, lambda reference: PASSWORDS[reference["env"]])
-
-
-def config(folder: str, network: Network, pool: Mapping[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of documents have many types
-    """Return the configuration of a backend in the folder, whose servers answer in the server's namespace."""
-    return {
-        "root": f"{folder}/root",
-        "addresses": [network.server.ipv4, network.server.ipv6],
-        "namespace": network.server.namespace_path,
-        "pools": {"fast": dict(pool)},
-        "smb": {"users": {name.lower(): {"password": {"env": name}} for name in PASSWORDS}},
-        **more,
-    }
 
 
 class LinuxConformance(DriverConformance):
@@ -57,17 +41,21 @@ class LinuxConformance(DriverConformance):
     def make_driver(
         self, lab_directory: str, network: Network, pool: Mapping[str, Any]
     ) -> Iterator[Callable[[], Driver]]:
-        """Open the same backend, each time with an agent of its own."""
+        """Open the same backend, each time anew."""
         spec = BackendSpec("nas", "linux", config(lab_directory, network, pool), lanes=16)
         opened: list[Driver] = []
 
         def make() -> Driver:
-            opened.append(FACTORY.open(spec, environment(lab_directory)))
+            opened.append(self.open_driver(spec, lab_directory))
             return opened[-1]
 
         yield make
         for driver in opened:
             driver.close()
+
+    def open_driver(self, spec: BackendSpec, folder: str) -> Driver:
+        """Return a driver with an agent of its own."""
+        return FACTORY.open(spec, environment(folder))
 
     def write_content(self, driver: Driver, share: ObservedShare, text: str) -> None:
         """Write to the volume on the host."""
@@ -94,7 +82,7 @@ class TestLinuxOnBtrfs(LinuxConformance):
 
 
 class TestLinuxBySmb(TestLinuxOnBtrfs):
-    """The same volumes, shared by Samba."""
+    """The same volumes, shared by Samba; the operations are in this process, which saves the start of many agents."""
 
     protocol = "CIFS"
     rules = (
@@ -102,3 +90,8 @@ class TestLinuxBySmb(TestLinuxOnBtrfs):
         AccessRule("user", "alice", "rw"),
         AccessRule("user", "bob", "ro"),
     )
+
+    def open_driver(self, spec: BackendSpec, folder: str) -> Driver:
+        """Return a driver without the process between."""
+        settings = read_settings(spec, folder)
+        return LinuxDriver(settings, InProcess(settings), environment(folder).resolve_secret)

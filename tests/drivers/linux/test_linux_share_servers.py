@@ -17,11 +17,11 @@ from sharectl.drivers.share_servers import ShareServerRef, ShareServerRequest
 from sharectl.drivers.testing_share_servers import ShareServerConformance
 from sharectl.model import AccessRule, BackendSpec, SecurityServiceSpec
 from sharectl.networks import NetworkAllocation
+from tests.drivers.linux.backends import PASSWORDS, environment
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.smb_client import smb, write
 from tests.drivers.linux.tenants import namespaces
-from tests.drivers.linux.test_linux_conformance import PASSWORDS, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -79,7 +79,7 @@ def test_a_program_that_is_missing_is_named_with_its_package(
         server.ensure_user("alice", "pw")
     assert caught.value.kind is ProblemKind.UNAVAILABLE
     monkeypatch.setattr(commands, "find", lambda _: None)
-    with pytest.raises(Problem, match="smbd is missing on the storage host; install the Debian package samba"):
+    with pytest.raises(Problem, match="smbd is not installed on the storage host; install the package samba"):
         server.ensure_running()
 
 

@@ -41,7 +41,7 @@ def run(program: str, *arguments: str, held_fd: int, accepted: Collection[int] =
     """
     path = find(program)
     if path is None:
-        message = f"{program} is missing on the storage host; install the Debian package {_PACKAGES[program]}"
+        message = f"{program} is not installed on the storage host; install the package {_PACKAGES[program]}"
         raise Problem(ProblemKind.REFUSED, message)
     result = subprocess.run(  # noqa: S603 - a list of arguments, no shell
         [path, *arguments],

@@ -79,6 +79,7 @@ class TenantNetworks:
         for address in addresses:
             if address.gateway is not None:
                 _ip("-n", name, "route", "replace", "default", "via", address.gateway, "dev", _INTERFACE)
+        _announce(name, segment.mac_address or _mac_address(server_id))
 
     def has_namespace(self, server_id: str) -> bool:
         """Tell whether the share server's namespace is there."""
@@ -238,6 +239,19 @@ def _addresses(name: str) -> set[str]:
     }
 
 
+def _announce(name: str, mac_address: str) -> None:
+    """Tell the tenant's network which MAC the addresses are at; clients that knew another would look for them there for a minute.
+
+    The kernel does so when a MAC is set (Documentation/networking/ip-sysctl.rst, arp_notify and ndisc_notify), be it the same.
+    """
+    switches = [f"/proc/sys/net/ipv4/conf/{_INTERFACE}/arp_notify"]
+    if os.path.isdir("/proc/sys/net/ipv6"):  # noqa: PTH112 - as above
+        switches.append(f"/proc/sys/net/ipv6/conf/{_INTERFACE}/ndisc_notify")
+    # Whoever opens these files sees the interfaces of its own network namespace.
+    _run(["nsenter", f"--net={os.path.join(_NETNS_ROOT, name)}", "--", "tee", *switches], "1")  # noqa: PTH118 - as above
+    _ip("-n", name, "link", "set", _INTERFACE, "address", mac_address)
+
+
 def _has_link(prefix: Sequence[str], link: str) -> bool:
     return subprocess.run([*prefix, "link", "show", link], capture_output=True, check=False).returncode == 0  # noqa: S603 - a list of arguments
 
@@ -246,9 +260,9 @@ def _ip(*words: str) -> str:
     return _run(["ip", *words])
 
 
-def _run(argv: Sequence[str]) -> str:
+def _run(argv: Sequence[str], text: str = "") -> str:
     try:
-        result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS)  # noqa: S603 - a list of arguments
+        result = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS)  # noqa: S603 - a list of arguments
     except FileNotFoundError:
         message = f"{argv[0]} is not on the storage host; install iproute2 and util-linux"
         raise Problem(ProblemKind.REFUSED, message) from None

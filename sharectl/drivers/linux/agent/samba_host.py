@@ -174,7 +174,7 @@ def find(program: str) -> str:
     """Return where a program of Samba is; raises UNAVAILABLE with the package to install."""
     path = commands.find(program)
     if path is None:
-        message = f"{program} is missing on the storage host; install the Debian package {_PACKAGES[program]}"
+        message = f"{program} is not installed on the storage host; install the package {_PACKAGES[program]}"
         raise Problem(ProblemKind.UNAVAILABLE, message)
     return path
 
@@ -197,6 +197,6 @@ def _nss_wrapper() -> str:
         for path in sorted(Path("/").glob(f"{folder[1:]}/{_LIBRARY}")):
             return str(path)
     message = (
-        f"{_LIBRARY} is missing on the storage host; install the Debian package libnss-wrapper (nss_wrapper elsewhere)"
+        f"{_LIBRARY} is not installed on the storage host; install the package libnss-wrapper (nss_wrapper elsewhere)"
     )
     raise Problem(ProblemKind.UNAVAILABLE, message)
