@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sharectl.planning.server_records import allocations_of
@@ -31,11 +32,31 @@ def _changed(record: Record, seen: ServerObservation, server: ObservedShareServe
     lost = lost_addresses(record, seen)
     if lost:
         return f"its address {lost[0]} is not allocated to it any more"
+    otherwise = _otherwise(record, seen)
+    if otherwise is not None:
+        return otherwise
     recorded = tuple(sorted(allocation.ip_address for allocation in allocations_of(record)))
     if server.ip_addresses != recorded:
         there = ", ".join(server.ip_addresses) or "no address"
         return f"answers on {there} instead of {', '.join(recorded)}"
     return None if server.healthy else f"is not well: {server.problem or 'it does not answer'}"
+
+
+def _otherwise(record: Record, seen: ServerObservation) -> str | None:
+    """Return in words what the network service says otherwise of an address that the server still has; None where nothing, or unknown.
+
+    Such as its MAC address, where a repair was cut short after it had been given the address back on a new port.
+    """
+    for recorded in allocations_of(record):
+        found = None if seen.allocations is None else seen.allocations.get(recorded.allocation_id)
+        if found is not None and found != recorded:
+            before, after = asdict(recorded), asdict(found)
+            name = next(name for name in before if before[name] != after[name])
+            return (
+                f"its address {recorded.ip_address} is otherwise in the network service: "
+                f"{name.replace('_', ' ')} {after[name]} instead of {before[name]}"
+            )
+    return None
 
 
 def lost_addresses(record: Record, seen: ServerObservation) -> tuple[str, ...]:

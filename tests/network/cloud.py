@@ -1,4 +1,4 @@
-"""A repository whose share servers get their addresses from a real Neutron, worked on by the command line; and what must hold of it."""
+"""A repository whose share servers get their addresses from a service of OpenStack, worked on by the command line; and what must hold of it."""
 
 from __future__ import annotations
 
@@ -40,63 +40,29 @@ def document(kind: str, name: str, spec: Mapping[str, object]) -> str:
 
 
 class Cloud:
-    """Tenants' networks in Neutron, and a repository with one backend, which reaches Neutron by the proxy."""
+    """A repository with one backend, whose share servers get their addresses from a service of OpenStack behind the proxy."""
 
     def __init__(
-        self, root: Path, neutron: NeutronServer, proxy: FaultyProxy, capture: pytest.CaptureFixture[str]
+        self, root: Path, plugin: str, endpoint: str, proxy: FaultyProxy, capture: pytest.CaptureFixture[str]
     ) -> None:
-        """Begin without tenants and shares."""
-        self.neutron = neutron
+        """Begin without shares; the service's `endpoint` is one by the proxy."""
         self.proxy = proxy
         self.site = Site(root)
-        self.network_config: dict[str, Any] = {"auth": {"type": "none"}, "endpoint": proxy.url, "timeoutSeconds": 30}
+        self.network_config: dict[str, Any] = {"auth": {"type": "none"}, "endpoint": endpoint, "timeoutSeconds": 30}
         self.backend: dict[str, Any] = {"attempts": 1}
-        self.tenants: dict[str, ShareNetworkSubnet] = {}
-        self.further: list[str] = []
-        self._strangers: dict[str, object] = {}
+        self.share_networks: dict[str, dict[str, object]] = {}
+        self._plugin = plugin
         self._console = Console(root, capture)
 
-    def add_tenant(
-        self,
-        name: str = "red",
-        network_type: str = "vxlan",
-        cidr: str = "10.20.0.0/24",
-        **subnet: Any,  # noqa: ANN401 - Neutron's attributes
-    ) -> ShareNetworkSubnet:
-        """Make a network in Neutron for a tenant."""
-        network = self.neutron.new_network(network_type)
-        made = self.tenants[name] = self.neutron.new_subnet(network, cidr, **subnet)
-        return made
-
-    def add_strangers(self, subnet: ShareNetworkSubnet) -> None:
-        """Put the ports of a virtual machine, of Manila, and of a backend with our name in another state on a tenant's network."""
-        self.add_stranger(subnet, device_owner="compute:nova")
-        self.add_stranger(subnet, device_owner="manila:share", device_id="theirs", name="theirs_0")
-        other = f"sharectl: backend {BACKEND}, state of-another"
-        self.add_stranger(subnet, device_owner="manila:share", description=other, name="other/0", device_id="other")
-
-    def add_stranger(self, subnet: ShareNetworkSubnet, **port: str) -> None:
-        """Make a port that must stay as it is."""
-        found = self.new_port(subnet, **port)
-        self._strangers[found["id"]] = found
-
-    def new_port(self, subnet: ShareNetworkSubnet, address: str | None = None, **port: str) -> dict[str, Any]:
-        """Make a port as an administrator does."""
-        fixed = {"subnet_id": subnet.neutron_subnet_id} | ({} if address is None else {"ip_address": address})
-        body = {"network_id": subnet.neutron_net_id, "fixed_ips": [fixed], **port}
-        made: dict[str, Any] = self.neutron.api("POST", "/ports", {"port": body})["port"]
-        return made
-
     def write(self, **shares: str) -> None:
-        """Describe the backend, all tenants, what is `further` there, and these shares, each with the tenant that it is for."""
-        network = {"plugin": "neutron", "config": self.network_config}
+        """Describe the backend, all share networks, and these shares, each with the tenant that it is for."""
+        network = {"plugin": self._plugin, "config": self.network_config}
         config = {"stateFile": f"{BACKEND}.db"}
         common = {"driver": "simulated", "shareServers": True, "network": network, "config": config}
         share = {"size": "1GiB", "protocol": "NFS", "deletionPolicy": "delete"}
         self.site.write(
             document("Backend", BACKEND, common | self.backend),
-            *(document("ShareNetwork", name, {"subnets": [_ids(subnet)]}) for name, subnet in self.tenants.items()),
-            *self.further,
+            *(document("ShareNetwork", name, {"subnets": [ids]}) for name, ids in self.share_networks.items()),
             *(document("Share", name, {**share, "shareNetwork": tenant}) for name, tenant in shares.items()),
         )
 
@@ -138,6 +104,67 @@ class Cloud:
         self.proxy.faults.remove(made)
         assert process.exitcode == -signal.SIGKILL, (self.site.root / "output").read_text()
 
+    def allocations(self, servers: int) -> list[dict[str, Any]]:
+        """Assert that there are as many share servers, and that state and backend tell the same of their addresses, and return these."""
+        view = self.site.view()
+        rows = [row for row in view.records.values() if row.kind == "share_server"]
+        assert len(rows) == servers
+        assert not view.operations
+        recorded = {row.resource_id: [a.as_plain() for a in allocations_of(row)] for row in rows}
+        there = dict(self.site.query(BACKEND, "SELECT resource_id, allocations FROM share_servers"))
+        assert {server: json.loads(allocations) for server, allocations in there.items()} == recorded
+        return [plain for allocations in recorded.values() for plain in allocations]
+
+    def _succeed(self, *words: str) -> Ended:
+        ended = self(*words)
+        assert ended.code == 0, ended.out + ended.err
+        return ended
+
+
+class NeutronCloud(Cloud):
+    """The same with Neutron, and with tenants' networks and other people's ports in it."""
+
+    def __init__(
+        self, root: Path, neutron: NeutronServer, proxy: FaultyProxy, capture: pytest.CaptureFixture[str]
+    ) -> None:
+        """Begin without tenants and shares."""
+        super().__init__(root, "neutron", proxy.url, proxy, capture)
+        self.neutron = neutron
+        self.tenants: dict[str, ShareNetworkSubnet] = {}
+        self._strangers: dict[str, object] = {}
+
+    def add_tenant(
+        self,
+        name: str = "red",
+        network_type: str = "vxlan",
+        cidr: str = "10.20.0.0/24",
+        **subnet: Any,  # noqa: ANN401 - Neutron's attributes
+    ) -> ShareNetworkSubnet:
+        """Make a network in Neutron for a tenant."""
+        network = self.neutron.new_network(network_type)
+        made = self.tenants[name] = self.neutron.new_subnet(network, cidr, **subnet)
+        self.share_networks[name] = {"neutronNetId": made.neutron_net_id, "neutronSubnetId": made.neutron_subnet_id}
+        return made
+
+    def add_strangers(self, subnet: ShareNetworkSubnet) -> None:
+        """Put the ports of a virtual machine, of Manila, and of a backend with our name in another state on a tenant's network."""
+        self.add_stranger(subnet, device_owner="compute:nova")
+        self.add_stranger(subnet, device_owner="manila:share", device_id="theirs", name="theirs_0")
+        other = f"sharectl: backend {BACKEND}, state of-another"
+        self.add_stranger(subnet, device_owner="manila:share", description=other, name="other/0", device_id="other")
+
+    def add_stranger(self, subnet: ShareNetworkSubnet, **port: str) -> None:
+        """Make a port that must stay as it is."""
+        found = self.new_port(subnet, **port)
+        self._strangers[found["id"]] = found
+
+    def new_port(self, subnet: ShareNetworkSubnet, address: str | None = None, **port: str) -> dict[str, Any]:
+        """Make a port as an administrator does."""
+        fixed = {"subnet_id": subnet.neutron_subnet_id} | ({} if address is None else {"ip_address": address})
+        body = {"network_id": subnet.neutron_net_id, "fixed_ips": [fixed], **port}
+        made: dict[str, Any] = self.neutron.api("POST", "/ports", {"port": body})["port"]
+        return made
+
     def ports(self) -> dict[str, str]:
         """Return the ports on the tenants' networks that are no stranger's, each with its address; those of strangers are as they were."""
         found = {port["id"]: port for subnet in self.tenants.values() for port in self.neutron.ports_on(subnet)}
@@ -153,14 +180,7 @@ class Cloud:
 
     def check(self, servers: int) -> None:
         """Assert that there are as many share servers, and that Neutron, the state and the backend tell the same of their addresses."""
-        view = self.site.view()
-        rows = [row for row in view.records.values() if row.kind == "share_server"]
-        assert len(rows) == servers
-        assert not view.operations
-        recorded = {row.resource_id: [a.as_plain() for a in allocations_of(row)] for row in rows}
-        there = dict(self.site.query(BACKEND, "SELECT resource_id, allocations FROM share_servers"))
-        assert {server: json.loads(allocations) for server, allocations in there.items()} == recorded
-        held = {plain["port_id"]: plain["ip_address"] for allocations in recorded.values() for plain in allocations}
+        held = {plain["port_id"]: plain["ip_address"] for plain in self.allocations(servers)}
         assert self.ports() == held
 
     def check_accounted(self) -> None:
@@ -170,15 +190,6 @@ class Cloud:
         for port_id in self.ports():
             port = self.neutron.api("GET", f"/ports/{port_id}")["port"]
             assert port["device_id"] in known, f"{port} is nobody's"
-
-    def _succeed(self, *words: str) -> Ended:
-        ended = self(*words)
-        assert ended.code == 0, ended.out + ended.err
-        return ended
-
-
-def _ids(subnet: ShareNetworkSubnet) -> dict[str, str]:
-    return {"neutronNetId": str(subnet.neutron_net_id), "neutronSubnetId": str(subnet.neutron_subnet_id)}
 
 
 def _command(root: str, words: tuple[str, ...]) -> None:

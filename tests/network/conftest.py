@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .cloud import Cloud
+from .cloud import NeutronCloud
 from .neutron_server import NeutronServer
 from .nova_server import NovaServer, Plugins
 from .opening import open_plugin
@@ -63,11 +63,11 @@ def cloud(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> Cloud:
+) -> NeutronCloud:
     """Give a repository on that Neutron, without tenants yet."""
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "SHARECTL_DEBUG", "GITHUB_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
-    return Cloud(tmp_path / "repository", neutron, neutron_proxy, capsys)
+    return NeutronCloud(tmp_path / "repository", neutron, neutron_proxy, capsys)
 
 
 @pytest.fixture(scope="session")

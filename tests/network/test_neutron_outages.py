@@ -14,7 +14,7 @@ from tests.network.proxy import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.network.cloud import Cloud
+    from tests.network.cloud import NeutronCloud
 
 SERVER = f"share_server/red-default@{BACKEND}"
 
@@ -36,7 +36,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def red(cloud: Cloud) -> Cloud:
+def red(cloud: NeutronCloud) -> NeutronCloud:
     """Give a repository with a tenant and a share, not applied yet."""
     cloud.add_tenant()
     cloud.write(a="red")
@@ -44,7 +44,7 @@ def red(cloud: Cloud) -> Cloud:
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_whichever_request_it_befalls_the_next_apply_converges(red: Cloud, kind: str) -> None:
+def test_whichever_request_it_befalls_the_next_apply_converges(red: NeutronCloud, kind: str) -> None:
     """Each request of making a share server, and each of removing it: what is left over is accounted for, and gone or used after one more apply."""
     first = 1 if kind == "gone from then on" else 4  # planning a removal takes 3 requests, planning a server 4
     for number in range(first, 100):
@@ -64,6 +64,24 @@ def test_whichever_request_it_befalls_the_next_apply_converges(red: Cloud, kind:
         red.check(servers=0)
 
 
+@pytest.mark.parametrize("kind", ["answer lost", "quota used up"])
+def test_whichever_request_of_a_repair_it_befalls_the_address_stays(red: NeutronCloud, kind: str) -> None:
+    """The port was deleted by hand; the share server and its shares stay, and the next apply has the address again."""
+    red.apply()
+    address = next(iter(red.ports().values()))
+    for number in range(2, 100):  # planning takes one request where there are no ports
+        for port_id in red.ports():
+            red.neutron.api("DELETE", f"/ports/{port_id}")
+        befell = red.upset(Fault("", "", first=number, **FAULTS[kind]), "apply", "--yes")
+        red.check_accounted()
+        if not befell:
+            assert number > 6
+            return
+        red.apply()
+        red.check(servers=1)
+        assert list(red.ports().values()) == [address]
+
+
 class Moment(NamedTuple):
     """When a process is killed: before a request is passed on (`cut`), or after Neutron did what it asked for (`lose`)."""
 
@@ -80,7 +98,7 @@ MAKING = [Moment("cut", number) for number in range(1, 8)] + [Moment("lose", 1, 
 REMOVING = [Moment("cut", number) for number in range(1, 6)] + [Moment("lose", 1, "DELETE")]
 
 
-def test_killed_at_any_request_it_is_taken_up_by_the_next_apply(red: Cloud) -> None:
+def test_killed_at_any_request_it_is_taken_up_by_the_next_apply(red: NeutronCloud) -> None:
     """Of making a share server, and of removing it; before Neutron has the request, and after it did what changes something."""
     for making, removing in zip_longest(MAKING, REMOVING):
         red.killed(making.fault, "apply", "--yes")
@@ -98,7 +116,7 @@ def test_killed_at_any_request_it_is_taken_up_by_the_next_apply(red: Cloud) -> N
     assert len(red.proxy.requests) == 5, "as above"
 
 
-def test_neutron_killed_in_the_middle_and_started_again(red: Cloud) -> None:
+def test_neutron_killed_in_the_middle_and_started_again(red: NeutronCloud) -> None:
     """After it made a port: sharectl says what it does not know, and the next apply finds what Neutron kept."""
     red.proxy.add("POST", "/ports", "lose", action=red.neutron.kill)
     try:
@@ -118,7 +136,7 @@ def test_neutron_killed_in_the_middle_and_started_again(red: Cloud) -> None:
     )
 
 
-def test_a_short_outage_is_sat_out(red: Cloud) -> None:
+def test_a_short_outage_is_sat_out(red: NeutronCloud) -> None:
     """Within one apply, by the attempts that the backend's manifest allows."""
     red.backend["attempts"] = 3
     red.write(a="red")
@@ -132,7 +150,7 @@ def test_a_short_outage_is_sat_out(red: Cloud) -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
-def test_a_slow_neutron_that_makes_the_port_after_it_was_given_up(red: Cloud, attempts: int) -> None:
+def test_a_slow_neutron_that_makes_the_port_after_it_was_given_up(red: NeutronCloud, attempts: int) -> None:
     """The apply fails, or succeeds by another port; the late one is found by refresh, and removed by the next apply."""
     red.backend["attempts"] = attempts
     red.network_config["timeoutSeconds"] = 1
@@ -151,7 +169,7 @@ def test_a_slow_neutron_that_makes_the_port_after_it_was_given_up(red: Cloud, at
     assert red.steps() == []
 
 
-def test_a_quota_that_is_used_up_says_how_to_mend_it(red: Cloud) -> None:
+def test_a_quota_that_is_used_up_says_how_to_mend_it(red: NeutronCloud) -> None:
     """Neutron's own; the share waits, nothing is made."""
     used = red.neutron.api("GET", "/quotas/fake_project_id/details.json")["quota"]["port"]["used"]
     red.neutron.api("PUT", "/quotas/fake_project_id", {"quota": {"port": used}})
@@ -166,7 +184,7 @@ def test_a_quota_that_is_used_up_says_how_to_mend_it(red: Cloud) -> None:
     red.check(servers=1)
 
 
-def test_a_subnet_without_a_free_address_is_said_by_the_plan(cloud: Cloud) -> None:
+def test_a_subnet_without_a_free_address_is_said_by_the_plan(cloud: NeutronCloud) -> None:
     """Before anything is made: strangers have them all."""
     subnet = cloud.add_tenant(allocation_pools=[{"start": "10.20.0.10", "end": "10.20.0.12"}])
     cloud.add_strangers(subnet)
@@ -180,13 +198,13 @@ class TestPlanningWithoutNeutron:
     """What Neutron does not tell is unknown, never gone."""
 
     @pytest.fixture
-    def away(self, red: Cloud) -> Cloud:
+    def away(self, red: NeutronCloud) -> NeutronCloud:
         """Give the repository, applied, and Neutron gone."""
         red.apply()
         red.proxy.add("", "", "cut", times=FROM_THEN_ON)
         return red
 
-    def test_what_is_there_stays_as_the_state_knows_it(self, away: Cloud) -> None:
+    def test_what_is_there_stays_as_the_state_knows_it(self, away: NeutronCloud) -> None:
         """A warning says that it is unknown; nothing is to be done, and an apply does nothing."""
         planned = away("plan")
         assert planned.code == 0
@@ -201,7 +219,7 @@ class TestPlanningWithoutNeutron:
         away.proxy.faults.clear()
         away.check(servers=1)
 
-    def test_a_new_share_waits_where_it_needs_a_share_server(self, away: Cloud) -> None:
+    def test_a_new_share_waits_where_it_needs_a_share_server(self, away: NeutronCloud) -> None:
         """The plan says that the network service could not be asked; a share on a server that is there is made."""
         away.write(a="red", b="red")
         away.apply()
@@ -216,7 +234,7 @@ class TestPlanningWithoutNeutron:
         away.apply()
         away.check(servers=2)
 
-    def test_an_unused_server_is_removed_when_neutron_is_back(self, away: Cloud) -> None:
+    def test_an_unused_server_is_removed_when_neutron_is_back(self, away: NeutronCloud) -> None:
         """Its port cannot be given back now, and is not forgotten."""
         away.write()
         away("destroy", "--yes")

@@ -19,6 +19,7 @@ NFS_PORT: Final = 2049
 SMALLEST_IMAGE_BYTES: Final = 110_000_000
 """mkfs.btrfs refuses a smaller file."""
 
+_LONGEST_ROOT: Final = 33
 _FIELDS_OF: Final[Mapping[str, str]] = {"fileSystem": "image", "image": "loop", "size": "loop"}
 _AGENT_FOLDER: Final = ".sharectl"
 
@@ -39,6 +40,7 @@ def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
         *_nfs(config.get("nfs", {}), share_servers=backend.share_servers, has_namespace="namespace" in config),
         *_smb(config.get("smb", {})),
         *_protocols(config),
+        *_length_of_root(backend),
     )
 
 
@@ -198,6 +200,20 @@ def _smb(smb: Mapping[str, Any]) -> Iterator[ConfigProblem]:
                 f"{name!r} and {other!r} are one user to Windows and Samba",
                 "keep one of the two",
             )
+
+
+def _length_of_root(backend: BackendSpec) -> Iterator[ConfigProblem]:
+    """Find a root that is too long: a socket's path has at most 107 bytes, and Samba has one below the folder of each share server."""
+    smb = backend.config.get("smb")
+    if not backend.share_servers or smb is None or not smb.get("enabled", True):
+        return
+    root = root_of(backend)
+    if len(root) > _LONGEST_ROOT:
+        yield ConfigProblem(
+            ("root",) if "root" in backend.config else (),
+            f"the root {root} is too long: SMB on share servers needs one of at most {_LONGEST_ROOT} characters",
+            "name a shorter one in config.root",
+        )
 
 
 def _protocols(config: Mapping[str, Any]) -> Iterator[ConfigProblem]:

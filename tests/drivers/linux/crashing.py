@@ -53,9 +53,14 @@ READING_IOCTLS = frozenset(
 FAILED = 3
 
 
+def part_of(number: int, value: Any) -> Any:  # noqa: ANN401 - parts of documents have many types
+    """Return the value with the attempt's number in a text."""
+    return value.replace("{n}", str(number)) if isinstance(value, str) else value
+
+
 def run_call(pool: VolumePool, call: Sequence[Any], number: int) -> None:
     """Call the method with the attempt's number in its arguments; `write` is a method too."""
-    method, *arguments = [part.replace("{n}", str(number)) if isinstance(part, str) else part for part in call]
+    method, *arguments = [part_of(number, part) for part in call]
     if method == "write":
         write(pool, *arguments)
     else:
@@ -120,11 +125,11 @@ def main() -> None:
     """Do the job on standard input."""
     job = json.load(sys.stdin)
     kind = {"btrfs": BtrfsPool, "image": ImagePool}[job["pool"].pop("kind")]
-    pool = kind(**job["pool"])
     between = []
     number = 0
     is_whole = False
     while not is_whole:
+        pool = kind(**{name: part_of(number, value) for name, value in job["pool"].items()})
         for call in job["before"]:
             run_call(pool, call, number)
         is_whole = in_process(pool, job["call"], number, survived=number * job["every"])

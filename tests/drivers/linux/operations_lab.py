@@ -81,12 +81,12 @@ class OperationsLab:
         """Return the settings of a pool on an image."""
         return {"type": "loop", "path": f"{self.folder}/{name}", "image": f"{self.folder}/{name}.img", "size": size}
 
-    def open(self, **changes: Any) -> LinuxDriver:  # noqa: ANN401 - parts of documents have many types
-        """Return a driver of its own on the same backend; `changes` are keys of its configuration."""
+    def open(self, *, share_servers: bool = False, **changes: object) -> LinuxDriver:
+        """Return a driver of its own on the same backend; `changes` are keys of its configuration, None where one is to be missing."""
         place = {"addresses": [self.host.ipv4, self.host.ipv6], "namespace": self.host.namespace_path}
         plain = config(str(self.folder), self.network, self.pool, **{**place, **changes})
         plain = {key: value for key, value in plain.items() if value is not None}
-        settings = read_settings(BackendSpec("nas", "linux", plain), str(self.folder))
+        settings = read_settings(BackendSpec("nas", "linux", plain, share_servers=share_servers), str(self.folder))
         self._opened.append(LinuxDriver(settings, InProcess(settings), self._resolve))
         return self._opened[-1]
 

@@ -21,11 +21,14 @@ from sharectl.drivers.base import (
 )
 from sharectl.drivers.linux.agent.btrfs_place import Place
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.share_servers import ShareServerRef
 from tests.drivers.linux.lab import mounts_under, run
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, new_id, ref, snapshot_ref
+from tests.drivers.linux.test_linux_share_servers import request as server_request
 
 if TYPE_CHECKING:
     from tests.drivers.linux.operations_lab import OperationsLab
+    from tests.drivers.linux.tenants import Switch
 
 HOSTILE_NAMES = ("", "..", "a/b", "new\nline", 'quote"', "per%cent", "brace}", "-rf", ".hidden", "x" * 71, "ünicode")
 HOSTILE_IDS = ("", "..", "../../etc", "A" * 36, "0" * 65, "id with space", "-0")
@@ -151,6 +154,36 @@ def test_a_share_on_a_share_server_that_is_not_there(backend: OperationsLab) -> 
     with pytest.raises(NotFoundError, match="no share server with the id"):
         backend.driver._agent.call("create_share", params)
     assert not (backend.folder / "pool/homeless").exists()
+
+
+def test_shares_on_a_share_server(own_backend: OperationsLab, switch: Switch) -> None:
+    """Are exported by it, on its address; it goes after them alone."""
+    driver = own_backend.open(
+        share_servers=True,
+        namespace=switch.path,
+        addresses=None,
+        tenantNetworks={"flat": {"bridge": "br-flat"}, "vxlan": {"local": "192.0.2.10"}},
+    )
+    driver.prepare()
+    server = driver.create_share_server(server_request())
+    server_id = str(server.resource_id)
+    nfs = driver.create_share(own_backend.request("data", share_server_id=server_id))
+    smb = driver.create_share(own_backend.request("data", "CIFS", share_server_id=server_id))
+    assert nfs.export_locations == ("10.20.0.10:/shares/data",)
+    assert smb.export_locations == (f"\\\\10.20.0.10\\{smb.name}",)
+    for share, rule in ((nfs, ANYBODY), (smb, ALICE)):
+        assert driver.update_access(ref(share), [rule], [rule], [])[rule].status == "active"
+        assert [listed.access for listed in driver.list_shares([str(share.resource_id)])] == [(rule,)]
+    assert [found.healthy for found in driver.list_share_servers()] == [True]
+    reference = ShareServerRef(server_id, server.backend_id, server.name)
+    with pytest.raises(ShareInUseError, match="2 shares are on the share server"):
+        driver.delete_share_server(reference)
+    for share in (nfs, smb):
+        driver.delete_share(ref(share))
+    driver.delete_share_server(reference)
+    assert list(driver.list_share_servers([server_id])) == []
+    with pytest.raises(NotFoundError, match="no share server with the id"):
+        driver.create_share(own_backend.request("late", share_server_id=server_id))
 
 
 def test_a_volume_that_cannot_be_made_leaves_nothing(own_backend: OperationsLab) -> None:

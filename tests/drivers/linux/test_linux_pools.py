@@ -51,15 +51,21 @@ def test_preparations_at_once_give_one_identity(own_backend: OperationsLab) -> N
     """From as many agents."""
     drivers = [own_backend.open() for _ in range(6)]
     with ThreadPoolExecutor(6) as threads:
-        assert len(set(threads.map(lambda driver: driver.prepare(), drivers))) == 1
+        identities = set(threads.map(lambda driver: driver.prepare(), drivers))
+    assert len(identities) == 1
+    assert {own_backend.open().prepare()} == identities
 
 
-def test_a_folder_that_is_not_there_has_no_room(own_backend: OperationsLab) -> None:
-    """Before it is prepared, when nobody knows what is to be there."""
+def test_a_folder_that_is_not_there_is_told(own_backend: OperationsLab) -> None:
+    """It is said before anything is prepared, and how to mend it."""
     path = own_backend.folder / "images"
     driver = own_backend.open(pools={"fast": {"type": "image", "path": str(path)}})
-    assert [(pool.total_bytes, pool.free_bytes) for pool in driver.pools()] == [(0, 0)]
+    with pytest.raises(BackendUnavailableError, match="images is not on the storage host; make it, and mount"):
+        driver.pools()
     path.mkdir()
+    on_no_btrfs = own_backend.open(pools={"fast": {"type": "btrfs", "path": str(path)}})
+    with pytest.raises(BackendUnavailableError, match="is not on btrfs; mount one there, or write type: image"):
+        on_no_btrfs.pools()
     (pool,) = driver.pools()
     assert 0 < int(pool.free_bytes) <= int(pool.total_bytes)
     assert mounts_under(str(own_backend.folder)) == []

@@ -298,6 +298,22 @@ def test_share_servers_get_their_addresses_from_networks() -> None:
     assert read_settings(backend(addresses=None, share_servers=True), "/").addresses == ()
 
 
+def test_the_root_of_share_servers_with_smb_is_short() -> None:
+    """Samba's sockets are below it, and a socket's path is short."""
+    long = "/srv/" + "r" * 29
+    assert problems(backend(addresses=None, share_servers=True, root=long)) == []
+    assert problems(backend(addresses=None, share_servers=True, root=long[:-1], smb={})) == []
+    ((place, words),) = problems(backend(addresses=None, share_servers=True, root=long, smb={}))
+    assert place == "root"
+    assert "at most 33 characters" in words
+
+
+def test_the_kernels_server_is_one_and_share_servers_are_many() -> None:
+    """So they need an NFS server of their own each."""
+    found = problems(backend(addresses=None, share_servers=True, nfs={"server": "kernel"}))
+    assert found == [("nfs.server", "the host has one NFS server of its own, and share servers need one each")]
+
+
 def test_smb_alone_is_enough() -> None:
     """A backend without NFS."""
     assert problems(backend(nfs={"server": "none"}, smb={})) == []

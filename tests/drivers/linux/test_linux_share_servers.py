@@ -246,7 +246,7 @@ def test_a_share_server_that_died_is_repaired(driver: LinuxDriver, switch: Switc
             run("ip", "netns", "del", f"sharectl-{wanted.resource_id}")
         (listed,) = driver.list_share_servers()
         assert not listed.healthy
-        assert ("namespace" if what == "namespace" else "does not run") in listed.problem
+        assert ("namespace" if what == "namespace" else "not run") in listed.problem
         assert driver.create_share_server(wanted).healthy
         client = switch.add_client(f"c-{what[:5]}", "scb100", "10.20.0.21/24" if what == "servers" else "10.20.0.22/24")
         assert nfs(client, "10.20.0.10", "/shares/data", "ls").is_done, "its exports are back"

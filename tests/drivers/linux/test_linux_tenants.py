@@ -181,7 +181,7 @@ def test_the_life_of_two_tenants_with_equal_addresses(house: House) -> None:
 
 
 def test_a_share_server_that_died_is_in_the_plan_and_one_apply_brings_it_back(house: House) -> None:
-    """Its processes, its namespace under processes that live on, and both as after a reboot; the other tenant's is not touched."""
+    """Its processes, its namespace under processes that live on, both as after a reboot, its tunnel; the other tenant's is not touched."""
     house.repository.apply()
     assert nfs(house.red, ADDRESS, "/shares/red-projects", "put", "f", "kept").is_done
     server = house.server_id("red")
@@ -189,11 +189,14 @@ def test_a_share_server_that_died_is_in_the_plan_and_one_apply_brings_it_back(ho
         ({"servers"}, "its NFS and SMB servers do not run"),
         ({"namespace"}, "its network namespace is gone"),
         ({"servers", "namespace"}, "its network namespace is gone"),
+        ({"tunnel"}, "the tunnel of its VXLAN 5001 is gone"),
     ):
         if "servers" in lost:
             kill(f"{house.root}/servers/{server}/")
         if "namespace" in lost:
             run("ip", "netns", "del", f"sharectl-{server}")
+        if "tunnel" in lost:
+            run("ip", "-n", f"{house.mark}-storage", "link", "del", "scx5001")
         planned = house.planned()
         assert said in planned[f"repair-share-server:{RED}"]
         assert not any("blue" in step for step in planned)

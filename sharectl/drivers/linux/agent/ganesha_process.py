@@ -31,8 +31,8 @@ WITHHELD: Final = "exports.off"
 
 _PLUGIN_FOLDERS: Final = ("/usr/lib/*/ganesha", "/usr/lib64/ganesha", "/usr/lib/ganesha")
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_MAXIMUM_SOCKET_PATH_BYTES: Final = 107
-"""`sun_path` in unix(7) holds 108 bytes with the zero at its end."""
+_MAXIMUM_SOCKET_PATH_BYTES: Final = 99
+"""What dbus-daemon takes (`_DBUS_MAX_SUN_PATH_LENGTH` in its source), less than the 107 of unix(7); of more it says `Socket name too long`."""
 
 _PSEUDO_ROOT: Final = 0
 _PROBE_SECONDS: Final = 10.0

@@ -85,8 +85,8 @@ class TenantNetworks:
         """Tell whether the share server's namespace is there."""
         return _is_namespace(namespace_name(server_id))
 
-    def problem(self, server_id: str, addresses: Sequence[Address]) -> str:
-        """Return what the namespace lacks, empty where it is whole. Changes nothing."""
+    def problem(self, server_id: str, segment: Segment, addresses: Sequence[Address]) -> str:
+        """Return what the namespace or its way to the tenant's network lacks, empty where it is whole. Changes nothing."""
         name = namespace_name(server_id)
         if not _is_namespace(name):
             return "its network namespace is gone"
@@ -95,6 +95,10 @@ class TenantNetworks:
             return f"its network lacks the address {', '.join(sorted(missing))}"
         if not _has_link(self._prefix, port_name(server_id)):
             return "its port on the tenant's network is gone"
+        if segment.network_type == "vxlan":
+            bridge, tunnel = _tunnel_names(segment.segmentation_id or 0)
+            if not {port_name(server_id), tunnel} <= self._ports_of(bridge):
+                return f"the bridge or the tunnel of its VXLAN {segment.segmentation_id} is gone"
         return ""
 
     def remove(self, server_id: str, segment: Segment) -> None:
@@ -157,13 +161,17 @@ class TenantNetworks:
 
     def _remove_unused_tunnel(self, segment: Segment) -> None:
         bridge, tunnel = _tunnel_names(segment.segmentation_id or 0)
-        if not _has_link(self._prefix, bridge):
-            return
-        ports = json.loads(_run([*self._prefix, "-j", "link", "show", "master", bridge]) or "[]")
-        if {port["ifname"] for port in ports} <= {tunnel}:
+        if self._ports_of(bridge) <= {tunnel}:
             for link in (tunnel, bridge):
                 if _has_link(self._prefix, link):
                     self._do("link", "del", link)
+
+    def _ports_of(self, bridge: str) -> set[str]:
+        """Return the names of the interfaces on a bridge; none where there is no such bridge."""
+        if not _has_link(self._prefix, bridge):
+            return set()
+        ports = json.loads(_run([*self._prefix, "-j", "link", "show", "master", bridge]) or "[]")
+        return {port["ifname"] for port in ports}
 
     def _ensure_port(self, name: str, port: str, bridge: str, segment: Segment) -> None:
         there = _has_link(self._prefix, port), _has_link(["ip", "-n", name], _INTERFACE)

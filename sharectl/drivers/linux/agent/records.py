@@ -204,11 +204,6 @@ class Records:
         """Return the share with this id."""
         return next(iter(self.shares([resource_id])), None)
 
-    def share_of_volume(self, pool: str, volume: str) -> ShareRow | None:
-        """Return the share whose data is this volume."""
-        rows = self._query(f"SELECT {_SHARE_COLUMNS} FROM share WHERE pool = ? AND volume = ?", (pool, volume))  # noqa: S608 - a constant
-        return _share(rows[0]) if rows else None
-
     def update_share(self, resource_id: str, **values: Any) -> None:  # noqa: ANN401 - columns have several types
         """Change columns of a share."""
         columns = ", ".join(f"{column} = :{column}" for column in values)

@@ -110,7 +110,7 @@ class ShareServers:
     def _listed(self, row: ShareServerRow, *, is_made: bool | None = None) -> ListedServer:
         problem = "" if (row.is_made if is_made is None else is_made) else "its creation was cut short"
         addresses = _addresses(row)
-        problem = problem or self._networks.problem(row.resource_id, addresses) or self._problem_of_servers(row)
+        problem = problem or self._problem_of_network(row) or self._problem_of_servers(row)
         return ListedServer(
             row.resource_id,
             namespace_name(row.resource_id),
@@ -119,6 +119,9 @@ class ShareServers:
             not problem,
             problem,
         )
+
+    def _problem_of_network(self, row: ShareServerRow) -> str:
+        return self._networks.problem(row.resource_id, _segment(row), _addresses(row))
 
     def _problem_of_servers(self, row: ShareServerRow) -> str:
         servers = self._room.servers(row.resource_id)
