@@ -267,7 +267,7 @@ def _refuse_unplaceable(
             address,
             f"no backend can take {address} with a share server on share_network/{network}",
             detail=f"{named}.",
-            remedy="describe a subnet for the zone, raise the limit, or give the network more addresses",
+            remedy="describe a subnet for the zone, raise the limit, give the network more addresses, or see to the network service",
             path="spec.shareNetwork",
         )
         return

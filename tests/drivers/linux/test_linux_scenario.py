@@ -183,6 +183,20 @@ def test_after_a_reboot_one_apply_brings_everything_back(repository: Repository,
     assert repository.changes() == 0
 
 
+def test_a_server_with_other_settings_is_started_anew(repository: Repository, network: Network) -> None:
+    """A change of the manifest shows in the plan, and holds after one apply."""
+    folder = str(repository.folder.parent)
+    repository.write("Share", "projects", nfs_share(network))
+    repository.apply()
+    assert nfs(network.client, network.server.ipv4, "/shares/projects", "ls").is_done
+    config = backend_config(folder, network, nfs={"versions": ["4.1", "4.2"]})
+    repository.write("Backend", "nas", {"driver": "linux", "config": config})
+    assert "its access was changed on the backend" in repository.run("plan").stdout
+    repository.apply()
+    assert "NFS4ERR_MINOR_VERS_MISMATCH" in nfs(network.client, network.server.ipv4, "/shares/projects", "ls").text
+    assert repository.changes() == 0
+
+
 def test_show_and_mounts_tell_a_client_how_to_mount(repository: Repository, network: Network) -> None:
     """Only for shares that the client may reach."""
     repository.write("Share", "projects", nfs_share(network))
