@@ -1,4 +1,4 @@
-"""What the agent's operations promise of access by NFS, and of servers that are turned off: put in force as asked, read back from the servers, repaired where others changed it."""
+"""What the agent's operations promise of access by NFS, and of servers that are turned off: as asked, read back, and repaired."""
 
 from __future__ import annotations
 

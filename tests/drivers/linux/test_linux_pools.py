@@ -35,16 +35,18 @@ def test_nothing_is_touched_before_it_is_prepared(own_backend: OperationsLab) ->
 
 
 def test_a_preparation_that_was_killed_at_its_beginning_is_made_whole(own_backend: OperationsLab) -> None:
-    """A file without tables is no backend that was prepared."""
+    """Records that were not finished are no backend that was prepared."""
     root = own_backend.folder / "root"
     root.mkdir()
-    connection = sqlite3.connect(root / "records.sqlite")
+    connection = sqlite3.connect(root / "records.sqlite.new")
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("CREATE TABLE meta (key TEXT)")
     connection.close()
     driver = own_backend.open()
     assert driver.report().identity is None
     assert list(driver.list_shares()) == []
     assert driver.prepare() == driver.report().identity
+    assert not list(root.glob("*.new*"))
 
 
 def test_preparations_at_once_give_one_identity(own_backend: OperationsLab) -> None:

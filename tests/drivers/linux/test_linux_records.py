@@ -184,7 +184,8 @@ def test_a_file_that_is_damaged_is_told_and_left_alone(path: str) -> None:
     """It is not taken for a backend that was never prepared."""
     Path(path).write_bytes(b"not a database, but what was left of one" * 100)
     damaged = Records(path)
-    for call in (damaged.exists, damaged.create, damaged.shares):
+    damaged.create()
+    for call in (damaged.shares, damaged.snapshots, lambda: damaged.set_once("identity", "new")):
         with fails_with(ProblemKind.UNAVAILABLE, path, "cannot be read or written", "file is not a database"):
             call()
     damaged.close()
@@ -216,6 +217,16 @@ def test_many_can_make_the_file_at_once(path: str) -> None:
         each.close()
 
 
+def test_a_file_that_is_gone_is_not_made_anew(opened: Records, path: str) -> None:
+    """By anything but `create`: it would be empty."""
+    opened.close()
+    for file in Path(path).parent.glob("records.sqlite*"):
+        file.unlink()
+    with fails_with(ProblemKind.UNAVAILABLE, "unable to open database file"):
+        opened.shares()
+    assert not Path(path).exists()
+
+
 def test_what_is_not_there_does_not_exist(path: str) -> None:
     """Until it is made; asking makes nothing."""
     asked = Records(path)
@@ -223,5 +234,6 @@ def test_what_is_not_there_does_not_exist(path: str) -> None:
     assert not Path(path).exists()
     asked.create()
     assert asked.exists()
+    assert Path(path).stat().st_mode & 0o777 == 0o600
     asked.close()
     asked.close()

@@ -6,11 +6,13 @@ import json
 import os
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.daemons import locked, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,9 +23,9 @@ _FIRST_EXPORT_ID: Final = 1
 _NEXT_EXPORT_ID: Final = "next-export-id/"
 _BUSY_SECONDS: Final = 30.0
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS pool (name TEXT PRIMARY KEY, identity TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS share (
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE pool (name TEXT PRIMARY KEY, identity TEXT NOT NULL) STRICT;
+CREATE TABLE share (
     resource_id TEXT PRIMARY KEY,
     pool        TEXT NOT NULL,
     volume      TEXT NOT NULL,
@@ -41,14 +43,14 @@ CREATE TABLE IF NOT EXISTS share (
     UNIQUE (instance, export_key),
     UNIQUE (instance, export_id)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS snapshot (
+CREATE TABLE snapshot (
     resource_id      TEXT PRIMARY KEY,
     pool             TEXT NOT NULL,
     name             TEXT NOT NULL,
     share_backend_id TEXT NOT NULL,
     size_bytes       INTEGER
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS share_server (
+CREATE TABLE share_server (
     resource_id   TEXT PRIMARY KEY,
     name          TEXT NOT NULL,
     share_network TEXT NOT NULL,
@@ -126,18 +128,28 @@ class Records:
         self._connection: sqlite3.Connection | None = None
 
     def exists(self) -> bool:
-        """Tell whether `create` ever came to its end for this path; a file without tables is what a killed one left."""
-        if not os.path.exists(self._path):  # noqa: PTH110 - paths are text everywhere in the agent
-            return False
-        with self._told(), self._lock:
-            return _version(self._open()) != 0
+        """Tell whether `create` ever came to its end for this path."""
+        return os.path.exists(self._path)  # noqa: PTH110 - paths are text everywhere in the agent
 
     def create(self) -> None:
-        """Make the file with its tables where it is missing."""
-        with self._told(), self._lock:
-            connection = self._open()
-            if _version(connection) == 0:
-                connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        """Make the file with its tables where it is missing; it is put in its place when it is whole."""
+        if self.exists():
+            return
+        with self._told(), locked(f"{self._path}.lock"):
+            if self.exists():
+                return
+            fresh = f"{self._path}.new"
+            for leftover in (fresh, f"{fresh}-wal", f"{fresh}-shm"):
+                with suppress(FileNotFoundError):
+                    os.unlink(leftover)  # noqa: PTH108 - as above
+            # SQLite gives the files that it makes beside this one the same mode.
+            os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            os.rename(fresh, self._path)  # noqa: PTH104 - as above
+            sync_directory(os.path.dirname(self._path))  # noqa: PTH120 - as above
 
     def close(self) -> None:
         """Close the file."""
@@ -301,7 +313,7 @@ class Records:
 
     def _checked(self) -> sqlite3.Connection:
         connection = self._open()
-        version = _version(connection)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             message = f"{self._path} was written by a newer sharectl (format {version}, this one knows {SCHEMA_VERSION}); upgrade sharectl"
             raise Problem(ProblemKind.REFUSED, message)
@@ -309,19 +321,16 @@ class Records:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            # SQLite gives the files that it makes beside this one the same mode.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             connection = sqlite3.connect(
-                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                f"file:{quote(self._path)}?mode=rw",  # what is not there is not made: it would be empty
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=True,
             )
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             self._connection = connection
         return self._connection
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def insert_share(connection: sqlite3.Connection, row: ShareRow) -> None:
