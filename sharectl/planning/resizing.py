@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sharectl.diagnostics import warning
 from sharectl.drivers.base import Capability
 from sharectl.model import Verb
 from sharectl.planning.draft import step_id
@@ -57,6 +58,31 @@ def plan_resize(  # noqa: PLR0913, PLR0917 - both specs and what is there
             expected_version=record.version,
             spec=new,
             changes=(change,),
+        )
+    )
+    return True
+
+
+def holds_growth(  # noqa: PLR0913, PLR0917 - both specs and what is there
+    draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
+) -> bool:
+    """Tell whether the share was made larger on its backend, and say that it stays so without leave to shrink it.
+
+    Somebody may have made room in an emergency; to take it away again by night, or to stop the whole plan for it, helps nobody.
+    """
+    if observed is None or observed.size_bytes is None or new.allow_shrink or new.size_bytes != old.size_bytes:
+        return False
+    if observed.size_bytes <= new.size_bytes or observed.size_bytes == record.size_bytes:
+        return False
+    change = size_change(observed.size_bytes, new.size_bytes)
+    draft.diagnostics.append(
+        warning(
+            "share.grown",
+            f"{address} was made larger on its backend: it has {change.before}, its manifest says {change.after}",
+            detail="it stays as it is; taking the room away again is for somebody to decide.",
+            remedy=f"write size: {change.before}, or set allowShrink: true, then the next apply makes it {change.after}",
+            address=address,
+            source=draft.desired.field_source(address, "spec", "size"),
         )
     )
     return True

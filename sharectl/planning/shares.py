@@ -11,7 +11,7 @@ from sharectl.planning.draft import step_id
 from sharectl.planning.moves import was_renamed
 from sharectl.planning.records import DEPOSED_MARK, deposed_address, recorded_revert
 from sharectl.planning.refusals import lacks, may_remove, removal_reason
-from sharectl.planning.resizing import plan_resize
+from sharectl.planning.resizing import holds_growth, plan_resize
 from sharectl.planning.reverting import plan_revert
 from sharectl.planning.server_places import server_of_lost_share
 from sharectl.planning.types import Action, Candidate, FieldChange, Step
@@ -106,7 +106,11 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
     if blocking:
         _refuse_change(draft, address, blocking)
         return
-    if plan_revert(draft, address, record, old, new) and plan_resize(draft, address, record, old, new, observed):
+    if not plan_revert(draft, address, record, old, new):
+        return
+    if holds_growth(draft, address, record, old, new, observed):
+        _plan_access(draft, address, record, observed)
+    elif plan_resize(draft, address, record, old, new, observed):
         _plan_access(draft, address, record, observed)
         _plan_record(draft, address, record, old, new, observed)
 
