@@ -149,13 +149,15 @@ NO_HINTS: Final = SchedulerHints()
 class RevertRequest:
     """The wish to turn a share back to the snapshot called `snapshot`, once for each new `request` (a date, a ticket number).
 
-    In the state it is the last request that was begun. `cut_short` is never in a manifest: the attempt ended without an answer,
-    so that nobody knows whether the share was turned back.
+    In the state it is the last request that was begun. Never in a manifest are `cut_short` (the attempt ended without an answer,
+    so that nobody knows whether the share was turned back) and `withdrawn` (the manifest no longer asks, and the state
+    remembers what was answered, so that the same text does not lose data a second time when it comes back).
     """
 
     snapshot: str
     request: str
     cut_short: bool = False
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,8 @@ class ShareSpec:
 
 def _plain_request(request: RevertRequest) -> JsonObject:
     plain: JsonObject = {"snapshot": request.snapshot, "request": request.request}
-    return {**plain, "cut_short": True} if request.cut_short else plain
+    marks = {"cut_short": request.cut_short, "withdrawn": request.withdrawn}
+    return {**plain, **{mark: True for mark, is_set in marks.items() if is_set}}
 
 
 _SHARE_DEFAULTS: Final[JsonObject] = {

@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from sharectl.model import DIGEST_SIZE_BYTES, NO_ACCESS_DIGEST, Kind, access_digest, canonical_json, digest_of
+from sharectl.model import (
+    DIGEST_SIZE_BYTES,
+    NO_ACCESS_DIGEST,
+    Kind,
+    ShareSpec,
+    access_digest,
+    canonical_json,
+    digest_of,
+)
 from sharectl.state.store import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sharectl.drivers.base import ObservedShare, ObservedSnapshot
-    from sharectl.model import AccessRule, Address, RevertRequest, ShareSpec, SnapshotSpec
+    from sharectl.model import AccessRule, Address, RevertRequest, SnapshotSpec
 
 _REFUSED_DIGEST = b"rules refused".ljust(DIGEST_SIZE_BYTES, b"\0")
 """Stands for the spec in the digest of a share of which a rule was refused, so that the planner looks at it each time."""
@@ -65,7 +73,7 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
         backend=backend,
         pool=observed.pool,
         version=0,
-        digest=digest_of(spec_json) + access_digest(rules),
+        digest=_spec_digest(spec) + access_digest(rules),
         size_bytes=spec.size_bytes if observed.size_bytes is None else observed.size_bytes,
         protect=spec.protect,
         spec=spec_json,
@@ -76,22 +84,32 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
 def recorded_revert(wanted: RevertRequest | None, recorded: RevertRequest | None) -> RevertRequest | None:
     """Return the request that a row keeps when the manifest says `wanted`: one that is new is recorded by the revert alone."""
     if wanted is None:
-        return None
+        return None if recorded is None else replace(recorded, withdrawn=True)
     if recorded is None or recorded.request != wanted.request:
         return recorded
-    return replace(recorded, snapshot=wanted.snapshot)
+    return replace(recorded, snapshot=wanted.snapshot, withdrawn=False)
+
+
+def as_asked(spec: ShareSpec) -> ShareSpec:
+    """Return the spec as a manifest says it: without the answered request that it no longer asks for."""
+    withdrawn = spec.revert_to is not None and spec.revert_to.withdrawn
+    return replace(spec, revert_to=None) if withdrawn else spec
+
+
+def _spec_digest(spec: ShareSpec) -> bytes:
+    return digest_of(canonical_json(as_asked(spec).as_plain()))
 
 
 def with_share_spec(record: Record, spec: ShareSpec) -> Record:
     """Return the row with another spec and the same access rules."""
     spec_json = canonical_json(spec.as_plain())
-    spec_digest = _REFUSED_DIGEST if record.digest[:DIGEST_SIZE_BYTES] == _REFUSED_DIGEST else digest_of(spec_json)
+    spec_digest = _REFUSED_DIGEST if record.digest[:DIGEST_SIZE_BYTES] == _REFUSED_DIGEST else _spec_digest(spec)
     return record._replace(digest=spec_digest + record.digest[DIGEST_SIZE_BYTES:], protect=spec.protect, spec=spec_json)
 
 
 def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = False) -> Record:
     """Return the row with `rules` in force. Where others were `refused`, no manifest is what the row says, until none is any more."""
-    spec_digest = _REFUSED_DIGEST if refused else digest_of(record.spec)
+    spec_digest = _REFUSED_DIGEST if refused else _spec_digest(ShareSpec.from_plain(orjson.loads(record.spec)))
     return record._replace(digest=spec_digest + access_digest(rules))
 
 

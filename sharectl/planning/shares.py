@@ -9,7 +9,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model import DeletionPolicy, Kind, Replacement, ShareSpec, Verb
 from sharectl.planning.draft import step_id
 from sharectl.planning.moves import was_renamed
-from sharectl.planning.records import DEPOSED_MARK, deposed_address, recorded_revert
+from sharectl.planning.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planning.refusals import lacks, may_remove, removal_reason
 from sharectl.planning.resizing import holds_growth, plan_resize
 from sharectl.planning.reverting import plan_revert
@@ -270,7 +270,7 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
 ) -> None:
     """Add the step that brings the state alone up to date: fields that the backend never sees, and what it tells of itself."""
     kept = replace(new, size_bytes=old.size_bytes, revert_to=recorded_revert(new.revert_to, old.revert_to))
-    changes = metadata_changes(old.as_plain(), kept.as_plain())
+    changes = metadata_changes(as_asked(old).as_plain(), as_asked(kept).as_plain())
     if observed is not None:
         changes += _observed_changes(record, observed)
     resized = draft.has(Verb.EXTEND_SHARE, address) or draft.has(Verb.SHRINK_SHARE, address)
