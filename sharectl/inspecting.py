@@ -62,6 +62,7 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         rules = reader.rules((address,)).get(address, ())
         is_share = record is not None and record.kind == Kind.SHARE
         snapshots = _snapshots_of(reader.view(), address) if is_share else ()
+        pinned = None if record is None else _identity_of(reader, record)
     if record is None and address not in desired.digests:
         raise DiagnosticError(_not_inspectable(desired, address, known))
     spec: ShareSpec | SnapshotSpec | None = None
@@ -69,7 +70,7 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         spec = desired.share(address) if kind_of(address) is Kind.SHARE else desired.snapshot(address)
     if not ask or record is None or record.kind != Kind.SHARE:
         return ResourceView(address, spec, record, rules, snapshots)
-    observed, used_bytes, diagnostics = _ask(backends, record)
+    observed, used_bytes, diagnostics = _ask(backends, record, pinned)
     return ResourceView(address, spec, record, rules, snapshots, observed, used_bytes, diagnostics)
 
 
@@ -155,9 +156,26 @@ def forgotten_note(record: Record) -> str:
     )
 
 
-def _ask(backends: Backends, record: Record) -> tuple[ObservedShare | None, int | None, tuple[Diagnostic, ...]]:
+def _identity_of(reader: StateReader, record: Record) -> str | None:
+    """Return the identity that the state pinned of the resource's backend."""
+    address = address_of(Kind.BACKEND, record.backend or "")
+    backend = reader.view((address,)).records.get(address)
+    return None if backend is None else backend.resource_id
+
+
+def _ask(
+    backends: Backends, record: Record, pinned: str | None
+) -> tuple[ObservedShare | None, int | None, tuple[Diagnostic, ...]]:
     try:
         driver = backends.driver(record.backend or "")
+        if pinned is not None and driver.report().identity != pinned:
+            other = warning(
+                "backend.identity",
+                f"backend {record.backend} is not the storage that the state knows; nothing that it says is shown",
+                remedy="mount or connect the right storage; `sharectl plan` says more",
+                address=record.address,
+            )
+            return None, None, (other,)
         observed = next(iter(driver.list_shares([record.resource_id])), None)
         if observed is None:
             gone = warning(

@@ -78,6 +78,14 @@ def test_show_a_share_that_has_vanished(applied: Console) -> None:
     assert orjson.loads(applied("refresh", "-o", "json").out)["drift"][0]["address"] == "share/one"
 
 
+def test_show_calls_nothing_gone_on_storage_that_it_does_not_know(applied: Console) -> None:
+    """What answers instead of the backend is not asked for the share."""
+    (applied.root / "sim.db").unlink()
+    shown = applied("show", "share/two")
+    assert "backend sim is not the storage that the state knows" in shown.err
+    assert "is not on backend" not in shown.err
+
+
 def test_show_a_share_whose_manifest_is_gone(applied: Console) -> None:
     """The state still knows it, and says how to reach it."""
     applied.write("all.yaml", (applied.root / "all.yaml").read_text(encoding="utf-8").partition("---")[0])
