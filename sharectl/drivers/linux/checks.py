@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 DEFAULT_ROOT: Final = "/var/lib/sharectl"
 NFS_PORT: Final = 2049
-SMALLEST_IMAGE_BYTES: Final = 110_000_000
-"""mkfs.btrfs refuses a smaller file."""
+SMALLEST_IMAGE_BYTES: Final = 256 << 20
+"""btrfs cannot be resized to less, so that a smaller image might not grow."""
 
 _LONGEST_ROOT: Final = 33
 _FIELDS_OF: Final[Mapping[str, str]] = {"fileSystem": "image", "image": "loop", "size": "loop"}
@@ -102,7 +102,7 @@ def _loop(path: tuple[str, str], pool: Mapping[str, Any]) -> Iterator[ConfigProb
             yield ConfigProblem((*path, "size"), f"{pool['size']!r} is no size that a file can have", SIZE_HINT)
             return
         if size_bytes < SMALLEST_IMAGE_BYTES:
-            yield ConfigProblem((*path, "size"), f"{pool['size']} is too small for btrfs", "give it 110MB or more")
+            yield ConfigProblem((*path, "size"), f"{pool['size']} is too small for btrfs", "give it 256MiB or more")
 
 
 def path_problem(path: str) -> str | None:

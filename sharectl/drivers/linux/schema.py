@@ -115,7 +115,7 @@ _POOL: Final[JsonObject] = {
             "type": "string",
             "pattern": "^[0-9]{1,15}(\\.[0-9]{1,6})? ?([KMGTP]i?B|kB|B)$",
             "errorMessage": "write a number and a unit, such as 100GiB, 1.5TiB or 500GB",
-            "description": "Of a loop pool: the size of its image file, at least 110MB; a larger one makes the pool larger.",
+            "description": "Of a loop pool: the size of its image file, at least 256MiB; a larger one makes the pool larger.",
         },
         "shareMode": {
             "type": "string",

@@ -64,6 +64,7 @@ class Session:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._at_work: set[int] = set()
         self._last_number = 0
         self._error_text = b""
         self._over: str | None = None
@@ -92,7 +93,8 @@ class Session:
         number, future = self._register()
         try:
             frame = encode({"id": number, "method": method, "params": params})
-            self._write(before + frame, deadline)
+            if self._write(before + frame, deadline) and method != HELLO:
+                self._note_work(number)
             answer = future.result(max(0.0, deadline - time.monotonic()))
         except FramingError as cause:
             message = f"the call {method} cannot be sent to {place_of(self._host)}: {cause}"
@@ -106,12 +108,29 @@ class Session:
         return answer
 
     def close(self) -> None:
-        """Let the agent finish what it is doing for CLOSE_SECONDS, and be sure that the process is gone."""
+        """Hang up, wait for CLOSE_SECONDS, and kill the process if it has not ended by then and nothing is under way on the host.
+
+        An agent on this machine that is at work on a call, also on one that nobody waits for any more, is left alone: half done
+        work would be left behind otherwise. It ends by itself, as one at the other end of SSH does, where killing the client
+        stops nothing.
+        """
         self._hang_up()
         self._reader.join(CLOSE_SECONDS)
-        if self._reader.is_alive():
+        if self._reader.is_alive() and self._is_at_work():
+            self._tell_those_who_wait()
+        elif self._reader.is_alive():
             self._kill()
             self._reader.join(CLOSE_SECONDS)
+
+    def _is_at_work(self) -> bool:
+        with self._lock:
+            return self._host.ssh is None and bool(self._at_work)
+
+    def _note_work(self, number: int) -> None:
+        """Remember that the agent has the call, until it answers, however long its caller waits."""
+        with self._lock:
+            if number in self._waiting:  # else the answer is there already
+                self._at_work.add(number)
 
     def _register(self) -> tuple[int, Future[dict[str, Any]]]:
         with self._lock:
@@ -121,8 +140,8 @@ class Session:
             future = self._waiting[self._last_number] = Future[dict[str, Any]]()
             return self._last_number, future
 
-    def _write(self, data: bytes, deadline: float) -> None:
-        """Write all of it; raises TimeoutError at the deadline, and a frame that is half written then is the last."""
+    def _write(self, data: bytes, deadline: float) -> bool:
+        """Write all of it, and tell whether that was possible; raises TimeoutError at the deadline, and a frame that is half written then is the last."""
         if not self._writing.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise TimeoutError
         try:
@@ -135,7 +154,9 @@ class Session:
                 with suppress(BlockingIOError):
                     rest = rest[os.write(self._requests.fileno(), rest) :]
         except BrokenPipeError:
-            return  # the process is ending: the thread that reads finds out why, and tells whoever waits
+            return False  # the process is ending: the thread that reads finds out why, and tells whoever waits
+        else:
+            return not rest
         finally:
             self._writing.release()
 
@@ -176,6 +197,7 @@ class Session:
             raise FramingError(reason)
         with self._lock:
             future = self._waiting.pop(number, None)
+            self._at_work.discard(number)
         if future is None:
             return  # the caller waited no longer
         if failure is None:
@@ -194,14 +216,18 @@ class Session:
         with self._lock:
             if self._over is None:
                 self._over = reason
+        self._tell_those_who_wait()
+        with self._writing:
+            for stream in (self._requests, self._answers, self._errors):
+                stream.close()
+
+    def _tell_those_who_wait(self) -> None:
+        with self._lock:
             reason = self._over
             waiting = list(self._waiting.values())
             self._waiting.clear()
         for future in waiting:
-            future.set_exception(BackendUnavailableError(reason))
-        with self._writing:
-            for stream in (self._requests, self._answers, self._errors):
-                stream.close()
+            future.set_exception(BackendUnavailableError(str(reason)))
 
     def _reap(self) -> int | None:
         """Return the exit code of the process; None where it has closed its answers and does not end, and is killed."""

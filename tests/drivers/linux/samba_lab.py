@@ -25,6 +25,11 @@ def need_samba() -> None:
     need("smbd", "pdbedit", "smbclient", "nsenter")
 
 
+def whole(_section: Section) -> bool:
+    """Every folder is ready."""
+    return True
+
+
 class Lab:
     """A server, its clients, and the folder of its shares."""
 
@@ -86,7 +91,7 @@ def running_samba(module_directory: str, network: Network) -> Iterator[Lab]:
     need_samba()
     lab = Lab(module_directory, network)
     server: SmbServer = lab.server
-    server.ensure_running()
+    server.ensure_running(whole)
     for user, password in PASSWORDS.items():
         server.ensure_user(user, password)
     yield lab
@@ -102,7 +107,7 @@ def own_samba(lab_directory: str, network: Network) -> Iterator[Lab]:
         "own", f"{lab_directory}/own", (network.other_client.ipv4,), network.other_client.namespace_path
     )
     lab.server = SambaServer(lab.instance)
-    lab.server.ensure_running()
+    lab.server.ensure_running(whole)
     lab.server.ensure_user("alice", PASSWORDS["alice"])
     yield lab
     lab.server.stop()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import itertools
 import os
+import shutil
 import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sharectl.drivers.linux.agent import btrfs, mounts
+from sharectl.drivers.linux.agent import btrfs, mounts, system_calls
 from sharectl.drivers.linux.agent.btrfs_pool import FEATURES, BtrfsPool
 from sharectl.drivers.linux.agent.contract import ProblemKind, VolumeState
 from sharectl.drivers.linux.agent.daemons import wait_until
@@ -300,16 +304,75 @@ def test_an_unusual_name_is_just_a_name(module_btrfs_pool: BtrfsPool, name: str)
     assert name not in pool.list_volumes()
 
 
-def test_a_volume_with_subvolumes_of_its_own_is_neither_deleted_nor_reverted(module_btrfs_pool: BtrfsPool) -> None:
+def make_inner_subvolumes(volume: str) -> None:
+    """Make subvolumes in the folder: two beside each other, one in a folder of its own, and one in another."""
+    Path(volume, "folder").mkdir()
+    for name in ("inner", "inner/deeper", "inner/deeper/deepest", "folder/other"):
+        run("btrfs", "subvolume", "create", f"{volume}/{name}")
+    Path(volume, "inner/deeper/deepest/file").touch()
+
+
+def test_a_volume_with_subvolumes_of_its_own_is_not_reverted(module_btrfs_pool: BtrfsPool) -> None:
     """No snapshot has their data."""
     pool = module_btrfs_pool
     pool.create("outer", 8 * MEBIBYTE, MODE, OWNER)
     pool.create_snapshot("outer", "snap-7")
     run("btrfs", "subvolume", "create", f"{pool.attach('outer')}/inner")
-    for call in (lambda: pool.delete("outer"), lambda: pool.revert("outer", "snap-7")):
-        with fails_with(ProblemKind.IN_USE, "'inner'", "by hand"):
-            call()
+    with fails_with(ProblemKind.IN_USE, "'inner'", "by hand"):
+        pool.revert("outer", "snap-7")
     assert names(pool, "outer") == {"inner"}
+
+
+def test_a_volume_is_deleted_with_the_subvolumes_inside(btrfs_pool: BtrfsPool) -> None:
+    """They are part of its data; those of other volumes stay."""
+    for volume in ("gone", "kept"):
+        btrfs_pool.create(volume, 8 * MEBIBYTE, MODE, OWNER)
+        make_inner_subvolumes(btrfs_pool.attach(volume))
+    btrfs_pool.delete("gone")
+    assert set(btrfs_pool.list_volumes()) == {"kept"}
+    assert Path(btrfs_pool.attach("kept"), "inner/deeper/deepest/file").exists()
+    listed = run("btrfs", "subvolume", "list", str(folder_of(btrfs_pool))).stdout
+    assert "gone" not in listed
+    assert len(listed.splitlines()) == 5
+
+
+def test_a_subvolume_that_appears_inside_while_a_volume_is_reverted_goes_with_the_newer_data(
+    btrfs_pool: BtrfsPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the look for such, and before the exchange."""
+    btrfs_pool.create("v", 8 * MEBIBYTE, MODE, OWNER)
+    write(btrfs_pool, "v", "old")
+    btrfs_pool.create_snapshot("v", "s")
+    exchange = system_calls.exchange
+
+    def exchange_late(*arguments: Any) -> None:  # noqa: ANN401 - passed on
+        make_inner_subvolumes(btrfs_pool.attach("v"))
+        exchange(*arguments)
+
+    monkeypatch.setattr(system_calls, "exchange", exchange_late)
+    btrfs_pool.revert("v", "s")
+    assert names(btrfs_pool, "v") == {"old"}
+    assert private(btrfs_pool, "staging") == set()
+
+
+def test_a_volume_that_gets_new_subvolumes_without_end_is_not_deleted(
+    btrfs_pool: BtrfsPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's program makes them; the message says so, and the volume is there."""
+    btrfs_pool.create("v", 8 * MEBIBYTE, MODE, OWNER)
+    run("btrfs", "subvolume", "create", f"{btrfs_pool.attach('v')}/0")
+    destroy, numbers = btrfs.destroy_subvolume_by_id, itertools.count(1)
+
+    def destroy_and_make(descriptor: int, subvolume: int) -> None:
+        destroy(descriptor, subvolume)
+        run("btrfs", "subvolume", "create", f"{btrfs_pool.attach('v')}/{next(numbers)}")
+
+    monkeypatch.setattr(btrfs, "destroy_subvolume_by_id", destroy_and_make)
+    with fails_with(ProblemKind.IN_USE, "'v'", "stop what makes them"):
+        btrfs_pool.delete("v")
+    monkeypatch.undo()
+    btrfs_pool.delete("v")
+    assert btrfs_pool.list_volumes() == {}
 
 
 def test_the_listing_has_subvolumes_of_the_folder_alone(module_btrfs_pool: BtrfsPool) -> None:
@@ -425,7 +488,7 @@ def test_two_pools_on_one_file_system_and_on_one_host_do_not_mix(lab_directory: 
     pools = [BtrfsPool(name, f"{host}/{name}") for name in ("a", "b")]
     run("btrfs", "subvolume", "create", f"{host}/a")
     Path(host, "b").mkdir()
-    other = make_btrfs_pool(lab_directory, "other", 128 * MEBIBYTE)
+    other = make_btrfs_pool(lab_directory, "other", 256 * MEBIBYTE)
     for pool in pools:
         pool.prepare()
     for pool in (*pools, other):
@@ -463,6 +526,60 @@ def test_a_grown_image_file_whose_file_system_was_not_grown_is_finished(btrfs_po
     assert btrfs_pool.capacity().total_bytes == 2 * POOL_BYTES
 
 
+@pytest.mark.parametrize("size_bytes", [300_000_000, 300 * MEBIBYTE + 1234])
+def test_an_image_of_no_whole_number_of_sectors_is_as_large_as_btrfs_makes_it(
+    lab_directory: str, size_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And has its size then: nothing is resized when it is prepared again."""
+    pool = make_btrfs_pool(lab_directory, size_bytes=size_bytes)
+    assert pool.capacity().total_bytes == size_bytes // 4096 * 4096
+    monkeypatch.setattr(btrfs, "resize", None)
+    pool.prepare()
+
+
+def test_an_image_that_is_too_small_for_a_resize_is_refused_untouched_and_grows_to_256_mib(lab_directory: str) -> None:
+    """It was made by other means. Once it is large enough, it grows as others do."""
+    need("mkfs.btrfs", file_system="btrfs")
+    image, path = Path(lab_directory, "p.img"), f"{lab_directory}/p"
+    with image.open("wb") as file:
+        file.truncate(128 * MEBIBYTE)
+    run("mkfs.btrfs", "-q", str(image))
+    with fails_with(ProblemKind.REFUSED, "256 MiB", "ask for its size"):
+        BtrfsPool("p", path, image=str(image), image_size_bytes=200 * MEBIBYTE).prepare()
+    assert image.stat().st_size == 128 * MEBIBYTE
+    for size_bytes in (128 * MEBIBYTE, 256 * MEBIBYTE):
+        pool = BtrfsPool("p", path, image=str(image), image_size_bytes=size_bytes)
+        pool.prepare()
+        assert pool.capacity().total_bytes == size_bytes
+
+
+def test_an_image_that_cannot_grow_now_keeps_its_size_and_is_usable(
+    btrfs_pool: BtrfsPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel does one such thing at a time; a later call lets it grow."""
+    image, path = str(folder_of(btrfs_pool).with_suffix(".img")), str(folder_of(btrfs_pool))
+    larger = BtrfsPool("p1", path, image=image, image_size_bytes=2 * POOL_BYTES)
+    ioctl, answers = fcntl.ioctl, iter((10, OSError(errno.EIO, os.strerror(errno.EIO))))
+
+    def refuse_to_resize(descriptor: int, number: int, *arguments: Any) -> Any:  # noqa: ANN401 - passed on
+        if number != btrfs._RESIZE:
+            return ioctl(descriptor, number, *arguments)
+        if isinstance(answer := next(answers), OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(fcntl, "ioctl", refuse_to_resize)
+    larger.prepare()
+    assert larger.capacity().total_bytes == POOL_BYTES
+    with fails_with(ProblemKind.UNAVAILABLE, "cannot grow", "old size"):
+        larger.prepare()
+    monkeypatch.undo()
+    btrfs_pool.prepare()
+    assert larger.capacity().total_bytes == POOL_BYTES
+    larger.prepare()
+    assert larger.capacity().total_bytes == 2 * POOL_BYTES
+
+
 def test_a_file_that_is_no_btrfs_image_is_never_overwritten(lab_directory: str) -> None:
     """Whatever it is, somebody may want it."""
     need("mkfs.btrfs", file_system="btrfs")
@@ -477,9 +594,9 @@ def test_a_file_that_is_no_btrfs_image_is_never_overwritten(lab_directory: str) 
 
 def test_an_image_of_no_size_or_too_small_a_size_is_refused(lab_directory: str) -> None:
     """And nothing is made."""
-    for size_bytes in (None, MEBIBYTE):
+    for size_bytes in (None, 255 * MEBIBYTE):
         pool = BtrfsPool("p", f"{lab_directory}/p", image=f"{lab_directory}/i", image_size_bytes=size_bytes)
-        with fails_with(ProblemKind.REFUSED, "at least 128 MiB"):
+        with fails_with(ProblemKind.REFUSED, "at least 256 MiB"):
             pool.prepare()
     assert not Path(lab_directory, "i").exists()
 
@@ -668,7 +785,7 @@ def test_killed_anywhere_a_pool_is_prepared_by_the_next_call(lab_directory: str)
     """Image, mount, folders and quotas; each attempt has a pool of its own."""
     need("mkfs.btrfs", file_system="btrfs")
     image, path = f"{lab_directory}/i{{n}}.img", f"{lab_directory}/p{{n}}"
-    settings = {"kind": "btrfs", "name": "p", "path": path, "image": image, "image_size_bytes": 128 * MEBIBYTE}
+    settings = {"kind": "btrfs", "name": "p", "path": path, "image": image, "image_size_bytes": 256 * MEBIBYTE}
     seen = crash_everywhere(settings, [], ["prepare"])
     assert len(seen) > 5
     for number in range(len(seen)):
@@ -696,3 +813,51 @@ def test_what_a_killed_revert_left_is_swept_by_prepare_unless_somebody_works_the
         os.close(holder)
     btrfs_pool.prepare()
     assert private(btrfs_pool, "staging") == set()
+
+
+def test_leftovers_with_subvolumes_inside_are_swept_and_one_that_cannot_be_is_left(
+    btrfs_pool: BtrfsPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool works on without it."""
+    staging = folder_of(btrfs_pool) / ".sharectl/staging"
+    for name in ("a", "b", "c"):
+        run("btrfs", "subvolume", "create", str(staging / name))
+        make_inner_subvolumes(str(staging / name))
+    destroy = btrfs.destroy_subvolume
+
+    def destroy_all_but_one(folder_fd: int, name: str) -> None:
+        if name == "b":
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        destroy(folder_fd, name)
+
+    monkeypatch.setattr(btrfs, "destroy_subvolume", destroy_all_but_one)
+    btrfs_pool.prepare()
+    assert private(btrfs_pool, "staging") == {"b"}
+    monkeypatch.undo()
+    btrfs_pool.prepare()
+    assert private(btrfs_pool, "staging") == set()
+
+
+def test_what_was_deleted_or_reverted_stays_so_after_a_power_cut(btrfs_pool: BtrfsPool, lab_directory: str) -> None:
+    """Seen in a copy of the device, as it was when the calls returned."""
+    for name in ("deleted", "turned"):
+        btrfs_pool.create(name, 8 * MEBIBYTE, MODE, OWNER)
+        write(btrfs_pool, name, "old")
+        btrfs_pool.create_snapshot(name, f"of-{name}")
+    write(btrfs_pool, "turned", "new")
+    btrfs_pool.used_bytes("turned")  # all of this is on the device
+
+    def after_a_power_cut(name: str) -> BtrfsPool:
+        image, copy = folder_of(btrfs_pool).with_suffix(".img"), Path(lab_directory, f"{name}.img")
+        shutil.copyfile(image, copy)
+        run("btrfstune", "-m", "-f", str(copy))  # the kernel mounts no second file system of the same identity
+        pool = BtrfsPool(name, f"{lab_directory}/{name}", image=str(copy))
+        pool.mount()
+        return pool
+
+    btrfs_pool.revert("turned", "of-turned")
+    assert names(after_a_power_cut("after-revert"), "turned") == {"old"}
+    btrfs_pool.delete_snapshot("of-deleted")
+    assert after_a_power_cut("after-snapshot").list_snapshots() == {"of-turned"}
+    btrfs_pool.delete("deleted")
+    assert set(after_a_power_cut("after-delete").list_volumes()) == {"turned"}

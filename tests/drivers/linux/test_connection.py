@@ -330,14 +330,46 @@ def _is_refused(connection: AgentConnection) -> bool:
 def test_closing_waits_for_a_call_that_does_not_end_only_so_long(
     connection: AgentConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then the agent is killed, and the caller told."""
+    """Then the caller is told; the agent finishes the call, and ends by itself."""
     monkeypatch.setattr(session_module, "CLOSE_SECONDS", 0.2)
     pid = agent_pid(connection)
     with waiting(connection, tmp_path) as slow:
         connection.close()
-        assert state_of(pid) == ""
         with pytest.raises(BackendUnavailableError, match="the connection to the agent on this machine was closed"):
             slow.result()
+        assert lives(pid)
+        assert not (tmp_path / "go.done").exists()
+        slow.go()
+        wait_for(lambda: state_of(pid) == "", "the end of the agent")
+    assert (tmp_path / "go.done").exists()
+
+
+def test_closing_leaves_an_agent_at_work_on_what_nobody_waits_for(
+    connection: AgentConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call took longer than its caller had time; killed halfway, it would leave half done work."""
+    monkeypatch.setattr(session_module, "CLOSE_SECONDS", 0.2)
+    pid = agent_pid(connection)
+    started, go = tmp_path / "started", tmp_path / "go"
+    with pytest.raises(BackendUnavailableError, match="it may still be at work on it"):
+        connection.call("wait", {"started": str(started), "until": str(go)}, timeout_seconds=0.1)
+    wait_for(started.exists, "the call")
+    connection.close()
+    assert lives(pid)
+    go.touch()
+    wait_for(lambda: state_of(pid) == "", "the end of the agent")
+    assert Path(f"{go}.done").exists()
+
+
+def test_closing_kills_an_idle_agent_that_does_not_end(
+    connection: AgentConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All calls are answered, so nothing is lost."""
+    monkeypatch.setattr(session_module, "CLOSE_SECONDS", 0.2)
+    pid = agent_pid(connection)
+    os.kill(pid, signal.SIGSTOP)
+    connection.close()
+    assert state_of(pid) == ""
 
 
 def test_closing_waits_for_a_call_that_cannot_be_sent_only_so_long(

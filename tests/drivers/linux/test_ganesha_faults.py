@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ from tests.drivers.linux.lab import Host, Network
 from tests.drivers.linux.nfs_client import nfs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.drivers.linux.ganesha_lab import MakeGanesha
 
 
@@ -279,6 +282,57 @@ def test_no_hostile_setting_reaches_the_configuration(
     with pytest.raises(Problem, match=words) as raised:
         GaneshaServer(instance, **options)  # type: ignore[arg-type]
     assert raised.value.kind is ProblemKind.REFUSED
+
+
+def test_an_export_that_another_start_withholds_meanwhile_is_put_in_force(
+    make_ganesha: MakeGanesha, lab_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was stored while the server was down, and somebody who knows nothing of it starts the server before it is put there."""
+    server, other = make_ganesha(), make_ganesha()
+    export = export_of(lab_directory)
+    told = GaneshaServer._told
+
+    def started_first(self: GaneshaServer, action: Callable[[], None], **options: bool) -> bool:
+        other.ensure_running(lambda _export: False)
+        return told(self, action, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.__class__, "_told", started_first)
+        assert server.put(export)
+    assert server.live() == {1: export}
+    assert not Path(layout_of(lab_directory).withheld, "1.conf").exists()
+
+
+def full(*_: object, **__: object) -> None:
+    """Fail as a disk without space does."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_on_a_full_disk_a_right_that_was_taken_away_goes_all_the_same(
+    ganesha: GaneshaServer, lab_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The export goes whole, now and for later starts, and the change fails; one that was to be made wider stays as it is."""
+    one, two = (export_of(lab_directory, number, ("10.77.1.0/24", "rw")) for number in (1, 2))
+    for export in (one, two):
+        assert ganesha.put(export)
+    monkeypatch.setattr(daemons, "write_atomically", full)
+    with pytest.raises(OSError, match="No space left"):
+        ganesha.put(export_of(lab_directory, 1, ("10.77.1.0/24", "ro")))
+    with pytest.raises(OSError, match="No space left"):
+        ganesha.put(export_of(lab_directory, 2, ("10.77.1.0/24", "rw"), ("10.77.2.0/24", "ro")))
+    assert ganesha.live() == {2: two}
+    assert [path.name for path in Path(layout_of(lab_directory).exports).iterdir()] == ["2.conf"]
+
+
+def test_an_export_is_withdrawn_also_where_it_cannot_be_forgotten(
+    ganesha: GaneshaServer, lab_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call fails, and is to be repeated."""
+    assert ganesha.put(export_of(lab_directory, 1))
+    monkeypatch.setattr(daemons, "sync_directory", full)
+    with pytest.raises(OSError, match="No space left"):
+        ganesha.remove(1)
+    assert ganesha.live() == {}
 
 
 def test_a_bus_without_a_server_gives_no_answer(ganesha: GaneshaServer, lab_directory: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -171,6 +172,57 @@ def test_a_server_that_was_killed_comes_back_with_all_that_it_exported(own_backe
     }
 
 
+def test_access_that_nobody_asks_for_any_more_does_not_come_back_with_the_server(own_backend: OperationsLab) -> None:
+    """A share that was listed as closed while the server was down gets no step where its rules went from the manifest meanwhile."""
+    first, second = (own_backend.share(name, ANYBODY) for name in ("first", "second"))
+    kill(server_file(own_backend, "nfs/pid"))
+    assert [share.access for share in own_backend.driver.list_shares()] == [(), ()]
+    own_backend.allow(first, ANYBODY)
+    assert (own_backend.access_of(first), own_backend.access_of(second)) == ({ANYBODY}, set())
+    own_backend.allow(second, ANYBODY)
+    assert own_backend.access_of(first) == own_backend.access_of(second) == {ANYBODY}
+
+
+def test_another_process_brings_back_only_what_it_was_asked_for(own_backend: OperationsLab) -> None:
+    """It has not seen what the others had in force."""
+    first, second = (own_backend.share(name, ANYBODY) for name in ("first", "second"))
+    kill(server_file(own_backend, "nfs/pid"))
+    own_backend.open().update_access(ref(first), [ANYBODY], [], [])
+    assert (own_backend.access_of(first), own_backend.access_of(second)) == ({ANYBODY}, set())
+
+
+def test_less_access_is_stored_before_the_server_is_started(
+    own_backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However that ends, no later start brings the wider access back."""
+    one = AccessRule("ip", "10.77.1.9", "ro")
+    share = own_backend.share("narrow", ANYBODY)
+    kill(server_file(own_backend, "nfs/pid"))
+
+    def broken(*_: object) -> None:
+        raise Problem(ProblemKind.UNAVAILABLE, "the server does not start")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GaneshaServer, "ensure_running", broken)
+        with pytest.raises(BackendUnavailableError, match="the server does not start"):
+            own_backend.allow(share, one)
+    stored = server_file(own_backend, f"nfs/exports.d/{export_id(own_backend, share)}.conf").read_text(encoding="utf-8")
+    assert "10.77.1.9" in stored
+    assert "10.77.1.0/24" not in stored
+
+
+def test_a_shell_in_the_mount_point_keeps_no_access_alive(backend: OperationsLab) -> None:
+    """The mount goes out of its sight."""
+    share = backend.share("visited", ANYBODY)
+    with subprocess.Popen(["/bin/sleep", "60"], cwd=backend.mount_point(share)) as visitor:
+        try:
+            backend.allow(share)
+            assert not backend.mount_point(share).exists()
+            assert backend.access_of(share) == set()
+        finally:
+            visitor.kill()
+
+
 def test_an_export_that_lost_records_left_makes_room_for_the_share(own_backend: OperationsLab) -> None:
     """Its path is that of a share which was taken over anew."""
     for name in ("first", "second"):
@@ -237,7 +289,7 @@ def test_clients_see_what_the_agent_says(own_backend: OperationsLab) -> None:
     [({"nfs": {"server": "none"}}, "NFS", [ANYBODY]), ({"smb": {"enabled": False}}, "CIFS", [ANYBODY])],
 )
 def test_a_protocol_that_is_turned_off_gives_no_access(
-    own_backend: OperationsLab, changes: dict[str, object], protocol: str, rules: Iterable[AccessRule]
+    own_backend: OperationsLab, changes: dict[str, Any], protocol: str, rules: Iterable[AccessRule]
 ) -> None:
     """It is not reported, a change of access is refused, and the share can be deleted."""
     driver = own_backend.open(**changes)

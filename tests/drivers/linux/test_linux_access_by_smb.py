@@ -10,6 +10,7 @@ from sharectl.drivers.base import ConflictError, TransientError
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
 from sharectl.drivers.linux.agent.samba import SambaServer
 from sharectl.model import AccessRule
+from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, BOB, ref
 from tests.drivers.linux.smb_client import smb, write
 from tests.drivers.linux.test_linux_access import kill, server_file
@@ -167,6 +168,51 @@ def test_an_smb_server_that_was_killed_comes_back(own_backend: OperationsLab) ->
     own_backend.allow(share, ALICE)
     assert own_backend.access_of(share) == {ALICE}
     assert write(own_backend.network.client, own_backend.host.ipv4, "office", "alice", "one-Secret").is_ok
+
+
+def test_access_by_smb_that_nobody_asks_for_any_more_does_not_come_back(own_backend: OperationsLab) -> None:
+    """As of NFS; a share that this run has seen in force does."""
+    first, second = (own_backend.share(name, ALICE, protocol="CIFS") for name in ("first", "second"))
+    kill(server_file(own_backend, "smb/run/smbd.pid"))
+    own_backend.allow(first, ALICE)
+    assert own_backend.access_of(second) == {ALICE}, "it was put in force by this run"
+    kill(server_file(own_backend, "smb/run/smbd.pid"))
+    assert [share.access for share in own_backend.driver.list_shares()] == [(), ()]
+    own_backend.allow(first, ALICE)
+    assert (own_backend.access_of(first), own_backend.access_of(second)) == ({ALICE}, set())
+
+
+def test_an_image_that_is_not_mounted_is_drift_and_never_served_as_an_empty_folder(own_backend: OperationsLab) -> None:
+    """It is mounted before the server starts; a share whose image is gone stays out."""
+    need("mkfs.ext4", file_system="ext4")
+    folder = own_backend.folder / "images"
+    folder.mkdir()
+    driver = own_backend.open(pools={"fast": {"type": "image", "path": str(folder), "fileSystem": "ext4"}})
+    driver.prepare()
+    shares = [driver.create_share(own_backend.request(name, "CIFS")) for name in ("first", "second")]
+    for share in shares:
+        driver.update_access(ref(share), [ALICE], [], [])
+    for name in ("first", "second"):
+        run("umount", str(folder / name))
+    assert [share.access for share in driver.list_shares()] == [(), ()]
+    driver.update_access(ref(shares[0]), [ALICE], [], [])
+    assert {share.name: share.access for share in driver.list_shares()} == {"first": (ALICE,), "second": ()}
+    kill(server_file(own_backend, "smb/run/smbd.pid"))
+    run("umount", str(folder / "first"))
+    (folder / ".sharectl/images/second.img").rename(own_backend.folder / "second.img")
+    backend = driver._agent.backend  # type: ignore[attr-defined]
+    servers = backend._room.servers("main")
+    servers.smb.ensure_running(backend._access.is_section_ready(servers))
+    assert servers.smb.live().keys() == {"first"}
+    assert (folder / "first").is_mount()
+
+
+def test_a_section_that_no_share_has_is_not_ready(own_backend: OperationsLab) -> None:
+    """What is left of records that were lost, or of a share in the trash."""
+    own_backend.share("office", ALICE, protocol="CIFS")
+    backend = own_backend.driver._agent.backend  # type: ignore[attr-defined]
+    servers = backend._room.servers("main")
+    assert not backend._access.is_section_ready(servers)(Section("stranger", "/srv"))
 
 
 def test_a_user_who_cannot_be_made_just_now_fails_the_call(

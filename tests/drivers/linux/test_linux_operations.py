@@ -6,7 +6,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,14 +19,19 @@ from sharectl.drivers.base import (
     ShareInUseError,
     ShareRef,
 )
+from sharectl.drivers.linux.agent.access import Access
 from sharectl.drivers.linux.agent.btrfs_place import Place
+from sharectl.drivers.linux.agent.btrfs_pool import BtrfsPool
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.records import ShareServerRow
+from sharectl.drivers.linux.agent.shares import Shares
 from sharectl.drivers.share_servers import ShareServerRef
 from tests.drivers.linux.lab import mounts_under, run
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, new_id, ref, snapshot_ref
 from tests.drivers.linux.test_linux_share_servers import request as server_request
 
 if TYPE_CHECKING:
+    from sharectl.drivers.linux.agent.records import ShareRow
     from tests.drivers.linux.operations_lab import OperationsLab
     from tests.drivers.linux.tenants import Switch
 
@@ -127,6 +132,87 @@ def test_a_share_whose_volume_somebody_removed_is_gone_and_made_anew_under_its_i
     assert backend.access_of(again) == {ANYBODY}
 
 
+def test_while_a_lost_share_is_withdrawn_others_read_and_write(
+    backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a server takes long for holds up neither another thread nor another agent."""
+    old = backend.share("lost", ANYBODY)
+    remove_by_hand(backend, old.backend_id)
+    withdraw, names = Access.withdraw, []
+
+    def watched(access: Access, row: ShareRow) -> None:
+        with ThreadPoolExecutor(1) as threads:
+            names.append(threads.submit(backend.listed, share).result(timeout=10).name)
+        backend.open().create_snapshot(ref(share), new_id(), "meanwhile")
+        withdraw(access, row)
+
+    share = backend.share("kept")
+    monkeypatch.setattr(Access, "withdraw", watched)
+    assert backend.share("lost").backend_id == "fast/lost"
+    assert names == ["kept"]
+
+
+def test_a_lost_share_that_is_made_anew_keeps_its_name(backend: OperationsLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another share was about to take it."""
+    request = backend.request("contested")
+    old = backend.driver.create_share(request)
+    remove_by_hand(backend, old.backend_id)
+    withdraw = Access.withdraw
+
+    def overtaken(access: Access, row: ShareRow) -> None:
+        monkeypatch.undo()
+        withdraw(access, row)
+        backend.open().create_share(request)
+
+    monkeypatch.setattr(Access, "withdraw", overtaken)
+    new = backend.share("contested")
+    assert new.name == f"contested-{str(new.resource_id)[:8]}"
+    assert backend.listed(old) == old
+
+
+def test_two_shares_of_one_name_at_once_get_two(backend: OperationsLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower of two calls, which found the name free, looks for another."""
+    check = Shares._free_volume
+    quicker: list[str] = []
+
+    def overtaken(shares: Shares, *args: Any) -> str:  # noqa: ANN401 - handed on
+        found = check(shares, *args)
+        if not quicker:
+            quicker.append("")
+            quicker[0] = backend.share("race").backend_id
+        return found
+
+    monkeypatch.setattr(Shares, "_free_volume", overtaken)
+    slower = backend.share("race")
+    assert quicker == ["fast/race"]
+    assert slower.backend_id == f"fast/race-{str(slower.resource_id)[:8]}"
+
+
+def test_a_lost_share_whose_remaking_was_killed_does_not_count_as_whole(
+    backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is finished by the same call."""
+    request = backend.request("remaking")
+    share = backend.driver.create_share(request)
+    remove_by_hand(backend, share.backend_id)
+
+    class KilledError(BaseException):
+        """What nobody handles."""
+
+    create = BtrfsPool.create
+
+    def killed(*args: Any) -> None:  # noqa: ANN401 - handed on
+        create(*args)
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BtrfsPool, "create", killed)
+        with pytest.raises(KilledError):
+            backend.driver.create_share(request)
+    assert list(backend.driver.list_shares([request.resource_id])) == []
+    assert backend.driver.create_share(request) == share
+
+
 def remove_by_hand(backend: OperationsLab, backend_id: str) -> None:
     """Remove a share's volume as an administrator might."""
     run("btrfs", "subvolume", "delete", str(backend.folder / "pool" / backend_id.partition("/")[2]))
@@ -186,9 +272,40 @@ def test_shares_on_a_share_server(own_backend: OperationsLab, switch: Switch) ->
         driver.create_share(own_backend.request("late", share_server_id=server_id))
 
 
+def test_a_share_whose_share_server_is_lost_is_listed_and_deleted(own_backend: OperationsLab) -> None:
+    """It has no access and no locations; the others are listed as ever."""
+    driver = own_backend.driver
+    share, other = own_backend.share("homeless", ANYBODY), own_backend.share("other", ANYBODY)
+    records = driver._agent.backend._records  # type: ignore[attr-defined]
+    gone = new_id()
+    records.update_share(share.resource_id, instance=gone)
+    listed = own_backend.listed(share)
+    assert (listed.share_server_id, listed.access, listed.export_locations) == (gone, (), ())
+    assert own_backend.access_of(other) == {ANYBODY}
+    with pytest.raises(NotFoundError, match=f"no share server with the id {gone}"):
+        own_backend.allow(share, ANYBODY)
+    own_backend.allow(share)
+    driver.trash_share(ref(share))
+    driver.delete_share(ref(share))
+    assert [found.name for found in driver.list_shares()] == ["other"]
+
+
+def test_a_share_server_that_is_being_removed_takes_no_share(own_backend: OperationsLab) -> None:
+    """As one that is half made; nothing is left of the attempt."""
+    driver = own_backend.driver
+    records = driver._agent.backend._records  # type: ignore[attr-defined]
+    server_id = new_id()
+    records.put_share_server(ShareServerRow(server_id, "tenant", "net", (), is_made=True))
+    assert records.close_share_server(server_id) == []
+    params = {**asdict(own_backend.request("late", share_server_id=server_id)), "snapshot_id": None, "options": {}}
+    with pytest.raises(ConflictError, match="the share server 'tenant' is half made, or being removed"):
+        driver._agent.call("create_share", params)
+    assert list(driver.list_shares()) == []
+
+
 def test_a_volume_that_cannot_be_made_leaves_nothing(own_backend: OperationsLab) -> None:
     """The name is free again."""
-    driver = own_backend.open(pools={"fast": own_backend.pool, "slow": own_backend.loop_pool("slow", "200 MiB")})
+    driver = own_backend.open(pools={"fast": own_backend.pool, "slow": own_backend.loop_pool("slow", "256 MiB")})
     driver.prepare()
     share = driver.create_share(own_backend.request("origin"))
     snapshot = driver.create_snapshot(ref(share), new_id(), "monday")
@@ -307,6 +424,25 @@ def test_access_that_is_given_after_a_revert_was_cut_short_is_what_holds(
     backend.allow(share, wanted)
     backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
     assert backend.access_of(share) == {wanted}
+
+
+def test_access_that_is_cut_short_after_a_revert_that_was_leaves_nothing_to_come_back(
+    backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next revert puts nothing in force that was not in force before it."""
+    share = backend.share("twice-cut", ANYBODY)
+    snapshot = backend.snapshot(share)
+    cut_short_revert(backend, share, snapshot, monkeypatch)
+
+    def refused(*_: object) -> None:
+        raise Problem(ProblemKind.TRANSIENT, "no access today")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Access, "apply", refused)
+        with pytest.raises(DriverError, match="no access today"):
+            backend.allow(share, ANYBODY._replace(access_level="ro"))
+    backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
+    assert backend.access_of(share) == set()
 
 
 def test_a_revert_that_was_cut_short_is_finished_by_the_same_call(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sharectl.drivers.base import BackendUnavailableError, PoolError
+from sharectl.drivers.linux.agent.btrfs_pool import BtrfsPool
 from tests.drivers.linux.lab import mounts_under, run
 from tests.drivers.linux.operations_lab import ANYBODY, MIB, new_id, ref, snapshot_ref
 
 if TYPE_CHECKING:
+    from sharectl.drivers.linux.agent.pools import PoolRoom
     from sharectl.drivers.linux.driver import LinuxDriver
     from tests.drivers.linux.operations_lab import OperationsLab
 
@@ -58,6 +61,31 @@ def test_preparations_at_once_give_one_identity(own_backend: OperationsLab) -> N
     assert {own_backend.open().prepare()} == identities
 
 
+def test_a_pool_that_takes_long_holds_up_no_other(own_backend: OperationsLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is prepared on its own, and once by a process."""
+    own_backend.open(pools={"fast": own_backend.pool, "slow": own_backend.loop_pool("slow")}).prepare()
+    driver = own_backend.open(pools={"fast": own_backend.pool, "slow": own_backend.loop_pool("slow")})
+    rooms: PoolRoom = driver._agent.backend._pools  # type: ignore[attr-defined]
+    prepare, is_slow, go_on, prepared = BtrfsPool.prepare, Event(), Event(), []
+
+    def counted(pool: BtrfsPool) -> None:
+        prepared.append(pool.name)
+        if pool.name == "slow":
+            is_slow.set()
+            assert go_on.wait(30)
+        prepare(pool)
+
+    monkeypatch.setattr(BtrfsPool, "prepare", counted)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(rooms.usable, "slow") for _ in range(2)]
+        assert is_slow.wait(30)
+        share = driver.create_share(own_backend.request("quick"))
+        go_on.set()
+        assert {pool.result().name for pool in waiting} == {"slow"}
+    assert share.backend_id == "fast/quick"
+    assert sorted(prepared) == ["fast", "slow"]
+
+
 def test_a_folder_that_is_not_there_is_told(own_backend: OperationsLab) -> None:
     """It is said before anything is prepared, and how to mend it."""
     path = own_backend.folder / "images"
@@ -76,8 +104,8 @@ def test_a_folder_that_is_not_there_is_told(own_backend: OperationsLab) -> None:
 def test_a_pool_that_is_added_later_is_prepared_when_it_is_used(own_backend: OperationsLab) -> None:
     """Until then it has the room that it is to get."""
     own_backend.share("projects")
-    driver = own_backend.open(pools={"fast": own_backend.pool, "slow": own_backend.loop_pool("slow", "200 MiB")})
-    assert {pool.name: pool.total_bytes for pool in driver.pools()}["slow"] == 200 * MIB
+    driver = own_backend.open(pools={"fast": own_backend.pool, "slow": own_backend.loop_pool("slow", "256 MiB")})
+    assert {pool.name: pool.total_bytes for pool in driver.pools()}["slow"] == 256 * MIB
     assert not Path(own_backend.folder, "slow.img").exists()
     assert driver.create_share(own_backend.request("archive", pool="slow")).backend_id == "slow/archive"
     assert {share.backend_id for share in driver.list_shares()} == {"fast/projects", "slow/archive"}
@@ -87,7 +115,7 @@ def test_a_pool_that_was_taken_out_of_the_settings_is_not_an_empty_one(own_backe
     """What is in it is unknown, not gone; its other shares cannot be seen without it."""
     share = own_backend.share("projects")
     snapshot = own_backend.snapshot(share)
-    driver = own_backend.open(pools={"slow": own_backend.loop_pool("slow", "200 MiB")})
+    driver = own_backend.open(pools={"slow": own_backend.loop_pool("slow", "256 MiB")})
     for listing in (driver.list_shares, driver.list_snapshots):
         with pytest.raises(
             BackendUnavailableError, match="no longer name the pool 'fast', in which sharectl made shares"

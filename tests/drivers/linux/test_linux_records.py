@@ -15,6 +15,7 @@ from sharectl.drivers.linux.agent.contract import ProblemKind
 from sharectl.drivers.linux.agent.records import (
     Records,
     ShareRow,
+    ShareServerRow,
     SnapshotRow,
     holder_of_export,
     holder_of_volume,
@@ -92,6 +93,40 @@ def test_shares_are_found_by_id_volume_export_and_instance(opened: Records) -> N
         assert holder_of_export(connection, "main", "projects") == "5a5a"
         assert holder_of_export(connection, "tenant", "projects") is None
     assert opened.allocated_bytes() == {"fast": (1 << 40) + 1}
+
+
+def test_a_share_is_forgotten_only_as_it_was_seen(opened: Records) -> None:
+    """What another call changed since stays; what it removed is forgotten already."""
+    add(opened, SHARE)
+    opened.update_share("5a5a", is_made=True)
+    assert not opened.remove_unchanged_share(SHARE)
+    made = opened.share_of_volume("fast", "projects")
+    assert made == replace(SHARE, is_made=True)
+    assert [opened.remove_unchanged_share(made) for _ in range(2)] == [True, True]
+    assert opened.share_of_volume("fast", "projects") is None
+
+
+def test_a_share_that_is_opened_again_has_another_export_id(opened: Records) -> None:
+    """So that nobody who saw it before takes it for unchanged; one that is not as it was seen stays."""
+    made = replace(SHARE, is_made=True)
+    add(opened, made)
+    again = opened.reopen_share(made)
+    assert again == opened.share("5a5a") == replace(made, is_made=False, export_id=1)
+    assert opened.reopen_share(made) is None
+    assert opened.share("5a5a") == again
+
+
+def test_a_share_server_is_closed_unless_it_has_shares(opened: Records) -> None:
+    """Closed, it counts as not whole."""
+    server = ShareServerRow("7b7b", "tenant", "net", (), is_made=True)
+    opened.put_share_server(server)
+    share = replace(SHARE, instance="7b7b")
+    add(opened, share)
+    assert opened.close_share_server("7b7b") == [share]
+    assert opened.share_server("7b7b") == server
+    opened.remove_share("5a5a")
+    assert opened.close_share_server("7b7b") == []
+    assert opened.share_server("7b7b") == replace(server, is_made=False)
 
 
 def test_a_snapshot_comes_back_as_it_was(opened: Records) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from sharectl.drivers.linux.agent import mounts
+from sharectl.drivers.linux.agent import mounts, system_calls
 from sharectl.drivers.linux.agent.contract import ProblemKind
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.pools import fails_with
@@ -33,6 +35,11 @@ def target(lab_directory: str) -> str:
 def mounted_at(path: str) -> list[mounts.Mount]:
     """Return the mounts at the path, as the kernel lists them."""
     return [mount for mount in mounts.read_mounts() if mount.point == path]
+
+
+def options_of(path: str) -> set[str]:
+    """Return the options of what is mounted at the path, or of the mount that it is in."""
+    return set(run("findmnt", "-n", "-o", "VFS-OPTIONS", "-T", path).stdout.strip().split(","))
 
 
 def test_nobody_can_write_to_a_mount_point_that_nothing_is_mounted_on(target: str) -> None:
@@ -142,6 +149,54 @@ def test_a_bind_that_is_in_use_on_the_host_is_not_taken_away(
     finally:
         os.close(held)
     mounts.unbind(target)
+
+
+def test_set_user_id_bits_and_device_files_have_no_effect_in_a_bind(source: str, target: str) -> None:
+    """Clients that are root make them; the flags of the mount that the source is in, and the source's own mount, stay as they are."""
+    run("mount", "-t", "tmpfs", "-o", "noexec,noatime", "none", source)
+    mounts.bind(source, target)
+    assert options_of(target) >= {"nosuid", "nodev", "noexec", "noatime", "rw"}
+    assert {"nosuid", "nodev"}.isdisjoint(options_of(source))
+
+
+def test_a_bind_that_was_made_without_these_restrictions_gets_them(source: str, target: str) -> None:
+    """As when the process was killed between the two steps."""
+    run("mount", "--bind", source, target)
+    assert "nosuid" not in options_of(target)
+    mounts.bind(source, target)
+    assert options_of(target) >= {"nosuid", "nodev"}
+    assert len(mounted_at(target)) == 1
+
+
+def test_what_a_process_works_in_is_detached_at_once(source: str, target: str) -> None:
+    """All layers; the process stays where it is, and nobody else gets there."""
+    mounts.bind(source, target)
+    run("mount", "-t", "tmpfs", "none", target)
+    mounts.bind(source, target)
+    run("mount", "--bind", source, target)
+    with subprocess.Popen(["cat"], cwd=target, stdin=subprocess.PIPE) as inside:  # noqa: S607 - any cat will do
+        for _ in range(2):
+            mounts.detach(target)
+        assert mounted_at(target) == []
+        assert list(Path(target).iterdir()) == []
+        assert Path(f"/proc/{inside.pid}/cwd/file").exists()
+    mounts.remove_mount_point(target)
+    mounts.detach(target)
+
+
+def test_detaching_what_the_kernel_refuses_to_let_go_says_so(
+    lab_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And an answer that another process was quicker is none of that."""
+    answers = iter((errno.EINVAL, errno.EPERM))
+
+    def refuse(_target: str, _flags: int) -> None:
+        raise OSError(code := next(answers), os.strerror(code))
+
+    monkeypatch.setattr(mounts, "is_mount_point", lambda _path: True)
+    monkeypatch.setattr(system_calls, "unmount", refuse)
+    with fails_with(ProblemKind.REFUSED, f"{lab_directory} cannot be detached"):
+        mounts.detach(lab_directory)
 
 
 def test_neither_a_missing_folder_nor_a_link_is_bound(lab_directory: str, source: str, target: str) -> None:

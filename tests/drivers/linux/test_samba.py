@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from sharectl.drivers.linux.agent import commands, daemons, samba, samba_host, s
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind, Section
 from sharectl.drivers.linux.agent.samba import SambaServer
 from tests.drivers.linux.lab import run
-from tests.drivers.linux.samba_lab import PASSWORDS, Lab, need_samba, write_own
+from tests.drivers.linux.samba_lab import PASSWORDS, Lab, need_samba, whole, write_own
 from tests.drivers.linux.smb_client import Session, smb
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def test_a_root_that_is_too_long_for_sockets_is_refused(lab_directory: str) -> N
     """Before anything is made; the message says what to do."""
     server = SambaServer(Instance("long", f"{lab_directory}/{'x' * 90}"))
     with pytest.raises(Problem, match="give it a shorter root"):
-        server.ensure_running()
+        server.ensure_running(whole)
     assert not list(Path(lab_directory).iterdir())
 
 
@@ -75,12 +76,12 @@ def test_a_program_that_is_missing_is_named_with_its_package(
     """What to install, for the administrator of the host."""
     server = SambaServer(Instance("bare", f"{lab_directory}/bare"))
     monkeypatch.setattr(samba_host, "_LIBRARY", "libnothing.so")
-    with pytest.raises(Problem, match="install the Debian package libnss-wrapper") as caught:
+    with pytest.raises(Problem, match="install the package libnss-wrapper") as caught:
         server.ensure_user("alice", "pw")
     assert caught.value.kind is ProblemKind.UNAVAILABLE
     monkeypatch.setattr(commands, "find", lambda _: None)
     with pytest.raises(Problem, match="smbd is not installed on the storage host; install the package samba"):
-        server.ensure_running()
+        server.ensure_running(whole)
 
 
 # The server
@@ -107,7 +108,7 @@ def test_shares_and_users_can_be_made_before_the_server_starts(lab_directory: st
     section = lab.put("data", writers="alice")
     lab.server.ensure_user("alice", "pw")
     assert (lab.server.live(), lab.server.stored()) == ({}, {"data": section})
-    lab.server.ensure_running()
+    lab.server.ensure_running(whole)
     assert lab.server.live() == {"data": section}
     answer = smb(network.client, host.ipv4, "data -p 1445", "alice", "pw", "ls")
     assert "NT_STATUS_CONNECTION_REFUSED" in answer.text
@@ -120,7 +121,7 @@ def test_shares_and_users_outlive_a_restart(own_lab: Lab) -> None:
     own_lab.server.stop()
     assert not own_lab.server.is_running()
     assert own_lab.server.live() == {}
-    own_lab.server.ensure_running()
+    own_lab.server.ensure_running(whole)
     assert own_lab.server.live() == {"kept": section}
     assert write_own(own_lab, "kept").is_ok
 
@@ -135,7 +136,7 @@ def test_a_server_that_was_killed_is_started_again(own_lab: Lab) -> None:
         assert daemons.holds_within(lambda: not own_lab.server.is_running(), 5)
         assert own_lab.server.live() == {}
         section = own_lab.put("killed", readers="alice")
-        own_lab.server.ensure_running()
+        own_lab.server.ensure_running(whole)
         assert not session.write("b").is_ok
     assert own_lab.server.live() == {"killed": section}
     assert "NT_STATUS_ACCESS_DENIED" in write_own(own_lab, "killed").text
@@ -159,7 +160,7 @@ def test_a_configuration_that_was_edited_is_not_trusted(own_lab: Lab) -> None:
     path.write_text(path.read_text().replace("map to guest = never", "map to guest = bad user"))
     assert not own_lab.server.is_running()
     assert own_lab.server.live() == {}
-    own_lab.server.ensure_running()
+    own_lab.server.ensure_running(whole)
     assert own_lab.pid() != before
     assert "map to guest = never" in path.read_text()
     assert own_lab.server.live() == {"trusted": section}
@@ -222,7 +223,7 @@ def test_what_was_edited_while_the_server_was_down_is_undone_at_its_start(own_la
     path.write_text(
         f"{right}[open]\npath = /\nguest ok = yes\n".replace("available = yes", "available = yes\n guest ok = yes")
     )
-    own_lab.server.ensure_running()
+    own_lab.server.ensure_running(whole)
     assert path.read_text() == right
     assert own_lab.server.live() == {"down": section}
 
@@ -232,7 +233,7 @@ def test_a_port_that_is_taken_is_said(lab_directory: str, lab: Lab, addresses: t
     """Samba would start a second server there, and each would get some of the clients."""
     second = SambaServer(Instance("second", f"{lab_directory}/second", addresses, lab.instance.namespace))
     with pytest.raises(Problem, match=r"'second' \(port 445\) cannot start: another process listens") as caught:
-        second.ensure_running()
+        second.ensure_running(whole)
     assert caught.value.kind is ProblemKind.CONFLICT
     assert lab.server.is_running()
 
@@ -246,7 +247,7 @@ def test_an_address_that_is_not_there_is_said(
     host = network.stranger
     instance = Instance("lost", f"{lab_directory}/lost", (host.ipv4, "10.99.0.1"), host.namespace_path)
     with pytest.raises(Problem, match=r"does not listen on 10\.77\.1\.99, 10\.99\.0\.1"):
-        SambaServer(instance, port=2445).ensure_running()
+        SambaServer(instance, port=2445).ensure_running(whole)
     assert run("pgrep", "--full", f"{lab_directory}/lost", check=False).stdout == ""
 
 
@@ -256,14 +257,14 @@ def test_a_server_that_ends_as_it_starts_is_said(lab_directory: str, network: Ne
     server = SambaServer(Instance("broken", f"{lab_directory}/broken", (), network.stranger.namespace_path), port=4445)
     Path(lab_directory, "broken/smb/private/secrets.tdb").mkdir(parents=True)
     with pytest.raises(Problem, match=r"\(port 4445\) ended as it started: \S"):
-        server.ensure_running()
+        server.ensure_running(whole)
 
 
 def test_a_start_that_a_killed_run_began_is_not_doubled(own_lab: Lab) -> None:
     """The process is found by its arguments, before it has written which one it is."""
     pid = own_lab.pid()
     own_lab.path("run/smbd.pid").unlink()
-    own_lab.server.ensure_running()
+    own_lab.server.ensure_running(whole)
     assert own_lab.pid() != pid
     assert not daemons.is_process(pid, str(own_lab.path("smb.conf")))
 
@@ -324,7 +325,7 @@ def test_threads_start_one_server(lab_directory: str, network: Network) -> None:
     instance = Instance("raced", f"{lab_directory}/raced", (), network.stranger.namespace_path)
     servers = [SambaServer(instance, port=3445) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(SambaServer.ensure_running, servers))
+        list(pool.map(lambda server: server.ensure_running(whole), servers))
     assert all(server.is_running() for server in servers)
     parents = run("pgrep", "--parent", "1", "--full", f"{lab_directory}/raced/smb/smb.conf").stdout.split()
     assert len(parents) == 1
@@ -399,8 +400,43 @@ def test_a_server_that_dies_during_a_change_is_said(own_lab: Lab, monkeypatch: p
         own_lab.server.put(section)
     assert caught.value.kind is ProblemKind.TRANSIENT
     monkeypatch.undo()
-    own_lab.server.ensure_running()
+    own_lab.server.ensure_running(whole)
     assert own_lab.server.live() == {"during": section}
+
+
+def test_on_a_full_disk_rights_that_were_taken_away_go_all_the_same(
+    own_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share that was to let in fewer lets in nobody, and the change fails; what was to become wider stays as it is."""
+    own_lab.server.ensure_user("bob", PASSWORDS["bob"])
+    narrow, gone = (own_lab.put(name, writers="alice bob") for name in ("narrow", "gone"))
+    wide = own_lab.put("wide", writers="alice")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(samba_shares, "write_atomically", full)
+        with pytest.raises(Problem, match="No space left"):
+            own_lab.server.put(own_lab.section("wide", writers="alice bob"))
+        assert own_lab.server.live() == {"narrow": narrow, "gone": gone, "wide": wide}
+        with pytest.raises(Problem, match="No space left"):
+            own_lab.server.put(own_lab.section("narrow", writers="bob"))
+        with pytest.raises(Problem, match="No space left"):
+            own_lab.server.remove("gone")
+    assert "NT_STATUS_BAD_NETWORK_NAME" in write_own(own_lab, "narrow").text
+    assert "NT_STATUS_BAD_NETWORK_NAME" in write_own(own_lab, "gone").text
+    assert write_own(own_lab, "wide").is_ok
+    assert own_lab.server.stored() == {"wide": wide}
+
+
+def test_a_section_that_is_not_ready_is_forgotten_at_the_start(own_lab: Lab) -> None:
+    """Its folder may be an empty mount point."""
+    own_lab.put("absent", writers="alice")
+    ready = own_lab.put("ready", writers="alice")
+    own_lab.server.stop()
+    own_lab.server.ensure_running(lambda section: section.name == "ready")
+    assert own_lab.server.live() == own_lab.server.stored() == {"ready": ready}
 
 
 def test_the_server_tells_its_name_and_accounts(own_lab: Lab) -> None:

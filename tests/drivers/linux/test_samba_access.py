@@ -10,7 +10,7 @@ import pytest
 
 from sharectl.drivers.linux.agent import samba_shares
 from sharectl.drivers.linux.agent.samba import SambaServer
-from tests.drivers.linux.samba_lab import PASSWORDS, Lab, write_own
+from tests.drivers.linux.samba_lab import PASSWORDS, Lab, whole, write_own
 from tests.drivers.linux.smb_client import smb, write
 
 # Who may do what
@@ -138,7 +138,7 @@ def test_what_others_left_has_its_unix_permissions(own_lab: Lab, uid: int, is_ok
     """Under which the account of the clients may or may not write; root may always."""
     own_lab.server.stop()
     own_lab.server = SambaServer(own_lab.instance, uid=uid, gid=uid)
-    own_lab.server.ensure_running()
+    own_lab.server.ensure_running(whole)
     section = own_lab.put("left", writers="alice")
     left = Path(section.path) / "written"
     left.write_text("left")

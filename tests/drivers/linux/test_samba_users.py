@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import stat
+from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.drivers.linux.agent import commands
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
 from tests.drivers.linux.samba_lab import PASSWORDS, Lab
 from tests.drivers.linux.smb_client import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_password_that_changes_ends_the_sessions_of_its_user(lab: Lab) -> None:
@@ -28,6 +33,35 @@ def test_a_password_that_changes_ends_the_sessions_of_its_user(lab: Lab) -> None
         assert bob.write("d").is_ok
     assert "NT_STATUS_LOGON_FAILURE" in lab.write("changing", "carol", "first").text
     assert lab.write("changing", "carol", "second").is_ok
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'smbstatus: no messaging' >&2; exit 1", r"\(exit code 1\): smbstatus: no messaging; apply again"),
+        ("exit 0", r"\(exit code 0\): it said nothing"),
+        ("echo; echo ----------------------------; echo '12x 1000000001'", r"\(exit code 0\): 12x 1000000001"),
+        ("echo; echo ----------------------------; echo '1 2'; exit 255", r"\(exit code 255\)"),
+    ],
+)
+def test_sessions_that_cannot_be_listed_are_not_taken_for_none(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    """Who lost a right would go on with it: the call fails, and made again it finishes."""
+    lab.put("unlisted", writers="alice bob")
+    program = tmp_path / "smbstatus"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    real = commands.find
+    with lab.session("unlisted", "bob") as bob:
+        assert bob.write("a").is_ok
+        with monkeypatch.context() as broken:
+            broken.setattr(commands, "find", lambda name: str(program) if name == "smbstatus" else real(name))
+            with pytest.raises(Problem, match=f"does not tell who is connected .*{said}") as caught:
+                lab.put("unlisted", writers="alice")
+        assert caught.value.kind is ProblemKind.TRANSIENT
+        lab.put("unlisted", writers="alice")
+        assert not bob.write("b").is_ok
 
 
 def test_users_are_those_whose_password_is_the_stored_one(lab: Lab) -> None:

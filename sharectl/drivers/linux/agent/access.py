@@ -45,6 +45,10 @@ class Access:
         self._pools = pools
         self._records = records
         self._started: set[Instance] = set()  # those whose NFS server this process has found running, or has started
+        # The shares, by id, whose access this process has put in force or has seen in force. Only these are brought back when a
+        # request for one share starts a server that died: of a share that was listed as closed nobody asks to take access away, so
+        # that what is stored for it may be more than it is to have.
+        self._confirmed: set[str] = set()
 
     def apply(self, row: ShareRow, rules: Collection[Rule], credentials: Credentials) -> dict[Rule, Status]:
         """Make `rules` the whole access of the share. Precondition: its volume is there and its protocol is known."""
@@ -73,10 +77,11 @@ class Access:
         if row.protocol == "NFS":
             if servers.nfs is not None:
                 servers.nfs.remove(row.export_id)
-            mounts.unbind(servers.mount_point(row.resource_id))
+            mounts.detach(servers.mount_point(row.resource_id))  # also where a shell of the host is in it
             mounts.remove_mount_point(servers.mount_point(row.resource_id))
         if servers.smb is not None and row.protocol == "CIFS":
             servers.smb.remove(row.export_name)
+        self._confirmed.discard(row.resource_id)
 
     def resume(self, row: ShareRow, rules: Collection[Rule]) -> None:
         """Put in force again what `suspend` withdrew."""
@@ -90,6 +95,7 @@ class Access:
             server: Any = servers.needs("CIFS")
             path = self._pools.usable(row.pool).attach(row.volume)
             server.put(Section(row.export_name, path, granted.writers, granted.readers, granted.networks))
+            self._confirmed.add(row.resource_id)
 
     def in_force(self, row: ShareRow) -> tuple[Rule, ...]:
         """Return the rules of one share that its server enforces now."""
@@ -109,6 +115,9 @@ class Access:
             if servers.smb is not None:
                 cifs = [row for row in mine if row.protocol == "CIFS"]
                 found.update(self._observe_smb(servers.smb, cifs, passwords))
+        seen = {row.resource_id for row in rows}
+        self._confirmed.difference_update(seen - found.keys())
+        self._confirmed.update(resource_id for resource_id in found if found[resource_id])
         return found
 
     def _export(self, servers: Servers, row: ShareRow, clients: frozenset[Any]) -> None:
@@ -124,14 +133,14 @@ class Access:
             Squash(row.options["squash"]),
             tuple(row.options["security"]),
         )
-        if servers.instance not in self._started:
-            server.ensure_running(self.is_ready(servers))
-            self._started.add(servers.instance)
-        if not _put(server, export):  # which asks the server whether it still runs
-            server.ensure_running(self.is_ready(servers))
+        is_down = not _put(server, export)  # first, so that no start brings back what was stored before
+        if is_down or (servers.instance not in self._started and not server.is_running()):
+            server.ensure_running(self.is_ready(servers, {*self._confirmed, row.resource_id}))
             if not _put(server, export):
                 message = "the NFS server was started, and ended again at once; its log on the storage host says why"
                 raise Problem(ProblemKind.TRANSIENT, message)
+        self._started.add(servers.instance)
+        self._confirmed.add(row.resource_id)
 
     def _bind(self, servers: Servers, row: ShareRow) -> str:
         """Bind the volume to its mount point, since Ganesha exports a subvolume only from a mount of its own.
@@ -146,21 +155,18 @@ class Access:
         mounts.bind(source, target)
         return target
 
-    def is_ready(self, servers: Servers) -> Callable[[Export], bool]:
+    def is_ready(self, servers: Servers, wanted: Collection[str] | None = None) -> Callable[[Export], bool]:
         """Return what tells of a stored export whether its folder is bound to the right volume, and binds it where it is not.
 
-        The records are read when it is first asked: that is when the server is started.
+        `wanted` are the ids of the shares that may come back; None, for the repair of a whole share server, lets all do so, and the
+        next plan sees what they grant. The records are read when it is first asked: that is when the server is started.
         """
         rows: dict[int, ShareRow] | None = None
 
         def is_ready(export: Export) -> bool:
             nonlocal rows
             if rows is None:
-                rows = {
-                    row.export_id: row
-                    for row in self._records.shares_of_instance(servers.instance.name)
-                    if row.trashed_at is None and row.is_made
-                }
+                rows = {row.export_id: row for row in self._rows_to_serve(servers, "NFS", wanted)}
             row = rows.get(export.export_id)
             if row is None or export.pseudo != pseudo_path(row.export_name):
                 return False
@@ -172,6 +178,30 @@ class Access:
 
         return is_ready
 
+    def is_section_ready(self, servers: Servers, wanted: Collection[str] | None = None) -> Callable[[Section], bool]:
+        """Return what tells of a stored section whether its folder is the right volume, which it attaches; `wanted` as of `is_ready`."""
+        rows: dict[str, ShareRow] | None = None
+
+        def is_ready(section: Section) -> bool:
+            nonlocal rows
+            if rows is None:
+                rows = {row.export_name: row for row in self._rows_to_serve(servers, "CIFS", wanted)}
+            row = rows.get(section.name)
+            if row is None:
+                return False
+            try:
+                return self._pools.usable(row.pool).attach(row.volume) == section.path
+            except Problem:
+                return False  # as of exports
+
+        return is_ready
+
+    def _rows_to_serve(self, servers: Servers, protocol: str, wanted: Collection[str] | None) -> Iterable[ShareRow]:
+        for row in self._records.shares_of_instance(servers.instance.name):
+            is_wanted = wanted is None or row.resource_id in wanted
+            if is_wanted and row.protocol == protocol and row.trashed_at is None and row.is_made:
+                yield row
+
     def _serve(
         self, servers: Servers, row: ShareRow, granted: rights.SmbRights, passwords: Mapping[str, str]
     ) -> dict[Rule, Status]:
@@ -181,7 +211,8 @@ class Access:
             return {}
         path = self._pools.usable(row.pool).attach(row.volume)
         os.makedirs(servers.instance.root, mode=0o711, exist_ok=True)  # noqa: PTH103 - as above
-        server.ensure_running()
+        # Its own section is stored after the start: what is stored until then may grant more than is asked for now.
+        server.ensure_running(self.is_section_ready(servers, self._confirmed - {row.resource_id}))
         with locked(self._users_lock(servers), shared=True):
             refused = self._ensure_users(server, granted.users, passwords)
             before = server.live().get(row.export_name)
@@ -194,6 +225,7 @@ class Access:
                     granted.networks,
                 )
             )
+        self._confirmed.add(row.resource_id)
         if before is not None and (before.writers | before.readers) - granted.users:
             self._forget_unused_users(servers, server, before)
         return {
@@ -266,7 +298,7 @@ class Access:
         for row in rows:
             section = live.get(row.export_name)
             path = self._pools.path(row.pool, row.volume)
-            if section is not None and section.path == path and _is_folder(path):
+            if section is not None and section.path == path and _is_attached(path):
                 able = {user for user in section.writers | section.readers if _account(server, user) in usable}
                 yield (
                     row.resource_id,
@@ -275,9 +307,10 @@ class Access:
 
     def _is_bound(self, row: ShareRow, target: str) -> bool:
         """Tell whether what is exported is the volume, not an empty mount point or a volume that was there before."""
+        path = self._pools.path(row.pool, row.volume)
         with suppress(OSError):
-            bound, volume = os.stat(target), os.stat(self._pools.path(row.pool, row.volume))  # noqa: PTH116 - as above
-            return (bound.st_dev, bound.st_ino) == (volume.st_dev, volume.st_ino)
+            bound, volume = os.stat(target), os.stat(path)  # noqa: PTH116 - as above
+            return _is_attached(path) and (bound.st_dev, bound.st_ino) == (volume.st_dev, volume.st_ino)
         return False
 
 
@@ -320,7 +353,9 @@ def _put(server: NfsServer, export: Export) -> bool:
         return server.put(export)
 
 
-def _is_folder(path: str) -> bool:
+def _is_attached(path: str) -> bool:
+    """Tell whether a folder of a pool is a volume: a file system of its own, or a subvolume, which has a device number of its own too."""
     with suppress(OSError):
-        return stat.S_ISDIR(os.lstat(path).st_mode)
+        status = os.lstat(path)
+        return stat.S_ISDIR(status.st_mode) and status.st_dev != os.stat(os.path.dirname(path)).st_dev  # noqa: PTH116, PTH120 - as above
     return False

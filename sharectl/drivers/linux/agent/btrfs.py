@@ -35,7 +35,9 @@ _SYNC: Final = _number(0, 8, 0)
 _SUBVOLUME_CREATE: Final = _number(_WRITE, 14, _ARGUMENT_BYTES)
 _SUBVOLUME_DESTROY: Final = _number(_WRITE, 15, _ARGUMENT_BYTES)
 _INODE_LOOKUP: Final = _number(_READ | _WRITE, 18, _ARGUMENT_BYTES)
+_WAIT_SYNC: Final = _number(_WRITE, 22, 8)
 _SNAPSHOT_CREATE: Final = _number(_WRITE, 23, _ARGUMENT_BYTES)
+_START_SYNC: Final = _number(_READ, 24, 8)
 _SUBVOLUME_FLAGS: Final = _number(_READ, 25, 8)
 _DEVICE_INFO: Final = _number(_READ | _WRITE, 30, _ARGUMENT_BYTES)
 _FILE_SYSTEM_INFO: Final = _number(_READ, 31, 1024)
@@ -44,9 +46,11 @@ _QGROUP_CREATE: Final = _number(_WRITE, 42, 16)
 _QGROUP_LIMIT: Final = _number(_READ, 43, 48)
 _RESCAN: Final = _number(_WRITE, 44, 64)
 _RESCAN_STATUS: Final = _number(_READ, 45, 64)
+_SUBVOLUME_DESTROY_V2: Final = _number(_WRITE, 63, _ARGUMENT_BYTES)
 
 _QUOTA_ENABLE: Final = 1
 _READ_ONLY: Final = 1 << 1  # BTRFS_SUBVOL_RDONLY
+_BY_ID: Final = 1 << 4  # BTRFS_SUBVOL_SPEC_BY_ID
 _LIMIT_REFERENCED: Final = 1  # BTRFS_QGROUP_LIMIT_MAX_RFER
 _NO_LIMIT: Final = (1 << 64) - 1
 _SUBVOLUME_INODE: Final = 256  # the inode number of every subvolume's top folder
@@ -148,6 +152,12 @@ def destroy_subvolume(parent_fd: int, name: str) -> None:
     fcntl.ioctl(parent_fd, _SUBVOLUME_DESTROY, _argument(_NAMED.pack(0), name))
 
 
+def destroy_subvolume_by_id(descriptor: int, subvolume: int) -> None:
+    """Remove a subvolume wherever in the file system its name is, so that no path has to be followed (Linux 5.7); else as above."""
+    argument = _NAMED_V2.pack(0, 0, _BY_ID, 0, 0, 0, 0) + _WORD.pack(subvolume)
+    fcntl.ioctl(descriptor, _SUBVOLUME_DESTROY_V2, _argument(argument, ""))
+
+
 def set_limit(pool_fd: int, subvolume: int, limit_bytes: int | None) -> None:
     """Limit what the subvolume may refer to; None takes the limit away.
 
@@ -161,6 +171,13 @@ def set_limit(pool_fd: int, subvolume: int, limit_bytes: int | None) -> None:
 def sync(descriptor: int) -> None:
     """Write everything and commit, after which usage is up to date."""
     fcntl.ioctl(descriptor, _SYNC)
+
+
+def commit(descriptor: int) -> None:
+    """Make durable what was made, renamed and destroyed until now, without waiting for the data that others have written."""
+    transaction = bytearray(_WORD.size)
+    fcntl.ioctl(descriptor, _START_SYNC, transaction)
+    fcntl.ioctl(descriptor, _WAIT_SYNC, transaction)
 
 
 def enable_quotas(descriptor: int) -> None:
@@ -257,9 +274,15 @@ def device(descriptor: int) -> Device:
     return Device(device_id, os.fsdecode(path), size_bytes)
 
 
-def grow_to_device(descriptor: int, device_id: int) -> None:
-    """Let the file system have all of its device."""
-    fcntl.ioctl(descriptor, _RESIZE, _argument(_NAMED.pack(0), f"{device_id}:max"))
+def resize(descriptor: int, device_id: int, size_bytes: int) -> None:
+    """Let the file system have so much of its device.
+
+    Raises OSError: EINVAL for less than 256 MiB, EFBIG for more than the device has, EBUSY while the kernel balances, replaces or
+    resizes.
+    """
+    answer = fcntl.ioctl(descriptor, _RESIZE, _argument(_NAMED.pack(0), f"{device_id}:{size_bytes}"))
+    if answer != 0:  # no errno: BTRFS_ERROR_DEV_EXCL_RUN_IN_PROGRESS is a number above zero
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
 
 def _argument(head: bytes, name: str) -> bytearray:

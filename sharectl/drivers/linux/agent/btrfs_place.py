@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent import btrfs
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
@@ -16,6 +16,8 @@ from sharectl.drivers.linux.agent.volume_names import is_volume_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +102,46 @@ class Place:
             raise Problem(ProblemKind.IN_USE, message)
 
     def destroy(self, folder_fd: int, name: str) -> None:
-        """Remove a subvolume; one that is gone is no error. Raises IN_USE where it holds others, CONFLICT where it is none."""
-        try:
-            btrfs.destroy_subvolume(folder_fd, name)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if error.errno == errno.ENOTEMPTY:
-                with opened(name, folder_fd) as descriptor:
-                    self.require_no_inner_subvolumes(name, btrfs.subvolume_id(descriptor))
-            if error.errno in {errno.EINVAL, errno.ENOTDIR}:
-                raise _not_a_volume(name) from error
-            raise
+        """Remove a subvolume with those inside, which are part of its data; one that is gone is no error.
+
+        Raises IN_USE where somebody goes on making subvolumes inside, CONFLICT where it is none.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                btrfs.destroy_subvolume(folder_fd, name)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                if error.errno in {errno.EINVAL, errno.ENOTDIR}:
+                    raise _not_a_volume(name) from error
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+            else:
+                return
+            with opened(name, folder_fd) as descriptor:
+                self._destroy_inner(btrfs.subvolume_id(descriptor))
+        message = f"the volume {name!r} gets new subvolumes as fast as they are removed; stop what makes them on the host, then try again"
+        raise Problem(ProblemKind.IN_USE, message)
+
+    def _destroy_inner(self, subvolume: int) -> None:
+        """Remove all subvolumes inside another, the deepest first; by their ids, for clients may have made the paths."""
+        found = [subvolume]
+        for parent in found:
+            found.extend(inner.subvolume_id for inner in btrfs.subvolumes_in(self.descriptor, parent))
+        for inner_id in reversed(found[1:]):
+            with suppress(FileNotFoundError):  # somebody was quicker
+                btrfs.destroy_subvolume_by_id(self.descriptor, inner_id)
 
     def sweep(self) -> None:
-        """Remove what killed calls left in staging, and the qgroups of subvolumes that are gone."""
+        """Remove what killed calls left in staging, and the qgroups of subvolumes that are gone.
+
+        What cannot be removed stays: nothing there is ever needed, and all else in the pool goes on without it.
+        """
         with staging_alone(self.descriptor) as staging_fd:
             if staging_fd is not None:
                 for subvolume in self.subvolumes_in(staging_fd):
-                    self.destroy(staging_fd, subvolume.name)
+                    with suppress(OSError, Problem):
+                        self.destroy(staging_fd, subvolume.name)
         btrfs.remove_stale_qgroups(self.descriptor)
 
     def require_exact_accounting(self, patience_seconds: float) -> None:

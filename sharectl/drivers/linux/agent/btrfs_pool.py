@@ -145,11 +145,15 @@ class BtrfsPool:
         require_volume_name(volume)
 
     def delete(self, volume: str) -> None:
-        """Remove the volume at one instant; the kernel's cleaner gives the space back afterwards."""
+        """Remove the volume at one instant, with subvolumes that somebody made inside; durable when this returns.
+
+        The kernel's cleaner gives the space back afterwards.
+        """
         require_volume_name(volume)
         with self._working(f"cannot delete the volume {volume!r}") as place, staging(place.descriptor) as staging_fd:
             place.destroy(staging_fd, volume)
             place.destroy(place.descriptor, volume)
+            btrfs.commit(place.descriptor)  # also of one that is gone: by a call that was killed before it came to this
 
     def resize(self, volume: str, size_bytes: int) -> None:
         """Enforce another size; raises IN_USE where the data does not fit."""
@@ -175,16 +179,17 @@ class BtrfsPool:
                 btrfs.create_snapshot(volume_fd, folder_fd, snapshot_id, read_only=True)
 
     def delete_snapshot(self, snapshot_id: str) -> None:
-        """Remove the snapshot at one instant."""
+        """Remove the snapshot at one instant; durable when this returns."""
         require_volume_name(snapshot_id)
         with (
             self._working(f"cannot delete the snapshot {snapshot_id!r}") as place,
             opened_private(place.descriptor, SNAPSHOTS) as folder_fd,
         ):
             place.destroy(folder_fd, snapshot_id)
+            btrfs.commit(place.descriptor)
 
     def revert(self, volume: str, snapshot_id: str) -> None:
-        """Put a copy of the snapshot in the volume's place by one exchange of names; then alone the newer data goes.
+        """Put a copy of the snapshot in the volume's place by one exchange of names; then alone the newer data goes. Durable at the end.
 
         Raises IN_USE where the volume holds subvolumes that somebody made by hand, REFUSED where the snapshot is larger than the
         volume's size.
@@ -204,7 +209,9 @@ class BtrfsPool:
             with opened(volume, staging_fd) as copy_fd:
                 place.set_limit(btrfs.subvolume_id(copy_fd), size_bytes)
             system_calls.exchange(volume, staging_fd, volume, place.descriptor)
+            # With subvolumes that were made inside after the look for them.
             place.destroy(staging_fd, volume)
+            btrfs.commit(place.descriptor)
 
     def list_volumes(self) -> Mapping[str, VolumeState]:
         """Return all subvolumes of the pool's folder; usage is that of the last commit, None where the kernel is counting."""

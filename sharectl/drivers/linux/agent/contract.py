@@ -210,7 +210,8 @@ class NfsServer(Protocol):
     def put(self, export: Export) -> bool:
         """Store the export for later starts, put it in force, and confirm it by reading the live one back. Idempotent.
 
-        False means that the server is down, so that the export is stored alone.
+        False means that the server is down, so that the export is stored alone. Where it cannot be stored (a full disk), what
+        grants more than it is withdrawn and forgotten before the error is raised.
         """
         ...
 
@@ -249,12 +250,18 @@ class SmbServer(Protocol):
         """Tell whether the server answers."""
         ...
 
-    def ensure_running(self) -> None:
-        """Start the server unless it runs."""
+    def ensure_running(self, is_ready: Callable[[Section], bool]) -> None:
+        """Start the server unless it runs, with those stored sections of which `is_ready` says that their folder is the right one.
+
+        The others are forgotten, so that an empty mount point is never shared.
+        """
         ...
 
     def put(self, section: Section) -> None:
-        """Store the section, put it in force, and cut live sessions of the share where a right was taken away. Idempotent."""
+        """Store the section, put it in force, and cut live sessions of the share where a right was taken away. Idempotent.
+
+        Where it cannot be stored (a full disk), a section that grants more than it is withdrawn before the error is raised.
+        """
         ...
 
     def remove(self, name: str) -> None:

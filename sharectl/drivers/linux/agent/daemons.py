@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS: Final = 0.005
 _START_SECONDS: Final = 20.0
-_STATE_FIELD: Final = 0
+_COMMAND_SECONDS: Final = 30.0
+_EXECVE_SECONDS: Final = 0.1
+_ROOT: Final = "0"
+_DAEMONS: Final = frozenset({"smbd", "ganesha.nfsd", "dbus-daemon"})
+_STARTERS: Final = frozenset({"nsenter", "setsid", "env"})
+"""What a daemon's process is before it is the daemon."""
 
 
 def start(
@@ -27,26 +32,32 @@ def start(
     """Start a daemon in a session of its own, with its output in a file; its parent is init, so it leaves no zombie here.
 
     `namespace` is the path of a network namespace. `nsenter` enters that alone: `ip netns exec` would also make a mount
-    namespace, in which later bind mounts are not seen.
+    namespace, in which later bind mounts are not seen. Raises TRANSIENT where the daemon cannot be started.
     """
     enter = ["nsenter", f"--net={namespace}", "--"] if namespace is not None else []
+    command = [*enter, "setsid", "--fork", "--", *argv]
     with Path(output_path).open("ab") as output:
-        result = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-            [*enter, "setsid", "--fork", "--", *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, **(environment or {})},
-            cwd="/",
-            check=False,
-        )
+        try:
+            result = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **(environment or {})},
+                cwd="/",
+                timeout=_COMMAND_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            message = f"{argv[0]} cannot be started: `{command[0]}` did not end within {_COMMAND_SECONDS:g} s"
+            raise Problem(ProblemKind.TRANSIENT, message) from None
     if result.returncode != 0:
         message = f"{argv[0]} cannot be started (exit code {result.returncode}); its output is in {output_path}"
         raise Problem(ProblemKind.TRANSIENT, message)
 
 
 def running_pid(pid_file: str, marker: str) -> int | None:
-    """Return the process that the pid file names, if it lives and has `marker` among its arguments; None otherwise.
+    """Return the process that the pid file names, if it is that daemon (see is_process); None otherwise.
 
     The marker (the path of the instance's own configuration) keeps a pid that another process got since from being taken
     for the daemon.
@@ -59,13 +70,40 @@ def running_pid(pid_file: str, marker: str) -> int | None:
 
 
 def is_process(pid: int, marker: str) -> bool:
-    """Tell whether the process lives (a zombie does not) and has `marker` among its arguments."""
+    """Tell whether the process is a living daemon of root's (see is_daemon) and has `marker` among its arguments."""
+    arguments = _arguments(pid)
+    if not arguments and is_daemon(pid):
+        # For an instant within execve(2) a process has no arguments, and is no less the daemon that was just started.
+        holds_within(lambda: _arguments(pid) != b"" or not is_daemon(pid), _EXECVE_SECONDS)
+        arguments = _arguments(pid)
+    return os.fsencode(marker) in arguments and is_daemon(pid)
+
+
+def _arguments(pid: int) -> bytes:
+    """Return the arguments of a process, each with a zero behind it; empty where there is no such process."""
     try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2]
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def is_daemon(pid: int) -> bool:
+    """Tell whether the process lives (a zombie does not), was started by root, and runs a server's program or is about to.
+
+    Any local user can give a process of its own any arguments and any name, and may not be taken for a server by them. The
+    saved user counts: an smbd at work for a client has only that of root. Programs that are set-user-ID root have it too
+    when a user runs them, but are none of the servers' programs; what has only the name of a starter must be root's alone.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))  # noqa: PTH115, PTH119 - paths are text everywhere in the agent
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return status.split()[_STATE_FIELD] not in {"Z", "X"} and any(marker.encode() in word for word in arguments)
+    fields = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    real, _, saved, _ = fields["Uid"]
+    is_server = saved == _ROOT and program.removesuffix(" (deleted)") in _DAEMONS  # deleted: upgraded meanwhile
+    is_starter = real == _ROOT and " ".join(fields["Name"]) in _STARTERS
+    return fields["State"][0] not in {"Z", "X"} and (is_server or is_starter)
 
 
 def stop(pid_file: str, marker: str, grace_seconds: float = 10.0) -> None:
@@ -119,7 +157,7 @@ def write_atomically(
 
     One that is not durable may be missing, empty or the one before after a power failure, never after the end of a process.
     """
-    folder = os.path.dirname(path)  # noqa: PTH120 - paths are text everywhere in the agent
+    folder = os.path.dirname(path)  # noqa: PTH120 - as above
     temporary = os.path.join(staging or folder, f".{os.path.basename(path)}.{os.getpid()}.{time.monotonic_ns()}")  # noqa: PTH118, PTH119 - as above
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:

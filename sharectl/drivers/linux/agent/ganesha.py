@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -103,10 +104,21 @@ class GaneshaServer:
         # After a power failure the server starts with what is stored, and rights that were taken away must not come back. Of a
         # new export nothing older can: lost, it shows as drift, and what is left of its file is put aside.
         is_new = not os.path.exists(path) and not os.path.exists(withheld)  # noqa: PTH110 - as above
-        daemons.write_atomically(path, export_text(export), staging=self._layout.staging, is_durable=not is_new)
-        Path(withheld).unlink(missing_ok=True)
         try:
-            return self._told(lambda: self._put_in_force(export))
+            daemons.write_atomically(path, export_text(export), staging=self._layout.staging, is_durable=not is_new)
+        except OSError:  # a full disk, say: a right that was to be taken away goes all the same
+            self._take_back(export, path)
+            raise
+        Path(withheld).unlink(missing_ok=True)
+
+        def put_in_force() -> None:
+            if not os.path.exists(path):  # noqa: PTH110 - somebody has started the server since, and withheld this export
+                daemons.write_atomically(path, export_text(export), staging=self._layout.staging)
+                Path(withheld).unlink(missing_ok=True)
+            self._put_in_force(export)
+
+        try:
+            return self._told(put_in_force)
         except Problem as problem:
             # What the server does not take may not stand in another export's way at its next start.
             if problem.kind is ProblemKind.REFUSED:
@@ -114,12 +126,14 @@ class GaneshaServer:
             raise
 
     def remove(self, export_id: int) -> None:
-        """Forget the export, withdraw it and confirm that it is gone."""
-        for folder in (self._layout.exports, self._layout.withheld):
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, f"{export_id}{_SUFFIX}"))  # noqa: PTH108, PTH118 - paths are text everywhere in the agent
-                daemons.sync_directory(folder)
-        self._told(lambda: self._withdraw(export_id))
+        """Forget the export, withdraw it and confirm that it is gone; it is withdrawn also where it cannot be forgotten."""
+        try:
+            for folder in (self._layout.exports, self._layout.withheld):
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(folder, f"{export_id}{_SUFFIX}"))  # noqa: PTH108, PTH118 - paths are text everywhere in the agent
+                    daemons.sync_directory(folder)
+        finally:
+            self._told(lambda: self._withdraw(export_id))
 
     def live(self, export_ids: Collection[int] | None = None) -> Mapping[int, Export]:
         """Return the exports in force, of these ids alone where they are given; empty where the server is not `is_running`."""
@@ -191,6 +205,19 @@ class GaneshaServer:
             message = f"the NFS server shows the export {export.pseudo} otherwise than it was given: {reason}"
             raise Problem(ProblemKind.TRANSIENT, " ".join(message.split()))
 
+    def _take_back(self, export: Export, path: str) -> None:
+        """Withdraw and forget what grants more than the export that cannot be stored; this needs no space."""
+
+        def withdraw_wider() -> None:
+            live = self._shown([export.export_id]).get(export.export_id)
+            if live is not None and not _grants_no_more(live, export):
+                self._withdraw(export.export_id)
+
+        self._told(withdraw_wider)
+        stored = _export_of(os.path.basename(path), _content(path))  # noqa: PTH119 - as above
+        if stored is not None and not _grants_no_more(stored, export):
+            Path(path).unlink()
+
     def _put_back(self, path: str, before: str | None) -> None:
         if before is None:
             Path(path).unlink(missing_ok=True)
@@ -258,6 +285,11 @@ def _single_address(addresses: Collection[str]) -> str | None:
             message = f"{address[:80]!r} is no IP address in its canonical form"
             raise Problem(ProblemKind.REFUSED, message)
     return next(iter(addresses)) if len(addresses) == 1 else None
+
+
+def _grants_no_more(one: Export, other: Export) -> bool:
+    """Tell whether whatever `one` grants, `other` grants too."""
+    return one.clients <= other.clients and replace(one, clients=other.clients) == other
 
 
 def _files(folder: str) -> set[str]:

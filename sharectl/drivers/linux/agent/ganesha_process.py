@@ -167,10 +167,7 @@ class GaneshaProcess:
         rotate(layout.log)
         for leftover in (layout.output, layout.pid, layout.bus_pid, layout.socket):
             Path(leftover).unlink(missing_ok=True)
-        daemons.write_atomically(layout.bus_configuration, bus_text(socket=layout.socket, pid_file=layout.bus_pid))
-        bus_argv = (bus, f"--config-file={layout.bus_configuration}", "--nofork")
-        daemons.start(bus_argv, namespace=None, output_path=layout.output)
-        daemons.wait_until(lambda: _exists(layout.socket), f"the D-Bus daemon does not start; see {layout.output}")
+        self._start_bus(bus)
         argv = (
             "env",
             f"--chdir={layout.folder}",
@@ -187,10 +184,10 @@ class GaneshaProcess:
         daemons.start(argv, namespace=namespace, output_path=layout.output, environment=environment)
         seconds = _START_SECONDS + _START_SECONDS_PER_EXPORT * export_count
         daemons.wait_until(self._is_up_or_ended, f"the NFS server does not answer; see {layout.log}", seconds)
-        if not self.is_alive():
-            message = f"the NFS server does not start: {self._reason()}"
+        if not (self._has_bus() and self.is_alive()):
+            reason = self._reason() if self._has_bus() else self._reason_of_bus()
             self.stop()
-            raise Problem(ProblemKind.UNAVAILABLE, message)
+            raise Problem(ProblemKind.UNAVAILABLE, f"the NFS server does not start: {reason}")
 
     def stop(self) -> None:
         """Stop what runs of the two; neither running is no error.
@@ -208,7 +205,29 @@ class GaneshaProcess:
             _kill(pid, layout.folder)
         Path(layout.socket).unlink(missing_ok=True)
 
+    def _start_bus(self, program: str) -> None:
+        layout = self.layout
+        argument = f"--config-file={layout.bus_configuration}"
+        daemons.write_atomically(layout.bus_configuration, bus_text(socket=layout.socket, pid_file=layout.bus_pid))
+        daemons.start((program, argument, "--nofork"), namespace=None, output_path=layout.output)
+
+        def is_up_or_ended() -> bool:
+            return (_exists(layout.socket) and self._has_bus()) or not _is_anywhere(argument)
+
+        daemons.wait_until(is_up_or_ended, f"the D-Bus daemon does not start; see {layout.output}")
+        if not self._has_bus():
+            raise Problem(ProblemKind.UNAVAILABLE, f"the NFS server does not start: {self._reason_of_bus()}")
+
+    def _has_bus(self) -> bool:
+        return daemons.running_pid(self.layout.bus_pid, self.layout.bus_configuration) is not None
+
+    def _reason_of_bus(self) -> str:
+        told = [line.strip() for line in _lines(self.layout.output) if line.strip()]
+        return f"its D-Bus daemon ended: {told[-1] if told else 'it says nothing'} (output: {self.layout.output})"
+
     def _is_up_or_ended(self) -> bool:
+        if not self._has_bus():
+            return True
         pid = _written_pid(self.layout.pid)
         if pid is None:
             return False
@@ -278,9 +297,15 @@ def _strays(program: str, argument: str) -> Sequence[int]:
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):  # noqa: PTH208 - as above
         with suppress(OSError):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if os.path.basename(words[0]) == program.encode() and os.fsencode(argument) in words[1:]:  # noqa: PTH119 - as above
+            is_called_so = os.path.basename(words[0]) == program.encode() and os.fsencode(argument) in words[1:]  # noqa: PTH119 - as above
+            if is_called_so and daemons.is_daemon(pid):
                 found.append(pid)
     return found
+
+
+def _is_anywhere(argument: str) -> bool:
+    """Tell whether a daemon with this argument lives, or is about to be one."""
+    return any(daemons.is_process(int(name), argument) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - as above
 
 
 def _kill(pid: int, marker: str) -> None:

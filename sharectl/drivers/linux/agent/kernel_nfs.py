@@ -54,6 +54,11 @@ class KernelNfsServer:
         self._folder = os.path.join(instance.root, "nfs")  # noqa: PTH118 - paths are text everywhere in the agent
         self._paths = paths or KernelPaths()
 
+    @property
+    def exports_file(self) -> str:
+        """The file of exports(5), which is there from the first export on."""
+        return self._file
+
     def is_running(self) -> bool:
         """Tell whether the kernel's server has threads."""
         try:

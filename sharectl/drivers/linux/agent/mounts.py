@@ -100,22 +100,41 @@ def remove_mount_point(path: str) -> None:
 def bind(source: str, target: str) -> None:
     """Show the folder `source` at `target`, and nothing else: what else is mounted there is taken away. Idempotent.
 
+    What clients put there gives nobody rights on the host: set-user-id bits and device files have no effect below `target`.
     Neither is followed if it is a symbolic link. Raises NOT_FOUND where one of them is not there.
     """
     with told_as(f"{source} cannot be bound to {target}"):
         source_fd = os.open(source, _PATH_ONLY)
         try:
-            if _is_same(source_fd, target):
-                return
-            while is_mount_point(target):  # a stale one: its clients' files are of a volume that was replaced
-                system_calls.unmount(target, system_calls.DETACH)
-            target_fd = os.open(target, _PATH_ONLY)
-            try:
-                system_calls.mount(_by_descriptor(source_fd), _by_descriptor(target_fd), None, system_calls.BIND)
-            finally:
-                os.close(target_fd)
+            if not _is_same(source_fd, target):
+                _detach(target)  # a stale one: its clients' files are of a volume that was replaced
+                target_fd = os.open(target, _PATH_ONLY)
+                try:
+                    system_calls.mount(_by_descriptor(source_fd), _by_descriptor(target_fd), None, system_calls.BIND)
+                finally:
+                    os.close(target_fd)
         finally:
             os.close(source_fd)
+        # Not with the bind, which takes no such flags; also on one that is there: a killed call may not have come to it.
+        system_calls.restrict_mount(target)
+
+
+def detach(target: str) -> None:
+    """Take everything that is mounted at `target` out of sight at once, also while it is in use; nothing mounted is no error.
+
+    Who is inside stays there: the kernel lets go of the file system with the last of them.
+    """
+    with told_as(f"{target} cannot be detached"):
+        _detach(target)
+
+
+def _detach(target: str) -> None:
+    while is_mount_point(target):
+        try:
+            system_calls.unmount(target, system_calls.DETACH)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # another process was quicker: it is no mount point any more
+                raise
 
 
 def unbind(target: str) -> None:

@@ -225,7 +225,7 @@ def _tunnel_names(segmentation_id: int) -> tuple[str, str]:
 
 def _is_namespace(name: str) -> bool:
     """Tell whether the name is that of a namespace; after a reboot or a crash an empty file may be left."""
-    return subprocess.run(["ip", "-n", name, "link", "show", "lo"], capture_output=True, check=False).returncode == 0  # noqa: S603, S607 - a list of arguments, a program of every Linux host
+    return _has_link(["ip", "-n", name], "lo")
 
 
 def _remove_namespace(name: str) -> None:
@@ -261,7 +261,7 @@ def _announce(name: str, mac_address: str) -> None:
 
 
 def _has_link(prefix: Sequence[str], link: str) -> bool:
-    return subprocess.run([*prefix, "link", "show", link], capture_output=True, check=False).returncode == 0  # noqa: S603 - a list of arguments
+    return _completed([*prefix, "link", "show", link]).returncode == 0
 
 
 def _ip(*words: str) -> str:
@@ -269,16 +269,21 @@ def _ip(*words: str) -> str:
 
 
 def _run(argv: Sequence[str], text: str = "") -> str:
-    try:
-        result = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS)  # noqa: S603 - a list of arguments
-    except FileNotFoundError:
-        message = f"{argv[0]} is not on the storage host; install iproute2 and util-linux"
-        raise Problem(ProblemKind.REFUSED, message) from None
-    except subprocess.TimeoutExpired:
-        message = f"`{' '.join(argv)}` does not end"
-        raise Problem(ProblemKind.TRANSIENT, message) from None
+    result = _completed(argv, text)
     if result.returncode != 0:
         lines = result.stderr.strip().splitlines() or ["no reason given"]
         message = f"`{' '.join(argv)}` failed: {lines[-1]}"
         raise Problem(ProblemKind.REFUSED, message)
     return result.stdout
+
+
+def _completed(argv: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
+    """Return how the command ended, whatever its exit code; raises Problem where it cannot be run, or does not end."""
+    try:
+        return subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS)  # noqa: S603 - a list of arguments
+    except FileNotFoundError:
+        message = f"{argv[0]} is not on the storage host; install iproute2 and util-linux"
+        raise Problem(ProblemKind.REFUSED, message) from None
+    except subprocess.TimeoutExpired:
+        message = f"`{' '.join(argv)}` did not end within {_TIMEOUT_SECONDS} s"
+        raise Problem(ProblemKind.TRANSIENT, message) from None

@@ -31,6 +31,7 @@ _LOCKS: Final = 256
 _BEFORE_PREPARE: Final = frozenset(
     {"identity", "prepare", "pools", "list_shares", "list_snapshots", "list_share_servers"}
 )
+_WITHOUT_EFFECT: Final = (_BEFORE_PREPARE | {"used_bytes"}) - {"prepare"}
 
 
 def open_backend(settings: Mapping[str, Any]) -> Backend:
@@ -89,6 +90,8 @@ class Backend:
             message = f"{self._root} on the storage host holds nothing of this backend; it was never prepared, or its disk is not mounted"
             raise Problem(ProblemKind.UNAVAILABLE, message)
         with told_as(f"{method} on the storage host"), self._alone(params.get("resource_id")):
+            if method not in _WITHOUT_EFFECT and self._records.exists():
+                self._room.retire_unused()
             return handler(params)
 
     @contextmanager

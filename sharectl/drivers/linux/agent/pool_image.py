@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.linux.agent import btrfs, commands, loops, mounts, system_calls
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.pool_folders import locked, opened
+from sharectl.drivers.linux.agent.system_errors import told_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +21,8 @@ _SUPER_BLOCK: Final = 0x10000  # where btrfs keeps its first super block
 _MAGIC_OFFSET: Final = _SUPER_BLOCK + 0x40
 _MAGIC: Final = b"_BHRfS_M"
 _UUID_OFFSET: Final = _SUPER_BLOCK + 0x20
-_SMALLEST_BYTES: Final = 128 << 20  # mkfs.btrfs refuses less than 109 MiB
+_SMALLEST_BYTES: Final = 256 << 20  # btrfs resizes to no less (mkfs.btrfs would be content with 109 MiB)
+_SECTOR_BYTES: Final = 4096  # btrfs uses whole ones of its device
 
 
 class PoolImage:
@@ -28,7 +31,7 @@ class PoolImage:
     def __init__(self, path: str, size_bytes: int | None) -> None:
         """Touch nothing; `size_bytes` is what a new image gets, and what an older one grows to. None: as large as it is."""
         self._path = path
-        self._size_bytes = size_bytes
+        self._size_bytes = size_bytes - size_bytes % _SECTOR_BYTES if size_bytes is not None else None
 
     def make(self) -> None:
         """Make the image unless it is there; it appears when it is whole. A file that is no btrfs image is never touched."""
@@ -100,23 +103,36 @@ class PoolImage:
             return False
 
     def grow(self, pool_fd: int) -> None:
-        """Give the mounted file system the size that the settings ask for, if that is more; raises REFUSED where it is less."""
+        """Give the mounted file system the size that the settings ask for, if that is more; raises REFUSED where it is less.
+
+        While the kernel balances the file system it cannot grow: it keeps its size, and the next call tries again.
+        """
         if self._size_bytes is None:
             return
         with self._opened() as image_fd, locked(image_fd):
-            size_bytes = os.fstat(image_fd).st_size
-            if size_bytes > self._size_bytes:
+            device = btrfs.device(pool_fd)
+            if device.size_bytes == self._size_bytes:
+                return
+            if device.size_bytes > self._size_bytes or self._size_bytes < _SMALLEST_BYTES:
                 message = (
-                    f"the image {self._path} has {size_bytes} bytes, more than the {self._size_bytes} asked for, and pools only grow; "
-                    "ask for its size at least"
+                    f"the image {self._path} has {device.size_bytes} bytes and cannot get the {self._size_bytes} asked for: pools only "
+                    f"grow, and to no less than {_SMALLEST_BYTES >> 20} MiB; ask for its size, or for more"
                 )
                 raise Problem(ProblemKind.REFUSED, message)
-            device = btrfs.device(pool_fd)
-            if size_bytes < self._size_bytes:
+            # A file that is larger than its file system does no harm, and is never cut off: somebody else could be growing that.
+            if os.fstat(image_fd).st_size < self._size_bytes:
                 os.ftruncate(image_fd, self._size_bytes)
-            if device.size_bytes < self._size_bytes:
-                loops.refresh_size(device.path)
-                btrfs.grow_to_device(pool_fd, device.device_id)
+            what = (
+                f"the image {self._path} cannot grow from {device.size_bytes} bytes to {self._size_bytes}; "
+                "the pool is whole, and goes on when its old size is asked for"
+            )
+            with told_as(what):
+                try:
+                    loops.refresh_size(device.path)
+                    btrfs.resize(pool_fd, device.device_id, self._size_bytes)
+                except OSError as error:
+                    if error.errno != errno.EBUSY:
+                        raise
 
     @contextmanager
     def _opened(self) -> Iterator[int]:

@@ -26,7 +26,7 @@ class PoolRoom:
         self._records = records
         self._pools: Final = {name: _make(name, pool) for name, pool in settings.items()}
         self._prepared: dict[str, str] = {}  # the identity that each was pinned with, which stays
-        self._lock = threading.Lock()
+        self._locks: Final = {name: threading.Lock() for name in settings}
 
     def __iter__(self) -> Iterator[VolumePool]:
         """Give the pools in the order of their names."""
@@ -76,16 +76,21 @@ class PoolRoom:
         if prepared_as is not None:
             _mount_if_down(pool, prepared_as)
             return pool
-        with self._lock:
-            pinned = self._records.pool_identities().get(name)
-            if pinned is not None:
-                _mount_if_down(pool, pinned)
-            pool.prepare()
-            if pinned is None:
-                pinned = self._records.pin_pool(name, pool.identity())
-                _check_identity(pool, pinned)
-            self._prepared[name] = pinned
+        with self._locks[name]:  # one for each pool: a slow disk holds up nothing but what is done on it
+            if name not in self._prepared:
+                self._prepared[name] = self._prepare(pool)
         return pool
+
+    def _prepare(self, pool: VolumePool) -> str:
+        """Prepare a pool and return the identity that it is pinned with."""
+        pinned = self._records.pool_identities().get(pool.name)
+        if pinned is not None:
+            _mount_if_down(pool, pinned)
+        pool.prepare()
+        if pinned is None:
+            pinned = self._records.pin_pool(pool.name, pool.identity())
+            _check_identity(pool, pinned)
+        return pinned
 
     def is_readable(self, pool: VolumePool, pinned: str | None) -> bool:
         """Tell whether the pool can be listed without changing anything.

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -216,6 +216,11 @@ class Records:
         """Return the share with this id."""
         return next(iter(self.shares([resource_id])), None)
 
+    def share_of_volume(self, pool: str, volume: str) -> ShareRow | None:
+        """Return the share that has this volume."""
+        statement = f"SELECT {_SHARE_COLUMNS} FROM share WHERE pool = ? AND volume = ?"  # noqa: S608 - a constant
+        return next((_share(row) for row in self._query(statement, (pool, volume))), None)
+
     def update_share(self, resource_id: str, **values: Any) -> None:  # noqa: ANN401 - columns have several types
         """Change columns of a share."""
         columns = ", ".join(f"{column} = :{column}" for column in values)
@@ -226,10 +231,29 @@ class Records:
                 {**encoded, "resource_id": resource_id},
             )
 
+    def reopen_share(self, row: ShareRow) -> ShareRow | None:
+        """Count a share as not made, under another export id, since its volume is another from now on; None where it has changed."""
+        with self.transaction() as connection:
+            if self.share(row.resource_id) != row:
+                return None
+            export_id = next_export_id(connection, row.instance)
+            connection.execute(
+                "UPDATE share SET is_made = 0, export_id = ? WHERE resource_id = ?", (export_id, row.resource_id)
+            )
+            return replace(row, is_made=False, export_id=export_id)
+
     def remove_share(self, resource_id: str) -> None:
         """Forget a share."""
         with self.transaction() as connection:
             connection.execute("DELETE FROM share WHERE resource_id = ?", (resource_id,))
+
+    def remove_unchanged_share(self, row: ShareRow) -> bool:
+        """Forget a share that still is as `row` says; tell whether it is forgotten."""
+        with self.transaction() as connection:
+            found = self.share(row.resource_id)
+            if found == row:
+                connection.execute("DELETE FROM share WHERE resource_id = ?", (row.resource_id,))
+            return found is None or found == row
 
     def allocated_bytes(self) -> dict[str, int]:
         """Return the sum of the sizes of the shares in each pool."""
@@ -284,6 +308,14 @@ class Records:
         values = (row.resource_id, row.name, row.share_network, allocations, int(row.is_made))
         with self.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO share_server VALUES (?, ?, ?, ?, ?)", values)
+
+    def close_share_server(self, resource_id: str) -> list[ShareRow]:
+        """Mark a share server as not whole, so that it takes no more shares, unless it has some: return those."""
+        with self.transaction() as connection:
+            shares = self.shares_of_instance(resource_id)
+            if not shares:
+                connection.execute("UPDATE share_server SET is_made = 0 WHERE resource_id = ?", (resource_id,))
+            return shares
 
     def remove_share_server(self, resource_id: str) -> None:
         """Forget a share server."""

@@ -72,8 +72,11 @@ class SambaServer:
         return pid is not None and self._is_configured() and self._is_answering(pid)
 
     @_raising_problems
-    def ensure_running(self) -> None:
-        """Start smbd unless it runs; one that runs on another configuration is started again, since most of it holds from the start."""
+    def ensure_running(self, is_ready: Callable[[Section], bool]) -> None:
+        """Start smbd unless it runs, with the stored sections that are ready, and forget the others; see the contract.
+
+        One that runs on another configuration is started again, since most of it holds from the start.
+        """
         if self.is_running():
             return
         find("smbd")
@@ -84,7 +87,7 @@ class SambaServer:
                 self._end()
                 daemons.write_atomically(self._host.path("control.conf"), self._host.control_conf())
                 daemons.write_atomically(self._configuration, self._host.smb_conf())
-                self._shares.mend()
+                self._shares.mend(is_ready)
                 self._start()
                 self._shares.mark_loaded()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent import commands
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.daemons import running_pid
+from sharectl.drivers.linux.agent.daemons import is_daemon, running_pid
 from sharectl.drivers.linux.agent.samba_config import path_problem
 from sharectl.drivers.linux.agent.samba_names import server_name
 
@@ -185,8 +185,7 @@ def is_of_session(pid: int, session: int | None) -> bool:
         return (
             os.getsid(pid) == session
             and Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").startswith("smbd")
-            and Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2][0]
-            not in "ZX"
+            and is_daemon(pid)
         )
     except (FileNotFoundError, ProcessLookupError):
         return False

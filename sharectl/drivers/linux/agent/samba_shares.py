@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
 from sharectl.drivers.linux.agent.daemons import locked, write_atomically
 from sharectl.drivers.linux.agent.samba_config import (
+    Cut,
     cut_needed,
     folded,
     join_sections,
@@ -19,7 +21,7 @@ from sharectl.drivers.linux.agent.samba_config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from sharectl.drivers.linux.agent.samba_host import Host
@@ -89,10 +91,17 @@ class Shares:
             found[section.name] = section
         return found
 
-    def mend(self) -> None:
-        """Undo what was changed by hand, before smbd reads it. Precondition: the caller holds the lock."""
+    def mend(self, is_ready: Callable[[Section], bool]) -> None:
+        """Undo what was changed by hand, and take out what is not ready, before smbd reads it. Precondition: the caller holds the lock."""
         text, stored = self._read("shares.conf")
-        mended = join_sections(self._sound(stored, self._read("loaded.conf")[1]))
+        sound = self._sound(stored, self._read("loaded.conf")[1])
+        mended = join_sections(
+            {
+                key: part
+                for key, part in sound.items()
+                if (section := parse_section(part, self._host.server)) is not None and is_ready(section)
+            }
+        )
         if mended != text:
             write_atomically(self._host.path("shares.conf"), mended)
 
@@ -137,10 +146,36 @@ class Shares:
             request.problem = self._enter(target, request)
         text = join_sections(target)
         if text != stored_text:
-            write_atomically(self._host.path("shares.conf"), text)
+            try:
+                write_atomically(self._host.path("shares.conf"), text)
+            except OSError:
+                self._withdraw_in_place(stored, loaded, target)
+                raise
         if not text == stored_text == loaded_text and self._host.pid() is not None:
             self._enforce(stored, loaded, target)
             self._write_loaded(text)
+
+    def _withdraw_in_place(
+        self, stored: Mapping[str, str], loaded: Mapping[str, str], target: Mapping[str, str]
+    ) -> None:
+        """Take out the sections that grant more than they are to, where the disk has no room for a new file.
+
+        What is left is shorter than what is there, so that it fits in the blocks that the file has. One who is in the midst of
+        reading it, or a power failure, finds the start of a section at most, which `_sound` drops.
+        """
+        kept = {
+            key: text for key, text in stored.items() if cut_needed(text, target.get(key), self._host.server) == Cut()
+        }
+        if len(kept) == len(stored):
+            return
+        text = join_sections(kept)
+        with Path(self._host.path("shares.conf")).open("r+", encoding="utf-8") as file:
+            file.write(text)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        if self._host.pid() is not None:
+            self._enforce(stored, loaded, kept)
 
     def _enter(self, sections: dict[str, str], request: _Request) -> Problem | None:
         key = folded(request.name)

@@ -10,11 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 _LISTENING: Final = "0A"
 _TABLES: Final = ("tcp", "tcp6")
+_COMMAND_SECONDS: Final = 30.0
 
 
 class Listener(NamedTuple):
@@ -39,11 +42,16 @@ def listeners_of(pid: int, port: int) -> frozenset[str]:
 def is_taken(namespace: str | None, addresses: Collection[str], port: int) -> bool:
     """Tell whether somebody listens at the port on one of the addresses; no addresses stand for any.
 
-    smbd shares its port (SO_REUSEPORT), so two of them would start and each get some of the clients.
+    smbd shares its port (SO_REUSEPORT), so two of them would start and each get some of the clients. Raises TRANSIENT where
+    the tables cannot be read in time.
     """
     enter = ["nsenter", f"--net={namespace}", "--"] if namespace is not None else []
-    tables = [f"/proc/net/{table}" for table in _TABLES]
-    result = subprocess.run([*enter, "cat", *tables], capture_output=True, encoding="ascii", check=False)  # noqa: S603 - a list of arguments, no shell
+    argv = [*enter, "cat", *(f"/proc/net/{table}" for table in _TABLES)]
+    try:
+        result = subprocess.run(argv, capture_output=True, encoding="ascii", check=False, timeout=_COMMAND_SECONDS)  # noqa: S603 - a list of arguments, no shell
+    except subprocess.TimeoutExpired:
+        message = f"`{' '.join(argv)}` did not end within {_COMMAND_SECONDS:g} s"
+        raise Problem(ProblemKind.TRANSIENT, message) from None
     there = {found.address for found in _listeners(result.stdout, port)}
     return not there.isdisjoint(kernel_form(address) for address in addresses) if addresses else bool(there)
 

@@ -27,6 +27,7 @@ _NOBODY: Final = 65534
 _MAX_PASSWORD_CHARACTERS: Final = 127  # the longest that Windows lets a person type
 _MAX_PASSWORD_BYTES: Final = 254  # the line that pdbedit reads
 _FIELDS: Final = 6
+_RULE: Final = "\n" + "-" * 20
 
 
 class Account(NamedTuple):
@@ -105,17 +106,31 @@ class Users:
     def end_sessions(self, names: Iterable[str]) -> None:
         """End the processes that serve these accounts; clients come back by themselves where they still may.
 
-        One process serves one connection, so another user of the same machine may have to log in again.
+        One process serves one connection, so another user of the same machine may have to log in again. Raises TRANSIENT
+        where it cannot be known who is connected.
         """
         session = self._host.pid()
         if session is None:
             return
         known = self._user_ids()
         user_ids = {str(known[name]) for name in names if name in known}
-        for line in self._host.run("smbstatus", "--brief", "--numeric").stdout.splitlines():
-            fields = line.split()
-            if len(fields) > 1 and fields[0].isdigit() and fields[1] in user_ids:
-                self._end_process(int(fields[0]), session)
+        for pid, user_id in self._sessions():
+            if user_id in user_ids:
+                self._end_process(pid, session)
+
+    def _sessions(self) -> list[tuple[int, str]]:
+        """Return the process and the user's identifier of each session, from the table of smbstatus(1) under its line of dashes."""
+        result = self._host.run("smbstatus", "--brief", "--numeric")
+        _, rule, table = result.stdout.partition(_RULE)
+        rows = [line.split() for line in table.lstrip("-").splitlines() if line.strip()]
+        if result.returncode != 0 or not rule or not all(len(row) > 1 and row[0].isdigit() for row in rows):
+            lines = [line.strip() for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+            message = (
+                f"smbstatus does not tell who is connected to the SMB server {self._host.instance.name!r}, so sessions may go on "
+                f"that are to end (exit code {result.returncode}): {lines[-1] if lines else 'it said nothing'}; apply again"
+            )
+            raise Problem(ProblemKind.TRANSIENT, message)
+        return [(int(row[0]), row[1]) for row in rows]
 
     def _account_or_none(self, user: str) -> str | None:
         try:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.namespaces import namespace_path
+from sharectl.drivers.linux.agent.retired import retire_unused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.drivers.linux.agent.contract import NfsServer, SmbServer
-    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.records import Records, ShareServerRow
 
 MAIN: Final = "main"
 """The instance that exports shares without a share network."""
@@ -25,7 +26,7 @@ class Servers:
     """One pair of servers.
 
     `hosts` are what clients write before the path: the host name or the addresses. The kernel's NFS server exports under
-    `real_paths`, where Ganesha has a tree of its own.
+    `real_paths`, where Ganesha has a tree of its own. Of a share server that is gone (`is_gone`) nothing is there but its name.
     """
 
     instance: Instance
@@ -33,6 +34,7 @@ class Servers:
     nfs: NfsServer | None
     smb: SmbServer | None
     real_paths: bool = False
+    is_gone: bool = False
 
     @property
     def exports_root(self) -> str:
@@ -51,7 +53,10 @@ class Servers:
         return tuple(f"\\\\{host}\\{export_name}" for host in self.hosts) if protocol == "CIFS" else ()
 
     def needs(self, protocol: str) -> NfsServer | SmbServer:
-        """Return the server of the protocol; raises REFUSED where the backend has none."""
+        """Return the server of the protocol; raises REFUSED where the backend has none, NOT_FOUND where the share server is gone."""
+        if self.is_gone:
+            message = f"the backend has no share server with the id {self.instance.name}"
+            raise Problem(ProblemKind.NOT_FOUND, message)
         server = self.nfs if protocol == "NFS" else self.smb
         if server is None:
             message = f"the backend has no {protocol} server; its settings turn it off"
@@ -73,36 +78,54 @@ class ServerRoom:
         self._settings = settings
         self._records = records
         self._made: dict[str, Servers] = {}
+        self._forgotten = 0  # how often `forget` was called
         self._lock = threading.Lock()
+        self._retiring = threading.Lock()
+        self._is_retired = False
 
     def servers(self, name: str) -> Servers:
-        """Return the servers of an instance."""
-        with self._lock:
-            if name not in self._made:
-                self._made[name] = self._make(name)
-            return self._made[name]
+        """Return the servers of an instance; for a share server that is gone, its name without servers, so that its shares can be."""
+        while True:
+            with self._lock:
+                if name in self._made:
+                    return self._made[name]
+                forgotten = self._forgotten
+            # Without the lock: another thread may hold the records, and wait for it.
+            row = None if name == MAIN else self._records.share_server(name)
+            if name != MAIN and row is None:
+                return Servers(self._instance(name), (), None, None, is_gone=True)
+            with self._lock:
+                if forgotten == self._forgotten:  # else the row may be an older one
+                    return self._made.setdefault(name, self._make(name, row))
 
     def forget(self, name: str) -> None:
-        """Let go of an instance that is removed."""
+        """Let go of an instance that is removed, or has changed."""
         with self._lock:
+            self._forgotten += 1
             self._made.pop(name, None)
 
-    def _make(self, name: str) -> Servers:
+    def retire_unused(self) -> None:
+        """Stop what runs of servers that the settings have turned off since; looked for once in a process."""
+        with self._retiring:
+            if not self._is_retired:
+                for name in (MAIN, *(row.resource_id for row in self._records.share_servers())):
+                    retire_unused(
+                        self._instance(name), self._settings["nfs"]["server"], has_smb=self._settings["smb"]["enabled"]
+                    )
+                self._is_retired = True
+
+    def _instance(self, name: str) -> Instance:
         root = os.path.join(self._root, "servers", name)  # noqa: PTH118 - as above
         if name == MAIN:
-            addresses = tuple(self._settings["addresses"])
-            instance = Instance(name, root, addresses, self._settings["namespace"])
-            hosts = tuple(self._settings["export_hosts"])
-        else:
-            row = self._records.share_server(name)
-            if row is None:
-                message = f"the backend has no share server with the id {name}"
-                raise Problem(ProblemKind.NOT_FOUND, message)
-            # In a namespace of its own a server answers on every address there.
-            instance = Instance(name, root, (), namespace_path(name))
-            hosts = tuple(allocation["ip_address"] for allocation in row.allocations)
+            return Instance(name, root, tuple(self._settings["addresses"]), self._settings["namespace"])
+        # In a namespace of its own a server answers on every address there.
+        return Instance(name, root, (), namespace_path(name))
+
+    def _make(self, name: str, row: ShareServerRow | None) -> Servers:
+        instance = self._instance(name)
+        hosts = self._settings["export_hosts"] if row is None else [part["ip_address"] for part in row.allocations]
         real_paths = self._settings["nfs"]["server"] == "kernel"
-        return Servers(instance, hosts, self._nfs(instance), self._smb(instance), real_paths)
+        return Servers(instance, tuple(hosts), self._nfs(instance), self._smb(instance), real_paths)
 
     def _nfs(self, instance: Instance) -> NfsServer | None:
         nfs = self._settings["nfs"]

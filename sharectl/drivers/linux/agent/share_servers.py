@@ -83,7 +83,7 @@ class ShareServers:
         row = self._records.share_server(checked_id(server_id))
         if row is None:
             return
-        shares = self._records.shares_of_instance(server_id)
+        shares = self._records.close_share_server(server_id)
         if shares:
             count = "1 share is" if len(shares) == 1 else f"{len(shares)} shares are"
             message = f"{count} on the share server {row.name!r}: {', '.join(repr(share.export_name) for share in shares[:3])}"
@@ -99,7 +99,7 @@ class ShareServers:
         if servers.nfs is not None:
             servers.nfs.ensure_running(self._access.is_ready(servers))
         if servers.smb is not None:
-            servers.smb.ensure_running()
+            servers.smb.ensure_running(self._access.is_section_ready(servers))
 
     def _stop(self, server_id: str) -> None:
         servers = self._room.servers(server_id)
@@ -108,7 +108,7 @@ class ShareServers:
                 server.stop()
 
     def _listed(self, row: ShareServerRow, *, is_made: bool | None = None) -> ListedServer:
-        problem = "" if (row.is_made if is_made is None else is_made) else "its creation was cut short"
+        problem = "" if (row.is_made if is_made is None else is_made) else "its creation or removal was cut short"
         addresses = _addresses(row)
         problem = problem or self._problem_of_network(row) or self._problem_of_servers(row)
         return ListedServer(

@@ -53,17 +53,15 @@ class Shares:
         share_server_id (None for the backend's own servers).
         """
         resource_id = checked_id(request["resource_id"])
-        self._check_share_server(request["share_server_id"])
         snapshot = request["snapshot_id"] and self._known_snapshot(request["snapshot_id"])
         pool = self._pools.usable(request["pool"])
-        # On btrfs durable with the second change: the new volume itself is kept only from btrfs's next commit on, so that a power
-        # failure before that takes both, and the claim has to outlive this process alone.
-        with self._records.transaction(is_durable=not self._pools.makes_at_once(pool.name)) as connection:
-            row = self._claim(connection, pool, request)
+        row = self._claimed(pool, request)
         if row.is_made:
             if pool.has_volume(row.volume):
                 return row, True
             self._access.withdraw(row)  # what was exported is a volume that somebody removed
+            # Else another share took the name of the lost volume meanwhile.
+            row = self._records.reopen_share(row) or self._claimed(pool, request)
         try:
             self._make_volume(pool, row, snapshot)
         except Problem:
@@ -95,10 +93,12 @@ class Shares:
         if row.protocol is None:
             self._records.update_share(resource_id, protocol=protocol)
             row = self._known_share(resource_id)
-        statuses = self._access.apply(row, rules, credentials)
-        if row.suspended is not None:
+        if row.suspended is not None:  # before the new rules: a later revert must not bring the old ones back
             self._records.update_share(resource_id, suspended=None)
-        return statuses
+        if not rules:  # which needs no server: the settings may have turned it off
+            self._access.withdraw(row)
+            return {}
+        return self._access.apply(row, rules, credentials)
 
     def resize(self, resource_id: str, size_bytes: int) -> None:
         """Enforce another size, and remember it.
@@ -154,6 +154,7 @@ class Shares:
             message = f"there is no volume {backend_id!r}; write POOL/VOLUME"
             raise Problem(ProblemKind.NOT_FOUND, message)
         pool = self._pools.usable(pool_name)
+        size = found.size_bytes or size_bytes or pool.capacity().total_bytes
         with self._records.transaction() as connection:
             holder = holder_of_volume(connection, pool_name, volume)
             if holder not in {None, resource_id}:
@@ -161,7 +162,6 @@ class Shares:
                 raise Problem(ProblemKind.CONFLICT, message)
             if holder is None:
                 name = _free_name(connection, MAIN, _slug(volume, resource_id), resource_id)
-                size = found.size_bytes or size_bytes or pool.capacity().total_bytes
                 insert_share(
                     connection,
                     ShareRow(
@@ -222,18 +222,33 @@ class Shares:
             self._access.resume(row, [Rule(*rule) for rule in before["rules"]])
             self._records.update_share(share_id, suspended=None)
 
-    def _claim(self, connection: sqlite3.Connection, pool: VolumePool, request: Mapping[str, Any]) -> ShareRow:
-        """Return the row of the request's id, made now with names that nothing else has, unless it is there."""
-        resource_id = request["resource_id"]
-        known = connection.execute("SELECT 1 FROM share WHERE resource_id = ?", (resource_id,)).fetchone()
-        if known is not None:
-            return self._known_share(resource_id)
-        name = request["name"]
-        if not _NAME.fullmatch(name):
-            message = f"{name[:80]!r} cannot be the name of a share here: up to 70 letters, digits, '.', '_' and '-', starting with a letter or digit"
-            raise Problem(ProblemKind.REFUSED, message)
+    def _claimed(self, pool: VolumePool, request: Mapping[str, Any]) -> ShareRow:
+        """Return the row of the request's id, made now with names that nothing else has, unless it is there.
+
+        Pools and servers are asked outside the transaction, which holds up every other process.
+        """
+        resource_id, name = request["resource_id"], request["name"]
+        while (row := self._records.share(resource_id)) is None:
+            if not _NAME.fullmatch(name):
+                message = f"{name[:80]!r} cannot be the name of a share here: up to 70 letters, digits, '.', '_' and '-', starting with a letter or digit"
+                raise Problem(ProblemKind.REFUSED, message)
+            self._check_share_server(request["share_server_id"])
+            volume = self._free_volume(pool, name, resource_id)  # which may free the name of the export as well
+            # On btrfs durable with the second change: the new volume itself is kept only from btrfs's next commit on, so that a
+            # power failure before that takes both, and the claim has to outlive this process alone.
+            with self._records.transaction(is_durable=not self._pools.makes_at_once(pool.name)) as connection:
+                if holder_of_volume(connection, pool.name, volume) is None:  # else another call was quicker
+                    return self._claim(connection, pool, volume, request)
+        self._check_share_server(request["share_server_id"])
+        return row
+
+    def _claim(
+        self, connection: sqlite3.Connection, pool: VolumePool, volume: str, request: Mapping[str, Any]
+    ) -> ShareRow:
+        """Make the row within a transaction, in which its share server cannot be removed."""
+        self._check_share_server(request["share_server_id"])
+        resource_id, name = request["resource_id"], request["name"]
         instance = request["share_server_id"] or MAIN
-        volume = self._free_volume(connection, pool, name, resource_id)  # which may free the name of the export as well
         export_name = _free_name(connection, instance, name, resource_id)
         row = ShareRow(
             resource_id=resource_id,
@@ -250,24 +265,27 @@ class Shares:
         insert_share(connection, row)
         return row
 
-    def _free_volume(self, connection: sqlite3.Connection, pool: VolumePool, name: str, resource_id: str) -> str:
+    def _free_volume(self, pool: VolumePool, name: str, resource_id: str) -> str:
+        """Return a name that no volume of the pool has now; a share whose volume is gone gives its name up."""
         for wanted in (name, f"{name}-{resource_id[:_ID_PREFIX_LENGTH]}"):
-            holder = holder_of_volume(connection, pool.name, wanted)
-            if holder is not None and not pool.has_volume(wanted) and (row := self._known_share(holder)).is_made:
-                # The volume of that share was removed by other means than sharectl: its name is free again.
-                self._access.withdraw(row)
-                connection.execute("DELETE FROM share WHERE resource_id = ?", (holder,))
-                holder = None
-            if holder is None:
-                if pool.has_volume(wanted):
+            holder = self._records.share_of_volume(pool.name, wanted)
+            if pool.has_volume(wanted):
+                # Asked once more: another call may have claimed the name and made the volume between the two questions.
+                if holder is None and self._records.share_of_volume(pool.name, wanted) is None:
                     message = (
                         f"{wanted!r} already is in the pool {pool.name!r}, and sharectl did not make it; "
                         "import it, move it away, or call the share something else"
                     )
                     raise Problem(ProblemKind.CONFLICT, message)
+            elif holder is None or (holder.is_made and self._gives_up(holder)):
                 return wanted
         message = f"both {name!r} and that name with the start of the id are taken in the pool {pool.name!r}"
         raise Problem(ProblemKind.CONFLICT, message)
+
+    def _gives_up(self, row: ShareRow) -> bool:
+        """Forget a share whose volume was removed by other means than sharectl, unless another call is making it anew."""
+        self._access.withdraw(row)
+        return self._records.remove_unchanged_share(row)
 
     def _make_volume(self, pool: VolumePool, row: ShareRow, snapshot: SnapshotRow | None) -> None:
         if snapshot is None:
@@ -280,9 +298,13 @@ class Shares:
             pool.clone(snapshot.resource_id, row.volume, row.size_bytes)
 
     def _check_share_server(self, server_id: str | None) -> None:
-        if server_id is not None and self._records.share_server(server_id) is None:
+        server = None if server_id is None else self._records.share_server(server_id)
+        if server_id is not None and server is None:
             message = f"the backend has no share server with the id {server_id}"
             raise Problem(ProblemKind.NOT_FOUND, message)
+        if server is not None and not server.is_made:
+            message = f"the share server {server.name!r} is half made, or being removed; apply again when it is whole"
+            raise Problem(ProblemKind.CONFLICT, message)
 
     def _known_share(self, resource_id: str) -> ShareRow:
         row = self._records.share(checked_id(resource_id))
