@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sharectl.diagnostics import Diagnostic
-    from sharectl.drivers.base import ObservedShare
+    from sharectl.drivers.base import Driver, ObservedShare
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
     from sharectl.model import Address, SchedulerSettings
@@ -182,7 +182,7 @@ def _ask(
                 "share.gone", f"{record.address} is not on backend {record.backend} any more", address=record.address
             )
             return None, None, (gone,)
-        used_bytes = driver.used_bytes(share_ref(record)) if isinstance(driver, MeasuresUsage) else None
+        used_bytes = _used_bytes(driver, record)
     except DriverError as problem:
         silent = warning(
             "backend.unknown",
@@ -192,6 +192,14 @@ def _ask(
         )
         return None, None, (silent,)
     return observed, used_bytes, ()
+
+
+def _used_bytes(driver: Driver, record: Record) -> int | None:
+    """Return what the share's data takes; None where the driver cannot say, or not now."""
+    try:
+        return driver.used_bytes(share_ref(record)) if isinstance(driver, MeasuresUsage) else None
+    except DriverError:
+        return None
 
 
 def survey_pools(

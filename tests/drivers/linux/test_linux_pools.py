@@ -166,6 +166,26 @@ def test_an_image_that_was_replaced_is_another_pool(own_backend: OperationsLab) 
     assert [(pool.total_bytes, pool.free_bytes) for pool in driver.pools()] == [(0, 0)]
 
 
+def test_an_image_that_never_was_the_pool_does_not_stay_in_its_place(own_backend: OperationsLab) -> None:
+    """It is unmounted again, so that the right one can come back; and whoever only looks mounts nothing."""
+    share = own_backend.share("projects", ANYBODY)
+    reboot(own_backend)
+    image = own_backend.folder / "pool.img"
+    with pytest.raises(BackendUnavailableError, match="is not mounted; the next apply mounts it"):
+        own_backend.open().used_bytes(ref(share))
+    assert mounts_under(str(own_backend.folder)) == []
+    image.rename(own_backend.folder / "kept.img")
+    with image.open("wb") as file:
+        file.truncate(1 << 30)
+    run("mkfs.btrfs", "-q", str(image))
+    driver = own_backend.open()
+    with pytest.raises(BackendUnavailableError, match="holds another file system than the one that was prepared"):
+        driver.update_access(ref(share), [ANYBODY], [], [])
+    (own_backend.folder / "kept.img").rename(image)
+    driver.update_access(ref(share), [ANYBODY], [], [])
+    assert own_backend.open().list_shares()[0].access == (ANYBODY,)
+
+
 @pytest.fixture
 def admins_pool(own_backend: OperationsLab) -> Any:  # noqa: ANN401 - parts of documents have many types
     """Give a driver on a file system that an administrator mounts, and what mounts and unmounts it."""

@@ -72,9 +72,14 @@ class BtrfsPool:
     def mount(self) -> None:
         """Mount the pool's image; raises UNAVAILABLE where the pool has none and is not there."""
         with told_as(f"the pool {self._name!r} cannot be mounted"):
+            was_mounted = self._image is not None and self._image.is_mounted_at(self._path)
             if self._image is not None:
                 self._image.mount(self._path)
             if not self.is_mounted():
+                if self._image is not None and not was_mounted:
+                    system_calls.unmount(self._path)  # or the right image would find the place taken
+                    message = f"the image of the pool {self._name!r} holds another file system than the one that was prepared; bring back the right one"
+                    raise Problem(ProblemKind.UNAVAILABLE, message)
                 raise self._absent()
 
     def is_mounted(self) -> bool:

@@ -116,8 +116,12 @@ class Shares:
         self._records.update_share(resource_id, size_bytes=size_bytes)
 
     def used_bytes(self, resource_id: str) -> int:
-        """Return what the data of the share occupies."""
-        row, pool = self._present(resource_id)
+        """Return what the data of the share occupies. A pool that is down is not mounted for it: whoever looks changes nothing."""
+        row = self._known_share(resource_id)
+        pool = self._pools.get(row.pool)
+        if not self._pools.is_readable(pool, self._records.pool_identities().get(row.pool)):
+            message = f"the pool {row.pool!r} is not mounted; the next apply mounts it"
+            raise Problem(ProblemKind.UNAVAILABLE, message)
         return pool.used_bytes(row.volume)
 
     def trash(self, resource_id: str) -> None:
