@@ -246,15 +246,18 @@ class Shares:
 
     def _gives_up(self, metadata: Metadata, resource_id: str) -> bool:
         """Tell whether the holder of a name has lost its directory; its record then goes too, unless it is in the trash."""
+        # Asked first: what works on it now writes the record and puts the directory in place before it ends, so that what is read
+        # afterwards is whole.
+        if self._is_at_work(metadata, resource_id):
+            return False
         record = metadata.shares.read(resource_id)
         if record is None:
-            # Either nothing is left of it, or it is being made this moment and has its name but no record yet.
-            return not self._is_at_work(metadata, resource_id)
+            return True  # nothing is left of it
         if record.pool not in self._storage.settings.pools:
             return False
         with self._storage.pool(metadata, record.pool) as pool:
             place = locate(metadata, pool, record)
-            if place == "live" or pool.is_at_work(resource_id):
+            if place == "live":
                 return False
             if place is None:
                 self._access.withdraw_locked(metadata, record)

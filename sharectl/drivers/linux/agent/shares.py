@@ -122,6 +122,7 @@ class Shares:
         if not self._pools.is_readable(pool, self._records.pool_identities().get(row.pool)):
             message = f"the pool {row.pool!r} is not mounted; the next apply mounts it"
             raise Problem(ProblemKind.UNAVAILABLE, message)
+        _require_volume(row, pool)
         return pool.used_bytes(row.volume)
 
     def trash(self, resource_id: str) -> None:
@@ -321,9 +322,7 @@ class Shares:
         """Return the row of a share whose volume is really there, and its pool."""
         row = self._known_share(resource_id)
         pool = self._pools.usable(row.pool)
-        if not pool.has_volume(row.volume):
-            message = f"the volume {row.backend_id} of the share {row.export_name!r} is gone"
-            raise Problem(ProblemKind.NOT_FOUND, message)
+        _require_volume(row, pool)
         return row, pool
 
     def _known_snapshot(self, resource_id: str) -> SnapshotRow:
@@ -332,6 +331,12 @@ class Shares:
             message = f"the backend has no snapshot with the id {resource_id}"
             raise Problem(ProblemKind.NOT_FOUND, message)
         return row
+
+
+def _require_volume(row: ShareRow, pool: VolumePool) -> None:
+    if not pool.has_volume(row.volume):
+        message = f"the volume {row.backend_id} of the share {row.export_name!r} is gone"
+        raise Problem(ProblemKind.NOT_FOUND, message)
 
 
 def checked_id(resource_id: str) -> str:
