@@ -57,7 +57,6 @@ class Task:
     related: Record | None = None
     rules: tuple[RuleRecord, ...] = ()
     candidate: Candidate | None = None
-    candidate_index: int = 0
     share_server_id: str | None = None
     backend: str | None = None
     driver_name: str = ""

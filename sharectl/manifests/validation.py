@@ -137,8 +137,11 @@ def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path
             )
         guess = did_you_mean(str(value), [str(choice) for choice in wanted])
         same = [choice for choice in wanted if str(choice).lower() == str(value).lower()]
-        guess = f"write {same[0]}" if same else guess
-        return f"{where} cannot be {_shown(value)}", f"{guess + '; ' if guess else ''}choose one of {choices}"
+        if same:
+            is_unquoted = isinstance(same[0], str) and not isinstance(value, str)
+            guess = f'write "{same[0]}", in quotes' if is_unquoted else f"write {same[0]}"
+        before = f"{guess}{' ' if guess.endswith('?') else '; '}" if guess else ""
+        return f"{where} cannot be {_shown(value)}", f"{before}choose one of {choices}"
     if rule == "const":
         return f"{where} must be {wanted}, not {_shown(value)}", f"write {wanted}"
     if rule == "pattern":
