@@ -16,7 +16,7 @@ def check_modes(draft: Draft) -> None:
     """Refuse a backend whose manifest gives it share servers while it has shares without, or takes them while it has some."""
     with_servers = {name for name, spec in draft.desired.backends.items() if spec.share_servers}
     first: dict[str, Address] = {}
-    for address, record in draft.records.items():
+    for address, record in draft.records.items() if with_servers else ():
         if record.kind == Kind.SHARE and record.backend in with_servers and share_server_id_of(record) is None:
             first[record.backend] = min(address, first.get(record.backend, address))
     for backend, share in sorted(first.items()):
