@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.manifests.loader import load
+from sharectl.manifests.validation import explain
 from sharectl.model import AccessRule, BackendSpec, CapacityPolicy, NetworkPluginSpec, ShareNetworkSubnet
 from tests.manifests.support import brief, cifs, codes, document, load_folder, load_text, share
 
@@ -239,6 +240,13 @@ def test_a_slip_in_a_name_gets_a_proposal(tmp_path: Path) -> None:
         'did you mean "simulated"',
         'did you mean "Snapshot"',
     ]
+
+
+def test_a_choice_that_yaml_read_as_a_number_is_shown_with_its_quotes() -> None:
+    """What is to be written has to look other than what was written."""
+    schema = {"properties": {"versions": {"items": {"enum": ["4.1", "4.2"]}}}}
+    (found,) = explain({"versions": [4.2]}, schema, document=0)
+    assert found.remedy == 'write "4.2", in quotes; choose one of 4.1, 4.2'
 
 
 def test_among_very_many_names_the_near_one_is_still_found(tmp_path: Path) -> None:
