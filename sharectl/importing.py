@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sharectl.diagnostics import Diagnostic
     from sharectl.drivers.base import ObservedShare
     from sharectl.manifests.desired import Desired
+    from sharectl.manifests.found_access import FoundAccess
     from sharectl.manifests.write import ManifestDocument
     from sharectl.model import Address
     from sharectl.state.store import Record, StateStore
@@ -84,7 +85,7 @@ def find_imports(desired: Desired, store: StateStore, backends: Backends, wish: 
     unwritten = {address: wanted[address] for address in sorted(wanted) if address not in desired.digests}
     if unwritten and not writes:
         raise DiagnosticError(_without_manifest(list(unwritten), desired))
-    diagnostics = (*_differences(desired, wanted), *_guesses(unwritten, wish))
+    diagnostics = (*_differences(desired, wanted), *_guesses(unwritten, wish), *_unwritable_rules(unwritten, wish))
     return Found(options, _documents(unwritten, wish), diagnostics)
 
 
@@ -208,8 +209,31 @@ def _documents(unwritten: Wanted, wish: Wish) -> tuple[ManifestDocument, ...]:
     from sharectl.manifests.write import share_document  # noqa: PLC0415 - only where manifests are written
 
     return tuple(
-        share_document(_spec_of(address, share, wish), share.access, comment=_comment(backend, share))
+        share_document(
+            _spec_of(address, share, wish), _found_access(share, wish).rules, comment=_comment(backend, share, wish)
+        )
         for address, (backend, share) in unwritten.items()
+    )
+
+
+def _found_access(share: ObservedShare, wish: Wish) -> FoundAccess:
+    from sharectl.manifests.found_access import writable_access  # noqa: PLC0415 - only where manifests are written
+
+    return writable_access(share.access, share.protocol or wish.protocol)
+
+
+def _unwritable_rules(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
+    """Name the rules that no manifest can hold: the share is taken over all the same, and they end with the next apply."""
+    return tuple(
+        warning(
+            "import.rule",
+            f"the access rule {rule.key} {rule.access_level} of {share.backend_id} on backend {backend} cannot stand in a manifest",
+            detail=f"{why}. The manifest of {address} is written without it; who gets in by it does so until the next apply.",
+            remedy="add the clients that are meant to the manifest before it is applied",
+            address=address,
+        )
+        for address, (backend, share) in unwritten.items()
+        for rule, why in _found_access(share, wish).left_out
     )
 
 
@@ -221,12 +245,16 @@ def _spec_of(address: Address, share: ObservedShare, wish: Wish) -> ShareSpec:
     )
 
 
-def _comment(backend: str, share: ObservedShare) -> str:
+def _comment(backend: str, share: ObservedShare, wish: Wish) -> str:
     lines = [f"{share.backend_id} on backend {backend}, pool {share.pool}; as it was found."]
     if share.size_bytes is None:
         lines.append("The backend knows no size for it: this one was chosen at the import.")
     if share.protocol is None:
         lines.append("The backend does not export it yet: this protocol was chosen at the import.")
+    lines += [
+        f"Left out: the access rule {rule.key} {rule.access_level} ({why})."
+        for rule, why in _found_access(share, wish).left_out
+    ]
     lines.append("deletionPolicy is retain: should this manifest go, the share and its data stay.")
     return "\n".join(lines)
 

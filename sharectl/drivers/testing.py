@@ -70,6 +70,9 @@ HOSTILE_NAMES = (
     "x" * 300,
 )
 
+NOBODYS_ADDRESSES = ("0.0.0.0", "::", "::ffff:10.1.2.3", "::ffff:0:0/96", "224.0.0.1", "255.255.255.255", "ff02::1")  # noqa: S104 - nothing is bound to it
+"""What no client has: some servers open an export to everybody for it, others refuse all that stands beside it."""
+
 
 class DriverConformance:
     """Derive from it, name the class Test..., and override the fixture `make_driver`; the rest is optional."""
@@ -285,6 +288,31 @@ class DriverConformance:
         statuses = driver.update_access(ref(share), self.rules[:1], [], self.rules[1:])
         assert set(statuses) == set(self.rules[:1])
         assert self.access_of(driver, share) == set(self.rules[:1])
+
+    @pytest.mark.parametrize("address", NOBODYS_ADDRESSES)
+    def test_an_address_of_nobody_is_refused_and_lets_nobody_in(self, driver: Driver, address: str) -> None:
+        """Some servers take it for everybody; the rules beside it are put in force all the same."""
+        share = self.create(driver, "projects")
+        nobody = AccessRule("ip", address, "rw")
+        statuses = driver.update_access(ref(share), [nobody], [nobody], [])
+        assert statuses[nobody].status == "error"
+        assert statuses[nobody].reason
+        assert self.access_of(driver, share) == set()
+        statuses = driver.update_access(ref(share), [nobody, *self.rules], self.rules, [])
+        assert {rule for rule, status in statuses.items() if status.status == "active"} == set(self.rules)
+        assert self.access_of(driver, share) == set(self.rules)
+
+    @pytest.mark.parametrize("address", NOBODYS_ADDRESSES)
+    def test_a_rule_that_fails_keeps_no_other_from_being_revoked(self, driver: Driver, address: str) -> None:
+        """Whether the change is told, or found by a repair: who is to be out is out."""
+        share = self.create(driver, "projects")
+        bad = AccessRule("ip", address, "rw")
+        wanted = [bad, *self.rules[1:]]
+        for add, delete in (((bad,), self.rules[:1]), ((), ())):
+            self.set_access(driver, share, self.rules)
+            statuses = driver.update_access(ref(share), wanted, add, delete)
+            assert statuses[bad].status == "error"
+            assert self.access_of(driver, share) == set(self.rules[1:])
 
     def test_the_same_access_twice_is_the_same(self, driver: Driver) -> None:
         """A repeated change changes nothing more."""

@@ -7,8 +7,11 @@ import unicodedata
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from sharectl.client_addresses import nobody_at
+
 MAX_USER_CHARACTERS: Final = 256
-_PREFIX_LENGTH: Final = re.compile(r"[0-9]{1,3}")
+_PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
+_EVERYBODY: Final = frozenset({"0", "0/0", "*", "any", "all", "everybody", "everyone", "world"})
 _FORBIDDEN_IN_USER: Final = frozenset('"/[]:;|=,+*?<>%')
 _USER_FORMS: Final = r"write CORP\alice, alice@corp.example or alice"
 
@@ -37,6 +40,18 @@ def canonical_ip(text: str) -> str:
     if isinstance(result, _Refusal):
         raise AccessError(*result)
     return result
+
+
+def canonical_client(text: str) -> str:
+    """Return the address or network of a client as `canonical_ip` does.
+
+    Raises AccessError also for what is no client's: the unspecified address, a multicast group, IPv4 in IPv6 notation.
+    """
+    canonical = canonical_ip(text)
+    nobody = nobody_at(canonical)
+    if nobody is not None:
+        raise AccessError(*_Refusal("nobody", f"{text[:80]} {nobody.why}", nobody.remedy))
+    return canonical
 
 
 def canonical_user(text: str) -> str:
@@ -82,23 +97,29 @@ def _problem_of_parts(user: str) -> str:
 def _canonical_ip(text: str) -> str | _Refusal:
     import ipaddress  # noqa: PLC0415 - unchanged manifests need none
 
+    problem = _problem_of_form(text)
+    if problem is not None:
+        return problem
+    address, slash, prefix = text.partition("/")
+    try:
+        ip = ipaddress.ip_address(address)
+        network = ipaddress.ip_network(f"{address}/{prefix}" if slash else address, strict=False)
+    except ValueError:
+        remedy = "write one such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32"
+        return _Refusal("ip", f"{text[:80]!r} is no IP address or network", remedy)
+    if network.network_address != ip:
+        summary = f"{text!r} is no network: it names a host within {network}"
+        return _Refusal("host-bits", summary, f"write {network} for the network, or {ip} for the one host")
+    return str(ip) if network.prefixlen == network.max_prefixlen else str(network)
+
+
+def _problem_of_form(text: str) -> _Refusal | None:
+    if text.lower() in _EVERYBODY:
+        remedy = "write 0.0.0.0/0 for every IPv4 address, and ::/0 for every IPv6 address"
+        return _Refusal("ip", f"{text!r} is no IP address or network", remedy)
     address, slash, prefix = text.partition("/")
     if slash and not _PREFIX_LENGTH.fullmatch(prefix):
         return _Refusal("ip", f"{text[:80]!r} is no network", "write the prefix length: 10.0.0.0/8 or 2001:db8::/32")
     if "%" in address:
         return _Refusal("ip", f"{text[:80]!r} has a zone, which means nothing to another host", "leave the zone out")
-    try:
-        ip = ipaddress.ip_address(address)
-        if not slash:
-            return str(ip)
-        network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
-    except ValueError:
-        return _Refusal(
-            "ip",
-            f"{text[:80]!r} is no IP address or network",
-            "write one such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32",
-        )
-    if network.network_address != ip:
-        summary = f"{text!r} is no network: it names a host within {network}"
-        return _Refusal("host-bits", summary, f"write {network} for the network, or {ip} for the one host")
-    return str(ip) if network.prefixlen == network.max_prefixlen else str(network)
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.manifests.access import AccessError, canonical_ip, canonical_user
+from sharectl.manifests.access import AccessError, canonical_client, canonical_ip, canonical_user
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
 from sharectl.manifests.positions import is_secret_name
@@ -163,7 +163,7 @@ def check_rule(rule: JsonObject, protocol: str | None, checker: Checker, *path: 
     if rule["type"] == "user" and protocol == "NFS":
         add_user_on_nfs(checker, *path)
         return None
-    canonical = canonical_ip if rule["type"] == "ip" else canonical_user
+    canonical = canonical_client if rule["type"] == "ip" else canonical_user
     try:
         return canonical(rule["to"])
     except AccessError as failure:

@@ -14,7 +14,7 @@ from sharectl import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _SUFFIX: Final = ".manifest"
 _CHECKSUM_BYTES: Final = 32
 _MAX_ENTRY_BYTES: Final = 256 << 20

@@ -50,6 +50,24 @@ def test_everything_on_a_backend(applied: Console) -> None:
     assert "holds nothing that the state does not know" in again.err
 
 
+def test_a_rule_that_no_manifest_can_hold_is_named_and_left_out(applied: Console) -> None:
+    """What can be written otherwise is; the manifests are valid, and the next plan ends the access of the others."""
+    rules = '[["ip", "*", "rw"], ["ip", "0.0.0.0", "rw"], ["ip", "::ffff:10.1.2.3", "ro"], ["ip", "10.1.0.0/16", "rw"]]'
+    stray(applied, "alpha", access=rules)
+    ended = applied("import", "--backend", "sim", "--all", "--write", "taken", "--yes")
+    assert ended.code == 0, ended.err
+    assert "the access rule ip:* rw of gold1/alpha on backend sim cannot stand in a manifest" in ended.err
+    assert "the access rule ip:0.0.0.0 rw of gold1/alpha" in ended.err
+    text = (applied.root / "taken" / "imported-sim.yaml").read_text(encoding="utf-8")
+    assert "# Left out: the access rule ip:* rw" in text
+    assert "10.1.0.0/16" in text
+    assert "to: 10.1.2.3" in text
+    assert applied("validate").code == 0
+    planned = applied("plan").out
+    assert "- access ip:* rw" in planned
+    assert "- access ip:0.0.0.0 rw" in planned
+
+
 def test_nothing_to_import_plans_nothing_else(simulated: Console) -> None:
     """An import never does what `apply` would do."""
     ended = simulated("import", "--backend", "sim", "--all", "--write", "taken", "--yes")

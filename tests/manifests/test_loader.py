@@ -61,6 +61,31 @@ BACKEND = document("Backend", "b", "{driver: open}")
         (share("a", ", access: [{type: ip, to: 10.0.0.256, level: rw}]"), [("a.yaml:4:59", "ip")]),
         (share("a", ", access: [{type: ip, to: 10.0.0.0/255.0.0.0, level: rw}]"), [("a.yaml:4:59", "ip")]),
         (share("a", ", access: [{type: ip, to: 'fe80::1%eth0', level: rw}]"), [("a.yaml:4:59", "ip")]),
+        *(
+            (share("a", f", access: [{{type: ip, to: '{nobody}', level: rw}}]"), [("a.yaml:4:59", "nobody")])
+            for nobody in (
+                "0.0.0.0",  # noqa: S104 - a client
+                "0.0.0.0/32",
+                "0.0.0.0/8",
+                "::",
+                "::0/128",
+                "0:0:0:0:0:0:0:0",
+                "224.0.0.1",
+                "255.255.255.255",
+                "ff02::1",
+                "::ffff:10.0.0.1",
+                "::ffff:0:0",
+                "::ffff:10.0.0.0/104",
+                "::10.0.0.1",
+            )
+        ),
+        (share("a", ", access: [{type: ip, to: '0/0', level: rw}]"), [("a.yaml:4:59", "ip")]),
+        (share("a", ", access: [{type: ip, to: '000.000.000.000', level: rw}]"), [("a.yaml:4:59", "ip")]),
+        (share("a", ", access: [{type: ip, to: '10.0.0.0/08', level: rw}]"), [("a.yaml:4:59", "ip")]),
+        (
+            document("AccessRule", "r", "{share: a, type: ip, to: 0.0.0.0, level: rw}") + share("a"),
+            [("a.yaml:4:32", "nobody")],
+        ),
         (
             share("a", ", access: [{type: ip, to: 10.0.0.1, level: rw}, {type: ip, to: 10.0.0.1/32, level: ro}]"),
             [("a.yaml:4:96", "duplicate-access")],

@@ -8,6 +8,7 @@ import re
 import socket
 from typing import TYPE_CHECKING, Final
 
+from sharectl.client_addresses import nobody_at
 from sharectl.drivers.base import RuleStatus
 from sharectl.model import AccessRule
 
@@ -63,8 +64,11 @@ def render_exports(
     clients: list[tuple[int, int, str]] = []
     for rule in sorted(rules):
         network = network_of(rule.access_to) if rule.access_type == "ip" else None
+        nobody = None if network is None else nobody_at(rule.access_to)
         if network is None:
             statuses[rule] = RuleStatus("error", _why_not(rule))
+        elif nobody is not None:
+            statuses[rule] = RuleStatus("error", f"{rule.access_to} {nobody.why}; {nobody.remedy}")
         elif rule.access_level not in {"rw", "ro"}:
             statuses[rule] = RuleStatus("error", f"NFS knows the levels rw and ro, not {rule.access_level!r}")
         elif levels.setdefault(network, rule.access_level) != rule.access_level:

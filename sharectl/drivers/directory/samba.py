@@ -6,6 +6,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
+from sharectl.client_addresses import nobody_at
 from sharectl.drivers.base import RuleStatus
 from sharectl.drivers.directory.exports import HEADER, network_of
 from sharectl.model import AccessRule
@@ -127,7 +128,8 @@ def _rule_problem(rule: AccessRule) -> str | None:
             return "Samba cannot make a share read-only by address; write a user rule with level ro"
         if network_of(rule.access_to) is None:
             return f"{rule.access_to!r} is not an address or network in its canonical form"
-        return None
+        nobody = nobody_at(rule.access_to)
+        return None if nobody is None else f"{rule.access_to} {nobody.why}; {nobody.remedy}"
     if rule.access_type != "user":
         return f"a Samba share knows addresses and users, not {rule.access_type!r}"
     return _user_problem(rule.access_to)

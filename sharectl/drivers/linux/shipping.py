@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 OLDEST_PYTHON: Final = (3, 11)
 _PARENTS: Final = ("sharectl", "sharectl/drivers", "sharectl/drivers/linux")
 _AGENT: Final = "sharectl/drivers/linux/agent"
+_GROUND: Final = ("client_addresses.py",)
+"""Modules of sharectl's ground floor that the agent shares; as all of the agent, they need the standard library alone."""
 _LEFT_OUT: Final = frozenset({"tests", "asyncio.py", "trio.py", "bindgen.py"})
 """Parts of jeepney that the agent does not use."""
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -62,7 +64,10 @@ def make_archive(sources: dict[str, bytes]) -> bytes:
 def _sources() -> Iterator[tuple[str, bytes]]:
     for package in _PARENTS:
         yield f"{package}/__init__.py", b""
-    yield from _package(Path(__file__).resolve().parent / "agent", _AGENT)
+    here = Path(__file__).resolve().parent
+    for module in _GROUND:
+        yield f"sharectl/{module}", (here.parent.parent / module).read_bytes()
+    yield from _package(here / "agent", _AGENT)
     yield from _package(_jeepney(), "jeepney")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import orjson
 
+from sharectl.client_addresses import nobody_at
 from sharectl.drivers.base import (
     BackendReport,
     BackendUnavailableError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.simulated.settings import Fault, SimulatedPool, SimulatedSettings
 
 Answer = TypeVar("Answer")
+_ACTIVE: Final = RuleStatus("active")
 _MAX_NAME_LENGTH: Final = 255
 _FAILURES: Final[Mapping[str, type[DriverError]]] = {
     "error": DriverError,
@@ -153,7 +155,10 @@ class SimulatedDriver:
         delete: Collection[AccessRule],
     ) -> Mapping[AccessRule, RuleStatus]:
         """As in the contract; with an empty change the whole set is written, with another just the change."""
-        active = RuleStatus("active")
+        statuses = {rule: _status(rule) for rule in rules}
+        refused = [rule for rule, status in statuses.items() if status.status != "active"]
+        if refused:
+            rules, add = ([rule for rule in some if rule not in refused] for some in (rules, add))
 
         def work() -> Mapping[AccessRule, RuleStatus]:
             with self.state.single() as connection:
@@ -168,9 +173,9 @@ class SimulatedDriver:
                         replaced = {rule for rule in known if rule.key in {new.key for new in add}}
                         in_force = (known - set(delete) - replaced) | set(add)
                     changed = _write_access(connection, share, text, in_force)
-            return dict.fromkeys(rules, active)
+            return statuses
 
-        return self.call(subject_of("update_access", share), work, lambda: dict.fromkeys(rules, active))
+        return self.call(subject_of("update_access", share), work, lambda: statuses)
 
     def close(self) -> None:
         """As in the contract; calls that wait or hang come back at once."""
@@ -350,6 +355,12 @@ class SimulatedDriver:
                 "UPDATE calls SET finished_ns = ?, outcome = ? WHERE sequence = ?",
                 (time.monotonic_ns(), outcome, sequence),
             )
+
+
+def _status(rule: AccessRule) -> RuleStatus:
+    """Return what becomes of a rule: every one is put in force but those for nobody, which real servers take for something else."""
+    nobody = nobody_at(rule.access_to) if rule.access_type == "ip" else None
+    return _ACTIVE if nobody is None else RuleStatus("error", f"{rule.access_to} {nobody.why}; {nobody.remedy}")
 
 
 def _access_text(rules: Collection[AccessRule]) -> str:

@@ -82,6 +82,23 @@ def test_what_an_nfs_server_cannot_do_is_told_and_the_rest_is_in_force(backend: 
     ]
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:10.77.1.21", "224.0.0.1"])  # noqa: S104 - a client
+def test_an_address_of_nobody_opens_nothing_and_keeps_nobody_in(own_backend: OperationsLab, address: str) -> None:
+    """Ganesha takes 0.0.0.0 for everybody: it never gets there. Who is to be out is out, whatever becomes of that rule."""
+    own_backend.open(nfs=NFS_WITH_LIBNFS).prepare()
+    driver = own_backend.open(nfs=NFS_WITH_LIBNFS)
+    share = driver.create_share(own_backend.request("seen"))
+    client, server = own_backend.network.client, own_backend.host.ipv4
+    one = AccessRule("ip", client.ipv4, "rw")
+    driver.update_access(ref(share), [one], [one], [])
+    assert nfs(client, server, "/shares/seen", "put", "file", "content").is_done
+    nobody = AccessRule("ip", address, "rw")
+    statuses = driver.update_access(ref(share), [nobody], [nobody], [one])
+    assert statuses[nobody].status == "error"
+    for host in (client, own_backend.network.stranger):
+        assert not nfs(host, server, "/shares/seen", "ls").is_done
+
+
 def test_without_rules_nothing_is_exported(backend: OperationsLab) -> None:
     """Nor bound anywhere."""
     share = backend.share("closed", ANYBODY)

@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sharectl.client_addresses import nobody_at
 from sharectl.drivers.linux.agent.contract import Client, Export, Problem, ProblemKind, Squash
 from sharectl.drivers.linux.agent.export_clients import canonical_network, prefix_of
 
@@ -32,7 +33,6 @@ _MAXIMUM_NAME_BYTES: Final = 255
 _PSEUDO: Final = re.compile(r"/shares/[A-Za-z0-9_][A-Za-z0-9_.+@~-]*")
 # A quotation mark ends the quoted text in ganesha.conf and exports(5), and a backslash begins an escape in the latter.
 _OUT_OF_QUOTES: Final = frozenset('"\\')
-_MAPPED: Final = prefix_of("::ffff:0:0/96")
 
 
 def checked(export: Export) -> Export:
@@ -82,7 +82,10 @@ def definition(export: Export) -> str:
 
 
 def defined(line: str) -> Export:
-    """Return the export that a comment holds, checked; raises ValueError where it holds none, Problem where nothing may be made of it."""
+    """Return the export that a comment holds, checked; raises ValueError where it holds none, Problem where nothing may be made of it.
+
+    A client that an older version let in and that is nobody (`0.0.0.0`, which Ganesha takes for everybody) is left out.
+    """
     if not line.startswith(DEFINITION):
         message = "the line holds no export"
         raise ValueError(message)
@@ -92,7 +95,7 @@ def defined(line: str) -> Export:
             fields["id"],
             fields["path"],
             fields["pseudo"],
-            frozenset(Client(network, level) for network, level in fields["clients"]),
+            frozenset(Client(network, level) for network, level in fields["clients"] if nobody_at(network) is None),
             Squash(fields["squash"]),
             tuple(fields["security"]),
         )
@@ -124,8 +127,8 @@ def _problems_of_clients(clients: frozenset[Client]) -> Iterator[str]:
         prefix = prefix_of(network)
         if prefix is None or canonical_network(network) != network:
             yield f"the client {network[:80]!r} is no address or network in its canonical form"
-        elif _MAPPED is not None and prefix.length >= _MAPPED.length and prefix.shortened(96) == _MAPPED.shortened(96):
-            yield f"the client {network} is an IPv4 address in IPv6 notation, which no server sees: write the IPv4 address"
+        elif (nobody := nobody_at(network)) is not None:
+            yield f"the client {network} {nobody.why}: {nobody.remedy}"
         if level not in LEVELS:
             yield f"the level {level[:20]!r} of {network[:80]!r} is not rw or ro"
         if taken.setdefault(network, level) != level:

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.client_addresses import nobody_at
 from sharectl.drivers.linux.agent.contract import Client, Rule
 
 if TYPE_CHECKING:
@@ -138,4 +139,7 @@ def _problem_of_network(text: str) -> str | None:
     canonical = (
         str(network.network_address) if network.prefixlen == network.max_prefixlen and "/" not in text else str(network)
     )
-    return None if canonical == text else f"{text!r} is not an address or network in its canonical form"
+    if canonical != text:
+        return f"{text!r} is not an address or network in its canonical form"
+    nobody = nobody_at(text)
+    return None if nobody is None else f"{text} {nobody.why}; {nobody.remedy}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from sharectl.client_addresses import nobody_at
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
 from sharectl.drivers.linux.agent.samba_names import local_user
 
@@ -168,7 +169,10 @@ def _network_problem(network: str) -> str | None:
     except ValueError:
         parsed = None
     canonical = {str(parsed), str(parsed.network_address) if parsed.num_addresses == 1 else ""} if parsed else set()
-    return None if network in canonical else f"{network!r} is not an address or network in its canonical form"
+    if network not in canonical:
+        return f"{network!r} is not an address or network in its canonical form"
+    nobody = nobody_at(network)
+    return None if nobody is None else f"the network {network} {nobody.why}: {nobody.remedy}"
 
 
 def _network_text(network: str) -> str:
