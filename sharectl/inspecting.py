@@ -248,7 +248,7 @@ def pools_after_plan(
     Sizes are counted as the scheduler reserves them. Shares that cannot be placed are among the diagnostics, as errors.
     """
     from sharectl.planning.options import PlanOptions  # noqa: PLC0415 - only where a plan is asked for
-    from sharectl.scheduler import Scheduler  # noqa: PLC0415 - as above
+    from sharectl.scheduler import Scheduler, request_from_share  # noqa: PLC0415 - as above
     from sharectl.workspace import PlanRequest, make_plan  # noqa: PLC0415 - as above
 
     options = PlanOptions(limits=project.safety)
@@ -261,7 +261,8 @@ def pools_after_plan(
         record = records.get(former.get(step.address) or step.address)
         if step.verb is Verb.CREATE_SHARE and isinstance(step.spec, ShareSpec):
             first = step.candidates[0]
-            scheduler.consume(f"{first.backend}#{first.pool}", step.spec.size_bytes / GIB)
+            share_type = desired.share_types.get(step.spec.share_type or "")
+            scheduler.reserve(request_from_share(step.spec, share_type), f"{first.backend}#{first.pool}")
         elif record is not None and record.size_bytes is not None:
             after_bytes = _size_after(step, record.size_bytes)
             scheduler.consume(f"{record.backend}#{record.pool}", (after_bytes - record.size_bytes) / GIB)

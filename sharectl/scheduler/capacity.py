@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.quantities import GIB, approximate_size
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.values import INFINITE, UNKNOWN, format_gib, number
 
@@ -37,7 +38,7 @@ def fits(state: PoolState, size_gib: float, traits: Traits) -> bool:  # noqa: PL
         return False
     if free == INFINITE:
         return True
-    usable = _whole(_figure("free_capacity_gb", free) - total * reserved, state)
+    usable = _usable(_figure("free_capacity_gb", free), total, reserved, state)
     if not (traits.thin_logic and state.thin):
         return usable >= size_gib
     ratio = _figure("max_over_subscription_ratio", state.ratio)
@@ -55,11 +56,11 @@ def reader(state: PoolState, traits: Traits) -> Callable[[PoolState], tuple[floa
     if state.free is None or state.free in (UNKNOWN, INFINITE) or state.total in (UNKNOWN, INFINITE):
         return _unmeasured_reader(state, traits)
     total, reserved = _total(state), _reserved(state, traits)
-    reserved_gib = total * reserved
+    reserved_gib, exact = _reserve_of(total, reserved, state), state.counts_bytes
     if not (traits.thin_logic and state.thin):
         if total <= 0:
             return lambda now: (NEVER, math.floor(now.free - reserved_gib))
-        return lambda now: _twice(math.floor(now.free - reserved_gib))
+        return lambda now: _limit_and_whole(now.free - reserved_gib, exact=exact)
     ratio = state.ratio
     ceiling_gib = total * ratio
     never = total <= 0 or ratio < 1
@@ -70,7 +71,8 @@ def reader(state: PoolState, traits: Traits) -> Callable[[PoolState], tuple[floa
         if never:
             return NEVER, spare
         limit = _largest_within_ratio(provisioned, total, ratio)
-        return min(limit, math.floor(now.free - reserved_gib) * ratio), spare
+        usable = now.free - reserved_gib
+        return min(limit, (usable if exact else math.floor(usable)) * ratio), spare
 
     return read_thin
 
@@ -85,12 +87,16 @@ def _unmeasured_reader(state: PoolState, traits: Traits) -> Callable[[PoolState]
     return lambda _now: (NEVER, None)
 
 
-def _twice(usable: int) -> tuple[float, int | None]:
-    return usable, usable
+def _limit_and_whole(usable: float, *, exact: bool) -> tuple[float, int | None]:
+    whole = math.floor(usable)
+    return (math.floor(usable * GRID) / GRID if exact else whole), whole
 
 
 def headroom(state: PoolState, traits: Traits) -> float | None:
-    """Return what CapacityWeigher weighs: the free GiB, on thin pools what may still be promised; None where it is unknown."""
+    """Return what CapacityWeigher weighs: the free GiB, on thin pools what may still be promised; None where it is unknown.
+
+    Whole GiB always: pools that differ by less are alike, so that a few bytes written meanwhile do not move a share.
+    """
     if state.total in (UNKNOWN, INFINITE) or state.free in (UNKNOWN, INFINITE):
         return None
     total = _total(state)
@@ -100,35 +106,56 @@ def headroom(state: PoolState, traits: Traits) -> float | None:
             return None
         ratio = _figure("max_over_subscription_ratio", state.ratio)
         promised = _figure("provisioned_capacity_gb", state.provisioned)
-        return _whole(total * ratio - promised - total * reserved, state)
-    return _whole(_figure("free_capacity_gb", state.free) - total * reserved, state)
+        return _whole(total * ratio - promised - _reserve_of(total, reserved, state), state)
+    return _whole(_figure("free_capacity_gb", state.free) - _reserve_of(total, reserved, state), state)
 
 
 def shortage(state: PoolState, size_gib: float, traits: Traits) -> str:  # noqa: PLR0911 - one sentence for each rule
     """Say with figures why `size_gib` does not fit."""
-    need = f"needs {format_gib(size_gib)}"
-    percent = 100 * _reserved(state, traits)
+    need = f"needs {_shown(size_gib)}"
+    reserved = _reserved(state, traits)
+    percent = 100 * reserved
     after = f" after {percent:g} % reserved" if percent else ""
     if state.free is None:
         return f"{need}, the pool reports no free capacity"
     if state.total in (UNKNOWN, INFINITE):
         if percent:
             return f"{need}, {percent:g} % of an unknown total are reserved"
-        return f"{need}, {format_gib(max(state.free, 0))} free"
+        return _apart(size_gib, max(state.free, 0), "free")
     total = _total(state)
     if total <= 0:
-        return f"{need}, the pool's total capacity is {format_gib(total)}"
-    usable = max(_whole(state.free - total * percent / 100, state), 0)
+        return f"{need}, the pool's total capacity is {_shown(total)}"
+    usable = max(_usable(state.free, total, reserved, state), 0)
     if traits.thin_logic and state.thin:
         if state.ratio < 1:
             return f"max_over_subscription_ratio is {state.ratio:g}, which must be 1 or more"
         if not _within_ratio(state, size_gib, total, state.ratio):
             return (
-                f"{need}, {format_gib(state.provisioned)} of {format_gib(total)} provisioned already, "
-                f"over-subscription ends at {state.ratio:g} ({format_gib(total * state.ratio)})"
+                f"{need}, {_shown(state.provisioned)} of {_shown(total)} provisioned already, "
+                f"over-subscription ends at {state.ratio:g} ({_shown(total * state.ratio)})"
             )
-        return f"{need}, {usable:.1f} GiB free{after} allow {format_gib(usable * state.ratio)} at {state.ratio:g} times"
-    return f"{need}, {usable:.1f} GiB free{after}"
+        return f"{need}, {_measured(usable)} free{after} allow {_shown(usable * state.ratio)} at {state.ratio:g} times"
+    return _apart(size_gib, usable, f"free{after}")
+
+
+def _shown(size_gib: float) -> str:
+    """Write a size that somebody has chosen: whole GiB plainly, others as if measured."""
+    return format_gib(size_gib) if math.isfinite(size_gib) and size_gib == int(size_gib) else _measured(size_gib)
+
+
+def _measured(size_gib: float) -> str:
+    """Write a capacity that was measured, as `sharectl pools` does: `79.6 GiB`, `80.0 GiB`."""
+    if not math.isfinite(size_gib * GIB):
+        return f"{size_gib:g} GiB"
+    return approximate_size(round(size_gib * GIB)) if size_gib >= _STEP else "0.0 GiB"
+
+
+def _apart(needed_gib: float, free_gib: float, what: str) -> str:
+    """Say what is needed and what is there, to the byte where they would look alike."""
+    needed, free = _shown(needed_gib), _measured(free_gib)
+    if needed == _shown(free_gib) or needed == free:
+        needed, free = f"{round(needed_gib * GIB)} bytes", f"{round(free_gib * GIB)} bytes"
+    return f"needs {needed}, {free} {what}"
 
 
 def _reserved(state: PoolState, traits: Traits) -> float:
@@ -157,6 +184,18 @@ def _figure(key: str, value: Any) -> float:  # noqa: ANN401 - whatever the drive
     if figure is None:
         raise UnfitValueError(_RULE, key, value, "which is no number")
     return figure
+
+
+def _reserve_of(total: float, reserved: float, state: PoolState) -> float:
+    """Return the reserved part of the total in GiB; of a pool that counts bytes, whole ones, so that no rounding shows in the rest."""
+    reserve_gib = total * reserved
+    return round(reserve_gib * GRID) / GRID if state.counts_bytes and math.isfinite(reserve_gib) else reserve_gib
+
+
+def _usable(free: float, total: float, reserved: float, state: PoolState) -> float:
+    """Return what a share may take of the free space: Manila counts whole GiB."""
+    usable = free - _reserve_of(total, reserved, state)
+    return usable if state.counts_bytes and math.isfinite(usable) else _whole(usable, state)
 
 
 def _whole(size_gib: float, state: PoolState) -> int:

@@ -68,7 +68,7 @@ class Scheduler:
     def reserve(self, request: Request, host: str) -> None:
         """Reserve what the request needs on `host`, and note that the share is there."""
         if request.operation is not Operation.MANAGE:
-            self.consume(host, request.needed_gib)
+            self.consume(host, request.needed_gib, thin_logic=self.query_for(request).traits.thin_logic)
         if request.operation is not Operation.EXTEND:
             self.ledger.settle(request.id, host)
 
@@ -118,12 +118,12 @@ class Scheduler:
             return self.ledger.states
         return self._ledger_with_disabled().states
 
-    def consume(self, host: str, size_gib: float) -> None:
-        """Reserve `size_gib` on `host`; a host that no pool has is left alone."""
+    def consume(self, host: str, size_gib: float, *, thin_logic: bool = True) -> None:
+        """Reserve `size_gib` on `host`; a host that no pool has is left alone. `thin_logic` as of the share's type."""
         state = self._state(host)
         if state is None:
             return
-        state.consume(size_gib)
+        state.consume(size_gib, thin_logic=thin_logic)
         if self.ledger.by_host.get(host) is state:
             self._functions.changes.append(state.index)
             for view in self._views.values():

@@ -19,12 +19,24 @@ _CAPACITY_KEYS = ("free_capacity_gb", "allocated_capacity_gb", "provisioned_capa
 class PoolState:
     """A pool with its capacities as they are now; the figures are in GiB, or what the driver reported instead of a number."""
 
-    __slots__ = ("allocated", "free", "index", "pool", "provisioned", "ratio", "thin", "total", "version")
+    __slots__ = (
+        "allocated",
+        "counts_bytes",
+        "free",
+        "index",
+        "pool",
+        "provisioned",
+        "ratio",
+        "thin",
+        "total",
+        "version",
+    )
 
     def __init__(self, pool: Pool, index: int, placed_gib: float, default_ratio: float) -> None:
         """Take the figures of the pool's report; `placed_gib` stands in for a thin pool's missing provisioned capacity."""
         report = pool.capabilities
         self.pool = pool
+        self.counts_bytes = pool.counts_bytes
         self.index = index
         self.version = 0
         self.total: Any = report.get("total_capacity_gb", 0)
@@ -41,14 +53,19 @@ class PoolState:
         """The pool's `backend#pool`."""
         return self.pool.host
 
-    def consume(self, size_gib: float) -> None:
-        """Take `size_gib` from the pool (give it back where negative): what is no number stays as it is."""
+    def consume(self, size_gib: float, *, thin_logic: bool = True) -> None:
+        """Take `size_gib` from the pool (give it back where negative): what is no number stays as it is.
+
+        With `thin_logic` a share on a thin pool occupies nothing before something is written to it, so that the free space stays,
+        as the next report of the driver will say too. Manila takes it off until that report.
+        """
         self.version += 1
         if number(self.provisioned) is not None:
             self.provisioned += size_gib
         if number(self.allocated) is not None:
             self.allocated += size_gib
-        if number(self.free) is not None:
+        occupies = not (self.counts_bytes and self.thin and thin_logic)
+        if occupies and number(self.free) is not None:
             self.free -= size_gib
 
     def reserved(self, key: str) -> Any:  # noqa: ANN401 - whatever the driver reported

@@ -307,7 +307,8 @@ def _limit_pool(  # noqa: PLR0913, PLR0917 - the parts of the model
 def _bounds(scheduler: Scheduler, request: Request, state: PoolState) -> tuple[int, tuple[int, float] | None]:
     """Return what may be promised on the pool and, where it is thin, its real space and ratio, in units.
 
-    The last share of a thin pool needs only its size divided by the ratio in real space; the shares before it need all of theirs.
+    The last share of a thin pool needs only its size divided by the ratio in real space; the shares before it need all of theirs, but
+    on a pool that counts bytes no share takes any.
     """
     traits = scheduler.query_for(request).traits
     free = number(state.free)
@@ -316,10 +317,12 @@ def _bounds(scheduler: Scheduler, request: Request, state: PoolState) -> tuple[i
     total, reserved = number(state.total), float(state.reserved(traits.reserve)) / 100
     if total is None:
         return math.floor(free * _UNITS_PER_GIB), None
-    usable = math.floor(free - total * reserved) * _UNITS_PER_GIB
+    spare = free - total * reserved
+    usable = math.floor(spare * _UNITS_PER_GIB) if state.counts_bytes else math.floor(spare) * _UNITS_PER_GIB
     if not (traits.thin_logic and state.thin):
         return usable, None
-    return math.floor((total * state.ratio - state.provisioned) * _UNITS_PER_GIB), (usable, float(state.ratio))
+    promised = math.floor((total * state.ratio - state.provisioned) * _UNITS_PER_GIB)
+    return promised, None if state.counts_bytes else (usable, float(state.ratio))
 
 
 def _add_hints(

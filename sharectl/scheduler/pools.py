@@ -48,6 +48,8 @@ class Pool:
     """One pool: `host` is `backend#pool` (`host@backend#pool` for Manila); capacities among `capabilities` are in GiB.
 
     `capabilities` carry Manila's names and are complete: what a pool inherits from its backend is in them already.
+    `counts_bytes` is set where a driver of sharectl reports: room is then compared to the byte, and a share on a thin pool takes of
+    what may be promised alone. Without it both are Manila's: whole GiB, and each share of a batch takes free space too.
     """
 
     host: str
@@ -57,6 +59,7 @@ class Pool:
     enabled: bool = True
     up: bool = True
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+    counts_bytes: bool = False
 
     @property
     def backend_host(self) -> str:
@@ -138,7 +141,7 @@ def pool_from_report(
         "ipv4_support": True,
         **backend_report.capabilities,
     }
-    own = {**report.capabilities, **_capacities(report), **_policy(backend), **backend.capabilities}
+    own = {**report.capabilities, **_capacities(report, backend), **_policy(backend), **backend.capabilities}
     return Pool(
         host=f"{backend.name}#{report.name}",
         backend=backend.name,
@@ -146,19 +149,19 @@ def pool_from_report(
         availability_zone=backend.availability_zone,
         enabled=backend.enabled,
         capabilities=inherited_capabilities(inherited, own),
+        counts_bytes=True,
     )
 
 
-def _capacities(report: PoolReport) -> dict[str, Any]:
+def _capacities(report: PoolReport, backend: BackendSpec) -> dict[str, Any]:
     reserved = report.reserved_percentage
+    provisioned = report.allocated_bytes if report.provisioned_bytes is None else report.provisioned_bytes
     values: dict[str, Any] = {
         "pool_name": report.name,
         "total_capacity_gb": _gib(report.total_bytes),
-        "free_capacity_gb": _gib(report.free_bytes),
+        "free_capacity_gb": _gib(_free_bytes(report, provisioned, backend)),
         "allocated_capacity_gb": report.allocated_bytes / GIB,
-        "provisioned_capacity_gb": _gib(
-            report.allocated_bytes if report.provisioned_bytes is None else report.provisioned_bytes
-        ),
+        "provisioned_capacity_gb": _gib(provisioned),
         "thin_provisioning": report.thin_provisioning,
         "reserved_percentage": reserved,
         "reserved_snapshot_percentage": _first(report.reserved_snapshot_percentage, reserved),
@@ -167,6 +170,15 @@ def _capacities(report: PoolReport) -> dict[str, Any]:
     if report.max_over_subscription_ratio is not None:
         values["max_over_subscription_ratio"] = report.max_over_subscription_ratio
     return values
+
+
+def _free_bytes(report: PoolReport, provisioned_bytes: int, backend: BackendSpec) -> CapacityBytes:
+    """Return the free space; where the manifest makes a thin pool thick, what is promised counts as taken, written to or not."""
+    if backend.capacity.thin_provisioning is not False or not report.thin_provisioning:
+        return report.free_bytes
+    if isinstance(report.total_bytes, str) or isinstance(report.free_bytes, str):
+        return report.free_bytes
+    return min(report.free_bytes, max(0, report.total_bytes - provisioned_bytes))
 
 
 def _policy(backend: BackendSpec) -> dict[str, Any]:

@@ -119,6 +119,7 @@ def simulate(
         share_network=pattern.share_network,
     )
     request = request_from_share(spec, share_type)
+    thin_logic = scheduler.query_for(request).traits.thin_logic
     by_host: dict[str, int] = {}
     most, pools_after = 0, scheduler.pools_after()
     exhausted: list[Exhausted] = []
@@ -126,7 +127,7 @@ def simulate(
         decision = scheduler.decide(request)
         if decision.host is None:
             break
-        scheduler.consume(decision.host, request.size_gib)
+        scheduler.consume(decision.host, request.size_gib, thin_logic=thin_logic)
         most += 1
         why = scheduler.refusal(request, decision.host)
         if why is not None:

@@ -37,7 +37,8 @@ class ReferenceScheduler:
             return Decision(request.id, Outcome.NO_HOSTS)
         decision = self._decide(request)
         if decision.host is not None:
-            self.ledger.by_host[decision.host].consume(request.needed_gib)
+            thin_logic = traits_of(request, self._domain(request)).thin_logic
+            self.ledger.by_host[decision.host].consume(request.needed_gib, thin_logic=thin_logic)
             if request.operation is not Operation.EXTEND:
                 self.ledger.settle(request.id, decision.host)
         return decision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,6 +137,7 @@ def test_a_figure_that_is_none_leaves_the_pool_out_and_is_named(key: str, value:
     ratio=st.sampled_from([0.5, 1, 1.1, 3.7, 20.0]),
     reserved=st.sampled_from([0, 3, 10]),
     thin=st.booleans(),
+    counts_bytes=st.booleans(),
     steps=st.integers(-3, 3),
 )
 def test_the_limit_of_a_pool_is_the_largest_size_that_fits(  # noqa: PLR0913, PLR0917 - the figures of a pool
@@ -145,12 +147,13 @@ def test_the_limit_of_a_pool_is_the_largest_size_that_fits(  # noqa: PLR0913, PL
     ratio: float,
     reserved: int,
     thin: bool,  # noqa: FBT001
+    counts_bytes: bool,  # noqa: FBT001
     steps: int,
 ) -> None:
     """On the grid of whole bytes, the limit and the test never disagree."""
     figures = {"free_capacity_gb": free, "total_capacity_gb": total, "reserved_percentage": reserved}
     thinness = {"thin_provisioning": thin, "max_over_subscription_ratio": ratio, "provisioned_capacity_gb": provisioned}
-    state = PoolState(pool(**figures, **thinness), 0, 0, 20.0)
+    state = PoolState(replace(pool(**figures, **thinness), counts_bytes=counts_bytes), 0, 0, 20.0)
     traits = traits_of(request(), None)
     view = CapacityView([state], traits)
     if view.irregular:

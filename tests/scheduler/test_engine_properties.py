@@ -84,7 +84,8 @@ def pools(draw: st.DrawFn, *, functions: bool, odd: bool) -> list[Pool]:
             capabilities["goodness_function"] = draw(GOODNESS_FUNCTIONS)
         host = f"b{draw(st.integers(0, 3))}#p{index}"
         zone = draw(st.sampled_from([None, "z0", "z1"]))
-        found.append(pool(host, zone=zone, enabled=draw(st.integers(0, 9)) > 0, **capabilities))
+        drawn = pool(host, zone=zone, enabled=draw(st.integers(0, 9)) > 0, **capabilities)
+        found.append(replace(drawn, counts_bytes=draw(st.booleans())))
     return found
 
 

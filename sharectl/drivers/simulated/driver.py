@@ -90,13 +90,14 @@ class SimulatedDriver:
         """As in the contract."""
 
         def work() -> Sequence[PoolReport]:
-            allocated: dict[str, int] = {}
+            sums: dict[str, tuple[int, int]] = {}
             with self.state.reading() as connection:
                 if connection is not None:
-                    allocated = dict(
-                        connection.execute("SELECT pool, coalesce(sum(size_bytes), 0) FROM shares GROUP BY pool")
+                    rows = connection.execute(
+                        "SELECT pool, coalesce(sum(size_bytes), 0), sum(used_bytes) FROM shares GROUP BY pool"
                     )
-            return [_pool_report(pool, allocated.get(pool.name, 0)) for pool in self.settings.pools.values()]
+                    sums = {pool: (allocated, used) for pool, allocated, used in rows}
+            return [_pool_report(pool, *sums.get(pool.name, (0, 0))) for pool in self.settings.pools.values()]
 
         return self.call(Subject("pools"), work, list)
 
@@ -405,11 +406,12 @@ def _free_backend_id(connection: sqlite3.Connection, request: ShareRequest) -> s
     return f"{backend_id}-{request.resource_id}"
 
 
-def _pool_report(pool: SimulatedPool, allocated_bytes: int) -> PoolReport:
+def _pool_report(pool: SimulatedPool, allocated_bytes: int, used_bytes: int) -> PoolReport:
     free_bytes = pool.free_bytes
     if free_bytes is None:
         total_bytes = pool.total_bytes
-        free_bytes = max(0, total_bytes - allocated_bytes) if isinstance(total_bytes, int) else total_bytes
+        taken_bytes = used_bytes if pool.thin_provisioning else allocated_bytes
+        free_bytes = max(0, total_bytes - taken_bytes) if isinstance(total_bytes, int) else total_bytes
     return PoolReport(
         name=pool.name,
         total_bytes=pool.total_bytes,

@@ -70,7 +70,8 @@ _POOL: Final[JsonObject] = {
         "total": {**_CAPACITY, "description": "Capacity: a size, unknown or infinite. Default: 10TiB."},
         "free": {
             **_CAPACITY,
-            "description": "Free capacity to report whatever the shares are. Default: the total without what is allocated.",
+            "description": "Free capacity to report whatever the shares are. Default: the total without what is used, of a thick pool "
+            "without what is allocated.",
         },
         "thin": {"type": "boolean", "description": "Thin provisioning. Default: true."},
         "maxOverSubscriptionRatio": {"type": "number", "minimum": 1, "description": "As Manila's."},
