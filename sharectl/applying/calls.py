@@ -9,6 +9,8 @@ import orjson
 
 from sharectl.drivers.base import (
     AdoptsShares,
+    BackendUnavailableError,
+    DriverError,
     ExtendsShares,
     NotFoundError,
     RevertsShares,
@@ -17,6 +19,7 @@ from sharectl.drivers.base import (
     ShrinksShares,
     SnapshotRef,
     SnapshotsShares,
+    TransientError,
     TrashesShares,
 )
 from sharectl.model import AccessRule, ShareServerSpec, ShareSpec, SnapshotSpec, Verb, canonical_json
@@ -250,12 +253,38 @@ def _update_access(driver: Driver, task: Task) -> Result:
             [],
             [],
         )  # the backend holds something else than `before`: with no change to rely on, it makes the whole set so
-    statuses = driver.update_access(share_ref(task.known_record), wanted, add, delete)
+    statuses = _access_statuses(driver, task, wanted, (add, delete), before)
     rules = tuple(_rule_record(rule, statuses.get(rule)) for rule in wanted)
     active = [rule.rule for rule in rules if rule.status == "active"]
     refused = "; ".join(f"{rule.rule.key}: {rule.reason}" for rule in rules if rule.status != "active")
     record = with_access(_exported(driver, task.known_record), active, refused=bool(refused))
     return _put(record, rules, refused=refused)
+
+
+def _access_statuses(
+    driver: Driver,
+    task: Task,
+    wanted: tuple[AccessRule, ...],
+    change: tuple[list[AccessRule], list[AccessRule]],
+    before: set[AccessRule],
+) -> Mapping[AccessRule, tuple[str, str]]:
+    """Have the driver make `wanted` the access of the share; what it cannot add keeps nobody in who is to be out.
+
+    Where it fails as a whole, it is asked once more for the revocations alone, with what is in force already and stays.
+    """
+    share, (add, delete) = share_ref(task.known_record), change
+    try:
+        return driver.update_access(share, wanted, add, delete)
+    except (NotFoundError, BackendUnavailableError):
+        raise
+    except DriverError as problem:
+        kept = [rule for rule in wanted if rule in before]
+        if len(kept) == len(wanted) or not (delete or task.step.repairs):
+            raise
+        narrowed = driver.update_access(share, kept, [], delete)
+        if isinstance(problem, TransientError):
+            raise
+        return {**dict.fromkeys(wanted, ("error", str(problem))), **narrowed}
 
 
 def _exported(driver: Driver, record: Record) -> Record:

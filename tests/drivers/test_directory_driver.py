@@ -327,6 +327,23 @@ def test_errors_of_the_system_are_errors_of_the_contract(code: int, error: type[
 # Access
 
 
+@pytest.mark.parametrize("protocol", ["NFS", "CIFS"])
+def test_on_a_full_disk_who_is_to_go_is_out(driver: FullDriver, protocol: str) -> None:
+    """A fragment that lets in more than it is to is removed, which needs no space; one that lets in no more stays."""
+    kind, names = ("ip", ("10.0.0.1", "10.0.0.2")) if protocol == "NFS" else ("user", ("alice", "bob"))
+    rules = [AccessRule(kind, name, "rw") for name in names]
+    share = driver.create_share(new_request("n", protocol=protocol))
+    driver.update_access(ref(share), rules[:1], rules[:1], [])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(files, "write_durably", raise_no_space)
+        with pytest.raises(DriverError, match="No space"):
+            driver.update_access(ref(share), rules, rules[1:], [])
+        assert set(driver.list_shares()[0].access) == set(rules[:1])
+        with pytest.raises(DriverError, match="No space"):
+            driver.update_access(ref(share), rules[1:], rules[1:], rules[:1])
+    assert driver.list_shares()[0].access == ()
+
+
 def test_fragments_of_other_protocols_than_the_share_s_are_never_there(driver: FullDriver, root: Path) -> None:
     """NFS shares have exports, Windows shares sections, included from one file."""
     nfs, cifs = driver.create_share(new_request("n")), driver.create_share(new_request("w", protocol="CIFS"))

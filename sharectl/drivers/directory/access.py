@@ -44,7 +44,20 @@ class AccessFiles:
     def apply(
         self, metadata: Metadata, record: ShareRecord, rules: Collection[AccessRule]
     ) -> Mapping[AccessRule, RuleStatus]:
-        """Write the fragment of the share, or remove it where no rule is in force; return the status of each rule."""
+        """Write the fragment of the share, or remove it where no rule is in force; return the status of each rule.
+
+        Where it cannot be written (a full disk), one that lets in more than `rules` is removed before the error is raised.
+        """
+        try:
+            return self._apply(metadata, record, rules)
+        except OSError:
+            if not set(self.rules(metadata, record)) <= set(rules):
+                self.withdraw(metadata, record)
+            raise
+
+    def _apply(
+        self, metadata: Metadata, record: ShareRecord, rules: Collection[AccessRule]
+    ) -> Mapping[AccessRule, RuleStatus]:
         path = self._storage.settings.share_path(record.pool, record.directory)
         problem = self.problem(str(record.protocol), record.pool, record.directory, record.export_name)
         if problem is not None:

@@ -213,7 +213,7 @@ def test_a_name_that_another_export_has_is_refused(lab: Lab) -> None:
     mine = lab.export((lab.network.client.ipv4, "ro"))
     for number in (next(_IDS), mine.export_id):
         with pytest.raises(Problem, match="refuses"):
-            lab.server.put(replace(export, export_id=number, clients=frozenset()))
+            lab.server.put(replace(export, export_id=number, clients=mine.clients))
     lab.server.stop()
     lab.server.ensure_running(lambda _export: True)
     assert lab.server.live([export.export_id, mine.export_id]) == {each.export_id: each for each in (export, mine)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sharectl.drivers.base import BackendUnavailableError, DriverError, TransientError
-from sharectl.drivers.linux.agent import daemons
+from sharectl.drivers.linux.agent import daemons, exports, rights
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.ganesha import GaneshaServer
 from sharectl.drivers.linux.agent.ganesha_bus import GaneshaBus
@@ -97,6 +97,59 @@ def test_an_address_of_nobody_opens_nothing_and_keeps_nobody_in(own_backend: Ope
     assert statuses[nobody].status == "error"
     for host in (client, own_backend.network.stranger):
         assert not nfs(host, server, "/shares/seen", "ls").is_done
+
+
+def test_an_export_that_shows_more_than_was_asked_is_closed_to_who_is_not_to_be_in(
+    own_backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that slips through the checks opens the export to everybody: it is closed again before that is said.
+
+    Who was in and may stay does stay, who was to go is out, and the next call makes all of it so.
+    """
+    own_backend.open(nfs=NFS_WITH_LIBNFS).prepare()
+    driver = own_backend.open(nfs=NFS_WITH_LIBNFS)
+    share = driver.create_share(own_backend.request("seen"))
+    network, server = own_backend.network, own_backend.host.ipv4
+    stays, goes = (AccessRule("ip", host.ipv4, "rw") for host in (network.client, network.server))
+    driver.update_access(ref(share), [stays, goes], [stays, goes], [])
+    everybody = AccessRule("ip", "0.0.0.0", "rw")  # noqa: S104 - a client
+    with monkeypatch.context() as patched:
+        for module in (rights, exports):
+            patched.setattr(module, "nobody_at", lambda _: None)
+        with pytest.raises(
+            TransientError, match=r"otherwise than it was given: .*; meanwhile the share is closed to all but"
+        ):
+            driver.update_access(ref(share), [stays, everybody], [everybody], [goes])
+        assert nfs(network.client, server, "/shares/seen", "ls").is_done
+        assert not nfs(network.stranger, server, "/shares/seen", "ls").is_done
+        assert not nfs(network.server, server, "/shares/seen", "ls").is_done
+        with pytest.raises(TransientError, match="meanwhile the share is closed to everybody"):
+            driver.update_access(ref(share), [everybody], [everybody], [stays])
+    assert not nfs(network.client, server, "/shares/seen", "ls").is_done
+    assert not nfs(network.stranger, server, "/shares/seen", "ls").is_done
+    driver.update_access(ref(share), [goes], [], [])
+    assert nfs(network.server, server, "/shares/seen", "ls").is_done
+
+
+def test_an_export_whose_volume_cannot_be_bound_loses_who_is_to_go(own_backend: OperationsLab) -> None:
+    """What keeps the new rules from being put in force keeps no old one there."""
+    network, server = own_backend.network, own_backend.host.ipv4
+    own_backend.open(nfs=NFS_WITH_LIBNFS).prepare()
+    driver = own_backend.open(nfs=NFS_WITH_LIBNFS)
+    share = driver.create_share(own_backend.request("seen"))
+    one, other = (AccessRule("ip", host.ipv4, "rw") for host in (network.client, network.server))
+    driver.update_access(ref(share), [one], [one], [])
+    assert nfs(network.client, server, "/shares/seen", "ls").is_done
+    mounts = driver._agent.backend._access  # type: ignore[attr-defined]
+
+    def bind(*_: object) -> str:
+        raise Problem(ProblemKind.TRANSIENT, "the folder cannot be bound")
+
+    mounts._bind, bound = bind, mounts._bind
+    with pytest.raises(TransientError, match="the folder cannot be bound; meanwhile the share is closed to everybody"):
+        driver.update_access(ref(share), [other], [other], [one])
+    mounts._bind = bound
+    assert not nfs(network.client, server, "/shares/seen", "ls").is_done
 
 
 def test_without_rules_nothing_is_exported(backend: OperationsLab) -> None:

@@ -10,6 +10,7 @@ from sharectl.drivers.base import ConflictError, TransientError
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
 from sharectl.drivers.linux.agent.samba import SambaServer
 from sharectl.model import AccessRule
+from tests.drivers.linux.backends import PASSWORDS
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, BOB, ref
 from tests.drivers.linux.smb_client import smb, write
@@ -32,6 +33,24 @@ def test_without_users_nobody_gets_in_by_smb(backend: OperationsLab) -> None:
     assert "NT_STATUS_" in answer.text
     backend.allow(share)
     assert backend.access_of(share) == set()
+
+
+def test_a_server_that_takes_no_new_user_loses_who_is_to_go(
+    own_backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was in and may stay does stay; the call says what became of the access."""
+    share = own_backend.share("office", ALICE, BOB, protocol="CIFS")
+
+    def full(*_: object) -> None:
+        raise Problem(ProblemKind.TRANSIENT, "no space for another user")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SambaServer, "ensure_user", full)
+        own_backend.passwords["BOB"] = "new-Secret"
+        with pytest.raises(TransientError, match="another user; meanwhile the share is closed to all but those who"):
+            own_backend.allow(share, BOB)
+    own_backend.passwords["BOB"] = PASSWORDS["BOB"]
+    assert own_backend.access_of(share) == {BOB}
 
 
 def test_a_user_lives_as_long_as_a_share_names_it(backend: OperationsLab) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent import mounts, rights
+from sharectl.drivers.linux.agent import closing, mounts, rights
 from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind, Rule, Section, Squash
 from sharectl.drivers.linux.agent.daemons import locked
 from sharectl.drivers.linux.agent.servers import pseudo_path
@@ -55,12 +55,20 @@ class Access:
         servers = self._room.servers(row.instance)
         if row.protocol == "NFS":
             clients, statuses = rights.nfs_clients(rules)
-            self._export(servers, row, clients)
+            try:
+                self._export(servers, row, clients)
+            except Problem as problem:
+                raise closing.after_problem(
+                    problem, lambda: closing.close_export(servers.nfs, row, clients)
+                ) from problem
             return statuses
         users = _users_of(servers.needs("CIFS"), rules, credentials)
         granted, statuses = rights.smb_rights(rules, users)
         passwords = {name: credentials.passwords[user.account] for name, user in users.items() if user.problem is None}
-        statuses.update(self._serve(servers, row, granted, passwords))
+        try:
+            statuses.update(self._serve(servers, row, granted, passwords))
+        except Problem as problem:
+            raise closing.after_problem(problem, lambda: closing.close_section(servers.smb, row, granted)) from problem
         return statuses
 
     def withdraw(self, row: ShareRow) -> None:

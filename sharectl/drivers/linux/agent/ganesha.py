@@ -90,7 +90,11 @@ class GaneshaServer:
             self._process.start(self._sort_stored(is_ready))
 
     def put(self, export: Export) -> bool:
-        """Store the export, put it in force and confirm it; on a server that is down it is stored alone, and False returned."""
+        """Store the export, put it in force and confirm it; on a server that is down it is stored alone, and False returned.
+
+        Where the server does not take it, or shows it otherwise, only the clients that were stored before and are wanted just so
+        stay in; nobody does where it shows even these otherwise.
+        """
         export = checked(export)
         if self._keytab is None and export.security != ("sys",):
             message = "this NFS server has no Kerberos keytab, so that an export can have the security sys alone"
@@ -119,10 +123,8 @@ class GaneshaServer:
 
         try:
             return self._told(put_in_force)
-        except Problem as problem:
-            # What the server does not take may not stand in another export's way at its next start.
-            if problem.kind is ProblemKind.REFUSED:
-                self._put_back(path, before)
+        except Problem:
+            self._told(lambda: self._narrow(export, _export_of(name, before), path))
             raise
 
     def remove(self, export_id: int) -> None:
@@ -218,11 +220,17 @@ class GaneshaServer:
         if stored is not None and not _grants_no_more(stored, export):
             Path(path).unlink()
 
-    def _put_back(self, path: str, before: str | None) -> None:
-        if before is None:
-            Path(path).unlink(missing_ok=True)
-        else:
-            daemons.write_atomically(path, before, staging=self._layout.staging)
+    def _narrow(self, export: Export, before: Export | None, path: str) -> None:
+        """Leave in the clients alone that were in and may stay; what the server does not take must not stand in another's way."""
+        kept = frozenset() if before is None else before.clients & export.clients
+        if before is not None and kept:
+            narrowed = replace(before, clients=kept, squash=export.squash, security=export.security)
+            daemons.write_atomically(path, export_text(narrowed), staging=self._layout.staging)
+            with suppress(Problem):
+                self._put_in_force(narrowed)
+                return
+        Path(path).unlink(missing_ok=True)
+        self._withdraw(export.export_id)
 
     def _update(self, export: Export) -> str:
         """Make the server read the stored file of the export, whether or not it has the export; return what it says."""

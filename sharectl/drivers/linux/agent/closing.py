@@ -1,0 +1,79 @@
+"""Closing a share to those who are not to be in, where a server could not be given, or does not show, what was asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.linux.agent.contract import Problem, Section, Squash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sharectl.drivers.linux.agent.contract import Client, NfsServer, SmbServer
+    from sharectl.drivers.linux.agent.records import ShareRow
+    from sharectl.drivers.linux.agent.rights import SmbRights
+
+
+def after_problem(problem: Problem, close: Callable[[], str]) -> Problem:
+    """Close the share and return the problem with what became of the access, which `close` says."""
+    try:
+        outcome = close()
+    except Problem as worse:
+        outcome = f"and who is not to be in could not be shut out: {worse}"
+    return Problem(problem.kind, f"{problem}; {outcome}") if outcome else problem
+
+
+def close_export(server: NfsServer | None, row: ShareRow, wanted: frozenset[Client]) -> str:
+    """Leave in only those clients that the server has in force and that are wanted just so; where it shows even these otherwise, none.
+
+    Return what that means for people, nothing where all that are wanted are in.
+    """
+    live = None if server is None else server.live([row.export_id]).get(row.export_id)
+    if server is None or live is None:
+        return _outcome(is_open=False)
+    kept = live.clients & wanted
+    narrowed = replace(
+        live, clients=kept, squash=Squash(row.options["squash"]), security=tuple(row.options["security"])
+    )
+    if narrowed != live and kept:
+        try:
+            server.put(narrowed)
+        except Problem:
+            kept = frozenset()
+    if not kept:
+        server.remove(row.export_id)
+    return "" if kept == wanted else _outcome(is_open=bool(kept))
+
+
+def close_section(server: SmbServer | None, row: ShareRow, granted: SmbRights) -> str:
+    """Leave in only the users and networks that the server has stored and that are wanted; where it cannot be told of these, none."""
+    stored = None if server is None else server.stored().get(row.export_name)
+    if server is None or stored is None:
+        return ""
+    kept = Section(
+        stored.name,
+        stored.path,
+        stored.writers & granted.writers,
+        (stored.readers & granted.users) | (stored.writers & granted.readers),
+        stored.networks & granted.networks
+        if stored.networks and granted.networks
+        else stored.networks | granted.networks,
+    )
+    if kept == stored:
+        return ""
+    is_open = bool(kept.writers or kept.readers) and not (granted.networks and not kept.networks)
+    if is_open:
+        try:
+            server.put(kept)
+        except Problem:
+            is_open = False
+    if not is_open:
+        server.remove(row.export_name)
+    return _outcome(is_open=is_open)
+
+
+def _outcome(*, is_open: bool) -> str:
+    if is_open:
+        return "meanwhile the share is closed to all but those who were in and may stay"
+    return "meanwhile the share is closed to everybody"
