@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from sharectl.diagnostics import Diagnostic, Source, error
+from sharectl.diagnostics import Diagnostic, Source, error, has_errors, warning
 from sharectl.manifests.compiled import CompiledFile
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.link import Linker
@@ -61,7 +61,7 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     findings = [(number, finding) for number, file in enumerate(files) for finding in file.findings]
     diagnostics = [finding.diagnostic(loader.positions(number)) for number, finding in (*findings, *linker.findings)]
     diagnostics += [*loader.diagnostics, *read.diagnostics]
-    if not diagnostics:
+    if not has_errors(diagnostics):
         diagnostics += _nothing_found(sources, read, files, base_directory)
     order = {file.path: number for number, file in enumerate(read.files)}
     diagnostics.sort(key=lambda diagnostic: _order(diagnostic, order))
@@ -105,10 +105,13 @@ class _Loader:
             self.diagnostics.append(error(problem.code, problem.summary, remedy=problem.remedy, source=source))
         for text in reading.unread:
             self.possible_names |= names_in_text(text)
+        is_empty = not reading.problems and not compiled.index.documents
+        if is_empty:
+            self.diagnostics.append(_empty(file))
         if (
             self._cache is not None
             and key is not None
-            and not (reading.problems or compiled.findings or compiled.declared)
+            and not (is_empty or reading.problems or compiled.findings or compiled.declared)
         ):
             self._cache.put(key, compiled.encode())
         return compiled
@@ -135,6 +138,22 @@ class _Loader:
     def _is_current(self, compiled: CompiledFile) -> bool:
         drivers = compiled.settings.drivers
         return all(self._driver_schemas().digest(driver) == digest for driver, digest in drivers.items())
+
+
+def _empty(file: SourceFile) -> Diagnostic:
+    """Say that a file holds no document: an error where nothing at all is in it, for that is what a write or a command cut short leaves."""
+    source = Source(file.path, 1, 1)
+    detail = "What it may have described before is not wanted, as if the file had been removed."
+    if file.data.decode(errors="replace").strip("\ufeff \t\r\n\0"):
+        summary = f"{file.path} holds no document, only comments or empty ones"
+        return warning(
+            "manifest.empty", summary, detail=detail, remedy="remove the file if that is what you want", source=source
+        )
+    if file.real_path is None:
+        remedy = "see whether the command before the pipe has failed"
+        return error("manifest.empty", "standard input is empty", remedy=remedy, source=source)
+    remedy = "restore the file, remove it, or write a comment into it if it is to hold nothing"
+    return error("manifest.empty", f"{file.path} is empty", detail=detail, remedy=remedy, source=source)
 
 
 def _nothing_found(

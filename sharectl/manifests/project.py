@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.diagnostics import DiagnosticError, Source, error
 from sharectl.manifests.cache import ManifestCache
-from sharectl.manifests.sources import PROJECT_FILE, read_regular_file
+from sharectl.manifests.files import PROJECT_FILE, read_regular_file
 from sharectl.model import API_VERSION, PackSettings, SafetyLimits, SchedulerSettings
 
 if TYPE_CHECKING:

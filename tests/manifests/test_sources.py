@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def test_a_folder_is_read_whole_but_for_what_is_hidden(tmp_path: Path) -> None:
     """Both suffixes, every depth; not the project file, hidden ones or other files."""
-    for name in ("a.yaml", "b.yml", "sub/deep/c.yaml", "sharectl.yaml", ".hidden.yaml", ".git/d.yaml", "e.json"):
+    for name in ("a.yaml", "b.yml", "sub/deep/c.yaml", "sharectl.yaml", ".git/d.yaml", "e.txt"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(share(path.name[0] if path.name[0].isalpha() else "hidden"))
@@ -54,8 +54,12 @@ def test_a_link_must_not_lead_out_of_the_manifests(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "a.yaml").symlink_to(tmp_path / "secret" / "x")
     (folder / "b").symlink_to(tmp_path / "secret")
+    (tmp_path / "secret" / "y.yaml").write_text("top: secret")
     loaded = load_folder(folder)
-    assert [brief(diagnostic) for diagnostic in loaded.diagnostics] == [("a.yaml:1:1", "manifest.unreadable")]
+    assert [brief(diagnostic) for diagnostic in loaded.diagnostics] == [
+        ("a.yaml:1:1", "manifest.unreadable"),
+        ("b:1:1", "manifest.unreadable"),
+    ]
     assert "top" not in repr(loaded.diagnostics)
 
 
