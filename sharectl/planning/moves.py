@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from sharectl.diagnostics import did_you_mean, error, warning
 from sharectl.model import Verb, address_of
 from sharectl.planning.draft import step_id
 from sharectl.planning.types import Action, FieldChange, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sharectl.model import Address, Kind
     from sharectl.planning.draft import Draft
     from sharectl.planning.drift import Deviation
+
+_MOST_NAMED: Final = 3
 
 
 def plan_moves(draft: Draft) -> None:
     """Add a step for each `moved-from` annotation that still has something to do, and rename the draft's records."""
     deviations: dict[Address, Deviation] = {}
     for address, formers in sorted(draft.desired.moves.items()):
+        if draft.options.destroy:
+            continue
         present = [former for former in formers if former in draft.records]
-        if not present or draft.options.destroy:
+        if not present:
+            _nothing_moved(draft, address, formers)
             continue
         former = present[0]
         if former in draft.desired.digests:
@@ -44,6 +52,42 @@ def plan_moves(draft: Draft) -> None:
                 deviations[address] = draft.deviations[former]
     if deviations:
         draft.deviations = {**draft.deviations, **deviations}
+
+
+def _nothing_moved(draft: Draft, address: Address, formers: Sequence[Address]) -> None:
+    """Say that a former name is unknown where this plan removes something that may have been meant.
+
+    An error where a new resource would be made, empty, beside one of nearly that name which would go. An annotation that has done
+    its work stays unmentioned.
+    """
+    leaving = _leaving(draft, address.partition("/")[0])
+    near = next(filter(None, (did_you_mean(former, leaving) for former in formers)), "")
+    is_new = address not in draft.records
+    if not leaving or not (near or is_new):
+        return
+    named = ", ".join(leaving[:_MOST_NAMED]) + (", …" if len(leaving) > _MOST_NAMED else "")
+    remedy = "correct the annotation sharectl/moved-from, or remove it"
+    draft.diagnostics.append(
+        (error if near and is_new else warning)(
+            "move.unknown",
+            f"{address} says that it was {', '.join(formers)}, which the state does not know",
+            detail=f"It {'would be made new and empty' if is_new else 'stays as it is'}, while this goes: {named}.",
+            remedy=f"{near} {remedy}".lstrip(),
+            address=address,
+            source=draft.desired.field_source(address, "metadata", "annotations", "sharectl/moved-from"),
+        )
+    )
+
+
+def _leaving(draft: Draft, kind: str) -> list[Address]:
+    """Return the recorded resources of a kind that neither a manifest nor an annotation names, and that the plan may remove."""
+    known = draft.desired.digests.keys() | {former for names in draft.desired.moves.values() for former in names}
+    targets = draft.options.targets
+    return sorted(
+        address
+        for address in draft.records.keys() - known
+        if address.startswith(f"{kind}/") and (not targets or address in targets)
+    )
 
 
 def was_renamed(draft: Draft, kind: Kind, former: str | None, name: str) -> bool:

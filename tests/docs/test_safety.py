@@ -186,6 +186,27 @@ def test_a_manifest_that_cannot_be_read_is_not_a_manifest_that_is_gone(repositor
     assert repository.shares() == ["first", "second"]
 
 
+@pytest.mark.parametrize(("former", "code"), [("projets", 1), ("something-else", 0)])
+def test_a_rename_that_matches_nothing_is_no_deletion(repository: Repository, former: str, code: int) -> None:
+    """Where the name is near to one that would go, nothing is done; otherwise the plan says what goes."""
+    for name in ("projects", "other"):
+        repository.write_share(name, deletionPolicy="delete")
+    repository.applied()
+    repository.remove("projects")
+    repository.write_share("research")
+    path = repository.path / "share-research.yaml"
+    text = path.read_text()
+    annotations = f'"annotations": {{"sharectl/moved-from": "{former}"}}'
+    path.write_text(text.replace('"name": "research"', f'"name": "research", {annotations}'))
+    found = repository.run("plan")
+    assert found.code == code
+    assert "move.unknown" in found.text
+    assert ('did you mean "share/projects"?' in found.text) is bool(code)
+    if code:
+        assert repository.run("apply", "--yes").code == 1
+        assert repository.shares() == ["other", "projects"]
+
+
 def test_without_a_policy_data_stays_where_it_is(repository: Repository) -> None:
     """A share whose manifest is gone is forgotten and not touched."""
     for name in ("kept", "other"):

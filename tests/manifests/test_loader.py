@@ -217,8 +217,8 @@ BACKEND = document("Backend", "b", "{driver: open}")
         ("apiVersion: sharectl/v1\nkind: Shar\n", [("a.yaml:2:7", "kind")]),
         ("apiVersion: sharectl/v1\nkind: []\n", [("a.yaml:2:7", "kind")]),
         ("apiVersion: sharectl/v1\nkind: Project\n", [("a.yaml:2:7", "kind")]),
-        ("# nothing\n---\n", [("a.yaml:1:1", "none")]),
-        ("", [("a.yaml:1:1", "none")]),
+        ("# nothing\n---\n", [("a.yaml:1:1", "empty"), ("a.yaml:1:1", "none")]),
+        ("", [("a.yaml:1:1", "empty")]),
     ],
 )
 def test_a_mistake_is_found_at_its_place(tmp_path: Path, text: str, expected: list[tuple[str, str]]) -> None:
@@ -460,7 +460,7 @@ def test_standard_input_is_read_once(tmp_path: Path) -> None:
     loaded = load(["-", "-"], stdin=io.BytesIO(share("a", ", x: 1").encode()), **arguments)
     assert [brief(diagnostic) for diagnostic in loaded.diagnostics] == [("<stdin>:4:35", "manifest.unknown-field")]
     assert codes(load(["-"], stdin=None, **arguments)) == ["unreadable"]
-    assert codes(load(["-"], stdin=io.BytesIO(b""), **arguments)) == ["none"]
+    assert codes(load(["-"], stdin=io.BytesIO(b"# a"), **arguments)) == ["empty", "none"]
 
 
 DOCUMENTS = (
@@ -489,7 +489,7 @@ def test_the_order_of_documents_and_files_does_not_matter(
         files[-1] += DOCUMENTS[number]
         if cut:
             files.append("")
-    for number, text in enumerate(files):
+    for number, text in enumerate(filter(None, files)):
         (folder / f"{number}.yaml").write_text(text)
     loaded = load_folder(folder)
     base = load_text(folder / "base", "".join(DOCUMENTS)).desired
