@@ -10,7 +10,7 @@ from sharectl.diagnostics import warning
 from sharectl.model import Kind, SchedulerSettings, Verb, address_of
 from sharectl.planning.backends import backends_of, plan_backends
 from sharectl.planning.draft import Draft
-from sharectl.planning.drift import Deviation, find_deviations, unknown_backends
+from sharectl.planning.drift import Deviation, find_deviations
 from sharectl.planning.imports import plan_imports
 from sharectl.planning.linking import linked_steps
 from sharectl.planning.moves import plan_moves
@@ -25,6 +25,7 @@ from sharectl.planning.servers import plan_share_servers
 from sharectl.planning.shares import plan_changed_share, plan_lost_share, plan_new_share, plan_removed_share
 from sharectl.planning.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
 from sharectl.planning.types import Action, Plan, Step
+from sharectl.planning.unread import find_unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -61,10 +62,10 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         deviations = find_deviations(state, observed)
     draft = Draft(desired, state, observed, options, deviations, records=dict(state.records))
     draft.diagnostics += unknown_addresses(desired, draft.records, options)
-    draft.diagnostics += unknown_backends(state, observed)
     if state.operations:
         _note_open_operations(draft)
     plan_moves(draft)
+    unread = find_unread(draft)
     draft.recorded_total = sum(1 for address in draft.records if address.startswith(_OF_MANIFESTS))
     draft.servers = {r.resource_id: a for a, r in draft.records.items() if a.startswith("share_server/")}
     unchanged = 0
@@ -82,6 +83,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         summary=summarize(steps, unchanged),
         backends={name: desired.backends[name] for name in backends_of(steps) if name in desired.backends},
         extra_specs=_extra_specs(desired, steps),
+        unread=unread,
     )
 
 

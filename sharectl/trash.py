@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sharectl.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.diagnostics import DiagnosticError, Severity, did_you_mean, error
 from sharectl.drivers.base import DriverError, ShareRef, TransientError
 from sharectl.importing import safe_name
 from sharectl.model import Kind, Protocol, Verb, address_of, canonical_json
@@ -77,7 +77,7 @@ def look_into(
         seen = found.observed[name]
         problem = identity_problem(view, seen)
         if problem is not None:
-            diagnostics.append(error(problem.code, problem.summary, detail=problem.detail, remedy=problem.remedy))
+            diagnostics.append(replace(problem, severity=Severity.ERROR))
         elif seen.shares is None:
             summary = f"backend {name} could not be looked into: {seen.error}"
             diagnostics.append(error("backend.unknown", summary, address=f"backend/{name}"))

@@ -207,7 +207,8 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
         error = None
         if answer is not None:
             error = f"no answer within {QUESTION_TIMEOUT_SECONDS:g} s" if answer.error is None else str(answer.error)
-        observed[name] = BackendObservation(name, _capabilities(specs[name]), error=error)
+        asked_ids = asked[name].resource_ids if name in asked else frozenset()
+        observed[name] = BackendObservation(name, _capabilities(specs[name]), error=error, asked_ids=asked_ids)
     return Survey(observed, tuple(pools))
 
 

@@ -31,6 +31,7 @@ def apply(
     allow_recreations: opt.AllowRecreations = 0,
     allow_empty: opt.AllowEmpty = False,
     override_protection: opt.OverrideProtection = None,
+    allow_unreadable: opt.AllowUnreadable = None,
     lock_timeout: opt.LockTimeout = "0",
     output: opt.Output = opt.Format.TEXT,
     chdir: opt.Chdir = Path(),
@@ -46,7 +47,16 @@ def apply(
 
     session = start(chdir)
     words = Words(
-        target, exclude, replace, label, backend, override_protection, allow_deletions, allow_recreations, allow_empty
+        target,
+        exclude,
+        replace,
+        label,
+        backend,
+        override_protection,
+        allow_deletions,
+        allow_recreations,
+        allow_empty,
+        allow_unreadable=None if plan_file is not None else allow_unreadable,
     )
     if plan_file is not None:
         from sharectl.planning.planfile import read_plan_file
@@ -60,7 +70,14 @@ def apply(
                 )
             )
         saved = read_plan_file(session.path(plan_file))
-        run = RunWords(f"apply {plan_file.name}", "", yes=True, lock_timeout=lock_timeout, output=output)
+        run = RunWords(
+            f"apply {plan_file.name}",
+            "",
+            yes=True,
+            lock_timeout=lock_timeout,
+            output=output,
+            allow_unreadable=frozenset(allow_unreadable or ()),
+        )
         run_locked(session, saved.backends, lambda _store, _backends: saved, run)
         return
     make_plan = planner(session, file, words, refresh.value)

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
 from sharectl.cli.options import Format
 from sharectl.cli.planning import show_plan
 from sharectl.cli.session import confirmed, opened_store, parse_duration_seconds
@@ -32,6 +32,7 @@ class RunWords:
     """The choices of a run as the command line has them; `question` is asked before anything changes, unless `yes`.
 
     `instead` is what can be done where nobody is there to be asked, besides --yes; `before` is called once it is decided.
+    `allow_unreadable` are backends that a saved plan need not have read.
     """
 
     command: str
@@ -41,6 +42,7 @@ class RunWords:
     output: Format
     instead: str = ""
     before: Callable[[], None] | None = None
+    allow_unreadable: frozenset[str] = frozenset()
 
 
 def run_locked(
@@ -54,12 +56,18 @@ def run_locked(
     if json and not words.yes:
         summary = "nobody can be asked: with --output json the plan is not shown"
         raise DiagnosticError(error("usage.no-question", summary, remedy=f"pass --yes{words.instead}"))
+    from sharectl.render.result import left_out_lines
+
     with locked(session, specs, words.command, words.lock_timeout, json=json) as (run, backends):
         plan = make_plan(run.store, backends)
         _agree(session, plan, words)
         result = _applied(session, run, plan, words)
+    code = code_of_run(plan, result, words.allow_unreadable)
     if result is not None:
-        _report(session, plan, result, words.output)
+        _report(session, plan, result, words.output, code)
+        for line in left_out_lines(sorted(set(unread_in(plan)) - words.allow_unreadable)):
+            session.output.note(line)
+    finish(code)
 
 
 @contextmanager
@@ -112,20 +120,16 @@ def _applied(session: Session, run: LockedRun, plan: Plan, words: RunWords) -> R
         return apply_plan(run, plan, show, cancellation)
 
 
-def _report(session: Session, plan: Plan, result: RunResult, output: Format) -> None:
-    """Say how it went, and end with the code for that."""
+def _report(session: Session, plan: Plan, result: RunResult, output: Format, code: ExitCode) -> None:
+    """Say how it went; `code` is the one for that."""
     if output is Format.JSON:
         from sharectl.render.result import result_object
 
-        session.output.write_json_line(result_object(result))
+        session.output.write_json_line(result_object(plan, result, code))
     else:
         from sharectl.render.result import result_lines
 
         session.output.write_lines(result_lines(plan, result, color=session.output.color_out))
-    if result.cancelled:
-        raise Finished(ExitCode.CANCELLED)
-    if not result.succeeded:
-        raise Finished(ExitCode.FAILED)
 
 
 @contextmanager

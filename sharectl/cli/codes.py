@@ -1,8 +1,16 @@
-"""Exit codes, and the exception that carries one out of a command."""
+"""Exit codes: the one table of them, which way of ending has which, and the exceptions that carry one out of a command."""
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sharectl.apply import RunResult
+    from sharectl.diagnostics import Diagnostic
+    from sharectl.planning.types import Plan
 
 
 class ExitCode(IntEnum):
@@ -16,6 +24,26 @@ class ExitCode(IntEnum):
     CANCELLED = 130
 
 
+MEANINGS: Final[dict[ExitCode, str]] = {
+    ExitCode.DONE: "done, or nothing to do; `plan` and `refresh`: looked at everything that was asked for",
+    ExitCode.FAILED: (
+        "something was asked for and not done, or could not be looked at: a failed step, a refusal, a share that waits, "
+        "a backend that could not be read and is not named by `--allow-unreadable`; what was done is recorded, and what to do next has been said"
+    ),
+    ExitCode.CHANGES: "with `--detailed-exitcode` only, and where 1 does not hold: `plan` found changes, `refresh` found drift",
+    ExitCode.USAGE: (
+        "wrong usage: an unknown command or option, a value that cannot be read, "
+        "or consent that nobody was there to give (`--yes` is missing)"
+    ),
+    ExitCode.LOCKED: "somebody else holds the lock of the state; `--lock-timeout 5m` waits for it",
+    ExitCode.CANCELLED: "cancelled by Ctrl-C (SIGINT), SIGTERM or SIGHUP",
+}
+"""What the page on the command line says of each."""
+
+NOT_DONE: Final = frozenset({"share.held", "share.lost-snapshot", "share.revert-cut-short"})
+"""Codes of warnings about something that was asked for, and that this run leaves for later or for somebody to look at."""
+
+
 class Interrupted(Exception):  # noqa: N818 - not an error
     """Stands for KeyboardInterrupt, which the library under the command line would answer in its own words."""
 
@@ -27,3 +55,48 @@ class Finished(Exception):  # noqa: N818 - not an error
         """Carry the code."""
         super().__init__(code)
         self.code = code
+
+
+def finish(code: ExitCode) -> None:
+    """End the command with this code; 0 lets it go on to its end. Raises Finished."""
+    if code is not ExitCode.DONE:
+        raise Finished(code)
+
+
+def code_of_findings(
+    diagnostics: Iterable[Diagnostic], *, unread: Iterable[str] = (), allowed: Iterable[str] = ()
+) -> ExitCode:
+    """Return 1 where the diagnostics hold an error or something that was asked for and not done, or where a backend was `unread` that is not `allowed`."""
+    from sharectl.diagnostics import has_errors
+
+    found = tuple(diagnostics)
+    if has_errors(found) or any(one.code in NOT_DONE for one in found) or set(unread) - set(allowed):
+        return ExitCode.FAILED
+    return ExitCode.DONE
+
+
+def code_of_plan(plan: Plan, allowed: Iterable[str] = ()) -> ExitCode:
+    """Return the code of a plan that was asked for: 0, or 1 where it leaves out something that was asked for.
+
+    `allowed` are backends that need not be read, besides those that the plan was made to do without.
+    """
+    return code_of_findings(plan.diagnostics, unread=unread_in(plan), allowed=allowed)
+
+
+def unread_in(plan: Plan) -> list[str]:
+    """Return the backends that the plan was asked about, could not look at, and was not allowed to do without."""
+    return [seen.backend for seen in plan.unread if not seen.allowed]
+
+
+def or_changes(code: ExitCode, *, detailed: bool) -> ExitCode:
+    """Return 2 instead of 0 where changes were found and `--detailed-exitcode` was given; an error is stronger."""
+    return ExitCode.CHANGES if code is ExitCode.DONE and detailed else code
+
+
+def code_of_run(plan: Plan, result: RunResult | None, allowed: Iterable[str] = ()) -> ExitCode:
+    """Return the code of a run; `result` is None where the plan had no steps."""
+    if result is not None and result.cancelled:
+        return ExitCode.CANCELLED
+    if result is not None and not result.succeeded:
+        return ExitCode.FAILED
+    return code_of_plan(plan, allowed)

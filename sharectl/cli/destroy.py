@@ -22,6 +22,7 @@ def destroy(
     refresh: opt.RefreshMode = opt.Refresh.FULL,
     yes: opt.Yes = False,
     override_protection: opt.OverrideProtection = None,
+    allow_unreadable: opt.AllowUnreadable = None,
     lock_timeout: opt.LockTimeout = "0",
     output: opt.Output = opt.Format.TEXT,
     chdir: opt.Chdir = Path(),
@@ -35,7 +36,9 @@ def destroy(
     from sharectl.cli.session import start
 
     session = start(chdir)
-    words = Words(target, exclude, None, label, backend, override_protection, destroy=True)
+    words = Words(
+        target, exclude, None, label, backend, override_protection, destroy=True, allow_unreadable=allow_unreadable
+    )
     make_plan = planner(session, file, words, refresh.value)
     question = "Destroy all of this? Data of shares with deletionPolicy delete cannot be had back."
     run = RunWords(

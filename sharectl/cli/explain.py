@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharectl.cli import options as opt
+from sharectl.cli.codes import code_of_findings, finish
 from sharectl.cli.complete import complete_address
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def explain(
     ] = None,
     *,
     file: opt.Files = None,
+    allow_unreadable: opt.AllowUnreadable = None,
     output: opt.DataOutput = opt.DataFormat.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
@@ -36,14 +38,16 @@ def explain(
 
     Files named with -f that hold no Backend are read together with the project's manifests.
     """
-    from sharectl.cli.session import all_addresses, desired_beside, opened_store, parse_address, start
+    from sharectl.cli.session import all_addresses, allowed_backends, desired_beside, opened_store, parse_address, start
     from sharectl.inspecting import explain_share, share_meant
+    from sharectl.planning.unread import unread_findings
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
     share_address = None if address is None else parse_address(address)
     with opened_store(session) as store:
         desired, is_named = desired_beside(session, file, _enough(store, share_address))
+        allowed = allowed_backends(allow_unreadable, desired)
         if share_address is None:
             share_address = share_meant(desired, store, is_named)
         with opened_backends(desired.backends, session.project) as backends:
@@ -68,8 +72,10 @@ def explain(
             others = counted(explained.after, "other new share")
             out.write(f"With {others} placed before it, as a plan does, it sees:\n")
         out.write_lines(explanation_lines(explained.explanation, color=out.color_out, width=out.width))
-    if explained.diagnostics:
-        session.output.diagnostics(explained.diagnostics)
+    found = unread_findings(explained.diagnostics, allowed)
+    if found:
+        session.output.diagnostics(found)
+    finish(code_of_findings(found))
 
 
 def _enough(store: StateStore, address: Address | None) -> set[Address] | None:

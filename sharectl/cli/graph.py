@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.codes import ExitCode, Finished, code_of_plan, finish
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -30,6 +30,7 @@ def graph(
         bool, typer.Option("--steps", help="The steps of the plan and what each waits for, instead of the manifests.")
     ] = False,
     refresh: opt.RefreshMode = opt.Refresh.FULL,
+    allow_unreadable: opt.AllowUnreadable = None,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Draw what depends on what: the manifests, or with --steps the plan that apply would walk."""
@@ -39,12 +40,13 @@ def graph(
     from sharectl.render.graph import dot, mermaid
 
     session = start(chdir)
+    code = ExitCode.DONE
     if steps:
         from sharectl.cli.planning import Words, planner
         from sharectl.cli.session import opened_store
         from sharectl.workspace import opened_backends
 
-        make_plan = planner(session, file, Words(allow_empty=True), refresh.value)
+        make_plan = planner(session, file, Words(allow_empty=True, allow_unreadable=allow_unreadable), refresh.value)
         with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
             plan = make_plan(store, backends)
         nodes = [step.step_id for step in plan.steps]
@@ -53,6 +55,7 @@ def graph(
             session.output.diagnostics(plan.diagnostics)
         if has_errors(plan.diagnostics):
             raise Finished(ExitCode.FAILED)
+        code = code_of_plan(plan)
     else:
         from sharectl.cli.session import opened_store
         from sharectl.tenancy import server_edges
@@ -63,3 +66,4 @@ def graph(
             edges += server_edges(store)
         nodes = sorted({*desired.addresses, *(node for edge in edges for node in edge)})
     session.output.write((dot if style is GraphFormat.DOT else mermaid)(nodes, edges))
+    finish(code)

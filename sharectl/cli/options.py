@@ -76,6 +76,15 @@ OverrideProtection = Annotated[
     list[str] | None,
     typer.Option(help="Remove this although it is protected.", metavar="ADDRESS", autocompletion=complete_address),
 ]
+AllowUnreadable = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-unreadable",
+        help="Succeed although this backend cannot be read.",
+        metavar="BACKEND",
+        autocompletion=complete_backend,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 LockTimeout = Annotated[str, typer.Option(help="How long to wait for the lock: 30s, 5m.", metavar="TIME")]
 DetailedExitcode = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 2 where there is something.")]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.codes import ExitCode, Finished, code_of_plan, finish, or_changes
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -34,6 +34,7 @@ def plan(
     allow_recreations: opt.AllowRecreations = 0,
     allow_empty: opt.AllowEmpty = False,
     override_protection: opt.OverrideProtection = None,
+    allow_unreadable: opt.AllowUnreadable = None,
     output: opt.Output = opt.Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
@@ -55,6 +56,7 @@ def plan(
         allow_recreations,
         allow_empty,
         destroy,
+        allow_unreadable,
     )
     make_plan = planner(session, file, words, refresh.value)
     with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
@@ -71,5 +73,4 @@ def plan(
         session.output.note(
             "`sharectl destroy` does this; `sharectl plan --destroy --out FILE` keeps it, to be applied."
         )
-    if detailed_exitcode and not result.is_empty:
-        raise Finished(ExitCode.CHANGES)
+    finish(or_changes(code_of_plan(result), detailed=detailed_exitcode and not result.is_empty))

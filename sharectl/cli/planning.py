@@ -34,6 +34,7 @@ class Words:
     allow_recreations: int = 0
     allow_empty: bool = False
     destroy: bool = False
+    allow_unreadable: Sequence[str] | None = None
 
     @property
     def are_given(self) -> bool:
@@ -103,6 +104,7 @@ def options_from(session: Session, words: Words) -> PlanOptions:
         allow_empty=words.allow_empty,
         override_protection=parse_addresses(words.override_protection),
         destroy=words.destroy,
+        allow_unreadable=frozenset(words.allow_unreadable or ()),
     )
 
 

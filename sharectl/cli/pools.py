@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.codes import code_of_findings, finish
 from sharectl.cli.complete import complete_backend
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -43,13 +43,14 @@ def pools(
     simulate: Annotated[
         str | None, typer.Option(help='How many more would fit, and where: "100x50GiB type=gold".', metavar="PATTERN")
     ] = None,
+    allow_unreadable: opt.AllowUnreadable = None,
     output: opt.DataOutput = opt.DataFormat.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show every pool with its capacity and capabilities, as the scheduler sees it."""
-    from sharectl.cli.session import desired_of, opened_store, start
-    from sharectl.diagnostics import has_errors
+    from sharectl.cli.session import allowed_backends, desired_of, opened_store, start
     from sharectl.inspecting import pools_after_plan, pools_of_type, survey_pools
+    from sharectl.planning.unread import unread_findings
     from sharectl.render.pool_table import SortKey, sorted_pools
     from sharectl.workspace import opened_backends
 
@@ -60,6 +61,7 @@ def pools(
 
         pattern = parse_pattern(simulate)
     desired = desired_of(session, file)
+    allowed = allowed_backends(allow_unreadable, desired)
     after = None
     with opened_backends(desired.backends, session.project) as backends:
         found, diagnostics = survey_pools(desired, backends, frozenset(backend or ()))
@@ -90,7 +92,7 @@ def pools(
             out.write_lines(pools_lines(shown, color=out.color_out, width=out.width, after=after))
         if simulation is not None:
             out.write_lines(simulation_lines(simulation, color=out.color_out))
+    diagnostics = unread_findings(diagnostics, allowed)
     if diagnostics:
         out.diagnostics(diagnostics)
-        if has_errors(diagnostics):
-            raise Finished(ExitCode.FAILED)
+    finish(code_of_findings(diagnostics))

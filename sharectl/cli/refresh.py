@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.codes import code_of_findings, finish, or_changes, unread_in
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -18,6 +18,7 @@ def refresh(
     file: opt.Files = None,
     target: opt.Target = None,
     backend: opt.Backend = None,
+    allow_unreadable: opt.AllowUnreadable = None,
     detailed_exitcode: opt.DetailedExitcode = False,
     output: opt.DataOutput = opt.DataFormat.TEXT,
     chdir: opt.Chdir = Path(),
@@ -28,7 +29,8 @@ def refresh(
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
-    make_plan = planner(session, file, Words(target=target, backend=backend, allow_empty=True), "full")
+    words = Words(target=target, backend=backend, allow_empty=True, allow_unreadable=allow_unreadable)
+    make_plan = planner(session, file, words, "full")
     with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
         plan = make_plan(store, backends)
     about_backends = [
@@ -44,6 +46,5 @@ def refresh(
         session.output.write_lines(drift_lines(plan, color=session.output.color_out))
     if about_backends:
         session.output.diagnostics(about_backends)
-        raise Finished(ExitCode.FAILED)
-    if detailed_exitcode and plan.drift:
-        raise Finished(ExitCode.CHANGES)
+    code = code_of_findings(about_backends, unread=unread_in(plan))
+    finish(or_changes(code, detailed=detailed_exitcode and bool(plan.drift)))

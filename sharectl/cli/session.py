@@ -203,6 +203,18 @@ def parse_addresses(texts: Sequence[str] | None) -> frozenset[Address]:
     return frozenset(parse_address(text) for text in texts or ())
 
 
+def allowed_backends(names: Sequence[str] | None, desired: Desired) -> frozenset[str]:
+    """Return the backends that need not be read. Raises DiagnosticError for one that there is not."""
+    unknown = sorted(set(names or ()) - desired.backends.keys())
+    if unknown:
+        known = sorted(desired.backends)
+        remedy = did_you_mean(unknown[0], known) or f"there are: {', '.join(known) or 'none'}"
+        raise DiagnosticError(
+            error("usage.unknown-backend", f"there is no backend named {unknown[0]} to do without", remedy=remedy)
+        )
+    return frozenset(names or ())
+
+
 def parse_labels(texts: Sequence[str] | None) -> dict[str, str]:
     """Return labels written as KEY=VALUE. Raises DiagnosticError."""
     labels = {}

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharectl.cli import options as opt
+from sharectl.cli.codes import code_of_findings, finish
 from sharectl.cli.complete import complete_address
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sharectl.cli.session import Session
     from sharectl.diagnostics import Diagnostic
     from sharectl.manifests.desired import Desired
     from sharectl.model import Address
+    from sharectl.state.store import Record
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -28,12 +32,13 @@ def show(
     *,
     file: opt.Files = None,
     refresh: opt.RefreshMode = opt.Refresh.FULL,
+    allow_unreadable: opt.AllowUnreadable = None,
     output: opt.Output = opt.Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
     from sharectl.cli.planning import show_plan
-    from sharectl.cli.session import all_addresses, desired_of, opened_store, parse_address, start
+    from sharectl.cli.session import all_addresses, allowed_backends, desired_of, opened_store, parse_address, start
     from sharectl.diagnostics import DiagnosticError, error
     from sharectl.inspecting import inspect_resource
     from sharectl.workspace import opened_backends
@@ -49,8 +54,9 @@ def show(
         raise DiagnosticError(error("usage.output", "a resource has no form in markdown", remedy=remedy))
     address = parse_address(subject).partition("/access/")[0]
     desired = desired_of(session, file, {address})
+    allowed = allowed_backends(allow_unreadable, desired)
     if address.startswith(("share_server/", "share_network/")):
-        _show_tenancy(session, desired, address, output, ask=refresh is not opt.Refresh.NONE)
+        _show_tenancy(session, desired, address, output, ask=refresh is not opt.Refresh.NONE, allowed=allowed)
         return
     with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
         view = inspect_resource(
@@ -69,11 +75,24 @@ def show(
         from sharectl.render.tables import resource_lines
 
         session.output.write_lines(resource_lines(view, color=session.output.color_out))
-    if view.diagnostics:
-        session.output.diagnostics(view.diagnostics)
+    _say_unread(session, view.diagnostics, view.record, allowed)
 
 
-def _show_tenancy(session: Session, desired: Desired, address: Address, output: opt.Format, *, ask: bool) -> None:
+def _say_unread(
+    session: Session, diagnostics: Sequence[Diagnostic], record: Record | None, allowed: frozenset[str]
+) -> None:
+    """Say what could not be looked at, and end with 1 where that was not allowed."""
+    from sharectl.planning.unread import unread_findings
+
+    found = unread_findings(diagnostics, allowed, None if record is None else record.backend)
+    if found:
+        session.output.diagnostics(found)
+    finish(code_of_findings(found))
+
+
+def _show_tenancy(
+    session: Session, desired: Desired, address: Address, output: opt.Format, *, ask: bool, allowed: frozenset[str]
+) -> None:
     """Show a share server or a share network."""
     from sharectl.cli.session import opened_store
     from sharectl.render import share_servers as render
@@ -81,10 +100,11 @@ def _show_tenancy(session: Session, desired: Desired, address: Address, output: 
     from sharectl.workspace import opened_backends
 
     diagnostics: tuple[Diagnostic, ...] = ()
+    record: Record | None = None
     with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
         if address.startswith("share_server/"):
             server = inspect_share_server(store, backends, address, ask=ask)
-            plain, diagnostics = render.share_server_object(server), server.diagnostics
+            plain, diagnostics, record = render.share_server_object(server), server.diagnostics, server.record
             lines = render.share_server_lines(server, color=session.output.color_out)
         else:
             network = inspect_share_network(desired, store, address)
@@ -94,5 +114,4 @@ def _show_tenancy(session: Session, desired: Desired, address: Address, output: 
         session.output.write_json(plain)
     else:
         session.output.write_lines(lines)
-    if diagnostics:
-        session.output.diagnostics(diagnostics)
+    _say_unread(session, diagnostics, record, allowed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.codes import ExitCode, Finished, code_of_findings, finish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,17 +30,20 @@ def list_(
     *,
     file: opt.Files = None,
     backend: opt.Backend = None,
+    allow_unreadable: opt.AllowUnreadable = None,
     output: opt.DataOutput = opt.DataFormat.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
-    from sharectl.cli.session import desired_of, opened_store, start
+    from sharectl.cli.session import allowed_backends, desired_of, opened_store, start
+    from sharectl.planning.unread import unread_findings
     from sharectl.render.trash import trash_lines, trash_object
     from sharectl.trash import look_into
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
-    specs = desired_of(session, file).backends
+    desired = desired_of(session, file)
+    specs, allowed = desired.backends, allowed_backends(allow_unreadable, desired)
     with opened_store(session) as store, opened_backends(specs, session.project) as backends:
         found = look_into(specs, store, backends, frozenset(backend or ()))
     out = session.output
@@ -48,9 +51,10 @@ def list_(
         out.write_json(trash_object(found.shares))
     else:
         out.write_lines(trash_lines(found.shares, color=out.color_out))
-    if found.diagnostics:
-        out.diagnostics(found.diagnostics)
-        raise Finished(ExitCode.FAILED)
+    diagnostics = unread_findings(found.diagnostics, allowed)
+    if diagnostics:
+        out.diagnostics(diagnostics)
+    finish(code_of_findings(diagnostics))
 
 
 @app.command()
@@ -65,6 +69,7 @@ def purge(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that lies there.")] = False,
     backend: opt.Backend = None,
+    allow_unreadable: opt.AllowUnreadable = None,
     file: opt.Files = None,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
@@ -74,20 +79,23 @@ def purge(
     from datetime import UTC, datetime
 
     from sharectl.cli.applying import locked
-    from sharectl.cli.session import confirmed, desired_of, parse_duration_seconds, start
+    from sharectl.cli.session import allowed_backends, confirmed, desired_of, parse_duration_seconds, start
+    from sharectl.planning.unread import unread_findings
     from sharectl.render.trash import trash_lines
     from sharectl.trash import PurgeWish, look_into, purgeable
 
     session = start(chdir)
     age_seconds = None if older_than is None else parse_duration_seconds(older_than)
     wish = PurgeWish(subject, age_seconds, everything)
-    specs = desired_of(session, file).backends
+    desired = desired_of(session, file)
+    specs, allowed = desired.backends, allowed_backends(allow_unreadable, desired)
     out = session.output
     with locked(session, specs, "trash purge", lock_timeout) as (run, backends):
         trash = look_into(specs, run.store, backends, frozenset(backend or ()))
-        if trash.diagnostics:
-            out.diagnostics(trash.diagnostics)
-            raise Finished(ExitCode.FAILED)
+        diagnostics = unread_findings(trash.diagnostics, allowed)
+        if diagnostics:
+            out.diagnostics(diagnostics)
+        finish(code_of_findings(diagnostics))
         doomed = purgeable(trash, wish, datetime.now(UTC))
         if not doomed:
             out.note("Nothing in the trash is meant by that.")

@@ -17,7 +17,7 @@ from sharectl.model import (
     SnapshotSpec,
     Verb,
 )
-from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange, Plan, Step, Summary
+from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange, Plan, Step, Summary, UnreadBackend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,7 +51,13 @@ def plan_to_document(plan: Plan) -> JsonObject:
         "diagnostics": [diagnostic_to_object(diagnostic) for diagnostic in plan.diagnostics],
         "backends": {name: asdict(backend) for name, backend in sorted(plan.backends.items())},
         "extra_specs": {name: dict(specs) for name, specs in sorted(plan.extra_specs.items())},
+        "unreadable": unread_to_list(plan),
     }
+
+
+def unread_to_list(plan: Plan) -> list[JsonObject]:
+    """Return the backends that could not be read, as JSON objects."""
+    return [unread._asdict() for unread in plan.unread]
 
 
 def plan_from_document(document: object) -> Plan:
@@ -72,6 +78,7 @@ def plan_from_document(document: object) -> Plan:
             summary=Summary(**document["summary"]),
             backends={name: _backend(plain) for name, plain in document["backends"].items()},
             extra_specs=document["extra_specs"],
+            unread=tuple(UnreadBackend(plain["backend"], plain["allowed"]) for plain in document.get("unreadable", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"it is damaged: {type(error).__name__}: {error}"

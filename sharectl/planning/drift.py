@@ -12,8 +12,6 @@ from sharectl.planning.server_drift import server_problem
 from sharectl.planning.types import DriftKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sharectl.drivers.base import ObservedShare
     from sharectl.model import Address
     from sharectl.planning.observed import BackendObservation, Observed
@@ -91,50 +89,3 @@ def identity_problem(state: StateView, seen: BackendObservation) -> Diagnostic |
         ),
         address=f"backend/{seen.backend}",
     )
-
-
-def unknown_backends(state: StateView, observed: Observed) -> tuple[Diagnostic, ...]:
-    """Return a diagnostic for each backend that could not be read or is not the one that the state knows."""
-    diagnostics: list[Diagnostic] = []
-    held = _count_by_backend(state.records)
-    for name, seen in sorted(observed.items()):
-        problem = identity_problem(state, seen)
-        if problem is not None:
-            diagnostics.append(problem)
-        elif seen.error is not None:
-            count = held.get(name, 0)
-            diagnostics.append(
-                warning(
-                    "backend.unknown",
-                    f"backend {name} could not be read",
-                    detail=(
-                        f"{seen.error}."
-                        + (
-                            f" Its {count} resources are planned as the state last knew them; none counts as gone."
-                            if count
-                            else ""
-                        )
-                    ),
-                    remedy="see to the backend, then plan again",
-                    address=f"backend/{name}",
-                )
-            )
-        elif seen.servers is not None and seen.servers.network_error is not None:
-            diagnostics.append(
-                warning(
-                    "network.unknown",
-                    f"the network service of backend {name} could not be read",
-                    detail=f"{seen.servers.network_error}. Whether its share servers still have their addresses is not known.",
-                    remedy="see to the network service, then plan again",
-                    address=f"backend/{name}",
-                )
-            )
-    return tuple(diagnostics)
-
-
-def _count_by_backend(records: Mapping[Address, Record]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for record in records.values():
-        if record.backend is not None and record.kind != "backend":
-            counts[record.backend] = counts.get(record.backend, 0) + 1
-    return counts

@@ -29,6 +29,7 @@ class PlanOptions:
 
     `targets`, `labels` and `backends` narrow the plan, each further; `excludes` leaves addresses out. `replaces` asks for new
     shares in place of old ones. `allow_deletions` and `allow_recreations` are the largest numbers that pass the safety limits.
+    `allow_unreadable` are backends of which it is meant that they are not looked at.
     """
 
     targets: frozenset[Address] = frozenset()
@@ -43,6 +44,7 @@ class PlanOptions:
     allow_empty: bool = False
     override_protection: frozenset[Address] = frozenset()
     destroy: bool = False
+    allow_unreadable: frozenset[str] = frozenset()
 
     @property
     def narrows(self) -> bool:

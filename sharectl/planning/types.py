@@ -114,12 +114,23 @@ class Summary:
     unchanged: int
 
 
+class UnreadBackend(NamedTuple):
+    """A backend that the plan was asked to look at and that could not be read, or is not the one that the state knows.
+
+    `allowed` where the user has said that this is meant.
+    """
+
+    backend: str
+    allowed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The graph that runs, what it was made from, and what people should know before it does.
 
     `steps` are in an order that honours `waits_for`. `backends` and `extra_specs` (by share type) are all that apply needs of the
-    manifests, so that a saved plan runs without them. `lineage` and `serial` name the state it was made from.
+    manifests, so that a saved plan runs without them. `lineage` and `serial` name the state it was made from. `unread` are the
+    backends that could not be looked at although that was asked for.
     """
 
     lineage: str
@@ -130,6 +141,7 @@ class Plan:
     summary: Summary
     backends: Mapping[str, BackendSpec] = field(default_factory=dict)
     extra_specs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    unread: tuple[UnreadBackend, ...] = ()
 
     @property
     def is_empty(self) -> bool:

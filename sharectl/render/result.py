@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from sharectl.planning.document import unread_to_list
+from sharectl.planning.unread import allow_remedy
 from sharectl.render.frame import place
 from sharectl.render.paint import paint
 from sharectl.render.sentences import done_sentence
@@ -38,8 +40,14 @@ def result_lines(plan: Plan, result: RunResult, *, color: bool) -> Iterator[str]
     yield from _advice_lines(result)
 
 
-def result_object(result: RunResult) -> JsonObject:
-    """Return the result as a JSON object, `sharectl-result` version 1."""
+def left_out_lines(unread: Sequence[str]) -> Iterator[str]:
+    """Yield what was asked for and not looked at, for the end of a run whose plan has scrolled away."""
+    for backend in unread:
+        yield f"Not looked at: backend {visible(backend)}. {allow_remedy(backend)}."
+
+
+def result_object(plan: Plan, result: RunResult, exit_code: int) -> JsonObject:
+    """Return the result as a JSON object, `sharectl-result` version 1; `exit_code` is the one that the command ends with."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -50,6 +58,8 @@ def result_object(result: RunResult) -> JsonObject:
         "cancelled": result.cancelled,
         "seconds": result.seconds,
         "problem": result.problem,
+        "exit_code": int(exit_code),
+        "unreadable": unread_to_list(plan),
         "failures": [
             {
                 "step_id": failure.step_id,

@@ -134,6 +134,8 @@ def test_an_apply_in_json_and_markdown(simulated: Console) -> None:
         "cancelled": False,
         "seconds": 0,
         "problem": "",
+        "exit_code": 0,
+        "unreadable": [],
         "failures": [],
     }
     lines = simulated("apply", "--yes", "-o", "json").out.splitlines()

@@ -251,8 +251,8 @@ def test_a_backend_that_was_taken_away_is_unknown_not_gone(quickstart: Console) 
     assert "warning[backend.identity]" in planned.err
     assert quickstart("refresh").code == 1
     shown = quickstart("show", "share/projects")
-    assert shown.code == 0
-    assert "warning[" in shown.err
+    assert shown.code == 1
+    assert "error[backend.identity]" in shown.err
     listed = quickstart("trash", "list")
     assert listed.code == 1
     assert "error[backend.identity]" in listed.err

@@ -87,7 +87,8 @@ def test_a_backend_that_cannot_be_read_loses_nothing(repository: Repository) -> 
     repository.applied()
     repository.write_backend(faults=[{"call": "list_shares", "effect": "unavailable"}])
     planned = repository.run("plan", "--detailed-exitcode")
-    assert planned.code == 0
+    assert planned.code == 1
+    assert "No changes" in planned.text
     assert "backend.unknown" in planned.text
 
 
@@ -101,7 +102,7 @@ def test_a_clone_waits_for_a_backend_that_cannot_be_read_and_holds_nothing_back(
     repository.write_share("copy", sourceSnapshot="monday")
     repository.write_share("fresh")
     ended = repository.run("apply", "--yes")
-    assert (ended.code, "share.held" in ended.text) == (0, True)
+    assert (ended.code, "share.held" in ended.text) == (1, True)
     assert "share/fresh" in repository.run("state", "list").text
     assert repository.shares() == ["data"]
     repository.write_backend()
@@ -289,7 +290,7 @@ def test_a_revert_is_done_once_and_never_repeated_by_itself(repository: Reposito
         wait_for(lambda: bool(repository.on_backend("SELECT 1 FROM calls WHERE call = 'revert_share'")))
         process.kill()
     repository.write_backend()
-    repository.applied()
+    assert repository.run("apply", "--yes").code == 1
     assert repository.on_backend("SELECT content FROM shares") == ["new"]
     assert "share.revert-cut-short" in repository.run("plan").text
     repository.write_share("data", revertTo={"snapshot": "monday", "request": "T-2"})

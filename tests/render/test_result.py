@@ -110,7 +110,7 @@ def test_errors_of_a_backend_cannot_act_on_the_terminal() -> None:
 def test_the_object_has_every_failure() -> None:
     """With its backend and whether its outcome is known."""
     result = RunResult(1, (failure("a", unresolved=True),), 2, cancelled=True, seconds=1.5, problem="p")
-    assert orjson.loads(orjson.dumps(result_object(result))) == {
+    assert orjson.loads(orjson.dumps(result_object(a_plan(), result, 1))) == {
         "format": "sharectl-result",
         "version": 1,
         "succeeded": False,
@@ -120,6 +120,8 @@ def test_the_object_has_every_failure() -> None:
         "cancelled": True,
         "seconds": 1.5,
         "problem": "p",
+        "exit_code": 1,
+        "unreadable": [],
         "failures": [
             {
                 "step_id": "create-share:share/a",
