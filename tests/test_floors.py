@@ -29,7 +29,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "graph",
         "manifests state drivers network",
         "events",
-        "diagnostics model networks address_ranges client_addresses parallel quantities",
+        "diagnostics model networks address_ranges client_addresses parallel private quantities",
     )
 )
 """Rooms, from the top floor to the ground; a room is a module or a package under `sharectl`. Rooms of one floor do not know each other."""

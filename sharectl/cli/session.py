@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error, has_errors
 from sharectl.model import Kind
+from sharectl.private import NAME, mend_private
 from sharectl.render.output import Output
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def start(chdir: Path) -> Session:
         raise DiagnosticError(
             error("usage.no-directory", f"there is no directory {chosen}", remedy="name another with -C")
         )
-    return Session(directory, find_project(directory), standard_output())
+    project = find_project(directory)
+    mend_private(project.root / NAME, project.state_path)
+    return Session(directory, project, standard_output())
 
 
 def standard_output() -> Output:

@@ -7,12 +7,11 @@ import hashlib
 import os
 import tempfile
 import time
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from sharectl import __version__
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from sharectl.private import make_private
 
 _FORMAT: Final = 3
 _SUFFIX: Final = ".manifest"
@@ -76,7 +75,8 @@ class ManifestCache:
             return
         temporary = None
         try:
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)  # noqa: PTH103 - paths are strings here, for speed
+            if not os.path.isdir(self._directory):  # noqa: PTH112 - paths are strings here, for speed
+                make_private(Path(self._directory))
             descriptor, temporary = tempfile.mkstemp(dir=self._directory, suffix=".tmp")
             with os.fdopen(descriptor, "wb") as file:
                 file.write(_checksum(key, content) + content)

@@ -6,14 +6,16 @@ import os
 import sqlite3
 import stat
 import tempfile
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
+from sharectl.private import make_private
 from sharectl.state.errors import damaged, from_sqlite, from_system, not_ours, translated
 from sharectl.state.migrations import APPLICATION_ID, check_version, migrate, sync_directory
-from sharectl.state.store import StateUnavailableError
+from sharectl.state.store import StateCorruptError, StateNotOursError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
     from sharectl.state.migrations import Migration
 
 BUSY_TIMEOUT_SECONDS: Final = 15.0
-_DIRECTORY_MODE: Final = 0o700
 FLAG_CONVERTER: Final = "sharectl_flag"
 """SQLite results in a column named `x [sharectl_flag]` become bools on connections made here: anything but 0 is true."""
 _SIDECARS: Final = ("-wal", "-shm")
 _PAGE_CACHE_KIB: Final = 16 * 1024
+_LOOKS: Final = 50
+_PAUSE_SECONDS: Final = 0.01
 
 sqlite3.register_converter(FLAG_CONVERTER, b"0".__ne__)
 
@@ -83,6 +86,8 @@ def exists(path: Path) -> bool:
         if identity_of(path) is not None:
             return True
         if _has_unmerged_log(path):
+            if identity_of(path) is not None:
+                return True  # another process has made the file and its log between the two looks
             raise damaged(
                 path, f"the file is missing, but {sidecar(path, '-wal').name}, the log of its latest changes, is there"
             )
@@ -91,6 +96,39 @@ def exists(path: Path) -> bool:
 
 def examine(path: Path, known_version: int) -> None:
     """Refuse a file that is not a sound state file of a version up to `known_version`, without touching it or its neighbours.
+
+    The look takes no lock, so that a writer may be merging its log into the file at that moment. What looks wrong counts only
+    where the file did not change meanwhile; where it never keeps still, it is left to the reading under SQLite's locks to judge.
+    """
+    for _ in range(_LOOKS):
+        before = _appearance(path)
+        try:
+            _look_at(path, known_version)
+        except (StateCorruptError, StateNotOursError):
+            if _appearance(path) == before:
+                raise
+        else:
+            return
+        time.sleep(_PAUSE_SECONDS)
+    if not has_sidecars(path):
+        _look_at(path, known_version)
+
+
+def _appearance(path: Path) -> tuple[object, ...]:
+    """Return what tells that the file or its log was written between two moments."""
+    found: list[object] = []
+    for name in (path, sidecar(path, "-wal")):
+        try:
+            status = name.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return tuple(found)
+
+
+def _look_at(path: Path, known_version: int) -> None:
+    """Do what `examine` says, once.
 
     The file is read through SQLite even so: closing a descriptor of our own would drop the locks that other connections of
     this process hold on the file (a rule of POSIX).
@@ -128,7 +166,8 @@ def create(path: Path, migrations: Sequence[Migration]) -> None:
     The file is made whole under another name and then linked, so that nobody ever sees a part of it.
     """
     with translated(path):
-        _make_directory(path.parent)
+        for made in make_private(path.parent):
+            sync_directory(made.parent)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         os.close(descriptor)
         draft = Path(name)
@@ -249,10 +288,3 @@ def _has_unmerged_log(path: Path) -> bool:
         return sidecar(path, "-wal").stat().st_size > 0
     except (FileNotFoundError, NotADirectoryError):
         return False
-
-
-def _make_directory(directory: Path) -> None:
-    missing = [parent for parent in (directory, *directory.parents) if not parent.exists()]
-    for parent in reversed(missing):
-        parent.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
-        sync_directory(parent.parent)

@@ -78,9 +78,10 @@ class Snapshots:
             yield None
             return
         with translated(self._path):
+            unchanged = _unchanged_since_now(self._path)
             connection, blind = self._take()
+        verify = unchanged if blind else self._do_nothing
         try:
-            verify = _unchanged_since_now(self._path) if blind else self._do_nothing
             with translated(self._path):
                 connection.execute("BEGIN")
                 version = check_version(connection, self._path, len(self._migrations))
@@ -92,6 +93,8 @@ class Snapshots:
                 with closing(copy):
                     yield Snapshot(copy, version, verify)
         except StateError:
+            if blind:
+                verify()  # what looks damaged may only have been written while it was read
             self.trusted = False
             raise
         finally:
