@@ -11,6 +11,7 @@ from sharectl.model import Kind, SchedulerSettings, Verb, address_of
 from sharectl.planning.backends import backends_of, plan_backends
 from sharectl.planning.draft import Draft
 from sharectl.planning.drift import Deviation, find_deviations
+from sharectl.planning.holding import hold_refused
 from sharectl.planning.imports import plan_imports
 from sharectl.planning.linking import linked_steps
 from sharectl.planning.moves import plan_moves
@@ -20,9 +21,16 @@ from sharectl.planning.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planning.report import drift_report, summarize
 from sharectl.planning.reverting import hold_for_snapshot, is_awaited
 from sharectl.planning.safety import check_empty, check_kept_snapshots, check_limits
+from sharectl.planning.scopes import MAKING, REMOVING
 from sharectl.planning.selection import move_selector, selector, unknown_addresses
 from sharectl.planning.servers import plan_share_servers
-from sharectl.planning.shares import plan_changed_share, plan_lost_share, plan_new_share, plan_removed_share
+from sharectl.planning.shares import (
+    plan_beside_refusal,
+    plan_changed_share,
+    plan_lost_share,
+    plan_new_share,
+    plan_removed_share,
+)
 from sharectl.planning.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
 from sharectl.planning.types import Action, Plan, Step
 from sharectl.planning.unread import find_unread
@@ -55,8 +63,8 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     """Return what must be done so that `desired` holds, with every reason why some of it may not be done.
 
     `observed` has an entry for each backend in `desired`. `state.rules` must hold the access rules of `addresses_with_rules`.
-    `deviations` may be passed where `find_deviations` has been called already. A plan with an error among its diagnostics is
-    for reading only. The result does not depend on the order of anything in the arguments.
+    `deviations` may be passed where `find_deviations` has been called already. What is refused is held, with all that depends on it,
+    and the steps are the rest; a plan that is stopped is for reading only. The result does not depend on the order of anything in the arguments.
     """
     if deviations is None:
         deviations = find_deviations(state, observed)
@@ -73,11 +81,16 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         unchanged = _plan_resources(draft, pools, settings)
         check_limits(draft)
         check_kept_snapshots(draft)
+    held = hold_refused(draft)
+    for address in sorted(held.kept):
+        plan_beside_refusal(draft, address)
     steps = linked_steps(draft, move_selector(draft))
     return Plan(
         lineage=state.lineage,
         serial=state.serial,
         steps=steps,
+        held=held.report(),
+        is_stopped=draft.is_stopped,
         drift=drift_report(draft),
         diagnostics=tuple(draft.diagnostics),
         summary=summarize(steps, unchanged),
@@ -152,6 +165,7 @@ def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
             address,
             f"{address} would be removed, and the new share in its place would be on a backend that this plan leaves out",
             remedy="plan without --backend, or name the new backend too",
+            holds=MAKING | REMOVING,
         )
 
 

@@ -12,7 +12,7 @@ from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_i
 from sharectl.cli.options import Format
 from sharectl.cli.planning import show_plan
 from sharectl.cli.session import confirmed, opened_store, parse_duration_seconds
-from sharectl.diagnostics import DiagnosticError, error, has_errors
+from sharectl.diagnostics import DiagnosticError, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 class RunWords:
     """The choices of a run as the command line has them; `question` is asked before anything changes, unless `yes`.
 
-    `instead` is what can be done where nobody is there to be asked, besides --yes; `before` is called once it is decided.
-    `allow_unreadable` are backends that a saved plan need not have read.
+    `instead` is what can be done where nobody is there to be asked, besides --yes; `before` is called once it is decided, and only
+    where nothing of the plan is refused. `allow_unreadable` are backends that a saved plan need not have read.
     """
 
     command: str
@@ -95,7 +95,7 @@ def _agree(session: Session, plan: Plan, words: RunWords) -> None:
         show_plan(session, plan, words.output)
     elif plan.diagnostics:
         session.output.diagnostics(plan.diagnostics)
-    if has_errors(plan.diagnostics):
+    if plan.is_stopped or (plan.held and words.before is not None):
         raise Finished(ExitCode.FAILED)
     if plan.is_empty or words.yes:
         return

@@ -35,7 +35,6 @@ def graph(
 ) -> None:
     """Draw what depends on what: the manifests, or with --steps the plan that apply would walk."""
     from sharectl.cli.session import desired_of, start
-    from sharectl.diagnostics import has_errors
     from sharectl.graph import dependency_edges
     from sharectl.render.graph import dot, mermaid
 
@@ -53,7 +52,7 @@ def graph(
         edges = [(step.step_id, needed) for step in plan.steps for needed in step.waits_for]
         if plan.diagnostics:
             session.output.diagnostics(plan.diagnostics)
-        if has_errors(plan.diagnostics):
+        if plan.is_stopped:
             raise Finished(ExitCode.FAILED)
         code = code_of_plan(plan)
     else:

@@ -41,7 +41,6 @@ def plan(
     """Compare manifests, state and backends, and show what `sharectl apply` would do. Changes nothing."""
     from sharectl.cli.planning import Words, planner, show_plan
     from sharectl.cli.session import opened_store, start
-    from sharectl.diagnostics import has_errors
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
@@ -62,7 +61,7 @@ def plan(
     with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
         result = make_plan(store, backends)
     show_plan(session, result, output, hint=out is None and not destroy)
-    if has_errors(result.diagnostics):
+    if result.is_stopped:
         raise Finished(ExitCode.FAILED)
     if out is not None:
         from sharectl.planning.planfile import write_plan_file

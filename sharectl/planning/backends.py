@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.diagnostics import error
 from sharectl.model import Kind, Verb, address_of, name_of
 from sharectl.planning.draft import step_id
 from sharectl.planning.types import Action, Step
@@ -84,18 +83,18 @@ def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) ->
 
 
 def _refuse_undeclared(draft: Draft) -> None:
-    """Refuse steps on a backend that has no manifest: there is no way to reach it."""
+    """Refuse steps on a backend that has no manifest: there is no way to reach it. What is only recorded goes on."""
     missing: dict[str, set[Address]] = {}
     for step in draft.steps.values():
         if step.backend is not None and step.backend not in draft.desired.backends:
             missing.setdefault(step.backend, set()).add(step.address)
     for backend, addresses in sorted(missing.items()):
-        draft.diagnostics.append(
-            error(
-                "backend.undeclared",
-                f"backend {backend} has no manifest any more, and {len(addresses)} resources on it need a change",
-                detail=f"the first of them is {min(addresses)}.",
-                remedy=f"restore the Backend manifest of {backend} until nothing is left on it",
-                address=f"backend/{backend}",
-            )
+        one = len(addresses) == 1
+        draft.refuse(
+            "backend.undeclared",
+            address_of(Kind.BACKEND, backend),
+            f"backend {backend} has no manifest any more, and {len(addresses)} {'resource' if one else 'resources'} on it "
+            f"{'needs' if one else 'need'} a change",
+            detail=f"{'it is' if one else 'the first of them is'} {min(addresses)}.",
+            remedy=f"restore the Backend manifest of {backend} until nothing is left on it",
         )

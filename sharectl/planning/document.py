@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.diagnostics import Diagnostic, Severity, Source
+from sharectl.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model import (
     AccessRule,
     BackendSpec,
@@ -17,7 +17,18 @@ from sharectl.model import (
     SnapshotSpec,
     Verb,
 )
-from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange, Plan, Step, Summary, UnreadBackend
+from sharectl.planning.types import (
+    Action,
+    Candidate,
+    Drift,
+    DriftKind,
+    FieldChange,
+    Held,
+    Plan,
+    Step,
+    Summary,
+    UnreadBackend,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,6 +60,8 @@ def plan_to_document(plan: Plan) -> JsonObject:
         "steps": [step_to_object(step) for step in plan.steps],
         "drift": [_drift_to_object(drift) for drift in plan.drift],
         "diagnostics": [diagnostic_to_object(diagnostic) for diagnostic in plan.diagnostics],
+        "held": held_to_list(plan.held),
+        "stopped": plan.is_stopped,
         "backends": {name: asdict(backend) for name, backend in sorted(plan.backends.items())},
         "extra_specs": {name: dict(specs) for name, specs in sorted(plan.extra_specs.items())},
         "unreadable": unread_to_list(plan),
@@ -69,12 +82,15 @@ def plan_from_document(document: object) -> Plan:
         message = f"its version is {document.get('version')!r}, and this sharectl reads {VERSION}"
         raise PlanDocumentError(message)
     try:
+        diagnostics = tuple(_diagnostic(plain) for plain in document["diagnostics"])
         return Plan(
             lineage=document["lineage"],
             serial=document["serial"],
             steps=tuple(_step(plain) for plain in document["steps"]),
             drift=tuple(_drift(plain) for plain in document["drift"]),
-            diagnostics=tuple(_diagnostic(plain) for plain in document["diagnostics"]),
+            diagnostics=diagnostics,
+            held=tuple(_held(plain) for plain in document.get("held", ())),
+            is_stopped=document.get("stopped", has_errors(diagnostics)),
             summary=Summary(**document["summary"]),
             backends={name: _backend(plain) for name, plain in document["backends"].items()},
             extra_specs=document["extra_specs"],
@@ -121,6 +137,25 @@ def _candidate_to_object(candidate: Candidate) -> JsonObject:
         "weights": dict(candidate.weights),
     }
     return plain if candidate.share_server is None else {**plain, "share_server": candidate.share_server}
+
+
+def held_to_list(held: Iterable[Held]) -> list[JsonObject]:
+    """Return what a plan leaves undone as JSON objects."""
+    return [
+        {
+            "address": each.address,
+            "reason": each.reason,
+            "cause": each.cause,
+            "code": each.code,
+            "verbs": [verb.value for verb in each.verbs],
+        }
+        for each in held
+    ]
+
+
+def _held(plain: Mapping[str, Any]) -> Held:
+    verbs = tuple(Verb(word) for word in plain["verbs"])
+    return Held(plain["address"], plain["reason"], plain["cause"], plain["code"], verbs)
 
 
 def changes_to_list(changes: Iterable[FieldChange]) -> list[JsonObject]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sharectl.diagnostics import error
+from sharectl.diagnostics import Severity, error
+from sharectl.planning.scopes import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,8 @@ def step_id(verb: Verb, address: Address) -> str:
 class Draft:
     """What the parts of the planner share; `records` is the state's, with moved resources under their new addresses.
 
-    `servers` leads from the resource ids of the recorded share servers to their addresses.
+    `servers` leads from the resource ids of the recorded share servers to their addresses. `awaited` leads from a new resource that
+    the plan leaves out to the one without which it cannot be made, and of which is said why.
     """
 
     desired: Desired
@@ -48,6 +50,14 @@ class Draft:
     recreations: list[Address] = field(default_factory=list)
     servers: dict[str, Address] = field(default_factory=dict)
     recorded_total: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    awaited: dict[Address, Address] = field(default_factory=dict)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Tell whether an error is about more than one address, so that nothing of the plan may be done."""
+        errors = sum(found.severity is Severity.ERROR for found in self.diagnostics)
+        return errors > len(self.refusals)
 
     def add(self, step: Step) -> None:
         """Take a step into the plan."""
@@ -62,14 +72,30 @@ class Draft:
         seen = self.observed.get(backend or "")
         return seen is not None and capability in seen.capabilities
 
-    def refuse(  # noqa: PLR0913 - the fields of a diagnostic
-        self, code: str, address: Address, summary: str, *, detail: str = "", remedy: str = "", path: str = ""
+    def refuse(  # noqa: PLR0913 - the fields of a diagnostic, and how much it holds
+        self,
+        code: str,
+        address: Address,
+        summary: str,
+        *,
+        detail: str = "",
+        remedy: str = "",
+        path: str = "",
+        holds: frozenset[Verb] | None = None,
+        former: Address | None = None,
     ) -> None:
-        """Add an error about a resource, placed at its field `path` (dotted) in the manifest, if it has one."""
+        """Hold what is wanted of a resource, with an error that is placed at its field `path` (dotted) in the manifest, if it has one.
+
+        The steps at the address that do what `holds` names (None: all) are taken out of the plan, and so is what depends on them;
+        all else is done. `former` is held whole as well. What is wrong with more than one address belongs among the diagnostics:
+        such an error stops the plan.
+        """
         source = None
         if address in self.desired.digests:
             source = self.desired.field_source(address, *path.split(".")) if path else self.desired.source(address)
         elif self.desired.describes(address):
             steps = (int(step) if step.isdigit() else step for step in path.split("."))
             source = self.desired.field_source(address, *steps)
-        self.diagnostics.append(error(code, summary, detail=detail, remedy=remedy, address=address, source=source))
+        found = error(code, summary, detail=detail, remedy=remedy, address=address, source=source)
+        self.diagnostics.append(found)
+        self.refusals.append(Refusal(address, found, holds, former))

@@ -48,25 +48,31 @@ def _linked(step: Step, waits_for: tuple[str, ...], renamed: set[Address]) -> St
     return replace(step, waits_for=waits_for, expected_version=version)
 
 
-def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
-    """Return what each step waits for, in the order of addresses."""
+def needs_of_steps(draft: Draft) -> dict[str, dict[str, None]]:
+    """Return the ids of all steps that each step would wait for, whether or not the plan has them, in the order of addresses."""
     snapshots_of = snapshots_of_removed_shares(draft)
     asides = {step.moved_from: step.address for step in draft.steps.values() if DEPOSED_MARK in step.address}
     forgotten = _forgotten_by_backend(draft)
     on_servers = server_waits(draft)
     taken = _taken_before_reverts(draft)
-    waits: dict[str, tuple[str, ...]] = {}
-    for name in sorted(draft.steps, key=lambda name: (draft.steps[name].address, name)):
-        step = draft.steps[name]
-        present = dict.fromkeys(
-            other
-            for other in (
-                *_needed(step, snapshots_of, asides, forgotten),
+    return {
+        name: dict.fromkeys(
+            (
+                *_needed(draft.steps[name], snapshots_of, asides, forgotten),
                 *taken.get(name, ()),
                 *on_servers.get(name, ()),
             )
-            if other in draft.steps and other != name
         )
+        for name in sorted(draft.steps, key=lambda name: (draft.steps[name].address, name))
+    }
+
+
+def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
+    """Return what each step waits for, in the order of addresses."""
+    waits: dict[str, tuple[str, ...]] = {}
+    for name, needed in needs_of_steps(draft).items():
+        step = draft.steps[name]
+        present = {other: None for other in needed if other in draft.steps and other != name}
         prepares = step_id(Verb.PREPARE_BACKEND, f"backend/{step.backend}")
         if (
             prepares in draft.steps

@@ -37,6 +37,7 @@ def plan_moves(draft: Draft) -> None:
                 f"{address} says that it was {former}, and {former} still has a manifest",
                 remedy=f"remove the manifest of {former}, or the annotation sharectl/moved-from",
                 path="metadata.annotations",
+                former=former,
             )
         elif address in draft.records:
             draft.refuse(
@@ -45,6 +46,7 @@ def plan_moves(draft: Draft) -> None:
                 f"{address} says that it was {former}, and the state holds both",
                 remedy="`sharectl state rm` the one that is not wanted, or remove the annotation sharectl/moved-from",
                 path="metadata.annotations",
+                former=former,
             )
         else:
             _add_move(draft, former, address)

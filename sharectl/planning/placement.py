@@ -145,7 +145,11 @@ def _request(draft: Draft, address: Address, placement: Placement) -> Request | 
         return on_network(scheduling.request_from_share(spec, share_type))
     place = _snapshot_place(draft, spec.source_snapshot, placement)
     if place is None:
-        return None  # its source could not be placed, which is said there
+        source = address_of(Kind.SNAPSHOT, spec.source_snapshot)
+        draft.awaited[address] = source  # it could not be placed, which is said there
+        if source in draft.desired.digests:
+            draft.awaited.setdefault(source, address_of(Kind.SHARE, draft.desired.snapshot(source).share))
+        return None
     backend, pool = place
     seen = draft.observed.get(backend)
     if seen is not None and seen.clones_within == "pool":

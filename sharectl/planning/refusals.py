@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sharectl.model import Kind, ShareSpec, SnapshotSpec, Verb, address_of
 from sharectl.planning.draft import step_id
 from sharectl.planning.records import DEPOSED_MARK
+from sharectl.planning.scopes import REMOVING
 
 if TYPE_CHECKING:
     from sharectl.drivers.base import Capability
@@ -39,6 +40,7 @@ def may_remove(draft: Draft, address: Address, record: Record, reason: str = "")
         f"{address} is protected and would be removed ({reason or removal_reason(draft)})",
         detail="protection is kept in the state and holds after the manifest is gone.",
         remedy=f"restore its manifest, or apply it with protect: false first, or pass --override-protection {address}",
+        holds=REMOVING,
     )
     return False
 
@@ -76,12 +78,13 @@ def _refuse_lost_source(draft: Draft, step: Step, needed: Address, maker: Verb) 
         refuse_left_out(draft, step.address, needed)
 
 
-def refuse_left_out(draft: Draft, address: Address, needed: Address) -> None:
-    """Refuse a resource that cannot be made without another one, which is not part of this plan."""
+def refuse_left_out(draft: Draft, address: Address, needed: Address, holds: frozenset[Verb] | None = None) -> None:
+    """Refuse a resource that cannot be made, or what `holds` names, without another one, which is not part of this plan."""
     draft.refuse(
         "plan.left-out",
         address,
         f"{address} needs {needed}, which is not there yet and which this plan leaves out",
         detail="the targets, labels or exclusions of this plan do not cover it.",
         remedy=f"plan {needed} too, or first",
+        holds=holds,
     )

@@ -10,6 +10,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model import Verb
 from sharectl.planning.draft import step_id
 from sharectl.planning.refusals import lacks
+from sharectl.planning.scopes import RESIZING
 from sharectl.planning.types import Action, Step
 from sharectl.planning.values import size_change
 from sharectl.quantities import GIB
@@ -97,6 +98,7 @@ def _may_shrink(draft: Draft, address: Address, record: Record, new: ShareSpec, 
             detail="a smaller share may not hold what is in it, and whoever uses it may count on the room.",
             remedy=f"write size: {change.before}, or set allowShrink: true",
             path="spec.size",
+            holds=RESIZING,
         )
         return False
     return _is_able(draft, address, record, Capability.SHRINK, change)
@@ -126,6 +128,7 @@ def _may_extend(draft: Draft, address: Address, record: Record, new: ShareSpec, 
             detail=diagnostic.detail,
             remedy=diagnostic.remedy,
             path="spec.size",
+            holds=RESIZING,
         )
     return not found
 
@@ -140,5 +143,6 @@ def _is_able(draft: Draft, address: Address, record: Record, capability: Capabil
         f"{address} cannot {doing}: the driver of backend {record.backend} cannot do that",
         remedy=f"write size: {change.before}",
         path="spec.size",
+        holds=RESIZING,
     )
     return False

@@ -13,6 +13,7 @@ from sharectl.planning.draft import step_id
 from sharectl.planning.moves import was_renamed
 from sharectl.planning.owners import share_resource_id
 from sharectl.planning.refusals import is_protected, lacks, refuse_left_out
+from sharectl.planning.scopes import REVERTING
 from sharectl.planning.types import Action, FieldChange, Step
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def _is_answered(draft: Draft, address: Address, wanted: RevertRequest, answered
             detail="a request is answered once; one for another snapshot is another request.",
             remedy="write a new request, or take the change of the snapshot back",
             path=_SNAPSHOT_FIELD,
+            holds=REVERTING,
         )
         return False
     if answered.cut_short:
@@ -153,7 +155,7 @@ def _has_snapshot(draft: Draft, address: Address, record: Record, wanted: Revert
         end = "it was taken of another share, or of the one that this share has replaced"
         _refuse(draft, "share.other-snapshot", address, snapshot, end, "name a snapshot of this share")
     elif known is None and snapshot not in draft.new:
-        refuse_left_out(draft, address, snapshot)
+        refuse_left_out(draft, address, snapshot, REVERTING)
     else:
         return True
     return False
@@ -175,6 +177,7 @@ def _is_able(draft: Draft, address: Address, record: Record, wanted: RevertReque
             detail="what was written since the snapshot would be lost, as by a removal.",
             remedy=f"apply protect: false first, or pass --override-protection {address}",
             path=_SNAPSHOT_FIELD,
+            holds=REVERTING,
         )
         return False
     return True
@@ -182,5 +185,10 @@ def _is_able(draft: Draft, address: Address, record: Record, wanted: RevertReque
 
 def _refuse(draft: Draft, code: str, address: Address, snapshot: Address, why: str, remedy: str) -> None:  # noqa: PLR0913, PLR0917 - the words of one refusal
     draft.refuse(
-        code, address, f"{address} cannot be turned back to {snapshot}: {why}", remedy=remedy, path=_SNAPSHOT_FIELD
+        code,
+        address,
+        f"{address} cannot be turned back to {snapshot}: {why}",
+        remedy=remedy,
+        path=_SNAPSHOT_FIELD,
+        holds=REVERTING,
     )

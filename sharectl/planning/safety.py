@@ -12,6 +12,7 @@ from sharectl.planning.owners import (
     unknown_snapshots_of_removed_shares,
 )
 from sharectl.planning.records import DEPOSED_MARK
+from sharectl.planning.scopes import REMOVING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,8 @@ def check_kept_snapshots(draft: Draft) -> None:
         there = [address for address in kept if address not in draft.deviations]
         if not removes_data(step) or not there:
             continue
-        address = step.address.partition(DEPOSED_MARK)[0]
+        former = step.address.partition(DEPOSED_MARK)[0]
+        address = former if former in draft.replaced else step.address
         draft.refuse(
             "share.kept-snapshots",
             address,
@@ -105,6 +107,7 @@ def check_kept_snapshots(draft: Draft) -> None:
                 "a snapshot does not outlive its share."
             ),
             remedy="set deletionPolicy: delete on the snapshots and apply that first, or keep the share",
+            holds=REMOVING,
         )
     for address, strays in sorted(unknown_snapshots_of_removed_shares(draft).items()):
         if address not in draft.options.override_protection:
@@ -114,6 +117,7 @@ def check_kept_snapshots(draft: Draft) -> None:
                 f"{address} would be deleted, and its backend holds {_counted(len(strays))} of it that the state does not know",
                 detail=f"the first is {strays[0]}; it may have been kept on purpose, and goes with its share on many backends.",
                 remedy=f"keep the share, remove the snapshots on the backend, or pass --override-protection {address}",
+                holds=REMOVING,
             )
 
 

@@ -13,6 +13,7 @@ from sharectl.planning.records import DEPOSED_MARK, as_asked, deposed_address, r
 from sharectl.planning.refusals import lacks, may_remove, removal_reason
 from sharectl.planning.resizing import holds_growth, plan_resize
 from sharectl.planning.reverting import plan_revert
+from sharectl.planning.scopes import CONTENT, REMOVING, USING
 from sharectl.planning.server_places import server_of_lost_share
 from sharectl.planning.types import Action, Candidate, FieldChange, Step
 from sharectl.planning.values import metadata_changes, plain_changes, size_change
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sharectl.drivers.base import ObservedShare
-    from sharectl.model import AccessRule, Address
+    from sharectl.model import AccessRule, Address, RevertRequest
     from sharectl.planning.draft import Draft
     from sharectl.state.store import Record
 
@@ -31,6 +32,9 @@ _METADATA_FIELDS = frozenset(
 )
 _REPLACED = "replaced by the new share"
 _IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes", "revert_to"}
+_RECORDED = ("deletion_policy", "protect", "allow_shrink", "replacement", "labels", "hints")
+_OF_ACCESS = frozenset({"protocol", "share_network"})
+"""Fields that say what the access rules mean; where they cannot follow, rules that were written for the new value do not either."""
 
 
 def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, ...], reason: str) -> None:
@@ -96,7 +100,9 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
                 f"`sharectl state rm {address}`, then `sharectl import {address} {observed.backend_id} "
                 f"--backend {record.backend}` brings it back, without access"
             ),
+            holds=USING,
         )
+        _plan_record(draft, address, record, old, _recordable(old, new), None)
         return
     blocking = _changes_beyond_place(draft, record, old, new)
     if address in draft.options.replaces or (blocking and new.replacement != Replacement.REFUSE):
@@ -105,23 +111,57 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
         return
     if blocking:
         _refuse_change(draft, address, blocking)
+        plan_beside_refusal(draft, address)
         return
     if not plan_revert(draft, address, record, old, new):
-        return
-    if holds_growth(draft, address, record, old, new, observed):
-        _plan_access(draft, address, record, observed)
-    elif plan_resize(draft, address, record, old, new, observed):
-        _plan_access(draft, address, record, observed)
+        new = replace(new, revert_to=_unless_refused(new.revert_to, old.revert_to))
+    grown = holds_growth(draft, address, record, old, new, observed)
+    resized = not grown and plan_resize(draft, address, record, old, new, observed)
+    _plan_access(draft, address, record, observed)
+    if resized:
         _plan_record(draft, address, record, old, new, observed)
+    else:
+        same_size = observed is not None and observed.size_bytes in {None, record.size_bytes}
+        kept = replace(new, size_bytes=old.size_bytes)
+        _plan_record(draft, address, record, old, kept, observed if same_size else None)
+
+
+def plan_beside_refusal(draft: Draft, address: Address) -> None:
+    """Add the steps for a share that is refused to become another one, or to be replaced: what the one that is there can follow.
+
+    That is who may use it, unless the rules were written for another protocol or network, and all that is only recorded.
+    """
+    record, new = draft.records[address], draft.desired.share(address)
+    seen = draft.deviations.get(address)
+    if record.digest == draft.desired.digests[address] and seen is None:
+        return
+    old = replace(ShareSpec.from_plain(_decode(record.spec)), name=new.name)
+    before, after = old.as_plain(), new.as_plain()
+    if all(before.get(name) == after.get(name) for name in _OF_ACCESS):
+        _plan_access(draft, address, record, seen.observed if seen else None)
+    _plan_record(draft, address, record, old, _recordable(old, new), None)
+
+
+def _recordable(old: ShareSpec, new: ShareSpec) -> ShareSpec:
+    """Return the spec of a share that stays as it is, with what the state alone has to know of its manifest."""
+    fields = {name: getattr(new, name) for name in _RECORDED}
+    return replace(old, **fields, revert_to=_unless_refused(new.revert_to, old.revert_to))
+
+
+def _unless_refused(wanted: RevertRequest | None, answered: RevertRequest | None) -> RevertRequest | None:
+    """Return the request to record where a revert may be refused: one that was answered keeps its snapshot."""
+    same = wanted is not None and answered is not None and wanted.request == answered.request
+    return answered if same else wanted
 
 
 def plan_replacement(draft: Draft, address: Address, record: Record, reason: str) -> None:
     """Mark the share for replacement: the old one is pushed aside or removed, and the new one is placed with the other new shares."""
+    draft.removals.append(address)
     if not may_remove(draft, address, record, reason):
+        plan_beside_refusal(draft, address)
         return
     order = draft.desired.share(address).replacement
     delete_first = order == Replacement.DELETE_FIRST
-    draft.removals.append(address)
     draft.replaced[address] = Action.DELETE_THEN_CREATE if delete_first else Action.CREATE_THEN_DELETE
     if delete_first:
         _add_removal(draft, address, record, f"{reason}; deleted first", Action.DELETE_THEN_CREATE)
@@ -147,11 +187,10 @@ def plan_removed_share(draft: Draft, address: Address) -> None:
     record = draft.records[address]
     reason = _REPLACED if DEPOSED_MARK in address else removal_reason(draft)
     seen = draft.deviations.get(address)
+    draft.removals.append(address)
     if seen is not None and seen.observed is None:
-        draft.removals.append(address)
         _add_forget(draft, address, record, f"{reason}, and the share is gone from its backend")
     elif may_remove(draft, address, record, reason):
-        draft.removals.append(address)
         if seen is not None and seen.observed is not None and _is_trashed_enough(record, seen.observed):
             _add_forget(draft, address, record, f"{reason}, and the share lies in the trash already")
         else:
@@ -181,6 +220,7 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
                 address,
                 f"{address} should go to the trash, and backend {record.backend} has none",
                 remedy="set deletionPolicy to retain or delete while its manifest is still there, and apply that first",
+                holds=REMOVING,
             )
             return
     draft.add(
@@ -231,6 +271,7 @@ def _refuse_change(draft: Draft, address: Address, blocking: list[FieldChange]) 
             detail="a share with another value is another share, and what is in this one would stay behind.",
             remedy=f"take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
             path=f"spec.{change.field}",
+            holds=CONTENT,
         )
 
 

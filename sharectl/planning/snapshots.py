@@ -29,7 +29,8 @@ def plan_new_snapshot(draft: Draft, address: Address) -> None:
     if backend is None:
         if not (share_address in draft.new or share_address in draft.options.imports):
             refuse_left_out(draft, address, share_address)
-        return  # its share cannot be made, which is said there
+        draft.awaited[address] = share_address  # it cannot be made, which is said there
+        return
     if draft.options.backends and backend not in draft.options.backends:
         return
     if lacks(draft, backend, Capability.SNAPSHOT):
@@ -75,14 +76,15 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
     new = draft.desired.snapshot(address)
     old = replace(SnapshotSpec.from_plain(orjson.loads(record.spec)), name=new.name)
     if new.share != old.share and not _is_of(draft, record, address_of(Kind.SHARE, new.share)):
+        new = replace(new, share=old.share)
         draft.refuse(
             "snapshot.immutable",
             address,
             f"{address} is a snapshot of share/{old.share} and cannot become one of share/{new.share}",
             remedy="give the new snapshot another name",
             path="spec.share",
+            holds=frozenset(),
         )
-        return
     changes = metadata_changes(old.as_plain(), new.as_plain())
     if changes:
         draft.add(
@@ -110,10 +112,10 @@ def plan_removed_snapshot(draft: Draft, address: Address) -> None:
     record = draft.records[address]
     gone = address in draft.deviations
     policy = orjson.loads(record.spec).get("deletion_policy", DeletionPolicy.RETAIN)
+    draft.removals.append(address)
     if not gone and not may_remove(draft, address, record):
         return
     forget = gone or policy == DeletionPolicy.RETAIN
-    draft.removals.append(address)
     verb = Verb.FORGET if forget else Verb.DELETE_SNAPSHOT
     why = "and so is the snapshot" if gone else f"deletionPolicy {policy}"
     draft.add(

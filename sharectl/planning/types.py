@@ -103,6 +103,20 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What the plan leaves undone at one address: because of itself, or of another address (`cause`) that it depends on.
+
+    `verbs` are the steps that it would have had, as far as they were worked out; `reason` is one line.
+    """
+
+    address: Address
+    reason: str
+    cause: Address
+    code: str
+    verbs: tuple[Verb, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """How many resources each action touches (by `Action.word`), and how many are left as they are.
 
@@ -130,7 +144,8 @@ class Plan:
 
     `steps` are in an order that honours `waits_for`. `backends` and `extra_specs` (by share type) are all that apply needs of the
     manifests, so that a saved plan runs without them. `lineage` and `serial` name the state it was made from. `unread` are the
-    backends that could not be looked at although that was asked for.
+    backends that could not be looked at although that was asked for. `held` is what was
+    asked for and is not done; all else in `steps` does not depend on it. A plan that `is_stopped` is for reading only.
     """
 
     lineage: str
@@ -142,6 +157,8 @@ class Plan:
     backends: Mapping[str, BackendSpec] = field(default_factory=dict)
     extra_specs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unread: tuple[UnreadBackend, ...] = ()
+    held: tuple[Held, ...] = ()
+    is_stopped: bool = False
 
     @property
     def is_empty(self) -> bool:

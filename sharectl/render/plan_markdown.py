@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from sharectl.planning.types import Action
 from sharectl.render.blocks import destroyed, fate, headline, plan_blocks, split_changes
 from sharectl.render.diagnostics import worst_first
+from sharectl.render.held import held_verbs
 from sharectl.render.markdown_text import LONGEST_TEXT, code, fence_for, prose
-from sharectl.render.sentences import error_count, summary_sentence
+from sharectl.render.sentences import error_count, held_count, summary_sentence
 from sharectl.render.text import clipped, counted, visible
 from sharectl.render.values import change_action, change_text
 
@@ -54,14 +55,24 @@ def _opening_lines(plan: Plan, blocks: Sequence[Block]) -> Iterator[str]:
     yield "## sharectl plan"
     yield ""
     yield f"**{summary_sentence(plan)}**"
-    errors = error_count(plan)
-    if errors:
+    if plan.is_stopped:
         yield ""
-        yield f"This plan has {counted(errors, 'error')} and cannot be applied."
+        yield f"This plan has {counted(error_count(plan), 'error')} and cannot be applied."
+    yield from _held_lines(plan)
     yield from _loss_lines(destroyed(blocks))
     yield from _replacement_lines([b for b in blocks if b.action in _REPLACING and not b.destroys])
     yield from _diagnostic_lines(plan.diagnostics)
     yield from _drift_lines(plan.drift)
+
+
+def _held_lines(plan: Plan) -> Iterator[str]:
+    if plan.held:
+        rows = (
+            _row(code(each.address), prose(held_verbs(each)), prose(each.reason), code(each.code)) for each in plan.held
+        )
+        heads = ("resource", "what is not done", "why", "")
+        title = f"{held_count(plan)} held, apply does the rest"
+        yield from _table(title, heads, rows, len(plan.held), 8_000)
 
 
 def _loss_lines(losses: Sequence[Block]) -> Iterator[str]:

@@ -14,8 +14,9 @@ from sharectl.render.blocks import (
     plan_blocks,
     split_changes,
 )
+from sharectl.render.held import held_lines
 from sharectl.render.paint import paint
-from sharectl.render.sentences import error_count, summary_sentence
+from sharectl.render.sentences import error_count, held_count, summary_sentence
 from sharectl.render.text import counted, display_width, listed, padded, visible
 from sharectl.render.values import change_action, change_text
 
@@ -75,6 +76,9 @@ def plan_lines(plan: Plan, *, color: bool, verbose: bool = False, hint: bool = T
         column = _column([block.address for block in blocks])
         for block in blocks:
             yield from _block_lines(block, column, color=color, verbose=verbose)
+        yield ""
+    if plan.held:
+        yield from held_lines(plan, color=color)
         yield ""
     yield from _closing_lines(plan, destroyed(blocks), color=color, hint=hint)
 
@@ -166,8 +170,10 @@ def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool, hint: bo
         )
     yield paint(summary_sentence(plan), "heading", color)
     errors = error_count(plan)
-    if errors and not plan.is_empty:
+    if plan.is_stopped and not plan.is_empty:
         yield f"This plan has {counted(errors, 'error')} and cannot be applied; mend {'it' if errors == 1 else 'them'} and plan again."
+    elif plan.held and not plan.is_empty:
+        yield f"{held_count(plan)} held; `sharectl apply` does the rest and ends with exit code 1."
     elif hint and not plan.is_empty:
         yield "`sharectl apply` does this; `sharectl plan --out FILE` keeps it, to be applied exactly so."
 

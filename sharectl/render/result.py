@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sharectl.planning.document import unread_to_list
+from sharectl.planning.document import held_to_list, unread_to_list
 from sharectl.planning.unread import allow_remedy
 from sharectl.render.frame import place
+from sharectl.render.held import held_lines
 from sharectl.render.paint import paint
 from sharectl.render.sentences import done_sentence
 from sharectl.render.text import counted, duration, listed, visible
@@ -31,11 +32,13 @@ def result_lines(plan: Plan, result: RunResult, *, color: bool) -> Iterator[str]
     if result.succeeded:
         done = done_sentence(plan) or "nothing to do"
         yield f"{paint('Applied', 'done', color)} in {duration(result.seconds)}: {done}."
+        yield from held_lines(plan, color=color)
         return
     yield from _failure_lines(result.failures, color=color)
     yield from _skip_lines(skipped_by_cause(plan, result), result, color=color)
     if result.failures or result.problem:
         yield ""
+    yield from held_lines(plan, color=color)
     yield paint(_verdict(plan, result), "heading", color)
     yield from _advice_lines(result)
 
@@ -71,6 +74,7 @@ def result_object(plan: Plan, result: RunResult, exit_code: int) -> JsonObject:
             }
             for failure in result.failures
         ],
+        "held": held_to_list(plan.held),
     }
 
 

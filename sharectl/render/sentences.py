@@ -31,9 +31,10 @@ def summary_sentence(plan: Plan) -> str:
     """Return `Plan: 2 to create, 1 to delete; access rules: 3 to create. 118 unchanged.`, or why the plan is empty."""
     if not plan.is_empty:
         return f"Plan: {_counts(plan.summary, _PLANNED)}. {plan.summary.unchanged} unchanged."
-    errors = error_count(plan)
-    if errors:
-        return f"Nothing is planned: {counted(errors, 'error')} must be mended first."
+    if plan.is_stopped:
+        return f"Nothing is planned: {counted(error_count(plan), 'error')} must be mended first."
+    if plan.held:
+        return f"Nothing can be done: {held_count(plan)} held. {plan.summary.unchanged} unchanged."
     unchanged = plan.summary.unchanged
     held = (
         "1 resource is as its manifest says" if unchanged == 1 else f"{unchanged} resources are as their manifests say"
@@ -48,8 +49,14 @@ def done_sentence(plan: Plan) -> str:
 
 
 def error_count(plan: Plan) -> int:
-    """Return how many errors the planner found; a plan with any cannot be applied."""
+    """Return how many errors the planner found."""
     return sum(diagnostic.severity is Severity.ERROR for diagnostic in plan.diagnostics)
+
+
+def held_count(plan: Plan) -> str:
+    """Return `2 resources are`, of those that are left as they are, at least in part."""
+    held = len({each.address for each in plan.held})
+    return "1 resource is" if held == 1 else f"{held} resources are"
 
 
 def _counts(summary: Summary, tense: int) -> str:

@@ -4,8 +4,8 @@ A case has a `name`, `given` and `expect`. In `given`, `applied` is done first: 
 further calls, such as changes of the manifests or of the backends by hand (`applies` is another apply, `crashes_after` one that
 is cut short); `options` are those of the plan. `expect` holds the
 `steps` (action, verb, address, what is waited for) and, where the case is about them, `changes`, `drift`, `codes` and `says`,
-which are texts that the diagnostics contain. Every plan without an error is carried out, and the next one must be empty,
-unless the case says `settles: false`.
+which are texts that the diagnostics contain, and `held`: what is left undone, with the verbs, and the address that it is held for. Every plan
+that is not stopped is carried out, and the next one must be empty, unless the case says `settles: false`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
-from sharectl.diagnostics import has_errors
 from tests.planning.model import carry_out, settle
-from tests.planning.world import World, change_lines, codes, drift_lines, step_lines
+from tests.planning.world import World, change_lines, codes, drift_lines, held_lines, step_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,6 +71,9 @@ def test_the_plan_is_what_the_case_expects(case: dict[str, Any]) -> None:
         assert drift_lines(plan) == expect["drift"]
     for text in expect.get("says", ()):
         assert text in _said(plan)
-    if not has_errors(plan.diagnostics) and expect.get("settles", True):
+    if "held" in expect:
+        assert held_lines(plan) == expect["held"]
+    if not plan.is_stopped and expect.get("settles", True):
         carry_out(world, plan)
-        assert step_lines(world.plan(**LIFTED)) == []
+        options = given.get("options", {}) if plan.held else {}
+        assert step_lines(world.plan(**{**options, **LIFTED})) == []

@@ -451,3 +451,11 @@ def drift_lines(result: Plan) -> list[str]:
 def codes(result: Plan) -> list[str]:
     """Return the codes of the diagnostics with their addresses."""
     return [f"{diagnostic.code} {diagnostic.address or ''}".strip() for diagnostic in result.diagnostics]
+
+
+def held_lines(result: Plan) -> list[str]:
+    """Return what is left undone as text: the address, its verbs, and for which other address it is held."""
+    return [
+        " ".join((each.address, *each.verbs, *(() if each.cause == each.address else ("for", each.cause))))
+        for each in result.held
+    ]

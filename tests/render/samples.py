@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from sharectl.diagnostics import Diagnostic, Source, error, warning
+from sharectl.diagnostics import Diagnostic, Source, error, has_errors, warning
 from sharectl.model import AccessRule, RevertRequest, ShareSpec, SnapshotSpec, Verb, canonical_json
-from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange, Plan, Step, Summary
+from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange, Held, Plan, Step, Summary
 from sharectl.planning.values import plain_changes
 from sharectl.state.store import OperationRecord, Record, RuleRecord, RunRecord
 
 GIB = 1 << 30
 
 
-def a_plan(
+def a_plan(  # noqa: PLR0913 - the parts of a plan
     *steps: Step,
     drift: tuple[Drift, ...] = (),
     diagnostics: tuple[Diagnostic, ...] = (),
     by_action: dict[str, int] | None = None,
     rules: dict[str, int] | None = None,
     unchanged: int = 118,
+    held: tuple[Held, ...] = (),
 ) -> Plan:
-    """Return a plan of these steps with the counts that its planner would have given."""
-    return Plan("lineage-1", 7, steps, drift, diagnostics, Summary(by_action or {}, rules or {}, unchanged))
+    """Return a plan of these steps with the counts that its planner would have given; errors stop it where nothing is held."""
+    summary = Summary(by_action or {}, rules or {}, unchanged)
+    stopped = not held and has_errors(diagnostics)
+    return Plan("lineage-1", 7, steps, drift, diagnostics, summary, held=held, is_stopped=stopped)
+
+
+def held_shares() -> tuple[Held, ...]:
+    """Return a share that is held, and another that depends on it."""
+    return (
+        Held("share/home", "share/home would shrink from 200GiB to 100GiB", "share/home", "share.shrink"),
+        Held("share/copy", "depends on share/home, which is held", "share/home", "share.shrink", (Verb.CREATE_SHARE,)),
+    )
 
 
 def a_step(address: str, action: Action, verb: Verb, reason: str, **fields: object) -> Step:

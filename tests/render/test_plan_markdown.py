@@ -17,7 +17,7 @@ from sharectl.model import Verb
 from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange
 from sharectl.render.markdown_text import code, fence_for, prose
 from sharectl.render.plan_markdown import MOST_CHARACTERS, plan_markdown
-from tests.render.samples import a_plan, a_step, new_share, rich_plan, shrink_error
+from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,6 +110,16 @@ def test_errors_are_said_at_the_top() -> None:
     """A reviewer must not take the plan for one that can be applied."""
     lines = list(plan_markdown(a_plan(*new_share(), diagnostics=(shrink_error(),))))
     assert "This plan has 1 error and cannot be applied." in lines
+
+
+def test_what_is_held_is_a_table_of_its_own() -> None:
+    """A reviewer sees what the merge will not do."""
+    plan = a_plan(*new_share(), diagnostics=(shrink_error(),), held=held_shares())
+    lines = list(plan_markdown(plan))
+    assert "### 2 resources are held, apply does the rest" in lines
+    (row,) = [line for line in lines if line.startswith("| `share/copy`")]
+    assert "which is held" in row
+    assert not any("cannot be applied" in line for line in lines)
 
 
 @settings(deadline=None)

@@ -15,7 +15,7 @@ from sharectl.diagnostics import error, warning
 from sharectl.model import AccessRule, RevertRequest, ShareSpec, Verb
 from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange
 from sharectl.render.plan_text import drift_lines, plan_lines
-from tests.render.samples import a_plan, a_step, new_share, rich_plan, shrink_error
+from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -74,6 +74,22 @@ def test_a_plan_with_errors_does_not_advise_to_apply() -> None:
     lines = list(plan_lines(plan, color=False))
     assert lines[-1] == "This plan has 2 errors and cannot be applied; mend them and plan again."
     assert not any("sharectl apply" in line for line in lines)
+
+
+def test_what_is_held_is_said_with_its_reason_beside_what_is_done() -> None:
+    """Each address once, what it depends on, and how apply will end."""
+    plan = a_plan(*new_share(), diagnostics=(shrink_error(),), by_action={"create": 1}, held=held_shares())
+    lines = list(plan_lines(plan, color=False))
+    assert "  ✗ share/home would shrink from 200GiB to 100GiB" in lines
+    assert "  ✗ share/copy: depends on share/home, which is held  (create-share)" in lines
+    assert lines[-2] == "Plan: 1 to create. 118 unchanged."
+    assert lines[-1] == "2 resources are held; `sharectl apply` does the rest and ends with exit code 1."
+
+
+def test_a_plan_of_which_all_is_held_does_not_claim_that_all_is_well() -> None:
+    """It says how many resources are held."""
+    lines = list(plan_lines(a_plan(diagnostics=(shrink_error(),), held=held_shares()[:1]), color=False))
+    assert lines[-1] == "Nothing can be done: 1 resource is held. 118 unchanged."
 
 
 def test_many_candidates_are_counted_unless_verbose() -> None:

@@ -11,7 +11,7 @@ from sharectl.events import StepFailed
 from sharectl.model import AccessRule, Verb
 from sharectl.planning.types import Action
 from sharectl.render.result import result_lines, result_object, skipped_by_cause
-from tests.render.samples import a_plan, a_step, new_share, rich_plan
+from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -132,4 +132,16 @@ def test_the_object_has_every_failure() -> None:
                 "unresolved": True,
             }
         ],
+        "held": [],
     }
+
+
+def test_what_was_held_is_said_at_the_end() -> None:
+    """An apply that did all that could be done has not done all that was asked for."""
+    plan = a_plan(by_action={"create": 1}, held=held_shares())
+    result = RunResult(1, (), 0, cancelled=False, seconds=1.5)
+    lines = list(result_lines(plan, result, color=False))
+    assert lines[0].startswith("Applied in")
+    assert "  ✗ share/home would shrink from 200GiB to 100GiB" in lines
+    plain = result_object(plan, result, 1)
+    assert [each["address"] for each in plain["held"]] == ["share/home", "share/copy"]
