@@ -19,7 +19,7 @@ def held_lines(plan: Plan, *, color: bool) -> Iterator[str]:
     """Yield what is not done, address by address, and why; nothing where all is done."""
     if not plan.held:
         return
-    yield paint("Held: what is refused, and what depends on it; all else is done", "error", color)
+    yield paint("Held: this is refused, or depends on what is", "error", color)
     for held in plan.held[:_MOST_HELD]:
         verbs = held_verbs(held)
         reason = visible(held.reason)
