@@ -20,6 +20,7 @@ from sharectl.planning.placement import place_new_shares
 from sharectl.planning.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planning.report import drift_report, summarize
 from sharectl.planning.reverting import hold_for_snapshot, is_awaited
+from sharectl.planning.revocations import check_revocations
 from sharectl.planning.safety import check_empty, check_kept_snapshots, check_limits
 from sharectl.planning.scopes import MAKING, REMOVING
 from sharectl.planning.selection import move_selector, selector, unknown_addresses
@@ -84,6 +85,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     held = hold_refused(draft)
     for address in sorted(held.kept):
         plan_beside_refusal(draft, address)
+    check_revocations(draft)
     steps = linked_steps(draft, move_selector(draft))
     return Plan(
         lineage=state.lineage,
@@ -109,7 +111,8 @@ def addresses_with_rules(desired: Desired, state: StateView, deviations: Mapping
         if (record := records.get(address)) is not None and record.digest != digest
     }
     moved = {former for formers in desired.moves.values() for former in formers if former in records}
-    return wanted | moved | {address for address in deviations if address.startswith("share/")}
+    removed = {address for address in records if address.startswith("share/") and address not in desired.digests}
+    return wanted | moved | removed | {address for address in deviations if address.startswith("share/")}
 
 
 def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSettings) -> int:

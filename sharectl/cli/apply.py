@@ -29,6 +29,7 @@ def apply(
     yes: opt.Yes = False,
     allow_deletions: opt.AllowDeletions = 0,
     allow_recreations: opt.AllowRecreations = 0,
+    allow_revocations: opt.AllowRevocations = 0,
     allow_empty: opt.AllowEmpty = False,
     override_protection: opt.OverrideProtection = None,
     allow_unreadable: opt.AllowUnreadable = None,
@@ -57,6 +58,7 @@ def apply(
         allow_recreations,
         allow_empty,
         allow_unreadable=None if plan_file is not None else allow_unreadable,
+        allow_revocations=allow_revocations,
     )
     if plan_file is not None:
         from sharectl.planning.planfile import read_plan_file

@@ -71,6 +71,9 @@ AllowDeletions = Annotated[int, typer.Option(help="Lift the limit: this many rem
 AllowRecreations = Annotated[
     int, typer.Option(help="Lift the limit: this many lost shares may be made again, empty.", metavar="N", min=0)
 ]
+AllowRevocations = Annotated[
+    int, typer.Option(help="Lift the limit: this many access rules may be taken away or narrowed.", metavar="N", min=0)
+]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="The manifests are empty, and that is meant.")]
 OverrideProtection = Annotated[
     list[str] | None,

@@ -32,6 +32,7 @@ def plan(
     destroy: Annotated[bool, typer.Option("--destroy", help="Plan what `sharectl destroy` would do.")] = False,
     allow_deletions: opt.AllowDeletions = 0,
     allow_recreations: opt.AllowRecreations = 0,
+    allow_revocations: opt.AllowRevocations = 0,
     allow_empty: opt.AllowEmpty = False,
     override_protection: opt.OverrideProtection = None,
     allow_unreadable: opt.AllowUnreadable = None,
@@ -56,6 +57,7 @@ def plan(
         allow_empty,
         destroy,
         allow_unreadable,
+        allow_revocations,
     )
     make_plan = planner(session, file, words, refresh.value)
     with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:

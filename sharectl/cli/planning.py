@@ -35,6 +35,7 @@ class Words:
     allow_empty: bool = False
     destroy: bool = False
     allow_unreadable: Sequence[str] | None = None
+    allow_revocations: int = 0
 
     @property
     def are_given(self) -> bool:
@@ -101,6 +102,7 @@ def options_from(session: Session, words: Words) -> PlanOptions:
         limits=session.project.safety,
         allow_deletions=words.allow_deletions,
         allow_recreations=words.allow_recreations,
+        allow_revocations=words.allow_revocations,
         allow_empty=words.allow_empty,
         override_protection=parse_addresses(words.override_protection),
         destroy=words.destroy,

@@ -48,6 +48,7 @@ class Draft:
     replaced: dict[Address, Action] = field(default_factory=dict)
     removals: list[Address] = field(default_factory=list)
     recreations: list[Address] = field(default_factory=list)
+    revocations: list[Address] = field(default_factory=list)
     servers: dict[str, Address] = field(default_factory=dict)
     recorded_total: int = 0
     refusals: list[Refusal] = field(default_factory=list)

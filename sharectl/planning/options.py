@@ -28,8 +28,8 @@ class PlanOptions:
     """The options of `plan`, `apply` and `destroy`; the defaults plan everything and lift nothing.
 
     `targets`, `labels` and `backends` narrow the plan, each further; `excludes` leaves addresses out. `replaces` asks for new
-    shares in place of old ones. `allow_deletions` and `allow_recreations` are the largest numbers that pass the safety limits.
-    `allow_unreadable` are backends of which it is meant that they are not looked at.
+    shares in place of old ones. `allow_deletions`, `allow_recreations` and `allow_revocations` are the largest numbers that pass the safety
+    limits. `allow_unreadable` are backends of which it is meant that they are not looked at.
     """
 
     targets: frozenset[Address] = frozenset()
@@ -41,6 +41,7 @@ class PlanOptions:
     limits: SafetyLimits = _DEFAULT_LIMITS
     allow_deletions: int = 0
     allow_recreations: int = 0
+    allow_revocations: int = 0
     allow_empty: bool = False
     override_protection: frozenset[Address] = frozenset()
     destroy: bool = False

@@ -13,6 +13,7 @@ from sharectl.planning.records import DEPOSED_MARK, as_asked, deposed_address, r
 from sharectl.planning.refusals import lacks, may_remove, removal_reason
 from sharectl.planning.resizing import holds_growth, plan_resize
 from sharectl.planning.reverting import plan_revert
+from sharectl.planning.revocations import may_revoke
 from sharectl.planning.scopes import CONTENT, REMOVING, USING
 from sharectl.planning.server_places import server_of_lost_share
 from sharectl.planning.types import Action, Candidate, FieldChange, Step
@@ -290,6 +291,8 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
     reason = "its access was changed on the backend" if drifted else "its manifest says so"
     if set(current) == set(wanted):
         reason = "a rule that was refused is no longer wanted"
+    if not may_revoke(draft, address, record, current, wanted):
+        return
     draft.add(
         Step(
             step_id=step_id(Verb.UPDATE_ACCESS, address),

@@ -125,12 +125,14 @@ def read_view(
     """Return what `StateReader.view` does."""
     with collection_paused():
         revision = read_revision(connection, location)
+        (rules_total,) = connection.execute("SELECT count(*) FROM access_rule").fetchone()
         records = list(map(_record, _select(connection, _SELECT_RESOURCES, "address", "", addresses)))
         return StateView(
             lineage=revision.lineage,
             serial=revision.serial,
             records=dict(zip(map(_first, records), records, strict=True)),
             operations=read_operations(connection),
+            rules_total=rules_total,
         )
 
 

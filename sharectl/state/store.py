@@ -201,7 +201,8 @@ class LockStatus:
 class StateView:
     """A consistent copy of the records that were asked for, and of all open intents.
 
-    `rules` holds the access rules of those shares for which somebody has asked the reader; it does not hold all.
+    `rules` holds the access rules of those shares for which somebody has asked the reader; it does not hold all. `rules_total` is
+    how many the store holds in all, None where it does not say.
     """
 
     lineage: str
@@ -209,6 +210,7 @@ class StateView:
     records: Mapping[Address, Record]
     operations: tuple[OperationRecord, ...]
     rules: Mapping[Address, tuple[RuleRecord, ...]] = field(default_factory=dict)
+    rules_total: int | None = None
 
     def share_spec(self, address: Address) -> ShareSpec:
         """Return the spec last applied to the share at `address`."""

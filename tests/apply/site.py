@@ -32,6 +32,7 @@ UNLIMITED = PlanOptions(
     limits=SafetyLimits(max_deletion_percentage=100.0, deletion_floor=1000),
     allow_deletions=1000,
     allow_recreations=1000,
+    allow_revocations=1000,
     allow_empty=True,
 )
 

@@ -152,6 +152,55 @@ def test_many_deletions_at_once_are_refused_until_their_number_is_repeated(repos
     assert repository.shares() == NAMES[5:]
 
 
+def access_rule(repository: Repository, name: str, to: str, level: str = "rw") -> None:
+    """Write an access rule as a document of its own."""
+    spec = {"share": name, "type": "ip", "to": to, "level": level}
+    repository.write(f"rule-{name}.yaml", "AccessRule", name, spec)
+
+
+def test_many_revocations_at_once_are_refused_until_their_number_is_repeated(repository: Repository) -> None:
+    """A folder of access rules that is missing takes nobody's access away; neither do many that are narrowed."""
+    for name in NAMES:
+        repository.write_share(name)
+        access_rule(repository, name, "10.0.0.0/8")
+    repository.applied()
+    before = repository.on_backend("SELECT access FROM shares")
+    for name in NAMES:
+        (repository.path / f"rule-{name}.yaml").unlink()
+    for flags in ([], ["--allow-revocations", "11"], ["--allow-deletions", "12"]):
+        refused = repository.run("apply", "--yes", *flags)
+        assert refused.code == 1
+        assert "take away or narrow 12 of 12 access rules" in refused.text
+        assert "--allow-revocations 12" in refused.text
+    for to, level in (("10.0.0.0/8", "ro"), ("10.1.0.0/16", "rw")):
+        for name in NAMES:
+            access_rule(repository, name, to, level)
+        assert "narrow 12 of 12" in repository.run("apply", "--yes").text
+    assert repository.on_backend("SELECT access FROM shares") == before
+    for name in NAMES:
+        access_rule(repository, name, "10.0.0.0/7")
+    repository.applied()
+    for name in NAMES[1:]:
+        access_rule(repository, name, "10.0.0.0/8")
+    assert repository.run("apply", "--yes", "--allow-revocations", "11").code == 0
+
+
+def test_a_protected_share_does_not_lose_all_of_its_access_at_once(repository: Repository) -> None:
+    """Some of it may go; all of it goes once it is not protected any more, or with the override."""
+    one, two = ({"type": "ip", "to": to, "level": "rw"} for to in ("10.0.0.1", "10.0.0.2"))
+    repository.write_share("kept", protect=True, access=[one, two])
+    repository.applied()
+    repository.write_share("kept", protect=True, access=[two])
+    repository.applied()
+    repository.write_share("kept", protect=True)
+    refused = repository.run("apply", "--yes")
+    assert refused.code == 1
+    assert "share/kept is protected and would lose all of its access (ip:10.0.0.2)" in refused.text
+    assert repository.on_backend("SELECT access FROM shares") == ['[["ip","10.0.0.2","rw"]]']
+    assert repository.run("apply", "--yes", "--override-protection", "share/kept").code == 0
+    assert repository.on_backend("SELECT access FROM shares") == ["[]"]
+
+
 def test_forgetting_many_shares_counts_as_removing_them(repository: Repository) -> None:
     """The policy `retain` saves the data; that so many manifests went is likely to be the same mistake."""
     for name in NAMES:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sharectl.planning.types import Plan
 
 FOLDER = Path(__file__).with_name("cases")
-LIFTED = {"allow_deletions": 99, "allow_recreations": 99, "allow_empty": True}
+LIFTED = {"allow_deletions": 99, "allow_recreations": 99, "allow_revocations": 99, "allow_empty": True}
 
 
 def _cases() -> Iterator[Any]:

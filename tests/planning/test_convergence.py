@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sharectl.model import ShareSpec
 
-FREE = {"allow_deletions": 99, "allow_recreations": 99, "allow_empty": True}
+FREE = {"allow_deletions": 99, "allow_recreations": 99, "allow_revocations": 99, "allow_empty": True}
 NAMES = st.sampled_from(("a", "b", "c", "d"))
 SNAPSHOTS = st.sampled_from(("s", "t", "u"))
 BACKENDS = st.sampled_from(("x", "y", "t"))
