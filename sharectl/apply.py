@@ -113,12 +113,21 @@ class _Engine:
         self._silent: dict[str, int] = {}
         self._core = shared_core()
         self._worker = Worker(
-            plan, run, environment, self._committer, self._ledger, cancellation, self._emit, self._is_silent
+            plan,
+            run,
+            environment,
+            self._committer,
+            self._ledger,
+            cancellation,
+            self._emit,
+            self._is_silent,
+            heartbeat.tenure.require,
         )
         self._done = 0
         self._skipped = 0
         self._failures: list[StepFailed] = []
         self._problem = ""
+        self._broken: BaseException | None = None
 
     def run(self, observer: Callable[[Event], None]) -> RunResult:
         started = self._environment.monotonic()
@@ -186,6 +195,8 @@ class _Engine:
                 if isinstance(event, CancelRequested):
                     self._cancel(event)
                 observer(event)
+            if self._broken is not None:
+                raise self._broken
             self._give_up_overdue()
 
     def _emit(self, attempt: Attempt, event: Event) -> None:
@@ -214,6 +225,14 @@ class _Engine:
 
     def _work(self, attempt: Attempt) -> bool:
         """Run one attempt in a thread of a lane; return False where the thread was given up meanwhile."""
+        try:
+            return self._attempt(attempt)
+        except BaseException as problem:  # noqa: BLE001 - the run would wait for ever for a thread that has died
+            self._broken = problem
+            self._settled.set()
+            return True
+
+    def _attempt(self, attempt: Attempt) -> bool:
         name = attempt.step.step_id
         with self._mutex:
             if not self._board.is_open(name):

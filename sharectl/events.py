@@ -21,6 +21,14 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryStarted:
+    """An earlier run has left operations open, which are looked at before anything else; how many there are, and on which backend."""
+
+    operations: int
+    operations_by_backend: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class OperationRecovered:
     """An intent that an earlier run left open has been resolved; `outcome` says how, for people."""
 
@@ -121,6 +129,7 @@ class RunFinished:
 
 Event = (
     RunStarted
+    | RecoveryStarted
     | OperationRecovered
     | StepStarted
     | StepRetried

@@ -18,7 +18,7 @@ class Answer(Generic[T]):
     """What came of one question: a `value`, an `error`, or neither where no answer came in time."""
 
     value: T | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     in_time: bool = True
 
 
@@ -35,7 +35,7 @@ class _Asker(threading.Thread, Generic[T]):
         """Ask once."""
         try:
             self.answer = Answer(value=self._ask(self._subject))
-        except Exception as error:  # noqa: BLE001 - handed to the caller, who knows what it means
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, who knows what it means
             self.answer = Answer(error=error)
 
 

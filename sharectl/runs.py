@@ -16,6 +16,7 @@ from sharectl.applying.recovery import recover
 from sharectl.diagnostics import DiagnosticError, error
 from sharectl.model import Verb, canonical_json
 from sharectl.planning.server_records import share_server_id_of
+from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.state.store import (
     AddHistory,
     HistoryEntry,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from sharectl.workspace import Backends
 
 LEASE_SECONDS: Final = 60.0
-RECOVERY_TIMEOUT_SECONDS: Final = 60.0
+RECOVERY_SILENCE_SECONDS: Final = 60.0
 _GIT_TIMEOUT_SECONDS: Final = 5.0
 _CI_URL_VARIABLES: Final = ("CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL", "BUILD_URL")
 
@@ -75,10 +76,11 @@ def held_lease(store: StateStore, record: RunRecord, wait_seconds: float = 0.0) 
 @contextmanager
 def _held(store: StateStore, record: RunRecord, wait_seconds: float) -> Iterator[Heartbeat]:
     holder = Holder(record.user, record.host, os.getpid(), record.command)
+    since_seconds = SYSTEM_CLOCK.boottime_seconds()
     lease = store.acquire(holder, duration_seconds=LEASE_SECONDS, wait_seconds=wait_seconds)
     try:
         store.commit(lease, [PutRun(record)])
-        heartbeat = Heartbeat(store, lease)
+        heartbeat = Heartbeat(store, lease, since_seconds=since_seconds)
         heartbeat.start()
         try:
             yield heartbeat
@@ -103,10 +105,11 @@ def locked_run(
         backends.networks.attach(store, heartbeat.lease)
         unresolved = recover(
             store,
-            heartbeat.lease,
+            heartbeat,
             run=record,
             environment=environment,
-            timeout_seconds=RECOVERY_TIMEOUT_SECONDS,
+            width=backends.width,
+            silence_seconds=RECOVERY_SILENCE_SECONDS,
             observer=observer,
         )
         yield LockedRun(store, heartbeat, record, environment, unresolved)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.applying.addresses import StateAddressLedger
 from sharectl.applying.networking import network_errors_translated
@@ -14,6 +13,7 @@ from sharectl.drivers.registry import driver_factory
 from sharectl.model import Kind
 from sharectl.network.base import NetworkEnvironment, NetworkError
 from sharectl.network.registry import network_plugin_factory
+from sharectl.opening import OpenedOnce
 from sharectl.planning.observed import ServerObservation
 from sharectl.planning.subnets import server_address, subnet_for
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sharectl.model import BackendSpec, ShareNetworkSubnet
     from sharectl.network.base import NetworkPlugin
     from sharectl.state.store import Change, Lease, StateReader, StateStore, StateView
+
+_CLOSE_TIMEOUT_SECONDS: Final = 20.0
 
 
 def server_findings(desired: Desired) -> tuple[Diagnostic, ...]:
@@ -85,8 +87,7 @@ class NetworkServices:
         self._specs = specs
         self._base_directory = base_directory
         self._resolve_secret = resolve_secret
-        self._plugins: dict[str, NetworkPlugin] = {}
-        self._mutex = threading.Lock()
+        self._plugins: OpenedOnce[NetworkPlugin] = OpenedOnce(self._open, lambda plugin: plugin.close())
         self._owner = ""
         self._writes = False
         self._ledger: StateAddressLedger | None = None
@@ -115,12 +116,8 @@ class NetworkServices:
         self._owner, self._ledger = lineage, ledger
 
     def plugin(self, backend: str) -> NetworkPlugin:
-        """Return the network service of the backend. Raises DriverError."""
-        with self._mutex:
-            plugin = self._plugins.get(backend)
-            if plugin is None:
-                plugin = self._plugins[backend] = self._open(backend)
-            return plugin
+        """Return the network service of the backend; one that opens slowly holds up no other. Raises DriverError."""
+        return self._plugins.get(backend)
 
     def _open(self, backend: str) -> NetworkPlugin:
         spec = self._specs.get(backend)
@@ -136,12 +133,9 @@ class NetworkServices:
         with network_errors_translated():
             return network_plugin_factory(spec.network.plugin).open(spec.network, environment)
 
-    def close(self) -> None:
-        """Close every service that was opened."""
-        with self._mutex:
-            plugins, self._plugins = self._plugins, {}
-        for plugin in plugins.values():
-            plugin.close()
+    def close(self) -> dict[str, str]:
+        """Close every service that was opened; return why, by backend, for those that could not be."""
+        return self._plugins.close(_CLOSE_TIMEOUT_SECONDS)
 
 
 def subnets_to_check(desired: Desired, view: StateView) -> dict[str, dict[str, ShareNetworkSubnet]]:

@@ -6,12 +6,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sharectl.applying.answers import misbehaviour
 from sharectl.diagnostics import DiagnosticError, Severity, did_you_mean, error
 from sharectl.drivers.base import DriverError, ShareRef, TransientError
 from sharectl.importing import safe_name
 from sharectl.model import Kind, Protocol, Verb, address_of, canonical_json
 from sharectl.planning.drift import identity_problem
-from sharectl.state.store import AddHistory, BeginOperation, EndOperation, HistoryEntry, OperationRecord
+from sharectl.state.store import (
+    AddHistory,
+    BeginOperation,
+    EndOperation,
+    HistoryEntry,
+    LeaseLostError,
+    OperationRecord,
+    StateError,
+)
 from sharectl.workspace import Question, survey
 
 if TYPE_CHECKING:
@@ -160,12 +169,18 @@ def _purge_one(run: LockedRun, trashed: TrashedShare) -> str:
     detail = {"reason": "trash purge", "backend": trashed.backend, "backend_id": share.backend_id}
     outcome, problem = "done", ""
     try:
-        run.environment.driver(trashed.backend).delete_share(_reference(share))
+        driver = run.environment.driver(trashed.backend)
+        run.heartbeat.tenure.require()
+        driver.delete_share(_reference(share))
     except TransientError as failure:  # what became of it is unknown: the intent stays, and the next run asks
         return f"{failure}; the next apply finds out what became of it"
+    except (LeaseLostError, StateError):
+        raise
     except DriverError as failure:
         outcome, problem = "failed", str(failure)
         detail["error"] = problem
+    except (Exception, SystemExit, GeneratorExit) as failure:  # noqa: BLE001 - a driver may be anybody's
+        return f"{misbehaviour(failure)}; the next apply finds out what became of it"
     entry = HistoryEntry(
         run.record.run_id, now(), trashed.address, Verb.DELETE_SHARE.value, outcome, canonical_json(detail)
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sharectl.diagnostics import error
+from sharectl.diagnostics import error, warning
 from sharectl.drivers.base import (
     BackendUnavailableError,
     Capability,
@@ -22,6 +21,7 @@ from sharectl.drivers.registry import UnknownDriverError, driver_factory, driver
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.manifests.loader import load
 from sharectl.model import Kind, SchedulerSettings
+from sharectl.opening import OpenedOnce
 from sharectl.parallel import ask_each
 from sharectl.plan import addresses_with_rules, plan
 from sharectl.planning.drift import find_deviations
@@ -29,7 +29,7 @@ from sharectl.planning.observed import BackendObservation
 from sharectl.share_servers import NetworkServices, observe_servers, server_findings, subnets_to_check
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sharectl.state.store import RuleRecord, StateReader, StateStore, StateView
 
 QUESTION_TIMEOUT_SECONDS = 120.0
+CLOSE_TIMEOUT_SECONDS = 20.0
 _ASKED_BY_ID = {"full": ("share", "snapshot", "share_server"), "changed": ("share", "snapshot")}
 
 
@@ -136,39 +137,56 @@ class Backends:
         resolver = make_secret_resolver(base_directory)
         self._environment = DriverEnvironment(base_directory, resolver)
         self.networks = NetworkServices(self._specs, base_directory, resolver)
-        self._drivers: dict[str, Driver] = {}
-        self._mutex = threading.Lock()
+        self._drivers: OpenedOnce[Driver] = OpenedOnce(self._open, lambda driver: driver.close())
 
     def driver(self, backend: str) -> Driver:
-        """Return the driver of the backend. Raises DriverError."""
-        with self._mutex:
-            driver = self._drivers.get(backend)
-            if driver is None:
-                spec = self._specs.get(backend)
-                if spec is None:
-                    message = f"backend {backend} has no manifest"
-                    raise DriverError(message)
-                driver = driver_factory(spec.driver).open(spec, self._environment)
-                self._drivers[backend] = driver
-            return driver
+        """Return the driver of the backend; one that opens slowly holds up no other. Raises DriverError."""
+        return self._drivers.get(backend)
 
-    def close(self) -> None:
-        """Close every driver and network service that was opened."""
-        self.networks.close()
-        with self._mutex:
-            drivers, self._drivers = self._drivers, {}
-        for driver in drivers.values():
-            driver.close()
+    def width(self, backend: str) -> int:
+        """Return how many calls may run on the backend at once."""
+        spec = self._specs.get(backend)
+        return 1 if spec is None else spec.lanes
+
+    def _open(self, backend: str) -> Driver:
+        spec = self._specs.get(backend)
+        if spec is None:
+            message = f"backend {backend} has no manifest"
+            raise DriverError(message)
+        return driver_factory(spec.driver).open(spec, self._environment)
+
+    def close(self) -> tuple[Diagnostic, ...]:
+        """Close every driver and network service that was opened; return a warning for each that could not be, or not in time."""
+        of_networks = self.networks.close()
+        of_drivers = self._drivers.close(CLOSE_TIMEOUT_SECONDS)
+        return (
+            *(_not_closed(name, "the driver", problem) for name, problem in sorted(of_drivers.items())),
+            *(_not_closed(name, "the network service", problem) for name, problem in sorted(of_networks.items())),
+        )
+
+
+def _not_closed(backend: str, what: str, problem: str) -> Diagnostic:
+    return warning(
+        "backend.not-closed",
+        f"{what} of backend {backend} could not be closed: {problem}",
+        detail="what the command did is done and recorded; the driver may have left a connection or a process behind.",
+        remedy="look for those where the backend is; if it happens each time, tell whoever wrote the driver",
+        address=f"backend/{backend}",
+    )
 
 
 @contextmanager
-def opened_backends(specs: Mapping[str, BackendSpec], project: Project) -> Iterator[Backends]:
-    """Yield the backends, and close their drivers afterwards."""
+def opened_backends(
+    specs: Mapping[str, BackendSpec], project: Project, warn: Callable[[Sequence[Diagnostic]], object]
+) -> Iterator[Backends]:
+    """Yield the backends, and close their drivers afterwards; `warn` is told of those that could not be."""
     backends = Backends(specs, str(project.root))
     try:
         yield backends
     finally:
-        backends.close()
+        problems = backends.close()
+        if problems:
+            warn(problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "graph",
         "manifests state drivers network",
         "events",
+        "opening",
         "diagnostics model networks address_ranges client_addresses parallel private quantities",
     )
 )

@@ -58,3 +58,14 @@ def test_who_does_not_answer_in_time_is_told_apart_and_holds_nobody_up() -> None
 def test_nobody_asked_is_nobody_answering() -> None:
     """No threads, no waiting."""
     assert ask_each([], str.upper, 10) == {}
+
+
+def test_what_would_end_a_thread_is_an_answer_too() -> None:
+    """Nobody waits for one whose driver has called `exit`."""
+
+    def ask(name: str) -> str:
+        raise SystemExit(name)
+
+    answer = ask_each(["a"], ask, 10)["a"]
+    assert isinstance(answer.error, SystemExit)
+    assert answer.in_time

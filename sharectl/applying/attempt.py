@@ -71,6 +71,11 @@ class Attempt:
             self._slot = slot
             self._deadline = monotonic() + seconds
 
+    def expect_wanted(self) -> None:
+        """Raise AbandonedError where the attempt has been given up while its call was being got ready."""
+        if self.abandoned:
+            raise AbandonedError
+
     def end_call(self) -> None:
         """Stop the clock and give the slot back; raises AbandonedError where nobody waits for the answer any more."""
         with self._mutex:

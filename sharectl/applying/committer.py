@@ -28,7 +28,7 @@ class _Ticket:
         self.gate = threading.Lock()
         self.gate.acquire()
         self.done = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
 
 class Committer:
@@ -94,12 +94,12 @@ class Committer:
                 for ticket in batch:
                     ticket.error = error  # meant for all of them
                 return
-            except Exception:  # noqa: BLE001, S110 - the commits below meet it again, each thread its own
+            except BaseException:  # noqa: BLE001, S110 - the commits below meet it again, each thread its own
                 pass
             else:
                 return
         for ticket in batch:
             try:
                 self._store.commit(self._lease, ticket.changes)
-            except Exception as error:  # noqa: BLE001 - handed to the thread that is waiting
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that is waiting
                 ticket.error = error

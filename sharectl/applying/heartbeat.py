@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from sharectl.state.store import LeaseLostError, StateError
+from sharectl.applying.tenure import Tenure
+from sharectl.state.store import LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,12 +17,18 @@ _BEATS_PER_LEASE = 3
 
 
 class Heartbeat:
-    """Renews the lease three times in its duration, from `start` until `stop`."""
+    """Renews the lease three times in its duration, from `start` until `stop`; `tenure` says when calls may begin under it."""
 
-    def __init__(self, store: StateStore, lease: Lease, lost: Callable[[str], object] | None = None) -> None:
-        """Watch over `lease`; `lost` as for `on_loss`."""
+    def __init__(
+        self,
+        store: StateStore,
+        lease: Lease,
+        lost: Callable[[str], object] | None = None,
+        since_seconds: float | None = None,
+    ) -> None:
+        """Watch over `lease`, which was asked for at `since_seconds` (None: long ago, so that it is renewed before the first call); `lost` as for `on_loss`."""
         self.lease = lease
-        self._store = store
+        self.tenure = Tenure(store, lease, float("-inf") if since_seconds is None else since_seconds)
         self._mutex = threading.Lock()
         self._lost = lost
         self._problem = ""
@@ -48,12 +55,12 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._ended.wait(self.lease.duration_seconds / _BEATS_PER_LEASE):
             try:
-                self._store.renew(self.lease)
+                self.tenure.renew()
             except LeaseLostError as error:
                 self._tell(f"{error}; nothing more is written")
                 return
-            except StateError:
-                continue  # the next commit meets the same trouble, and says so
+            except BaseException:  # noqa: BLE001, S112 - the next call or commit meets the same trouble, and says so
+                continue
 
     def _tell(self, problem: str) -> None:
         with self._mutex:

@@ -17,6 +17,7 @@ from sharectl.planning.subnets import allocation_ids
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from sharectl.applying.tenure import Permit
     from sharectl.model import ShareServerSpec
     from sharectl.network.base import NetworkPlugin
     from sharectl.networks import NetworkAllocation
@@ -39,30 +40,34 @@ def network_errors_translated() -> Iterator[None]:
 
 
 def allocate(
-    plugin: NetworkPlugin, server_id: str, spec: ShareServerSpec, former: Iterable[NetworkAllocation] = ()
+    plugin: NetworkPlugin,
+    server_id: str,
+    spec: ShareServerSpec,
+    former: Iterable[NetworkAllocation] = (),
+    *,
+    permit: Permit,
 ) -> tuple[NetworkAllocation, ...]:
     """Return the addresses of a share server, each taken now or before under the id that follows from the server's.
 
-    One of the `former` that was lost is had again where it is still free. Raises DriverError.
+    One of the `former` that was lost is had again where it is still free. Raises DriverError, and what `permit` raises, which is
+    asked before each address.
     """
     known = {allocation.allocation_id: allocation.ip_address for allocation in former}
+    allocations: list[NetworkAllocation] = []
     with network_errors_translated():
-        return tuple(
-            plugin.allocate(
-                AllocationRequest(
-                    allocation_id,
-                    server_id,
-                    spec.share_network,
-                    spec.subnet,
-                    preferred_address=known.get(allocation_id),
-                )
+        for allocation_id in allocation_ids(server_id, spec.address_count):
+            preferred = known.get(allocation_id)
+            request = AllocationRequest(
+                allocation_id, server_id, spec.share_network, spec.subnet, preferred_address=preferred
             )
-            for allocation_id in allocation_ids(server_id, spec.address_count)
-        )
+            permit()
+            allocations.append(plugin.allocate(request))
+    return tuple(allocations)
 
 
-def give_back(plugin: NetworkPlugin, server_id: str, ids: Iterable[str]) -> None:
-    """Give addresses of a share server back; those that are gone already are no error. Raises DriverError."""
+def give_back(plugin: NetworkPlugin, server_id: str, ids: Iterable[str], *, permit: Permit) -> None:
+    """Give addresses of a share server back; those that are gone already are no error. Raises as `allocate`."""
     with network_errors_translated():
         for allocation_id in ids:
+            permit()
             plugin.deallocate(allocation_id, server_id)

@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from sharectl.applying.attempt import AbandonedError
 from sharectl.applying.identity import expect_identity
-from sharectl.applying.resolving import resolve
+from sharectl.applying.questions import Findings, Job, Questions
+from sharectl.applying.resolving import Holdings, look_up, resolve
 from sharectl.applying.server_calls import SERVER_VERBS
 from sharectl.applying.server_resolving import resolve_server
-from sharectl.drivers.base import BackendUnavailableError, DriverError
-from sharectl.events import OperationRecovered
+from sharectl.drivers.base import BackendUnavailableError
+from sharectl.events import OperationRecovered, RecoveryStarted
 from sharectl.model import Verb, canonical_json
-from sharectl.parallel import ask_each
-from sharectl.state.store import AddHistory, EndOperation, HistoryEntry, VersionConflictError
+from sharectl.state.store import (
+    AddHistory,
+    EndOperation,
+    HistoryEntry,
+    LeaseLostError,
+    StateError,
+    VersionConflictError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sharectl.applying.environment import Environment
+    from sharectl.applying.heartbeat import Heartbeat
     from sharectl.applying.resolving import Outcome
+    from sharectl.applying.tenure import Permit
+    from sharectl.drivers.base import Driver
     from sharectl.events import Event
     from sharectl.model import Address
-    from sharectl.state.store import Lease, OperationRecord, Record, RunRecord, StateStore
+    from sharectl.state.store import Change, OperationRecord, Record, RunRecord, StateStore
 
-_Found = tuple["OperationRecord", "Outcome | None"]
+_LOOKED_UP_AT_ONCE: Final = 200
+_Resolved = tuple["OperationRecord", "Outcome"]
 
 
 def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
     store: StateStore,
-    lease: Lease,
+    heartbeat: Heartbeat,
     *,
     run: RunRecord,
     environment: Environment,
-    timeout_seconds: float,
+    width: Callable[[str], int],
+    silence_seconds: float,
     observer: Callable[[Event], None],
 ) -> tuple[OperationRecord, ...]:
-    """Resolve every open intent that can be, each in one commit; return those whose backend gave no answer.
+    """Resolve every open intent that can be, and return those whose backend gave no answer.
+
+    Each outcome is durable before the next answer is waited for, so that a recovery which is cut short has got on. Backends are
+    asked side by side, each on as many threads as `width` says, and given up where they are silent for `silence_seconds`,
+    however long all of it takes.
 
     What a backend holds is recorded, also where the run before died before it could; what it does not hold leaves no trace.
     A share that was made for an address which has meanwhile got another is removed: nobody ever had access to it. A backend
@@ -47,15 +66,21 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
     again: Sequence[OperationRecord] | None = None
     while again is None or again:
         operations, records = _read(store, again)
-        answers = _ask(operations, records, environment, timeout_seconds)
+        if operations and again is None:
+            counts = Counter(operation.backend or "" for operation in operations)
+            observer(RecoveryStarted(len(operations), dict(sorted(counts.items()))))
         again = []
-        for operation, outcome in answers:
-            if outcome is None:
-                unresolved.append(operation)
-            elif not _record(store, lease, run, environment.now(), operation, outcome):
-                again.append(operation)  # another intent at the same address has just been resolved
-            else:
-                observer(OperationRecovered(operation.address, operation.verb, operation.backend, outcome[1]))
+        questions = Questions(width, silence_seconds, environment.monotonic, heartbeat.tenure.require)
+        try:
+            for job in _first_jobs(operations, records, environment):
+                questions.submit(job)
+            for found in questions.answers():
+                unresolved += (operation for operation, outcome in found if outcome is None)
+                resolved = [(operation, outcome) for operation, outcome in found if outcome is not None]
+                # One that does not fit is looked at again: another intent at the same address has just been resolved.
+                again += _record(store, heartbeat, run, environment.now(), resolved, observer)
+        finally:
+            questions.close()
     return tuple(unresolved)
 
 
@@ -72,59 +97,121 @@ def _read(
         return operations, reader.view(addresses).records
 
 
-def _ask(
-    operations: Sequence[OperationRecord],
-    records: Mapping[Address, Record],
-    environment: Environment,
-    timeout_seconds: float,
-) -> list[_Found]:
-    """Ask all backends side by side what became of their intents; None stands for no answer."""
+def _first_jobs(
+    operations: Sequence[OperationRecord], records: Mapping[Address, Record], environment: Environment
+) -> list[Job]:
+    """Return a job for each backend, which opens it and has the others follow."""
     by_backend: dict[str, list[OperationRecord]] = {}
     for operation in operations:
         by_backend.setdefault(operation.backend or "", []).append(operation)
-
-    def ask(backend: str) -> list[_Found]:
-        return _ask_backend(backend, by_backend[backend], records, environment)
-
-    found: list[_Found] = []
-    for backend, answer in ask_each(sorted(by_backend), ask, timeout_seconds).items():
-        found += [(operation, None) for operation in by_backend[backend]] if answer.value is None else answer.value
-    return found
+    return [
+        Job(name, tuple(mine), partial(_open, name, tuple(mine), records, environment))
+        for name, mine in sorted(by_backend.items())
+    ]
 
 
-def _ask_backend(
-    backend: str, operations: Sequence[OperationRecord], records: Mapping[Address, Record], environment: Environment
-) -> list[_Found]:
-    """Ask one backend; an intent that it has no answer to holds up no other."""
+def _open(
+    backend: str,
+    operations: tuple[OperationRecord, ...],
+    records: Mapping[Address, Record],
+    environment: Environment,
+    permit: Permit,
+) -> Findings:
+    """Open the driver, and make sure that behind it is the storage that the state knows."""
+    permit()
     driver = environment.driver(backend)
     pinned = records.get(f"backend/{backend}")
-    known = all(operation.verb == Verb.PREPARE_BACKEND for operation in operations)
-    if not known:
+    if any(operation.verb != Verb.PREPARE_BACKEND for operation in operations):
         expect_identity(backend, None if pinned is None else pinned.resource_id, driver.report().identity)
-    found: list[_Found] = []
-    for number, operation in enumerate(operations):
-        try:
-            if operation.verb in SERVER_VERBS:
-                outcome = resolve_server(driver, environment.network(backend), operation, records)
+    groups: dict[Address, list[OperationRecord]] = {}
+    for operation in operations:
+        groups.setdefault(operation.address, []).append(operation)
+    jobs = []
+    single = [group[0] for group in groups.values() if len(group) == 1]
+    for start in range(0, len(single), _LOOKED_UP_AT_ONCE):
+        chunk = tuple(single[start : start + _LOOKED_UP_AT_ONCE])
+        jobs.append(Job(backend, chunk, partial(_look_up, driver, backend, chunk, records, environment)))
+    jobs.extend(  # what resolves one of several at an address may change what the next one finds
+        _resolving(driver, backend, tuple(group), records, environment) for group in groups.values() if len(group) > 1
+    )
+    return Findings(jobs=tuple(jobs))
+
+
+def _look_up(  # noqa: PLR0913, PLR0917 - a backend, and what is asked of it
+    driver: Driver,
+    backend: str,
+    operations: tuple[OperationRecord, ...],
+    records: Mapping[Address, Record],
+    environment: Environment,
+    permit: Permit,
+) -> Findings:
+    """List what many intents are about at once; where the driver cannot, each is asked for alone."""
+    permit()
+    holdings: Holdings | None
+    try:
+        holdings = look_up(driver, operations)
+    except (BackendUnavailableError, AbandonedError):
+        raise
+    except BaseException:  # noqa: BLE001 - a driver may be anybody's, and one bad intent holds up no other
+        holdings = None
+    return Findings(
+        jobs=tuple(_resolving(driver, backend, (each,), records, environment, holdings) for each in operations)
+    )
+
+
+def _resolving(  # noqa: PLR0913, PLR0917 - as above
+    driver: Driver,
+    backend: str,
+    operations: tuple[OperationRecord, ...],
+    records: Mapping[Address, Record],
+    environment: Environment,
+    holdings: Holdings | None = None,
+) -> Job:
+    def work(permit: Permit) -> Findings:
+        found: list[tuple[OperationRecord, Outcome | None]] = []
+        for operation in operations:
+            permit()
+            try:
+                if operation.verb in SERVER_VERBS:
+                    network = environment.network(backend)
+                    outcome = resolve_server(driver, network, operation, records, permit)
+                else:
+                    outcome = resolve(driver, operation, records, permit, holdings)
+            except (BackendUnavailableError, AbandonedError, LeaseLostError, StateError):
+                raise
+            except BaseException:  # noqa: BLE001 - a refusal, an intent of another version, or a driver that is anybody's
+                found.append((operation, None))
             else:
-                outcome = resolve(driver, operation, records)
-            found.append((operation, outcome))
-        except BackendUnavailableError:
-            return found + [(left, None) for left in operations[number:]]
-        except (DriverError, ValueError, KeyError, AttributeError):  # a refusal, or an intent of another version
-            found.append((operation, None))
-    return found
+                found.append((operation, outcome))
+        return Findings(tuple(found))
+
+    return Job(backend, operations, work)
 
 
-def _record(  # noqa: PLR0913, PLR0917 - where, by whom, and what
-    store: StateStore, lease: Lease, run: RunRecord, now: str, operation: OperationRecord, outcome: Outcome
-) -> bool:
-    """Make the outcome durable; return False where the row has changed since it was read."""
+def _record(  # noqa: PLR0913, PLR0917 - where, by whom, what, and who is told
+    store: StateStore,
+    heartbeat: Heartbeat,
+    run: RunRecord,
+    now: str,
+    resolved: Sequence[_Resolved],
+    observer: Callable[[Event], None],
+) -> list[OperationRecord]:
+    """Make the outcomes durable, together where they fit; return the intents whose row has changed since it was read."""
+    if not resolved:
+        return []
+    try:
+        store.commit(heartbeat.lease, [change for one in resolved for change in _changes(run, now, *one)])
+    except VersionConflictError:
+        if len(resolved) == 1:
+            return [resolved[0][0]]
+        return [left for one in resolved for left in _record(store, heartbeat, run, now, [one], observer)]
+    for operation, (_, words) in resolved:
+        observer(OperationRecovered(operation.address, operation.verb, operation.backend, words))
+    return []
+
+
+def _changes(run: RunRecord, now: str, operation: OperationRecord, outcome: Outcome) -> list[Change]:
     changes, words = outcome
     detail = canonical_json({"recovered": words, "run": operation.run_id})
     entry = HistoryEntry(run.run_id, now, operation.address, operation.verb, "recovered", detail)
-    try:
-        store.commit(lease, [*changes, EndOperation(operation.operation_id), AddHistory(entry)])
-    except VersionConflictError:
-        return False
-    return True
+    return [*changes, EndOperation(operation.operation_id), AddHistory(entry)]

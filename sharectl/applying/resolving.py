@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -14,9 +14,10 @@ from sharectl.planning.records import share_record, snapshot_record
 from sharectl.state.store import PutResource, PutRules, RemoveResource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import Driver, ObservedShare
+    from sharectl.applying.tenure import Permit
+    from sharectl.drivers.base import Driver, ObservedShare, ObservedSnapshot
     from sharectl.model import Address
     from sharectl.state.store import Change, OperationRecord, Record
 
@@ -27,13 +28,66 @@ _NOT_REMOVED = "it had not been removed"
 _NOT_THERE = "the share is not there; the next plan shows it"
 
 
-def resolve(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a backend has listed of the shares and snapshots that intents are about, by id."""
+
+    shares: Mapping[str, ObservedShare]
+    snapshots: Mapping[str, ObservedSnapshot]
+
+
+def look_up(driver: Driver, operations: Sequence[OperationRecord]) -> Holdings:
+    """List what many intents are about at once. Raises what the driver raises."""
+    of_snapshots = {operation.resource_id for operation in operations if operation.verb in _OF_SNAPSHOTS}
+    of_shares = {operation.resource_id for operation in operations if operation.verb in _OF_SHARES}
+    shares = driver.list_shares(sorted(of_shares)) if of_shares else ()
+    snapshots = cast("SnapshotsShares", driver).list_snapshots(sorted(of_snapshots)) if of_snapshots else ()
+    return Holdings(
+        {share.resource_id: share for share in shares if share.resource_id is not None},
+        {snapshot.resource_id: snapshot for snapshot in snapshots if snapshot.resource_id is not None},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Backend:
+    """A backend as the resolving of one intent sees it: what it has listed before, or lists now, and the way to change it."""
+
+    driver: Driver
+    permit: Permit
+    holdings: Holdings | None
+
+    def share(self, resource_id: str) -> ObservedShare | None:
+        """Return the share as it is listed, or None where it is not."""
+        if self.holdings is not None:
+            return self.holdings.shares.get(resource_id)
+        return listed_share(self.driver, resource_id)
+
+    def snapshot(self, resource_id: str) -> ObservedSnapshot | None:
+        """Return the snapshot as it is listed, or None where it is not."""
+        if self.holdings is not None:
+            return self.holdings.snapshots.get(resource_id)
+        return next(iter(cast("SnapshotsShares", self.driver).list_snapshots([resource_id])), None)
+
+    def changed(self) -> Driver:
+        """Return the driver for a call that changes something, where one may begin now."""
+        self.permit()
+        return self.driver
+
+
+def resolve(
+    driver: Driver,
+    operation: OperationRecord,
+    records: Mapping[Address, Record],
+    permit: Permit,
+    holdings: Holdings | None = None,
+) -> Outcome:
     """Ask the backend what became of the intent; return what that changes in the state, and how it ended, in words.
 
-    `records` holds the rows at the addresses that the intent is about. Raises DriverError, and KeyError or ValueError for an
+    `records` holds the rows at the addresses that the intent is about, `holdings` what the backend has listed just now (None: it is
+    asked for this intent alone). Raises DriverError, what `permit` raises, and KeyError or ValueError for an
     intent that this version does not know. Asked again it gives the same answer.
     """
-    return _RESOLVE[Verb(operation.verb)](driver, operation, records)
+    return _RESOLVE[Verb(operation.verb)](_Backend(driver, permit, holdings), operation, records)
 
 
 def _spec_of(operation: OperationRecord) -> dict[str, object]:
@@ -47,13 +101,13 @@ def _record_of(operation: OperationRecord, records: Mapping[Address, Record]) ->
     return record, record is not None and record.resource_id != operation.resource_id
 
 
-def _creation(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+def _creation(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
     spec = ShareSpec.from_plain(_spec_of(operation))
     record, replaced = _record_of(operation, records)
-    if replaced or listed_share(driver, operation.resource_id) is None:
+    if replaced or backend.share(operation.resource_id) is None:
         # Also sweeps what may be there half made, and is not listed for that reason.
         request = request_of_intent(operation)
-        driver.delete_share(
+        backend.changed().delete_share(
             ShareRef(
                 request.resource_id,
                 "",
@@ -65,14 +119,14 @@ def _creation(driver: Driver, operation: OperationRecord, records: Mapping[Addre
             )
         )
         return [], "it had been made a second time, and that one was removed" if replaced else "it was not made"
-    observed = driver.create_share(request_of_intent(operation))  # finishes what may be half made
+    observed = backend.changed().create_share(request_of_intent(operation))  # finishes what may be half made
     return _put(operation, spec, record, observed), "it had been made, and is recorded now"
 
 
-def _change(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+def _change(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
     """Record the share as its backend lists it: the next plan sees what is left to do."""
     record, replaced = _record_of(operation, records)
-    observed = listed_share(driver, operation.resource_id)
+    observed = backend.share(operation.resource_id)
     if record is None or replaced or observed is None:
         return [], _NOT_THERE
     return _put(
@@ -80,19 +134,19 @@ def _change(driver: Driver, operation: OperationRecord, records: Mapping[Address
     ), "the share is recorded as its backend holds it"
 
 
-def _reversion(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+def _reversion(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
     """Record that nobody knows whether the share was turned back: no backend can tell, and doing it again could destroy newer data.
 
     What half a revert may have done to the access is made whole.
     """
     record, replaced = _record_of(operation, records)
-    observed = listed_share(driver, operation.resource_id)
+    observed = backend.share(operation.resource_id)
     if record is None or replaced or observed is None:
         return [], _NOT_THERE
     begun = ShareSpec.from_plain(_spec_of(operation)).revert_to
     spec = replace(_spec_as_held(record, observed), revert_to=None if begun is None else replace(begun, cut_short=True))
     if observed.trashed_at is None:
-        driver.update_access(share_ref(record), observed.access, (), ())
+        backend.changed().update_access(share_ref(record), observed.access, (), ())
     return _put(
         operation, spec, record, observed
     ), "nobody knows whether it was turned back; it is not repeated by itself"
@@ -106,18 +160,17 @@ def _spec_as_held(record: Record, observed: ObservedShare) -> ShareSpec:
     return replace(spec, size_bytes=observed.size_bytes)
 
 
-def _deletion(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
-    return _removal(operation, records, still_there=listed_share(driver, operation.resource_id) is not None)
+def _deletion(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    return _removal(operation, records, still_there=backend.share(operation.resource_id) is not None)
 
 
-def _trashing(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
-    observed = listed_share(driver, operation.resource_id)
+def _trashing(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    observed = backend.share(operation.resource_id)
     return _removal(operation, records, still_there=observed is not None and observed.trashed_at is None)
 
 
-def _snapshot_removal(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
-    listed = cast("SnapshotsShares", driver).list_snapshots([operation.resource_id])
-    return _removal(operation, records, still_there=bool(listed))
+def _snapshot_removal(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    return _removal(operation, records, still_there=backend.snapshot(operation.resource_id) is not None)
 
 
 def _removal(operation: OperationRecord, records: Mapping[Address, Record], *, still_there: bool) -> Outcome:
@@ -129,23 +182,22 @@ def _removal(operation: OperationRecord, records: Mapping[Address, Record], *, s
     return [RemoveResource(record.address, record.version)], _REMOVED
 
 
-def _snapshot(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
-    snapshots = cast("SnapshotsShares", driver)
+def _snapshot(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
     spec = SnapshotSpec.from_plain(_spec_of(operation))
     share = records.get(f"share/{spec.share}")
     record, replaced = _record_of(operation, records)
-    observed = next(iter(snapshots.list_snapshots([operation.resource_id])), None)
+    observed = backend.snapshot(operation.resource_id)
     if observed is None or share is None or replaced:
         reference = SnapshotRef(operation.resource_id, "", spec.name, "" if share is None else share.resource_id, "")
-        snapshots.delete_snapshot(reference)
+        cast("SnapshotsShares", backend.changed()).delete_snapshot(reference)
         return [], "it was not taken" if observed is None else "it belongs to nothing in the state, and was removed"
     fresh = snapshot_record(operation.address, operation.resource_id, spec, observed, share)
     version = None if record is None else record.version
     return [PutResource(fresh, version)], "it had been taken, and is recorded now"
 
 
-def _taking_over(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
-    observed = listed_share(driver, operation.resource_id)
+def _taking_over(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    observed = backend.share(operation.resource_id)
     if observed is None or observed.trashed_at is not None or operation.address in records:
         return [], "it was not taken over"
     plain = _spec_of(operation)
@@ -153,14 +205,14 @@ def _taking_over(driver: Driver, operation: OperationRecord, records: Mapping[Ad
     return _put(operation, spec, None, observed), "it had been taken over, and is recorded now"
 
 
-def _preparation(driver: Driver, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
-    del driver, records  # preparing is idempotent: the next plan does it again and pins the identity that it finds
+def _preparation(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    del backend, records  # preparing is idempotent: the next plan does it again and pins the identity that it finds
     return [], f"backend {operation.backend} will be prepared by the next plan"
 
 
 def _put(operation: OperationRecord, spec: ShareSpec, record: Record | None, observed: ObservedShare) -> list[Change]:
-    backend = operation.backend or ""
-    fresh = share_record(operation.address, operation.resource_id, backend, spec, observed, observed.access)
+    name = operation.backend or ""
+    fresh = share_record(operation.address, operation.resource_id, name, spec, observed, observed.access)
     version = None if record is None else record.version
     return [PutResource(fresh, version), PutRules(fresh.address, active_rules(observed.access))]
 
@@ -180,3 +232,5 @@ _RESOLVE = {
     Verb.ADOPT: _taking_over,
     Verb.RESTORE_SHARE: _taking_over,
 }
+_OF_SNAPSHOTS = frozenset({Verb.CREATE_SNAPSHOT, Verb.DELETE_SNAPSHOT})
+_OF_SHARES = _RESOLVE.keys() - _OF_SNAPSHOTS - {Verb.PREPARE_BACKEND}

@@ -21,6 +21,7 @@ from sharectl.state.store import PutResource, Record, RemoveResource
 
 if TYPE_CHECKING:
     from sharectl.applying.calls import Task
+    from sharectl.applying.tenure import Permit
     from sharectl.drivers.base import Driver
     from sharectl.network.base import NetworkPlugin
     from sharectl.networks import NetworkAllocation
@@ -37,23 +38,23 @@ SERVER_VERBS: Final = frozenset(
 """Verbs that need the network service beside the driver."""
 
 
-def perform_on_server(driver: Driver, plugin: NetworkPlugin, task: Task) -> Result:
-    """Make the calls of the task's verb, and return what they have done. Raises DriverError.
+def perform_on_server(driver: Driver, plugin: NetworkPlugin, task: Task, permit: Permit) -> Result:
+    """Make the calls of the task's verb, and return what they have done. Raises DriverError, and what `permit` raises, asked before each.
 
     A server's addresses are taken before it is made, and given back after it is gone: at any moment they belong to a server that the
     intent or the state knows, under ids that follow from the server's own.
     """
     if task.step.verb is Verb.RELEASE_ALLOCATION:
-        release(plugin, name_of(task.step.address))
+        release(plugin, name_of(task.step.address), permit)
         return Result((), None)
     if task.step.verb is Verb.DELETE_SHARE_SERVER:
         record = task.known_record
-        remove_server(driver, plugin, record.resource_id, server_spec_of(record), record)
+        remove_server(driver, plugin, record.resource_id, server_spec_of(record), record, permit=permit)
         return Result((RemoveResource(record.address, record.version),), None)
     updates = task.step.verb is Verb.UPDATE_SHARE_SERVER
     spec = cast("ShareServerSpec", task.step.spec)
     server = Server(task.step.address, task.resource_id, task.backend or "", task.record)
-    fresh = make_server(driver, plugin, server, spec, updates=updates)
+    fresh = make_server(driver, plugin, server, spec, permit, updates=updates)
     version = None if task.record is None else task.record.version
     return Result((PutResource(fresh, version),), fresh._replace(version=(version or 0) + 1))
 
@@ -67,13 +68,20 @@ class Server(NamedTuple):
     record: Record | None = None
 
 
-def make_server(
-    driver: Driver, plugin: NetworkPlugin, server: Server, spec: ShareServerSpec, *, updates: bool = False
+def make_server(  # noqa: PLR0913 - which one, how it is to be, and with what
+    driver: Driver,
+    plugin: NetworkPlugin,
+    server: Server,
+    spec: ShareServerSpec,
+    permit: Permit,
+    *,
+    updates: bool = False,
 ) -> Record:
     """Take the addresses, make the server (or make it well, or update it), and return its row."""
     former = () if server.record is None else allocations_of(server.record)
-    allocations = allocate(plugin, server.resource_id, spec, former)
+    allocations = allocate(plugin, server.resource_id, spec, former, permit=permit)
     request = ShareServerRequest(server.resource_id, spec.name, spec.share_network, allocations, spec.security_services)
+    permit()
     if updates:
         observed = cast("UpdatesShareServers", driver).update_share_server(request)
     else:
@@ -81,8 +89,14 @@ def make_server(
     return share_server_record(server.address, server.resource_id, server.backend, spec, observed, allocations)
 
 
-def remove_server(
-    driver: Driver, plugin: NetworkPlugin, resource_id: str, spec: ShareServerSpec, record: Record | None = None
+def remove_server(  # noqa: PLR0913 - which one, and with what
+    driver: Driver,
+    plugin: NetworkPlugin,
+    resource_id: str,
+    spec: ShareServerSpec,
+    record: Record | None = None,
+    *,
+    permit: Permit,
 ) -> None:
     """Remove the server, or what a cut-short creation left of it, and give its addresses back; nothing there is no error."""
     reference = ShareServerRef(resource_id, "", spec.name)
@@ -90,11 +104,13 @@ def remove_server(
     if record is not None:
         attributes, allocations = orjson.loads(record.attributes), allocations_of(record)
         reference = ShareServerRef(resource_id, attributes["backend_id"], attributes["name"], allocations)
+    permit()
     cast("HandlesShareServers", driver).delete_share_server(reference)
     recorded = (allocation.allocation_id for allocation in allocations)
-    give_back(plugin, resource_id, dict.fromkeys((*allocation_ids(resource_id, spec.address_count), *recorded)))
+    ids = dict.fromkeys((*allocation_ids(resource_id, spec.address_count), *recorded))
+    give_back(plugin, resource_id, ids, permit=permit)
 
 
-def release(plugin: NetworkPlugin, allocation_id: str) -> None:
+def release(plugin: NetworkPlugin, allocation_id: str, permit: Permit) -> None:
     """Give back an address that no share server has."""
-    give_back(plugin, allocation_id.rpartition("/")[0], (allocation_id,))
+    give_back(plugin, allocation_id.rpartition("/")[0], (allocation_id,), permit=permit)

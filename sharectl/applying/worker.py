@@ -7,7 +7,8 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from sharectl.applying.attempt import Ending, EndingKind
+from sharectl.applying.answers import misbehaviour
+from sharectl.applying.attempt import AbandonedError, Ending, EndingKind
 from sharectl.applying.calls import intent_payload, perform, perform_on_state
 from sharectl.applying.committer import CommitterClosedError
 from sharectl.applying.identity import expect_identity
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from sharectl.applying.committer import Committer
     from sharectl.applying.environment import Environment
     from sharectl.applying.ledger import Ledger
+    from sharectl.applying.tenure import Permit
     from sharectl.drivers.base import Driver
     from sharectl.events import Event
     from sharectl.planning.types import Plan
@@ -59,6 +61,10 @@ class _CancelledError(Exception):
     """A cancel came while a call waited to be repeated; `str()` is the transient error."""
 
 
+class _MisbehavedError(Exception):
+    """A driver has raised what its contract does not know, before anything was begun."""
+
+
 class Worker:
     """Runs attempts; called by many threads at once."""
 
@@ -72,8 +78,13 @@ class Worker:
         cancellation: Cancellation,
         emit: Callable[[Attempt, Event], None],
         is_silent: Callable[[str], bool],
+        permit: Permit,
     ) -> None:
-        """Work for one run; `is_silent` tells of a backend whether it has left so many calls unanswered that it is asked no more."""
+        """Work for one run.
+
+        `is_silent` tells of a backend whether it has left so many calls unanswered that it is asked no more; `permit` returns
+        where a call may begin now, and raises as Tenure.require where the run has lost its right to it.
+        """
         self._plan = plan
         self._run = run
         self._environment = environment
@@ -82,8 +93,9 @@ class Worker:
         self._cancellation = cancellation
         self._emit = emit
         self._is_silent = is_silent
+        self._permit = permit
         self._slots = {name: threading.Semaphore(spec.lanes) for name, spec in plan.backends.items()}
-        self._checked: set[str] = set()
+        self._drivers: dict[str, Driver] = {}
         self._operations = count(1)
 
     def run(self, attempt: Attempt) -> Ending:
@@ -99,7 +111,13 @@ class Worker:
             error = f"the state was changed by somebody else: {problem}"
         except DriverError as problem:
             kind, error = EndingKind.REFUSED, str(problem)
-        except Exception as problem:  # noqa: BLE001 - a thread that died silently would leave the run waiting for ever
+        except _CancelledError as problem:
+            error = _cancelled(problem)
+        except _MisbehavedError as problem:
+            error = str(problem)
+        except AbandonedError:
+            raise
+        except BaseException as problem:  # noqa: BLE001 - a thread that died silently would leave the run waiting for ever
             error = f"sharectl failed in a way that it should not: {type(problem).__name__}: {problem}"
         return Ending(kind, error=error, unresolved=attempt.in_doubt)
 
@@ -122,10 +140,12 @@ class Worker:
         """Make the call and record its result; return how it failed, or None."""
         try:
             driver = self._driver(attempt, backend)
-            if task.step.verb in SERVER_VERBS:
-                self._environment.network(backend)  # where it cannot be opened, nothing is begun
-        except _CancelledError as error:
-            return Ending(EndingKind.FAILED, error=_cancelled(error))
+            if task.step.verb in SERVER_VERBS:  # where its network service cannot be opened, nothing is begun
+                self._call(attempt, backend, lambda: self._environment.network(backend))
+        except (AbandonedError, LeaseLostError, StateError, DriverError, _CancelledError):
+            raise
+        except BaseException as error:  # a driver may be anybody's
+            raise _MisbehavedError(misbehaviour(error)) from error
         operation = self._begin(attempt, task, backend, pool)
         started = StepStarted(task.step.step_id, task.step.address, task.step.verb, backend, pool)
         try:
@@ -139,25 +159,33 @@ class Worker:
         except DriverError as error:
             uncertain = _may_be_done(task.step.verb, error)
             return self._close_failed(attempt, task, driver, operation, str(error), uncertain=uncertain)
-        except Exception as error:  # noqa: BLE001 - a driver may be anybody's
-            reason = f"the driver failed in a way that it should not: {type(error).__name__}: {error}"
-            return self._leave_open(task, reason)
+        except (AbandonedError, LeaseLostError, StateError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a driver may be anybody's
+            return self._leave_open(task, misbehaviour(error))
         self._record(attempt, task, result, operation)
         return Ending(EndingKind.FAILED, error=result.refused) if result.refused else None
 
     def _perform(self, driver: Driver, task: Task, backend: str) -> Result:
         if task.step.verb in SERVER_VERBS:
-            return perform_on_server(driver, self._environment.network(backend), task)
+            return perform_on_server(driver, self._environment.network(backend), task, self._permit)
         return perform(driver, task)
 
     def _driver(self, attempt: Attempt, backend: str) -> Driver:
         """Open the backend's driver, and make sure once that behind it is the storage that the state knows."""
-        driver = self._environment.driver(backend)
-        if attempt.step.verb is Verb.PREPARE_BACKEND or backend in self._checked:
-            return driver
-        found = self._call(attempt, backend, driver.report).identity
+        known = self._drivers.get(backend)
+        if known is not None:
+            return known
+        if attempt.step.verb is Verb.PREPARE_BACKEND:
+            return self._call(attempt, backend, lambda: self._environment.driver(backend))
+
+        def look() -> tuple[Driver, str | None]:
+            driver = self._environment.driver(backend)
+            return driver, driver.report().identity
+
+        driver, found = self._call(attempt, backend, look)
         expect_identity(backend, self._ledger.identity_of(backend), found)
-        self._checked.add(backend)
+        self._drivers[backend] = driver
         return driver
 
     def _begin(self, attempt: Attempt, task: Task, backend: str, pool: str | None) -> OperationRecord:
@@ -176,7 +204,7 @@ class Worker:
         attempt.in_doubt = True  # before it is written: whoever gives this attempt up meanwhile must not call it closed
         try:
             self._commit([BeginOperation(operation)])
-        except Exception:
+        except BaseException:
             attempt.in_doubt = False
             raise
         return operation
@@ -185,7 +213,8 @@ class Worker:
         """Make one driver call, and make it again after transient errors, each time against a deadline of its own.
 
         Raises DriverError, what a bad driver raises, _CancelledError where a cancel came before the next try, and _NotAskedError
-        where a cancel came, or the backend fell silent, while the first try waited for its turn.
+        where a cancel came, or the backend fell silent, while the first try waited for its turn. What the permit raises comes
+        through: the call was not made then.
         """
         spec = self._plan.backends[backend]
         for number in count(1):
@@ -194,6 +223,8 @@ class Worker:
                 if number == 1 and started is not None:
                     self._expect_sense(backend)
                     self._emit(attempt, started)
+                self._permit()
+                attempt.expect_wanted()
                 return work()
             except TransientError as error:
                 reverts = started is not None and attempt.step.verb is Verb.REVERT_SHARE
@@ -240,7 +271,9 @@ class Worker:
         if verb in _MAKING and task.record is None:
             try:
                 self._call(attempt, operation.backend or "", lambda: self._remove_leftovers(driver, task, operation))
-            except Exception as leftover:  # noqa: BLE001 - a driver may be anybody's
+            except (AbandonedError, LeaseLostError, StateError):
+                raise
+            except BaseException as leftover:  # noqa: BLE001 - a driver may be anybody's
                 error = f"{error}; and what it may have left could not be removed: {leftover}"
                 return replace(self._leave_open(task, error), kind=EndingKind.REFUSED)
         elif verb in _LEFT_OPEN and uncertain:
@@ -251,7 +284,7 @@ class Worker:
         """Remove what a failed creation may have left under its id; deleting what is not there succeeds."""
         if isinstance(task.step.spec, ShareServerSpec):
             plugin = self._environment.network(operation.backend or "")
-            remove_server(driver, plugin, task.resource_id, task.step.spec)
+            remove_server(driver, plugin, task.resource_id, task.step.spec, permit=self._permit)
         else:
             _remove_leftovers(driver, task, operation)
 

@@ -83,7 +83,7 @@ def locked(
     record = describe_run(command, session.project.root, os.environ)
     with ExitStack() as stack:
         store = stack.enter_context(opened_store(session, create=True))
-        backends = stack.enter_context(opened_backends(specs, session.project))
+        backends = stack.enter_context(opened_backends(specs, session.project, session.output.diagnostics))
         recovering = stack.enter_context(progress_view(session.output, mode="json" if json else "plain"))
         run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds))
         yield run, backends

@@ -50,7 +50,7 @@ def explain(
         allowed = allowed_backends(allow_unreadable, desired)
         if share_address is None:
             share_address = share_meant(desired, store, is_named)
-        with opened_backends(desired.backends, session.project) as backends:
+        with opened_backends(desired.backends, session.project, session.output.diagnostics) as backends:
             explained = explain_share(
                 session.project, desired, store, backends, share_address, lambda: all_addresses(session, file, store)
             )

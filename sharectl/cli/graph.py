@@ -46,7 +46,10 @@ def graph(
         from sharectl.workspace import opened_backends
 
         make_plan = planner(session, file, Words(allow_empty=True, allow_unreadable=allow_unreadable), refresh.value)
-        with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
+        with (
+            opened_store(session) as store,
+            opened_backends(make_plan.desired.backends, session.project, session.output.diagnostics) as backends,
+        ):
             plan = make_plan(store, backends)
         nodes = [step.step_id for step in plan.steps]
         edges = [(step.step_id, needed) for step in plan.steps for needed in step.waits_for]

@@ -68,7 +68,10 @@ def import_(
             error("usage.import", "import does not read manifests from standard input", remedy=remedy)
         )
     desired = desired_of(session, file)
-    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
+    with (
+        opened_store(session) as store,
+        opened_backends(desired.backends, session.project, session.output.diagnostics) as backends,
+    ):
         found = find_imports(desired, store, backends, wish, writes=write is not None)
     if not found.options.imports:
         session.output.note(f"Backend {backend} holds nothing that the state does not know.")

@@ -60,7 +60,10 @@ def plan(
         allow_revocations,
     )
     make_plan = planner(session, file, words, refresh.value)
-    with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
+    with (
+        opened_store(session) as store,
+        opened_backends(make_plan.desired.backends, session.project, session.output.diagnostics) as backends,
+    ):
         result = make_plan(store, backends)
     show_plan(session, result, output, hint=out is None and not destroy)
     if result.is_stopped:

@@ -63,7 +63,7 @@ def pools(
     desired = desired_of(session, file)
     allowed = allowed_backends(allow_unreadable, desired)
     after = None
-    with opened_backends(desired.backends, session.project) as backends:
+    with opened_backends(desired.backends, session.project, session.output.diagnostics) as backends:
         found, diagnostics = survey_pools(desired, backends, frozenset(backend or ()))
         if after_plan:
             with opened_store(session) as store:

@@ -31,7 +31,10 @@ def refresh(
     session = start(chdir)
     words = Words(target=target, backend=backend, allow_empty=True, allow_unreadable=allow_unreadable)
     make_plan = planner(session, file, words, "full")
-    with opened_store(session) as store, opened_backends(make_plan.desired.backends, session.project) as backends:
+    with (
+        opened_store(session) as store,
+        opened_backends(make_plan.desired.backends, session.project, session.output.diagnostics) as backends,
+    ):
         plan = make_plan(store, backends)
     about_backends = [
         found for found in plan.diagnostics if found.code.startswith(("backend.", "network.", "plan.unknown-"))

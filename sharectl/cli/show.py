@@ -58,7 +58,10 @@ def show(
     if address.startswith(("share_server/", "share_network/")):
         _show_tenancy(session, desired, address, output, ask=refresh is not opt.Refresh.NONE, allowed=allowed)
         return
-    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
+    with (
+        opened_store(session) as store,
+        opened_backends(desired.backends, session.project, session.output.diagnostics) as backends,
+    ):
         view = inspect_resource(
             desired,
             store,
@@ -101,7 +104,10 @@ def _show_tenancy(
 
     diagnostics: tuple[Diagnostic, ...] = ()
     record: Record | None = None
-    with opened_store(session) as store, opened_backends(desired.backends, session.project) as backends:
+    with (
+        opened_store(session) as store,
+        opened_backends(desired.backends, session.project, session.output.diagnostics) as backends,
+    ):
         if address.startswith("share_server/"):
             server = inspect_share_server(store, backends, address, ask=ask)
             plain, diagnostics, record = render.share_server_object(server), server.diagnostics, server.record

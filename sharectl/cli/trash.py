@@ -44,7 +44,10 @@ def list_(
     session = start(chdir)
     desired = desired_of(session, file)
     specs, allowed = desired.backends, allowed_backends(allow_unreadable, desired)
-    with opened_store(session) as store, opened_backends(specs, session.project) as backends:
+    with (
+        opened_store(session) as store,
+        opened_backends(specs, session.project, session.output.diagnostics) as backends,
+    ):
         found = look_into(specs, store, backends, frozenset(backend or ()))
     out = session.output
     if output is opt.DataFormat.JSON:

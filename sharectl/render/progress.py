@@ -12,6 +12,7 @@ from sharectl.events import (
     CancelRequested,
     CandidateFailed,
     OperationRecovered,
+    RecoveryStarted,
     StepFailed,
     StepFinished,
     StepRetried,
@@ -153,6 +154,10 @@ class PlainView:
                 word, style = "refused", "warning"
                 where = place(event.backend, event.pool)
                 what = f"{visible(event.address)}{where}: {visible(event.error)}; the next pool is tried"
+            case RecoveryStarted():
+                word, style = "asking", "note"
+                count = counted(event.operations, "operation")
+                what = f"what became of {count} that an earlier run left open"
             case OperationRecovered():
                 word, style = "resolved", "note"
                 what = f"{event.verb} {visible(event.address)}{place(event.backend)}: {visible(event.outcome)}"

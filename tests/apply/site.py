@@ -99,7 +99,7 @@ class Site:
         project = find_project(self.root)
         loaded = load_manifests(project, directory=self.root)
         assert not has_errors(loaded.diagnostics), loaded.diagnostics
-        with opened_backends(loaded.desired.backends, project) as backends:
+        with opened_backends(loaded.desired.backends, project, lambda _: None) as backends:
 
             def planned(options: PlanOptions = UNLIMITED, refresh: str = "full") -> Plan:
                 return make_plan(project, loaded.desired, store, backends, PlanRequest(options, refresh))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_an_exception_in_a_report_fails_the_steps_and_opens_nothing(site: Site) 
     """No thread dies of it."""
     run = apply_with(site, "report", _break)
     assert {failure.error for failure in run.result.failures} == {
-        "sharectl failed in a way that it should not: RuntimeError: boom"
+        "the driver failed in a way that it should not: RuntimeError: boom"
     }
     assert not site.view().operations
 
@@ -212,3 +213,68 @@ def test_an_interruption_while_running_steps_are_waited_for_abandons_them(site: 
     assert site.view().operations
     assert site.apply().result.succeeded
     assert not [event for event in site.apply().events if isinstance(event, StepFailed)]
+
+
+class _Odd(BaseException):
+    """What only one driver knows."""
+
+
+ANYTHING = [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), _Odd("odd"), MemoryError(), RecursionError()]
+
+
+def _raiser(error: BaseException) -> Callable[..., Any]:
+    def raises(*_: object, **__: object) -> None:
+        raise error
+
+    return raises
+
+
+@pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("method", ["report", "create_share", "update_access", "create_snapshot"])
+def test_whatever_a_driver_raises_is_an_ending(site: Site, method: str, error: BaseException) -> None:
+    """No lane dies of it, the run ends, what is unknown is resolved by the next apply."""
+    run = apply_with(site, method, _raiser(error))
+    assert not run.result.succeeded
+    assert all("the driver failed in a way that it should not" in failure.error for failure in run.result.failures)
+    assert site.apply().result.succeeded
+    assert site.plan().is_empty
+
+
+def test_a_driver_that_cannot_be_opened_by_anything_fails_its_steps(site: Site) -> None:
+    """In the middle of a run, where a saved plan has opened nothing before."""
+    plan = site.plan()
+    with site.store() as store, site.opened(store) as (backends, _), site.locked(store, backends, []) as run:
+        result = apply(
+            plan,
+            store=store,
+            heartbeat=run.heartbeat,
+            run=run.record,
+            environment=replace(run.environment, driver=_raiser(SystemExit(1))),
+            observer=lambda _: None,
+        )
+    assert {failure.error for failure in result.failures} == {
+        "the driver failed in a way that it should not: SystemExit: 1"
+    }
+    assert not site.view().operations
+
+
+def test_a_driver_that_hangs_when_it_is_opened_is_given_up_after_the_timeout(site: Site) -> None:
+    """As a call that hangs."""
+    slow = backend("a", spec="stepTimeout: 1s,")
+    plan = site.write(slow, share("x")).plan()
+    going_on = threading.Event()
+
+    def hang(_: str) -> Any:  # noqa: ANN401 - it never comes to that
+        going_on.wait(20)
+
+    with site.store() as store, site.opened(store) as (backends, _), site.locked(store, backends, []) as run:
+        result = apply(
+            plan,
+            store=store,
+            heartbeat=run.heartbeat,
+            run=run.record,
+            environment=replace(run.environment, driver=hang),
+            observer=lambda _: None,
+        )
+        going_on.set()
+    assert [failure.error for failure in result.failures] == ["no answer within 1 s"]

@@ -137,7 +137,7 @@ def _free(site: Site) -> None:
 
 def test_a_lease_lost_in_the_middle_stops_the_run_and_nothing_more_is_written(tmp_path: Path) -> None:
     """The next commit is refused; what ran keeps its intent for the next apply."""
-    site = Site(tmp_path / "r").write(backend("a", lanes=2), *(share(f"s{n}") for n in range(9)))
+    site = Site(tmp_path / "r").write(backend("a", lanes=2), *(share(f"s{n}") for n in range(40)))
     serial: list[int] = []
 
     def observe(event: Event, cancellation: Cancellation) -> None:
@@ -145,7 +145,7 @@ def test_a_lease_lost_in_the_middle_stops_the_run_and_nothing_more_is_written(tm
             _take_over(site)
             serial.append(site.view().serial)
 
-    site.write(backend("a", lanes=2, config="latency: {create_share: 50ms},"), *(share(f"s{n}") for n in range(9)))
+    site.write(backend("a", lanes=2, config="latency: {create_share: 50ms},"), *(share(f"s{n}") for n in range(40)))
     run = site.apply(observer=observe)
     assert site.view().serial == serial[0]
     assert LOST in run.result.problem

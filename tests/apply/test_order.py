@@ -113,14 +113,18 @@ def test_a_cancel_lets_running_steps_finish_and_starts_no_other(tmp_path: Path) 
 
 def test_a_second_cancel_stops_at_once_and_the_next_apply_resolves_what_ran(tmp_path: Path) -> None:
     """Nobody waits for the call under way; its intent stays."""
-    slow = backend("a", lanes=2, config="latency: {create_share: 2s},")
+    slow = backend("a", lanes=3, config="latency: {create_share: 2s},")
     shares = [share(f"s{n}", spec=RULE) for n in range(3)]
     site = Site(tmp_path / "r").write(slow, *shares)
 
+    started: list[Event] = []
+
     def observe(event: Event, cancellation: Cancellation) -> None:
-        if isinstance(event, StepStarted) and event.verb == "create-share" and not cancellation.requested:
-            cancellation.request()
-            cancellation.request()
+        if isinstance(event, StepStarted) and event.verb == "create-share":
+            started.append(event)
+            if len(started) == len(shares):
+                cancellation.request()
+                cancellation.request()
 
     run = site.apply(observer=observe)
     assert run.result.seconds < 1.5
