@@ -42,6 +42,7 @@ CONTRACTS: Final[frozenset[str]] = frozenset(
     {
         "sharectl.state.store",
         "sharectl.drivers.base",
+        "sharectl.drivers.share_checks",
         "sharectl.drivers.share_servers",
         "sharectl.network.base",
         "sharectl.planning.types",

@@ -19,6 +19,7 @@ import pytest
 from sharectl.drivers.base import (
     AdoptsShares,
     BackendReport,
+    BackendUnavailableError,
     ClonesSnapshots,
     ConflictError,
     Driver,
@@ -28,6 +29,7 @@ from sharectl.drivers.base import (
     NotFoundError,
     ObservedShare,
     ObservedSnapshot,
+    PoolError,
     PoolReport,
     RevertsShares,
     RuleStatus,
@@ -36,13 +38,15 @@ from sharectl.drivers.base import (
     ShrinksShares,
     SnapshotRef,
     SnapshotsShares,
+    TransientError,
     TrashesShares,
 )
+from sharectl.drivers.share_checks import ShareProblem, WantedShare
 from sharectl.model import AccessRule
 from sharectl.quantities import GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     DriverMaker = Callable[[], Driver]
 
@@ -72,6 +76,29 @@ HOSTILE_NAMES = (
 
 NOBODYS_ADDRESSES = ("0.0.0.0", "::", "::ffff:10.1.2.3", "::ffff:0:0/96", "224.0.0.1", "255.255.255.255", "ff02::1")  # noqa: S104 - nothing is bound to it
 """What no client has: some servers open an export to everybody for it, others refuse all that stands beside it."""
+
+
+ODD_RULES = (
+    AccessRule("ip", "10.0.0.0/8", "rw"),
+    AccessRule("ip", "10.0.0.0/8", "ro"),
+    AccessRule("ip", "192.0.2.7/24", "rw"),
+    AccessRule("ip", "2001:db8::/128", "ro"),
+    AccessRule("ip", "fe80::1%eth0", "rw"),
+    AccessRule("ip", "host.example.org", "rw"),
+    AccessRule("ip", "0.0.0.0", "rw"),  # noqa: S104 - a client that is nobody, not an address to bind
+    AccessRule("ip", "0.0.0.0/0", "rw"),
+    AccessRule("ip", "10.0.0.9", "owner"),
+    AccessRule("user", "alice", "rw"),
+    AccessRule("user", "ALICE", "ro"),
+    AccessRule("user", "nobody-knows-me", "rw"),
+    AccessRule("user", "CORP\\bob", "rw"),
+    AccessRule("user", "bob@corp.example", "ro"),
+    AccessRule("user", "@staff", "rw"),
+    AccessRule("user", 'quote"', "rw"),
+    AccessRule("cert", "client.example.org", "rw"),
+)
+ODD_SIZES = (1, 1 << 20, (1 << 20) + 1, GIB - 512, GIB + 1)
+_NOT_NOW = (BackendUnavailableError, ConflictError, NotFoundError, PoolError, TransientError)
 
 
 class DriverConformance:
@@ -109,6 +136,11 @@ class DriverConformance:
         """Make a share as an administrator would, without sharectl, and return its `backend_id`."""
         del driver
         pytest.skip("make_unmanaged is not overridden")
+
+    def share_problems(self, driver: Driver, share: WantedShare) -> Sequence[ShareProblem]:
+        """Return what the factory's check says of a share on this backend; without this its tests are skipped."""
+        del driver, share
+        pytest.skip("share_problems is not overridden")
 
     @pytest.fixture
     def driver(self, make_driver: DriverMaker) -> Iterator[Driver]:
@@ -252,6 +284,59 @@ class DriverConformance:
         with pytest.raises(DriverError):
             driver.create_share(request)
         assert list(driver.list_shares()) == []
+
+    # What the factory's check says before anything is called
+
+    def test_the_check_finds_nothing_wrong_with_what_the_suite_makes(self, driver: Driver) -> None:
+        """Neither with the share nor with the rules."""
+        assert list(self.share_problems(driver, WantedShare("projects", GIB, self.protocol, self.rules))) == []
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES, ids=repr)
+    def test_a_name_is_refused_if_the_check_says_so(self, driver: Driver, name: str) -> None:
+        """And by no other names."""
+        wanted = WantedShare(name, GIB, self.protocol)
+        self.agrees(driver, wanted, replace(self.request(driver, "x"), name=name))
+
+    @pytest.mark.parametrize("protocol", ["NFS", "CIFS", "AFP"])
+    def test_a_protocol_is_refused_if_the_check_says_so(self, driver: Driver, protocol: str) -> None:
+        """And no other."""
+        request = replace(self.request(driver, "projects"), protocol=protocol)
+        self.agrees(driver, WantedShare("projects", GIB, protocol), request)
+
+    @pytest.mark.parametrize("size_bytes", ODD_SIZES)
+    def test_a_size_is_refused_if_the_check_says_so(self, driver: Driver, size_bytes: int) -> None:
+        """Too small, or not the multiple that the backend needs."""
+        request = replace(self.request(driver, "projects"), size_bytes=size_bytes)
+        self.agrees(driver, WantedShare("projects", size_bytes, self.protocol), request)
+
+    def test_each_rule_is_refused_if_the_check_says_so(self, driver: Driver) -> None:
+        """Alone on a share, every rule that the check leaves gets in force, and every one that it names does not."""
+        share = self.create(driver, "projects")
+        for rule in ODD_RULES:
+            wanted = WantedShare("projects", GIB, self.protocol, (rule,))
+            named = any(problem.path[:1] == ("access",) for problem in self.share_problems(driver, wanted))
+            statuses = driver.update_access(ref(share), [rule], [], [])
+            assert (statuses[rule].status != "active") is named, (rule, statuses[rule])
+
+    def test_rules_that_are_refused_for_others_are_named_by_the_check(self, driver: Driver) -> None:
+        """Two levels for one address, users that differ in case alone: named for the whole set, and the others are in force."""
+        share = self.create(driver, "projects")
+        problems = self.share_problems(driver, WantedShare("projects", GIB, self.protocol, ODD_RULES))
+        named = {problem.path[1] for problem in problems if problem.path[:1] == ("access",)}
+        statuses = driver.update_access(ref(share), ODD_RULES, [], [])
+        assert {rule.key for rule, status in statuses.items() if status.status != "active"} == named
+
+    def agrees(self, driver: Driver, wanted: WantedShare, request: ShareRequest) -> None:
+        """Compare what the check says of a share with what the call does."""
+        problems = list(self.share_problems(driver, wanted))
+        said = ""
+        try:
+            driver.create_share(request)
+        except _NOT_NOW:
+            return
+        except DriverError as error:
+            said = str(error)
+        assert bool(problems) is bool(said), (problems, said)
 
     # Access
 
@@ -425,6 +510,17 @@ class DriverConformance:
         self.write_content(driver, clone, "own")
         assert self.read_content(driver, share) == "new"
         assert self.read_content(driver, clone) == "own"
+
+    def test_a_clone_is_not_smaller_than_the_share_that_its_snapshot_is_of(self, driver: Driver) -> None:
+        """It is refused, and nothing is made."""
+        self.needs(driver, ClonesSnapshots)
+        able = self.needs(driver, SnapshotsShares)
+        share = self.create(driver, "projects")
+        snapshot = able.create_snapshot(ref(share), new_id(), "monday")
+        request = self.request(driver, "clone", snapshot_ref(snapshot, share))
+        with pytest.raises(DriverError, match="monday"):
+            driver.create_share(replace(request, size_bytes=GIB // 2))
+        assert list(driver.list_shares()) == [share]
 
     def test_a_clone_of_a_snapshot_that_is_not_there_is_not_found(self, driver: Driver) -> None:
         """And nothing is made."""

@@ -19,12 +19,16 @@ from sharectl.drivers.base import (
     TrashesShares,
 )
 from sharectl.drivers.registry import driver_factory, make_secret_resolver
+from sharectl.drivers.share_checks import ChecksShares
 from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
 from sharectl.model import BackendSpec
 from sharectl.quantities import GIB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from sharectl.drivers.share_checks import ShareProblem, WantedShare
 
 
 class FullDriver(
@@ -51,6 +55,15 @@ def open_driver(
     environment = DriverEnvironment(str(base_directory), make_secret_resolver(str(base_directory)))
     backend = BackendSpec("backend", driver, config, share_servers=share_servers)
     return cast("FullDriver", driver_factory(driver).open(backend, environment))
+
+
+def share_problems(
+    driver: str, config: dict[str, Any], share: WantedShare, *, share_servers: bool = False
+) -> Sequence[ShareProblem]:
+    """Return what the factory of this driver says of a share before anything is called."""
+    factory = driver_factory(driver)
+    assert isinstance(factory, ChecksShares)
+    return factory.share_check(BackendSpec("backend", driver, config, share_servers=share_servers))(share)
 
 
 def new_request(name: str, pool: str = "default", **other: Any) -> ShareRequest:  # noqa: ANN401 - fields of the request

@@ -15,13 +15,14 @@ from sharectl.drivers.testing import DriverConformance
 from sharectl.drivers.testing_share_servers import ShareServerConformance
 from sharectl.model import AccessRule
 
-from .opening import open_driver
+from .opening import open_driver, share_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sharectl.drivers.base import ObservedShare, ShareRequest, SnapshotRef
+    from sharectl.drivers.share_checks import ShareProblem, WantedShare
     from sharectl.drivers.testing_share_servers import ServerDriver
 
 
@@ -35,6 +36,10 @@ class TestDirectory(DriverConformance):
         """Open the backend under the test's folder."""
         self.root = tmp_path / "shares"
         return lambda: open_driver("directory", self.config, tmp_path)
+
+    def share_problems(self, driver: Driver, share: WantedShare) -> Sequence[ShareProblem]:
+        """Ask the factory."""
+        return share_problems("directory", self.config, share)
 
     def file_of(self, share: ObservedShare) -> Path:
         """Return a file in the share."""
@@ -80,13 +85,22 @@ class TestSimulated(DriverConformance):
     """The simulated driver with everything."""
 
     without: tuple[Capability, ...] = ()
+    more: dict[str, object] = {}  # noqa: RUF012 - read only
 
     @pytest.fixture
     def make_driver(self, tmp_path: Path) -> Callable[[], Driver]:
         """Open the backend in a file of the test's folder."""
         self.path = tmp_path / "state" / "backend.db"
-        config: dict[str, object] = {"stateFile": "state/backend.db", "without": [str(name) for name in self.without]}
-        return lambda: open_driver("simulated", config, tmp_path)
+        return lambda: open_driver("simulated", self.config, tmp_path)
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The configuration of the backend."""
+        return {"stateFile": "state/backend.db", "without": [str(name) for name in self.without], **self.more}
+
+    def share_problems(self, driver: Driver, share: WantedShare) -> Sequence[ShareProblem]:
+        """Ask the factory."""
+        return share_problems("simulated", self.config, share)
 
     def write_content(self, driver: Driver, share: ObservedShare, text: str) -> None:
         """Write to the table of shares from outside."""
@@ -127,6 +141,15 @@ class TestSimulatedOnServers(TestSimulated):
         assert isinstance(driver, HandlesShareServers)
         driver.create_share_server(ShareServerRequest("the-server", "red-default", "red", ()))
         return replace(super().request(driver, name, snapshot), share_server_id="the-server")
+
+
+class TestSimulatedWithLimits(TestSimulated):
+    """The simulated driver with everything that it can refuse."""
+
+    more: dict[str, object] = {  # noqa: RUF012 - read only
+        "protocols": ["NFS"],
+        "limits": {"minSize": "64MiB", "sizeMultiple": "512B", "maxRules": 12, "users": ["alice"]},
+    }
 
 
 class TestSimulatedShareServers(ShareServerConformance):

@@ -22,6 +22,7 @@ _INCLUDES: Final = "smb.conf"
 _EXPORTS_SUFFIX: Final = ".exports"
 _SECTIONS_SUFFIX: Final = ".conf"
 _MAX_FRAGMENT_BYTES: Final = 16 << 20
+MOST_RULES_REMEDY: Final = "name networks instead of single addresses"
 
 
 class AccessFiles:
@@ -35,11 +36,9 @@ class AccessFiles:
 
     def problem(self, protocol: str, pool: str, directory: str, export_name: str) -> str | None:
         """Return why a share cannot be exported over `protocol`, or None where it can."""
-        if protocol == Protocol.NFS:
-            return None
         if protocol == Protocol.CIFS:
             return samba.section_problem(export_name, self._storage.settings.share_path(pool, directory))
-        return f"the directory driver exports over NFS and CIFS, not over {protocol!r}"
+        return protocol_problem(protocol)
 
     def apply(
         self, metadata: Metadata, record: ShareRecord, rules: Collection[AccessRule]
@@ -65,10 +64,12 @@ class AccessFiles:
             return {rule: RuleStatus("error", problem) for rule in rules}
         if record.protocol == Protocol.NFS:
             text, statuses = exports.render_exports(path, rules, self._options)
+            require_exportable(size_problem(text))
             self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, text)
             self._put_section(metadata, record.resource_id, None)
         else:
             text, statuses = samba.render_section(record.export_name, path, rules)
+            require_exportable(size_problem(text))
             self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, None)
             self._put_section(metadata, record.resource_id, text)
         return statuses
@@ -158,6 +159,20 @@ class AccessReader:
 def section_path(root: str, name: str) -> str:
     """Return the path of a Samba fragment as smb.conf names it."""
     return f"{root}/{PRIVATE}/{_SECTIONS}/{name}"
+
+
+def protocol_problem(protocol: str) -> str | None:
+    """Return why nothing can be exported over `protocol`, None where something can."""
+    if protocol in {Protocol.NFS, Protocol.CIFS}:
+        return None
+    return f"the directory driver exports over NFS and CIFS, not over {protocol!r}"
+
+
+def size_problem(text: str | None) -> str | None:
+    """Return why a fragment is too large, None where it is not: what cannot be read back must not be written."""
+    if text is None or len(text) * 4 <= _MAX_FRAGMENT_BYTES or len(text.encode()) <= _MAX_FRAGMENT_BYTES:
+        return None
+    return f"these are more access rules than one share can have: written out they take more than {_MAX_FRAGMENT_BYTES >> 20} MiB"
 
 
 def require_exportable(problem: str | None) -> None:

@@ -92,8 +92,13 @@ class DirectoryDriver:
 
     def create_share(self, request: ShareRequest) -> ObservedShare:
         """As in the contract."""
+
+        def fill(metadata: Metadata, snapshot: SnapshotRef, target_fd: int) -> None:
+            self._snapshots.require_fits(metadata, snapshot, request.size_bytes)
+            self._snapshots.fill(metadata, snapshot, target_fd)
+
         with _translated(f"the share {request.name!r} cannot be made"):
-            record, outcome = self._shares.create(request, self._snapshots.fill)
+            record, outcome = self._shares.create(request, fill)
             rules: tuple[AccessRule, ...] = ()
             if outcome == "found":
                 with self._storage.metadata() as metadata:

@@ -8,7 +8,10 @@ from sharectl.drivers.base import Capability
 from sharectl.drivers.directory.settings import CONFIG_SCHEMA, read_settings
 
 if TYPE_CHECKING:
-    from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
+    from collections.abc import Mapping, Sequence
+
+    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory
+    from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
     from sharectl.model import BackendSpec, JsonObject
 
 
@@ -24,6 +27,30 @@ class DirectoryFactory:
     def capabilities(self) -> frozenset[Capability]:
         """All but share servers: who reads the fragments is the administrator's own server."""
         return frozenset(Capability) - {Capability.SHARE_SERVERS, Capability.SHARE_SERVER_UPDATE}
+
+    def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
+        """Return what keeps the configuration from working although it meets the schema."""
+        from sharectl.drivers.directory import checks  # noqa: PLC0415 - the schema alone needs none of it
+
+        return tuple(checks.config_problems(backend.config))
+
+    def share_check(self, backend: BackendSpec) -> ShareCheck:
+        """Return the check of shares on this backend."""
+        from sharectl.drivers.directory.checks import ShareChecker  # noqa: PLC0415 - as above
+
+        return ShareChecker(read_settings(backend.config, "/"))
+
+    def extra_spec_problems(self, extra_specs: Mapping[str, str]) -> Sequence[ShareProblem]:
+        """Return each of them: the driver reads none."""
+        from sharectl.drivers.share_checks import unknown_extra_spec  # noqa: PLC0415 - as above
+
+        return tuple(unknown_extra_spec(key, "directory", ()) for key in extra_specs)
+
+    def storage_places(self, backend: BackendSpec, base_directory: str) -> Sequence[StoragePlace]:
+        """Return the root and the pools."""
+        from sharectl.drivers.directory import checks  # noqa: PLC0415 - as above
+
+        return tuple(checks.storage_places(backend, base_directory))
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; no file is touched yet."""

@@ -38,12 +38,17 @@ def is_share_name(directory: str) -> bool:
     return not directory.startswith(".") and directory not in _FOREIGN
 
 
+def problem_of_new(name: str) -> str | None:
+    """Return why no share can be made with a directory of this name, None where one can."""
+    problem = _problem(name, _MAX_NAME_BYTES)
+    return None if problem is None else f"{name!r} cannot be the name of a share's directory: {problem}"
+
+
 def check_share_name(name: str) -> None:
     """Raise DriverError where no share can be made with a directory of this name."""
-    problem = _problem(name, _MAX_NAME_BYTES)
+    problem = problem_of_new(name)
     if problem is not None:
-        message = f"{name!r} cannot be the name of a share's directory: {problem}"
-        raise DriverError(message)
+        raise DriverError(problem)
 
 
 def is_adoptable(directory: str) -> bool:

@@ -103,9 +103,9 @@ class DirectorySettings:
 def read_settings(config: Mapping[str, Any], base_directory: str) -> DirectorySettings:
     """Return the settings that `config` describes; raises DriverError for what the schema alone cannot refuse."""
     try:
-        root = _absolute(config["root"], base_directory)
+        root = absolute_path(config["root"], base_directory)
         named = dict(config.get("pools") or {DEFAULT_POOL: "."})
-        pools = {name: _absolute(path, root) for name, path in named.items()}
+        pools = {name: absolute_path(path, root) for name, path in named.items()}
         settings = DirectorySettings(
             root=root,
             pools=pools,
@@ -122,7 +122,8 @@ def read_settings(config: Mapping[str, Any], base_directory: str) -> DirectorySe
     return settings
 
 
-def _absolute(path: str, base: str) -> str:
+def absolute_path(path: str, base: str) -> str:
+    """Return `path` below `base` unless it is absolute, without `.` and `..`; raises ValueError for what is no path."""
     if "\0" in path:
         message = "a path cannot contain a NUL character"
         raise ValueError(message)

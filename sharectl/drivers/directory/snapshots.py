@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import NotFoundError
+from sharectl.drivers.base import DriverError, NotFoundError
 from sharectl.drivers.directory import files, trees
 from sharectl.drivers.directory.places import backend_id_of
 from sharectl.drivers.directory.records import SnapshotRecord, checked_id
 from sharectl.drivers.directory.shares import TREE
+from sharectl.drivers.share_checks import smaller_than_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,6 +82,12 @@ class Snapshots:
                         os.rename(copy, "copy", src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
                         files.sync_directory("copies", pool.private_fd)
                 metadata.snapshots.remove(record.resource_id)
+
+    def require_fits(self, metadata: Metadata, snapshot: SnapshotRef, size_bytes: int) -> None:
+        """Raise DriverError where a share of this size would be smaller than the one that the snapshot is of."""
+        record = metadata.snapshots.read(snapshot.resource_id)
+        if record is not None and record.size_bytes is not None and size_bytes < record.size_bytes:
+            raise DriverError(smaller_than_snapshot(record.name, record.size_bytes, size_bytes))
 
     def fill(self, metadata: Metadata, snapshot: SnapshotRef, target_fd: int) -> None:
         """Copy the snapshot into an empty directory; raises NotFoundError where it is not there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sharectl.drivers.base import (
     BackendReport,
@@ -12,10 +12,9 @@ from sharectl.drivers.base import (
     PoolReport,
     RuleStatus,
 )
-from sharectl.drivers.linux.agent.contract import Squash
+from sharectl.drivers.linux.share_checks import SQUASH_SPEC, extra_spec_problems, protocol_problem, protocols_of
 from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.model import AccessRule
-from sharectl.model import Protocol as ShareProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import ShareRef, ShareRequest, SnapshotRef
     from sharectl.drivers.linux.settings import LinuxSettings
     from sharectl.drivers.share_servers import ShareServerRef, ShareServerRequest
-
-SQUASH_SPEC: Final = "linux:nfs_squash"
-"""The extra spec by which a share type asks for another squash than the backend's settings say."""
-_SQUASHES: Final = ("none", "root", "all")
 
 
 class Agent(Protocol):
@@ -59,11 +54,7 @@ class LinuxDriver:
 
     def report(self) -> BackendReport:
         """As in the contract."""
-        protocols = []
-        if self._settings.nfs.server != "none":
-            protocols.append(ShareProtocol.NFS.value)
-        if self._settings.smb.enabled:
-            protocols.append(ShareProtocol.CIFS.value)
+        protocols = protocols_of(self._settings)
         capabilities = {
             "storage_protocol": "_".join(protocols),
             "driver_handles_share_servers": self._settings.share_servers,
@@ -72,7 +63,7 @@ class LinuxDriver:
             "ipv4_support": True,
             "ipv6_support": True,
         }
-        return BackendReport(self._agent.call("identity", {}), tuple(protocols), capabilities)
+        return BackendReport(self._agent.call("identity", {}), protocols, capabilities)
 
     def prepare(self) -> str:
         """As in the contract."""
@@ -115,9 +106,11 @@ class LinuxDriver:
             )
             raise DriverError(message)
         squash = request.extra_specs.get(SQUASH_SPEC)
-        if squash not in {None, *Squash}:
-            message = f"the extra spec {SQUASH_SPEC} of the share type is {squash!r}; it can be {', '.join(Squash)}"
-            raise DriverError(message)
+        wrong = protocol_problem(self._settings, request.protocol)
+        if squash is not None:
+            wrong = next((problem.summary for problem in extra_spec_problems({SQUASH_SPEC: squash})), wrong)
+        if wrong is not None:
+            raise DriverError(wrong)
         return _observed(
             self._agent.call(
                 "create_share",

@@ -8,9 +8,10 @@ from sharectl.drivers.base import Capability
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory
+    from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
     from sharectl.model import BackendSpec, JsonObject
 
 _MORE_CALLS: Final = 4
@@ -47,6 +48,25 @@ class LinuxFactory:
         from sharectl.drivers.linux.checks import find_problems  # noqa: PLC0415 - the schema alone needs none of it
 
         return find_problems(backend)
+
+    def share_check(self, backend: BackendSpec) -> ShareCheck:
+        """Return the check of shares on this backend."""
+        from sharectl.drivers.linux.settings import read_settings  # noqa: PLC0415 - as above
+        from sharectl.drivers.linux.share_checks import ShareChecker  # noqa: PLC0415 - as above
+
+        return ShareChecker(read_settings(backend, "/"))
+
+    def extra_spec_problems(self, extra_specs: Mapping[str, str]) -> Sequence[ShareProblem]:
+        """Return what the driver cannot make sense of."""
+        from sharectl.drivers.linux import share_checks  # noqa: PLC0415 - as above
+
+        return tuple(share_checks.extra_spec_problems(extra_specs))
+
+    def storage_places(self, backend: BackendSpec, base_directory: str) -> Sequence[StoragePlace]:
+        """Return the root, the pools and their images."""
+        from sharectl.drivers.linux import share_checks  # noqa: PLC0415 - as above
+
+        return tuple(share_checks.storage_places(backend, base_directory))
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; the storage host is not reached yet."""

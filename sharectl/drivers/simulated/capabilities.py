@@ -14,6 +14,7 @@ from sharectl.drivers.base import (
     ObservedSnapshot,
     ShareInUseError,
 )
+from sharectl.drivers.simulated import checks
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.drivers.simulated.faults import Subject
 from sharectl.drivers.simulated.rows import (
@@ -253,6 +254,9 @@ def driver_type(without: frozenset[Capability]) -> type[SimulatedDriver]:
 
 
 def _resize(driver: SimulatedDriver, resource_id: str, size_bytes: int) -> None:
+    problem = checks.size_problem(driver.settings, size_bytes)
+    if problem is not None:
+        raise DriverError(problem)
     with driver.state.writing() as connection:
         live_row(connection, resource_id)
         changed = connection.execute(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import orjson
 
-from sharectl.client_addresses import nobody_at
 from sharectl.drivers.base import (
     BackendReport,
     BackendUnavailableError,
@@ -22,7 +21,8 @@ from sharectl.drivers.base import (
     RuleStatus,
     TransientError,
 )
-from sharectl.drivers.simulated import faults
+from sharectl.drivers.share_checks import smaller_than_snapshot
+from sharectl.drivers.simulated import checks, faults
 from sharectl.drivers.simulated.faults import Subject
 from sharectl.drivers.simulated.rows import (
     COLUMNS,
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 _ACTIVE: Final = RuleStatus("active")
-_MAX_NAME_LENGTH: Final = 255
 _FAILURES: Final[Mapping[str, type[DriverError]]] = {
     "error": DriverError,
     "transient": TransientError,
@@ -156,8 +155,8 @@ class SimulatedDriver:
         delete: Collection[AccessRule],
     ) -> Mapping[AccessRule, RuleStatus]:
         """As in the contract; with an empty change the whole set is written, with another just the change."""
-        statuses = {rule: _status(rule) for rule in rules}
-        refused = [rule for rule, status in statuses.items() if status.status != "active"]
+        refused = checks.refused_rules(self.settings, rules)
+        statuses = {rule: RuleStatus("error", refused[rule]) if rule in refused else _ACTIVE for rule in rules}
         if refused:
             rules, add = ([rule for rule in some if rule not in refused] for some in (rules, add))
 
@@ -248,7 +247,7 @@ class SimulatedDriver:
     def _insert_at_once(self, request: ShareRequest) -> bool:
         """Insert a share that nothing stands in the way of, in one statement; tell whether it was."""
         pool = self.settings.pools.get(request.pool)
-        known = _is_share_name(request.name) and request.protocol in self.settings.protocols
+        known = self._problem(request) is None
         if pool is None or not known or request.snapshot is not None or self.settings.share_servers:
             return False
         room = "WHERE true"
@@ -272,23 +271,30 @@ class SimulatedDriver:
             )
             return cursor.rowcount == 1
 
+    def _problem(self, request: ShareRequest) -> str | None:
+        return (
+            checks.name_problem(request.name)
+            or checks.protocol_problem(self.settings, request.protocol)
+            or checks.size_problem(self.settings, request.size_bytes)
+        )
+
     def _insert(self, connection: sqlite3.Connection, request: ShareRequest) -> None:
-        if not _is_share_name(request.name):
-            message = f"{request.name!r} cannot be the name of a share"
-            raise DriverError(message)
-        if request.protocol not in self.settings.protocols:
-            message = f"the backend does not export over {request.protocol!r}"
-            raise DriverError(message)
+        problem = self._problem(request)
+        if problem is not None:
+            raise DriverError(problem)
         self._check_server(connection, request)
         self._check_room(connection, request)
         used_bytes, content = 0, ""
         if request.snapshot is not None:
             row = connection.execute(
-                "SELECT used_bytes, content FROM snapshots WHERE resource_id = ?", (request.snapshot.resource_id,)
+                "SELECT used_bytes, content, size_bytes FROM snapshots WHERE resource_id = ?",
+                (request.snapshot.resource_id,),
             ).fetchone()
             if row is None:
                 raise not_found(request.snapshot.resource_id)
-            used_bytes, content = row
+            used_bytes, content, size_bytes = row
+            if size_bytes is not None and request.size_bytes < size_bytes:
+                raise DriverError(smaller_than_snapshot(request.snapshot.name, size_bytes, request.size_bytes))
         connection.execute(
             "INSERT INTO shares(backend_id, resource_id, name, pool, size_bytes, protocol, used_bytes, content,"
             " share_server_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -358,12 +364,6 @@ class SimulatedDriver:
             )
 
 
-def _status(rule: AccessRule) -> RuleStatus:
-    """Return what becomes of a rule: every one is put in force but those for nobody, which real servers take for something else."""
-    nobody = nobody_at(rule.access_to) if rule.access_type == "ip" else None
-    return _ACTIVE if nobody is None else RuleStatus("error", f"{rule.access_to} {nobody.why}; {nobody.remedy}")
-
-
 def _access_text(rules: Collection[AccessRule]) -> str:
     return orjson.dumps([[*rule] for rule in sorted(rules)]).decode()
 
@@ -376,10 +376,6 @@ def _write_access(connection: sqlite3.Connection, share: ShareRef, before: str, 
         (_access_text(after), share.protocol, share.resource_id, before),
     )
     return cursor.rowcount == 1
-
-
-def _is_share_name(name: str) -> bool:
-    return name not in {"", ".", ".."} and "/" not in name and name.isprintable() and len(name) <= _MAX_NAME_LENGTH
 
 
 def _identity(connection: sqlite3.Connection) -> str | None:

@@ -8,7 +8,10 @@ from sharectl.drivers.base import Capability
 from sharectl.drivers.simulated.schema import CONFIG_SCHEMA
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
+    from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
     from sharectl.model import BackendSpec, JsonObject
 
 
@@ -24,6 +27,33 @@ class SimulatedFactory:
     def capabilities(self) -> frozenset[Capability]:
         """All of them; `without` in the configuration of a backend takes some from the driver that `open` returns."""
         return frozenset(Capability)
+
+    def capabilities_of(self, backend: BackendSpec) -> frozenset[Capability]:
+        """Return those that `without` leaves."""
+        return frozenset(Capability) - {Capability(name) for name in backend.config.get("without") or ()}
+
+    def share_check(self, backend: BackendSpec) -> ShareCheck:
+        """Return the check of shares on this backend."""
+        from sharectl.drivers.simulated.checks import find_problems  # noqa: PLC0415 - the schema alone needs none of it
+        from sharectl.drivers.simulated.settings import read_settings  # noqa: PLC0415 - as above
+
+        settings = read_settings(backend.config, "/", share_servers=backend.share_servers)
+        return lambda share: tuple(find_problems(settings, share))
+
+    def extra_spec_problems(self, extra_specs: Mapping[str, str]) -> Sequence[ShareProblem]:
+        """Return each of them: the driver reads none."""
+        from sharectl.drivers.share_checks import unknown_extra_spec  # noqa: PLC0415 - as above
+
+        return tuple(unknown_extra_spec(key, "simulated", ()) for key in extra_specs)
+
+    def storage_places(self, backend: BackendSpec, base_directory: str) -> Sequence[StoragePlace]:
+        """Return the state file."""
+        import os  # noqa: PLC0415 - as above
+
+        from sharectl.drivers.share_checks import StoragePlace  # noqa: PLC0415 - as above
+
+        location = os.path.realpath(os.path.join(base_directory, backend.config["stateFile"]))  # noqa: PTH118 - text, as everywhere here
+        return (StoragePlace("", location, "the state file", ("stateFile",)),)
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; the state file is not opened yet."""

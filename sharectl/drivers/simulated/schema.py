@@ -49,12 +49,8 @@ _DURATION: Final[JsonObject] = {
     "pattern": "^[0-9]+(\\.[0-9]+)?(ms|s)$",
     "description": "A time such as 50ms or 1.5s.",
 }
-_CAPACITY: Final[JsonObject] = {
-    "oneOf": [
-        {"enum": ["unknown", "infinite"]},
-        {"type": "string", "pattern": "^[0-9]{1,15}(\\.[0-9]{1,6})? ?([KMGTP]i?B|kB|B)$"},
-    ],
-}
+_SIZE: Final[JsonObject] = {"type": "string", "pattern": "^[0-9]{1,15}(\\.[0-9]{1,6})? ?([KMGTP]i?B|kB|B)$"}
+_CAPACITY: Final[JsonObject] = {"oneOf": [{"enum": ["unknown", "infinite"]}, _SIZE]}
 _PERCENTAGE: Final[JsonObject] = {"type": "number", "minimum": 0, "maximum": 100}
 
 _POOL: Final[JsonObject] = {
@@ -154,6 +150,25 @@ CONFIG_SCHEMA: Final[JsonObject] = {
                 },
             },
             "description": "The share servers of a backend with `shareServers: true`.",
+        },
+        "limits": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "minSize": {**_SIZE, "description": "The smallest share. Default: any."},
+                "sizeMultiple": {**_SIZE, "description": "What sizes are multiples of. Default: any size."},
+                "maxRules": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "description": "The most access rules of a share. Default: any number.",
+                },
+                "users": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "description": "The users that rules can name. Default: any.",
+                },
+            },
+            "description": "What the backend refuses of a share and its rules.",
         },
         "clonesWithin": {
             "enum": ["pool", "backend"],

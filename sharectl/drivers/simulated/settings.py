@@ -46,6 +46,16 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What the backend refuses; None where it does not look."""
+
+    min_size_bytes: int = 1
+    size_multiple_bytes: int = 1
+    max_rules: int | None = None
+    users: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatedSettings:
     """A simulated backend; `latency_seconds` is by call, with `default` for the others."""
 
@@ -63,6 +73,7 @@ class SimulatedSettings:
     share_servers: bool = False
     max_share_servers: int | None = None
     share_server_addresses: int = 1
+    limits: Limits = Limits()
 
 
 def read_settings(config: Mapping[str, Any], base_directory: str, *, share_servers: bool = False) -> SimulatedSettings:
@@ -89,6 +100,7 @@ def read_settings(config: Mapping[str, Any], base_directory: str, *, share_serve
             share_servers=share_servers,
             max_share_servers=servers.get("max"),
             share_server_addresses=int(servers.get("addresses", 1)),
+            limits=_limits(config.get("limits") or {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as cause:
         message = f"the configuration of the simulated backend cannot be used: {type(cause).__name__}: {cause}"
@@ -114,6 +126,15 @@ def _pools(plain: Mapping[str, Any]) -> Iterator[SimulatedPool]:
             reserved_share_extend_percentage=plain.get("reservedShareExtendPercentage"),
             capabilities=dict(plain.get("capabilities") or {}),
         )
+
+
+def _limits(plain: Mapping[str, Any]) -> Limits:
+    return Limits(
+        min_size_bytes=parse_size(plain["minSize"]) if "minSize" in plain else 1,
+        size_multiple_bytes=parse_size(plain["sizeMultiple"]) if "sizeMultiple" in plain else 1,
+        max_rules=plain.get("maxRules"),
+        users=frozenset(plain["users"]) if "users" in plain else None,
+    )
 
 
 def _capacity(text: str) -> CapacityBytes:

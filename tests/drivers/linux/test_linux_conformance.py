@@ -10,6 +10,7 @@ import pytest
 from sharectl.drivers.linux import FACTORY
 from sharectl.drivers.linux.driver import LinuxDriver
 from sharectl.drivers.linux.settings import read_settings
+from sharectl.drivers.share_checks import ChecksShares
 from sharectl.drivers.testing import DriverConformance
 from sharectl.model import AccessRule, BackendSpec
 from tests.drivers.linux.backends import config, environment
@@ -17,9 +18,10 @@ from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.operations_lab import InProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sharectl.drivers.base import Driver, ObservedShare
+    from sharectl.drivers.share_checks import ShareProblem, WantedShare
     from tests.drivers.linux.lab import Network
 
 
@@ -42,7 +44,7 @@ class LinuxConformance(DriverConformance):
         self, lab_directory: str, network: Network, pool: Mapping[str, Any]
     ) -> Iterator[Callable[[], Driver]]:
         """Open the same backend, each time anew."""
-        spec = BackendSpec("nas", "linux", config(lab_directory, network, pool), lanes=16)
+        spec = self.spec = BackendSpec("nas", "linux", config(lab_directory, network, pool), lanes=16)
         opened: list[Driver] = []
 
         def make() -> Driver:
@@ -52,6 +54,11 @@ class LinuxConformance(DriverConformance):
         yield make
         for driver in opened:
             driver.close()
+
+    def share_problems(self, driver: Driver, share: WantedShare) -> Sequence[ShareProblem]:
+        """Ask the factory."""
+        assert isinstance(FACTORY, ChecksShares)
+        return FACTORY.share_check(self.spec)(share)
 
     def open_driver(self, spec: BackendSpec, folder: str) -> Driver:
         """Return a driver with an agent of its own."""

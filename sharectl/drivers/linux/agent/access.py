@@ -62,7 +62,8 @@ class Access:
                     problem, lambda: closing.close_export(servers.nfs, row, clients)
                 ) from problem
             return statuses
-        users = _users_of(servers.needs("CIFS"), rules, credentials)
+        server: Any = servers.needs("CIFS")
+        users = rights.users_meant(rules, server.account, credentials.known)
         granted, statuses = rights.smb_rights(rules, users)
         passwords = {name: credentials.passwords[user.account] for name, user in users.items() if user.problem is None}
         try:
@@ -320,21 +321,6 @@ class Access:
             bound, volume = os.stat(target), os.stat(path)  # noqa: PTH116 - as above
             return _is_attached(path) and (bound.st_dev, bound.st_ino) == (volume.st_dev, volume.st_ino)
         return False
-
-
-def _users_of(server: Any, rules: Collection[Rule], credentials: Credentials) -> dict[str, rights.User]:  # noqa: ANN401 - an SmbServer
-    """Return the users that the rules name and that can be meant, by folded name; those whom the settings do not name are left out."""
-    known = credentials.known
-    found = {}
-    for name in {rule.access_to for rule in rules if rule.access_type == "user"}:
-        try:
-            account = server.account(name)
-        except Problem as problem:
-            found[name.casefold()] = rights.User(name, str(problem))
-        else:
-            if account in known:
-                found[name.casefold()] = rights.User(account, known[account])
-    return found
 
 
 def _account(server: SmbServer, user: str) -> str | None:

@@ -157,14 +157,20 @@ class Xfs:
 FILE_SYSTEMS: Final[Mapping[str, FileSystem]] = {"ext4": Ext4(), "xfs": Xfs()}
 
 
+def size_problem(file_system: FileSystem, size_bytes: int) -> str | None:
+    """Return why the file system cannot be so small, None where it can."""
+    if size_bytes >= file_system.smallest_bytes:
+        return None
+    return (
+        f"{size_bytes / _MEBIBYTE:.6g} MiB are too few for {file_system.name}, which needs {file_system.smallest_bytes >> 20} MiB at least; "
+        "ask for more"
+    )
+
+
 def require_size(file_system: FileSystem, size_bytes: int) -> None:
     """Raise REFUSED where the file system cannot be so small."""
-    if size_bytes < file_system.smallest_bytes:
-        message = (
-            f"{size_bytes} bytes are too few for {file_system.name}, which needs {file_system.smallest_bytes >> 20} MiB at least; "
-            "ask for more"
-        )
-        raise Problem(ProblemKind.REFUSED, message)
+    if (wrong := size_problem(file_system, size_bytes)) is not None:
+        raise Problem(ProblemKind.REFUSED, wrong)
 
 
 def _whole_blocks(size_bytes: int) -> int:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.client_addresses import nobody_at
-from sharectl.drivers.linux.agent.contract import Client, Rule
+from sharectl.drivers.linux.agent.contract import Client, Problem, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 ACTIVE: Final = ("active", "")
 _LEVELS: Final = frozenset({"rw", "ro"})
@@ -83,6 +83,26 @@ def smb_rights(rules: Collection[Rule], known_users: Mapping[str, User]) -> tupl
     return SmbRights(frozenset(levels["rw"]), frozenset(levels["ro"]), frozenset(networks)), statuses
 
 
+def users_meant(
+    rules: Collection[Rule], account_of: Callable[[str], str], known: Mapping[str, str | None]
+) -> dict[str, User]:
+    """Return the users that the rules name and that can be meant, by folded name, with what is in the way of each.
+
+    `account_of` gives the account that a name means, and raises REFUSED where it can be none; `known` are the users of the settings, by
+    folded name, each with what is in its way. Those whom the settings do not name are left out.
+    """
+    found = {}
+    for name in {rule.access_to for rule in rules if rule.access_type == "user"}:
+        try:
+            account = account_of(name)
+        except Problem as problem:
+            found[name.casefold()] = User(name, str(problem))
+        else:
+            if account in known:
+                found[name.casefold()] = User(account, known[account])
+    return found
+
+
 def rules_of_section(
     writers: Collection[str], readers: Collection[str], networks: Collection[str], usable: Collection[str]
 ) -> tuple[Rule, ...]:
@@ -136,9 +156,7 @@ def _problem_of_network(text: str) -> str | None:
         )  # a zone may hold any text, and means nothing elsewhere
     except ValueError:
         return f"{text!r} is not an address or network in its canonical form"
-    canonical = (
-        str(network.network_address) if network.prefixlen == network.max_prefixlen and "/" not in text else str(network)
-    )
+    canonical = str(network.network_address if network.prefixlen == network.max_prefixlen else network)
     if canonical != text:
         return f"{text!r} is not an address or network in its canonical form"
     nobody = nobody_at(text)

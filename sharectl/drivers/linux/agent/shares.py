@@ -17,7 +17,7 @@ from sharectl.drivers.linux.agent.records import (
     next_export_id,
 )
 from sharectl.drivers.linux.agent.servers import MAIN
-from sharectl.drivers.linux.agent.volume_names import is_volume_name
+from sharectl.drivers.linux.agent.volume_names import is_volume_name, problem_of_share_name
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.rights import Status
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}")
 _RESOURCE_ID: Final = re.compile(r"[0-9a-f][0-9a-f-]{0,62}[0-9a-f]")
 _ID_PREFIX_LENGTH: Final = 8
 _SAMBA_NAMES: Final = frozenset({"global", "homes", "printers"})
@@ -234,9 +233,8 @@ class Shares:
         """
         resource_id, name = request["resource_id"], request["name"]
         while (row := self._records.share(resource_id)) is None:
-            if not _NAME.fullmatch(name):
-                message = f"{name[:80]!r} cannot be the name of a share here: up to 70 letters, digits, '.', '_' and '-', starting with a letter or digit"
-                raise Problem(ProblemKind.REFUSED, message)
+            if (wrong := problem_of_share_name(name)) is not None:
+                raise Problem(ProblemKind.REFUSED, wrong)
             self._check_share_server(request["share_server_id"])
             volume = self._free_volume(pool, name, resource_id)  # which may free the name of the export as well
             # On btrfs durable with the second change: the new volume itself is kept only from btrfs's next commit on, so that a
@@ -299,6 +297,12 @@ class Shares:
         elif snapshot.pool != pool.name:
             message = f"a clone has to be in the pool of its snapshot, {snapshot.pool!r}"
             raise Problem(ProblemKind.POOL, message)
+        elif snapshot.size_bytes is not None and row.size_bytes < snapshot.size_bytes:
+            message = (
+                f"a share of {_in_gib(row.size_bytes)} cannot be made from the snapshot {snapshot.name!r}, "
+                f"which is of a share of {_in_gib(snapshot.size_bytes)}"
+            )
+            raise Problem(ProblemKind.REFUSED, message)
         else:
             pool.clone(snapshot.resource_id, row.volume, row.size_bytes)
 
@@ -339,6 +343,10 @@ def _require_volume(row: ShareRow, pool: VolumePool) -> None:
         raise Problem(ProblemKind.NOT_FOUND, message)
 
 
+def _in_gib(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 30):.6g} GiB"
+
+
 def checked_id(resource_id: str) -> str:
     """Return the id; raises REFUSED where it is none, since it becomes the name of a folder."""
     if not _RESOURCE_ID.fullmatch(resource_id):
@@ -360,7 +368,7 @@ def _free_name(connection: sqlite3.Connection, instance: str, name: str, resourc
 
 def _slug(volume: str, resource_id: str) -> str:
     """Return a name for the export of an existing volume, whatever that is called."""
-    if _NAME.fullmatch(volume):
+    if problem_of_share_name(volume) is None:
         return volume
     slug = _KEPT_IN_SLUG.sub("-", volume).strip("-._")[:60]
     return f"{slug or 'share'}-{resource_id[:_ID_PREFIX_LENGTH]}"

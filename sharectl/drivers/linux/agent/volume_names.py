@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
@@ -9,6 +10,7 @@ from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 _LONGEST_BYTES: Final = (
     200  # 255 is the limit of file systems; the rest is for the endings of files that belong to the volume
 )
+_SHARE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}")
 _RESERVED: Final = frozenset({"lost+found"})
 
 
@@ -33,3 +35,10 @@ def require_volume_name(name: str) -> str:
         )
         raise Problem(ProblemKind.REFUSED, message)
     return name
+
+
+def problem_of_share_name(name: str) -> str | None:
+    """Return why no share can be made under this name, None where one can."""
+    if _SHARE_NAME.fullmatch(name):
+        return None
+    return f"{name[:80]!r} cannot be the name of a share here: up to 70 letters, digits, '.', '_' and '-', starting with a letter or digit"

@@ -1,0 +1,91 @@
+"""What a directory backend cannot do, told before anything is called, by the same functions that the calls ask."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import ConfigProblem
+from sharectl.drivers.directory import exports, names, samba
+from sharectl.drivers.directory.access import MOST_RULES_REMEDY, protocol_problem, size_problem
+from sharectl.drivers.directory.settings import DEFAULT_POOL, absolute_path
+from sharectl.drivers.share_checks import ShareProblem, StoragePlace
+from sharectl.model import Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sharectl.drivers.directory.settings import DirectorySettings
+    from sharectl.drivers.share_checks import WantedShare
+    from sharectl.model import BackendSpec
+
+_ADDRESSES = "name an address or a network; users go with CIFS"
+_RULE_REMEDY = "write a rule that the share's protocol knows, or remove this one"
+
+
+class ShareChecker:
+    """Checks shares for one backend."""
+
+    def __init__(self, settings: DirectorySettings) -> None:
+        """Check against these settings."""
+        self._settings = settings
+        self._options = exports.export_options(settings.anonymous_uid, settings.anonymous_gid)
+
+    def __call__(self, share: WantedShare) -> Sequence[ShareProblem]:
+        """Return all problems of the share."""
+        return (*self._of_name(share), *self._of_rules(share))
+
+    def _of_name(self, share: WantedShare) -> Iterator[ShareProblem]:
+        problem = names.problem_of_new(share.name)
+        if problem is not None:
+            yield ShareProblem(("name",), problem, "give the share another name")
+        elif (problem := protocol_problem(share.protocol)) is not None:
+            yield ShareProblem(("protocol",), problem, f"choose {Protocol.NFS} or {Protocol.CIFS}, or another backend")
+        elif share.protocol == Protocol.CIFS:
+            pools = self._settings.pools if share.pool is None else [share.pool]
+            known = [pool for pool in pools if pool in self._settings.pools]
+            found = [samba.section_problem(share.name, self._settings.share_path(pool, share.name)) for pool in known]
+            if found and None not in found:
+                yield ShareProblem(("name",), str(found[0]), "give the share another name, or choose NFS")
+
+    def _of_rules(self, share: WantedShare) -> Iterator[ShareProblem]:
+        if not share.rules or protocol_problem(share.protocol) is not None:
+            return
+        if share.protocol == Protocol.NFS:
+            text, statuses = exports.render_exports("/", share.rules, self._options)
+        else:
+            text, statuses = samba.render_section("share", "/", share.rules)
+        for rule, status in statuses.items():
+            if status.status != "active":
+                is_user = share.protocol == Protocol.NFS and rule.access_type == "user"
+                yield ShareProblem(("access", rule.key), status.reason, _ADDRESSES if is_user else _RULE_REMEDY)
+        if (problem := size_problem(text)) is not None:
+            yield ShareProblem(("access",), problem, MOST_RULES_REMEDY)
+
+
+def config_problems(config: Mapping[str, object]) -> Iterator[ConfigProblem]:
+    """Yield what keeps a configuration from working although it meets the schema: pools inside others."""
+    root = str(config["root"])
+    named = config.get("pools")
+    if not isinstance(named, dict):
+        return
+    if "\0" in root or any("\0" in path for path in named.values()):
+        yield ConfigProblem((), "a path cannot contain a NUL character", "name a folder")
+        return
+    pools = {name: absolute_path(path, absolute_path(root, "/")) for name, path in named.items()}
+    for name, path in pools.items():
+        for other, other_path in pools.items():
+            is_inside = f"{path}/".startswith(f"{other_path.rstrip('/')}/")
+            if other != name and is_inside and (path != other_path or name > other):
+                where = "is the folder of" if path == other_path else "is inside"
+                yield ConfigProblem(("pools", name), f"the pool {name!r} {where} the pool {other!r}", "keep them apart")
+
+
+def storage_places(backend: BackendSpec, base_directory: str) -> Iterator[StoragePlace]:
+    """Yield the root and the pools, with links resolved."""
+    root = absolute_path(str(backend.config["root"]), base_directory)
+    yield StoragePlace("", os.path.realpath(root), "the root", ("root",))
+    for name, path in (backend.config.get("pools") or {}).items():
+        if name != DEFAULT_POOL or path != ".":
+            full = os.path.realpath(absolute_path(path, root))
+            yield StoragePlace("", full, f"the pool {name!r}", ("pools", name))

@@ -1,0 +1,135 @@
+"""What a linux backend cannot do, told before the storage host is reached, by the same functions that the calls ask."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent import rights
+from sharectl.drivers.linux.agent.contract import Rule, Squash
+from sharectl.drivers.linux.agent.images import FILE_SYSTEMS, size_problem
+from sharectl.drivers.linux.agent.samba_names import local_user, server_name
+from sharectl.drivers.linux.agent.servers import MAIN
+from sharectl.drivers.linux.agent.volume_names import problem_of_share_name
+from sharectl.drivers.linux.checks import root_of
+from sharectl.drivers.share_checks import ShareProblem, StoragePlace, unknown_extra_spec
+from sharectl.model import Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sharectl.drivers.linux.settings import LinuxSettings
+    from sharectl.drivers.share_checks import WantedShare
+    from sharectl.model import BackendSpec
+
+SQUASH_SPEC: Final = "linux:nfs_squash"
+"""The extra spec by which a share type asks for another squash than the backend's settings say."""
+
+_MADE_UP_SERVER: Final = re.compile(r"[A-Z0-9]{1,7}-[0-9A-F]{7}")
+
+
+class ShareChecker:
+    """Checks shares for one backend."""
+
+    def __init__(self, settings: LinuxSettings) -> None:
+        """Check against these settings; no password is looked at."""
+        self._settings = settings
+        self._users: dict[str, str | None] = dict.fromkeys(name.casefold() for name in settings.smb.users)
+        self._server = server_name(MAIN)
+
+    def __call__(self, share: WantedShare) -> Sequence[ShareProblem]:
+        """Return all problems of the share."""
+        return (*self._of_share(share), *self._of_rules(share))
+
+    def _of_share(self, share: WantedShare) -> Iterator[ShareProblem]:
+        if (problem := problem_of_share_name(share.name)) is not None:
+            yield ShareProblem(("name",), problem, "give the share another name")
+        if (problem := protocol_problem(self._settings, share.protocol)) is not None:
+            there = " or ".join(protocols_of(self._settings))
+            yield ShareProblem(("protocol",), problem, f"choose {there}, or turn its server on in the backend's config")
+        pools = self._settings.pools
+        sizes = [
+            size_problem(FILE_SYSTEMS[pool.file_system], share.size_bytes) if pool.type == "image" else None
+            for name, pool in pools.items()
+            if share.pool in {None, name}
+        ]
+        if sizes and None not in sizes:
+            yield ShareProblem(("size",), str(sizes[0]), "write a larger size")
+        yield from (problem for problem in extra_spec_problems(share.extra_specs) if problem.path[1] == SQUASH_SPEC)
+
+    def _of_rules(self, share: WantedShare) -> Iterator[ShareProblem]:
+        if not share.rules or protocol_problem(self._settings, share.protocol) is not None:
+            return
+        rules = {Rule(*rule): rule for rule in share.rules}
+        if share.protocol == Protocol.NFS:
+            _, statuses = rights.nfs_clients(list(rules))
+        else:
+            _, statuses = rights.smb_rights(list(rules), rights.users_meant(list(rules), self._account, self._users))
+        for rule, (status, reason) in statuses.items():
+            if status != "active":
+                yield ShareProblem(("access", rules[rule].key), reason, self._remedy(share, rule))
+
+    def _account(self, user: str) -> str:
+        domain = user.rpartition("\\")[0]
+        if self._settings.share_servers and _MADE_UP_SERVER.fullmatch(domain):
+            return local_user(
+                user, domain
+            )  # the name of a share server, which follows from an id that nobody knows yet
+        return local_user(user, self._server)
+
+    def _remedy(self, share: WantedShare, rule: Rule) -> str:
+        if share.protocol == Protocol.NFS and rule.access_type == "user":
+            return "name an address or a network; users go with CIFS"
+        if rule.access_type == "user":
+            there = ", ".join(sorted(self._settings.smb.users)) or "none"
+            return f"name one of the users in the backend's smb.users (now: {there}), or add this one there"
+        return "write a rule that the share's protocol knows, or remove this one"
+
+
+def protocols_of(settings: LinuxSettings) -> tuple[str, ...]:
+    """Return the protocols that have a server."""
+    found = []
+    if settings.nfs.server != "none":
+        found.append(Protocol.NFS.value)
+    if settings.smb.enabled:
+        found.append(Protocol.CIFS.value)
+    return tuple(found)
+
+
+def protocol_problem(settings: LinuxSettings, protocol: str) -> str | None:
+    """Return why no share can be exported over this protocol, None where one can."""
+    if protocol in protocols_of(settings):
+        return None
+    return f"the backend has no {protocol} server; its settings turn it off"
+
+
+def extra_spec_problems(extra_specs: Mapping[str, str]) -> Iterator[ShareProblem]:
+    """Yield what the driver cannot make sense of."""
+    for key, value in extra_specs.items():
+        if key == SQUASH_SPEC:
+            if value not in tuple(Squash):
+                choices = ", ".join(Squash)
+                yield ShareProblem(
+                    ("extra_specs", key),
+                    f"the extra spec {SQUASH_SPEC} of the share type is {value!r}; it can be {choices}",
+                    f"write one of {choices}",
+                )
+        elif key.startswith("linux:"):
+            yield unknown_extra_spec(key, "linux", (SQUASH_SPEC,))
+
+
+def storage_places(backend: BackendSpec, base_directory: str) -> Iterator[StoragePlace]:
+    """Yield the root, the pools and their images; links are resolved on this machine alone."""
+    del base_directory  # all paths are absolute
+    ssh = backend.config.get("host", {}).get("ssh")
+    host = "" if ssh is None else f"{ssh['address'].lower().rstrip('.')}"
+
+    def place(location: str, what: str, *path: str) -> StoragePlace:
+        return StoragePlace(host, os.path.normpath(location) if host else os.path.realpath(location), what, path)
+
+    yield place(root_of(backend), "the root", *(("root",) if "root" in backend.config else ()))
+    for name, pool in backend.config["pools"].items():
+        yield place(pool["path"], f"the pool {name!r}", "pools", name, "path")
+        if "image" in pool:
+            yield place(pool["image"], f"the image of the pool {name!r}", "pools", name, "image")

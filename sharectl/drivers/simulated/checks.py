@@ -1,0 +1,67 @@
+"""What a simulated backend refuses of a share, by its settings: asked by the calls, and before anything is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.client_addresses import nobody_at
+from sharectl.drivers.share_checks import ShareProblem
+from sharectl.quantities import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from sharectl.drivers.share_checks import WantedShare
+    from sharectl.drivers.simulated.settings import SimulatedSettings
+    from sharectl.model import AccessRule
+
+_MAX_NAME_LENGTH: Final = 255
+
+
+def find_problems(settings: SimulatedSettings, share: WantedShare) -> Iterator[ShareProblem]:
+    """Yield all problems of the share."""
+    if (problem := name_problem(share.name)) is not None:
+        yield ShareProblem(("name",), problem, "give the share another name")
+    if (problem := protocol_problem(settings, share.protocol)) is not None:
+        yield ShareProblem(("protocol",), problem, f"choose {' or '.join(settings.protocols)}, or another backend")
+    if (problem := size_problem(settings, share.size_bytes)) is not None:
+        yield ShareProblem(("size",), problem, "write another size")
+    for rule, reason in refused_rules(settings, share.rules).items():
+        yield ShareProblem(("access", rule.key), reason, "remove the rule, or see to `limits` of the backend")
+
+
+def name_problem(name: str) -> str | None:
+    """Return why no share can have this name, None where one can."""
+    if name in {"", ".", ".."} or "/" in name or not name.isprintable() or len(name) > _MAX_NAME_LENGTH:
+        return f"{name!r} cannot be the name of a share"
+    return None
+
+
+def protocol_problem(settings: SimulatedSettings, protocol: str) -> str | None:
+    """Return why shares cannot be exported over this protocol, None where they can."""
+    return None if protocol in settings.protocols else f"the backend does not export over {protocol!r}"
+
+
+def size_problem(settings: SimulatedSettings, size_bytes: int) -> str | None:
+    """Return why no share can be so large, None where one can."""
+    limits = settings.limits
+    if size_bytes < limits.min_size_bytes:
+        return f"a share here has {format_size(limits.min_size_bytes)} at least, not {format_size(size_bytes)}"
+    if size_bytes % limits.size_multiple_bytes:
+        return f"the size of a share here is a multiple of {format_size(limits.size_multiple_bytes)}, not {format_size(size_bytes)}"
+    return None
+
+
+def refused_rules(settings: SimulatedSettings, rules: Collection[AccessRule]) -> Mapping[AccessRule, str]:
+    """Return the rules that the backend cannot put in force, with the reason of each."""
+    limits = settings.limits
+    refused: dict[AccessRule, str] = {}
+    for number, rule in enumerate(sorted(rules)):
+        nobody = nobody_at(rule.access_to) if rule.access_type == "ip" else None
+        if nobody is not None:
+            refused[rule] = f"{rule.access_to} {nobody.why}; {nobody.remedy}"
+        elif limits.users is not None and rule.access_type == "user" and rule.access_to not in limits.users:
+            refused[rule] = f"the backend knows no user {rule.access_to!r}"
+        elif limits.max_rules is not None and number >= limits.max_rules:
+            refused[rule] = f"a share here has {limits.max_rules} access rules at most"
+    return refused
