@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.manifests.names import NAME_LIMIT, safe_name
 from sharectl.model import Kind, Protocol, ShareSpec, address_of, name_of
-from sharectl.planning.imports import importable_shares
 from sharectl.planning.options import Import, PlanOptions
+from sharectl.planning.strays import importable_shares
 from sharectl.quantities import GIB, format_size
 from sharectl.workspace import Question, survey
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from sharectl.state.store import Record, StateStore
     from sharectl.workspace import Backends, Survey
 
-_NAME_LIMIT: Final = 63
-_UNSAFE: Final = re.compile(r"[^a-z0-9._-]+")
 _NAMED_AT_MOST: Final = 8
 
 
@@ -181,7 +179,7 @@ def _all(desired: Desired, records: Mapping[Address, Record], shares: list[tuple
         number = 2
         while address in wanted or address in records or not _fits(desired, address, share):
             suffix = f"-{number}"
-            address = address_of(Kind.SHARE, f"{base[: _NAME_LIMIT - len(suffix)]}{suffix}")
+            address = address_of(Kind.SHARE, f"{base[: NAME_LIMIT - len(suffix)]}{suffix}")
             number += 1
         wanted[address] = (backend, share)
     return wanted
@@ -193,16 +191,6 @@ def _fits(desired: Desired, address: Address, share: ObservedShare) -> bool:
         return True
     spec = desired.share(address)
     return spec.source_snapshot is None and share.protocol in {None, str(spec.protocol)}
-
-
-def safe_name(text: str) -> str:
-    """Return a name that a manifest takes, as near to `text` as can be."""
-    from sharectl.manifests.names import why_not_exportable  # noqa: PLC0415 - only where manifests are written
-
-    name = re.sub(r"\.{2,}", ".", _UNSAFE.sub("-", text.lower())).strip("-._")[:_NAME_LIMIT].strip("-._")
-    if not name:
-        return "share"
-    return f"share-{name}"[:_NAME_LIMIT].strip("-._") if why_not_exportable(name) else name
 
 
 def _documents(unwritten: Wanted, wish: Wish) -> tuple[ManifestDocument, ...]:

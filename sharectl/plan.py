@@ -11,8 +11,10 @@ from sharectl.model import Kind, SchedulerSettings, Verb, address_of
 from sharectl.planning.backends import backends_of, plan_backends
 from sharectl.planning.draft import Draft
 from sharectl.planning.drift import Deviation, find_deviations
+from sharectl.planning.foreign import find_foreign_backends, find_unseen_backends
 from sharectl.planning.holding import hold_refused
 from sharectl.planning.imports import plan_imports
+from sharectl.planning.in_the_way import refuse_taken_name
 from sharectl.planning.linking import linked_steps
 from sharectl.planning.moves import plan_moves
 from sharectl.planning.options import PlanOptions
@@ -71,6 +73,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         deviations = find_deviations(state, observed)
     draft = Draft(desired, state, observed, options, deviations, records=dict(state.records))
     draft.diagnostics += unknown_addresses(desired, draft.records, options)
+    draft.diagnostics += find_foreign_backends(draft)
     if state.operations:
         _note_open_operations(draft)
     plan_moves(draft)
@@ -121,6 +124,8 @@ def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSett
     digests: Mapping[Address, bytes] = {} if draft.options.destroy else draft.desired.digests
     plan_imports(draft)
     unchanged = _sort_out(draft, digests, selects)
+    draft.diagnostics += find_unseen_backends(draft)
+    draft.new = [address for address in draft.new if not address.startswith("share/") or _is_free(draft, address)]
     _plan_removals(draft, digests, selects)
     new = sorted(draft.new)
     ordered_pools = sorted(pools, key=lambda pool: pool.host)  # of equal pools, the scheduler takes the first
@@ -215,11 +220,19 @@ def _plan_existing(draft: Draft, address: Address) -> None:
             draft.new.append(address)
 
 
+def _is_free(draft: Draft, address: Address) -> bool:
+    """Tell whether a share may be made under its name; refuse it where the name is taken by what the state does not know."""
+    return refuse_taken_name(draft, address, draft.strays_by_name)
+
+
 def _plan_lost_share(draft: Draft, address: Address) -> None:
     """Plan a vanished share in its own place, or, where that would be the wrong one, with the new shares.
 
-    It is the wrong one for a clone whose snapshot will not be there, and for a share that is to be on another network now.
+    It is the wrong one for a clone whose snapshot will not be there, and for a share that is to be on another network now. A share
+    that is listed under its name all the same (put back from a copy, by hand) is not made beside that.
     """
+    if not _is_free(draft, address):
+        return
     wanted, record = draft.desired.share(address), draft.records[address]
     source = wanted.source_snapshot
     if source is not None and hold_for_snapshot(draft, address, address_of(Kind.SNAPSHOT, source)):

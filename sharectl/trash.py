@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sharectl.applying.answers import misbehaviour
 from sharectl.diagnostics import DiagnosticError, Severity, did_you_mean, error
 from sharectl.drivers.base import DriverError, ShareRef, TransientError
-from sharectl.importing import safe_name
+from sharectl.manifests.names import safe_name
 from sharectl.model import Kind, Protocol, Verb, address_of, canonical_json
 from sharectl.planning.drift import identity_problem
 from sharectl.state.store import (

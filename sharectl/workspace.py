@@ -193,13 +193,22 @@ def opened_backends(
 class Question:
     """What one backend is asked: its shares, snapshots and share servers (all, those with these ids, or not at all), and its pools.
 
-    `subnets` are those of share networks, by name, in which a share server may be made.
+    `strays` asks for all shares and `all_snapshots` for all snapshots even so, because the plan has to see what the state does not
+    know: `resource_ids` then only says what is compared with the state. `subnets` are those of share networks, by name, in which a
+    share server may be made.
     """
 
     lists: bool = False
     resource_ids: frozenset[str] | None = None
+    strays: bool = False
+    all_snapshots: bool = False
     pools: bool = False
     subnets: Mapping[str, ShareNetworkSubnet] = field(default_factory=dict)
+
+    @property
+    def lists_something(self) -> bool:
+        """Tell whether anything but the pools is asked for."""
+        return self.lists or self.strays or self.all_snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +221,7 @@ class Survey:
 
 def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapping[str, Question]) -> Survey:
     """Ask every backend its question, side by side; one that does not answer is observed with its error."""
-    asked = {name: question for name, question in questions.items() if question.lists or question.pools}
+    asked = {name: question for name, question in questions.items() if question.lists_something or question.pools}
     answers = ask_each(sorted(asked), lambda name: _ask(specs[name], backends, asked[name]), QUESTION_TIMEOUT_SECONDS)
     observed: dict[str, BackendObservation] = {}
     pools: list[Pool] = []
@@ -245,13 +254,14 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
     unmanaged: tuple[ObservedShare, ...] = ()
     unmanaged_snapshots: tuple[ObservedSnapshot, ...] = ()
     servers = error = None
-    if question.lists:
+    if question.lists_something:
         try:
-            listed = driver.list_shares(question.resource_ids)
-            shares = {share.resource_id: share for share in listed if share.resource_id is not None}
-            unmanaged = tuple(share for share in listed if share.resource_id is None)
-            if isinstance(driver, SnapshotsShares):
-                found = driver.list_snapshots(question.resource_ids)
+            if question.lists or question.strays:
+                listed = driver.list_shares(None if question.strays else question.resource_ids)
+                shares = {share.resource_id: share for share in listed if share.resource_id is not None}
+                unmanaged = tuple(share for share in listed if share.resource_id is None)
+            if isinstance(driver, SnapshotsShares) and (question.lists or question.all_snapshots):
+                found = driver.list_snapshots(None if question.all_snapshots else question.resource_ids)
                 snapshots = {snapshot.resource_id: snapshot for snapshot in found if snapshot.resource_id is not None}
                 unmanaged_snapshots = tuple(snapshot for snapshot in found if snapshot.resource_id is None)
         except BackendUnavailableError as problem:
@@ -275,6 +285,7 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
         clones_within=driver.clones_within if isinstance(driver, ClonesSnapshots) else "backend",
         error=error,
         asked_ids=question.resource_ids,
+        all_snapshots=question.all_snapshots,
         servers=servers,
     )
     return observation, pools
@@ -311,15 +322,23 @@ class PlanRequest:
 def make_plan(project: Project, desired: Desired, store: StateStore, backends: Backends, request: PlanRequest) -> Plan:
     """Read the state, ask the backends what the refresh mode wants to know, and return the plan."""
     with store.read() as reader:
-        view = reader.view(_addresses_to_read(desired, request.options))
+        addresses = _addresses_to_read(desired, request.options)
+        view = reader.view(addresses)
         if any(spec.share_servers for spec in desired.backends.values()):
             backends.networks.attach_for_reading(reader, view.lineage)
             view = replace(view, records={**reader.of_kind(Kind.SHARE_SERVER), **view.records})
         questions = questions_for(desired, view, request)
+        if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
+            view = reader.view()  # what is not in a part of the state may be in another
         found = survey(desired.backends, backends, questions)
         deviations = find_deviations(view, found.observed)
         view = replace(view, rules=_rules(reader, addresses_with_rules(desired, view, deviations)))
     return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations)
+
+
+def looks_for_strays(question: Question) -> bool:
+    """Tell whether the answer shows what the state does not know."""
+    return question.strays or question.all_snapshots or (question.lists and question.resource_ids is None)
 
 
 def _rules(reader: StateReader, addresses: Collection[Address]) -> Mapping[Address, tuple[RuleRecord, ...]]:
@@ -348,7 +367,8 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     """Return what each backend is asked.
 
     `full` lists everything on every backend (of targets, just those), `changed` looks up what the manifests would change,
-    `none` asks nothing. Pools are asked where something is to be placed.
+    `none` asks nothing. In each mode a backend that the state does not know is listed whole; where something is to be placed, so are
+    all shares, and the pools are asked; where a share may be removed, all snapshots of its backend are.
     """
     options, records = request.options, view.records
     places = _places_something(desired, view, options)
@@ -360,19 +380,37 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
             if looks and record.backend is not None and record.kind in _ASKED_BY_ID[request.refresh]:
                 ids.setdefault(record.backend, set()).add(record.resource_id)
     importing = {wanted.backend for wanted in options.imports.values()}
+    removing = set() if whole else _backends_of_removals(desired, view, options)
     subnets = subnets_to_check(desired, view) if places else {}
     questions = {}
     for name in desired.backends:
-        listed_whole = whole or name in importing
-        if options.backends and name not in options.backends and not places:
+        listed_whole = whole or name in importing or f"backend/{name}" not in records
+        if not (listed_whole or places or name in removing or not options.backends or name in options.backends):
             continue
         questions[name] = Question(
             lists=listed_whole or name in ids,
             resource_ids=None if listed_whole else frozenset(ids.get(name, ())),
+            strays=places,
+            all_snapshots=name in removing,
             pools=places,
             subnets=subnets.get(name, {}),
         )
     return questions
+
+
+def _backends_of_removals(desired: Desired, view: StateView, options: PlanOptions) -> set[str]:
+    """Return the backends from which the plan may remove a share, and with it snapshots that nobody has listed."""
+    found: set[str] = set()
+    for address, record in view.records.items():
+        if record.kind == Kind.SHARE and record.backend is not None and record.backend not in found:
+            digest = desired.digests.get(address)
+            replaced = digest is not None and (
+                address in options.replaces
+                or (record.digest[:16] != digest[:16] and desired.share(address).replacement != "refuse")
+            )
+            if digest is None or options.destroy or replaced:
+                found.add(record.backend)
+    return found
 
 
 def _places_something(desired: Desired, view: StateView, options: PlanOptions) -> bool:

@@ -10,6 +10,7 @@ import orjson
 from sharectl.drivers.base import (
     AdoptsShares,
     BackendUnavailableError,
+    ConflictError,
     DriverError,
     ExtendsShares,
     NotFoundError,
@@ -205,6 +206,13 @@ def _recorded_spec(task: Task, record: Record) -> ShareSpec:
 
 
 def _prepare(driver: Driver, task: Task) -> Result:
+    """Make the backend ready and pin it, unless somebody has begun to use it since the plan was made, which then has not seen that."""
+    found = driver.report().identity
+    if found not in {None, task.step.identity} and any(share.resource_id for share in driver.list_shares()):
+        message = (
+            f"backend {task.backend} holds shares of another state by now, which the plan has not seen; plan again"
+        )
+        raise ConflictError(message)
     return _put(backend_record(task.step.address, driver.prepare(), task.driver_name))
 
 

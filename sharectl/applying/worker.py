@@ -15,7 +15,7 @@ from sharectl.applying.identity import expect_identity
 from sharectl.applying.moving import move
 from sharectl.applying.retry import retry_delay_seconds
 from sharectl.applying.server_calls import SERVER_VERBS, perform_on_server, remove_server
-from sharectl.drivers.base import DriverError, ShareRef, SnapshotRef, SnapshotsShares, TransientError
+from sharectl.drivers.base import ConflictError, DriverError, ShareRef, SnapshotRef, SnapshotsShares, TransientError
 from sharectl.events import StepRetried, StepStarted
 from sharectl.model import ShareServerSpec, ShareSpec, SnapshotSpec, Verb, canonical_json
 from sharectl.state.store import (
@@ -158,7 +158,9 @@ class Worker:
             return self._close_failed(attempt, task, driver, operation, _cancelled(error), uncertain=uncertain)
         except DriverError as error:
             uncertain = _may_be_done(task.step.verb, error)
-            return self._close_failed(attempt, task, driver, operation, str(error), uncertain=uncertain)
+            ending = self._close_failed(attempt, task, driver, operation, str(error), uncertain=uncertain)
+            # Where the name is taken, a share in another place would be an empty one beside what is there.
+            return replace(ending, kind=EndingKind.FAILED) if isinstance(error, ConflictError) else ending
         except (AbandonedError, LeaseLostError, StateError):
             raise
         except BaseException as error:  # noqa: BLE001 - a driver may be anybody's

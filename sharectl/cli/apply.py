@@ -33,6 +33,7 @@ def apply(
     allow_empty: opt.AllowEmpty = False,
     override_protection: opt.OverrideProtection = None,
     allow_unreadable: opt.AllowUnreadable = None,
+    allow_shared: opt.AllowShared = None,
     lock_timeout: opt.LockTimeout = "0",
     output: opt.Output = opt.Format.TEXT,
     chdir: opt.Chdir = Path(),
@@ -59,6 +60,7 @@ def apply(
         allow_empty,
         allow_unreadable=None if plan_file is not None else allow_unreadable,
         allow_revocations=allow_revocations,
+        allow_shared=allow_shared,
     )
     if plan_file is not None:
         from sharectl.planning.planfile import read_plan_file

@@ -75,6 +75,14 @@ AllowRevocations = Annotated[
     int, typer.Option(help="Lift the limit: this many access rules may be taken away or narrowed.", metavar="N", min=0)
 ]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="The manifests are empty, and that is meant.")]
+AllowShared = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Use this backend although it holds shares of another state; remembered once applied.",
+        metavar="NAME",
+        autocompletion=complete_backend,
+    ),
+]
 OverrideProtection = Annotated[
     list[str] | None,
     typer.Option(help="Remove this although it is protected.", metavar="ADDRESS", autocompletion=complete_address),

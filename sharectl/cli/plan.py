@@ -36,6 +36,7 @@ def plan(
     allow_empty: opt.AllowEmpty = False,
     override_protection: opt.OverrideProtection = None,
     allow_unreadable: opt.AllowUnreadable = None,
+    allow_shared: opt.AllowShared = None,
     output: opt.Output = opt.Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
@@ -58,6 +59,7 @@ def plan(
         destroy,
         allow_unreadable,
         allow_revocations,
+        allow_shared,
     )
     make_plan = planner(session, file, words, refresh.value)
     with (

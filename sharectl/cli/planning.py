@@ -36,6 +36,7 @@ class Words:
     destroy: bool = False
     allow_unreadable: Sequence[str] | None = None
     allow_revocations: int = 0
+    allow_shared: Sequence[str] | None = None
 
     @property
     def are_given(self) -> bool:
@@ -107,6 +108,7 @@ def options_from(session: Session, words: Words) -> PlanOptions:
         override_protection=parse_addresses(words.override_protection),
         destroy=words.destroy,
         allow_unreadable=frozenset(words.allow_unreadable or ()),
+        allow_shared=frozenset(words.allow_shared or ()),
     )
 
 

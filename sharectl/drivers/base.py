@@ -66,7 +66,8 @@ class ObservedShare(NamedTuple):
     `resource_id` is the id under which sharectl asked for it, None for a share that sharectl did not make. `backend_id` is the
     backend's own name for it, which `sharectl import` takes. `access` are the rules in force, canonical as in AccessRule.
     A share in the backend's trash has `trashed_at` (UTC, ISO 8601). One on a share server, in the trash or not, has the
-    `resource_id` of that server as `share_server_id`.
+    `resource_id` of that server as `share_server_id`. `not_adoptable` says why a share that sharectl did not make cannot be taken
+    over as it is (a name that cannot be written down: its names are escaped then), and is empty where it can.
     """
 
     resource_id: str | None
@@ -79,6 +80,7 @@ class ObservedShare(NamedTuple):
     export_locations: tuple[str, ...] = ()
     trashed_at: str | None = None
     share_server_id: str | None = None
+    not_adoptable: str = ""
 
 
 class ObservedSnapshot(NamedTuple):

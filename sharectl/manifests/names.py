@@ -6,7 +6,9 @@ import re
 from typing import Final
 
 MOVED_FROM: Final = "sharectl/moved-from"
+NAME_LIMIT: Final = 63
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+_UNSAFE: Final = re.compile(r"[^a-z0-9._-]+")
 _WINDOWS_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:\..*)?")
 _SAMBA_SECTIONS: Final = frozenset({"global", "homes", "printers", "ipc", "admin", "print"})
 
@@ -25,6 +27,14 @@ def why_not_exportable(name: str) -> str:
     if name in _SAMBA_SECTIONS:
         return "Samba gives a section of this name a meaning of its own"
     return ""
+
+
+def safe_name(text: str) -> str:
+    """Return a name that a manifest takes, as near to `text` as can be."""
+    name = re.sub(r"\.{2,}", ".", _UNSAFE.sub("-", text.lower())).strip("-._")[:NAME_LIMIT].strip("-._")
+    if not name:
+        return "share"
+    return f"share-{name}"[:NAME_LIMIT].strip("-._") if why_not_exportable(name) else name
 
 
 def former_names(annotation: str) -> list[str]:

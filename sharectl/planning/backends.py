@@ -46,8 +46,14 @@ def _prepare_backends(draft: Draft, selects: Callable[[Address], bool] | None) -
                     verb=Verb.PREPARE_BACKEND,
                     reason=f"never used before; {spec.driver} makes it ready and the state pins its identity",
                     backend=name,
+                    identity=_identity(draft, name),
                 )
             )
+
+
+def _identity(draft: Draft, name: str) -> str | None:
+    seen = draft.observed.get(name)
+    return None if seen is None or seen.report is None else seen.report.identity
 
 
 def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:

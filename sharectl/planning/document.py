@@ -118,6 +118,7 @@ def step_to_object(step: Step) -> JsonObject:
         "repairs": step.repairs or None,
         "import_id": step.import_id,
         "import_resource_id": step.import_resource_id,
+        "identity": step.identity,
         "changes": changes_to_list(step.changes),
         "candidates": [_candidate_to_object(c) for c in step.candidates],
     }
@@ -210,6 +211,7 @@ def _step(plain: Mapping[str, Any]) -> Step:
         repairs=plain.get("repairs", False),
         import_id=plain.get("import_id"),
         import_resource_id=plain.get("import_resource_id"),
+        identity=plain.get("identity"),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.diagnostics import Severity, error
 from sharectl.planning.scopes import Refusal
+from sharectl.planning.strays import strays_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sharectl.planning.drift import Deviation
     from sharectl.planning.observed import Observed
     from sharectl.planning.options import PlanOptions
+    from sharectl.planning.strays import Strays
     from sharectl.planning.types import Action, Step
     from sharectl.state.store import Record, StateView
 
@@ -53,12 +55,29 @@ class Draft:
     recorded_total: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     awaited: dict[Address, Address] = field(default_factory=dict)
+    _known_ids: frozenset[str] | None = None
+    _strays: Strays | None = None
 
     @property
     def is_stopped(self) -> bool:
         """Tell whether an error is about more than one address, so that nothing of the plan may be done."""
         errors = sum(found.severity is Severity.ERROR for found in self.diagnostics)
         return errors > len(self.refusals)
+
+    @property
+    def known_ids(self) -> frozenset[str]:
+        """The resource ids of all that the state knows, and of what is being made; the set is built once."""
+        if self._known_ids is None:
+            ids = {record.resource_id for record in self.state.records.values()}
+            self._known_ids = frozenset(ids | {operation.resource_id for operation in self.state.operations})
+        return self._known_ids
+
+    @property
+    def strays_by_name(self) -> Strays:
+        """The shares on the backends that the state does not know, by the names that manifests of theirs would have."""
+        if self._strays is None:
+            self._strays = strays_by_name(self.observed, self.known_ids)
+        return self._strays
 
     def add(self, step: Step) -> None:
         """Take a step into the plan."""

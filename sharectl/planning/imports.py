@@ -10,6 +10,7 @@ from sharectl.model import Verb
 from sharectl.planning.draft import step_id
 from sharectl.planning.drift import identity_problem
 from sharectl.planning.server_records import server_spec_of
+from sharectl.planning.strays import importable_shares
 from sharectl.planning.types import Action, FieldChange, Step
 from sharectl.quantities import format_size
 
@@ -63,12 +64,6 @@ def plan_imports(draft: Draft) -> None:
                 ids = frozenset(record.resource_id for record in draft.records.values())
                 found[wanted.backend] = {share.backend_id: share for share in importable_shares(ids, seen)}
             _plan_import(draft, address, wanted, seen, found[wanted.backend])
-
-
-def importable_shares(known_ids: frozenset[str], seen: BackendObservation) -> tuple[ObservedShare, ...]:
-    """Return the shares on a backend whose resource ids the state does not hold, by the backend's own id."""
-    strays = [share for resource_id, share in (seen.shares or {}).items() if resource_id not in known_ids]
-    return tuple(sorted((*seen.unmanaged, *strays), key=lambda share: share.backend_id))
 
 
 def _is_on_its_network(draft: Draft, server_id: str | None, network: str | None) -> bool:

@@ -23,8 +23,8 @@ class BackendObservation:
 
     `shares` and `snapshots` are by resource id, and None where they are unknown: not asked, not answered, or not whole.
     `unmanaged` and `unmanaged_snapshots` are the shares on the backend that sharectl has not made. `error` says why something is unknown. `asked_ids` are the
-    resource ids that were asked for, None where everything was: what was not asked for is not missing. `servers` is what is known of
-    its share servers, None where it has none by its manifest.
+    resource ids that were asked for, None where everything was: what was not asked for is not missing. `all_snapshots` tells that the
+    snapshots are all of them even so. `servers` is what is known of its share servers, None where it has none by its manifest.
     """
 
     backend: str
@@ -36,6 +36,7 @@ class BackendObservation:
     clones_within: Literal["pool", "backend"] = "backend"
     error: str | None = None
     asked_ids: frozenset[str] | None = None
+    all_snapshots: bool = False
     unmanaged_snapshots: tuple[ObservedSnapshot, ...] = ()
     servers: ServerObservation | None = None
 

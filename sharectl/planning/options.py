@@ -30,6 +30,7 @@ class PlanOptions:
     `targets`, `labels` and `backends` narrow the plan, each further; `excludes` leaves addresses out. `replaces` asks for new
     shares in place of old ones. `allow_deletions`, `allow_recreations` and `allow_revocations` are the largest numbers that pass the safety
     limits. `allow_unreadable` are backends of which it is meant that they are not looked at.
+    `allow_shared` are backends that hold what other states know, and may be used all the same.
     """
 
     targets: frozenset[Address] = frozenset()
@@ -46,6 +47,12 @@ class PlanOptions:
     override_protection: frozenset[Address] = frozenset()
     destroy: bool = False
     allow_unreadable: frozenset[str] = frozenset()
+    allow_shared: frozenset[str] = frozenset()
+
+    @property
+    def only_imports(self) -> bool:
+        """Tell whether the plan takes shares over and does nothing else."""
+        return bool(self.imports) and self.targets == self.imports.keys()
 
     @property
     def narrows(self) -> bool:

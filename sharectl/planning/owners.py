@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from sharectl.drivers.base import Capability
 from sharectl.model import Kind, Verb
 from sharectl.planning.records import DEPOSED_MARK, backend_id_of
 
@@ -56,7 +57,7 @@ def unknown_snapshots_of_removed_shares(draft: Draft) -> dict[Address, list[str]
     for step in draft.steps.values():
         seen = draft.observed.get(step.backend or "")
         if not removes_data(step) or seen is None or seen.snapshots is None:
-            continue
+            continue  # what could not be looked at is refused, see unseen_removals
         share_id = backend_id_of(removed_record(draft, step.address))
         strays = [
             snapshot.backend_id
@@ -66,6 +67,18 @@ def unknown_snapshots_of_removed_shares(draft: Draft) -> dict[Address, list[str]
         if strays:
             found[step.address.partition(DEPOSED_MARK)[0]] = sorted(strays)
     return found
+
+
+def unseen_removals(draft: Draft) -> list[Address]:
+    """Return the shares that the plan removes without having seen all snapshots of their backend, which may go with them."""
+    found = set()
+    for step in draft.steps.values():
+        seen = draft.observed.get(step.backend or "")
+        if not removes_data(step) or seen is None or Capability.SNAPSHOT not in seen.capabilities:
+            continue
+        if seen.snapshots is None or (seen.asked_ids is not None and not seen.all_snapshots):
+            found.add(step.address.partition(DEPOSED_MARK)[0])
+    return sorted(found)
 
 
 def share_resource_id(snapshot: Record) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sharectl.model import Kind, Verb
 from sharectl.planning.drift import identity_problem
-from sharectl.planning.imports import importable_shares
 from sharectl.planning.records import DEPOSED_MARK, export_locations_of
+from sharectl.planning.strays import importable_shares
 from sharectl.planning.types import Action, Drift, DriftKind, FieldChange, Summary
 from sharectl.planning.values import size_change
 
@@ -88,15 +88,13 @@ def _unknown(draft: Draft) -> list[Drift]:
 
 
 def _unmanaged(draft: Draft) -> list[Drift]:
-    ids = frozenset(record.resource_id for record in draft.state.records.values())
-    pending = {operation.resource_id for operation in draft.state.operations}
     found = []
     for backend, seen in sorted(draft.observed.items()):
         if draft.options.targets:
             break  # the state was read in part: what is not in it is not unmanaged
         if seen.servers is not None:
-            found += _unmanaged_servers(backend, seen.servers, ids | pending)
-        strays = [s for s in importable_shares(ids, seen) if s.trashed_at is None and s.resource_id not in pending]
+            found += _unmanaged_servers(backend, seen.servers, draft.known_ids)
+        strays = [s for s in importable_shares(draft.known_ids, seen) if s.trashed_at is None]
         if strays:
             named = ", ".join(share.backend_id for share in strays[:_MOST_NAMED])
             named += ", …" if len(strays) > _MOST_NAMED else ""

@@ -10,6 +10,7 @@ from sharectl.planning.owners import (
     removes_data,
     snapshots_of_removed_shares,
     unknown_snapshots_of_removed_shares,
+    unseen_removals,
 )
 from sharectl.planning.records import DEPOSED_MARK
 from sharectl.planning.scopes import REMOVING
@@ -109,6 +110,16 @@ def check_kept_snapshots(draft: Draft) -> None:
             remedy="set deletionPolicy: delete on the snapshots and apply that first, or keep the share",
             holds=REMOVING,
         )
+    for address in unseen_removals(draft):
+        if address not in draft.options.override_protection:
+            draft.refuse(
+                "share.unseen-snapshots",
+                address,
+                f"{address} would be deleted, and the snapshots on its backend could not be listed",
+                detail="there may be some that the state does not know; they go with their share on many backends.",
+                remedy=f"see to the backend, then plan again; or pass --override-protection {address}",
+                holds=REMOVING,
+            )
     for address, strays in sorted(unknown_snapshots_of_removed_shares(draft).items()):
         if address not in draft.options.override_protection:
             draft.refuse(

@@ -96,7 +96,9 @@ def unknown_addresses(
             remedy=did_you_mean(backend, sorted(desired.backends)) or "name one that has a Backend manifest",
             address=f"backend/{backend}",
         )
-        for backend in sorted((options.backends | options.allow_unreadable) - desired.backends.keys())
+        for backend in sorted(
+            (options.backends | options.allow_unreadable | options.allow_shared) - desired.backends.keys()
+        )
     ]
     return tuple(diagnostics)
 

@@ -62,6 +62,7 @@ class Step:
     backend holds other rules than the state says, so that the driver must not trust the difference to the state.
     `reason` is for people and never decides anything. `moved_from` is the former address for `move`. `import_id` is the
     backend's own id of the share that is taken over, `import_resource_id` the id under which it was managed before, if it was.
+    `identity` is what the storage that `prepare-backend` makes ready said of itself when the plan was made, None if it was never used.
     """
 
     step_id: str
@@ -80,6 +81,7 @@ class Step:
     moved_from: Address | None = None
     import_id: str | None = None
     import_resource_id: str | None = None
+    identity: str | None = None
 
 
 class DriftKind(StrEnum):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -243,6 +245,26 @@ def test_a_pool_that_fails_falls_through_to_another_backend_and_access_follows(t
     assert [row[5] for row in site.calls("b", "update_access")] == ["done"]
     assert shares_there(site, "a", "b") == recorded(site)
     assert site.plan().is_empty
+
+
+def test_a_name_that_is_taken_is_not_tried_elsewhere(tmp_path: Path) -> None:
+    """What appeared between plan and apply under the name of a share ends that share's step: another pool would get an empty twin."""
+    site = Site(tmp_path / "r")
+    first = backend("a", lanes=1, config="pools: [{name: p, total: 90TiB}],")
+    assert site.write(first, backend("b", lanes=1)).apply().result.succeeded
+    planned = site.write(first, backend("b", lanes=1), share("x")).plan()
+    place = planned.steps[0].candidates[0]
+    with closing(sqlite3.connect(site.root / f"{place.backend}.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO shares (backend_id, name, pool, access) VALUES (?, 'x', ?, '[]')",
+            (f"{place.pool}/x", place.pool),
+        )
+    run = site.apply(plan=planned)
+    assert len(planned.steps[0].candidates) > 1
+    assert run.of(CandidateFailed) == []
+    assert [failure.address for failure in run.result.failures] == ["share/x"]
+    assert "sharectl did not make it" in run.result.failures[0].error
+    assert shares_there(site, "a", "b") == {(place.backend, None)}
 
 
 def test_a_share_whose_other_backend_cannot_be_prepared_fails_and_says_so(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.importing import safe_name
-from sharectl.manifests.names import is_name, why_not_exportable
+from sharectl.manifests.names import is_name, safe_name, why_not_exportable
 from tests.cli.conftest import SIMULATED
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ def list_shares(storage: Storage, access: AccessFiles, resource_ids: Collection[
     """
     with storage.metadata_if_prepared() as metadata:
         if metadata is None:
-            return [] if resource_ids is not None else _unmanaged_before_preparation(storage.settings)
+            return [] if resource_ids is not None else _unmanaged_before_preparation(storage.settings, ())
         contents = {name: _content(storage, metadata, name) for name in sorted(metadata.pool_names)}
         reader = access.reader(metadata)
         found: list[ObservedShare] = []
@@ -54,6 +54,7 @@ def list_shares(storage: Storage, access: AccessFiles, resource_ids: Collection[
                 for directory in content.directories
                 if (name, directory) not in managed
             )
+            found.extend(_unmanaged_before_preparation(storage.settings, metadata.pool_names))
         return found
 
 
@@ -114,9 +115,12 @@ def _directories(pool_fd: int) -> dict[str, int]:
         }
 
 
-def _unmanaged_before_preparation(settings: DirectorySettings) -> list[ObservedShare]:
+def _unmanaged_before_preparation(settings: DirectorySettings, prepared: Collection[str]) -> list[ObservedShare]:
+    """Return what is in the pools that no share has been made in yet: all but those that are `prepared`."""
     found: list[ObservedShare] = []
     for pool_name, path in sorted(settings.pools.items()):
+        if pool_name in prepared:
+            continue
         try:
             with files.opened_directory(path) as pool_fd:
                 found.extend(_unmanaged(pool_name, directory) for directory in _directories(pool_fd))

@@ -1,0 +1,60 @@
+"""Names that are taken: storage that the state does not know, under the name of a share that is to be made."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.base import Capability
+from sharectl.model import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.model import Address
+    from sharectl.planning.draft import Draft
+    from sharectl.planning.strays import Strays
+
+_NAMED_AT_MOST: Final = 4
+
+
+def refuse_taken_name(draft: Draft, address: Address, strays: Strays) -> bool:
+    """Tell whether a share may be made; refuse it where storage of its name is somewhere already, which would be left behind.
+
+    A replacement is another matter: the old share of this state is known, and one that an earlier replacement has left there on purpose
+    (its deletionPolicy was retain) does not count.
+    """
+    names = dict.fromkeys((address, *draft.desired.moves.get(address, ())))
+    found = [stray for name in names for stray in strays.get(name_of(name), ())]
+    if address in draft.replaced:
+        found = [(backend, share) for backend, share in found if share.resource_id is None]
+    if not found:
+        return True
+    places = [f"{share.backend_id} on backend {backend}" for backend, share in found[:_NAMED_AT_MOST]]
+    more = f" and {len(found) - _NAMED_AT_MOST} more" if len(found) > _NAMED_AT_MOST else ""
+    draft.refuse(
+        "share.in-the-way",
+        address,
+        f"{address} would be made new and empty, and storage of that name is there already: {', '.join(places)}{more}",
+        detail=f"{_origin(share for _, share in found)} It would stay behind, out of sight of those who look for it.",
+        remedy=_remedy(draft, address, *found[0]),
+    )
+    return False
+
+
+def _origin(shares: Iterable[ObservedShare]) -> str:
+    if all(share.resource_id is None for share in shares):
+        return "sharectl did not make it."
+    return "It is of another state, or was left there when it was forgotten (deletionPolicy retain, `state rm`)."
+
+
+def _remedy(draft: Draft, address: Address, backend: str, share: ObservedShare) -> str:
+    otherwise = "or give the new share another name"
+    if share.not_adoptable:
+        return f"rename what is there ({share.not_adoptable}), then import it; {otherwise}"
+    if not draft.can(backend, Capability.ADOPT):
+        return f"move away what is there: the driver of backend {backend} takes over no shares; {otherwise}"
+    first = f"`sharectl state rm {address}`, then " if address in draft.records else ""
+    command = f"sharectl import {address} {shlex.quote(share.backend_id)} --backend {backend}"
+    return f"{first}take it over: `{command}`; {otherwise}"
