@@ -164,6 +164,23 @@ def rename_resource(store: StateStore, lease: Lease, record: RunRecord, former: 
     store.commit(lease, [change, history])
 
 
+def expect_document(content: bytes, name: str) -> None:
+    """Refuse what is no document of a state, before a state is made for it. Raises DiagnosticError."""
+    from sharectl.state.document import DocumentError, parse  # noqa: PLC0415 - only where a state is brought back
+
+    try:
+        parse(content)
+    except DocumentError as problem:
+        remedy = "push a document that `sharectl state pull` wrote"
+        raise DiagnosticError(error("state.refused", f"{name} is not taken: {problem}", remedy=remedy)) from problem
+
+
+def bring_back_document(store: StateStore, lease: Lease, record: RunRecord, document: bytes, *, force: bool) -> None:
+    """Replace everything in the state by a document, and record the run that did. Raises StateRefusedError where something would be lost."""
+    store.import_document(lease, document, force=force)
+    store.commit(lease, [PutRun(record)])
+
+
 def read_record(store: StateStore, address: Address) -> tuple[Record, tuple[RuleRecord, ...]]:
     """Return a row with its access rules. Raises DiagnosticError where there is none."""
     with store.read() as reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
 _LACKING = "needs "
 """A reason for skipping that begins so names something that CI has to provide."""
+
+
+_COPIES = tempfile.TemporaryDirectory(prefix="sharectl-tests-")
+os.environ["XDG_STATE_HOME"] = _COPIES.name
+"""Copies of the states that tests make are kept there, and not in the home of whoever runs them."""
 
 
 @pytest.hookimpl(wrapper=True)

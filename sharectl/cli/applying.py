@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
 from sharectl.cli.options import Format
 from sharectl.cli.planning import show_plan
-from sharectl.cli.session import confirmed, opened_store, parse_duration_seconds
+from sharectl.cli.session import confirmed, kept_afterwards, opened_store, parse_duration_seconds
 from sharectl.diagnostics import DiagnosticError, error
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def locked(
         backends = stack.enter_context(opened_backends(specs, session.project, session.output.diagnostics))
         recovering = stack.enter_context(progress_view(session.output, mode="json" if json else "plain"))
         run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds))
+        stack.enter_context(kept_afterwards(session, store))
         yield run, backends
 
 

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import DiagnosticError, did_you_mean, error, has_errors
+from sharectl.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
 from sharectl.model import Kind
 from sharectl.private import NAME, mend_private
 from sharectl.render.output import Output
@@ -158,10 +158,16 @@ def all_addresses(session: Session, files: Sequence[str] | None, store: StateSto
 
 
 @contextmanager
-def opened_store(session: Session, *, create: bool = False) -> Iterator[StateStore]:
-    """Yield the state of the project, and close it afterwards."""
+def opened_store(session: Session, *, create: bool = False, hint: bool = True) -> Iterator[StateStore]:
+    """Yield the state of the project, and close it afterwards; with `hint`, say so where it is missing and copies of it are kept."""
     from sharectl.state.sqlite import open_store
 
+    if hint and not session.project.state_path.exists():
+        from sharectl.keeping import missing_state
+
+        lost = missing_state(session.project, os.environ)
+        if lost is not None:
+            session.output.diagnostics((lost,))
     store = open_store(session.project.state_path, create=create)
     try:
         yield store
@@ -180,6 +186,11 @@ def existing_store(session: Session) -> Iterator[StateStore]:
 def _require_state(session: Session) -> None:
     path = session.project.state_path
     if not path.exists():
+        from sharectl.keeping import missing_state
+
+        lost = missing_state(session.project, os.environ)
+        if lost is not None:
+            raise DiagnosticError(replace(lost, severity=Severity.ERROR))
         remedy = "the first `sharectl apply` makes one; -C names another repository"
         raise DiagnosticError(error("state.missing", f"there is no state at {path}", remedy=remedy))
 
@@ -267,15 +278,35 @@ def confirmed(output: Output, question: str, instead: str = "") -> bool:
 
 
 @contextmanager
-def edited_state(chdir: Path, command: str, lock_timeout: str) -> Iterator[StateEdit]:
-    """Yield the state under the lock, for a change by hand; a repository without a state is refused."""
+def kept_afterwards(session: Session, store: StateStore) -> Iterator[None]:
+    """Keep a copy of the state when the block has ended, however it did."""
+    from datetime import UTC, datetime
+
+    from sharectl.keeping import keep_copy_of
+
+    try:
+        yield
+    finally:
+        problems = keep_copy_of(store, session.project, os.environ, datetime.now(UTC))
+        if problems:
+            session.output.diagnostics(problems)
+
+
+@contextmanager
+def edited_state(chdir: Path, command: str, lock_timeout: str, *, create: bool = False) -> Iterator[StateEdit]:
+    """Yield the state under the lock, for a change by hand; a repository without a state is refused, unless one is to be made."""
     from sharectl.runs import describe_run, held_lease
 
     session = start(chdir)
-    _require_state(session)
+    if not create:
+        _require_state(session)
     record = describe_run(command, session.project.root, os.environ)
     wait_seconds = parse_duration_seconds(lock_timeout)
-    with opened_store(session, create=True) as store, held_lease(store, record, wait_seconds) as lease:
+    with (
+        opened_store(session, create=True, hint=not create) as store,
+        held_lease(store, record, wait_seconds) as lease,
+        kept_afterwards(session, store),
+    ):
         yield StateEdit(session, store, lease, record)
 
 

@@ -122,12 +122,56 @@ def push(
 ) -> None:
     """Replace the whole state by a document of `state pull`."""
     from sharectl.cli.session import edited_state, start
-    from sharectl.runs import read_document
+    from sharectl.runs import expect_document, read_document
 
-    content = read_document(start(chdir).path(document))
-    with edited_state(chdir, f"state push {document.name}", lock_timeout) as edit:
+    session = start(chdir)
+    content = read_document(session.path(document))
+    if not session.project.state_path.exists():
+        expect_document(content, str(document))
+    with edited_state(chdir, f"state push {document.name}", lock_timeout, create=True) as edit:
         edit.store.import_document(edit.lease, content, force=force)
         edit.session.output.note(f"The state is that of {document} now.")
+
+
+@app.command()
+def restore(
+    copy: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[COPY]", help="The name of a copy; without one, the newest with --yes, else all are listed."
+        ),
+    ] = None,
+    *,
+    yes: opt.Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also over a newer state, or over that of another lineage.")
+    ] = False,
+    lock_timeout: opt.LockTimeout = "0",
+    output: opt.DataOutput = opt.DataFormat.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """List the copies that sharectl keeps of the state, or make one of them the state again.
+
+    They are found without the state: by the path of the project, or by its git repository.
+    """
+    import os
+
+    from sharectl.cli.copies import bring_back
+    from sharectl.cli.session import start
+    from sharectl.keeping import chosen_copy, find_copies
+    from sharectl.render.copies import copies_lines, copies_object
+
+    session = start(chdir)
+    kept = find_copies(session.project, os.environ)
+    if copy is not None or yes:
+        bring_back(session, chosen_copy(kept, copy), lock_timeout, yes=yes, force=force)
+        return
+    if output is opt.DataFormat.JSON:
+        session.output.write_json(copies_object(kept.own, kept.others))
+        return
+    session.output.write_lines(copies_lines(kept.own, kept.others))
+    if kept.own:
+        session.output.note(f"`sharectl state restore {kept.own[0].name}` makes the newest of them the state.")
 
 
 @app.command()

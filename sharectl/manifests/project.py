@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _CACHE_DIRECTORY: Final = ".sharectl/cache"
 _STATE_FILE: Final = ".sharectl/state.db"
+_COPIES_KEPT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Project:
     """A repository of manifests and its settings.
 
     `root` is the folder of the project file, `file` (None where there is no such file). `manifests` are files and folders
-    relative to `root`; `state_path` and `cache_directory` are absolute.
+    relative to `root`; `state_path` and `cache_directory` are absolute. `copies_directory` is where copies of the state
+    are kept (None: where they are by default), `copies_kept` how many.
     """
 
     root: Path
@@ -34,6 +36,8 @@ class Project:
     cache_directory: Path
     safety: SafetyLimits
     scheduler: SchedulerSettings
+    copies_directory: Path | None = None
+    copies_kept: int = _COPIES_KEPT
 
 
 def find_project(start: Path) -> Project:
@@ -150,18 +154,19 @@ def _misplaced_manifests(spec: JsonObject, document: int) -> list[Any]:
             summary = f"{name!r} leads out of the project"
             remedy = "name a file or folder below sharectl.yaml, or pass others with --file"
             findings.append(Finding("project.manifests", summary, "", remedy, document, ("spec", "manifests", number)))
-    state_file = spec.get("state", {}).get("file", "")
-    if "\0" in state_file:
-        findings.append(
-            Finding(
-                "project.state", "the path holds a NUL character", "", "remove it", document, ("spec", "state", "file")
-            )
-        )
+    state = spec.get("state", {})
+    named = {("file",): state.get("file", ""), ("copies", "directory"): state.get("copies", {}).get("directory", "")}
+    findings += [
+        Finding("project.state", "the path holds a NUL character", "", "remove it", document, ("spec", "state", *path))
+        for path, name in named.items()
+        if "\0" in name
+    ]
     return findings
 
 
 def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
     scheduler, safety = spec.get("scheduler", {}), spec.get("safety", {})
+    copies = spec.get("state", {}).get("copies", {})
     return Project(
         root=root,
         file=file,
@@ -183,6 +188,8 @@ def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
             extend_filters=_names(scheduler.get("extendFilters")),
             pack=_pack(scheduler.get("pack", {})),
         ),
+        copies_directory=root / copies["directory"] if "directory" in copies else None,
+        copies_kept=int(copies.get("keep", _COPIES_KEPT)),
     )
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RESTORE_REMEDY: Final = (
-    "restore the file from a backup, or from a document that `sharectl state pull` wrote; "
+    "`sharectl state restore` lists the copies that sharectl keeps of it and brings one back; so does `sharectl state push` "
+    "with a document that `sharectl state pull` wrote; "
     "the shares themselves are on their backends and have not been touched"
 )
 BUSY_REMEDY: Final = "another program keeps the file locked; find it with `fuser` and try again when it has ended"

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
@@ -247,9 +247,27 @@ def connect_reader(path: Path) -> tuple[sqlite3.Connection, bool]:
     return _connect(path, "mode=ro&immutable=1"), True
 
 
+def connect_still(path: Path) -> sqlite3.Connection:
+    """Return a connection that reads a file which nobody writes, such as a copy, and makes no files beside it."""
+    return _connect(path, "mode=ro&immutable=1")
+
+
 def connect_memory() -> sqlite3.Connection:
     """Return a connection to an empty database that nobody else sees."""
     return _configured(":memory:")
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged state another name, with SQLite's files beside it, so that another can take its place; return that name."""
+    with translated(path):
+        number = 1
+        while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists() or sidecar(aside, "-wal").exists():
+            number += 1
+        for suffix in ("", *_SIDECARS):
+            with suppress(FileNotFoundError):
+                sidecar(path, suffix).rename(sidecar(aside, suffix))
+        sync_directory(path.parent)
+    return aside
 
 
 def tidy(path: Path) -> None:

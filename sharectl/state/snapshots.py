@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _IDLE_CONNECTIONS: Final = 4
 _GONE_REMEDY: Final = (
-    "put the file back, or run the command again on what is there now; "
+    "put the file back, or bring back a copy that sharectl kept: `sharectl state restore` lists them; "
     "`sharectl import` adopts shares that a state does not know"
 )
 

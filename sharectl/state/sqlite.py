@@ -17,6 +17,7 @@ from sharectl.state.migrations import MIGRATIONS, back_up, check_version, migrat
 from sharectl.state.reader import EmptyReader, SqliteReader, history_lines, is_storable, read_lock
 from sharectl.state.snapshots import Snapshots
 from sharectl.state.store import (
+    ContentMark,
     Lease,
     LeaseLostError,
     LockedError,
@@ -204,6 +205,29 @@ class SqliteStore:
             if not force:
                 refuse_loss(connection, content, self._path)
             replace_content(connection, content)
+
+    def content_mark(self) -> tuple[ContentMark, int]:
+        """See WritesCopies."""
+        from sharectl.state.copies import read_mark  # noqa: PLC0415 - only where something was changed
+
+        with self._snapshots.open() as snapshot:
+            if snapshot is None:
+                return ContentMark("", 0, 0, 0), 0
+            with translated(self._path):
+                mark = read_mark(snapshot.connection, self._path)
+                serial = snapshot.connection.execute("SELECT serial FROM meta").fetchone()[0]
+                snapshot.verify()
+            return mark, serial
+
+    def write_copy(self, target: Path) -> None:
+        """See WritesCopies."""
+        from sharectl.state.copies import write_copy_of  # noqa: PLC0415 - only where something was changed
+
+        with self._snapshots.open() as snapshot:
+            if snapshot is None:
+                raise StateUnavailableError(self.location, "there is no state file")
+            with translated(target):
+                write_copy_of(snapshot.connection, target)
 
     def close(self) -> None:
         """See StateStore. SQLite's files beside the state are merged into it and removed where nobody else needs them."""

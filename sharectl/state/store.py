@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from sharectl.model import AccessRule, Address, ShareSpec, SnapshotSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from sharectl.model import Kind
 
@@ -197,6 +198,15 @@ class LockStatus:
     reason: str
 
 
+class ContentMark(NamedTuple):
+    """What tells that two moments of a state hold the same; `lineage` is empty where nothing has ever been written."""
+
+    lineage: str
+    resources: int
+    last_history: int
+    last_operation: int
+
+
 @dataclass(frozen=True, slots=True)
 class StateView:
     """A consistent copy of the records that were asked for, and of all open intents.
@@ -305,6 +315,19 @@ class StateStore(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections; the store is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class WritesCopies(Protocol):
+    """A store that can write copies of itself, which `sharectl.state.sqlite.open_store` reads."""
+
+    def content_mark(self) -> tuple[ContentMark, int]:
+        """Return a mark of what the state holds, and its serial; runs that changed nothing leave the mark as it is. Raises StateError."""
+        ...
+
+    def write_copy(self, target: Path) -> None:
+        """Write one moment of the state to `target`: whole, checked, durable, mode 0600, in one step. Raises StateError."""
         ...
 
 

@@ -11,10 +11,13 @@ Subclass it in a test module, and say how a store on one and the same state is o
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -41,10 +44,12 @@ from sharectl.state.store import (
     RunRecord,
     StateRefusedError,
     VersionConflictError,
+    WritesCopies,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from sharectl.model import Address
     from sharectl.state.store import Change, StateStore, StateView
@@ -533,6 +538,29 @@ class StateStoreConformance:
         assert filled.export_document() == document
 
     @pytest.mark.parametrize("document", [b"", b"{", b"[]", b"null", b'{"format": "sharectl-state"}', b"\xff\xfe"])
+    def test_a_copy_holds_what_the_store_held_and_stays(self, filled: StateStore, lease: Lease, tmp_path: Path) -> None:
+        """For stores that write copies: one opens by itself, with mode 0600, and later commits do not reach it."""
+        from sharectl.state.sqlite import open_store  # noqa: PLC0415 - what copies are read with
+
+        if not isinstance(filled, WritesCopies):
+            pytest.skip("this store writes no copies")
+        before = filled.export_document()
+        filled.write_copy(tmp_path / "copy.db")
+        filled.commit(lease, [PutResource(make_record("later"), None)])
+        assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
+        with closing(open_store(tmp_path / "copy.db", create=False)) as copy:
+            assert copy.export_document() == before
+
+    def test_the_mark_of_the_content_changes_with_what_is_held(self, filled: StateStore, lease: Lease) -> None:
+        """For stores that write copies: not with a run that did nothing."""
+        if not isinstance(filled, WritesCopies):
+            pytest.skip("this store writes no copies")
+        before, serial = filled.content_mark()
+        filled.commit(lease, [PutRun(replace(RUN, run_id="run-2"))])
+        assert filled.content_mark() == (before, serial + 1)
+        filled.commit(lease, [PutResource(make_record("later"), None), AddHistory(make_entry("share/later"))])
+        assert filled.content_mark()[0] != before
+
     def test_what_is_no_document_is_refused_forced_or_not(
         self, filled: StateStore, lease: Lease, document: bytes
     ) -> None:

@@ -61,10 +61,10 @@ def replace_content(connection: sqlite3.Connection, document: Document) -> None:
 def refuse_loss(connection: sqlite3.Connection, document: Document, location: Path) -> None:
     """Raise StateRefusedError where replacing the content by `document` would lose something.
 
-    A state that has never been committed to has nothing to lose, whatever its lineage.
+    A state that holds nothing and has done nothing yet has nothing to lose, whatever its lineage.
     """
     current = read_document(connection, location)
-    if current.serial == 0:
+    if not (current.records or current.operations or current.history):
         return
     reasons = []
     if document.lineage != current.lineage:

@@ -1,0 +1,61 @@
+"""A copy of the state is made the state again, once that is agreed to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.session import confirmed, edited_state, opened_store
+
+if TYPE_CHECKING:
+    from sharectl.cli.session import Session
+    from sharectl.state.copies import Copy
+
+
+def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, force: bool) -> None:
+    """Make `copy` the state, once that is agreed to; a state that is damaged is set aside. Raises StateError."""
+    from sharectl.runs import bring_back_document, expect_document
+
+    output = session.output
+    path = session.project.state_path
+    broken = _is_damaged(session)
+    output.note(
+        f"Copy {copy.name}: taken at {copy.taken_at}, serial {copy.serial}, {copy.mark.resources} resources, lineage {copy.lineage}."
+    )
+    if broken:
+        output.note(f"The state at {path} is damaged; it is kept beside it under another name.")
+    output.note("What was changed after that copy is not in it: the next plan shows where the backends differ.")
+    if not yes and not confirmed(output, f"Make this the state at {path}?"):
+        output.note("Nothing was changed.")
+        raise Finished(ExitCode.FAILED)
+    document = copy_document(copy)
+    expect_document(document, copy.name)
+    if broken:
+        from sharectl.state.files import set_aside
+
+        output.note(f"The damaged state is {set_aside(path)} now.")
+    with edited_state(session.directory, f"state restore {copy.name}", lock_timeout, create=True) as edit:
+        bring_back_document(edit.store, edit.lease, edit.record, document, force=force)
+    output.note(f"The state is that of {copy.taken_at} now; look at `sharectl plan` before you apply.")
+
+
+def copy_document(copy: Copy) -> bytes:
+    """Return the content of a copy. Raises StateError where it is not whole."""
+    from sharectl.state.sqlite import open_store
+
+    store = open_store(copy.path, create=False)
+    try:
+        return store.export_document()
+    finally:
+        store.close()
+
+
+def _is_damaged(session: Session) -> bool:
+    from sharectl.state.store import StateCorruptError
+
+    try:
+        with opened_store(session, hint=False) as store:
+            store.export_document()
+    except StateCorruptError:
+        return True
+    return False

@@ -1,0 +1,169 @@
+"""Copies of a state: one file each, whole and checked, a bounded number for each lineage."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import tempfile
+import time
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sharectl.private import make_private
+from sharectl.state import files
+from sharectl.state.errors import damaged
+from sharectl.state.migrations import sync_directory
+from sharectl.state.store import ContentMark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.state.store import WritesCopies
+
+_NAME: Final = re.compile(r"(?P<taken>[0-9]{8}T[0-9]{6}Z)-(?P<serial>[0-9]{1,19})\.db")
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
+_LINEAGE: Final = re.compile(r"[0-9a-zA-Z-]{1,64}")
+_DRAFT_SUFFIX: Final = ".draft"
+_FORGOTTEN_AFTER_SECONDS: Final = 3600.0
+_SHORT: Final = 8
+_CHECKED_WHOLE_BYTES: Final = 16 << 20
+
+
+class Copy(NamedTuple):
+    """A copy: `taken_at` is UTC, ISO 8601; `command`, `user` and `host` are of the last run that the state knew, where it knew one."""
+
+    path: Path
+    taken_at: str
+    serial: int
+    mark: ContentMark
+    operations: int
+    command: str = ""
+    user: str = ""
+    host: str = ""
+
+    @property
+    def lineage(self) -> str:
+        """Which state it is a copy of."""
+        return self.mark.lineage
+
+    @property
+    def name(self) -> str:
+        """The name by which people choose it: the beginning of the lineage, the serial, and when."""
+        return f"{self.lineage[:_SHORT]}-{self.serial}-{self.path.name.partition('-')[0]}"
+
+
+def read_mark(connection: sqlite3.Connection, location: Path) -> ContentMark:
+    """Return the mark of what the open transaction sees."""
+    row = connection.execute(
+        "SELECT lineage, (SELECT count(*) FROM resource), (SELECT coalesce(max(sequence), 0) FROM history),"
+        " (SELECT coalesce(max(sequence), 0) FROM operation) FROM meta"
+    ).fetchone()
+    if row is None or [type(value) for value in row] != [str, int, int, int] or not _LINEAGE.fullmatch(row[0]):
+        raise damaged(location, "it does not say which state it is")
+    return ContentMark(*row)
+
+
+def write_copy_of(connection: sqlite3.Connection, target: Path) -> None:
+    """Write what `connection` sees to `target`, durable and with mode 0600, and check it before it gets its name.
+
+    Raises OSError, sqlite3.Error, and StateCorruptError where the copy is not sound.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=_DRAFT_SUFFIX, dir=target.parent)
+    draft = Path(name)
+    try:
+        with closing(sqlite3.connect(draft, isolation_level=None)) as destination:
+            destination.execute("PRAGMA synchronous = OFF")  # the whole file is made durable once, below
+            connection.backup(destination)
+            destination.execute("PRAGMA journal_mode = DELETE")
+            _expect_same(connection, destination, target)
+        os.fsync(descriptor)
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    sync_directory(target.parent)
+
+
+def _expect_same(source: sqlite3.Connection, copy: sqlite3.Connection, target: Path) -> None:
+    """Raise StateCorruptError where the copy is not what it was made from.
+
+    Every row of a small copy is read; of a large one, of which that would take longer than making it, the size and what it
+    says of itself are compared. Its source was read as a whole when the lock was taken, and the copy is again when it is brought back.
+    """
+    pages = [connection.execute("PRAGMA page_count").fetchone()[0] for connection in (source, copy)]
+    size_bytes = pages[1] * copy.execute("PRAGMA page_size").fetchone()[0]
+    if pages[0] != pages[1] or read_mark(source, target) != read_mark(copy, target):
+        raise damaged(target, "the copy is not what it was made from")
+    if size_bytes <= _CHECKED_WHOLE_BYTES:
+        files.expect_sound(copy, target)
+
+
+def keep_copy(store: WritesCopies, base: Path, keep: int, now: datetime) -> Path | None:
+    """Write a copy of `store` under `base`, unless the newest there holds the same, and remove the oldest beyond `keep`.
+
+    Return the folder of the lineage where a copy was written, or None. Raises OSError, sqlite3.Error and StateError.
+    """
+    mark, serial = store.content_mark()
+    folder = base / mark.lineage
+    if not mark.lineage:
+        return None  # nothing has ever been written
+    kept = sorted(_names(folder))
+    newest = None if not kept else _read(folder / kept[-1])
+    if newest is not None and newest.mark == mark:
+        return None
+    make_private(folder)
+    _sweep(folder)
+    store.write_copy(folder / f"{now.astimezone(UTC).strftime(_STAMP)}-{serial}.db")
+    for name in sorted(_names(folder))[:-keep]:
+        with suppress(OSError):
+            (folder / name).unlink()
+    return folder
+
+
+def copies_in(folder: Path) -> list[Copy]:
+    """Return the copies in the folder of a lineage, newest first; those that cannot be read are left out."""
+    found = (_read(folder / name) for name in sorted(_names(folder), reverse=True))
+    return [copy for copy in found if copy is not None]
+
+
+def lineage_folders(base: Path) -> Iterator[Path]:
+    """Yield the folders of lineages under `base`."""
+    with suppress(OSError):
+        yield from sorted(path for path in base.iterdir() if path.is_dir() and _LINEAGE.fullmatch(path.name))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [name for name in os.listdir(folder) if _NAME.fullmatch(name)]  # noqa: PTH208 - names are what is matched
+    except OSError:
+        return []
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process that was killed has left half written."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name.endswith(_DRAFT_SUFFIX) and time.time() - path.stat().st_mtime > _FORGOTTEN_AFTER_SECONDS:
+                path.unlink()
+
+
+def _read(path: Path) -> Copy | None:
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    try:
+        with closing(files.connect_still(path)) as connection:
+            mark = read_mark(connection, path)
+            serial, operations = connection.execute(
+                "SELECT serial, (SELECT count(*) FROM operation) FROM meta"
+            ).fetchone()
+            run = connection.execute("SELECT command, user, host FROM run ORDER BY sequence DESC LIMIT 1").fetchone()
+    except Exception:  # noqa: BLE001 - a copy that is damaged, whatever by, is no copy
+        return None
+    taken = datetime.strptime(match["taken"], _STAMP).replace(tzinfo=UTC)
+    return Copy(path, taken.isoformat().replace("+00:00", "Z"), serial, mark, operations, *(run or ()))

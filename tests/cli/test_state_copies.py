@@ -1,0 +1,213 @@
+"""Copies of the state: kept after each change, found without the state, brought back on request."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.state.sqlite import open_store
+from sharectl.state.testing import whole_view
+from tests.cli.console import Console
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep copies in a place of this test's own; return it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def console(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Console:
+    """Return a console in an empty folder beside the copies."""
+    (tmp_path / "repository").mkdir()
+    return Console(tmp_path / "repository", capsys)
+
+
+def names(kept: Path) -> list[Path]:
+    """Return the copies, oldest first."""
+    return sorted(kept.rglob("*.db"), key=lambda path: int(path.stem.partition("-")[2]))
+
+
+def records(console: Console) -> dict[str, int]:
+    """Return the addresses in the state with their versions."""
+    store = open_store(console.root / ".sharectl" / "state.db", create=False)
+    try:
+        return {address: record.version for address, record in whole_view(store).records.items()}
+    finally:
+        store.close()
+
+
+def test_a_lost_state_is_brought_back_and_nothing_is_to_be_done(applied: Console) -> None:
+    """After `rm -rf .sharectl` each command tells of the copies, and the one that is restored plans empty."""
+    before = records(applied)
+    shutil.rmtree(applied.root / ".sharectl")
+    for command in (["plan"], ["show", "share/one"], ["state", "list"], ["history"], ["lock", "status"], ["unlock"]):
+        told = applied(*command)
+        assert "sharectl state restore" in told.err, command
+        assert "serial" in told.err
+    listed = json.loads(applied("state", "restore", "-o", "json").out)
+    assert [copy["resources"] for copy in listed["copies"]] == [len(before)]
+    back = applied("state", "restore", listed["copies"][0]["name"], "--yes")
+    assert back.code == 0, back.err
+    assert records(applied) == before
+    assert applied("plan", "--detailed-exitcode").code == 0
+
+
+def test_the_newest_comes_back_without_a_name(applied: Console) -> None:
+    """`state restore --yes`, as somebody types it at three in the morning; without --yes and a terminal nothing happens."""
+    newest = records(applied)
+    shutil.rmtree(applied.root / ".sharectl")
+    assert applied("state", "restore").code == 0
+    assert not (applied.root / ".sharectl" / "state.db").exists()
+    assert applied("state", "restore", "--yes").code == 0
+    assert records(applied) == newest
+
+
+def test_a_copy_is_private_whole_and_outside_of_the_checkout(applied: Console, kept: Path) -> None:
+    """Modes 0600 in 0700, and a state that opens by itself."""
+    (copy,) = names(kept)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o700
+    store = open_store(copy, create=False)
+    assert whole_view(store).records.keys() == records(applied).keys()
+    store.close()
+    assert not list(applied.root.rglob("copies"))
+    assert {path.name for path in copy.parent.iterdir()} == {copy.name, "origins.json"}
+
+
+def test_each_change_makes_a_copy_and_only_so_many_stay(applied: Console, kept: Path) -> None:
+    """A run that changes nothing makes none; changes by hand count as well."""
+    applied.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\nspec: {state: {copies: {keep: 3}}}\n")
+    assert applied("apply", "--yes").code == 0
+    assert len(names(kept)) == 1
+    for number in range(5):
+        assert applied("state", "mv", f"share/{number or 'one'}", f"share/{number + 1}").code == 0
+    assert len(names(kept)) == 3
+
+
+def test_none_is_kept_where_that_is_switched_off(simulated: Console, kept: Path) -> None:
+    """`keep: 0`."""
+    simulated.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\nspec: {state: {copies: {keep: 0}}}\n")
+    assert simulated("apply", "--yes").code == 0
+    assert not kept.exists()
+
+
+def test_they_are_kept_where_the_project_says(simulated: Console, kept: Path) -> None:
+    """A relative directory is under the project file's folder."""
+    text = "apiVersion: sharectl/v1\nkind: Project\nspec: {state: {copies: {directory: ../mine}}}\n"
+    simulated.write("sharectl.yaml", text)
+    assert simulated("apply", "--yes").code == 0
+    assert not kept.exists()
+    assert len(names(simulated.root.parent / "mine")) == 1
+
+
+def test_without_a_home_they_are_beside_the_state(simulated: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Better there than nowhere."""
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME")
+    assert simulated("apply", "--yes").code == 0
+    assert len(names(simulated.root / ".sharectl" / "copies")) == 1
+    (simulated.root / ".sharectl" / "state.db").unlink()
+    assert "sharectl state restore" in simulated("plan").err
+
+
+def test_one_that_cannot_be_written_is_a_warning(simulated: Console, tmp_path: Path) -> None:
+    """The apply has done its work, and says so."""
+    (tmp_path / "file").write_text("in the way")
+    text = f"apiVersion: sharectl/v1\nkind: Project\nspec: {{state: {{copies: {{directory: {tmp_path}/file/x}}}}}}\n"
+    simulated.write("sharectl.yaml", text)
+    ended = simulated("apply", "--yes")
+    assert ended.code == 0
+    assert "warning[state.copy-failed]" in ended.err
+
+
+def test_a_newer_state_is_not_replaced_without_being_told(applied: Console) -> None:
+    """Neither is that of another lineage."""
+    name = json.loads(applied("state", "restore", "-o", "json").out)["copies"][0]["name"]
+    assert applied("state", "rm", "share/one").code == 0
+    refused = applied("state", "restore", name, "--yes")
+    assert refused.code == 1
+    assert "it is older" in refused.err
+    assert "share/one" not in records(applied)
+    assert applied("state", "restore", name, "--yes", "--force").code == 0
+    assert "share/one" in records(applied)
+
+
+def test_what_is_replaced_can_be_brought_back_too(applied: Console) -> None:
+    """Going back was a mistake: the copy from before is still there."""
+    copies = json.loads(applied("state", "restore", "-o", "json").out)["copies"]
+    assert applied("state", "rm", "share/one").code == 0
+    assert applied("state", "restore", copies[0]["name"], "--yes", "--force").code == 0
+    later = json.loads(applied("state", "restore", "-o", "json").out)["copies"]
+    without = next(copy for copy in later if copy["resources"] == copies[0]["resources"] - 1)
+    assert applied("state", "restore", without["name"], "--yes", "--force").code == 0
+    assert "share/one" not in records(applied)
+
+
+def test_a_damaged_state_is_set_aside_and_replaced(applied: Console) -> None:
+    """What can still be read of it by an expert stays."""
+    path = applied.root / ".sharectl" / "state.db"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert "sharectl state restore" in applied("plan").err
+    assert applied("state", "restore", "--yes").code == 0
+    assert "share/one" in records(applied)
+    assert path.with_name("state.db.damaged-1").read_bytes() == data[: len(data) // 2]
+
+
+def test_a_damaged_copy_is_passed_over(applied: Console, kept: Path) -> None:
+    """The list holds what can be restored."""
+    (copy,) = names(kept)
+    copy.write_bytes(copy.read_bytes()[:3000])
+    assert json.loads(applied("state", "restore", "-o", "json").out)["copies"] == []
+    assert applied("state", "restore", "--yes").code == 1
+
+
+def test_another_clone_of_the_repository_finds_them(applied: Console) -> None:
+    """By its git repository, whatever is written of user and password in the address; another folder in it is another project."""
+    root = applied.root
+
+    def git(*arguments: str, folder: Path = root) -> None:
+        author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        command = ["git", "-C", str(folder), *author, *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("remote", "add", "origin", "https://alice:secret@git.example.org/lab/shares.git")
+    git("add", "all.yaml", "sharectl.yaml")
+    git("commit", "-qm", "Begin")
+    shutil.rmtree(root / ".sharectl")
+    assert applied("state", "restore", "--yes").code == 0
+    clone = Console(root.parent / "clone", applied.capture)
+    shutil.copytree(root, clone.root, ignore=shutil.ignore_patterns(".sharectl", ".git"))
+    git("init", "-q", folder=clone.root)
+    git("remote", "add", "origin", "https://ci-token@git.example.org/lab/shares", folder=clone.root)
+    # Copies that were first kept before there was a repository know the path alone: this one is of a repository.
+    shutil.rmtree(root.parent / "kept")
+    assert applied("state", "mv", "share/one", "share/uno").code == 0
+    assert "secret" not in next((root.parent / "kept").rglob("origins.json")).read_text()
+    assert "sharectl state restore" in clone("plan").err
+    other = Console(clone.root / "other", applied.capture)
+    other.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    assert "sharectl state restore" not in other("plan").err
+    assert "Copies of other projects" in other("state", "restore").out
+
+
+def test_a_lost_state_takes_a_document_too(applied: Console) -> None:
+    """`state push` makes a state where there is none; what is no document makes none."""
+    document = applied.write("state.json", applied("state", "pull").out)
+    shutil.rmtree(applied.root / ".sharectl")
+    applied.write("wrong.json", "{}")
+    assert applied("state", "push", "wrong.json").code == 1
+    assert not (applied.root / ".sharectl" / "state.db").exists()
+    assert applied("state", "push", str(document)).code == 0
+    assert "share/one" in records(applied)
