@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.diagnostics import DiagnosticError, error
+from sharectl.workflows import WORKFLOWS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+IGNORE_FILE: Final = ".gitignore"
 
 _PROJECT: Final = """\
 # The settings of this repository; everything in here has a default.
@@ -26,6 +29,7 @@ spec:
 
 _BACKENDS: Final = """\
 # Where shares are made. The directory driver needs no server and no root: a share is a folder under `root`.
+# For data that matters name an absolute path: what is inside of a checkout goes with it.
 apiVersion: sharectl/v1
 kind: Backend
 metadata:
@@ -77,47 +81,21 @@ _IGNORE: Final = """\
 storage/
 """
 
-_WORKFLOW: Final = """\
-# On a pull request: check the manifests and show the plan. On main: apply it.
-# The state is a file: keep it on the runner that reaches the storage, and let one job at a time work on it.
-name: shares
-on:
-  pull_request:
-  push:
-    branches: [main]
-concurrency: sharectl
-jobs:
-  plan:
-    runs-on: [self-hosted, storage]
-    steps:
-      - uses: actions/checkout@v4
-      - run: sharectl validate
-      - run: sharectl plan --output markdown >> "$GITHUB_STEP_SUMMARY"
-  apply:
-    if: github.ref == 'refs/heads/main'
-    needs: plan
-    runs-on: [self-hosted, storage]
-    steps:
-      - uses: actions/checkout@v4
-        with:
-          clean: false
-      - run: sharectl apply --yes --lock-timeout 10m
-"""
-
 FILES: Final[dict[str, str]] = {
     "sharectl.yaml": _PROJECT,
     "backends.yaml": _BACKENDS,
     "share-types.yaml": _SHARE_TYPES,
     "shares/projects.yaml": _SHARE,
-    ".gitignore": _IGNORE,
-    ".github/workflows/shares.yml": _WORKFLOW,
+    IGNORE_FILE: _IGNORE,
 }
-"""What is written, by path under the new repository."""
+"""What is written, by path under the new repository, besides the workflow."""
 
 
-def write_repository(directory: Path) -> tuple[str, ...]:
-    """Write the files into `directory`, none of which may exist; return their paths. Raises DiagnosticError."""
-    taken = [name for name in FILES if (directory / name).exists() and name != ".gitignore"]
+def write_repository(directory: Path, forge: str) -> tuple[str, ...]:
+    """Write the files into `directory`, none of which may exist, with the workflow for the forge; return their paths. Raises DiagnosticError."""
+    workflow_name, workflow = WORKFLOWS[forge]
+    files = {**FILES, workflow_name: workflow}
+    taken = [name for name in files if (directory / name).exists() and name != IGNORE_FILE]
     if taken:
         raise DiagnosticError(
             error(
@@ -129,7 +107,7 @@ def write_repository(directory: Path) -> tuple[str, ...]:
         )
     written = []
     try:
-        for name, text in FILES.items():
+        for name, text in files.items():
             path = directory / name
             if path.exists():
                 continue

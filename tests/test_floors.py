@@ -28,7 +28,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "scheduler",
         "graph",
         "manifests state drivers network",
-        "events",
+        "events workflows",
         "opening",
         "diagnostics model networks address_ranges client_addresses parallel private quantities",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,6 @@ def _recorded(directory: Path) -> list[Address]:
 
 
 def _project(directory: Path) -> Project:
-    from sharectl.manifests.project import find_project
+    from sharectl.cli.session import project_at
 
-    return find_project(directory.resolve())
+    return project_at(directory.resolve(), os.environ)

@@ -18,7 +18,7 @@ from sharectl.private import NAME, mend_private
 from sharectl.render.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from sharectl.diagnostics import Diagnostic
@@ -32,6 +32,7 @@ working_directory: Final[ContextVar[Path]] = ContextVar("working_directory", def
 """What `sharectl -C DIR COMMAND` names; a command's own -C is under it, as with git."""
 
 _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
+_STATE_VARIABLE: Final = "SHARECTL_STATE"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _KINDS = {kind.value.replace("_", ""): kind for kind in Kind}
 
@@ -51,17 +52,30 @@ class Session:
 
 def start(chdir: Path) -> Session:
     """Return the session of a command that works in `chdir`."""
-    from sharectl.manifests.project import find_project
-
     chosen = working_directory.get() / chdir
     directory = chosen.resolve()
     if not directory.is_dir():
         raise DiagnosticError(
             error("usage.no-directory", f"there is no directory {chosen}", remedy="name another with -C")
         )
-    project = find_project(directory)
+    project = project_at(directory, os.environ)
     mend_private(project.root / NAME, project.state_path)
     return Session(directory, project, standard_output())
+
+
+def project_at(directory: Path, environ: Mapping[str, str]) -> Project:
+    """Return the project that the directory is in; `SHARECTL_STATE` says where its state is instead. Raises DiagnosticError."""
+    from sharectl.manifests.project import find_project
+
+    project = find_project(directory)
+    elsewhere = environ.get(_STATE_VARIABLE)
+    if not elsewhere:
+        return project
+    path = Path(elsewhere).expanduser()
+    if not path.is_absolute():
+        remedy = f"write an absolute path: {_STATE_VARIABLE}={(Path.cwd() / path)}"
+        raise DiagnosticError(error("usage.state", f"{_STATE_VARIABLE}={elsewhere} is no absolute path", remedy=remedy))
+    return replace(project, state_path=path)
 
 
 def standard_output() -> Output:
