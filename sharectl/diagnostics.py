@@ -97,9 +97,10 @@ _MOST_COMPARED = 200
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Return `did you mean "x"?` for the known name nearest to `word`, or an empty string where none is near."""
+    """Return `did you mean "x"?` for the known name nearest to `word`, never `word` itself, or an empty string where none is near."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
+    known = [name for name in known if name != word]
     if len(known) > _MOST_COMPARED:
         known = _likeliest(word, known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)

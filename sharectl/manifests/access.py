@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sharectl.client_addresses import nobody_at
+from sharectl.manifests.proposals import NO_GROUPS, NO_VARIABLES, mentions_variable
 
 MAX_USER_CHARACTERS: Final = 256
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -38,6 +39,10 @@ def canonical_ip(text: str) -> str:
     """
     result = _canonical_ip(text)
     if isinstance(result, _Refusal):
+        if not result.remedy:
+            from sharectl.manifests.client_forms import instead_of_client  # noqa: PLC0415 - only mistakes need it
+
+            result = result._replace(remedy=instead_of_client(text))
         raise AccessError(*result)
     return result
 
@@ -62,6 +67,10 @@ def canonical_user(text: str) -> str:
     user = unicodedata.normalize("NFC", text)
     problem = _problem_of_user(user)
     remedy = _USER_FORMS
+    if user[:1] in ("@", "&", "+"):
+        remedy = NO_GROUPS
+    elif mentions_variable(user):
+        remedy = NO_VARIABLES
     if not isinstance(_canonical_ip(user), _Refusal):
         problem, remedy = "it is an address", "set `type: ip`"
     if problem:
@@ -77,6 +86,8 @@ def _problem_of_user(user: str) -> str:
     forbidden = sorted(_FORBIDDEN_IN_USER.intersection(user))
     if forbidden:
         return f"a user's name cannot hold {' '.join(forbidden)}"
+    if mentions_variable(user):
+        return "it is a variable that nothing has filled in"
     if user[:1] in ("@", "&"):
         return f"{user[:1]} at the beginning marks a group"
     return _problem_of_parts(user)
@@ -105,8 +116,7 @@ def _canonical_ip(text: str) -> str | _Refusal:
         ip = ipaddress.ip_address(address)
         network = ipaddress.ip_network(f"{address}/{prefix}" if slash else address, strict=False)
     except ValueError:
-        remedy = "write one such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32"
-        return _Refusal("ip", f"{text[:80]!r} is no IP address or network", remedy)
+        return _Refusal("ip", f"{text[:80]!r} is no IP address or network", "")
     if network.network_address != ip:
         summary = f"{text!r} is no network: it names a host within {network}"
         return _Refusal("host-bits", summary, f"write {network} for the network, or {ip} for the one host")
@@ -119,7 +129,7 @@ def _problem_of_form(text: str) -> _Refusal | None:
         return _Refusal("ip", f"{text!r} is no IP address or network", remedy)
     address, slash, prefix = text.partition("/")
     if slash and not _PREFIX_LENGTH.fullmatch(prefix):
-        return _Refusal("ip", f"{text[:80]!r} is no network", "write the prefix length: 10.0.0.0/8 or 2001:db8::/32")
+        return _Refusal("ip", f"{text[:80]!r} is no network with a prefix length", "")
     if "%" in address:
         return _Refusal("ip", f"{text[:80]!r} has a zone, which means nothing to another host", "leave the zone out")
     return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.access import AccessError, canonical_client, canonical_ip, canonical_user
+from sharectl.manifests.concealment import is_secret_name
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
-from sharectl.manifests.positions import is_secret_name
 from sharectl.model import Kind, address_of
 from sharectl.quantities import SizeError, parse_size
 
@@ -108,9 +108,9 @@ class Checker:
         finding = Finding(f"manifest.{code}", summary, detail, remedy, self.document, path, key, self.address, other)
         self.findings.append(finding)
 
-    def exportable(self, name: str) -> None:
-        """Check the name of a share or snapshot."""
-        reason = why_not_exportable(name)
+    def exportable(self, name: str, protocol: str = "NFS") -> None:
+        """Check the name of a share of this protocol, or of a snapshot, which is exported under no name of its own."""
+        reason = why_not_exportable(name, protocol)
         if reason:
             self.add(
                 "name", f"the name {name!r} cannot be exported: {reason}", "choose another name", "metadata", "name"
@@ -134,10 +134,15 @@ class Checker:
         return canonical
 
 
-def build_share(document: JsonObject, checker: Checker) -> tuple[JsonObject, list[list[str]]]:
-    """Return the share's plain spec and its inline rules, in their order (a wrong rule is left out)."""
+def build_share(
+    document: JsonObject, checker: Checker, *, protocol_is_known: bool = True
+) -> tuple[JsonObject, list[list[str]]]:
+    """Return the share's plain spec and its inline rules, in their order (a wrong rule is left out).
+
+    Where the protocol is not known, nothing is checked that depends on it.
+    """
     metadata, spec = document["metadata"], document["spec"]
-    checker.exportable(metadata["name"])
+    checker.exportable(metadata["name"], spec["protocol"] if protocol_is_known else "NFS")
     plain: JsonObject = {"name": metadata["name"], "protocol": spec["protocol"], "size_bytes": 0}
     try:
         plain["size_bytes"] = parse_size(spec["size"])
@@ -153,7 +158,8 @@ def build_share(document: JsonObject, checker: Checker) -> tuple[JsonObject, lis
         plain["labels"] = metadata["labels"]
     rules = []
     for number, rule in enumerate(spec.get("access", ())):
-        access_to = check_rule(rule, spec["protocol"], checker, "spec", "access", number)
+        protocol = spec["protocol"] if protocol_is_known else None
+        access_to = check_rule(rule, protocol, checker, "spec", "access", number)
         rules.append([rule["type"], access_to or "", rule["level"]])
     return plain, rules
 

@@ -20,6 +20,7 @@ from sharectl.manifests.builders import (
 )
 from sharectl.manifests.compiled import CompiledFile, Index, LooseReference, Place, RuleDocument, Setting, Settings
 from sharectl.manifests.findings import Finding
+from sharectl.manifests.healing import healed
 from sharectl.manifests.names import is_name
 from sharectl.manifests.reader import Document, read_documents
 from sharectl.manifests.schemas import schema_of
@@ -128,15 +129,51 @@ class _Compiler:
         name = _name_of(value)
         address = address_of(kind, name) if is_name(name) else None
         if not document.sound or not accepts(value["kind"])(value):
+            if address is not None:
+                self._declare(address, document)
             if document.sound:
                 findings = explain(value, schema_of(value["kind"]), document=document.number)
                 self.findings += [finding._replace(address=address) for finding in findings]
-            if address is not None:
-                self._declare(address, document)
+                self._check_what_is_sound(kind, address, document)
+            elif address is not None:
                 self._loose_references(kind, address, document)
             return
         checker = Checker(document.number, address_of(kind, name), self.findings)
         self._build(kind, name, document, checker)
+
+    def _check_what_is_sound(self, kind: Kind, address: str | None, document: Document) -> None:
+        """Check the rest of a document that its schema refuses, so that everything wrong in it is found at once."""
+        whole = healed(document.value)
+        if whole is None:
+            if address is not None:
+                self._loose_references(kind, address, document)
+            return
+        value, findings = whole.value, list[Finding]()
+        checker = Checker(document.number, address or "", findings)
+        check_moves(value, checker, may_move=kind in (Kind.SHARE, Kind.SNAPSHOT))
+        references: list[tuple[str, tuple[str | int, ...]]] = []
+        if kind is Kind.SHARE:
+            protocol_is_known = whole.is_written(("spec", "protocol"))
+            plain, rules = build_share(value, checker, protocol_is_known=protocol_is_known)
+            self._check_twins(rules, checker)
+            references += references_of_share(plain)
+        elif kind is Kind.SNAPSHOT:
+            references.append((address_of(Kind.SHARE, build_snapshot(value, checker)["share"]), ("spec", "share")))
+        elif kind is Kind.ACCESS_RULE:
+            check_rule(value["spec"], None, checker, "spec")
+            references.append((address_of(Kind.SHARE, value["spec"]["share"]), ("spec", "share")))
+        else:
+            plain = _BUILDERS[kind](value, checker)
+            if kind is Kind.BACKEND:
+                self._check_driver(plain["driver"], plain["config"], checker)
+            references += [
+                (address_of(Kind.SECURITY_SERVICE, service), ("spec", "securityServices", number))
+                for number, service in enumerate(plain.get("security_services", ()))
+            ]
+        self.findings += [found._replace(address=address) for found in whole.sound_findings(findings)]
+        self.loose += [
+            (document.number, path, target, address or "") for target, path in references if whole.is_written(path)
+        ]
 
     def _kind(self, document: Document) -> Kind | None:
         value = document.value
@@ -256,11 +293,11 @@ class _Compiler:
         if labels:
             plain["labels"] = labels
         if kind is Kind.BACKEND:
-            self._check_driver(plain["driver"], plain["config"], document.number, checker)
+            self._check_driver(plain["driver"], plain["config"], checker)
         place = (document.number, document.name_line, document.name_column)
         self.settings.settings.append(Setting(kind.value, name, plain, place))
 
-    def _check_driver(self, driver: str, config: JsonObject, document: int, checker: Checker) -> None:
+    def _check_driver(self, driver: str, config: JsonObject, checker: Checker) -> None:
         schema = self.drivers.schema(driver)
         if schema is None:
             known = sorted(self.drivers.known())
@@ -270,9 +307,9 @@ class _Compiler:
             return
         self.settings.drivers[driver] = self.drivers.digest(driver)
         if not self.drivers.accepts(driver, config):
-            known_paths = {finding.path for finding in self.findings if finding.document == document}
-            findings = explain(config, schema, document=document, prefix=("spec", "config"))
-            self.findings += [f._replace(address=checker.address) for f in findings if f.path not in known_paths]
+            known_paths = {finding.path for finding in checker.findings if finding.document == checker.document}
+            findings = explain(config, schema, document=checker.document, prefix=("spec", "config"))
+            checker.findings += [f._replace(address=checker.address) for f in findings if f.path not in known_paths]
 
     def finish(self, documents: int) -> CompiledFile:
         """Return the compiled file."""

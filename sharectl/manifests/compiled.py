@@ -85,8 +85,8 @@ class Index:
     rules: list[RuleDocument] = field(default_factory=list)
 
 
-LooseReference = tuple[int, tuple[str, str], str, str]
-"""A reference of a wrong document: the document's number, the field's path, what it names, and the document's address."""
+LooseReference = tuple[int, tuple[str | int, ...], str, str]
+"""A reference of a wrong document: the document's number, the field's path, what it names, and the document's address, if it has one."""
 
 
 class CompiledFile:

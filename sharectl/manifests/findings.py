@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.diagnostics import Diagnostic, Severity
+from sharectl.manifests.concealment import may_name_secret
 
 if TYPE_CHECKING:
     from sharectl.manifests.positions import FilePositions
@@ -27,11 +28,20 @@ class Finding(NamedTuple):
     address: str | None = None
     other: tuple[str | int, ...] = ()
 
+    @property
+    def is_about_unknown_setting(self) -> bool:
+        """Tell whether a field of a configuration is unknown: then so is whether its value is a secret."""
+        return self.code == "manifest.unknown-field" and (
+            "config" in self.path or str(self.address or "").startswith("security_service/")
+        )
+
     def diagnostic(self, positions: FilePositions) -> Diagnostic:
         """Return the diagnostic, with its place looked up in the file."""
         remedy = self.remedy
         if "{written}" in remedy:
             written = positions.spot(self.document, self.path).text or ""
+            if any(isinstance(step, str) and may_name_secret(step) for step in self.path):
+                written = "***"
             remedy = remedy.replace("{written}", written.replace("\\", "\\\\").replace('"', '\\"')[:80])
         summary = self.summary
         if self.other:

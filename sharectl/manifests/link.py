@@ -266,7 +266,9 @@ class Linker:
         guess = self._guess(kind, name)
         remedy = guess or f"describe the {kind.document_kind} {name!r}, or correct the name"
         summary = f"there is no {kind.document_kind} {name!r}"
-        self.findings.append((file, Finding("manifest.dangling", summary, "", remedy, document, path, address=address)))
+        self.findings.append(
+            (file, Finding("manifest.dangling", summary, "", remedy, document, path, address=address or None))
+        )
 
     def _guess(self, kind: Kind, name: str) -> str:
         self._guesses += 1

@@ -59,6 +59,11 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
         linker.link_all() if only is None else linker.link_only({split_rule_address(address)[0] for address in only})
     )
     findings = [(number, finding) for number, file in enumerate(files) for finding in file.findings]
+    for number, finding in findings:
+        if finding.is_about_unknown_setting:
+            loader.positions(number).conceal(finding.document, finding.path)
+        elif finding.code == "manifest.driver":  # nobody knows which of its settings are secrets
+            loader.positions(number).conceal(finding.document, ("spec", "config"))
     diagnostics = [finding.diagnostic(loader.positions(number)) for number, finding in (*findings, *linker.findings)]
     diagnostics += [*loader.diagnostics, *read.diagnostics]
     if not has_errors(diagnostics):
@@ -100,6 +105,9 @@ class _Loader:
         from sharectl.manifests.compile import compile_file, names_in_text  # noqa: PLC0415 - unchanged files are not compiled
 
         compiled, reading = compile_file(file.data, self._driver_schemas())
+        for problem in reading.problems:
+            # Nobody has compared these settings with a schema: any of them may be a secret.
+            self.positions(number).conceal(problem.document, ("spec", "config"))
         for problem in reading.problems:
             source = self.positions(number).place(problem.line, problem.column, problem.document)
             self.diagnostics.append(error(problem.code, problem.summary, remedy=problem.remedy, source=source))

@@ -18,10 +18,15 @@ def is_name(text: object) -> bool:
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
 
 
-def why_not_exportable(name: str) -> str:
-    """Return why no file system or export would take the share or snapshot `name`, or an empty string."""
+def why_not_exportable(name: str, protocol: str = "CIFS") -> str:
+    """Return why no file system or export would take the share or snapshot `name`, or an empty string.
+
+    What Windows and Samba keep for themselves is no matter for a share of another protocol.
+    """
     if ".." in name:
         return "two dots in a row are the way out of a directory"
+    if protocol != "CIFS":
+        return ""
     if _WINDOWS_DEVICE.fullmatch(name):
         return "Windows knows a device of this name, and opens that instead"
     if name in _SAMBA_SECTIONS:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.diagnostics import Source
+from sharectl.manifests.concealment import Span, is_secret_name, masked_line, may_hold_secrets, may_name_secret
 from sharectl.manifests.reader import MAX_DEPTH, Segment, segments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sharectl.manifests.syntax import Mark
 
 Step = str | int
 _MAX_EXCERPT_CHARACTERS: Final = 200
-_SECRET_NAME: Final = re.compile(
-    r"(?:passw(?:or)?d|passphrase|secret|token|credentials?|(?:api|private|access|secret)[-_]?key)\Z", re.IGNORECASE
-)
-_SECRET_ON_LINE: Final = re.compile(
-    r"""((?:passw(?:or)?d|passphrase|secret|token|credentials?|(?:api|private|access|secret)[-_]?key)["']?\s*:\s*)(?!\{\s*(?:env|file)\s*:)(\S.*)""",
-    re.IGNORECASE,
-)
-
-
-def is_secret_name(name: str) -> bool:
-    """Tell whether a field of this name is made to hold a secret."""
-    return _SECRET_NAME.search(name) is not None
 
 
 class Spot(NamedTuple):
@@ -38,12 +26,13 @@ class Spot(NamedTuple):
 
 
 class _Node:
-    """A value's place, and those of its parts."""
+    """A value's place, and those of its parts; `end` is that of a scalar."""
 
-    __slots__ = ("entries", "items", "mark", "merged", "text")
+    __slots__ = ("end", "entries", "items", "mark", "merged", "text")
 
-    def __init__(self, mark: Mark, text: str | None = None) -> None:
+    def __init__(self, mark: Mark, text: str | None = None, end: Mark | None = None) -> None:
         self.mark = mark
+        self.end = end
         self.text = text
         self.entries: dict[str, tuple[Mark, _Node]] = {}
         self.items: list[_Node] = []
@@ -70,6 +59,13 @@ class FilePositions:
         self._data = data
         self._roots: dict[int, _Node] | None = None
         self._lines: list[str] | None = None
+        self._concealed: set[tuple[int, tuple[Step, ...]]] = set()
+        self._spans: list[Span] | None = None
+
+    def conceal(self, document: int, path: Sequence[Step]) -> None:
+        """Show nothing of the value at `path`, nor of those within it."""
+        self._concealed.add((document, tuple(path)))
+        self._spans = None
 
     def source(self, document: int, path: Sequence[Step], *, key: bool = False) -> Source:
         """Return the place of the value at `path` (of its key, with `key`) in `document`, or of the nearest value around it that exists."""
@@ -105,10 +101,43 @@ class FilePositions:
             self._lines = self._data.decode(errors="replace").removeprefix("\ufeff").splitlines()
         if not 0 < line <= len(self._lines):
             return None
-        text = _SECRET_ON_LINE.sub(r"\1***", self._lines[line - 1])
+        text = masked_line(self._lines, line - 1, self._secret_spans())
         return "".join(
             c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text[:_MAX_EXCERPT_CHARACTERS]
         )
+
+    def _secret_spans(self) -> list[Span]:
+        if self._spans is None:
+            self._spans = []
+            if self._concealed or may_hold_secrets(self._data):
+                if self._roots is None:
+                    self._roots = _read_positions(self._data)
+                self._spans = list(_secrets_in(self._roots, self._concealed))
+        return self._spans
+
+
+def _secrets_in(roots: dict[int, _Node], concealed: set[tuple[int, tuple[Step, ...]]]) -> Iterator[Span]:
+    """Yield the spans of all scalars that may be secrets: those under a secret's name, and those that are concealed."""
+    visited: set[tuple[int, bool]] = set()
+    open_nodes: list[tuple[_Node, bool]] = [(root, False) for root in roots.values()]
+    for document, path in concealed:
+        node = roots.get(document)
+        for step in path:
+            found = None if node is None else node.part(step)
+            node = None if found is None else found[1]
+        if node is not None:
+            open_nodes.append((node, True))
+    while open_nodes:
+        node, is_secret = open_nodes.pop()
+        if (id(node), is_secret) in visited:
+            continue
+        visited.add((id(node), is_secret))
+        if is_secret and node.end is not None:
+            yield Span(node.mark.line, node.mark.column, node.end.line, node.end.column)
+        open_nodes += [(part, is_secret) for part in (*node.items, *node.merged)]
+        for name, (_, part) in node.entries.items():
+            is_reference = is_secret and name in {"env", "file"} and len(node.entries) == 1
+            open_nodes.append((part, not is_reference and (is_secret or may_name_secret(name))))
 
 
 def _read_positions(data: bytes) -> dict[int, _Node]:
@@ -146,7 +175,7 @@ class _PositionReader:
         if self.is_mapping and self.is_mapping[-1] and self.key is None:
             self.key = (event.start_mark, event.value)
             return
-        self._attach(_Node(event.start_mark, event.value), event.anchor, segment)
+        self._attach(_Node(event.start_mark, event.value, event.end_mark), event.anchor, segment)
 
     def on_AliasEvent(self, event: Any, segment: Segment) -> None:  # noqa: ANN401, N802 - named after the event
         node = self.anchors.get(event.anchor) or _Node(event.start_mark)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from sharectl.manifests.scalars import SPECIAL_FIRST, ScalarError, resolve
-from sharectl.manifests.syntax import Problem, binary_problem, explain_syntax, position_of
+from sharectl.manifests.syntax import SYNTAX, Problem, binary_problem, explain_syntax, position_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,6 @@ _SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
     "bool": (bool,),
     "null": (type(None),),
 }
-
-SYNTAX: Final = "manifest.syntax"
 
 
 class Document(NamedTuple):
@@ -122,9 +120,9 @@ class Segment:
         except _FatalError as fatal:
             self.problem = self._problem(fatal.code, fatal.summary, fatal.remedy, fatal.mark.line, fatal.mark.column)
         except YAMLError as failure:
-            summary, remedy = explain_syntax(failure)
+            code, summary, remedy = explain_syntax(failure)
             line, column = position_of(failure, self.data)
-            self.problem = self._problem(SYNTAX, summary, remedy, line, column)
+            self.problem = self._problem(code, summary, remedy, line, column)
 
     def _problem(self, code: str, summary: str, remedy: str, line: int, column: int) -> Problem:
         return Problem(
@@ -272,7 +270,6 @@ class _SegmentReader:
         if value in container:
             shown = "<<" if value is _MERGE else str(value)
             remedy = "merge several with one list: `<<: [*a, *b]`" if value is _MERGE else "keep one of the two"
-            self.sound = False
             self.report(
                 mark, "manifest.duplicate-key", f"the key `{shown[:80]}` stands twice in the same mapping", remedy
             )
@@ -307,19 +304,22 @@ class _SegmentReader:
             self.bad_tag(event.start_mark, event.tag)
 
     def bad_tag(self, mark: Mark, tag: str) -> None:
-        shown = tag.replace(_CORE_TAG, "!!")[:80]
+        # A tag that is not YAML's own may be a password that begins with an exclamation mark.
+        shown = f"tag `{tag.replace(_CORE_TAG, '!!')[:80]}`" if tag.startswith(_CORE_TAG) else "tag"
         self.sound = False
         self.report(
-            mark, "manifest.tag", f"the tag `{shown}` does not fit here", "leave the tag out; manifests are plain data"
+            mark,
+            "manifest.tag",
+            f"the {shown} does not fit here",
+            "leave the tag out; text that begins with ! goes in quotes",
         )
 
     def alias(self, event: Any) -> Any:  # noqa: ANN401 - whatever the anchor names
         anchored = self.anchors.get(event.anchor)
         if anchored is None:
-            summary = f"the alias `*{event.anchor[:80]}` has no anchor before it in this document, or stands inside its own anchor"
-            raise _FatalError(
-                event.start_mark, summary, "define it with `&` earlier in the same document", "manifest.alias"
-            )
+            summary = "the alias has no anchor before it in this document, or stands inside its own anchor"
+            remedy = "define it with `&` earlier in the same document; text that begins with * goes in quotes"
+            raise _FatalError(event.start_mark, summary, remedy, "manifest.alias")
         value, weight = anchored
         self.expanded += weight + 1
         if self.expanded > MAX_EXPANDED_CHARACTERS:
@@ -356,5 +356,8 @@ def _too_deep(mark: Mark) -> _FatalError:
 
 
 def _key_not_text(mark: Mark) -> _FatalError:
-    remedy = "write the key as text; a value that begins with { or [ may need quotes"
+    remedy = (
+        "write the key as text; a value that begins with { or [ may need quotes, "
+        "and {{ }} is for a program that fills it in before: sharectl expands no variables"
+    )
     return _FatalError(mark, "a list or mapping cannot be a key", remedy, "manifest.key")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple, Protocol
 
+SYNTAX: Final = "manifest.syntax"
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -112,10 +113,12 @@ _EXPLANATIONS: Final = (
 )
 
 
-def explain_syntax(failure: object) -> tuple[str, str]:
-    """Return summary and remedy for an error of the YAML parser, in words for people who do not write parsers."""
+def explain_syntax(failure: object) -> tuple[str, str, str]:
+    """Return code, summary and remedy for an error of the YAML parser, in words for people who do not write parsers."""
     text = str(getattr(failure, "problem", None) or failure).partition("\n")[0]
+    if "maximum nesting depth" in text:  # newer parsers look ahead, and stop before the limit of manifests is seen
+        return "manifest.too-deep", "more levels are nested here than the parser takes", "flatten it"
     for words, summary, remedy in _EXPLANATIONS:
         if words in text:
-            return summary, remedy
-    return f"this is not valid YAML: {text}", "check the indentation, the quotes and the brackets around here"
+            return SYNTAX, summary, remedy
+    return SYNTAX, f"this is not valid YAML: {text}", "check the indentation, the quotes and the brackets around here"

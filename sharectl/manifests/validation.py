@@ -6,8 +6,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.diagnostics import did_you_mean
+from sharectl.manifests.concealment import is_secret_name, may_name_secret
 from sharectl.manifests.findings import Finding
-from sharectl.manifests.positions import is_secret_name
+from sharectl.manifests.proposals import (
+    NO_VARIABLES,
+    instead_of_boolean,
+    instead_of_choice,
+    instead_of_field,
+    instead_of_size,
+    mentions_variable,
+)
 from sharectl.manifests.schemas import schema_of
 
 if TYPE_CHECKING:
@@ -47,13 +55,14 @@ def compiled_test(schema: JsonObject) -> Callable[[Any], bool]:
 def explain(value: object, schema: JsonObject, *, document: int, prefix: Path = ()) -> list[Finding]:
     """Return everything that keeps `value` from meeting `schema`, each at its path after `prefix`."""
     findings: dict[tuple[Path, str], Finding] = {}
-    for failure in _errors(value, schema):
+    for failure in schema_errors(value, schema):
         for finding in _findings(failure, document, prefix):
             findings.setdefault((finding.path, finding.summary), finding)
     return list(findings.values())
 
 
-def _errors(value: object, schema: JsonObject) -> Iterator[Any]:
+def schema_errors(value: object, schema: JsonObject) -> Iterator[Any]:
+    """Yield jsonschema's ValidationErrors."""
     errors: Iterator[Any] = _validator_class()(schema).iter_errors(value)
     return errors
 
@@ -99,7 +108,7 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
         known = sorted(schema.get("properties", {}))
         for name in failure.instance:
             if name not in known:
-                guess = did_you_mean(name, known) or f"known here: {', '.join(known)}"
+                guess = instead_of_field(name, known) or f"known here: {', '.join(known)}"
                 summary = f"there is no field `{name[:_MAX_SHOWN_CHARACTERS]}` {_within(path)}"
                 yield Finding("manifest.unknown-field", summary, "", guess, document, (*path, name), key=True)
     elif "propertyNames" in failure.absolute_schema_path:
@@ -115,7 +124,11 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
             key=True,
         )
     else:
-        summary, remedy = _describe(rule, wanted, failure.instance, schema, path)
+        value = failure.instance
+        if isinstance(value, str) and any(isinstance(step, str) and may_name_secret(step) for step in path):
+            value = "***"
+        summary, remedy = _describe(rule, wanted, value, schema, path)
+        remedy = _computed(rule, wanted, value, path) or remedy
         yield Finding("manifest.schema", summary, "", remedy, document, path)
 
 
@@ -130,11 +143,6 @@ def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path
         return f"{where} must be {expected}, not {_kind_of_value(value)}", hint or _example(schema)
     if rule == "enum":
         choices = ", ".join(str(choice) for choice in wanted)
-        if value in ("SMB", "smb", "Smb"):
-            return (
-                f"{where} cannot be {_shown(value)}",
-                "the protocol that Windows and Samba call SMB has Manila's name here: write CIFS",
-            )
         guess = did_you_mean(str(value), [str(choice) for choice in wanted])
         same = [choice for choice in wanted if str(choice).lower() == str(value).lower()]
         if same:
@@ -159,6 +167,20 @@ def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path
         absent = [other for name, others in wanted.items() if name in value for other in others if other not in value]
         return f"{where} needs {' and '.join(absent)} too", "add it"
     return f"{where} does not have an allowed form", hint or _example(schema)
+
+
+def _computed(rule: str, wanted: Any, value: object, path: Path) -> str:  # noqa: ANN401 - any JSON value
+    """Return what to write instead, where it can be told from what was written; empty where not."""
+    field = next((step for step in reversed(path) if isinstance(step, str)), "")
+    if isinstance(value, str) and mentions_variable(value):
+        return NO_VARIABLES
+    if rule == "type" and wanted == "boolean":
+        return instead_of_boolean(value)
+    if rule in {"type", "pattern"} and field == "size":
+        return instead_of_size(value)
+    if rule == "enum":
+        return instead_of_choice(field, value, [str(choice) for choice in wanted])
+    return ""
 
 
 def _missing(path: Path, name: str) -> str:

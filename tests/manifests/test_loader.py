@@ -36,8 +36,8 @@ BACKEND = document("Backend", "b", "{driver: open}")
         (share("a", ", typ: x"), [("a.yaml:4:35", "unknown-field")]),
         (share("A"), [("a.yaml:3:18", "schema")]),
         (share("a..b"), [("a.yaml:3:18", "name")]),
-        (share("com1.data"), [("a.yaml:3:18", "name")]),
-        (share("homes"), [("a.yaml:3:18", "name")]),
+        (cifs("com1.data"), [("a.yaml:3:18", "name")]),
+        (cifs("homes"), [("a.yaml:3:18", "name")]),
         (share("a", metadata=", labels: {x: 010}"), [("a.yaml:3:33", "schema")]),
         (share("a", metadata=", labels: {'-x': y}"), [("a.yaml:3:30", "schema")]),
         (share("a", metadata=", labels: {x: ' y'}"), [("a.yaml:3:33", "schema")]),
@@ -103,8 +103,11 @@ BACKEND = document("Backend", "b", "{driver: open}")
         ),
         (share("a", ", sourceSnapshot: s") + document("Snapshot", "s", "{share: a}"), [("a.yaml:4:51", "cycle")]),
         (share("a", ", revertTo: {snapshot: s, request: T-1}"), [("a.yaml:4:56", "dangling")]),
-        (share("a", ", revertTo: {snapshot: s, request: 4711}"), [("a.yaml:4:68", "schema")]),
-        (share("a", ", revertTo: {snapshot: s}"), [("a.yaml:4:45", "missing")]),
+        (
+            share("a", ", revertTo: {snapshot: s, request: 4711}"),
+            [("a.yaml:4:56", "dangling"), ("a.yaml:4:68", "schema")],
+        ),
+        (share("a", ", revertTo: {snapshot: s}"), [("a.yaml:4:45", "missing"), ("a.yaml:4:56", "dangling")]),
         (
             share("a", ", revertTo: {snapshot: s, request: T-1}")
             + share("b")
@@ -178,7 +181,10 @@ BACKEND = document("Backend", "b", "{driver: open}")
             [("a.yaml:14:58", "placement")],
         ),
         (document("ShareNetwork", "n", "{subnets: []}"), [("a.yaml:4:17", "schema")]),
-        (document("ShareNetwork", "n", "{subnets: [{}, {}], securityServices: [s, s]}"), [("a.yaml:4:45", "schema")]),
+        (
+            document("ShareNetwork", "n", "{subnets: [{}, {}], securityServices: [s, s]}"),
+            [("a.yaml:4:22", "subnet"), ("a.yaml:4:45", "schema")],
+        ),
         (document("ShareNetwork", "n", "{subnets: [{gateway: 10.0.0.1}]}"), [("a.yaml:4:18", "schema")]),
         (document("ShareNetwork", "n", "{subnets: [{cidr: 10.0.0.1}]}"), [("a.yaml:4:25", "ip")]),
         (
@@ -240,6 +246,61 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
         "a.yaml:11:41",
         "b.yaml:4:41",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            document(
+                "Share",
+                "a",
+                "{size: 1Gi, protocol: NFS, typ: x, shareNetwork: n, access: [{type: ip, to: 10.0.0.1/8, level: rw},"
+                " {type: user, to: bob, level: none}, {type: ip, to: 10.0.0.2, level: rw}, {type: ip, to: 10.0.0.2, level: ro}]}",
+                ", annotations: {sharectl/moved-from: B}",
+            ),
+            ["moved", "schema", "unknown-field", "dangling", "host-bits", "access-type", "schema", "duplicate-access"],
+        ),
+        (cifs("homes", ", protect: x, sourceSnapshot: s"), ["name", "schema", "dangling"]),
+        (
+            document("Share", "homes", "{size: 1GiB, protocol: SMB, access: [{type: user, to: '@x', level: rw}]}"),
+            ["schema", "user"],
+        ),
+        (document("Share", "A", "{size: 1GiB, protocol: NFS, type: gold}"), ["schema", "dangling"]),
+        (document("Snapshot", "s", "{share: x, protect: 7}"), ["dangling", "schema"]),
+        (document("AccessRule", "r", "{share: x, type: ip, to: 300.0.0.1, level: w}"), ["dangling", "ip", "schema"]),
+        (document("AccessRule", "r", "{share: x, type: group, to: '@staff', level: rw}"), ["dangling", "schema"]),
+        (
+            document("Backend", "b", "{driver: simulated, lanes: 0, config: {sed: 1, password: x}}"),
+            ["schema", "unknown-field", "secret"],
+        ),
+        (document("Backend", "b", "{driver: simulatd, lanes: 0}"), ["driver", "schema"]),
+        (
+            document(
+                "ShareNetwork",
+                "n",
+                "{subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.1.1, mtu: x}], securityServices: [s]}",
+            ),
+            ["schema", "dangling"],
+        ),
+        (
+            document(
+                "ShareNetwork", "n", "{subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.1.1}], x: 1, securityServices: [s]}"
+            ),
+            ["subnet", "unknown-field", "dangling"],
+        ),
+        (share("a", ", type: gold, type: gold, shareNetwork: n"), ["duplicate-key", "dangling", "dangling"]),
+    ],
+)
+def test_a_mistake_in_one_field_hides_nothing_in_the_others(tmp_path: Path, text: str, expected: list[str]) -> None:
+    """And nothing is reported that only follows from it."""
+    assert sorted(codes(load_text(tmp_path, text))) == sorted(expected)
+
+
+def test_a_wrong_document_takes_part_in_what_others_say_of_it(tmp_path: Path) -> None:
+    """A reference to it leads somewhere, a second one of its name is a namesake, and it is never called gone."""
+    text = share("a", ", x: 1") + document("Snapshot", "s", "{share: a}") + share("b", ", sourceSnapshot: s")
+    assert codes(load_text(tmp_path, text)) == ["unknown-field"]
 
 
 def test_a_name_in_a_broken_document_is_not_called_dangling(tmp_path: Path) -> None:
@@ -307,6 +368,30 @@ def test_the_norway_problem_does_not_exist(tmp_path: Path) -> None:
         document("Backend", "b", "{driver: open, config: {password: hunter2}, lanes: 0}"),
         "password: hunter2\n\tx: [",
         "secret: 'hunter2",
+        document("Backend", "b", "{driver: simulated, config: {passwrd: hunter2}}"),
+        document("Backend", "b", "{driver: simulated, config: {seed: x, passwrd: hunter2, y: 1}}"),
+        document("Backend", "b", "{driver: simulated, config: {adminlogin: hunter2}, lanes: 0}"),
+        document("Backend", "b", "{driver: simulated, config: {admin: [{login: hunter2}], seed: x}}"),
+        document("Backend", "b", "{driver: simulatd, config: {adminlogin: hunter2}}"),
+        document("Backend", "b", "\n  driver: simulated\n  config:\n    adminlogin: |\n      hunter2\n    seed: x"),
+        document(
+            "Backend",
+            "b",
+            "\n  driver: simulated\n  config:\n    passwrd: >-\n      a\n      hunter2\n      b\n    seed: x",
+        ),
+        document("Backend", "b", "{driver: simulated, config: {seed: x, seed: y, adminlogin: hunter2}}"),
+        document("Backend", "b", "{driver: simulated, x: &p hunter2, config: {passwrd: *p}}"),
+        document("Backend", "b", "{driver: simulated, x: &p {y: hunter2}, config: {<<: *p, passwrd: *p}, lanes: 0}"),
+        document("Backend", "b", "{driver: open, lanes: 0, passwort: hunter2, config: {pwd: 1}}"),
+        document("Backend", "b", "{driver: open, config: {password: *hunter2}}"),
+        document("Backend", "b", "{driver: open, config: {password: !hunter2 x}}"),
+        document("Backend", "b", "{driver: simulated, config: {'pass wrd': hunter2}, protect: yes}"),
+        document("SecurityService", "s", "{type: ldap, passwd: hunter2, bindLogin: hunter2, user: 7}"),
+        document("SecurityService", "s", "{type: ldap, pasword: {value: [hunter2]}}"),
+        share("a", ", smb_password: hunter2, protect: yes"),
+        "spec:\n  config:\n    passwrd:\n      hunter2\n     x: y\n",
+        "spec: {config: {passwrd: hunter2",
+        "spec:\n  config:\n    passwrd: |\n      hunter2\n  \t x: [\n",
     ],
 )
 def test_a_secret_is_never_shown(tmp_path: Path, text: str) -> None:

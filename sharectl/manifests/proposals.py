@@ -1,0 +1,190 @@
+"""Propose what to write in place of what was written, computed from it, in the words of those who come from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from sharectl.diagnostics import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_VARIABLE: Final = re.compile(r"\$\{|\$\(|\{\{|<no value>|<nil>|%\{|^\$[A-Za-z_]\w*$")
+_TRUE: Final = frozenset({"true", "yes", "on", "y", "1", "enabled"})
+_FALSE: Final = frozenset({"false", "no", "off", "n", "0", "disabled"})
+_SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)[ _]*([A-Za-z]*)")
+_LARGEST_NUMBER_OF_GIB: Final = 10**8
+
+NO_VARIABLES: Final = "sharectl expands no variables; let envsubst, kustomize or helm do it, and pass what they write: `… | sharectl plan -f -`"
+NO_GROUPS: Final = "there are no access rules for groups; name each user in a rule of its own, as CORP\\alice"
+_NO_GUESTS: Final = "there is no access without a user on CIFS; name users, or share with NFS and grant by address"
+_NO_DENIAL: Final = (
+    "there is no rule that keeps a client out; who is in no rule has no access, so grant the networks around it"
+)
+_ONE_PROTOCOL: Final = "a share has one protocol; write NFS or CIFS, and a second share for the other"
+_API_SERVER: Final = "it is of the Kubernetes API server, and means nothing here; leave it out"
+_ANCHORS: Final = (
+    "there are no fields for anchors alone; put the anchor where the value is used first in this document, "
+    "and write the value again in another document"
+)
+
+_OTHER_CHOICES: Final[dict[str, dict[str, str]]] = {
+    "type": {
+        "group": NO_GROUPS,
+        "guest": _NO_GUESTS,
+        "host": "write ip, and the host's address",
+        "network": "write ip, and the network as 10.20.0.0/24",
+        "cidr": "write ip",
+        "hostname": "write ip, and the host's address",
+    },
+    "level": {
+        "none": _NO_DENIAL,
+        "deny": _NO_DENIAL,
+        "read": "write ro",
+        "r": "write ro",
+        "readonly": "write ro",
+        "write": "write rw",
+        "w": "write rw",
+        "readwrite": "write rw",
+        "full": "write rw",
+        "change": "write rw",
+    },
+    "protocol": {
+        "smb": "the protocol that Windows and Samba call SMB has Manila's name here: write CIFS",
+        "smb3": "the protocol that Windows and Samba call SMB has Manila's name here: write CIFS",
+        "samba": "the protocol that Windows and Samba call SMB has Manila's name here: write CIFS",
+        "nfs3": "write NFS; the backend decides which versions it speaks",
+        "nfs4": "write NFS; the backend decides which versions it speaks",
+        "nfsv3": "write NFS; the backend decides which versions it speaks",
+        "nfsv4": "write NFS; the backend decides which versions it speaks",
+    },
+    "deletionPolicy": {"recycle": "write trash", "keep": "write retain", "orphan": "write retain"},
+}
+
+_IS_NAMED: Final = {
+    "share_proto": "protocol",
+    "proto": "protocol",
+    "protocols": "protocol",
+    "share_type": "type",
+    "share_type_name": "type",
+    "sharetype": "type",
+    "shareproto": "protocol",
+    "volume_type": "type",
+    "storageclassname": "type",
+    "storageclass": "type",
+    "access_to": "to",
+    "accessto": "to",
+    "client": "to",
+    "access_level": "level",
+    "accesslevel": "level",
+    "permission": "level",
+    "access_type": "type",
+    "accesstype": "type",
+    "clients": "access",
+    "acl": "access",
+    "access_rules": "access",
+    "accessrules": "access",
+    "snapshot_id": "sourceSnapshot",
+    "source_snapshot_id": "sourceSnapshot",
+    "datasource": "sourceSnapshot",
+    "share_network_id": "shareNetwork",
+    "share_id": "share",
+    "share_name": "share",
+    "scheduler_hints": "schedulerHints",
+    "reclaimpolicy": "deletionPolicy",
+    "persistentvolumereclaimpolicy": "deletionPolicy",
+    "provisioner": "driver",
+    "share_driver": "driver",
+    "parameters": "extraSpecs",
+    "security_service_id": "securityServices",
+    "dhss": "shareServers",
+    "driver_handles_share_servers": "shareServers",
+    "quota": "size",
+    "capacity": "size",
+    "size_gb": "size",
+    "sizegb": "size",
+    "size_gib": "size",
+}
+_ADVICE: Final = {
+    "resources": "in place of resources.requests.storage, write `size: 250GiB`",
+    "accessmodes": "who may read and who may write is said by access rules: `level: ro` or `level: rw`",
+    "is_public": "no share is public; who may reach it is said by its access rules",
+    "public": "no share is public; who may reach it is said by its access rules",
+    "readonly": "say it with the `level: ro` of an access rule",
+    "description": "write it as an annotation: `metadata: {annotations: {description: …}}`",
+    "display_name": "the name is `metadata.name`",
+    "share_name": "the name is `metadata.name`",
+    "name": "the name is `metadata.name`",
+    "namespace": (
+        "there are no namespaces: a name stands for one thing in the whole project; leave `namespace:` out of the kustomization"
+    ),
+    "metadata": "write Manila's metadata as `metadata: {labels: {…}}`, beside `spec`",
+    "share_server_id": "sharectl makes share servers itself, one for each network and backend",
+    "host": "to choose the pool, write `schedulerHints: {onlyHost: backend#pool}`",
+    "pool": "to choose the pool, write `schedulerHints: {onlyHost: backend#pool}`",
+    "user": "write `type: user` and `to: NAME`",
+    "ip": "write `type: ip` and `to: ADDRESS`",
+    **dict.fromkeys(
+        ("status", "finalizers", "ownerreferences", "resourceversion", "uid", "creationtimestamp", "generation"),
+        _API_SERVER,
+    ),
+}
+
+
+def instead_of_field(name: str, known: Sequence[str]) -> str:
+    """Return what to write instead of the unknown field `name`, where `known` fields may stand; empty where nobody can tell."""
+    folded = name.lower().replace("-", "_")
+    joined = folded.replace("_", "")
+    same = next((field for field in known if field.lower() == joined), "")
+    wanted = same or _IS_NAMED.get(folded, _IS_NAMED.get(joined, ""))
+    if wanted in known:
+        return f"write `{wanted}`"
+    if folded in _ADVICE or joined in _ADVICE:
+        return _ADVICE.get(folded) or _ADVICE[joined]
+    if folded.startswith("x_"):
+        return _ANCHORS
+    return did_you_mean(name, known)
+
+
+def instead_of_choice(field: str, value: object, choices: Sequence[str]) -> str:
+    """Return what to write instead of a value that is none of the choices of a field; empty where nobody can tell."""
+    if isinstance(value, list):
+        return _ONE_PROTOCOL if field == "protocol" else "write one of them"
+    if field == "type" and "ip" not in choices:  # not that of an access rule
+        return ""
+    text = str(value).lower()
+    return _OTHER_CHOICES.get(field, {}).get(re.sub(r"[^a-z0-9]", "", text), "")
+
+
+def instead_of_boolean(value: object) -> str:
+    """Return what to write instead of what is neither true nor false; empty where nobody can tell."""
+    text = str(value).strip().lower()
+    if text in _TRUE | _FALSE:
+        return f"write {str(text in _TRUE).lower()}, without quotes"
+    return ""
+
+
+def instead_of_size(value: object) -> str:
+    """Return what to write instead of what is no size; empty where nobody can tell."""
+    match = _SIZE.fullmatch(str(value).strip().lstrip("+"))
+    if match is None or isinstance(value, bool):
+        return ""
+    number, unit = match[1], match[2].lower()
+    if unit in {"b", "byte", "bytes"} or (not unit and float(number) > _LARGEST_NUMBER_OF_GIB):
+        return f"write {number}B"
+    if not unit:
+        return f"write {number}GiB (as Manila counts), or {number} with another unit"
+    binary, decimal = f"{number}{unit[0].upper()}iB", f"{number}{unit[0].upper()}B".replace("KB", "kB")
+    meanings = {
+        "i": f"write {binary}",
+        "ib": f"write {binary}",
+        "b": f"write {decimal}, or {binary} for the binary unit",
+        "": f"write {binary}, or {decimal} for the decimal unit",
+    }
+    return meanings.get(unit[1:], "") if unit[0] in "kmgtp" else ""
+
+
+def mentions_variable(text: str) -> bool:
+    """Tell whether a text looks like one that some program was to fill in."""
+    return _VARIABLE.search(text) is not None

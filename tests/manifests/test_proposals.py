@@ -1,0 +1,168 @@
+"""What to write instead is computed from what was written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.diagnostics import did_you_mean
+from tests.manifests.support import cifs, document, load_text, share
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _remedy(folder: Path, text: str) -> str:
+    (found,) = load_text(folder, text).diagnostics
+    return found.remedy
+
+
+@pytest.mark.parametrize(
+    ("written", "proposed"),
+    [
+        ("250Gi", "write 250GiB"),
+        ("250G", "write 250GiB, or 250GB for the decimal unit"),
+        ("1.5T", "write 1.5TiB, or 1.5TB for the decimal unit"),
+        ("250 gb", "write 250GB, or 250GiB for the binary unit"),
+        ("250gib", "write 250GiB"),
+        ("250_Mi", "write 250MiB"),
+        ("64k", "write 64KiB, or 64kB for the decimal unit"),
+        ("250", "write 250GiB (as Manila counts), or 250 with another unit"),
+        ("'250'", "write 250GiB (as Manila counts), or 250 with another unit"),
+        ("268435456000", "write 268435456000B"),
+        ("'${SIZE}'", "sharectl expands no variables"),
+        ("$(SIZE)", "sharectl expands no variables"),
+        ("<no value>", "sharectl expands no variables"),
+        ("'{{ .Values.size }}'", "sharectl expands no variables"),
+        ("much", "write a number and a unit, such as 100GiB, 1.5TiB or 500GB"),
+    ],
+)
+def test_a_size_in_other_units_is_written_in_those_of_sharectl(tmp_path: Path, written: str, proposed: str) -> None:
+    """Kubernetes' and Manila's, and templates that nobody has filled in."""
+    assert _remedy(tmp_path, document("Share", "a", f"{{size: {written}, protocol: NFS}}")).startswith(proposed)
+
+
+@pytest.mark.parametrize(
+    ("written", "proposed"),
+    [
+        ("yes", "true"),
+        ("on", "true"),
+        ("'true'", "true"),
+        ("Yes", "true"),
+        ("1", "true"),
+        ("no", "false"),
+        ("off", "false"),
+    ],
+)
+def test_what_yaml_1_1_takes_for_a_boolean_is_named_as_one(tmp_path: Path, written: str, proposed: str) -> None:
+    """Under YAML 1.2 it is text or a number."""
+    assert _remedy(tmp_path, share("a", f", protect: {written}")) == f"write {proposed}, without quotes"
+
+
+@pytest.mark.parametrize(
+    ("written", "proposed"),
+    [
+        ("share_type: gold", "write `type`"),
+        ("shareType: gold", "write `type`"),
+        ("storageClassName: gold", "write `type`"),
+        ("share_network_id: x", "write `shareNetwork`"),
+        ("snapshot_id: x", "write `sourceSnapshot`"),
+        ("availability_zone: x", "write `availabilityZone`"),
+        ("scheduler_hints: {}", "write `schedulerHints`"),
+        ("deletion_policy: trash", "write `deletionPolicy`"),
+        ("Protect: true", "write `protect`"),
+        ("resources: {requests: {storage: 1Gi}}", "in place of resources.requests.storage, write `size: 250GiB`"),
+        ("accessModes: [ReadWriteMany]", "who may read and who may write is said by access rules"),
+        ("is_public: true", "no share is public"),
+        ("description: x", "write it as an annotation"),
+        ("x-clients: [a]", "there are no fields for anchors alone"),
+        ("protct: true", 'did you mean "protect"?'),
+    ],
+)
+def test_a_field_of_manila_or_kubernetes_is_translated(tmp_path: Path, written: str, proposed: str) -> None:
+    """And a slip gets the nearest name."""
+    assert _remedy(tmp_path, share("a", f", {written}")).startswith(proposed)
+
+
+def test_a_namespace_is_said_to_be_none(tmp_path: Path) -> None:
+    """As kustomize writes it; it is no slip in `name`."""
+    assert _remedy(tmp_path, share("a", metadata=", namespace: prod")).startswith("there are no namespaces")
+
+
+def test_words_of_manila_for_protocol_and_rules_are_translated(tmp_path: Path) -> None:
+    """All of one document at once."""
+    text = document(
+        "Share",
+        "a",
+        "{size: 1GiB, share_proto: NFS, access: [{access_type: ip, access_to: 10.0.0.1, access_level: ro}]}",
+    )
+    remedies = {
+        found.remedy for found in load_text(tmp_path, text).diagnostics if found.code == "manifest.unknown-field"
+    }
+    assert remedies == {"write `protocol`", "write `type`", "write `to`", "write `level`"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "proposed"),
+    [
+        (
+            "type: ip, to: 192.168.10.1/255.255.255.0, level: rw",
+            "write 192.168.10.0/24 for the network, or 192.168.10.1",
+        ),
+        ("type: ip, to: 192.168.10.0/255.255.255.0, level: rw", "write 192.168.10.0/24"),
+        ("type: ip, to: 192.168.10.7/24, level: rw", "write 192.168.10.0/24 for the network, or 192.168.10.7"),
+        ("type: ip, to: 10.20.*, level: rw", "write 10.20.0.0/16"),
+        ("type: ip, to: 10.20., level: rw", "write 10.20.0.0/16"),
+        ("type: ip, to: 10.1/16, level: rw", "write 10.1.0.0/16"),
+        ("type: ip, to: 10.0.0.8-11, level: rw", "write 10.0.0.8/30"),
+        ("type: ip, to: '10.0.0.1(rw,no_root_squash)', level: rw", "write 10.0.0.1"),
+        ("type: ip, to: '[2001:db8::1]', level: rw", "write 2001:db8::1"),
+        ("type: ip, to: ws01.lab.example.org, level: rw", "host names are not resolved"),
+        ("type: ip, to: '*.lab.example.org', level: rw", "names with wildcards are not resolved"),
+        ("type: ip, to: '@hpc-nodes', level: rw", "netgroups and groups are not looked up"),
+        ("type: ip, to: 'CORP\\\\\\\\bob', level: rw", "for a user, set `type: user`"),
+        ("type: ip, to: '${CLIENT}', level: rw", "sharectl expands no variables"),
+        ("type: user, to: '@staff', level: rw", "there are no access rules for groups"),
+        ("type: user, to: '+staff', level: rw", "there are no access rules for groups"),
+        ("type: user, to: '${USER}', level: rw", "sharectl expands no variables"),
+        ("type: group, to: staff, level: rw", "there are no access rules for groups"),
+        ("type: guest, to: x, level: ro", "there is no access without a user on CIFS"),
+        ("type: ip, to: 10.0.0.13, level: none", "there is no rule that keeps a client out"),
+        ("type: ip, to: 10.0.0.13, level: read-only", "write ro"),
+        ("type: ip, to: 10.0.0.13, level: RW", "write rw"),
+    ],
+)
+def test_clients_in_other_notations_are_translated_or_refused_in_their_terms(
+    tmp_path: Path, rule: str, proposed: str
+) -> None:
+    """Those of exports(5), of hosts.allow, of smb.conf, and of templates."""
+    assert _remedy(tmp_path, cifs("a", f", access: [{{{rule}}}]")).startswith(proposed)
+
+
+@pytest.mark.parametrize("protocol", ["[NFS, CIFS]", "SMB", "nfs", "NFSv4"])
+def test_a_protocol_that_is_none_is_explained(tmp_path: Path, protocol: str) -> None:
+    """Two at once, and other words for the two that there are."""
+    remedy = _remedy(tmp_path, document("Share", "a", f"{{size: 1GiB, protocol: {protocol}}}"))
+    assert ("a share has one protocol" if protocol.startswith("[") else "write ") in remedy
+
+
+@pytest.mark.parametrize("name", ["homes", "printers", "global", "aux", "con", "print", "ipc"])
+def test_what_samba_and_windows_keep_for_themselves_is_a_name_for_nfs_alone(tmp_path: Path, name: str) -> None:
+    """Also where the share turns into one for Windows later."""
+    assert not load_text(tmp_path, share(name)).diagnostics
+    (found,) = load_text(tmp_path, cifs(name)).diagnostics
+    assert found.code == "manifest.name"
+
+
+def test_a_template_without_quotes_is_recognized(tmp_path: Path) -> None:
+    """YAML reads two mappings in braces."""
+    assert "sharectl expands no variables" in _remedy(
+        tmp_path, "apiVersion: sharectl/v1\nkind: Share\nspec:\n  size: {{ .Values.size }}\n"
+    )
+
+
+def test_the_very_word_is_never_proposed() -> None:
+    """The next one is, where there is one."""
+    assert not did_you_mean("share/a", ["share/a"])
+    assert did_you_mean("share/aa", ["share/aa", "share/ab"]) == 'did you mean "share/ab"?'
