@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sharectl.manifests.access import AccessError, canonical_ip
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.reader import read_documents
 from sharectl.manifests.write import (
@@ -80,7 +81,16 @@ TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_siz
         "x" * 300,
     ]
 )
-ADDRESSES = st.ip_addresses().map(str)
+
+
+def _is_a_clients(address: str) -> bool:
+    try:
+        return canonical_ip(address) == address
+    except AccessError:
+        return False
+
+
+ADDRESSES = st.ip_addresses().map(str).filter(_is_a_clients)
 USERS = st.sampled_from([r"CORP\alice", "alice@corp.example", "no", "0123", "1e3"])
 RULES = st.builds(AccessRule, st.just("ip"), ADDRESSES, st.sampled_from(["rw", "ro"])) | st.builds(
     AccessRule, st.just("user"), USERS, st.sampled_from(["rw", "ro"])
