@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.manifests.access import AccessError, canonical_ip
+from sharectl.manifests.access import AccessError, canonical_client
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.reader import read_documents
 from sharectl.manifests.write import (
@@ -85,7 +85,7 @@ TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_siz
 
 def _is_a_clients(address: str) -> bool:
     try:
-        return canonical_ip(address) == address
+        return canonical_client(address) == address
     except AccessError:
         return False
 
