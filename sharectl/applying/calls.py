@@ -31,6 +31,7 @@ from sharectl.planning.records import (
     share_attributes,
     share_record,
     snapshot_record,
+    spec_as_there,
     with_access,
     with_share_spec,
     with_snapshot_spec,
@@ -218,25 +219,25 @@ def _prepare(driver: Driver, task: Task) -> Result:
 
 def _create_share(driver: Driver, task: Task) -> Result:
     observed = driver.create_share(share_request(task))
-    record = share_record(
-        task.step.address, task.resource_id, task.backend or "", cast("ShareSpec", task.step.spec), observed, ()
-    )
+    spec = spec_as_there(cast("ShareSpec", task.step.spec), observed, task.record)
+    record = share_record(task.step.address, task.resource_id, task.backend or "", spec, observed, ())
     return _put(record, (), version=None if task.record is None else task.record.version)
 
 
 def _extend(driver: Driver, task: Task) -> Result:
     size_bytes = cast("ShareSpec", task.step.spec).size_bytes
-    cast("ExtendsShares", driver).extend_share(share_ref(task.known_record), size_bytes)
-    return _resized(task.known_record, size_bytes)
+    kept_bytes = cast("ExtendsShares", driver).extend_share(share_ref(task.known_record), size_bytes)
+    return _resized(task.known_record, kept_bytes or size_bytes)
 
 
 def _shrink(driver: Driver, task: Task) -> Result:
     size_bytes = cast("ShareSpec", task.step.spec).size_bytes
-    cast("ShrinksShares", driver).shrink_share(share_ref(task.known_record), size_bytes)
-    return _resized(task.known_record, size_bytes)
+    kept_bytes = cast("ShrinksShares", driver).shrink_share(share_ref(task.known_record), size_bytes)
+    return _resized(task.known_record, kept_bytes or size_bytes)
 
 
 def _resized(record: Record, size_bytes: int) -> Result:
+    """Record the size that the share has, which is not the one of its manifest where somebody else has resized it meanwhile."""
     spec = replace(ShareSpec.from_plain(orjson.loads(record.spec)), size_bytes=size_bytes)
     return _put(with_share_spec(record, spec)._replace(size_bytes=size_bytes))
 
@@ -349,7 +350,7 @@ def _put_observed(task: Task, record: Record, observed: ObservedShare) -> Result
         record.address,
         record.resource_id,
         record.backend or "",
-        _recorded_spec(task, record),
+        spec_as_there(_recorded_spec(task, record), observed, record),
         observed,
         observed.access,
     )

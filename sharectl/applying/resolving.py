@@ -10,7 +10,7 @@ import orjson
 from sharectl.applying.calls import active_rules, listed_share, request_of_intent, share_ref
 from sharectl.drivers.base import ShareRef, SnapshotRef, SnapshotsShares
 from sharectl.model import ShareSpec, SnapshotSpec, Verb
-from sharectl.planning.records import share_record, snapshot_record
+from sharectl.planning.records import share_record, snapshot_record, spec_as_there
 from sharectl.state.store import PutResource, PutRules, RemoveResource
 
 if TYPE_CHECKING:
@@ -212,6 +212,7 @@ def _preparation(backend: _Backend, operation: OperationRecord, records: Mapping
 
 def _put(operation: OperationRecord, spec: ShareSpec, record: Record | None, observed: ObservedShare) -> list[Change]:
     name = operation.backend or ""
+    spec = spec_as_there(spec, observed, record)
     fresh = share_record(operation.address, operation.resource_id, name, spec, observed, observed.access)
     version = None if record is None else record.version
     return [PutResource(fresh, version), PutRules(fresh.address, active_rules(observed.access))]

@@ -196,8 +196,12 @@ class Driver(Protocol):
 class ExtendsShares(Protocol):
     """Can make a share larger while it is in use."""
 
-    def extend_share(self, share: ShareRef, size_bytes: int) -> None:
-        """Make the share `size_bytes` large; one that is so already is no error."""
+    def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
+        """Make the share at least `size_bytes` large, never smaller; one that is so already is no error.
+
+        What counts is the size that it has when it is changed, not the one in `share`: somebody may have made room since the plan.
+        Returns the size that it keeps where it was larger already; None where it is as asked.
+        """
         ...
 
 
@@ -205,8 +209,11 @@ class ExtendsShares(Protocol):
 class ShrinksShares(Protocol):
     """Can make a share smaller."""
 
-    def shrink_share(self, share: ShareRef, size_bytes: int) -> None:
-        """Make the share `size_bytes` large; raises ShareInUseError where more than that is used. Nothing is ever cut off."""
+    def shrink_share(self, share: ShareRef, size_bytes: int) -> int | None:
+        """Make the share at most `size_bytes` large, never larger; raises ShareInUseError where more than that is used.
+
+        Nothing is ever cut off. Returns the size that it keeps where it was smaller already; None where it is as asked.
+        """
         ...
 
 

@@ -433,6 +433,32 @@ class DriverConformance:
             able.extend_share(ref(share), 2 * GIB)
         assert self.listed(driver, share).size_bytes == 2 * GIB
 
+    def test_extend_never_makes_smaller(self, driver: Driver) -> None:
+        """A share that has more room than is asked for keeps it, whatever its reference says, and the answer is its size."""
+        able = self.needs(driver, ExtendsShares)
+        share = self.create(driver, "projects")
+        assert able.extend_share(ref(share), 4 * GIB) is None
+        assert able.extend_share(ref(share), 2 * GIB) == 4 * GIB
+        assert self.listed(driver, share).size_bytes == 4 * GIB
+
+    def test_shrink_never_makes_larger(self, driver: Driver) -> None:
+        """A share that is smaller than is asked for stays so, and the answer is its size."""
+        able = self.needs(driver, ShrinksShares)
+        share = self.create(driver, "projects")
+        assert able.shrink_share(ref(share), GIB // 2) is None
+        assert able.shrink_share(ref(share), GIB) == GIB // 2
+        assert self.listed(driver, share).size_bytes == GIB // 2
+
+    def test_extends_that_race_leave_the_largest_size(self, driver: Driver) -> None:
+        """Whichever comes last, none takes back the room that another has made."""
+        able = self.needs(driver, ExtendsShares)
+        share = self.create(driver, "projects")
+        sizes = [number * GIB for number in range(2, 8)]
+        with ThreadPoolExecutor(len(sizes)) as threads:
+            for done in [threads.submit(able.extend_share, ref(share), size) for size in sizes]:
+                done.result()
+        assert self.listed(driver, share).size_bytes == max(sizes)
+
     def test_shrink_records_the_size_and_keeps_what_is_used(self, driver: Driver) -> None:
         """An empty share can be made smaller; asking for it again is no error."""
         able = self.needs(driver, ShrinksShares)

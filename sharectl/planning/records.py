@@ -81,6 +81,19 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
     )
 
 
+def spec_as_there(spec: ShareSpec, observed: ObservedShare, known: Record | None) -> ShareSpec:
+    """Return the spec to record of a share that was there before, as `known`, and that is there as `observed` now.
+
+    A new share has the size that its backend gave it, which may round what was asked for. One that was there already and has
+    another size than was asked for was not given it: with the size that it has in its row, the next plan sees the difference.
+    """
+    size_bytes = observed.size_bytes
+    if known is None or size_bytes is None or size_bytes == spec.size_bytes:
+        return spec
+    was_rounded = known.size_bytes == size_bytes and orjson.loads(known.spec).get("size_bytes") == spec.size_bytes
+    return spec if was_rounded else replace(spec, size_bytes=size_bytes)
+
+
 def recorded_revert(wanted: RevertRequest | None, recorded: RevertRequest | None) -> RevertRequest | None:
     """Return the request that a row keeps when the manifest says `wanted`: one that is new is recorded by the revert alone."""
     if wanted is None:

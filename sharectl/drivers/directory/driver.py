@@ -123,15 +123,15 @@ class DirectoryDriver:
         with _translated(f"the access of the share {share.name!r} cannot be written"):
             return self._shares.apply_access(share, rules)
 
-    def extend_share(self, share: ShareRef, size_bytes: int) -> None:
+    def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
         with _translated(f"the size of the share {share.name!r} cannot be changed"):
-            self._shares.resize(share, size_bytes)
+            return self._shares.resize(share, size_bytes, max)
 
-    def shrink_share(self, share: ShareRef, size_bytes: int) -> None:
+    def shrink_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
         with _translated(f"the size of the share {share.name!r} cannot be changed"):
-            self._shares.resize(share, size_bytes)
+            return self._shares.resize(share, size_bytes, min)
 
     def used_bytes(self, share: ShareRef) -> int:
         """As in the contract."""

@@ -72,12 +72,14 @@ class Shares:
                     self._forget(metadata, record)
             self.sweep(metadata)
 
-    def resize(self, share: ShareRef, size_bytes: int) -> None:
-        """Record the new size; raises ShareInUseError where more than that is used."""
+    def resize(self, share: ShareRef, size_bytes: int, bound: Callable[[int, int], int]) -> int | None:
+        """Record the new size, unless the `bound` of it and the size that the share has is the latter, which is returned then.
+
+        Raises ShareInUseError where more than the new size is used.
+        """
         with self.opened(share.resource_id) as (metadata, pool, record):
-            if record.size_bytes == size_bytes:
-                return
-            if record.size_bytes is None or size_bytes < record.size_bytes:
+            is_smaller = record.size_bytes is None or bound(record.size_bytes, size_bytes) < record.size_bytes
+            if is_smaller:
                 with files.opened_directory(record.directory, pool.fd) as share_fd:
                     used_bytes = trees.used_bytes(share_fd)
                 if used_bytes > size_bytes:
@@ -86,7 +88,12 @@ class Shares:
                         f"{approximate_size(size_bytes)} that it is to be shrunk to"
                     )
                     raise ShareInUseError(message)
-            metadata.shares.write(replace(record, size_bytes=size_bytes))
+            with self._storage.locked(metadata):  # of two that make room, none takes back what the other made
+                found = metadata.shares.read(share.resource_id) or record
+                if found.size_bytes is None or bound(found.size_bytes, size_bytes) != found.size_bytes:
+                    metadata.shares.write(replace(found, size_bytes=size_bytes))
+                    return None
+                return None if found.size_bytes == size_bytes else found.size_bytes
 
     def apply_access(self, share: ShareRef, rules: Collection[AccessRule]) -> Mapping[AccessRule, RuleStatus]:
         """Make `rules` the access of the share; one that was taken over gets the protocol that its first rules are for."""

@@ -12,6 +12,7 @@ from sharectl.drivers.base import (
     PoolReport,
     RuleStatus,
 )
+from sharectl.drivers.linux.agent.contract import Resize
 from sharectl.drivers.linux.share_checks import SQUASH_SPEC, extra_spec_problems, protocol_problem, protocols_of
 from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.model import AccessRule
@@ -156,13 +157,18 @@ class LinuxDriver:
         )
         return {AccessRule(*row[:3]): RuleStatus(*row[3:]) for row in answer}
 
-    def extend_share(self, share: ShareRef, size_bytes: int) -> None:
+    def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
-        self._agent.call("resize", {"resource_id": share.resource_id, "size_bytes": size_bytes})
+        return self._resize(share, size_bytes, Resize.EXTEND)
 
-    def shrink_share(self, share: ShareRef, size_bytes: int) -> None:
+    def shrink_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
-        self._agent.call("resize", {"resource_id": share.resource_id, "size_bytes": size_bytes})
+        return self._resize(share, size_bytes, Resize.SHRINK)
+
+    def _resize(self, share: ShareRef, size_bytes: int, how: Resize) -> int | None:
+        params = {"resource_id": share.resource_id, "size_bytes": size_bytes, "how": how.value}
+        has_bytes = int(self._agent.call("resize", params))
+        return None if has_bytes == size_bytes else has_bytes
 
     def used_bytes(self, share: ShareRef) -> int:
         """As in the contract."""

@@ -28,7 +28,7 @@ from sharectl.drivers.simulated.rows import (
 from sharectl.drivers.simulated.servers import HandlesServers, UpdatesServers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from sharectl.drivers.base import ShareRef, ShareRequest, SnapshotRef
 
@@ -38,17 +38,19 @@ _SNAPSHOT_COLUMNS: Final = "resource_id, name, share_backend_id, size_bytes"
 class Extends(SimulatedDriver):
     """Extends shares."""
 
-    def extend_share(self, share: ShareRef, size_bytes: int) -> None:
+    def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
-        self.call(subject_of("extend_share", share), lambda: _resize(self, share.resource_id, size_bytes), lambda: None)
+        subject = subject_of("extend_share", share)
+        return self.call(subject, lambda: _resize(self, share.resource_id, size_bytes, max), lambda: None)
 
 
 class Shrinks(SimulatedDriver):
     """Shrinks shares, not below `used_bytes` in the state file."""
 
-    def shrink_share(self, share: ShareRef, size_bytes: int) -> None:
+    def shrink_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
-        self.call(subject_of("shrink_share", share), lambda: _resize(self, share.resource_id, size_bytes), lambda: None)
+        subject = subject_of("shrink_share", share)
+        return self.call(subject, lambda: _resize(self, share.resource_id, size_bytes, min), lambda: None)
 
 
 class Snapshots(SimulatedDriver):
@@ -253,12 +255,18 @@ def driver_type(without: frozenset[Capability]) -> type[SimulatedDriver]:
     return type("ConfiguredSimulatedDriver", parts, {})
 
 
-def _resize(driver: SimulatedDriver, resource_id: str, size_bytes: int) -> None:
+def _resize(driver: SimulatedDriver, resource_id: str, size_bytes: int, bound: Callable[[int, int], int]) -> int | None:
+    """Resize the share, unless the `bound` of the size asked for and its own is the latter, which is returned then."""
     problem = checks.size_problem(driver.settings, size_bytes)
     if problem is not None:
         raise DriverError(problem)
     with driver.state.writing() as connection:
         live_row(connection, resource_id)
+        (has_bytes,) = connection.execute(
+            "SELECT size_bytes FROM shares WHERE resource_id = ?", (resource_id,)
+        ).fetchone()
+        if has_bytes is not None and has_bytes != size_bytes and bound(has_bytes, size_bytes) == has_bytes:
+            return int(has_bytes)
         changed = connection.execute(
             "UPDATE shares SET size_bytes = ? WHERE resource_id = ? AND used_bytes <= ?",
             (size_bytes, resource_id, size_bytes),
@@ -266,3 +274,4 @@ def _resize(driver: SimulatedDriver, resource_id: str, size_bytes: int) -> None:
         if changed.rowcount == 0:
             message = f"more than {size_bytes} bytes of the share are used"
             raise ShareInUseError(message)
+        return None

@@ -17,7 +17,7 @@ import pytest
 
 from sharectl.drivers.linux.agent import btrfs, mounts, system_calls
 from sharectl.drivers.linux.agent.btrfs_pool import FEATURES, BtrfsPool
-from sharectl.drivers.linux.agent.contract import ProblemKind, VolumeState
+from sharectl.drivers.linux.agent.contract import ProblemKind, Resize, VolumeState
 from sharectl.drivers.linux.agent.daemons import wait_until
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.pools import (
@@ -100,6 +100,15 @@ def test_the_size_is_enforced_and_extending_a_full_volume_makes_room_at_once(mod
     module_btrfs_pool.resize("full", 16 * MEBIBYTE)
     write(module_btrfs_pool, "full", "more", 4 * MEBIBYTE)
     assert 11 * MEBIBYTE < module_btrfs_pool.used_bytes("full") <= 16 * MEBIBYTE
+
+
+def test_a_volume_that_has_more_room_than_is_asked_for_keeps_it(module_btrfs_pool: BtrfsPool) -> None:
+    """Somebody made it larger by hand; and one that is smaller does not grow where it is to shrink."""
+    module_btrfs_pool.create("roomy", 16 * MEBIBYTE, MODE, OWNER)
+    run("btrfs", "qgroup", "limit", str(24 * MEBIBYTE), f"{module_btrfs_pool._path}/roomy")
+    assert module_btrfs_pool.resize("roomy", 20 * MEBIBYTE, Resize.EXTEND) == 24 * MEBIBYTE
+    assert module_btrfs_pool.resize("roomy", 32 * MEBIBYTE, Resize.SHRINK) == 24 * MEBIBYTE
+    assert module_btrfs_pool.list_volumes()["roomy"].size_bytes == 24 * MEBIBYTE
 
 
 def test_shrinking_below_what_is_used_is_refused_and_above_it_is_done(module_btrfs_pool: BtrfsPool) -> None:

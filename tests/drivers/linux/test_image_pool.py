@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sharectl.drivers.linux.agent import commands, image_files, loops
-from sharectl.drivers.linux.agent.contract import ProblemKind
+from sharectl.drivers.linux.agent.contract import ProblemKind, Resize
 from sharectl.drivers.linux.agent.daemons import wait_until
 from sharectl.drivers.linux.agent.image_pool import ALWAYS, WITH_SHARED_BLOCKS, ImagePool
 from tests.drivers.linux.lab import need, run
@@ -117,6 +117,16 @@ def test_an_xfs_volume_grows_while_it_is_full_and_in_use(lab_directory: str) -> 
     pool.detach("v")
     with fails_with(ProblemKind.IN_USE, "never shrinks"):
         pool.resize("v", SIZES["xfs"])
+
+
+def test_an_image_that_has_more_room_than_is_asked_for_keeps_it(lab_directory: str) -> None:
+    """Somebody made it larger by hand; and one that is smaller does not grow where it is to shrink."""
+    pool = make_pool(lab_directory, "xfs")
+    larger = SIZES["xfs"] + 64 * MEBIBYTE
+    pool.create("v", larger, MODE, OWNER)
+    assert pool.resize("v", SIZES["xfs"], Resize.EXTEND) == larger
+    assert pool.resize("v", larger + 64 * MEBIBYTE, Resize.SHRINK) == larger
+    assert listed(pool) == {"v": larger}
 
 
 def test_an_ext4_volume_in_use_grows_or_says_what_the_kernel_wants_for_it(ext4_pool: ImagePool) -> None:

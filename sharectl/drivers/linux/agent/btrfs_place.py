@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent import btrfs
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Resize
 from sharectl.drivers.linux.agent.daemons import holds_within
 from sharectl.drivers.linux.agent.pool_folders import PRIVATE, SNAPSHOTS, locked, opened, opened_private, staging_alone
 from sharectl.drivers.linux.agent.volume_names import is_volume_name
@@ -54,18 +54,20 @@ class Place:
             if subvolume.directory == folder and is_volume_name(subvolume.name):
                 yield subvolume
 
-    def limit(self, volume: str, subvolume: int, size_bytes: int) -> None:
-        """Enforce another size; raises IN_USE where more is in use, which the kernel would not mind."""
+    def limit(self, volume: str, subvolume: int, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:
+        """Enforce another size, and return the one that holds; raises IN_USE where more is in use, which the kernel would not mind."""
         usage = btrfs.usage(self.descriptor, subvolume)
         limit_bytes = usage.limit_bytes if usage is not None else None
+        size_bytes = how.target_bytes(limit_bytes, size_bytes)
         if limit_bytes == size_bytes:
-            return
+            return size_bytes
         if limit_bytes is None or size_bytes < limit_bytes:
             used_bytes = self.used_bytes(subvolume)
             if used_bytes > size_bytes:
                 message = f"the volume {volume!r} holds {used_bytes} bytes, more than {size_bytes}; delete data first"
                 raise Problem(ProblemKind.IN_USE, message)
         self.set_limit(subvolume, size_bytes)
+        return size_bytes
 
     def set_limit(self, subvolume: int, size_bytes: int | None) -> None:
         """Enforce a size whatever is in use; None for none."""

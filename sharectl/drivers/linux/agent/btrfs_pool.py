@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent import btrfs, pool_folders, system_calls
 from sharectl.drivers.linux.agent.btrfs_place import Place
-from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, VolumeState
-from sharectl.drivers.linux.agent.pool_folders import PRIVATE, SNAPSHOTS, STAGING, opened, opened_private, staging
+from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, VolumeState
+from sharectl.drivers.linux.agent.pool_folders import (
+    PRIVATE,
+    SNAPSHOTS,
+    STAGING,
+    locked,
+    opened,
+    opened_private,
+    staging,
+)
 from sharectl.drivers.linux.agent.pool_image import PoolImage
 from sharectl.drivers.linux.agent.system_errors import told_as
 from sharectl.drivers.linux.agent.volume_names import require_volume_name
@@ -160,10 +168,14 @@ class BtrfsPool:
             place.destroy(place.descriptor, volume)
             btrfs.commit(place.descriptor)  # also of one that is gone: by a call that was killed before it came to this
 
-    def resize(self, volume: str, size_bytes: int) -> None:
+    def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:
         """Enforce another size; raises IN_USE where the data does not fit."""
-        with self._changing(volume, "cannot be resized") as place, place.volume(volume) as volume_fd:
-            place.limit(volume, btrfs.subvolume_id(volume_fd), size_bytes)
+        with (
+            self._changing(volume, "cannot be resized") as place,
+            place.volume(volume) as volume_fd,
+            locked(volume_fd),  # of two that make room, none takes back what the other made
+        ):
+            return place.limit(volume, btrfs.subvolume_id(volume_fd), size_bytes, how)
 
     def used_bytes(self, volume: str) -> int:
         """Return what the volume refers to, with what it shares with snapshots."""

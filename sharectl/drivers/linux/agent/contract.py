@@ -67,6 +67,20 @@ class VolumeState(NamedTuple):
     used_bytes: int | None
 
 
+class Resize(StrEnum):
+    """Whether a volume that has another size is made as large as asked for, or only where that makes it larger, or smaller."""
+
+    EXACTLY = "exactly"
+    EXTEND = "extend"
+    SHRINK = "shrink"
+
+    def target_bytes(self, has_bytes: int | None, size_bytes: int) -> int:
+        """Return the size to enforce on a volume that has one (None: nothing limits it)."""
+        if has_bytes is None or self is Resize.EXACTLY:
+            return size_bytes
+        return max(has_bytes, size_bytes) if self is Resize.EXTEND else min(has_bytes, size_bytes)
+
+
 class VolumePool(Protocol):
     """Volumes on one file system; `volume` is a name that `is_volume_name` accepts, `snapshot_id` a resource id.
 
@@ -127,8 +141,11 @@ class VolumePool(Protocol):
         """Remove the volume and its data; one that is gone is no error. Space may come back later."""
         ...
 
-    def resize(self, volume: str, size_bytes: int) -> None:
-        """Enforce another size; raises IN_USE where more is used. Works on a volume that is full and in use."""
+    def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:
+        """Enforce another size, and return the one that holds: that of the volume where it is beyond what `how` asks for.
+
+        Raises IN_USE where more is used. Works on a volume that is full and in use.
+        """
         ...
 
     def used_bytes(self, volume: str) -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent import image_files, loops, mounts, pool_folders, system_calls
-from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, VolumeState
+from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, VolumeState
 from sharectl.drivers.linux.agent.daemons import write_atomically
 from sharectl.drivers.linux.agent.image_place import ENDING, IMAGES, Place, sweep
 from sharectl.drivers.linux.agent.images import FILE_SYSTEMS, require_size
@@ -152,16 +152,18 @@ class ImagePool:
             place.clear_staging(volume)
             mounts.remove_mount_point(place.point(volume))
 
-    def resize(self, volume: str, size_bytes: int) -> None:
+    def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:
         """Enforce another size: larger also while the volume is in use, smaller (ext4) only while it is detached."""
         require_size(self._file_system, size_bytes)
         with self._changing(volume, "cannot be resized") as place, place.image(volume) as image_fd:
+            size_bytes = how.target_bytes(os.fstat(image_fd).st_size, size_bytes)
             if size_bytes >= os.fstat(image_fd).st_size:
                 place.grow(volume, image_fd, size_bytes)
             else:
                 place.require_unused(volume)
                 self._file_system.require_fits(place.path(volume), size_bytes)
                 place.put_copy(volume, image_fd, size_bytes)
+            return size_bytes
 
     def used_bytes(self, volume: str) -> int:
         """Return what the volume's data occupies; mounts it for a moment where it is detached."""

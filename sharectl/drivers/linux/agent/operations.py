@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.access import Access, Credentials
-from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Rule
+from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, Rule
 from sharectl.drivers.linux.agent.daemons import locked
 from sharectl.drivers.linux.agent.listing import Listing
 from sharectl.drivers.linux.agent.namespaces import TenantNetworks
@@ -62,7 +62,7 @@ class Backend:
             "create_share": self._create_share,
             "delete_share": lambda p: self._shares.delete(p["resource_id"]),
             "update_access": self._update_access,
-            "resize": lambda p: self._shares.resize(p["resource_id"], p["size_bytes"]),
+            "resize": lambda p: self._shares.resize(p["resource_id"], p["size_bytes"], Resize(p["how"])),
             "used_bytes": lambda p: self._shares.used_bytes(p["resource_id"]),
             "list_snapshots": lambda p: [_snapshot(row) for row in self._listing.snapshots(p["resource_ids"])],
             "create_snapshot": lambda p: _snapshot(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Rule
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Resize, Rule
 from sharectl.drivers.linux.agent.records import (
     ShareRow,
     SnapshotRow,
@@ -99,20 +99,21 @@ class Shares:
             return {}
         return self._access.apply(row, rules, credentials)
 
-    def resize(self, resource_id: str, size_bytes: int) -> None:
-        """Enforce another size, and remember it.
+    def resize(self, resource_id: str, size_bytes: int, how: Resize) -> int:
+        """Enforce another size, remember the one that holds, and return it.
 
         A volume that cannot be resized while it is mounted is unmounted for that, where nobody has access to the share.
         """
         row, pool = self._present(resource_id)
         try:
-            pool.resize(row.volume, size_bytes)
+            has_bytes = pool.resize(row.volume, size_bytes, how)
         except Problem as problem:
             if problem.kind is not ProblemKind.IN_USE or self._access.in_force(row):
                 raise
             pool.detach(row.volume)
-            pool.resize(row.volume, size_bytes)
-        self._records.update_share(resource_id, size_bytes=size_bytes)
+            has_bytes = pool.resize(row.volume, size_bytes, how)
+        self._records.update_share(resource_id, size_bytes=has_bytes)
+        return has_bytes
 
     def used_bytes(self, resource_id: str) -> int:
         """Return what the data of the share occupies. A pool that is down is not mounted for it: whoever looks changes nothing."""
@@ -221,7 +222,7 @@ class Shares:
         try:
             pool.detach(row.volume)
             pool.revert(row.volume, snapshot_id)
-            pool.resize(row.volume, row.size_bytes)
+            pool.resize(row.volume, row.size_bytes, Resize.EXTEND)  # somebody may have made it larger by hand
         finally:
             self._access.resume(row, [Rule(*rule) for rule in before["rules"]])
             self._records.update_share(share_id, suspended=None)
