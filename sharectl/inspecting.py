@@ -16,9 +16,8 @@ from sharectl.quantities import GIB
 from sharectl.workspace import Question, survey
 
 _MOST_NAMED = 5
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sharectl.diagnostics import Diagnostic
     from sharectl.drivers.base import Driver, ObservedShare
@@ -134,8 +133,8 @@ def require_name(address: Address) -> None:
         raise DiagnosticError(error("usage.name", f"{name_of(address)!r} is no name for a resource", remedy=remedy))
 
 
-def forgotten_note(record: Record) -> str:
-    """Return what follows from a row's removal, for the one who has just removed it."""
+def forgotten_note(record: Record, rules: Iterable[RuleRecord] = ()) -> str:
+    """Return what follows from a row's removal, for the one who has just removed it; `rules` are those recorded of a share."""
     if record.kind == Kind.BACKEND:
         return (
             f"Forgotten: {record.address}. The next apply takes whatever storage answers under that name as the right one "
@@ -152,8 +151,17 @@ def forgotten_note(record: Record) -> str:
         return f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, the next apply makes a new one."
     return (
         f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, the next apply makes a new, "
-        f"empty share. `sharectl import {record.address} {shlex.quote(backend_id_of(record))}` takes it over again."
+        f"empty share. `sharectl import {record.address} {shlex.quote(backend_id_of(record))}` takes it over again.{_who_stays_in(rules)}"
     )
+
+
+def _who_stays_in(rules: Iterable[RuleRecord]) -> str:
+    """Return the sentence that names who has access to a share which is forgotten as it is."""
+    kept = [f"{rule.rule.key} {rule.rule.access_level}" for rule in rules if rule.status == "active"]
+    if not kept:
+        return ""
+    more = f" and {len(kept) - _MOST_NAMED} more" if len(kept) > _MOST_NAMED else ""
+    return f" Its access stays: {', '.join(kept[:_MOST_NAMED])}{more}."
 
 
 def _identity_of(reader: StateReader, record: Record) -> str | None:

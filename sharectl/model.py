@@ -174,6 +174,7 @@ class ShareSpec:
     revert_to: RevertRequest | None = None
     hints: SchedulerHints = NO_HINTS
     deletion_policy: str = DeletionPolicy.RETAIN
+    retain_access: bool = False
     protect: bool = False
     allow_shrink: bool = False
     replacement: str = Replacement.REFUSE
@@ -195,6 +196,7 @@ class ShareSpec:
                 "different_host": list(self.hints.different_host),
                 "only_host": self.hints.only_host,
                 "deletion_policy": str(self.deletion_policy),
+                "retain_access": self.retain_access,
                 "protect": self.protect,
                 "allow_shrink": self.allow_shrink,
                 "replacement": str(self.replacement),
@@ -232,6 +234,7 @@ _SHARE_DEFAULTS: Final[JsonObject] = {
     "different_host": [],
     "only_host": None,
     "deletion_policy": "retain",
+    "retain_access": False,
     "protect": False,
     "allow_shrink": False,
     "replacement": "refuse",

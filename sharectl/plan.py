@@ -105,9 +105,16 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     )
 
 
-def addresses_with_rules(desired: Desired, state: StateView, deviations: Mapping[Address, Deviation]) -> set[Address]:
-    """Return the shares whose recorded access rules the planner will want to see: those that are not as they should be."""
+def addresses_with_rules(
+    desired: Desired,
+    state: StateView,
+    deviations: Mapping[Address, Deviation],
+    options: PlanOptions = _NO_OPTIONS,
+) -> set[Address]:
+    """Return the shares whose recorded access rules the planner will want to see: those that are not as they should be, or are to go."""
     records = state.records
+    if options.destroy:
+        return {address for address in records if address.startswith("share/")}
     wanted = {
         address
         for address, digest in desired.digests.items()
@@ -115,7 +122,13 @@ def addresses_with_rules(desired: Desired, state: StateView, deviations: Mapping
     }
     moved = {former for formers in desired.moves.values() for former in formers if former in records}
     removed = {address for address in records if address.startswith("share/") and address not in desired.digests}
-    return wanted | moved | removed | {address for address in deviations if address.startswith("share/")}
+    return (
+        wanted
+        | moved
+        | removed
+        | options.replaces
+        | {address for address in deviations if address.startswith("share/")}
+    )
 
 
 def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSettings) -> int:

@@ -332,7 +332,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
             view = reader.view()  # what is not in a part of the state may be in another
         found = survey(desired.backends, backends, questions)
         deviations = find_deviations(view, found.observed)
-        view = replace(view, rules=_rules(reader, addresses_with_rules(desired, view, deviations)))
+        view = replace(view, rules=_rules(reader, addresses_with_rules(desired, view, deviations, request.options)))
     return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations)
 
 

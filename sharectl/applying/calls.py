@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -315,6 +316,13 @@ def _delete_share(driver: Driver, task: Task) -> Result:
     return Result((RemoveResource(task.known_record.address, task.known_record.version),), None)
 
 
+def _retain_share(driver: Driver, task: Task) -> Result:
+    """End the access to a share that stays on its backend, and forget it; one that is gone meanwhile has none."""
+    with suppress(NotFoundError):
+        driver.update_access(share_ref(task.known_record), task.step.rules or (), (), ())
+    return Result((RemoveResource(task.known_record.address, task.known_record.version),), None)
+
+
 def _trash_share(driver: Driver, task: Task) -> Result:
     cast("TrashesShares", driver).trash_share(share_ref(task.known_record))
     return Result((RemoveResource(task.known_record.address, task.known_record.version),), None)
@@ -393,6 +401,7 @@ _PERFORM = {
     Verb.REVERT_SHARE: _revert,
     Verb.UPDATE_ACCESS: _update_access,
     Verb.UPDATE_RECORD: _refresh_record,
+    Verb.FORGET: _retain_share,
     Verb.DELETE_SHARE: _delete_share,
     Verb.TRASH_SHARE: _trash_share,
     Verb.CREATE_SNAPSHOT: _create_snapshot,

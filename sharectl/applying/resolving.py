@@ -164,6 +164,12 @@ def _deletion(backend: _Backend, operation: OperationRecord, records: Mapping[Ad
     return _removal(operation, records, still_there=backend.share(operation.resource_id) is not None)
 
 
+def _forgetting(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
+    """Leave the share in the state: whether its access has ended the next plan sees, which forgets it then."""
+    del backend, operation, records
+    return [], "it was not forgotten; the next plan ends what access it still has, and forgets it"
+
+
 def _trashing(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
     observed = backend.share(operation.resource_id)
     return _removal(operation, records, still_there=observed is not None and observed.trashed_at is None)
@@ -226,6 +232,7 @@ _RESOLVE = {
     Verb.REVERT_SHARE: _reversion,
     Verb.UPDATE_ACCESS: _change,
     Verb.UPDATE_RECORD: _change,
+    Verb.FORGET: _forgetting,
     Verb.DELETE_SHARE: _deletion,
     Verb.TRASH_SHARE: _trashing,
     Verb.CREATE_SNAPSHOT: _snapshot,

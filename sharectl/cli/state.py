@@ -74,9 +74,11 @@ def rm(
     wanted = list(dict.fromkeys(parse_address(address) for address in addresses))
     with edited_state(chdir, f"state rm {' '.join(wanted)}", lock_timeout) as edit:
         records = require_records(edit.store, wanted)
+        with edit.store.read() as reader:
+            rules = reader.rules(wanted)
         forget_resources(edit.store, edit.lease, edit.record, wanted)
         for record in records.values():
-            edit.session.output.note(forgotten_note(record))
+            edit.session.output.note(forgotten_note(record, rules.get(record.address, ())))
 
 
 @app.command()

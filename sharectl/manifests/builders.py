@@ -22,6 +22,7 @@ _SHARE_FIELDS: Final = (
     ("shareNetwork", "share_network", None),
     ("sourceSnapshot", "source_snapshot", None),
     ("deletionPolicy", "deletion_policy", "retain"),
+    ("retainAccess", "retain_access", False),
     ("protect", "protect", False),
     ("allowShrink", "allow_shrink", False),
     ("replacement", "replacement", "refuse"),

@@ -96,6 +96,7 @@ def share_document(
             {"type": str(rule.access_type), "to": rule.access_to, "level": str(rule.access_level)} for rule in access
         ],
         "deletionPolicy": _unless(str(spec.deletion_policy), "retain"),
+        "retainAccess": spec.retain_access,
         "protect": spec.protect,
         "allowShrink": spec.allow_shrink,
         "replacement": _unless(str(spec.replacement), "refuse"),

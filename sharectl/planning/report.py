@@ -148,7 +148,7 @@ def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
         known = actions.get(step.address)
         if known is None or _STRENGTH.index(step.action) < _STRENGTH.index(known):
             actions[step.address] = step.action
-        if step.verb is Verb.UPDATE_ACCESS:
+        if step.verb in {Verb.UPDATE_ACCESS, Verb.FORGET}:
             rules.update(_rule_action(change).word for change in step.changes)
     by_action = Counter(action.word for action in actions.values())
     return Summary(dict(sorted(by_action.items())), dict(sorted(rules.items())), unchanged)

@@ -67,7 +67,10 @@ def count_revocations(draft: Draft, address: Address, rules: Iterable[AccessRule
 
 def check_revocations(draft: Draft) -> None:
     """Refuse more revocations than the safety limits allow; those of deletions hold, and a flag of their own lifts them."""
-    revoked = sorted(rule for rule in draft.revocations if draft.has(Verb.UPDATE_ACCESS, split_rule_address(rule)[0]))
+    verbs = (Verb.UPDATE_ACCESS, Verb.FORGET)
+    revoked = sorted(
+        rule for rule in draft.revocations if any(draft.has(verb, split_rule_address(rule)[0]) for verb in verbs)
+    )
     limits, count = draft.options.limits, len(revoked)
     if draft.options.destroy or count <= limits.deletion_floor or count <= draft.options.allow_revocations:
         return

@@ -12,6 +12,7 @@ from sharectl.planning.moves import was_renamed
 from sharectl.planning.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planning.refusals import lacks, may_remove, removal_reason
 from sharectl.planning.resizing import holds_growth, plan_resize
+from sharectl.planning.retaining import add_forget, plan_retained_share
 from sharectl.planning.reverting import plan_revert
 from sharectl.planning.revocations import may_revoke
 from sharectl.planning.scopes import CONTENT, REMOVING, USING
@@ -29,11 +30,21 @@ if TYPE_CHECKING:
     from sharectl.state.store import Record
 
 _METADATA_FIELDS = frozenset(
-    {"deletion_policy", "protect", "allow_shrink", "replacement", "labels", "same_host", "different_host", "only_host"}
+    {
+        "deletion_policy",
+        "retain_access",
+        "protect",
+        "allow_shrink",
+        "replacement",
+        "labels",
+        "same_host",
+        "different_host",
+        "only_host",
+    }
 )
 _REPLACED = "replaced by the new share"
 _IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes", "revert_to"}
-_RECORDED = ("deletion_policy", "protect", "allow_shrink", "replacement", "labels", "hints")
+_RECORDED = ("deletion_policy", "retain_access", "protect", "allow_shrink", "replacement", "labels", "hints")
 _OF_ACCESS = frozenset({"protocol", "share_network"})
 """Fields that say what the access rules mean; where they cannot follow, rules that were written for the new value do not either."""
 
@@ -190,10 +201,10 @@ def plan_removed_share(draft: Draft, address: Address) -> None:
     seen = draft.deviations.get(address)
     draft.removals.append(address)
     if seen is not None and seen.observed is None:
-        _add_forget(draft, address, record, f"{reason}, and the share is gone from its backend")
+        add_forget(draft, address, record, f"{reason}, and the share is gone from its backend")
     elif may_remove(draft, address, record, reason):
         if seen is not None and seen.observed is not None and _is_trashed_enough(record, seen.observed):
-            _add_forget(draft, address, record, f"{reason}, and the share lies in the trash already")
+            add_forget(draft, address, record, f"{reason}, and the share lies in the trash already")
         else:
             _add_removal(draft, address, record, reason, Action.DELETE)
 
@@ -210,7 +221,7 @@ def _deletion_policy(record: Record) -> object:
 def _add_removal(draft: Draft, address: Address, record: Record, reason: str, action: Action) -> None:
     policy = _deletion_policy(record)
     if policy == DeletionPolicy.RETAIN:
-        _add_forget(draft, address, record, f"{reason}; deletionPolicy retain leaves it on its backend")
+        plan_retained_share(draft, address, record, reason)
         return
     verb = Verb.DELETE_SHARE
     if policy == DeletionPolicy.TRASH:
@@ -234,19 +245,6 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
             backend=record.backend,
             expected_version=record.version,
             changes=(FieldChange("size", format_size(record.size_bytes or 0), None),),
-        )
-    )
-
-
-def _add_forget(draft: Draft, address: Address, record: Record, reason: str) -> None:
-    draft.add(
-        Step(
-            step_id=step_id(Verb.FORGET, address),
-            address=address,
-            action=Action.FORGET,
-            verb=Verb.FORGET,
-            reason=reason,
-            expected_version=record.version,
         )
     )
 

@@ -103,7 +103,7 @@ def split_changes(steps: Iterable[Step]) -> tuple[list[FieldChange], list[FieldC
     fields: list[FieldChange] = []
     rules: list[FieldChange] = []
     for step in steps:
-        if step.verb is Verb.UPDATE_ACCESS:
+        if step.verb in {Verb.UPDATE_ACCESS, Verb.FORGET}:
             rules += step.changes
         elif step.verb not in _WHOLE:
             fields += step.changes

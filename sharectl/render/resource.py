@@ -121,7 +121,8 @@ def _facts(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> Iterato
     elif spec is not None:
         yield "snapshot of", f"share/{spec.share}"
     if spec is not None:
-        yield "deletion", f"{spec.deletion_policy}{', protected' if spec.protect else ''}"
+        keeps = ", access stays" if isinstance(spec, ShareSpec) and spec.retain_access else ""
+        yield "deletion", f"{spec.deletion_policy}{keeps}{', protected' if spec.protect else ''}"
         if spec.labels:
             yield "labels", ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items()))
 

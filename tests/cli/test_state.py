@@ -42,6 +42,12 @@ def test_rm_says_what_follows(applied: Console) -> None:
     assert applied("import", "share/one", "gold1/one", "--yes").code == 0
 
 
+def test_rm_names_who_keeps_access(applied: Console) -> None:
+    """Nothing on the backend changes, so that whoever was in stays in."""
+    assert "Its access stays: ip:10.0.0.1 rw." in applied("state", "rm", "share/two").err
+    assert "Its access stays" not in applied("state", "rm", "share/one").err
+
+
 def test_rm_is_all_or_nothing(applied: Console) -> None:
     """One unknown address, and no row goes."""
     ended = applied("state", "rm", "share/one", "share/nobody")

@@ -105,6 +105,7 @@ SHARES = st.builds(
     | TEXTS.filter(lambda text: 0 < len(text.strip()) == len(text) <= 100 and text.isprintable()).map(
         lambda text: RevertRequest("", text)
     ),
+    retain_access=st.booleans(),
     hints=st.just(SchedulerHints())
     | st.builds(SchedulerHints, only_host=TEXTS.filter(lambda text: 0 < len(text) < 256)),
     deletion_policy=st.sampled_from(["retain", "delete", "trash"]),

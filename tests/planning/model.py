@@ -225,6 +225,10 @@ def _take_over(world: World, step: Step) -> None:
 
 
 def _forget(world: World, step: Step) -> None:
+    if step.backend is not None and step.rules is not None:
+        shares = world.backends[step.backend].shares
+        resource_id = world.records[step.address].resource_id
+        shares[resource_id] = shares[resource_id]._replace(access=step.rules)
     del world.records[step.address]
     world.rules.pop(step.address, None)
 
