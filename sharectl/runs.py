@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from sharectl.applying.environment import Environment, new_resource_id, utc_now
+from sharectl.applying.fence import Fence
 from sharectl.applying.heartbeat import Heartbeat
 from sharectl.applying.recovery import recover
 from sharectl.diagnostics import DiagnosticError, error
@@ -100,8 +101,13 @@ def locked_run(
     wait_seconds: float = 0.0,
 ) -> Iterator[LockedRun]:
     """Take the lock, resolve open intents, and yield the run; raises as `held_lease`."""
-    environment = Environment(driver=backends.driver, network=backends.networks.plugin)
     with _held(store, record, wait_seconds) as heartbeat:
+        with store.read() as reader:
+            lineage = reader.view(()).lineage
+        fence = Fence(lineage, heartbeat.tenure)
+        environment = Environment(
+            driver=lambda name: fence.raised_for(name, backends.driver(name)), network=backends.networks.plugin
+        )
         backends.networks.attach(store, heartbeat.lease)
         unresolved = recover(
             store,

@@ -15,7 +15,15 @@ from sharectl.applying.identity import expect_identity
 from sharectl.applying.moving import move
 from sharectl.applying.retry import retry_delay_seconds
 from sharectl.applying.server_calls import SERVER_VERBS, perform_on_server, remove_server
-from sharectl.drivers.base import ConflictError, DriverError, ShareRef, SnapshotRef, SnapshotsShares, TransientError
+from sharectl.drivers.base import (
+    ConflictError,
+    DriverError,
+    FencedError,
+    ShareRef,
+    SnapshotRef,
+    SnapshotsShares,
+    TransientError,
+)
 from sharectl.events import StepRetried, StepStarted
 from sharectl.model import ShareServerSpec, ShareSpec, SnapshotSpec, Verb, canonical_json
 from sharectl.state.store import (
@@ -109,6 +117,8 @@ class Worker:
             kind, error = EndingKind.STATE_LOST, str(problem)
         except VersionConflictError as problem:
             error = f"the state was changed by somebody else: {problem}"
+        except FencedError as problem:
+            error = str(problem)
         except DriverError as problem:
             kind, error = EndingKind.REFUSED, str(problem)
         except _CancelledError as problem:
@@ -153,6 +163,8 @@ class Worker:
         except _NotAskedError as error:
             attempt.answered = False
             return self._close(attempt, task, operation, str(error), error.kind)
+        except FencedError as error:  # another candidate, or sweeping, would be as late
+            return self._close(attempt, task, operation, str(error), EndingKind.FAILED)
         except _CancelledError as error:
             uncertain = _may_be_done(task.step.verb, error)
             return self._close_failed(attempt, task, driver, operation, _cancelled(error), uncertain=uncertain)

@@ -293,6 +293,21 @@ class MeasuresUsage(Protocol):
         ...
 
 
+@runtime_checkable
+class RefusesOldFences(Protocol):
+    """Can refuse the calls of a run that has lost its lock to another and does not know it yet: stopped, cut off, or late on the way."""
+
+    def raise_fence(self, lineage: str, fence: int) -> None:
+        """Work under `fence` from now on, which grows from run to run of the state called `lineage`, and let the backend remember it.
+
+        Raises FencedError where the backend has been told of a higher one of that lineage. So does, from now on, each call of this
+        driver that changes something: the backend's own record is looked at under the lock under which the change is made, so
+        that a change is either over before another raises the fence, or refused. Fences of other lineages do not matter. Asked again
+        with the same fence it changes nothing. A backend that was never prepared remembers the fence when it is.
+        """
+        ...
+
+
 class Capability(StrEnum):
     """Optional capabilities, as the planner and the JSON output name them."""
 
@@ -408,6 +423,18 @@ class NotFoundError(DriverError):
 
 class ConflictError(DriverError):
     """Something that sharectl does not own stands in the way; nothing of it was touched."""
+
+
+class FencedError(DriverError):
+    """A later run of the same state works on this backend; nothing was done."""
+
+
+def fenced(fence: int, found: int) -> FencedError:
+    """Return the error for a call under `fence` of a backend that knows the higher one `found`."""
+    return FencedError(
+        f"the backend works for a later run of this state (fence {found}, this run has {fence}); nothing was done here. "
+        "If no other run is at work, this state is an older copy of the one that was used last"
+    )
 
 
 class ShareInUseError(DriverError):

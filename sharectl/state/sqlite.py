@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _FIRST_POLL_SECONDS: Final = 0.05
 _LONGEST_POLL_SECONDS: Final = 1.0
 _TAKE: Final = (
-    "UPDATE lock SET token = token + 1, user = ?, host = ?, process_id = ?, command = ?, process_started = ?, node = ?,"
+    "UPDATE lock SET token = max(token + 1, ?), user = ?, host = ?, process_id = ?, command = ?, process_started = ?, node = ?,"
     " boot_id = ?, process_namespace = ?, acquired_at = ?, heartbeat_at = ?, heartbeat_boottime_seconds = ?,"
     " duration_seconds = ?"
 )
@@ -249,11 +249,13 @@ class SqliteStore:
                 status = self._status_of(lock)
                 if not status.expired:
                     raise LockedError(self.location, status)
-            now = timestamp(self._clock.wall())
+            wall = self._clock.wall()
+            now = timestamp(wall)
             place = here(self._clock)
             connection.execute(
                 _TAKE,
                 (
+                    int(wall.timestamp()),
                     holder.user,
                     holder.host,
                     holder.process_id,

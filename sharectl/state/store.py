@@ -179,7 +179,11 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write. `token` grows with every acquisition: a store refuses a commit whose token is not the newest."""
+    """The right to write. `token` grows with every acquisition: a store refuses a commit whose token is not the newest.
+
+    Backends remember it too. It is no less than the time of day in seconds, so that a state which was restored from an older copy
+    does not fall behind what they remember.
+    """
 
     token: int
     holder: Holder

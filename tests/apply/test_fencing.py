@@ -95,6 +95,16 @@ def test_a_stopped_holder_that_wakes_up_begins_no_call(site: Site, moment: str) 
     assert len(there - left) <= under_way
 
 
+def test_a_call_that_was_under_way_is_refused_by_a_driver_that_knows_fences(site: Site) -> None:
+    """Whoever took over has raised the fence of the backend; the call that had left before is too late."""
+    site.write(backend("a", lanes=1))
+    with stopped(site, "delete_share", "before") as first:
+        there = wanted_again(site)
+        let_go(first)
+    assert {row[0] for row in site.query("a", "SELECT resource_id FROM shares")} == there
+    assert site.plan().is_empty
+
+
 def test_a_retry_is_a_new_call(site: Site) -> None:
     """The first try failed for a moment; the second comes after the process was stopped, and is not made."""
     flaky = "faults: [{call: delete_share, effect: transient, first: 1}],"

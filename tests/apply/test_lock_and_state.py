@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sharectl.applying.cancel import Cancellation
     from sharectl.events import Event
 
-LOST = "the lock (token 1) has"  # passed to somebody, or, for a moment, been taken away
+LOST = "the lock (token "  # passed to somebody, or, for a moment, been taken away
 _OTHER = Holder("mallory", "elsewhere.example", 1, "sharectl apply")
 
 

@@ -27,6 +27,7 @@ from sharectl.drivers.base import (
     TransientError,
 )
 from sharectl.drivers.directory import files, trees
+from sharectl.drivers.directory.records import RecordFolder, ShareRecord
 from sharectl.drivers.testing import new_id, ref, snapshot_ref
 from sharectl.model import AccessRule
 
@@ -272,16 +273,16 @@ def test_a_name_whose_holder_left_no_record_is_free(driver: FullDriver, root: Pa
 
 def test_a_name_is_not_taken_while_its_share_is_being_made(driver: FullDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between its name and its directory a share holds its workspace."""
-    rename = files.rename_to_free
+    write = RecordFolder.write
     others: list[str] = []
 
-    def meanwhile(name: str, from_fd: int, new_name: str, to_fd: int) -> None:
+    def meanwhile(folder: RecordFolder[ShareRecord], record: ShareRecord) -> None:
+        write(folder, record)
         if not others:
             others.append("being made")
             others.append(driver.create_share(new_request("a")).backend_id)
-        rename(name, from_fd, new_name, to_fd)
 
-    monkeypatch.setattr(files, "rename_to_free", meanwhile)
+    monkeypatch.setattr(RecordFolder, "write", meanwhile)
     assert driver.create_share(new_request("a")).backend_id == "a"
     assert others[1].startswith("a-")
 
@@ -311,7 +312,7 @@ def test_a_share_goes_to_the_next_pool_after_a_failure(
     assert two_pools.create_share(new_request("a", "fast")).pool == "fast"
 
 
-def raise_no_space(*_: object) -> None:
+def raise_no_space(*_: object, **__: object) -> None:
     """Fail as a full file system does."""
     raise OSError(28, os.strerror(28))
 

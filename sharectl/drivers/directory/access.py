@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError, RuleStatus
@@ -81,7 +83,7 @@ class AccessFiles:
 
     def withdraw_locked(self, metadata: Metadata, record: ShareRecord) -> None:
         """Take every access away, for a caller that has the storage locked already."""
-        self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, None)
+        self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, None, nullcontext)
         if files.remove_durably(_SECTIONS, record.resource_id + _SECTIONS_SUFFIX, metadata.private_fd):
             self._write_includes(metadata)
 
@@ -99,7 +101,8 @@ class AccessFiles:
     def _put_section(self, metadata: Metadata, resource_id: str, text: str | None) -> None:
         name = resource_id + _SECTIONS_SUFFIX
         if text is None:
-            is_stale = files.remove_durably(_SECTIONS, name, metadata.private_fd)
+            guard = partial(self._storage.locked, metadata)
+            is_stale = files.remove_durably(_SECTIONS, name, metadata.private_fd, guard=guard)
         else:
             self._put(metadata, _SECTIONS, name, text)
             is_stale = section_path(self._storage.settings.root, name) not in _included(metadata)
@@ -112,16 +115,19 @@ class AccessFiles:
         text = samba.render_includes(section_path(self._storage.settings.root, name) for name in names)
         files.write_durably(".", _INCLUDES, text.encode(), metadata.private_fd)
 
-    @staticmethod
-    def _put(metadata: Metadata, folder: str, name: str, text: str | None) -> None:
+    def _put(
+        self, metadata: Metadata, folder: str, name: str, text: str | None, guard: files.Guard | None = None
+    ) -> None:
+        """Write a fragment, or remove it, at an instant when the storage is locked, by the caller or (without `guard`) here."""
+        guard = guard or partial(self._storage.locked, metadata)
         if text is None:
-            files.remove_durably(folder, name, metadata.private_fd)
+            files.remove_durably(folder, name, metadata.private_fd, guard=guard)
             return
         content = text.encode()
         with_name = f"{folder}/{name}"
         if files.read_bounded(with_name, metadata.private_fd, _MAX_FRAGMENT_BYTES) != content:
             # Readable for the NFS server and Samba, which look at it as root; the folder above is closed to all others.
-            files.write_durably(folder, name, content, metadata.private_fd)
+            files.write_durably(folder, name, content, metadata.private_fd, guard=guard)
 
 
 class AccessReader:

@@ -74,6 +74,11 @@ class DirectoryDriver:
         with _translated("the backend cannot be prepared"):
             return self._storage.prepare()
 
+    def raise_fence(self, lineage: str, fence: int) -> None:
+        """As in the contract."""
+        with _translated("the fence of this run cannot be raised"):
+            self._storage.raise_fence(lineage, fence)
+
     def pools(self) -> Sequence[PoolReport]:
         """As in the contract; a pool whose file system is not mounted has a capacity of zero, so that nothing is placed there."""
         with _readable("the pools cannot be read"), self._storage.metadata_if_prepared() as metadata:

@@ -6,7 +6,8 @@ import ctypes
 import errno
 import os
 import stat
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
@@ -14,6 +15,7 @@ from sharectl.drivers.base import DriverError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+Guard = Callable[[], AbstractContextManager[None]]
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCHANGE: Final = 2
@@ -89,8 +91,13 @@ def read_bounded(name: str, dir_fd: int, limit_bytes: int) -> bytes | None:
         os.close(descriptor)
 
 
-def write_durably(directory: str, name: str, content: bytes, dir_fd: int, *, mode: int = 0o600) -> None:
-    """Put `content` under `directory`/`name`, whole or not at all, and return once it would survive a loss of power."""
+def write_durably(  # noqa: PLR0913 - what is written, where, and how
+    directory: str, name: str, content: bytes, dir_fd: int, *, mode: int = 0o600, guard: Guard = nullcontext
+) -> None:
+    """Put `content` under `directory`/`name`, whole or not at all, and return once it would survive a loss of power.
+
+    `guard` surrounds the instant at which it appears there.
+    """
     with opened_directory(directory, dir_fd) as parent_fd:
         # The process and the thread make the name unique, the rename makes the content appear at once.
         temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
@@ -103,7 +110,8 @@ def write_durably(directory: str, name: str, content: bytes, dir_fd: int, *, mod
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            os.rename(temporary, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
+            with guard():
+                os.rename(temporary, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=parent_fd)
@@ -111,11 +119,15 @@ def write_durably(directory: str, name: str, content: bytes, dir_fd: int, *, mod
         os.fsync(parent_fd)
 
 
-def remove_durably(directory: str, name: str, dir_fd: int) -> bool:
-    """Remove the file `directory`/`name` so that it stays away after a loss of power; return whether it was there."""
+def remove_durably(directory: str, name: str, dir_fd: int, *, guard: Guard = nullcontext) -> bool:
+    """Remove the file `directory`/`name` so that it stays away after a loss of power; return whether it was there.
+
+    `guard` surrounds the instant at which it goes.
+    """
     with opened_directory(directory, dir_fd) as parent_fd:
         try:
-            os.unlink(name, dir_fd=parent_fd)
+            with guard():
+                os.unlink(name, dir_fd=parent_fd)
         except FileNotFoundError:
             return False
         os.fsync(parent_fd)

@@ -118,7 +118,8 @@ class Shares:
                 self._require_live(metadata, pool, record)
                 self._access.withdraw(metadata, record)
                 metadata.shares.write(replace(record, trashed_at=self._now()))
-                files.rename_to_free(record.directory, pool.fd, f"trash/{record.resource_id}", pool.private_fd)
+                with self._storage.locked(metadata):
+                    files.rename_to_free(record.directory, pool.fd, f"trash/{record.resource_id}", pool.private_fd)
                 os.fsync(pool.fd)
                 files.sync_directory("trash", pool.private_fd)
             with self._storage.locked(metadata):
@@ -330,17 +331,20 @@ def _remove_data(metadata: Metadata, pool: Pool, record: ShareRecord) -> None:
     place = locate(metadata, pool, record)
     with pool.workspace(record.resource_id) as work_fd:
         if place == "live" and files.status_of(record.directory, pool.fd) is not None:
-            os.rename(record.directory, "live", src_dir_fd=pool.fd, dst_dir_fd=work_fd)
+            with pool.locked():
+                os.rename(record.directory, "live", src_dir_fd=pool.fd, dst_dir_fd=work_fd)
             os.fsync(pool.fd)
         for folder in ("trash", "displaced"):
             if files.status_of(f"{folder}/{record.resource_id}", pool.private_fd) is not None:
-                os.rename(f"{folder}/{record.resource_id}", folder, src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
+                with pool.locked():
+                    os.rename(f"{folder}/{record.resource_id}", folder, src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
                 files.sync_directory(folder, pool.private_fd)
 
 
 def _put_in_place(name: str, from_fd: int, record: ShareRecord, pool: Pool) -> None:
     try:
-        files.rename_to_free(name, from_fd, record.directory, pool.fd)
+        with pool.locked():
+            files.rename_to_free(name, from_fd, record.directory, pool.fd)
     except FileExistsError as cause:
         message = f"something appeared at {record.directory!r} in the pool {pool.name!r} that sharectl did not make"
         raise ConflictError(message) from cause

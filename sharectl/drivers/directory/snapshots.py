@@ -65,7 +65,8 @@ class Snapshots:
                 with files.opened_directory(share_record.directory, pool.fd) as share_fd:
                     _copy_into_workspace(share_fd, work_fd)
                 metadata.snapshots.write(record)
-                files.rename_to_free(TREE, work_fd, _copy_of(resource_id), pool.private_fd)
+                with pool.locked():
+                    files.rename_to_free(TREE, work_fd, _copy_of(resource_id), pool.private_fd)
                 files.sync_directory("copies", pool.private_fd)
             return record
 
@@ -79,7 +80,8 @@ class Snapshots:
                 with pool.workspace(record.resource_id) as work_fd:
                     if _is_whole(pool, record.resource_id):
                         copy = _copy_of(record.resource_id)
-                        os.rename(copy, "copy", src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
+                        with pool.locked():
+                            os.rename(copy, "copy", src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
                         files.sync_directory("copies", pool.private_fd)
                 metadata.snapshots.remove(record.resource_id)
 
@@ -113,9 +115,12 @@ class Snapshots:
                 with files.opened_directory(TREE, work_fd) as tree_fd:
                     self.fill(metadata, snapshot, tree_fd)
                     files.sync_file_system(tree_fd)
-                if not files.exchange(TREE, work_fd, record.directory, pool.fd):
+                with pool.locked():
+                    is_swapped = files.exchange(TREE, work_fd, record.directory, pool.fd)
+                if not is_swapped:
                     # In two steps, with the newer data where a crash in between is noticed and mended.
-                    files.rename_to_free(record.directory, pool.fd, displaced, pool.private_fd)
+                    with pool.locked():
+                        files.rename_to_free(record.directory, pool.fd, displaced, pool.private_fd)
                     files.rename_to_free(TREE, work_fd, record.directory, pool.fd)
                     os.rename(displaced, "displaced", src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
                 os.fsync(pool.fd)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from sharectl.drivers.base import BackendUnavailableError, PoolError, TransientError
+from sharectl.drivers.base import BackendUnavailableError, PoolError, TransientError, fenced
 from sharectl.drivers.directory import files, trees
 from sharectl.drivers.directory.records import RecordFolder, ShareRecord, SnapshotRecord, checked_id
 
@@ -28,6 +28,7 @@ PRIVATE: Final = ".sharectl"
 _BACKEND_MARKER: Final = "backend.json"
 _POOL_MARKER: Final = "pool.json"
 _LOCK: Final = "lock"
+_FENCES: Final = "fences.json"
 _FORMAT: Final = 1
 _METADATA_FOLDERS: Final = ("shares", "snapshots", "names", "exports.d", "smb.d")
 _POOL_FOLDERS: Final = ("work", "trash", "copies", "displaced")
@@ -123,6 +124,15 @@ class Storage:
         """Remember where everything is; nothing is opened yet."""
         self.settings = settings
         self._thread_lock = threading.Lock()
+        self._fence: tuple[str, int] = ("", 0)
+
+    def raise_fence(self, lineage: str, fence: int) -> None:
+        """Let names change only under this fence from now on. Raises FencedError."""
+        self._fence = (lineage, fence)
+        with self.metadata_if_prepared() as metadata:
+            if metadata is not None:
+                with self.locked(metadata):
+                    pass
 
     def identity(self) -> str | None:
         """Return the identity that `prepare` wrote, or None; raises BackendUnavailableError where it cannot be read."""
@@ -178,6 +188,7 @@ class Storage:
             _private_folder(root_fd) as private_fd,
             self._locked(private_fd),
         ):
+            self._expect_fence(private_fd)
             marker = _read_marker(_BACKEND_MARKER, private_fd)
             _make_folders(_METADATA_FOLDERS, private_fd)
             if marker is None:
@@ -196,9 +207,30 @@ class Storage:
 
     @contextmanager
     def locked(self, metadata: Metadata) -> Iterator[None]:
-        """Keep all other threads and processes out of the backend's names, for a moment."""
+        """Keep all other threads and processes out of the backend's names, for a moment.
+
+        Raises FencedError where a later run has raised its fence: whatever a call is about to do comes too late then.
+        """
         with self._locked(metadata.private_fd):
+            self._expect_fence(metadata.private_fd)
             yield
+
+    def _expect_fence(self, private_fd: int) -> None:
+        lineage, fence = self._fence
+        if not lineage:
+            return
+        content = files.read_bounded(_FENCES, private_fd, _MAX_MARKER_BYTES)
+        try:
+            fences: dict[str, int] = {} if content is None else dict(orjson.loads(content))
+            found = int(fences.get(lineage, 0))
+        except (ValueError, TypeError) as cause:
+            message = f"the file {PRIVATE}/{_FENCES} is damaged; remove it once no run of sharectl is at work here"
+            raise BackendUnavailableError(message) from cause
+        if found > fence:
+            raise fenced(fence, found)
+        if found < fence:
+            fences[lineage] = fence
+            files.write_durably(".", _FENCES, orjson.dumps(fences), private_fd)
 
     @contextmanager
     def _locked(self, private_fd: int) -> Iterator[None]:

@@ -47,6 +47,7 @@ class LinuxDriver:
         self._settings = settings
         self._agent = agent
         self._resolve_secret = resolve_secret
+        self._fence: Mapping[str, Any] | None = None
 
     @property
     def clones_within(self) -> Literal["pool", "backend"]:
@@ -68,7 +69,16 @@ class LinuxDriver:
 
     def prepare(self) -> str:
         """As in the contract."""
-        return str(self._agent.call("prepare", {}))
+        return str(self._change("prepare", {}))
+
+    def raise_fence(self, lineage: str, fence: int) -> None:
+        """As in the contract."""
+        self._fence = {"lineage": lineage, "number": fence}
+        self._change("raise_fence", {})
+
+    def _change(self, method: str, params: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each request has its own answer
+        """Ask for something that changes the host, under the fence of the run."""
+        return self._agent.call(method, params if self._fence is None else {**params, "fence": self._fence})
 
     def pools(self) -> Sequence[PoolReport]:
         """As in the contract; a pool that is down has a capacity of zero, so that nothing is placed there."""
@@ -113,7 +123,7 @@ class LinuxDriver:
         if wrong is not None:
             raise DriverError(wrong)
         return _observed(
-            self._agent.call(
+            self._change(
                 "create_share",
                 {
                     "resource_id": request.resource_id,
@@ -130,7 +140,7 @@ class LinuxDriver:
 
     def delete_share(self, share: ShareRef) -> None:
         """As in the contract."""
-        self._agent.call("delete_share", {"resource_id": share.resource_id})
+        self._change("delete_share", {"resource_id": share.resource_id})
 
     def update_access(
         self,
@@ -145,7 +155,7 @@ class LinuxDriver:
         passwords, problems = self._passwords(
             {user: reference for user, reference in self._settings.smb.users.items() if user.casefold() in named}
         )
-        answer = self._agent.call(
+        answer = self._change(
             "update_access",
             {
                 "resource_id": share.resource_id,
@@ -167,7 +177,7 @@ class LinuxDriver:
 
     def _resize(self, share: ShareRef, size_bytes: int, how: Resize) -> int | None:
         params = {"resource_id": share.resource_id, "size_bytes": size_bytes, "how": how.value}
-        has_bytes = int(self._agent.call("resize", params))
+        has_bytes = int(self._change("resize", params))
         return None if has_bytes == size_bytes else has_bytes
 
     def used_bytes(self, share: ShareRef) -> int:
@@ -182,28 +192,28 @@ class LinuxDriver:
     def create_snapshot(self, share: ShareRef, resource_id: str, name: str) -> ObservedSnapshot:
         """As in the contract."""
         params = {"share_id": share.resource_id, "resource_id": resource_id, "name": name}
-        return ObservedSnapshot(*self._agent.call("create_snapshot", params))
+        return ObservedSnapshot(*self._change("create_snapshot", params))
 
     def delete_snapshot(self, snapshot: SnapshotRef) -> None:
         """As in the contract."""
-        self._agent.call("delete_snapshot", {"resource_id": snapshot.resource_id})
+        self._change("delete_snapshot", {"resource_id": snapshot.resource_id})
 
     def revert_share(self, share: ShareRef, snapshot: SnapshotRef) -> None:
         """As in the contract; clients cannot reach the share for a moment, and what they have open ends."""
-        self._agent.call("revert_share", {"resource_id": share.resource_id, "snapshot_id": snapshot.resource_id})
+        self._change("revert_share", {"resource_id": share.resource_id, "snapshot_id": snapshot.resource_id})
 
     def trash_share(self, share: ShareRef) -> None:
         """As in the contract."""
-        self._agent.call("trash_share", {"resource_id": share.resource_id})
+        self._change("trash_share", {"resource_id": share.resource_id})
 
     def restore_share(self, resource_id: str) -> ObservedShare:
         """As in the contract."""
-        return _observed(self._agent.call("restore_share", {"resource_id": resource_id}))
+        return _observed(self._change("restore_share", {"resource_id": resource_id}))
 
     def adopt_share(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ObservedShare:
         """As in the contract; the protocol of the share is that of its first access rules."""
         params = {"backend_id": backend_id, "resource_id": resource_id, "size_bytes": size_bytes}
-        return _observed(self._agent.call("adopt_share", params))
+        return _observed(self._change("adopt_share", params))
 
     def share_server_allocations(self) -> int:
         """As in the contract: a share server has one address."""
@@ -223,11 +233,11 @@ class LinuxDriver:
             "allocations": [allocation.as_plain() for allocation in request.allocations],
             "security_services": [service.name for service in request.security_services],
         }
-        return _observed_server(self._agent.call("create_share_server", params))
+        return _observed_server(self._change("create_share_server", params))
 
     def delete_share_server(self, server: ShareServerRef) -> None:
         """As in the contract."""
-        self._agent.call("delete_share_server", {"resource_id": server.resource_id})
+        self._change("delete_share_server", {"resource_id": server.resource_id})
 
     def close(self) -> None:
         """As in the contract; the servers on the host go on."""

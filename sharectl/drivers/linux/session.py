@@ -15,6 +15,7 @@ from sharectl.drivers.base import (
     BackendUnavailableError,
     ConflictError,
     DriverError,
+    FencedError,
     NotFoundError,
     PoolError,
     ShareInUseError,
@@ -51,6 +52,7 @@ _ERRORS: Final[Mapping[str, type[DriverError]]] = {
     ProblemKind.NOT_FOUND: NotFoundError,
     ProblemKind.CONFLICT: ConflictError,
     ProblemKind.IN_USE: ShareInUseError,
+    ProblemKind.FENCED: FencedError,
 }
 
 

@@ -33,7 +33,7 @@ from sharectl.drivers.simulated.rows import (
     share_row,
     subject_of,
 )
-from sharectl.drivers.simulated.store import StateFile
+from sharectl.drivers.simulated.store import UNFENCED, StateFile
 from sharectl.model import AccessRule
 
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ class SimulatedDriver:
             return identity
 
         return self.call(Subject("prepare"), work, lambda: str(uuid.uuid4()))
+
+    def raise_fence(self, lineage: str, fence: int) -> None:
+        """As in the contract; not among the calls that have latency, faults and a log."""
+        self.state.raise_fence(lineage, fence)
 
     def pools(self) -> Sequence[PoolReport]:
         """As in the contract."""
@@ -164,15 +168,18 @@ class SimulatedDriver:
             with self.state.single() as connection:
                 # What the caller believes is nearly always so, and then one statement does; else the row is asked what it holds.
                 before = (set(rules) - set(add)) | set(delete)
-                changed = bool(add or delete) and _write_access(connection, share, _access_text(before), rules)
+                changed = bool(add or delete) and _write_access(
+                    connection, share, _access_text(before), rules, self.state.fence
+                )
                 while not changed:  # another process may change the row between the two statements
+                    self.state.expect_fence(connection)
                     text = live_row(connection, share.resource_id)[6]
                     known = {AccessRule(*rule) for rule in orjson.loads(text)}
                     in_force = set(rules)
                     if add or delete:
                         replaced = {rule for rule in known if rule.key in {new.key for new in add}}
                         in_force = (known - set(delete) - replaced) | set(add)
-                    changed = _write_access(connection, share, text, in_force)
+                    changed = _write_access(connection, share, text, in_force, self.state.fence)
             return statuses
 
         return self.call(subject_of("update_access", share), work, lambda: statuses)
@@ -214,7 +221,7 @@ class SimulatedDriver:
         matching = faults.candidates(self.settings.faults, subject)
         if not matching:
             return None
-        with self.state.writing(create=True) as connection:
+        with self.state.writing(create=True, notes=True) as connection:
             return faults.choose(connection, matching, self.settings.seed)
 
     def _befallen(
@@ -258,7 +265,7 @@ class SimulatedDriver:
         with self.state.single() as connection:
             cursor = connection.execute(
                 "INSERT INTO shares(backend_id, resource_id, name, pool, size_bytes, protocol) "
-                f"SELECT ?, ?, ?, ?, ?, ? {room} ON CONFLICT DO NOTHING",
+                f"SELECT ?, ?, ?, ?, ?, ? {room} AND {UNFENCED} ON CONFLICT DO NOTHING",
                 (
                     f"{request.pool}/{request.name}",
                     request.resource_id,
@@ -267,6 +274,7 @@ class SimulatedDriver:
                     request.size_bytes,
                     request.protocol,
                     *bounds,
+                    *self.state.fence,
                 ),
             )
             return cursor.rowcount == 1
@@ -342,7 +350,7 @@ class SimulatedDriver:
             raise PoolError(message)
 
     def _log_start(self, subject: Subject) -> int:
-        with self.state.writing(create=True) as connection:
+        with self.state.writing(create=True, notes=True) as connection:
             cursor = connection.execute(
                 "INSERT INTO calls(call, resource_id, pool, process, thread, started_ns) VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -357,7 +365,7 @@ class SimulatedDriver:
             return int(cursor.lastrowid or 0)
 
     def _log_end(self, sequence: int, outcome: str) -> None:
-        with self.state.writing(create=True) as connection:
+        with self.state.writing(create=True, notes=True) as connection:
             connection.execute(
                 "UPDATE calls SET finished_ns = ?, outcome = ? WHERE sequence = ?",
                 (time.monotonic_ns(), outcome, sequence),
@@ -368,13 +376,19 @@ def _access_text(rules: Collection[AccessRule]) -> str:
     return orjson.dumps([[*rule] for rule in sorted(rules)]).decode()
 
 
-def _write_access(connection: sqlite3.Connection, share: ShareRef, before: str, after: Collection[AccessRule]) -> bool:
-    """Replace a share's access if its column is just `before`; tell whether it was."""
-    cursor = connection.execute(
-        "UPDATE shares SET access = ?, protocol = coalesce(protocol, ?) "
-        "WHERE resource_id = ? AND trashed_at IS NULL AND access = ?",
-        (_access_text(after), share.protocol, share.resource_id, before),
+def _write_access(
+    connection: sqlite3.Connection,
+    share: ShareRef,
+    before: str,
+    after: Collection[AccessRule],
+    fence: tuple[str, int],
+) -> bool:
+    """Replace a share's access if its column is just `before`, and no later fence is raised; tell whether it was."""
+    statement = (
+        "UPDATE shares SET access = ?, protocol = coalesce(protocol, ?) "  # noqa: S608 - a constant
+        f"WHERE resource_id = ? AND trashed_at IS NULL AND access = ? AND {UNFENCED}"
     )
+    cursor = connection.execute(statement, (_access_text(after), share.protocol, share.resource_id, before, *fence))
     return cursor.rowcount == 1
 
 

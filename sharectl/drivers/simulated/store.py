@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import BackendUnavailableError
+from sharectl.drivers.base import BackendUnavailableError, fenced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS share_servers(
     security_services TEXT NOT NULL DEFAULT '[]',
     problem TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fences(lineage TEXT PRIMARY KEY, fence INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fault_matches(fault INTEGER PRIMARY KEY, matches INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS calls(
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -66,6 +67,8 @@ CREATE TABLE IF NOT EXISTS calls(
 );
 """
 _BUSY_SECONDS: Final = 60.0
+UNFENCED: Final = "NOT EXISTS (SELECT 1 FROM fences WHERE lineage = ? AND fence > ?)"
+"""A condition for single statements, with `StateFile.fence` as its values: no later run has raised its fence."""
 
 
 class StateFile:
@@ -76,6 +79,27 @@ class StateFile:
         self._path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self.fence: tuple[str, int] = ("", 0)
+
+    def raise_fence(self, lineage: str, fence: int) -> None:
+        """Write only under this fence from now on. Raises FencedError."""
+        self.fence = (lineage, fence)
+        with self._lock, _as_unavailable(self._path):
+            connection = self._opened(create=False)
+        if connection is not None:
+            with self.writing():
+                pass
+
+    def expect_fence(self, connection: sqlite3.Connection) -> None:
+        """Raise FencedError where a later run has raised its fence; make this one known where it is the latest."""
+        lineage, fence = self.fence
+        if not lineage:
+            return
+        row = connection.execute("SELECT fence FROM fences WHERE lineage = ?", (lineage,)).fetchone()
+        if row is not None and row[0] > fence:
+            raise fenced(fence, row[0])
+        if row is None or row[0] < fence:
+            connection.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", (lineage, fence))
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -93,17 +117,22 @@ class StateFile:
 
     @contextmanager
     def single(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection for single statements, each of which is a transaction: a third of the cost of `writing`."""
+        """Give the connection for single statements, each of which is a transaction: a third of the cost of `writing`; they say UNFENCED."""
         with self._lock, _as_unavailable(self._path):
             yield self._present()
 
     @contextmanager
-    def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        """Give the connection within a transaction that is committed at the end, or rolled back by an exception."""
+    def writing(self, *, create: bool = False, notes: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give the connection within a transaction that is committed at the end, or rolled back by an exception.
+
+        Raises FencedError where a later run has raised its fence, unless only `notes` are written: what the simulation needs for itself.
+        """
         with self._lock, _as_unavailable(self._path):
             connection = self._present(create=create)
             connection.execute("BEGIN IMMEDIATE")
             try:
+                if not notes:
+                    self.expect_fence(connection)
                 yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
@@ -144,7 +173,8 @@ class StateFile:
             )  # of a new file: a call writes whole pages, and changes little in each
             _make_wal(connection)
             connection.execute("PRAGMA synchronous=OFF")
-            if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'share_servers'").fetchone()[0] == 0:
+            known = "SELECT count(*) FROM sqlite_master WHERE name IN ('share_servers', 'fences')"
+            if connection.execute(known).fetchone()[0] < 2:  # noqa: PLR2004 - a file of an older version lacks one of the two
                 connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
                 _add_share_servers(connection)
         except BaseException:

@@ -20,6 +20,7 @@ class ProblemKind(StrEnum):
     NOT_FOUND = "not-found"
     CONFLICT = "conflict"
     IN_USE = "in-use"
+    FENCED = "fenced"
 
 
 class Problem(Exception):  # noqa: N818 - a value for people that travels over the wire, not a programming error

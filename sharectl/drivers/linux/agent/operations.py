@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 _IDENTITY: Final = "identity"
 _LOCKS: Final = 256
 _BEFORE_PREPARE: Final = frozenset(
-    {"identity", "prepare", "pools", "list_shares", "list_snapshots", "list_share_servers"}
+    {"identity", "prepare", "pools", "raise_fence", "list_shares", "list_snapshots", "list_share_servers"}
 )
-_WITHOUT_EFFECT: Final = (_BEFORE_PREPARE | {"used_bytes"}) - {"prepare"}
+_WITHOUT_EFFECT: Final = (_BEFORE_PREPARE | {"used_bytes"}) - {"prepare", "raise_fence"}
 
 
 def open_backend(settings: Mapping[str, Any]) -> Backend:
@@ -57,6 +57,7 @@ class Backend:
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "identity": self._identity,
             "prepare": self._prepare,
+            "raise_fence": lambda _: None,
             "pools": self._report_pools,
             "list_shares": self._list_shares,
             "create_share": self._create_share,
@@ -91,8 +92,23 @@ class Backend:
             raise Problem(ProblemKind.UNAVAILABLE, message)
         with told_as(f"{method} on the storage host"), self._alone(params.get("resource_id")):
             if method not in _WITHOUT_EFFECT and self._records.exists():
-                self._room.retire_unused()
+                self._expect_fence(params)
+                if method != "raise_fence":
+                    self._room.retire_unused()
             return handler(params)
+
+    def _expect_fence(self, params: Mapping[str, Any]) -> None:
+        """Remember the fence under which a change is asked for. Raises Problem where a later run has raised a higher one."""
+        fence = params.get("fence")
+        if fence is None:
+            return
+        found = self._records.raise_fence(fence["lineage"], fence["number"])
+        if found > fence["number"]:
+            message = (
+                f"the storage host works for a later run of this state (fence {found}, this run has {fence['number']}); nothing was "
+                "done there. If no other run is at work, this state is an older copy of the one that was used last"
+            )
+            raise Problem(ProblemKind.FENCED, message)
 
     @contextmanager
     def _alone(self, resource_id: str | None) -> Iterator[None]:
@@ -112,10 +128,11 @@ class Backend:
     def _identity(self, _params: Mapping[str, Any]) -> str | None:
         return self._records.value(_IDENTITY) if self._records.exists() else None
 
-    def _prepare(self, _params: Mapping[str, Any]) -> str:
+    def _prepare(self, params: Mapping[str, Any]) -> str:
         if not self._records.exists():
             os.makedirs(self._root, mode=0o711, exist_ok=True)  # noqa: PTH103 - as above
         self._records.create()
+        self._expect_fence(params)
         known = self._records.value(_IDENTITY)
         if known is not None:
             return known

@@ -21,6 +21,7 @@ SCHEMA_VERSION: Final = 1
 MAX_EXPORT_ID: Final = 65_535
 _FIRST_EXPORT_ID: Final = 1
 _NEXT_EXPORT_ID: Final = "next-export-id/"
+_FENCE: Final = "fence/"
 _BUSY_SECONDS: Final = 30.0
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -190,6 +191,19 @@ class Records:
         with self.transaction() as connection:
             connection.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (key, value))
             return str(connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
+
+    def raise_fence(self, lineage: str, fence: int) -> int:
+        """Remember the highest fence of a state; return it."""
+        found = self.value(_FENCE + lineage)
+        if found is not None and int(found) >= fence:
+            return int(found)
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key)"
+                " DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
+                (_FENCE + lineage, str(fence)),
+            )
+            return int(connection.execute("SELECT value FROM meta WHERE key = ?", (_FENCE + lineage,)).fetchone()[0])
 
     def pool_identities(self) -> dict[str, str]:
         """Return the identity that each prepared pool had."""
