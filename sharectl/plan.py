@@ -18,6 +18,7 @@ from sharectl.planning.in_the_way import refuse_taken_name
 from sharectl.planning.linking import linked_steps
 from sharectl.planning.moves import plan_moves
 from sharectl.planning.options import PlanOptions
+from sharectl.planning.placed_checks import may_be_cloned
 from sharectl.planning.placement import place_new_shares
 from sharectl.planning.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planning.report import drift_report, summarize
@@ -172,7 +173,7 @@ def _can_be_placed(draft: Draft, address: Address) -> bool:
     if hold_for_snapshot(draft, address, snapshot):
         return False
     if snapshot in draft.records or snapshot in draft.new:
-        return True
+        return may_be_cloned(draft, address)
     refuse_left_out(draft, address, snapshot)
     return False
 

@@ -12,13 +12,14 @@ from sharectl.planning.strays import strays_by_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.diagnostics import Diagnostic, Source
     from sharectl.drivers.base import Capability
     from sharectl.manifests.desired import Desired
     from sharectl.model import Address, Verb
     from sharectl.planning.drift import Deviation
     from sharectl.planning.observed import Observed
     from sharectl.planning.options import PlanOptions
+    from sharectl.planning.share_problems import ShareChecks
     from sharectl.planning.strays import Strays
     from sharectl.planning.types import Action, Step
     from sharectl.state.store import Record, StateView
@@ -34,7 +35,8 @@ class Draft:
     """What the parts of the planner share; `records` is the state's, with moved resources under their new addresses.
 
     `servers` leads from the resource ids of the recorded share servers to their addresses. `awaited` leads from a new resource that
-    the plan leaves out to the one without which it cannot be made, and of which is said why.
+    the plan leaves out to the one without which it cannot be made, and of which is said why. `snapshotted` are the shares that new
+    snapshots are of.
     """
 
     desired: Desired
@@ -57,6 +59,8 @@ class Draft:
     awaited: dict[Address, Address] = field(default_factory=dict)
     _known_ids: frozenset[str] | None = None
     _strays: Strays | None = None
+    _checks: ShareChecks | None = None
+    snapshotted: frozenset[Address] = frozenset()
 
     @property
     def is_stopped(self) -> bool:
@@ -79,6 +83,15 @@ class Draft:
             self._strays = strays_by_name(self.observed, self.known_ids)
         return self._strays
 
+    @property
+    def checks(self) -> ShareChecks:
+        """What drivers say of shares before anything is called; made when the first share is new or changed."""
+        if self._checks is None:
+            from sharectl.planning.share_problems import ShareChecks  # noqa: PLC0415 - an empty plan needs none
+
+            self._checks = ShareChecks(self.desired)
+        return self._checks
+
     def add(self, step: Step) -> None:
         """Take a step into the plan."""
         self.steps[step.step_id] = step
@@ -92,6 +105,11 @@ class Draft:
         seen = self.observed.get(backend or "")
         return seen is not None and capability in seen.capabilities
 
+    def able(self, backend: str) -> frozenset[Capability]:
+        """Return what the backend's driver can do; by its factory, where it was not asked."""
+        seen = self.observed.get(backend)
+        return self.checks.capabilities(backend) if seen is None else seen.capabilities
+
     def refuse(  # noqa: PLR0913 - the fields of a diagnostic, and how much it holds
         self,
         code: str,
@@ -103,15 +121,17 @@ class Draft:
         path: str = "",
         holds: frozenset[Verb] | None = None,
         former: Address | None = None,
+        source: Source | None = None,
     ) -> None:
         """Hold what is wanted of a resource, with an error that is placed at its field `path` (dotted) in the manifest, if it has one.
 
         The steps at the address that do what `holds` names (None: all) are taken out of the plan, and so is what depends on them;
         all else is done. `former` is held whole as well. What is wrong with more than one address belongs among the diagnostics:
-        such an error stops the plan.
+        such an error stops the plan. `source` is a place that is known already.
         """
-        source = None
-        if address in self.desired.digests:
+        if source is not None:
+            pass
+        elif address in self.desired.digests:
             source = self.desired.field_source(address, *path.split(".")) if path else self.desired.source(address)
         elif self.desired.describes(address):
             steps = (int(step) if step.isdigit() else step for step in path.split("."))

@@ -10,6 +10,7 @@ from sharectl.diagnostics import warning
 from sharectl.drivers.base import Capability
 from sharectl.model import DeletionPolicy, Kind, address_of
 from sharectl.planning.server_places import ServerPlaces, on_network
+from sharectl.planning.share_problems import diagnostics_of, needs_of
 from sharectl.planning.types import Candidate
 from sharectl.quantities import GIB
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sharectl.diagnostics import Diagnostic
     from sharectl.model import Address, SchedulerSettings, ShareSpec
     from sharectl.planning.draft import Draft
+    from sharectl.planning.share_problems import Verdict
     from sharectl.scheduler import Decision, Pool, Request, Scheduler
     from sharectl.scheduler.explanation import PoolVerdict
 
@@ -36,6 +38,11 @@ def place_new_shares(
     """
     if not addresses:
         return {}
+    draft.snapshotted = frozenset(
+        address_of(Kind.SHARE, draft.desired.snapshot(other).share)
+        for other in draft.new
+        if other.startswith("snapshot/")
+    )
     places = ServerPlaces.for_shares(draft, addresses)
     placed = _placed_shares(draft, addresses)
     scheduler = scheduling.Scheduler(places.marked(pools), settings, placed)
@@ -99,6 +106,11 @@ def _hold(draft: Draft, decision: Decision, placement: Placement, silent: Sequen
         silent = [name for name in silent if place is not None and name == place[0]]
     if not silent or address in draft.replaced:
         return False
+    request = _request(draft, address, placement)
+    unfit = {} if request is None else _verdict(draft, address, request).unfit
+    silent = [name for name in silent if name not in unfit]
+    if not silent:
+        return False
     if address in draft.recreations:
         draft.recreations.remove(address)
     one = len(silent) == 1
@@ -125,6 +137,8 @@ def _waits_for_source(draft: Draft, address: Address, waiting: set[Address]) -> 
 def _fitting_request(draft: Draft, address: Address, placement: Placement) -> Request | None:
     """Return the request of a share whose size its type allows; refuse the others."""
     request = _request(draft, address, placement)
+    if request is not None:
+        request = _checked(draft, address, request)
     found = () if request is None else scheduling.size_limit_diagnostics(request)
     for diagnostic in found:
         draft.refuse(
@@ -136,6 +150,27 @@ def _fitting_request(draft: Draft, address: Address, placement: Placement) -> Re
             path="spec.size",
         )
     return None if found else request
+
+
+def _checked(draft: Draft, address: Address, request: Request) -> Request | None:
+    """Return the request without the backends whose drivers would refuse it; None, with the share refused, where that is all of them."""
+    verdict = _verdict(draft, address, request)
+    for found in diagnostics_of(draft.desired, address, verdict.certain):
+        draft.refuse(found.code, address, found.summary, remedy=found.remedy, source=found.source)
+    if verdict.certain:
+        return None
+    return replace(request, unfit=verdict.unfit) if verdict.unfit else request
+
+
+def _verdict(draft: Draft, address: Address, request: Request) -> Verdict:
+    """Return what drivers say of the share. One with snapshots goes where these can be taken, if there is such a place."""
+    spec, rules = draft.desired.share(address), draft.desired.access(address)
+    only = None if request.snapshot_host is None else request.snapshot_host.partition("#")[0]
+    has_snapshots = address in draft.snapshotted
+    verdict = draft.checks.verdict(spec, rules, needs_of(spec, has_snapshots=has_snapshots), draft.able, only)
+    if has_snapshots and verdict.certain:
+        return draft.checks.verdict(spec, rules, needs_of(spec, has_snapshots=False), draft.able, only)
+    return verdict
 
 
 def _request(draft: Draft, address: Address, placement: Placement) -> Request | None:
@@ -253,7 +288,8 @@ class _Refusals:
 
     def nearest(self, request: Request) -> PoolVerdict | None:
         """Return the pool that came nearest to taking the share, with what it lacks."""
-        key = (id(self.scheduler.query_for(request).traits), request.size_gib, request.hints)
+        unfit = tuple(request.unfit.items())
+        key = (id(self.scheduler.query_for(request).traits), request.size_gib, request.hints, unfit)
         if key not in self._nearest and len(self._nearest) < _MOST_EXPLAINED:
             self._nearest[key] = scheduling.explain(self.scheduler, request).nearest
         return self._nearest.get(key)
@@ -276,6 +312,7 @@ def _refuse_unplaceable(
         )
         return
     request = _request(draft, address, placement)
+    request = request and _checked(draft, address, request)
     nearest = None if request is None else refusals.nearest(request)
     own = [found for found in decision.diagnostics if found.address == address]
     detail = "there is no pool at all"

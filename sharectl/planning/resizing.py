@@ -9,6 +9,7 @@ from sharectl.diagnostics import warning
 from sharectl.drivers.base import Capability
 from sharectl.model import Verb
 from sharectl.planning.draft import step_id
+from sharectl.planning.placed_checks import has_possible_size
 from sharectl.planning.refusals import lacks
 from sharectl.planning.scopes import RESIZING
 from sharectl.planning.types import Action, Step
@@ -38,6 +39,8 @@ def plan_resize(  # noqa: PLR0913, PLR0917 - both specs and what is there
     wanted = drifted or new.size_bytes != old.size_bytes
     if not wanted or new.size_bytes == current:
         return True
+    if not has_possible_size(draft, address, record, new):
+        return False
     change = size_change(current, new.size_bytes)
     if new.size_bytes < current:
         verb = Verb.SHRINK_SHARE

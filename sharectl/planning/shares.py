@@ -9,6 +9,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model import DeletionPolicy, Kind, Replacement, ShareSpec, Verb
 from sharectl.planning.draft import step_id
 from sharectl.planning.moves import was_renamed
+from sharectl.planning.placed_checks import may_be_cloned, possible_rules
 from sharectl.planning.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planning.refusals import lacks, may_remove, removal_reason
 from sharectl.planning.resizing import holds_growth, plan_resize
@@ -86,6 +87,8 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
 
 def plan_lost_share(draft: Draft, address: Address) -> None:
     """Add the steps for a share that the state has and its backend has not: made again, empty, in its own place."""
+    if not may_be_cloned(draft, address):
+        return
     record = draft.records[address]
     draft.recreations.append(address)
     server = server_of_lost_share(draft, draft.desired.share(address), record)
@@ -280,6 +283,7 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
     current = (
         observed.access if observed is not None else tuple(rule.rule for rule in recorded if rule.status == "active")
     )
+    wanted = possible_rules(draft, address, record, wanted, current)
     wanted_keys = {rule.key for rule in wanted}
     refused = [rule.rule for rule in recorded if rule.status != "active" and rule.rule.key not in wanted_keys]
     if set(current) == set(wanted) and not refused:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.scheduler.classes import CapacityView, view_key
 from sharectl.scheduler.decision import Decision, Outcome
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, run_filters, weigh
+from sharectl.scheduler.filters import DriverCheck
 from sharectl.scheduler.functions import PoolFunctions
 from sharectl.scheduler.index import FactIndex
 from sharectl.scheduler.ledger import Ledger
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sharectl.scheduler.pools import Pool
     from sharectl.scheduler.request import PlacedShare, Request
 
+_DRIVER_CHECK: Final = DriverCheck()
 _DECIDED_BY_TARGET: Final = (Operation.EXTEND, Operation.MANAGE, Operation.MIGRATE)
 
 
@@ -110,7 +112,8 @@ class Scheduler:
 
     def filters_for(self, request: Request) -> tuple[Filter, ...]:
         """Return the filters that judge the request: an extension has a shorter list than all others."""
-        return self.rules.extend_filters if request.operation is Operation.EXTEND else self.rules.filters
+        filters = self.rules.extend_filters if request.operation is Operation.EXTEND else self.rules.filters
+        return (_DRIVER_CHECK, *filters) if request.unfit else filters
 
     def states_for(self, request: Request) -> tuple[PoolState, ...]:
         """Return the pools that the request may see: an administrator who names the host sees disabled ones too."""
@@ -174,6 +177,7 @@ class Scheduler:
             request.active_replica_host,
             request.all_replica_hosts,
             tuple(request.group_specs.items()) if request.group_specs else None,
+            bool(request.unfit),
         )
         known = self._classes.get(key)
         if known is None:

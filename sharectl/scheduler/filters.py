@@ -94,6 +94,33 @@ class BaseFilter:
         return None
 
 
+class DriverCheck(BaseFilter):
+    """What a backend's driver would refuse for good goes to another; asked of every request that has an unfit backend, unlisted."""
+
+    name = "DriverCheck"
+
+    def concerns(self, query: Query) -> bool:
+        """Concern requests with an unfit backend."""
+        return bool(query.request.unfit)
+
+    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
+        """Pass the pools of all other backends."""
+        del ledger
+        return state.pool.backend not in query.request.unfit
+
+    def hosts(self, query: Query, ledger: Ledger) -> HostChoice:
+        """Return the pools of the unfit backends."""
+        unfit = query.request.unfit
+        return HostChoice(
+            never=frozenset(host for host, state in ledger.by_host.items() if state.pool.backend in unfit)
+        )
+
+    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
+        """Say what the driver would say."""
+        del ledger
+        return query.request.unfit[state.pool.backend]
+
+
 class OnlyHostFilter(BaseFilter):
     """The hint `only_host` of an administrator names the one pool."""
 

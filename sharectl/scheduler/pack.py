@@ -167,6 +167,7 @@ def _groups(
             continue
         query = scheduler.query_for(request)
         alone = request.id in wishes or request.hints.only_host is not None or request.query is not None
+        alone = alone or bool(request.unfit)
         members[request.id if alone else (id(query.traits), request.size_gib)].append(place)
     groups = []
     most, choices = scheduler.settings.pack.max_choices, 0

@@ -94,7 +94,8 @@ def decide_quickly(query: Query, known: RequestClass, ledger: Ledger, limit: int
         return None
     only, never = None, frozenset[int]()
     request = query.request
-    plain = known.knows_wishes and request.hints is NO_HINTS and request.retry is None and request.query is None
+    wishes = request.hints is not NO_HINTS or request.retry is not None or request.query is not None or request.unfit
+    plain = known.knows_wishes and not wishes
     for each in () if plain else known.by_request:
         if each.concerns(query):
             if not isinstance(each, ChoosesHosts) or each.stops(query, ledger) is not None:

@@ -52,6 +52,7 @@ class Request:
     Hints name shares by the ids under which they were placed. `target_host` is the one pool that an extension, an adoption or a
     migration is about. `snapshot_host` is where the source snapshot's share is, `active_replica_host` where the active replica is.
     `query` is the JSON filter's. `server_mode` is the `driver_handles_share_servers` to ask for unless the extra specs do. `facts` are further values that pool functions may read as `share.NAME`.
+    `unfit` are the backends whose drivers would refuse the share, with the reason of each.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Request:
     group_specs: Mapping[str, str] = field(default_factory=dict)
     server_mode: bool | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def needed_gib(self) -> float:

@@ -198,7 +198,7 @@ def _create_snapshot(world: World, step: Step) -> None:
     assert owner.resource_id in _backend(world, owner).shares, "there is nothing to take a snapshot of"
     world.ids["snapshot"] += 1
     resource_id = record.resource_id if record is not None else f"{world.ids['snapshot']:08d}-snapshot"
-    observed = ObservedSnapshot(resource_id, resource_id, step.spec.name, _backend_id(owner))
+    observed = ObservedSnapshot(resource_id, resource_id, step.spec.name, _backend_id(owner), owner.size_bytes)
     _backend(world, owner).snapshots[resource_id] = observed
     _put(world, snapshot_record(step.address, resource_id, step.spec, observed, owner))
 

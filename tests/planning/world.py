@@ -140,11 +140,13 @@ class World:
         lacks: list[str] | None = None,
         pools: dict[str, int] | None = None,
         clones_within: str = "backend",
+        limits: dict[str, Any] | None = None,
         **fields: Any,  # noqa: ANN401 - the fields of a BackendSpec
     ) -> World:
-        """Describe a backend, and let there be one."""
+        """Describe a backend, and let there be one; `limits` are those of the simulated driver, which its factory tells of."""
         without = EVERYTHING - {Capability(word) for word in lacks or ()}
-        backend = Backend(BackendSpec(name, "simulated", {}, **fields), without, clones_within=clones_within)
+        config = {} if limits is None else {"stateFile": f"{name}.db", "limits": limits}
+        backend = Backend(BackendSpec(name, "simulated", config, **fields), without, clones_within=clones_within)
         known = self.backends.get(name)
         if known is not None:
             known.spec, known.capabilities = backend.spec, backend.capabilities
