@@ -38,13 +38,15 @@ def explain_failure(failure: BaseException, environ: Mapping[str, str]) -> int:
 def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]:
     from sharectl.diagnostics import DiagnosticError, error
     from sharectl.drivers.base import DriverError
-    from sharectl.state.store import LeaseLostError, LockedError, StateError
+    from sharectl.state.store import LeaseLostError, LockedError, StateBusyError, StateError
 
     if isinstance(failure, DiagnosticError):
         usage = all(found.code.startswith(_USAGE) for found in failure.diagnostics)
         return failure.diagnostics, ExitCode.USAGE if usage else ExitCode.FAILED
     if isinstance(failure, LockedError):
         return (_locked(failure),), ExitCode.LOCKED
+    if isinstance(failure, StateBusyError):
+        return (error("state.locked", str(failure), remedy=failure.remedy),), ExitCode.LOCKED
     if isinstance(failure, KeyboardInterrupt | Interrupted):
         return (), ExitCode.CANCELLED
     if isinstance(failure, LeaseLostError):

@@ -6,9 +6,12 @@ import errno
 import os
 import sqlite3
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sharectl.state.keepers import keeper_of
 from sharectl.state.store import (
+    StateBusyError,
     StateCorruptError,
     StateError,
     StateNotOursError,
@@ -18,7 +21,6 @@ from sharectl.state.store import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RESTORE_REMEDY: Final = (
     "`sharectl state restore` lists the copies that sharectl keeps of it and brings one back; so does `sharectl state push` "
@@ -41,9 +43,6 @@ _UNAVAILABLE: Final[dict[int, tuple[str, str]]] = {
     sqlite3.SQLITE_READONLY: ("it cannot be written", _READ_ONLY_REMEDY),
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _READ_ONLY_REMEDY),
     sqlite3.SQLITE_PERM: ("access is denied", _PERMISSION_REMEDY),
-    sqlite3.SQLITE_BUSY: ("it is busy", BUSY_REMEDY),
-    sqlite3.SQLITE_LOCKED: ("it is busy", BUSY_REMEDY),
-    sqlite3.SQLITE_PROTOCOL: ("it is busy", BUSY_REMEDY),
     sqlite3.SQLITE_IOERR: ("reading or writing it failed", _MEDIUM_REMEDY),
 }
 _CORRUPT: Final = frozenset(
@@ -57,6 +56,7 @@ _CORRUPT: Final = frozenset(
         sqlite3.SQLITE_IOERR_SHORT_READ,
     }
 )
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _REFUSED: Final = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG})
 _PRIMARY_CODE_MASK: Final = 0xFF
 
@@ -91,8 +91,20 @@ def from_sqlite(location: Path | str, error: sqlite3.Error) -> StateError:
         return StateCorruptError(place, f"it is damaged ({error})", RESTORE_REMEDY)
     if code & _PRIMARY_CODE_MASK in _REFUSED:
         return StateRefusedError(place, f"the change contradicts what the state holds ({error})")
+    if code & _PRIMARY_CODE_MASK in _BUSY:
+        return _busy(location)
     reason, remedy = _UNAVAILABLE.get(code & _PRIMARY_CODE_MASK, ("SQLite cannot use it", _MEDIUM_REMEDY))
     return StateUnavailableError(place, f"{reason} ({error})", remedy)
+
+
+def _busy(location: Path | str) -> StateBusyError:
+    keeper = keeper_of(Path(location))
+    if not keeper:
+        return StateBusyError(str(location), "another process keeps it locked in the middle of a write", BUSY_REMEDY)
+    who, _, way = keeper.partition("; ")
+    return StateBusyError(
+        str(location), f"it is kept locked by {who}", way or "wait for it to end, and run the command again"
+    )
 
 
 def from_system(location: Path | str, error: OSError) -> StateUnavailableError:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sharectl.state.migrations import Migration
 
 BUSY_TIMEOUT_SECONDS: Final = 15.0
+_READING_TIMEOUT_SECONDS: Final = 5.0  # readers wait for nobody but who merges the log of a process that was killed
 FLAG_CONVERTER: Final = "sharectl_flag"
 """SQLite results in a column named `x [sharectl_flag]` become bools on connections made here: anything but 0 is true."""
 _SIDECARS: Final = ("-wal", "-shm")
@@ -274,19 +275,19 @@ def tidy(path: Path) -> None:
     """Let SQLite merge its log and remove its files beside the state, if nobody else uses them."""
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         return
-    with closing(_connect(path, "mode=rw")) as connection:
+    with closing(_connect(path, "mode=rw", patience_seconds=0.0)) as connection:
         connection.execute("SELECT 1 FROM meta").fetchone()
 
 
-def _connect(path: Path, parameters: str) -> sqlite3.Connection:
-    return _configured(f"file:{quote(str(path))}?{parameters}")
+def _connect(path: Path, parameters: str, patience_seconds: float = _READING_TIMEOUT_SECONDS) -> sqlite3.Connection:
+    return _configured(f"file:{quote(str(path))}?{parameters}", patience_seconds)
 
 
-def _configured(target: str) -> sqlite3.Connection:
+def _configured(target: str, patience_seconds: float = _READING_TIMEOUT_SECONDS) -> sqlite3.Connection:
     connection = sqlite3.connect(
         target,
         uri=target.startswith("file:"),
-        timeout=BUSY_TIMEOUT_SECONDS,
+        timeout=patience_seconds,
         isolation_level=None,
         check_same_thread=False,
         detect_types=sqlite3.PARSE_COLNAMES,

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.state import files
@@ -21,6 +22,7 @@ from sharectl.state.store import (
     Lease,
     LeaseLostError,
     LockedError,
+    StateBusyError,
     StateError,
     StateRefusedError,
     StateUnavailableError,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 _FIRST_POLL_SECONDS: Final = 0.05
 _LONGEST_POLL_SECONDS: Final = 1.0
+_SHORTEST_BUSY_SECONDS: Final = 3.0  # whoever waits for no holder waits for commits all the same
+_UNLOCK_BUSY_SECONDS: Final = 5.0
 _TAKE: Final = (
     "UPDATE lock SET token = max(token + 1, ?), user = ?, host = ?, process_id = ?, command = ?, process_started = ?, node = ?,"
     " boot_id = ?, process_namespace = ?, acquired_at = ?, heartbeat_at = ?, heartbeat_boottime_seconds = ?,"
@@ -111,12 +115,13 @@ class SqliteStore:
         deadline_seconds = time.monotonic() + wait_seconds
         pause_seconds = _FIRST_POLL_SECONDS
         while True:
+            patience_seconds = max(_SHORTEST_BUSY_SECONDS, deadline_seconds - time.monotonic())
             try:
-                return self._acquire_once(holder, duration_seconds)
-            except LockedError:
+                return self._acquire_once(holder, duration_seconds, patience_seconds)
+            except (LockedError, StateBusyError) as refused:
                 left_seconds = deadline_seconds - time.monotonic()
                 if left_seconds <= 0:
-                    raise
+                    raise self._as_locked(refused) from refused
             if self._closed.wait(min(pause_seconds, left_seconds)):
                 raise StateUnavailableError(self.location, "it has been closed")
             pause_seconds = min(2 * pause_seconds, _LONGEST_POLL_SECONDS)
@@ -152,7 +157,7 @@ class SqliteStore:
         """See StateStore."""
         if not self._snapshots.is_present():
             return False
-        with self._transaction() as connection:
+        with self._transaction(patience_seconds=_UNLOCK_BUSY_SECONDS) as connection:
             return connection.execute(_FREE, (token,)).rowcount == 1
 
     def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
@@ -242,8 +247,21 @@ class SqliteStore:
             if self._snapshots.trusted and self._snapshots.is_present() and files.has_sidecars(self._path):
                 files.tidy(self._path)
 
-    def _acquire_once(self, holder: Holder, duration_seconds: float) -> Lease:
-        with self._transaction() as connection:
+    def _as_locked(self, refused: LockedError | StateBusyError) -> LockedError | StateBusyError:
+        """Say of a file that is kept locked who holds the lock in it, where that can be read."""
+        if isinstance(refused, LockedError):
+            return refused
+        try:
+            status = self.lock_status()
+        except StateError:
+            return refused
+        if status is None:
+            return refused
+        remedy = f"; {refused.remedy}" if refused.remedy else ""
+        return LockedError(self.location, replace(status, reason=f"{refused.reason}{remedy}"))
+
+    def _acquire_once(self, holder: Holder, duration_seconds: float, patience_seconds: float) -> Lease:
+        with self._transaction(patience_seconds=patience_seconds) as connection:
             lock = read_lock(connection)
             if lock is not None:
                 status = self._status_of(lock)
@@ -280,12 +298,22 @@ class SqliteStore:
             raise damaged(self._path, f"the record of its lock cannot be understood ({error})") from error
 
     @contextmanager
-    def _transaction(self, lease: Lease | None = None) -> Iterator[sqlite3.Connection]:
-        """Open a transaction that is durable when the block ends, or changes nothing; with `lease` it must be the newest."""
+    def _transaction(
+        self, lease: Lease | None = None, *, patience_seconds: float = files.BUSY_TIMEOUT_SECONDS
+    ) -> Iterator[sqlite3.Connection]:
+        """Open a transaction that is durable when the block ends, or changes nothing; with `lease` it must be the newest.
+
+        Another process that writes is waited for up to `patience_seconds`, and no longer than for any commit.
+        """
         with self._guard, translated(self._path):
             connection = self._open_writer()
             self._expect_same_files()
-            connection.execute("BEGIN IMMEDIATE")
+            patience = min(patience_seconds, files.BUSY_TIMEOUT_SECONDS)
+            connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {round(files.BUSY_TIMEOUT_SECONDS * 1000)}")
             try:
                 check_version(connection, self._path, len(self._migrations))
                 if lease is not None:

@@ -343,6 +343,7 @@ class StateProblem(StrEnum):
     CORRUPT = "corrupt"
     UNAVAILABLE = "unavailable"
     REFUSED = "refused"
+    BUSY = "busy"
 
 
 class StateError(Exception):
@@ -360,6 +361,12 @@ class StateError(Exception):
 
 class StateUnavailableError(StateError):
     """The medium refuses: no space, no permission, gone."""
+
+
+class StateBusyError(StateUnavailableError):
+    """Another process keeps the file for itself for longer than can be waited; nobody knows whether it is a holder of the lock."""
+
+    problem = StateProblem.BUSY
 
 
 class StateNotOursError(StateError):
