@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from sharectl.diagnostics import warning
 from sharectl.model import Kind, SchedulerSettings, Verb, address_of
 from sharectl.planning.backends import backends_of, plan_backends
 from sharectl.planning.draft import Draft
@@ -37,6 +36,8 @@ from sharectl.planning.shares import (
 )
 from sharectl.planning.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
 from sharectl.planning.types import Action, Plan, Step
+from sharectl.planning.undeclared import refuse_renamed_backends
+from sharectl.planning.unfinished import note_open_operations, note_writer
 from sharectl.planning.unread import find_unread
 
 if TYPE_CHECKING:
@@ -75,8 +76,11 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     draft = Draft(desired, state, observed, options, deviations, records=dict(state.records))
     draft.diagnostics += unknown_addresses(desired, draft.records, options)
     draft.diagnostics += find_foreign_backends(draft)
-    if state.operations:
-        _note_open_operations(draft)
+    if state.writer is not None:
+        note_writer(draft, state.writer)
+    elif state.operations:
+        note_open_operations(draft)
+    refuse_renamed_backends(draft)
     plan_moves(draft)
     unread = find_unread(draft)
     draft.recorded_total = sum(1 for address in draft.records if address.startswith(_OF_MANIFESTS))
@@ -269,19 +273,6 @@ def _plan_removals(draft: Draft, digests: Mapping[Address, bytes], selects: Call
         if draft.options.backends and record.backend not in draft.options.backends:
             continue
         (plan_removed_snapshot if record.kind == "snapshot" else plan_removed_share)(draft, address)
-
-
-def _note_open_operations(draft: Draft) -> None:
-    first = min(draft.state.operations, key=lambda operation: (operation.started_at, operation.operation_id))
-    draft.diagnostics.append(
-        warning(
-            "state.open-operations",
-            f"{len(draft.state.operations)} operations of an earlier run are unresolved, the first {first.verb} of {first.address}",
-            detail="that run was cut short; what it was doing is not known here, so this plan may still change.",
-            remedy="the next apply asks the backends first, records what is there, and plans after that",
-            address=first.address,
-        )
-    )
 
 
 def _extra_specs(desired: Desired, steps: Sequence[Step]) -> dict[str, Mapping[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from sharectl.planning.options import PlanOptions
     from sharectl.planning.types import Plan
     from sharectl.scheduler import Pool
-    from sharectl.state.store import RuleRecord, StateReader, StateStore, StateView
+    from sharectl.state.store import LockStatus, RuleRecord, StateReader, StateStore, StateView
 
 QUESTION_TIMEOUT_SECONDS = 120.0
 CLOSE_TIMEOUT_SECONDS = 20.0
@@ -321,6 +323,7 @@ class PlanRequest:
 
 def make_plan(project: Project, desired: Desired, store: StateStore, backends: Backends, request: PlanRequest) -> Plan:
     """Read the state, ask the backends what the refresh mode wants to know, and return the plan."""
+    writer = _other_writer(store)
     with store.read() as reader:
         addresses = _addresses_to_read(desired, request.options)
         view = reader.view(addresses)
@@ -331,6 +334,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
             view = reader.view()  # what is not in a part of the state may be in another
         found = survey(desired.backends, backends, questions)
+        view = replace(view, writer=writer or _other_writer(store))
         deviations = find_deviations(view, found.observed)
         view = replace(view, rules=_rules(reader, addresses_with_rules(desired, view, deviations, request.options)))
     return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations)
@@ -339,6 +343,15 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
 def looks_for_strays(question: Question) -> bool:
     """Tell whether the answer shows what the state does not know."""
     return question.strays or question.all_snapshots or (question.lists and question.resource_ids is None)
+
+
+def _other_writer(store: StateStore) -> LockStatus | None:
+    """Return who holds the lock, unless that is this process, or one that is known to have ended."""
+    status = store.lock_status()
+    if status is None or status.expired:
+        return None
+    own = status.holder.process_id == os.getpid() and status.holder.host == socket.gethostname()
+    return None if own else status
 
 
 def _rules(reader: StateReader, addresses: Collection[Address]) -> Mapping[Address, tuple[RuleRecord, ...]]:

@@ -18,7 +18,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "cli",
         "render",
         "trash",
-        "runs importing inspecting keeping tenancy mounting checks scaffold",
+        "runs importing inspecting interventions keeping tenancy mounting checks scaffold",
         "workspace",
         "share_servers",
         "apply",

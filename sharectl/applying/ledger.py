@@ -56,7 +56,7 @@ class Ledger:
         operation = self._open.get(row) or self._open.get(step.address)
         if operation is not None:
             began = f"{operation.verb} of {operation.address} is unresolved (started {operation.started_at})"
-            return f"an earlier {began}; see to its backend"
+            return f"an earlier {began}; see to its backend, or give it up with `sharectl state drop {operation.operation_id}`"
         expected, found = self._expected[row], self._versions.get(row)
         if found == expected:
             return ""

@@ -26,6 +26,8 @@ def list_(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """List what the state holds."""
+    from dataclasses import replace
+
     from sharectl.cli.session import existing_store, start
     from sharectl.inspecting import view_of_backends
     from sharectl.render.tables import state_list_lines, state_object
@@ -33,6 +35,9 @@ def list_(
     session = start(chdir)
     with existing_store(session) as store, store.read() as reader:
         view = view_of_backends(reader, frozenset(backend or ()))
+        busy = store.lock_status()
+        if busy is not None and not busy.expired:
+            view = replace(view, writer=busy)
         known = reader.rules() if rules else None
     if output is opt.DataFormat.JSON:
         session.output.write_json(state_object(view, known))
@@ -89,7 +94,7 @@ def mv(
     lock_timeout: opt.LockTimeout = "0",
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Give a resource another address; nothing changes on its backend."""
+    """Give a resource another address; nothing changes on its backend. What is on a backend follows it under its new name."""
     from sharectl.cli.session import edited_state, parse_address
     from sharectl.inspecting import require_name, require_records
     from sharectl.runs import rename_resource
@@ -97,9 +102,72 @@ def mv(
     old, new = parse_address(former), parse_address(address)
     require_name(new)
     with edited_state(chdir, f"state mv {old} {new}", lock_timeout) as edit:
+        if old.startswith("backend/") and new.startswith("backend/"):
+            from sharectl.interventions import rename_backend
+
+            count = rename_backend(edit.store, edit.lease, edit.record, old, new)
+            follow = "1 resource on it follows" if count == 1 else f"{count} resources on it follow"
+            edit.session.output.note(f"{old} is {new} now; {follow}.")
+            return
         require_records(edit.store, [old])
         rename_resource(edit.store, edit.lease, edit.record, old, new)
         edit.session.output.note(f"{old} is {new} now.")
+
+
+@app.command()
+def operations(*, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
+    """List what has begun on a backend and whose end is not recorded; the next `sharectl apply` asks the backends and resolves it."""
+    from sharectl.cli.session import existing_store, start
+    from sharectl.interventions import open_operations
+    from sharectl.render.operations import operations_lines, operations_object
+
+    session = start(chdir)
+    with existing_store(session) as store:
+        found = open_operations(store)
+        busy = store.lock_status()
+    if output is opt.DataFormat.JSON:
+        session.output.write_json(operations_object(found))
+        return
+    session.output.write_lines(operations_lines(found))
+    if found and busy is not None and not busy.expired:
+        session.output.note(
+            f"{busy.holder.user}@{busy.holder.host} is at work since {busy.acquired_at}; they may be of that run."
+        )
+    elif found:
+        session.output.note(
+            "The next `sharectl apply` asks their backends. `sharectl state drop OPERATION` gives up one whose backend is gone for good."
+        )
+
+
+@app.command()
+def drop(
+    names: Annotated[
+        list[str], typer.Argument(metavar="OPERATION...", help="As `state operations` lists them: ids, or addresses.")
+    ],
+    *,
+    yes: opt.Yes = False,
+    lock_timeout: opt.LockTimeout = "0",
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Give up open operations that no backend can be asked about any more. What they may have made or changed there is not recorded."""
+    from sharectl.cli.codes import ExitCode, Finished
+    from sharectl.cli.session import confirmed, edited_state
+    from sharectl.interventions import chosen_operations, drop_operations, open_operations
+    from sharectl.render.operations import operations_lines
+
+    with edited_state(chdir, f"state drop {' '.join(names)}", lock_timeout) as edit:
+        out = edit.session.output
+        chosen = chosen_operations(open_operations(edit.store), names)
+        out.write_lines(operations_lines(chosen))
+        out.note(
+            "No backend is asked. What these operations may have made stays there and is not in the state; what they may have changed "
+            "or removed is recorded as it was before. The next plan shows what is there, where the backend can be read."
+        )
+        if not yes and not confirmed(out, "Give them up?"):
+            out.note("Nothing was changed.")
+            raise Finished(ExitCode.FAILED)
+        drop_operations(edit.store, edit.lease, edit.record, chosen)
+        out.note(f"{len(chosen)} given up.")
 
 
 @app.command()

@@ -215,7 +215,12 @@ def check_moves(document: JsonObject, checker: Checker, *, may_move: bool) -> li
         return []
     path = ("metadata", "annotations", MOVED_FROM)
     if not may_move:
-        checker.add("moved", "only a share or a snapshot can have moved", "remove the annotation", *path, key=True)
+        remedy = "remove the annotation"
+        if document["kind"] == "Backend":
+            new = document["metadata"]["name"]
+            old = next(iter(former_names(annotation)), "OLD-NAME")
+            remedy += f", and rename the backend in the state: `sharectl state mv backend/{old} backend/{new}`"
+        checker.add("moved", "only a share or a snapshot can have moved", remedy, *path, key=True)
         return []
     names = former_names(annotation)
     wrong = [name for name in names if not is_name(name)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sharectl.model import Kind, Verb, address_of, name_of
 from sharectl.planning.draft import step_id
 from sharectl.planning.types import Action, Step
+from sharectl.planning.undeclared import note_undeclared_backends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ def plan_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> No
     _prepare_backends(draft, selects)
     _forget_backends(draft, selects)
     _refuse_undeclared(draft)
+    note_undeclared_backends(draft)
 
 
 def backends_of(steps: Iterable[Step]) -> list[str]:

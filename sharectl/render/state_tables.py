@@ -46,6 +46,11 @@ def state_list_lines(view: StateView, rules: Mapping[Address, Sequence[RuleRecor
         yield f"open intent: {_intent_text(operation)}"
     if view.operations:
         count = counted(len(view.operations), "operation")
+        if view.writer is not None:
+            writer = view.writer
+            who = visible(f"{writer.holder.user}@{writer.holder.host}")
+            yield f"{count} not ended; {who} is at work since {visible(writer.acquired_at)}."
+            return
         yield f"{count} of an earlier run unresolved; the next `sharectl apply` asks the backends and resolves them."
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import orjson
 
+from sharectl.model import Kind, address_of
 from sharectl.state.store import (
     AddHistory,
     BeginOperation,
@@ -14,6 +15,7 @@ from sharectl.state.store import (
     PutRules,
     PutRun,
     RemoveResource,
+    RenameBackend,
     RenameResource,
     VersionConflictError,
 )
@@ -44,6 +46,9 @@ _UPDATE_RESOURCE: Final = (
     "UPDATE resource SET kind = ?, resource_id = ?, backend = ?, pool = ?, version = version + 1, digest = ?, size_bytes = ?,"
     " protect = ?, spec = ?, attributes = ? WHERE address = ? AND version = ?"
 )
+
+
+_SERVERS: Final = address_of(Kind.SHARE_SERVER, "")
 
 
 def _extracted(count: int) -> str:
@@ -117,6 +122,8 @@ def _apply(connection: sqlite3.Connection, change: Change) -> None:
             )
         case RenameResource():
             _rename_resource(connection, change)
+        case RenameBackend():
+            _rename_backend(connection, change)
         case PutRules(share_address, rules):
             connection.execute("DELETE FROM access_rule WHERE share_address = ?", (share_address,))
             connection.executemany(
@@ -188,6 +195,25 @@ def _rename_resource(connection: sqlite3.Connection, change: RenameResource) -> 
         (change.new_address, change.address, change.expected_version),
     )
     _expect_changed(connection, cursor, change.address, change.expected_version)
+
+
+def _rename_backend(connection: sqlite3.Connection, change: RenameBackend) -> None:
+    old, new = change.backend, change.new_backend
+    former, address = address_of(Kind.BACKEND, old), address_of(Kind.BACKEND, new)
+    _expect_free(connection, address)
+    if change.expected_version is not None:
+        _rename_resource(connection, RenameResource(former, address, change.expected_version))
+        connection.execute("UPDATE resource SET backend = ? WHERE address = ?", (new, address))
+    elif (found := _version_of(connection, former)) is not None:
+        raise VersionConflictError(former, None, found)
+    for table, grows in (("resource", ", version = version + 1"), ("operation", "")):
+        connection.execute(f"UPDATE {table} SET backend = ?{grows} WHERE backend = ?", (new, old))  # noqa: S608 - the names are those above
+        connection.execute(
+            f"UPDATE {table} SET address = substr(address, 1, length(address) - length(?)) || ?"  # noqa: S608 - as above
+            " WHERE backend = ? AND substr(address, 1, length(?)) = ? AND substr(address, -length(?)) = ?",
+            (f"@{old}", f"@{new}", new, _SERVERS, _SERVERS, f"@{old}", f"@{old}"),
+        )
+    connection.execute("UPDATE operation SET address = ? WHERE address = ?", (address, former))
 
 
 def _expect_free(connection: sqlite3.Connection, address: Address) -> None:

@@ -129,6 +129,19 @@ class RenameResource:
 
 
 @dataclass(frozen=True, slots=True)
+class RenameBackend:
+    """Give a backend another name: its row (at `expected_version`; None where there is none), and all that is on it follow.
+
+    The version of each row that follows grows by one. Share servers, whose addresses end with `@BACKEND`, get the addresses of the
+    new name; open intents follow too. The address of the new backend must be free.
+    """
+
+    backend: str
+    new_backend: str
+    expected_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class PutRules:
     """Make `rules` the whole set of access rules recorded for the share."""
 
@@ -164,7 +177,17 @@ class PutRun:
     run: RunRecord
 
 
-Change = PutResource | RemoveResource | RenameResource | PutRules | BeginOperation | EndOperation | AddHistory | PutRun
+Change = (
+    PutResource
+    | RemoveResource
+    | RenameResource
+    | RenameBackend
+    | PutRules
+    | BeginOperation
+    | EndOperation
+    | AddHistory
+    | PutRun
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +239,8 @@ class StateView:
     """A consistent copy of the records that were asked for, and of all open intents.
 
     `rules` holds the access rules of those shares for which somebody has asked the reader; it does not hold all. `rules_total` is
-    how many the store holds in all, None where it does not say.
+    how many the store holds in all, None where it does not say. `writer` is another process that was at work on the state while it
+    was read, where somebody has looked.
     """
 
     lineage: str
@@ -225,6 +249,7 @@ class StateView:
     operations: tuple[OperationRecord, ...]
     rules: Mapping[Address, tuple[RuleRecord, ...]] = field(default_factory=dict)
     rules_total: int | None = None
+    writer: LockStatus | None = None
 
     def share_spec(self, address: Address) -> ShareSpec:
         """Return the spec last applied to the share at `address`."""

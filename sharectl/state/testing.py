@@ -39,6 +39,7 @@ from sharectl.state.store import (
     PutRun,
     Record,
     RemoveResource,
+    RenameBackend,
     RenameResource,
     RuleRecord,
     RunRecord,
@@ -284,6 +285,32 @@ class StateStoreConformance:
         with store.read() as reader:
             assert reader.view().records == {"share/new": make_record(address="share/new", version=2)}
             assert reader.rules() == {"share/new": (make_rule("10.0.0.1"),)}
+
+    def test_all_that_is_on_a_backend_follows_its_other_name(self, store: StateStore, lease: Lease) -> None:
+        """Its row, shares, servers (whose addresses end with it) and intents, in one commit; others stay as they are."""
+        backend = make_record("filer", address="backend/filer", kind="backend", resource_id="identity")
+        server = make_record(
+            "net", address="share_server/net-default@filer", kind="share_server", resource_id="id-server"
+        )
+        other = make_record("other", backend="filer2")
+        rows = [backend, server, make_record(), other]
+        changes = [*(PutResource(row, None) for row in rows), BeginOperation(make_operation())]
+        store.commit(lease, [PutRun(RUN), PutRules("share/projects", (make_rule("10.0.0.1"),)), *changes])
+        store.commit(lease, [RenameBackend("filer", "nas", 1)])
+        view = whole_view(store)
+        assert {address: (row.backend, row.version) for address, row in view.records.items()} == {
+            "backend/nas": ("nas", 2),
+            "share_server/net-default@nas": ("nas", 2),
+            "share/projects": ("nas", 2),
+            "share/other": ("filer2", 1),
+        }
+        assert [operation.backend for operation in view.operations] == ["nas"]
+        with pytest.raises(VersionConflictError):
+            store.commit(lease, [RenameBackend("nas", "filer", 1)])
+        store.commit(lease, [PutResource(backend, None)])
+        with pytest.raises(VersionConflictError):
+            store.commit(lease, [RenameBackend("nas", "filer", 2)])
+        assert whole_view(store).records.keys() == {*view.records, "backend/filer"}
 
     def test_an_intent_is_open_from_its_begin_to_its_end(self, store: StateStore, lease: Lease) -> None:
         """Every view shows the open ones, in the order of their begin; ending one that is gone is no error."""

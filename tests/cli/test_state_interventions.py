@@ -1,0 +1,152 @@
+"""Backends that are renamed or retired, intents that nobody can resolve, and plans beside a run that is at work."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.applying.environment import utc_now
+from sharectl.state.sqlite import open_store
+from sharectl.state.store import BeginOperation, OperationRecord, PutRun
+from sharectl.state.testing import ALICE, RUN, whole_view
+from tests.cli.conftest import SIMULATED
+from tests.state.processes import start
+
+if TYPE_CHECKING:
+    from sharectl.state.store import StateView
+    from tests.cli.console import Console
+
+
+def view_of(console: Console) -> StateView:
+    """Return all that the state holds."""
+    with closing(open_store(console.root / ".sharectl" / "state.db", create=False)) as store:
+        return whole_view(store)
+
+
+def leave_open(console: Console, backend: str, address: str = "share/three") -> None:
+    """Leave an intent behind, as a run that was killed does."""
+    with closing(open_store(console.root / ".sharectl" / "state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        spec = {"name": "three", "size_bytes": 1 << 30, "protocol": "NFS"}
+        payload = json.dumps({"spec": spec, "extra_specs": {}}).encode()
+        operation = OperationRecord(
+            "op-1", RUN.run_id, address, "create-share", "id-3", backend, "gold1", utc_now(), payload
+        )
+        store.commit(lease, [PutRun(RUN), BeginOperation(operation)])
+        store.release(lease)
+
+
+def test_a_backend_that_was_renamed_in_the_manifests_is_recognised(applied: Console) -> None:
+    """The plan says the one command; after it, the shares are on the new name and nothing is to be done."""
+    applied.write("all.yaml", SIMULATED.replace("{name: sim}", "{name: nas}"))
+    told = applied("plan")
+    assert told.code == 1
+    assert "error[backend.renamed]" in told.err
+    assert "`sharectl state mv backend/sim backend/nas`" in told.err
+    assert applied("apply", "--yes").code == 1
+    assert "backend/nas" not in view_of(applied).records
+    moved = applied("state", "mv", "backend/sim", "backend/nas")
+    assert moved.code == 0, moved.err
+    assert "3 resources on it follow" in moved.err
+    assert {record.backend for record in view_of(applied).records.values()} == {"nas"}
+    assert applied("plan", "--detailed-exitcode").code == 0
+    assert applied("apply", "--yes").code == 0
+
+
+def test_open_intents_follow_a_renamed_backend(applied: Console) -> None:
+    """The next apply asks the backend under its new name."""
+    leave_open(applied, "sim")
+    assert applied("state", "mv", "backend/sim", "backend/nas").code == 0
+    assert [operation.backend for operation in view_of(applied).operations] == ["nas"]
+    applied.write("all.yaml", SIMULATED.replace("{name: sim}", "{name: nas}"))
+    assert applied("apply", "--yes").code == 0
+    assert view_of(applied).operations == ()
+
+
+def test_a_name_that_the_state_has_is_not_taken(applied: Console) -> None:
+    """Neither is a backend renamed that is not there."""
+    applied.write("all.yaml", SIMULATED + _other("nas"))
+    assert applied("apply", "--yes").code == 0
+    refused = applied("state", "mv", "backend/sim", "backend/nas")
+    assert refused.code == 1
+    assert "state rm backend/nas" in refused.err
+    assert applied("state", "mv", "backend/none", "backend/new").code == 1
+
+
+@pytest.mark.parametrize("output", ["text", "json", "markdown"])
+def test_a_backend_without_manifest_is_told_in_each_plan(applied: Console, output: str) -> None:
+    """Its shares are not looked at, and that is not "No changes" without a word."""
+    applied.write("all.yaml", SIMULATED.partition("---\n")[2] + _other("rest"))
+    told = applied("plan", "-o", output)
+    assert "3 resources of the state are on it" in told.out + told.err
+    assert "sharectl state mv backend/sim backend/NEW-NAME" in told.out + told.err
+
+
+def _other(name: str) -> str:
+    return f"""---
+apiVersion: sharectl/v1
+kind: Backend
+metadata: {{name: {name}}}
+spec: {{driver: simulated, config: {{stateFile: {name}.db, pools: [{{name: p, total: 1TiB}}]}}}}
+"""
+
+
+def test_moved_from_on_a_backend_names_the_command(applied: Console) -> None:
+    """The annotation is for shares and snapshots."""
+    text = "metadata: {name: nas, annotations: {sharectl/moved-from: sim}}"
+    applied.write("all.yaml", SIMULATED.replace("metadata: {name: sim}", text))
+    told = applied("plan")
+    assert told.code == 1
+    assert "sharectl state mv backend/sim backend/nas" in told.err
+
+
+def test_an_intent_on_a_retired_backend_can_be_given_up(applied: Console) -> None:
+    """It blocked its address on every other backend, and no command could take it away."""
+    leave_open(applied, "retired")
+    told = applied("plan")
+    assert "Backend retired has no manifest any more" in told.err
+    assert "sharectl state drop" in told.err
+    wanted = "---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {name: three}\nspec: {size: 1GiB, protocol: NFS}\n"
+    applied.write("all.yaml", SIMULATED + wanted)
+    blocked = applied("apply", "--yes")
+    assert blocked.code == 1
+    assert "sharectl state drop op-1" in blocked.out + blocked.err
+    assert "op-1" in applied("state", "operations").out
+    assert json.loads(applied("state", "operations", "-o", "json").out)["operations"][0]["backend"] == "retired"
+    assert applied("state", "drop", "op-1").code in {1, 64}
+    assert len(view_of(applied).operations) == 1
+    dropped = applied("state", "drop", "share/three", "--yes")
+    assert dropped.code == 0, dropped.err
+    assert "No backend is asked" in dropped.err
+    assert applied("apply", "--yes").code == 0
+    assert "share/three" in view_of(applied).records
+    assert "state drop" in applied("history", "share/three").out + applied("history", "share/three", "-o", "json").out
+    assert applied("state", "drop", "op-1", "--yes").code == 1
+
+
+_WORK = """
+store = open_store(path, create=True)
+lease = store.acquire(ME, duration_seconds=3600)
+store.commit(lease, [PutRun(RUN), BeginOperation(OperationRecord("op-2", RUN.run_id, "share/one", "extend-share", "id", "sim", "gold1", "2026-05-04T12:00:01Z", b"{}"))])
+print("inside", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_plan_beside_a_run_at_work_says_who_it_is(applied: Console) -> None:
+    """And not that an earlier run was cut short."""
+    with start(_WORK, applied.root / ".sharectl" / "state.db") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "inside\n"
+        told, listed = applied("plan"), applied("state", "list")
+        os.kill(process.pid, signal.SIGKILL)
+    assert "warning[state.in-motion]: alice@one.example is at work on this state: `sharectl apply`" in told.err
+    assert "since" in told.err
+    assert "cut short" not in told.err
+    assert "alice@one.example is at work since" in listed.out
+    assert "cut short" in applied("plan").err
