@@ -294,7 +294,8 @@ class StateStoreConformance:
         )
         other = make_record("other", backend="filer2")
         rows = [backend, server, make_record(), other]
-        changes = [*(PutResource(row, None) for row in rows), BeginOperation(make_operation())]
+        changes: list[Change] = [PutResource(row, None) for row in rows]
+        changes.append(BeginOperation(make_operation()))
         store.commit(lease, [PutRun(RUN), PutRules("share/projects", (make_rule("10.0.0.1"),)), *changes])
         store.commit(lease, [RenameBackend("filer", "nas", 1)])
         view = whole_view(store)
