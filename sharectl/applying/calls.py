@@ -221,8 +221,8 @@ def _prepare(driver: Driver, task: Task) -> Result:
 def _create_share(driver: Driver, task: Task) -> Result:
     observed = driver.create_share(share_request(task))
     spec = spec_as_there(cast("ShareSpec", task.step.spec), observed, task.record)
-    record = share_record(task.step.address, task.resource_id, task.backend or "", spec, observed, ())
-    return _put(record, (), version=None if task.record is None else task.record.version)
+    record = share_record(task.step.address, task.resource_id, task.backend or "", spec, observed, observed.access)
+    return _put(record, active_rules(observed.access), version=None if task.record is None else task.record.version)
 
 
 def _extend(driver: Driver, task: Task) -> Result:

@@ -60,7 +60,18 @@ def place_new_shares(
         waiting = [address for address in waiting if address not in done]
         if not ready:
             break  # a cycle, which the manifests' validation has named
+    for address in _relied_on(draft, placement):
+        placement[address] = placement[address][:1]
     return placement
+
+
+def _relied_on(draft: Draft, placement: Placement) -> set[Address]:
+    """Return the new shares by which the hints of other new ones were placed: elsewhere they would break what those ask for."""
+    names: set[str] = set()
+    for address in placement:
+        hints = draft.desired.share(address).hints
+        names.update(hints.same_host, hints.different_host)
+    return {address_of(Kind.SHARE, name) for name in names} & placement.keys()
 
 
 def _place_group(
@@ -260,8 +271,10 @@ def _take(draft: Draft, refusals: _Refusals, decision: Decision, placement: Plac
             detail=f"the candidates were {', '.join(sorted({c.backend for c in decision.candidates}))}.",
             remedy="choose another share type, or another deletionPolicy",
         )
-    elif not draft.options.backends or candidates[0].backend in draft.options.backends:
+    elif not draft.options.backends:
         placement[address] = candidates
+    elif candidates[0].backend in draft.options.backends:  # else another plan makes it, where it belongs
+        placement[address] = tuple(c for c in candidates if c.backend in draft.options.backends)
 
 
 def _needed_capabilities(spec: ShareSpec) -> frozenset[Capability]:

@@ -86,6 +86,23 @@ def test_a_share_that_a_list_omitted_once_still_gets_its_size(site: Site) -> Non
     assert site.plan().is_empty
 
 
+def test_access_of_a_share_that_a_list_omitted_once_is_taken_away(tmp_path: Path) -> None:
+    """Who is not in the manifest any more loses it in the same apply, or the next plan shows it, also without a look."""
+    access = "access: [{type: ip, to: 10.0.0.1, level: rw}, {type: ip, to: 10.0.0.2, level: rw}],"
+    site = Site(tmp_path / "r").write(backend("a"), share("x", spec=access))
+    assert site.apply().result.succeeded
+    site.write(backend("a"), share("x"))
+    site.query("a", "CREATE TABLE omitted AS SELECT * FROM shares")
+    site.query("a", "DELETE FROM shares")
+    mistaken = site.plan()
+    site.query("a", "INSERT INTO shares SELECT * FROM omitted")
+    assert site.apply(plan=mistaken).result.succeeded
+    assert verbs(site, "none") == [Verb.UPDATE_ACCESS]
+    assert site.apply().result.succeeded
+    assert site.query("a", "SELECT access FROM shares") == [("[]",)]
+    assert site.plan().is_empty
+
+
 def test_a_size_that_changes_while_the_share_is_recorded_is_seen_by_the_next_plan(site: Site) -> None:
     """What is recorded is what the backend holds at that moment, and never passes for what the manifest says."""
     site.query("a", "UPDATE shares SET pool = pool || '2'")

@@ -128,6 +128,25 @@ def test_a_share_whose_removal_is_refused_keeps_its_snapshots(repository: Reposi
     assert repository.on_backend("SELECT name FROM snapshots") == ["monday"]
 
 
+def test_a_new_share_falls_through_to_no_backend_that_was_left_out(repository: Repository) -> None:
+    """It fails where it was to be, and the backend that was not named is not even prepared."""
+    fault = {"call": "create_share", "effect": "error", "message": "no"}
+    for name in ("fast", "archive"):
+        config = {"stateFile": f"{name}.db", "faults": [fault] if name == "fast" else []}
+        spec = {
+            "driver": "simulated",
+            "config": config,
+            "capabilities": {"goodness_function": "90" if name == "fast" else "10"},
+        }
+        repository.write("other.yaml" if name == "fast" else "archive.yaml", "Backend", name, spec)
+    (repository.path / "backend.yaml").unlink()
+    repository.write_share("new")
+    ended = repository.run("apply", "--yes", "--backend", "fast")
+    assert ended.code == 1
+    assert "create-share" in ended.text
+    assert not (repository.path / "archive.db").exists()
+
+
 def test_an_import_that_is_refused_writes_no_manifest(repository: Repository) -> None:
     """A manifest without the share that it was written for would make an empty one."""
     repository.write_share("held", protocol="CIFS")
