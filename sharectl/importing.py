@@ -11,7 +11,9 @@ from sharectl.manifests.names import NAME_LIMIT, safe_name
 from sharectl.model import Kind, Protocol, ShareSpec, address_of, name_of
 from sharectl.planning.options import Import, PlanOptions
 from sharectl.planning.strays import importable_shares
+from sharectl.planning.unfinished_imports import import_record, unfinished_imports
 from sharectl.quantities import GIB, format_size
+from sharectl.state.store import PutResource
 from sharectl.workspace import Question, survey
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.found_access import FoundAccess
     from sharectl.manifests.write import ManifestDocument
     from sharectl.model import Address
-    from sharectl.state.store import Record, StateStore
+    from sharectl.state.store import Lease, Record, StateStore
     from sharectl.workspace import Backends, Survey
 
 _NAMED_AT_MOST: Final = 8
@@ -47,11 +49,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The options of the plan that takes the shares over, the manifests that have to be written first, and what to know before."""
+    """The options of the plan that takes the shares over, the manifests that have to be written first, and what to know before.
+
+    `left_out` is how many of all that a backend holds cannot be taken over.
+    """
 
     options: PlanOptions
     documents: tuple[ManifestDocument, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    left_out: int = 0
 
 
 Wanted = dict["Address", "tuple[str, ObservedShare]"]
@@ -76,15 +82,20 @@ def find_imports(desired: Desired, store: StateStore, backends: Backends, wish: 
         for share in importable_shares(ids, found.observed[name])
         if not wish.everything or share.trashed_at is None
     ]
-    wanted = _all(desired, records, shares) if wish.everything else _one(shares, wish, found, records)
+    left_out = [(name, share) for name, share in shares if share.not_adoptable and wish.everything]
+    if wish.everything:
+        wanted = _all(desired, records, [pair for pair in shares if not pair[1].not_adoptable])
+    else:
+        wanted = _one(shares, wish, found, records)
     _require_answers(found, names, wanted)
     imports = {address: Import(backend, share.backend_id) for address, (backend, share) in wanted.items()}
     options = PlanOptions(imports=imports, targets=frozenset(imports))
     unwritten = {address: wanted[address] for address in sorted(wanted) if address not in desired.digests}
     if unwritten and not writes:
         raise DiagnosticError(_without_manifest(list(unwritten), desired))
-    diagnostics = (*_differences(desired, wanted), *_guesses(unwritten, wish), *_unwritable_rules(unwritten, wish))
-    return Found(options, _documents(unwritten, wish), diagnostics)
+    chosen = (*_guesses(unwritten, wish), *_unwritable_rules(unwritten, wish))
+    diagnostics = (*_left_out(left_out), *_differences(desired, wanted), *chosen)
+    return Found(options, _documents(unwritten, wish), diagnostics, len(left_out))
 
 
 def _without_manifest(addresses: Sequence[Address], desired: Desired) -> Diagnostic:
@@ -173,7 +184,15 @@ def _holder(wish: Wish, found: Survey, records: Mapping[Address, Record]) -> Add
 def _all(desired: Desired, records: Mapping[Address, Record], shares: list[tuple[str, ObservedShare]]) -> Wanted:
     """Give each share an address: that of the manifest of its name which has no share yet, else a free one like its name."""
     wanted: Wanted = {}
+    begun = {named: address for address, named in unfinished_imports(records.values()) if address not in records}
+    rest = []
     for backend, share in sorted(shares, key=lambda pair: (pair[1].backend_id, pair[0])):
+        known = begun.get(Import(backend, share.backend_id))
+        if known is not None and _fits(desired, known, share):
+            wanted[known] = (backend, share)
+        else:
+            rest.append((backend, share))
+    for backend, share in rest:
         base = safe_name(share.name)
         address = address_of(Kind.SHARE, base)
         number = 2
@@ -247,6 +266,36 @@ def _comment(backend: str, share: ObservedShare, wish: Wish) -> str:
     return "\n".join(lines)
 
 
+def _left_out(shares: Sequence[tuple[str, ObservedShare]]) -> tuple[Diagnostic, ...]:
+    """Name what cannot be taken over."""
+    if not shares:
+        return ()
+    named = "; ".join(f"{share.backend_id} ({share.not_adoptable})" for _, share in shares[:_NAMED_AT_MOST])
+    more = f"; and {len(shares) - _NAMED_AT_MOST} more" if len(shares) > _NAMED_AT_MOST else ""
+    return (
+        warning(
+            "import.left-out",
+            f"{len(shares)} of what backend {shares[0][0]} holds cannot be taken over, and {'is' if len(shares) == 1 else 'are'} left out",
+            detail=f"{named}{more}.",
+            remedy="rename them on the backend, then import again",
+        ),
+    )
+
+
+def begin_imports(store: StateStore, lease: Lease, imports: Mapping[Address, Import]) -> None:
+    """Let the state remember what is to be taken over, so that whatever comes of it, nothing of it is made new instead."""
+    rows = {address: import_record(address, wanted) for address, wanted in imports.items()}
+    with store.read() as reader:
+        known = reader.view([*rows, *(row.address for row in rows.values())]).records
+    changes = []
+    for address, row in rows.items():
+        if address not in known:
+            former = known.get(row.address)
+            changes.append(PutResource(row, None if former is None else former.version))
+    if changes:
+        store.commit(lease, changes)
+
+
 def _guesses(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
     """Say what had to be chosen for shares whose backend does not know it."""
     sizeless = [address for address, (_, share) in unwritten.items() if share.size_bytes is None]
@@ -313,13 +362,18 @@ def manifest_path(directory: Path, wish: Wish) -> Path:
 
 
 def write_manifests(path: Path, text: str) -> None:
-    """Write the manifests. Raises DiagnosticError; no file is overwritten."""
+    """Write the manifests, whole or not at all. Raises DiagnosticError; no file is overwritten."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            path.hardlink_to(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as problem:
         summary = f"{path} could not be written: {problem.strerror}"
         remedy = "nothing was taken over; name another folder with --write"

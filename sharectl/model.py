@@ -34,6 +34,7 @@ class Kind(StrEnum):
     SECURITY_SERVICE = "security_service"
     SHARE_SERVER = "share_server"
     NETWORK_ALLOCATION = "network_allocation"
+    IMPORT = "import"
 
     @property
     def document_kind(self) -> str:
@@ -41,8 +42,8 @@ class Kind(StrEnum):
         return "".join(word.capitalize() for word in self.value.split("_"))
 
 
-DERIVED_KINDS: Final = frozenset({Kind.SHARE_SERVER, Kind.NETWORK_ALLOCATION})
-"""Kinds that nobody writes a manifest for: the planner derives share servers, and what they take from the network follows."""
+DERIVED_KINDS: Final = frozenset({Kind.SHARE_SERVER, Kind.NETWORK_ALLOCATION, Kind.IMPORT})
+"""Kinds that nobody writes a manifest for: the planner derives share servers, what they take from the network follows, and an import leaves its row until it is done."""
 
 KIND_OF_DOCUMENT: Final[dict[str, Kind]] = {kind.document_kind: kind for kind in Kind if kind not in DERIVED_KINDS}
 _ACCESS_SEPARATOR: Final = "/access/"

@@ -38,6 +38,7 @@ from sharectl.planning.snapshots import plan_changed_snapshot, plan_new_snapshot
 from sharectl.planning.types import Action, Plan, Step
 from sharectl.planning.undeclared import refuse_renamed_backends
 from sharectl.planning.unfinished import note_open_operations, note_writer
+from sharectl.planning.unfinished_imports import forget_given_up_imports, refuse_unfinished_import
 from sharectl.planning.unread import find_unread
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSett
     plan_imports(draft)
     unchanged = _sort_out(draft, digests, selects)
     draft.diagnostics += find_unseen_backends(draft)
-    draft.new = [address for address in draft.new if not address.startswith("share/") or _is_free(draft, address)]
+    draft.new = [address for address in draft.new if _is_free(draft, address)]
     _plan_removals(draft, digests, selects)
     new = sorted(draft.new)
     ordered_pools = sorted(pools, key=lambda pool: pool.host)  # of equal pools, the scheduler takes the first
@@ -156,6 +157,7 @@ def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSett
             plan_new_snapshot(draft, address)
     refuse_lost_sources(draft)
     plan_share_servers(draft, selects)
+    forget_given_up_imports(draft, selects)
     plan_backends(draft, selects)
     return unchanged
 
@@ -239,8 +241,10 @@ def _plan_existing(draft: Draft, address: Address) -> None:
 
 
 def _is_free(draft: Draft, address: Address) -> bool:
-    """Tell whether a share may be made under its name; refuse it where the name is taken by what the state does not know."""
-    return refuse_taken_name(draft, address, draft.strays_by_name)
+    """Tell whether a resource may be made; refuse what is to be taken over, or whose name is taken by what the state does not know."""
+    if not refuse_unfinished_import(draft, address):
+        return False
+    return not address.startswith("share/") or refuse_taken_name(draft, address, draft.strays_by_name)
 
 
 def _plan_lost_share(draft: Draft, address: Address) -> None:

@@ -28,6 +28,7 @@ from sharectl.parallel import ask_each
 from sharectl.plan import addresses_with_rules, plan
 from sharectl.planning.drift import find_deviations
 from sharectl.planning.observed import BackendObservation
+from sharectl.planning.unfinished_imports import import_address
 from sharectl.share_servers import NetworkServices, observe_servers, server_findings, subnets_to_check
 
 if TYPE_CHECKING:
@@ -367,6 +368,7 @@ def _addresses_to_read(desired: Desired, options: PlanOptions) -> set[Address] |
         return None  # something is to be removed: what depends on it may have no manifest either
     wanted = targets | set(desired.digests)
     wanted.update(f"backend/{name}" for name in desired.backends)
+    wanted.update(import_address(address) for address in desired.digests)
     for former in desired.moves.values():
         wanted.update(former)
     for address in desired.digests:

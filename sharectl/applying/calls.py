@@ -53,7 +53,7 @@ class Task:
     """One attempt at a step, with everything it works on.
 
     `record` is the row at the step's address now, None where there is none. `related` is the row of the share that a snapshot is
-    of, or of the snapshot that a new share is a clone of, or that a share is turned back to. `rules` are the recorded access rules. `resource_id` is the id under
+    of, or of the snapshot that a new share is a clone of, or that a share is turned back to, or the row that remembers an import. `rules` are the recorded access rules. `resource_id` is the id under
     which the backend knows, or will know, the resource. `share_server_id` is that of the server which a new share is to be on.
     """
 
@@ -380,7 +380,13 @@ def _put_taken_over(task: Task, observed: ObservedShare) -> Result:
     spec = replace(spec, size_bytes=observed.size_bytes or spec.size_bytes)
     address, backend = task.step.address, task.backend or ""
     record = share_record(address, task.resource_id, backend, spec, observed, observed.access)
-    return _put(record, active_rules(observed.access))
+    result = _put(record, active_rules(observed.access))
+    return replace(result, changes=(*result.changes, *finished_import(task.related)))
+
+
+def finished_import(row: Record | None) -> tuple[Change, ...]:
+    """Return the change that lets go of the row which remembers an import, now that it is done."""
+    return () if row is None else (RemoveResource(row.address, row.version),)
 
 
 def listed_share(driver: Driver, resource_id: str) -> ObservedShare | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.applying.calls import Task
 from sharectl.model import ShareSpec, SnapshotSpec, Verb, name_of
+from sharectl.planning.unfinished_imports import import_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +94,9 @@ class Ledger:
         record = self._records.get(step.moved_from or step.address)
         related = None
         extra_specs = None
-        if isinstance(step.spec, SnapshotSpec):
+        if step.import_id is not None:
+            related = self._records.get(import_address(step.address))
+        elif isinstance(step.spec, SnapshotSpec):
             related = self._records.get(f"share/{step.spec.share}")
         elif isinstance(step.spec, ShareSpec):
             related = self._records.get(f"snapshot/{_snapshot_of(step, step.spec)}")
@@ -143,6 +146,8 @@ def _touched(plan: Plan) -> Iterator[Address]:
         yield step.address
         if step.moved_from is not None:
             yield step.moved_from
+        if step.import_id is not None:
+            yield import_address(step.address)
         for candidate in step.candidates:
             if candidate.share_server is not None:
                 yield candidate.share_server

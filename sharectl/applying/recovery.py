@@ -17,6 +17,7 @@ from sharectl.applying.server_resolving import resolve_server
 from sharectl.drivers.base import BackendUnavailableError
 from sharectl.events import OperationRecovered, RecoveryStarted
 from sharectl.model import Verb, canonical_json
+from sharectl.planning.unfinished_imports import import_address
 from sharectl.state.store import (
     AddHistory,
     EndOperation,
@@ -94,6 +95,7 @@ def _read(
         addresses |= {f"backend/{operation.backend}" for operation in operations}
         specs = (orjson.loads(operation.payload).get("spec") for operation in operations)
         addresses |= {f"share/{spec['share']}" for spec in specs if spec is not None and "share" in spec}
+        addresses |= {import_address(operation.address) for operation in operations}
         return operations, reader.view(addresses).records
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from sharectl.applying.calls import active_rules, listed_share, request_of_intent, share_ref
+from sharectl.applying.calls import active_rules, finished_import, listed_share, request_of_intent, share_ref
 from sharectl.drivers.base import ShareRef, SnapshotRef, SnapshotsShares
 from sharectl.model import ShareSpec, SnapshotSpec, Verb
 from sharectl.planning.records import share_record, snapshot_record, spec_as_there
+from sharectl.planning.unfinished_imports import import_address
 from sharectl.state.store import PutResource, PutRules, RemoveResource
 
 if TYPE_CHECKING:
@@ -208,7 +209,9 @@ def _taking_over(backend: _Backend, operation: OperationRecord, records: Mapping
         return [], "it was not taken over"
     plain = _spec_of(operation)
     spec = ShareSpec.from_plain({**plain, "size_bytes": observed.size_bytes or plain["size_bytes"]})
-    return _put(operation, spec, None, observed), "it had been taken over, and is recorded now"
+    taken = _put(operation, spec, None, observed)
+    remembered = finished_import(records.get(import_address(operation.address)))
+    return [*taken, *remembered], "it had been taken over, and is recorded now"
 
 
 def _preparation(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:

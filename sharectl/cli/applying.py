@@ -41,7 +41,8 @@ class RunWords:
     lock_timeout: str
     output: Format
     instead: str = ""
-    before: Callable[[], None] | None = None
+    before: Callable[[LockedRun], None] | None = None
+    writes: bool = False
     allow_unreadable: frozenset[str] = frozenset()
 
 
@@ -96,7 +97,7 @@ def _agree(session: Session, plan: Plan, words: RunWords) -> None:
         show_plan(session, plan, words.output)
     elif plan.diagnostics:
         session.output.diagnostics(plan.diagnostics)
-    if plan.is_stopped or (plan.held and words.before is not None):
+    if plan.is_stopped or (plan.held and words.writes):
         raise Finished(ExitCode.FAILED)
     if plan.is_empty or words.yes:
         return
@@ -113,7 +114,7 @@ def _applied(session: Session, run: LockedRun, plan: Plan, words: RunWords) -> R
 
     json = words.output is Format.JSON
     if words.before is not None:
-        words.before()
+        words.before(run)
     if plan.is_empty and not json:
         return None
     cancellation = Cancellation()

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharectl.cli import options as opt
+from sharectl.cli.codes import ExitCode, Finished
 from sharectl.cli.complete import complete_address, complete_backend
 from sharectl.diagnostics import DiagnosticError, error
 from sharectl.model import Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sharectl.cli.session import Session
+    from sharectl.importing import Found
+    from sharectl.runs import LockedRun
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -74,22 +79,39 @@ def import_(
     ):
         found = find_imports(desired, store, backends, wish, writes=write is not None)
     if not found.options.imports:
+        if found.left_out:
+            session.output.diagnostics(found.diagnostics)
+            raise Finished(ExitCode.FAILED)
         session.output.note(f"Backend {backend} holds nothing that the state does not know.")
         return
     diagnostics = list(found.diagnostics)
-    before = None
+    write_file = None
     if write is not None and found.documents:
         path, text = manifest_path(session.path(write), wish), manifest_text(found)
         sources = [session.path(Path(name)) for name in file or ()]
         sources = sources or [session.project.root / name for name in session.project.manifests]
         diagnostics += outside_warning(path, sources)
         desired = desired_with(session, file, text)
-        before = partial(_write, session, path, text)
+        write_file = partial(_write, session, path, text)
 
     if diagnostics:
         session.output.diagnostics(diagnostics)
-    run = RunWords("import", "Take these over?", yes, lock_timeout, output, before=before)
+    before = partial(_begin, found, write_file)
+    run = RunWords(
+        "import", "Take these over?", yes, lock_timeout, output, before=before, writes=write_file is not None
+    )
     run_locked(session, desired.backends, Planner(session, file, desired, found.options, "none"), run)
+    if found.left_out:
+        raise Finished(ExitCode.FAILED)
+
+
+def _begin(found: Found, write_file: Callable[[], None] | None, run: LockedRun) -> None:
+    """Let the state remember what is taken over, before there are manifests that could be taken for wishes of something new."""
+    from sharectl.importing import begin_imports
+
+    begin_imports(run.store, run.lease, found.options.imports)
+    if write_file is not None:
+        write_file()
 
 
 def _write(session: Session, path: Path, text: str) -> None:

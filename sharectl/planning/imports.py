@@ -87,6 +87,14 @@ def _plan_import(
             or f"it holds: {', '.join(sorted(found)[:8]) or 'none'}",
         )
         return
+    if share.not_adoptable:
+        draft.refuse(
+            "import.unsayable",
+            address,
+            f"{share.backend_id} on backend {wanted.backend} cannot be taken over: {share.not_adoptable}",
+            remedy="rename it on the backend, then import it",
+        )
+        return
     if share.protocol is not None and share.protocol != spec.protocol:
         draft.refuse(
             "import.protocol",

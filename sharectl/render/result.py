@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model import Verb
 from sharectl.planning.document import held_to_list, unread_to_list
 from sharectl.planning.unread import allow_remedy
 from sharectl.render.frame import place
@@ -143,4 +144,7 @@ def _advice_lines(result: RunResult) -> Iterator[str]:
     if result.cancelled:
         yield "What is done is recorded. `sharectl apply` goes on from here."
     elif any(not failure.unresolved for failure in result.failures):
-        yield "Mend what failed, then `sharectl apply` does the rest; what is done is recorded and not done again."
+        if all(failure.verb in {Verb.ADOPT, Verb.RESTORE_SHARE, Verb.PREPARE_BACKEND} for failure in result.failures):
+            yield "Mend what failed, then import it again; what is done is recorded, and what is not is made new by no apply."
+        else:
+            yield "Mend what failed, then `sharectl apply` does the rest; what is done is recorded and not done again."

@@ -130,6 +130,5 @@ def _unmanaged_before_preparation(settings: DirectorySettings, prepared: Collect
 
 
 def _unmanaged(pool_name: str, directory: str) -> ObservedShare:
-    # A name that is no UTF-8 is shown escaped; it cannot be taken over.
-    name = os.fsencode(directory).decode(errors="backslashreplace")
-    return ObservedShare(None, backend_id_of(pool_name, name), name, pool_name, None, None)
+    name, problem = names.shown(directory)
+    return ObservedShare(None, backend_id_of(pool_name, name), name, pool_name, None, None, not_adoptable=problem)

@@ -56,6 +56,18 @@ def is_adoptable(directory: str) -> bool:
     return _problem(directory, _MAX_ADOPTED_NAME_BYTES) is None
 
 
+def shown(directory: str) -> tuple[str, str]:
+    """Return the name of an existing directory as it can be written down, and why it cannot be taken over, if it cannot."""
+    name = os.fsencode(directory).decode(errors="backslashreplace")
+    if name != directory:
+        return name, "its name is not UTF-8"
+    if not name.isprintable():
+        escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+        return escaped, "its name has control characters"
+    problem = _problem(directory, _MAX_ADOPTED_NAME_BYTES)
+    return name, "" if problem is None else problem
+
+
 def claim_new_name(
     metadata: Metadata, pool: Pool, resource_id: str, name: str, may_take_from: Callable[[str], bool]
 ) -> ChosenName:

@@ -63,12 +63,20 @@ def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
         exports: tuple[str, ...] = ()
         if trashed_at is None and (server_id is None or host is not None):
             exports = export_locations(protocol, backend_id, host)
-        found.append(
-            ObservedShare(
-                resource_id, backend_id, name, pool, size_bytes, protocol, rules, exports, trashed_at, server_id
-            )
+        share = ObservedShare(
+            resource_id, backend_id, name, pool, size_bytes, protocol, rules, exports, trashed_at, server_id
         )
+        found.append(share if resource_id is not None or backend_id.isprintable() else _escaped(share))
     return found
+
+
+def _escaped(share: ObservedShare) -> ObservedShare:
+    """Return a share that sharectl did not make with names that can be written down."""
+    backend_id, name = (
+        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        for text in (share.backend_id, share.name)
+    )
+    return share._replace(backend_id=backend_id, name=name, not_adoptable="its name has control characters")
 
 
 def observe_snapshot(row: tuple[str, str, str, int | None]) -> ObservedSnapshot:

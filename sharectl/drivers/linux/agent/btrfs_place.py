@@ -47,11 +47,11 @@ class Place:
         ):
             yield descriptor
 
-    def subvolumes_in(self, folder_fd: int) -> Iterator[btrfs.Subvolume]:
-        """Give the subvolumes right below the folder whose names can be those of volumes."""
+    def subvolumes_in(self, folder_fd: int, *, of_any_name: bool = False) -> Iterator[btrfs.Subvolume]:
+        """Give the subvolumes right below the folder whose names can be those of volumes, or all of them."""
         folder = os.fstat(folder_fd).st_ino
         for subvolume in btrfs.subvolumes_in(self.descriptor, btrfs.subvolume_id(self.descriptor)):
-            if subvolume.directory == folder and is_volume_name(subvolume.name):
+            if subvolume.directory == folder and (of_any_name or is_volume_name(subvolume.name)):
                 yield subvolume
 
     def limit(self, volume: str, subvolume: int, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:

@@ -236,7 +236,7 @@ class BtrfsPool:
             is_exact = btrfs.accounting(place.descriptor, place.file_system).is_exact
             usages = btrfs.all_usages(place.descriptor)
             found = {}
-            for subvolume in place.subvolumes_in(place.descriptor):
+            for subvolume in place.subvolumes_in(place.descriptor, of_any_name=True):
                 usage = usages.get(subvolume.subvolume_id)
                 if usage is None:
                     found[subvolume.name] = VolumeState(None, None)

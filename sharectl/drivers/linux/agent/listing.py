@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.servers import MAIN
-from sharectl.drivers.linux.agent.volume_names import is_volume_name
+from sharectl.drivers.linux.agent.volume_names import foreign_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -31,6 +31,7 @@ class Listed(NamedTuple):
     export_locations: tuple[str, ...]
     trashed_at: str | None
     share_server_id: str | None
+    not_adoptable: str = ""
 
 
 class Listing:
@@ -59,10 +60,11 @@ class Listing:
             managed = {(row.pool, row.volume) for row in rows}
             for pool, states in volumes.items():
                 for volume, state in (states or {}).items():
-                    if (pool, volume) not in managed and is_volume_name(volume):
-                        listed.append(
-                            Listed(None, f"{pool}/{volume}", volume, pool, state.size_bytes, None, (), (), None, None)
-                        )
+                    shown = None if (pool, volume) in managed else foreign_name(volume)
+                    if shown is not None:
+                        name, problem = shown
+                        known = (pool, state.size_bytes, None, (), (), None, None)
+                        listed.append(Listed(None, f"{pool}/{name}", name, *known, problem))
         return listed
 
     def share(self, row: ShareRow) -> Listed:

@@ -26,6 +26,24 @@ def is_volume_name(name: str) -> bool:
     )
 
 
+def foreign_name(name: str) -> tuple[str, str] | None:
+    """Return how the name of a volume that sharectl did not make is written down, and why it cannot be taken over, if it cannot.
+
+    None is a name of the file system's own, or a hidden one.
+    """
+    if not name or name.startswith(".") or name in _RESERVED:
+        return None
+    if is_volume_name(name):
+        return name, ""
+    escaped = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if escaped != name:
+        return escaped, "its name is not UTF-8"
+    if not name.isprintable():
+        escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+        return escaped, "its name has control characters"
+    return name, f"its name is longer than {_LONGEST_BYTES} bytes"
+
+
 def require_volume_name(name: str) -> str:
     """Return the name; raises REFUSED where it is none for a volume."""
     if not is_volume_name(name):
