@@ -68,7 +68,7 @@ def test_a_killed_import_of_everything_leaves_no_wish_for_new_shares(applied: Co
         [*COMMAND, *words], cwd=applied.root, env=environment(), stderr=subprocess.DEVNULL
     ) as process:
         give_up_at = time.monotonic() + 60
-        while not (applied.root / "taken").exists() and time.monotonic() < give_up_at:
+        while not (applied.root / "taken" / "imported-sim.yaml").exists() and time.monotonic() < give_up_at:
             os.sched_yield()
         process.send_signal(signal.SIGKILL)
     applied.write("all.yaml", SIMULATED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -20,6 +21,7 @@ _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCHANGE: Final = 2
 _UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV})
+_TEMPORARY: Final = ".tmp"
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -99,24 +101,48 @@ def write_durably(  # noqa: PLR0913 - what is written, where, and how
     `guard` surrounds the instant at which it appears there.
     """
     with opened_directory(directory, dir_fd) as parent_fd:
-        # The process and the thread make the name unique, the rename makes the content appear at once.
-        temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=parent_fd
-        )
+        temporary, descriptor = _opened_temporary(name, parent_fd, mode)
         try:
-            try:
-                _write_all(descriptor, content)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _write_all(descriptor, content)
+            os.fsync(descriptor)
             with guard():
                 os.rename(temporary, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=parent_fd)
             raise
+        finally:
+            os.close(descriptor)  # not before it has its name: a sweep would take it for left behind
         os.fsync(parent_fd)
+
+
+def sweep_temporaries(directory: str, dir_fd: int) -> None:
+    """Remove the temporary files in `directory` that no writer holds any more: their writes were cut short."""
+    with opened_directory(directory, dir_fd) as parent_fd:
+        for name in os.listdir(parent_fd):  # noqa: PTH208 - a descriptor, which pathlib cannot list
+            if not (name.startswith(".") and name.endswith(_TEMPORARY)):
+                continue
+            with suppress(OSError):  # its writer has just given it its name, or still holds it
+                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent_fd)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(name, dir_fd=parent_fd)
+                finally:
+                    os.close(descriptor)
+
+
+def _opened_temporary(name: str, parent_fd: int, mode: int) -> tuple[str, int]:
+    """Make a file for a write that is to appear as `name`, held for as long as it is open; return its name and descriptor."""
+    while True:
+        # The process and the thread make the name unique, the rename makes the content appear at once.
+        temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}{_TEMPORARY}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, mode, dir_fd=parent_fd)
+        with suppress(OSError):  # a file system without locks: what is left there stays
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # a sweep came between the two
 
 
 def remove_durably(directory: str, name: str, dir_fd: int, *, guard: Guard = nullcontext) -> bool:

@@ -89,7 +89,7 @@ def _is_live(metadata: Metadata, record: ShareRecord, content: _PoolContent) -> 
     if record.resource_id in content.displaced:
         return True
     inode = content.directories.get(record.directory)
-    if inode is None or (not record.placed and inode != record.inode):
+    if inode is None or ((record.removing or not record.placed) and inode != record.inode):
         return False
     return record.trashed_at is None or names.holder_of(metadata, record.pool, record.directory) == record.resource_id
 

@@ -23,7 +23,8 @@ _SUFFIX: Final = ".json"
 class ShareRecord:
     """A share: `directory` is its name in the pool, `export_name` its name for Windows clients, unique in the backend.
 
-    Until `placed`, the share is there only if the directory of that name is the inode `inode`, which was made for it.
+    Until `placed`, and again once `removing`, the share is there only if the directory of that name is the inode `inode`: another one of
+    the name is somebody else's.
     """
 
     resource_id: str
@@ -36,6 +37,7 @@ class ShareRecord:
     placed: bool
     inode: int
     trashed_at: str | None = None
+    removing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,10 @@ class RecordFolder(Generic[AnyRecord]):
     def write(self, record: AnyRecord) -> None:
         """Store the record durably."""
         name = f"{checked_id(record.resource_id)}{_SUFFIX}"
-        files.write_durably(self._folder, name, orjson.dumps(asdict(record)), self._private_fd)
+        plain = asdict(record)
+        if not plain.get("removing", True):
+            del plain["removing"]  # a sharectl from before there was this field reads the record too
+        files.write_durably(self._folder, name, orjson.dumps(plain), self._private_fd)
 
     def remove(self, resource_id: str) -> None:
         """Remove the record durably; one that is gone already is no error."""

@@ -36,7 +36,9 @@ class Shares:
         self._storage = storage
         self._access = access
         self._now = now
-        self._swept = threading.Lock()  # taken by the first sweep, and never given back
+        # Each taken by the first sweep of its kind of call, and never given back.
+        self._swept_by_creation = threading.Lock()
+        self._swept_by_deletion = threading.Lock()
 
     def create(
         self, request: ShareRequest, fill: Callable[[Metadata, SnapshotRef, int], None]
@@ -59,6 +61,7 @@ class Shares:
                         self._forget(metadata, earlier)
         self._prepare_new_pool(request.pool)
         with self._storage.metadata() as metadata, self._storage.pool(metadata, request.pool) as pool:
+            self.sweep(metadata, self._swept_by_creation)
             return self._make(metadata, pool, request, fill), "made"
 
     def delete(self, share: ShareRef) -> None:
@@ -68,9 +71,11 @@ class Shares:
             if record is not None:
                 with self._storage.pool(metadata, record.pool) as pool:
                     self._access.withdraw(metadata, record)
-                    _remove_data(metadata, pool, record)
-                    self._forget(metadata, record)
-            self.sweep(metadata)
+                    record = _marked_as_removing(metadata, pool, record)
+                    self._remove(metadata, pool, record)
+            else:
+                self._empty_workspaces(metadata, share.resource_id)
+            self.sweep(metadata, self._swept_by_deletion)
 
     def resize(self, share: ShareRef, size_bytes: int, bound: Callable[[int, int], int]) -> int | None:
         """Record the new size, unless the `bound` of it and the size that the share has is the latter, which is returned then.
@@ -168,7 +173,8 @@ class Shares:
                     raise ConflictError(message)
                 holder = names.holder_of(metadata, pool_name, directory)
                 other = None if holder is None else metadata.shares.read(holder)
-                if other is not None and (other.pool, other.directory) == (pool_name, directory):
+                held = other is not None and (other.pool, other.directory) == (pool_name, directory)
+                if other is not None and held and locate(metadata, pool, other) is not None:
                     message = f"the share {backend_id!r} is managed already, under the id {other.resource_id}"
                     raise ConflictError(message)
                 chosen = names.claim_existing_directory(metadata, pool, resource_id, directory)
@@ -193,20 +199,48 @@ class Shares:
             self._require_live(metadata, pool, record)
             yield metadata, pool, record
 
-    def sweep(self, metadata: Metadata) -> None:
-        """Remove, once in the life of a driver, what calls that were cut short left, and the records of shares that went with it."""
-        if self._swept.acquire(blocking=False):
+    def sweep(self, metadata: Metadata, once: threading.Lock) -> None:
+        """Remove, `once` in the life of a driver, what calls that were cut short left, and the records of shares that went with it."""
+        if once.acquire(blocking=False):
+            self._storage.sweep_temporaries(metadata)
             for pool_name in sorted(metadata.pool_names & self._storage.settings.pools.keys()):
                 with self._storage.pool(metadata, pool_name) as pool:
                     for resource_id in pool.leftovers():
                         with suppress(TransientError):  # taken up again meanwhile by a repeated call
                             self._sweep_one(metadata, pool, resource_id)
 
+    def _empty_workspaces(self, metadata: Metadata, resource_id: str) -> None:
+        """Remove what a deletion that was cut short has left: its record goes before its data."""
+        for pool_name in sorted(metadata.pool_names & self._storage.settings.pools.keys()):
+            with self._storage.pool(metadata, pool_name) as pool:
+                if files.is_directory(f"work/{checked_id(resource_id)}", pool.private_fd):
+                    with pool.workspace(resource_id):
+                        pass
+
     def _sweep_one(self, metadata: Metadata, pool: Pool, resource_id: str) -> None:
+        # Looked at before the workspace is emptied: what is in it keeps its inode from being that of another directory.
+        record = metadata.shares.read(resource_id)
+        gone = record is not None and record.pool == pool.name and locate(metadata, pool, record) is None
         with pool.workspace(resource_id):
-            record = metadata.shares.read(resource_id)
-            if record is not None and record.pool == pool.name and locate(metadata, pool, record) is None:
+            if record is not None and gone:
                 self._forget(metadata, record)
+
+    def _remove(self, metadata: Metadata, pool: Pool, record: ShareRecord) -> None:
+        """Take the data away at one instant, then the record, and only then what was in it: no record outlives its data unmarked."""
+        place = locate(metadata, pool, record)
+        with pool.workspace(record.resource_id) as work_fd:
+            if place == "live" and files.status_of(record.directory, pool.fd) is not None:
+                with pool.locked():
+                    os.rename(record.directory, "live", src_dir_fd=pool.fd, dst_dir_fd=work_fd)
+                os.fsync(pool.fd)
+            for folder in ("trash", "displaced"):
+                if files.status_of(f"{folder}/{record.resource_id}", pool.private_fd) is not None:
+                    with pool.locked():
+                        os.rename(
+                            f"{folder}/{record.resource_id}", folder, src_dir_fd=pool.private_fd, dst_dir_fd=work_fd
+                        )
+                    files.sync_directory(folder, pool.private_fd)
+            self._forget(metadata, record)
 
     def _make(
         self,
@@ -320,25 +354,21 @@ def locate(metadata: Metadata, pool: Pool, record: ShareRecord) -> Literal["live
     status = files.status_of(record.directory, pool.fd)
     if status is None or not stat.S_ISDIR(status.st_mode):
         return None
-    if not record.placed and status.st_ino != record.inode:
+    if (record.removing or not record.placed) and status.st_ino != record.inode:
         return None
     if record.trashed_at is not None and names.holder_of(metadata, pool.name, record.directory) != record.resource_id:
         return None  # the name was given up, and another share has it
     return "live"
 
 
-def _remove_data(metadata: Metadata, pool: Pool, record: ShareRecord) -> None:
-    place = locate(metadata, pool, record)
-    with pool.workspace(record.resource_id) as work_fd:
-        if place == "live" and files.status_of(record.directory, pool.fd) is not None:
-            with pool.locked():
-                os.rename(record.directory, "live", src_dir_fd=pool.fd, dst_dir_fd=work_fd)
-            os.fsync(pool.fd)
-        for folder in ("trash", "displaced"):
-            if files.status_of(f"{folder}/{record.resource_id}", pool.private_fd) is not None:
-                with pool.locked():
-                    os.rename(f"{folder}/{record.resource_id}", folder, src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
-                files.sync_directory(folder, pool.private_fd)
+def _marked_as_removing(metadata: Metadata, pool: Pool, record: ShareRecord) -> ShareRecord:
+    """Note durably which directory is to go, so that another one of its name is not taken for it after a call that was cut short."""
+    if record.removing:
+        return record
+    status = files.status_of(record.directory, pool.fd) if locate(metadata, pool, record) == "live" else None
+    marked = replace(record, removing=True, inode=record.inode if status is None else status.st_ino)
+    metadata.shares.write(marked)
+    return marked
 
 
 def _put_in_place(name: str, from_fd: int, record: ShareRecord, pool: Pool) -> None:

@@ -205,6 +205,14 @@ class Storage:
         identity: str = marker["identity"]
         return identity
 
+    def sweep_temporaries(self, metadata: Metadata) -> None:
+        """Remove the files that writes which were cut short have left."""
+        for folder in (".", *_METADATA_FOLDERS):
+            files.sweep_temporaries(folder, metadata.private_fd)
+        for name in sorted(metadata.pool_names & self.settings.pools.keys()):
+            with self.pool(metadata, name) as pool:
+                files.sweep_temporaries(".", pool.private_fd)
+
     @contextmanager
     def locked(self, metadata: Metadata) -> Iterator[None]:
         """Keep all other threads and processes out of the backend's names, for a moment.

@@ -1,0 +1,110 @@
+"""What calls that were cut short leave on a directory backend: never a claim on somebody else's folder, and nothing for good."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.drivers.directory import files
+from sharectl.drivers.testing import ref
+from tests.drivers.opening import new_request, open_driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.drivers.opening import FullDriver
+
+_CALLS = ("rename", "unlink", "rmdir", "fsync", "symlink")
+
+
+def killed_at(number: int, work: Callable[[], object]) -> bool:
+    """Do the work in a process of its own that dies before its system call `number` that changes a folder; tell whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        left = [number]
+        for name in _CALLS:
+            setattr(os, name, _counting(getattr(os, name), left))
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def _counting(call: Callable[..., object], left: list[int]) -> Callable[..., object]:
+    def counted(*arguments: object, **words: object) -> object:
+        left[0] -= 1
+        if left[0] < 0:
+            os._exit(9)
+        return call(*arguments, **words)
+
+    return counted
+
+
+def opened(tmp_path: Path) -> FullDriver:
+    """Return the driver as a new process would open it."""
+    return open_driver("directory", {"root": "root"}, tmp_path)
+
+
+def records(tmp_path: Path) -> list[str]:
+    """Return the names of all records and temporary files of shares."""
+    return sorted(path.name for path in (tmp_path / "root" / ".sharectl" / "shares").iterdir())
+
+
+@pytest.mark.parametrize("protocol", ["NFS", "CIFS"])
+def test_a_deletion_killed_anywhere_claims_no_folder_of_somebody_else(tmp_path: Path, protocol: str) -> None:
+    """A folder that somebody makes under the name of the share is theirs, at once and after the deletion was repeated; all is swept."""
+    number, dies = 0, True
+    while dies:
+        shutil.rmtree(tmp_path / "root", ignore_errors=True)
+        driver = opened(tmp_path)
+        driver.prepare()
+        share = driver.create_share(new_request("a", resource_id="share", protocol=protocol))
+        (tmp_path / "root" / "a" / "ours").write_text("ours")
+        dies = killed_at(number, partial(opened(tmp_path).delete_share, ref(share)))
+        number += 1
+        folder = tmp_path / "root" / "a"
+        is_gone = not folder.exists()
+        if is_gone:
+            folder.mkdir()
+            (folder / "theirs").write_text("theirs")
+        after = opened(tmp_path)
+        assert [seen.resource_id for seen in after.list_shares() if seen.name == "a"] == [None if is_gone else "share"]
+        after.create_share(new_request("b", resource_id="other"))
+        assert records(tmp_path) == (["other.json"] if is_gone else ["other.json", "share.json"])
+        if is_gone:
+            after.adopt_share("a", "new", 1)
+        after.delete_share(ref(share))
+        assert folder.exists() is is_gone
+        assert not is_gone or (folder / "theirs").read_text() == "theirs"
+    assert number > 5
+
+
+def test_a_creation_killed_anywhere_leaves_nothing_for_good(tmp_path: Path) -> None:
+    """The next change of the backend sweeps the temporary files; the share is finished when it is asked for again."""
+    number, dies = 0, True
+    while dies:
+        shutil.rmtree(tmp_path / "root", ignore_errors=True)
+        opened(tmp_path).prepare()
+        dies = killed_at(number, lambda: opened(tmp_path).create_share(new_request("a", resource_id="share")))
+        number += 1
+        opened(tmp_path).create_share(new_request("b", resource_id="other"))
+        assert not [name for name in records(tmp_path) if name.endswith(".tmp")]
+        assert opened(tmp_path).create_share(new_request("a", resource_id="share")).backend_id == "a"
+        assert records(tmp_path) == ["other.json", "share.json"]
+
+
+def test_a_temporary_file_that_is_being_written_is_left(tmp_path: Path) -> None:
+    """A sweep beside a write does not take its file away."""
+    with files.opened_directory(str(tmp_path)) as descriptor:
+        name, held = files._opened_temporary("x", descriptor, 0o600)
+        files.sweep_temporaries(".", descriptor)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        os.close(held)
+        files.sweep_temporaries(".", descriptor)
+        assert list(tmp_path.iterdir()) == []
