@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 from typer.models import ArgumentInfo
 
-from sharectl.cli.main import COMMANDS
+from sharectl.cli.entries import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

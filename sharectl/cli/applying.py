@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
+from sharectl.cli.interrupts import diverted
 from sharectl.cli.options import Format
 from sharectl.cli.planning import show_plan
 from sharectl.cli.session import confirmed, kept_afterwards, opened_store, parse_duration_seconds
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from sharectl.apply import RunResult
-    from sharectl.applying.cancel import Cancellation
     from sharectl.cli.session import Session
     from sharectl.model import BackendSpec
     from sharectl.planning.types import Plan
@@ -118,7 +117,7 @@ def _applied(session: Session, run: LockedRun, plan: Plan, words: RunWords) -> R
     if plan.is_empty and not json:
         return None
     cancellation = Cancellation()
-    with _signals(cancellation), progress_view(session.output, mode="json" if json else "auto") as show:
+    with diverted(cancellation.request), progress_view(session.output, mode="json" if json else "auto") as show:
         return apply_plan(run, plan, show, cancellation)
 
 
@@ -132,15 +131,3 @@ def _report(session: Session, plan: Plan, result: RunResult, output: Format, cod
         from sharectl.render.result import result_lines
 
         session.output.write_lines(result_lines(plan, result, color=session.output.color_out))
-
-
-@contextmanager
-def _signals(cancellation: Cancellation) -> Iterator[None]:
-    """Let Ctrl-C, and the signal that CI sends, ask for an end: once gracefully, twice at once."""
-    watched = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: cancellation.request()) for number in watched]
-    try:
-        yield
-    finally:
-        for number, handler in zip(watched, before, strict=True):
-            signal.signal(number, handler)

@@ -44,10 +44,6 @@ NOT_DONE: Final = frozenset({"share.held", "share.lost-snapshot", "share.revert-
 """Codes of warnings about something that was asked for, and that this run leaves for later or for somebody to look at."""
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error
-    """Stands for KeyboardInterrupt, which the library under the command line would answer in its own words."""
-
-
 class Finished(Exception):  # noqa: N818 - not an error
     """Ends a command with a code other than 0, everything having been said."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from sharectl.cli.codes import ExitCode, Interrupted
+from sharectl.cli.codes import ExitCode
+from sharectl.cli.interrupts import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

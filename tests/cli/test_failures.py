@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl import workspace
-from sharectl.cli.codes import ExitCode, Interrupted
+from sharectl.cli.codes import ExitCode
 from sharectl.cli.failures import explain_failure
+from sharectl.cli.interrupts import Interrupted
 from sharectl.diagnostics import DiagnosticError, error
 from sharectl.drivers.base import DriverError
 from sharectl.state.store import Holder, LeaseLostError, LockedError, LockStatus, StateCorruptError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from sharectl.cli.codes import ExitCode
-from sharectl.cli.main import COMMANDS
+from sharectl.cli.entries import COMMANDS
 from tools.cli_reference import REFERENCE, current_page
 
 
