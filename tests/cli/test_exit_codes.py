@@ -23,7 +23,6 @@ spec: {driver: simulated, config: {stateFile: other.db, pools: [{name: p, total:
 SILENT = "    faults: [{call: report, effect: unavailable}, {call: list_shares, effect: unavailable}]\n"
 LOOKING = (
     ("plan",),
-    ("plan", "--destroy"),
     ("refresh",),
     ("pools",),
     ("explain", "share/one"),
@@ -53,8 +52,7 @@ def test_a_backend_that_could_not_be_read_is_no_success(applied: Console, comman
     assert "warning[backend.unknown]" in meant.err
 
 
-@pytest.mark.parametrize("command", [("apply", "--yes"), ("destroy", "--yes", "--refresh", "full")], ids=" ".join)
-def test_a_run_that_could_not_read_a_backend_is_no_success(applied: Console, command: tuple[str, ...]) -> None:
+def test_a_run_that_could_not_read_a_backend_is_no_success(applied: Console) -> None:
     """Not even where all of its steps are done; the option says that it is meant."""
     silence(applied)
     applied("apply", "--yes", "--allow-unreadable", "sim")
