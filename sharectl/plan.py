@@ -10,6 +10,7 @@ from sharectl.model import Kind, SchedulerSettings, Verb, address_of
 from sharectl.planning.backends import backends_of, plan_backends
 from sharectl.planning.draft import Draft
 from sharectl.planning.drift import Deviation, find_deviations
+from sharectl.planning.exports import find_export_changes
 from sharectl.planning.foreign import find_foreign_backends, find_unseen_backends
 from sharectl.planning.holding import hold_refused
 from sharectl.planning.imports import plan_imports
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.desired import Desired
     from sharectl.model import Address
+    from sharectl.planning.exports import ExportWishes
     from sharectl.planning.observed import Observed
     from sharectl.scheduler import Pool
     from sharectl.state.store import StateView
@@ -65,11 +67,13 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     options: PlanOptions = _NO_OPTIONS,
     settings: SchedulerSettings = _DEFAULT_SETTINGS,
     deviations: Mapping[Address, Deviation] | None = None,
+    exports: Mapping[str, ExportWishes] | None = None,
 ) -> Plan:
     """Return what must be done so that `desired` holds, with every reason why some of it may not be done.
 
     `observed` has an entry for each backend in `desired`. `state.rules` must hold the access rules of `addresses_with_rules`.
-    `deviations` may be passed where `find_deviations` has been called already. What is refused is held, with all that depends on it,
+    `deviations` may be passed where `find_deviations` has been called already. `exports` are the settings that exports are to have,
+    by backend. What is refused is held, with all that depends on it,
     and the steps are the rest; a plan that is stopped is for reading only. The result does not depend on the order of anything in the arguments.
     """
     if deviations is None:
@@ -83,6 +87,8 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         note_open_operations(draft)
     refuse_renamed_backends(draft)
     plan_moves(draft)
+    draft.export_wishes = exports or {}
+    draft.export_changes = find_export_changes(draft, draft.export_wishes)
     unread = find_unread(draft)
     draft.recorded_total = sum(1 for address in draft.records if address.startswith(_OF_MANIFESTS))
     draft.servers = {r.resource_id: a for a, r in draft.records.items() if a.startswith("share_server/")}
@@ -199,7 +205,7 @@ def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
 
 def _sort_out(draft: Draft, digests: Mapping[Address, bytes], selects: Callable[[Address], bool] | None) -> int:
     """Find what is new (into `draft.new`), plan what has changed, and return how many resources are as they should be."""
-    records, deviations, options = draft.records, draft.deviations, draft.options
+    records, deviations, options, exported = draft.records, draft.deviations, draft.options, draft.export_changes
     changed: list[Address] = []
     unchanged = 0
     for address, digest in digests.items():
@@ -208,6 +214,7 @@ def _sort_out(draft: Draft, digests: Mapping[Address, bytes], selects: Callable[
             record is not None
             and record.digest == digest
             and address not in deviations
+            and address not in exported
             and address not in options.replaces
         ):
             unchanged += 1

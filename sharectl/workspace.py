@@ -6,6 +6,7 @@ import os
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sharectl.diagnostics import error, warning
@@ -16,17 +17,19 @@ from sharectl.drivers.base import (
     ClonesSnapshots,
     DriverEnvironment,
     DriverError,
+    SettlesExports,
     SnapshotsShares,
     capabilities_of,
 )
 from sharectl.drivers.registry import UnknownDriverError, driver_factory, driver_names, make_secret_resolver
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.manifests.loader import load
-from sharectl.model import Kind, SchedulerSettings
+from sharectl.model import Kind, Protocol, SchedulerSettings
 from sharectl.opening import OpenedOnce
 from sharectl.parallel import ask_each
 from sharectl.plan import addresses_with_rules, plan
 from sharectl.planning.drift import find_deviations
+from sharectl.planning.exports import export_wishes
 from sharectl.planning.observed import BackendObservation
 from sharectl.planning.unfinished_imports import import_address
 from sharectl.share_servers import NetworkServices, observe_servers, server_findings, subnets_to_check
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
     from sharectl.model import Address, BackendSpec, JsonObject, ShareNetworkSubnet
+    from sharectl.planning.exports import ExportWishes
     from sharectl.planning.observed import Observed, ServerObservation
     from sharectl.planning.options import PlanOptions
     from sharectl.planning.types import Plan
@@ -338,7 +342,24 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         view = replace(view, writer=writer or _other_writer(store))
         deviations = find_deviations(view, found.observed)
         view = replace(view, rules=_rules(reader, addresses_with_rules(desired, view, deviations, request.options)))
-    return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations)
+    wishes = _export_wishes(desired, questions)
+    return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations, wishes)
+
+
+def _export_wishes(desired: Desired, questions: Mapping[str, Question]) -> dict[str, ExportWishes]:
+    """Return the settings that exports are to have on each backend that is asked, where its driver says them."""
+    extra_specs = {name: share_type.extra_specs for name, share_type in desired.share_types.items()}
+    wishes = {}
+    for name in questions:
+        spec = desired.backends[name]
+        try:
+            factory = driver_factory(spec.driver)
+        except (UnknownDriverError, DriverError):
+            continue  # the survey has said so
+        if isinstance(factory, SettlesExports):
+            settings_of = partial(factory.export_settings, spec)
+            wishes[name] = export_wishes(settings_of, tuple(Protocol), extra_specs)
+    return wishes
 
 
 def looks_for_strays(question: Question) -> bool:

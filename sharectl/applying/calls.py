@@ -283,6 +283,8 @@ def _access_statuses(
     Where it fails as a whole, it is asked once more for the revocations alone, with what is in force already and stays.
     """
     share, (add, delete) = share_ref(task.known_record), change
+    if task.step.export_settings is not None:
+        share = replace(share, export_settings=dict(task.step.export_settings))
     try:
         return driver.update_access(share, wanted, add, delete)
     except (NotFoundError, BackendUnavailableError):

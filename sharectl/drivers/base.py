@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 CapacityBytes = int | Literal["unknown", "infinite"]
 
+ExportSettings = tuple[tuple[str, str], ...]
+"""Names and values of what an export has besides its clients, sorted by name: a squash, an anonymous user."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoolReport:
@@ -81,6 +84,7 @@ class ObservedShare(NamedTuple):
     trashed_at: str | None = None
     share_server_id: str | None = None
     not_adoptable: str = ""
+    export_settings: ExportSettings | None = None
 
 
 class ObservedSnapshot(NamedTuple):
@@ -113,7 +117,10 @@ class ShareRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShareRef:
-    """A share that exists, as the state knows it."""
+    """A share that exists, as the state knows it.
+
+    `export_settings` are those that its export is to have when its access is updated (see `SettlesExports`); None keeps what it has.
+    """
 
     resource_id: str
     backend_id: str
@@ -122,6 +129,7 @@ class ShareRef:
     protocol: str
     size_bytes: int
     share_server_id: str | None = None
+    export_settings: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +385,19 @@ class ChecksConfig(Protocol):
 
     def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
         """Return everything that cannot work in a `spec.config` that meets the schema; no backend is reached."""
+        ...
+
+
+@runtime_checkable
+class SettlesExports(Protocol):
+    """A factory that says which settings its exports have, so that a changed one reaches exports that exist.
+
+    Its driver lists the settings in force (`ObservedShare.export_settings`; None for a share that is not exported), and puts those
+    of the ShareRef in force with each `update_access`.
+    """
+
+    def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
+        """Return the settings of a share of this protocol whose type has these extra specs; no backend is reached."""
         ...
 
 

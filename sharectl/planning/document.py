@@ -127,6 +127,8 @@ def step_to_object(step: Step) -> JsonObject:
         plain["spec"] = step.spec.as_plain()
     if step.rules is not None:
         plain["rules"] = [rule._asdict() for rule in step.rules]
+    if step.export_settings is not None:
+        plain["export_settings"] = dict(step.export_settings)
     return plain
 
 
@@ -209,6 +211,7 @@ def _step(plain: Mapping[str, Any]) -> Step:
         ),
         moved_from=plain.get("moved_from"),
         repairs=plain.get("repairs", False),
+        export_settings=None if (settings := plain.get("export_settings")) is None else tuple(sorted(settings.items())),
         import_id=plain.get("import_id"),
         import_resource_id=plain.get("import_resource_id"),
         identity=plain.get("identity"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.desired import Desired
     from sharectl.model import Address, Verb
     from sharectl.planning.drift import Deviation
+    from sharectl.planning.exports import ExportChange, ExportWishes
     from sharectl.planning.observed import Observed
     from sharectl.planning.options import PlanOptions
     from sharectl.planning.share_problems import ShareChecks
@@ -57,6 +58,8 @@ class Draft:
     recorded_total: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     awaited: dict[Address, Address] = field(default_factory=dict)
+    export_wishes: Mapping[str, ExportWishes] = field(default_factory=dict)
+    export_changes: Mapping[Address, ExportChange] = field(default_factory=dict)
     _known_ids: frozenset[str] | None = None
     _strays: Strays | None = None
     _checks: ShareChecks | None = None

@@ -149,7 +149,7 @@ def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
         if known is None or _STRENGTH.index(step.action) < _STRENGTH.index(known):
             actions[step.address] = step.action
         if step.verb in {Verb.UPDATE_ACCESS, Verb.FORGET}:
-            rules.update(_rule_action(change).word for change in step.changes)
+            rules.update(_rule_action(change).word for change in step.changes if change.field.startswith("access/"))
     by_action = Counter(action.word for action in actions.values())
     return Summary(dict(sorted(by_action.items())), dict(sorted(rules.items())), unchanged)
 

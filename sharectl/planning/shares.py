@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import Capability
 from sharectl.model import DeletionPolicy, Kind, Replacement, ShareSpec, Verb
 from sharectl.planning.draft import step_id
+from sharectl.planning.exports import settings_for
 from sharectl.planning.moves import was_renamed
 from sharectl.planning.placed_checks import may_be_cloned, possible_rules
 from sharectl.planning.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
@@ -43,6 +44,7 @@ _METADATA_FIELDS = frozenset(
         "only_host",
     }
 )
+_EXPORTED_OTHERWISE = "its export has other settings than its backend's configuration and share type ask for"
 _REPLACED = "replaced by the new share"
 _IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes", "revert_to"}
 _RECORDED = ("deletion_policy", "retain_access", "protect", "allow_shrink", "replacement", "labels", "hints")
@@ -280,19 +282,20 @@ def _refuse_change(draft: Draft, address: Address, blocking: list[FieldChange]) 
 def _plan_access(draft: Draft, address: Address, record: Record, observed: ObservedShare | None) -> None:
     wanted = draft.desired.access(address)
     recorded = draft.state.rules.get(draft.moved_from.get(address, address), ())
-    current = (
-        observed.access if observed is not None else tuple(rule.rule for rule in recorded if rule.status == "active")
-    )
+    active = {rule.rule for rule in recorded if rule.status == "active"}
+    exported = draft.export_changes.get(address)
+    if exported is not None and observed is None:  # it is listed as recorded, and its rules may not have been read
+        active = set(exported.access)
+    current = tuple(sorted(active)) if observed is None else observed.access
     wanted = possible_rules(draft, address, record, wanted, current)
     wanted_keys = {rule.key for rule in wanted}
     refused = [rule.rule for rule in recorded if rule.status != "active" and rule.rule.key not in wanted_keys]
-    if set(current) == set(wanted) and not refused:
+    if set(current) == set(wanted) and not refused and not exported:
         return
-    active = {rule.rule for rule in recorded if rule.status == "active"}
     drifted = observed is not None and active == set(wanted)
     reason = "its access was changed on the backend" if drifted else "its manifest says so"
     if set(current) == set(wanted):
-        reason = "a rule that was refused is no longer wanted"
+        reason = "a rule that was refused is no longer wanted" if refused else _EXPORTED_OTHERWISE
     if not may_revoke(draft, address, record, current, wanted):
         return
     draft.add(
@@ -306,7 +309,8 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
             expected_version=record.version,
             rules=wanted,
             repairs=observed is not None and set(current) != active,
-            changes=_rule_changes((*refused, *current), wanted),
+            export_settings=settings_for(draft, record),
+            changes=(*_rule_changes((*refused, *current), wanted), *(exported.changes if exported else ())),
         )
     )
 

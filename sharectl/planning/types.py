@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.diagnostics import Diagnostic
+    from sharectl.drivers.base import ExportSettings
     from sharectl.model import AccessRule, Address, BackendSpec, ShareServerSpec, ShareSpec, SnapshotSpec, Verb
 
 
@@ -60,6 +61,7 @@ class Step:
     `expected_version` is the version of the state's row when the plan was made (None: no row), by which apply recognises that
     the step is stale. `waits_for` are step ids. `rules` is the whole set of access rules for `update-access`, else None; it `repairs` where the
     backend holds other rules than the state says, so that the driver must not trust the difference to the state.
+    `export_settings` are those that the share's export is to have with `rules`; None keeps what it has.
     `reason` is for people and never decides anything. `moved_from` is the former address for `move`. `import_id` is the
     backend's own id of the share that is taken over, `import_resource_id` the id under which it was managed before, if it was.
     `identity` is what the storage that `prepare-backend` makes ready said of itself when the plan was made, None if it was never used.
@@ -76,6 +78,7 @@ class Step:
     spec: ShareSpec | SnapshotSpec | ShareServerSpec | None = None
     rules: tuple[AccessRule, ...] | None = None
     repairs: bool = False
+    export_settings: ExportSettings | None = None
     changes: tuple[FieldChange, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     moved_from: Address | None = None

@@ -104,7 +104,8 @@ def split_changes(steps: Iterable[Step]) -> tuple[list[FieldChange], list[FieldC
     rules: list[FieldChange] = []
     for step in steps:
         if step.verb in {Verb.UPDATE_ACCESS, Verb.FORGET}:
-            rules += step.changes
+            rules += [change for change in step.changes if change.field.startswith("access/")]
+            fields += [change for change in step.changes if not change.field.startswith("access/")]
         elif step.verb not in _WHOLE:
             fields += step.changes
     return fields, rules

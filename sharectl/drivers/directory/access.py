@@ -14,6 +14,7 @@ from sharectl.model import Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from sharectl.drivers.base import ExportSettings
     from sharectl.drivers.directory.records import ShareRecord
     from sharectl.drivers.directory.storage import Metadata, Storage
     from sharectl.model import AccessRule
@@ -89,8 +90,12 @@ class AccessFiles:
 
     def rules(self, metadata: Metadata, record: ShareRecord) -> tuple[AccessRule, ...]:
         """Return the rules in force on one share."""
+        return self.access(metadata, record)[0]
+
+    def access(self, metadata: Metadata, record: ShareRecord) -> tuple[tuple[AccessRule, ...], ExportSettings | None]:
+        """Return the rules in force on one share, and the settings of its export."""
         names = {record.resource_id + suffix for suffix in (_EXPORTS_SUFFIX, _SECTIONS_SUFFIX)}
-        return AccessReader(self._storage, metadata, self._options, names, names).rules(record)
+        return AccessReader(self._storage, metadata, self._options, names, names).access(record)
 
     def reader(self, metadata: Metadata) -> AccessReader:
         """Return what reads the access of many shares: it looks once which fragments there are."""
@@ -146,15 +151,24 @@ class AccessReader:
 
     def rules(self, record: ShareRecord) -> tuple[AccessRule, ...]:
         """Return the rules in force on the share; raises BackendUnavailableError where a fragment cannot be read."""
+        return self.access(record)[0]
+
+    def access(self, record: ShareRecord) -> tuple[tuple[AccessRule, ...], ExportSettings | None]:
+        """Return the rules in force on the share, and the settings of its export; None where there is none, or one by hand.
+
+        Raises BackendUnavailableError where a fragment cannot be read.
+        """
         path = self._settings.share_path(record.pool, record.directory)
         rules: tuple[AccessRule, ...] = ()
+        settings: ExportSettings | None = None
         name = record.resource_id + _EXPORTS_SUFFIX
         if name in self._exported and (text := self._text(_EXPORTS, name)) is not None:
-            rules = exports.parse_exports(text, path, self._options)
+            options, settings = exports.settings_in(text) or (self._options, None)
+            rules = exports.parse_exports(text, path, options)
         name = record.resource_id + _SECTIONS_SUFFIX
         if name in self._sections and (text := self._text(_SECTIONS, name)) is not None:
             rules += samba.parse_section(text, record.export_name, path)
-        return rules
+        return rules, settings
 
     def _text(self, folder: str, name: str) -> str | None:
         content = files.read_bounded(f"{folder}/{name}", self._metadata.private_fd, _MAX_FRAGMENT_BYTES)

@@ -25,7 +25,7 @@ from sharectl.model import Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from sharectl.drivers.base import RuleStatus, ShareRef, ShareRequest, SnapshotRef
+    from sharectl.drivers.base import ExportSettings, RuleStatus, ShareRef, ShareRequest, SnapshotRef
     from sharectl.drivers.directory.records import SnapshotRecord
     from sharectl.drivers.directory.settings import DirectorySettings
     from sharectl.drivers.directory.storage import Metadata
@@ -105,10 +105,11 @@ class DirectoryDriver:
         with _translated(f"the share {request.name!r} cannot be made"):
             record, outcome = self._shares.create(request, fill)
             rules: tuple[AccessRule, ...] = ()
+            settings: ExportSettings | None = None
             if outcome == "found":
                 with self._storage.metadata() as metadata:
-                    rules = self._access.rules(metadata, record)
-            return listing.observed(self._settings, record, rules)
+                    rules, settings = self._access.access(metadata, record)
+            return listing.observed(self._settings, record, rules, export_settings=settings)
 
     def delete_share(self, share: ShareRef) -> None:
         """As in the contract."""
@@ -178,8 +179,8 @@ class DirectoryDriver:
         with _translated(f"the share {backend_id!r} cannot be taken over"):
             record = self._shares.adopt(backend_id, resource_id, size_bytes)
             with self._storage.metadata() as metadata:
-                rules = self._access.rules(metadata, record)
-            return listing.observed(self._settings, record, rules)
+                rules, settings = self._access.access(metadata, record)
+            return listing.observed(self._settings, record, rules, export_settings=settings)
 
     def close(self) -> None:
         """As in the contract; nothing is held between calls."""

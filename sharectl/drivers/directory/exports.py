@@ -15,12 +15,15 @@ from sharectl.model import AccessRule
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from sharectl.drivers.base import ExportSettings
+
 HEADER: Final = "# Written by sharectl; a change made here by hand shows as drift, and the next apply undoes it."
 _BASE_OPTIONS: Final = ("sync", "no_subtree_check", "root_squash")
 # exports(5) reads `\ooo` as a byte anywhere; everything that could mean something else is written so.
 _PLAIN_PATH: Final = re.compile(rb"[A-Za-z0-9/._+:@,=~%-]+")
 _OTHER_BYTE: Final = re.compile(rb"[^A-Za-z0-9/._+:@,=~%-]")
 _CLIENT: Final = re.compile(r"([^()\s]+)\(([^()\s]*)\)")
+_OPTIONS: Final = re.compile(rf"{','.join(_BASE_OPTIONS)}(?:,anonuid=([0-9]+))?(?:,anongid=([0-9]+))?")
 _IPV4: Final = re.compile(r"([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+)(?:/(0|[1-9][0-9]?))?")
 _IPV4_BITS: Final = 32
 # nfs-utils shifts a 32-bit mask by 32 for a prefix of 0, which C leaves undefined; the spelled-out mask has one meaning.
@@ -82,6 +85,22 @@ def render_exports(
         return None, statuses
     line = " ".join([escape_path(path), *(text for _, _, text in sorted(clients))])
     return f"{HEADER}\n{line}\n", statuses
+
+
+def export_settings(anonymous_uid: int | None, anonymous_gid: int | None) -> ExportSettings:
+    """Return what an export has besides its clients, as the contract names it."""
+    named = (("anonymousGid", anonymous_gid), ("anonymousUid", anonymous_uid))
+    return tuple((name, str(value)) for name, value in named if value is not None)
+
+
+def settings_in(text: str) -> tuple[tuple[str, ...], ExportSettings] | None:
+    """Return the options that all clients of a fragment have alike, and the settings that they are; None where sharectl wrote others."""
+    found = {match[2].partition(",")[2] for match in _CLIENT.finditer(text)}
+    match = _OPTIONS.fullmatch(found.pop()) if len(found) == 1 else None
+    if match is None:
+        return None
+    uid, gid = (None if number is None else int(number) for number in match.groups())
+    return export_options(uid, gid), export_settings(uid, gid)
 
 
 def parse_exports(text: str, path: str, options: Sequence[str]) -> tuple[AccessRule, ...]:

@@ -10,7 +10,7 @@ from sharectl.drivers.directory.settings import CONFIG_SCHEMA, read_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory
+    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory, ExportSettings
     from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
     from sharectl.model import BackendSpec, JsonObject
 
@@ -33,6 +33,15 @@ class DirectoryFactory:
         from sharectl.drivers.directory import checks  # noqa: PLC0415 - the schema alone needs none of it
 
         return tuple(checks.config_problems(backend.config))
+
+    def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
+        """Return the user and group that squashed users of an NFS export become; a Samba section has no settings of its own."""
+        from sharectl.drivers.directory import exports  # noqa: PLC0415 - as above
+
+        del extra_specs
+        if protocol != "NFS":
+            return ()
+        return exports.export_settings(backend.config.get("anonymousUid"), backend.config.get("anonymousGid"))
 
     def share_check(self, backend: BackendSpec) -> ShareCheck:
         """Return the check of shares on this backend."""

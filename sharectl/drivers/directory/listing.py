@@ -13,6 +13,7 @@ from sharectl.model import Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from sharectl.drivers.base import ExportSettings
     from sharectl.drivers.directory.access import AccessFiles
     from sharectl.drivers.directory.records import ShareRecord
     from sharectl.drivers.directory.settings import DirectorySettings
@@ -46,7 +47,8 @@ def list_shares(storage: Storage, access: AccessFiles, resource_ids: Collection[
                 found.append(observed(storage.settings, record, (), in_trash=True))
             elif _is_live(metadata, record, content):
                 managed.add((record.pool, record.directory))
-                found.append(observed(storage.settings, record, reader.rules(record)))
+                rules, settings = reader.access(record)
+                found.append(observed(storage.settings, record, rules, export_settings=settings))
         if resource_ids is None:
             found.extend(
                 _unmanaged(name, directory)
@@ -59,7 +61,12 @@ def list_shares(storage: Storage, access: AccessFiles, resource_ids: Collection[
 
 
 def observed(
-    settings: DirectorySettings, record: ShareRecord, rules: Iterable[AccessRule], *, in_trash: bool = False
+    settings: DirectorySettings,
+    record: ShareRecord,
+    rules: Iterable[AccessRule],
+    *,
+    in_trash: bool = False,
+    export_settings: ExportSettings | None = None,
 ) -> ObservedShare:
     """Return a managed share as the driver reports it."""
     return ObservedShare(
@@ -72,6 +79,7 @@ def observed(
         access=tuple(rules),
         export_locations=() if in_trash else _export_locations(settings, record),
         trashed_at=record.trashed_at if in_trash else None,
+        export_settings=export_settings,
     )
 
 

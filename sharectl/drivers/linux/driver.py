@@ -163,6 +163,7 @@ class LinuxDriver:
                 "rules": [list(rule) for rule in sorted(rules)],
                 "passwords": passwords,
                 "problems": problems,
+                "options": _options(share.export_settings),
             },
         )
         return {AccessRule(*row[:3]): RuleStatus(*row[3:]) for row in answer}
@@ -260,7 +261,15 @@ def _observed_server(row: Sequence[Any]) -> ObservedShareServer:
     return ObservedShareServer(resource_id, backend_id, name, tuple(ip_addresses), healthy, problem)
 
 
+def _options(settings: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return export settings as the agent keeps them; what is not named stays as it is."""
+    plain = dict(settings or {})
+    options: dict[str, Any] = {"squash": plain["squash"]} if "squash" in plain else {}
+    return {**options, "security": plain["security"].split(",")} if "security" in plain else options
+
+
 def _observed(row: Sequence[Any]) -> ObservedShare:
     values = list(row)
     values[6:8] = [tuple(AccessRule(*rule) for rule in row[6]), tuple(row[7])]
+    values[-1] = None if row[-1] is None else tuple((name, value) for name, value in row[-1])
     return ObservedShare(*values)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
+from sharectl.drivers.linux.agent.contract import Squash
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
+from sharectl.drivers.linux.share_checks import SQUASH_SPEC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory
+    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory, ExportSettings
     from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
     from sharectl.model import BackendSpec, JsonObject
 
@@ -67,6 +69,16 @@ class LinuxFactory:
         from sharectl.drivers.linux import share_checks  # noqa: PLC0415 - as above
 
         return tuple(share_checks.storage_places(backend, base_directory))
+
+    def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
+        """Return the squash and the security flavours of an NFS export; an SMB share has none of its own."""
+        if protocol != "NFS":
+            return ()
+        nfs = backend.config.get("nfs", {})
+        squash = extra_specs.get(SQUASH_SPEC)
+        if squash not in set(Squash):  # a wrong one is refused where the share type is checked
+            squash = nfs.get("squash", "none")
+        return (("security", ",".join(nfs.get("security", ("sys",)))), ("squash", str(squash)))
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; the storage host is not reached yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,26 @@ def test_an_export_whose_volume_cannot_be_bound_loses_who_is_to_go(own_backend: 
         driver.update_access(ref(share), [other], [other], [one])
     mounts._bind = bound
     assert not nfs(network.client, server, "/shares/seen", "ls").is_done
+
+
+def test_a_tightened_squash_reaches_an_export_that_exists(own_backend: OperationsLab) -> None:
+    """A client's root is nobody from then on, the listing says so, and what was changed by hand is seen."""
+    own_backend.open(nfs=NFS_WITH_LIBNFS).prepare()
+    driver = own_backend.open(nfs=NFS_WITH_LIBNFS)
+    share = driver.create_share(own_backend.request("seen"))
+    client, server = own_backend.network.client, own_backend.host.ipv4
+    one = AccessRule("ip", client.ipv4, "rw")
+    driver.update_access(ref(share), [one], [one], [])
+    assert nfs(client, server, "/shares/seen", "mkdir", "roots").is_done
+    settings = {"security": "sys", "squash": "all"}
+    driver.update_access(replace(ref(share), export_settings=settings), [one], [], [])
+    assert nfs(client, server, "/shares/seen", "mkdir", "nobodys").is_done
+    assert [(own_backend.volume(share) / name).stat().st_uid for name in ("roots", "nobodys")] == [0, 65534]
+    (listed,) = driver.list_shares([str(share.resource_id)])
+    assert (listed.access, dict(listed.export_settings or ())) == ((one,), settings)
+    driver.update_access(ref(share), [one], [], [])
+    (listed,) = driver.list_shares([str(share.resource_id)])
+    assert dict(listed.export_settings or ()) == settings
 
 
 def test_without_rules_nothing_is_exported(backend: OperationsLab) -> None:

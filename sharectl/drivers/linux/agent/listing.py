@@ -32,6 +32,7 @@ class Listed(NamedTuple):
     trashed_at: str | None
     share_server_id: str | None
     not_adoptable: str = ""
+    export_settings: tuple[tuple[str, str], ...] | None = None
 
 
 class Listing:
@@ -143,7 +144,15 @@ class Listing:
             servers.locations(row.resource_id, row.protocol, row.export_name),
             row.trashed_at,
             None if row.instance == MAIN else row.instance,
+            export_settings=settings_of(row) if access else None,
         )
+
+
+def settings_of(row: ShareRow) -> tuple[tuple[str, str], ...]:
+    """Return the settings of the share's export, with which it is in force where anybody has access."""
+    if row.protocol != "NFS":
+        return ()
+    return (("security", ",".join(row.options["security"])), ("squash", row.options["squash"]))
 
 
 def _state(pool: VolumePool, volume: str) -> VolumeState | None:

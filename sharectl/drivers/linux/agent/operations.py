@@ -176,7 +176,9 @@ class Backend:
     def _update_access(self, params: Mapping[str, Any]) -> list[Any]:
         credentials = Credentials(params["passwords"], params["problems"])
         rules = [Rule(*rule) for rule in params["rules"]]
-        statuses = self._shares.apply_access(params["resource_id"], params["protocol"], rules, credentials)
+        statuses = self._shares.apply_access(
+            params["resource_id"], params["protocol"], rules, credentials, params.get("options") or {}
+        )
         return [[*rule, *status] for rule, status in statuses.items()]
 
 

@@ -82,15 +82,22 @@ class Shares:
         self._records.remove_share(resource_id)
 
     def apply_access(
-        self, resource_id: str, protocol: str, rules: list[Rule], credentials: Credentials
+        self, resource_id: str, protocol: str, rules: list[Rule], credentials: Credentials, options: Mapping[str, Any]
     ) -> dict[Rule, Status]:
-        """Make the rules the whole access of a share that is not in the trash; a share without a protocol gets this one."""
+        """Make the rules the whole access of a share that is not in the trash; a share without a protocol gets this one.
+
+        `options` are the options of its export that are to be others from now on.
+        """
         row, _ = self._present(resource_id)
         if row.trashed_at is not None:
             message = f"the share {row.export_name!r} is in the trash; restore it first"
             raise Problem(ProblemKind.CONFLICT, message)
         if row.protocol is None:
             self._records.update_share(resource_id, protocol=protocol)
+            row = self._known_share(resource_id)
+        if not row.options.items() >= options.items():
+            # Before the export itself: cut short, it is listed as another than was asked for, so that it is made anew.
+            self._records.update_share(resource_id, options={**row.options, **options})
             row = self._known_share(resource_id)
         if row.suspended is not None:  # before the new rules: a later revert must not bring the old ones back
             self._records.update_share(resource_id, suspended=None)

@@ -1,0 +1,95 @@
+"""A setting of exports that is changed reaches the exports that exist."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.console import Console
+
+SHARES = """\
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata: {name: one}
+spec: {size: 1GiB, protocol: NFS, access: [{type: ip, to: 10.0.0.1, level: rw}, {type: ip, to: 10.0.0.2, level: ro}]}
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata: {name: closed}
+spec: {size: 1GiB, protocol: NFS}
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata: {name: windows}
+spec: {size: 1GiB, protocol: CIFS, access: [{type: user, to: alice, level: rw}]}
+"""
+
+
+def configure(console: Console, settings: str) -> None:
+    """Write the backend with these settings, and the shares."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write(
+        "all.yaml",
+        "apiVersion: sharectl/v1\nkind: Backend\nmetadata: {name: nas}\n"
+        f"spec: {{driver: directory, config: {{root: storage, exportHost: nas, {settings}}}}}\n{SHARES}",
+    )
+
+
+@pytest.fixture
+def applied_with_user(console: Console) -> Console:
+    """Return a repository that is applied with one anonymous user."""
+    configure(console, "anonymousUid: 1000")
+    assert console("apply", "--yes").code == 0
+    return console
+
+
+def fragment(console: Console) -> Path:
+    """Return the one export."""
+    (path,) = (console.root / "storage" / ".sharectl" / "exports.d").iterdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown", "options"),
+    [
+        ("anonymousUid: 2000", ["export/anonymousUid  1000 → 2000"], "anonuid=2000"),
+        ("anonymousGid: 7", ["+ export/anonymousGid  7", "- export/anonymousUid  1000"], "anongid=7"),
+        ("", ["- export/anonymousUid  1000"], "root_squash)"),
+    ],
+)
+def test_a_changed_setting_is_shown_and_carried_out(
+    applied_with_user: Console, settings: str, shown: list[str], options: str
+) -> None:
+    """With the reason that it has, and no word of access that somebody changed."""
+    configure(applied_with_user, settings)
+    planned = applied_with_user("plan", "--detailed-exitcode")
+    assert planned.code == 2, planned.err
+    assert "its export has other settings than its backend's configuration and share type ask for" in planned.out
+    assert "was changed on" not in planned.out
+    fields = [" ".join(line.split()) for line in planned.out.splitlines()]
+    for text in shown:
+        assert any(" ".join(text.split()) in field for field in fields), planned.out
+    steps = json.loads(applied_with_user("plan", "--output", "json").out)["steps"]
+    assert [step["address"] for step in steps] == ["share/one"]
+    applied_with_user("plan", "--out", "saved")
+    assert applied_with_user("apply", "saved").code == 0
+    assert fragment(applied_with_user).read_text(encoding="utf-8").count(options) == 2
+    assert applied_with_user("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_setting_that_was_changed_by_hand_is_changed_back(applied_with_user: Console) -> None:
+    """As any other difference between the export and what it is to be."""
+    path = fragment(applied_with_user)
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before.replace("anonuid=1000", "anonuid=0"), encoding="utf-8")
+    planned = applied_with_user("plan", "--detailed-exitcode")
+    assert planned.code == 2
+    assert "export/anonymousUid" in planned.out
+    assert applied_with_user("apply", "--yes").code == 0
+    assert path.read_text(encoding="utf-8") == before
