@@ -7,6 +7,7 @@ import os
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,6 +18,7 @@ from sharectl.applying.recovery import recover
 from sharectl.diagnostics import DiagnosticError, error
 from sharectl.model import Verb, canonical_json
 from sharectl.planning.server_records import share_server_id_of
+from sharectl.planning.types import Origin
 from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.state.store import (
     AddHistory,
@@ -31,7 +33,7 @@ from sharectl.state.store import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from contextlib import AbstractContextManager
 
     from sharectl.apply import RunResult
     from sharectl.applying.cancel import Cancellation
@@ -249,17 +251,63 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
+def plan_origin(root: Path, state_path: Path) -> Origin:
+    """Return where a plan is made: for the state at `state_path`, in the repository that `root` is in."""
+    answer = _git(root, "HEAD", "--show-prefix")
+    commit, folder = (answer[0], answer[1]) if len(answer) > 1 else (None, "")
+    return Origin(str(state_path.resolve()), commit, folder)
+
+
+def require_own_plan(plan: Plan, open_store: Callable[[], AbstractContextManager[StateStore]], here: Origin) -> None:
+    """Refuse a saved plan that was made for another state or project, before a state is made for it here. Raises DiagnosticError.
+
+    A plan that was made before there was a state is for the project that it was made in, at this place or in another checkout of
+    the same commit.
+    """
+    lineage = ""
+    if Path(here.state_path).exists():
+        with open_store() as store, store.read() as reader:
+            lineage = reader.view(()).lineage
+    planned = "`sharectl plan --out FILE` makes one for what is here"
+    if plan.lineage and plan.lineage != lineage:
+        found = f"the one at {here.state_path} is {lineage}" if lineage else f"there is none at {here.state_path}"
+        raise DiagnosticError(
+            error(
+                "plan.other-state",
+                f"the plan was made with another state: {plan.lineage}; {found}",
+                detail="applied here it would make a second time what is there already.",
+                remedy=f"apply it where it was made (-C names that folder), bring that state back, or plan anew: {planned}",
+            )
+        )
+    if not plan.lineage and (plan.origin is None or not plan.origin.is_same_project(here)):
+        where = "" if plan.origin is None else f" for the state at {plan.origin.state_path}"
+        raise DiagnosticError(
+            error(
+                "plan.other-project",
+                f"the plan was made{where}, before there was one, and here it would be {here.state_path}",
+                detail="applied here it would make a second state. Two checkouts of one repository are the same project at the same commit.",
+                remedy=f"apply it where it was made (-C names that folder), or plan anew: {planned}",
+            )
+        )
+
+
 def _git_commit(directory: Path) -> str | None:
+    answer = _git(directory, "HEAD")
+    return answer[0] if answer else None
+
+
+def _git(directory: Path, *words: str) -> list[str]:
+    """Return the lines that `git rev-parse` answers; none where there is no git, no repository or no commit."""
     import subprocess  # noqa: PLC0415 - only where something is applied
 
-    command = ["git", "-C", str(directory), "rev-parse", "HEAD"]
+    command = ["git", "-C", str(directory), "rev-parse", *words]
     try:
         answer = subprocess.run(  # noqa: S603 - a fixed command
             command, capture_output=True, text=True, timeout=_GIT_TIMEOUT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
+        return []
+    return answer.stdout.splitlines() if answer.returncode == 0 else []
 
 
 def _ci_job_url(environ: Mapping[str, str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -73,7 +74,12 @@ def apply(
                     remedy=f"leave them out, or make a new plan with them: `sharectl plan … --out {plan_file}`",
                 )
             )
+        from sharectl.cli.session import opened_store
+        from sharectl.runs import plan_origin, require_own_plan
+
         saved = read_plan_file(session.path(plan_file))
+        here = plan_origin(session.project.root, session.project.state_path)
+        require_own_plan(saved, partial(opened_store, session), here)
         run = RunWords(
             f"apply {plan_file.name}",
             "",

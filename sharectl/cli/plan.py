@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -72,8 +73,10 @@ def plan(
         raise Finished(ExitCode.FAILED)
     if out is not None:
         from sharectl.planning.planfile import write_plan_file
+        from sharectl.runs import plan_origin
 
-        write_plan_file(session.path(out), result)
+        origin = plan_origin(session.project.root, session.project.state_path)
+        write_plan_file(session.path(out), dataclasses.replace(result, origin=origin))
         session.output.note(f"Saved to {out}; `sharectl apply {out}` runs exactly this.")
     elif destroy and not result.is_empty:
         session.output.note(

@@ -24,6 +24,7 @@ from sharectl.planning.types import (
     DriftKind,
     FieldChange,
     Held,
+    Origin,
     Plan,
     Step,
     Summary,
@@ -65,6 +66,7 @@ def plan_to_document(plan: Plan) -> JsonObject:
         "backends": {name: asdict(backend) for name, backend in sorted(plan.backends.items())},
         "extra_specs": {name: dict(specs) for name, specs in sorted(plan.extra_specs.items())},
         "unreadable": unread_to_list(plan),
+        **({} if plan.origin is None else {"origin": asdict(plan.origin)}),
     }
 
 
@@ -95,6 +97,7 @@ def plan_from_document(document: object) -> Plan:
             backends={name: _backend(plain) for name, plain in document["backends"].items()},
             extra_specs=document["extra_specs"],
             unread=tuple(UnreadBackend(plain["backend"], plain["allowed"]) for plain in document.get("unreadable", ())),
+            origin=None if document.get("origin") is None else Origin(**document["origin"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"it is damaged: {type(error).__name__}: {error}"

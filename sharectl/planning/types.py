@@ -144,13 +144,28 @@ class UnreadBackend(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a plan was made: the path of its state, and the commit and the folder of its repository, where it is in one."""
+
+    state_path: str
+    commit: str | None = None
+    folder: str = ""
+
+    def is_same_project(self, other: Origin) -> bool:
+        """Tell whether both are one project: one state, or two checkouts of one commit."""
+        same_checkout = self.commit is not None and (self.commit, self.folder) == (other.commit, other.folder)
+        return same_checkout or self.state_path == other.state_path
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The graph that runs, what it was made from, and what people should know before it does.
 
     `steps` are in an order that honours `waits_for`. `backends` and `extra_specs` (by share type) are all that apply needs of the
     manifests, so that a saved plan runs without them. `lineage` and `serial` name the state it was made from. `unread` are the
     backends that could not be looked at although that was asked for. `held` is what was
-    asked for and is not done; all else in `steps` does not depend on it. A plan that `is_stopped` is for reading only.
+    asked for and is not done; all else in `steps` does not depend on it. A plan that `is_stopped` is for reading only. `origin` is set
+    in a plan that is saved.
     """
 
     lineage: str
@@ -164,6 +179,7 @@ class Plan:
     unread: tuple[UnreadBackend, ...] = ()
     held: tuple[Held, ...] = ()
     is_stopped: bool = False
+    origin: Origin | None = None
 
     @property
     def is_empty(self) -> bool:
