@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.applying.calls import share_ref
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.differing import last_failure, settings_of, wanted_changes
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.model import Kind, ShareSpec, SnapshotSpec, Verb, address_of, kind_of, name_of, split_rule_address
 from sharectl.planning.records import backend_id_of
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver, ObservedShare
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
-    from sharectl.model import Address, SchedulerSettings
-    from sharectl.planning.types import Step
+    from sharectl.model import Address, JsonObject, SchedulerSettings
+    from sharectl.planning.types import FieldChange, Step
     from sharectl.scheduler import Explanation, Pool, Request, Scheduler
-    from sharectl.state.store import Record, RuleRecord, StateReader, StateStore, StateView
+    from sharectl.state.store import HistoryEntry, Record, RuleRecord, StateReader, StateStore, StateView
     from sharectl.workspace import Backends
 
 
@@ -35,7 +36,9 @@ class ResourceView:
     """What is known of one resource. `spec` is the share's or snapshot's manifest, None where it has none.
 
     `record` is its row of the state, None where it has not been applied. `observed` is the share as the backend lists it, and
-    `used_bytes` what its data occupies; both None where the backend was not asked or did not say.
+    `used_bytes` what its data occupies; both None where the backend was not asked or did not say. `settings` is the manifest of any other
+    kind. `wanted` is what the manifest wants otherwise than the record says, `last_failure` the last thing that failed and has not
+    been done since. `manifest_is_unread` where there may be a manifest that could not be read.
     """
 
     address: Address
@@ -46,6 +49,10 @@ class ResourceView:
     observed: ObservedShare | None = None
     used_bytes: int | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
+    settings: JsonObject | None = None
+    wanted: tuple[FieldChange, ...] = ()
+    last_failure: HistoryEntry | None = None
+    manifest_is_unread: bool = False
 
 
 Known = Callable[[], "Sequence[Address]"]
@@ -62,15 +69,26 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         is_share = record is not None and record.kind == Kind.SHARE
         snapshots = _snapshots_of(reader.view(), address) if is_share else ()
         pinned = None if record is None else _identity_of(reader, record)
-    if record is None and address not in desired.digests:
-        raise DiagnosticError(_not_inspectable(desired, address, known))
+    settings = settings_of(desired, address)
+    if record is None and address not in desired.digests and settings is None:
+        raise DiagnosticError(_not_inspectable(address, known))
     spec: ShareSpec | SnapshotSpec | None = None
     if address in desired.digests:
         spec = desired.share(address) if kind_of(address) is Kind.SHARE else desired.snapshot(address)
+    view = ResourceView(
+        address,
+        spec,
+        record,
+        rules,
+        snapshots,
+        settings=settings,
+        wanted=wanted_changes(desired, address, record, rules),
+        last_failure=last_failure(store, address),
+    )
     if not ask or record is None or record.kind != Kind.SHARE:
-        return ResourceView(address, spec, record, rules, snapshots)
+        return view
     observed, used_bytes, diagnostics = _ask(backends, record, pinned)
-    return ResourceView(address, spec, record, rules, snapshots, observed, used_bytes, diagnostics)
+    return replace(view, observed=observed, used_bytes=used_bytes, diagnostics=diagnostics)
 
 
 def _snapshots_of(view: StateView, address: Address) -> tuple[Record, ...]:
@@ -81,11 +99,7 @@ def _snapshots_of(view: StateView, address: Address) -> tuple[Record, ...]:
     )
 
 
-def _not_inspectable(desired: Desired, address: Address, known: Known) -> Diagnostic:
-    if address in desired.addresses:
-        summary = f"{address} is in the manifests, and nothing more is known of it"
-        remedy = "its manifest says it all; `sharectl pools` shows backends, `sharectl apply` makes a backend ready"
-        return error("show.settings", summary, remedy=remedy, address=address)
+def _not_inspectable(address: Address, known: Known) -> Diagnostic:
     remedy = did_you_mean(address, known()) or "`sharectl state list` names what there is"
     return error("show.unknown", f"neither the manifests nor the state have {address}", remedy=remedy)
 

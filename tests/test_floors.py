@@ -19,7 +19,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "render",
         "trash",
         "runs importing inspecting interventions keeping tenancy mounting checks scaffold",
-        "workspace",
+        "workspace differing",
         "share_servers",
         "apply",
         "applying",

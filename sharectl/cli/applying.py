@@ -97,6 +97,10 @@ def _agree(session: Session, plan: Plan, words: RunWords) -> None:
     elif plan.diagnostics:
         session.output.diagnostics(plan.diagnostics)
     if plan.is_stopped or (plan.held and words.writes):
+        if words.output is Format.JSON:
+            from sharectl.render.failure import failure_object
+
+            session.output.write_json_line(failure_object(plan.diagnostics, ExitCode.FAILED))
         raise Finished(ExitCode.FAILED)
     if plan.is_empty or words.yes:
         return

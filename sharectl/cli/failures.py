@@ -9,9 +9,10 @@ from sharectl.cli.codes import ExitCode
 from sharectl.cli.interrupts import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sharectl.diagnostics import Diagnostic
+    from sharectl.render.output import Output
     from sharectl.state.store import LockedError
 
 
@@ -19,8 +20,11 @@ _USAGE: Final = "usage."
 _SYSTEM_REMEDY: Final = "mend that and run the command again; what is recorded in the state is safe"
 
 
-def explain_failure(failure: BaseException, environ: Mapping[str, str]) -> int:
-    """Say on standard error what went wrong, and return the exit code."""
+def explain_failure(failure: BaseException, environ: Mapping[str, str], words: Sequence[str] = ()) -> int:
+    """Say on standard error what went wrong, and return the exit code.
+
+    Where the `words` of the command line ask for another format than text, it is said in that on standard output as well.
+    """
     from sharectl.render.output import Output
 
     if environ.get("SHARECTL_DEBUG"):
@@ -31,9 +35,38 @@ def explain_failure(failure: BaseException, environ: Mapping[str, str]) -> int:
     output = Output.for_streams(sys.stdout, sys.stderr, environ=environ)
     if diagnostics:
         output.diagnostics(diagnostics)
+        _write_in_format(output, diagnostics, code, requested_format(words))
     else:
         output.note("Cancelled.")
     return code
+
+
+def requested_format(words: Sequence[str]) -> str:
+    """Return what follows --output on the command line, whatever else is wrong with it; `text` where nothing does."""
+    for number, word in enumerate(words):
+        if word in {"-o", "--output"}:
+            return words[number + 1] if number + 1 < len(words) else "text"
+        if word.startswith("--output="):
+            return word.partition("=")[2]
+        if word.startswith("-o") and not word.startswith("--"):
+            return word[2:]
+    return "text"
+
+
+def _write_in_format(output: Output, diagnostics: Sequence[Diagnostic], code: int, style: str) -> None:
+    from sharectl.diagnostics import DiagnosticError
+
+    try:
+        if style == "json":
+            from sharectl.render.failure import failure_object
+
+            output.write_json_line(failure_object(diagnostics, code))
+        elif style == "markdown":
+            from sharectl.render.failure import failure_markdown
+
+            output.write_lines(failure_markdown(diagnostics))
+    except DiagnosticError:  # standard output cannot be written, which is what has been said perhaps
+        return
 
 
 def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]:

@@ -66,7 +66,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BaseException as failure:  # noqa: BLE001 - nobody above could say it better
         from sharectl.cli.failures import explain_failure
 
-        return explain_failure(failure, os.environ)
+        return explain_failure(failure, os.environ, sys.argv[1:] if arguments is None else arguments)
     return ExitCode.DONE
 
 

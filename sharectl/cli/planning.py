@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sharectl.cli.options import Format
-from sharectl.cli.session import all_addresses, desired_of, parse_addresses, parse_labels
+from sharectl.cli.session import all_addresses, desired_for_looking, desired_of, parse_addresses, parse_labels
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error
 
 if TYPE_CHECKING:
@@ -88,6 +88,13 @@ def planner(session: Session, files: Sequence[str] | None, words: Words, refresh
     options = options_from(session, words)
     desired = desired_of(session, files, _owners(options) or None)
     return Planner(session, files, desired, options, refresh)
+
+
+def looking_planner(session: Session, files: Sequence[str] | None, words: Words, refresh: str) -> tuple[Planner, bool]:
+    """Return a planner that only looks, and whether all manifests could be read: with those that could not, no plan is to be trusted."""
+    options = options_from(session, words)
+    desired, is_whole = desired_for_looking(session, files, _owners(options) or None)
+    return Planner(session, files, desired, options, refresh), is_whole
 
 
 def options_from(session: Session, words: Words) -> PlanOptions:

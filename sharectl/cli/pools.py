@@ -48,7 +48,7 @@ def pools(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show every pool with its capacity and capabilities, as the scheduler sees it."""
-    from sharectl.cli.session import allowed_backends, desired_of, opened_store, start
+    from sharectl.cli.session import allowed_backends, desired_for_looking, desired_of, opened_store, start
     from sharectl.inspecting import pools_after_plan, pools_of_type, survey_pools
     from sharectl.planning.unread import unread_findings
     from sharectl.render.pool_table import SortKey, sorted_pools
@@ -60,7 +60,7 @@ def pools(
         from sharectl.scheduler import parse_pattern
 
         pattern = parse_pattern(simulate)
-    desired = desired_of(session, file)
+    desired = desired_of(session, file) if after_plan else desired_for_looking(session, file)[0]
     allowed = allowed_backends(allow_unreadable, desired)
     after = None
     with opened_backends(desired.backends, session.project, session.output.diagnostics) as backends:

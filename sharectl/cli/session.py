@@ -115,6 +115,25 @@ def desired_of(session: Session, files: Sequence[str] | None, only: Collection[A
     return loaded.desired
 
 
+def desired_for_looking(
+    session: Session, files: Sequence[str] | None, only: Collection[Address] | None = None
+) -> tuple[Desired, bool]:
+    """Return the manifests that can be read, and whether those are all; mistakes are shown as warnings, since nothing is changed by them."""
+    loaded = load(session, files, only)
+    if loaded.diagnostics:
+        session.output.diagnostics([_as_warning(found) for found in loaded.diagnostics])
+    if not has_errors(loaded.diagnostics):
+        return loaded.desired, True
+    session.output.note(
+        "The manifests have mistakes; what is shown is from the state and from what could be read of them."
+    )
+    return loaded.desired, False
+
+
+def _as_warning(found: Diagnostic) -> Diagnostic:
+    return replace(found, severity=Severity.WARNING) if found.severity is Severity.ERROR else found
+
+
 def desired_with(session: Session, files: Sequence[str] | None, text: str) -> Desired:
     """Return the manifests together with those in `text`, which are not written yet. Raises DiagnosticError."""
     from sharectl.manifests.sources import STANDARD_INPUT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +39,14 @@ def show(
 ) -> None:
     """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
     from sharectl.cli.planning import show_plan
-    from sharectl.cli.session import all_addresses, allowed_backends, desired_of, opened_store, parse_address, start
+    from sharectl.cli.session import (
+        all_addresses,
+        allowed_backends,
+        desired_for_looking,
+        opened_store,
+        parse_address,
+        start,
+    )
     from sharectl.diagnostics import DiagnosticError, error
     from sharectl.inspecting import inspect_resource
     from sharectl.workspace import opened_backends
@@ -53,7 +61,7 @@ def show(
         remedy = "--output text or json; markdown is for plans"
         raise DiagnosticError(error("usage.output", "a resource has no form in markdown", remedy=remedy))
     address = parse_address(subject).partition("/access/")[0]
-    desired = desired_of(session, file, {address})
+    desired, is_whole = desired_for_looking(session, file, {address})
     allowed = allowed_backends(allow_unreadable, desired)
     if address.startswith(("share_server/", "share_network/")):
         _show_tenancy(session, desired, address, output, ask=refresh is not opt.Refresh.NONE, allowed=allowed)
@@ -62,7 +70,7 @@ def show(
         opened_store(session) as store,
         opened_backends(desired.backends, session.project, session.output.diagnostics) as backends,
     ):
-        view = inspect_resource(
+        found = inspect_resource(
             desired,
             store,
             backends,
@@ -70,6 +78,7 @@ def show(
             ask=refresh is not opt.Refresh.NONE,
             known=lambda: all_addresses(session, file, store),
         )
+    view = found if is_whole else replace(found, manifest_is_unread=True)
     if output is opt.Format.JSON:
         from sharectl.render.tables import resource_object
 

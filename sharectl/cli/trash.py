@@ -35,14 +35,14 @@ def list_(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
-    from sharectl.cli.session import allowed_backends, desired_of, opened_store, start
+    from sharectl.cli.session import allowed_backends, desired_for_looking, opened_store, start
     from sharectl.planning.unread import unread_findings
     from sharectl.render.trash import trash_lines, trash_object
     from sharectl.trash import look_into
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
-    desired = desired_of(session, file)
+    desired, _ = desired_for_looking(session, file)
     specs, allowed = desired.backends, allowed_backends(allow_unreadable, desired)
     with (
         opened_store(session) as store,

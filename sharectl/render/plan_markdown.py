@@ -61,7 +61,7 @@ def _opening_lines(plan: Plan, blocks: Sequence[Block]) -> Iterator[str]:
     yield from _held_lines(plan)
     yield from _loss_lines(destroyed(blocks))
     yield from _replacement_lines([b for b in blocks if b.action in _REPLACING and not b.destroys])
-    yield from _diagnostic_lines(plan.diagnostics)
+    yield from diagnostic_lines(plan.diagnostics)
     yield from _drift_lines(plan.drift)
 
 
@@ -103,7 +103,8 @@ def _boxed(blocks: Sequence[Block], room: int) -> Iterator[str]:
         yield f"> - and {len(blocks) - len(shown)} more"
 
 
-def _diagnostic_lines(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
+def diagnostic_lines(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
+    """Yield what should be known, the worst first; nothing where there is nothing."""
     if diagnostics:
         rows = (
             _row(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from sharectl.model import ShareSpec, SnapshotSpec
 from sharectl.mounting.locations import parse_location
+from sharectl.planning.document import changes_to_list
 from sharectl.quantities import approximate_size, format_size
 from sharectl.render.mounting import mount_commands
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import place_of, record_fields, rule_text, rules_list
 from sharectl.render.text import visible
+from sharectl.render.values import change_action, change_text, shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +30,11 @@ _LABEL_WIDTH: Final = 14
 
 def resource_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
     """Yield the resource for people; what the backend says now goes before what the state remembers."""
-    spec = applied_spec(view)
+    spec = recorded_spec(view)
     yield paint(visible(view.address), "heading", color)
     for label, text in _facts(view, spec):
         yield f"  {label:<{_LABEL_WIDTH}} {visible(text)}"
+    yield from _wanted_lines(view, color=color)
     if view.rules:
         yield ""
         yield paint("Access", "heading", color)
@@ -48,6 +52,21 @@ def resource_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
         for snapshot in view.snapshots:
             size = "" if snapshot.size_bytes is None else f"  {format_size(snapshot.size_bytes)}"
             yield f"  {visible(snapshot.address)}{size}"
+
+
+def _wanted_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
+    """Yield what the manifest wants otherwise, and what failed when that was last tried."""
+    if view.wanted:
+        yield ""
+        yield paint("Wanted by its manifest, and not so yet", "heading", color)
+        for change in view.wanted:
+            yield f"  {change_action(change).value} {change_text(change)}"
+    if view.last_failure is not None:
+        entry = view.last_failure
+        problem = orjson.loads(entry.detail).get("error") or "no reason is recorded"
+        yield ""
+        yield paint("Last error", "heading", color)
+        yield paint(f"  {visible(entry.at)}  {visible(entry.verb)}: {visible(str(problem))}", "error", color)
 
 
 def resource_object(view: ResourceView) -> JsonObject:
@@ -71,7 +90,22 @@ def resource_object(view: ResourceView) -> JsonObject:
         if isinstance(spec, ShareSpec)
         else [],
         "snapshots": [snapshot.address for snapshot in view.snapshots],
+        "settings": view.settings,
+        "wanted": changes_to_list(view.wanted),
+        "last_error": _failure_fields(view),
     }
+
+
+def _failure_fields(view: ResourceView) -> JsonObject | None:
+    entry = view.last_failure
+    if entry is None:
+        return None
+    return {"at": entry.at, "verb": entry.verb, "error": orjson.loads(entry.detail).get("error")}
+
+
+def recorded_spec(view: ResourceView) -> ShareSpec | SnapshotSpec | None:
+    """Return the spec that was last applied where the manifest wants another; else the manifest's, as `applied_spec`."""
+    return applied_spec(replace(view, spec=None)) if view.wanted else applied_spec(view)
 
 
 def applied_spec(view: ResourceView) -> ShareSpec | SnapshotSpec | None:
@@ -105,13 +139,8 @@ def _location_fields(protocol: str, location: str, name: str) -> JsonObject:
 
 
 def _facts(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> Iterator[tuple[str, str]]:
+    yield "status", _status(view, spec)
     record = view.record
-    if record is None:
-        yield "status", "in the manifests, not applied yet"
-    elif view.spec is None and spec is not None:
-        yield "status", "applied; its manifest is gone"
-    else:
-        yield "status", "applied"
     if record is not None:
         if record.backend is not None:
             yield "place", place_of(record)
@@ -125,6 +154,17 @@ def _facts(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> Iterato
         yield "deletion", f"{spec.deletion_policy}{keeps}{', protected' if spec.protect else ''}"
         if spec.labels:
             yield "labels", ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items()))
+    for name, value in (view.settings or {}).items():
+        if name != "name" and value not in (None, "", {}, [], ()):
+            yield name.replace("_", " "), shown_value(value)
+
+
+def _status(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> str:
+    if view.record is None:
+        return "in the manifests" if spec is None else "in the manifests, not applied yet"
+    if view.spec is None and spec is not None:
+        return f"applied; its manifest {'could not be read' if view.manifest_is_unread else 'is gone'}"
+    return "applied"
 
 
 def _share_facts(view: ResourceView, spec: ShareSpec) -> Iterator[tuple[str, str]]:
@@ -132,8 +172,9 @@ def _share_facts(view: ResourceView, spec: ShareSpec) -> Iterator[tuple[str, str
     if view.observed is not None and view.observed.size_bytes is not None:
         size_bytes = view.observed.size_bytes
     size = format_size(size_bytes)
-    if size_bytes != spec.size_bytes:
-        size += f" (its manifest says {format_size(spec.size_bytes)})"
+    wanted_bytes = view.spec.size_bytes if isinstance(view.spec, ShareSpec) else spec.size_bytes
+    if size_bytes != wanted_bytes:
+        size += f" (its manifest says {format_size(wanted_bytes)})"
     yield "size", size
     if view.used_bytes is not None:
         share = f", {view.used_bytes / size_bytes:.0%}" if size_bytes else ""

@@ -1,0 +1,33 @@
+"""A command that failed, in the form that was asked for: an object for programs, a table for the summary of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.planning.document import diagnostic_to_object
+from sharectl.render.plan_markdown import diagnostic_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sharectl.diagnostics import Diagnostic
+    from sharectl.model import JsonObject
+
+FORMAT: Final = "sharectl-error"
+VERSION: Final = 1
+
+
+def failure_object(diagnostics: Sequence[Diagnostic], exit_code: int) -> JsonObject:
+    """Return why there is no other answer as a JSON object, `sharectl-error` version 1."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "exit_code": int(exit_code),
+        "diagnostics": [diagnostic_to_object(found) for found in diagnostics],
+    }
+
+
+def failure_markdown(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
+    """Yield why there is no other answer, for the summary of a job."""
+    yield "## sharectl failed"
+    yield from diagnostic_lines(diagnostics)
