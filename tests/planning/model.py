@@ -9,6 +9,7 @@ import orjson
 
 from sharectl.drivers.base import ObservedShare, ObservedSnapshot
 from sharectl.drivers.share_servers import ObservedShareServer
+from sharectl.manifests.names import safe_name
 from sharectl.model import ShareServerSpec, ShareSpec, SnapshotSpec, Verb
 from sharectl.planning.records import (
     backend_record,
@@ -21,6 +22,7 @@ from sharectl.planning.records import (
 )
 from sharectl.planning.server_records import allocations_of, server_spec_of, share_server_record, with_server_spec
 from sharectl.planning.subnets import allocation_ids
+from sharectl.planning.types import Action
 from sharectl.state.store import RuleRecord
 from tests.planning.world import allocation
 
@@ -93,6 +95,7 @@ def _create_share(world: World, step: Step) -> None:
         assert source.resource_id in _backend(world, source).snapshots, "there is nothing to clone"
     world.ids["share"] += 1
     resource_id = record.resource_id if record is not None else f"{world.ids['share']:08d}-share"
+    _expect_no_twin(world, step, spec.name)
     name = f"{spec.name}-{resource_id[:8]}"
     host, server_id = place.backend, None
     assert (place.share_server is not None) == (spec.share_network is not None), (
@@ -109,7 +112,7 @@ def _create_share(world: World, step: Step) -> None:
     observed = ObservedShare(
         resource_id,
         name,
-        name,
+        spec.name,
         place.pool,
         spec.size_bytes,
         str(spec.protocol),
@@ -122,6 +125,19 @@ def _create_share(world: World, step: Step) -> None:
     shares[resource_id] = observed
     world.rules[step.address] = ()
     _put(world, share_record(step.address, resource_id, place.backend, spec, observed, ()))
+
+
+def _expect_no_twin(world: World, step: Step, name: str) -> None:
+    """Hold a new share to the promise that no storage of its name, which the state does not know, was listed anywhere.
+
+    A replacement may be made beside what earlier ones have left there.
+    """
+    known = {record.resource_id for record in world.records.values()}
+    replaces = step.action in {Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE}
+    for backend in (world.backends[declared] for declared in world.declared):
+        managed = [] if replaces else [s for i, s in backend.shares.items() if i not in known and s.trashed_at is None]
+        twins = [s.backend_id for s in (*managed, *backend.unmanaged) if safe_name(s.name) == name]
+        assert backend.error is not None or not twins, f"{step.address} is made beside {twins}"
 
 
 def _resize(world: World, step: Step) -> None:

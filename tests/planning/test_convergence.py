@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.diagnostics import has_errors
-from sharectl.model import RevertRequest
+from sharectl.model import RevertRequest, Verb
 from sharectl.quantities import GIB
 from tests.planning.model import carry_out
 from tests.planning.world import World, rule, step_lines
@@ -159,6 +159,15 @@ def _meddles_with_servers(world: World, data: Draw) -> None:
             world.loses_allocation(address)
 
 
+def _holds_strangers(world: World, data: Draw) -> None:
+    """Let storage appear that the state does not know: somebody's own, or another state's."""
+    backend, name = data.draw(BACKENDS), data.draw(st.sampled_from(("a", "b", "C", "other")))
+    if data.draw(st.booleans()):
+        world.holds_foreign(backend, name, data.draw(st.sampled_from(("p1", "p2"))))
+    elif all(share.backend_id != name for share in world.backends[backend].unmanaged):
+        world.holds_unmanaged(backend, name)
+
+
 CHANGES: tuple[Callable[[World, Draw], None], ...] = (
     _wants,
     _wants,
@@ -172,6 +181,7 @@ CHANGES: tuple[Callable[[World, Draw], None], ...] = (
     _silences,
     _changes_networks,
     _meddles_with_servers,
+    _holds_strangers,
 )
 
 
@@ -248,6 +258,8 @@ def test_the_plan_after_an_apply_is_empty_also_after_a_crash_in_the_middle(data:
         carry_out(world, first, steps=data.draw(st.integers(0, len(first.steps))) if data.draw(st.booleans()) else None)
         trial = copy.deepcopy(world)
         second = trial.plan(**FREE)
+        if any(found.code in {"backend.foreign", "backend.unseen"} for found in second.diagnostics):
+            continue
         assert not second.is_stopped
         carry_out(trial, second)
         third = trial.plan(**FREE)
@@ -258,3 +270,28 @@ def test_the_plan_after_an_apply_is_empty_also_after_a_crash_in_the_middle(data:
         assert bool(third.held) == has_errors(third.diagnostics)
         if data.draw(st.booleans()):
             world = trial
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_a_lost_state_makes_nothing_whatever_is_asked_for(data: Draw) -> None:
+    """With shares of it on any backend that answers, or with a backend that does not answer, no plan makes a share."""
+    world = World("x", "y").has_tenants("t")
+    world.has_network("red").has_network("blue")
+    for _ in range(data.draw(st.integers(1, 6))):
+        _wants(world, data)
+    if not _is_valid(world):
+        return
+    first = world.plan(**FREE)
+    if first.is_stopped:
+        return
+    carry_out(world, first)
+    for _ in range(data.draw(st.integers(0, 2))):
+        data.draw(st.sampled_from((_silences, _by_hand, _holds_strangers)))(world, data)
+    answering = [backend for backend in world.backends.values() if backend.error is None]
+    world.loses_state()
+    plan = world.plan(**_drawn_options(world, data))
+    if any(backend.shares for backend in answering) or len(answering) < len(world.backends):
+        assert plan.is_stopped or not [step for step in plan.steps if step.verb is Verb.CREATE_SHARE]
+    if any(backend.shares for backend in answering):
+        assert "backend.foreign" in {found.code for found in plan.diagnostics}

@@ -334,6 +334,21 @@ class World:
         self.backends[backend].unmanaged.append(found)
         return self
 
+    def holds_foreign(self, backend: str, name: str, pool: str = "p1", **fields: Any) -> World:  # noqa: ANN401 - the fields of an ObservedShare
+        """Let a backend hold a share that another state manages."""
+        self.ids["foreign"] += 1
+        resource_id = f"{self.ids['foreign']:08d}-foreign"
+        found = ObservedShare(resource_id, f"{name}-{resource_id[:8]}", name, pool, GIB, "NFS", **fields)
+        self.backends[backend].shares[resource_id] = found
+        return self
+
+    def loses_state(self) -> World:
+        """Take everything from the state, as the loss of its file does."""
+        self.records.clear()
+        self.rules.clear()
+        self.operations = ()
+        return self
+
     # -- planning
 
     def draft(self) -> Draft:
