@@ -300,7 +300,7 @@ class BackendSpec:
 
     `lanes` is how many driver calls may run on it at once. `config` belongs to the driver; secrets in it are
     references (`{env: NAME}`, `{file: PATH}`), resolved only when the driver is opened. With `share_servers` it makes a server
-    for each share network, at most `max_share_servers` of them, whose addresses come from `network`.
+    for each share network, at most `max_share_servers` of them, whose addresses come from `network`. `ignore` are the patterns of what it leaves alone (see `ignoring.IgnoreList`).
     """
 
     name: str
@@ -318,6 +318,7 @@ class BackendSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     max_share_servers: int | None = None
     unused_share_servers: str = UnusedShareServers.DELETE
+    ignore: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

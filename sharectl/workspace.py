@@ -21,8 +21,10 @@ from sharectl.drivers.base import (
     SnapshotsShares,
     capabilities_of,
 )
+from sharectl.drivers.ignoring import leaving_alone
 from sharectl.drivers.registry import UnknownDriverError, driver_factory, driver_names, make_secret_resolver
 from sharectl.drivers.share_servers import HandlesShareServers
+from sharectl.ignoring import IgnoreList
 from sharectl.manifests.loader import load
 from sharectl.model import Kind, Protocol, SchedulerSettings
 from sharectl.opening import OpenedOnce
@@ -160,7 +162,8 @@ class Backends:
         if spec is None:
             message = f"backend {backend} has no manifest"
             raise DriverError(message)
-        return driver_factory(spec.driver).open(spec, self._environment)
+        driver = driver_factory(spec.driver).open(spec, self._environment)
+        return leaving_alone(driver, IgnoreList.from_plain(spec.ignore))
 
     def close(self) -> tuple[Diagnostic, ...]:
         """Close every driver and network service that was opened; return a warning for each that could not be, or not in time."""

@@ -28,7 +28,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "scheduler",
         "graph",
         "manifests state drivers network",
-        "events workflows",
+        "events ignoring workflows",
         "opening",
         "diagnostics model networks address_ranges client_addresses parallel private quantities",
     )
@@ -64,6 +64,7 @@ PURE: Final[frozenset[str]] = frozenset(
         "quantities",
         "diagnostics",
         "events",
+        "ignoring",
     }
 )
 """Rooms that compute, and do nothing else."""

@@ -53,4 +53,4 @@ def refresh(
     if about_backends:
         session.output.diagnostics(about_backends)
     code = code_of_findings(about_backends, unread=unread_in(plan))
-    finish(or_changes(code, detailed=detailed_exitcode and bool(plan.drift)))
+    finish(or_changes(code, detailed=detailed_exitcode and any(each.kind != "ignored" for each in plan.drift)))

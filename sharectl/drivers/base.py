@@ -85,6 +85,7 @@ class ObservedShare(NamedTuple):
     share_server_id: str | None = None
     not_adoptable: str = ""
     export_settings: ExportSettings | None = None
+    ignored_access: tuple[AccessRule, ...] = ()
 
 
 class ObservedSnapshot(NamedTuple):

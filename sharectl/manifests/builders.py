@@ -79,6 +79,7 @@ _BACKEND_FIELDS: Final = {
     "unusedShareServers": "unused_share_servers",
     "availabilityZone": "availability_zone",
     "capabilities": "capabilities",
+    "ignore": "ignore",
 }
 _WHOLE_NUMBERS: Final = ("lanes", "attempts", "maxShareServers")
 _BOOLEAN_EXTRA_SPECS: Final = ("driver_handles_share_servers",)
@@ -252,6 +253,9 @@ def build_backend(document: JsonObject, checker: Checker) -> JsonObject:
         plain["network"] = {"plugin": spec["network"]["plugin"], "config": spec["network"].get("config", {})}
         _check_secrets(plain["network"]["config"], checker, "spec", "network", "config")
     _check_secrets(plain["config"], checker, "spec", "config")
+    for number, pattern in enumerate(plain.get("ignore", {}).get("access", ())):
+        if pattern["type"] == "ip":
+            check_rule(pattern, None, checker, "spec", "ignore", "access", number)
     return plain
 
 

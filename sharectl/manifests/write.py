@@ -143,6 +143,7 @@ def backend_document(spec: BackendSpec, *, comment: str = "") -> ManifestDocumen
         if spec.network is None
         else _present({"plugin": spec.network.plugin, "config": dict(spec.network.config)}),
     }
+    fields["ignore"] = dict(spec.ignore)
     present = _present(fields)
     if not spec.enabled:
         present["enabled"] = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model import Kind, Verb
 from sharectl.planning.drift import identity_problem
+from sharectl.planning.ignored import ignore_list
 from sharectl.planning.records import DEPOSED_MARK, export_locations_of
 from sharectl.planning.strays import importable_shares
 from sharectl.planning.types import Action, Drift, DriftKind, FieldChange, Summary
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from sharectl.drivers.base import ObservedShare
+    from sharectl.ignoring import IgnoreList
     from sharectl.model import Address
     from sharectl.planning.draft import Draft
-    from sharectl.planning.observed import ServerObservation
+    from sharectl.planning.observed import BackendObservation, ServerObservation
     from sharectl.planning.types import Step
     from sharectl.state.store import Record
 
@@ -94,13 +96,25 @@ def _unmanaged(draft: Draft) -> list[Drift]:
             break  # the state was read in part: what is not in it is not unmanaged
         if seen.servers is not None:
             found += _unmanaged_servers(backend, seen.servers, draft.known_ids)
-        strays = [s for s in importable_shares(draft.known_ids, seen) if s.trashed_at is None]
+        unknown = [s for s in importable_shares(draft.known_ids, seen) if s.trashed_at is None]
+        ignored = ignore_list(draft, backend)
+        strays = [share for share in unknown if not ignored.covers_share(share.backend_id)]
+        found += _ignored(backend, seen, ignored, len(unknown) - len(strays))
         if strays:
             named = ", ".join(share.backend_id for share in strays[:_MOST_NAMED])
             named += ", …" if len(strays) > _MOST_NAMED else ""
             summary = f"holds {len(strays)} share{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
             found.append(Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary))
     return found
+
+
+def _ignored(backend: str, seen: BackendObservation, ignored: IgnoreList, shares: int) -> list[Drift]:
+    """Say how much is left alone on a backend, as its manifest asks."""
+    listed = (seen.shares or {}).values() if ignored.access else ()
+    rules = sum(len(share.ignored_access) for share in listed)
+    counts = [(shares, "share"), (rules, "access rule")]
+    words = " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
+    return [Drift(f"backend/{backend}", DriftKind.IGNORED, f"holds {words} that its manifest ignores")] if words else []
 
 
 def _unmanaged_servers(backend: str, servers: ServerObservation, known: Collection[str]) -> list[Drift]:

@@ -9,6 +9,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model import DeletionPolicy, Kind, Replacement, ShareSpec, Verb
 from sharectl.planning.draft import step_id
 from sharectl.planning.exports import settings_for
+from sharectl.planning.ignored import without_ignored
 from sharectl.planning.moves import was_renamed
 from sharectl.planning.placed_checks import may_be_cloned, possible_rules
 from sharectl.planning.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
@@ -55,7 +56,7 @@ _OF_ACCESS = frozenset({"protocol", "share_network"})
 def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, ...], reason: str) -> None:
     """Add the steps that make a share and open it; `candidates` are in the order in which they are tried, at least one."""
     spec = draft.desired.share(address)
-    rules = draft.desired.access(address)
+    rules = without_ignored(draft, address, candidates[0].backend, draft.desired.access(address))
     record = draft.records.get(address)
     action = draft.replaced.get(address, Action.CREATE)
     draft.add(
@@ -287,7 +288,7 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
     if exported is not None and observed is None:  # it is listed as recorded, and its rules may not have been read
         active = set(exported.access)
     current = tuple(sorted(active)) if observed is None else observed.access
-    wanted = possible_rules(draft, address, record, wanted, current)
+    wanted = possible_rules(draft, address, record, without_ignored(draft, address, record.backend, wanted), current)
     wanted_keys = {rule.key for rule in wanted}
     refused = [rule.rule for rule in recorded if rule.status != "active" and rule.rule.key not in wanted_keys]
     if set(current) == set(wanted) and not refused and not exported:

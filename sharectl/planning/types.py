@@ -94,6 +94,7 @@ class DriftKind(StrEnum):
     CHANGED = "changed"
     UNKNOWN = "unknown"
     UNMANAGED = "unmanaged"
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True, slots=True)

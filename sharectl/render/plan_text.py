@@ -53,6 +53,7 @@ _DRIFT: Final[Mapping[DriftKind, tuple[str, str]]] = {
     DriftKind.CHANGED: ("~", "update"),
     DriftKind.UNKNOWN: ("?", "warning"),
     DriftKind.UNMANAGED: ("*", "accent"),
+    DriftKind.IGNORED: (".", "faint"),
 }
 _INDENT: Final = "      "
 _NAMED_LOSSES: Final = 8
@@ -100,7 +101,7 @@ def drift_lines(plan: Plan, *, color: bool) -> Iterator[str]:
 
 
 def _repair(drift: Drift, verbs: Mapping[str, Verb]) -> str:
-    if drift.kind is DriftKind.UNMANAGED:
+    if drift.kind in {DriftKind.UNMANAGED, DriftKind.IGNORED}:
         return ""
     verb = verbs.get(drift.repaired_by or "")
     return "; this plan leaves it so" if verb is None else f"; this plan answers with {verb.value}"

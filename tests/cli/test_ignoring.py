@@ -1,0 +1,112 @@
+"""What others have on a backend can be left alone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.console import Console  # noqa: TC001 - fixtures are typed with it
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IGNORE = "ignore: {shares: ['scratch*'], access: [{type: ip, to: 10.9.0.0/24}, {type: user, to: 'CORP\\backup*'}]}"
+
+
+def configure(console: Console, ignore: str = IGNORE, *, access: str = "10.0.0.1", policy: str = "delete") -> None:
+    """Write the backend and a share of each protocol."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    head = "---\napiVersion: sharectl/v1\nkind"
+    console.write(
+        "all.yaml",
+        f"{head}: Backend\nmetadata: {{name: nas}}\nspec: {{driver: directory, config: {{root: s, exportHost: nas}}, {ignore}}}\n"
+        f"{head}: Share\nmetadata: {{name: one}}\nspec: {{size: 1GiB, protocol: NFS, deletionPolicy: {policy}, "
+        f"access: [{{type: ip, to: {access}, level: rw}}]}}\n",
+    )
+
+
+@pytest.fixture
+def shared(console: Console) -> Console:
+    """Return a repository that is applied, with a client that a backup appliance has added to the export."""
+    configure(console)
+    assert console("apply", "--yes").code == 0
+    path = fragment(console)
+    added = path.read_text(encoding="utf-8").rstrip("\n") + " 10.9.0.7(ro,sync,no_subtree_check,root_squash)\n"
+    path.write_text(added, encoding="utf-8")
+    return console
+
+
+def fragment(console: Console) -> Path:
+    """Return the one export."""
+    (path,) = (console.root / "s" / ".sharectl" / "exports.d").iterdir()
+    return path
+
+
+def clients(console: Console) -> set[str]:
+    """Return who is in the export."""
+    words = fragment(console).read_text(encoding="utf-8").splitlines()[-1].split(" ")[1:]
+    return {word.partition("(")[0] for word in words}
+
+
+def test_rules_of_others_are_no_difference_and_stay_when_others_change(shared: Console) -> None:
+    """They are counted as ignored, and are in the full set that the driver puts in force."""
+    ended = shared("refresh", "--detailed-exitcode")
+    assert ended.code == 0, ended.out
+    assert "holds 1 access rule that its manifest ignores" in ended.out
+    assert shared("plan", "--detailed-exitcode").code == 0
+    configure(shared, access="10.0.0.2")
+    assert shared("apply", "--yes").code == 0
+    assert clients(shared) == {"10.0.0.2", "10.9.0.7"}
+    assert shared("plan", "--detailed-exitcode").code == 0
+    drift = json.loads(shared("refresh", "--output", "json").out)["drift"]
+    assert [(each["kind"], each["address"]) for each in drift] == [("ignored", "backend/nas")]
+
+
+def test_what_the_list_does_not_cover_is_a_difference(shared: Console) -> None:
+    """Outside of the network, or without the list at all."""
+    configure(shared, "ignore: {access: [{type: ip, to: 10.9.0.8}]}")
+    assert shared("refresh", "--detailed-exitcode").code == 2
+    assert shared("apply", "--yes").code == 0
+    assert clients(shared) == {"10.0.0.1"}
+
+
+def test_a_rule_of_a_manifest_that_is_left_to_others_is_refused(shared: Console) -> None:
+    """It says what contradicts what; the other rules go on."""
+    configure(shared, access="10.9.0.9")
+    ended = shared("plan")
+    assert ended.code == 1
+    assert "the rule ip:10.9.0.9 of share/one is one that backend nas ignores" in ended.err
+
+
+def test_a_share_that_is_retained_keeps_the_rules_of_others_alone(shared: Console) -> None:
+    """Access ends that was sharectl's to give."""
+    configure(shared, policy="retain")
+    assert shared("apply", "--yes").code == 0
+    (shared.root / "all.yaml").write_text(
+        (shared.root / "all.yaml").read_text().partition("---\napiVersion: sharectl/v1\nkind: Share")[0]
+    )
+    assert shared("apply", "--yes", "--allow-empty").code == 0
+    assert clients(shared) == {"10.9.0.7"}
+
+
+def test_unmanaged_shares_are_counted_as_ignored(shared: Console) -> None:
+    """Those that a pattern names are no drift; others are."""
+    for name in ("scratch-1", "scratch-2"):
+        (shared.root / "s" / name).mkdir()
+    ended = shared("refresh", "--detailed-exitcode")
+    assert ended.code == 0, ended.out
+    assert "holds 2 shares and 1 access rule that its manifest ignores" in ended.out
+    (shared.root / "s" / "other").mkdir()
+    ended = shared("refresh", "--detailed-exitcode")
+    assert ended.code == 2
+    assert "holds 1 share that the state does not know: other" in ended.out
+
+
+def test_a_pattern_that_names_nobody_is_refused(console: Console) -> None:
+    """At its place."""
+    configure(console, "ignore: {access: [{type: ip, to: backup.example.org}]}")
+    ended = console("validate")
+    assert ended.code == 1
+    assert "backup.example.org" in ended.err
