@@ -6,10 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sharectl.applying.addresses import StateAddressLedger
+from sharectl.applying.answers import all_expected
 from sharectl.applying.networking import network_errors_translated
 from sharectl.diagnostics import error
 from sharectl.drivers.base import Capability, DriverError
 from sharectl.drivers.registry import driver_factory
+from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.model import Kind
 from sharectl.network.base import NetworkEnvironment, NetworkError
 from sharectl.network.registry import network_plugin_factory
@@ -169,7 +171,10 @@ def observe_servers(
 
     Raises BackendUnavailableError where the backend does not answer; a network service that does not is told of in the answer.
     """
-    servers = driver.list_share_servers(resource_ids) if lists else None
+    servers = None
+    if lists:
+        call = "list_share_servers"
+        servers = all_expected(call, ObservedShareServer, driver.list_share_servers(resource_ids))
     count = driver.share_server_allocations()
     allocations = network_error = None
     doubled: frozenset[str] = frozenset()

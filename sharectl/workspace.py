@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sharectl.applying.answers import all_expected, pools_of, report_of, told
 from sharectl.diagnostics import error, warning
 from sharectl.drivers.base import (
     BackendUnavailableError,
@@ -17,6 +18,8 @@ from sharectl.drivers.base import (
     ClonesSnapshots,
     DriverEnvironment,
     DriverError,
+    ObservedShare,
+    ObservedSnapshot,
     SettlesExports,
     SnapshotsShares,
     capabilities_of,
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sharectl.diagnostics import Diagnostic
-    from sharectl.drivers.base import BackendReport, ConfigProblem, Driver, ObservedShare, ObservedSnapshot
+    from sharectl.drivers.base import BackendReport, ConfigProblem, Driver
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
@@ -243,7 +246,7 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
             continue
         error = None
         if answer is not None:
-            error = f"no answer within {QUESTION_TIMEOUT_SECONDS:g} s" if answer.error is None else str(answer.error)
+            error = f"no answer within {QUESTION_TIMEOUT_SECONDS:g} s" if answer.error is None else told(answer.error)
         asked_ids = asked[name].resource_ids if name in asked else frozenset()
         observed[name] = BackendObservation(name, _capabilities(specs[name]), error=error, asked_ids=asked_ids)
     return Survey(observed, tuple(pools))
@@ -258,7 +261,7 @@ def _capabilities(spec: BackendSpec) -> frozenset[Capability]:
 
 def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[BackendObservation, tuple[Pool, ...]]:
     driver = backends.driver(spec.name)
-    report = driver.report()
+    report = report_of(driver)
     capabilities = capabilities_of(driver)
     shares = snapshots = None
     unmanaged: tuple[ObservedShare, ...] = ()
@@ -267,11 +270,13 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
     if question.lists_something:
         try:
             if question.lists or question.strays:
-                listed = driver.list_shares(None if question.strays else question.resource_ids)
+                ids = None if question.strays else question.resource_ids
+                listed = all_expected("list_shares", ObservedShare, driver.list_shares(ids))
                 shares = {share.resource_id: share for share in listed if share.resource_id is not None}
                 unmanaged = tuple(share for share in listed if share.resource_id is None)
             if isinstance(driver, SnapshotsShares) and (question.lists or question.all_snapshots):
-                found = driver.list_snapshots(None if question.all_snapshots else question.resource_ids)
+                ids = None if question.all_snapshots else question.resource_ids
+                found = all_expected("list_snapshots", ObservedSnapshot, driver.list_snapshots(ids))
                 snapshots = {snapshot.resource_id: snapshot for snapshot in found if snapshot.resource_id is not None}
                 unmanaged_snapshots = tuple(snapshot for snapshot in found if snapshot.resource_id is None)
         except BackendUnavailableError as problem:
@@ -318,7 +323,7 @@ def _pools(
 ) -> tuple[Pool, ...]:
     from sharectl.scheduler import pool_from_report  # noqa: PLC0415 - only where something is to be placed
 
-    return tuple(pool_from_report(spec, report, pool, capabilities) for pool in driver.pools())
+    return tuple(pool_from_report(spec, report, pool, capabilities) for pool in pools_of(driver))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sharectl.drivers.base import ObservedShare, ObservedSnapshot
+from sharectl.drivers.base import BackendReport, DriverError, ObservedShare, ObservedSnapshot, PoolReport
 from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.model import AccessRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sharectl.drivers.base import Driver
-
-Observed = ObservedShare | ObservedSnapshot | ObservedShareServer
-
-
-def misbehaviour(error: BaseException) -> str:
-    """Say of a driver that it has raised what its contract does not know."""
-    return f"the driver failed in a way that it should not: {type(error).__name__}: {error}".removesuffix(": ")
+T = TypeVar("T")
+_TEXT: Final = (str,)
+_MAYBE_TEXT: Final = (str, type(None))
+_SHARE: Final = (
+    _MAYBE_TEXT,  # resource_id
+    _TEXT,  # backend_id
+    _TEXT,  # name
+    _TEXT,  # pool
+    (int, type(None)),  # size_bytes
+    _MAYBE_TEXT,  # protocol
+    (tuple,),  # access
+    (tuple,),  # export_locations
+    _MAYBE_TEXT,  # trashed_at
+    _MAYBE_TEXT,  # share_server_id
+)
+_SNAPSHOT: Final = (_MAYBE_TEXT, _TEXT, _TEXT, _TEXT, (int, type(None)))
+_SERVER: Final = (_MAYBE_TEXT, _TEXT, _TEXT, (tuple,), (bool,), _TEXT)
+_FIELDS: Final[dict[type, tuple[tuple[type, ...], ...]]] = {
+    ObservedShare: _SHARE,
+    ObservedSnapshot: _SNAPSHOT,
+    ObservedShareServer: _SERVER,
+}
 
 
 class NonsenseError(TypeError):
@@ -26,67 +40,57 @@ class NonsenseError(TypeError):
 
     def __init__(self, call: str, answer: object) -> None:
         """Say to which call, and with what."""
-        super().__init__(f"its answer to {call} is no such thing: {answer!r:.80}")
+        super().__init__(f"its answer to {call} is not what the contract says: {answer!r:.80}")
 
 
-def expect_identity_text(call: str, answer: object) -> str:
-    """Return the identity that `prepare` has answered. Raises NonsenseError."""
-    if not isinstance(answer, str) or not answer:
+def misbehaviour(error: BaseException) -> str:
+    """Say of a driver that it has raised what its contract does not know."""
+    return f"the driver failed in a way that it should not: {type(error).__name__}: {error}".removesuffix(": ")
+
+
+def told(error: BaseException) -> str:
+    """Return what a driver has raised as a person reads it."""
+    return str(error) if isinstance(error, DriverError) else misbehaviour(error)
+
+
+def expected(call: str, kind: type[T], answer: Any) -> T:  # noqa: ANN401 - it may be anything
+    """Return the answer to a call where it is one of this kind, with fields of the right types. Raises NonsenseError."""
+    if not isinstance(answer, kind) or answer == "":
         raise NonsenseError(call, answer)
+    fields = _FIELDS.get(kind)
+    if fields is not None:
+        _expect_fields(call, answer, fields)
     return answer
 
 
-def expect_share(call: str, answer: ObservedShare) -> ObservedShare:
-    """Return a share as it was answered, where its fields are what they should be. Raises NonsenseError."""
-    if not is_share(answer):
+def all_expected(call: str, kind: type[T], answers: Iterable[Any]) -> list[T]:
+    """Return a listing where all in it are of this kind, with fields of the right types. Raises NonsenseError."""
+    if isinstance(answers, dict):
+        raise NonsenseError(call, answers)
+    found = list(answers)
+    fields = _FIELDS.get(kind)
+    for answer in found:
+        if not isinstance(answer, kind):
+            raise NonsenseError(call, answer)
+        if fields is not None:
+            _expect_fields(call, answer, fields)
+    return found
+
+
+def report_of(driver: Any) -> BackendReport:  # noqa: ANN401 - anybody's driver
+    """Ask a driver for its report. Raises what it raises, and NonsenseError."""
+    return expected("report", BackendReport, driver.report())
+
+
+def pools_of(driver: Any) -> list[PoolReport]:  # noqa: ANN401 - as above
+    """Ask a driver for its pools. Raises as `report_of`."""
+    return all_expected("pools", PoolReport, driver.pools())
+
+
+def _expect_fields(call: str, answer: Any, fields: tuple[tuple[type, ...], ...]) -> None:  # noqa: ANN401 - as above
+    if not all(map(isinstance, answer, fields)):
         raise NonsenseError(call, answer)
-    return answer
-
-
-def expect_snapshot(call: str, answer: ObservedSnapshot) -> ObservedSnapshot:
-    """Return a snapshot as it was answered, where its fields are what they should be. Raises NonsenseError."""
-    if not is_snapshot(answer):
-        raise NonsenseError(call, answer)
-    return answer
-
-
-def is_share(answer: object) -> bool:
-    """Tell whether this is a share as a listing or a call should give it."""
-    return (
-        isinstance(answer, ObservedShare)
-        and isinstance(answer.resource_id, str | None)
-        and isinstance(answer.backend_id, str)
-        and isinstance(answer.name, str)
-        and isinstance(answer.pool, str)
-        and isinstance(answer.size_bytes, int | None)
-        and isinstance(answer.protocol, str | None)
-        and isinstance(answer.access, tuple)
-        and isinstance(answer.export_locations, tuple)
-        and isinstance(answer.trashed_at, str | None)
-        and isinstance(answer.share_server_id, str | None)
-        and all(isinstance(rule, AccessRule) for rule in answer.access)
-        and all(isinstance(location, str) for location in answer.export_locations)
-    )
-
-
-def is_snapshot(answer: object) -> bool:
-    """Tell whether this is a snapshot as a listing or a call should give it."""
-    return (
-        isinstance(answer, ObservedSnapshot)
-        and isinstance(answer.resource_id, str | None)
-        and isinstance(answer.backend_id, str)
-        and isinstance(answer.name, str)
-        and isinstance(answer.share_backend_id, str)
-        and isinstance(answer.size_bytes, int | None)
-    )
-
-
-def listed_shares(driver: Driver, resource_ids: Iterable[str] | None) -> list[ObservedShare]:
-    """Return the shares that the driver lists. Raises what it raises, and NonsenseError."""
-    ids = None if resource_ids is None else frozenset(resource_ids)
-    shares = list(driver.list_shares(ids))
-    for share in shares:
-        if not is_share(share):
-            call = "list_shares"
-            raise NonsenseError(call, share)
-    return shares
+    if isinstance(answer, ObservedShare) and answer.access:
+        for rule in answer.access:
+            if not isinstance(rule, AccessRule):
+                raise NonsenseError(call, answer)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from sharectl.applying.answers import all_expected, expected, report_of
 from sharectl.drivers.base import (
     AdoptsShares,
     BackendUnavailableError,
@@ -15,6 +16,8 @@ from sharectl.drivers.base import (
     DriverError,
     ExtendsShares,
     NotFoundError,
+    ObservedShare,
+    ObservedSnapshot,
     RevertsShares,
     ShareRef,
     ShareRequest,
@@ -43,7 +46,7 @@ from sharectl.state.store import PutResource, PutRules, Record, RemoveResource, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sharectl.drivers.base import Driver, ObservedShare
+    from sharectl.drivers.base import Driver
     from sharectl.planning.types import Candidate, Step
     from sharectl.state.store import Change, OperationRecord
 
@@ -209,17 +212,18 @@ def _recorded_spec(task: Task, record: Record) -> ShareSpec:
 
 def _prepare(driver: Driver, task: Task) -> Result:
     """Make the backend ready and pin it, unless somebody has begun to use it since the plan was made, which then has not seen that."""
-    found = driver.report().identity
+    found = report_of(driver).identity
     if found not in {None, task.step.identity} and any(share.resource_id for share in driver.list_shares()):
         message = (
             f"backend {task.backend} holds shares of another state by now, which the plan has not seen; plan again"
         )
         raise ConflictError(message)
-    return _put(backend_record(task.step.address, driver.prepare(), task.driver_name))
+    identity = expected("prepare", str, driver.prepare())
+    return _put(backend_record(task.step.address, identity, task.driver_name))
 
 
 def _create_share(driver: Driver, task: Task) -> Result:
-    observed = driver.create_share(share_request(task))
+    observed = expected("create_share", ObservedShare, driver.create_share(share_request(task)))
     spec = spec_as_there(cast("ShareSpec", task.step.spec), observed, task.record)
     record = share_record(task.step.address, task.resource_id, task.backend or "", spec, observed, observed.access)
     return _put(record, active_rules(observed.access), version=None if task.record is None else task.record.version)
@@ -308,7 +312,7 @@ def _exported(driver: Driver, record: Record) -> Record:
 
 
 def _rule_record(rule: AccessRule, status: tuple[str, str] | None) -> RuleRecord:
-    if status is None:
+    if not isinstance(status, tuple) or not all(isinstance(part, str) for part in status):
         return RuleRecord(rule, "error", "the driver said nothing of this rule")
     return RuleRecord(rule, status[0], status[1])
 
@@ -335,7 +339,8 @@ def _create_snapshot(driver: Driver, task: Task) -> Result:
         message = f"the state has no share for {task.step.address}"
         raise NotFoundError(message)
     spec = cast("SnapshotSpec", task.step.spec)
-    observed = cast("SnapshotsShares", driver).create_snapshot(share_ref(task.related), task.resource_id, spec.name)
+    taken = cast("SnapshotsShares", driver).create_snapshot(share_ref(task.related), task.resource_id, spec.name)
+    observed = expected("create_snapshot", ObservedSnapshot, taken)
     record = snapshot_record(task.step.address, task.resource_id, spec, observed, task.related)
     return _put(record, version=None if task.record is None else task.record.version)
 
@@ -377,7 +382,8 @@ def _restore_share(driver: Driver, task: Task) -> Result:
     return _put_taken_over(task, cast("TrashesShares", driver).restore_share(task.resource_id))
 
 
-def _put_taken_over(task: Task, observed: ObservedShare) -> Result:
+def _put_taken_over(task: Task, answer: ObservedShare) -> Result:
+    observed = expected(task.step.verb.value, ObservedShare, answer)
     spec = cast("ShareSpec", task.step.spec)
     spec = replace(spec, size_bytes=observed.size_bytes or spec.size_bytes)
     address, backend = task.step.address, task.backend or ""
@@ -393,7 +399,7 @@ def finished_import(row: Record | None) -> tuple[Change, ...]:
 
 def listed_share(driver: Driver, resource_id: str) -> ObservedShare | None:
     """Return the share as its backend lists it, or None where it does not."""
-    return next(iter(driver.list_shares([resource_id])), None)
+    return next(iter(all_expected("list_shares", ObservedShare, driver.list_shares([resource_id]))), None)
 
 
 def active_rules(rules: Iterable[AccessRule]) -> tuple[RuleRecord, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.applying.calls import Task
 from sharectl.model import ShareSpec, SnapshotSpec, Verb, name_of
+from sharectl.planning.staleness import Rows, row_of
 from sharectl.planning.unfinished_imports import import_address
 
 if TYPE_CHECKING:
@@ -65,12 +66,7 @@ class Ledger:
 
     def _origin(self, step: Step) -> Address:
         """Return the address that the row had when the plan was made."""
-        address = step.address
-        for _ in range(len(self._origins)):  # a share may be renamed and then pushed aside; no further than that
-            if address not in self._origins:
-                break
-            address = self._origins[address]
-        return address
+        return row_of(step, self._origins)
 
     def identity_of(self, backend: str) -> str | None:
         """Return the identity that the state has pinned for a backend; None where it was never prepared."""
@@ -132,6 +128,15 @@ class Ledger:
             self._records[task.step.address] = result.record
             if result.rules is not None:
                 self._rules[task.step.address] = result.rules
+
+
+def rows_of(plan: Plan, store: StateStore) -> Rows:
+    """Return what the state holds now of the addresses in the plan."""
+    addresses = set(_touched(plan))
+    with store.read() as reader:
+        view = reader.view(addresses)
+        rules = reader.rules({step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS} & addresses)
+    return Rows(view.lineage, view.records, rules)
 
 
 def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from sharectl.applying.answers import report_of
 from sharectl.applying.attempt import AbandonedError
 from sharectl.applying.identity import expect_identity
 from sharectl.applying.questions import Findings, Job, Questions
@@ -124,7 +125,7 @@ def _open(
     driver = environment.driver(backend)
     pinned = records.get(f"backend/{backend}")
     if any(operation.verb != Verb.PREPARE_BACKEND for operation in operations):
-        expect_identity(backend, None if pinned is None else pinned.resource_id, driver.report().identity)
+        expect_identity(backend, None if pinned is None else pinned.resource_id, report_of(driver).identity)
     groups: dict[Address, list[OperationRecord]] = {}
     for operation in operations:
         groups.setdefault(operation.address, []).append(operation)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from sharectl.applying.answers import all_expected, expected
 from sharectl.applying.calls import active_rules, finished_import, listed_share, request_of_intent, share_ref
-from sharectl.drivers.base import ShareRef, SnapshotRef, SnapshotsShares
+from sharectl.drivers.base import ObservedShare, ObservedSnapshot, ShareRef, SnapshotRef, SnapshotsShares
 from sharectl.model import ShareSpec, SnapshotSpec, Verb
 from sharectl.planning.records import share_record, snapshot_record, spec_as_there
 from sharectl.planning.unfinished_imports import import_address
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sharectl.applying.tenure import Permit
-    from sharectl.drivers.base import Driver, ObservedShare, ObservedSnapshot
+    from sharectl.drivers.base import Driver
     from sharectl.model import Address
     from sharectl.state.store import Change, OperationRecord, Record
 
@@ -41,8 +42,13 @@ def look_up(driver: Driver, operations: Sequence[OperationRecord]) -> Holdings:
     """List what many intents are about at once. Raises what the driver raises."""
     of_snapshots = {operation.resource_id for operation in operations if operation.verb in _OF_SNAPSHOTS}
     of_shares = {operation.resource_id for operation in operations if operation.verb in _OF_SHARES}
-    shares = driver.list_shares(sorted(of_shares)) if of_shares else ()
-    snapshots = cast("SnapshotsShares", driver).list_snapshots(sorted(of_snapshots)) if of_snapshots else ()
+    shares: list[ObservedShare] = []
+    snapshots: list[ObservedSnapshot] = []
+    if of_shares:
+        shares = all_expected("list_shares", ObservedShare, driver.list_shares(sorted(of_shares)))
+    if of_snapshots:
+        listed = cast("SnapshotsShares", driver).list_snapshots(sorted(of_snapshots))
+        snapshots = all_expected("list_snapshots", ObservedSnapshot, listed)
     return Holdings(
         {share.resource_id: share for share in shares if share.resource_id is not None},
         {snapshot.resource_id: snapshot for snapshot in snapshots if snapshot.resource_id is not None},
@@ -67,7 +73,8 @@ class _Backend:
         """Return the snapshot as it is listed, or None where it is not."""
         if self.holdings is not None:
             return self.holdings.snapshots.get(resource_id)
-        return next(iter(cast("SnapshotsShares", self.driver).list_snapshots([resource_id])), None)
+        listed = cast("SnapshotsShares", self.driver).list_snapshots([resource_id])
+        return next(iter(all_expected("list_snapshots", ObservedSnapshot, listed)), None)
 
     def changed(self) -> Driver:
         """Return the driver for a call that changes something, where one may begin now."""
@@ -120,7 +127,8 @@ def _creation(backend: _Backend, operation: OperationRecord, records: Mapping[Ad
             )
         )
         return [], "it had been made a second time, and that one was removed" if replaced else "it was not made"
-    observed = backend.changed().create_share(request_of_intent(operation))  # finishes what may be half made
+    made = backend.changed().create_share(request_of_intent(operation))  # finishes what may be half made
+    observed = expected("create_share", ObservedShare, made)
     return _put(operation, spec, record, observed), "it had been made, and is recorded now"
 
 

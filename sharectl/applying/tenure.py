@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.state.store import LeaseLostError, StateUnavailableError
 
 if TYPE_CHECKING:
+    from sharectl.drivers.base import Driver
     from sharectl.state.store import Lease, StateStore
 
 Permit = Callable[[], None]
@@ -75,3 +76,17 @@ class Tenure:
             self._lost, self._until_seconds = error, float("-inf")
             raise
         self._until_seconds = asked_seconds + self._usable_seconds
+
+
+class Permitted:
+    """A driver that asks a permit right before each of its calls, however many a step takes."""
+
+    def __init__(self, driver: Driver, permit: Permit) -> None:
+        """Stand for `driver`."""
+        self._driver = driver
+        self._permit = permit
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what the driver has
+        """Return the driver's method of this name, to be called at once."""
+        self._permit()
+        return getattr(self._driver, name)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from sharectl.applying.answers import misbehaviour
+from sharectl.applying.answers import misbehaviour, report_of
 from sharectl.applying.attempt import AbandonedError, Ending, EndingKind
 from sharectl.applying.calls import intent_payload, perform, perform_on_state
 from sharectl.applying.committer import CommitterClosedError
@@ -15,6 +15,7 @@ from sharectl.applying.identity import expect_identity
 from sharectl.applying.moving import move
 from sharectl.applying.retry import retry_delay_seconds
 from sharectl.applying.server_calls import SERVER_VERBS, perform_on_server, remove_server
+from sharectl.applying.tenure import Permitted
 from sharectl.drivers.base import (
     ConflictError,
     DriverError,
@@ -183,7 +184,7 @@ class Worker:
     def _perform(self, driver: Driver, task: Task, backend: str) -> Result:
         if task.step.verb in SERVER_VERBS:
             return perform_on_server(driver, self._environment.network(backend), task, self._permit)
-        return perform(driver, task)
+        return perform(cast("Driver", Permitted(driver, self._permit)), task)
 
     def _driver(self, attempt: Attempt, backend: str) -> Driver:
         """Open the backend's driver, and make sure once that behind it is the storage that the state knows."""
@@ -195,7 +196,7 @@ class Worker:
 
         def look() -> tuple[Driver, str | None]:
             driver = self._environment.driver(backend)
-            return driver, driver.report().identity
+            return driver, report_of(driver).identity
 
         driver, found = self._call(attempt, backend, look)
         expect_identity(backend, self._ledger.identity_of(backend), found)

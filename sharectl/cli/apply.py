@@ -64,7 +64,9 @@ def apply(
         allow_shared=allow_shared,
     )
     if plan_file is not None:
+        from sharectl.applying.ledger import rows_of
         from sharectl.planning.planfile import read_plan_file
+        from sharectl.planning.staleness import current_part
 
         if words.are_given or file or refresh is not opt.Refresh.FULL:
             raise DiagnosticError(
@@ -88,7 +90,7 @@ def apply(
             output=output,
             allow_unreadable=frozenset(allow_unreadable or ()),
         )
-        run_locked(session, saved.backends, lambda _store, _backends: saved, run)
+        run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
         return
     make_plan = planner(session, file, words, refresh.value)
     run = RunWords(

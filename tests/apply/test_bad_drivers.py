@@ -278,3 +278,32 @@ def test_a_driver_that_hangs_when_it_is_opened_is_given_up_after_the_timeout(sit
         )
         going_on.set()
     assert [failure.error for failure in result.failures] == ["no answer within 1 s"]
+
+
+NONSENSE = [None, 7, "share", [None], (1, 2, 3), {"a": 1}]
+
+
+@pytest.mark.parametrize("answer", NONSENSE, ids=repr)
+@pytest.mark.parametrize("method", ["create_share", "update_access", "create_snapshot", "report"])
+def test_an_answer_that_is_none_of_the_contract_is_a_failure_of_its_step(
+    site: Site, method: str, answer: object
+) -> None:
+    """Nothing of it gets into the state, which nobody calls damaged; the next apply finds out and converges."""
+    run = apply_with(site, method, lambda *_: answer)
+    assert not run.result.succeeded
+    assert not run.result.problem
+    assert site.apply().result.succeeded
+    assert site.plan().is_empty
+
+
+@pytest.mark.parametrize("answer", [*NONSENSE, ""], ids=repr)
+def test_an_identity_that_is_none_is_not_pinned(tmp_path: Path, answer: object) -> None:
+    """A backend is prepared when it has said who it is."""
+    fresh = Site(tmp_path / "f").write(backend("a"), share("x"))
+    run = apply_with(fresh, "prepare", lambda: answer)
+    if answer == "share":
+        return  # a strange name, but a name
+    assert not run.result.succeeded
+    assert not run.result.problem
+    assert "backend/a" not in fresh.records()
+    assert fresh.apply().result.succeeded

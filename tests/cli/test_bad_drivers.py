@@ -1,0 +1,126 @@
+"""Drivers that misbehave, as whoever runs a command meets them: the others go on, and the exit code says how the command went."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import sharectl.workspace
+from sharectl.drivers.simulated.capabilities import Snapshots
+from sharectl.drivers.simulated.driver import SimulatedDriver
+from sharectl.drivers.simulated.factory import FACTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.console import Console
+
+BACKENDS = "".join(
+    f"---\napiVersion: sharectl/v1\nkind: Backend\nmetadata: {{name: {name}}}\n"
+    f"spec: {{driver: simulated, config: {{stateFile: {name}.db}}}}\n"
+    for name in ("one", "two")
+)
+SHARES = "".join(
+    f"---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: s{number}}}\nspec: {{size: 1GiB, protocol: NFS}}\n"
+    for number in range(4)
+)
+
+
+def raiser(error: BaseException) -> Callable[..., Any]:
+    """Return a method that raises this."""
+
+    def raises(*_: object, **__: object) -> None:
+        raise error
+
+    return raises
+
+
+@pytest.mark.parametrize("error", [OSError("the line is dead"), SystemExit(7), KeyboardInterrupt()])
+def test_a_driver_that_cannot_be_closed_leaves_the_exit_code(
+    console: Console, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """It is a warning, everything is done and recorded, and every other driver is closed."""
+    console.write("all.yaml", BACKENDS + SHARES)
+    plain = SimulatedDriver.close
+    closed: list[str] = []
+
+    def close(driver: SimulatedDriver) -> None:
+        plain(driver)
+        closed.append(driver.settings.state_file)
+        if driver.settings.state_file.endswith("one.db"):
+            raise error
+
+    monkeypatch.setattr(SimulatedDriver, "close", close)
+    ended = console("apply", "--yes")
+    assert ended.code == 0, ended.err
+    assert "warning[backend.not-closed]" in ended.err
+    assert "the driver of backend one could not be closed" in ended.err
+    assert len(closed) == 2
+    assert console("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_driver_that_hangs_while_it_is_closed_holds_nobody(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for, and then left behind."""
+    console.write("all.yaml", BACKENDS + SHARES)
+    going_on = threading.Event()
+    monkeypatch.setattr(sharectl.workspace, "CLOSE_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(SimulatedDriver, "close", lambda _: going_on.wait(60))
+    ended = console("apply", "--yes")
+    going_on.set()
+    assert ended.code == 0
+    assert "could not be closed: it was not done within 0.3 s" in ended.err
+
+
+def test_one_slow_backend_makes_no_other_unknown(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend that hangs while it is opened is unknown; the healthy one is read as ever."""
+    console.write("all.yaml", BACKENDS + SHARES)
+    assert console("apply", "--yes").code == 0
+    going_on = threading.Event()
+    plain = type(FACTORY).open
+
+    def opens(factory: Any, backend: Any, environment: Any) -> Any:  # noqa: ANN401 - as the original
+        if backend.name == "one":
+            going_on.wait(60)
+        return plain(factory, backend, environment)
+
+    monkeypatch.setattr(sharectl.workspace, "QUESTION_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(type(FACTORY), "open", opens)
+    ended = console("refresh")
+    going_on.set()
+    assert "backend/one" in ended.out + ended.err
+    assert "backend/two" not in ended.out + ended.err
+    assert "no answer within 1 s" in ended.out + ended.err
+
+
+@pytest.mark.parametrize("method", ["report", "pools", "list_shares", "list_snapshots"])
+@pytest.mark.parametrize("error", [SystemExit(7), KeyboardInterrupt(), RuntimeError("boom"), MemoryError()])
+def test_a_driver_that_raises_anything_while_it_is_asked_makes_its_backend_unknown(
+    console: Console, monkeypatch: pytest.MonkeyPatch, method: str, error: BaseException
+) -> None:
+    """The command ends in order, and says whose fault it is."""
+    console.write("all.yaml", BACKENDS + SHARES)
+    assert console("apply", "--yes").code == 0
+    monkeypatch.setattr(Snapshots if method == "list_snapshots" else SimulatedDriver, method, raiser(error))
+    ended = console("plan")
+    assert "Traceback" not in ended.err
+    assert "internal" not in ended.err
+    if method != "pools":
+        assert ended.code == 1
+        assert "the driver failed in a way that it should not" in ended.out + ended.err
+
+
+@pytest.mark.parametrize("answer", [None, 7, [None], ["share"], [(1, 2, 3)], {}])
+@pytest.mark.parametrize("method", ["list_shares", "list_snapshots", "report"])
+def test_a_driver_that_answers_nonsense_makes_its_backend_unknown(
+    console: Console, monkeypatch: pytest.MonkeyPatch, method: str, answer: object
+) -> None:
+    """Never "gone", never an internal error."""
+    console.write("all.yaml", BACKENDS + SHARES)
+    assert console("apply", "--yes").code == 0
+    monkeypatch.setattr(Snapshots if method == "list_snapshots" else SimulatedDriver, method, lambda *_: answer)
+    ended = console("plan")
+    assert ended.code == 1
+    assert "internal" not in ended.err
+    assert "to create" not in ended.out

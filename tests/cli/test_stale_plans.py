@@ -1,0 +1,122 @@
+"""A saved plan that the state has moved past: seen as a whole before anything begins, and told in a few lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.cli.console import Console
+
+BACKEND = """apiVersion: sharectl/v1
+kind: Backend
+metadata: {name: sim}
+spec:
+  driver: simulated
+  lanes: 4
+  config: {stateFile: sim.db, log: true}
+"""
+
+
+def shares(names: Iterable[str], size: str = "1GiB", spec: str = "") -> str:
+    """Return manifests of shares."""
+    return "".join(
+        f"---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\n"
+        f"spec: {{size: {size}, protocol: NFS, deletionPolicy: delete, {spec}}}\n"
+        for name in names
+    )
+
+
+def state(console: Console) -> dict[str, object]:
+    """Return the state as `state list` has it."""
+    return dict(orjson.loads(console("state", "list", "-o", "json").out))
+
+
+RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
+ALL = [f"s{number:03}" for number in range(60)]
+
+
+@pytest.fixture
+def planned(console: Console) -> Console:
+    """Return a console with a saved first plan of many shares with access."""
+    console.write("all.yaml", BACKEND + shares(ALL, spec=RULE))
+    assert console("plan", "--out", "first.plan").code == 0
+    return console
+
+
+def test_a_plan_that_was_applied_is_done_and_says_so(planned: Console) -> None:
+    """Nothing is left to do of what was asked for: exit 0, in a few lines, and nothing begins."""
+    assert planned("apply", "first.plan").code == 0
+    before = state(planned)["resources"]
+    again = planned("apply", "first.plan")
+    assert again.code == 0
+    assert "this plan has been applied already" in again.err + again.out
+    assert len((again.err + again.out).splitlines()) < 12
+    assert state(planned)["resources"] == before
+
+
+def test_a_plan_of_which_everything_has_changed_begins_nothing(planned: Console) -> None:
+    """One error with the first few addresses and a count, and exit 1."""
+    assert planned("apply", "--yes").code == 0
+    planned.write("all.yaml", BACKEND + shares(ALL, spec=RULE, size="2GiB"))
+    assert planned("plan", "--out", "larger.plan").code == 0
+    planned.write("all.yaml", BACKEND + shares(ALL, spec=RULE, size="3GiB"))
+    assert planned("apply", "--yes").code == 0
+    stale = planned("apply", "larger.plan")
+    assert stale.code == 1
+    assert "error[plan.stale]" in stale.err
+    assert "share/s000, share/s001, share/s002 and 57 more" in stale.err
+    assert "nothing was begun" in stale.err
+    assert len((stale.err + stale.out).splitlines()) < 12
+
+
+def test_what_has_not_changed_is_done_and_what_has_is_held(planned: Console) -> None:
+    """Per address: the others do not depend on it, and the exit code says that something was left out."""
+    assert planned("apply", "--yes").code == 0
+    planned.write("all.yaml", BACKEND + shares(ALL, spec=RULE, size="2GiB"))
+    assert planned("plan", "--out", "larger.plan").code == 0
+    planned.write("all.yaml", BACKEND + shares(ALL[:1], spec=RULE, size="3GiB") + shares(ALL[1:], spec=RULE))
+    assert planned("apply", "--yes").code == 0
+    mixed = planned("apply", "larger.plan")
+    assert mixed.code == 1
+    assert "changed since the plan was made (version" in mixed.out + mixed.err
+    listed = {row["address"]: row for row in orjson.loads(planned("state", "list", "-o", "json").out)["resources"]}
+    assert listed["share/s000"]["size_bytes"] == 3 << 30
+    assert all(listed[f"share/{name}"]["size_bytes"] == 2 << 30 for name in ALL[1:])
+
+
+def test_a_plan_that_was_cut_short_can_be_applied_again(planned: Console) -> None:
+    """What it did is done; the rest is still as it was reviewed."""
+    planned.write("all.yaml", BACKEND + shares(ALL[:7], spec=RULE))
+    assert planned("apply", "--yes").code == 0
+    rest = planned("apply", "first.plan")
+    assert rest.code == 0, rest.err
+    assert "15 of 121 steps are done already" in rest.err + rest.out
+    planned.write("all.yaml", BACKEND + shares(ALL, spec=RULE))
+    assert planned("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_plan_that_removed_is_done_too(planned: Console) -> None:
+    """Also where the shares are no longer there."""
+    assert planned("apply", "first.plan").code == 0
+    planned.write("all.yaml", BACKEND + shares(ALL[:55], spec=RULE))
+    assert planned("plan", "--allow-deletions", "5", "--allow-revocations", "5", "--out", "less.plan").code == 0
+    assert planned("apply", "less.plan").code == 0
+    again = planned("apply", "less.plan")
+    assert again.code == 0
+    assert "applied already" in again.err + again.out
+
+
+def test_a_plan_is_not_taken_for_done_where_the_state_says_otherwise(planned: Console) -> None:
+    """The same shares, but other rules are in force."""
+    assert planned("apply", "first.plan").code == 0
+    other = "access: [{type: ip, to: 10.9.0.0/16, level: rw}]"
+    planned.write("all.yaml", BACKEND + shares(ALL, spec=other))
+    assert planned("apply", "--yes", "--allow-revocations", "60").code == 0
+    stale = planned("apply", "first.plan")
+    assert stale.code == 1
+    assert "error[plan.stale]" in stale.err
