@@ -112,8 +112,10 @@ def test_an_unresolved_operation_blocks_its_own_address_alone(tmp_path: Path) ->
         backend("a"), backend("b", spec="availabilityZone: b,"), share("x", size="20GiB"), share("y", size="20GiB")
     ).apply()
     assert [failure.error for failure in run.result.failures] == [
-        "an earlier unheard-of of share/x is unresolved (started 2026-01-01T00:00:00Z); see to its backend, "
-        "or give it up with `sharectl state drop o`"
+        (
+            "an earlier unheard-of of share/x is unresolved (started 2026-01-01T00:00:00Z); see to its backend, "
+            "or give it up with `sharectl state drop o`"
+        )
     ]
     assert not run.result.failures[0].unresolved
     assert run.result.done == 1
