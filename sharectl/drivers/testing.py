@@ -12,6 +12,7 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -115,6 +116,9 @@ class DriverConformance:
         AccessRule("ip", "2001:db8::/32", "rw"),
     )
     """Three rules that the backend can put in force on a share of that protocol."""
+
+    other_export_settings: Mapping[str, str] = MappingProxyType({})
+    """Export settings that a share can have in place of those that it gets without being asked; none where there are no others."""
 
     threads = 64
     """How many threads call at once."""
@@ -400,6 +404,21 @@ class DriverConformance:
             statuses = driver.update_access(ref(share), wanted, add, delete)
             assert statuses[bad].status == "error"
             assert self.access_of(driver, share) == set(self.rules[1:])
+
+    def test_export_settings_are_put_in_force_with_the_rules_and_listed(self, driver: Driver) -> None:
+        """Where the driver lists any: those of the share are kept while nobody asks for others, and follow whoever does."""
+        share = self.create(driver, "projects")
+        assert not share.export_settings
+        self.set_access(driver, share, self.rules)
+        before = self.listed(driver, share).export_settings
+        if before is None:
+            pytest.skip("the driver lists no export settings")
+        wanted = {**dict(before), **self.other_export_settings}
+        changed = replace(ref(share), export_settings=wanted)
+        driver.update_access(changed, self.rules, [], [])
+        driver.update_access(ref(share), self.rules[1:], [], self.rules[:1])
+        listed = self.listed(driver, share)
+        assert (set(listed.access), dict(listed.export_settings or ())) == (set(self.rules[1:]), wanted)
 
     def test_the_same_access_twice_is_the_same(self, driver: Driver) -> None:
         """A repeated change changes nothing more."""

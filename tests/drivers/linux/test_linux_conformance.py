@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +82,8 @@ class LinuxConformance(DriverConformance):
 class TestLinuxOnBtrfs(LinuxConformance):
     """btrfs subvolumes, exported by NFS-Ganesha."""
 
+    other_export_settings: Mapping[str, str] = MappingProxyType({"squash": "all"})
+
     def make_unmanaged(self, driver: Driver) -> str:
         """Make a subvolume as an administrator would."""
         pools: Any = driver._settings.pools  # type: ignore[attr-defined]
@@ -91,6 +94,7 @@ class TestLinuxOnBtrfs(LinuxConformance):
 class TestLinuxBySmb(TestLinuxOnBtrfs):
     """The same volumes, shared by Samba; the operations are in this process, which saves the start of many agents."""
 
+    other_export_settings: Mapping[str, str] = MappingProxyType({})
     protocol = "CIFS"
     rules = (
         AccessRule("ip", "10.0.0.0/8", "rw"),

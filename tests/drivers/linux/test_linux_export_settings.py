@@ -1,0 +1,52 @@
+"""Settings of exports that change after shares were made, through the command line, with a real server and a real client."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.drivers.linux.nfs_client import nfs
+from tests.drivers.linux.test_linux_scenario import backend_config, repository  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from tests.drivers.linux.lab import Network
+    from tests.drivers.linux.repository import Repository
+
+
+def _changes(repository: Repository) -> list[tuple[str, str, str]]:  # noqa: F811 - the fixture
+    done = repository.run("plan", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    found = [change for step in json.loads(done.stdout)["steps"] for change in step["changes"]]
+    return [(change["field"], change["before"], change["after"]) for change in found]
+
+
+def test_a_changed_squash_reaches_shares_that_exist(
+    repository: Repository,  # noqa: F811 - the fixture
+    lab_directory: str,
+    network: Network,
+) -> None:
+    """By the share type, by the backend, and back from a change by hand; each is shown with its values and carried out."""
+    rules = [{"type": "ip", "to": network.client.ipv4, "level": "rw"}]
+    spec = {"size": "8 MiB", "protocol": "NFS", "access": rules}
+    repository.write("ShareType", "gold", {"extraSpecs": {"snapshot_support": "True"}})
+    repository.write("Share", "typed", {**spec, "type": "gold"})
+    repository.write("Share", "plain", spec)
+    repository.apply()
+    assert _changes(repository) == []
+
+    def owner_of_new(share: str, name: str) -> int:
+        assert nfs(network.client, network.server.ipv4, f"/shares/{share}", "mkdir", name).is_done
+        return Path(lab_directory, "pool", share, name).stat().st_uid
+
+    assert (owner_of_new("typed", "a"), owner_of_new("plain", "a")) == (0, 0)
+    repository.write("ShareType", "gold", {"extraSpecs": {"snapshot_support": "True", "linux:nfs_squash": "all"}})
+    assert _changes(repository) == [("export/squash", "none", "all")]
+    repository.apply()
+    assert (owner_of_new("typed", "b"), owner_of_new("plain", "b")) == (65534, 0)
+    config = backend_config(lab_directory, network, nfs={"versions": ["4.0", "4.1", "4.2"], "squash": "root"})
+    repository.write("Backend", "nas", {"driver": "linux", "config": config})
+    assert _changes(repository) == [("export/squash", "none", "root")]
+    repository.apply()
+    assert (owner_of_new("typed", "c"), owner_of_new("plain", "c")) == (65534, 65534)
+    assert _changes(repository) == []
