@@ -10,6 +10,7 @@ from sharectl.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.manifests.names import NAME_LIMIT, safe_name
 from sharectl.model import Kind, Protocol, ShareSpec, address_of, name_of
 from sharectl.planning.options import Import, PlanOptions
+from sharectl.planning.snapshot_imports import snapshot_imports
 from sharectl.planning.strays import importable_shares
 from sharectl.planning.unfinished_imports import import_record, unfinished_imports
 from sharectl.quantities import GIB, format_size
@@ -89,6 +90,8 @@ def find_imports(desired: Desired, store: StateStore, backends: Backends, wish: 
         wanted = _one(shares, wish, found, records)
     _require_answers(found, names, wanted)
     imports = {address: Import(backend, share.backend_id) for address, (backend, share) in wanted.items()}
+    if wish.everything:
+        imports |= snapshot_imports(desired, records, wanted, {name: found.observed[name] for name in names})
     options = PlanOptions(imports=imports, targets=frozenset(imports))
     unwritten = {address: wanted[address] for address in sorted(wanted) if address not in desired.digests}
     if unwritten and not writes:
@@ -284,7 +287,9 @@ def _left_out(shares: Sequence[tuple[str, ObservedShare]]) -> tuple[Diagnostic, 
 
 def begin_imports(store: StateStore, lease: Lease, imports: Mapping[Address, Import]) -> None:
     """Let the state remember what is to be taken over, so that whatever comes of it, nothing of it is made new instead."""
-    rows = {address: import_record(address, wanted) for address, wanted in imports.items()}
+    rows = {
+        address: import_record(address, wanted) for address, wanted in imports.items() if address.startswith("share/")
+    }
     with store.read() as reader:
         known = reader.view([*rows, *(row.address for row in rows.values())]).records
     changes = []

@@ -14,7 +14,7 @@ from sharectl.planning.exports import find_export_changes
 from sharectl.planning.foreign import find_foreign_backends, find_unseen_backends
 from sharectl.planning.holding import hold_refused
 from sharectl.planning.imports import plan_imports
-from sharectl.planning.in_the_way import refuse_taken_name
+from sharectl.planning.in_the_way import refuse_taken_name, refuse_taken_snapshot
 from sharectl.planning.linking import linked_steps
 from sharectl.planning.moves import plan_moves
 from sharectl.planning.options import PlanOptions
@@ -251,7 +251,9 @@ def _is_free(draft: Draft, address: Address) -> bool:
     """Tell whether a resource may be made; refuse what is to be taken over, or whose name is taken by what the state does not know."""
     if not refuse_unfinished_import(draft, address):
         return False
-    return not address.startswith("share/") or refuse_taken_name(draft, address, draft.strays_by_name)
+    if address.startswith("snapshot/"):
+        return refuse_taken_snapshot(draft, address)
+    return refuse_taken_name(draft, address, draft.strays_by_name)
 
 
 def _plan_lost_share(draft: Draft, address: Address) -> None:

@@ -425,17 +425,20 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
                 ids.setdefault(record.backend, set()).add(record.resource_id)
     importing = {wanted.backend for wanted in options.imports.values()}
     removing = set() if whole else _backends_of_removals(desired, view, options)
+    takes = any(address.startswith("snapshot/") and address not in records for address in desired.digests)
     subnets = subnets_to_check(desired, view) if places else {}
     questions = {}
     for name in desired.backends:
         listed_whole = whole or name in importing or f"backend/{name}" not in records
-        if not (listed_whole or places or name in removing or not options.backends or name in options.backends):
+        if not (
+            listed_whole or places or takes or name in removing or not options.backends or name in options.backends
+        ):
             continue
         questions[name] = Question(
             lists=listed_whole or name in ids,
             resource_ids=None if listed_whole else frozenset(ids.get(name, ())),
             strays=places,
-            all_snapshots=name in removing,
+            all_snapshots=takes or name in removing,
             pools=places,
             subnets=subnets.get(name, {}),
         )

@@ -372,7 +372,19 @@ def _put_observed(task: Task, record: Record, observed: ObservedShare) -> Result
     return _put(fresh._replace(version=record.version), active_rules(observed.access))
 
 
+def _take_over_snapshot(driver: Driver, task: Task) -> Result:
+    """Record a snapshot that sharectl took and the state does not know any more; nothing changes on its backend."""
+    spec = cast("SnapshotSpec", task.step.spec)
+    observed = next(iter(cast("SnapshotsShares", driver).list_snapshots([task.resource_id])), None)
+    if observed is None or task.related is None:
+        message = f"the snapshot {task.step.import_id!r} is not there any more, or its share is not in the state"
+        raise NotFoundError(message)
+    return _put(snapshot_record(task.step.address, task.resource_id, spec, observed, task.related))
+
+
 def _adopt(driver: Driver, task: Task) -> Result:
+    if isinstance(task.step.spec, SnapshotSpec):
+        return _take_over_snapshot(driver, task)
     spec = cast("ShareSpec", task.step.spec)
     adopts = cast("AdoptsShares", driver)
     return _put_taken_over(task, adopts.adopt_share(task.step.import_id or "", task.resource_id, spec.size_bytes))

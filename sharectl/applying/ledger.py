@@ -90,10 +90,10 @@ class Ledger:
         record = self._records.get(step.moved_from or step.address)
         related = None
         extra_specs = None
-        if step.import_id is not None:
-            related = self._records.get(import_address(step.address))
-        elif isinstance(step.spec, SnapshotSpec):
+        if isinstance(step.spec, SnapshotSpec):
             related = self._records.get(f"share/{step.spec.share}")
+        elif step.import_id is not None:
+            related = self._records.get(import_address(step.address))
         elif isinstance(step.spec, ShareSpec):
             related = self._records.get(f"snapshot/{_snapshot_of(step, step.spec)}")
             extra_specs = self._plan.extra_specs.get(step.spec.share_type or "")

@@ -10,7 +10,7 @@ from sharectl.model import Verb
 from sharectl.planning.draft import step_id
 from sharectl.planning.drift import identity_problem
 from sharectl.planning.server_records import server_spec_of
-from sharectl.planning.strays import importable_shares
+from sharectl.planning.strays import importable_shares, stray_snapshots
 from sharectl.planning.types import Action, FieldChange, Step
 from sharectl.quantities import format_size
 
@@ -31,7 +31,7 @@ def plan_imports(draft: Draft) -> None:
     for address, wanted in sorted(draft.options.imports.items()):
         seen = draft.observed.get(wanted.backend)
         taker = takers.setdefault(wanted, address)
-        if not address.startswith("share/"):
+        if not address.startswith(("share/", "snapshot/")):
             draft.refuse("import.kind", address, f"{address} is no share", remedy="only shares can be imported")
         elif taker != address:
             draft.refuse(
@@ -60,6 +60,9 @@ def plan_imports(draft: Draft) -> None:
         elif (problem := identity_problem(draft.state, seen)) is not None:
             draft.refuse("import.identity", address, problem.summary, detail=problem.detail, remedy=problem.remedy)
         else:
+            if address.startswith("snapshot/"):
+                _plan_snapshot_import(draft, address, wanted, seen)
+                continue
             if wanted.backend not in found:
                 ids = frozenset(record.resource_id for record in draft.records.values())
                 found[wanted.backend] = {share.backend_id: share for share in importable_shares(ids, seen)}
@@ -71,6 +74,30 @@ def _is_on_its_network(draft: Draft, server_id: str | None, network: str | None)
     if server_id is None or server_id not in draft.servers:
         return server_id is None and network is None
     return server_spec_of(draft.records[draft.servers[server_id]]).share_network == network
+
+
+def _plan_snapshot_import(draft: Draft, address: Address, wanted: Import, seen: BackendObservation) -> None:
+    """Add the step that records a snapshot of sharectl's which the state does not know any more."""
+    spec = draft.desired.snapshot(address)
+    strays = stray_snapshots(seen, draft.known_ids)
+    snapshot = next((found for found in strays if found.backend_id == wanted.backend_id), None)
+    if snapshot is None or snapshot.resource_id is None:
+        summary = f"backend {wanted.backend} holds no snapshot {wanted.backend_id!r} that sharectl took and the state does not know"
+        draft.refuse("import.not-found", address, summary, remedy="`sharectl refresh` shows what is there")
+        return
+    draft.add(
+        Step(
+            step_id=step_id(Verb.ADOPT, address),
+            address=address,
+            action=Action.ADOPT,
+            verb=Verb.ADOPT,
+            reason=f"{wanted.backend_id} on backend {wanted.backend} is taken over as it is",
+            backend=wanted.backend,
+            spec=spec,
+            import_id=wanted.backend_id,
+            import_resource_id=snapshot.resource_id,
+        )
+    )
 
 
 def _plan_import(

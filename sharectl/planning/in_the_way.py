@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
 from sharectl.model import name_of
+from sharectl.planning.records import backend_id_of
+from sharectl.planning.strays import stray_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +41,37 @@ def refuse_taken_name(draft: Draft, address: Address, strays: Strays) -> bool:
         f"{address} would be made new and empty, and storage of that name is there already: {', '.join(places)}{more}",
         detail=f"{_origin(share for _, share in found)} It would stay behind, out of sight of those who look for it.",
         remedy=_remedy(draft, address, *found[0]),
+    )
+    return False
+
+
+def refuse_taken_snapshot(draft: Draft, address: Address) -> bool:
+    """Tell whether a snapshot may be taken; refuse it where its share has one of that name, which the state does not know.
+
+    That one may be what the manifest is about: taken anew, it would hold what is in the share now.
+    """
+    spec = draft.desired.snapshot(address)
+    share = draft.records.get(f"share/{spec.share}")
+    seen = None if share is None else draft.observed.get(share.backend or "")
+    if share is None or seen is None:
+        return True
+    share_id = backend_id_of(share)
+    found = [
+        snapshot
+        for snapshot in stray_snapshots(seen, draft.known_ids)
+        if snapshot.name == spec.name and snapshot.share_backend_id == share_id
+    ]
+    if not found:
+        return True
+    remedy = "rename the new one, or remove what is there"
+    if any(snapshot.resource_id is not None for snapshot in found):
+        remedy = f"take it over: `sharectl import --backend {share.backend} --all`; or {remedy}"
+    draft.refuse(
+        "snapshot.in-the-way",
+        address,
+        f"{address} would be taken now, and share/{spec.share} has a snapshot of that name already: {found[0].backend_id}",
+        detail="the state does not know that one: it was lost, or has forgotten it. A new one would hold what is in the share now.",
+        remedy=remedy,
     )
     return False
 

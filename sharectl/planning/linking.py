@@ -143,7 +143,7 @@ def _of_spec(step: Step) -> list[str]:
     """Return the ids of the steps that bring about what the spec refers to."""
     if isinstance(step.spec, SnapshotSpec):
         share = f"share/{step.spec.share}"
-        makes = _MAKES_SHARE if step.verb is Verb.CREATE_SNAPSHOT else ()
+        makes = _MAKES_SHARE if step.verb in {Verb.CREATE_SNAPSHOT, Verb.ADOPT} else ()
         return [step_id(Verb.MOVE, share), *(step_id(verb, share) for verb in makes)]
     if isinstance(step.spec, ShareSpec) and step.spec.source_snapshot is not None:
         snapshot = f"snapshot/{step.spec.source_snapshot}"

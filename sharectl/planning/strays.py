@@ -9,7 +9,7 @@ from sharectl.manifests.names import safe_name
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sharectl.drivers.base import ObservedShare
+    from sharectl.drivers.base import ObservedShare, ObservedSnapshot
     from sharectl.planning.observed import BackendObservation, Observed
 
     Strays = dict[str, list[tuple[str, ObservedShare]]]
@@ -20,6 +20,12 @@ def importable_shares(known_ids: Collection[str], seen: BackendObservation) -> t
     """Return the shares on a backend whose resource ids the state does not hold, by the backend's own id."""
     strays = [share for resource_id, share in (seen.shares or {}).items() if resource_id not in known_ids]
     return tuple(sorted((*seen.unmanaged, *strays), key=lambda share: share.backend_id))
+
+
+def stray_snapshots(seen: BackendObservation, known_ids: Collection[str]) -> list[ObservedSnapshot]:
+    """Return the listed snapshots that the state does not know."""
+    strays = [snapshot for resource_id, snapshot in (seen.snapshots or {}).items() if resource_id not in known_ids]
+    return [*strays, *seen.unmanaged_snapshots]
 
 
 def strays_by_name(observed: Observed, known_ids: Collection[str]) -> Strays:

@@ -113,9 +113,7 @@ def test_names_that_cannot_be_written_down_are_named_and_left_out(console: Conso
 
 
 def test_everything_of_a_lost_state_comes_back_by_import(applied: Console) -> None:
-    """With its size, protocol and rules, under the manifests that are there; the next plan is empty."""
-    applied.write("all.yaml", SIMULATED.rpartition("---")[0])
-    assert applied("apply", "--yes", "--allow-deletions", "1").code == 0
+    """With its size, protocol, rules and snapshots, under the manifests that are there; the next plan is empty."""
     with closing(sqlite3.connect(applied.root / "sim.db")) as connection:
         before = connection.execute("SELECT * FROM shares ORDER BY name").fetchall()
     shutil.rmtree(applied.root / ".sharectl")
@@ -124,3 +122,17 @@ def test_everything_of_a_lost_state_comes_back_by_import(applied: Console) -> No
     assert planned.code == 0, planned.out
     with closing(sqlite3.connect(applied.root / "sim.db")) as connection:
         assert connection.execute("SELECT * FROM shares ORDER BY name").fetchall() == before
+
+
+def test_a_snapshot_that_the_state_has_lost_is_not_taken_anew(applied: Console) -> None:
+    """What it holds is of then, and a new one would be of now: it is refused in each mode, and taken over by an import of everything."""
+    assert applied("state", "rm", "snapshot/two-monday").code == 0
+    for words in ((), ("--refresh", "none"), ("--target", "snapshot/two-monday")):
+        refused = applied("apply", "--yes", *words)
+        assert refused.code == 1
+        assert "error[snapshot.in-the-way]" in refused.err
+        assert "sharectl import --backend sim --all" in refused.err
+    assert on_backend(applied, "SELECT count(*) FROM snapshots") == [1]
+    assert applied("import", "--backend", "sim", "--all", "--yes").code == 0
+    assert applied("plan", "--detailed-exitcode").code == 0
+    assert on_backend(applied, "SELECT count(*) FROM snapshots") == [1]
