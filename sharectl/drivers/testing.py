@@ -49,7 +49,7 @@ from sharectl.model import AccessRule
 from sharectl.quantities import GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     DriverMaker = Callable[[], Driver]
 
