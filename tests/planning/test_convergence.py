@@ -12,6 +12,7 @@ from sharectl.diagnostics import has_errors
 from sharectl.model import RevertRequest, Verb
 from sharectl.quantities import GIB
 from tests.planning.model import carry_out
+from tests.planning.promises import hold_to_promises, recorded_as_wanted
 from tests.planning.world import World, rule, step_lines
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def _wants_snapshot(world: World, data: Draw) -> None:
             name,
             data.draw(st.sampled_from(sorted(world.shares))),
             deletion_policy=data.draw(st.sampled_from(("retain", "delete"))),
+            protect=data.draw(st.sampled_from((False, False, True))),
         )
 
 
@@ -126,6 +128,12 @@ def _vanishes(world: World, data: Draw) -> None:
         world.vanishes(address)
 
 
+def _retires(world: World, data: Draw) -> None:
+    """Take away the manifest of a backend, or put it back; what is on it cannot be reached meanwhile."""
+    name = data.draw(st.sampled_from(("x", "y")))
+    world.declared ^= {name}
+
+
 def _silences(world: World, data: Draw) -> None:
     backend = world.backends[data.draw(BACKENDS)]
     backend.error = None if backend.error else "no route to host"
@@ -178,6 +186,7 @@ CHANGES: tuple[Callable[[World, Draw], None], ...] = (
     _cuts_short,
     _by_hand,
     _vanishes,
+    _retires,
     _silences,
     _changes_networks,
     _meddles_with_servers,
@@ -219,19 +228,20 @@ def _is_valid(world: World) -> bool:
 
 def _drawn_options(world: World, data: Draw) -> dict[str, object]:
     words: dict[str, object] = dict(FREE)
-    kind = data.draw(
-        st.sampled_from(("all", "all", "all", "replace", "target", "exclude", "backend", "label", "destroy"))
+    kinds = data.draw(
+        st.sets(st.sampled_from(("replace", "target", "exclude", "backend", "label", "destroy")), max_size=2)
     )
     shares = [f"share/{name}" for name in sorted(world.shares)]
-    if kind == "replace" and shares:
+    known = [*shares, *(f"snapshot/{name}" for name in sorted(world.snapshots))]
+    if "replace" in kinds and shares:
         words["replaces"] = [data.draw(st.sampled_from(shares))]
-    elif kind in {"target", "exclude"} and shares:
-        words[f"{kind}s"] = [data.draw(st.sampled_from([*shares, *(f"snapshot/{s}" for s in sorted(world.snapshots))]))]
-    elif kind == "backend":
-        words["backends"] = [data.draw(BACKENDS)]
-    elif kind == "label":
+    for kind in sorted(kinds & {"target", "exclude"}) if known else ():
+        words[f"{kind}s"] = [data.draw(st.sampled_from(known))]
+    if "backend" in kinds:
+        words["backends"] = [data.draw(st.sampled_from(sorted(world.declared)))]
+    if "label" in kinds:
         words["labels"] = {"team": "red"}
-    elif kind == "destroy":
+    if "destroy" in kinds:
         words["destroy"] = True
     return words
 
@@ -255,15 +265,19 @@ def test_the_plan_after_an_apply_is_empty_also_after_a_crash_in_the_middle(data:
         if first.is_stopped:
             world = before
             continue
+        hold_to_promises(world, first, words.get("backends", ()))  # type: ignore[arg-type]
         carry_out(world, first, steps=data.draw(st.integers(0, len(first.steps))) if data.draw(st.booleans()) else None)
         trial = copy.deepcopy(world)
         second = trial.plan(**FREE)
         if any(found.code in {"backend.foreign", "backend.unseen"} for found in second.diagnostics):
             continue
         assert not second.is_stopped
+        hold_to_promises(trial, second)
         carry_out(trial, second)
+        recorded_as_wanted(trial, second)
         third = trial.plan(**FREE)
-        for _ in range(len(second.held)):  # what waited for other changes of the plan can be done after them
+        for _ in range(0 if third.is_stopped else len(second.held)):  # what waited for other changes of the plan can be done after them
+            hold_to_promises(trial, third)
             carry_out(trial, third)
             third = trial.plan(**FREE)
         assert step_lines(third) == []
