@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import orjson
+
 from sharectl.model import Kind, ShareServerSpec, ShareSpec, Verb
 from sharectl.planning.draft import step_id
 from sharectl.planning.linking import needs_of_steps
@@ -80,6 +82,9 @@ def hold_refused(draft: Draft) -> HeldSteps:
     held = {name: (draft.steps[name], refusal) for name, refusal in holding.spread().items()}
     for name in held:
         del draft.steps[name]
+    for step, _ in held.values():
+        if step.verb in RESIZING:
+            _keep_recorded_size(draft, step.address)
     _drop_useless_servers(draft)
     kept = {_place(step.address) for step, _ in held.values()} & draft.replaced.keys()
     for address in kept:
@@ -175,7 +180,9 @@ class _Holding:
             if needed not in self.draft.steps:
                 verb, _, address = needed.partition(":")
                 refusal = self.refusals.of(Verb(verb), address)
-                if refusal is not None:
+                if refusal is not None and (
+                    verb != Verb.MOVE or refusal.former is not None
+                ):  # else there was no rename
                     for name in dependants:
                         self._hold(name, refusal)
         for snapshot, refusal in self.refusals.of_snapshots():
@@ -242,6 +249,15 @@ def _drop_refused_candidates(draft: Draft, refusals: _Refusals) -> None:
         allowed = [c for c in others if refusals.of(step.verb, f"{Kind.BACKEND}/{c.backend}") is None]
         if len(allowed) < len(others):
             draft.steps[name] = replace(step, candidates=(step.candidates[0], *allowed))
+
+
+def _keep_recorded_size(draft: Draft, address: Address) -> None:
+    """Let the row of a share that is not resized say so: with the size of its manifest in it no plan would look at it again."""
+    name = step_id(Verb.UPDATE_RECORD, address)
+    step = draft.steps.get(name)
+    if step is not None and isinstance(step.spec, ShareSpec):
+        size_bytes = ShareSpec.from_plain(orjson.loads(draft.records[address].spec)).size_bytes
+        draft.steps[name] = replace(step, spec=replace(step.spec, size_bytes=size_bytes))
 
 
 def _drop_useless_servers(draft: Draft) -> None:

@@ -47,8 +47,9 @@ _METADATA_FIELDS = frozenset(
 )
 _EXPORTED_OTHERWISE = "its export has other settings than its backend's configuration and share type ask for"
 _REPLACED = "replaced by the new share"
+_HINTS = frozenset({"same_host", "different_host", "only_host"})
+_RECORDED = tuple(sorted({"hints" if name in _HINTS else name for name in _METADATA_FIELDS}))
 _IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes", "revert_to"}
-_RECORDED = ("deletion_policy", "retain_access", "protect", "allow_shrink", "replacement", "labels", "hints")
 _OF_ACCESS = frozenset({"protocol", "share_network"})
 """Fields that say what the access rules mean; where they cannot follow, rules that were written for the new value do not either."""
 

@@ -56,6 +56,25 @@ def recorded_as_wanted(world: World, plan: Plan) -> None:
         assert orjson.loads(record.spec).get("deletion_policy", "retain") == spec.deletion_policy, address
 
 
+def done_as_wanted(world: World, plan: Plan) -> None:
+    """Check that all shares of the state are what their manifests say, once nothing is left to do but what `plan` holds or warns of."""
+    held = {each.address for each in plan.held}
+    warned = {found.address for found in plan.diagnostics}
+    for name, spec in world.shares.items():
+        record = world.records.get(f"share/{name}")
+        if record is None or record.address in held or not _is_there(world, record):
+            continue
+        assert orjson.loads(record.spec)["size_bytes"] == spec.size_bytes, (
+            f"{record.address} is recorded with another size"
+        )
+        backend = world.backends[record.backend or ""]
+        if record.address in warned or backend.error is not None or record.backend not in world.declared:
+            continue
+        seen = backend.shares[record.resource_id]
+        assert seen.size_bytes in {None, spec.size_bytes}, f"{record.address} has another size"
+        assert set(seen.access) == set(world.access[record.address]), f"{record.address} is open to others"
+
+
 def _is_there(world: World, record: Record) -> bool:
     backend = world.backends[record.backend or ""]
     return record.resource_id in backend.shares or record.resource_id in backend.snapshots

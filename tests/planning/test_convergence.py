@@ -12,7 +12,7 @@ from sharectl.diagnostics import has_errors
 from sharectl.model import RevertRequest, Verb
 from sharectl.quantities import GIB
 from tests.planning.model import carry_out
-from tests.planning.promises import hold_to_promises, recorded_as_wanted
+from tests.planning.promises import done_as_wanted, hold_to_promises, recorded_as_wanted
 from tests.planning.world import World, rule, step_lines
 
 if TYPE_CHECKING:
@@ -276,12 +276,15 @@ def test_the_plan_after_an_apply_is_empty_also_after_a_crash_in_the_middle(data:
         carry_out(trial, second)
         recorded_as_wanted(trial, second)
         third = trial.plan(**FREE)
-        for _ in range(0 if third.is_stopped else len(second.held)):  # what waited for other changes of the plan can be done after them
+        for _ in range(
+            0 if third.is_stopped else len(second.held)
+        ):  # what waited for other changes of the plan can be done after them
             hold_to_promises(trial, third)
             carry_out(trial, third)
             third = trial.plan(**FREE)
         assert step_lines(third) == []
         assert bool(third.held) == has_errors(third.diagnostics)
+        done_as_wanted(trial, third)
         if data.draw(st.booleans()):
             world = trial
 
