@@ -116,6 +116,8 @@ class _Refusals:
     def of(self, verb: Verb, address: Address) -> Refusal | None:
         """Return the refusal that holds `verb` at the address, if there is one; that of a share holds what it has set aside."""
         found = [*self._by_address.get(address, ()), *self._by_address.get(_place(address), ())]
+        if verb is Verb.MOVE and DEPOSED_MARK not in address:  # a rename: the state alone, whatever else cannot be done
+            return next((refusal for refusal in found if refusal.former is not None), None)
         return next((refusal for refusal in found if refusal.verbs is None or verb in refusal.verbs), None)
 
     def of_step(self, step: Step) -> Refusal | None:
@@ -180,9 +182,7 @@ class _Holding:
             if needed not in self.draft.steps:
                 verb, _, address = needed.partition(":")
                 refusal = self.refusals.of(Verb(verb), address)
-                if refusal is not None and (
-                    verb != Verb.MOVE or refusal.former is not None
-                ):  # else there was no rename
+                if refusal is not None:
                     for name in dependants:
                         self._hold(name, refusal)
         for snapshot, refusal in self.refusals.of_snapshots():

@@ -156,7 +156,9 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
         return
     old = replace(ShareSpec.from_plain(_decode(record.spec)), name=new.name)
     before, after = old.as_plain(), new.as_plain()
-    if all(before.get(name) == after.get(name) for name in _OF_ACCESS):
+    refused = any(refusal.address == f"backend/{record.backend}" for refusal in draft.refusals)
+    reachable = record.backend in draft.desired.backends and not refused
+    if reachable and all(before.get(name) == after.get(name) for name in _OF_ACCESS):
         _plan_access(draft, address, record, seen.observed if seen else None)
     _plan_record(draft, address, record, old, _recordable(old, new), None)
 

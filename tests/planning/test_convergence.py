@@ -13,7 +13,7 @@ from sharectl.model import RevertRequest, Verb
 from sharectl.quantities import GIB
 from tests.planning.model import carry_out
 from tests.planning.promises import done_as_wanted, hold_to_promises, recorded_as_wanted
-from tests.planning.world import World, rule, step_lines
+from tests.planning.world import World, codes, rule, step_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,9 +269,9 @@ def test_the_plan_after_an_apply_is_empty_also_after_a_crash_in_the_middle(data:
         carry_out(world, first, steps=data.draw(st.integers(0, len(first.steps))) if data.draw(st.booleans()) else None)
         trial = copy.deepcopy(world)
         second = trial.plan(**FREE)
-        if any(found.code in {"backend.foreign", "backend.unseen"} for found in second.diagnostics):
+        if any(found.code in {"backend.foreign", "backend.unseen", "move.unknown"} for found in second.diagnostics):
             continue
-        assert not second.is_stopped
+        assert not second.is_stopped, codes(second)
         hold_to_promises(trial, second)
         carry_out(trial, second)
         recorded_as_wanted(trial, second)
