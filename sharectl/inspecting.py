@@ -13,7 +13,9 @@ from sharectl.differing import last_failure, settings_of, wanted_changes
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.model import Kind, ShareSpec, SnapshotSpec, Verb, address_of, kind_of, name_of, split_rule_address
 from sharectl.planning.records import backend_id_of
+from sharectl.planning.unread import UNREAD_CODES
 from sharectl.quantities import GIB
+from sharectl.scheduler.decision import Outcome
 from sharectl.workspace import Question, survey
 
 _MOST_NAMED = 5
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver, ObservedShare
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
-    from sharectl.model import Address, JsonObject, SchedulerSettings
+    from sharectl.model import Address, JsonObject
     from sharectl.planning.types import FieldChange, Step
-    from sharectl.scheduler import Explanation, Pool, Request, Scheduler
+    from sharectl.scheduler import Explanation, Pool, Request
     from sharectl.state.store import HistoryEntry, Record, RuleRecord, StateReader, StateStore, StateView
     from sharectl.workspace import Backends
 
@@ -324,28 +326,67 @@ def share_meant(desired: Desired, store: StateStore, is_named: Callable[[str], b
 class Explained:
     """The scheduler's explanation, and where the share is already, if it is anywhere (`backend#pool`).
 
-    `after` counts the other new shares whose places were reserved before, as a plan does.
+    `after` counts the other new shares whose places were reserved before. `is_planned` where a plan makes the share: then the
+    decision's host is the plan's. `replaces` is the place at which it is recorded, where a plan makes another in its place.
     """
 
     explanation: Explanation
     placed_on: str | None
     after: int = 0
     diagnostics: tuple[Diagnostic, ...] = ()
+    is_planned: bool = False
+    replaces: str | None = None
 
 
 def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is placed by
-    project: Project, desired: Desired, store: StateStore, backends: Backends, address: Address, known: Known
+    project: Project,
+    desired: Desired,
+    store: StateStore,
+    backends: Backends,
+    address: Address,
+    known: Known,
+    limits: frozenset[str] = frozenset(),
 ) -> Explained:
-    """Return why the share is, or would be, where it is. Raises DiagnosticError where it has no manifest."""
-    from sharectl.scheduler import PlacedShare, Scheduler, explain, place_all  # noqa: PLC0415 - only where something is placed
+    """Return why the share is, or would be, where it is: what a plan (of the backends in `limits`, if any) does with it, as it does it.
 
+    Raises DiagnosticError where it has no manifest, and for an unknown backend.
+    """
     if not address.startswith("share/"):
         raise DiagnosticError(error("usage.address", f"{address} is no share", remedy="only shares are placed"))
     if address not in desired.digests:
         shares = [other for other in known() if other.startswith("share/")]
         remedy = did_you_mean(address, shares) or "name a share that has a manifest, or pass its file with -f"
         raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
-    pools, diagnostics = survey_pools(desired, backends)
+    from sharectl.planning.options import PlanOptions  # noqa: PLC0415 - only where something is placed
+    from sharectl.planning.witness import Witness  # noqa: PLC0415 - as above
+    from sharectl.workspace import PlanRequest, make_plan  # noqa: PLC0415 - as above
+
+    witness = Witness(name_of(address))
+    options = PlanOptions(limits=project.safety, backends=limits, witness=witness, allow_empty=True)
+    plan = make_plan(project, desired, store, backends, PlanRequest(options))
+    unknown = [found for found in plan.diagnostics if found.code == "plan.unknown-backend"]
+    if unknown:
+        raise DiagnosticError(*unknown)
+    with store.read() as reader:
+        record = reader.view((address,)).records.get(address)
+    recorded_at = None if record is None else f"{record.backend}#{record.pool}"
+    said = tuple(found for found in plan.diagnostics if found.code in UNREAD_CODES or found.address == address)
+    explanation = witness.explanation or _placed_anew(project, desired, store, backends, address)
+    first = next((s.candidates[0] for s in plan.steps if s.address == address and s.candidates), None)
+    if first is None:
+        return Explained(explanation, recorded_at, witness.after, said)
+    decision = replace(explanation.decision, outcome=Outcome.SCHEDULED, host=f"{first.backend}#{first.pool}")
+    explanation = replace(explanation, decision=decision)
+    return Explained(explanation, None, witness.after, said, is_planned=True, replaces=recorded_at)
+
+
+def _placed_anew(
+    project: Project, desired: Desired, store: StateStore, backends: Backends, address: Address
+) -> Explanation:
+    """Return what the pools would say to a share that a plan does not place, were it placed now."""
+    from sharectl.scheduler import PlacedShare, Scheduler, explain  # noqa: PLC0415 - only where something is placed
+
+    pools, _ = survey_pools(desired, backends)
     with store.read() as reader:
         view = reader.view()
         records = view.records
@@ -355,13 +396,7 @@ def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is pla
         for other, record in records.items()
         if record.kind == Kind.SHARE and other != address
     ]
-    scheduler, request = Scheduler(pools, project.scheduler, placed), _request(desired, records, address)
-    record = records.get(address)
-    if record is not None:
-        return Explained(explain(scheduler, request), f"{record.backend}#{record.pool}", 0, diagnostics)
-    ahead = _placed_before(desired, records, request, project.scheduler)
-    place_all(scheduler, ahead)
-    return Explained(explain(scheduler, _of_placed(request, scheduler, desired)), None, len(ahead), diagnostics)
+    return explain(Scheduler(pools, project.scheduler, placed), _request(desired, records, address))
 
 
 def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers depend on
@@ -394,35 +429,6 @@ def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers de
     draft = Draft(desired, view, observed, PlanOptions(), find_deviations(view, observed), dict(view.records))
     draft.servers = {r.resource_id: a for a, r in view.records.items() if r.kind == Kind.SHARE_SERVER}
     return tuple(ServerPlaces.for_shares(draft, shares).marked(pools))
-
-
-def _placed_before(
-    desired: Desired, records: Mapping[Address, Record], request: Request, settings: SchedulerSettings
-) -> list[Request]:
-    """Return the other new shares that a plan places before this one; packing places all of them together."""
-    from sharectl.scheduler import placement_order  # noqa: PLC0415 - only where something is placed
-
-    others = [
-        _request(desired, records, other)
-        for other in desired.digests
-        if other.startswith("share/") and other not in records and name_of(other) != request.id
-    ]
-    if settings.algorithm != "manila":
-        return others
-    ordered = [others[place] if place < len(others) else request for place in placement_order([*others, request])]
-    return ordered[: ordered.index(request)]
-
-
-def _of_placed(request: Request, scheduler: Scheduler, desired: Desired) -> Request:
-    """Return the request without hints at new shares that are placed later: these keep to them when their turn comes."""
-
-    def known(names: tuple[str, ...]) -> tuple[str, ...]:
-        placed = scheduler.ledger.hosts_of_share
-        return tuple(name for name in names if name in placed or address_of(Kind.SHARE, name) not in desired.digests)
-
-    hints = request.hints
-    hints = replace(hints, same_host=known(hints.same_host), different_host=known(hints.different_host))
-    return replace(request, hints=hints)
 
 
 def _request(desired: Desired, records: Mapping[Address, Record], address: Address) -> Request:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.codes import code_of_findings, finish
-from sharectl.cli.complete import complete_address
-
-if TYPE_CHECKING:
-    from sharectl.model import Address
-    from sharectl.state.store import StateStore
+from sharectl.cli.complete import complete_address, complete_backend
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -30,6 +26,10 @@ def explain(
     ] = None,
     *,
     file: opt.Files = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="As a plan with this --backend places it.", metavar="NAME", autocompletion=complete_backend),
+    ] = None,
     allow_unreadable: opt.AllowUnreadable = None,
     output: opt.DataOutput = opt.DataFormat.TEXT,
     chdir: opt.Chdir = Path(),
@@ -40,26 +40,37 @@ def explain(
     """
     from sharectl.cli.session import all_addresses, allowed_backends, desired_beside, opened_store, parse_address, start
     from sharectl.inspecting import explain_share, share_meant
-    from sharectl.planning.unread import unread_findings
+    from sharectl.planning.unread import UNREAD_CODES, unread_findings
     from sharectl.workspace import opened_backends
 
     session = start(chdir)
     share_address = None if address is None else parse_address(address)
     with opened_store(session) as store:
-        desired, is_named = desired_beside(session, file, _enough(store, share_address))
+        desired, is_named = desired_beside(session, file, None)
         allowed = allowed_backends(allow_unreadable, desired)
         if share_address is None:
             share_address = share_meant(desired, store, is_named)
         with opened_backends(desired.backends, session.project, session.output.diagnostics) as backends:
             explained = explain_share(
-                session.project, desired, store, backends, share_address, lambda: all_addresses(session, file, store)
+                session.project,
+                desired,
+                store,
+                backends,
+                share_address,
+                lambda: all_addresses(session, file, store),
+                frozenset(backend or ()),
             )
     if output is opt.DataFormat.JSON:
         from sharectl.render.explain import explanation_object
 
         session.output.write_json(
             explanation_object(explained.explanation)
-            | {"placed_on": explained.placed_on, "placed_after": explained.after}
+            | {
+                "placed_on": explained.placed_on,
+                "placed_after": explained.after,
+                "planned": explained.is_planned,
+                "replaces": explained.replaces,
+            }
         )
     else:
         from sharectl.render.explain import explanation_lines
@@ -68,6 +79,12 @@ def explain(
         out = session.output
         if explained.placed_on is not None:
             out.write(f"{share_address} is on {explained.placed_on} and stays there. Placed anew, it would see:\n")
+        elif explained.replaces is not None:
+            out.write(
+                f"{share_address} is recorded on {explained.replaces}; a plan makes a new, empty share in its place:\n"
+            )
+        elif not explained.is_planned:
+            out.write(f"A plan does not make {share_address} as things are. Of the pools alone:\n")
         elif explained.after:
             others = counted(explained.after, "other new share")
             out.write(f"With {others} placed before it, as a plan does, it sees:\n")
@@ -75,12 +92,4 @@ def explain(
     found = unread_findings(explained.diagnostics, allowed)
     if found:
         session.output.diagnostics(found)
-    finish(code_of_findings(found))
-
-
-def _enough(store: StateStore, address: Address | None) -> set[Address] | None:
-    """Return which manifests are enough: the share's own where it has its place, else all, since new shares compete."""
-    if address is None:
-        return None
-    with store.read() as reader:
-        return {address} if address in reader.view((address,)).records else None
+    finish(code_of_findings(one for one in found if one.code in UNREAD_CODES))

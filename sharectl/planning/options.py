@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.model import Address
+    from sharectl.planning.witness import Witness
 
 _DEFAULT_LIMITS = SafetyLimits()
 
@@ -30,7 +31,7 @@ class PlanOptions:
     `targets`, `labels` and `backends` narrow the plan, each further; `excludes` leaves addresses out. `replaces` asks for new
     shares in place of old ones. `allow_deletions`, `allow_recreations` and `allow_revocations` are the largest numbers that pass the safety
     limits. `allow_unreadable` are backends of which it is meant that they are not looked at.
-    `allow_shared` are backends that hold what other states know, and may be used all the same.
+    `allow_shared` are backends that hold what other states know, and may be used all the same. `witness` watches the placement of one share.
     """
 
     targets: frozenset[Address] = frozenset()
@@ -48,6 +49,7 @@ class PlanOptions:
     destroy: bool = False
     allow_unreadable: frozenset[str] = frozenset()
     allow_shared: frozenset[str] = frozenset()
+    witness: Witness | None = field(default=None, compare=False)
 
     @property
     def only_imports(self) -> bool:

@@ -55,7 +55,7 @@ def place_new_shares(
         for group in places.groups(ready):
             if places.is_limited:  # what is open to a network depends on the servers that those before it take
                 scheduler = scheduling.Scheduler(places.marked(scheduler.pools_after()), settings, placed)
-            placed += _place_group(draft, group, _Refusals(scheduler, places, silent), placement)
+            placed += _place_group(draft, group, _Refusals(scheduler, places, silent), placement, placed)
         done = set(ready)
         waiting = [address for address in waiting if address not in done]
         if not ready:
@@ -75,12 +75,18 @@ def _relied_on(draft: Draft, placement: Placement) -> set[Address]:
 
 
 def _place_group(
-    draft: Draft, addresses: Iterable[Address], refusals: _Refusals, placement: Placement
+    draft: Draft,
+    addresses: Iterable[Address],
+    refusals: _Refusals,
+    placement: Placement,
+    placed: Sequence[scheduling.PlacedShare],
 ) -> list[scheduling.PlacedShare]:
-    """Place shares together, into `placement`; return those that have a place now."""
+    """Place shares together, into `placement`; return those that have a place now, besides those `placed` before."""
     requests = [
         request for address in addresses if (request := _fitting_request(draft, address, placement)) is not None
     ]
+    if draft.options.witness is not None:
+        draft.options.witness.look(refusals.scheduler, requests, placed, len(placement))
     batch = scheduling.place_batch(refusals.scheduler, requests)
     draft.diagnostics += batch.diagnostics
     for decision in batch.decisions:

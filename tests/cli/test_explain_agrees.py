@@ -1,0 +1,95 @@
+"""`explain` says what `plan` does, in whatever world."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.console import Console
+
+
+def backend(name: str, chance: random.Random) -> str:
+    """Return a backend with a few pools of odd sizes."""
+    pools = ", ".join(f"{{name: p{number}, total: {chance.choice((8, 12, 20, 40))}GiB}}" for number in range(3))
+    return (
+        f"apiVersion: sharectl/v1\nkind: Backend\nmetadata: {{name: {name}}}\n"
+        f"spec: {{driver: simulated, config: {{stateFile: {name}.db, pools: [{pools}]}}}}\n"
+    )
+
+
+def share(name: str, chance: random.Random, others: list[str], snapshots: list[str]) -> str:
+    """Return a share of an odd size, perhaps near another or far from it, or made from a snapshot."""
+    fields = [f"size: {chance.randint(1, 9)}GiB", "protocol: NFS"]
+    kind = chance.random()
+    if snapshots and kind < 0.2:
+        fields[0] = "size: 9GiB"
+        fields.append(f"sourceSnapshot: {chance.choice(snapshots)}")
+    elif others and kind < 0.5:
+        hint = chance.choice(("sameHost", "differentHost"))
+        fields.append(f"schedulerHints: {{{hint}: [{chance.choice(others)}]}}")
+    return f"apiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\nspec: {{{', '.join(fields)}}}\n"
+
+
+def host_of(plan: dict[str, Any], address: str) -> str | None:
+    """Return where the plan makes the share."""
+    for step in plan["steps"]:
+        if step["address"] == address and step.get("candidates"):
+            first = step["candidates"][0]
+            return f"{first['backend']}#{first['pool']}"
+    return None
+
+
+def agree(console: Console, names: list[str], *limits: str) -> int:
+    """Compare what plan and explain say of each share; return how many a plan makes."""
+    plan = orjson.loads(console("plan", "-o", "json", *limits).out)
+    recorded = {
+        r["address"]: r for r in orjson.loads(console("state", "list", "-o", "json").out or "{}").get("resources", [])
+    }
+    made = 0
+    for name in names:
+        address = f"share/{name}"
+        explained = orjson.loads(console("explain", address, "-o", "json", *limits).out)
+        host = host_of(plan, address)
+        assert explained["planned"] is (host is not None)
+        if host is not None:
+            assert (name, explained["host"], explained["placed_on"]) == (name, host, None)
+            made += 1
+        elif address in recorded:
+            place = f"{recorded[address]['backend']}#{recorded[address]['pool']}"
+            assert (name, explained["placed_on"]) == (name, place)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_explain_and_plan_name_the_same_pool(console: Console, seed: int) -> None:
+    """New shares that compete, hints, clones, shares that are there, shares that were lost, and a plan of one backend."""
+    chance = random.Random(seed)  # noqa: S311 - a world, not a secret
+    algorithm = "pack" if seed == 4 and find_spec("ortools") else "manila"
+    project = f"apiVersion: sharectl/v1\nkind: Project\nspec: {{scheduler: {{algorithm: {algorithm}}}}}\n"
+    console.write("sharectl.yaml", project)
+    console.write("backends.yaml", backend("a", chance) + "---\n" + backend("b", chance))
+    first = [f"old{number}" for number in range(4)]
+    console.write("old.yaml", "---\n".join(share(name, chance, [], []) for name in first))
+    console.write("snap.yaml", "apiVersion: sharectl/v1\nkind: Snapshot\nmetadata: {name: snap}\nspec: {share: old0}\n")
+    console("apply", "--yes")
+    new: list[str] = []
+    documents = []
+    for number in range(6):
+        documents.append(share(f"new{number}", chance, first + new, ["snap"]))
+        new.append(f"new{number}")
+    console.write("new.yaml", "---\n".join(documents))
+    if console("validate").code:  # a hint or a clone that cannot be
+        pytest.fail(console("validate").err)
+    assert agree(console, first + new)
+    agree(console, first + new, "--backend", "b")
+    for name in ("a", "b"):
+        with closing(sqlite3.connect(console.root / f"{name}.db")) as connection, connection:
+            connection.execute("DELETE FROM shares WHERE name IN ('old1', 'old2')")
+    agree(console, first + new)
