@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.ignoring import IgnoreList
 from sharectl.manifests.names import NAME_LIMIT, safe_name
 from sharectl.model import Kind, Protocol, ShareSpec, address_of, name_of
 from sharectl.planning.options import Import, PlanOptions
@@ -81,7 +82,7 @@ def find_imports(desired: Desired, store: StateStore, backends: Backends, wish: 
         (name, share)
         for name in names
         for share in importable_shares(ids, found.observed[name])
-        if not wish.everything or share.trashed_at is None
+        if not wish.everything or (share.trashed_at is None and not _is_ignored(desired, name, share))
     ]
     left_out = [(name, share) for name, share in shares if share.not_adoptable and wish.everything]
     if wish.everything:
@@ -99,6 +100,12 @@ def find_imports(desired: Desired, store: StateStore, backends: Backends, wish: 
     chosen = (*_guesses(unwritten, wish), *_unwritable_rules(unwritten, wish))
     diagnostics = (*_left_out(left_out), *_differences(desired, wanted), *chosen)
     return Found(options, _documents(unwritten, wish), diagnostics, len(left_out))
+
+
+def _is_ignored(desired: Desired, backend: str, share: ObservedShare) -> bool:
+    """Tell whether the backend's manifest says that the share belongs to others."""
+    ignore = desired.backends[backend].ignore
+    return bool(ignore) and IgnoreList.from_plain(ignore).covers_share(share.backend_id)
 
 
 def _without_manifest(addresses: Sequence[Address], desired: Desired) -> Diagnostic:

@@ -136,3 +136,12 @@ def test_a_snapshot_that_the_state_has_lost_is_not_taken_anew(applied: Console) 
     assert applied("import", "--backend", "sim", "--all", "--yes").code == 0
     assert applied("plan", "--detailed-exitcode").code == 0
     assert on_backend(applied, "SELECT count(*) FROM snapshots") == [1]
+
+
+def test_an_import_of_everything_leaves_alone_what_is_ignored(applied: Console) -> None:
+    """What the backend's manifest says belongs to others is not asked for."""
+    stray(applied, "alpha")
+    stray(applied, "theirs")
+    applied.write("all.yaml", SIMULATED.replace("  lanes: 2", '  lanes: 2\n  ignore: {shares: ["gold1/their*"]}'))
+    assert applied("import", "--backend", "sim", "--all", "--write", "taken", "--yes").code == 0
+    assert "theirs" not in (applied.root / "taken" / "imported-sim.yaml").read_text(encoding="utf-8")
