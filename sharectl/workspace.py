@@ -26,6 +26,7 @@ from sharectl.drivers.base import (
 )
 from sharectl.drivers.ignoring import leaving_alone
 from sharectl.drivers.registry import UnknownDriverError, driver_factory, driver_names, make_secret_resolver
+from sharectl.drivers.secret_references import missing_secrets
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.ignoring import IgnoreList
 from sharectl.manifests.loader import load
@@ -33,6 +34,7 @@ from sharectl.model import Kind, Protocol, SchedulerSettings
 from sharectl.opening import OpenedOnce
 from sharectl.parallel import ask_each
 from sharectl.plan import addresses_with_rules, plan
+from sharectl.planning.backend_problems import extra_spec_findings, storage_findings
 from sharectl.planning.drift import find_deviations
 from sharectl.planning.exports import export_wishes
 from sharectl.planning.observed import BackendObservation
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sharectl.diagnostics import Diagnostic
-    from sharectl.drivers.base import BackendReport, ConfigProblem, Driver
+    from sharectl.drivers.base import BackendReport, ConfigProblem, Driver, SecretResolver
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
@@ -94,8 +96,40 @@ def load_manifests(
         *setting_findings(project, directory),
         *server_findings(loaded.desired),
         *config_findings(loaded.desired),
+        *storage_findings(loaded.desired, str(project.root), _own_folders(project)),
+        *extra_spec_findings(loaded.desired),
     )
     return replace(loaded, diagnostics=(*wrong, *loaded.diagnostics)) if wrong else loaded
+
+
+def _own_folders(project: Project) -> dict[str, str]:
+    """Return the folders in which no backend may keep its storage, resolved, and what they are."""
+    folders = {str(project.state_path.parent.resolve()): "the folder of the state"}
+    folders[str(project.cache_directory.resolve())] = "the folder of the cache"
+    return folders
+
+
+def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...]:
+    """Return an error for each secret that a backend's manifest refers to and that is not there now."""
+    resolver = make_secret_resolver(str(project.root))
+    return tuple(
+        error(
+            "backend.secret",
+            f"backend {name}: {problem.summary}",
+            remedy=problem.remedy,
+            address=f"backend/{name}",
+            source=desired.field_source(f"backend/{name}", "spec", *problem.path),
+        )
+        for name, spec in desired.backends.items()
+        for problem in _missing_secrets(spec, resolver)
+    )
+
+
+def _missing_secrets(spec: BackendSpec, resolver: SecretResolver) -> tuple[ConfigProblem, ...]:
+    configs = {"config": spec.config}
+    if spec.network is not None:
+        configs["network"] = {"config": spec.network.config}
+    return missing_secrets(configs, resolver)
 
 
 def config_findings(desired: Desired) -> tuple[Diagnostic, ...]:
@@ -154,6 +188,11 @@ class Backends:
     def driver(self, backend: str) -> Driver:
         """Return the driver of the backend; one that opens slowly holds up no other. Raises DriverError."""
         return self._drivers.get(backend)
+
+    def missing_secrets(self, backend: str) -> tuple[ConfigProblem, ...]:
+        """Return the secrets of the backend that are not there now, by their paths within its `spec`."""
+        spec = self._specs.get(backend)
+        return () if spec is None else _missing_secrets(spec, self._environment.resolve_secret)
 
     def width(self, backend: str) -> int:
         """Return how many calls may run on the backend at once."""
@@ -249,6 +288,9 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
             error = f"no answer within {QUESTION_TIMEOUT_SECONDS:g} s" if answer.error is None else told(answer.error)
         asked_ids = asked[name].resource_ids if name in asked else frozenset()
         observed[name] = BackendObservation(name, _capabilities(specs[name]), error=error, asked_ids=asked_ids)
+    for name, seen in tuple(observed.items()):
+        if problems := backends.missing_secrets(name):
+            observed[name] = replace(seen, missing_secrets=problems)
     return Survey(observed, tuple(pools))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -14,12 +15,19 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def validate(
-    *, file: opt.Files = None, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()
+    *,
+    file: opt.Files = None,
+    secrets: Annotated[
+        bool, typer.Option("--secrets", help="Also look whether the secrets that backends refer to are there.")
+    ] = False,
+    output: opt.DataOutput = opt.DataFormat.TEXT,
+    chdir: opt.Chdir = Path(),
 ) -> None:
     """Check the manifests against their schemas, each other and the state, all mistakes at once. Asks no backend."""
-    from sharectl.checks import state_findings
+    from sharectl.checks import share_findings, state_findings
     from sharectl.cli.session import load, opened_store, start
     from sharectl.diagnostics import has_errors
+    from sharectl.workspace import secret_findings
 
     session = start(chdir)
     loaded = load(session, file)
@@ -27,7 +35,10 @@ def validate(
     wrong = has_errors(diagnostics)
     if not wrong:
         with opened_store(session) as store, store.read() as reader:
-            diagnostics += state_findings(loaded.desired, reader.view())
+            view = reader.view()
+            diagnostics += state_findings(loaded.desired, view) + share_findings(loaded.desired, view)
+        if secrets:
+            diagnostics += secret_findings(loaded.desired, session.project)
         wrong = has_errors(diagnostics)
     if output is opt.DataFormat.JSON:
         from sharectl.planning.document import diagnostic_to_object

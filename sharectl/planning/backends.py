@@ -22,6 +22,7 @@ def plan_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> No
     _forget_backends(draft, selects)
     _refuse_undeclared(draft)
     note_undeclared_backends(draft)
+    _refuse_without_secrets(draft)
 
 
 def backends_of(steps: Iterable[Step]) -> list[str]:
@@ -29,6 +30,23 @@ def backends_of(steps: Iterable[Step]) -> list[str]:
     steps = tuple(steps)
     tried = {candidate.backend for step in steps for candidate in step.candidates}
     return sorted(tried | {step.backend for step in steps if step.backend is not None})
+
+
+def _refuse_without_secrets(draft: Draft) -> None:
+    """Refuse the steps on backends whose secrets are not there, before the first of them begins."""
+    for name in sorted({step.backend for step in draft.steps.values() if step.backend is not None}):
+        seen = draft.observed.get(name)
+        for problem in () if seen is None else seen.missing_secrets:
+            address = address_of(Kind.BACKEND, name)
+            draft.refuse(
+                "backend.secret",
+                address,
+                f"backend {name} cannot be used: {problem.summary}",
+                remedy=problem.remedy,
+                source=draft.desired.field_source(address, "spec", *problem.path)
+                if draft.desired.describes(address)
+                else None,
+            )
 
 
 def _prepare_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.diagnostics import Diagnostic
-    from sharectl.drivers.base import BackendReport, Capability, ObservedShare, ObservedSnapshot
+    from sharectl.drivers.base import BackendReport, Capability, ConfigProblem, ObservedShare, ObservedSnapshot
     from sharectl.drivers.share_servers import ObservedShareServer
     from sharectl.networks import NetworkAllocation
 
@@ -39,6 +39,7 @@ class BackendObservation:
     all_snapshots: bool = False
     unmanaged_snapshots: tuple[ObservedSnapshot, ...] = ()
     servers: ServerObservation | None = None
+    missing_secrets: tuple[ConfigProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

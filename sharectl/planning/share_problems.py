@@ -41,7 +41,7 @@ _PLAIN_NAME: Final = "a"
 
 
 class Found(NamedTuple):
-    """A problem of a share that all of `backends`, the only ones that it may go to, have."""
+    """A problem of a share that all of `backends`, the only ones that it may go to, have; none where no backend has to do with it."""
 
     problem: ShareProblem
     backends: tuple[str, ...]
@@ -147,14 +147,15 @@ def _check_of(spec: BackendSpec) -> ShareCheck | None:
     """Return the check of a backend; None where its driver has none, or where its configuration cannot be looked into."""
     with suppress(DriverError):
         factory = driver_factory(spec.driver)
-        if isinstance(factory, ChecksShares) and _is_sound(factory.config_schema, spec):
+        if isinstance(factory, ChecksShares) and is_sound(factory.config_schema, spec):
             if isinstance(factory, ChecksConfig) and factory.config_problems(spec):
                 return None
             return factory.share_check(spec)
     return None
 
 
-def _is_sound(schema: JsonObject, spec: BackendSpec) -> bool:
+def is_sound(schema: JsonObject, spec: BackendSpec) -> bool:
+    """Tell whether the configuration meets the schema of its driver, so that it can be looked into."""
     import jsonschema_rs  # noqa: PLC0415 - only where something is new or changed
 
     return bool(jsonschema_rs.Draft202012Validator(schema).is_valid(dict(spec.config)))
@@ -213,6 +214,14 @@ def diagnostics_of(desired: Desired, address: Address, found: Iterable[Found]) -
 
 def _diagnostic(desired: Desired, address: Address, found: Found) -> Diagnostic:
     path, summary, remedy = found.problem.path, found.problem.summary, found.problem.remedy
+    if not found.backends:
+        return error(
+            "share.smaller-than-snapshot",
+            f"{address} cannot be made: {summary}",
+            remedy=remedy,
+            address=address,
+            source=place_of(desired, address, path),
+        )
     where = f"backend {found.backends[0]}"
     if len(found.backends) > 1:
         where = f"any backend that it may go to ({', '.join(found.backends)})"

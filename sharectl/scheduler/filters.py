@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+from sharectl.diagnostics import did_you_mean
 from sharectl.scheduler import capacity
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.expressions import ExpressionError, compile_expression
@@ -216,7 +217,9 @@ class CapabilitiesFilter(BaseFilter):
             return "the type has a default_qos_type, the pool has no qos_type_support"
         failed = next(wanted for wanted in query.traits.requirements if not wanted.met_by(report))
         found = failed.find(report)
-        has = "the pool has no such capability" if found is None else f"the pool has {_shown(found)}"
+        near = did_you_mean(failed.key.rpartition(":")[2], sorted(report)) if found is None else ""
+        missing = f"the pool has no such capability{f'; {near}' if near else ''}"
+        has = missing if found is None else f"the pool has {_shown(found)}"
         return f"extra spec {failed.key} = {failed.wanted!r}, {has}"
 
 

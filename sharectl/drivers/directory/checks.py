@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import ConfigProblem
 from sharectl.drivers.directory import exports, names, samba
 from sharectl.drivers.directory.access import MOST_RULES_REMEDY, protocol_problem, size_problem
-from sharectl.drivers.directory.settings import DEFAULT_POOL, absolute_path
+from sharectl.drivers.directory.settings import absolute_path
+from sharectl.drivers.directory.storage import PRIVATE
 from sharectl.drivers.share_checks import ShareProblem, StoragePlace
 from sharectl.model import Protocol
 
@@ -84,8 +85,10 @@ def config_problems(config: Mapping[str, object]) -> Iterator[ConfigProblem]:
 def storage_places(backend: BackendSpec, base_directory: str) -> Iterator[StoragePlace]:
     """Yield the root and the pools, with links resolved."""
     root = absolute_path(str(backend.config["root"]), base_directory)
-    yield StoragePlace("", os.path.realpath(root), "the root", ("root",))
+    named: dict[tuple[str, ...], tuple[str, str]] = {("root",): ("the root", root)}
     for name, path in (backend.config.get("pools") or {}).items():
-        if name != DEFAULT_POOL or path != ".":
-            full = os.path.realpath(absolute_path(path, root))
-            yield StoragePlace("", full, f"the pool {name!r}", ("pools", name))
+        named["pools", name] = (f"the pool {name!r}", absolute_path(path, root))
+    for where, (what, folder) in named.items():
+        location = os.path.realpath(folder)
+        yield StoragePlace("", location, what, where)
+        yield StoragePlace("", f"{location.rstrip('/')}/{PRIVATE}", f"what sharectl keeps in {what}", where)
