@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 _SECRET_NAME: Final = re.compile(r"(?i)passw|secret|token|credential|key$")
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 def make_secret_resolver(base_directory: str) -> SecretResolver:
     """Return the resolver whose relative `{file: PATH}` references are under `base_directory`.
 
-    One line end at the end of a file is not part of the secret. The resolver raises DriverError where the reference has another
+    One line end at the end of a file, and a byte order mark at its beginning, are not part of the secret. The resolver raises DriverError where the reference has another
     form, or names nothing; its messages name the reference, never the value.
     """
 
@@ -83,7 +84,10 @@ def _from_file(path: str, base_directory: str) -> str:
         # Read through a descriptor, so that the size that was bounded is the size that is read.
         with (Path(base_directory) / path).open("rb") as file:
             content = file.read(MAX_SECRET_BYTES + 1)
-        text = content.decode()
+        if content.startswith(_UTF_16) or b"\0" in content:
+            message = f"the secret {{file: {path}}} cannot be used: it is UTF-16 or no text; save it as UTF-8"
+            raise DriverError(message)
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         # Not chained: the exception holds the bytes, which are the secret.
         message = f"the secret {{file: {path}}} cannot be used: it is not UTF-8 text"

@@ -58,11 +58,13 @@ _REFERENCE_FIELDS: Final = {
     Kind.ACCESS_RULE: (("share", Kind.SHARE),),
     Kind.SNAPSHOT: (("share", Kind.SHARE),),
 }
+_NO_LISTS: Final = "write each item as a document of its own, with a line `---` between"
+_MOST_EXPLAINED: Final = 1000
 _NAME_IN_TEXT: Final = re.compile(rb"\bname[\"']?\s*:\s*[\"']?([a-z0-9._-]+)")
 
 
 class DriverSchemas:
-    """The config schemas of drivers, each asked for and compiled once."""
+    """The config schemas of drivers, each asked for and compiled once; and how many documents were explained with them."""
 
     def __init__(
         self, schema_of_driver: Callable[[str], JsonObject | None], known: Callable[[], Sequence[str]]
@@ -70,6 +72,7 @@ class DriverSchemas:
         """Ask `schema_of_driver` for a driver's schema (None where there is no such driver), and `known` for all names."""
         self._schema_of_driver = schema_of_driver
         self.known = known
+        self.explained = 0
         self._schemas: dict[str, JsonObject | None] = {}
         self._tests: dict[str, Callable[[Any], bool]] = {}
 
@@ -111,6 +114,7 @@ class _Compiler:
     def __init__(self, drivers: DriverSchemas) -> None:
         self.drivers = drivers
         self.findings: list[Finding] = []
+        self.has_unexplained = False
         self.declared: list[tuple[str, Place]] = []
         self.loose: list[LooseReference] = []
         self.settings = Settings()
@@ -131,7 +135,10 @@ class _Compiler:
         if not document.sound or not accepts(value["kind"])(value):
             if address is not None:
                 self._declare(address, document)
-            if document.sound:
+            if document.sound and self.drivers.explained >= _MOST_EXPLAINED:
+                self._count_unexplained(kind, address, document)
+            elif document.sound:
+                self.drivers.explained += 1
                 findings = explain(value, schema_of(value["kind"]), document=document.number)
                 self.findings += [finding._replace(address=address) for finding in findings]
                 self._check_what_is_sound(kind, address, document)
@@ -140,6 +147,15 @@ class _Compiler:
             return
         checker = Checker(document.number, address_of(kind, name), self.findings)
         self._build(kind, name, document, checker)
+
+    def _count_unexplained(self, kind: Kind, address: str | None, document: Document) -> None:
+        """Record, once for a file, that there are more mistakes than anybody reads: to explain each takes its time."""
+        if address is not None:
+            self._loose_references(kind, address, document)
+        if not self.has_unexplained:
+            self.has_unexplained = True
+            summary = f"there are mistakes in more than {_MOST_EXPLAINED:,} documents; those from here on are not shown"
+            self._add(document, "too-many", summary, "mend the others first")
 
     def _check_what_is_sound(self, kind: Kind, address: str | None, document: Document) -> None:
         """Check the rest of a document that its schema refuses, so that everything wrong in it is found at once."""
@@ -179,13 +195,21 @@ class _Compiler:
         value = document.value
         if not isinstance(value, dict):
             remedy = "write apiVersion, kind, metadata and spec, or move the file out of the manifests"
+            if isinstance(value, list):
+                remedy = _NO_LISTS
             self._add(document, "not-a-manifest", "this document is no mapping, and so no manifest", remedy)
             return None
         version, kind = value.get("apiVersion"), value.get("kind")
+        if isinstance(value.get("sops"), dict):
+            remedy = "decrypt it first: `sops decrypt FILE | sharectl plan -f -`"
+            self._add(document, "encrypted", "this document is encrypted with sops", remedy, "sops")
+            return None
         if version != API_VERSION:
             shown = "has no apiVersion" if version is None else f"is {str(version)[:60]!r}"
             remedy = f"write `apiVersion: {API_VERSION}`, or move the file out of the manifests"
             path = () if version is None else ("apiVersion",)
+            if isinstance(kind, str) and kind.endswith("List"):
+                remedy = _NO_LISTS
             self._add(
                 document,
                 "not-a-manifest",

@@ -17,7 +17,7 @@ _PART_OF_SECRET_NAME: Final = re.compile(
 _SECRET_WORDS: Final = ("password", "passwd", "passphrase", "secret", "token", "credential", "credentials")
 _NEAR: Final = 0.8
 _KEY_ON_LINE: Final = re.compile(
-    r"""(?P<quote>["']?)(?P<name>[A-Za-z][\w. -]{0,63})(?P=quote)\s*:\s*(?!\{\s*["']?(?:env|file)["']?\s*:)(?P<value>\S.*)"""
+    r"""(?P<name>[A-Za-z][\w.-]{0,63}(?: [\w.-]{1,63})?)["']?\s*:\s*(?!\{\s*["']?(?:env|file)["']?\s*:)(?=\S)"""
 )
 _OPEN_KEY: Final = re.compile(r"""\s*(?:-\s+)*["']?(?P<name>[A-Za-z][\w. -]{0,63})["']?\s*:(?:\s.*)?\Z""")
 _MAYBE_SECRETS: Final = re.compile(
@@ -60,8 +60,8 @@ def may_hold_secrets(data: bytes) -> bool:
     return _MAYBE_SECRETS.search(data) is not None
 
 
-def masked_line(lines: list[str], number: int, spans: list[Span]) -> str:
-    """Return the line `number` (from 0) with every secret in it masked: those at `spans`, and what its own text gives away.
+def masked_line(lines: list[str], number: int, spans: list[Span], most_characters: int) -> str:
+    """Return the beginning of line `number` (from 0) with every secret in it masked: those at `spans`, and what its own text gives away.
 
     The text alone is all there is where a document is broken and its parts are not known.
     """
@@ -72,25 +72,12 @@ def masked_line(lines: list[str], number: int, spans: list[Span]) -> str:
             end = span.end_column if span.end_line == number else len(text)
             if start < end:
                 text = text[:start] + _MASK + text[end:]
+    text = text[:most_characters]
     for found in _KEY_ON_LINE.finditer(text):
-        if may_name_secret(found["name"].rpartition(" ")[2]):
-            return text[: found.start("value")] + _MASK
-        inner = _inner(found["value"])
-        if inner is not None:
-            return text[: found.start("value") + inner] + _MASK
-    if _within_secret(lines, number):
-        return _MASK
-    return text
-
-
-def _inner(value: str) -> int | None:
-    """Return where a secret's value begins within the value of another key of the same line, in a mapping in braces."""
-    for found in _KEY_ON_LINE.finditer(value):
-        if may_name_secret(found["name"].rpartition(" ")[2]):
-            return found.start("value")
-        inner = _inner(found["value"])
-        return None if inner is None else found.start("value") + inner
-    return None
+        words = found["name"].split(" ")
+        if may_name_secret(words[-1]) or may_name_secret(found["name"]):
+            return text[: found.end()] + _MASK
+    return _MASK if _within_secret(lines, number) else text
 
 
 def _within_secret(lines: list[str], number: int) -> bool:

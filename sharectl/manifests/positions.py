@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.diagnostics import Source
 from sharectl.manifests.concealment import Span, is_secret_name, masked_line, may_hold_secrets, may_name_secret
-from sharectl.manifests.reader import MAX_DEPTH, Segment, segments
+from sharectl.manifests.reader import MAX_DEPTH, MAX_EVENTS_PER_DOCUMENT, Segment, segments, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +60,7 @@ class FilePositions:
         self._roots: dict[int, _Node] | None = None
         self._lines: list[str] | None = None
         self._concealed: set[tuple[int, tuple[Step, ...]]] = set()
-        self._spans: list[Span] | None = None
+        self._spans: dict[int, list[Span]] | None = None
 
     def conceal(self, document: int, path: Sequence[Step]) -> None:
         """Show nothing of the value at `path`, nor of those within it."""
@@ -101,18 +101,19 @@ class FilePositions:
             self._lines = self._data.decode(errors="replace").removeprefix("\ufeff").splitlines()
         if not 0 < line <= len(self._lines):
             return None
-        text = masked_line(self._lines, line - 1, self._secret_spans())
-        return "".join(
-            c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text[:_MAX_EXCERPT_CHARACTERS]
-        )
+        text = masked_line(self._lines, line - 1, self._secret_spans().get(line - 1, []), _MAX_EXCERPT_CHARACTERS)
+        return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
-    def _secret_spans(self) -> list[Span]:
+    def _secret_spans(self) -> dict[int, list[Span]]:
+        """Return the spans of secrets by the lines (from 0) that they touch."""
         if self._spans is None:
-            self._spans = []
+            self._spans = {}
             if self._concealed or may_hold_secrets(self._data):
                 if self._roots is None:
                     self._roots = _read_positions(self._data)
-                self._spans = list(_secrets_in(self._roots, self._concealed))
+                for span in _secrets_in(self._roots, self._concealed):
+                    for line in range(span.line, span.end_line + 1):
+                        self._spans.setdefault(line, []).append(span)
         return self._spans
 
 
@@ -159,7 +160,13 @@ class _PositionReader:
         self.is_mapping: list[bool] = []
 
     def read(self, segment: Segment) -> None:
+        count = 0
         for event in segment.events():
+            count += 1
+            if count > MAX_EVENTS_PER_DOCUMENT:
+                raise too_large(event.start_mark)
+            if event.__class__.__name__ == "DocumentStartEvent":
+                count = 0
             handler = getattr(self, "on_" + event.__class__.__name__, None)
             if handler is not None:
                 handler(event, segment)

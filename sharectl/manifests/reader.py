@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from sharectl.manifests.scalars import SPECIAL_FIRST, ScalarError, resolve
-from sharectl.manifests.syntax import SYNTAX, Problem, binary_problem, explain_syntax, position_of
+from sharectl.manifests.syntax import (
+    SYNTAX,
+    Problem,
+    binary_problem,
+    explain_syntax,
+    position_of,
+    without_byte_order_marks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +25,8 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 64
 MAX_SCALAR_CHARACTERS: Final = 64 * 1024
 MAX_EXPANDED_CHARACTERS: Final = 1_000_000
+MAX_VALUES_PER_DOCUMENT: Final = 100_000
+MAX_EVENTS_PER_DOCUMENT: Final = 2 * MAX_VALUES_PER_DOCUMENT  # of a key and its value
 _MAX_RESUMES: Final = 100
 
 _CORE_TAG: Final = "tag:yaml.org,2002:"
@@ -135,7 +144,7 @@ def segments(data: bytes, reading: Reading | None = None) -> Iterator[Segment]:
 
     The caller reads each segment before it asks for the next. With `reading`, problems and unread text are kept there.
     """
-    segment = Segment(data, 0)
+    segment = Segment(without_byte_order_marks(data), 0)
     for _ in range(_MAX_RESUMES):
         yield segment
         problem = segment.problem
@@ -196,10 +205,13 @@ class _SegmentReader:
         stack: list[tuple[Any, Any, str | None, int, int]] = []
         container: Any = None
         key: Any = _IN_LIST
-        line = 0
+        line = values = 0
         name_mark: Mark | None = None
         for event in segment.events():
             kind = event.__class__
+            values += 1
+            if values > MAX_EVENTS_PER_DOCUMENT:
+                raise too_large(event.start_mark)
             if kind is ScalarEvent:
                 value: Any = event.value
                 if len(value) > MAX_SCALAR_CHARACTERS:
@@ -240,7 +252,7 @@ class _SegmentReader:
                 self.anchors.clear()
                 self.expanded = 0
                 container, key, name_mark = [], _IN_LIST, None
-                line = event.start_mark.line
+                line, values = event.start_mark.line, 0
                 continue
             elif kind is DocumentEndEvent:
                 mark = name_mark or event.start_mark
@@ -268,8 +280,11 @@ class _SegmentReader:
             self.report(mark, "manifest.key", f"the key {shown} is not text", f'put it in quotes: "{shown}"')
             return shown
         if value in container:
+            is_second_document = len(container) > 1 and value in {"apiVersion", "kind"}
             shown = "<<" if value is _MERGE else str(value)
             remedy = "merge several with one list: `<<: [*a, *b]`" if value is _MERGE else "keep one of the two"
+            if is_second_document:
+                remedy = "keep one of the two, or separate two documents with a line `---`"
             self.report(
                 mark, "manifest.duplicate-key", f"the key `{shown[:80]}` stands twice in the same mapping", remedy
             )
@@ -348,6 +363,12 @@ class _SegmentReader:
 def _too_long(mark: Mark) -> _FatalError:
     summary = f"this text is longer than {MAX_SCALAR_CHARACTERS // 1024} KiB"
     return _FatalError(mark, summary, "shorten it; no field of a manifest needs so much", "manifest.too-long")
+
+
+def too_large(mark: Mark) -> Exception:
+    """Return what ends the reading of a document that is beyond all measure; the next is read on."""
+    summary = f"this document holds more than {MAX_VALUES_PER_DOCUMENT:,} values"
+    return _FatalError(mark, summary, "split it; no manifest needs so many", "manifest.too-large")
 
 
 def _too_deep(mark: Mark) -> _FatalError:

@@ -8,6 +8,18 @@ from typing import Any, Final, NamedTuple, Protocol
 SYNTAX: Final = "manifest.syntax"
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
+_MARK: Final = b"\xef\xbb\xbf"
+_MARK_WITHIN_LINE: Final = re.compile(rb"(?<=[^\n])\xef\xbb\xbf(?=---|apiVersion|%YAML|\r?\n)")
+_ENCRYPTED: Final = (
+    (b"\0GITCRYPT\0", "git-crypt", "run `git-crypt unlock`"),
+    (b"age-encryption.org/", "age", "decrypt it first"),
+    (b"-----BEGIN AGE ENCRYPTED", "age", "decrypt it first"),
+    (b"-----BEGIN PGP MESSAGE", "PGP", "decrypt it first"),
+    (b"$ANSIBLE_VAULT;", "ansible-vault", "decrypt it first: `ansible-vault view FILE | sharectl plan -f -`"),
+)
+_PACKED: Final = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh")
+_LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
+_CONFLICT: Final = re.compile(rb"^(?:<{7}|>{7}) .*$", re.MULTILINE)
 
 
 class Mark(Protocol):
@@ -29,9 +41,42 @@ class Problem(NamedTuple):
     document: int
 
 
+def without_byte_order_marks(data: bytes) -> bytes:
+    """Return the text without the marks that YAML allows before each document, at the beginning of a line."""
+    return data.replace(b"\n" + _MARK, b"\n") if b"\n" + _MARK in data else data
+
+
+def foreign_problem(data: bytes) -> Problem | None:
+    """Return what else than manifests `data` is: something in their place, which stands for them until somebody has put them back."""
+    for beginning, tool, remedy in _ENCRYPTED:
+        if data.startswith(beginning):
+            return Problem("manifest.encrypted", f"the file is encrypted with {tool}", remedy, 1, 1, 0)
+    if data.startswith(_LFS_POINTER):
+        remedy = "run `git lfs pull` (in CI: check out with LFS)"
+        return Problem("manifest.lfs", "the file is a Git LFS pointer: its content is not here", remedy, 1, 1, 0)
+    if data.startswith(_PACKED):
+        return Problem("manifest.binary", "the file is compressed", "unpack it", 1, 1, 0)
+    if b"<<<<<<< " in data and b">>>>>>> " in data:
+        found = _CONFLICT.search(data)
+        if found is not None:
+            remedy = "resolve the conflict, and remove the lines <<<<<<<, ======= and >>>>>>>"
+            place = _line_and_column(data, found.start())
+            return Problem("manifest.conflict", "git has left a merge conflict here", remedy, *place, 0)
+    return None
+
+
 def binary_problem(data: bytes) -> Problem | None:
     """Return why `data` is no UTF-8 text, or None where it is."""
     remedy = "save the file as UTF-8 text"
+    foreign = foreign_problem(data)
+    if foreign is not None:
+        return foreign
+    marked = None if data.isascii() else _MARK_WITHIN_LINE.search(data)
+    if marked is not None:
+        summary = "a byte order mark stands within a line, where one file was put behind another that does not end its last line"
+        return Problem(
+            "manifest.binary", summary, "end each file with a line end", *_line_and_column(data, marked.start()), 0
+        )
     if data.startswith(_BOMS):
         return Problem("manifest.binary", "the file is UTF-16, not UTF-8", remedy, 1, 1, 0)
     found = _BINARY.search(data)

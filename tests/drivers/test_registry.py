@@ -107,6 +107,18 @@ def test_a_secret_comes_from_a_file_without_its_line_end(tmp_path: Path, content
     assert resolve({"file": str(tmp_path / "password")}) == "hunter2"
 
 
+def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path) -> None:
+    """As Windows PowerShell writes it; what is UTF-16 is refused by name, without the value."""
+    resolve = make_secret_resolver(str(tmp_path))
+    (tmp_path / "password").write_bytes(b"\xef\xbb\xbfs3cret\r\n")
+    assert resolve({"file": "password"}) == "s3cret"
+    for encoding in ("utf-16", "utf-16-le"):
+        (tmp_path / "password").write_bytes("s3cret".encode(encoding))
+        with pytest.raises(DriverError, match="UTF-16") as caught:
+            resolve({"file": "password"})
+        assert "s3cret" not in str(caught.value).replace("\0", "")
+
+
 @pytest.mark.parametrize("reference", [{}, {"env": "A", "file": "b"}, {"vault": "x"}, {"env": 3}])
 def test_another_form_of_reference_is_refused(tmp_path: Path, reference: dict[str, str]) -> None:
     """The error shows the two forms."""

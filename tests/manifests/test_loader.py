@@ -401,6 +401,44 @@ def test_a_secret_is_never_shown(tmp_path: Path, text: str) -> None:
     assert "hunter2" not in repr(loaded.diagnostics)
 
 
+def test_a_very_long_line_is_shown_in_part(tmp_path: Path) -> None:
+    """And as quickly for each mistake in it."""
+    rules = "{type: ip, to: 10.0.0.1/8, level: rw}," * 5000
+    loaded = load_text(tmp_path, share("a", f", access: [{rules}]"))
+    assert codes(loaded)[0] == "host-bits"
+    assert all(found.source and len(found.source.excerpt or "") <= 200 for found in loaded.diagnostics)
+
+
+def test_of_very_many_wrong_documents_the_first_thousand_are_explained(tmp_path: Path) -> None:
+    """One line says that there are more; references to the others lead somewhere all the same."""
+    text = "".join(share(f"s{number}", ", x: 1") for number in range(1500)) + document(
+        "Snapshot", "s", "{share: s1499}"
+    )
+    found = codes(load_text(tmp_path, text))
+    assert found.count("unknown-field") == 1000
+    assert found.count("too-many") == 1
+    assert len(found) == 1001
+
+
+@pytest.mark.parametrize("text", ["apiVersion: v1\nkind: List\nitems: []\n", "- apiVersion: sharectl/v1\n"])
+def test_a_list_of_manifests_is_named_as_one(tmp_path: Path, text: str) -> None:
+    """As kubectl and some programs write it."""
+    (found,) = load_text(tmp_path, text).diagnostics
+    assert "each item as a document" in found.remedy
+
+
+def test_a_document_of_sops_is_named_as_encrypted(tmp_path: Path) -> None:
+    """And not by each of its fields."""
+    text = share("a") + "apiVersion: sharectl/v1\nkind: Share\nspec: {size: 'ENC[AES256_GCM,data:x]'}\nsops: {mac: x}\n"
+    assert codes(load_text(tmp_path, text)) == ["encrypted"]
+
+
+def test_two_documents_without_a_line_between_are_named(tmp_path: Path) -> None:
+    """As files give that were put together."""
+    text = share("a").removesuffix("---\n") + share("b")
+    assert "separate two documents" in load_text(tmp_path, text).diagnostics[0].remedy
+
+
 def test_secret_references_are_taken_as_they_are(tmp_path: Path) -> None:
     """They are resolved by whoever needs them."""
     text = document("SecurityService", "s", "{type: ldap, dnsIp: 10.0.0.1, password: {env: LDAP}}")

@@ -155,6 +155,16 @@ def test_each_mistake_has_its_place(text: str, code: str, line: int, column: int
         (b"a: \x00", "binary"),
         (b"a: \xff", "binary"),
         (b"\x7fELF", "binary"),
+        (b"\x1f\x8b\x08", "binary"),
+        (b"\0GITCRYPT\0abc", "encrypted"),
+        (b"-----BEGIN PGP MESSAGE-----\n", "encrypted"),
+        (b"$ANSIBLE_VAULT;1.1;AES256\n62\n", "encrypted"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "lfs"),
+        (b"a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> other\n", "conflict"),
+        (b"a: b\xef\xbb\xbf---\n", "binary"),
+        (b"- a\n" * 300_000, "too-large"),
+        (b"a: [" + b"b, " * 300_000, "too-large"),
+        (b"".join(b"a%d: b\n" % i for i in range(150_000)), "too-large"),
         (bytes(range(256)) * 40_000, "binary"),
     ],
 )
@@ -188,6 +198,13 @@ def test_the_place_of_the_name_is_kept() -> None:
     """Also where it is quoted; not that of other fields called name."""
     reading = read_documents(b"---\nname: x\nmetadata:\n  labels: {name: y}\n  name: 'z'\n")
     assert reading.documents[0][3:5] == (5, 9)
+
+
+def test_a_byte_order_mark_before_a_document_is_no_part_of_it() -> None:
+    """Files from Windows, put together; the places of what follows are right."""
+    reading = read_documents(b"\xef\xbb\xbfa: 1\n\xef\xbb\xbf---\n\xef\xbb\xbfb: 2\n\xef\xbb\xbf---\nc: [\n")
+    assert [document.value for document in reading.documents] == [{"a": 1}, {"b": 2}]
+    assert [problem.line for problem in reading.problems] == [6]
 
 
 def test_a_byte_order_mark_of_utf_8_is_allowed() -> None:
