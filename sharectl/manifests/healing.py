@@ -92,6 +92,7 @@ def _put(container: Any, key: str | int, schema: JsonObject) -> bool:  # noqa: A
 def _placeholder(schema: JsonObject) -> Any:  # noqa: ANN401 - any JSON value
     """Return a value that meets the schema, None where none is known; what it says does not matter."""
     kind = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) else kind
     simple = {"boolean": False, "integer": schema.get("minimum", 1), "number": schema.get("minimum", 1)}
     if "enum" in schema or "const" in schema:
         return schema.get("enum", [schema.get("const")])[0]

@@ -289,6 +289,10 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
             ),
             ["subnet", "unknown-field", "dangling"],
         ),
+        (
+            document("ShareType", "t", "{extraSpecs: {a: [], driver_handles_share_servers: maybe}}"),
+            ["schema", "extra-spec"],
+        ),
         (share("a", ", type: gold, type: gold, shareNetwork: n"), ["duplicate-key", "dangling", "dangling"]),
     ],
 )
