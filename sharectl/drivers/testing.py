@@ -661,7 +661,8 @@ class DriverConformance:
         able = self.needs(driver, AdoptsShares)
         backend_id = self.make_unmanaged(driver)
         (found,) = driver.list_shares()
-        assert (found.resource_id, found.backend_id) == (None, backend_id)
+        assert (found.resource_id, found.backend_id, found.not_adoptable) == (None, backend_id, "")
+        assert f"{found.backend_id}{found.name}".isprintable(), "names that cannot be written down are listed escaped"
         resource_id = new_id()
         for _ in range(2):
             adopted = able.adopt_share(backend_id, resource_id, 3 * GIB)

@@ -52,7 +52,7 @@ def unfinished_imports(records: Iterable[Record]) -> Iterator[tuple[Address, Imp
     for record in records:
         if record.kind == Kind.IMPORT:
             plain = orjson.loads(record.spec)
-            yield plain["address"], Import(plain["backend"], plain["backend_id"])
+            yield plain["address"], Import(record.backend or plain["backend"], plain["backend_id"])
 
 
 def refuse_unfinished_import(draft: Draft, address: Address) -> bool:
