@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sharectl.drivers.simulated.driver import SimulatedDriver
+from sharectl.drivers.simulated.factory import FACTORY
 from sharectl.events import CandidateFailed, RunFinished, StepFailed, StepFinished, StepSkipped, StepStarted
 from tests.apply.site import Run, Site, backend, share, snapshot, widest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CALLS = [
     "report",
@@ -60,7 +69,7 @@ def manifests(draw: st.DrawFn) -> list[str]:
                 found.append(
                     share(
                         f"c{number}",
-                        size=size,
+                        size="20GiB",  # no smaller than any snapshot
                         spec=f"deletionPolicy: delete, allowShrink: true, sourceSnapshot: of-s{number}",
                     )
                 )
@@ -118,3 +127,75 @@ def test_after_any_failures_the_next_apply_converges(before: list[str], after: l
                 call for call in site.calls(name) if call[0] not in {"report", "pools", "list_shares", "list_snapshots"}
             ]
             assert widest(calls) <= 2
+
+
+class _Odd(BaseException):
+    """What only one driver knows."""
+
+
+ANYTHING = [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, RuntimeError, _Odd]
+ANYWHERE = [*CALLS, "pools", "list_shares", "list_snapshots", "trash_share", "open", "close"]
+
+
+class Blast(NamedTuple):
+    """What is raised in every so-many-th call of a name, before or after the call has done its work."""
+
+    call: str
+    error: type[BaseException]
+    every: int
+    is_late: bool
+
+
+blasts = st.lists(
+    st.builds(Blast, st.sampled_from(ANYWHERE), st.sampled_from(ANYTHING), st.integers(1, 3), st.booleans()),
+    min_size=1,
+    max_size=3,
+)
+
+
+@contextmanager
+def blasted(wanted: list[Blast]) -> Iterator[None]:
+    """Let all simulated backends raise what is wanted."""
+    counts: dict[str, count[int]] = {}
+    call, opens, close = SimulatedDriver.call, type(FACTORY).open, SimulatedDriver.close
+
+    def around(name: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - as the original
+        number = next(counts.setdefault(name, count(1)))
+        due = [blast for blast in wanted if blast.call == name and number % blast.every == 0]
+        if due and not due[0].is_late:
+            raise due[0].error
+        answer = work()
+        if due:
+            raise due[0].error
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            SimulatedDriver,
+            "call",
+            lambda self, subject, *rest: around(subject.call, lambda: call(self, subject, *rest)),
+        )
+        patch.setattr(type(FACTORY), "open", lambda self, *rest: around("open", lambda: opens(self, *rest)))
+        patch.setattr(SimulatedDriver, "close", lambda self: around("close", lambda: close(self)))
+        yield
+
+
+@settings(max_examples=15, deadline=None)
+@given(manifests(), manifests(), blasts)
+def test_whatever_backends_raise_the_next_apply_converges(
+    before: list[str], after: list[str], wanted: list[Blast]
+) -> None:
+    """Anything at all, in any call, opening and closing included: the run ends, and a good day brings the next plan to nothing."""
+    good = [backend(name, lanes=2, config="pools: [{name: p, count: 2}],") for name in "ab"]
+    with tempfile.TemporaryDirectory() as folder:
+        site = Site(Path(folder) / "r")
+        assert site.write(*good, *before).apply().result.succeeded
+        site.write(*good, *after)
+        with blasted(wanted), suppress(AssertionError):  # a plan that has errors, which `apply` does not take
+            assert_consistent(site.apply())
+        run = site.apply()
+        assert run.result.succeeded, run.result
+        assert site.plan().is_empty
+        assert not site.view().operations
+        there = {(name, *row) for name in "ab" for row in site.query(name, "SELECT resource_id FROM shares")}
+        assert there == {(r.backend, r.resource_id) for r in site.records().values() if r.kind == "share"}
