@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
+from time import sleep
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -13,9 +14,10 @@ from sharectl.applying.attempt import AbandonedError
 from sharectl.applying.identity import expect_identity
 from sharectl.applying.questions import Findings, Job, Questions
 from sharectl.applying.resolving import Holdings, look_up, resolve
+from sharectl.applying.retry import retry_delay_seconds
 from sharectl.applying.server_calls import SERVER_VERBS
 from sharectl.applying.server_resolving import resolve_server
-from sharectl.drivers.base import BackendUnavailableError
+from sharectl.drivers.base import BackendUnavailableError, TransientError
 from sharectl.events import OperationRecovered, RecoveryStarted
 from sharectl.model import Verb, canonical_json
 from sharectl.planning.unfinished_imports import import_address
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from sharectl.state.store import Change, OperationRecord, Record, RunRecord, StateStore
 
 _LOOKED_UP_AT_ONCE: Final = 200
+_ATTEMPTS: Final = 4
 _Resolved = tuple["OperationRecord", "Outcome"]
 
 
@@ -173,13 +176,8 @@ def _resolving(  # noqa: PLR0913, PLR0917 - as above
     def work(permit: Permit) -> Findings:
         found: list[tuple[OperationRecord, Outcome | None]] = []
         for operation in operations:
-            permit()
             try:
-                if operation.verb in SERVER_VERBS:
-                    network = environment.network(backend)
-                    outcome = resolve_server(driver, network, operation, records, permit)
-                else:
-                    outcome = resolve(driver, operation, records, permit, holdings)
+                outcome = _resolved(driver, backend, operation, records, environment, permit, holdings)
             except (BackendUnavailableError, AbandonedError, LeaseLostError, StateError):
                 raise
             except BaseException:  # noqa: BLE001 - a refusal, an intent of another version, or a driver that is anybody's
@@ -189,6 +187,31 @@ def _resolving(  # noqa: PLR0913, PLR0917 - as above
         return Findings(tuple(found))
 
     return Job(backend, operations, work)
+
+
+def _resolved(  # noqa: PLR0913, PLR0917 - as above
+    driver: Driver,
+    backend: str,
+    operation: OperationRecord,
+    records: Mapping[Address, Record],
+    environment: Environment,
+    permit: Permit,
+    holdings: Holdings | None,
+) -> Outcome:
+    """Resolve one intent, and try again after passing trouble: two that are resolved side by side may meet at a leftover."""
+    for number in range(1, _ATTEMPTS + 1):
+        permit()
+        try:
+            if operation.verb in SERVER_VERBS:
+                return resolve_server(driver, environment.network(backend), operation, records, permit)
+            return resolve(driver, operation, records, permit, holdings)
+        except BackendUnavailableError:
+            raise
+        except TransientError:
+            if number == _ATTEMPTS:
+                raise
+            sleep(retry_delay_seconds(number, None, environment.random))
+    raise AssertionError  # the last attempt returns or raises
 
 
 def _record(  # noqa: PLR0913, PLR0917 - where, by whom, what, and who is told

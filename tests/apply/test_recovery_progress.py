@@ -216,3 +216,11 @@ def test_no_call_of_a_recovery_that_was_given_up_begins_later(site: Site, monkey
             thread.join(10)
     assert not site.calls("a", "delete_share")
     assert len(site.view().operations) == 1
+
+
+def test_passing_trouble_is_tried_again(site: Site) -> None:
+    """Two that are resolved side by side may be in each other's way for a moment."""
+    leave_open(site, Verb.CREATE_SHARE, ids(count=6))
+    site.write(backend("a", lanes=4, config="faults: [{call: delete_share, first: 2, effect: transient}],"), share("x"))
+    recover(site)
+    assert not site.view().operations
