@@ -63,7 +63,7 @@ class ShareChecks:
         self._desired = desired
         self._checks: dict[str, ShareCheck | None] = {}
         self._known: dict[object, tuple[ShareProblem, ...]] = {}
-        self._traits: dict[object, Traits] = {}
+        self._possible: dict[object, tuple[str, ...]] = {}
 
     def problems(self, backend: str, share: WantedShare, share_type: str | None) -> tuple[ShareProblem, ...]:
         """Return what the backend's driver would refuse of the share; nothing where it cannot tell."""
@@ -80,12 +80,16 @@ class ShareChecks:
     def possible(self, spec: ShareSpec, only: str | None = None) -> tuple[str, ...]:
         """Return the backends that the share may go to by what is known without asking them; `only` is the one of its snapshot."""
         wanted = only if only is not None else (spec.hints.only_host or "").partition("#")[0]
-        traits = self._traits_of(spec)
-        return tuple(
-            name
-            for name, backend in self._desired.backends.items()
-            if backend.enabled and wanted in {"", name} and _may_take(backend, spec, traits)
-        )
+        key = (spec.share_type, spec.protocol, spec.availability_zone, spec.share_network is None, wanted)
+        found = self._possible.get(key)
+        if found is None:
+            traits = self._traits_of(spec)
+            found = self._possible[key] = tuple(
+                name
+                for name, backend in self._desired.backends.items()
+                if backend.enabled and wanted in {"", name} and _may_take(backend, spec, traits)
+            )
+        return found
 
     def verdict(
         self,
@@ -135,12 +139,8 @@ class ShareChecks:
     def _traits_of(self, spec: ShareSpec) -> Traits:
         from sharectl.scheduler.request import request_from_share, traits_of  # noqa: PLC0415 - only where something is new
 
-        key = (spec.share_type, spec.protocol, spec.availability_zone, spec.share_network is None)
-        found = self._traits.get(key)
-        if found is None:
-            share_type = self._desired.share_types.get(spec.share_type or "")
-            found = self._traits[key] = traits_of(request_from_share(spec, share_type), None)
-        return found
+        share_type = self._desired.share_types.get(spec.share_type or "")
+        return traits_of(request_from_share(spec, share_type), None)
 
 
 def _check_of(spec: BackendSpec) -> ShareCheck | None:
