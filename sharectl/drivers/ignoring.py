@@ -21,7 +21,7 @@ def leaving_alone(driver: Driver, ignored: IgnoreList) -> Driver:
     """
     if not ignored.access:
         return driver
-    names = [name for name in dir(type(driver)) if not name.startswith("_")]
+    names = [name for name in dir(driver) if not name.startswith("_")]
     parts: dict[str, Any] = {name: _passed_on(driver, name) for name in names}
     parts |= {
         name: _without_ignored(getattr(driver, name), ignored) for name in _RETURN_A_SHARE if hasattr(driver, name)

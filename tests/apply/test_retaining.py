@@ -84,6 +84,17 @@ def test_a_share_on_a_backend_that_does_not_answer_is_not_forgotten(site: Site) 
     assert "share/x" not in site.records()
 
 
+def test_access_that_ended_without_an_answer_is_found_out(site: Site) -> None:
+    """The share stays in the state until it is known; then nothing is left but to forget it."""
+    lost = backend("a", config="faults: [{call: update_access, effect: crash-after}],", spec="attempts: 1,")
+    assert not site.write(lost, share("y")).apply().result.succeeded
+    assert access(site) == []
+    assert "share/x" in site.records()
+    run = site.write(backend("a"), share("y")).apply()
+    assert [(step.verb, step.backend) for step in run.plan.steps] == [("forget", None)]
+    assert "share/x" not in site.records()
+
+
 def test_a_share_whose_backend_has_no_manifest_is_not_forgotten(site: Site) -> None:
     """The plan names who would keep access, and how to let them; a share that nobody has access to is forgotten."""
     plan = site.write(backend("b")).plan()
