@@ -21,6 +21,7 @@ from sharectl.planning.options import PlanOptions
 from sharectl.planning.placed_checks import may_be_cloned
 from sharectl.planning.placement import place_new_shares
 from sharectl.planning.refusals import refuse_left_out, refuse_lost_sources
+from sharectl.planning.renames import undeclared_renames
 from sharectl.planning.report import drift_report, summarize
 from sharectl.planning.reverting import hold_for_snapshot, is_awaited
 from sharectl.planning.revocations import check_revocations
@@ -95,6 +96,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     unchanged = 0
     if check_empty(draft):
         unchanged = _plan_resources(draft, pools, settings)
+        draft.diagnostics += undeclared_renames(draft)
         check_limits(draft)
         check_kept_snapshots(draft)
     held = hold_refused(draft)

@@ -138,3 +138,31 @@ def test_a_plan_that_may_not_be_applied_is_json_too(applied: Console) -> None:
     ended = applied("apply", "--yes", "-o", "json")
     assert ended.code == 1
     assert orjson.loads(ended.out.splitlines()[-1])["format"] == "sharectl-error"
+
+
+def rename(console: Console, *pairs: tuple[str, str]) -> None:
+    """Give share `one` another name, and change more."""
+    change(console, ("metadata: {name: one,", "metadata: {name: uno,"), *pairs)
+
+
+def test_a_rename_that_nobody_declared_is_remarked_on(applied: Console) -> None:
+    """With the annotation that makes it one; written there, the share keeps its data."""
+    rename(applied)
+    planned = applied("plan")
+    assert "warning[share.undeclared-rename]: share/uno is like share/one" in planned.err
+    assert "sharectl/moved-from: one" in planned.err
+    change(applied, ("{name: uno,", "{name: uno, annotations: {sharectl/moved-from: one},"))
+    planned = applied("plan")
+    assert "share.undeclared-rename" not in planned.err
+    assert "0 to create" in planned.out or "create" not in planned.out
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("size: 1GiB", "size: 5GiB"), ("protocol: NFS, deletionPolicy: trash}", "protocol: CIFS, deletionPolicy: trash}")],
+    ids=["size", "protocol"],
+)
+def test_a_share_that_is_another_is_no_rename(applied: Console, other: tuple[str, str]) -> None:
+    """Only what is alike in all that matters is proposed."""
+    rename(applied, other)
+    assert "share.undeclared-rename" not in applied("plan").err
