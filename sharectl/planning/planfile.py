@@ -13,6 +13,7 @@ import orjson
 
 from sharectl.diagnostics import DiagnosticError, error
 from sharectl.planning.document import PlanDocumentError, plan_from_document, plan_to_document
+from sharectl.planning.plan_checks import UnsoundPlanError, check_plan
 
 if TYPE_CHECKING:
     from sharectl.planning.types import Plan
@@ -51,11 +52,15 @@ def read_plan_file(path: Path) -> Plan:
     try:
         outer = orjson.loads(data)
         if outer["checksum"] == _checksum(orjson.dumps(outer["plan"])):
-            return plan_from_document(outer["plan"])
+            plan = plan_from_document(outer["plan"])
+            check_plan(plan)
+            return plan
         reason = "it was changed or cut short after it was saved"
     except PlanDocumentError as problem:
         reason = str(problem)
-    except (ValueError, TypeError, KeyError):
+    except UnsoundPlanError as problem:
+        reason = f"it is not as sharectl writes it: {problem}"
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         reason = "it is not a plan of sharectl"
     raise DiagnosticError(
         error(
