@@ -88,6 +88,8 @@ def check_plan(plan: Plan) -> None:
     _whole(plan.serial, "serial", 0)
     _flag(plan.is_stopped, "stopped")
     _check_words(plan)
+    if plan.origin is not None:
+        _all_texts((plan.origin.state_path, plan.origin.commit or "", plan.origin.folder), "origin")
     for name, backend in plan.backends.items():
         _check_backend(name, backend)
     for name, specs in plan.extra_specs.items():
