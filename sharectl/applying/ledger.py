@@ -61,6 +61,9 @@ class Ledger:
             return f"an earlier {began}; see to its backend, or give it up with `sharectl state drop {operation.operation_id}`"
         expected, found = self._expected[row], self._versions.get(row)
         if found == expected:
+            backend = self.backend_of(step, 0)
+            if backend is not None and backend not in self._plan.backends:
+                return f"the state has {row} on backend {backend}, which is not in this plan"
             return ""
         return f"stale: {row} has changed since the plan was made (version {expected or 'none'} then, {found or 'none'} now)"
 

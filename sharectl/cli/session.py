@@ -204,6 +204,11 @@ def opened_store(session: Session, *, create: bool = False, hint: bool = True) -
     store = open_store(session.project.state_path, create=create)
     try:
         yield store
+    except (AttributeError, KeyError, TypeError, ValueError):
+        from sharectl.state.soundness import expect_sound_rows
+
+        expect_sound_rows(store)  # a row that nobody can understand is the usual cause, and is named then
+        raise
     finally:
         store.close()
 

@@ -58,10 +58,10 @@ def show(address: AddressArgument, *, output: opt.DataOutput = opt.DataFormat.TE
     with existing_store(session) as store:
         require_records(store, [wanted])
         record, rules = read_record(store, wanted)
-    if output is opt.DataFormat.JSON:
-        session.output.write_json(record_object(record, rules))
-    else:
-        session.output.write_lines(record_lines(record, rules, color=session.output.color_out))
+        if output is opt.DataFormat.JSON:
+            session.output.write_json(record_object(record, rules))
+        else:
+            session.output.write_lines(record_lines(record, rules, color=session.output.color_out))
 
 
 @app.command()
