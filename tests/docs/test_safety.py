@@ -387,7 +387,7 @@ def test_a_saved_plan_that_has_aged_is_refused_for_what_has_changed(repository: 
     assert repository.run("apply", "--yes", "--target", "share/aged").code == 0
     ended = repository.run("apply", "saved.plan")
     assert ended.code == 1
-    assert "stale: share/aged" in ended.text
+    assert "share/aged: changed since the plan was made (version" in ended.text
     assert repository.on_backend("SELECT size_bytes >> 30 FROM shares ORDER BY name") == [5, 3]
 
 
