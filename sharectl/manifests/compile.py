@@ -96,13 +96,9 @@ class DriverSchemas:
 
 def compile_file(data: bytes, drivers: DriverSchemas) -> tuple[CompiledFile, Reading]:
     """Return the compiled form of a file's bytes, its findings included, and what reading it gave."""
-    reading = read_documents(data)
     compiler = _Compiler(drivers)
-    for document in reading.documents:
-        if document.value is not None:
-            compiler.add(document)
-    compiled = compiler.finish(sum(document.value is not None for document in reading.documents))
-    return compiled, reading
+    reading = read_documents(data, compiler.take)
+    return compiler.finish(), reading
 
 
 def names_in_text(text: bytes) -> set[str]:
@@ -114,6 +110,7 @@ class _Compiler:
     def __init__(self, drivers: DriverSchemas) -> None:
         self.drivers = drivers
         self.findings: list[Finding] = []
+        self.documents = 0
         self.has_unexplained = False
         self.declared: list[tuple[str, Place]] = []
         self.loose: list[LooseReference] = []
@@ -123,6 +120,12 @@ class _Compiler:
         self.placements: dict[tuple[str | None, str | None, bool], None] = {}
         self.shares: list[tuple[str, bytes, bytes]] = []
         self.snapshots: list[tuple[str, bytes, bytes]] = []
+
+    def take(self, document: Document) -> None:
+        """Compile one document, unless there is nothing in it."""
+        if document.value is not None:
+            self.documents += 1
+            self.add(document)
 
     def add(self, document: Document) -> None:
         """Compile one document, or record what is wrong with it and, where it has a name, that it exists."""
@@ -335,11 +338,11 @@ class _Compiler:
             findings = explain(config, schema, document=checker.document, prefix=("spec", "config"))
             checker.findings += [f._replace(address=checker.address) for f in findings if f.path not in known_paths]
 
-    def finish(self, documents: int) -> CompiledFile:
+    def finish(self) -> CompiledFile:
         """Return the compiled file."""
         resources = self.shares + self.snapshots
         index = self.index
-        index.documents = documents
+        index.documents = self.documents
         index.share_count = len(self.shares)
         index.addresses = [address for address, _, _ in resources]
         index.references = list(self.references)

@@ -18,7 +18,7 @@ from sharectl.manifests.syntax import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sharectl.manifests.syntax import Mark
 
@@ -78,8 +78,10 @@ class _FatalError(Exception):
         self.mark, self.summary, self.remedy, self.code = mark, summary, remedy, code
 
 
-def read_documents(data: bytes) -> Reading:
+def read_documents(data: bytes, take: Callable[[Document], None] | None = None) -> Reading:
     """Return all documents of `data` and all that is wrong with it; after an error, reading resumes at the next `---`.
+
+    With `take`, each document is handed to it as soon as it is read, and not kept.
 
     Never raises for whatever bytes. Values are dicts with string keys, lists, strings, numbers, booleans and None; an
     alias is the same object as its anchor, so values must not be changed.
@@ -90,7 +92,7 @@ def read_documents(data: bytes) -> Reading:
         reading.problems.append(unreadable)
         return reading
     for segment in segments(data, reading):
-        segment.read(_SegmentReader(reading, segment.first_document).read)
+        segment.read(_SegmentReader(reading, segment.first_document, take or reading.documents.append).read)
     return reading
 
 
@@ -179,8 +181,9 @@ def _next_document(data: bytes, line: int) -> tuple[int, bytes | None]:
 class _SegmentReader:
     """Builds plain values from a segment's events."""
 
-    def __init__(self, reading: Reading, number: int) -> None:
+    def __init__(self, reading: Reading, number: int, take: Callable[[Document], None]) -> None:
         self.reading = reading
+        self.take = take
         self.number = number - 1
         self.sound = True
         self.anchors: dict[str, tuple[Any, int]] = {}
@@ -201,7 +204,6 @@ class _SegmentReader:
             SequenceStartEvent,
         )
 
-        documents = self.reading.documents
         stack: list[tuple[Any, Any, str | None, int, int]] = []
         container: Any = None
         key: Any = _IN_LIST
@@ -257,7 +259,7 @@ class _SegmentReader:
             elif kind is DocumentEndEvent:
                 mark = name_mark or event.start_mark
                 place = (mark.line + 1, mark.column + 1) if name_mark else (line + 1, 1)
-                documents.append(Document(self.number, container[0], line + 1, *place, self.sound))
+                self.take(Document(self.number, container[0], line + 1, *place, self.sound))
                 continue
             else:
                 continue
