@@ -467,7 +467,7 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
                 ids.setdefault(record.backend, set()).add(record.resource_id)
     importing = {wanted.backend for wanted in options.imports.values()}
     removing = set() if whole else _backends_of_removals(desired, view, options)
-    takes = any(address.startswith("snapshot/") and address not in records for address in desired.digests)
+    takes = not whole and any(address.startswith("snapshot/") and address not in records for address in desired.digests)
     subnets = subnets_to_check(desired, view) if places else {}
     questions = {}
     for name in desired.backends:

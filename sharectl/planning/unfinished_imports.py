@@ -6,7 +6,7 @@ The state has a row `import/NAME` for it, from the moment that an import is agre
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from sharectl.model import Address
     from sharectl.planning.draft import Draft
+
+_ROWS: Final = f"{Kind.IMPORT}/"
 
 
 def import_address(address: Address) -> Address:
@@ -74,7 +76,8 @@ def refuse_unfinished_import(draft: Draft, address: Address) -> bool:
 
 def forget_given_up_imports(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
     """Add a step for each import that was begun and is wanted no longer: the manifest is gone, or the share is there by other means."""
-    for record in [record for record in draft.records.values() if record.kind == Kind.IMPORT]:
+    for row in [row for row in draft.records if row[:7] == _ROWS]:
+        record = draft.records[row]
         [(address, wanted)] = unfinished_imports([record])
         given_up = address not in draft.desired.digests or address in draft.records
         left_out = draft.options.backends and wanted.backend not in draft.options.backends
