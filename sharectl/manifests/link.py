@@ -12,6 +12,7 @@ from sharectl.model import DIGEST_SIZE_BYTES, AccessRule, Kind, access_digest, a
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from sharectl.manifests.compiled import CompiledFile
     from sharectl.manifests.positions import FilePositions
@@ -61,7 +62,7 @@ class Linker:
                 self._check_file(number, range(len(file.index.addresses)))
         self._check_loose()
         self._check_rules()
-        self._check_moves()
+        self._check_moves(linked.moves, linked.digests)
         clones = {share: snapshot for file in self.files for share, snapshot in file.index.clones}
         reverts = {share: snapshot for file in self.files for share, snapshot in file.index.reverts}
         if clones or reverts:
@@ -71,7 +72,7 @@ class Linker:
         return linked
 
     def link_only(self, only: Collection[Address]) -> Linked:
-        """Link the shares and snapshots in `only`, and those that they are made from or turned back to."""
+        """Link the shares and snapshots in `only`, those that they are made from or turned back to, and what has a name of them now."""
         self._link_settings()
         self._declared.update(address for file in self.files for address, _ in file.declared)
         places: dict[Address, list[Entry]] = {}
@@ -79,6 +80,7 @@ class Linker:
         reverts: dict[Address, Address] = {}
         snapshots_of: dict[Address, Address] = {}
         wanted = {address for address in only if address.partition("/")[0] in (Kind.SHARE, Kind.SNAPSHOT)}
+        wanted |= self._moves_from(wanted).keys()
         chosen = set(wanted)
         hints: set[Address] = set()
         while wanted:
@@ -111,10 +113,22 @@ class Linker:
             for entry in places[address]:
                 self._check_file(entry.file, (entry.number,), rules=False)
         self._check_rules()
-        self._check_moves()
+        formers = {former for moved in self.linked.moves.values() for former in moved}
+        self._check_moves(self._moves_from(formers), {*self.linked.digests, *self._find(formers)})
         self._check_cycles(clones, snapshots_of)
         self._check_reverts(reverts, snapshots_of)
         return self.linked
+
+    def _moves_from(self, formers: AbstractSet[Address]) -> dict[Address, tuple[Address, ...]]:
+        """Return the moves, among all files, of what says that it was one of `formers`."""
+        needles = [f'"{former}"'.encode() for former in formers]
+        return {
+            new: tuple(old)
+            for file in self.files
+            if needles and file.mentions(needles)
+            for new, old in file.index.moves.items()
+            if not formers.isdisjoint(old)
+        }
 
     def _find(self, addresses: Collection[Address]) -> dict[Address, list[Entry]]:
         needles = [f'"{address}"'.encode() for address in addresses]
@@ -358,13 +372,13 @@ class Linker:
             grants += [AccessRule(rule.access_type, rule.access_to, rule.access_level) for _, rule in rule_entries]
             self.linked.digests[share] = self.linked.digests[share][:DIGEST_SIZE_BYTES] + access_digest(grants)
 
-    def _check_moves(self) -> None:
+    def _check_moves(self, moves: Mapping[Address, Sequence[Address]], described: Collection[Address]) -> None:
         claimed: dict[Address, Address] = {}
-        for new in sorted(self.linked.moves):
-            for old in self.linked.moves[new]:
+        for new in sorted(moves):
+            for old in moves[new]:
                 other = claimed.setdefault(old, new)
                 summary = ""
-                if old in self.linked.digests:
+                if old in described:
                     summary = f"{old} is still described, so {new} cannot have been it"
                 elif other != new:
                     summary = f"both {other} and {new} say that they were {old}"
@@ -391,7 +405,7 @@ class Linker:
         self, address: Address, code: str, summary: str, remedy: str, path: Path, detail: str = ""
     ) -> None:
         """Record an error about a share or snapshot at its own document, if there is one among the files."""
-        entry = self.entries().get(address)
+        entry = self.entries().get(address) or next(iter(self._find({address}).get(address, ())), None)
         if entry is not None:
             document = self.files[entry.file].record(entry.number).place[0]
             finding = Finding(f"manifest.{code}", summary, detail, remedy, document, path, address=address)

@@ -257,6 +257,22 @@ def test_a_rename_that_matches_nothing_is_no_deletion(repository: Repository, fo
         assert repository.shares() == ["other", "projects"]
 
 
+@pytest.mark.parametrize("target", ["share/projects", "share/research"])
+def test_a_renamed_share_keeps_its_data_by_whichever_name_it_is_targeted(repository: Repository, target: str) -> None:
+    """The old name is that of a share whose manifest is gone only where no other manifest says that it was that one."""
+    for name in ("projects", "other"):
+        repository.write_share(name, deletionPolicy="delete")
+    repository.applied()
+    repository.remove("projects")
+    repository.write_share("research", deletionPolicy="delete")
+    path = repository.path / "share-research.yaml"
+    annotations = '"annotations": {"sharectl/moved-from": "projects"}'
+    path.write_text(path.read_text().replace('"name": "research"', f'"name": "research", {annotations}'))
+    assert repository.run("apply", "--yes", "--target", target).code == 0
+    assert repository.shares() == ["other", "projects"]
+    assert "No changes" in repository.run("plan").text
+
+
 def test_without_a_policy_data_stays_where_it_is(repository: Repository) -> None:
     """A share whose manifest is gone is forgotten and not touched."""
     for name in ("kept", "other"):

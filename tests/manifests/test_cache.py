@@ -214,3 +214,22 @@ def test_a_selection_still_finds_what_concerns_it(tmp_path: Path) -> None:
             "duplicate-access",
         ]
         assert codes(load_folder(folder, cache=cache, only={"share/y"})) == []
+
+
+def test_a_selection_knows_of_renames_from_both_of_their_names(tmp_path: Path) -> None:
+    """The former name alone would look like a share whose manifest is gone; and a former name that is still described is a mistake."""
+    folder = tmp_path / "m"
+    folder.mkdir()
+    renamed = document("Share", "b, annotations: {sharectl/moved-from: a}", "{size: 1GiB, protocol: NFS}")
+    (folder / "b.yaml").write_text(renamed)
+    for cache in (None, cache_of(tmp_path), cache_of(tmp_path)):
+        for name in ("share/a", "share/b"):
+            some = load_folder(folder, cache=cache, only={name}).desired
+            assert dict(some.moves) == {"share/b": ("share/a",)}
+            assert set(some.digests) == {"share/b"}
+    (folder / "c.yaml").write_text(renamed.replace("name: b", "name: c"))
+    for name in ("share/b", "share/c", "share/a"):
+        assert codes(load_folder(folder, cache=cache_of(tmp_path), only={name})) == ["moved"]
+    (folder / "c.yaml").write_text(share("a"))
+    for name in ("share/b", "share/a"):
+        assert codes(load_folder(folder, cache=cache_of(tmp_path), only={name})) == ["moved"]
