@@ -565,7 +565,6 @@ class StateStoreConformance:
         filled.import_document(lease, document, force=True)
         assert filled.export_document() == document
 
-    @pytest.mark.parametrize("document", [b"", b"{", b"[]", b"null", b'{"format": "sharectl-state"}', b"\xff\xfe"])
     def test_a_copy_holds_what_the_store_held_and_stays(self, filled: StateStore, lease: Lease, tmp_path: Path) -> None:
         """For stores that write copies: one opens by itself, with mode 0600, and later commits do not reach it."""
         from sharectl.state.sqlite import open_store  # noqa: PLC0415 - what copies are read with
@@ -589,6 +588,7 @@ class StateStoreConformance:
         filled.commit(lease, [PutResource(make_record("later"), None), AddHistory(make_entry("share/later"))])
         assert filled.content_mark()[0] != before
 
+    @pytest.mark.parametrize("document", [b"", b"{", b"[]", b"null", b'{"format": "sharectl-state"}', b"\xff\xfe"])
     def test_what_is_no_document_is_refused_forced_or_not(
         self, filled: StateStore, lease: Lease, document: bytes
     ) -> None:

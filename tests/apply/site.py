@@ -125,8 +125,9 @@ class Site:
         options: PlanOptions = UNLIMITED,
         observer: Callable[[Event, Cancellation], None] | None = None,
         cancellation: Cancellation | None = None,
+        held: bool = False,
     ) -> Run:
-        """Recover, plan (unless there is a `plan`), and apply."""
+        """Recover, plan (unless there is a `plan`), and apply; with `held` the plan may hold what is refused."""
         events: list[Event] = []
         cancel = cancellation or Cancellation()
 
@@ -141,7 +142,8 @@ class Site:
             self.locked(store, backends, events) as run,
         ):
             made = plan or planned(options)
-            assert not has_errors(made.diagnostics), made.diagnostics
+            assert not made.is_stopped, made.diagnostics
+            assert held or not has_errors(made.diagnostics), made.diagnostics
             result = apply(
                 made,
                 store=store,

@@ -288,7 +288,7 @@ def test_a_garbage_page_is_found_before_a_lease_is_given(path: Path) -> None:
             reader.view()
         with pytest.raises(StateCorruptError) as caught:
             store.acquire(ALICE, duration_seconds=60)
-        assert "backup" in caught.value.remedy
+        assert "sharectl state restore" in caught.value.remedy
         with pytest.raises(StateCorruptError):
             store.export_document()
     assert traces(path.parent)["state.db"] == before["state.db"]

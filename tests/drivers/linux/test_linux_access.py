@@ -382,11 +382,14 @@ def test_clients_see_what_the_agent_says(own_backend: OperationsLab) -> None:
 def test_a_protocol_that_is_turned_off_gives_no_access(
     own_backend: OperationsLab, changes: dict[str, Any], protocol: str, rules: Iterable[AccessRule]
 ) -> None:
-    """It is not reported, a change of access is refused, and the share can be deleted."""
+    """It is not reported, a new share and a change of access are refused, and a share that is there can be deleted."""
+    before = own_backend.open()
+    before.prepare()
+    share = before.create_share(own_backend.request("quiet", protocol))
     driver = own_backend.open(**changes)
-    driver.prepare()
     assert protocol not in driver.report().protocols
-    share = driver.create_share(own_backend.request("quiet", protocol))
+    with pytest.raises(DriverError, match=f"{protocol} server"):
+        driver.create_share(own_backend.request("another", protocol))
     with pytest.raises(DriverError, match=f"the backend has no {protocol} server; its settings turn it off"):
         driver.update_access(ref(share), list(rules), [], [])
     assert list(driver.list_shares()) == [share]

@@ -269,14 +269,20 @@ def test_hostile_values_reach_no_host(repository: Repository, network: Network, 
     assert not (repository.folder.parent / "root").exists()
 
 
-def test_a_hostile_export_option_of_a_share_type_fails_its_share_alone(
+def test_a_hostile_export_option_of_a_share_type_is_refused_before_anything_is_made(
     repository: Repository, network: Network
 ) -> None:
-    """It is told with what can be written instead; nothing of the share is left, and the others are made."""
+    """It is told at its line, with what can be written instead; without it the other share is made."""
     repository.write("ShareType", "odd", {"extraSpecs": {"linux:nfs_squash": 'none; } EXPORT { Path = "/"'}})
     repository.write("Share", "bad", nfs_share(network, type="odd"))
     repository.write("Share", "good", nfs_share(network))
     failed = repository.run("apply", "--yes")
     assert failed.returncode == 1
-    assert "it can be none, root, all" in " ".join((failed.stdout + failed.stderr).split())
+    told = " ".join((failed.stdout + failed.stderr).split())
+    assert "it can be none, root, all" in told
+    assert "sharetype-odd.yaml:" in told
+    assert not (repository.folder.parent / "root").exists()
+    repository.remove("Share", "bad")
+    repository.remove("ShareType", "odd")
+    repository.apply()
     assert volumes(repository) == {"good"}

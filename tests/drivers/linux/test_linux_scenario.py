@@ -89,7 +89,7 @@ def test_the_life_of_an_nfs_share(repository: Repository, network: Network) -> N
     repository.write("Snapshot", "monday", {"share": "projects", "deletionPolicy": "delete"})
     repository.apply()
     assert nfs(client, server.ipv4, path, "put", "plan.txt", "new").is_done
-    repository.write("Share", "trial", nfs_share(network, sourceSnapshot="monday"))
+    repository.write("Share", "trial", nfs_share(network, size="16 MiB", sourceSnapshot="monday"))
     repository.apply()
     assert nfs(client, server.ipv4, "/shares/trial", "cat", "plan.txt").text == "old"
     assert nfs(client, server.ipv4, "/shares/trial", "put", "plan.txt", "trial").is_done

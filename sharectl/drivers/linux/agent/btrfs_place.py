@@ -12,7 +12,7 @@ from sharectl.drivers.linux.agent import btrfs
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Resize
 from sharectl.drivers.linux.agent.daemons import holds_within
 from sharectl.drivers.linux.agent.pool_folders import PRIVATE, SNAPSHOTS, locked, opened, opened_private, staging_alone
-from sharectl.drivers.linux.agent.volume_names import is_volume_name
+from sharectl.drivers.linux.agent.volume_names import is_shown, is_volume_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,10 +48,11 @@ class Place:
             yield descriptor
 
     def subvolumes_in(self, folder_fd: int, *, of_any_name: bool = False) -> Iterator[btrfs.Subvolume]:
-        """Give the subvolumes right below the folder whose names can be those of volumes, or all of them."""
+        """Give the subvolumes right below the folder whose names can be those of volumes, or all that are not hidden."""
         folder = os.fstat(folder_fd).st_ino
+        fits = is_shown if of_any_name else is_volume_name
         for subvolume in btrfs.subvolumes_in(self.descriptor, btrfs.subvolume_id(self.descriptor)):
-            if subvolume.directory == folder and (of_any_name or is_volume_name(subvolume.name)):
+            if subvolume.directory == folder and fits(subvolume.name):
                 yield subvolume
 
     def limit(self, volume: str, subvolume: int, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:

@@ -26,12 +26,17 @@ def is_volume_name(name: str) -> bool:
     )
 
 
+def is_shown(name: str) -> bool:
+    """Tell whether a listing shows a volume of this name: not one of the file system's own, or a hidden one."""
+    return bool(name) and not name.startswith(".") and name not in _RESERVED
+
+
 def foreign_name(name: str) -> tuple[str, str] | None:
     """Return how the name of a volume that sharectl did not make is written down, and why it cannot be taken over, if it cannot.
 
     None is a name of the file system's own, or a hidden one.
     """
-    if not name or name.startswith(".") or name in _RESERVED:
+    if not is_shown(name):
         return None
     if is_volume_name(name):
         return name, ""
