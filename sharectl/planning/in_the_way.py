@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from sharectl.diagnostics import warning
 from sharectl.drivers.base import Capability
 from sharectl.model import name_of
 from sharectl.planning.records import backend_id_of
 from sharectl.planning.strays import stray_snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sharectl.drivers.base import ObservedShare
     from sharectl.model import Address
@@ -24,25 +25,51 @@ _NAMED_AT_MOST: Final = 4
 def refuse_taken_name(draft: Draft, address: Address, strays: Strays) -> bool:
     """Tell whether a share may be made; refuse it where storage of its name is somewhere already, which would be left behind.
 
+    What lies in the trash was put there on purpose: it is told, and holds nothing.
     A replacement is another matter: the old share of this state is known, and one that an earlier replacement has left there on purpose
     (its deletionPolicy was retain) does not count.
     """
     names = dict.fromkeys((address, *draft.desired.moves.get(address, ())))
-    found = [stray for name in names for stray in strays.get(name_of(name), ())]
+    of_the_name = [stray for name in names for stray in strays.get(name_of(name), ())]
+    found = [(backend, share) for backend, share in of_the_name if share.trashed_at is None]
     if address in draft.replaced:
         found = [(backend, share) for backend, share in found if share.resource_id is None]
     if not found:
+        if address not in draft.replaced:
+            _note_trash(draft, address, [stray for stray in of_the_name if stray[1].trashed_at is not None])
         return True
-    places = [f"{share.backend_id} on backend {backend}" for backend, share in found[:_NAMED_AT_MOST]]
-    more = f" and {len(found) - _NAMED_AT_MOST} more" if len(found) > _NAMED_AT_MOST else ""
     draft.refuse(
         "share.in-the-way",
         address,
-        f"{address} would be made new and empty, and storage of that name is there already: {', '.join(places)}{more}",
+        f"{address} would be made new and empty, and storage of that name is there already: {_places(found)}",
         detail=f"{_origin(share for _, share in found)} It would stay behind, out of sight of those who look for it.",
         remedy=_remedy(draft, address, *found[0]),
     )
     return False
+
+
+def _note_trash(draft: Draft, address: Address, trashed: Sequence[tuple[str, ObservedShare]]) -> None:
+    """Warn where a share of this name lies in the trash: a manifest that comes back does not bring its data back."""
+    if not trashed:
+        return
+    backend, newest = max(trashed, key=lambda stray: stray[1].trashed_at or "")
+    draft.diagnostics.append(
+        warning(
+            "share.in-trash",
+            f"{address} would be made new and empty, and {'a share' if len(trashed) == 1 else f'{len(trashed)} shares'}"
+            f" of that name {'lies' if len(trashed) == 1 else 'lie'} in the trash: {_places(trashed)}",
+            detail="what was in a share does not come back with its manifest.",
+            remedy=f"to have the data back, before this is applied: {_ways_back(draft, address, backend, newest)}",
+            address=address,
+            source=draft.desired.source(address),
+        )
+    )
+
+
+def _places(found: Sequence[tuple[str, ObservedShare]]) -> str:
+    places = [f"{share.backend_id} on backend {backend}" for backend, share in found[:_NAMED_AT_MOST]]
+    more = f" and {len(found) - _NAMED_AT_MOST} more" if len(found) > _NAMED_AT_MOST else ""
+    return f"{', '.join(places)}{more}"
 
 
 def refuse_taken_snapshot(draft: Draft, address: Address) -> bool:
@@ -88,6 +115,9 @@ def _remedy(draft: Draft, address: Address, backend: str, share: ObservedShare) 
         return f"rename what is there ({share.not_adoptable}), then import it; {otherwise}"
     if not draft.can(backend, Capability.ADOPT):
         return f"move away what is there: the driver of backend {backend} takes over no shares; {otherwise}"
+    return f"take it over: {_ways_back(draft, address, backend, share)}; {otherwise}"
+
+
+def _ways_back(draft: Draft, address: Address, backend: str, share: ObservedShare) -> str:
     first = f"`sharectl state rm {address}`, then " if address in draft.records else ""
-    command = f"sharectl import {address} {shlex.quote(share.backend_id)} --backend {backend}"
-    return f"{first}take it over: `{command}`; {otherwise}"
+    return f"{first}`sharectl import {address} {shlex.quote(share.backend_id)} --backend {backend}`"

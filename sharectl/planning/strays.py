@@ -29,10 +29,9 @@ def stray_snapshots(seen: BackendObservation, known_ids: Collection[str]) -> lis
 
 
 def strays_by_name(observed: Observed, known_ids: Collection[str]) -> Strays:
-    """Return the shares in reach of clients that the state does not know."""
+    """Return the shares that the state does not know, in reach of clients or in the trash."""
     found: Strays = {}
     for backend, seen in sorted(observed.items()):
         for share in importable_shares(known_ids, seen):
-            if share.trashed_at is None:
-                found.setdefault(safe_name(share.name), []).append((backend, share))
+            found.setdefault(safe_name(share.name), []).append((backend, share))
     return found

@@ -133,7 +133,7 @@ def test_a_lost_share_that_was_put_back_by_hand_is_not_made_empty_beside_it(appl
         connection.execute("UPDATE shares SET resource_id = NULL WHERE name = 'one'")
     refused = applied("apply", "--yes")
     assert refused.code == 1
-    assert "`sharectl state rm share/one`, then take it over" in refused.err
+    assert "`sharectl state rm share/one`, then `sharectl import share/one" in refused.err
     assert applied("state", "rm", "share/one").code == 0
     assert applied("import", "share/one", "gold1/one", "--yes").code == 0
     assert applied("plan", "--detailed-exitcode").code == 0

@@ -61,6 +61,20 @@ def test_a_share_comes_back_by_import(trashed: Console) -> None:
     assert names(trashed) == ["share/two"]
 
 
+@pytest.mark.parametrize("words", [(), ("--refresh", "none"), ("--target", "share/one")], ids=" ".join)
+def test_a_manifest_that_comes_back_does_not_bring_the_data_back(trashed: Console, words: tuple[str, ...]) -> None:
+    """The plan says what lies in the trash, and how to have it instead of an empty share; once it is back, nothing is said."""
+    planned = trashed("plan", *words)
+    assert planned.code == 0
+    assert (
+        "warning[share.in-trash]: share/one would be made new and empty, and a share of that name lies in the trash"
+        in planned.err
+    )
+    assert "`sharectl import share/one gold1/one --backend sim`" in planned.err
+    assert trashed("import", "share/one", "gold1/one", "--backend", "sim", "--yes").code == 0
+    assert "share/one would be made new" not in trashed("plan", *words).err
+
+
 @pytest.mark.parametrize(
     ("arguments", "left"),
     [
