@@ -70,6 +70,8 @@ def translated(location: Path | str) -> Iterator[None]:
         raise from_sqlite(location, error) from error
     except OSError as error:
         raise from_system(location, error) from error
+    except UnicodeDecodeError as error:  # SQLite quotes what is damaged in the schema
+        raise damaged(location, "a text in it is not UTF-8") from error
     except (UnicodeEncodeError, OverflowError) as error:
         reason = f"a value cannot be stored: {error}"
         raise StateRefusedError(str(location), reason, "use text that is valid Unicode and sizes below 8EiB") from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from sharectl.private import make_private
-from sharectl.state.errors import damaged, from_sqlite, from_system, not_ours, translated
+from sharectl.state.errors import damaged, from_system, not_ours, translated
 from sharectl.state.migrations import APPLICATION_ID, check_version, migrate, sync_directory
 from sharectl.state.store import StateCorruptError, StateNotOursError, StateUnavailableError
 
@@ -142,22 +142,28 @@ def _look_at(path: Path, known_version: int) -> None:
             raise from_system(path, PermissionError(13, "unreadable"))
         if status.st_size == 0:
             raise damaged(path, "it is empty; it was cut off, for sharectl never leaves an empty file")
+    # While the log holds changes, the file may lawfully lag behind them, also by half: a kill or a full disk ends a merge
+    # at any page. What that looks like is left to the reading with the log.
+    lags = _has_unmerged_log(path)
     try:
-        with closing(_connect(path, "mode=ro&immutable=1")) as connection:
+        with translated(path), closing(_connect(path, "mode=ro&immutable=1")) as connection:
             application_id = connection.execute("PRAGMA application_id").fetchone()[0]
             if application_id != APPLICATION_ID:
                 raise not_ours(path, "it is an SQLite file of another program")
             check_version(connection, path, known_version)
+            if lags:
+                return
             expected_bytes = (
                 connection.execute("PRAGMA page_count").fetchone()[0]
                 * connection.execute("PRAGMA page_size").fetchone()[0]
             )
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-            raise not_ours(path, "it does not begin as an SQLite file does") from error
-        raise from_sqlite(path, error) from error
-    # While the log holds changes, the file may lawfully lag behind them.
-    if status.st_size < expected_bytes and not _has_unmerged_log(path):
+    except StateCorruptError as problem:
+        if getattr(problem.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise not_ours(path, "it does not begin as an SQLite file does") from problem
+        if lags:
+            return
+        raise
+    if status.st_size < expected_bytes:
         raise damaged(path, f"it is cut off after {status.st_size} of {expected_bytes} bytes")
 
 

@@ -79,7 +79,7 @@ class Snapshots:
             return
         with translated(self._path):
             unchanged = _unchanged_since_now(self._path)
-            connection, blind = self._take()
+        connection, blind = self._connect()
         verify = unchanged if blind else self._do_nothing
         try:
             with translated(self._path):
@@ -108,6 +108,14 @@ class Snapshots:
             for connection in self._idle:
                 connection.close()
             self._idle.clear()
+
+    def _connect(self) -> tuple[sqlite3.Connection, bool]:
+        try:
+            with translated(self._path):
+                return self._take()
+        except StateError:
+            self.trusted = False
+            raise
 
     def _take(self) -> tuple[sqlite3.Connection, bool]:
         with self._guard:

@@ -111,6 +111,29 @@ store.close()
         assert whole_view(store).serial == len(whole_view(store).records)
 
 
+def test_a_checkpoint_cut_short_after_any_page_is_no_damage(path: Path, tmp_path: Path) -> None:
+    """A kill, or a full disk, while SQLite merges its log: the file is neither as before nor as after, and the log has all."""
+    fill(path)
+    torn = tmp_path / "torn" / "state.db"
+    torn.parent.mkdir()
+    shutil.copy(path, torn)
+    with closing(open_store(path, create=False)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutResource(make_record(f"n{number}"), None) for number in range(200)])
+        store.release(lease)
+        log = (path.parent / "state.db-wal").read_bytes()
+    before, after = torn.read_bytes(), path.read_bytes()
+    page_bytes = int.from_bytes(after[16:18], "big")
+    assert len(after) > len(before)
+    for end in range(0, len(after), page_bytes):
+        torn.write_bytes(after[:end] + before[end:])
+        (torn.parent / "state.db-wal").write_bytes(log)
+        with closing(open_store(torn, create=False)) as store:
+            assert len(whole_view(store).records) == 240
+            store.release(store.acquire(ALICE, duration_seconds=60))
+        assert [entry.name for entry in torn.parent.iterdir()] == ["state.db"]
+
+
 def test_no_state_is_begun_where_there_is_no_space(path: Path) -> None:
     """And no draft of it is left."""
     code = """
