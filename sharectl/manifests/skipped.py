@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from sharectl.diagnostics import Diagnostic
 
 _MANIFEST: Final = re.compile(rb"""apiVersion["']?\s*:\s*["']?sharectl/""")
+_DOCUMENT: Final = re.compile(rb"""^(?:\{\s*)?["']?apiVersion["']?\s*:\s*["']?sharectl/""", re.MULTILINE)
 _WITHIN_NAME: Final = re.compile(r"\.ya?ml", re.IGNORECASE)
 _OTHER_ENDINGS: Final = (".json", ".yalm", ".ymal", ".yam")
+_PUT_ASIDE_ENDINGS: Final = (".txt", ".bak", ".old", ".orig", ".off", ".disabled", ".save", ".tmp", ".new", "~")
 _SEALED_ENDINGS: Final = (".enc", ".gpg", ".age", ".asc", ".gz", ".xz", ".zst", ".bz2", ".zip")
 _NEVER_MANIFESTS: Final = frozenset({".git", ".hg", ".svn", ".jj", ".sharectl"})
 _MOST_ENTRIES_LOOKED_AT: Final = 2000
@@ -26,9 +28,14 @@ _COUNTS_AS_GONE: Final = "What it describes is not wanted, as if it had been rem
 
 
 def may_hold_manifest(name: str) -> bool:
-    """Tell whether a file of this name, which is not read, is worth a look: hidden, or nearly named as a manifest."""
+    """Tell whether a file of this name, which is not read, is worth a look: hidden, nearly named as a manifest, or by an ending that is put in place of another."""
+    lower = name.lower()
     if name.startswith("."):
-        return name.lower().endswith(SUFFIXES)
+        return lower.endswith(SUFFIXES)
+    return _is_nearly_named(name) or "." not in name or lower.endswith(_PUT_ASIDE_ENDINGS)
+
+
+def _is_nearly_named(name: str) -> bool:
     return _WITHIN_NAME.search(name) is not None or name.lower().endswith(_OTHER_ENDINGS)
 
 
@@ -46,9 +53,13 @@ def skipped_file(shown: str, path: str) -> Diagnostic | None:
             twin = name[: within.end()].lstrip("#")
             if twin != name and os.path.lexists(os.path.join(folder, twin)):  # noqa: PTH118 - strings, as all paths here
                 return None
+        elif any(os.path.lexists(f"{os.path.splitext(path)[0]}{suffix}") for suffix in SUFFIXES):  # noqa: PTH122 - as above
+            return None
     if name.lower().endswith(_SEALED_ENDINGS):
         return _skipped(shown, f"{shown} is not read, and may hold manifests", "unpack or decrypt it first")
-    if not _looks_like_manifest(path):
+    # A text of any other name may quote a manifest, indented or within a line.
+    wanted = _MANIFEST if name.startswith(".") or _is_nearly_named(name) else _DOCUMENT
+    if wanted.search(beginning_of(path, _BYTES_LOOKED_AT)) is None:
         return None
     if name.startswith("."):
         return _skipped(

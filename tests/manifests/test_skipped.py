@@ -43,7 +43,20 @@ def test_an_ending_in_capitals_is_read(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.yaml~", "a.yaml.orig", "#a.yaml#", "a.yml.disabled", "a.json", ".a.yaml", "a.ymal"]
+    "name",
+    [
+        "a.yaml~",
+        "a.yaml.orig",
+        "#a.yaml#",
+        "a.yml.disabled",
+        "a.json",
+        ".a.yaml",
+        "a.ymal",
+        "a",
+        "a.txt",
+        "a.BAK",
+        "a.off",
+    ],
 )
 def test_a_manifest_under_a_name_that_is_not_read_is_named(tmp_path: Path, name: str) -> None:
     """A warning: such a name may be how somebody took it away."""
@@ -53,11 +66,18 @@ def test_a_manifest_under_a_name_that_is_not_read_is_named(tmp_path: Path, name:
     assert "not wanted" in loaded.diagnostics[0].detail
 
 
-@pytest.mark.parametrize("name", ["a.yaml~", "a.yaml.orig", "#a.yaml#"])
+@pytest.mark.parametrize("name", ["a.yaml~", "a.yaml.orig", "#a.yaml#", "a.bak", "a"])
 def test_a_copy_beside_its_manifest_needs_no_word(tmp_path: Path, name: str) -> None:
     """Editors and git leave such copies."""
     (tmp_path / name).write_text(share("a"))
     (tmp_path / "a.yaml").write_text(share("a"))
+    assert not load_folder(tmp_path).diagnostics
+
+
+@pytest.mark.parametrize("name", ["README", "notes.txt"])
+def test_a_text_that_quotes_a_manifest_needs_no_word(tmp_path: Path, name: str) -> None:
+    """Indented or within a line, in a file that is not named as a manifest."""
+    (tmp_path / name).write_text("Begin with `apiVersion: sharectl/v1`:\n\n    apiVersion: sharectl/v1\n")
     assert not load_folder(tmp_path).diagnostics
 
 
