@@ -122,9 +122,10 @@ def missing_state(project: Project, environ: Mapping[str, str]) -> Diagnostic | 
     if not own:
         return None
     newest = own[0]
+    kept = "a copy of this project's state is" if len(own) == 1 else f"{len(own)} copies of this project's state are"
     return warning(
         "state.lost",
-        f"there is no state at {project.state_path}, and {len(own)} copies of this project's state are kept",
+        f"there is no state at {project.state_path}, and {kept} kept",
         detail=f"the newest is of {newest.taken_at}, serial {newest.serial}, with {newest.mark.resources} resources. "
         "Without it, nothing is known of what is on the backends.",
         remedy=f"`{RESTORE_COMMAND}` lists them and brings one back",

@@ -81,7 +81,7 @@ def _foreign(draft: Draft, seen: BackendObservation, pinned: Collection[str]) ->
     held = " and ".join(_counted(count, what) for count, what in counts if count)
     named = sorted(share.backend_id for share in shares) or sorted(server.backend_id for server in servers)
     more = ", …" if len(named) > _NAMED_AT_MOST else ""
-    first = f"the first are {', '.join(named[:_NAMED_AT_MOST])}{more}. " if named else ""
+    first = f"it holds {', '.join(named[:_NAMED_AT_MOST])}{more}. " if named else ""
     address = address_of(Kind.BACKEND, seen.backend)
     return error(
         "backend.foreign",
