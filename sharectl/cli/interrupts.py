@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CANCELLED = 130
 _MESSAGE = b"Cancelled.\n"
 _SHOW_CURSOR = b"\x1b[?25h"
+_IMPORTING = "<frozen importlib._bootstrap>"
 _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -25,7 +26,8 @@ class Watch:
     """The signals of one command.
 
     The first raises Interrupted in the main thread, so that the lock is given back and a view restores the terminal. The second,
-    and one that came where exceptions are swallowed, ends the process at once, which is as safe as `kill -9`. Where a run is going on
+    and one that came where exceptions are swallowed, or harm (while modules are imported), ends the process at once, which is as
+    safe as `kill -9`. Where a run is going on
     they are diverted to it. Once the exit code is decided they change nothing any more.
     """
 
@@ -88,14 +90,14 @@ class Watch:
         if "threading" in sys.modules:
             sys.modules["threading"].excepthook = _say_nothing  # type: ignore[attr-defined]
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, _number: int, frame: FrameType | None) -> None:
         if self._decided:
             return
         if self._diverted is not None:
             self._diverted()
             return
         self._count += 1
-        if self._count == 1:
+        if self._count == 1 and not _is_importing(frame):
             raise Interrupted
         self._leave()
 
@@ -146,6 +148,15 @@ class diverted:  # noqa: N801 - used as a function, and too early for contextlib
         """Take back."""
         if _watches:
             _watches[-1].divert(None)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Tell whether a module is being imported: there extension modules crash on an exception, and the making of a class renames it."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _write_unless_full(descriptor: int, data: bytes) -> None:

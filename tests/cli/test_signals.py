@@ -46,6 +46,25 @@ sys.exit(code)
 """
 """A program that sends itself a signal at a given call of a function, counted from where signals are taken, which is the first thing that it does."""
 
+AT_AN_IMPORT = """
+import os, signal, sys
+from sharectl.cli import main
+
+wanted = sys.argv.pop(1)
+number = int(sys.argv.pop(1))
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            os.kill(os.getpid(), number)
+        return None
+
+sys.argv[0] = "sharectl"
+sys.meta_path.insert(0, Finder())
+sys.exit(main())
+"""
+"""A program that sends itself a signal when a given module is looked for."""
+
 
 def start(*arguments: str, cwd: Path, command: Sequence[str] = COMMAND) -> subprocess.Popen[bytes]:
     """Start the program with its output in pipes."""
@@ -99,6 +118,23 @@ def test_a_signal_at_any_call_cancels_a_plan(tmp_path: Path, number: int) -> Non
     for wanted in (1, 2, 5, 100, *(total * part // 10 for part in parts)):
         ended = at_call(wanted, number, "plan", cwd=root)
         assert (wanted, ended.returncode, ended.stderr) == (wanted, 130, b"Cancelled.\n")
+
+
+@pytest.mark.parametrize(
+    "module", ["orjson", "orjson.orjson", "uuid", "zoneinfo", "json.decoder", "sharectl.model", "sqlite3"]
+)
+def test_a_signal_while_modules_are_imported(tmp_path: Path, module: str) -> None:
+    """Extension modules import others, and crash where that raises: 130 and one line all the same."""
+    ended = subprocess.run(
+        [sys.executable, "-c", AT_AN_IMPORT, module, str(int(signal.SIGTERM)), "plan"],
+        cwd=repository(tmp_path),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, b"Cancelled.\n")
 
 
 def test_many_signals_in_a_row_cancel_as_one_does(tmp_path: Path) -> None:
