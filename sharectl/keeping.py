@@ -15,7 +15,7 @@ import orjson
 
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.private import make_private
-from sharectl.state.copies import copies_in, keep_copy, lineage_folders
+from sharectl.state.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
 from sharectl.state.store import StateError, WritesCopies
 
 if TYPE_CHECKING:
@@ -130,6 +130,28 @@ def missing_state(project: Project, environ: Mapping[str, str]) -> Diagnostic | 
         "Without it, nothing is known of what is on the backends.",
         remedy=f"`{RESTORE_COMMAND}` lists them and brings one back",
     )
+
+
+def overtaken_state(store: StateStore, project: Project, environ: Mapping[str, str]) -> Diagnostic | None:
+    """Return what to say of a state that a kept copy has overtaken, None where it comes after all of them.
+
+    Somebody has put an older file in its place, or it is one of two that were one once. Raises StateError.
+    """
+    if project.copies_kept == 0 or not isinstance(store, WritesCopies):
+        return None
+    lineage = store.content_mark()[0].lineage
+    for base in copy_folders(project, environ) if lineage else ():
+        newest = newest_in(base / lineage)
+        if newest is not None and not follows(store, newest):
+            return error(
+                "state.overtaken",
+                f"the state at {project.state_path} knows nothing of what was done with it on {newest.taken_at}",
+                detail=f"a copy that was kept then, with serial {newest.serial}, has what this one lacks: an older file was put in its place, "
+                "or a copy of it is in use elsewhere. What was made, renamed or removed since would be made again, empty, or taken for something else.",
+                remedy=f"`{RESTORE_COMMAND} {newest.name}` brings the later one back; to go on with this one all the same, "
+                "`sharectl state pull > state.json`, then `sharectl state push --force state.json`",
+            )
+    return None
 
 
 def chosen_copy(kept: KeptCopies, name: str | None) -> Copy:

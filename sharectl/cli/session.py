@@ -192,10 +192,14 @@ def all_addresses(session: Session, files: Sequence[str] | None, store: StateSto
 
 @contextmanager
 def opened_store(session: Session, *, create: bool = False, hint: bool = True) -> Iterator[StateStore]:
-    """Yield the state of the project, and close it afterwards; with `hint`, say so where it is missing and copies of it are kept."""
+    """Yield the state of the project, and close it afterwards; with `hint`, say so where it is missing and copies of it are kept.
+
+    A state that such a copy has overtaken is told as well, and not given out to be changed (`create`). Raises DiagnosticError.
+    """
     from sharectl.state.sqlite import open_store
 
-    if hint and not session.project.state_path.exists():
+    is_there = session.project.state_path.exists()
+    if hint and not is_there:
         from sharectl.keeping import missing_state
 
         lost = missing_state(session.project, os.environ)
@@ -203,6 +207,8 @@ def opened_store(session: Session, *, create: bool = False, hint: bool = True) -
             session.output.diagnostics((lost,))
     store = open_store(session.project.state_path, create=create)
     try:
+        if hint and is_there:
+            _tell_overtaken(session, store, is_to_change=create)
         yield store
     except (AttributeError, KeyError, TypeError, ValueError):
         from sharectl.state.soundness import expect_sound_rows
@@ -211,6 +217,16 @@ def opened_store(session: Session, *, create: bool = False, hint: bool = True) -
         raise
     finally:
         store.close()
+
+
+def _tell_overtaken(session: Session, store: StateStore, *, is_to_change: bool) -> None:
+    from sharectl.keeping import overtaken_state
+
+    found = overtaken_state(store, session.project, os.environ)
+    if found is not None:
+        if is_to_change:
+            raise DiagnosticError(found)
+        session.output.diagnostics((_as_warning(found),))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from sharectl.private import make_private
 from sharectl.state import files
 from sharectl.state.errors import damaged
 from sharectl.state.migrations import sync_directory
-from sharectl.state.store import ContentMark
+from sharectl.state.store import ContentMark, KnowsRuns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,7 @@ class Copy(NamedTuple):
     command: str = ""
     user: str = ""
     host: str = ""
+    run_id: str = ""
 
     @property
     def lineage(self) -> str:
@@ -112,9 +113,8 @@ def keep_copy(store: WritesCopies, base: Path, keep: int, now: datetime) -> Path
     folder = base / mark.lineage
     if not mark.lineage:
         return None  # nothing has ever been written
-    kept = sorted(_names(folder))
-    newest = None if not kept else _read(folder / kept[-1])
-    if newest is not None and newest.mark == mark:
+    newest = newest_in(folder)
+    if newest is not None and newest.mark == mark and follows(store, newest):
         return None
     make_private(folder)
     _sweep(folder)
@@ -129,6 +129,24 @@ def copies_in(folder: Path) -> list[Copy]:
     """Return the copies in the folder of a lineage, newest first; those that cannot be read are left out."""
     found = (_read(folder / name) for name in sorted(_names(folder), reverse=True))
     return [copy for copy in found if copy is not None]
+
+
+def newest_in(folder: Path) -> Copy | None:
+    """Return the copy that was written last in the folder of a lineage; None where there is none, or it cannot be read."""
+    names = _names(folder)
+    return _read(folder / max(names, key=lambda name: _written(folder, name))) if names else None
+
+
+def follows(store: WritesCopies, copy: Copy) -> bool:
+    """Tell whether the state comes after a copy of its lineage, or is the same, as far as its store can tell. Raises StateError."""
+    return not copy.run_id or not isinstance(store, KnowsRuns) or store.has_run(copy.run_id)
+
+
+def _written(folder: Path, name: str) -> tuple[str, int]:
+    try:
+        return name.partition("-")[0], (folder / name).stat().st_mtime_ns
+    except OSError:
+        return "", 0
 
 
 def lineage_folders(base: Path) -> Iterator[Path]:
@@ -162,7 +180,9 @@ def _read(path: Path) -> Copy | None:
             serial, operations = connection.execute(
                 "SELECT serial, (SELECT count(*) FROM operation) FROM meta"
             ).fetchone()
-            run = connection.execute("SELECT command, user, host FROM run ORDER BY sequence DESC LIMIT 1").fetchone()
+            run = connection.execute(
+                "SELECT command, user, host, run_id FROM run ORDER BY sequence DESC LIMIT 1"
+            ).fetchone()
     except Exception:  # noqa: BLE001 - a copy that is damaged, whatever by, is no copy
         return None
     taken = datetime.strptime(match["taken"], _STAMP).replace(tzinfo=UTC)

@@ -234,6 +234,14 @@ class SqliteStore:
             with translated(target):
                 write_copy_of(snapshot.connection, target)
 
+    def has_run(self, run_id: str) -> bool:
+        """See KnowsRuns."""
+        with self._snapshots.open() as snapshot:
+            if snapshot is None:
+                return False
+            with translated(self._path):
+                return bool(snapshot.connection.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone())
+
     def close(self) -> None:
         """See StateStore. SQLite's files beside the state are merged into it and removed where nobody else needs them."""
         self._closed.set()

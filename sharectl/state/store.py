@@ -360,6 +360,15 @@ class WritesCopies(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsRuns(Protocol):
+    """A store that can tell whether it comes after a copy: it knows the last run of the copy, or it does not."""
+
+    def has_run(self, run_id: str) -> bool:
+        """Tell whether the state knows this run. Raises StateError."""
+        ...
+
+
 class StateProblem(StrEnum):
     """Why a store cannot be used; part of the diagnostic's code."""
 

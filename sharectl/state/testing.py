@@ -30,6 +30,7 @@ from sharectl.state.store import (
     EndOperation,
     HistoryEntry,
     Holder,
+    KnowsRuns,
     Lease,
     LeaseLostError,
     LockedError,
@@ -587,6 +588,15 @@ class StateStoreConformance:
         assert filled.content_mark() == (before, serial + 1)
         filled.commit(lease, [PutResource(make_record("later"), None), AddHistory(make_entry("share/later"))])
         assert filled.content_mark()[0] != before
+
+    def test_a_run_is_known_once_it_is_recorded(self, filled: StateStore, lease: Lease) -> None:
+        """For stores that know runs: also after everything was replaced by a document that holds it."""
+        if not isinstance(filled, KnowsRuns):
+            pytest.skip("this store does not know runs")
+        assert not filled.has_run("run-2")
+        filled.commit(lease, [PutRun(replace(RUN, run_id="run-2"))])
+        filled.import_document(lease, filled.export_document())
+        assert filled.has_run("run-2")
 
     @pytest.mark.parametrize("document", [b"", b"{", b"[]", b"null", b'{"format": "sharectl-state"}', b"\xff\xfe"])
     def test_what_is_no_document_is_refused_forced_or_not(

@@ -211,3 +211,69 @@ def test_a_lost_state_takes_a_document_too(applied: Console) -> None:
     assert not (applied.root / ".sharectl" / "state.db").exists()
     assert applied("state", "push", str(document)).code == 0
     assert "share/one" in records(applied)
+
+
+@pytest.fixture
+def overtaken(applied: Console) -> Console:
+    """Return an applied repository into which somebody has put an older state, after a share was renamed and another took its name."""
+    state = applied.root / ".sharectl" / "state.db"
+    older = state.read_bytes()
+    text = (applied.root / "all.yaml").read_text(encoding="utf-8")
+    renamed = text.replace("{name: one,", "{name: uno, annotations: {sharectl/moved-from: one},")
+    applied.write("all.yaml", renamed)
+    assert applied("apply", "--yes").code == 0
+    applied.write("all.yaml", renamed.replace(" annotations: {sharectl/moved-from: one},", ""))
+    applied.write(
+        "new.yaml", "apiVersion: sharectl/v1\nkind: Share\nmetadata: {name: one}\nspec: {size: 1GiB, protocol: NFS}\n"
+    )
+    assert applied("apply", "--yes").code == 0
+    state.write_bytes(older)
+    return applied
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("apply", "--yes"), ("apply", "--yes", "--refresh", "none"), ("destroy", "--yes"), ("state", "rm", "share/two")],
+)
+def test_an_older_state_is_not_worked_with(overtaken: Console, command: tuple[str, ...]) -> None:
+    """Its plan would make what was renamed a second time, empty; looking is allowed, and says so too."""
+    before = records(overtaken)
+    looked = overtaken("plan")
+    assert "warning[state.overtaken]" in looked.err
+    assert "share/uno" in looked.out
+    refused = overtaken(*command)
+    assert refused.code == 1
+    assert "error[state.overtaken]" in refused.err
+    assert "sharectl state restore" in refused.err
+    assert records(overtaken) == before
+
+
+def test_the_later_state_comes_back_over_an_older_one(overtaken: Console) -> None:
+    """By the command that the refusal names."""
+    name = overtaken("plan").err.partition("sharectl state restore ")[2].partition("`")[0]
+    assert overtaken("state", "restore", name, "--yes").code == 0
+    assert overtaken("plan", "--detailed-exitcode").code == 0
+    assert overtaken("apply", "--yes").code == 0
+
+
+def test_an_older_state_that_is_meant_is_worked_with(overtaken: Console) -> None:
+    """By the other way that the refusal names; so it is after an older copy was restored on purpose."""
+    (overtaken.root / "state.json").write_text(overtaken("state", "pull").out, encoding="utf-8")
+    assert overtaken("state", "push", "--force", str(overtaken.root / "state.json")).code == 0
+    assert "state.overtaken" not in overtaken("apply", "--yes", "--exclude", "share/one").err
+    oldest = json.loads(overtaken("state", "restore", "-o", "json").out)["copies"][-1]["name"]
+    assert overtaken("state", "restore", oldest, "--yes", "--force").code == 0
+    assert "state.overtaken" not in overtaken("plan").err
+
+
+def test_of_two_copies_of_a_project_one_goes_on(applied: Console) -> None:
+    """A folder that was copied with its state: what is applied in one of them is not known in the other."""
+    other = Console(applied.root.parent / "other", applied.capture)
+    shutil.copytree(applied.root, other.root)
+    text = (applied.root / "all.yaml").read_text(encoding="utf-8")
+    for console, name in ((applied, "three"), (other, "four")):
+        console.write("all.yaml", text.replace("{name: one,", f"{{name: {name},"))
+    assert applied("apply", "--yes").code == 0
+    refused = other("apply", "--yes")
+    assert refused.code == 1
+    assert "error[state.overtaken]" in refused.err
