@@ -9,7 +9,7 @@ import orjson
 from sharectl.model import Kind, SchedulerSettings, Verb, address_of
 from sharectl.planning.backends import backends_of, plan_backends
 from sharectl.planning.draft import Draft
-from sharectl.planning.drift import Deviation, find_deviations
+from sharectl.planning.drift import Deviation, find_deviations, without_own_rules_ignored
 from sharectl.planning.exports import find_export_changes
 from sharectl.planning.foreign import find_foreign_backends, find_unseen_backends
 from sharectl.planning.holding import hold_refused
@@ -79,6 +79,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     """
     if deviations is None:
         deviations = find_deviations(state, observed)
+    deviations = without_own_rules_ignored(state, deviations)
     draft = Draft(desired, state, observed, options, deviations, records=dict(state.records))
     draft.diagnostics += unknown_addresses(desired, draft.records, options)
     draft.diagnostics += find_foreign_backends(draft)

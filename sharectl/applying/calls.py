@@ -27,6 +27,7 @@ from sharectl.drivers.base import (
     TransientError,
     TrashesShares,
 )
+from sharectl.drivers.ignoring import rules_to_end
 from sharectl.model import AccessRule, ShareServerSpec, ShareSpec, SnapshotSpec, Verb, canonical_json
 from sharectl.planning.records import (
     backend_record,
@@ -263,10 +264,8 @@ def _update_access(driver: Driver, task: Task) -> Result:
     before = {rule.rule for rule in task.rules if rule.status == "active"}
     add, delete = [rule for rule in wanted if rule not in before], sorted(before - set(wanted))
     if task.step.repairs:
-        add, delete = (
-            [],
-            [],
-        )  # the backend holds something else than `before`: with no change to rely on, it makes the whole set so
+        # the backend holds something else than `before`: with no change to rely on, it makes the whole set so
+        add, delete = [], rules_to_end(driver, before, wanted)
     statuses = _access_statuses(driver, task, wanted, (add, delete), before)
     rules = tuple(_rule_record(rule, statuses.get(rule)) for rule in wanted)
     active = [rule.rule for rule in rules if rule.status == "active"]
@@ -324,8 +323,10 @@ def _delete_share(driver: Driver, task: Task) -> Result:
 
 def _retain_share(driver: Driver, task: Task) -> Result:
     """End the access to a share that stays on its backend, and forget it; one that is gone meanwhile has none."""
+    given = [rule.rule for rule in task.rules if rule.status == "active"]
+    kept = task.step.rules or ()
     with suppress(NotFoundError):
-        driver.update_access(share_ref(task.known_record), task.step.rules or (), (), ())
+        driver.update_access(share_ref(task.known_record), kept, (), rules_to_end(driver, given, kept))
     return Result((RemoveResource(task.known_record.address, task.known_record.version),), None)
 
 
@@ -361,15 +362,17 @@ def _refresh_record(driver: Driver, task: Task) -> Result:
 
 
 def _put_observed(task: Task, record: Record, observed: ObservedShare) -> Result:
+    given = {known.rule for known in task.rules if known.status == "active"}
+    in_force = [*observed.access, *(rule for rule in observed.ignored_access if rule in given)]
     fresh = share_record(
         record.address,
         record.resource_id,
         record.backend or "",
         spec_as_there(_recorded_spec(task, record), observed, record),
         observed,
-        observed.access,
+        in_force,
     )
-    return _put(fresh._replace(version=record.version), active_rules(observed.access))
+    return _put(fresh._replace(version=record.version), active_rules(in_force))
 
 
 def _take_over_snapshot(driver: Driver, task: Task) -> Result:

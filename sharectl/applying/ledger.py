@@ -21,6 +21,10 @@ _OF_THE_STATE_ALONE = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD})
 _RESIZING = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
 
 
+_WITH_RULES = frozenset({Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.FORGET})
+"""What needs the recorded access rules: they tell what sharectl gave from what others did."""
+
+
 class Ledger:
     """Read once when a run begins, and kept by its results.
 
@@ -31,7 +35,7 @@ class Ledger:
         """Read what the steps of `plan` touch."""
         self._plan = plan
         self._origins = {step.address: step.moved_from for step in plan.steps if step.moved_from is not None}
-        accessed = [step for step in plan.steps if step.verb is Verb.UPDATE_ACCESS]
+        accessed = [step for step in plan.steps if step.verb in _WITH_RULES]
         with store.read() as reader:
             view = reader.view(set(_touched(plan)))
             rules = reader.rules({self._origin(step) for step in accessed}) if accessed else {}

@@ -17,7 +17,8 @@ _RETURN_A_SHARE: Final = ("create_share", "adopt_share", "restore_share")
 def leaving_alone(driver: Driver, ignored: IgnoreList) -> Driver:
     """Return the driver, with all of its capabilities, as one that does not show and does not end the rules that are ignored.
 
-    The full set that the driver itself gets holds them, as they are in force at that moment.
+    The full set that the driver itself gets holds them, as they are in force at that moment, but for those that are to be deleted:
+    these sharectl has given itself, and `delete` must name them all (see `rules_to_end`).
     """
     if not ignored.access:
         return driver
@@ -44,11 +45,16 @@ def leaving_alone(driver: Driver, ignored: IgnoreList) -> Driver:
             for rule in listed.access
             if ignored.covers_rule(rule) and rule.key not in keys
         ]
-        statuses = driver.update_access(share, [*rules, *others], add, delete)
+        statuses = driver.update_access(share, [*rules, *others], () if others else add, () if others else delete)
         return {rule: status for rule, status in statuses.items() if rule not in others}
 
-    parts |= {"list_shares": list_shares, "update_access": update_access}
+    parts |= {"list_shares": list_shares, "update_access": update_access, "leaves_others_alone": True}
     return cast("Driver", type(f"{type(driver).__name__}LeavingAlone", (), parts)())
+
+
+def rules_to_end(driver: Driver, given: Collection[AccessRule], wanted: Collection[AccessRule]) -> list[AccessRule]:
+    """Return which of the given rules `delete` has to name in a call that makes the whole set so; only such a driver needs to be told."""
+    return sorted(set(given) - set(wanted)) if getattr(driver, "leaves_others_alone", False) else []
 
 
 def _passed_on(driver: Driver, name: str) -> property:

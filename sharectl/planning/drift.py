@@ -12,6 +12,8 @@ from sharectl.planning.server_drift import server_problem
 from sharectl.planning.types import DriftKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sharectl.drivers.base import ObservedShare
     from sharectl.model import Address
     from sharectl.planning.observed import BackendObservation, Observed
@@ -53,6 +55,28 @@ def find_deviations(state: StateView, observed: Observed) -> dict[Address, Devia
             if found is not None:
                 deviations[address] = Deviation(found[0], problem=found[1])
     return deviations
+
+
+def without_own_rules_ignored(state: StateView, deviations: Mapping[Address, Deviation]) -> Mapping[Address, Deviation]:
+    """Return the deviations without those that come of an ignore list alone: a rule that the state records is sharectl's own.
+
+    Somebody else's are only rules that the state does not know, however much a list covers.
+    """
+    found: dict[Address, Deviation] = {}
+    for address, deviation in deviations.items():
+        share, record = deviation.observed, state.records.get(address)
+        if share is None or not share.ignored_access or record is None:
+            found[address] = deviation
+            continue
+        recorded = {known.rule for known in state.rules.get(address, ()) if known.status == "active"}
+        own = tuple(rule for rule in share.ignored_access if rule in recorded)
+        others = tuple(rule for rule in share.ignored_access if rule not in recorded)
+        again = _share_deviation(
+            record, share._replace(access=tuple(sorted((*share.access, *own))), ignored_access=others)
+        )
+        if again is not None:
+            found[address] = again
+    return found
 
 
 def _share_deviation(record: Record, share: ObservedShare | None) -> Deviation | None:

@@ -8,6 +8,8 @@ from sharectl.ignoring import IgnoreList
 from sharectl.model import Verb, rule_address
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sharectl.model import AccessRule, Address
     from sharectl.planning.draft import Draft
 
@@ -19,9 +21,16 @@ def ignore_list(draft: Draft, backend: str | None) -> IgnoreList:
 
 
 def without_ignored(
-    draft: Draft, address: Address, backend: str | None, wanted: tuple[AccessRule, ...]
+    draft: Draft,
+    address: Address,
+    backend: str | None,
+    wanted: tuple[AccessRule, ...],
+    in_force: Collection[AccessRule] = (),
 ) -> tuple[AccessRule, ...]:
-    """Return the wanted rules that are sharectl's to give; refuse, one by one, those that the backend's manifest leaves to others."""
+    """Return the wanted rules that are sharectl's to give; refuse, one by one, those that the backend's manifest leaves to others.
+
+    One that sharectl has given already stays among them.
+    """
     ignored = ignore_list(draft, backend)
     if not ignored.access:
         return wanted
@@ -35,4 +44,4 @@ def without_ignored(
             remedy=f"take the rule out, or narrow spec.ignore.access of backend {backend}",
             holds=frozenset({Verb.UPDATE_ACCESS}),
         )
-    return tuple(rule for rule in wanted if rule not in others) if others else wanted
+    return tuple(rule for rule in wanted if rule not in others or rule in in_force) if others else wanted

@@ -99,7 +99,7 @@ def _unmanaged(draft: Draft) -> list[Drift]:
         unknown = [s for s in importable_shares(draft.known_ids, seen) if s.trashed_at is None]
         ignored = ignore_list(draft, backend)
         strays = [share for share in unknown if not ignored.covers_share(share.backend_id)]
-        found += _ignored(backend, seen, ignored, len(unknown) - len(strays))
+        found += _ignored(draft, seen, ignored, len(unknown) - len(strays))
         if strays:
             named = ", ".join(share.backend_id for share in strays[:_MOST_NAMED])
             named += ", …" if len(strays) > _MOST_NAMED else ""
@@ -108,10 +108,15 @@ def _unmanaged(draft: Draft) -> list[Drift]:
     return found
 
 
-def _ignored(backend: str, seen: BackendObservation, ignored: IgnoreList, shares: int) -> list[Drift]:
+def _ignored(draft: Draft, seen: BackendObservation, ignored: IgnoreList, shares: int) -> list[Drift]:
     """Say how much is left alone on a backend, as its manifest asks."""
-    listed = (seen.shares or {}).values() if ignored.access else ()
-    rules = sum(len(share.ignored_access) for share in listed)
+    backend, listed = seen.backend, (seen.shares or {}) if ignored.access else {}
+    rules = sum(len(share.ignored_access) for share in listed.values())
+    for address, recorded in draft.state.rules.items() if rules else ():
+        record = draft.state.records.get(address)
+        share = None if record is None or record.backend != backend else listed.get(record.resource_id)
+        if share is not None:
+            rules -= sum(1 for known in recorded if known.status == "active" and known.rule in share.ignored_access)
     counts = [(shares, "share"), (rules, "access rule")]
     words = " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
     return [Drift(f"backend/{backend}", DriftKind.IGNORED, f"holds {words} that its manifest ignores")] if words else []

@@ -291,7 +291,9 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
     if exported is not None and observed is None:  # it is listed as recorded, and its rules may not have been read
         active = set(exported.access)
     current = tuple(sorted(active)) if observed is None else observed.access
-    wanted = possible_rules(draft, address, record, without_ignored(draft, address, record.backend, wanted), current)
+    wanted = possible_rules(
+        draft, address, record, without_ignored(draft, address, record.backend, wanted, current), current
+    )
     wanted_keys = {rule.key for rule in wanted}
     refused = [rule.rule for rule in recorded if rule.status != "active" and rule.rule.key not in wanted_keys]
     if set(current) == set(wanted) and not refused and not exported:

@@ -91,6 +91,59 @@ def test_a_share_that_is_retained_keeps_the_rules_of_others_alone(shared: Consol
     assert clients(shared) == {"10.9.0.7"}
 
 
+def test_a_rule_that_sharectl_gave_is_still_known_when_its_share_is_recorded_anew(shared: Console) -> None:
+    """Here because its export location is another one."""
+    configure(shared, "ignore: {access: [{type: ip, to: 10.0.0.0/8}]}")
+    manifest = shared.root / "all.yaml"
+    manifest.write_text(manifest.read_text().replace("exportHost: nas", "exportHost: other"))
+    shared("apply", "--yes")
+    manifest.write_text(manifest.read_text().replace("access: [{type: ip, to: 10.0.0.1, level: rw}]", "access: []"))
+    assert shared("apply", "--yes").code == 0
+    assert clients(shared) == {"10.9.0.7"}
+
+
+@pytest.mark.parametrize("policy", ["delete", "retain"])
+@pytest.mark.parametrize("refresh", ["full", "changed", "none"])
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_rule_that_sharectl_gave_is_none_of_others_when_a_list_covers_it_later(
+    shared: Console, policy: str, refresh: str, *, edited: bool
+) -> None:
+    """It is no difference while the manifest has it, and ends with the manifest; what others gave stays."""
+    configure(shared, policy=policy)
+    assert shared("apply", "--yes").code == 0
+    configure(shared, "ignore: {access: [{type: ip, to: 10.0.0.0/8}]}", policy=policy)
+    planned = shared("plan")
+    assert planned.code == 0, planned.err
+    assert "holds 1 access rule that its manifest ignores" in planned.out
+    assert "was changed" not in planned.out
+    assert shared("apply", "--yes").code == 0
+    if edited:
+        path = fragment(shared)
+        path.write_text(path.read_text(encoding="utf-8").rstrip("\n") + " 192.0.2.1(ro,sync)\n", encoding="utf-8")
+    manifest = shared.root / "all.yaml"
+    if policy == "retain":
+        manifest.write_text(manifest.read_text().partition("---\napiVersion: sharectl/v1\nkind: Share")[0])
+    else:
+        manifest.write_text(manifest.read_text().replace("access: [{type: ip, to: 10.0.0.1, level: rw}]", "access: []"))
+    done = shared("apply", "--yes", "--allow-empty", "--refresh", refresh)
+    assert done.code == 0, done.err
+    assert "ip:10.0.0.1 rw" in done.out
+    assert clients(shared) == {"10.9.0.7"}
+
+
+def test_a_rule_that_sharectl_gave_stays_with_its_manifest_when_another_changes(shared: Console) -> None:
+    """The contradiction is an error, and takes nobody's access away."""
+    configure(
+        shared,
+        "ignore: {access: [{type: ip, to: 10.0.0.0/8}]}",
+        access="10.0.0.1, level: rw}, {type: ip, to: 192.0.2.1",
+    )
+    ended = shared("apply", "--yes")
+    assert ended.code == 1
+    assert "the rule ip:10.0.0.1 of share/one is one that backend nas ignores" in ended.err
+    assert clients(shared) == {"10.0.0.1", "192.0.2.1", "10.9.0.7"}
+
+
 def test_unmanaged_shares_are_counted_as_ignored(shared: Console) -> None:
     """Those that a pattern names are no drift; others are."""
     for name in ("scratch-1", "scratch-2"):
