@@ -21,6 +21,7 @@ _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCHANGE: Final = 2
 _UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV})
+_BLOCK_BYTES: Final = 4096
 _TEMPORARY: Final = ".tmp"
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -114,6 +115,23 @@ def write_durably(  # noqa: PLR0913 - what is written, where, and how
         finally:
             os.close(descriptor)  # not before it has its name: a sweep would take it for left behind
         os.fsync(parent_fd)
+
+
+def overwrite_in_place(name: str, content: bytes, dir_fd: int) -> None:
+    """Replace what a small file holds, for whoever reads it under the same lock, without taking any space, durably.
+
+    Blanks follow where the old content was longer: then one write does all, and a killed process leaves nothing by half.
+    Raises OSError (ENOSPC) where the new content does not fit into what the file takes up.
+    """
+    descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        size_bytes = os.fstat(descriptor).st_size
+        if not 0 < len(content) <= -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+        os.pwrite(descriptor, content.ljust(size_bytes), 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sweep_temporaries(directory: str, dir_fd: int) -> None:

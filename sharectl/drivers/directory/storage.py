@@ -238,7 +238,13 @@ class Storage:
             raise fenced(fence, found)
         if found < fence:
             fences[lineage] = fence
-            files.write_durably(".", _FENCES, orjson.dumps(fences), private_fd)
+            try:
+                files.write_durably(".", _FENCES, orjson.dumps(fences), private_fd)
+            except OSError as problem:
+                if content is None or problem.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                    raise
+                # On a full disk access must still end, and what is deleted is what makes room.
+                files.overwrite_in_place(_FENCES, orjson.dumps(fences), private_fd)
 
     @contextmanager
     def _locked(self, private_fd: int) -> Iterator[None]:
