@@ -10,6 +10,7 @@ from sharectl.model import Kind, SchedulerSettings, Verb, address_of
 from sharectl.planning.backends import backends_of, plan_backends
 from sharectl.planning.draft import Draft
 from sharectl.planning.drift import Deviation, find_deviations, without_own_rules_ignored
+from sharectl.planning.elsewhere import left_alone
 from sharectl.planning.exports import find_export_changes
 from sharectl.planning.foreign import find_foreign_backends, find_unseen_backends
 from sharectl.planning.holding import hold_refused
@@ -281,13 +282,18 @@ def _plan_lost_share(draft: Draft, address: Address) -> None:
 
 
 def _plan_removals(draft: Draft, digests: Mapping[Address, bytes], selects: Callable[[Address], bool] | None) -> None:
-    removed = [a for a in draft.records if a not in digests and a.startswith(_OF_MANIFESTS) and a not in draft.replaced]
-    for address in sorted(removed):
+    removed = [
+        address
+        for address, record in draft.records.items()
+        if address not in digests
+        and address.startswith(_OF_MANIFESTS)
+        and address not in draft.replaced
+        and (selects is None or selects(address))
+        and (not draft.options.backends or record.backend in draft.options.backends)
+    ]
+    kept = left_alone(draft, (address for address in removed if address not in draft.desired.digests))
+    for address in sorted(set(removed) - kept):
         record = draft.records[address]
-        if selects is not None and not selects(address):
-            continue
-        if draft.options.backends and record.backend not in draft.options.backends:
-            continue
         (plan_removed_snapshot if record.kind == "snapshot" else plan_removed_share)(draft, address)
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sharectl.cli.options import Format
-from sharectl.cli.session import all_addresses, desired_for_looking, desired_of, parse_addresses, parse_labels
+from sharectl.cli.session import (
+    all_addresses,
+    described_elsewhere,
+    desired_for_looking,
+    desired_of,
+    parse_addresses,
+    parse_labels,
+)
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error
 
 if TYPE_CHECKING:
@@ -87,6 +94,8 @@ def planner(session: Session, files: Sequence[str] | None, words: Words, refresh
     """Return the planner of what the words say, with the manifests that it needs: all, or those of its targets."""
     options = options_from(session, words)
     desired = desired_of(session, files, _owners(options) or None)
+    if files:
+        options = replace(options, elsewhere=described_elsewhere(session))
     return Planner(session, files, desired, options, refresh)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
     from sharectl.model import Address
+    from sharectl.planning.elsewhere import Elsewhere
     from sharectl.state.store import Lease, RunRecord, StateStore
 
 working_directory: Final[ContextVar[Path]] = ContextVar("working_directory", default=Path())
@@ -102,7 +103,17 @@ def load(session: Session, files: Sequence[str] | None, only: Collection[Address
         summary = f"there is neither a sharectl.yaml nor a manifest nor a state in {session.directory}"
         remedy = "-C names another folder, -f manifests elsewhere; `sharectl init` writes a repository to begin with"
         raise DiagnosticError(error("project.none", summary, remedy=remedy))
+    if files:
+        return replace(loaded, diagnostics=tuple(map(_of_named_files, loaded.diagnostics)))
     return loaded
+
+
+def _of_named_files(found: Diagnostic) -> Diagnostic:
+    """Say of a reference that leads nowhere that what it means may stand in a file that was not named."""
+    if found.code != "manifest.dangling":
+        return found
+    remedy = f"{found.remedy}; with -f only the files that it names are read: name the one that describes it too, or leave -f out"
+    return replace(found, remedy=remedy)
 
 
 def desired_of(session: Session, files: Sequence[str] | None, only: Collection[Address] | None = None) -> Desired:
@@ -113,6 +124,15 @@ def desired_of(session: Session, files: Sequence[str] | None, only: Collection[A
     if loaded.diagnostics:
         session.output.diagnostics(loaded.diagnostics)
     return loaded.desired
+
+
+def described_elsewhere(session: Session) -> Elsewhere:
+    """Return what the project's own manifests describe, for a plan of files that were named with -f."""
+    from sharectl.planning.elsewhere import Elsewhere
+    from sharectl.workspace import load_manifests
+
+    own = load_manifests(session.project, directory=session.directory)
+    return Elsewhere.of(own.desired, is_whole=not has_errors(own.diagnostics))
 
 
 def desired_for_looking(

@@ -178,6 +178,13 @@ class Desired:
         """Tell whether a backend, share type, share network or security service at `address` stands in a file."""
         return address in self._linked.settings
 
+    def rule_documents(self) -> Mapping[Address, frozenset[str]]:
+        """Return the keys of the access rules that are documents of their own, by the address of their share."""
+        return {
+            address: frozenset(f"{rule.access_type}:{rule.access_to}" for _, rule in rules)
+            for address, rules in self._linked.rules.items()
+        }
+
     def _place(self, address: Address) -> tuple[int, Sequence[int]]:
         if address in self._linked.settings:
             number, setting = self._linked.settings[address]

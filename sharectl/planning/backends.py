@@ -95,7 +95,7 @@ def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) ->
         chosen = (selects is None or selects(address)) and (
             not draft.options.backends or name in draft.options.backends
         )
-        if name not in needed and chosen:
+        if name not in needed and chosen and not draft.options.described_elsewhere(address):
             draft.add(
                 Step(
                     step_id=step_id(Verb.FORGET, address),
@@ -116,11 +116,15 @@ def _refuse_undeclared(draft: Draft) -> None:
             missing.setdefault(step.backend, set()).add(step.address)
     for backend, addresses in sorted(missing.items()):
         one = len(addresses) == 1
+        address = address_of(Kind.BACKEND, backend)
+        named = draft.options.described_elsewhere(address)
         draft.refuse(
             "backend.undeclared",
-            address_of(Kind.BACKEND, backend),
-            f"backend {backend} has no manifest any more, and {len(addresses)} {'resource' if one else 'resources'} on it "
+            address,
+            f"backend {backend} has no manifest {'in the files named with -f' if named else 'any more'}, and {len(addresses)} {'resource' if one else 'resources'} on it "
             f"{'needs' if one else 'need'} a change",
             detail=f"{'it is' if one else 'the first of them is'} {min(addresses)}.",
-            remedy=f"restore the Backend manifest of {backend} until nothing is left on it",
+            remedy=f"name the file with the Backend {backend} with -f too, or leave -f out"
+            if named
+            else f"restore the Backend manifest of {backend} until nothing is left on it",
         )

@@ -30,7 +30,7 @@ def plan_moves(draft: Draft) -> None:
             _nothing_moved(draft, address, formers)
             continue
         former = present[0]
-        if former in draft.desired.digests:
+        if former in draft.desired.digests or draft.options.described_elsewhere(former):
             draft.refuse(
                 "move.still-there",
                 address,
@@ -88,7 +88,9 @@ def _leaving(draft: Draft, kind: str) -> list[Address]:
     return sorted(
         address
         for address in draft.records.keys() - known
-        if address.startswith(f"{kind}/") and (not targets or address in targets)
+        if address.startswith(f"{kind}/")
+        and (not targets or address in targets)
+        and not draft.options.described_elsewhere(address)
     )
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.model import Address
+    from sharectl.planning.elsewhere import Elsewhere
     from sharectl.planning.witness import Witness
 
 _DEFAULT_LIMITS = SafetyLimits()
@@ -32,6 +33,7 @@ class PlanOptions:
     shares in place of old ones. `allow_deletions`, `allow_recreations` and `allow_revocations` are the largest numbers that pass the safety
     limits. `allow_unreadable` are backends of which it is meant that they are not looked at.
     `allow_shared` are backends that hold what other states know, and may be used all the same. `witness` watches the placement of one share.
+    `elsewhere` is what the project's own manifests describe, where the plan is of other files: that is not removed.
     """
 
     targets: frozenset[Address] = frozenset()
@@ -50,6 +52,7 @@ class PlanOptions:
     allow_unreadable: frozenset[str] = frozenset()
     allow_shared: frozenset[str] = frozenset()
     witness: Witness | None = field(default=None, compare=False)
+    elsewhere: Elsewhere | None = None
 
     @property
     def only_imports(self) -> bool:
@@ -60,3 +63,7 @@ class PlanOptions:
     def narrows(self) -> bool:
         """Tell whether only a part of the manifests is planned."""
         return bool(self.targets or self.excludes or self.labels or self.backends)
+
+    def described_elsewhere(self, address: Address) -> bool:
+        """Tell whether the project's own manifests describe the resource, or may do so, where the plan is of other files."""
+        return self.elsewhere is not None and self.elsewhere.describes(address)

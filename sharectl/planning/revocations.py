@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.diagnostics import error
 from sharectl.model import NO_ACCESS_DIGEST, AccessLevel, AccessType, Kind, Verb, rule_address, split_rule_address
+from sharectl.planning.elsewhere import rules_left_out
 from sharectl.planning.refusals import is_protected
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ def may_revoke(
     """Count what the share loses, and tell whether it may: a protected share does not lose all at once of the access that is recorded."""
     known = {rule.rule for rule in draft.state.rules.get(draft.moved_from.get(address, address), ())}
     lost = sorted(known & set(before))
+    if left_out := rules_left_out(draft, address, lost, after):
+        draft.refuse(
+            "access.not-named",
+            address,
+            f"{address} would lose access that no file named with -f describes, and the project's own manifests do ({left_out})",
+            detail="with -f only the files that it names are read. Its access stays as it is.",
+            remedy="name the files with its AccessRule documents with -f too, or leave -f out",
+            holds=_ACCESS,
+        )
+        return False
     if lost and not after and is_protected(draft, address, record):
         draft.refuse(
             "safety.protected-access",
