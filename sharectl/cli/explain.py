@@ -83,11 +83,13 @@ def explain(
             out.write(
                 f"{share_address} is recorded on {explained.replaces}; a plan makes a new, empty share in its place:\n"
             )
-        elif not explained.is_planned:
-            out.write(f"A plan does not make {share_address} as things are. Of the pools alone:\n")
-        elif explained.after:
-            others = counted(explained.after, "other new share")
-            out.write(f"With {others} placed before it, as a plan does, it sees:\n")
+        else:
+            if not explained.is_planned:
+                ending = "" if explained.after else " Of the pools alone:"
+                out.write(f"A plan does not make {share_address} as things are.{ending}\n")
+            if explained.after:
+                others = counted(explained.after, "other new share")
+                out.write(f"With {others} placed before it, as a plan does, it sees:\n")
         out.write_lines(explanation_lines(explained.explanation, color=out.color_out, width=out.width))
     found = unread_findings(explained.diagnostics, allowed)
     if found:

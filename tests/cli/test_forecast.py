@@ -46,18 +46,22 @@ def test_the_one_new_share_is_meant(applied: Console) -> None:
 
 
 def test_a_backend_that_does_not_answer_is_shown_from_the_state(applied: Console) -> None:
-    """What is shown is what the state last knew, and that is said."""
+    """What is shown is what the state last knew, and that is said; only who says that it is meant has success."""
     fault = "    faults: [{call: list_shares, effect: unavailable}]\n"
     applied.write("all.yaml", SIMULATED.replace("---\n", f"{fault}---\n", 1))
     shown = applied("show", "share/one")
-    assert shown.code == 0
+    assert shown.code == 1
     assert "what is shown is what the state last knew" in shown.err
+    assert "sim#gold1" in shown.out
+    assert applied("show", "share/one", "--allow-unreadable", "sim").code == 0
 
 
-def test_a_share_that_no_manifest_can_describe_is_not_taken_over(applied: Console) -> None:
-    """A rule that its protocol does not know would make the repository invalid: the mistake is said, and nothing written."""
+def test_a_rule_that_no_manifest_can_describe_is_left_out_of_it(applied: Console) -> None:
+    """It would make the repository invalid: it is named, the manifest is valid without it, and the next plan shows that it ends."""
     stray(applied, "odd", protocol="CIFS", access='[["ip", "no address", "rw"]]')
     ended = applied("import", "--all", "--backend", "sim", "--write", "taken", "--yes")
-    assert ended.code == 1
-    assert "--> <to be written>:" in ended.err
-    assert not (applied.root / "taken").exists()
+    assert ended.code == 0
+    assert "warning[import.rule]" in ended.err
+    assert "Left out: the access rule ip:no address rw" in (applied.root / "taken" / "imported-sim.yaml").read_text()
+    assert applied("validate").code == 0
+    assert "- access ip:no address rw" in applied("plan").out

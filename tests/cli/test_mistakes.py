@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from tests.cli.conftest import SIMULATED
+
 if TYPE_CHECKING:
     from tests.cli.console import Console
 
@@ -124,8 +126,12 @@ def test_every_mistake_in_yaml_has_a_place(simulated: Console) -> None:
     found = orjson.loads(simulated("validate", "-o", "json").out)
     assert found["valid"] is False
     assert {diagnostic["source"]["path"] for diagnostic in found["diagnostics"]} == {"bad.yaml"}
-    for command in ("plan", "apply", "show share/one", "pools", "explain share/one"):
+    for command in ("plan", "apply", "explain share/one"):
         assert simulated(*command.split()).code == 1
+    for command in ("show share/one", "pools"):
+        looked = simulated(*command.split())
+        assert looked.code == 0
+        assert "bad.yaml:4:" in looked.err
 
 
 def test_shrinking_is_found_without_asking_a_backend(applied: Console) -> None:
@@ -174,13 +180,14 @@ def test_a_typo_in_a_name_is_answered_with_what_was_meant(
 
 
 def test_a_resource_that_is_only_a_setting_is_not_unknown(applied: Console) -> None:
-    """A backend has a row; a share type has nothing but its manifest, and that is what is said."""
+    """A backend has a row; a share type has nothing but its manifest, and that is what is shown."""
     kind = "---\napiVersion: sharectl/v1\nkind: ShareType\nmetadata: {name: gold}\nspec: {extraSpecs: {driver_handles_share_servers: false}}\n"
     applied.write("types.yaml", kind)
     assert applied("show", "backend/sim").code == 0
     ended = applied("show", "sharetype/gold")
-    assert ended.code == 1
-    assert "error[show.settings]" in ended.err
+    assert ended.code == 0
+    assert "in the manifests" in ended.out
+    assert "driver_handles_share_servers" in ended.out
 
 
 def test_a_saved_plan_takes_no_options_that_would_make_another(simulated: Console) -> None:
@@ -193,12 +200,13 @@ def test_a_saved_plan_takes_no_options_that_would_make_another(simulated: Consol
 
 
 def test_a_stale_plan_changes_nothing(simulated: Console) -> None:
-    """Applied twice, the second time finds that its resources have changed since."""
+    """Its resources have changed since: that is said, and they stay as the later apply has made them."""
     assert simulated("plan", "--out", "p").code == 0
-    assert simulated("apply", "p").code == 0
+    simulated.write("all.yaml", SIMULATED.replace("size: 2GiB", "size: 3GiB"))
+    assert simulated("apply", "--yes").code == 0
     ended = simulated("apply", "p")
     assert ended.code == 1
-    assert "stale" in ended.out + ended.err
+    assert "error[plan.stale]" in ended.err
     assert simulated("plan", "--detailed-exitcode").code == 0
 
 

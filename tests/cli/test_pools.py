@@ -51,7 +51,7 @@ def repository(console: Console) -> Console:
     """Return a console in a repository with two pools and no share."""
     console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\nspec: {manifests: [all.yaml, shares/]}\n")
     console.write("all.yaml", MANIFESTS)
-    console.write("shares/none.yaml", "")
+    console.write("shares/none.yaml", "# No share yet.\n")
     return console
 
 
