@@ -14,6 +14,7 @@ MAX_USER_CHARACTERS: Final = 256
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 _EVERYBODY: Final = frozenset({"0", "0/0", "*", "any", "all", "everybody", "everyone", "world"})
 _FORBIDDEN_IN_USER: Final = frozenset('"/[]:;|=,+*?<>%')
+_SECURITY_IDENTIFIER: Final = re.compile(r"S-1-[0-9]+(-[0-9]+)*", re.IGNORECASE)
 _USER_FORMS: Final = r"write CORP\alice, alice@corp.example or alice"
 
 
@@ -94,6 +95,8 @@ def _problem_of_user(user: str) -> str:
 
 
 def _problem_of_parts(user: str) -> str:
+    if _SECURITY_IDENTIFIER.fullmatch(user):
+        return "it is a security identifier, which a server takes for a group's or for everybody's as well"
     parts = user.split("\\")
     if len(parts) > 2:  # noqa: PLR2004 - a domain and a name
         return "there is more than one backslash"

@@ -191,6 +191,7 @@ def test_a_section_changed_by_hand_reads_as_another(before: str, after: str) -> 
         (AccessRule("ip", "10.0.0.1/8", "rw"), "canonical"),
         (AccessRule("ip", "fe80::1%eth0", "rw"), "canonical"),
         (AccessRule("user", "@staff", "rw"), "group"),
+        (AccessRule("user", "S-1-1-0", "rw"), "everybody"),
         (AccessRule("user", "a%U", "rw"), "percent"),
         (AccessRule("user", "", "rw"), "not a user name"),
         (AccessRule("cert", "x", "rw"), "knows addresses and users"),

@@ -125,6 +125,8 @@ def test_words_of_manila_for_protocol_and_rules_are_translated(tmp_path: Path) -
         ("type: ip, to: '${CLIENT}', level: rw", "sharectl expands no variables"),
         ("type: user, to: '@staff', level: rw", "there are no access rules for groups"),
         ("type: user, to: '+staff', level: rw", "there are no access rules for groups"),
+        ("type: user, to: S-1-1-0, level: rw", "write CORP\\alice"),
+        ("type: user, to: s-1-5-21-1-2-3-513, level: rw", "write CORP\\alice"),
         ("type: user, to: '${USER}', level: rw", "sharectl expands no variables"),
         ("type: group, to: staff, level: rw", "there are no access rules for groups"),
         ("type: guest, to: x, level: ro", "there is no access without a user on CIFS"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _RESERVED_SECTIONS: Final = frozenset({"global", "homes", "printers", "print$", "ipc$", "admin$"})
 _SECTION_FORBIDDEN: Final = frozenset('%<>*?|/\\+=;:",[]')
+_SECURITY_IDENTIFIER: Final = re.compile(r"S-1-[0-9]+(-[0-9]+)*", re.IGNORECASE)
 _USER_FORBIDDEN: Final = frozenset('"%')
 _MAX_SECTION_LENGTH: Final = 80
 _MAX_USER_LENGTH: Final = 256
@@ -142,6 +143,8 @@ def _user_problem(user: str) -> str | None:
         return f"{user!r} cannot be written to smb.conf: it has a quote, a percent sign, a control character or ends in a backslash"
     if user[0] in "@+&":
         return f"Samba would take {user!r} for the name of a group"
+    if _SECURITY_IDENTIFIER.fullmatch(user):
+        return f"Samba would take {user!r} for whoever has that identifier, a group or everybody"
     return None
 
 
