@@ -38,6 +38,7 @@ from sharectl.planning.shares import (
     plan_removed_share,
 )
 from sharectl.planning.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
+from sharectl.planning.twins import note_twin_backends
 from sharectl.planning.types import Action, Plan, Step
 from sharectl.planning.undeclared import refuse_renamed_backends
 from sharectl.planning.unfinished import note_open_operations, note_writer
@@ -89,6 +90,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     elif state.operations:
         note_open_operations(draft)
     refuse_renamed_backends(draft)
+    note_twin_backends(draft)
     plan_moves(draft)
     draft.export_wishes = exports or {}
     draft.export_changes = find_export_changes(draft, draft.export_wishes)

@@ -180,3 +180,18 @@ def test_a_backend_that_cannot_be_read_may_hold_what_a_new_state_would_make_else
     assert planned.code == 1
     assert "error[backend.unseen]" in planned.err
     assert not (applied.root / "fast.db").exists()
+
+
+def test_a_copy_of_a_storage_beside_it_is_remarked_on(console: Console) -> None:
+    """Both say that they are the same, and a share on one has the id of a share on the other."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("nas.yaml", FOLDERS.replace("root: storage, pools: {p1: p1, p2: p2}", "root: storage"))
+    console.write("one.yaml", SHARE.format(name="one"))
+    assert console("apply", "--yes").code == 0
+    assert "backend.twin" not in console("plan").err
+    shutil.copytree(console.root / "storage", console.root / "copy", symlinks=True)
+    console.write(
+        "copy.yaml", FOLDERS.replace("nas", "old").replace("root: storage, pools: {p1: p1, p2: p2}", "root: copy")
+    )
+    planned = console("plan")
+    assert "warning[backend.twin]: backend old says that it is the same storage as backend nas" in planned.err
