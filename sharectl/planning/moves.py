@@ -24,6 +24,7 @@ def plan_moves(draft: Draft) -> None:
     deviations: dict[Address, Deviation] = {}
     for address, formers in sorted(draft.desired.moves.items()):
         if draft.options.destroy:
+            _tell_former_target(draft, address, formers)
             continue
         present = [former for former in formers if former in draft.records]
         if not present:
@@ -54,6 +55,23 @@ def plan_moves(draft: Draft) -> None:
                 deviations[address] = draft.deviations[former]
     if deviations:
         draft.deviations = {**draft.deviations, **deviations}
+
+
+def _tell_former_target(draft: Draft, address: Address, formers: Sequence[Address]) -> None:
+    """Say where something is to be destroyed by a name that it has in the manifests alone: nothing would be, without a word."""
+    targets = draft.options.targets
+    former = next((former for former in formers if former in draft.records), None)
+    if address not in targets or address in draft.records or former is None or former in targets:
+        return
+    draft.diagnostics.append(
+        error(
+            "move.not-applied",
+            f"{address} is {former} in the state still, and is not destroyed under its new name",
+            remedy=f"name it as the state does, --target {former}; or apply the rename first",
+            address=address,
+            source=draft.desired.field_source(address, "metadata", "annotations", "sharectl/moved-from"),
+        )
+    )
 
 
 def _nothing_moved(draft: Draft, address: Address, formers: Sequence[Address]) -> None:

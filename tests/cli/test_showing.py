@@ -157,6 +157,16 @@ def test_a_rename_that_nobody_declared_is_remarked_on(applied: Console) -> None:
     assert "0 to create" in planned.out or "create" not in planned.out
 
 
+def test_a_renamed_share_is_not_destroyed_by_a_name_that_the_state_does_not_know(applied: Console) -> None:
+    """Nothing would be done, and "no changes" would look like done; the refusal says the name that counts."""
+    rename(applied, ("{name: uno,", "{name: uno, annotations: {sharectl/moved-from: one},"))
+    refused = applied("destroy", "--yes", "--target", "share/uno")
+    assert refused.code == 1
+    assert "error[move.not-applied]: share/uno is share/one in the state still" in refused.err
+    assert applied("destroy", "--yes", "--target", "share/one").code == 0
+    assert "share/one" not in applied("state", "list").out
+
+
 @pytest.mark.parametrize(
     "other",
     [("size: 1GiB", "size: 5GiB"), ("protocol: NFS, deletionPolicy: trash}", "protocol: CIFS, deletionPolicy: trash}")],
