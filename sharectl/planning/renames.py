@@ -57,11 +57,12 @@ def _wanted_likeness(draft: Draft, address: Address) -> Likeness:
 
 
 def _warning(draft: Draft, address: Address, former: Address) -> Diagnostic:
-    fate = "forgotten" if draft.has(Verb.FORGET, former) else "removed"
+    forgets = draft.has(Verb.FORGET, former)
+    fate = "is forgotten and stays on its backend, with its data" if forgets else "is removed, with its data"
     return warning(
         "share.undeclared-rename",
         f"{address} is like {former}, whose manifest is gone: same size, protocol, type and access",
-        detail=f"as it stands, {former} is {fate} with its data, and {address} is made empty.",
+        detail=f"as it stands, {former} {fate}, and {address} is made empty.",
         remedy=f"if it is the same share, say so: `metadata: {{annotations: {{sharectl/moved-from: {name_of(former)}}}}}`; then it keeps its data",
         address=address,
         source=draft.desired.source(address),
