@@ -16,7 +16,7 @@ import orjson
 from sharectl.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.private import make_private
 from sharectl.state.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
-from sharectl.state.store import StateError, WritesCopies
+from sharectl.state.store import StateCorruptError, StateError, WritesCopies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +72,16 @@ def copy_folders(project: Project, environ: Mapping[str, str]) -> tuple[Path, ..
     return (beside,)
 
 
+def _damage(store: StateStore) -> tuple[Diagnostic, ...]:
+    """Tell whether a copy is damaged because the state itself is: somebody else, or the disk, has changed it meanwhile."""
+    try:
+        store.export_document()
+    except StateCorruptError as failure:
+        detail = "the file was changed during this command: what was done is on the backends, and may be missing in the state."
+        return (warning("state.corrupt", str(failure), detail=detail, remedy=failure.remedy),)
+    return ()
+
+
 def keep_copy_of(
     store: StateStore, project: Project, environ: Mapping[str, str], now: datetime
 ) -> tuple[Diagnostic, ...]:
@@ -85,6 +95,9 @@ def keep_copy_of(
             if folder is not None:
                 _note_origin(folder, project)
         except (OSError, sqlite3.Error, StateError) as failure:
+            damage = _damage(store) if isinstance(failure, StateCorruptError) else ()
+            if damage:
+                return damage
             problem = problem or f"{base}: {getattr(failure, 'strerror', None) or failure}"
         else:
             return ()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.state.sqlite import open_store
 from sharectl.state.testing import whole_view
 from tests.cli.console import Console
@@ -128,6 +130,23 @@ def test_one_that_cannot_be_written_is_a_warning(simulated: Console, tmp_path: P
     ended = simulated("apply", "--yes")
     assert ended.code == 0
     assert "warning[state.copy-failed]" in ended.err
+
+
+def test_a_state_that_was_damaged_during_the_apply_is_named(
+    simulated: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the folder of the copies, and nobody is told that all is recorded."""
+    plain = SimulatedDriver.update_access
+
+    def update_access(driver: SimulatedDriver, *arguments: Any) -> Any:  # noqa: ANN401 - as the original
+        os.truncate(simulated.root / ".sharectl" / "state.db", 4096)
+        return plain(driver, *arguments)
+
+    monkeypatch.setattr(SimulatedDriver, "update_access", update_access)
+    ended = simulated("apply", "--yes")
+    assert "warning[state.corrupt]" in ended.err, ended.err
+    assert "sharectl state restore" in ended.err
+    assert "state.copy-failed" not in ended.err
 
 
 def test_a_newer_state_is_not_replaced_without_being_told(applied: Console) -> None:
