@@ -11,7 +11,7 @@ from sharectl.planning.backends import backends_of, plan_backends
 from sharectl.planning.draft import Draft
 from sharectl.planning.drift import Deviation, find_deviations, without_own_rules_ignored
 from sharectl.planning.elsewhere import left_alone
-from sharectl.planning.exports import find_export_changes
+from sharectl.planning.exports import find_export_changes, unseen_exports
 from sharectl.planning.foreign import find_foreign_backends, find_unseen_backends
 from sharectl.planning.holding import hold_refused
 from sharectl.planning.imports import plan_imports
@@ -94,6 +94,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     plan_moves(draft)
     draft.export_wishes = exports or {}
     draft.export_changes = find_export_changes(draft, draft.export_wishes)
+    draft.diagnostics += unseen_exports(draft)
     unread = find_unread(draft)
     draft.recorded_total = sum(1 for address in draft.records if address.startswith(_OF_MANIFESTS))
     draft.servers = {r.resource_id: a for a, r in draft.records.items() if a.startswith("share_server/")}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
-from sharectl.model import Kind
+from sharectl.diagnostics import warning
+from sharectl.model import NO_ACCESS_DIGEST, Kind
 from sharectl.planning.drift import identity_problem
+from sharectl.planning.selection import selector
 from sharectl.planning.types import FieldChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sharectl.diagnostics import Diagnostic
     from sharectl.drivers.base import ExportSettings, ObservedShare
     from sharectl.model import AccessRule, Address
     from sharectl.planning.draft import Draft
@@ -85,6 +89,44 @@ def find_export_changes(draft: Draft, wishes: Mapping[str, ExportWishes]) -> dic
             if changes and share.trashed_at is None:
                 found_changes[address] = ExportChange(changes, share.access)
     return found_changes
+
+
+def unseen_exports(draft: Draft) -> list[Diagnostic]:
+    """Warn, for each backend, of exports whose settings this plan has not looked at, so that a changed one is not taken for done.
+
+    Where a backend could not be read, other messages say what was left out. Linear.
+    """
+    if draft.options.destroy:
+        return []
+    selects, counts = selector(draft), Counter[str]()
+    for address, record in draft.records.items():
+        if (
+            record.kind == Kind.SHARE
+            and (selects is None or selects(address))
+            and record.backend in draft.export_wishes
+            and record.digest[16:] != NO_ACCESS_DIGEST
+        ):
+            seen = draft.observed.get(record.backend or "")
+            if (
+                seen is not None
+                and seen.error is None
+                and record.resource_id not in (seen.shares or {})
+                and (seen.shares is None or seen.asked_ids is not None)
+            ):
+                counts[record.backend or ""] += 1
+    return [
+        warning(
+            "export.unseen",
+            f"the export settings of {count} share{'' if count == 1 else 's'} on backend {name} were not looked at",
+            detail=(
+                "a squash, security flavour or anonymous user that was changed, in the backend or in a share type, "
+                "may not be in force there."
+            ),
+            remedy="plan without --refresh, which compares them and carries them out",
+            address=f"{Kind.BACKEND}/{name}",
+        )
+        for name, count in sorted(counts.items())
+    ]
 
 
 def settings_for(draft: Draft, record: Record) -> ExportSettings | None:

@@ -93,3 +93,17 @@ def test_a_setting_that_was_changed_by_hand_is_changed_back(applied_with_user: C
     assert "export/anonymousUid" in planned.out
     assert applied_with_user("apply", "--yes").code == 0
     assert path.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("refresh", ["changed", "none"])
+def test_a_plan_that_does_not_look_says_so(applied_with_user: Console, refresh: str) -> None:
+    """Nobody takes a changed setting for one that is in force; a share without access has no export."""
+    configure(applied_with_user, "anonymousUid: 2000")
+    planned = applied_with_user("plan", "--refresh", refresh)
+    assert planned.code == 0
+    assert "warning[export.unseen]: the export settings of 2 shares on backend nas were not looked at" in planned.err
+    targeted = applied_with_user("plan", "--refresh", "none", "--target", "share/one")
+    assert "the export settings of 1 share on backend nas were not looked at" in targeted.err
+    assert applied_with_user("apply", "--yes").code == 0
+    for words in ((), ("--target", "share/one"), ("--backend", "nas")):
+        assert "export.unseen" not in applied_with_user("plan", *words).err
