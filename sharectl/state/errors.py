@@ -43,6 +43,7 @@ _UNAVAILABLE: Final[dict[int, tuple[str, str]]] = {
     sqlite3.SQLITE_READONLY: ("it cannot be written", _READ_ONLY_REMEDY),
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _READ_ONLY_REMEDY),
     sqlite3.SQLITE_PERM: ("access is denied", _PERMISSION_REMEDY),
+    sqlite3.SQLITE_IOERR_SHMSIZE: ("there is no space left for SQLite's shared memory beside it", _SPACE_REMEDY),
     sqlite3.SQLITE_IOERR: ("reading or writing it failed", _MEDIUM_REMEDY),
 }
 _CORRUPT: Final = frozenset(
@@ -95,7 +96,8 @@ def from_sqlite(location: Path | str, error: sqlite3.Error) -> StateError:
         return StateRefusedError(place, f"the change contradicts what the state holds ({error})")
     if code & _PRIMARY_CODE_MASK in _BUSY:
         return _busy(location)
-    reason, remedy = _UNAVAILABLE.get(code & _PRIMARY_CODE_MASK, ("SQLite cannot use it", _MEDIUM_REMEDY))
+    known = _UNAVAILABLE.get(code) or _UNAVAILABLE.get(code & _PRIMARY_CODE_MASK)
+    reason, remedy = known or ("SQLite cannot use it", _MEDIUM_REMEDY)
     return StateUnavailableError(place, f"{reason} ({error})", remedy)
 
 

@@ -134,6 +134,26 @@ def test_a_checkpoint_cut_short_after_any_page_is_no_damage(path: Path, tmp_path
         assert [entry.name for entry in torn.parent.iterdir()] == ["state.db"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_on_a_full_medium_reading_says_that_it_is_full(tmp_path: Path) -> None:
+    """SQLite needs room for shared memory to read, and calls it an error of the disk."""
+    medium = tmp_path / "full"
+    medium.mkdir()
+    if os.system(f"mount -t tmpfs -o size=200k tmpfs {medium}") != 0:  # noqa: S605 - a path of this test
+        pytest.skip("needs the right to mount")
+    try:
+        fill(medium / "state.db")
+        with (medium / "fills").open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        with closing(open_store(medium / "state.db", create=False)) as store:
+            with pytest.raises(StateUnavailableError, match="no space left") as caught:
+                whole_view(store)
+            assert "free space" in caught.value.remedy
+    finally:
+        os.system(f"umount {medium}")  # noqa: S605 - as above
+
+
 def test_no_state_is_begun_where_there_is_no_space(path: Path) -> None:
     """And no draft of it is left."""
     code = """
