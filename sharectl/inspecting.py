@@ -166,8 +166,8 @@ def forgotten_note(record: Record, rules: Iterable[RuleRecord] = ()) -> str:
     if record.kind != Kind.SHARE:
         return f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, the next apply makes a new one."
     return (
-        f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, the next apply makes a new, "
-        f"empty share. `sharectl import {record.address} {shlex.quote(backend_id_of(record))}` takes it over again.{_who_stays_in(rules)}"
+        f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, plans refuse to make "
+        f"an empty share beside it. `sharectl import {record.address} {shlex.quote(backend_id_of(record))}` takes it over again.{_who_stays_in(rules)}"
     )
 
 
