@@ -22,6 +22,7 @@ from sharectl.manifests.compiled import CompiledFile, Index, LooseReference, Pla
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.healing import healed
 from sharectl.manifests.names import is_name
+from sharectl.manifests.proposals import NO_VARIABLES, places_of_variables
 from sharectl.manifests.reader import Document, read_documents
 from sharectl.manifests.schemas import schema_of
 from sharectl.manifests.validation import accepts, compiled_test, explain
@@ -96,7 +97,7 @@ class DriverSchemas:
 
 def compile_file(data: bytes, drivers: DriverSchemas) -> tuple[CompiledFile, Reading]:
     """Return the compiled form of a file's bytes, its findings included, and what reading it gave."""
-    compiler = _Compiler(drivers)
+    compiler = _Compiler(drivers, may_hold_variables=b"$" in data or b"{{" in data)
     reading = read_documents(data, compiler.take)
     return compiler.finish(), reading
 
@@ -107,8 +108,9 @@ def names_in_text(text: bytes) -> set[str]:
 
 
 class _Compiler:
-    def __init__(self, drivers: DriverSchemas) -> None:
+    def __init__(self, drivers: DriverSchemas, *, may_hold_variables: bool) -> None:
         self.drivers = drivers
+        self.may_hold_variables = may_hold_variables
         self.findings: list[Finding] = []
         self.documents = 0
         self.has_unexplained = False
@@ -150,6 +152,8 @@ class _Compiler:
             return
         checker = Checker(document.number, address_of(kind, name), self.findings)
         self._build(kind, name, document, checker)
+        if self.may_hold_variables:
+            self._check_variables(value["spec"], checker)
 
     def _count_unexplained(self, kind: Kind, address: str | None, document: Document) -> None:
         """Record, once for a file, that there are more mistakes than anybody reads: to explain each takes its time."""
@@ -240,6 +244,14 @@ class _Compiler:
         remedy = f"{guess + ' ' if guess else ''}kinds: {', '.join(KIND_OF_DOCUMENT)}"
         summary = "`kind` is missing" if kind is None else f"there is no kind {str(kind)[:60]!r}"
         self._add(document, "kind", summary, remedy, *(() if kind is None else ("kind",)))
+
+    def _check_variables(self, spec: JsonObject, checker: Checker) -> None:
+        """Refuse variables that nothing has filled in, but for those in descriptions: a folder called `${HOME}` would be made."""
+        known = {finding.path for finding in checker.findings if finding.document == checker.document}
+        for path in places_of_variables(spec, ("spec",)):
+            if path not in known:
+                where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+                checker.add("variable", f"{where} holds a variable that nothing has filled in", NO_VARIABLES, *path)
 
     def _add(self, document: Document, code: str, summary: str, remedy: str, *path: str) -> None:
         self.findings.append(Finding(f"manifest.{code}", summary, "", remedy, document.number, path))

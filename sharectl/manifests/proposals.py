@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from sharectl.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _VARIABLE: Final = re.compile(r"\$\{|\$\(|\{\{|<no value>|<nil>|%\{|^\$[A-Za-z_]\w*$")
+_UNFILLED: Final = re.compile(r"\$\{[A-Za-z_]|\$\([A-Za-z_]|\{\{|^\$[A-Z_][A-Z0-9_]*(?:/|$)")
+_FREE_TEXT: Final = "description"
 _TRUE: Final = frozenset({"true", "yes", "on", "y", "1", "enabled"})
 _FALSE: Final = frozenset({"false", "no", "off", "n", "0", "disabled"})
 _SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)[ _]*([A-Za-z]*)")
@@ -188,3 +190,17 @@ def instead_of_size(value: object) -> str:
 def mentions_variable(text: str) -> bool:
     """Tell whether a text looks like one that some program was to fill in."""
     return _VARIABLE.search(text) is not None
+
+
+def places_of_variables(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of each text within `value` that some program was to fill in; descriptions may say what they like."""
+    if isinstance(value, str):
+        if _UNFILLED.search(value):
+            yield path
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key != _FREE_TEXT:
+                yield from places_of_variables(item, (*path, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from places_of_variables(item, (*path, number))

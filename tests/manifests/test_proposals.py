@@ -168,3 +168,28 @@ def test_the_very_word_is_never_proposed() -> None:
     """The next one is, where there is one."""
     assert not did_you_mean("share/a", ["share/a"])
     assert did_you_mean("share/aa", ["share/aa", "share/ab"]) == 'did you mean "share/ab"?'
+
+
+def _share_type(site: str) -> str:
+    return document("ShareType", "a", f"{{extraSpecs: {{driver_handles_share_servers: false, site: '{site}'}}}}")
+
+
+@pytest.mark.parametrize("site", ["${HOME}/x", "$HOME/x", "$(pwd)/x", "/srv/{{ site }}"])
+def test_a_variable_where_any_text_is_allowed_is_an_error(tmp_path: Path, site: str) -> None:
+    """Taken as it stands, a backend's `root` would become a folder of that very name."""
+    (found,) = load_text(tmp_path, _share_type(site)).diagnostics
+    assert found.code == "manifest.variable"
+    assert found.summary == "spec.extraSpecs.site holds a variable that nothing has filled in"
+    assert "sharectl expands no variables" in found.remedy
+
+
+@pytest.mark.parametrize("site", ["/srv/cost$", "/srv/a$b", "/srv/$5", "/srv/{a}"])
+def test_a_dollar_sign_alone_is_no_variable(tmp_path: Path, site: str) -> None:
+    """Shares of Windows servers end in one."""
+    assert not load_text(tmp_path, _share_type(site)).diagnostics
+
+
+def test_a_description_may_mention_a_variable(tmp_path: Path) -> None:
+    """Nothing depends on it."""
+    spec = "{description: 'costs ${PRICE}', extraSpecs: {driver_handles_share_servers: false}}"
+    assert not load_text(tmp_path, document("ShareType", "a", spec)).diagnostics
