@@ -65,12 +65,12 @@ def skipped_file(shown: str, path: str) -> Diagnostic | None:
         return _skipped(
             shown,
             f"{shown} looks like a manifest and is skipped: its name begins with a dot",
-            "rename it, or name it with -f",
+            "rename it, or list it under spec.manifests in sharectl.yaml",
         )
     return _skipped(
         shown,
         f"{shown} looks like a manifest and is skipped: its name does not end in .yaml or .yml",
-        "rename it, or name it with -f; remove it if it is only a copy",
+        "rename it, or list it under spec.manifests in sharectl.yaml; remove it if it is only a copy",
     )
 
 
@@ -82,7 +82,7 @@ def skipped_folder(shown: str, path: str) -> Diagnostic | None:
             summary = (
                 f"the folder {shown} is skipped, because its name begins with a dot, and {inside} looks like a manifest"
             )
-            return _skipped(shown, summary, "rename the folder, or name it with -f")
+            return _skipped(shown, summary, "rename the folder, or list it under spec.manifests in sharectl.yaml")
     return None
 
 

@@ -67,3 +67,9 @@ class PlanOptions:
     def described_elsewhere(self, address: Address) -> bool:
         """Tell whether the project's own manifests describe the resource, or may do so, where the plan is of other files."""
         return self.elsewhere is not None and self.elsewhere.describes(address)
+
+    @property
+    def elsewhere_verb(self) -> str:
+        """Return what the project's own manifests do with what the named files leave out: `describe`, or not even that is known."""
+        is_whole = self.elsewhere is not None and self.elsewhere.is_whole
+        return "describe" if is_whole else "have mistakes and may describe"

@@ -51,8 +51,8 @@ def may_revoke(
         draft.refuse(
             "access.not-named",
             address,
-            f"{address} would lose access that no file named with -f describes, and the project's own manifests do ({left_out})",
-            detail="with -f only the files that it names are read. Its access stays as it is.",
+            f"{address} would lose access that no file named with -f describes ({left_out})",
+            detail=f"the project's own manifests {draft.options.elsewhere_verb} it. Its access stays as it is.",
             remedy="name the files with its AccessRule documents with -f too, or leave -f out",
             holds=_ACCESS,
         )
