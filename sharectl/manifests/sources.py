@@ -52,7 +52,15 @@ def read_sources(names: Sequence[str], *, base_directory: Path, stdin: BinaryIO 
             _read_folder(name, path, os.path.realpath(base_directory), sources, seen)
         else:
             _read(FoundFile(printable(name), path, is_link=False), sources, seen)
+    if sources.diagnostics:
+        read = {os.path.normpath(file.path) for file in sources.files}
+        sources.diagnostics[:] = [found for found in sources.diagnostics if not _is_read_after_all(found, read)]
     return sources
+
+
+def _is_read_after_all(found: Diagnostic, read: set[str]) -> bool:
+    """Tell whether a file that one name leaves out, because of how it is called, is named itself."""
+    return found.code == "manifest.skipped" and found.source is not None and os.path.normpath(found.source.path) in read
 
 
 def _read_folder(name: str, path: str, base: str, sources: Sources, seen: set[tuple[int, int]]) -> None:

@@ -66,6 +66,21 @@ def test_a_manifest_under_a_name_that_is_not_read_is_named(tmp_path: Path, name:
     assert "not wanted" in loaded.diagnostics[0].detail
 
 
+@pytest.mark.parametrize("name", [".a.yaml", "a.txt", "a.yaml.j2"])
+def test_a_manifest_of_any_name_that_is_named_itself_is_read(tmp_path: Path, name: str) -> None:
+    """As the warning proposes; then it is not called skipped any more."""
+    (tmp_path / name).write_text(share("a"))
+    loaded = load(
+        [".", name],
+        base_directory=tmp_path,
+        cache=None,
+        driver_schema=SCHEMAS.get,
+        known_drivers=lambda: sorted(SCHEMAS),
+    )
+    assert not loaded.diagnostics
+    assert list(loaded.desired.digests) == ["share/a"]
+
+
 @pytest.mark.parametrize("name", ["a.yaml~", "a.yaml.orig", "#a.yaml#", "a.bak", "a"])
 def test_a_copy_beside_its_manifest_needs_no_word(tmp_path: Path, name: str) -> None:
     """Editors and git leave such copies."""
