@@ -66,12 +66,17 @@ sys.exit(main())
 """A program that sends itself a signal when a given module is looked for."""
 
 
+def unmeasured() -> dict[str, str]:
+    """Return an environment without the measuring of coverage, which takes SIGTERM, traces calls and imports modules by itself."""
+    return {name: value for name, value in environment().items() if not name.startswith("COV")}
+
+
 def start(*arguments: str, cwd: Path, command: Sequence[str] = COMMAND) -> subprocess.Popen[bytes]:
     """Start the program with its output in pipes."""
     return subprocess.Popen(
         [*command, *arguments],
         cwd=cwd,
-        env=environment(),
+        env=unmeasured(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -90,12 +95,10 @@ def takes_signals(process: subprocess.Popen[bytes]) -> bool:
 
 def at_call(wanted: int, number: int, *arguments: str, cwd: Path, times: int = 1) -> subprocess.CompletedProcess[bytes]:
     """Run a command that gets the signal at that call, and at the following ones."""
-    # What measures coverage traces calls itself.
-    env = {name: value for name, value in environment().items() if not name.startswith("COVERAGE")}
     return subprocess.run(
         [sys.executable, "-c", AT_A_CALL, str(wanted), str(number), str(times), *arguments],
         cwd=cwd,
-        env=env,
+        env=unmeasured(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PATIENCE_SECONDS,
@@ -128,7 +131,7 @@ def test_a_signal_while_modules_are_imported(tmp_path: Path, module: str) -> Non
     ended = subprocess.run(
         [sys.executable, "-c", AT_AN_IMPORT, module, str(int(signal.SIGTERM)), "plan"],
         cwd=repository(tmp_path),
-        env=environment(),
+        env=unmeasured(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PATIENCE_SECONDS,
@@ -217,7 +220,7 @@ def test_a_reader_that_has_stopped_reading_holds_nothing_up(tmp_path: Path) -> N
     (root / "many.yaml").write_text(shares, encoding="utf-8")
     reading, writing = os.pipe()
     process = subprocess.Popen(
-        [*COMMAND, "plan"], cwd=root, env=environment(), stdin=subprocess.DEVNULL, stdout=writing, stderr=writing
+        [*COMMAND, "plan"], cwd=root, env=unmeasured(), stdin=subprocess.DEVNULL, stdout=writing, stderr=writing
     )
     os.close(writing)
     try:
@@ -248,7 +251,7 @@ def test_a_signal_where_nobody_reads_any_more(tmp_path: Path) -> None:
                 *(str(total * part // 10), str(int(signal.SIGTERM)), "1", "plan"),
             ],
             cwd=root,
-            env=environment(),
+            env=unmeasured(),
             capture_output=True,
             timeout=PATIENCE_SECONDS,
             check=False,
