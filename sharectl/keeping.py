@@ -78,7 +78,7 @@ def _damage(store: StateStore) -> tuple[Diagnostic, ...]:
         store.export_document()
     except StateCorruptError as failure:
         detail = "the file was changed during this command: what was done is on the backends, and may be missing in the state."
-        return (warning("state.corrupt", str(failure), detail=detail, remedy=failure.remedy),)
+        return (error("state.corrupt", str(failure), detail=detail, remedy=failure.remedy),)
     return ()
 
 

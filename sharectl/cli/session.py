@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sharectl.cli.codes import ExitCode, Finished
 from sharectl.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
 from sharectl.model import Kind
 from sharectl.private import NAME, mend_private
@@ -353,17 +354,20 @@ def confirmed(output: Output, question: str, instead: str = "") -> bool:
 
 @contextmanager
 def kept_afterwards(session: Session, store: StateStore) -> Iterator[None]:
-    """Keep a copy of the state when the block has ended, however it did."""
+    """Keep a copy of the state when the block has ended, however it did; a state that is damaged by then is no success."""
     from datetime import UTC, datetime
 
     from sharectl.keeping import keep_copy_of
 
+    problems: tuple[Diagnostic, ...] = ()
     try:
         yield
     finally:
         problems = keep_copy_of(store, session.project, os.environ, datetime.now(UTC))
         if problems:
             session.output.diagnostics(problems)
+    if has_errors(problems):
+        raise Finished(ExitCode.FAILED)
 
 
 @contextmanager

@@ -144,7 +144,8 @@ def test_a_state_that_was_damaged_during_the_apply_is_named(
 
     monkeypatch.setattr(SimulatedDriver, "update_access", update_access)
     ended = simulated("apply", "--yes")
-    assert "warning[state.corrupt]" in ended.err, ended.err
+    assert ended.code == 1
+    assert "error[state.corrupt]" in ended.err, ended.err
     assert "sharectl state restore" in ended.err
     assert "state.copy-failed" not in ended.err
 
