@@ -25,13 +25,23 @@ def history(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show what was done, newest first: when, by whom, from which commit and CI job, and what changed."""
-    from sharectl.cli.session import existing_store, parse_address, start
+    from sharectl.cli.session import all_addresses, existing_store, parse_address, start
+    from sharectl.diagnostics import DiagnosticError, did_you_mean, error
+    from sharectl.model import split_rule_address
     from sharectl.render.tables import history_lines, history_object
 
     session = start(chdir)
     wanted = None if address is None else parse_address(address)
     with existing_store(session) as store:
         found = list(store.history(address=wanted, limit=limit))
+        if wanted is not None and not found:
+            known = all_addresses(session, None, store)
+            if split_rule_address(wanted)[0] not in known:
+                summary = (
+                    f"there is no {wanted}, neither in the manifests nor in the state, and nothing was ever done at it"
+                )
+                remedy = did_you_mean(wanted, known) or "`sharectl state list` names what there is"
+                raise DiagnosticError(error("state.unknown-address", summary, remedy=remedy, address=wanted))
     if output is opt.DataFormat.JSON:
         session.output.write_json(history_object(found))
     else:

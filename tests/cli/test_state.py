@@ -101,6 +101,14 @@ def test_history_of_one_resource(applied: Console) -> None:
     assert len(entries) == 2
 
 
+def test_history_of_what_never_was(applied: Console) -> None:
+    """A word that names nothing is not told as a resource without history."""
+    ended = applied("history", "share/tow")
+    assert ended.code == 1
+    assert 'did you mean "share/two"?' in ended.err
+    assert "share/two" in applied("history", "share/two").out
+
+
 def test_lock_status_as_json(applied: Console) -> None:
     """Null where nobody holds it."""
     assert orjson.loads(applied("lock", "status", "-o", "json").out)["lock"] is None
