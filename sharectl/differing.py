@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from sharectl.model import Kind, ShareSpec, SnapshotSpec, kind_of, name_of
-from sharectl.planning.types import FieldChange
-from sharectl.planning.values import plain_changes
+from sharectl.planning.values import plain_changes, rule_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
-    from sharectl.model import AccessRule, Address, JsonObject
+    from sharectl.model import Address, JsonObject
+    from sharectl.planning.types import FieldChange
     from sharectl.state.store import HistoryEntry, Record, RuleRecord, StateStore
 
 _LOOKED_THROUGH = 50
@@ -47,18 +47,8 @@ def wanted_changes(
         before = {**before, "size_bytes": record.size_bytes}
     changes = plain_changes(before, after)
     if record.kind == Kind.SHARE:
-        changes += _rule_changes([rule.rule for rule in rules if rule.status == "active"], desired.access(address))
+        changes += rule_changes([rule.rule for rule in rules if rule.status == "active"], desired.access(address))
     return changes
-
-
-def _rule_changes(before: Iterable[AccessRule], after: Iterable[AccessRule]) -> tuple[FieldChange, ...]:
-    known = {rule.key: rule.access_level for rule in before}
-    wanted = {rule.key: rule.access_level for rule in after}
-    return tuple(
-        FieldChange(f"access/{key}", known.get(key), wanted.get(key))
-        for key in sorted(known.keys() | wanted.keys())
-        if known.get(key) != wanted.get(key)
-    )
 
 
 def last_failure(store: StateStore, address: Address) -> HistoryEntry | None:

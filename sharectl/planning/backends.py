@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model import Kind, Verb, address_of, name_of
 from sharectl.planning.draft import step_id
+from sharectl.planning.retaining import add_forget
 from sharectl.planning.types import Action, Step
 from sharectl.planning.undeclared import note_undeclared_backends
 
@@ -96,16 +97,7 @@ def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) ->
             not draft.options.backends or name in draft.options.backends
         )
         if name not in needed and chosen and not draft.options.described_elsewhere(address):
-            draft.add(
-                Step(
-                    step_id=step_id(Verb.FORGET, address),
-                    address=address,
-                    action=Action.FORGET,
-                    verb=Verb.FORGET,
-                    reason="its manifest is gone and nothing of the state is on it",
-                    expected_version=draft.records[address].version,
-                )
-            )
+            add_forget(draft, address, draft.records[address], "its manifest is gone and nothing of the state is on it")
 
 
 def _refuse_undeclared(draft: Draft) -> None:

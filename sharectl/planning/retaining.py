@@ -53,7 +53,7 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
 
 
 def add_forget(draft: Draft, address: Address, record: Record, reason: str) -> None:
-    """Add the step that takes a share out of the state alone."""
+    """Add the step that takes a share or a backend out of the state alone."""
     draft.add(
         Step(
             step_id=step_id(Verb.FORGET, address),

@@ -21,14 +21,12 @@ from sharectl.planning.revocations import may_revoke
 from sharectl.planning.scopes import CONTENT, REMOVING, USING
 from sharectl.planning.server_places import server_of_lost_share
 from sharectl.planning.types import Action, Candidate, FieldChange, Step
-from sharectl.planning.values import metadata_changes, plain_changes, size_change
+from sharectl.planning.values import metadata_changes, plain_changes, rule_changes, size_change
 from sharectl.quantities import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sharectl.drivers.base import ObservedShare
-    from sharectl.model import AccessRule, Address, RevertRequest
+    from sharectl.model import Address, RevertRequest
     from sharectl.planning.draft import Draft
     from sharectl.state.store import Record
 
@@ -84,7 +82,7 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
                 reason="its access rules",
                 backend=candidates[0].backend,
                 rules=rules,
-                changes=_rule_changes((), rules),
+                changes=rule_changes((), rules),
             )
         )
 
@@ -316,7 +314,7 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
             rules=wanted,
             repairs=observed is not None and set(current) != active,
             export_settings=settings_for(draft, record),
-            changes=(*_rule_changes((*refused, *current), wanted), *(exported.changes if exported else ())),
+            changes=(*rule_changes((*refused, *current), wanted), *(exported.changes if exported else ())),
         )
     )
 
@@ -370,16 +368,6 @@ def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldCha
         ("export_locations", known["export_locations"], list(observed.export_locations)),
     )
     return tuple(FieldChange(field, before, after) for field, before, after in pairs if before != after)
-
-
-def _rule_changes(before: Iterable[AccessRule], after: Iterable[AccessRule]) -> tuple[FieldChange, ...]:
-    old = {rule.key: rule.access_level for rule in before}
-    new = {rule.key: rule.access_level for rule in after}
-    return tuple(
-        FieldChange(f"access/{key}", old.get(key), new.get(key))
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    )
 
 
 def _decode(data: bytes) -> dict[str, object]:

@@ -8,7 +8,9 @@ from sharectl.planning.types import FieldChange
 from sharectl.quantities import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+    from sharectl.model import AccessRule
 
 
 def plain_changes(
@@ -37,4 +39,15 @@ def size_change(before_bytes: int | None, after_bytes: int | None) -> FieldChang
         "size",
         None if before_bytes is None else format_size(before_bytes),
         None if after_bytes is None else format_size(after_bytes),
+    )
+
+
+def rule_changes(before: Iterable[AccessRule], after: Iterable[AccessRule]) -> tuple[FieldChange, ...]:
+    """Return what differs between two sets of access rules, by rule: its level before and after, None where it is not there."""
+    old = {rule.key: rule.access_level for rule in before}
+    new = {rule.key: rule.access_level for rule in after}
+    return tuple(
+        FieldChange(f"access/{key}", old.get(key), new.get(key))
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
     )
