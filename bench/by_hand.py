@@ -7,10 +7,11 @@ from contextlib import closing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sharectl.drivers.linux.agent import btrfs, system_calls
-from sharectl.drivers.linux.agent.btrfs_pool import BtrfsPool
 from sharectl.drivers.linux.agent.contract import Instance
-from sharectl.drivers.linux.agent.ganesha import GaneshaServer
+from sharectl.drivers.linux.agent.host import system_calls
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
+from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
+from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,10 +60,10 @@ class ByHand:
         """Make one share and return how long it took."""
         started = perf_counter()
         name = f"share-{number:06d}"
-        btrfs.create_subvolume(self._pool_fd, name)
+        ioctls.create_subvolume(self._pool_fd, name)
         volume_fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._pool_fd)
         os.fchmod(volume_fd, 0o777)
-        btrfs.set_limit(self._pool_fd, btrfs.subvolume_id(volume_fd), 1 << 30)
+        ioctls.set_limit(self._pool_fd, ioctls.subvolume_id(volume_fd), 1 << 30)
         os.close(volume_fd)
         mount_point = self._mount_points / name
         mount_point.mkdir(0o555)

@@ -22,8 +22,8 @@ from sharectl.drivers.base import (
     TransientError,
 )
 from sharectl.drivers.linux.agent.contract import ProblemKind
-from sharectl.drivers.linux.agent.framing import FrameBuffer, FramingError, encode
-from sharectl.drivers.linux.agent.serve import HELLO, PROTOCOL
+from sharectl.drivers.linux.agent.wire.framing import FrameBuffer, FramingError, encode
+from sharectl.drivers.linux.agent.wire.serve import HELLO, PROTOCOL
 from sharectl.drivers.linux.complaints import explain_end, place_of
 from sharectl.drivers.linux.launch import agent_command, agent_environment
 from sharectl.drivers.linux.shipping import bootstrap

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent import rights
 from sharectl.drivers.linux.agent.contract import Rule, Squash
-from sharectl.drivers.linux.agent.images import FILE_SYSTEMS, size_problem
-from sharectl.drivers.linux.agent.samba_names import local_user, server_name
 from sharectl.drivers.linux.agent.servers import MAIN
-from sharectl.drivers.linux.agent.volume_names import problem_of_share_name
+from sharectl.drivers.linux.agent.smb.names import local_user, server_name
+from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEMS, size_problem
+from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
 from sharectl.drivers.linux.checks import root_of
 from sharectl.drivers.share_checks import ShareProblem, StoragePlace, unknown_extra_spec
 from sharectl.model import Protocol

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent.btrfs_pool import BtrfsPool
-from sharectl.drivers.linux.agent.image_pool import ImagePool
+from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
+from sharectl.drivers.linux.agent.volumes.images.pool import ImagePool
 from tests.drivers.linux.pools import write
 
 if TYPE_CHECKING:

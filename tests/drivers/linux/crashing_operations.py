@@ -11,17 +11,22 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-# What the operations import when they need it is imported here, once for all the processes that are forked.
-from sharectl.drivers.linux.agent import btrfs_pool, ganesha, ganesha_bus, ganesha_process, samba
+from sharectl.drivers.linux.agent.nfs.ganesha import bus as ganesha_bus
+from sharectl.drivers.linux.agent.nfs.ganesha import process
+from sharectl.drivers.linux.agent.nfs.ganesha import server as ganesha
 from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.linux.agent.records import Records
+from sharectl.drivers.linux.agent.smb import server as smb_server
+
+# What the operations import when they need it is imported here, once for all the processes that are forked.
+from sharectl.drivers.linux.agent.volumes.btrfs import pool as btrfs_pool
 from tests.drivers.linux.crashing import FAILED, kill_after
 from tests.drivers.linux.lab import kill_processes_of
 
 if TYPE_CHECKING:
     import sqlite3
 
-LOADED = (btrfs_pool, ganesha, ganesha_bus, ganesha_process, samba)
+LOADED = (btrfs_pool, ganesha, ganesha_bus, process, smb_server)
 KILL_SERVERS = "kill servers"
 """What a job can ask for beside requests."""
 

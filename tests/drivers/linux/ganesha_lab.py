@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.linux.agent import daemons
 from sharectl.drivers.linux.agent.contract import Client, Export, Instance
-from sharectl.drivers.linux.agent.ganesha import GaneshaServer
-from sharectl.drivers.linux.agent.ganesha_bus import GaneshaBus
-from sharectl.drivers.linux.agent.ganesha_process import Layout
+from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus
+from sharectl.drivers.linux.agent.nfs.ganesha.process import Layout
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from tests.drivers.linux.lab import Host, Network, need
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sharectl.drivers.linux.agent.btrfs_pool import BtrfsPool
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
 from tests.drivers.linux.lab import need, run
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.drivers.linux.agent.contract import Instance, Section, SmbServer
-from sharectl.drivers.linux.agent.samba import SambaServer
+from sharectl.drivers.linux.agent.smb.server import SambaServer
 from tests.drivers.linux.lab import need
 from tests.drivers.linux.smb_client import Answer, Session, smb, write
 

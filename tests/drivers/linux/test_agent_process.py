@@ -17,8 +17,8 @@ import pytest
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux import shipping
 from sharectl.drivers.linux.agent import main as agent_main
-from sharectl.drivers.linux.agent.framing import READY, encode, read_frame
-from sharectl.drivers.linux.agent.serve import HELLO, PROTOCOL, serve
+from sharectl.drivers.linux.agent.wire.framing import READY, encode, read_frame
+from sharectl.drivers.linux.agent.wire.serve import HELLO, PROTOCOL, serve
 from sharectl.drivers.linux.settings import read_settings
 from sharectl.drivers.linux.shipping import agent_archive, bootstrap, make_archive
 from sharectl.model import BackendSpec
@@ -240,7 +240,7 @@ def test_another_user_than_root_is_refused() -> None:
 
 def test_the_refusal_of_another_user_names_the_host(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     """There may be many."""
-    monkeypatch.setattr("sharectl.drivers.linux.agent.serve.os.geteuid", lambda: 1000)
+    monkeypatch.setattr("sharectl.drivers.linux.agent.wire.serve.os.geteuid", lambda: 1000)
     wire.send(hello())
     answer = wire.answer()
     assert answer is not None
@@ -328,8 +328,8 @@ def test_every_module_of_the_agent_stands_on_the_standard_library_and_jeepney() 
         "import importlib,json,os,pkgutil,sys;"
         "sys.path.insert(0,sys.argv[1]);"
         "import sharectl.drivers.linux.agent as agent,jeepney;"
-        "names=[found.name for found in pkgutil.iter_modules(agent.__path__)];"
-        "[importlib.import_module(agent.__name__+'.'+name) for name in names];"
+        "names=[found.name for found in pkgutil.walk_packages(agent.__path__,agent.__name__+'.')];"
+        "[importlib.import_module(name) for name in names];"
         "print(json.dumps([names,jeepney.__file__]))"
     )
     file = os.memfd_create("archive", 0)
@@ -341,7 +341,8 @@ def test_every_module_of_the_agent_stands_on_the_standard_library_and_jeepney() 
     finally:
         os.close(file)
     names, jeepney = json.loads(out)
-    assert {"main", "serve", "framing", "contract", "daemons"} <= set(names)
+    parts = {name.removeprefix("sharectl.drivers.linux.agent.") for name in names}
+    assert {"main", "contract", "wire.serve", "wire.framing", "host.daemons", "volumes.btrfs.ioctls"} <= parts
     assert jeepney.startswith(f"/proc/self/fd/{file}/")
 
 

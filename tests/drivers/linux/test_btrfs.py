@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.linux.agent import btrfs
-from sharectl.drivers.linux.agent.daemons import wait_until
+from sharectl.drivers.linux.agent.host.daemons import wait_until
+from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
 from tests.drivers.linux.lab import run
 from tests.drivers.linux.pools import MEBIBYTE, make_host_folder
 
@@ -24,10 +24,10 @@ def top(module_directory: str) -> str:
     """Give a btrfs with full quotas."""
     folder = make_host_folder(module_directory, "btrfs", 256 * MEBIBYTE)
     with opened(folder) as descriptor:
-        file_system = btrfs.file_system_id(descriptor)
+        file_system = ioctls.file_system_id(descriptor)
         assert file_system is not None
-        btrfs.enable_quotas(descriptor)
-        wait_until(lambda: btrfs.accounting(descriptor, file_system).is_exact, "quotas are not on")
+        ioctls.enable_quotas(descriptor)
+        wait_until(lambda: ioctls.accounting(descriptor, file_system).is_exact, "quotas are not on")
     return folder
 
 
@@ -45,54 +45,54 @@ def test_a_file_system_is_known_by_its_uuid_and_others_have_none(top: str, lab_d
     """As blkid has it."""
     with opened(top) as descriptor, opened("/proc") as other:
         expected = run("findmnt", "-n", "-o", "UUID", top).stdout.strip()
-        assert btrfs.file_system_id(descriptor) == expected
-        assert btrfs.file_system_id(other) is None
-        assert not btrfs.is_subvolume(other)
+        assert ioctls.file_system_id(descriptor) == expected
+        assert ioctls.file_system_id(other) is None
+        assert not ioctls.is_subvolume(other)
 
 
 def test_a_subvolume_has_an_id_and_is_told_from_a_folder(top: str) -> None:
     """The id is that of btrfs-progs."""
     Path(top, "folder").mkdir()
     with opened(top) as descriptor:
-        btrfs.create_subvolume(descriptor, "sub")
+        ioctls.create_subvolume(descriptor, "sub")
         with pytest.raises(FileExistsError):
-            btrfs.create_subvolume(descriptor, "sub")
+            ioctls.create_subvolume(descriptor, "sub")
         with opened(f"{top}/sub") as subvolume, opened(f"{top}/folder") as folder:
-            assert btrfs.is_subvolume(subvolume)
-            assert not btrfs.is_subvolume(folder)
+            assert ioctls.is_subvolume(subvolume)
+            assert not ioctls.is_subvolume(folder)
             expected = int(run("btrfs", "inspect-internal", "rootid", f"{top}/sub").stdout)
-            assert btrfs.subvolume_id(subvolume) == expected
-            assert btrfs.subvolume_id(folder) == btrfs.subvolume_id(descriptor) == 5
+            assert ioctls.subvolume_id(subvolume) == expected
+            assert ioctls.subvolume_id(folder) == ioctls.subvolume_id(descriptor) == 5
 
 
 def test_a_snapshot_is_read_only_if_asked_for_and_a_copy_of_it_is_not(top: str) -> None:
     """The flag is the snapshot's own."""
     with opened(top) as descriptor:
-        btrfs.create_subvolume(descriptor, "live")
+        ioctls.create_subvolume(descriptor, "live")
         with opened(f"{top}/live") as live:
-            btrfs.create_snapshot(live, descriptor, "kept", read_only=True)
+            ioctls.create_snapshot(live, descriptor, "kept", read_only=True)
         with opened(f"{top}/kept") as kept:
-            btrfs.create_snapshot(kept, descriptor, "copy", read_only=False)
-            assert btrfs.is_read_only(kept)
+            ioctls.create_snapshot(kept, descriptor, "copy", read_only=False)
+            assert ioctls.is_read_only(kept)
         with opened(f"{top}/copy") as copy:
-            assert not btrfs.is_read_only(copy)
+            assert not ioctls.is_read_only(copy)
 
 
 def test_a_limit_is_read_back_at_once_and_can_be_taken_away(top: str) -> None:
     """For one subvolume and in bulk."""
     with opened(top) as descriptor:
-        btrfs.create_subvolume(descriptor, "limited")
+        ioctls.create_subvolume(descriptor, "limited")
         with opened(f"{top}/limited") as subvolume:
-            number = btrfs.subvolume_id(subvolume)
+            number = ioctls.subvolume_id(subvolume)
         for limit in (MEBIBYTE, 5 * MEBIBYTE, None):
-            btrfs.set_limit(descriptor, number, limit)
-            usage = btrfs.usage(descriptor, number)
+            ioctls.set_limit(descriptor, number, limit)
+            usage = ioctls.usage(descriptor, number)
             assert usage is not None
             assert usage.limit_bytes == limit
-            assert btrfs.all_usages(descriptor)[number] == usage
-        assert btrfs.usage(descriptor, 999_999) is None
+            assert ioctls.all_usages(descriptor)[number] == usage
+        assert ioctls.usage(descriptor, 999_999) is None
         with pytest.raises(FileNotFoundError):
-            btrfs.set_limit(descriptor, 999_999, MEBIBYTE)
+            ioctls.set_limit(descriptor, 999_999, MEBIBYTE)
 
 
 def test_the_names_in_a_folder_are_found_with_their_subvolumes(top: str) -> None:
@@ -101,12 +101,12 @@ def test_the_names_in_a_folder_are_found_with_their_subvolumes(top: str) -> None
     strange = os.fsdecode(b"\xff-strange")
     with opened(top) as descriptor, opened(f"{top}/parent") as parent:
         for name in ("one", strange):
-            btrfs.create_subvolume(parent, name)
+            ioctls.create_subvolume(parent, name)
         inode = os.fstat(parent).st_ino
-        found = {each.name for each in btrfs.subvolumes_in(descriptor, 5) if each.directory == inode}
+        found = {each.name for each in ioctls.subvolumes_in(descriptor, 5) if each.directory == inode}
         assert found == {"one", strange}
-        btrfs.destroy_subvolume(parent, "one")
-        found = {each.name for each in btrfs.subvolumes_in(descriptor, 5) if each.directory == inode}
+        ioctls.destroy_subvolume(parent, "one")
+        found = {each.name for each in ioctls.subvolumes_in(descriptor, 5) if each.directory == inode}
         assert found == {strange}
 
 
@@ -114,31 +114,31 @@ def test_destroying_says_what_is_in_the_way(top: str) -> None:
     """Nothing but a subvolume that holds no other is removed."""
     Path(top, "no-subvolume").mkdir()
     with opened(top) as descriptor:
-        btrfs.create_subvolume(descriptor, "outer")
+        ioctls.create_subvolume(descriptor, "outer")
         with opened(f"{top}/outer") as outer:
-            btrfs.create_subvolume(outer, "inner")
+            ioctls.create_subvolume(outer, "inner")
         for name, code in (("outer", errno.ENOTEMPTY), ("no-subvolume", errno.EINVAL), ("nothing", errno.ENOENT)):
             with pytest.raises(OSError, match=os.strerror(code)):
-                btrfs.destroy_subvolume(descriptor, name)
+                ioctls.destroy_subvolume(descriptor, name)
 
 
 def test_qgroups_of_subvolumes_that_exist_are_never_stale_and_others_can_be_removed(top: str) -> None:
     """Newer kernels remove those of subvolumes themselves, so that the removal is tried on a group of groups."""
     group = (1 << 48) | 100
     with opened(top) as descriptor:
-        btrfs.create_subvolume(descriptor, "with-qgroup")
+        ioctls.create_subvolume(descriptor, "with-qgroup")
         run("btrfs", "qgroup", "create", "1/100", top)
-        before = btrfs.all_usages(descriptor)
-        assert btrfs.remove_stale_qgroups(descriptor) == 0
-        assert btrfs.all_usages(descriptor) == before
-        assert btrfs._remove_qgroup(descriptor, group)
-        assert not btrfs._remove_qgroup(descriptor, group)
+        before = ioctls.all_usages(descriptor)
+        assert ioctls.remove_stale_qgroups(descriptor) == 0
+        assert ioctls.all_usages(descriptor) == before
+        assert ioctls._remove_qgroup(descriptor, group)
+        assert not ioctls._remove_qgroup(descriptor, group)
 
 
 def test_the_device_of_a_file_system_is_its_loop_device(top: str) -> None:
     """With the size that the file system has of it."""
     with opened(top) as descriptor:
-        device = btrfs.device(descriptor)
+        device = ioctls.device(descriptor)
     assert device.path == run("findmnt", "-n", "-o", "SOURCE", top).stdout.strip()
     assert device.size_bytes == 256 * MEBIBYTE
 
@@ -146,10 +146,10 @@ def test_the_device_of_a_file_system_is_its_loop_device(top: str) -> None:
 def test_without_quotas_nothing_is_counted(lab_directory: str) -> None:
     """And that is no error."""
     with opened(make_host_folder(lab_directory, "btrfs", 128 * MEBIBYTE)) as descriptor:
-        file_system = btrfs.file_system_id(descriptor)
+        file_system = ioctls.file_system_id(descriptor)
         assert file_system is not None
-        assert btrfs.accounting(descriptor, file_system) == btrfs.Accounting(
+        assert ioctls.accounting(descriptor, file_system) == ioctls.Accounting(
             enabled=False, simple=False, is_exact=False
         )
-        assert btrfs.all_usages(descriptor) == {}
-        assert btrfs.usage(descriptor, 5) is None
+        assert ioctls.all_usages(descriptor) == {}
+        assert ioctls.usage(descriptor, 5) is None

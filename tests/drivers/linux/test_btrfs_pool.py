@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from sharectl.drivers.linux.agent import btrfs, mounts, system_calls
-from sharectl.drivers.linux.agent.btrfs_pool import FEATURES, BtrfsPool
 from sharectl.drivers.linux.agent.contract import ProblemKind, Resize, VolumeState
-from sharectl.drivers.linux.agent.daemons import wait_until
+from sharectl.drivers.linux.agent.host import mounts, system_calls
+from sharectl.drivers.linux.agent.host.daemons import wait_until
+from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
+from sharectl.drivers.linux.agent.volumes.btrfs.pool import FEATURES, BtrfsPool
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.pools import (
     MEBIBYTE,
@@ -61,7 +62,7 @@ def await_cleaner(pool: BtrfsPool) -> None:
     try:
 
         def is_clean() -> bool:
-            btrfs.sync(descriptor)
+            ioctls.sync(descriptor)
             return run("btrfs", "subvolume", "list", "-d", str(folder_of(pool))).stdout == ""
 
         wait_until(is_clean, "the cleaner is not done")
@@ -216,7 +217,7 @@ def test_deleting_leaves_nothing_and_repeats(btrfs_pool: BtrfsPool) -> None:
     btrfs_pool.prepare()
     descriptor = os.open(folder_of(btrfs_pool), os.O_RDONLY)
     try:
-        assert set(btrfs.all_usages(descriptor)) == {5}
+        assert set(ioctls.all_usages(descriptor)) == {5}
     finally:
         os.close(descriptor)
 
@@ -370,13 +371,13 @@ def test_a_volume_that_gets_new_subvolumes_without_end_is_not_deleted(
     """Somebody's program makes them; the message says so, and the volume is there."""
     btrfs_pool.create("v", 8 * MEBIBYTE, MODE, OWNER)
     run("btrfs", "subvolume", "create", f"{btrfs_pool.attach('v')}/0")
-    destroy, numbers = btrfs.destroy_subvolume_by_id, itertools.count(1)
+    destroy, numbers = ioctls.destroy_subvolume_by_id, itertools.count(1)
 
     def destroy_and_make(descriptor: int, subvolume: int) -> None:
         destroy(descriptor, subvolume)
         run("btrfs", "subvolume", "create", f"{btrfs_pool.attach('v')}/{next(numbers)}")
 
-    monkeypatch.setattr(btrfs, "destroy_subvolume_by_id", destroy_and_make)
+    monkeypatch.setattr(ioctls, "destroy_subvolume_by_id", destroy_and_make)
     with fails_with(ProblemKind.IN_USE, "'v'", "stop what makes them"):
         btrfs_pool.delete("v")
     monkeypatch.undo()
@@ -542,7 +543,7 @@ def test_an_image_of_no_whole_number_of_sectors_is_as_large_as_btrfs_makes_it(
     """And has its size then: nothing is resized when it is prepared again."""
     pool = make_btrfs_pool(lab_directory, size_bytes=size_bytes)
     assert pool.capacity().total_bytes == size_bytes // 4096 * 4096
-    monkeypatch.setattr(btrfs, "resize", None)
+    monkeypatch.setattr(ioctls, "resize", None)
     pool.prepare()
 
 
@@ -571,7 +572,7 @@ def test_an_image_that_cannot_grow_now_keeps_its_size_and_is_usable(
     ioctl, answers = fcntl.ioctl, iter((10, OSError(errno.EIO, os.strerror(errno.EIO))))
 
     def refuse_to_resize(descriptor: int, number: int, *arguments: Any) -> Any:  # noqa: ANN401 - passed on
-        if number != btrfs._RESIZE:
+        if number != ioctls._RESIZE:
             return ioctl(descriptor, number, *arguments)
         if isinstance(answer := next(answers), OSError):
             raise answer
@@ -685,7 +686,7 @@ def test_while_the_kernel_counts_usage_is_unknown_and_sizes_are_not_promised(btr
         descriptor = os.open(folder_of(btrfs_pool), os.O_RDONLY)
         try:
             while not stop.is_set():
-                btrfs.start_rescan(descriptor)
+                ioctls.start_rescan(descriptor)
         finally:
             os.close(descriptor)
 
@@ -832,14 +833,14 @@ def test_leftovers_with_subvolumes_inside_are_swept_and_one_that_cannot_be_is_le
     for name in ("a", "b", "c"):
         run("btrfs", "subvolume", "create", str(staging / name))
         make_inner_subvolumes(str(staging / name))
-    destroy = btrfs.destroy_subvolume
+    destroy = ioctls.destroy_subvolume
 
     def destroy_all_but_one(folder_fd: int, name: str) -> None:
         if name == "b":
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         destroy(folder_fd, name)
 
-    monkeypatch.setattr(btrfs, "destroy_subvolume", destroy_all_but_one)
+    monkeypatch.setattr(ioctls, "destroy_subvolume", destroy_all_but_one)
     btrfs_pool.prepare()
     assert private(btrfs_pool, "staging") == {"b"}
     monkeypatch.undo()

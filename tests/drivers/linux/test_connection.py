@@ -25,8 +25,8 @@ from sharectl.drivers.base import (
     TransientError,
 )
 from sharectl.drivers.linux import session as session_module
-from sharectl.drivers.linux.agent import framing
-from sharectl.drivers.linux.agent.framing import READY
+from sharectl.drivers.linux.agent.wire import framing
+from sharectl.drivers.linux.agent.wire.framing import READY
 from sharectl.drivers.linux.session import Session
 from sharectl.drivers.linux.settings import HostSettings
 from tests.drivers.linux.agents import SECONDS, connect, lives, state_of, wait_for

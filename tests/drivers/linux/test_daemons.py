@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.linux.agent import daemons, ganesha_process, namespaces, samba_sockets
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.ganesha_process import GaneshaProcess
-from sharectl.drivers.linux.agent.samba_host import is_of_session
+from sharectl.drivers.linux.agent.host import daemons, namespaces
+from sharectl.drivers.linux.agent.nfs.ganesha.process import GaneshaProcess
+from sharectl.drivers.linux.agent.smb import sockets
+from sharectl.drivers.linux.agent.smb.host import is_of_session
 from tests.drivers.linux.lab import need
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _start_daemon(folder: str) -> None:
 
 
 def _look_at_ports(_: str) -> None:
-    samba_sockets.is_taken(None, (), 445)
+    sockets.is_taken(None, (), 445)
 
 
 def _look_at_namespace(_: str) -> None:
@@ -121,7 +122,7 @@ def test_a_command_that_does_not_end_is_named(
     path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{lab_directory}:{os.environ['PATH']}")
     monkeypatch.setattr(daemons, "_COMMAND_SECONDS", 0.2)
-    monkeypatch.setattr(samba_sockets, "_COMMAND_SECONDS", 0.2)
+    monkeypatch.setattr(sockets, "_COMMAND_SECONDS", 0.2)
     monkeypatch.setattr(namespaces, "_TIMEOUT_SECONDS", 0.2)
     with pytest.raises(Problem, match=rf"`{program}\b.*did not end within 0\.2 s") as caught:
         call(lab_directory)
@@ -131,7 +132,7 @@ def test_a_command_that_does_not_end_is_named(
 def test_a_bus_that_does_not_start_is_said_at_once(lab_directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In its own last words; what an earlier start wrote is gone."""
     need("ganesha.nfsd", "dbus-daemon")
-    monkeypatch.setattr(ganesha_process, "bus_text", lambda **_: "<busconfig><nonsense/></busconfig>")
+    monkeypatch.setattr(process, "bus_text", lambda **_: "<busconfig><nonsense/></busconfig>")
     server = GaneshaProcess(Instance("main", f"{lab_directory}/main"), 2049)
     server.layout.make()
     Path(server.layout.output).write_text("words of an earlier start\n", encoding="utf-8")

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.drivers.linux.agent import ganesha_config, kernel_exports
 from sharectl.drivers.linux.agent.contract import Client, Export, Problem, ProblemKind, Squash
-from sharectl.drivers.linux.agent.export_clients import Line, Treatment, in_force, ordered
-from sharectl.drivers.linux.agent.exports import DEFINITION, checked, defined, definition
+from sharectl.drivers.linux.agent.nfs.clients import Line, Treatment, in_force, ordered
+from sharectl.drivers.linux.agent.nfs.exports import DEFINITION, checked, defined, definition
+from sharectl.drivers.linux.agent.nfs.ganesha import configuration
+from sharectl.drivers.linux.agent.nfs.kernel import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -254,7 +255,7 @@ def _row(client: str, options: int, are_set: int = ALL_SET) -> tuple[object, ...
 
 
 def _shown(*rows: tuple[object, ...]) -> Export:
-    return ganesha_config.shown_export((7, "/srv/exports/a", "/shares/a", "", list(rows)))
+    return configuration.shown_export((7, "/srv/exports/a", "/shares/a", "", list(rows)))
 
 
 _NOBODY_ELSE = _row("*", NONE | ROOT_SQUASH | SYS)
@@ -298,7 +299,7 @@ def test_what_ganesha_shows_and_nobody_asked_for_differs(
 
 def test_the_kernels_line_of_an_export_has_everything_that_it_needs() -> None:
     """The mount point is checked, the file system has a name of its own, the longest prefix is first."""
-    text = kernel_exports.file_text([kernel_exports.Stored(_EXPORT, is_withheld=False)])
+    text = table.file_text([table.Stored(_EXPORT, is_withheld=False)])
     line = text.splitlines()[-1]
     path, first, second = line.split(" ")
     assert (path, first.partition("(")[0], second.partition("(")[0]) == ("/srv/exports/a", "10.1.2.3", "10.0.0.0/8")
@@ -310,12 +311,12 @@ def test_the_kernels_line_of_an_export_has_everything_that_it_needs() -> None:
 def test_an_export_without_clients_or_withheld_has_no_line() -> None:
     """A path without clients would be exported to the whole world."""
     stored = [
-        kernel_exports.Stored(replace(_EXPORT, clients=frozenset()), is_withheld=False),
-        kernel_exports.Stored(replace(_EXPORT, export_id=8), is_withheld=True),
+        table.Stored(replace(_EXPORT, clients=frozenset()), is_withheld=False),
+        table.Stored(replace(_EXPORT, export_id=8), is_withheld=True),
     ]
-    text = kernel_exports.file_text(stored)
+    text = table.file_text(stored)
     assert all(line.startswith("#") for line in text.splitlines())
-    assert list(kernel_exports.stored_exports(text).values()) == stored
+    assert list(table.stored_exports(text).values()) == stored
 
 
 @given(
@@ -325,24 +326,24 @@ def test_an_export_without_clients_or_withheld_has_no_line() -> None:
 )
 def test_a_path_in_exports_is_one_plain_word_that_means_it(path: str) -> None:
     """Whatever the folder is called."""
-    word = kernel_exports.escaped_path(f"/{path}")
+    word = table.escaped_path(f"/{path}")
     assert word.isascii()
     assert not set(word) & set(" \t\n#\"'()")
     row = f"{word}\t10.0.0.1(rw,sec=sys,no_root_squash)\n"
-    assert kernel_exports.table_lines(row) == {f"/{path}": [Line("10.0.0.1", "rw", Treatment(Squash.NONE, ("sys",)))]}
+    assert table.table_lines(row) == {f"/{path}": [Line("10.0.0.1", "rw", Treatment(Squash.NONE, ("sys",)))]}
 
 
 def test_the_table_is_read_in_the_order_in_which_the_kernel_tries_it() -> None:
     """Hosts go first (exports(5), "Machine Name Formats"); what is no line of the table is passed over."""
     rows = ["/a\t10.0.0.0/8(ro,sec=sys)", "# no line", "/a\t*(rw,sec=sys)", "/a\t10.1.2.3(rw,sec=sys)"]
-    lines = kernel_exports.table_lines("\n".join(rows))["/a"]
+    lines = table.table_lines("\n".join(rows))["/a"]
     assert [line.network for line in lines] == ["10.1.2.3", "10.0.0.0/8", "*"]
 
 
 def test_one_client_that_is_squashed_otherwise_differs() -> None:
     """No export can say that."""
-    stored = kernel_exports.Stored(_EXPORT, is_withheld=False)
-    lines = kernel_exports.table_lines("/a\t10.1.2.3(rw,sec=sys)\n/a\t10.0.0.0/8(rw,sec=sys,all_squash)")["/a"]
-    live = kernel_exports.live_export(stored, lines)
+    stored = table.Stored(_EXPORT, is_withheld=False)
+    lines = table.table_lines("/a\t10.1.2.3(rw,sec=sys)\n/a\t10.0.0.0/8(rw,sec=sys,all_squash)")["/a"]
+    live = table.live_export(stored, lines)
     assert live is not None
     assert Client("10.0.0.0/8", "rw with squash all and security sys") in live.clients

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.drivers.linux.agent import framing
-from sharectl.drivers.linux.agent.framing import READY, FrameBuffer, FramingError, decode, encode, read_frame
+from sharectl.drivers.linux.agent.wire import framing
+from sharectl.drivers.linux.agent.wire.framing import READY, FrameBuffer, FramingError, decode, encode, read_frame
 
 JSON_VALUES = st.recursive(
     st.none()

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.linux.agent import ganesha_process
 from sharectl.drivers.linux.agent.contract import Instance, Squash
-from sharectl.drivers.linux.agent.ganesha import GaneshaServer
-from sharectl.drivers.linux.agent.ganesha_process import Layout
+from sharectl.drivers.linux.agent.nfs.ganesha import process
+from sharectl.drivers.linux.agent.nfs.ganesha.process import Layout
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from tests.drivers.linux.ganesha_lab import always, by_hand, export_of, kill, layout_of
 from tests.drivers.linux.lab import Network, need
 from tests.drivers.linux.nfs_client import nfs
@@ -193,7 +193,7 @@ def test_many_start_the_server_and_one_is_started(make_ganesha: MakeGanesha, lab
 def test_the_log_is_kept_small(ganesha: GaneshaServer, lab_directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One older part stays; the server goes on with a new one."""
     layout = layout_of(lab_directory)
-    monkeypatch.setattr(ganesha_process, "_MAXIMUM_LOG_BYTES", 100)
+    monkeypatch.setattr(process, "_MAXIMUM_LOG_BYTES", 100)
     ganesha.put(export_of(lab_directory))
     assert "NFS SERVER INITIALIZED" in Path(f"{layout.log}.1").read_text(encoding="utf-8")
     by_hand(lab_directory, "RemoveExport", "q", 1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.drivers.linux.agent.contract import Client, Export, Instance, Problem, ProblemKind, Squash
-from sharectl.drivers.linux.agent.ganesha import GaneshaServer
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from tests.drivers.linux.lab import Network, need, run
 from tests.drivers.linux.nfs_client import held, nfs, status_of_minor_version
 

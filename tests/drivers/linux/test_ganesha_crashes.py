@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent.contract import Client, Export, Instance
-from sharectl.drivers.linux.agent.ganesha import GaneshaServer
-from sharectl.drivers.linux.agent.ganesha_bus import GaneshaBus
+from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from tests.drivers.linux.lab import need
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.linux.agent import daemons, ganesha_process
 from sharectl.drivers.linux.agent.contract import Client, Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.ganesha import GaneshaServer
-from sharectl.drivers.linux.agent.ganesha_bus import GaneshaBus, NoAnswerError, RefusedError
-from sharectl.drivers.linux.agent.ganesha_config import export_text
+from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.nfs.ganesha import process
+from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus, NoAnswerError, RefusedError
+from sharectl.drivers.linux.agent.nfs.ganesha.configuration import export_text
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from tests.drivers.linux.ganesha_lab import always, by_hand, export_of, kill, layout_of
 from tests.drivers.linux.lab import Host, Network
 from tests.drivers.linux.nfs_client import nfs
@@ -237,7 +238,7 @@ def test_the_servers_own_words_are_said_where_it_does_not_start(
 ) -> None:
     """The last complaint of its log, and where the log is."""
     ganesha.stop()
-    monkeypatch.setattr("sharectl.drivers.linux.agent.ganesha.EXPORTS", "not-there")
+    monkeypatch.setattr("sharectl.drivers.linux.agent.nfs.ganesha.server.EXPORTS", "not-there")
     monkeypatch.setattr(GaneshaServer, "_sort_stored", lambda *_: 0)
     with pytest.raises(Problem, match=r"does not start: .*opendir\(not-there\) failed.*/nfs/log"):
         ganesha.ensure_running(always)
@@ -255,7 +256,7 @@ def test_a_package_that_is_missing_is_named(
 ) -> None:
     """With what to install."""
     new = make_ganesha()
-    monkeypatch.setattr(ganesha_process, constant, value)
+    monkeypatch.setattr(process, constant, value)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Problem, match=words) as raised:
         new.ensure_running(always)
@@ -383,7 +384,7 @@ def test_an_export_that_the_server_reads_otherwise_is_not_taken_for_done(
 ) -> None:
     """The server leaves out a client that it cannot read, and calls that a success: the error says what it says."""
     monkeypatch.setattr(
-        "sharectl.drivers.linux.agent.ganesha.export_text",
+        "sharectl.drivers.linux.agent.nfs.ganesha.server.export_text",
         lambda export: export_text(export).replace("Clients = 10.77.1.21;", "Clients = nowhere.invalid;"),
     )
     with pytest.raises(Problem, match=r"otherwise than it was given: .*nowhere\.invalid") as raised:
@@ -410,7 +411,7 @@ def test_a_server_that_goes_away_again_and_again_is_said(
 ) -> None:
     """The caller may try again."""
     kill(layout_of(lab_directory).pid)
-    monkeypatch.setattr(ganesha_process.GaneshaProcess, "answers", lambda _process: True)
+    monkeypatch.setattr(process.GaneshaProcess, "answers", lambda _process: True)
     with pytest.raises(Problem, match="ended or hangs") as raised:
         ganesha.live()
     assert raised.value.kind is ProblemKind.TRANSIENT

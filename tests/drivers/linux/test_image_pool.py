@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sharectl.drivers.linux.agent import commands, image_files, loops
 from sharectl.drivers.linux.agent.contract import ProblemKind, Resize
-from sharectl.drivers.linux.agent.daemons import wait_until
-from sharectl.drivers.linux.agent.image_pool import ALWAYS, WITH_SHARED_BLOCKS, ImagePool
+from sharectl.drivers.linux.agent.host import commands, loops
+from sharectl.drivers.linux.agent.host.daemons import wait_until
+from sharectl.drivers.linux.agent.volumes.images import files
+from sharectl.drivers.linux.agent.volumes.images.pool import ALWAYS, WITH_SHARED_BLOCKS, ImagePool
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.pools import MEBIBYTE, crash_everywhere, fails_with, make_host_folder, names, write
 
@@ -196,7 +197,7 @@ def test_a_volume_that_is_still_mounted_elsewhere_is_not_deleted(
     ext4_pool: ImagePool, lab_directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server's bind mount keeps the file system alive; it must go first."""
-    monkeypatch.setattr("sharectl.drivers.linux.agent.image_place._RELEASE_SECONDS", 0.05)
+    monkeypatch.setattr("sharectl.drivers.linux.agent.volumes.images.place._RELEASE_SECONDS", 0.05)
     ext4_pool.create("v", 16 * MEBIBYTE, MODE, OWNER)
     elsewhere = Path(lab_directory, "elsewhere")
     elsewhere.mkdir()
@@ -457,7 +458,7 @@ def test_an_image_that_was_replaced_while_a_call_waited_for_it_is_opened_anew(la
     folder_fd = os.open(lab_directory, os.O_RDONLY)
 
     def read() -> bytes:
-        with image_files.opened_image("image", folder_fd) as image_fd:
+        with files.opened_image("image", folder_fd) as image_fd:
             return os.read(image_fd, 3)
 
     def is_waited_for() -> bool:
@@ -466,7 +467,7 @@ def test_an_image_that_was_replaced_while_a_call_waited_for_it_is_opened_anew(la
 
     try:
         with ThreadPoolExecutor(1) as threads:
-            with image_files.opened_image("image", folder_fd) as held_fd:
+            with files.opened_image("image", folder_fd) as held_fd:
                 inode = os.fstat(held_fd).st_ino
                 waiting = threads.submit(read)
                 wait_until(is_waited_for, "nobody waits")
@@ -485,7 +486,7 @@ def test_a_copy_has_the_holes_of_its_original(lab_directory: str) -> None:
         file.write(b"x" * 5000)
         file.truncate(1024 * MEBIBYTE)
     with source.open("rb") as original, target.open("wb") as copy:
-        image_files.copy(original.fileno(), copy.fileno())
+        files.copy(original.fileno(), copy.fileno())
     assert target.stat().st_size == 1024 * MEBIBYTE
     assert target.stat().st_blocks == source.stat().st_blocks
     with target.open("rb") as copy:

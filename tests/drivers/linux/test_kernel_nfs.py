@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.drivers.linux.agent.contract import Client, Export, Instance, Problem, ProblemKind, Squash
-from sharectl.drivers.linux.agent.kernel_nfs import KernelNfsServer, KernelPaths
+from sharectl.drivers.linux.agent.nfs.kernel.server import KernelNfsServer, KernelPaths
 from tests.drivers.linux.lab import need, run
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def test_nfs_utils_that_are_missing_are_named(host: Host) -> None:
 
 def test_exportfs_that_hangs_has_an_end(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name server that does not answer must not hold an apply for ever."""
-    monkeypatch.setattr("sharectl.drivers.linux.agent.kernel_nfs._EXPORTFS_SECONDS", 0.1)
+    monkeypatch.setattr("sharectl.drivers.linux.agent.nfs.kernel.server._EXPORTFS_SECONDS", 0.1)
     with pytest.raises(Problem, match="does not end") as raised:
         host.server(exportfs=("sh", "-c", "exec tail -f /dev/null")).put(host.export())
     assert raised.value.kind is ProblemKind.TRANSIENT

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sharectl.drivers.base import BackendUnavailableError, DriverError, TransientError
-from sharectl.drivers.linux.agent import daemons, exports, rights
+from sharectl.drivers.linux.agent import rights
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.ganesha import GaneshaServer
-from sharectl.drivers.linux.agent.ganesha_bus import GaneshaBus
+from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.nfs import exports
+from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from sharectl.model import AccessRule
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.nfs_client import nfs

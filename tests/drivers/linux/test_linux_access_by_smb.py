@@ -8,7 +8,7 @@ import pytest
 
 from sharectl.drivers.base import ConflictError, TransientError
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
-from sharectl.drivers.linux.agent.samba import SambaServer
+from sharectl.drivers.linux.agent.smb.server import SambaServer
 from sharectl.model import AccessRule
 from tests.drivers.linux.backends import PASSWORDS
 from tests.drivers.linux.lab import need, run

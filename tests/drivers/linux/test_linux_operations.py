@@ -20,11 +20,11 @@ from sharectl.drivers.base import (
     ShareRef,
 )
 from sharectl.drivers.linux.agent.access import Access
-from sharectl.drivers.linux.agent.btrfs_place import Place
-from sharectl.drivers.linux.agent.btrfs_pool import BtrfsPool
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.records import ShareServerRow
 from sharectl.drivers.linux.agent.shares import Shares
+from sharectl.drivers.linux.agent.volumes.btrfs.place import Place
+from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
 from sharectl.drivers.share_servers import ShareServerRef
 from tests.drivers.linux.lab import mounts_under, run
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, new_id, ref, snapshot_ref

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sharectl.drivers.base import BackendUnavailableError, PoolError
-from sharectl.drivers.linux.agent.btrfs_pool import BtrfsPool
+from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
 from tests.drivers.linux.lab import mounts_under, run
 from tests.drivers.linux.operations_lab import ANYBODY, MIB, new_id, ref, snapshot_ref
 
 if TYPE_CHECKING:
-    from sharectl.drivers.linux.agent.pools import PoolRoom
+    from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
     from sharectl.drivers.linux.driver import LinuxDriver
     from tests.drivers.linux.operations_lab import OperationsLab
 

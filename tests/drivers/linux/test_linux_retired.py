@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sharectl.drivers.linux.agent import kernel_nfs
 from sharectl.drivers.linux.agent.contract import Client, Export, Instance
-from sharectl.drivers.linux.agent.ganesha import GaneshaServer
-from sharectl.drivers.linux.agent.kernel_nfs import KernelNfsServer, KernelPaths
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
+from sharectl.drivers.linux.agent.nfs.kernel import server as kernel_server
+from sharectl.drivers.linux.agent.nfs.kernel.server import KernelNfsServer, KernelPaths
 from sharectl.drivers.linux.agent.records import Records, ShareServerRow
 from sharectl.drivers.linux.agent.retired import retire_unused
-from sharectl.drivers.linux.agent.samba import SambaServer
 from sharectl.drivers.linux.agent.servers import ServerRoom
+from sharectl.drivers.linux.agent.smb.server import SambaServer
 from tests.drivers.linux.lab import need
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, BOB, MIB, ref
 
@@ -99,8 +99,8 @@ def test_exports_of_the_kernel_end_where_ganesha_is_asked_for(tmp_path: Path, mo
         Export(1, str(data), "/shares/data", frozenset({Client("10.0.0.0/8", "rw")}))
     )
     assert file.exists()
-    monkeypatch.setattr(kernel_nfs, "_default_file", lambda _: str(file))
-    monkeypatch.setattr(kernel_nfs, "KernelPaths", lambda: paths)
+    monkeypatch.setattr(kernel_server, "_default_file", lambda _: str(file))
+    monkeypatch.setattr(kernel_server, "KernelPaths", lambda: paths)
     retire_unused(instance, "kernel", has_smb=True)
     assert file.exists()
     for _ in range(2):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sharectl.drivers.linux.agent import mounts, system_calls
 from sharectl.drivers.linux.agent.contract import ProblemKind
+from sharectl.drivers.linux.agent.host import mounts, system_calls
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.pools import fails_with
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.linux.agent import commands, daemons, samba, samba_host, samba_shares
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind, Section
-from sharectl.drivers.linux.agent.samba import SambaServer
+from sharectl.drivers.linux.agent.host import commands, daemons
+from sharectl.drivers.linux.agent.smb import host as smb_host
+from sharectl.drivers.linux.agent.smb import server as smb_server
+from sharectl.drivers.linux.agent.smb import shares
+from sharectl.drivers.linux.agent.smb.server import SambaServer
 from tests.drivers.linux.lab import run
 from tests.drivers.linux.samba_lab import PASSWORDS, Lab, need_samba, whole, write_own
 from tests.drivers.linux.smb_client import Session, smb
@@ -75,7 +78,7 @@ def test_a_program_that_is_missing_is_named_with_its_package(
 ) -> None:
     """What to install, for the administrator of the host."""
     server = SambaServer(Instance("bare", f"{lab_directory}/bare"))
-    monkeypatch.setattr(samba_host, "_LIBRARY", "libnothing.so")
+    monkeypatch.setattr(smb_host, "_LIBRARY", "libnothing.so")
     with pytest.raises(Problem, match="install the package libnss-wrapper") as caught:
         server.ensure_user("alice", "pw")
     assert caught.value.kind is ProblemKind.UNAVAILABLE
@@ -243,7 +246,7 @@ def test_an_address_that_is_not_there_is_said(
 ) -> None:
     """The server would be up and answer only in part; nothing of it is left."""
     need_samba()
-    monkeypatch.setattr(samba, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(smb_server, "_START_SECONDS", 0.5)
     host = network.stranger
     instance = Instance("lost", f"{lab_directory}/lost", (host.ipv4, "10.99.0.1"), host.namespace_path)
     with pytest.raises(Problem, match=r"does not listen on 10\.77\.1\.99, 10\.99\.0\.1"):
@@ -271,7 +274,7 @@ def test_a_start_that_a_killed_run_began_is_not_doubled(own_lab: Lab) -> None:
 
 def test_a_server_that_does_not_answer_is_said(own_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stopped smbd takes messages and does nothing; the change is made when it goes on."""
-    monkeypatch.setattr(samba_shares, "_ANSWER_SECONDS", 1)
+    monkeypatch.setattr(shares, "_ANSWER_SECONDS", 1)
     section = own_lab.section("asleep", writers="alice")
     pid = own_lab.pid()
     os.kill(pid, signal.SIGSTOP)
@@ -338,7 +341,7 @@ def test_a_disk_that_is_full_is_said(own_lab: Lab, monkeypatch: pytest.MonkeyPat
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(samba_shares, "write_atomically", fail)
+    monkeypatch.setattr(shares, "write_atomically", fail)
     with pytest.raises(Problem, match="No space left on device"):
         own_lab.put("full", writers="alice")
     assert own_lab.server.live() == {}
@@ -354,7 +357,7 @@ def test_a_full_disk_where_the_folders_go_is_said(lab_directory: str) -> None:
 
 def test_threads_whose_change_was_interrupted_learn_it(own_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """None of them takes what another one did for them as done."""
-    monkeypatch.setattr(samba_shares.Shares, "_apply", _interrupt)
+    monkeypatch.setattr(shares.Shares, "_apply", _interrupt)
     outcomes = []
 
     def put(number: int) -> None:
@@ -386,7 +389,7 @@ def test_what_a_program_of_samba_refuses_is_said(own_lab: Lab) -> None:
 
 def test_a_program_of_samba_that_hangs_is_said(own_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while, and it is ended."""
-    monkeypatch.setattr(samba_host, "_COMMAND_SECONDS", 0.001)
+    monkeypatch.setattr(smb_host, "_COMMAND_SECONDS", 0.001)
     with pytest.raises(Problem, match="pdbedit of the SMB server 'own' did not end"):
         own_lab.server.users()
 
@@ -394,7 +397,7 @@ def test_a_program_of_samba_that_hangs_is_said(own_lab: Lab, monkeypatch: pytest
 def test_a_server_that_dies_during_a_change_is_said(own_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The change is stored, and in force from the next start."""
     section = own_lab.section("during", writers="alice")
-    monkeypatch.setattr(samba_host.Host, "pid", lambda _: 1)
+    monkeypatch.setattr(smb_host.Host, "pid", lambda _: 1)
     os.kill(own_lab.pid(), signal.SIGKILL)
     with pytest.raises(Problem, match="took no reload-config message") as caught:
         own_lab.server.put(section)
@@ -416,7 +419,7 @@ def test_on_a_full_disk_rights_that_were_taken_away_go_all_the_same(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(samba_shares, "write_atomically", full)
+        patched.setattr(shares, "write_atomically", full)
         with pytest.raises(Problem, match="No space left"):
             own_lab.server.put(own_lab.section("wide", writers="alice bob"))
         assert own_lab.server.live() == {"narrow": narrow, "gone": gone, "wide": wide}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sharectl.drivers.linux.agent import samba_shares
-from sharectl.drivers.linux.agent.samba import SambaServer
+from sharectl.drivers.linux.agent.smb import shares
+from sharectl.drivers.linux.agent.smb.server import SambaServer
 from tests.drivers.linux.samba_lab import PASSWORDS, Lab, whole, write_own
 from tests.drivers.linux.smb_client import smb, write
 
@@ -216,7 +216,7 @@ def test_a_change_that_a_killed_run_left_half_done_is_finished(lab: Lab, monkeyp
             def die(*_: object) -> None:
                 raise KeyboardInterrupt
 
-            patch.setattr(samba_shares.Shares, "_enforce", die)
+            patch.setattr(shares.Shares, "_enforce", die)
             with pytest.raises(KeyboardInterrupt):
                 lab.server.put(lowered)
         assert session.write("b").is_ok

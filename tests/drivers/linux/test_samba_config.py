@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharectl.drivers.linux.agent.contract import Problem, Section
-from sharectl.drivers.linux.agent.nt_hash import md4, nt_hash
-from sharectl.drivers.linux.agent.samba_config import (
+from sharectl.drivers.linux.agent.smb.configuration import (
     HEADER,
     Cut,
     check_section,
@@ -23,7 +22,8 @@ from sharectl.drivers.linux.agent.samba_config import (
     render_section,
     split_sections,
 )
-from sharectl.drivers.linux.agent.samba_names import local_user, server_name
+from sharectl.drivers.linux.agent.smb.names import local_user, server_name
+from sharectl.drivers.linux.agent.smb.nt_hash import md4, nt_hash
 from tests.drivers.linux.lab import need
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.linux.agent import commands
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
+from sharectl.drivers.linux.agent.host import commands
 from tests.drivers.linux.samba_lab import PASSWORDS, Lab
 from tests.drivers.linux.smb_client import Session
 

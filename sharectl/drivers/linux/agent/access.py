@@ -8,19 +8,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent import closing, mounts, rights
+from sharectl.drivers.linux.agent import closing, rights
 from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind, Rule, Section, Squash
-from sharectl.drivers.linux.agent.daemons import locked
+from sharectl.drivers.linux.agent.host import mounts
+from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.servers import pseudo_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sharectl.drivers.linux.agent.contract import Instance, NfsServer, SmbServer
-    from sharectl.drivers.linux.agent.pools import PoolRoom
     from sharectl.drivers.linux.agent.records import Records, ShareRow
     from sharectl.drivers.linux.agent.rights import Status
     from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
+    from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.servers import MAIN
-from sharectl.drivers.linux.agent.volume_names import foreign_name
+from sharectl.drivers.linux.agent.volumes.names import foreign_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from sharectl.drivers.linux.agent.access import Access
     from sharectl.drivers.linux.agent.contract import Rule, VolumePool, VolumeState
-    from sharectl.drivers.linux.agent.pools import PoolRoom
     from sharectl.drivers.linux.agent.records import Records, ShareRow, SnapshotRow
     from sharectl.drivers.linux.agent.servers import ServerRoom
+    from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
 class Listed(NamedTuple):

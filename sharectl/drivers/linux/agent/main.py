@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from sharectl.drivers.linux.agent.serve import serve
+from sharectl.drivers.linux.agent.wire.serve import serve
 
 if TYPE_CHECKING:
     from io import FileIO
 
-    from sharectl.drivers.linux.agent.serve import Operations
+    from sharectl.drivers.linux.agent.wire.serve import Operations
 
 # A command over SSH gets the PATH of a plain user, and the programs that mount and export are in these.
 _SYSTEM_PROGRAMS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.access import Access, Credentials
 from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, Rule
-from sharectl.drivers.linux.agent.daemons import locked
+from sharectl.drivers.linux.agent.host.daemons import locked
+from sharectl.drivers.linux.agent.host.namespaces import TenantNetworks
+from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.listing import Listing
-from sharectl.drivers.linux.agent.namespaces import TenantNetworks
-from sharectl.drivers.linux.agent.pools import PoolRoom
 from sharectl.drivers.linux.agent.records import Records
 from sharectl.drivers.linux.agent.servers import ServerRoom
 from sharectl.drivers.linux.agent.share_servers import ShareServers
 from sharectl.drivers.linux.agent.shares import Shares
-from sharectl.drivers.linux.agent.system_errors import told_as
+from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -30,7 +30,7 @@ def _retire_ganesha(instance: Instance) -> None:
     configuration = os.path.join(folder, "ganesha.conf")  # noqa: PTH118 - as above
     if not os.path.exists(configuration):  # noqa: PTH110 - as above
         return
-    from sharectl.drivers.linux.agent.ganesha import GaneshaServer  # noqa: PLC0415 - only where there is one
+    from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer  # noqa: PLC0415 - only where there is one
 
     server = GaneshaServer(instance)  # with any port: what runs is found by its files
     server.stop()
@@ -41,14 +41,14 @@ def _retire_ganesha(instance: Instance) -> None:
 
 def _stored_ids(folder: str) -> set[int]:
     """Return the ids of all exports that a Ganesha has stored, those too that are withheld."""
-    from sharectl.drivers.linux.agent.ganesha_process import EXPORTS, WITHHELD  # noqa: PLC0415 - only where there is one
+    from sharectl.drivers.linux.agent.nfs.ganesha.process import EXPORTS, WITHHELD  # noqa: PLC0415 - only where there is one
 
     files = [file for name in (EXPORTS, WITHHELD) for file in Path(folder, name).glob("*.conf")]
     return {int(file.stem) for file in files if file.stem.isascii() and file.stem.isdigit()}
 
 
 def _retire_kernel(instance: Instance) -> None:
-    from sharectl.drivers.linux.agent.kernel_nfs import KernelNfsServer  # noqa: PLC0415 - only in the host's own network
+    from sharectl.drivers.linux.agent.nfs.kernel.server import KernelNfsServer  # noqa: PLC0415 - only in the host's own network
 
     server = KernelNfsServer(instance)
     if os.path.exists(server.exports_file):  # noqa: PTH110 - as above
@@ -60,7 +60,7 @@ def _retire_samba(instance: Instance) -> None:
     configuration = os.path.join(instance.root, "smb", "smb.conf")  # noqa: PTH118 - as above
     if not os.path.exists(configuration):  # noqa: PTH110 - as above
         return
-    from sharectl.drivers.linux.agent.samba import SambaServer  # noqa: PLC0415 - only where there is one
+    from sharectl.drivers.linux.agent.smb.server import SambaServer  # noqa: PLC0415 - only where there is one
 
     server = SambaServer(instance)
     server.stop()

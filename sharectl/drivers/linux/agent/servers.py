@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.namespaces import namespace_path
+from sharectl.drivers.linux.agent.host.namespaces import namespace_path
 from sharectl.drivers.linux.agent.retired import retire_unused
 
 if TYPE_CHECKING:
@@ -130,11 +130,11 @@ class ServerRoom:
     def _nfs(self, instance: Instance) -> NfsServer | None:
         nfs = self._settings["nfs"]
         if nfs["server"] == "kernel":
-            from sharectl.drivers.linux.agent.kernel_nfs import KernelNfsServer  # noqa: PLC0415 - the one that is used
+            from sharectl.drivers.linux.agent.nfs.kernel.server import KernelNfsServer  # noqa: PLC0415 - the one that is used
 
             return KernelNfsServer(instance)
         if nfs["server"] == "ganesha":
-            from sharectl.drivers.linux.agent.ganesha import GaneshaServer  # noqa: PLC0415 - as above
+            from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer  # noqa: PLC0415 - as above
 
             return GaneshaServer(instance, nfs["port"], nfs["minor_versions"])
         return None
@@ -143,6 +143,6 @@ class ServerRoom:
         smb = self._settings["smb"]
         if not smb["enabled"]:
             return None
-        from sharectl.drivers.linux.agent.samba import SambaServer  # noqa: PLC0415 - only where it is used
+        from sharectl.drivers.linux.agent.smb.server import SambaServer  # noqa: PLC0415 - only where it is used
 
         return SambaServer(instance, smb["port"])

@@ -6,9 +6,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sharectl.drivers.linux.agent import mounts
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.namespaces import Address, Segment, namespace_name
+from sharectl.drivers.linux.agent.host import mounts
+from sharectl.drivers.linux.agent.host.namespaces import Address, Segment, namespace_name
 from sharectl.drivers.linux.agent.records import ShareServerRow
 from sharectl.drivers.linux.agent.shares import checked_id
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from sharectl.drivers.linux.agent.access import Access
-    from sharectl.drivers.linux.agent.namespaces import TenantNetworks
+    from sharectl.drivers.linux.agent.host.namespaces import TenantNetworks
     from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.servers import ServerRoom
 

@@ -17,7 +17,7 @@ from sharectl.drivers.linux.agent.records import (
     next_export_id,
 )
 from sharectl.drivers.linux.agent.servers import MAIN
-from sharectl.drivers.linux.agent.volume_names import is_volume_name, problem_of_share_name
+from sharectl.drivers.linux.agent.volumes.names import is_volume_name, problem_of_share_name
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.linux.agent.access import Access, Credentials
     from sharectl.drivers.linux.agent.contract import VolumePool
-    from sharectl.drivers.linux.agent.pools import PoolRoom
     from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.rights import Status
+    from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 _RESOURCE_ID: Final = re.compile(r"[0-9a-f][0-9a-f-]{0,62}[0-9a-f]")
 _ID_PREFIX_LENGTH: Final = 8

@@ -8,11 +8,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent import btrfs
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Resize
-from sharectl.drivers.linux.agent.daemons import holds_within
-from sharectl.drivers.linux.agent.pool_folders import PRIVATE, SNAPSHOTS, locked, opened, opened_private, staging_alone
-from sharectl.drivers.linux.agent.volume_names import is_shown, is_volume_name
+from sharectl.drivers.linux.agent.host.daemons import holds_within
+from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
+from sharectl.drivers.linux.agent.volumes.folders import (
+    PRIVATE,
+    SNAPSHOTS,
+    locked,
+    opened,
+    opened_private,
+    staging_alone,
+)
+from sharectl.drivers.linux.agent.volumes.names import is_shown, is_volume_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,17 +54,17 @@ class Place:
         ):
             yield descriptor
 
-    def subvolumes_in(self, folder_fd: int, *, of_any_name: bool = False) -> Iterator[btrfs.Subvolume]:
+    def subvolumes_in(self, folder_fd: int, *, of_any_name: bool = False) -> Iterator[ioctls.Subvolume]:
         """Give the subvolumes right below the folder whose names can be those of volumes, or all that are not hidden."""
         folder = os.fstat(folder_fd).st_ino
         fits = is_shown if of_any_name else is_volume_name
-        for subvolume in btrfs.subvolumes_in(self.descriptor, btrfs.subvolume_id(self.descriptor)):
+        for subvolume in ioctls.subvolumes_in(self.descriptor, ioctls.subvolume_id(self.descriptor)):
             if subvolume.directory == folder and fits(subvolume.name):
                 yield subvolume
 
     def limit(self, volume: str, subvolume: int, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:
         """Enforce another size, and return the one that holds; raises IN_USE where more is in use, which the kernel would not mind."""
-        usage = btrfs.usage(self.descriptor, subvolume)
+        usage = ioctls.usage(self.descriptor, subvolume)
         limit_bytes = usage.limit_bytes if usage is not None else None
         size_bytes = how.target_bytes(limit_bytes, size_bytes)
         if limit_bytes == size_bytes:
@@ -74,20 +81,20 @@ class Place:
         """Enforce a size whatever is in use; None for none."""
         try:
             # By the pool's folder: a call by a folder of the volume would be charged to the volume, and refused when it is full.
-            btrfs.set_limit(self.descriptor, subvolume, size_bytes)
+            ioctls.set_limit(self.descriptor, subvolume, size_bytes)
         except FileNotFoundError as error:
             message = f"the kernel does not count the subvolume {subvolume} of {self.path}; `btrfs quota rescan -w {self.path}`, then apply again"
             raise Problem(ProblemKind.UNAVAILABLE, message) from error
 
     def used_bytes(self, subvolume: int) -> int:
         """Return what a subvolume refers to, up to date."""
-        btrfs.sync(self.descriptor)
-        usage = btrfs.usage(self.descriptor, subvolume)
+        ioctls.sync(self.descriptor)
+        usage = ioctls.usage(self.descriptor, subvolume)
         return usage.referenced_bytes if usage is not None else 0
 
     def require_room(self, snapshot_id: str, snapshot_fd: int, size_bytes: int | None) -> None:
         """Raise REFUSED where a volume of this size cannot hold what is in the snapshot; None is without a limit."""
-        usage = btrfs.usage(self.descriptor, btrfs.subvolume_id(snapshot_fd))
+        usage = ioctls.usage(self.descriptor, ioctls.subvolume_id(snapshot_fd))
         if usage is not None and size_bytes is not None and usage.referenced_bytes > size_bytes:
             message = (
                 f"the snapshot {snapshot_id!r} holds {usage.referenced_bytes} bytes, more than the {size_bytes} of the volume; "
@@ -97,7 +104,7 @@ class Place:
 
     def require_no_inner_subvolumes(self, volume: str, subvolume: int) -> None:
         """Raise IN_USE where the volume holds subvolumes: no snapshot has their data, and they would be lost."""
-        for inner in btrfs.subvolumes_in(self.descriptor, subvolume):
+        for inner in ioctls.subvolumes_in(self.descriptor, subvolume):
             message = (
                 f"the volume {volume!r} holds the subvolume {inner.name!r} (id {inner.subvolume_id}), which somebody made by hand; "
                 "move it out or delete it first"
@@ -111,7 +118,7 @@ class Place:
         """
         for _ in range(_ATTEMPTS):
             try:
-                btrfs.destroy_subvolume(folder_fd, name)
+                ioctls.destroy_subvolume(folder_fd, name)
             except FileNotFoundError:
                 return
             except OSError as error:
@@ -122,7 +129,7 @@ class Place:
             else:
                 return
             with opened(name, folder_fd) as descriptor:
-                self._destroy_inner(btrfs.subvolume_id(descriptor))
+                self._destroy_inner(ioctls.subvolume_id(descriptor))
         message = f"the volume {name!r} gets new subvolumes as fast as they are removed; stop what makes them on the host, then try again"
         raise Problem(ProblemKind.IN_USE, message)
 
@@ -130,10 +137,10 @@ class Place:
         """Remove all subvolumes inside another, the deepest first; by their ids, for clients may have made the paths."""
         found = [subvolume]
         for parent in found:
-            found.extend(inner.subvolume_id for inner in btrfs.subvolumes_in(self.descriptor, parent))
+            found.extend(inner.subvolume_id for inner in ioctls.subvolumes_in(self.descriptor, parent))
         for inner_id in reversed(found[1:]):
             with suppress(FileNotFoundError):  # somebody was quicker
-                btrfs.destroy_subvolume_by_id(self.descriptor, inner_id)
+                ioctls.destroy_subvolume_by_id(self.descriptor, inner_id)
 
     def sweep(self) -> None:
         """Remove what killed calls left in staging, and the qgroups of subvolumes that are gone.
@@ -145,7 +152,7 @@ class Place:
                 for subvolume in self.subvolumes_in(staging_fd):
                     with suppress(OSError, Problem):
                         self.destroy(staging_fd, subvolume.name)
-        btrfs.remove_stale_qgroups(self.descriptor)
+        ioctls.remove_stale_qgroups(self.descriptor)
 
     def require_exact_accounting(self, patience_seconds: float) -> None:
         """Make sure that the kernel counts, and so enforces sizes: turn quotas on, have everything counted anew where that is due.
@@ -158,7 +165,7 @@ class Place:
             opened(PRIVATE, self.descriptor) as private_fd,
             locked(private_fd),
         ):  # a second rescan would begin at nothing
-            now = btrfs.accounting(self.descriptor, self.file_system)
+            now = ioctls.accounting(self.descriptor, self.file_system)
             if now.simple:
                 message = (
                     f"{self.path} has simple quotas, which do not count what a clone shares with its snapshot; "
@@ -166,9 +173,9 @@ class Place:
                 )
                 raise Problem(ProblemKind.REFUSED, message)
             if not now.enabled:
-                btrfs.enable_quotas(self.descriptor)
+                ioctls.enable_quotas(self.descriptor)
             elif not now.is_exact:
-                btrfs.start_rescan(self.descriptor)
+                ioctls.start_rescan(self.descriptor)
             if not holds_within(self._is_exact, patience_seconds):
                 message = (
                     f"the kernel is counting what is stored in {self.path} and enforces no sizes until it is done; "
@@ -177,7 +184,7 @@ class Place:
                 raise Problem(ProblemKind.UNAVAILABLE, message)
 
     def _is_exact(self) -> bool:
-        return btrfs.accounting(self.descriptor, self.file_system).is_exact
+        return ioctls.accounting(self.descriptor, self.file_system).is_exact
 
 
 @contextmanager
@@ -191,7 +198,7 @@ def _opened_subvolume(name: str, folder_fd: int, missing: str) -> Iterator[int]:
             raise _not_a_volume(name) from error
         raise
     try:
-        if not btrfs.is_subvolume(descriptor):
+        if not ioctls.is_subvolume(descriptor):
             raise _not_a_volume(name)
         yield descriptor
     finally:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.framing import READY, FramingError, encode, read_frame
+from sharectl.drivers.linux.agent.wire.framing import READY, FramingError, encode, read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
-from sharectl.drivers.linux.agent.daemons import locked, write_atomically
-from sharectl.drivers.linux.agent.samba_config import (
+from sharectl.drivers.linux.agent.host.daemons import locked, write_atomically
+from sharectl.drivers.linux.agent.smb.configuration import (
     Cut,
     cut_needed,
     folded,
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
-    from sharectl.drivers.linux.agent.samba_host import Host
-    from sharectl.drivers.linux.agent.samba_users import Users
+    from sharectl.drivers.linux.agent.smb.host import Host
+    from sharectl.drivers.linux.agent.smb.users import Users
 
 _ANSWER_SECONDS: Final = 10
 

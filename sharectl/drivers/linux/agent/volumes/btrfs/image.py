@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent import btrfs, commands, loops, mounts, system_calls
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.pool_folders import locked, opened
-from sharectl.drivers.linux.agent.system_errors import told_as
+from sharectl.drivers.linux.agent.host import commands, loops, mounts, system_calls
+from sharectl.drivers.linux.agent.host.system_errors import told_as
+from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
+from sharectl.drivers.linux.agent.volumes.folders import locked, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +98,7 @@ class PoolImage:
         """Tell whether the file system of this image is what is seen at `target`."""
         try:
             with opened(target) as descriptor:
-                found = btrfs.file_system_id(descriptor)
+                found = ioctls.file_system_id(descriptor)
                 return found is not None and found == self.identity()
         except FileNotFoundError:
             return False
@@ -110,7 +111,7 @@ class PoolImage:
         if self._size_bytes is None:
             return
         with self._opened() as image_fd, locked(image_fd):
-            device = btrfs.device(pool_fd)
+            device = ioctls.device(pool_fd)
             if device.size_bytes == self._size_bytes:
                 return
             if device.size_bytes > self._size_bytes or self._size_bytes < _SMALLEST_BYTES:
@@ -129,7 +130,7 @@ class PoolImage:
             with told_as(what):
                 try:
                     loops.refresh_size(device.path)
-                    btrfs.resize(pool_fd, device.device_id, self._size_bytes)
+                    ioctls.resize(pool_fd, device.device_id, self._size_bytes)
                 except OSError as error:
                     if error.errno != errno.EBUSY:
                         raise

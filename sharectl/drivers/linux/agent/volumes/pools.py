@@ -120,11 +120,11 @@ def _mount_if_down(pool: VolumePool, pinned: str) -> None:
 
 
 def _require_btrfs(name: str, path: str) -> None:
-    from sharectl.drivers.linux.agent import btrfs  # noqa: PLC0415 - only where there is such a pool
+    from sharectl.drivers.linux.agent.volumes.btrfs import ioctls  # noqa: PLC0415 - only where there is such a pool
 
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        found = btrfs.file_system_id(descriptor)
+        found = ioctls.file_system_id(descriptor)
     finally:
         os.close(descriptor)
     if found is None:
@@ -141,10 +141,10 @@ def _check_identity(pool: VolumePool, pinned: str) -> None:
 
 def _make(name: str, settings: Mapping[str, Any]) -> VolumePool:
     if settings["type"] == "image":
-        from sharectl.drivers.linux.agent.image_pool import ImagePool  # noqa: PLC0415 - the one that is used
+        from sharectl.drivers.linux.agent.volumes.images.pool import ImagePool  # noqa: PLC0415 - the one that is used
 
         return ImagePool(name, settings["path"], settings["file_system"])
-    from sharectl.drivers.linux.agent.btrfs_pool import BtrfsPool  # noqa: PLC0415 - as above
+    from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool  # noqa: PLC0415 - as above
 
     return BtrfsPool(
         name, settings["path"], image=settings.get("image"), image_size_bytes=settings.get("image_size_bytes")

@@ -8,8 +8,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sharectl.drivers.linux.agent import commands, loops, mounts
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.host import commands, loops, mounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

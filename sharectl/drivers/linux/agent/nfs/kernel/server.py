@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent import daemons
 from sharectl.drivers.linux.agent.contract import Export, Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.exports import checked
-from sharectl.drivers.linux.agent.kernel_exports import Stored, file_text, live_export, stored_exports, table_lines
+from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.nfs.exports import checked
+from sharectl.drivers.linux.agent.nfs.kernel.table import Stored, file_text, live_export, stored_exports, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from sharectl.drivers.linux.agent.export_clients import Line
+    from sharectl.drivers.linux.agent.nfs.clients import Line
 
 _EXPORTFS_SECONDS: Final = 120.0
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")

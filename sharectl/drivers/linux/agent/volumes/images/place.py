@@ -7,15 +7,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent import image_files, loops, mounts, system_calls
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.daemons import holds_within
-from sharectl.drivers.linux.agent.pool_folders import PRIVATE, STAGING, opened
+from sharectl.drivers.linux.agent.host import loops, mounts, system_calls
+from sharectl.drivers.linux.agent.host.daemons import holds_within
+from sharectl.drivers.linux.agent.volumes.folders import PRIVATE, STAGING, opened
+from sharectl.drivers.linux.agent.volumes.images import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.drivers.linux.agent.images import FileSystem
+    from sharectl.drivers.linux.agent.volumes.images.file_systems import FileSystem
 
 IMAGES: Final = "images"
 ENDING: Final = ".img"
@@ -73,7 +74,7 @@ class Place:
         """Open a volume's image, and keep others from mounting, resizing or replacing it meanwhile; raises NOT_FOUND."""
         with ExitStack() as stack:
             try:
-                descriptor = stack.enter_context(image_files.opened_image(volume + ENDING, self.images_fd))
+                descriptor = stack.enter_context(files.opened_image(volume + ENDING, self.images_fd))
             except FileNotFoundError as error:
                 message = f"the pool {self.pool!r} has no volume {volume!r}"
                 raise Problem(ProblemKind.NOT_FOUND, message) from error
@@ -134,7 +135,7 @@ class Place:
     def make(self, volume: str, size_bytes: int) -> None:
         """Make a volume with an empty file system; it appears when it is whole."""
         with self._staged(volume) as (path, image_fd):
-            image_files.set_size(image_fd, size_bytes, reserve=self.reserves)
+            files.set_size(image_fd, size_bytes, reserve=self.reserves)
             self.file_system.make(path, image_fd)
         system_calls.rename_to_free(volume + ENDING, self.staging_fd, volume + ENDING, self.images_fd)
         os.fsync(self.images_fd)
@@ -142,9 +143,9 @@ class Place:
     def put_copy(self, volume: str, source_fd: int, size_bytes: int, *, is_clone: bool = False) -> None:
         """Put a copy of an image in a volume's place, in this size, by one rename."""
         with self._staged(volume) as (path, image_fd):
-            image_files.copy(source_fd, image_fd)
+            files.copy(source_fd, image_fd)
             self.file_system.settle(path, image_fd, size_bytes, point=self._staging_point(volume), is_clone=is_clone)
-            image_files.set_size(image_fd, size_bytes, reserve=self.reserves)
+            files.set_size(image_fd, size_bytes, reserve=self.reserves)
         os.rename(volume + ENDING, volume + ENDING, src_dir_fd=self.staging_fd, dst_dir_fd=self.images_fd)
         os.fsync(self.images_fd)
 
@@ -167,8 +168,8 @@ class Place:
     def make_snapshot(self, image_fd: int, snapshot_id: str) -> None:
         """Keep an image as it is this instant; raises REFUSED where the folder's file system shares no blocks."""
         name = snapshot_id + _SNAPSHOT_ENDING
-        with image_files.new_image(name, self.staging_fd) as snapshot_fd:
-            is_shared = image_files.share_blocks(image_fd, snapshot_fd)
+        with files.new_image(name, self.staging_fd) as snapshot_fd:
+            is_shared = files.share_blocks(image_fd, snapshot_fd)
         if not is_shared:
             os.unlink(name, dir_fd=self.staging_fd)
             message = f"the file system of {self.folder} shares no blocks between files, so there are no snapshots; XFS and btrfs do"
@@ -197,7 +198,7 @@ class Place:
         """Give a new image in staging; one that fails is removed."""
         self.clear_staging(volume)
         try:
-            with image_files.new_image(volume + ENDING, self.staging_fd) as image_fd:
+            with files.new_image(volume + ENDING, self.staging_fd) as image_fd:
                 yield f"{self._staging}/{volume}{ENDING}", image_fd
         except BaseException:
             self.clear_staging(volume)
@@ -210,7 +211,7 @@ class Place:
             message = f"the volume {volume!r} was unmounted by somebody else; try again"
             raise Problem(ProblemKind.TRANSIENT, message)
         try:
-            image_files.set_size(image_fd, size_bytes, reserve=self.reserves)
+            files.set_size(image_fd, size_bytes, reserve=self.reserves)
             loops.refresh_size(device)
             self.file_system.grow_mounted(folder, device, size_bytes)
         except OSError:  # so that the size that is listed stays the true one

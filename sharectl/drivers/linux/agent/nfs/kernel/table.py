@@ -9,8 +9,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Export, Squash
-from sharectl.drivers.linux.agent.export_clients import Line, Treatment, in_force, ordered, plain_lines, prefix_of
-from sharectl.drivers.linux.agent.exports import DEFINITION, canonical_security, defined, definition
+from sharectl.drivers.linux.agent.nfs.clients import Line, Treatment, in_force, ordered, plain_lines, prefix_of
+from sharectl.drivers.linux.agent.nfs.exports import DEFINITION, canonical_security, defined, definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

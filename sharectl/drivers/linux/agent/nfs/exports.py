@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.client_addresses import nobody_at
 from sharectl.drivers.linux.agent.contract import Client, Export, Problem, ProblemKind, Squash
-from sharectl.drivers.linux.agent.export_clients import canonical_network, prefix_of
+from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

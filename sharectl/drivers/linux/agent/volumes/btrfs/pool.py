@@ -6,10 +6,14 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent import btrfs, pool_folders, system_calls
-from sharectl.drivers.linux.agent.btrfs_place import Place
 from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, VolumeState
-from sharectl.drivers.linux.agent.pool_folders import (
+from sharectl.drivers.linux.agent.host import system_calls
+from sharectl.drivers.linux.agent.host.system_errors import told_as
+from sharectl.drivers.linux.agent.volumes import folders
+from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
+from sharectl.drivers.linux.agent.volumes.btrfs.image import PoolImage
+from sharectl.drivers.linux.agent.volumes.btrfs.place import Place
+from sharectl.drivers.linux.agent.volumes.folders import (
     PRIVATE,
     SNAPSHOTS,
     STAGING,
@@ -18,9 +22,7 @@ from sharectl.drivers.linux.agent.pool_folders import (
     opened_private,
     staging,
 )
-from sharectl.drivers.linux.agent.pool_image import PoolImage
-from sharectl.drivers.linux.agent.system_errors import told_as
-from sharectl.drivers.linux.agent.volume_names import require_volume_name
+from sharectl.drivers.linux.agent.volumes.names import require_volume_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,10 +74,10 @@ class BtrfsPool:
             with self._opened() as place:
                 if self._image is not None:
                     self._image.grow(place.descriptor)
-                pool_folders.make_private(place.descriptor, SNAPSHOTS, STAGING)
+                folders.make_private(place.descriptor, SNAPSHOTS, STAGING)
                 place.sweep()
                 place.require_exact_accounting(self._counting_seconds)
-                btrfs.sync(place.descriptor)
+                ioctls.sync(place.descriptor)
 
     def mount(self) -> None:
         """Mount the pool's image; raises UNAVAILABLE where the pool has none and is not there."""
@@ -97,7 +99,7 @@ class BtrfsPool:
                 return False
             try:
                 with opened(self._path) as descriptor, opened(PRIVATE, descriptor):
-                    return btrfs.file_system_id(descriptor) is not None
+                    return ioctls.file_system_id(descriptor) is not None
             except FileNotFoundError:
                 return False
 
@@ -126,9 +128,9 @@ class BtrfsPool:
         """Make an empty volume. One with content is an earlier call's that is in use by now: it gets the size, and keeps the rest."""
         with self._changing(volume, "cannot be made") as place:
             with suppress(FileExistsError):
-                btrfs.create_subvolume(place.descriptor, volume)
+                ioctls.create_subvolume(place.descriptor, volume)
             with place.volume(volume) as volume_fd:
-                subvolume = btrfs.subvolume_id(volume_fd)
+                subvolume = ioctls.subvolume_id(volume_fd)
                 if os.listdir(volume_fd):  # noqa: PTH208 - a descriptor, which pathlib cannot list
                     place.limit(volume, subvolume, size_bytes)
                 else:
@@ -142,10 +144,10 @@ class BtrfsPool:
             with place.snapshot(require_volume_name(snapshot_id)) as snapshot_fd:
                 place.require_room(snapshot_id, snapshot_fd, size_bytes)
                 with suppress(FileExistsError):  # made by an earlier call, which may not have come to the limit
-                    btrfs.create_snapshot(snapshot_fd, place.descriptor, volume, read_only=False)
+                    ioctls.create_snapshot(snapshot_fd, place.descriptor, volume, read_only=False)
             with place.volume(volume) as volume_fd:
                 # Until here the limit is that of the volume of the snapshot, whatever the kernel was asked for.
-                place.limit(volume, btrfs.subvolume_id(volume_fd), size_bytes)
+                place.limit(volume, ioctls.subvolume_id(volume_fd), size_bytes)
 
     def attach(self, volume: str) -> str:
         """Return the folder of the volume's data; a subvolume needs nothing to be reachable."""
@@ -166,7 +168,8 @@ class BtrfsPool:
         with self._working(f"cannot delete the volume {volume!r}") as place, staging(place.descriptor) as staging_fd:
             place.destroy(staging_fd, volume)
             place.destroy(place.descriptor, volume)
-            btrfs.commit(place.descriptor)  # also of one that is gone: by a call that was killed before it came to this
+            # Also where it is gone: a call that was killed may have removed it without committing.
+            ioctls.commit(place.descriptor)
 
     def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:
         """Enforce another size; raises IN_USE where the data does not fit."""
@@ -175,12 +178,12 @@ class BtrfsPool:
             place.volume(volume) as volume_fd,
             locked(volume_fd),  # of two that make room, none takes back what the other made
         ):
-            return place.limit(volume, btrfs.subvolume_id(volume_fd), size_bytes, how)
+            return place.limit(volume, ioctls.subvolume_id(volume_fd), size_bytes, how)
 
     def used_bytes(self, volume: str) -> int:
         """Return what the volume refers to, with what it shares with snapshots."""
         with self._changing(volume, "cannot be measured") as place, place.volume(volume) as volume_fd:
-            return place.used_bytes(btrfs.subvolume_id(volume_fd))
+            return place.used_bytes(ioctls.subvolume_id(volume_fd))
 
     def create_snapshot(self, volume: str, snapshot_id: str) -> None:
         """Keep the volume as it is now, unless the snapshot is there; durable when this returns."""
@@ -193,7 +196,7 @@ class BtrfsPool:
             if snapshot_id in os.listdir(folder_fd):  # noqa: PTH208 - a descriptor, which pathlib cannot list
                 return
             with place.volume(volume) as volume_fd:
-                btrfs.create_snapshot(volume_fd, folder_fd, snapshot_id, read_only=True)
+                ioctls.create_snapshot(volume_fd, folder_fd, snapshot_id, read_only=True)
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Remove the snapshot at one instant; durable when this returns."""
@@ -203,7 +206,7 @@ class BtrfsPool:
             opened_private(place.descriptor, SNAPSHOTS) as folder_fd,
         ):
             place.destroy(folder_fd, snapshot_id)
-            btrfs.commit(place.descriptor)
+            ioctls.commit(place.descriptor)
 
     def revert(self, volume: str, snapshot_id: str) -> None:
         """Put a copy of the snapshot in the volume's place by one exchange of names; then alone the newer data goes. Durable at the end.
@@ -216,25 +219,25 @@ class BtrfsPool:
             # What an earlier call left is a copy that was not put in place, or the newer data that was to go.
             place.destroy(staging_fd, volume)
             with place.volume(volume) as volume_fd:
-                subvolume = btrfs.subvolume_id(volume_fd)
+                subvolume = ioctls.subvolume_id(volume_fd)
             place.require_no_inner_subvolumes(volume, subvolume)
-            usage = btrfs.usage(place.descriptor, subvolume)
+            usage = ioctls.usage(place.descriptor, subvolume)
             size_bytes = usage.limit_bytes if usage is not None else None
             with place.snapshot(snapshot_id) as snapshot_fd:
                 place.require_room(snapshot_id, snapshot_fd, size_bytes)
-                btrfs.create_snapshot(snapshot_fd, staging_fd, volume, read_only=False)
+                ioctls.create_snapshot(snapshot_fd, staging_fd, volume, read_only=False)
             with opened(volume, staging_fd) as copy_fd:
-                place.set_limit(btrfs.subvolume_id(copy_fd), size_bytes)
+                place.set_limit(ioctls.subvolume_id(copy_fd), size_bytes)
             system_calls.exchange(volume, staging_fd, volume, place.descriptor)
             # With subvolumes that were made inside after the look for them.
             place.destroy(staging_fd, volume)
-            btrfs.commit(place.descriptor)
+            ioctls.commit(place.descriptor)
 
     def list_volumes(self) -> Mapping[str, VolumeState]:
         """Return all subvolumes of the pool's folder; usage is that of the last commit, None where the kernel is counting."""
         with self._working("cannot be listed") as place:
-            is_exact = btrfs.accounting(place.descriptor, place.file_system).is_exact
-            usages = btrfs.all_usages(place.descriptor)
+            is_exact = ioctls.accounting(place.descriptor, place.file_system).is_exact
+            usages = ioctls.all_usages(place.descriptor)
             found = {}
             for subvolume in place.subvolumes_in(place.descriptor, of_any_name=True):
                 usage = usages.get(subvolume.subvolume_id)
@@ -248,10 +251,10 @@ class BtrfsPool:
         """Return one subvolume as `list_volumes` does."""
         require_volume_name(volume)
         with self._working("cannot be read") as place, place.volume(volume) as volume_fd:
-            usage = btrfs.usage(place.descriptor, btrfs.subvolume_id(volume_fd))
+            usage = ioctls.usage(place.descriptor, ioctls.subvolume_id(volume_fd))
             if usage is None:
                 return VolumeState(None, None)
-            is_exact = btrfs.accounting(place.descriptor, place.file_system).is_exact
+            is_exact = ioctls.accounting(place.descriptor, place.file_system).is_exact
             return VolumeState(usage.limit_bytes, usage.referenced_bytes if is_exact else None)
 
     def list_snapshots(self) -> frozenset[str]:
@@ -288,7 +291,7 @@ class BtrfsPool:
                 descriptor = stack.enter_context(opened(self._path))
             except FileNotFoundError:
                 raise self._absent() from None
-            file_system = btrfs.file_system_id(descriptor)
+            file_system = ioctls.file_system_id(descriptor)
             if file_system is None:
                 raise self._absent()
             yield Place(self._name, self._path, descriptor, file_system)

@@ -9,13 +9,14 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from sharectl.drivers.linux.agent import daemons, samba_sockets
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind, Section
-from sharectl.drivers.linux.agent.samba_config import check_section
-from sharectl.drivers.linux.agent.samba_host import Host, find, is_of_session
-from sharectl.drivers.linux.agent.samba_names import local_user
-from sharectl.drivers.linux.agent.samba_shares import Shares
-from sharectl.drivers.linux.agent.samba_users import Users
+from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.smb import sockets
+from sharectl.drivers.linux.agent.smb.configuration import check_section
+from sharectl.drivers.linux.agent.smb.host import Host, find, is_of_session
+from sharectl.drivers.linux.agent.smb.names import local_user
+from sharectl.drivers.linux.agent.smb.shares import Shares
+from sharectl.drivers.linux.agent.smb.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,7 +166,7 @@ class SambaServer:
 
     def _start(self) -> None:
         instance, output, log = self._host.instance, self._host.path("log/output"), self._host.path("log/smbd.log")
-        if samba_sockets.is_taken(instance.namespace, instance.addresses, self._host.port):
+        if sockets.is_taken(instance.namespace, instance.addresses, self._host.port):
             what = "cannot start: another process listens at this port already"
             raise self._failure(what, ProblemKind.CONFLICT)
         Path(output).unlink(missing_ok=True)
@@ -208,8 +209,8 @@ class SambaServer:
 
     def _is_answering(self, pid: int) -> bool:
         """Tell whether the process listens on all its addresses."""
-        addresses = {samba_sockets.kernel_form(address) for address in self._host.instance.addresses}
-        listened = samba_sockets.listeners_of(pid, self._host.port)
+        addresses = {sockets.kernel_form(address) for address in self._host.instance.addresses}
+        listened = sockets.listeners_of(pid, self._host.port)
         return bool(listened) and addresses <= listened
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent import daemons
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.exports import problem_of_path
-from sharectl.drivers.linux.agent.ganesha_bus import GaneshaBus, NoAnswerError, RefusedError
-from sharectl.drivers.linux.agent.ganesha_config import bus_address, bus_text
+from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.nfs.exports import problem_of_path
+from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus, NoAnswerError, RefusedError
+from sharectl.drivers.linux.agent.nfs.ganesha.configuration import bus_address, bus_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.client_addresses import nobody_at
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
-from sharectl.drivers.linux.agent.samba_names import local_user
+from sharectl.drivers.linux.agent.smb.names import local_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

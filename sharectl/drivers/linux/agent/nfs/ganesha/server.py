@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent import daemons
 from sharectl.drivers.linux.agent.contract import Export, Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.export_clients import canonical_network, prefix_of
-from sharectl.drivers.linux.agent.exports import checked, defined, problem_of_path
-from sharectl.drivers.linux.agent.ganesha_bus import NoAnswerError, RefusedError
-from sharectl.drivers.linux.agent.ganesha_config import (
+from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
+from sharectl.drivers.linux.agent.nfs.exports import checked, defined, problem_of_path
+from sharectl.drivers.linux.agent.nfs.ganesha.bus import NoAnswerError, RefusedError
+from sharectl.drivers.linux.agent.nfs.ganesha.configuration import (
     ServerOptions,
     export_text,
     server_text,
     shown_export,
 )
-from sharectl.drivers.linux.agent.ganesha_process import (
+from sharectl.drivers.linux.agent.nfs.ganesha.process import (
     EXPORTS,
     WITHHELD,
     GaneshaProcess,

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.daemons import locked, wait_until, write_atomically
-from sharectl.drivers.linux.agent.nt_hash import nt_hash
-from sharectl.drivers.linux.agent.samba_host import is_of_session
-from sharectl.drivers.linux.agent.samba_names import RESERVED_USERS, local_user
+from sharectl.drivers.linux.agent.host.daemons import locked, wait_until, write_atomically
+from sharectl.drivers.linux.agent.smb.host import is_of_session
+from sharectl.drivers.linux.agent.smb.names import RESERVED_USERS, local_user
+from sharectl.drivers.linux.agent.smb.nt_hash import nt_hash
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterable, Mapping
 
-    from sharectl.drivers.linux.agent.samba_host import Host
+    from sharectl.drivers.linux.agent.smb.host import Host
 
 _FIRST_USER_ID: Final = 1_000_000_000
 _NO_USER_ID: Final = 4_294_967_295

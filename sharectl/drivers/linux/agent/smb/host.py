@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent import commands
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.daemons import is_daemon, running_pid
-from sharectl.drivers.linux.agent.samba_config import path_problem
-from sharectl.drivers.linux.agent.samba_names import server_name
+from sharectl.drivers.linux.agent.host import commands
+from sharectl.drivers.linux.agent.host.daemons import is_daemon, running_pid
+from sharectl.drivers.linux.agent.smb.configuration import path_problem
+from sharectl.drivers.linux.agent.smb.names import server_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from sharectl.drivers.linux.agent.contract import Client, Export, Squash
-from sharectl.drivers.linux.agent.export_clients import EVERYBODY, Line, Treatment, in_force, ordered, plain_lines
-from sharectl.drivers.linux.agent.exports import DEFINITION, SECURITY_FLAVOURS, definition
+from sharectl.drivers.linux.agent.nfs.clients import EVERYBODY, Line, Treatment, in_force, ordered, plain_lines
+from sharectl.drivers.linux.agent.nfs.exports import DEFINITION, SECURITY_FLAVOURS, definition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

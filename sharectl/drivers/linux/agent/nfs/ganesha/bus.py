@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.linux.agent.ganesha_config import bus_address
+from sharectl.drivers.linux.agent.nfs.ganesha.configuration import bus_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,8 +9,8 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from sharectl.drivers.linux.agent import system_calls
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.host import system_calls
 
 _GET_FREE: Final = 0x4C82  # LOOP_CTL_GET_FREE
 _CONFIGURE: Final = 0x4C0A  # LOOP_CONFIGURE, Linux 5.8

@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sharectl.drivers.linux.agent import system_calls
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.daemons import holds_within
-from sharectl.drivers.linux.agent.system_errors import problem_of, told_as
+from sharectl.drivers.linux.agent.host import system_calls
+from sharectl.drivers.linux.agent.host.daemons import holds_within
+from sharectl.drivers.linux.agent.host.system_errors import problem_of, told_as
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATH_ONLY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

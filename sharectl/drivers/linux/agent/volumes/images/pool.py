@@ -7,14 +7,16 @@ import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent import image_files, loops, mounts, pool_folders, system_calls
 from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, VolumeState
-from sharectl.drivers.linux.agent.daemons import write_atomically
-from sharectl.drivers.linux.agent.image_place import ENDING, IMAGES, Place, sweep
-from sharectl.drivers.linux.agent.images import FILE_SYSTEMS, require_size
-from sharectl.drivers.linux.agent.pool_folders import PRIVATE, SNAPSHOTS, STAGING, opened
-from sharectl.drivers.linux.agent.system_errors import told_as
-from sharectl.drivers.linux.agent.volume_names import require_volume_name
+from sharectl.drivers.linux.agent.host import loops, mounts, system_calls
+from sharectl.drivers.linux.agent.host.daemons import write_atomically
+from sharectl.drivers.linux.agent.host.system_errors import told_as
+from sharectl.drivers.linux.agent.volumes import folders
+from sharectl.drivers.linux.agent.volumes.folders import PRIVATE, SNAPSHOTS, STAGING, opened
+from sharectl.drivers.linux.agent.volumes.images import files
+from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEMS, require_size
+from sharectl.drivers.linux.agent.volumes.images.place import ENDING, IMAGES, Place, sweep
+from sharectl.drivers.linux.agent.volumes.names import require_volume_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -51,17 +53,17 @@ class ImagePool:
         """Snapshots, clones and reverts only where the folder's file system shares blocks, and only once the pool is there."""
         if self._shares_blocks is None and self.is_mounted():
             with self._working("cannot be tried") as place:
-                self._shares_blocks = image_files.can_share_blocks(place.staging_fd)
+                self._shares_blocks = files.can_share_blocks(place.staging_fd)
         return WITH_SHARED_BLOCKS if self._shares_blocks else ALWAYS
 
     def prepare(self) -> None:
         """Make the private folders and an identity; remove what killed calls left. The folder itself must be there."""
         with told_as(f"the pool {self._name!r} cannot be prepared"), opened(self._path) as pool_fd:
-            pool_folders.make_private(pool_fd, IMAGES, SNAPSHOTS, STAGING)
-            with opened(PRIVATE, pool_fd) as private_fd, pool_folders.locked(private_fd):
+            folders.make_private(pool_fd, IMAGES, SNAPSHOTS, STAGING)
+            with opened(PRIVATE, pool_fd) as private_fd, folders.locked(private_fd):
                 if _IDENTITY not in os.listdir(private_fd):  # noqa: PTH208 - a descriptor, which pathlib cannot list
                     write_atomically(f"{self._path}/{PRIVATE}/{_IDENTITY}", f"{uuid.uuid4()}\n")
-            with pool_folders.staging_alone(pool_fd) as staging_fd:
+            with folders.staging_alone(pool_fd) as staging_fd:
                 if staging_fd is not None:
                     sweep(f"{self._path}/{PRIVATE}/{STAGING}", staging_fd)
 
@@ -254,9 +256,9 @@ class ImagePool:
                 raise self._absent()
             with (
                 opened(self._path) as pool_fd,
-                pool_folders.opened_private(pool_fd, IMAGES) as images_fd,
-                pool_folders.opened_private(pool_fd, SNAPSHOTS) as snapshots_fd,
-                pool_folders.staging(pool_fd) as staging_fd,
+                folders.opened_private(pool_fd, IMAGES) as images_fd,
+                folders.opened_private(pool_fd, SNAPSHOTS) as snapshots_fd,
+                folders.staging(pool_fd) as staging_fd,
             ):
                 yield Place(
                     self._name,

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.drivers.linux.agent import btrfs_trees as trees
+from sharectl.drivers.linux.agent.volumes.btrfs import trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

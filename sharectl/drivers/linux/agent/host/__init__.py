@@ -1,0 +1,1 @@
+"""What the host gives: mounts, loop devices, namespaces, daemons and programs."""

@@ -1,0 +1,1 @@
+"""NFS-Ganesha: its process, its configuration and its control bus."""

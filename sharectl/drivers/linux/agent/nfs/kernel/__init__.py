@@ -1,0 +1,1 @@
+"""The kernel's NFS server and its table of exports."""

@@ -1,0 +1,1 @@
+"""Samba: its process, configuration, shares and users."""

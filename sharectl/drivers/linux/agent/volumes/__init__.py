@@ -1,0 +1,1 @@
+"""Volumes, snapshots and the pools that hold them."""

@@ -1,0 +1,1 @@
+"""Volumes as subvolumes of a btrfs file system."""

@@ -1,0 +1,1 @@
+"""Volumes as file systems of their own in image files."""

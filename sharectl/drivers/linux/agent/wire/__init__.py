@@ -1,0 +1,1 @@
+"""Frames and requests: the way between the driver and the agent."""
