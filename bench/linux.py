@@ -26,7 +26,8 @@ from spine import Report, best, sharectl
 
 from sharectl.drivers.base import DriverEnvironment, ShareRef, ShareRequest
 from sharectl.drivers.linux import FACTORY
-from sharectl.model import AccessRule, BackendSpec
+from sharectl.model.access import AccessRule
+from sharectl.model.backends import BackendSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

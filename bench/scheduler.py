@@ -13,7 +13,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sharectl.model import PackSettings, SchedulerSettings
+from sharectl.model.settings import PackSettings, SchedulerSettings
 from sharectl.scheduler import Pool, Request, Scheduler, place_all, pools_of_manila_backend
 from tests.scheduler.reference import ReferenceScheduler
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from sharectl.drivers.base import DriverEnvironment, ShareRef, ShareRequest
-    from sharectl.model import AccessRule, BackendSpec, JsonObject
+    from sharectl.model.access import AccessRule
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
 
 _POOLS: Final = 10
 _POOL_BYTES: Final = 2 << 50

@@ -7,15 +7,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sharectl.applying.attempt import AbandonedError, Attempt, Ending, EndingKind
-from sharectl.applying.board import Board
-from sharectl.applying.cancel import Cancellation
-from sharectl.applying.committer import Committer
-from sharectl.applying.core import bind_thread, shared_core
-from sharectl.applying.lanes import Lane
-from sharectl.applying.ledger import Ledger
-from sharectl.applying.worker import Worker
-from sharectl.events import (
+from sharectl.engine.attempt import AbandonedError, Attempt, Ending, EndingKind
+from sharectl.engine.board import Board
+from sharectl.engine.cancel import Cancellation
+from sharectl.engine.committer import Committer
+from sharectl.engine.core import bind_thread, shared_core
+from sharectl.engine.lanes import Lane
+from sharectl.engine.ledger import Ledger
+from sharectl.engine.worker import Worker
+from sharectl.model.events import (
     CancelRequested,
     CandidateFailed,
     RunFinished,
@@ -24,18 +24,19 @@ from sharectl.events import (
     StepFinished,
     StepSkipped,
 )
-from sharectl.model import Verb
-from sharectl.planning.draft import step_id
+from sharectl.model.verbs import Verb
+from sharectl.planner.draft import step_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sharectl.applying.environment import Environment
-    from sharectl.applying.heartbeat import Heartbeat
-    from sharectl.events import Event
-    from sharectl.model import Address
-    from sharectl.planning.types import Plan, Step
-    from sharectl.state.store import RunRecord, StateStore
+    from sharectl.engine.environment import Environment
+    from sharectl.engine.heartbeat import Heartbeat
+    from sharectl.model.events import Event
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Plan, Step
+    from sharectl.model.records import RunRecord
+    from sharectl.state.contract import StateStore
 
 _STATE_LANE = ""
 _STATE_LANE_WIDTH = 16  # threads that only commit; the more wait at once, the more share a transaction

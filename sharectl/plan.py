@@ -6,54 +6,56 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from sharectl.model import Kind, SchedulerSettings, Verb, address_of
-from sharectl.planning.backends import backends_of, plan_backends
-from sharectl.planning.draft import Draft
-from sharectl.planning.drift import Deviation, find_deviations, without_own_rules_ignored
-from sharectl.planning.elsewhere import left_alone
-from sharectl.planning.exports import find_export_changes, unseen_exports
-from sharectl.planning.foreign import find_foreign_backends, find_unseen_backends
-from sharectl.planning.holding import hold_refused
-from sharectl.planning.imports import plan_imports
-from sharectl.planning.in_the_way import refuse_taken_name, refuse_taken_snapshot
-from sharectl.planning.linking import linked_steps
-from sharectl.planning.moves import plan_moves
-from sharectl.planning.options import PlanOptions
-from sharectl.planning.placed_checks import may_be_cloned
-from sharectl.planning.placement import place_new_shares
-from sharectl.planning.refusals import refuse_left_out, refuse_lost_sources
-from sharectl.planning.renames import undeclared_renames
-from sharectl.planning.report import drift_report, summarize
-from sharectl.planning.reverting import hold_for_snapshot, is_awaited
-from sharectl.planning.revocations import check_revocations
-from sharectl.planning.safety import check_empty, check_kept_snapshots, check_limits
-from sharectl.planning.scopes import MAKING, REMOVING
-from sharectl.planning.selection import move_selector, selector, unknown_addresses
-from sharectl.planning.servers import plan_share_servers
-from sharectl.planning.shares import (
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.plans import Action, Plan, Step
+from sharectl.model.settings import SchedulerSettings
+from sharectl.model.verbs import Verb
+from sharectl.planner.backends import backends_of, plan_backends
+from sharectl.planner.draft import Draft
+from sharectl.planner.drift import Deviation, find_deviations, without_own_rules_ignored
+from sharectl.planner.elsewhere import left_alone
+from sharectl.planner.exports import find_export_changes, unseen_exports
+from sharectl.planner.foreign import find_foreign_backends, find_unseen_backends
+from sharectl.planner.holding import hold_refused
+from sharectl.planner.imports import plan_imports
+from sharectl.planner.in_the_way import refuse_taken_name, refuse_taken_snapshot
+from sharectl.planner.linking import linked_steps
+from sharectl.planner.moves import plan_moves
+from sharectl.planner.options import PlanOptions
+from sharectl.planner.placed_checks import may_be_cloned
+from sharectl.planner.placement import place_new_shares
+from sharectl.planner.refusals import refuse_left_out, refuse_lost_sources
+from sharectl.planner.renames import undeclared_renames
+from sharectl.planner.report import drift_report, summarize
+from sharectl.planner.reverting import hold_for_snapshot, is_awaited
+from sharectl.planner.revocations import check_revocations
+from sharectl.planner.safety import check_empty, check_kept_snapshots, check_limits
+from sharectl.planner.scopes import MAKING, REMOVING
+from sharectl.planner.selection import move_selector, selector, unknown_addresses
+from sharectl.planner.servers import plan_share_servers
+from sharectl.planner.shares import (
     plan_beside_refusal,
     plan_changed_share,
     plan_lost_share,
     plan_new_share,
     plan_removed_share,
 )
-from sharectl.planning.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
-from sharectl.planning.twins import note_twin_backends
-from sharectl.planning.types import Action, Plan, Step
-from sharectl.planning.undeclared import refuse_renamed_backends
-from sharectl.planning.unfinished import note_open_operations, note_writer
-from sharectl.planning.unfinished_imports import forget_given_up_imports, refuse_unfinished_import
-from sharectl.planning.unread import find_unread
+from sharectl.planner.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
+from sharectl.planner.twins import note_twin_backends
+from sharectl.planner.undeclared import refuse_renamed_backends
+from sharectl.planner.unfinished import note_open_operations, note_writer
+from sharectl.planner.unfinished_imports import forget_given_up_imports, refuse_unfinished_import
+from sharectl.planner.unread import find_unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
-    from sharectl.model import Address
-    from sharectl.planning.exports import ExportWishes
-    from sharectl.planning.observed import Observed
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import StateView
+    from sharectl.planner.exports import ExportWishes
+    from sharectl.planner.observed import Observed
     from sharectl.scheduler import Pool
-    from sharectl.state.store import StateView
 
 __all__ = ["Action", "Plan", "PlanOptions", "Step", "addresses_with_rules", "plan"]
 

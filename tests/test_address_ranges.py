@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.address_ranges import AddressRange, address_text, joined, parse_address_range, without
+from sharectl.model.address_ranges import AddressRange, address_text, joined, parse_address_range, without
 
 SMALL = st.builds(lambda first, size: AddressRange(4, first, first + size), st.integers(0, 40), st.integers(0, 12))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sharectl.client_addresses import nobody_at, without_ipv6_notation
+from sharectl.model.client_addresses import nobody_at, without_ipv6_notation
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.graph import CycleError, dependencies_of, dependency_edges, find_cycle, topological_order
+from sharectl.manifests.dependencies import CycleError, dependencies_of, dependency_edges, find_cycle, topological_order
 from sharectl.manifests.desired import Desired
-from sharectl.model import AccessRule, ShareNetworkSpec, ShareSpec, SnapshotSpec
+from sharectl.model.access import AccessRule
+from sharectl.model.share_networks import ShareNetworkSpec
+from sharectl.model.specs import ShareSpec, SnapshotSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,23 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.diagnostics import DiagnosticError, Severity, Source, did_you_mean, error, has_errors, warning
-from sharectl.model import (
-    NO_ACCESS_DIGEST,
-    AccessRule,
-    Kind,
-    SchedulerHints,
-    ShareSpec,
-    SnapshotSpec,
-    access_digest,
-    address_of,
-    canonical_json,
-    kind_of,
-    name_of,
-    rule_address,
-    split_rule_address,
-)
-from sharectl.quantities import GIB, SizeError, approximate_size, format_size, parse_size
+from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
+from sharectl.model.canonical import canonical_json
+from sharectl.model.diagnostics import DiagnosticError, Severity, Source, did_you_mean, error, has_errors, warning
+from sharectl.model.kinds import Kind, address_of, kind_of, name_of, rule_address, split_rule_address
+from sharectl.model.quantities import GIB, SizeError, approximate_size, format_size, parse_size
+from sharectl.model.specs import SchedulerHints, ShareSpec, SnapshotSpec
 
 NAMES = st.text("abcxyz-09", min_size=1, max_size=12)
 LABELS = st.dictionaries(NAMES, NAMES, max_size=3)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.schemas import schema_name_of, schema_of
-from sharectl.model import KIND_OF_DOCUMENT
+from sharectl.model.kinds import KIND_OF_DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.diagnostics import DiagnosticError, error
+from sharectl.model.diagnostics import DiagnosticError, error
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -64,9 +64,9 @@ def apply(
         allow_shared=allow_shared,
     )
     if plan_file is not None:
-        from sharectl.applying.ledger import rows_of
-        from sharectl.planning.planfile import read_plan_file
-        from sharectl.planning.staleness import current_part
+        from sharectl.engine.ledger import rows_of
+        from sharectl.planner.staleness import current_part
+        from sharectl.workspace.planfile import read_plan_file
 
         if words.are_given or file or refresh is not opt.Refresh.FULL:
             raise DiagnosticError(
@@ -77,7 +77,7 @@ def apply(
                 )
             )
         from sharectl.cli.session import opened_store
-        from sharectl.runs import plan_origin, require_own_plan
+        from sharectl.workspace.runs import plan_origin, require_own_plan
 
         saved = read_plan_file(session.path(plan_file))
         here = plan_origin(session.project.root, session.project.state_path)

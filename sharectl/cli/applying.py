@@ -12,18 +12,18 @@ from sharectl.cli.interrupts import diverted
 from sharectl.cli.options import Format
 from sharectl.cli.planning import show_plan
 from sharectl.cli.session import confirmed, kept_afterwards, opened_store, parse_duration_seconds
-from sharectl.diagnostics import DiagnosticError, error
+from sharectl.model.diagnostics import DiagnosticError, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from sharectl.apply import RunResult
     from sharectl.cli.session import Session
-    from sharectl.model import BackendSpec
-    from sharectl.planning.types import Plan
-    from sharectl.runs import LockedRun
-    from sharectl.state.store import StateStore
-    from sharectl.workspace import Backends
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.plans import Plan
+    from sharectl.state.contract import StateStore
+    from sharectl.workspace.runs import LockedRun
+    from sharectl.workspace.survey import Backends
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def locked(
 ) -> Iterator[tuple[LockedRun, Backends]]:
     """Take the lock, and yield the run (what an earlier one left open is resolved) and its backends."""
     from sharectl.render.progress import progress_view
-    from sharectl.runs import describe_run, locked_run
-    from sharectl.workspace import opened_backends
+    from sharectl.workspace.runs import describe_run, locked_run
+    from sharectl.workspace.survey import opened_backends
 
     wait_seconds = parse_duration_seconds(lock_timeout)
     record = describe_run(command, session.project.root, os.environ)
@@ -111,9 +111,9 @@ def _agree(session: Session, plan: Plan, words: RunWords) -> None:
 
 def _applied(session: Session, run: LockedRun, plan: Plan, words: RunWords) -> RunResult | None:
     """Apply the plan; None where there is nothing to do, and the plan has said so already."""
-    from sharectl.applying.cancel import Cancellation
+    from sharectl.engine.cancel import Cancellation
     from sharectl.render.progress import progress_view
-    from sharectl.runs import apply_plan
+    from sharectl.workspace.runs import apply_plan
 
     json = words.output is Format.JSON
     if words.before is not None:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sharectl.apply import RunResult
-    from sharectl.diagnostics import Diagnostic
-    from sharectl.planning.types import Plan
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.plans import Plan
 
 
 class ExitCode(IntEnum):
@@ -63,7 +63,7 @@ def code_of_findings(
     diagnostics: Iterable[Diagnostic], *, unread: Iterable[str] = (), allowed: Iterable[str] = ()
 ) -> ExitCode:
     """Return 1 where the diagnostics hold an error or something that was asked for and not done, or where a backend was `unread` that is not `allowed`."""
-    from sharectl.diagnostics import has_errors
+    from sharectl.model.diagnostics import has_errors
 
     found = tuple(diagnostics)
     if has_errors(found) or any(one.code in NOT_DONE for one in found) or set(unread) - set(allowed):

@@ -32,7 +32,7 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            from sharectl.diagnostics import did_you_mean
+            from sharectl.model.diagnostics import did_you_mean
 
             near = did_you_mean(args[0], list(COMMANDS))
             ctx.fail(f"There is no command {args[0]!r}{f'; {near}' if near else '.'}")

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
-    from sharectl.model import Address
+    from sharectl.model.kinds import Address
 
 
 def complete_address(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the addresses that begin with what is typed; before the slash just the kinds, for which nothing has to be read."""
-    from sharectl.model import Kind
+    from sharectl.model.kinds import Kind
 
     if "/" not in incomplete:
         kinds = (f"{kind.value}/" for kind in (Kind.SHARE, Kind.SNAPSHOT, Kind.BACKEND))
@@ -41,8 +41,8 @@ def _directory(ctx: typer.Context) -> Path:
 
 def _manifests(directory: Path, only: Collection[Address] | None) -> tuple[list[Address], list[str]]:
     """Return all addresses and all backends; a repository with mistakes completes nothing, and says nothing in the middle of a line."""
-    from sharectl.diagnostics import DiagnosticError
-    from sharectl.workspace import load_manifests
+    from sharectl.model.diagnostics import DiagnosticError
+    from sharectl.workspace.survey import load_manifests
 
     try:
         project = _project(directory)
@@ -53,9 +53,9 @@ def _manifests(directory: Path, only: Collection[Address] | None) -> tuple[list[
 
 
 def _recorded(directory: Path) -> list[Address]:
-    from sharectl.diagnostics import DiagnosticError
+    from sharectl.model.diagnostics import DiagnosticError
+    from sharectl.state.contract import StateError
     from sharectl.state.sqlite import open_store
-    from sharectl.state.store import StateError
 
     try:
         store = open_store(_project(directory).state_path, create=False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, force: bool) -> None:
     """Make `copy` the state, once that is agreed to; a state that is damaged is set aside. Raises StateError."""
-    from sharectl.runs import bring_back_document, expect_document
+    from sharectl.workspace.runs import bring_back_document, expect_document
 
     output = session.output
     path = session.project.state_path
@@ -51,7 +51,7 @@ def copy_document(copy: Copy) -> bytes:
 
 
 def _is_damaged(session: Session) -> bool:
-    from sharectl.state.store import StateCorruptError
+    from sharectl.state.contract import StateCorruptError
 
     try:
         with opened_store(session, hint=False) as store:

@@ -11,9 +11,9 @@ from sharectl.cli.interrupts import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
     from sharectl.render.output import Output
-    from sharectl.state.store import LockedError
+    from sharectl.state.contract import LockedError
 
 
 _USAGE: Final = "usage."
@@ -54,7 +54,7 @@ def requested_format(words: Sequence[str]) -> str:
 
 
 def _write_in_format(output: Output, diagnostics: Sequence[Diagnostic], code: int, style: str) -> None:
-    from sharectl.diagnostics import DiagnosticError
+    from sharectl.model.diagnostics import DiagnosticError
 
     try:
         if style == "json":
@@ -70,9 +70,9 @@ def _write_in_format(output: Output, diagnostics: Sequence[Diagnostic], code: in
 
 
 def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]:
-    from sharectl.diagnostics import DiagnosticError, error
     from sharectl.drivers.base import DriverError
-    from sharectl.state.store import LeaseLostError, LockedError, StateBusyError, StateError
+    from sharectl.model.diagnostics import DiagnosticError, error
+    from sharectl.state.contract import LeaseLostError, LockedError, StateBusyError, StateError
 
     if isinstance(failure, DiagnosticError):
         usage = all(found.code.startswith(_USAGE) for found in failure.diagnostics)
@@ -101,7 +101,7 @@ def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]
 
 
 def _locked(failure: LockedError) -> Diagnostic:
-    from sharectl.diagnostics import error
+    from sharectl.model.diagnostics import error
 
     status = failure.status
     holder = status.holder

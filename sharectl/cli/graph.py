@@ -35,7 +35,7 @@ def graph(
 ) -> None:
     """Draw what depends on what: the manifests, or with --steps the plan that apply would walk."""
     from sharectl.cli.session import desired_of, start
-    from sharectl.graph import dependency_edges
+    from sharectl.manifests.dependencies import dependency_edges
     from sharectl.render.graph import dot, mermaid
 
     session = start(chdir)
@@ -43,7 +43,7 @@ def graph(
     if steps:
         from sharectl.cli.planning import Words, planner
         from sharectl.cli.session import opened_store
-        from sharectl.workspace import opened_backends
+        from sharectl.workspace.survey import opened_backends
 
         make_plan = planner(session, file, Words(allow_empty=True, allow_unreadable=allow_unreadable), refresh.value)
         with (
@@ -60,7 +60,7 @@ def graph(
         code = code_of_plan(plan)
     else:
         from sharectl.cli.session import opened_store
-        from sharectl.tenancy import server_edges
+        from sharectl.workspace.tenancy import server_edges
 
         desired = desired_of(session, file)
         edges = dependency_edges(desired, sorted(desired.addresses))

@@ -26,8 +26,8 @@ def history(
 ) -> None:
     """Show what was done, newest first: when, by whom, from which commit and CI job, and what changed."""
     from sharectl.cli.session import all_addresses, existing_store, parse_address, start
-    from sharectl.diagnostics import DiagnosticError, did_you_mean, error
-    from sharectl.model import split_rule_address
+    from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+    from sharectl.model.kinds import split_rule_address
     from sharectl.render.tables import history_lines, history_object
 
     session = start(chdir)

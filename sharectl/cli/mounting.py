@@ -7,7 +7,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.diagnostics import DiagnosticError, error
+from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.render.mounts_values import MountSettings
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.cli.session import Session
-    from sharectl.model import Address
+    from sharectl.model.kinds import Address
     from sharectl.mounting.clients import Client
     from sharectl.mounting.selection import Mount, Selected, Wanted
     from sharectl.render.output import Output
-    from sharectl.state.store import StateStore
+    from sharectl.state.contract import StateStore
 
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._@+-][A-Za-z0-9._/@+-]*")
 _NAMESPACE: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -75,8 +75,8 @@ def user_meant(text: str | None) -> str | None:
 
 def read_selected(store: StateStore, named: Sequence[Address], backends: frozenset[str], wanted: Wanted) -> Read:
     """Return the mounts that the state gives. Raises DiagnosticError where it has nothing at an address, or on a backend."""
-    from sharectl.inspecting import require_records, view_of_backends
     from sharectl.mounting.selection import select_mounts
+    from sharectl.workspace.inspecting import require_records, view_of_backends
 
     if named:
         require_records(store, named)

@@ -60,7 +60,7 @@ def mounts(
         write_units,
     )
     from sharectl.cli.session import existing_store, parse_address, parse_labels, start
-    from sharectl.diagnostics import DiagnosticError, error
+    from sharectl.model.diagnostics import DiagnosticError, error
     from sharectl.mounting.selection import Wanted
     from sharectl.render.mounts import left_out_lines, mount_problem, mounts_lines, nothing_line
     from sharectl.render.mounts_values import Origin

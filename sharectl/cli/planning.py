@@ -14,17 +14,17 @@ from sharectl.cli.session import (
     parse_addresses,
     parse_labels,
 )
-from sharectl.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sharectl.cli.session import Session
     from sharectl.manifests.desired import Desired
-    from sharectl.planning.options import PlanOptions
-    from sharectl.planning.types import Plan
-    from sharectl.state.store import StateStore
-    from sharectl.workspace import Backends
+    from sharectl.model.plans import Plan
+    from sharectl.planner.options import PlanOptions
+    from sharectl.state.contract import StateStore
+    from sharectl.workspace.survey import Backends
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Planner:
 
     def __call__(self, store: StateStore, backends: Backends) -> Plan:
         """Return the plan. Raises DiagnosticError where a target is nowhere to be found."""
-        from sharectl.workspace import PlanRequest, make_plan
+        from sharectl.workspace.survey import PlanRequest, make_plan
 
         self._require_targets(store)
         request = PlanRequest(self.options, self.refresh)
@@ -108,7 +108,7 @@ def looking_planner(session: Session, files: Sequence[str] | None, words: Words,
 
 def options_from(session: Session, words: Words) -> PlanOptions:
     """Return the options that the words say. Raises DiagnosticError."""
-    from sharectl.planning.options import PlanOptions
+    from sharectl.planner.options import PlanOptions
 
     return PlanOptions(
         targets=parse_addresses(words.target),

@@ -20,8 +20,8 @@ def schema(
 ) -> None:
     """Print a JSON Schema (2020-12), or write all of them: editors then check and explain manifests as they are typed."""
     from sharectl.cli.session import standard_output, working_directory
-    from sharectl.diagnostics import DiagnosticError, did_you_mean, error
     from sharectl.manifests.schemas import schema_names, schema_text
+    from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
 
     output = standard_output()
     names = schema_names()

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.cli.codes import ExitCode, Finished
-from sharectl.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
-from sharectl.model import Kind
+from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
+from sharectl.model.kinds import Kind
 from sharectl.private import NAME, mend_private
 from sharectl.render.output import Output
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
-    from sharectl.diagnostics import Diagnostic
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
-    from sharectl.model import Address
-    from sharectl.planning.elsewhere import Elsewhere
-    from sharectl.state.store import Lease, RunRecord, StateStore
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Lease, RunRecord
+    from sharectl.planner.elsewhere import Elsewhere
+    from sharectl.state.contract import StateStore
 
 working_directory: Final[ContextVar[Path]] = ContextVar("working_directory", default=Path())
 """What `sharectl -C DIR COMMAND` names; a command's own -C is under it, as with git."""
@@ -95,7 +96,7 @@ def load(session: Session, files: Sequence[str] | None, only: Collection[Address
 
     In a folder with neither project file nor manifest nor state somebody is in the wrong place, and "no changes" would hide it.
     """
-    from sharectl.workspace import load_manifests
+    from sharectl.workspace.survey import load_manifests
 
     project = session.project
     loaded = load_manifests(project, files or (), directory=session.directory, only=only, stdin=standard_input())
@@ -129,8 +130,8 @@ def desired_of(session: Session, files: Sequence[str] | None, only: Collection[A
 
 def described_elsewhere(session: Session) -> Elsewhere:
     """Return what the project's own manifests describe, for a plan of files that were named with -f."""
-    from sharectl.planning.elsewhere import Elsewhere
-    from sharectl.workspace import load_manifests
+    from sharectl.planner.elsewhere import Elsewhere
+    from sharectl.workspace.survey import load_manifests
 
     own = load_manifests(session.project, directory=session.directory)
     return Elsewhere.of(own.desired, is_whole=not has_errors(own.diagnostics))
@@ -158,7 +159,7 @@ def _as_warning(found: Diagnostic) -> Diagnostic:
 def desired_with(session: Session, files: Sequence[str] | None, text: str) -> Desired:
     """Return the manifests together with those in `text`, which are not written yet. Raises DiagnosticError."""
     from sharectl.manifests.sources import STANDARD_INPUT
-    from sharectl.workspace import load_manifests
+    from sharectl.workspace.survey import load_manifests
 
     sources = [*(files or session.project.manifests), STANDARD_INPUT]
     directory = session.directory if files else session.project.root
@@ -185,7 +186,7 @@ def desired_beside(
     Files that bring their own backends stand alone, as they do for every other command. Raises DiagnosticError.
     """
     from sharectl.manifests.sources import STANDARD_INPUT, STANDARD_INPUT_NAME
-    from sharectl.workspace import load_manifests
+    from sharectl.workspace.survey import load_manifests
 
     if not files:
         return desired_of(session, None, only), lambda _path: True
@@ -221,7 +222,7 @@ def opened_store(session: Session, *, create: bool = False, hint: bool = True) -
 
     is_there = session.project.state_path.exists()
     if hint and not is_there:
-        from sharectl.keeping import missing_state
+        from sharectl.workspace.keeping import missing_state
 
         lost = missing_state(session.project, os.environ)
         if lost is not None:
@@ -241,7 +242,7 @@ def opened_store(session: Session, *, create: bool = False, hint: bool = True) -
 
 
 def _tell_overtaken(session: Session, store: StateStore, *, is_to_change: bool) -> None:
-    from sharectl.keeping import overtaken_state
+    from sharectl.workspace.keeping import overtaken_state
 
     found = overtaken_state(store, session.project, os.environ)
     if found is not None:
@@ -261,7 +262,7 @@ def existing_store(session: Session) -> Iterator[StateStore]:
 def _require_state(session: Session) -> None:
     path = session.project.state_path
     if not path.exists():
-        from sharectl.keeping import missing_state
+        from sharectl.workspace.keeping import missing_state
 
         lost = missing_state(session.project, os.environ)
         if lost is not None:
@@ -330,7 +331,7 @@ def parse_duration_seconds(text: str) -> float:
 
 def parse_size(text: str) -> int:
     """Return the bytes that `100GiB` names. Raises DiagnosticError."""
-    from sharectl import quantities
+    from sharectl.model import quantities
 
     try:
         return quantities.parse_size(text)
@@ -357,7 +358,7 @@ def kept_afterwards(session: Session, store: StateStore) -> Iterator[None]:
     """Keep a copy of the state when the block has ended, however it did; a state that is damaged by then is no success."""
     from datetime import UTC, datetime
 
-    from sharectl.keeping import keep_copy_of
+    from sharectl.workspace.keeping import keep_copy_of
 
     problems: tuple[Diagnostic, ...] = ()
     try:
@@ -373,7 +374,7 @@ def kept_afterwards(session: Session, store: StateStore) -> Iterator[None]:
 @contextmanager
 def edited_state(chdir: Path, command: str, lock_timeout: str, *, create: bool = False) -> Iterator[StateEdit]:
     """Yield the state under the lock, for a change by hand; a repository without a state is refused, unless one is to be made."""
-    from sharectl.runs import describe_run, held_lease
+    from sharectl.workspace.runs import describe_run, held_lease
 
     session = start(chdir)
     if not create:

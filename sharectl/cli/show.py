@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sharectl.cli.session import Session
-    from sharectl.diagnostics import Diagnostic
     from sharectl.manifests.desired import Desired
-    from sharectl.model import Address
-    from sharectl.state.store import Record
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Record
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -47,13 +47,13 @@ def show(
         parse_address,
         start,
     )
-    from sharectl.diagnostics import DiagnosticError, error
-    from sharectl.inspecting import inspect_resource
-    from sharectl.workspace import opened_backends
+    from sharectl.model.diagnostics import DiagnosticError, error
+    from sharectl.workspace.inspecting import inspect_resource
+    from sharectl.workspace.survey import opened_backends
 
     session = start(chdir)
     if session.path(Path(subject)).is_file():
-        from sharectl.planning.planfile import read_plan_file
+        from sharectl.workspace.planfile import read_plan_file
 
         show_plan(session, read_plan_file(session.path(Path(subject))), output)
         return
@@ -94,7 +94,7 @@ def _say_unread(
     session: Session, diagnostics: Sequence[Diagnostic], record: Record | None, allowed: frozenset[str]
 ) -> None:
     """Say what could not be looked at, and end with 1 where that was not allowed."""
-    from sharectl.planning.unread import unread_findings
+    from sharectl.planner.unread import unread_findings
 
     found = unread_findings(diagnostics, allowed, None if record is None else record.backend)
     if found:
@@ -108,8 +108,8 @@ def _show_tenancy(
     """Show a share server or a share network."""
     from sharectl.cli.session import opened_store
     from sharectl.render import share_servers as render
-    from sharectl.tenancy import inspect_share_network, inspect_share_server
-    from sharectl.workspace import opened_backends
+    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.tenancy import inspect_share_network, inspect_share_server
 
     diagnostics: tuple[Diagnostic, ...] = ()
     record: Record | None = None

@@ -29,8 +29,8 @@ def list_(
     from dataclasses import replace
 
     from sharectl.cli.session import existing_store, start
-    from sharectl.inspecting import view_of_backends
     from sharectl.render.tables import state_list_lines, state_object
+    from sharectl.workspace.inspecting import view_of_backends
 
     session = start(chdir)
     with existing_store(session) as store, store.read() as reader:
@@ -49,9 +49,9 @@ def list_(
 def show(address: AddressArgument, *, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
     """Show one resource as the state holds it."""
     from sharectl.cli.session import existing_store, parse_address, start
-    from sharectl.inspecting import require_records
     from sharectl.render.tables import record_lines, record_object
-    from sharectl.runs import read_record
+    from sharectl.workspace.inspecting import require_records
+    from sharectl.workspace.runs import read_record
 
     session = start(chdir)
     wanted = parse_address(address).partition("/access/")[0]
@@ -73,8 +73,8 @@ def rm(
 ) -> None:
     """Forget resources without touching them: they stay on their backend, and can be imported again."""
     from sharectl.cli.session import edited_state, parse_address
-    from sharectl.inspecting import forgotten_note, require_records
-    from sharectl.runs import forget_resources
+    from sharectl.workspace.inspecting import forgotten_note, require_records
+    from sharectl.workspace.runs import forget_resources
 
     wanted = list(dict.fromkeys(parse_address(address) for address in addresses))
     with edited_state(chdir, f"state rm {' '.join(wanted)}", lock_timeout) as edit:
@@ -96,14 +96,14 @@ def mv(
 ) -> None:
     """Give a resource another address; nothing changes on its backend. What is on a backend follows it under its new name."""
     from sharectl.cli.session import edited_state, parse_address
-    from sharectl.inspecting import require_name, require_records
-    from sharectl.runs import rename_resource
+    from sharectl.workspace.inspecting import require_name, require_records
+    from sharectl.workspace.runs import rename_resource
 
     old, new = parse_address(former), parse_address(address)
     require_name(new)
     with edited_state(chdir, f"state mv {old} {new}", lock_timeout) as edit:
         if old.startswith("backend/") and new.startswith("backend/"):
-            from sharectl.interventions import rename_backend
+            from sharectl.workspace.interventions import rename_backend
 
             count = rename_backend(edit.store, edit.lease, edit.record, old, new)
             follow = "1 resource on it follows" if count == 1 else f"{count} resources on it follow"
@@ -118,8 +118,8 @@ def mv(
 def operations(*, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
     """List what has begun on a backend and whose end is not recorded; the next `sharectl apply` asks the backends and resolves it."""
     from sharectl.cli.session import existing_store, start
-    from sharectl.interventions import open_operations
     from sharectl.render.operations import operations_lines, operations_object
+    from sharectl.workspace.interventions import open_operations
 
     session = start(chdir)
     with existing_store(session) as store:
@@ -152,8 +152,8 @@ def drop(
     """Give up open operations that no backend can be asked about any more. What they may have made or changed there is not recorded."""
     from sharectl.cli.codes import ExitCode, Finished
     from sharectl.cli.session import confirmed, edited_state
-    from sharectl.interventions import chosen_operations, drop_operations, open_operations
     from sharectl.render.operations import operations_lines
+    from sharectl.workspace.interventions import chosen_operations, drop_operations, open_operations
 
     with edited_state(chdir, f"state drop {' '.join(names)}", lock_timeout) as edit:
         out = edit.session.output
@@ -192,7 +192,7 @@ def push(
 ) -> None:
     """Replace the whole state by a document of `state pull`."""
     from sharectl.cli.session import edited_state, start
-    from sharectl.runs import expect_document, read_document
+    from sharectl.workspace.runs import expect_document, read_document
 
     session = start(chdir)
     content = read_document(session.path(document))
@@ -228,8 +228,8 @@ def restore(
 
     from sharectl.cli.copies import bring_back
     from sharectl.cli.session import start
-    from sharectl.keeping import chosen_copy, find_copies
     from sharectl.render.copies import copies_lines, copies_object
+    from sharectl.workspace.keeping import chosen_copy, find_copies
 
     session = start(chdir)
     kept = find_copies(session.project, os.environ)

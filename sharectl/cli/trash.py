@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sharectl.cli.session import Session
-    from sharectl.runs import LockedRun
-    from sharectl.trash import TrashedShare
+    from sharectl.workspace.runs import LockedRun
+    from sharectl.workspace.trash import TrashedShare
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -36,10 +36,10 @@ def list_(
 ) -> None:
     """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
     from sharectl.cli.session import allowed_backends, desired_for_looking, opened_store, start
-    from sharectl.planning.unread import unread_findings
+    from sharectl.planner.unread import unread_findings
     from sharectl.render.trash import trash_lines, trash_object
-    from sharectl.trash import look_into
-    from sharectl.workspace import opened_backends
+    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.trash import look_into
 
     session = start(chdir)
     desired, _ = desired_for_looking(session, file)
@@ -83,9 +83,9 @@ def purge(
 
     from sharectl.cli.applying import locked
     from sharectl.cli.session import allowed_backends, confirmed, desired_of, parse_duration_seconds, start
-    from sharectl.planning.unread import unread_findings
+    from sharectl.planner.unread import unread_findings
     from sharectl.render.trash import trash_lines
-    from sharectl.trash import PurgeWish, look_into, purgeable
+    from sharectl.workspace.trash import PurgeWish, look_into, purgeable
 
     session = start(chdir)
     age_seconds = None if older_than is None else parse_duration_seconds(older_than)
@@ -112,7 +112,7 @@ def purge(
 
 
 def _purge(session: Session, run: LockedRun, doomed: Sequence[TrashedShare]) -> None:
-    from sharectl.trash import purge as purge_shares
+    from sharectl.workspace.trash import purge as purge_shares
 
     def report(trashed: TrashedShare, problem: str) -> None:
         name = f"{trashed.share.backend_id} on {trashed.backend}"

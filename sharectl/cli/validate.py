@@ -24,10 +24,10 @@ def validate(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Check the manifests against their schemas, each other and the state, all mistakes at once. Asks no backend."""
-    from sharectl.checks import share_findings, state_findings
     from sharectl.cli.session import load, opened_store, start
-    from sharectl.diagnostics import has_errors
-    from sharectl.workspace import secret_findings
+    from sharectl.model.diagnostics import has_errors
+    from sharectl.workspace.checks import share_findings, state_findings
+    from sharectl.workspace.survey import secret_findings
 
     session = start(chdir)
     loaded = load(session, file)
@@ -41,7 +41,7 @@ def validate(
             diagnostics += secret_findings(loaded.desired, session.project)
         wrong = has_errors(diagnostics)
     if output is opt.DataFormat.JSON:
-        from sharectl.planning.document import diagnostic_to_object
+        from sharectl.planner.document import diagnostic_to_object
 
         found = [diagnostic_to_object(diagnostic) for diagnostic in diagnostics]
         session.output.write_json(

@@ -13,17 +13,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
-from sharectl.model import AccessRule  # noqa: TC001 - a NamedTuple resolves its annotations at run time
+from sharectl.model.access import AccessRule  # noqa: TC001 - a NamedTuple resolves its annotations at run time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sharectl.model import BackendSpec, JsonObject
+    from sharectl.model.access import ExportSettings
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
 
 CapacityBytes = int | Literal["unknown", "infinite"]
-
-ExportSettings = tuple[tuple[str, str], ...]
-"""Names and values of what an export has besides its clients, sorted by name: a squash, an anonymous user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sharectl.drivers.base import Driver, ObservedShare, RuleStatus, ShareRef
-    from sharectl.ignoring import IgnoreList
-    from sharectl.model import AccessRule
+    from sharectl.model.access import AccessRule
+    from sharectl.model.ignoring import IgnoreList
 
 _RETURN_A_SHARE: Final = ("create_share", "adopt_share", "restore_share")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import did_you_mean
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.secret_references import make_secret_resolver
+from sharectl.model.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from sharectl.diagnostics import did_you_mean
-from sharectl.quantities import format_size
+from sharectl.model.diagnostics import did_you_mean
+from sharectl.model.quantities import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sharectl.drivers.base import Capability
-    from sharectl.model import AccessRule, BackendSpec
+    from sharectl.model.access import AccessRule
+    from sharectl.model.backends import BackendSpec
 
 
 @dataclass(frozen=True, slots=True)

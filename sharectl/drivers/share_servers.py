@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sharectl.model import SecurityServiceSpec
-    from sharectl.networks import NetworkAllocation
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.share_networks import SecurityServiceSpec
 
 
 class ObservedShareServer(NamedTuple):

@@ -45,8 +45,8 @@ from sharectl.drivers.base import (
     TrashesShares,
 )
 from sharectl.drivers.share_checks import ShareProblem, WantedShare
-from sharectl.model import AccessRule
-from sharectl.quantities import GIB
+from sharectl.model.access import AccessRule
+from sharectl.model.quantities import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

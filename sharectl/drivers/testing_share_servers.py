@@ -20,9 +20,9 @@ from sharectl.drivers.share_servers import (
     UpdatesShareServers,
 )
 from sharectl.drivers.testing import new_id, ref
-from sharectl.model import SecurityServiceSpec
-from sharectl.networks import NetworkAllocation
-from sharectl.quantities import GIB
+from sharectl.model.networks import NetworkAllocation
+from sharectl.model.quantities import GIB
+from sharectl.model.share_networks import SecurityServiceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

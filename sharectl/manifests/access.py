@@ -7,8 +7,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from sharectl.client_addresses import nobody_at
 from sharectl.manifests.proposals import NO_GROUPS, NO_VARIABLES, mentions_variable
+from sharectl.model.client_addresses import nobody_at
 
 MAX_USER_CHARACTERS: Final = 256
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")

@@ -8,13 +8,14 @@ from sharectl.manifests.access import AccessError, canonical_client, canonical_i
 from sharectl.manifests.concealment import is_secret_name
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
-from sharectl.model import Kind, address_of
-from sharectl.quantities import SizeError, parse_size
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.quantities import SizeError, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.model import Address, JsonObject
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
 
 _SHARE_FIELDS: Final = (
     ("type", "share_type", None),
@@ -336,7 +337,7 @@ def _check_subnet(plain: JsonObject, checker: Checker, path: tuple[str | int, ..
 
 
 def _check_ranges(plain: JsonObject, checker: Checker, path: tuple[str | int, ...]) -> None:
-    from sharectl.address_ranges import parse_address_range  # noqa: PLC0415 - only networks need it
+    from sharectl.model.address_ranges import parse_address_range  # noqa: PLC0415 - only networks need it
 
     subnet = parse_address_range(plain["cidr"])
     for field in ("allocationRanges", "excluded"):

@@ -7,12 +7,12 @@ import re
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import Source, error
+from sharectl.model.diagnostics import Source, error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
 
 _SUBMODULE_PATH: Final = re.compile(r'^\s*path\s*=\s*"?(.*?)"?\s*$', re.MULTILINE)
 _SPARSE: Final = re.compile(r"^\s*sparsecheckout\s*=\s*(?:true|yes|on|1)\s*$", re.MULTILINE | re.IGNORECASE)

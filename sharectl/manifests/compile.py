@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.diagnostics import did_you_mean
 from sharectl.manifests.builders import (
     Checker,
     build_backend,
@@ -26,18 +25,10 @@ from sharectl.manifests.proposals import NO_VARIABLES, places_of_variables
 from sharectl.manifests.reader import Document, read_documents
 from sharectl.manifests.schemas import schema_of
 from sharectl.manifests.validation import accepts, compiled_test, explain
-from sharectl.model import (
-    API_VERSION,
-    KIND_OF_DOCUMENT,
-    NO_ACCESS_DIGEST,
-    AccessRule,
-    JsonObject,
-    Kind,
-    access_digest,
-    address_of,
-    canonical_json,
-    digest_of,
-)
+from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
+from sharectl.model.canonical import JsonObject, canonical_json, digest_of
+from sharectl.model.diagnostics import did_you_mean
+from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, Kind, address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from sharectl.model import DIGEST_SIZE_BYTES
+from sharectl.model.canonical import DIGEST_SIZE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sharectl.manifests.findings import Finding
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 _LENGTHS: Final = struct.Struct("<4Q")
 ENTRY_DIGEST_SIZE_BYTES: Final = 2 * DIGEST_SIZE_BYTES

@@ -8,32 +8,20 @@ from typing import TYPE_CHECKING, Any
 from sharectl.manifests.compiled import CompiledFile, Index, RuleDocument, Setting, Settings
 from sharectl.manifests.linked import Linked, entries_of
 from sharectl.manifests.positions import FilePositions
-from sharectl.model import (
-    NO_ACCESS_DIGEST,
-    AccessRule,
-    BackendSpec,
-    CapacityPolicy,
-    Kind,
-    NetworkPluginSpec,
-    SecurityServiceSpec,
-    ShareNetworkSpec,
-    ShareNetworkSubnet,
-    ShareSpec,
-    ShareTypeSpec,
-    SnapshotSpec,
-    access_digest,
-    address_of,
-    canonical_json,
-    digest_of,
-    split_rule_address,
-)
+from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
+from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
+from sharectl.model.canonical import canonical_json, digest_of
+from sharectl.model.kinds import Kind, address_of, split_rule_address
+from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet
+from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sharectl.diagnostics import Source
     from sharectl.manifests.linked import Entry
-    from sharectl.model import Address, JsonObject
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.diagnostics import Source
+    from sharectl.model.kinds import Address
 
 Step = str | int
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sharectl.diagnostics import Diagnostic, Severity
 from sharectl.manifests.concealment import may_name_secret
+from sharectl.model.diagnostics import Diagnostic, Severity
 
 if TYPE_CHECKING:
     from sharectl.manifests.positions import FilePositions

@@ -8,7 +8,6 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.diagnostics import Source, error
 from sharectl.manifests.files import PROJECT_FILE, SUFFIXES, read_regular_file, why_unreadable
 from sharectl.manifests.skipped import (
     holds_yaml,
@@ -18,9 +17,10 @@ from sharectl.manifests.skipped import (
     skipped_file,
     skipped_folder,
 )
+from sharectl.model.diagnostics import Source, error
 
 if TYPE_CHECKING:
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
 
 _KIND: Final = re.compile(rb"""^kind[ \t]*:[ \t]*["']?([A-Za-z]+)""", re.MULTILINE)
 _LEADS_OUT: Final = "the link leads out of the manifests' folder, and of the git working tree around it"

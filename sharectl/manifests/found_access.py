@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sharectl.client_addresses import without_ipv6_notation
 from sharectl.manifests.access import AccessError, canonical_client, canonical_user
-from sharectl.model import AccessLevel, AccessRule, AccessType, Protocol
+from sharectl.model.access import AccessLevel, AccessRule, AccessType
+from sharectl.model.client_addresses import without_ipv6_notation
+from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

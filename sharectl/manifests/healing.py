@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sharectl.manifests.findings import Finding
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 Path = tuple[str | int, ...]
 _ROUNDS: Final = 4

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import did_you_mean
 from sharectl.manifests.builders import Checker, add_user_on_nfs, references_of_share
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.linked import Entry, Linked, RuleEntry, cycles, entries_of
-from sharectl.model import DIGEST_SIZE_BYTES, AccessRule, Kind, access_digest, address_of, kind_of, name_of
+from sharectl.model.access import AccessRule, access_digest
+from sharectl.model.canonical import DIGEST_SIZE_BYTES
+from sharectl.model.diagnostics import did_you_mean
+from sharectl.model.kinds import Kind, address_of, kind_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.compiled import CompiledFile
     from sharectl.manifests.positions import FilePositions
-    from sharectl.model import Address, JsonObject
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
 
 Path = tuple[str | int, ...]
 _NAME_PATH: Final = ("metadata", "name")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sharectl.manifests.compiled import CompiledFile, RuleDocument, Setting
-    from sharectl.model import Address
+    from sharectl.model.kinds import Address
 
 
 class Entry(NamedTuple):

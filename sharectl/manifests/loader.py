@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from sharectl.diagnostics import Diagnostic, Source, error, has_errors, warning
 from sharectl.manifests.compiled import CompiledFile
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.link import Linker
 from sharectl.manifests.positions import FilePositions
 from sharectl.manifests.sources import Sources, read_sources
-from sharectl.model import split_rule_address
+from sharectl.model.diagnostics import Diagnostic, Source, error, has_errors, warning
+from sharectl.model.kinds import split_rule_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sharectl.manifests.cache import ManifestCache
     from sharectl.manifests.compile import DriverSchemas
     from sharectl.manifests.sources import SourceFile
-    from sharectl.model import Address, JsonObject
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
 
 
 @dataclass(frozen=True, slots=True)

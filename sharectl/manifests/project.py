@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.diagnostics import DiagnosticError, Source, error
 from sharectl.manifests.cache import ManifestCache
 from sharectl.manifests.files import PROJECT_FILE, read_regular_file
-from sharectl.model import API_VERSION, PackSettings, SafetyLimits, SchedulerSettings
+from sharectl.model.diagnostics import DiagnosticError, Source, error
+from sharectl.model.kinds import API_VERSION
+from sharectl.model.settings import PackSettings, SafetyLimits, SchedulerSettings
 
 if TYPE_CHECKING:
-    from sharectl.diagnostics import Diagnostic
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.diagnostics import Diagnostic
 
 _CACHE_DIRECTORY: Final = ".sharectl/cache"
 _STATE_FILE: Final = ".sharectl/state.db"

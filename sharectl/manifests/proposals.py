@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import did_you_mean
+from sharectl.model.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 _SUFFIX: Final = ".schema.json"
 
@@ -48,6 +48,6 @@ def schema_of(document_kind: str) -> JsonObject:
 @cache
 def schemas_digest() -> bytes:
     """Return the digest of all schemas together."""
-    from sharectl.model import digest_of  # noqa: PLC0415 - `sharectl schema` needs none
+    from sharectl.model.canonical import digest_of  # noqa: PLC0415 - `sharectl schema` needs none
 
     return digest_of("\0".join(schema_text(name) for name in schema_names()).encode())

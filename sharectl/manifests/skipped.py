@@ -6,13 +6,13 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import Source, warning
 from sharectl.manifests.files import SUFFIXES, beginning_of
+from sharectl.model.diagnostics import Source, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
 
 _MANIFEST: Final = re.compile(rb"""apiVersion["']?\s*:\s*["']?sharectl/""")
 _DOCUMENT: Final = re.compile(rb"""^(?:\{\s*)?["']?apiVersion["']?\s*:\s*["']?sharectl/""", re.MULTILINE)

@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from sharectl.diagnostics import Diagnostic, Source, error
 from sharectl.manifests.checkouts import left_out, working_tree
 from sharectl.manifests.files import MAX_FILE_BYTES, read_regular_file, why_unreadable
 from sharectl.manifests.folders import FoundFile, Walk, printable
+from sharectl.model.diagnostics import Diagnostic, Source, error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.diagnostics import did_you_mean
 from sharectl.manifests.concealment import is_secret_name, may_name_secret
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.proposals import (
@@ -17,11 +16,12 @@ from sharectl.manifests.proposals import (
     mentions_variable,
 )
 from sharectl.manifests.schemas import schema_of
+from sharectl.model.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 Path = tuple[str | int, ...]
 

@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.names import MOVED_FROM
 from sharectl.manifests.scalars import needs_quotes
-from sharectl.model import API_VERSION, CapacityPolicy
-from sharectl.quantities import format_size
+from sharectl.model.backends import CapacityPolicy
+from sharectl.model.kinds import API_VERSION
+from sharectl.model.quantities import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sharectl.model import (
-        AccessRule,
-        BackendSpec,
-        JsonObject,
-        SecurityServiceSpec,
-        ShareNetworkSpec,
-        ShareSpec,
-        ShareTypeSpec,
-        SnapshotSpec,
-    )
+    from sharectl.model.access import AccessRule
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
+    from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 
 _SAFE_PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@+:\\ -]*")
 _UNSAFE_PART: Final = re.compile(r": |:\Z| \Z| #|  ")

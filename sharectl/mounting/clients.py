@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.diagnostics import DiagnosticError, error
-from sharectl.model import AccessLevel, AccessType
+from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.diagnostics import DiagnosticError, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from sharectl.model import AccessRule
+    from sharectl.model.access import AccessRule
 
 _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.?"

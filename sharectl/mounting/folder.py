@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.diagnostics import DiagnosticError, error
+from sharectl.model.diagnostics import DiagnosticError, error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
 
 _MODE: Final = 0o644
 _MOST_OF_NAME: Final = 100

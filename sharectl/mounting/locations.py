@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 
 # A name begins with a letter or a digit, so that no command takes a location for one of its options.
 _HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?"

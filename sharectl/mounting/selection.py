@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from sharectl.manifests.names import is_name
-from sharectl.model import AccessLevel, AccessType, Kind, Protocol, name_of
+from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.kinds import Kind, name_of
+from sharectl.model.specs import Protocol
 from sharectl.mounting.clients import Reach, reach_of
 from sharectl.mounting.locations import Location, parse_location
-from sharectl.planning.records import DEPOSED_MARK, export_locations_of
+from sharectl.planner.records import DEPOSED_MARK, export_locations_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sharectl.model import AccessRule, Address, JsonObject
+    from sharectl.model.access import AccessRule
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Record, RuleRecord
     from sharectl.mounting.clients import Client
-    from sharectl.state.store import Record, RuleRecord
 
 NO_LOCATION: Final = "no export location is known"
 OTHER_FORM: Final = "its export locations are not of a form that can be mounted"

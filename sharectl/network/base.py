@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from sharectl.networks import NetworkAllocation
+from sharectl.model.networks import NetworkAllocation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sharectl.diagnostics import Diagnostic
-    from sharectl.model import JsonObject, NetworkPluginSpec, ShareNetworkSubnet
+    from sharectl.model.backends import NetworkPluginSpec
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.share_networks import ShareNetworkSubnet
 
 __all__ = [
     "AddressClaim",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import did_you_mean
+from sharectl.model.diagnostics import did_you_mean
 from sharectl.network.base import NetworkError
 
 if TYPE_CHECKING:

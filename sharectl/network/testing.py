@@ -29,7 +29,7 @@ from sharectl.network.base import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from sharectl.model import ShareNetworkSubnet
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import AllocationLedger
 
     PluginMaker = Callable[[str], NetworkPlugin]

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model import ShareServerSpec, ShareSpec, SnapshotSpec, Verb
-from sharectl.planning.records import DEPOSED_MARK
-from sharectl.planning.types import Action
-from sharectl.quantities import format_size
+from sharectl.model.plans import Action
+from sharectl.model.quantities import format_size
+from sharectl.model.share_networks import ShareServerSpec
+from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.records import DEPOSED_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.model import Address
-    from sharectl.planning.types import FieldChange, Plan, Step
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import FieldChange, Plan, Step
 
 RULE_PREFIX: Final = "access/"
 _NAMED_CANDIDATES: Final = 3

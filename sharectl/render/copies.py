@@ -10,7 +10,7 @@ from sharectl.render.text import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
     from sharectl.state.copies import Copy
 
 FORMAT: Final = "sharectl-copies"

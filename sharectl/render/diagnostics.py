@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import Severity
+from sharectl.model.diagnostics import Severity
 from sharectl.render.paint import paint
 from sharectl.render.text import counted, display_width, visible, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sharectl.diagnostics import Diagnostic, Source
+    from sharectl.model.diagnostics import Diagnostic, Source
 
 MOST_IN_FULL: Final = 50
 EXCERPT_WIDTH: Final = 100

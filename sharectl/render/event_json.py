@@ -7,8 +7,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sharectl.events import Event
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.events import Event
 
 FORMAT: Final = "sharectl-events"
 VERSION: Final = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.planning.document import diagnostic_to_object
+from sharectl.planner.document import diagnostic_to_object
 from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.paint import paint
 from sharectl.render.text import counted, display_width, visible, wrapped
@@ -13,7 +13,7 @@ from sharectl.scheduler.decision import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
     from sharectl.scheduler import Explanation
     from sharectl.scheduler.explanation import PoolVerdict
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.planning.document import diagnostic_to_object
+from sharectl.planner.document import diagnostic_to_object
 from sharectl.render.plan_markdown import diagnostic_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sharectl.diagnostics import Diagnostic
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.diagnostics import Diagnostic
 
 FORMAT: Final = "sharectl-error"
 VERSION: Final = 1

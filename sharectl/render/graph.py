@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model import Kind
+from sharectl.model.kinds import Kind
 from sharectl.render.text import visible
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from sharectl.render.text import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.planning.types import Held, Plan
+    from sharectl.model.plans import Held, Plan
 
 _MOST_HELD: Final = 50
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from sharectl.planning.types import FieldChange
+from sharectl.model.plans import FieldChange
 from sharectl.render.paint import paint
 from sharectl.render.text import visible
 from sharectl.render.values import shown_value
@@ -15,8 +15,8 @@ from sharectl.render.values import shown_value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from sharectl.model import JsonObject
-    from sharectl.state.store import HistoryLine, RunRecord
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.records import HistoryLine, RunRecord
 
 FORMAT: Final = "sharectl-history"
 VERSION: Final = 1

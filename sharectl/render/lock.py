@@ -10,8 +10,8 @@ from sharectl.render.text import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.model import JsonObject
-    from sharectl.state.store import LockStatus
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.records import LockStatus
 
 FORMAT: Final = "sharectl-lock"
 VERSION: Final = 1

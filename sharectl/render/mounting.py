@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 from sharectl.mounting.locations import parse_location
 from sharectl.render.mounts_values import CREDENTIALS, NFS_VERSION, SMB_VERSION
 

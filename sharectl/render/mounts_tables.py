@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 from sharectl.render.mounts_values import credentials_file, file_system_type, header, mount_options, remark
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 from sharectl.render.text import listed, visible
 
 if TYPE_CHECKING:

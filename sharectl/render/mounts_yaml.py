@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 from sharectl.render.mounts_values import (
     NFS_VERSION,
     SMB_VERSION,
@@ -20,7 +20,7 @@ from sharectl.render.mounts_values import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
     from sharectl.mounting.selection import Mount
     from sharectl.render.mounts_values import MountSettings, Origin
 

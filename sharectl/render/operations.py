@@ -10,8 +10,8 @@ from sharectl.render.text import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sharectl.model import JsonObject
-    from sharectl.state.store import OperationRecord
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.records import OperationRecord
 
 FORMAT: Final = "sharectl-operations"
 VERSION: Final = 1

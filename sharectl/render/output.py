@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import orjson
 
-from sharectl.diagnostics import DiagnosticError, error
+from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.render.diagnostics import diagnostics_lines
 from sharectl.render.text import encodable, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
 
 WIDTH_WITHOUT_TERMINAL: Final = 100
 _LINES_PER_WRITE: Final = 1000

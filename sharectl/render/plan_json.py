@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.planning.document import plan_to_document
+from sharectl.planner.document import plan_to_document
 
 if TYPE_CHECKING:
-    from sharectl.model import JsonObject
-    from sharectl.planning.types import Plan
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.plans import Plan
 
 DRIFT_FORMAT: Final = "sharectl-drift"
 DRIFT_VERSION: Final = 1

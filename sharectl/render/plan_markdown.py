@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.planning.types import Action
+from sharectl.model.plans import Action
 from sharectl.render.blocks import destroyed, fate, headline, plan_blocks, split_changes
 from sharectl.render.diagnostics import worst_first
 from sharectl.render.held import held_verbs
@@ -16,8 +16,8 @@ from sharectl.render.values import change_action, change_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.diagnostics import Diagnostic
-    from sharectl.planning.types import Drift, FieldChange, Plan
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.plans import Drift, FieldChange, Plan
     from sharectl.render.blocks import Block
 
 MOST_CHARACTERS: Final = 60_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model import Verb
-from sharectl.planning.types import Action, DriftKind
+from sharectl.model.plans import Action, DriftKind
+from sharectl.model.verbs import Verb
 from sharectl.render.blocks import (
     destroyed,
     destroyed_names,
@@ -23,7 +23,7 @@ from sharectl.render.values import change_action, change_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.planning.types import Drift, FieldChange, Plan
+    from sharectl.model.plans import Drift, FieldChange, Plan
     from sharectl.render.blocks import Block
 
 STYLE_OF_ACTION: Final[Mapping[Action, str]] = {

@@ -6,7 +6,7 @@ import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.quantities import GIB, approximate_size
+from sharectl.model.quantities import GIB, approximate_size
 from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.frame import bar
 from sharectl.render.simulation import simulation_object
@@ -17,7 +17,7 @@ from sharectl.scheduler.values import boolean, is_thin, number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
     from sharectl.scheduler import Pool, Simulation
 
 FORMAT: Final = "sharectl-pools"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
-from sharectl.events import (
+from sharectl.model.events import (
     CancelRequested,
     CandidateFailed,
     OperationRecovered,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import Group
 
-    from sharectl.events import Event
+    from sharectl.model.events import Event
     from sharectl.render.output import Output
 
 Mode = Literal["auto", "plain", "json"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from sharectl.model import ShareSpec, SnapshotSpec
+from sharectl.model.quantities import approximate_size, format_size
+from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.mounting.locations import parse_location
-from sharectl.planning.document import changes_to_list
-from sharectl.quantities import approximate_size, format_size
+from sharectl.planner.document import changes_to_list
 from sharectl.render.mounting import mount_commands
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import place_of, record_fields, rule_text, rules_list
@@ -20,8 +20,8 @@ from sharectl.render.values import change_action, change_text, shown_value
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.inspecting import ResourceView
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
+    from sharectl.workspace.inspecting import ResourceView
 
 FORMAT: Final = "sharectl-resource"
 VERSION: Final = 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model import Verb
-from sharectl.planning.document import held_to_list, unread_to_list
-from sharectl.planning.unread import allow_remedy
+from sharectl.model.verbs import Verb
+from sharectl.planner.document import held_to_list, unread_to_list
+from sharectl.planner.unread import allow_remedy
 from sharectl.render.frame import place
 from sharectl.render.held import held_lines
 from sharectl.render.paint import paint
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sharectl.apply import RunResult
-    from sharectl.events import StepFailed
-    from sharectl.model import Address, JsonObject
-    from sharectl.planning.types import Plan, Step
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.events import StepFailed
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Plan, Step
 
 FORMAT: Final = "sharectl-result"
 VERSION: Final = 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import Severity
+from sharectl.model.diagnostics import Severity
 from sharectl.render.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.planning.types import Plan, Summary
+    from sharectl.model.plans import Plan, Summary
 
 _UNREAD_BACKEND: Final = frozenset({"backend.unknown", "backend.identity"})
 _REPLACING: Final = ("create-then-delete", "delete-then-create")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from sharectl.planning.server_records import allocations_of, server_spec_of
-from sharectl.planning.subnets import subnet_label
+from sharectl.planner.server_records import allocations_of, server_spec_of
+from sharectl.planner.subnets import subnet_label
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import record_fields
 from sharectl.render.text import counted, listed, visible
@@ -14,9 +14,10 @@ from sharectl.render.text import counted, listed, visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.model import JsonObject, ShareNetworkSubnet
-    from sharectl.networks import NetworkAllocation
-    from sharectl.tenancy import ShareNetworkView, ShareServerView
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.share_networks import ShareNetworkSubnet
+    from sharectl.workspace.tenancy import ShareNetworkView, ShareServerView
 
 SERVER_FORMAT: Final = "sharectl-share-server"
 NETWORK_FORMAT: Final = "sharectl-share-network"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sharectl.quantities import format_size
+from sharectl.model.quantities import format_size
 from sharectl.render.columns import Column, table_lines
 from sharectl.render.explain import verdict_object
 from sharectl.render.paint import paint
@@ -15,7 +15,7 @@ from sharectl.scheduler.simulation import MOST_COUNTED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
     from sharectl.scheduler import Pattern, Simulation
 
 _COLUMNS = (Column("POOL"), Column("TAKES", right=True))

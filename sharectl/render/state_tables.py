@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from sharectl.quantities import format_size
+from sharectl.model.quantities import format_size
 from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.paint import paint
 from sharectl.render.text import counted, visible
@@ -15,8 +15,9 @@ from sharectl.render.values import shown_value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.model import Address, JsonObject
-    from sharectl.state.store import OperationRecord, Record, RuleRecord, StateView
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import OperationRecord, Record, RuleRecord, StateView
 
 FORMAT: Final = "sharectl-state"
 RECORD_FORMAT: Final = "sharectl-record"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sharectl.events import (
+from sharectl.model.events import (
     CancelRequested,
     CandidateFailed,
     RunStarted,
@@ -17,8 +17,8 @@ from sharectl.events import (
 )
 
 if TYPE_CHECKING:
-    from sharectl.events import Event
-    from sharectl.model import Address
+    from sharectl.model.events import Event
+    from sharectl.model.kinds import Address
 
 _REMEMBERED_PROBLEMS: Final = 5
 

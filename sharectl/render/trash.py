@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.quantities import format_size
+from sharectl.model.quantities import format_size
 from sharectl.render.columns import Column, table_lines
 from sharectl.render.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sharectl.model import JsonObject
-    from sharectl.trash import TrashedShare
+    from sharectl.model.canonical import JsonObject
+    from sharectl.workspace.trash import TrashedShare
 
 FORMAT: Final = "sharectl-trash"
 VERSION: Final = 1

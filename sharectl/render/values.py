@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sharectl.planning.types import Action
+from sharectl.model.plans import Action
 from sharectl.render.blocks import RULE_PREFIX
 from sharectl.render.text import visible
 
 if TYPE_CHECKING:
-    from sharectl.planning.types import FieldChange
+    from sharectl.model.plans import FieldChange
 
 
 def shown_value(value: Any) -> str:  # noqa: ANN401 - whatever a manifest may hold

@@ -11,7 +11,7 @@ from sharectl.scheduler.filters import BaseFilter, HostChoice
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sharectl.model import SchedulerHints
+    from sharectl.model.specs import SchedulerHints
     from sharectl.scheduler.ledger import Ledger, PoolState
     from sharectl.scheduler.request import Query
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.quantities import GIB, approximate_size
+from sharectl.model.quantities import GIB, approximate_size
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.values import INFINITE, UNKNOWN, format_gib, number
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
 
 
 class Outcome(StrEnum):

@@ -22,7 +22,7 @@ from sharectl.scheduler.request import Operation, Query, traits_of
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-    from sharectl.model import SchedulerSettings
+    from sharectl.model.settings import SchedulerSettings
     from sharectl.scheduler.classes import PoolSet
     from sharectl.scheduler.evaluation import Problem
     from sharectl.scheduler.filters import Filter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sharectl.diagnostics import Diagnostic, DiagnosticError, warning
+from sharectl.model.diagnostics import Diagnostic, DiagnosticError, warning
 
 
 class SchedulerConfigError(DiagnosticError):

@@ -14,7 +14,7 @@ from sharectl.scheduler.weighers import fill_unknown, normalised
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
     from sharectl.scheduler.filters import Filter
     from sharectl.scheduler.ledger import Ledger, PoolState
     from sharectl.scheduler.registry import Rules

@@ -11,7 +11,7 @@ from sharectl.scheduler.evaluation import run_filters, weigh
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
     from sharectl.scheduler.decision import Decision
     from sharectl.scheduler.engine import Scheduler
     from sharectl.scheduler.evaluation import Problem, Stage, Weighing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from sharectl.diagnostics import did_you_mean
+from sharectl.model.diagnostics import did_you_mean
 from sharectl.scheduler import capacity
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.expressions import ExpressionError, compile_expression

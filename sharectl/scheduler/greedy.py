@@ -11,7 +11,7 @@ from sharectl.scheduler.limits import size_limit_diagnostics
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sharectl.model import SchedulerHints
+    from sharectl.model.specs import SchedulerHints
     from sharectl.scheduler.engine import Scheduler
     from sharectl.scheduler.request import Request
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.diagnostics import Diagnostic, error
+from sharectl.model.diagnostics import Diagnostic, error
 from sharectl.scheduler.request import Operation
 from sharectl.scheduler.values import format_gib
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.quantities import GIB
+from sharectl.model.quantities import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sharectl.drivers.base import BackendReport, Capability, CapacityBytes, PoolReport
-    from sharectl.model import BackendSpec
+    from sharectl.model.backends import BackendSpec
 
 DEFAULT_POOL_NAME: Final = "_pool0"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model import NO_HINTS
+from sharectl.model.specs import NO_HINTS
 from sharectl.scheduler.capacity import GRID
 from sharectl.scheduler.classes import PoolSet, fixed_verdicts, view_key
 from sharectl.scheduler.decision import Decision, Outcome, RankedPool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sharectl.diagnostics import did_you_mean, error
+from sharectl.model.diagnostics import did_you_mean, error
 from sharectl.scheduler import affinity, filters, weighers
 from sharectl.scheduler.errors import SchedulerConfigError
 from sharectl.scheduler.guards import FILTER_PARTS, WEIGHER_PARTS, guarded_filter, guarded_weigher, missing_parts
@@ -13,8 +13,8 @@ from sharectl.scheduler.guards import FILTER_PARTS, WEIGHER_PARTS, guarded_filte
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.diagnostics import Diagnostic
-    from sharectl.model import SchedulerSettings
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.settings import SchedulerSettings
     from sharectl.scheduler.filters import Filter
     from sharectl.scheduler.weighers import Weigher
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sharectl.model import NO_HINTS, SchedulerHints
-from sharectl.quantities import GIB
+from sharectl.model.quantities import GIB
+from sharectl.model.specs import NO_HINTS, SchedulerHints
 from sharectl.scheduler.extra_specs import Requirement, effective_specs, requirements_of, uses_thin_logic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.model import ShareSpec, ShareTypeSpec
+    from sharectl.model.specs import ShareSpec, ShareTypeSpec
 
 SERVER_MODE_SPEC: Final = "driver_handles_share_servers"
 _NO_SPECS: Final[Mapping[str, str]] = {}

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from sharectl.diagnostics import DiagnosticError, did_you_mean, error
-from sharectl.model import ShareSpec
-from sharectl.quantities import SizeError, parse_size
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.quantities import SizeError, parse_size
+from sharectl.model.specs import ShareSpec
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.explanation import explain
 from sharectl.scheduler.request import PlacedShare, request_from_share
@@ -16,7 +16,8 @@ from sharectl.scheduler.request import PlacedShare, request_from_share
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sharectl.model import SchedulerSettings, ShareTypeSpec
+    from sharectl.model.settings import SchedulerSettings
+    from sharectl.model.specs import ShareTypeSpec
     from sharectl.scheduler.explanation import Explanation
     from sharectl.scheduler.pools import Pool
 

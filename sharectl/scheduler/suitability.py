@@ -12,7 +12,8 @@ from sharectl.scheduler.request import Request
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.model import SchedulerSettings, ShareTypeSpec
+    from sharectl.model.settings import SchedulerSettings
+    from sharectl.model.specs import ShareTypeSpec
     from sharectl.scheduler.pools import Pool
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import orjson
 
-from sharectl.model import Kind, address_of
-from sharectl.state.store import (
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.records import (
     AddHistory,
     BeginOperation,
     EndOperation,
@@ -17,15 +17,15 @@ from sharectl.state.store import (
     RemoveResource,
     RenameBackend,
     RenameResource,
-    VersionConflictError,
 )
+from sharectl.state.contract import VersionConflictError
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-    from sharectl.model import Address
-    from sharectl.state.store import Change, HistoryEntry, OperationRecord, Record, RunRecord
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Change, HistoryEntry, OperationRecord, Record, RunRecord
 
 INSERT_RESOURCE: Final = (
     "INSERT INTO resource (address, kind, resource_id, backend, pool, version, digest, size_bytes, protect, spec, attributes)"

@@ -12,16 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.model.records import ContentMark
 from sharectl.private import make_private
 from sharectl.state import files
+from sharectl.state.contract import KnowsRuns
 from sharectl.state.errors import damaged
 from sharectl.state.migrations import sync_directory
-from sharectl.state.store import ContentMark, KnowsRuns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.state.store import WritesCopies
+    from sharectl.state.contract import WritesCopies
 
 _NAME: Final = re.compile(r"(?P<taken>[0-9]{8}T[0-9]{6}Z)-(?P<serial>[0-9]{1,19})\.db")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import orjson
 
-from sharectl.model import AccessRule, canonical_json, kind_of
-from sharectl.state.store import HistoryEntry, OperationRecord, Record, RuleRecord, RunRecord
+from sharectl.model.access import AccessRule
+from sharectl.model.canonical import canonical_json
+from sharectl.model.kinds import kind_of
+from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from sharectl.model import Address, JsonObject
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
 
 _Item = TypeVar("_Item")
 

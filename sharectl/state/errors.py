@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.state.keepers import keeper_of
-from sharectl.state.store import (
+from sharectl.state.contract import (
     StateBusyError,
     StateCorruptError,
     StateError,
@@ -18,6 +17,7 @@ from sharectl.state.store import (
     StateRefusedError,
     StateUnavailableError,
 )
+from sharectl.state.keepers import keeper_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

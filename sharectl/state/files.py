@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from sharectl.private import make_private
+from sharectl.state.contract import StateCorruptError, StateNotOursError, StateUnavailableError
 from sharectl.state.errors import damaged, from_system, not_ours, translated
 from sharectl.state.migrations import APPLICATION_ID, check_version, migrate, sync_directory
-from sharectl.state.store import StateCorruptError, StateNotOursError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.state.store import Holder, LockStatus
+from sharectl.model.records import Holder, LockStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sharectl.state.contract import StateNewerError
 from sharectl.state.errors import damaged
-from sharectl.state.store import StateNewerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

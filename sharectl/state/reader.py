@@ -7,26 +7,19 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.model import AccessRule, address_of, rule_address
+from sharectl.model.access import AccessRule
+from sharectl.model.kinds import address_of, rule_address
+from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord, StateView
 from sharectl.state.collection import collection_paused
 from sharectl.state.errors import damaged, translated
 from sharectl.state.lock import HeldLock
-from sharectl.state.store import (
-    HistoryEntry,
-    HistoryLine,
-    OperationRecord,
-    Record,
-    RuleRecord,
-    RunRecord,
-    StateView,
-)
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from sharectl.model import Address, Kind
+    from sharectl.model.kinds import Address, Kind
     from sharectl.state.snapshots import Snapshot
 
 # The name in brackets is FLAG_CONVERTER's, which turns the column into a bool.

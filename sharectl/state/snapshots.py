@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sharectl.state import files
+from sharectl.state.contract import StateError, StateUnavailableError
 from sharectl.state.errors import translated
 from sharectl.state.migrations import check_version, migrate
-from sharectl.state.store import StateError, StateUnavailableError
 
 if TYPE_CHECKING:
     import sqlite3

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from sharectl.model import Kind, ShareServerSpec, ShareSpec, SnapshotSpec, Verb
+from sharectl.model.kinds import Kind
+from sharectl.model.share_networks import ShareServerSpec
+from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.verbs import Verb
 from sharectl.state.document import DocumentError, parse
 from sharectl.state.errors import damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sharectl.state.store import Record, StateStore
+    from sharectl.model.records import Record
+    from sharectl.state.contract import StateStore
 
 _SPECS: Final[Mapping[Kind, Callable[[Any], ShareSpec | SnapshotSpec | ShareServerSpec]]] = {
     Kind.SHARE: ShareSpec.from_plain,

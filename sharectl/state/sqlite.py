@@ -9,17 +9,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.records import ContentMark, Lease
 from sharectl.state import files
 from sharectl.state.changes import apply_changes
 from sharectl.state.collection import collection_paused
-from sharectl.state.errors import damaged, translated
-from sharectl.state.lock import SYSTEM_CLOCK, here, process_start, status_of, timestamp
-from sharectl.state.migrations import MIGRATIONS, back_up, check_version, migrate
-from sharectl.state.reader import EmptyReader, SqliteReader, history_lines, is_storable, read_lock
-from sharectl.state.snapshots import Snapshots
-from sharectl.state.store import (
-    ContentMark,
-    Lease,
+from sharectl.state.contract import (
     LeaseLostError,
     LockedError,
     StateBusyError,
@@ -27,15 +21,21 @@ from sharectl.state.store import (
     StateRefusedError,
     StateUnavailableError,
 )
+from sharectl.state.errors import damaged, translated
+from sharectl.state.lock import SYSTEM_CLOCK, here, process_start, status_of, timestamp
+from sharectl.state.migrations import MIGRATIONS, back_up, check_version, migrate
+from sharectl.state.reader import EmptyReader, SqliteReader, history_lines, is_storable, read_lock
+from sharectl.state.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from sharectl.model import Address
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Change, HistoryLine, Holder, LockStatus
+    from sharectl.state.contract import StateReader
     from sharectl.state.lock import Clock, HeldLock
     from sharectl.state.migrations import Migration
-    from sharectl.state.store import Change, HistoryLine, Holder, LockStatus, StateReader
 
 _FIRST_POLL_SECONDS: Final = 0.05
 _LONGEST_POLL_SECONDS: Final = 1.0

@@ -23,17 +23,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from sharectl.model import AccessRule, JsonObject, Kind, canonical_json, kind_of, rule_address
-from sharectl.state.store import (
+from sharectl.model.access import AccessRule
+from sharectl.model.canonical import JsonObject, canonical_json
+from sharectl.model.kinds import Kind, kind_of, rule_address
+from sharectl.model.records import (
     AddHistory,
     BeginOperation,
     EndOperation,
     HistoryEntry,
     Holder,
-    KnowsRuns,
     Lease,
-    LeaseLostError,
-    LockedError,
     OperationRecord,
     PutResource,
     PutRules,
@@ -44,6 +43,11 @@ from sharectl.state.store import (
     RenameResource,
     RuleRecord,
     RunRecord,
+)
+from sharectl.state.contract import (
+    KnowsRuns,
+    LeaseLostError,
+    LockedError,
     StateRefusedError,
     VersionConflictError,
     WritesCopies,
@@ -53,8 +57,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from sharectl.model import Address
-    from sharectl.state.store import Change, StateStore, StateView
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Change, StateView
+    from sharectl.state.contract import StateStore
 
 LEASE_SECONDS = 60.0
 PATIENCE_SECONDS = 30.0

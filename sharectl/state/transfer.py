@@ -14,9 +14,9 @@ from sharectl.state.changes import (
     operation_row,
     run_row,
 )
+from sharectl.state.contract import StateRefusedError
 from sharectl.state.document import Document, compose
 from sharectl.state.reader import read_history, read_rules, read_runs, read_view
-from sharectl.state.store import StateRefusedError
 
 if TYPE_CHECKING:
     import sqlite3

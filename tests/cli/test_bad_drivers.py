@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import sharectl.workspace
+import sharectl.workspace.survey
 from sharectl.drivers.simulated.capabilities import Snapshots
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.drivers.simulated.factory import FACTORY
@@ -65,7 +65,7 @@ def test_a_driver_that_hangs_while_it_is_closed_holds_nobody(console: Console, m
     """It is waited for, and then left behind."""
     console.write("all.yaml", BACKENDS + SHARES)
     going_on = threading.Event()
-    monkeypatch.setattr(sharectl.workspace, "CLOSE_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(sharectl.workspace.survey, "CLOSE_TIMEOUT_SECONDS", 0.3)
     monkeypatch.setattr(SimulatedDriver, "close", lambda _: going_on.wait(60))
     ended = console("apply", "--yes")
     going_on.set()
@@ -85,7 +85,7 @@ def test_one_slow_backend_makes_no_other_unknown(console: Console, monkeypatch: 
             going_on.wait(60)
         return plain(factory, backend, environment)
 
-    monkeypatch.setattr(sharectl.workspace, "QUESTION_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(sharectl.workspace.survey, "QUESTION_TIMEOUT_SECONDS", 1.0)
     monkeypatch.setattr(type(FACTORY), "open", opens)
     ended = console("refresh")
     going_on.set()

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl import workspace
 from sharectl.cli.codes import ExitCode
 from sharectl.cli.failures import explain_failure
 from sharectl.cli.interrupts import Interrupted
-from sharectl.diagnostics import DiagnosticError, error
 from sharectl.drivers.base import DriverError
-from sharectl.state.store import Holder, LeaseLostError, LockedError, LockStatus, StateCorruptError
+from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.records import Holder, LockStatus
+from sharectl.state.contract import LeaseLostError, LockedError, StateCorruptError
+from sharectl.workspace import survey as workspace
 
 if TYPE_CHECKING:
     from tests.cli.console import Console

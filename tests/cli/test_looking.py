@@ -203,8 +203,8 @@ def test_a_folder_of_the_command_is_under_that_of_the_whole(applied: Console) ->
 
 def test_a_backend_whose_driver_is_gone(applied: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts as silent: its resources are unknown, not gone."""
-    from sharectl import workspace  # noqa: PLC0415 - patched here only
     from sharectl.drivers.registry import UnknownDriverError  # noqa: PLC0415 - as above
+    from sharectl.workspace import survey as workspace  # noqa: PLC0415 - patched here only
 
     def missing(name: str) -> object:
         raise UnknownDriverError(name, ())

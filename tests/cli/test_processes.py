@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     from tests.cli.console import Console
 
-HEAVY = {"rich", "ruamel", "yaml", "sqlite3", "networkx", "jsonschema", "jsonschema_rs", "orjson", "sharectl.workspace"}
+HEAVY = {
+    "rich",
+    "ruamel",
+    "yaml",
+    "sqlite3",
+    "networkx",
+    "jsonschema",
+    "jsonschema_rs",
+    "orjson",
+    "sharectl.workspace.survey",
+}
 
 
 def repository(root: Path, **config: str) -> Path:

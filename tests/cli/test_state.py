@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from sharectl import runs
+from sharectl.workspace import runs
 
 if TYPE_CHECKING:
     from tests.cli.console import Console
@@ -140,8 +140,8 @@ def test_the_lock_is_kept_while_somebody_thinks(simulated: Console, monkeypatch:
 
 def test_unlock_that_comes_too_late(applied: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock that was shown is the one that is removed: another that was taken meanwhile stays."""
+    from sharectl.model.records import Holder, LockStatus  # noqa: PLC0415 - as above
     from sharectl.state.sqlite import SqliteStore  # noqa: PLC0415 - patched here only
-    from sharectl.state.store import Holder, LockStatus  # noqa: PLC0415 - as above
 
     status = LockStatus(1, Holder("ann", "host", 1, "apply"), "then", "now", expired=False, reason="")
     monkeypatch.setattr(SqliteStore, "lock_status", lambda _: status)

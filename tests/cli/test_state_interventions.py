@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.applying.environment import utc_now
+from sharectl.engine.environment import utc_now
+from sharectl.model.records import BeginOperation, OperationRecord, PutRun
 from sharectl.state.sqlite import open_store
-from sharectl.state.store import BeginOperation, OperationRecord, PutRun
 from sharectl.state.testing import ALICE, RUN, whole_view
 from tests.cli.conftest import SIMULATED
 from tests.state.processes import start
 
 if TYPE_CHECKING:
-    from sharectl.state.store import StateView
+    from sharectl.model.records import StateView
     from tests.cli.console import Console
 
 

@@ -21,8 +21,8 @@ from sharectl.drivers.base import (
 from sharectl.drivers.registry import driver_factory, make_secret_resolver
 from sharectl.drivers.share_checks import ChecksShares
 from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
-from sharectl.model import BackendSpec
-from sharectl.quantities import GIB
+from sharectl.model.backends import BackendSpec
+from sharectl.model.quantities import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from sharectl.drivers.base import Capability, Driver
 from sharectl.drivers.share_servers import HandlesShareServers, ShareServerRequest
 from sharectl.drivers.testing import DriverConformance
 from sharectl.drivers.testing_share_servers import ShareServerConformance
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
 
 from .opening import open_driver, share_problems
 

@@ -30,7 +30,7 @@ from sharectl.drivers.base import (
 from sharectl.drivers.directory import files, trees
 from sharectl.drivers.directory.records import RecordFolder, ShareRecord
 from sharectl.drivers.testing import new_id, ref, snapshot_ref
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
 
 from .opening import FullDriver, names_in, new_request, open_driver
 

@@ -17,7 +17,7 @@ from sharectl.drivers.directory.samba import (
     render_section,
     section_problem,
 )
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
 
 OPTIONS = export_options(None, None)
 networks = st.one_of(

@@ -9,8 +9,8 @@ import pytest
 from sharectl.drivers.base import capabilities_of
 from sharectl.drivers.ignoring import leaving_alone
 from sharectl.drivers.testing import ref, snapshot_ref
-from sharectl.ignoring import AccessPattern, IgnoreList
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
+from sharectl.model.ignoring import AccessPattern, IgnoreList
 
 from .opening import FullDriver, new_request, open_driver
 

@@ -27,8 +27,8 @@ from sharectl.drivers.base import (
     capabilities_of,
 )
 from sharectl.drivers.testing import new_id, ref, snapshot_ref
-from sharectl.model import AccessRule
-from sharectl.quantities import GIB
+from sharectl.model.access import AccessRule
+from sharectl.model.quantities import GIB
 
 from .opening import FullDriver, names_in, new_request, open_driver
 

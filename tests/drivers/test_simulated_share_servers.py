@@ -10,7 +10,7 @@ import pytest
 
 from sharectl.drivers.base import ConflictError, DriverError, TransientError
 from sharectl.drivers.share_servers import ShareServerRequest
-from sharectl.networks import NetworkAllocation
+from sharectl.model.networks import NetworkAllocation
 from tests.drivers.opening import FullDriver, new_request, open_driver
 
 if TYPE_CHECKING:

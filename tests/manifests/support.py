@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from sharectl.diagnostics import Diagnostic
     from sharectl.manifests.cache import ManifestCache
+    from sharectl.model.diagnostics import Diagnostic
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "simulated": {

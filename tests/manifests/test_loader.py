@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from sharectl.manifests.loader import load
 from sharectl.manifests.validation import explain
-from sharectl.model import AccessRule, BackendSpec, CapacityPolicy, NetworkPluginSpec, ShareNetworkSubnet
+from sharectl.model.access import AccessRule
+from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
+from sharectl.model.share_networks import ShareNetworkSubnet
 from tests.manifests.support import brief, cifs, codes, document, load_folder, load_text, share
 
 if TYPE_CHECKING:

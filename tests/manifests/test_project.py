@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.diagnostics import DiagnosticError
 from sharectl.manifests.project import find_project
-from sharectl.model import SafetyLimits, SchedulerSettings
+from sharectl.model.diagnostics import DiagnosticError
+from sharectl.model.settings import SafetyLimits, SchedulerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

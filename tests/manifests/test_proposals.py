@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.diagnostics import did_you_mean
+from sharectl.model.diagnostics import did_you_mean
 from tests.manifests.support import cifs, document, load_text, share
 
 if TYPE_CHECKING:

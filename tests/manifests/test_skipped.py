@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from sharectl.diagnostics import Severity
 from sharectl.manifests.cache import ManifestCache
 from sharectl.manifests.loader import load
+from sharectl.model.diagnostics import Severity
 from tests.manifests.support import SCHEMAS, load_folder, share
 
 if TYPE_CHECKING:

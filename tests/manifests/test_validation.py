@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from sharectl.manifests.project import find_project
 from sharectl.manifests.schemas import schema_name_of, schema_names, schema_of, schema_text
 from sharectl.manifests.validation import accepts, explain
-from sharectl.model import KIND_OF_DOCUMENT
+from sharectl.model.kinds import KIND_OF_DOCUMENT
 from tests.manifests.support import load_folder
 
 if TYPE_CHECKING:

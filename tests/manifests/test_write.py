@@ -23,20 +23,10 @@ from sharectl.manifests.write import (
     share_type_document,
     snapshot_document,
 )
-from sharectl.model import (
-    AccessRule,
-    BackendSpec,
-    CapacityPolicy,
-    NetworkPluginSpec,
-    RevertRequest,
-    SchedulerHints,
-    SecurityServiceSpec,
-    ShareNetworkSpec,
-    ShareNetworkSubnet,
-    ShareSpec,
-    ShareTypeSpec,
-    SnapshotSpec,
-)
+from sharectl.model.access import AccessRule
+from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
+from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet
+from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, ShareTypeSpec, SnapshotSpec
 from tests.manifests.support import load_text
 
 if TYPE_CHECKING:

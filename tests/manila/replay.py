@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it runs from a checkout, installed or not
 
-from sharectl.model import SchedulerHints, SchedulerSettings
+from sharectl.model.settings import SchedulerSettings
+from sharectl.model.specs import SchedulerHints
 from sharectl.scheduler import (
     Operation,
     Outcome,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.diagnostics import DiagnosticError
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
+from sharectl.model.diagnostics import DiagnosticError
 from sharectl.mounting.clients import (
     Client,
     Reach,

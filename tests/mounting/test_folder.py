@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.diagnostics import DiagnosticError
+from sharectl.model.diagnostics import DiagnosticError
 from sharectl.mounting.folder import Written, write_marked_files
 
 if TYPE_CHECKING:

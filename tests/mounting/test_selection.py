@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from sharectl.model import AccessRule, ShareSpec, canonical_json
+from sharectl.model.access import AccessRule
+from sharectl.model.canonical import canonical_json
+from sharectl.model.records import Record, RuleRecord
+from sharectl.model.specs import ShareSpec
 from sharectl.mounting import selection
 from sharectl.mounting.clients import parse_client
 from sharectl.mounting.selection import LeftOut, Mount, Selected, Wanted, select_mounts
-from sharectl.state.store import Record, RuleRecord
 
 GIB = 1 << 30
 NFS = ("nas1.example:/srv/home",)

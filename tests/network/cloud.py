@@ -10,9 +10,9 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.cli import main
-from sharectl.planning.server_records import allocations_of
-from tests.apply.site import Site
+from sharectl.planner.server_records import allocations_of
 from tests.cli.console import PATIENCE_SECONDS, Console, Ended
+from tests.engine.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from sharectl.model import ShareNetworkSubnet
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from tests.network.neutron_server import NeutronServer
     from tests.network.proxy import Fault, FaultyProxy
 

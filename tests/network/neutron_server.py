@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sharectl.model import ShareNetworkSubnet
+from sharectl.model.share_networks import ShareNetworkSubnet
 
 from .processes import Service, openstack_python
 

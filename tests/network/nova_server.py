@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sharectl.model import ShareNetworkSubnet
+from sharectl.model.share_networks import ShareNetworkSubnet
 from sharectl.network.testing import MemoryLedger
 
 from .opening import open_plugin

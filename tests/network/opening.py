@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 
 from sharectl.drivers.secret_references import make_secret_resolver
-from sharectl.model import NetworkPluginSpec
+from sharectl.model.backends import NetworkPluginSpec
 from sharectl.network.base import NetworkEnvironment, NetworkPlugin
 from sharectl.network.registry import network_plugin_factory
 from sharectl.network.testing import MemoryLedger

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.model import ShareNetworkSubnet
+from sharectl.model.share_networks import ShareNetworkSubnet
 from sharectl.network.testing import AllocationLedgerConformance, MemoryLedger, NetworkPluginConformance
 
 from .opening import open_plugin

@@ -18,7 +18,7 @@ from sharectl.network.testing import new_request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sharectl.model import ShareNetworkSubnet
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import NetworkPlugin
 
     from .neutron_server import NeutronServer

@@ -17,7 +17,7 @@ from tests.drivers.linux.tenants import namespaces, switch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.model import ShareNetworkSubnet
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from tests.drivers.linux.tenants import Switch
     from tests.network.neutron_server import NeutronServer
 

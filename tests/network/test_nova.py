@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.model import ShareNetworkSubnet
+from sharectl.model.share_networks import ShareNetworkSubnet
 from sharectl.network.base import (
     AddressClaim,
     NetworkAllocation,

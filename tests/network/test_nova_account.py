@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sharectl.model import ShareNetworkSubnet
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import NetworkPlugin
 
 _AUTHTOKEN = """\

@@ -15,7 +15,7 @@ from sharectl.network.base import (
 from sharectl.network.testing import MemoryLedger, new_claim, new_request
 
 if TYPE_CHECKING:
-    from sharectl.model import ShareNetworkSubnet
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import AddressClaim, NetworkPlugin
 
     from .nova_server import NovaServer, Plugins

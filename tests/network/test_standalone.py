@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.address_ranges import AddressRange
-from sharectl.model import ShareNetworkSubnet
+from sharectl.model.address_ranges import AddressRange
+from sharectl.model.share_networks import ShareNetworkSubnet
 from sharectl.network.base import AddressClaim, NetworkError, NetworkExhaustedError
 from sharectl.network.standalone.pool import AddressPool
 from sharectl.network.testing import MemoryLedger, new_claim, new_request

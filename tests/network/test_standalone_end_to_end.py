@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from sharectl.planning.server_records import allocations_of
-from tests.apply.site import Site
+from sharectl.planner.server_records import allocations_of
 from tests.cli.console import COMMAND, PATIENCE_SECONDS, environment
+from tests.engine.site import Site
 from tests.network.cloud import document
 
 if TYPE_CHECKING:

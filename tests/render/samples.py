@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sharectl.diagnostics import Diagnostic, Source, error, has_errors, warning
-from sharectl.model import AccessRule, RevertRequest, ShareSpec, SnapshotSpec, Verb, canonical_json
-from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange, Held, Plan, Step, Summary
-from sharectl.planning.values import plain_changes
-from sharectl.state.store import OperationRecord, Record, RuleRecord, RunRecord
+from sharectl.model.access import AccessRule
+from sharectl.model.canonical import canonical_json
+from sharectl.model.diagnostics import Diagnostic, Source, error, has_errors, warning
+from sharectl.model.plans import Action, Candidate, Drift, DriftKind, FieldChange, Held, Plan, Step, Summary
+from sharectl.model.records import OperationRecord, Record, RuleRecord, RunRecord
+from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.values import plain_changes
 
 GIB = 1 << 30
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.diagnostics import Diagnostic, Severity, Source, error, warning
+from sharectl.model.diagnostics import Diagnostic, Severity, Source, error, warning
 from sharectl.render.diagnostics import diagnostics_lines, worst_first
 from sharectl.render.text import display_width
 from tests.render.samples import shrink_error

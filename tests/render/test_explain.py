@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from sharectl.model import SchedulerSettings, ShareSpec, ShareTypeSpec
+from sharectl.model.settings import SchedulerSettings
+from sharectl.model.specs import ShareSpec, ShareTypeSpec
 from sharectl.render.explain import explanation_lines, explanation_object
 from sharectl.scheduler import Explanation, Scheduler, explain, request_from_share
 from sharectl.scheduler.decision import Decision, Outcome

@@ -10,8 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharectl.drivers.base import ObservedShare
-from sharectl.inspecting import ResourceView
-from sharectl.model import AccessRule, ShareSpec, canonical_json
+from sharectl.model.access import AccessRule
+from sharectl.model.canonical import canonical_json
+from sharectl.model.records import (
+    HistoryEntry,
+    HistoryLine,
+    Holder,
+    LockStatus,
+    OperationRecord,
+    RuleRecord,
+    RunRecord,
+    StateView,
+)
+from sharectl.model.specs import ShareSpec
 from sharectl.render.explain import explanation_lines
 from sharectl.render.pool_table import pools_lines
 from sharectl.render.tables import (
@@ -25,16 +36,7 @@ from sharectl.render.tables import (
 )
 from sharectl.scheduler import Decision, Explanation, Outcome, Pattern, Pool, Simulation
 from sharectl.scheduler.explanation import FilterStage, PoolVerdict, WeightPart
-from sharectl.state.store import (
-    HistoryEntry,
-    HistoryLine,
-    Holder,
-    LockStatus,
-    OperationRecord,
-    RuleRecord,
-    RunRecord,
-    StateView,
-)
+from sharectl.workspace.inspecting import ResourceView
 from tests.render.samples import a_record
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from typing import get_args
 import pytest
 
 import sharectl.render
-from sharectl import events
-from sharectl.inspecting import ResourceView
-from sharectl.model import ShareSpec
-from sharectl.planning.document import FORMAT, plan_to_document
+from sharectl.model import events
+from sharectl.model.specs import ShareSpec
+from sharectl.planner.document import FORMAT, plan_to_document
 from sharectl.render.share_servers import share_network_object, share_server_object
 from sharectl.render.tables import (
     history_object,
@@ -25,6 +24,7 @@ from sharectl.render.tables import (
     resource_object,
     state_object,
 )
+from sharectl.workspace.inspecting import ResourceView
 from tests.render.samples import GIB, RULES, a_record, rich_plan
 from tests.render.test_share_servers import A_NETWORK, A_SERVER
 from tests.render.test_tables import HELD, POOLS, a_view, lines_of_history

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sharectl.manifests.names import is_name
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
 from sharectl.mounting.folder import Written
 from sharectl.mounting.locations import parse_location
 from sharectl.mounting.selection import LeftOut, Mount, Selected

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.diagnostics import warning
+from sharectl.model.diagnostics import warning
 from sharectl.render.output import Output, json_text
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def test_streams_that_were_closed_from_the_start_are_no_trouble() -> None:
 
 FULL_DISK = """
 import os, sys
-from sharectl.diagnostics import DiagnosticError
+from sharectl.model.diagnostics import DiagnosticError
 from sharectl.render.output import Output
 output = Output.for_streams(sys.stdout, sys.stderr, environ=os.environ)
 output.write_json_line({"event": "an apply goes on"})

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from sharectl.diagnostics import Source, error
-from sharectl.model import Verb
-from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange
+from sharectl.model.diagnostics import Source, error
+from sharectl.model.plans import Action, Candidate, Drift, DriftKind, FieldChange
+from sharectl.model.verbs import Verb
 from sharectl.render.markdown_text import code, fence_for, prose
 from sharectl.render.plan_markdown import MOST_CHARACTERS, plan_markdown
 from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
@@ -22,7 +22,7 @@ from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_pl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sharectl.planning.types import Plan
+    from sharectl.model.plans import Plan
 
     Golden = Callable[[str, Iterable[str]], None]
 

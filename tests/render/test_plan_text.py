@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.diagnostics import error, warning
-from sharectl.model import AccessRule, RevertRequest, ShareSpec, Verb
-from sharectl.planning.types import Action, Candidate, Drift, DriftKind, FieldChange
+from sharectl.model.access import AccessRule
+from sharectl.model.diagnostics import error, warning
+from sharectl.model.plans import Action, Candidate, Drift, DriftKind, FieldChange
+from sharectl.model.specs import RevertRequest, ShareSpec
+from sharectl.model.verbs import Verb
 from sharectl.render.plan_text import drift_lines, plan_lines
 from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
 

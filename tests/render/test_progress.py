@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from sharectl.events import CancelRequested, CandidateFailed, RunFinished
+from sharectl.model.events import CancelRequested, CandidateFailed, RunFinished
 from sharectl.render.event_json import event_name, event_object
 from sharectl.render.output import Output
 from sharectl.render.progress import progress_view
@@ -22,7 +22,7 @@ from tests.render.test_tally import EVENTS, START, failed, finished, skipped, st
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sharectl.events import Event
+    from sharectl.model.events import Event
 
     Golden = Callable[[str, Iterable[str]], None]
 

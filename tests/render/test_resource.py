@@ -8,9 +8,10 @@ import orjson
 import pytest
 
 from sharectl.drivers.base import ObservedShare
-from sharectl.inspecting import ResourceView
-from sharectl.model import ShareSpec, SnapshotSpec, canonical_json
+from sharectl.model.canonical import canonical_json
+from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.render.tables import resource_lines, resource_object
+from sharectl.workspace.inspecting import ResourceView
 from tests.render.samples import GIB, RULES, a_record
 
 if TYPE_CHECKING:

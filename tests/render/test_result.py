@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sharectl.apply import RunResult
-from sharectl.events import StepFailed
-from sharectl.model import AccessRule, Verb
-from sharectl.planning.types import Action
+from sharectl.model.access import AccessRule
+from sharectl.model.events import StepFailed
+from sharectl.model.plans import Action
+from sharectl.model.verbs import Verb
 from sharectl.render.result import result_lines, result_object, skipped_by_cause
 from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan
 

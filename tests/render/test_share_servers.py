@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sharectl.drivers.share_servers import ObservedShareServer
-from sharectl.model import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet, ShareServerSpec
-from sharectl.networks import NetworkAllocation
-from sharectl.planning.server_records import share_server_record
+from sharectl.model.networks import NetworkAllocation
+from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet, ShareServerSpec
+from sharectl.planner.server_records import share_server_record
 from sharectl.render.share_servers import share_network_lines, share_network_object, share_server_lines
-from sharectl.tenancy import ShareNetworkView, ShareServerView
+from sharectl.workspace.tenancy import ShareNetworkView, ShareServerView
 from tests.render.samples import a_record
 
 _SUBNET = ShareNetworkSubnet("z1", "10.0.0.0/24", "10.0.0.1", "vlan", 7, excluded=("10.0.0.9",))

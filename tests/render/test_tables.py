@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from sharectl.model import SchedulerSettings, ShareTypeSpec, canonical_json
+from sharectl.model.canonical import canonical_json
+from sharectl.model.records import HistoryEntry, HistoryLine, Holder, LockStatus, RunRecord, StateView
+from sharectl.model.settings import SchedulerSettings
+from sharectl.model.specs import ShareTypeSpec
 from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.pool_table import used_share
 from sharectl.render.tables import (
@@ -26,7 +29,6 @@ from sharectl.render.tables import (
 )
 from sharectl.scheduler import Pool, parse_pattern, simulate
 from sharectl.scheduler.simulation import MOST_COUNTED
-from sharectl.state.store import HistoryEntry, HistoryLine, Holder, LockStatus, RunRecord, StateView
 from tests.render.samples import A_RUN, AN_INTENT, RULES, a_record
 
 if TYPE_CHECKING:

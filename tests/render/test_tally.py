@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.events import (
+from sharectl.model.events import (
     CancelRequested,
     CandidateFailed,
     OperationRecovered,
@@ -22,7 +22,7 @@ from sharectl.events import (
     StepSkipped,
     StepStarted,
 )
-from sharectl.model import Verb
+from sharectl.model.verbs import Verb
 from sharectl.render.frame import bar, frame_lines
 from sharectl.render.tally import BackendTally, Tally
 from sharectl.render.text import display_width
@@ -30,7 +30,7 @@ from sharectl.render.text import display_width
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sharectl.events import Event
+    from sharectl.model.events import Event
 
     Golden = Callable[[str, Iterable[str]], None]
 

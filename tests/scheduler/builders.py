@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sharectl.model import SchedulerHints, SchedulerSettings
+from sharectl.model.settings import SchedulerSettings
+from sharectl.model.specs import SchedulerHints
 from sharectl.scheduler import Pool, Request
 
 

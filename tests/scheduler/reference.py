@@ -15,7 +15,7 @@ from sharectl.scheduler.weighers import fill_unknown, normalised
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sharectl.model import SchedulerSettings
+    from sharectl.model.settings import SchedulerSettings
     from sharectl.scheduler import PlacedShare, Pool, Request
     from sharectl.scheduler.ledger import PoolState
 

@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from sharectl.drivers.base import BackendReport, PoolReport
-from sharectl.model import BackendSpec, CapacityPolicy, SchedulerSettings
-from sharectl.quantities import GIB, parse_size
+from sharectl.model.backends import BackendSpec, CapacityPolicy
+from sharectl.model.quantities import GIB, parse_size
+from sharectl.model.settings import SchedulerSettings
 from sharectl.scheduler import PlacedShare, Pool, Request, Scheduler, explain, pool_from_report
 
 from .builders import pool as manila_pool

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sharectl.model import SchedulerHints, SchedulerSettings
+from sharectl.model.settings import SchedulerSettings
+from sharectl.model.specs import SchedulerHints
 from sharectl.scheduler import Operation, PlacedShare, Pool, Request, Retry, Scheduler
 
 from .builders import pool

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.model import PackSettings, SchedulerHints, SchedulerSettings
+from sharectl.model.settings import PackSettings, SchedulerSettings
+from sharectl.model.specs import SchedulerHints
 from sharectl.scheduler import Pool, Request, Scheduler, SchedulerConfigError, place_all, place_batch
 from sharectl.scheduler.pack import _worth
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from sharectl.diagnostics import DiagnosticError
 from sharectl.drivers.base import BackendReport, Capability, PoolReport
-from sharectl.model import BackendSpec, CapacityPolicy, SchedulerHints, SchedulerSettings, ShareSpec, ShareTypeSpec
-from sharectl.quantities import GIB
+from sharectl.model.backends import BackendSpec, CapacityPolicy
+from sharectl.model.diagnostics import DiagnosticError
+from sharectl.model.quantities import GIB
+from sharectl.model.settings import SchedulerSettings
+from sharectl.model.specs import SchedulerHints, ShareSpec, ShareTypeSpec
 from sharectl.scheduler import (
     Operation,
     Outcome,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from sharectl.model import SchedulerSettings
+from sharectl.model.settings import SchedulerSettings
 from sharectl.scheduler import setting_problems
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ PRELUDE = """
 import os, resource, shutil, sys
 from pathlib import Path
 from sharectl.state.sqlite import open_store
-from sharectl.state.store import *
+from sharectl.model.records import *
+from sharectl.state.contract import *
 from sharectl.state.testing import ALICE, BOB, RUN, make_entry, make_record, make_rule, whole_view
 ME = Holder("alice", "one.example", os.getpid(), "sharectl apply")
 path = Path(sys.argv[1])

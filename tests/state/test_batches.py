@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.model.records import AddHistory, BeginOperation, EndOperation, PutRun
+from sharectl.state.contract import StateRefusedError
 from sharectl.state.sqlite import open_store
-from sharectl.state.store import AddHistory, BeginOperation, EndOperation, PutRun, StateRefusedError
 from sharectl.state.testing import ALICE, RUN, make_entry, make_operation, whole_view
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.model import canonical_json
+from sharectl.model.canonical import canonical_json
+from sharectl.model.records import HistoryEntry, RunRecord
 from sharectl.state.document import Document, DocumentError, compose, parse
-from sharectl.state.store import HistoryEntry, RunRecord
 from sharectl.state.testing import RUN, make_entry, make_operation, make_record, make_rule
 
 if TYPE_CHECKING:

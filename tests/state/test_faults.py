@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sharectl.model.records import PutResource, PutRules, PutRun
+from sharectl.state.contract import StateError, StateUnavailableError
 from sharectl.state.sqlite import open_store
-from sharectl.state.store import PutResource, PutRules, PutRun, StateError, StateUnavailableError
 from sharectl.state.testing import ALICE, RUN, make_record, make_rule, whole_view
 
 from .processes import WITHOUT_PRIVILEGES, run, start

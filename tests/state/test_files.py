@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.model.records import PutResource
 from sharectl.state import files
-from sharectl.state.migrations import APPLICATION_ID, MIGRATIONS
-from sharectl.state.sqlite import open_store
-from sharectl.state.store import (
-    PutResource,
+from sharectl.state.contract import (
     StateCorruptError,
     StateError,
     StateNewerError,
@@ -23,6 +21,8 @@ from sharectl.state.store import (
     StateRefusedError,
     StateUnavailableError,
 )
+from sharectl.state.migrations import APPLICATION_ID, MIGRATIONS
+from sharectl.state.sqlite import open_store
 from sharectl.state.testing import ALICE, make_record, whole_view
 
 from .processes import start

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.model.records import Holder
+from sharectl.state.contract import LockedError, StateUnavailableError
 from sharectl.state.lock import SYSTEM_CLOCK, Clock, has_ended, here, process_start, timestamp
 from sharectl.state.sqlite import open_store
-from sharectl.state.store import Holder, LockedError, StateUnavailableError
 from sharectl.state.testing import ALICE, BOB, make_record, whole_view
 
 from .processes import run, start
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sharectl.model.records import LockStatus
     from sharectl.state.sqlite import SqliteStore
-    from sharectl.state.store import LockStatus
 
 
 @dataclass

@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.model.records import PutResource
+from sharectl.state.contract import LockedError, StateCorruptError, StateNewerError, StateUnavailableError
 from sharectl.state.migrations import MIGRATIONS
 from sharectl.state.sqlite import open_store
-from sharectl.state.store import (
-    LockedError,
-    PutResource,
-    StateCorruptError,
-    StateNewerError,
-    StateUnavailableError,
-)
 from sharectl.state.testing import ALICE, BOB, make_record, whole_view
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sharectl.state.store import StateStore
+    from sharectl.state.contract import StateStore
 
 
 class TestSqliteStore(StateStoreConformance):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sharectl.model import Protocol, ShareSpec, SnapshotSpec, canonical_json
-from sharectl.state.store import StateView
+from sharectl.model.canonical import canonical_json
+from sharectl.model.records import StateView
+from sharectl.model.specs import Protocol, ShareSpec, SnapshotSpec
 from sharectl.state.testing import StateStoreConformance, make_record
 
 SHARE = ShareSpec(name="projects", size_bytes=10 << 30, protocol=Protocol.NFS, labels={"team": "a"})

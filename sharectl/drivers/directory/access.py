@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import DriverError, RuleStatus
 from sharectl.drivers.directory import exports, files, samba
 from sharectl.drivers.directory.storage import PRIVATE
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sharectl.drivers.base import ExportSettings
     from sharectl.drivers.directory.records import ShareRecord
     from sharectl.drivers.directory.storage import Metadata, Storage
-    from sharectl.model import AccessRule
+    from sharectl.model.access import AccessRule, ExportSettings
 
 _EXPORTS: Final = "exports.d"
 _SECTIONS: Final = "smb.d"

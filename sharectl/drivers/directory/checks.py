@@ -11,14 +11,14 @@ from sharectl.drivers.directory.access import MOST_RULES_REMEDY, protocol_proble
 from sharectl.drivers.directory.settings import absolute_path
 from sharectl.drivers.directory.storage import PRIVATE
 from sharectl.drivers.share_checks import ShareProblem, StoragePlace
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sharectl.drivers.directory.settings import DirectorySettings
     from sharectl.drivers.share_checks import WantedShare
-    from sharectl.model import BackendSpec
+    from sharectl.model.backends import BackendSpec
 
 _ADDRESSES = "name an address or a network; users go with CIFS"
 _RULE_REMEDY = "write a rule that the share's protocol knows, or remove this one"

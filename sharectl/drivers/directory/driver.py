@@ -20,16 +20,16 @@ from sharectl.drivers.directory.records import checked_id
 from sharectl.drivers.directory.shares import Shares
 from sharectl.drivers.directory.snapshots import Snapshots
 from sharectl.drivers.directory.storage import Storage
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from sharectl.drivers.base import ExportSettings, RuleStatus, ShareRef, ShareRequest, SnapshotRef
+    from sharectl.drivers.base import RuleStatus, ShareRef, ShareRequest, SnapshotRef
     from sharectl.drivers.directory.records import SnapshotRecord
     from sharectl.drivers.directory.settings import DirectorySettings
     from sharectl.drivers.directory.storage import Metadata
-    from sharectl.model import AccessRule
+    from sharectl.model.access import AccessRule, ExportSettings
 
 _CAPABILITIES: Final = {
     "storage_protocol": "NFS_CIFS",

@@ -8,14 +8,15 @@ import re
 import socket
 from typing import TYPE_CHECKING, Final
 
-from sharectl.client_addresses import nobody_at
 from sharectl.drivers.base import RuleStatus
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
+from sharectl.model.client_addresses import nobody_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sharectl.drivers.base import ExportSettings
+    from sharectl.model.access import ExportSettings
+
 
 HEADER: Final = "# Written by sharectl; a change made here by hand shows as drift, and the next apply undoes it."
 _BASE_OPTIONS: Final = ("sync", "no_subtree_check", "root_squash")

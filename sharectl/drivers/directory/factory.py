@@ -10,9 +10,11 @@ from sharectl.drivers.directory.settings import CONFIG_SCHEMA, read_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory, ExportSettings
+    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory
     from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
-    from sharectl.model import BackendSpec, JsonObject
+    from sharectl.model.access import ExportSettings
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
 
 
 class DirectoryFactory:

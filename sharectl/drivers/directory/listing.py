@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from sharectl.drivers.base import BackendUnavailableError, ObservedShare
 from sharectl.drivers.directory import files, names
 from sharectl.drivers.directory.places import backend_id_of
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from sharectl.drivers.base import ExportSettings
     from sharectl.drivers.directory.access import AccessFiles
     from sharectl.drivers.directory.records import ShareRecord
     from sharectl.drivers.directory.settings import DirectorySettings
     from sharectl.drivers.directory.storage import Metadata, Storage
-    from sharectl.model import AccessRule
+    from sharectl.model.access import AccessRule, ExportSettings
 
 
 class _PoolContent(NamedTuple):

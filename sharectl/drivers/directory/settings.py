@@ -12,7 +12,7 @@ from sharectl.drivers.base import DriverError, PoolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 DEFAULT_POOL: Final = "default"
 _POOL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")

@@ -14,7 +14,7 @@ from sharectl.drivers.directory import files, names, trees
 from sharectl.drivers.directory.access import require_exportable
 from sharectl.drivers.directory.places import backend_id_of, split_backend_id
 from sharectl.drivers.directory.records import ShareRecord, checked_id
-from sharectl.quantities import approximate_size
+from sharectl.model.quantities import approximate_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import RuleStatus, ShareRef, ShareRequest, SnapshotRef
     from sharectl.drivers.directory.access import AccessFiles
     from sharectl.drivers.directory.storage import Metadata, Pool, Storage
-    from sharectl.model import AccessRule
+    from sharectl.model.access import AccessRule
 
 TREE = "tree"
 """What is being made, in a workspace."""

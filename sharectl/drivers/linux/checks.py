@@ -7,12 +7,12 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.base import ConfigProblem
-from sharectl.quantities import SIZE_HINT, SizeError, parse_size
+from sharectl.model.quantities import SIZE_HINT, SizeError, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sharectl.model import BackendSpec
+    from sharectl.model.backends import BackendSpec
 
 DEFAULT_ROOT: Final = "/var/lib/sharectl"
 NFS_PORT: Final = 2049

@@ -15,7 +15,7 @@ from sharectl.drivers.base import (
 from sharectl.drivers.linux.agent.contract import Resize
 from sharectl.drivers.linux.share_checks import SQUASH_SPEC, extra_spec_problems, protocol_problem, protocols_of
 from sharectl.drivers.share_servers import ObservedShareServer
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

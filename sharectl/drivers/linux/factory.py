@@ -12,9 +12,11 @@ from sharectl.drivers.linux.share_checks import SQUASH_SPEC
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory, ExportSettings
+    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory
     from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
-    from sharectl.model import BackendSpec, JsonObject
+    from sharectl.model.access import ExportSettings
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
 
 _MORE_CALLS: Final = 4
 """Calls that the agent runs at once besides those of the lanes: what a refresh asks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 NAME_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 SECURITY_FLAVOURS: Final = ("sys", "krb5", "krb5i", "krb5p")

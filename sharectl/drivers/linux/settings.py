@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.checks import find_problems, root_of
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
-from sharectl.quantities import parse_size
+from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.model import BackendSpec, JsonObject
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
 
 
 @dataclass(frozen=True, slots=True)

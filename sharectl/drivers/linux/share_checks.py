@@ -14,14 +14,14 @@ from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEM
 from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
 from sharectl.drivers.linux.checks import root_of
 from sharectl.drivers.share_checks import ShareProblem, StoragePlace, unknown_extra_spec
-from sharectl.model import Protocol
+from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sharectl.drivers.linux.settings import LinuxSettings
     from sharectl.drivers.share_checks import WantedShare
-    from sharectl.model import BackendSpec
+    from sharectl.model.backends import BackendSpec
 
 SQUASH_SPEC: Final = "linux:nfs_squash"
 """The extra spec by which a share type asks for another squash than the backend's settings say."""

@@ -34,7 +34,7 @@ from sharectl.drivers.simulated.rows import (
     subject_of,
 )
 from sharectl.drivers.simulated.store import UNFENCED, StateFile
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
 
 if TYPE_CHECKING:
     import sqlite3

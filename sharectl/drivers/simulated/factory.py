@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
-    from sharectl.model import BackendSpec, JsonObject
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
 
 
 class SimulatedFactory:

@@ -8,7 +8,7 @@ import orjson
 
 from sharectl.drivers.base import NotFoundError, ObservedShare, ObservedSnapshot
 from sharectl.drivers.simulated.faults import Subject
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
 
 if TYPE_CHECKING:
     import sqlite3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import Capability
 
 if TYPE_CHECKING:
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 CALLS: Final = (
     "report",

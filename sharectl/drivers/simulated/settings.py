@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sharectl.drivers.base import Capability, CapacityBytes, DriverError
-from sharectl.quantities import parse_size
+from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from sharectl.network.neutron.schema import CONFIG_SCHEMA
 
 if TYPE_CHECKING:
-    from sharectl.model import JsonObject, NetworkPluginSpec
+    from sharectl.model.backends import NetworkPluginSpec
+    from sharectl.model.canonical import JsonObject
     from sharectl.network.base import NetworkEnvironment, NetworkPlugin, NetworkPluginFactory
 
 

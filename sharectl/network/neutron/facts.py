@@ -11,7 +11,7 @@ from sharectl.network.segments import segmentation_problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 _TYPE: Final = "provider:network_type"
 _SEGMENT: Final = "provider:segmentation_id"

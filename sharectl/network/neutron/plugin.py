@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.diagnostics import error
+from sharectl.model.diagnostics import error
 from sharectl.network.base import NetworkError, NetworkNotFoundError, NetworkTransientError
 from sharectl.network.neutron.api import DEVICE_OWNER, NeutronApi
 from sharectl.network.neutron.facts import UnusableSubnetError, age, allocation_of, chosen_port, segment_of
@@ -20,8 +20,9 @@ from sharectl.network.neutron.settings import NetworkIds
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sharectl.diagnostics import Diagnostic
-    from sharectl.model import JsonObject, ShareNetworkSubnet
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import AllocationRequest, NetworkAllocation, NetworkEnvironment
     from sharectl.network.neutron.settings import Binding, NeutronSettings
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.network.openstack.account import ACCOUNT_PROPERTIES, ACCOUNT_RULES, text_schema
 
 if TYPE_CHECKING:
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 
 _BINDING: Final[JsonObject] = {

@@ -13,7 +13,7 @@ from sharectl.network.openstack.service import OpenStackService
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
     from sharectl.network.base import SecretResolver
     from sharectl.network.openstack.account import Account
     from sharectl.network.openstack.answers import Answer

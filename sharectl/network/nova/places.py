@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sharectl.address_ranges import AddressRange, parse_address_range, without
+from sharectl.model.address_ranges import AddressRange, parse_address_range, without
 from sharectl.network.base import NetworkAllocation, NetworkError
 from sharectl.network.segments import segmentation_problem
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from ipaddress import IPv4Network, IPv6Network
 
-    from sharectl.model import JsonObject, ShareNetworkSubnet
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import AllocationRequest, IpVersion
 
 _IPV4: Final = 4

@@ -17,8 +17,8 @@ from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from sharectl.address_ranges import address_text
-from sharectl.diagnostics import error
+from sharectl.model.address_ranges import address_text
+from sharectl.model.diagnostics import error
 from sharectl.network.base import (
     AddressClaim,
     AddressTakenError,
@@ -34,8 +34,9 @@ from sharectl.network.nova.search import Search
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Sequence
 
-    from sharectl.diagnostics import Diagnostic
-    from sharectl.model import JsonObject, ShareNetworkSubnet
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import AllocationRequest, NetworkAllocation, NetworkEnvironment
     from sharectl.network.nova.api import FixedIp
     from sharectl.network.nova.places import Place

@@ -11,7 +11,7 @@ from sharectl.network.base import NetworkError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 _DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 _ADDRESS: Final = "^https?://[^\\s@]+$"  # a password before an @ would be in every message

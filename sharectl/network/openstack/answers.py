@@ -11,7 +11,7 @@ from sharectl.network.base import NetworkError, NetworkNotFoundError, NetworkTra
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 _MAX_MESSAGE_CHARACTERS: Final = 300
 _FIRST_ERROR: Final = 400

@@ -6,8 +6,8 @@ import ipaddress
 import threading
 from typing import TYPE_CHECKING
 
-from sharectl.address_ranges import address_text
-from sharectl.diagnostics import error
+from sharectl.model.address_ranges import address_text
+from sharectl.model.diagnostics import error
 from sharectl.network.base import (
     AddressClaim,
     AddressTakenError,
@@ -21,8 +21,8 @@ from sharectl.network.standalone.wire import wire_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sharectl.diagnostics import Diagnostic
-    from sharectl.model import ShareNetworkSubnet
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import AllocationRequest, NetworkEnvironment
     from sharectl.network.standalone.wire import Defaults, Wire
 

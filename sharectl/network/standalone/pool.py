@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sharectl.address_ranges import AddressRange
+    from sharectl.model.address_ranges import AddressRange
 
 
 class AddressPool:

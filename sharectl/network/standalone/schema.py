@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sharectl.model import JsonObject
+    from sharectl.model.canonical import JsonObject
 
 _RANGES: Final[JsonObject] = {
     "type": "array",

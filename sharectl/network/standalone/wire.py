@@ -6,14 +6,14 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.address_ranges import AddressRange, parse_address_range, without
+from sharectl.model.address_ranges import AddressRange, parse_address_range, without
 from sharectl.network.base import NetworkError
 from sharectl.network.segments import segmentation_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sharectl.model import ShareNetworkSubnet
+    from sharectl.model.share_networks import ShareNetworkSubnet
 
 _DEFAULT_MTU: Final = 1500
 _LAST_PREFIX_WITH_BROADCAST: Final = 30

@@ -15,7 +15,8 @@ from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.linux.driver import LinuxDriver
 from sharectl.drivers.linux.session import error_of
 from sharectl.drivers.linux.settings import read_settings
-from sharectl.model import AccessRule, BackendSpec
+from sharectl.model.access import AccessRule
+from sharectl.model.backends import BackendSpec
 from tests.drivers.linux.backends import PASSWORDS, config
 from tests.drivers.linux.lab import need
 

@@ -18,7 +18,7 @@ from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.nfs import exports
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, new_id, ref

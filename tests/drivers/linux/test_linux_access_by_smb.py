@@ -9,7 +9,7 @@ import pytest
 from sharectl.drivers.base import ConflictError, TransientError
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
 from sharectl.drivers.linux.agent.smb.server import SambaServer
-from sharectl.model import AccessRule
+from sharectl.model.access import AccessRule
 from tests.drivers.linux.backends import PASSWORDS
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, BOB, ref

@@ -13,7 +13,8 @@ from sharectl.drivers.linux.driver import LinuxDriver
 from sharectl.drivers.linux.settings import read_settings
 from sharectl.drivers.share_checks import ChecksShares
 from sharectl.drivers.testing import DriverConformance
-from sharectl.model import AccessRule, BackendSpec
+from sharectl.model.access import AccessRule
+from sharectl.model.backends import BackendSpec
 from tests.drivers.linux.backends import config, environment
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.operations_lab import InProcess

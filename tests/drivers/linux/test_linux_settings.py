@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import pytest
 
-from sharectl.diagnostics import Severity
 from sharectl.drivers.base import Capability, ChecksConfig, DriverEnvironment, DriverError, capabilities_of
 from sharectl.drivers.linux.connection import AgentConnection
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
@@ -24,13 +23,14 @@ from sharectl.drivers.linux.settings import (
 )
 from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
 from sharectl.manifests.project import find_project
-from sharectl.model import BackendSpec
-from sharectl.workspace import load_manifests
+from sharectl.model.backends import BackendSpec
+from sharectl.model.diagnostics import Severity
+from sharectl.workspace.survey import load_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic
 
 POOL: dict[str, Any] = {"type": "btrfs", "path": "/srv/pool"}
 LOOP: dict[str, Any] = {"type": "loop", "path": "/srv/trial", "image": "/var/trial.img", "size": "10 GiB"}

@@ -15,8 +15,10 @@ from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError, S
 from sharectl.drivers.linux import FACTORY
 from sharectl.drivers.share_servers import ShareServerRef, ShareServerRequest
 from sharectl.drivers.testing_share_servers import ShareServerConformance
-from sharectl.model import AccessRule, BackendSpec, SecurityServiceSpec
-from sharectl.networks import NetworkAllocation
+from sharectl.model.access import AccessRule
+from sharectl.model.backends import BackendSpec
+from sharectl.model.networks import NetworkAllocation
+from sharectl.model.share_networks import SecurityServiceSpec
 from tests.drivers.linux.backends import PASSWORDS, environment
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.nfs_client import nfs

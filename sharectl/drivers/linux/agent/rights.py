@@ -6,8 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.client_addresses import nobody_at
 from sharectl.drivers.linux.agent.contract import Client, Problem, Rule
+from sharectl.model.client_addresses import nobody_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

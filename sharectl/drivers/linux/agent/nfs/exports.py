@@ -9,9 +9,9 @@ import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sharectl.client_addresses import nobody_at
 from sharectl.drivers.linux.agent.contract import Client, Export, Problem, ProblemKind, Squash
 from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
+from sharectl.model.client_addresses import nobody_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

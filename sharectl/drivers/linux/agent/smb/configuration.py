@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from sharectl.client_addresses import nobody_at
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
 from sharectl.drivers.linux.agent.smb.names import local_user
+from sharectl.model.client_addresses import nobody_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

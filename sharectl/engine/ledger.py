@@ -1,0 +1,174 @@
+"""The ledger of a run: the rows of the state that its steps touch, as they are now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.engine.calls import Task
+from sharectl.model.kinds import name_of
+from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.staleness import Rows, row_of
+from sharectl.planner.unfinished_imports import import_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sharectl.engine.calls import Result
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Plan, Step
+    from sharectl.model.records import OperationRecord, Record, RuleRecord
+    from sharectl.state.contract import StateStore
+
+_OF_THE_STATE_ALONE = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD})
+_RESIZING = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
+
+
+_WITH_RULES = frozenset({Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.FORGET})
+"""What needs the recorded access rules: they tell what sharectl gave from what others did."""
+
+
+class Ledger:
+    """Read once when a run begins, and kept by its results.
+
+    Two threads never work at one address, so that its entries need no lock of their own.
+    """
+
+    def __init__(self, plan: Plan, store: StateStore) -> None:
+        """Read what the steps of `plan` touch."""
+        self._plan = plan
+        self._origins = {step.address: step.moved_from for step in plan.steps if step.moved_from is not None}
+        accessed = [step for step in plan.steps if step.verb in _WITH_RULES]
+        with store.read() as reader:
+            view = reader.view(set(_touched(plan)))
+            rules = reader.rules({self._origin(step) for step in accessed}) if accessed else {}
+        self._lineage = view.lineage
+        self._records: dict[Address, Record] = dict(view.records)
+        self._rules: dict[Address, tuple[RuleRecord, ...]] = dict(rules)
+        self._open: dict[Address, OperationRecord] = {operation.address: operation for operation in view.operations}
+        self._versions = {address: record.version for address, record in view.records.items()}
+        self._expected: dict[Address, int | None] = {}
+        self._resized: set[Address] = set()
+        for step in plan.steps:  # the first step at a row says which version the whole plan has seen there
+            self._expected.setdefault(self._origin(step), step.expected_version)
+            if step.verb in _RESIZING:
+                self._resized.add(step.address)
+
+    def refusal(self, step: Step) -> str:
+        """Return why the step must not run, or an empty string: the state has changed since the plan, or is unresolved there.
+
+        All steps that begin with the same row are refused together, also those of a row that the plan gives another address.
+        """
+        if self._plan.lineage and self._lineage and self._plan.lineage != self._lineage:
+            return "the plan was made from another state"
+        row = self._origin(step)
+        operation = self._open.get(row) or self._open.get(step.address)
+        if operation is not None:
+            began = f"{operation.verb} of {operation.address} is unresolved (started {operation.started_at})"
+            return f"an earlier {began}; see to its backend, or give it up with `sharectl state drop {operation.operation_id}`"
+        expected, found = self._expected[row], self._versions.get(row)
+        if found == expected:
+            backend = self.backend_of(step, 0)
+            if backend is not None and backend not in self._plan.backends:
+                return f"the state has {row} on backend {backend}, which is not in this plan"
+            return ""
+        return f"stale: {row} has changed since the plan was made (version {expected or 'none'} then, {found or 'none'} now)"
+
+    def _origin(self, step: Step) -> Address:
+        """Return the address that the row had when the plan was made."""
+        return row_of(step, self._origins)
+
+    def identity_of(self, backend: str) -> str | None:
+        """Return the identity that the state has pinned for a backend; None where it was never prepared."""
+        record = self._records.get(f"backend/{backend}")
+        return None if record is None else record.resource_id
+
+    def backend_of(self, step: Step, index: int) -> str | None:
+        """Return the backend that the step runs on now; None for a step of the state alone."""
+        if step.verb is Verb.CREATE_SHARE:
+            return step.candidates[index].backend
+        if step.verb in _OF_THE_STATE_ALONE and step.backend is None:
+            return None
+        if isinstance(step.spec, SnapshotSpec):
+            owner = self._records.get(f"share/{step.spec.share}")
+            return step.backend if owner is None else owner.backend
+        record = self._records.get(step.address)
+        return step.backend if record is None else record.backend
+
+    def task(self, step: Step, backend: str | None, index: int, new_id: Callable[[], str]) -> Task:
+        """Return the task of one attempt at the step."""
+        record = self._records.get(step.moved_from or step.address)
+        related = None
+        extra_specs = None
+        if isinstance(step.spec, SnapshotSpec):
+            related = self._records.get(f"share/{step.spec.share}")
+        elif step.import_id is not None:
+            related = self._records.get(import_address(step.address))
+        elif isinstance(step.spec, ShareSpec):
+            related = self._records.get(f"snapshot/{_snapshot_of(step, step.spec)}")
+            extra_specs = self._plan.extra_specs.get(step.spec.share_type or "")
+        known_id = step.import_resource_id if record is None else record.resource_id
+        if step.verb is Verb.RELEASE_ALLOCATION:
+            known_id = name_of(step.address)
+        candidate = step.candidates[index] if step.candidates else None
+        server = self._records.get(candidate.share_server or "") if candidate is not None else None
+        return Task(
+            step=step,
+            resource_id=known_id or new_id(),
+            record=record,
+            related=related,
+            rules=self._rules.get(step.address, ()),
+            candidate=candidate,
+            share_server_id=None if server is None else server.resource_id,
+            backend=backend,
+            driver_name=self._plan.backends[backend].driver if backend is not None else "",
+            extra_specs=extra_specs,
+            resized=step.address in self._resized,
+        )
+
+    def take(self, task: Task, result: Result) -> None:
+        """Keep what has become of the task's row."""
+        if task.step.moved_from is not None:
+            self._records.pop(task.step.moved_from, None)
+            self._rules[task.step.address] = self._rules.pop(task.step.moved_from, ())
+        if result.record is None:
+            self._records.pop(task.step.address, None)
+            self._rules.pop(task.step.address, None)
+        else:
+            self._records[task.step.address] = result.record
+            if result.rules is not None:
+                self._rules[task.step.address] = result.rules
+
+
+def rows_of(plan: Plan, store: StateStore) -> Rows:
+    """Return what the state holds now of the addresses in the plan."""
+    addresses = set(_touched(plan))
+    with store.read() as reader:
+        view = reader.view(addresses)
+        rules = reader.rules({step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS} & addresses)
+    return Rows(view.lineage, view.records, rules)
+
+
+def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:
+    """Return the name of the snapshot that a share is made from, or that it is turned back to."""
+    if step.verb is Verb.REVERT_SHARE:
+        return None if spec.revert_to is None else spec.revert_to.snapshot
+    return spec.source_snapshot
+
+
+def _touched(plan: Plan) -> Iterator[Address]:
+    for step in plan.steps:
+        yield step.address
+        if step.moved_from is not None:
+            yield step.moved_from
+        if step.import_id is not None:
+            yield import_address(step.address)
+        for candidate in step.candidates:
+            if candidate.share_server is not None:
+                yield candidate.share_server
+        if isinstance(step.spec, SnapshotSpec):
+            yield f"share/{step.spec.share}"
+        elif isinstance(step.spec, ShareSpec) and (snapshot := _snapshot_of(step, step.spec)) is not None:
+            yield f"snapshot/{snapshot}"
+    for backend in plan.backends:
+        yield f"backend/{backend}"

@@ -1,0 +1,93 @@
+"""Tenure: the right to begin calls on backends, which holds only as long as the lease of a run is known to hold."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.state.contract import LeaseLostError, StateUnavailableError
+from sharectl.state.lock import SYSTEM_CLOCK
+
+if TYPE_CHECKING:
+    from sharectl.drivers.base import Driver
+    from sharectl.model.records import Lease
+    from sharectl.state.contract import StateStore
+
+Permit = Callable[[], None]
+"""Returns where a call may begin now, and raises LeaseLostError or StateError where it may not; Tenure.require is one."""
+
+USABLE_PART: Final = 0.8
+"""The part of a lease in which calls begin; what is left of it is for a call on its way to reach the backend."""
+_RENEWALS: Final = 3
+
+
+class Tenure:
+    """Asked last before each call, from any thread: nothing begins under a lease that somebody else may have by now.
+
+    The time of a lease counts from before it was taken or renewed, on a clock that runs on while the machine sleeps: whoever was
+    stopped in between believes rather too little. Where the time is over the lease is renewed first, which tells whether it is lost.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        lease: Lease,
+        since_seconds: float,
+        clock: Callable[[], float] = SYSTEM_CLOCK.boottime_seconds,
+    ) -> None:
+        """Begin with a `lease` that was asked for at `since_seconds` of `clock`."""
+        self.lease = lease
+        self._store = store
+        self._clock = clock
+        self._usable_seconds = USABLE_PART * lease.duration_seconds
+        self._until_seconds = since_seconds + self._usable_seconds
+        self._renewing = threading.Lock()
+        self._lost: LeaseLostError | None = None
+
+    def left_seconds(self) -> float:
+        """Return for how long calls may still begin without a renewal; negative where it is needed now."""
+        return self._until_seconds - self._clock()
+
+    def require(self) -> None:
+        """Return where a call may begin now. Raises LeaseLostError, and StateError where nobody can tell."""
+        if self._clock() < self._until_seconds:
+            return
+        with self._renewing:
+            for _ in range(_RENEWALS):  # a renewal may itself be stopped until it is worth nothing
+                if self._clock() < self._until_seconds:
+                    return
+                self._renew()
+            if self._clock() >= self._until_seconds:
+                reason = "the lock cannot be renewed as fast as it runs out; nothing is begun without it"
+                raise StateUnavailableError(self._store.location, reason)
+
+    def renew(self) -> None:
+        """Write a heartbeat; raises as `require`."""
+        with self._renewing:
+            self._renew()
+
+    def _renew(self) -> None:
+        if self._lost is not None:
+            raise LeaseLostError(*self._lost.args)
+        asked_seconds = self._clock()
+        try:
+            self._store.renew(self.lease)
+        except LeaseLostError as error:
+            self._lost, self._until_seconds = error, float("-inf")
+            raise
+        self._until_seconds = asked_seconds + self._usable_seconds
+
+
+class Permitted:
+    """A driver that asks a permit right before each of its calls, however many a step takes."""
+
+    def __init__(self, driver: Driver, permit: Permit) -> None:
+        """Stand for `driver`."""
+        self._driver = driver
+        self._permit = permit
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what the driver has
+        """Return the driver's method of this name, to be called at once."""
+        self._permit()
+        return getattr(self._driver, name)

@@ -1,0 +1,1 @@
+"""Executors: they run calls on backends, and own all concurrency."""

@@ -1,0 +1,88 @@
+"""Dependency graphs between addresses: their order, and their cycles named by their members."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from sharectl.manifests.desired import Desired
+    from sharectl.model.kinds import Address
+
+Edge = tuple[str, str]
+"""(dependant, what it depends on)."""
+
+
+class CycleError(Exception):
+    """Nodes that wait for each other; `members` are in the order of the circle, each waiting for the next."""
+
+    def __init__(self, members: tuple[str, ...]) -> None:
+        """Name the members."""
+        super().__init__(" -> ".join((*members, members[0])))
+        self.members = members
+
+
+def topological_order(waits_for: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the nodes in the given order, except that what a node waits for comes before it.
+
+    Names that are no nodes are taken as done. Linear in nodes and edges. Raises CycleError.
+    """
+    order: list[str] = []
+    entered: set[str] = set()
+    done: set[str] = set()
+    for first in waits_for:
+        trail = [first]
+        while trail:
+            node = trail[-1]
+            if node in entered:
+                trail.pop()
+                if node not in done:
+                    done.add(node)
+                    order.append(node)
+                continue
+            entered.add(node)
+            needed = [other for other in waits_for[node] if other in waits_for and other not in done]
+            if not entered.isdisjoint(needed):
+                raise CycleError(find_cycle(waits_for))
+            trail.extend(reversed(needed))
+    return order
+
+
+def find_cycle(waits_for: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """Return the members of one cycle, each waiting for the next; empty where there is none."""
+    import networkx as nx  # noqa: PLC0415 - only a mistake needs it
+
+    graph = nx.DiGraph((node, other) for node, needed in waits_for.items() for other in needed)
+    try:
+        return tuple(edge[0] for edge in nx.find_cycle(graph))
+    except nx.NetworkXNoCycle:
+        return ()
+
+
+def dependency_edges(desired: Desired, addresses: Iterable[Address]) -> list[Edge]:
+    """Return the edges between these addresses and what their manifests refer to, sorted."""
+    edges: list[Edge] = []
+    for address in addresses:
+        edges.extend((address, needed) for needed in dependencies_of(desired, address))
+    return sorted(edges)
+
+
+def dependencies_of(desired: Desired, address: Address) -> tuple[Address, ...]:
+    """Return what the manifest of the share, snapshot or share network at `address` refers to; of any other kind, nothing."""
+    kind, _, name = address.partition("/")
+    if kind == "share" and "/access/" not in name:
+        share = desired.share(address)
+        references = (
+            ("share_type", share.share_type),
+            ("share_network", share.share_network),
+            ("snapshot", share.source_snapshot),
+        )
+        return tuple(f"{kind}/{name}" for kind, name in references if name is not None)
+    if kind == "share":
+        return (address.partition("/access/")[0],)
+    if kind == "snapshot":
+        return (f"share/{desired.snapshot(address).share}",)
+    if kind == "share_network":
+        return tuple(f"security_service/{service}" for service in desired.share_networks[name].security_services)
+    return ()

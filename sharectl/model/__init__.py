@@ -1,0 +1,1 @@
+"""The nouns of sharectl, as frozen values without I/O."""

@@ -1,0 +1,28 @@
+"""The one JSON text of a value, and the digest that marks equal content."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import orjson
+
+DIGEST_SIZE_BYTES: Final = 16
+
+
+JsonObject = dict[str, Any]
+
+
+def canonical_json(plain: object) -> bytes:
+    """Return the one JSON text of `plain`: sorted keys, no white space."""
+    return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+
+
+def digest_of(data: bytes) -> bytes:
+    """Return the 16-byte BLAKE2b digest that marks equal content."""
+    return hashlib.blake2b(data, digest_size=DIGEST_SIZE_BYTES).digest()
+
+
+def without_defaults(plain: JsonObject, defaults: JsonObject) -> JsonObject:
+    """Return `plain` without the fields that are as in `defaults`."""
+    return {key: value for key, value in plain.items() if key not in defaults or defaults[key] != value}

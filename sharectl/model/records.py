@@ -1,0 +1,266 @@
+"""What a state holds: rows of resources and rules, open intents, runs, history and the lock, and the changes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from sharectl.model.specs import ShareSpec, SnapshotSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.model.access import AccessRule
+    from sharectl.model.kinds import Address
+
+
+class Record(NamedTuple):
+    """A resource as it was last applied: one row, read a hundred thousand at a time and therefore a tuple.
+
+    `resource_id` was made by sharectl before the backend was asked for anything. `version` starts at 1 and grows by one with
+    each change of the row. `digest` is the digest of `spec` (or a mark, where an access rule was refused) followed by
+    that of the access rules in force (16 bytes each).
+    `spec` and `attributes` are canonical JSON; `attributes` holds what the backend answered: `backend_id`, `export_locations`,
+    a backend's `identity`.
+    """
+
+    address: Address
+    kind: str
+    resource_id: str
+    backend: str | None
+    pool: str | None
+    version: int
+    digest: bytes
+    size_bytes: int | None
+    protect: bool
+    spec: bytes
+    attributes: bytes
+
+
+class RuleRecord(NamedTuple):
+    """An access rule in force on a share, or one that the backend refused, with its reason."""
+
+    rule: AccessRule
+    status: str  # "active" or "error"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRecord:
+    """An intent: committed before a driver call, removed with the commit of its result.
+
+    One that is found later belongs to a run that died or gave up; whoever finds it asks the backend for `resource_id`.
+    `payload` is canonical JSON, whatever the verb needs in order to be finished by another process. Times are UTC, ISO 8601.
+    """
+
+    operation_id: str
+    run_id: str
+    address: Address
+    verb: str
+    resource_id: str
+    backend: str | None
+    pool: str | None
+    started_at: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One command that changed the state: who ran it, where, from which commit and in which CI job."""
+
+    run_id: str
+    command: str
+    user: str
+    host: str
+    started_at: str
+    git_commit: str | None = None
+    ci_job_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """What a run did to one address. `outcome` is `done`, `failed`, or `recovered` by a later run; `detail` is canonical JSON: changes, or the error."""
+
+    run_id: str
+    at: str
+    address: Address
+    verb: str
+    outcome: str
+    detail: bytes = b"{}"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """A history entry with its number and its run."""
+
+    sequence: int
+    entry: HistoryEntry
+    run: RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PutResource:
+    """Write `record`, whose `version` is ignored: it becomes `expected_version` + 1, or 1 where the row must not exist yet (None)."""
+
+    record: Record
+    expected_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveResource:
+    """Remove the row and its access rules; it must be at `expected_version`."""
+
+    address: Address
+    expected_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RenameResource:
+    """Give the row (and its access rules) another address, which must be free; its version grows by one."""
+
+    address: Address
+    new_address: Address
+    expected_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RenameBackend:
+    """Give a backend another name: its row (at `expected_version`; None where there is none), and all that is on it follow.
+
+    The version of each row that follows grows by one. Share servers, whose addresses end with `@BACKEND`, get the addresses of the
+    new name; open intents follow too. The address of the new backend must be free.
+    """
+
+    backend: str
+    new_backend: str
+    expected_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutRules:
+    """Make `rules` the whole set of access rules recorded for the share."""
+
+    share_address: Address
+    rules: tuple[RuleRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BeginOperation:
+    """Record an intent."""
+
+    operation: OperationRecord
+
+
+@dataclass(frozen=True, slots=True)
+class EndOperation:
+    """Remove an intent; one that is gone already is no error."""
+
+    operation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddHistory:
+    """Append to the history; the run must have been recorded."""
+
+    entry: HistoryEntry
+
+
+@dataclass(frozen=True, slots=True)
+class PutRun:
+    """Record a run, once."""
+
+    run: RunRecord
+
+
+Change = (
+    PutResource
+    | RemoveResource
+    | RenameResource
+    | RenameBackend
+    | PutRules
+    | BeginOperation
+    | EndOperation
+    | AddHistory
+    | PutRun
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who wants the lock, in the words that the next person reads."""
+
+    user: str
+    host: str
+    process_id: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write. `token` grows with every acquisition: a store refuses a commit whose token is not the newest.
+
+    Backends remember it too. It is no less than the time of day in seconds, so that a state which was restored from an older copy
+    does not fall behind what they remember.
+    """
+
+    token: int
+    holder: Holder
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LockStatus:
+    """The lock as it stands: its holder, when it was taken, its last heartbeat, and whether it can be taken over now, and why."""
+
+    token: int
+    holder: Holder
+    acquired_at: str
+    heartbeat_at: str
+    expired: bool
+    reason: str
+
+
+class ContentMark(NamedTuple):
+    """What tells that two moments of a state hold the same; `lineage` is empty where nothing has ever been written."""
+
+    lineage: str
+    resources: int
+    last_history: int
+    last_operation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateView:
+    """A consistent copy of the records that were asked for, and of all open intents.
+
+    `rules` holds the access rules of those shares for which somebody has asked the reader; it does not hold all. `rules_total` is
+    how many the store holds in all, None where it does not say. `writer` is another process that was at work on the state while it
+    was read, where somebody has looked.
+    """
+
+    lineage: str
+    serial: int
+    records: Mapping[Address, Record]
+    operations: tuple[OperationRecord, ...]
+    rules: Mapping[Address, tuple[RuleRecord, ...]] = field(default_factory=dict)
+    rules_total: int | None = None
+    writer: LockStatus | None = None
+
+    def share_spec(self, address: Address) -> ShareSpec:
+        """Return the spec last applied to the share at `address`."""
+        import orjson  # noqa: PLC0415 - only changed resources are decoded
+
+        return ShareSpec.from_plain(orjson.loads(self.records[address].spec))
+
+    def on_backends(self, backends: frozenset[str]) -> StateView:
+        """Return the view of what is on these backends; of an empty set, the whole view."""
+        if not backends:
+            return self
+        records = {address: record for address, record in self.records.items() if record.backend in backends}
+        return replace(self, records=records)
+
+    def snapshot_spec(self, address: Address) -> SnapshotSpec:
+        """Return the spec last applied to the snapshot at `address`."""
+        import orjson  # noqa: PLC0415 - only changed resources are decoded
+
+        return SnapshotSpec.from_plain(orjson.loads(self.records[address].spec))

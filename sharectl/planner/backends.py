@@ -1,0 +1,123 @@
+"""Steps for backends: made ready before their first use, forgotten when nothing is left on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.model.kinds import Kind, address_of, name_of
+from sharectl.model.plans import Action, Step
+from sharectl.model.verbs import Verb
+from sharectl.planner.draft import step_id
+from sharectl.planner.retaining import add_forget
+from sharectl.planner.undeclared import note_undeclared_backends
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sharectl.model.kinds import Address
+    from sharectl.planner.draft import Draft
+
+
+def plan_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
+    """Add the steps for backends, when all other steps are known; refuse steps on a backend that has no manifest."""
+    _prepare_backends(draft, selects)
+    _forget_backends(draft, selects)
+    _refuse_undeclared(draft)
+    note_undeclared_backends(draft)
+    _refuse_without_secrets(draft)
+
+
+def backends_of(steps: Iterable[Step]) -> list[str]:
+    """Return every backend that a step may run on, by name."""
+    steps = tuple(steps)
+    tried = {candidate.backend for step in steps for candidate in step.candidates}
+    return sorted(tried | {step.backend for step in steps if step.backend is not None})
+
+
+def _refuse_without_secrets(draft: Draft) -> None:
+    """Refuse the steps on backends whose secrets are not there, before the first of them begins."""
+    for name in sorted({step.backend for step in draft.steps.values() if step.backend is not None}):
+        seen = draft.observed.get(name)
+        for problem in () if seen is None else seen.missing_secrets:
+            address = address_of(Kind.BACKEND, name)
+            draft.refuse(
+                "backend.secret",
+                address,
+                f"backend {name} cannot be used: {problem.summary}",
+                remedy=problem.remedy,
+                source=draft.desired.field_source(address, "spec", *problem.path)
+                if draft.desired.describes(address)
+                else None,
+            )
+
+
+def _prepare_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
+    """Add a step for each backend that has never been prepared; of a narrowed plan, for each that its steps may use."""
+    options = draft.options
+    used = set(backends_of(draft.steps.values()))
+    for name, spec in sorted(draft.desired.backends.items()):
+        address = address_of(Kind.BACKEND, name)
+        selected = (selects is None or selects(address)) and (not options.backends or name in options.backends)
+        wanted = name in used or (selected and spec.enabled and not options.destroy)
+        if wanted and address not in draft.records:
+            draft.add(
+                Step(
+                    step_id=step_id(Verb.PREPARE_BACKEND, address),
+                    address=address,
+                    action=Action.CREATE,
+                    verb=Verb.PREPARE_BACKEND,
+                    reason=f"never used before; {spec.driver} makes it ready and the state pins its identity",
+                    backend=name,
+                    identity=_identity(draft, name),
+                )
+            )
+
+
+def _identity(draft: Draft, name: str) -> str | None:
+    seen = draft.observed.get(name)
+    return None if seen is None or seen.report is None else seen.report.identity
+
+
+def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
+    """Add a step for each recorded backend that has no manifest and that nothing is on once the plan is done."""
+    undeclared = [
+        address
+        for address, record in sorted(draft.records.items())
+        if record.kind == Kind.BACKEND and name_of(address) not in draft.desired.backends
+    ]
+    if not undeclared:
+        return
+    needed = {
+        record.backend
+        for address, record in draft.records.items()
+        if record.kind != Kind.BACKEND and not draft.has(Verb.FORGET, address)
+    }
+    for address in undeclared:
+        name = name_of(address)
+        chosen = (selects is None or selects(address)) and (
+            not draft.options.backends or name in draft.options.backends
+        )
+        if name not in needed and chosen and not draft.options.described_elsewhere(address):
+            add_forget(draft, address, draft.records[address], "its manifest is gone and nothing of the state is on it")
+
+
+def _refuse_undeclared(draft: Draft) -> None:
+    """Refuse steps on a backend that has no manifest: there is no way to reach it. What is only recorded goes on."""
+    missing: dict[str, set[Address]] = {}
+    for step in draft.steps.values():
+        if step.backend is not None and step.backend not in draft.desired.backends:
+            missing.setdefault(step.backend, set()).add(step.address)
+    for backend, addresses in sorted(missing.items()):
+        one = len(addresses) == 1
+        address = address_of(Kind.BACKEND, backend)
+        named = draft.options.described_elsewhere(address)
+        draft.refuse(
+            "backend.undeclared",
+            address,
+            f"backend {backend} has no manifest {'in the files named with -f' if named else 'any more'}, and {len(addresses)} {'resource' if one else 'resources'} on it "
+            f"{'needs' if one else 'need'} a change",
+            detail=f"{'it is' if one else 'the first of them is'} {min(addresses)}.",
+            remedy=f"name the file with the Backend {backend} with -f too, or leave -f out"
+            if named
+            else f"restore the Backend manifest of {backend} until nothing is left on it",
+        )

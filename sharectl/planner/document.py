@@ -1,0 +1,256 @@
+"""A plan as a JSON document: the contract of `plan --output json`, and the content of a saved plan."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.model.access import AccessRule
+from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
+from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
+from sharectl.model.plans import (
+    Action,
+    Candidate,
+    Drift,
+    DriftKind,
+    FieldChange,
+    Held,
+    Origin,
+    Plan,
+    Step,
+    Summary,
+    UnreadBackend,
+)
+from sharectl.model.share_networks import ShareServerSpec
+from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.verbs import Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
+
+FORMAT: Final = "sharectl-plan"
+VERSION: Final = 1
+
+_ACTIONS: Final = {action.word: action for action in Action}
+
+
+class PlanDocumentError(ValueError):
+    """A document that is no plan, or one of another version."""
+
+
+def plan_to_document(plan: Plan) -> JsonObject:
+    """Return the plan as a JSON object from which `plan_from_document` makes an equal plan."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "lineage": plan.lineage,
+        "serial": plan.serial,
+        "summary": {
+            "by_action": dict(plan.summary.by_action),
+            "rules_by_action": dict(plan.summary.rules_by_action),
+            "unchanged": plan.summary.unchanged,
+        },
+        "steps": [step_to_object(step) for step in plan.steps],
+        "drift": [_drift_to_object(drift) for drift in plan.drift],
+        "diagnostics": [diagnostic_to_object(diagnostic) for diagnostic in plan.diagnostics],
+        "held": held_to_list(plan.held),
+        "stopped": plan.is_stopped,
+        "backends": {name: asdict(backend) for name, backend in sorted(plan.backends.items())},
+        "extra_specs": {name: dict(specs) for name, specs in sorted(plan.extra_specs.items())},
+        "unreadable": unread_to_list(plan),
+        **({} if plan.origin is None else {"origin": asdict(plan.origin)}),
+    }
+
+
+def unread_to_list(plan: Plan) -> list[JsonObject]:
+    """Return the backends that could not be read, as JSON objects."""
+    return [unread._asdict() for unread in plan.unread]
+
+
+def plan_from_document(document: object) -> Plan:
+    """Return the plan of a document, whatever it is. Raises PlanDocumentError."""
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        message = "it is not a plan of sharectl"
+        raise PlanDocumentError(message)
+    if document.get("version") != VERSION:
+        message = f"its version is {document.get('version')!r}, and this sharectl reads {VERSION}"
+        raise PlanDocumentError(message)
+    try:
+        diagnostics = tuple(_diagnostic(plain) for plain in document["diagnostics"])
+        return Plan(
+            lineage=document["lineage"],
+            serial=document["serial"],
+            steps=tuple(_step(plain) for plain in document["steps"]),
+            drift=tuple(_drift(plain) for plain in document["drift"]),
+            diagnostics=diagnostics,
+            held=tuple(_held(plain) for plain in document.get("held", ())),
+            is_stopped=document.get("stopped", has_errors(diagnostics)),
+            summary=Summary(**document["summary"]),
+            backends={name: _backend(plain) for name, plain in document["backends"].items()},
+            extra_specs=document["extra_specs"],
+            unread=tuple(UnreadBackend(plain["backend"], plain["allowed"]) for plain in document.get("unreadable", ())),
+            origin=None if document.get("origin") is None else Origin(**document["origin"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"it is damaged: {type(error).__name__}: {error}"
+        raise PlanDocumentError(message) from error
+
+
+def step_to_object(step: Step) -> JsonObject:
+    """Return a step as a JSON object; fields that say nothing are left out."""
+    plain: JsonObject = {
+        "id": step.step_id,
+        "address": step.address,
+        "action": step.action.word,
+        "verb": step.verb.value,
+        "reason": step.reason,
+    }
+    optional: JsonObject = {
+        "backend": step.backend,
+        "waits_for": list(step.waits_for),
+        "expected_version": step.expected_version,
+        "moved_from": step.moved_from,
+        "repairs": step.repairs or None,
+        "import_id": step.import_id,
+        "import_resource_id": step.import_resource_id,
+        "identity": step.identity,
+        "changes": changes_to_list(step.changes),
+        "candidates": [_candidate_to_object(c) for c in step.candidates],
+    }
+    plain.update({key: value for key, value in optional.items() if value not in (None, [])})
+    if step.spec is not None:
+        plain["spec"] = step.spec.as_plain()
+    if step.rules is not None:
+        plain["rules"] = [rule._asdict() for rule in step.rules]
+    if step.export_settings is not None:
+        plain["export_settings"] = dict(step.export_settings)
+    return plain
+
+
+def _candidate_to_object(candidate: Candidate) -> JsonObject:
+    plain = {
+        "backend": candidate.backend,
+        "pool": candidate.pool,
+        "weight": candidate.weight,
+        "weights": dict(candidate.weights),
+    }
+    return plain if candidate.share_server is None else {**plain, "share_server": candidate.share_server}
+
+
+def held_to_list(held: Iterable[Held]) -> list[JsonObject]:
+    """Return what a plan leaves undone as JSON objects."""
+    return [
+        {
+            "address": each.address,
+            "reason": each.reason,
+            "cause": each.cause,
+            "code": each.code,
+            "verbs": [verb.value for verb in each.verbs],
+        }
+        for each in held
+    ]
+
+
+def _held(plain: Mapping[str, Any]) -> Held:
+    verbs = tuple(Verb(word) for word in plain["verbs"])
+    return Held(plain["address"], plain["reason"], plain["cause"], plain["code"], verbs)
+
+
+def changes_to_list(changes: Iterable[FieldChange]) -> list[JsonObject]:
+    """Return field changes as JSON objects."""
+    return [{"field": change.field, "before": change.before, "after": change.after} for change in changes]
+
+
+def diagnostic_to_object(diagnostic: Diagnostic) -> JsonObject:
+    """Return a diagnostic as a JSON object; fields that say nothing are left out."""
+    plain: JsonObject = {
+        "severity": diagnostic.severity.value,
+        "code": diagnostic.code,
+        "summary": diagnostic.summary,
+        "detail": diagnostic.detail,
+        "remedy": diagnostic.remedy,
+        "address": diagnostic.address,
+        "source": None if diagnostic.source is None else asdict(diagnostic.source),
+    }
+    return {key: value for key, value in plain.items() if value not in (None, "")}
+
+
+def _drift_to_object(drift: Drift) -> JsonObject:
+    return {
+        "address": drift.address,
+        "kind": drift.kind.value,
+        "summary": drift.summary,
+        "changes": changes_to_list(drift.changes),
+        "repaired_by": drift.repaired_by,
+    }
+
+
+def _step(plain: Mapping[str, Any]) -> Step:
+    verb = Verb(plain["verb"])
+    rules = plain.get("rules")
+    return Step(
+        step_id=plain["id"],
+        address=plain["address"],
+        action=_ACTIONS[plain["action"]],
+        verb=verb,
+        reason=plain["reason"],
+        backend=plain.get("backend"),
+        waits_for=tuple(plain.get("waits_for", ())),
+        expected_version=plain.get("expected_version"),
+        spec=_spec(plain["address"], plain["spec"]) if "spec" in plain else None,
+        rules=None if rules is None else tuple(AccessRule(**rule) for rule in rules),
+        changes=_changes(plain.get("changes", ())),
+        candidates=tuple(
+            Candidate(c["backend"], c["pool"], c["weight"], tuple(c["weights"].items()), c.get("share_server"))
+            for c in plain.get("candidates", ())
+        ),
+        moved_from=plain.get("moved_from"),
+        repairs=plain.get("repairs", False),
+        export_settings=None if (settings := plain.get("export_settings")) is None else tuple(sorted(settings.items())),
+        import_id=plain.get("import_id"),
+        import_resource_id=plain.get("import_resource_id"),
+        identity=plain.get("identity"),
+    )
+
+
+def _spec(address: Address, plain: Mapping[str, Any]) -> ShareSpec | SnapshotSpec | ShareServerSpec:
+    if address.startswith("snapshot/"):
+        return SnapshotSpec.from_plain(plain)
+    return ShareServerSpec.from_plain(plain) if address.startswith("share_server/") else ShareSpec.from_plain(plain)
+
+
+def _changes(plain: Iterable[Mapping[str, Any]]) -> tuple[FieldChange, ...]:
+    return tuple(FieldChange(change["field"], change["before"], change["after"]) for change in plain)
+
+
+def _drift(plain: Mapping[str, Any]) -> Drift:
+    return Drift(
+        plain["address"], DriftKind(plain["kind"]), plain["summary"], _changes(plain["changes"]), plain["repaired_by"]
+    )
+
+
+def _diagnostic(plain: Mapping[str, Any]) -> Diagnostic:
+    source = plain.get("source")
+    return Diagnostic(
+        severity=Severity(plain["severity"]),
+        code=plain["code"],
+        summary=plain["summary"],
+        detail=plain.get("detail", ""),
+        remedy=plain.get("remedy", ""),
+        address=plain.get("address"),
+        source=None if source is None else Source(**source),
+    )
+
+
+def _backend(plain: Mapping[str, Any]) -> BackendSpec:
+    network = plain["network"]
+    return BackendSpec(
+        **{
+            **plain,
+            "capacity": CapacityPolicy(**plain["capacity"]),
+            "network": None if network is None else NetworkPluginSpec(**network),
+        }
+    )

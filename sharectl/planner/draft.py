@@ -1,0 +1,145 @@
+"""The plan while it is being made: everything known, and the steps and diagnostics so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sharectl.model.diagnostics import Severity, error
+from sharectl.planner.scopes import Refusal
+from sharectl.planner.strays import strays_by_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.drivers.base import Capability
+    from sharectl.manifests.desired import Desired
+    from sharectl.model.diagnostics import Diagnostic, Source
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Action, Step
+    from sharectl.model.records import Record, StateView
+    from sharectl.model.verbs import Verb
+    from sharectl.planner.drift import Deviation
+    from sharectl.planner.exports import ExportChange, ExportWishes
+    from sharectl.planner.observed import Observed
+    from sharectl.planner.options import PlanOptions
+    from sharectl.planner.share_problems import ShareChecks
+    from sharectl.planner.strays import Strays
+
+
+def step_id(verb: Verb, address: Address) -> str:
+    """Return the id of the one step that does `verb` to `address`."""
+    return f"{verb.value}:{address}"
+
+
+@dataclass(slots=True)
+class Draft:
+    """What the parts of the planner share; `records` is the state's, with moved resources under their new addresses.
+
+    `servers` leads from the resource ids of the recorded share servers to their addresses. `awaited` leads from a new resource that
+    the plan leaves out to the one without which it cannot be made, and of which is said why. `snapshotted` are the shares that new
+    snapshots are of.
+    """
+
+    desired: Desired
+    state: StateView
+    observed: Observed
+    options: PlanOptions
+    deviations: Mapping[Address, Deviation]
+    records: dict[Address, Record]
+    moved_from: dict[Address, Address] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    new: list[Address] = field(default_factory=list)
+    replaced: dict[Address, Action] = field(default_factory=dict)
+    removals: list[Address] = field(default_factory=list)
+    recreations: list[Address] = field(default_factory=list)
+    revocations: list[Address] = field(default_factory=list)
+    servers: dict[str, Address] = field(default_factory=dict)
+    recorded_total: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    awaited: dict[Address, Address] = field(default_factory=dict)
+    export_wishes: Mapping[str, ExportWishes] = field(default_factory=dict)
+    export_changes: Mapping[Address, ExportChange] = field(default_factory=dict)
+    _known_ids: frozenset[str] | None = None
+    _strays: Strays | None = None
+    _checks: ShareChecks | None = None
+    snapshotted: frozenset[Address] = frozenset()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Tell whether an error is about more than one address, so that nothing of the plan may be done."""
+        errors = sum(found.severity is Severity.ERROR for found in self.diagnostics)
+        return errors > len(self.refusals)
+
+    @property
+    def known_ids(self) -> frozenset[str]:
+        """The resource ids of all that the state knows, and of what is being made; the set is built once."""
+        if self._known_ids is None:
+            ids = {record.resource_id for record in self.state.records.values()}
+            self._known_ids = frozenset(ids | {operation.resource_id for operation in self.state.operations})
+        return self._known_ids
+
+    @property
+    def strays_by_name(self) -> Strays:
+        """The shares on the backends that the state does not know, by the names that manifests of theirs would have."""
+        if self._strays is None:
+            self._strays = strays_by_name(self.observed, self.known_ids)
+        return self._strays
+
+    @property
+    def checks(self) -> ShareChecks:
+        """What drivers say of shares before anything is called; made when the first share is new or changed."""
+        if self._checks is None:
+            from sharectl.planner.share_problems import ShareChecks  # noqa: PLC0415 - an empty plan needs none
+
+            self._checks = ShareChecks(self.desired)
+        return self._checks
+
+    def add(self, step: Step) -> None:
+        """Take a step into the plan."""
+        self.steps[step.step_id] = step
+
+    def has(self, verb: Verb, address: Address) -> bool:
+        """Tell whether the plan does `verb` to `address`."""
+        return step_id(verb, address) in self.steps
+
+    def can(self, backend: str | None, capability: Capability) -> bool:
+        """Tell whether the backend's driver has the capability."""
+        seen = self.observed.get(backend or "")
+        return seen is not None and capability in seen.capabilities
+
+    def able(self, backend: str) -> frozenset[Capability]:
+        """Return what the backend's driver can do; by its factory, where it was not asked."""
+        seen = self.observed.get(backend)
+        return self.checks.capabilities(backend) if seen is None else seen.capabilities
+
+    def refuse(  # noqa: PLR0913 - the fields of a diagnostic, and how much it holds
+        self,
+        code: str,
+        address: Address,
+        summary: str,
+        *,
+        detail: str = "",
+        remedy: str = "",
+        path: str = "",
+        holds: frozenset[Verb] | None = None,
+        former: Address | None = None,
+        source: Source | None = None,
+    ) -> None:
+        """Hold what is wanted of a resource, with an error that is placed at its field `path` (dotted) in the manifest, if it has one.
+
+        The steps at the address that do what `holds` names (None: all) are taken out of the plan, and so is what depends on them;
+        all else is done. `former` is held whole as well. What is wrong with more than one address belongs among the diagnostics:
+        such an error stops the plan. `source` is a place that is known already.
+        """
+        if source is not None:
+            pass
+        elif address in self.desired.digests:
+            source = self.desired.field_source(address, *path.split(".")) if path else self.desired.source(address)
+        elif self.desired.describes(address):
+            steps = (int(step) if step.isdigit() else step for step in path.split("."))
+            source = self.desired.field_source(address, *steps)
+        found = error(code, summary, detail=detail, remedy=remedy, address=address, source=source)
+        self.diagnostics.append(found)
+        self.refusals.append(Refusal(address, found, holds, former))

@@ -1,0 +1,170 @@
+"""Imports: shares that exist on a backend are taken over as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import Capability
+from sharectl.model.diagnostics import did_you_mean
+from sharectl.model.plans import Action, FieldChange, Step
+from sharectl.model.quantities import format_size
+from sharectl.model.verbs import Verb
+from sharectl.planner.draft import step_id
+from sharectl.planner.drift import identity_problem
+from sharectl.planner.server_records import server_spec_of
+from sharectl.planner.strays import importable_shares, stray_snapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.model.kinds import Address
+    from sharectl.planner.draft import Draft
+    from sharectl.planner.observed import BackendObservation
+    from sharectl.planner.options import Import
+
+
+def plan_imports(draft: Draft) -> None:
+    """Add a step for each import that can be done, and say of the others why not."""
+    takers: dict[Import, Address] = {}
+    found: dict[str, dict[str, ObservedShare]] = {}
+    for address, wanted in sorted(draft.options.imports.items()):
+        seen = draft.observed.get(wanted.backend)
+        taker = takers.setdefault(wanted, address)
+        if not address.startswith(("share/", "snapshot/")):
+            draft.refuse("import.kind", address, f"{address} is no share", remedy="only shares can be imported")
+        elif taker != address:
+            draft.refuse(
+                "import.twice",
+                address,
+                f"{wanted.backend_id} on backend {wanted.backend} is to become both {taker} and {address}",
+                remedy="import it once",
+            )
+        elif address in draft.records:
+            draft.refuse(
+                "import.managed",
+                address,
+                f"{address} is in the state already",
+                remedy="nothing is left to import; `sharectl plan` shows how it differs from its manifest",
+            )
+        elif address not in draft.desired.digests:
+            draft.refuse(
+                "import.no-manifest",
+                address,
+                f"{address} has no manifest",
+                remedy="write one, or let sharectl write it: --write DIR",
+            )
+        elif seen is None or seen.shares is None:
+            reason = "there is no such backend" if seen is None else seen.error or "it was not asked"
+            draft.refuse("import.unreadable", address, f"backend {wanted.backend} could not be read: {reason}")
+        elif (problem := identity_problem(draft.state, seen)) is not None:
+            draft.refuse("import.identity", address, problem.summary, detail=problem.detail, remedy=problem.remedy)
+        else:
+            if address.startswith("snapshot/"):
+                _plan_snapshot_import(draft, address, wanted, seen)
+                continue
+            if wanted.backend not in found:
+                ids = frozenset(record.resource_id for record in draft.records.values())
+                found[wanted.backend] = {share.backend_id: share for share in importable_shares(ids, seen)}
+            _plan_import(draft, address, wanted, seen, found[wanted.backend])
+
+
+def _is_on_its_network(draft: Draft, server_id: str | None, network: str | None) -> bool:
+    """Tell whether a share on this share server (None: on none) is where its manifest wants it."""
+    if server_id is None or server_id not in draft.servers:
+        return server_id is None and network is None
+    return server_spec_of(draft.records[draft.servers[server_id]]).share_network == network
+
+
+def _plan_snapshot_import(draft: Draft, address: Address, wanted: Import, seen: BackendObservation) -> None:
+    """Add the step that records a snapshot of sharectl's which the state does not know any more."""
+    spec = draft.desired.snapshot(address)
+    strays = stray_snapshots(seen, draft.known_ids)
+    snapshot = next((found for found in strays if found.backend_id == wanted.backend_id), None)
+    if snapshot is None or snapshot.resource_id is None:
+        summary = f"backend {wanted.backend} holds no snapshot {wanted.backend_id!r} that sharectl took and the state does not know"
+        draft.refuse("import.not-found", address, summary, remedy="`sharectl refresh` shows what is there")
+        return
+    draft.add(
+        Step(
+            step_id=step_id(Verb.ADOPT, address),
+            address=address,
+            action=Action.ADOPT,
+            verb=Verb.ADOPT,
+            reason=f"{wanted.backend_id} on backend {wanted.backend} is taken over as it is",
+            backend=wanted.backend,
+            spec=spec,
+            import_id=wanted.backend_id,
+            import_resource_id=snapshot.resource_id,
+        )
+    )
+
+
+def _plan_import(
+    draft: Draft, address: Address, wanted: Import, seen: BackendObservation, found: Mapping[str, ObservedShare]
+) -> None:
+    share = found.get(wanted.backend_id)
+    spec = draft.desired.share(address)
+    if share is None:
+        draft.refuse(
+            "import.not-found",
+            address,
+            f"backend {wanted.backend} holds no unmanaged share {wanted.backend_id!r}",
+            remedy=did_you_mean(wanted.backend_id, sorted(found))
+            or f"it holds: {', '.join(sorted(found)[:8]) or 'none'}",
+        )
+        return
+    if share.not_adoptable:
+        draft.refuse(
+            "import.unsayable",
+            address,
+            f"{share.backend_id} on backend {wanted.backend} cannot be taken over: {share.not_adoptable}",
+            remedy="rename it on the backend, then import it",
+        )
+        return
+    if share.protocol is not None and share.protocol != spec.protocol:
+        draft.refuse(
+            "import.protocol",
+            address,
+            f"{address} is {spec.protocol} in its manifest and {share.protocol} on backend {wanted.backend}",
+            remedy=f"write protocol: {share.protocol}",
+            path="spec.protocol",
+        )
+        return
+    needed = Capability.ADOPT if share.trashed_at is None else Capability.TRASH
+    if needed not in seen.capabilities:
+        what = "cannot take over shares" if needed is Capability.ADOPT else "has no trash to bring shares back from"
+        draft.refuse("import.unsupported", address, f"the driver of backend {wanted.backend} {what}")
+        return
+    if not _is_on_its_network(draft, share.share_server_id, spec.share_network):
+        there = "a share server that the state does not know"
+        if share.share_server_id is None:
+            there = "no share server"
+        elif share.share_server_id in draft.servers:
+            there = draft.servers[share.share_server_id]
+        draft.refuse(
+            "import.share-network",
+            address,
+            f"{share.backend_id} on backend {wanted.backend} is on {there}",
+            detail=f"its manifest wants it on {f'share_network/{spec.share_network}' if spec.share_network else 'none'}.",
+            remedy="write shareNetwork as it is there; a share server itself cannot be imported",
+            path="spec.shareNetwork",
+        )
+        return
+    size_bytes = spec.size_bytes if share.size_bytes is None else share.size_bytes
+    verb = Verb.ADOPT if share.trashed_at is None else Verb.RESTORE_SHARE
+    what = "is taken over as it is" if share.trashed_at is None else "comes back from the trash, without access"
+    draft.add(
+        Step(
+            step_id=step_id(verb, address),
+            address=address,
+            action=Action.ADOPT,
+            verb=verb,
+            reason=f"{wanted.backend_id} on backend {wanted.backend} {what}",
+            backend=wanted.backend,
+            spec=spec,
+            import_id=wanted.backend_id,
+            import_resource_id=share.resource_id,
+            changes=(FieldChange("size", None, format_size(size_bytes)), FieldChange("pool", None, share.pool)),
+        )
+    )

@@ -1,0 +1,185 @@
+"""What each step waits for, and the order of all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sharectl.manifests.dependencies import topological_order
+from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.draft import step_id
+from sharectl.planner.owners import SHARE_REMOVALS, clones_of_removed_snapshots, snapshots_of_removed_shares
+from sharectl.planner.records import DEPOSED_MARK
+from sharectl.planner.server_links import server_waits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Step
+    from sharectl.planner.draft import Draft
+
+_MAKES_SHARE = (Verb.CREATE_SHARE, Verb.ADOPT, Verb.RESTORE_SHARE)
+
+
+def linked_steps(draft: Draft, selects: Callable[[Address], bool] | None = None) -> tuple[Step, ...]:
+    """Return the steps with what they wait for, each after all of that, otherwise by address.
+
+    A rename that `selects` leaves out is dropped, unless another step needs it.
+    """
+    waits = _waits(draft)
+    if selects is not None:
+        needed = {name for names in waits.values() for name in names}
+        waits = {
+            name: names
+            for name, names in waits.items()
+            if draft.steps[name].verb is not Verb.MOVE or name in needed or selects(draft.steps[name].address)
+        }
+    renamed = {draft.steps[name].address for name in waits if draft.steps[name].verb is Verb.MOVE}
+    return tuple(_linked(draft.steps[name], waits[name], renamed) for name in topological_order(waits))
+
+
+def _linked(step: Step, waits_for: tuple[str, ...], renamed: set[Address]) -> Step:
+    """Return the step with its waits; a row that an earlier step of the plan brings to its address is not there yet."""
+    row = step.moved_from or step.address
+    version = None if row in renamed else step.expected_version
+    if not waits_for and version == step.expected_version:
+        return step
+    return replace(step, waits_for=waits_for, expected_version=version)
+
+
+def needs_of_steps(draft: Draft) -> dict[str, dict[str, None]]:
+    """Return the ids of all steps that each step would wait for, whether or not the plan has them, in the order of addresses."""
+    snapshots_of = snapshots_of_removed_shares(draft)
+    asides = {step.moved_from: step.address for step in draft.steps.values() if DEPOSED_MARK in step.address}
+    forgotten = _forgotten_by_backend(draft)
+    on_servers = server_waits(draft)
+    taken = _taken_before_reverts(draft)
+    return {
+        name: dict.fromkeys(
+            (
+                *_needed(draft.steps[name], snapshots_of, asides, forgotten),
+                *taken.get(name, ()),
+                *on_servers.get(name, ()),
+            )
+        )
+        for name in sorted(draft.steps, key=lambda name: (draft.steps[name].address, name))
+    }
+
+
+def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
+    """Return what each step waits for, in the order of addresses."""
+    waits: dict[str, tuple[str, ...]] = {}
+    for name, needed in needs_of_steps(draft).items():
+        step = draft.steps[name]
+        present = {other: None for other in needed if other in draft.steps and other != name}
+        prepares = step_id(Verb.PREPARE_BACKEND, f"backend/{step.backend}")
+        if (
+            prepares in draft.steps
+            and prepares != name
+            and not any(draft.steps[other].backend == step.backend for other in present)
+        ):
+            present[prepares] = None  # the others on this backend wait for it themselves
+        waits[name] = tuple(present)
+    _add_clones(draft, waits)
+    return waits
+
+
+def _add_clones(draft: Draft, waits: dict[str, tuple[str, ...]]) -> None:
+    """Let the deletion of a snapshot wait for that of its clones, which on some backends depend on it.
+
+    A clone remembers its snapshot by name, which another snapshot may have by now: what would be a circle is left out.
+    """
+    for snapshot, removals in clones_of_removed_snapshots(draft).items():
+        deletion = step_id(Verb.DELETE_SNAPSHOT, snapshot)
+        for removal in removals:
+            if removal in waits and not _leads_to(waits, removal, deletion):
+                waits[deletion] = (*waits[deletion], removal)
+
+
+def _leads_to(waits: Mapping[str, Iterable[str]], start: str, goal: str) -> bool:
+    """Tell whether `start` waits for `goal`, at once or by way of others."""
+    seen: set[str] = set()
+    trail = [start]
+    while trail:
+        name = trail.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            trail.extend(waits[name])
+    return False
+
+
+def _needed(
+    step: Step,
+    snapshots_of: Mapping[str, list[Address]],
+    asides: Mapping[Address | None, Address],
+    forgotten: Mapping[Address, list[str]],
+) -> list[str]:
+    """Return the ids of all steps that this one would wait for, whether or not the plan has them."""
+    address, verb = step.address, step.verb
+    if verb is Verb.MOVE:
+        return [step_id(Verb.MOVE, step.moved_from or "")]
+    needed = [step_id(Verb.MOVE, address)]
+    if verb is Verb.UPDATE_ACCESS:
+        needed.append(step_id(Verb.CREATE_SHARE, address))
+    elif verb in {Verb.EXTEND_SHARE, Verb.SHRINK_SHARE}:
+        needed.append(step_id(Verb.REVERT_SHARE, address))
+    if verb is Verb.CREATE_SHARE:
+        needed += [step_id(removal, address) for removal in SHARE_REMOVALS]
+        if address in asides:
+            needed.append(step_id(Verb.MOVE, asides[address]))
+    elif verb in SHARE_REMOVALS:
+        needed += forgotten.get(address, ())
+        needed += [step_id(Verb.DELETE_SNAPSHOT, snapshot) for snapshot in snapshots_of.get(step.step_id, ())]
+        successor, mark, _ = address.partition(DEPOSED_MARK)
+        if mark:
+            needed += [step_id(Verb.CREATE_SHARE, successor), step_id(Verb.UPDATE_ACCESS, successor)]
+    return [*needed, *_of_spec(step)]
+
+
+def _of_spec(step: Step) -> list[str]:
+    """Return the ids of the steps that bring about what the spec refers to."""
+    if isinstance(step.spec, SnapshotSpec):
+        share = f"share/{step.spec.share}"
+        makes = _MAKES_SHARE if step.verb in {Verb.CREATE_SNAPSHOT, Verb.ADOPT} else ()
+        return [step_id(Verb.MOVE, share), *(step_id(verb, share) for verb in makes)]
+    if isinstance(step.spec, ShareSpec) and step.spec.source_snapshot is not None:
+        snapshot = f"snapshot/{step.spec.source_snapshot}"
+        needed = [step_id(Verb.MOVE, snapshot)]
+        return [*needed, step_id(Verb.CREATE_SNAPSHOT, snapshot)] if step.verb is Verb.CREATE_SHARE else needed
+    return []
+
+
+def _taken_before_reverts(draft: Draft) -> dict[str, list[str]]:
+    """Return what each revert waits for besides the share: its snapshot under its new name, and all snapshots that are taken of the share.
+
+    Whoever asks for a new snapshot together with a revert wants to keep what the revert takes away.
+    """
+    reverts = {step.address: step for step in draft.steps.values() if step.verb is Verb.REVERT_SHARE}
+    found: dict[str, list[str]] = {}
+    for step in reverts.values():
+        if isinstance(step.spec, ShareSpec) and step.spec.revert_to is not None:
+            found[step.step_id] = [step_id(Verb.MOVE, f"snapshot/{step.spec.revert_to.snapshot}")]
+    for name in sorted(draft.steps) if reverts else ():
+        step = draft.steps[name]
+        if step.verb is Verb.CREATE_SNAPSHOT and isinstance(step.spec, SnapshotSpec):
+            revert = reverts.get(f"share/{step.spec.share}")
+            if revert is not None:
+                found[revert.step_id].append(name)
+    return found
+
+
+def _forgotten_by_backend(draft: Draft) -> dict[Address, list[str]]:
+    """Return the ids of the steps that forget what is on a backend that is forgotten itself, by the backend's address."""
+    backends: dict[Address, list[str]] = {
+        step.address: [] for step in draft.steps.values() if step.verb is Verb.FORGET and step.address[:8] == "backend/"
+    }
+    if backends:
+        for address, record in sorted(draft.records.items()):
+            name = step_id(Verb.FORGET, address)
+            if name in draft.steps and not address.startswith("backend/"):
+                backends.get(f"backend/{record.backend}", []).append(name)
+    return backends

@@ -1,0 +1,138 @@
+"""Renames: a resource whose manifest has another name keeps its row, and nothing on its backend is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model.diagnostics import did_you_mean, error, warning
+from sharectl.model.kinds import address_of
+from sharectl.model.plans import Action, FieldChange, Step
+from sharectl.model.verbs import Verb
+from sharectl.planner.draft import step_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.model.kinds import Address, Kind
+    from sharectl.planner.draft import Draft
+    from sharectl.planner.drift import Deviation
+
+_MOST_NAMED: Final = 3
+
+
+def plan_moves(draft: Draft) -> None:
+    """Add a step for each `moved-from` annotation that still has something to do, and rename the draft's records."""
+    deviations: dict[Address, Deviation] = {}
+    for address, formers in sorted(draft.desired.moves.items()):
+        if draft.options.destroy:
+            _tell_former_target(draft, address, formers)
+            continue
+        present = [former for former in formers if former in draft.records]
+        if not present:
+            _nothing_moved(draft, address, formers)
+            continue
+        former = present[0]
+        if former in draft.desired.digests or draft.options.described_elsewhere(former):
+            draft.refuse(
+                "move.still-there",
+                address,
+                f"{address} says that it was {former}, and {former} still has a manifest",
+                remedy=f"remove the manifest of {former}, or the annotation sharectl/moved-from",
+                path="metadata.annotations",
+                former=former,
+            )
+        elif address in draft.records:
+            draft.refuse(
+                "move.taken",
+                address,
+                f"{address} says that it was {former}, and the state holds both",
+                remedy="`sharectl state rm` the one that is not wanted, or remove the annotation sharectl/moved-from",
+                path="metadata.annotations",
+                former=former,
+            )
+        else:
+            _add_move(draft, former, address)
+            if former in draft.deviations:
+                deviations[address] = draft.deviations[former]
+    if deviations:
+        draft.deviations = {**draft.deviations, **deviations}
+
+
+def _tell_former_target(draft: Draft, address: Address, formers: Sequence[Address]) -> None:
+    """Say where something is to be destroyed by a name that it has in the manifests alone: nothing would be, without a word."""
+    targets = draft.options.targets
+    former = next((former for former in formers if former in draft.records), None)
+    if address not in targets or address in draft.records or former is None or former in targets:
+        return
+    draft.diagnostics.append(
+        error(
+            "move.not-applied",
+            f"{address} is {former} in the state still, and is not destroyed under its new name",
+            remedy=f"name it as the state does, --target {former}; or apply the rename first",
+            address=address,
+            source=draft.desired.field_source(address, "metadata", "annotations", "sharectl/moved-from"),
+        )
+    )
+
+
+def _nothing_moved(draft: Draft, address: Address, formers: Sequence[Address]) -> None:
+    """Say that a former name is unknown where this plan removes something that may have been meant.
+
+    An error where a new resource would be made, empty, beside one of nearly that name which would go. An annotation that has done
+    its work stays unmentioned.
+    """
+    leaving = _leaving(draft, address.partition("/")[0])
+    near = next(filter(None, (did_you_mean(former, leaving) for former in formers)), "")
+    is_new = address not in draft.records
+    if not leaving or not (near or is_new):
+        return
+    named = ", ".join(leaving[:_MOST_NAMED]) + (", …" if len(leaving) > _MOST_NAMED else "")
+    remedy = "correct the annotation sharectl/moved-from, or remove it"
+    draft.diagnostics.append(
+        (error if near and is_new else warning)(
+            "move.unknown",
+            f"{address} says that it was {', '.join(formers)}, which the state does not know",
+            detail=f"It {'would be made new and empty' if is_new else 'stays as it is'}, while this goes: {named}.",
+            remedy=f"{near} {remedy}".lstrip(),
+            address=address,
+            source=draft.desired.field_source(address, "metadata", "annotations", "sharectl/moved-from"),
+        )
+    )
+
+
+def _leaving(draft: Draft, kind: str) -> list[Address]:
+    """Return the recorded resources of a kind that neither a manifest nor an annotation names, and that the plan may remove."""
+    known = draft.desired.digests.keys() | {former for names in draft.desired.moves.values() for former in names}
+    targets = draft.options.targets
+    return sorted(
+        address
+        for address in draft.records.keys() - known
+        if address.startswith(f"{kind}/")
+        and (not targets or address in targets)
+        and not draft.options.described_elsewhere(address)
+    )
+
+
+def was_renamed(draft: Draft, kind: Kind, former: str | None, name: str) -> bool:
+    """Tell whether the manifest of `name` says that this is what `former` was."""
+    return former is not None and address_of(kind, former) in draft.desired.moves.get(address_of(kind, name), ())
+
+
+def _add_move(draft: Draft, former: Address, address: Address) -> None:
+    record = draft.records.pop(former)
+    draft.records[address] = record._replace(address=address)
+    draft.moved_from[address] = former
+    spec = draft.desired.share(address) if record.kind == "share" else draft.desired.snapshot(address)
+    draft.add(
+        Step(
+            step_id=step_id(Verb.MOVE, address),
+            address=address,
+            action=Action.MOVE,
+            verb=Verb.MOVE,
+            reason="renamed in the manifests; nothing changes on its backend",
+            expected_version=record.version,
+            spec=spec,
+            changes=(FieldChange("address", former, address),),
+            moved_from=former,
+        )
+    )

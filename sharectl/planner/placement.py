@@ -1,0 +1,354 @@
+"""Placement: where the new shares of a plan go, all together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sharectl import scheduler as scheduling
+from sharectl.drivers.base import Capability
+from sharectl.model.diagnostics import warning
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.plans import Candidate
+from sharectl.model.quantities import GIB
+from sharectl.model.specs import DeletionPolicy
+from sharectl.planner.server_places import ServerPlaces, on_network
+from sharectl.planner.share_problems import diagnostics_of, needs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.model.settings import SchedulerSettings
+    from sharectl.model.specs import ShareSpec
+    from sharectl.planner.draft import Draft
+    from sharectl.planner.share_problems import Verdict
+    from sharectl.scheduler import Decision, Pool, Request, Scheduler
+    from sharectl.scheduler.explanation import PoolVerdict
+
+_NAMED_BACKENDS = 5
+Placement = dict[str, tuple[Candidate, ...]]
+
+
+def place_new_shares(
+    draft: Draft, addresses: Sequence[Address], pools: Sequence[Pool], settings: SchedulerSettings
+) -> Placement:
+    """Return the candidates of each share that can be placed, and refuse the others with the scheduler's reasons.
+
+    A clone is placed after the share that its snapshot is of, since it has to be near it. A share that has no place, and might have
+    one on a backend that tells nothing of its pools, is held: said of, and left for a later plan.
+    """
+    if not addresses:
+        return {}
+    draft.snapshotted = frozenset(
+        address_of(Kind.SHARE, draft.desired.snapshot(other).share)
+        for other in draft.new
+        if other.startswith("snapshot/")
+    )
+    places = ServerPlaces.for_shares(draft, addresses)
+    placed = _placed_shares(draft, addresses)
+    scheduler = scheduling.Scheduler(places.marked(pools), settings, placed)
+    placement: Placement = {}
+    silent = _silent_backends(draft, pools)
+    waiting = list(addresses)
+    while waiting:
+        unplaced = set(waiting)
+        ready = [address for address in waiting if not _waits_for_source(draft, address, unplaced)]
+        for group in places.groups(ready):
+            if places.is_limited:  # what is open to a network depends on the servers that those before it take
+                scheduler = scheduling.Scheduler(places.marked(scheduler.pools_after()), settings, placed)
+            placed += _place_group(draft, group, _Refusals(scheduler, places, silent), placement, placed)
+        done = set(ready)
+        waiting = [address for address in waiting if address not in done]
+        if not ready:
+            break  # a cycle, which the manifests' validation has named
+    for address in _relied_on(draft, placement):
+        placement[address] = placement[address][:1]
+    return placement
+
+
+def _relied_on(draft: Draft, placement: Placement) -> set[Address]:
+    """Return the new shares by which the hints of other new ones were placed: elsewhere they would break what those ask for."""
+    names: set[str] = set()
+    for address in placement:
+        hints = draft.desired.share(address).hints
+        names.update(hints.same_host, hints.different_host)
+    return {address_of(Kind.SHARE, name) for name in names} & placement.keys()
+
+
+def _place_group(
+    draft: Draft,
+    addresses: Iterable[Address],
+    refusals: _Refusals,
+    placement: Placement,
+    placed: Sequence[scheduling.PlacedShare],
+) -> list[scheduling.PlacedShare]:
+    """Place shares together, into `placement`; return those that have a place now, besides those `placed` before."""
+    requests = [
+        request for address in addresses if (request := _fitting_request(draft, address, placement)) is not None
+    ]
+    if draft.options.witness is not None:
+        draft.options.witness.look(refusals.scheduler, requests, placed, len(placement))
+    batch = scheduling.place_batch(refusals.scheduler, requests)
+    draft.diagnostics += batch.diagnostics
+    for decision in batch.decisions:
+        if decision.candidates or not _hold(draft, decision, placement, refusals.silent):
+            _take(draft, refusals, decision, placement)
+    draft.diagnostics += _once(batch.decisions)
+    sizes_gib = {request.id: request.size_gib for request in requests}
+    return [
+        scheduling.PlacedShare(decision.request_id, decision.host, sizes_gib[decision.request_id])
+        for decision in batch.decisions
+        if decision.host is not None
+    ]
+
+
+def _silent_backends(draft: Draft, pools: Sequence[Pool]) -> list[str]:
+    """Return the backends that should have told of their pools, and could not."""
+    heard = {pool.backend for pool in pools}
+    return sorted(
+        name
+        for name, seen in draft.observed.items()
+        if seen.error is not None and name not in heard and draft.desired.backends[name].enabled
+    )
+
+
+def _hold(draft: Draft, decision: Decision, placement: Placement, silent: Sequence[str]) -> bool:
+    """Leave a share without candidates for a later plan if a backend may have room for it that is silent now; tell whether it is.
+
+    One that replaces another is not held: its removal alone would be left.
+    """
+    address = address_of(Kind.SHARE, decision.request_id)
+    source = draft.desired.share(address).source_snapshot
+    if source is not None:
+        place = _snapshot_place(draft, source, placement)
+        silent = [name for name in silent if place is not None and name == place[0]]
+    if not silent or address in draft.replaced:
+        return False
+    request = _request(draft, address, placement)
+    unfit = {} if request is None else _verdict(draft, address, request).unfit
+    silent = [name for name in silent if name not in unfit]
+    if not silent:
+        return False
+    if address in draft.recreations:
+        draft.recreations.remove(address)
+    one = len(silent) == 1
+    draft.diagnostics.append(
+        warning(
+            "share.held",
+            f"{address} waits: no pool that is known now can take it",
+            detail=f"{'backend' if one else 'backends'} {', '.join(silent)} could not be read; {'it' if one else 'they'} may have room.",
+            remedy=f"see to the {'backend' if one else 'backends'}, then plan again",
+            address=address,
+            source=draft.desired.source(address),
+        )
+    )
+    return True
+
+
+def _waits_for_source(draft: Draft, address: Address, waiting: set[Address]) -> bool:
+    snapshot = draft.desired.share(address).source_snapshot
+    if snapshot is None or address_of(Kind.SNAPSHOT, snapshot) in draft.records:
+        return False
+    return address_of(Kind.SHARE, draft.desired.snapshot(address_of(Kind.SNAPSHOT, snapshot)).share) in waiting
+
+
+def _fitting_request(draft: Draft, address: Address, placement: Placement) -> Request | None:
+    """Return the request of a share whose size its type allows; refuse the others."""
+    request = _request(draft, address, placement)
+    if request is not None:
+        request = _checked(draft, address, request)
+    found = () if request is None else scheduling.size_limit_diagnostics(request)
+    for diagnostic in found:
+        draft.refuse(
+            diagnostic.code,
+            address,
+            diagnostic.summary,
+            detail=diagnostic.detail,
+            remedy=diagnostic.remedy,
+            path="spec.size",
+        )
+    return None if found else request
+
+
+def _checked(draft: Draft, address: Address, request: Request) -> Request | None:
+    """Return the request without the backends whose drivers would refuse it; None, with the share refused, where that is all of them."""
+    verdict = _verdict(draft, address, request)
+    for found in diagnostics_of(draft.desired, address, verdict.certain):
+        draft.refuse(found.code, address, found.summary, remedy=found.remedy, source=found.source)
+    if verdict.certain:
+        return None
+    return replace(request, unfit=verdict.unfit) if verdict.unfit else request
+
+
+def _verdict(draft: Draft, address: Address, request: Request) -> Verdict:
+    """Return what drivers say of the share. One with snapshots goes where these can be taken, if there is such a place."""
+    spec, rules = draft.desired.share(address), draft.desired.access(address)
+    only = None if request.snapshot_host is None else request.snapshot_host.partition("#")[0]
+    has_snapshots = address in draft.snapshotted
+    verdict = draft.checks.verdict(spec, rules, needs_of(spec, has_snapshots=has_snapshots), draft.able, only)
+    if has_snapshots and verdict.certain:
+        return draft.checks.verdict(spec, rules, needs_of(spec, has_snapshots=False), draft.able, only)
+    return verdict
+
+
+def _request(draft: Draft, address: Address, placement: Placement) -> Request | None:
+    spec = draft.desired.share(address)
+    share_type = None if spec.share_type is None else draft.desired.share_types[spec.share_type]
+    if spec.source_snapshot is None:
+        return on_network(scheduling.request_from_share(spec, share_type))
+    place = _snapshot_place(draft, spec.source_snapshot, placement)
+    if place is None:
+        source = address_of(Kind.SNAPSHOT, spec.source_snapshot)
+        draft.awaited[address] = source  # it could not be placed, which is said there
+        if source in draft.desired.digests:
+            draft.awaited.setdefault(source, address_of(Kind.SHARE, draft.desired.snapshot(source).share))
+        return None
+    backend, pool = place
+    seen = draft.observed.get(backend)
+    if seen is not None and seen.clones_within == "pool":
+        spec = replace(spec, hints=replace(spec.hints, only_host=f"{backend}#{pool}"))
+    zone = draft.desired.backends[backend].availability_zone if backend in draft.desired.backends else None
+    return on_network(
+        scheduling.request_from_share(
+            spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone
+        )
+    )
+
+
+def _snapshot_place(draft: Draft, snapshot: str, placement: Placement) -> tuple[str, str] | None:
+    address = address_of(Kind.SNAPSHOT, snapshot)
+    record = draft.records.get(address)
+    if record is None:
+        share_address = address_of(Kind.SHARE, draft.desired.snapshot(address).share)
+        if share_address in placement:
+            first = placement[share_address][0]
+            return first.backend, first.pool
+        record = draft.records.get(share_address)
+    if record is None or record.backend is None or record.pool is None:
+        return None
+    return record.backend, record.pool
+
+
+def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[scheduling.PlacedShare]:
+    """Return the existing shares that hints of the new ones name; the pools' own figures account for all others."""
+    named: set[str] = set()
+    for address in addresses:
+        hints = draft.desired.share(address).hints
+        named.update(hints.same_host, hints.different_host)
+    placed = []
+    for name in sorted(named):
+        record = draft.records.get(address_of(Kind.SHARE, name))
+        if record is not None:
+            placed.append(
+                scheduling.PlacedShare(name, f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB)
+            )
+    return placed
+
+
+def _once(decisions: Iterable[Decision]) -> list[Diagnostic]:
+    """Return what the scheduler says of pools, each thing once however many shares met it."""
+    return list(
+        dict.fromkeys(found for decision in decisions for found in decision.diagnostics if found.address is None)
+    )
+
+
+def _take(draft: Draft, refusals: _Refusals, decision: Decision, placement: Placement) -> None:
+    address = address_of(Kind.SHARE, decision.request_id)
+    spec = draft.desired.share(address)
+    if not decision.candidates:
+        _refuse_unplaceable(draft, refusals, address, decision, placement)
+        return
+    needed = _needed_capabilities(spec)
+    candidates = tuple(
+        Candidate(c.backend, c.pool, c.weight, tuple(c.weights))
+        for c in decision.candidates
+        if all(draft.can(c.backend, capability) for capability in needed)
+    )
+    if spec.share_network is not None and candidates:
+        candidates = refusals.places.settle(spec.share_network, candidates)
+        if not candidates:
+            _refuse_unplaceable(draft, refusals, address, decision, placement)
+            return
+    if not candidates:
+        wanted = ", ".join(sorted(needed))
+        draft.refuse(
+            "scheduler.capability",
+            address,
+            f"{address} needs a backend that can {wanted}, and none of its candidates can",
+            detail=f"the candidates were {', '.join(sorted({c.backend for c in decision.candidates}))}.",
+            remedy="choose another share type, or another deletionPolicy",
+        )
+    elif not draft.options.backends:
+        placement[address] = candidates
+    elif candidates[0].backend in draft.options.backends:  # else another plan makes it, where it belongs
+        placement[address] = tuple(c for c in candidates if c.backend in draft.options.backends)
+
+
+def _needed_capabilities(spec: ShareSpec) -> frozenset[Capability]:
+    needed = set()
+    if spec.deletion_policy == DeletionPolicy.TRASH:
+        needed.add(Capability.TRASH)
+    if spec.source_snapshot is not None:
+        needed.add(Capability.CLONE)
+    return frozenset(needed)
+
+
+_MOST_EXPLAINED = 200
+"""So many different refusals are worked out to the figures; who has more reads no more of them, and each costs a look at every pool."""
+
+
+class _Refusals:
+    """Why shares have no place, worked out once for all shares that ask for the same; `silent` are backends that did not answer."""
+
+    def __init__(self, scheduler: Scheduler, places: ServerPlaces, silent: Sequence[str]) -> None:
+        self.scheduler = scheduler
+        self.places = places
+        self.silent = silent
+        self._nearest: dict[object, PoolVerdict | None] = {}
+
+    def nearest(self, request: Request) -> PoolVerdict | None:
+        """Return the pool that came nearest to taking the share, with what it lacks."""
+        unfit = tuple(request.unfit.items())
+        key = (id(self.scheduler.query_for(request).traits), request.size_gib, request.hints, unfit)
+        if key not in self._nearest and len(self._nearest) < _MOST_EXPLAINED:
+            self._nearest[key] = scheduling.explain(self.scheduler, request).nearest
+        return self._nearest.get(key)
+
+
+def _refuse_unplaceable(
+    draft: Draft, refusals: _Refusals, address: Address, decision: Decision, placement: Placement
+) -> None:
+    network = draft.desired.share(address).share_network
+    without_server = [] if network is None else refusals.places.refusals(network)
+    if without_server:
+        named = "; ".join(f"backend {backend}: {why}" for backend, why in without_server[:_NAMED_BACKENDS])
+        draft.refuse(
+            "scheduler.no-share-server",
+            address,
+            f"no backend can take {address} with a share server on share_network/{network}",
+            detail=f"{named}.",
+            remedy="describe a subnet for the zone, raise the limit, give the network more addresses, or see to the network service",
+            path="spec.shareNetwork",
+        )
+        return
+    request = _request(draft, address, placement)
+    request = request and _checked(draft, address, request)
+    nearest = None if request is None else refusals.nearest(request)
+    own = [found for found in decision.diagnostics if found.address == address]
+    detail = "there is no pool at all"
+    if own:
+        detail = f"{own[0].summary}: {own[0].detail.rstrip('.')}"
+    elif nearest is not None:
+        detail = f"the nearest is {nearest.host}, refused by {nearest.sentence}"
+    elif decision.last_filter is not None:
+        detail = f"the last of them was refused by {decision.last_filter}"
+    draft.refuse(
+        "scheduler.no-valid-host",
+        address,
+        f"no pool can take {address}",
+        detail=f"{detail}.",
+        remedy=own[0].remedy if own else f"`sharectl explain {address}` shows every pool and what it lacks",
+        path="spec.size" if nearest is not None and nearest.refused_by == "CapacityFilter" else "",
+    )

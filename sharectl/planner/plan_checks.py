@@ -1,0 +1,326 @@
+"""What a saved plan must be before it is applied: sound in each field, whole, and showing what it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.kinds import Kind, kind_of
+from sharectl.model.plans import Action
+from sharectl.model.quantities import format_size
+from sharectl.model.share_networks import ShareServerSpec
+from sharectl.model.specs import DeletionPolicy, Protocol, Replacement, ShareSpec, SnapshotSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.report import summarize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.plans import FieldChange, Plan, Step
+
+_REPLACING: Final = frozenset({Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE})
+_CREATING: Final = _REPLACING | {Action.CREATE}
+_REMOVING: Final = _REPLACING | {Action.DELETE}
+_ACTIONS: Final[Mapping[Verb, frozenset[Action]]] = {
+    Verb.PREPARE_BACKEND: frozenset({Action.CREATE}),
+    Verb.CREATE_SHARE: _CREATING,
+    Verb.EXTEND_SHARE: frozenset({Action.UPDATE}),
+    Verb.SHRINK_SHARE: frozenset({Action.UPDATE}),
+    Verb.REVERT_SHARE: frozenset({Action.REVERT}),
+    Verb.UPDATE_ACCESS: _CREATING | {Action.UPDATE, Action.ADOPT, Action.FORGET},
+    Verb.UPDATE_RECORD: frozenset({Action.UPDATE}),
+    Verb.DELETE_SHARE: _REMOVING,
+    Verb.TRASH_SHARE: _REMOVING,
+    Verb.CREATE_SNAPSHOT: _CREATING,
+    Verb.DELETE_SNAPSHOT: _REMOVING,
+    Verb.ADOPT: frozenset({Action.ADOPT}),
+    Verb.RESTORE_SHARE: frozenset({Action.ADOPT}),
+    Verb.FORGET: _REPLACING | {Action.FORGET},
+    Verb.MOVE: _REPLACING | {Action.MOVE},
+    Verb.CREATE_SHARE_SERVER: frozenset({Action.CREATE}),
+    Verb.REPAIR_SHARE_SERVER: frozenset({Action.UPDATE}),
+    Verb.UPDATE_SHARE_SERVER: frozenset({Action.UPDATE}),
+    Verb.DELETE_SHARE_SERVER: frozenset({Action.DELETE}),
+    Verb.RELEASE_ALLOCATION: frozenset({Action.DELETE}),
+}
+_ANY_KIND: Final = frozenset({Verb.UPDATE_RECORD, Verb.FORGET, Verb.MOVE})
+_KINDS: Final[Mapping[str, Kind]] = {
+    "backend": Kind.BACKEND,
+    "snapshot": Kind.SNAPSHOT,
+    "server": Kind.SHARE_SERVER,
+    "allocation": Kind.NETWORK_ALLOCATION,
+}
+_WITHOUT_BACKEND: Final = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD, Verb.CREATE_SHARE})
+_WITH_SPEC: Final = frozenset(
+    {
+        Verb.CREATE_SHARE,
+        Verb.EXTEND_SHARE,
+        Verb.SHRINK_SHARE,
+        Verb.REVERT_SHARE,
+        Verb.CREATE_SNAPSHOT,
+        Verb.ADOPT,
+        Verb.RESTORE_SHARE,
+        Verb.UPDATE_RECORD,
+        Verb.CREATE_SHARE_SERVER,
+        Verb.REPAIR_SHARE_SERVER,
+        Verb.UPDATE_SHARE_SERVER,
+    }
+)
+_LARGEST: Final = 1 << 63
+
+
+class UnsoundPlanError(ValueError):
+    """A plan that sharectl would never have written; `str()` says where and why."""
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise UnsoundPlanError at the first thing that is not as sharectl writes it. Linear in the steps."""
+    _text(plan.lineage, "lineage")
+    _whole(plan.serial, "serial", 0)
+    _flag(plan.is_stopped, "stopped")
+    _check_words(plan)
+    if plan.origin is not None:
+        _all_texts((plan.origin.state_path, plan.origin.commit or "", plan.origin.folder), "origin")
+    for name, backend in plan.backends.items():
+        _check_backend(name, backend)
+    for name, specs in plan.extra_specs.items():
+        _texts(specs, f"extra_specs.{name}")
+    known: set[str] = set()
+    for step in plan.steps:
+        where = f"step {step.step_id}"
+        _check_step(step, where)
+        if step.step_id in known:
+            _fail(where, "occurs twice")
+        missing = [name for name in step.waits_for if name not in known]
+        if missing:
+            _fail(where, f"waits for {missing[0]!r}, which is no step before it")
+        known.add(step.step_id)
+        _check_places(step, plan, where)
+    _check_shown(plan)
+
+
+def _check_words(plan: Plan) -> None:
+    """Look at what is only printed."""
+    for drift in plan.drift:
+        _all_texts((drift.address, drift.summary, drift.repaired_by or "", *(c.field for c in drift.changes)), "drift")
+    for held in plan.held:
+        _all_texts((held.address, held.reason, held.cause, held.code), "held")
+    for unread in plan.unread:
+        _text(unread.backend, "unreadable")
+        _flag(unread.allowed, "unreadable")
+    for found in plan.diagnostics:
+        _all_texts((found.code, found.summary, found.detail, found.remedy, found.address or ""), "diagnostics")
+        if found.source is not None:
+            _all_texts((found.source.path, found.source.excerpt or ""), "diagnostics.source")
+            _whole(found.source.line, "diagnostics.source.line", 0)
+            _whole(found.source.column, "diagnostics.source.column", 0)
+
+
+def _all_texts(values: Iterable[object], where: str) -> None:
+    for value in values:
+        _text(value, where)
+
+
+def _check_step(step: Step, where: str) -> None:
+    for name in ("step_id", "address", "reason"):
+        _text(getattr(step, name), f"{where}.{name}")
+    for name in ("backend", "moved_from", "import_id", "import_resource_id", "identity"):
+        _optional_text(getattr(step, name), f"{where}.{name}")
+    _flag(step.repairs, f"{where}.repairs")
+    if step.expected_version is not None:
+        _whole(step.expected_version, f"{where}.expected_version", 1)
+    if step.step_id != f"{step.verb.value}:{step.address}":
+        _fail(where, "its id does not say what it does to which address")
+    if step.action not in _ACTIONS[step.verb]:
+        _fail(where, f"{step.verb.value} is no part of the action {step.action.word}")
+    kind = _kind(step.address, where)
+    if step.verb in _ANY_KIND:
+        fits = kind in {Kind.SHARE, Kind.SNAPSHOT, Kind.SHARE_SERVER, Kind.BACKEND}
+    else:
+        fits = kind is _KINDS.get(step.verb.value.rpartition("-")[2], Kind.SHARE)
+    if not fits:
+        _fail(where, f"{step.verb.value} is nothing to be done to {kind.value}")
+    if (step.verb is Verb.MOVE) != (step.moved_from is not None):
+        _fail(where, "a move names the address that was moved from, and nothing else does")
+    if step.moved_from is not None and _kind(step.moved_from, where) is not kind:
+        _fail(where, f"{step.moved_from} is another kind")
+    _check_spec(step, kind, where)
+    _check_rules(step, where)
+
+
+def _kind(address: str, where: str) -> Kind:
+    try:
+        return kind_of(address)
+    except ValueError:
+        _fail(where, f"{address!r} is no address")
+
+
+def _check_spec(step: Step, kind: Kind, where: str) -> None:
+    spec = step.spec
+    if spec is None:
+        if step.verb in _WITH_SPEC:
+            _fail(where, "it does not say what is wanted")
+        return
+    wanted = {Kind.SHARE: ShareSpec, Kind.SNAPSHOT: SnapshotSpec, Kind.SHARE_SERVER: ShareServerSpec}.get(kind)
+    if wanted is None or not isinstance(spec, wanted):
+        _fail(where, "its spec is that of another kind")
+    _text(spec.name, f"{where}.spec.name")
+    if isinstance(spec, ShareSpec):
+        _check_share(spec, f"{where}.spec")
+    elif isinstance(spec, SnapshotSpec):
+        _text(spec.share, f"{where}.spec.share")
+        _one_of(spec.deletion_policy, DeletionPolicy, f"{where}.spec.deletion_policy")
+        _flag(spec.protect, f"{where}.spec.protect")
+        _texts(spec.labels, f"{where}.spec.labels")
+    else:
+        _text(spec.share_network, f"{where}.spec.share_network")
+        _whole(spec.address_count, f"{where}.spec.address_count", 1)
+
+
+def _check_share(spec: ShareSpec, where: str) -> None:
+    _whole(spec.size_bytes, f"{where}.size_bytes", 1)
+    _one_of(spec.protocol, Protocol, f"{where}.protocol")
+    _one_of(spec.deletion_policy, DeletionPolicy, f"{where}.deletion_policy")
+    _one_of(spec.replacement, Replacement, f"{where}.replacement")
+    for name in ("share_type", "availability_zone", "share_network", "source_snapshot"):
+        _optional_text(getattr(spec, name), f"{where}.{name}")
+    for name in ("protect", "allow_shrink"):
+        _flag(getattr(spec, name), f"{where}.{name}")
+    _texts(spec.labels, f"{where}.labels")
+    _optional_text(spec.hints.only_host, f"{where}.only_host")
+    for host in (*spec.hints.same_host, *spec.hints.different_host):
+        _text(host, f"{where}.hints")
+    if spec.revert_to is not None:
+        _text(spec.revert_to.snapshot, f"{where}.revert_to.snapshot")
+        _text(spec.revert_to.request, f"{where}.revert_to.request")
+
+
+def _check_rules(step: Step, where: str) -> None:
+    if (step.rules is not None) != (step.verb is Verb.UPDATE_ACCESS):
+        _fail(where, "access rules belong to a change of access, and to nothing else")
+    rules = step.rules or ()
+    for rule in rules:
+        _one_of(rule.access_type, AccessType, f"{where}.rules")
+        _one_of(rule.access_level, AccessLevel, f"{where}.rules")
+        _text(rule.access_to, f"{where}.rules")
+    levels = {rule.key: rule.access_level for rule in rules}
+    if len(levels) != len(rules):
+        _fail(where, "a rule occurs twice")
+    for change in _changes(step, "access/", where):
+        if levels.get(change.field.removeprefix("access/")) != change.after:
+            _fail(where, f"{change.field} is shown otherwise than it would be done")
+    if step.action in _CREATING and step.verb is Verb.UPDATE_ACCESS and not step.repairs:
+        shown = {change.field.removeprefix("access/") for change in _changes(step, "access/", where)}
+        if levels.keys() - shown:
+            _fail(where, f"access/{min(levels.keys() - shown)} is not shown")
+
+
+def _changes(step: Step, prefix: str, where: str) -> Iterable[FieldChange]:
+    for change in step.changes:
+        _text(change.field, f"{where}.changes")
+        if change.field.startswith(prefix):
+            yield change
+
+
+def _check_places(step: Step, plan: Plan, where: str) -> None:
+    if step.backend is None and step.verb not in _WITHOUT_BACKEND:
+        _fail(where, "it names no backend")
+    if (step.verb is Verb.CREATE_SHARE) != bool(step.candidates):
+        _fail(where, "a new share, and nothing else, has pools to be made in")
+    for candidate in step.candidates:
+        for text in (candidate.backend, candidate.pool):
+            _text(text, f"{where}.candidates")
+        _number(candidate.weight, f"{where}.candidates")
+        for name, part in candidate.weights:
+            _text(name, f"{where}.candidates")
+            _number(part, f"{where}.candidates")
+        if candidate.share_server is not None:
+            _text(candidate.share_server, f"{where}.candidates")
+    for backend in (*(candidate.backend for candidate in step.candidates), step.backend):
+        if backend is not None and backend not in plan.backends:
+            _fail(where, f"its backend {backend} is not in the plan")
+
+
+def _check_shown(plan: Plan) -> None:
+    """Hold what is printed against what would be done."""
+    for step in plan.steps:
+        where = f"step {step.step_id}"
+        if step.verb in {Verb.EXTEND_SHARE, Verb.SHRINK_SHARE, Verb.CREATE_SHARE} and isinstance(step.spec, ShareSpec):
+            wanted = format_size(step.spec.size_bytes)
+            sizes = [change.after for change in _changes(step, "size", where) if change.field == "size"]
+            if sizes != [wanted]:
+                _fail(where, f"it shows the size {sizes[0] if sizes else 'of nothing'}, and would make it {wanted}")
+        if step.verb is Verb.MOVE and step.action is Action.MOVE:
+            shown = [(change.before, change.after) for change in step.changes if change.field == "address"]
+            if shown != [(step.moved_from, step.address)]:
+                _fail(where, "it shows another move than it would do")
+    _whole(plan.summary.unchanged, "summary.unchanged", 0)
+    expected = summarize(plan.steps, plan.summary.unchanged)
+    for name in ("by_action", "rules_by_action"):
+        found = getattr(plan.summary, name)
+        if not isinstance(found, dict) or found != getattr(expected, name):
+            _fail(f"summary.{name}", f"counts otherwise than the steps do ({found!r})")
+
+
+def _check_backend(name: str, backend: BackendSpec) -> None:
+    where = f"backend {name}"
+    if backend.name != name:
+        _fail(where, f"it calls itself {backend.name!r}")
+    _text(backend.driver, f"{where}.driver")
+    for part in (backend.config, backend.capabilities):
+        if not isinstance(part, dict):
+            _fail(where, "its configuration is no object")
+    _texts(backend.labels, f"{where}.labels")
+    _whole(backend.lanes, f"{where}.lanes", 1)
+    _whole(backend.attempts, f"{where}.attempts", 1)
+    if _number(backend.step_timeout_seconds, f"{where}.step_timeout_seconds") <= 0:
+        _fail(where, "its timeout is none")
+    for flag in ("enabled", "share_servers"):
+        _flag(getattr(backend, flag), f"{where}.{flag}")
+    _optional_text(backend.availability_zone, f"{where}.availability_zone")
+    if backend.max_share_servers is not None:
+        _whole(backend.max_share_servers, f"{where}.max_share_servers", 0)
+
+
+def _fail(where: str, what: str) -> NoReturn:
+    message = f"{where}: {what}"
+    raise UnsoundPlanError(message)
+
+
+def _text(value: object, where: str) -> None:
+    if not isinstance(value, str):
+        _fail(where, f"must be a text, and is {value!r}")
+
+
+def _optional_text(value: object, where: str) -> None:
+    if value is not None:
+        _text(value, where)
+
+
+def _texts(value: object, where: str) -> None:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        _fail(where, "must hold texts")
+
+
+def _flag(value: object, where: str) -> None:
+    if not isinstance(value, bool):
+        _fail(where, f"must be true or false, and is {value!r}")
+
+
+def _whole(value: object, where: str, least: int) -> None:
+    if type(value) is not int or not least <= value < _LARGEST:
+        _fail(where, f"must be a whole number of {least} or more, and is {value!r}")
+
+
+def _number(value: object, where: str) -> float:
+    if type(value) not in {int, float}:
+        _fail(where, f"must be a number, and is {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _one_of(
+    value: object, words: type[AccessType | AccessLevel | DeletionPolicy | Protocol | Replacement], where: str
+) -> None:
+    if not isinstance(value, str) or value not in {word.value for word in words}:
+        _fail(where, f"{value!r} is none of {', '.join(word.value for word in words)}")

@@ -1,0 +1,179 @@
+"""State records from what was asked for and what was observed; planner and engine agree on them here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from sharectl.model.access import NO_ACCESS_DIGEST, access_digest
+from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json, digest_of
+from sharectl.model.kinds import Kind
+from sharectl.model.records import Record
+from sharectl.model.specs import ShareSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sharectl.drivers.base import ObservedShare, ObservedSnapshot
+    from sharectl.model.access import AccessRule
+    from sharectl.model.kinds import Address
+    from sharectl.model.specs import RevertRequest, SnapshotSpec
+
+_REFUSED_DIGEST = b"rules refused".ljust(DIGEST_SIZE_BYTES, b"\0")
+"""Stands for the spec in the digest of a share of which a rule was refused, so that the planner looks at it each time."""
+
+DEPOSED_MARK = "@deposed-"
+"""Stands in the address of a share that a replacement has pushed aside and that waits for its removal."""
+
+
+def deposed_address(record: Record) -> Address:
+    """Return the address under which a replaced share waits for its removal."""
+    return f"{record.address}{DEPOSED_MARK}{record.resource_id[:8]}"
+
+
+def share_attributes(observed: ObservedShare) -> bytes:
+    """Return what the state keeps of a backend's answer about a share."""
+    plain = {"backend_id": observed.backend_id, "export_locations": observed.export_locations, "name": observed.name}
+    return canonical_json(
+        plain if observed.share_server_id is None else {**plain, "share_server_id": observed.share_server_id}
+    )
+
+
+def snapshot_attributes(observed: ObservedSnapshot, share_resource_id: str) -> bytes:
+    """Return what the state keeps of a backend's answer about a snapshot."""
+    return canonical_json(
+        {
+            "backend_id": observed.backend_id,
+            "name": observed.name,
+            "share_backend_id": observed.share_backend_id,
+            "share_resource_id": share_resource_id,
+        }
+    )
+
+
+def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
+    address: Address,
+    resource_id: str,
+    backend: str,
+    spec: ShareSpec,
+    observed: ObservedShare,
+    rules: Iterable[AccessRule],
+) -> Record:
+    """Return the row of a share that is there as `observed`, applied from `spec`, with `rules` in force."""
+    spec_json = canonical_json(spec.as_plain())
+    return Record(
+        address=address,
+        kind=Kind.SHARE,
+        resource_id=resource_id,
+        backend=backend,
+        pool=observed.pool,
+        version=0,
+        digest=_spec_digest(spec) + access_digest(rules),
+        size_bytes=spec.size_bytes if observed.size_bytes is None else observed.size_bytes,
+        protect=spec.protect,
+        spec=spec_json,
+        attributes=share_attributes(observed),
+    )
+
+
+def spec_as_there(spec: ShareSpec, observed: ObservedShare, known: Record | None) -> ShareSpec:
+    """Return the spec to record of a share that was there before, as `known`, and that is there as `observed` now.
+
+    A new share has the size that its backend gave it, which may round what was asked for. One that was there already and has
+    another size than was asked for was not given it: with the size that it has in its row, the next plan sees the difference.
+    """
+    size_bytes = observed.size_bytes
+    if known is None or size_bytes is None or size_bytes == spec.size_bytes:
+        return spec
+    was_rounded = known.size_bytes == size_bytes and orjson.loads(known.spec).get("size_bytes") == spec.size_bytes
+    return spec if was_rounded else replace(spec, size_bytes=size_bytes)
+
+
+def recorded_revert(wanted: RevertRequest | None, recorded: RevertRequest | None) -> RevertRequest | None:
+    """Return the request that a row keeps when the manifest says `wanted`: one that is new is recorded by the revert alone."""
+    if wanted is None:
+        return None if recorded is None else replace(recorded, withdrawn=True)
+    if recorded is None or recorded.request != wanted.request:
+        return recorded
+    return replace(recorded, snapshot=wanted.snapshot, withdrawn=False)
+
+
+def as_asked(spec: ShareSpec) -> ShareSpec:
+    """Return the spec as a manifest says it: without the answered request that it no longer asks for."""
+    withdrawn = spec.revert_to is not None and spec.revert_to.withdrawn
+    return replace(spec, revert_to=None) if withdrawn else spec
+
+
+def _spec_digest(spec: ShareSpec) -> bytes:
+    return digest_of(canonical_json(as_asked(spec).as_plain()))
+
+
+def with_share_spec(record: Record, spec: ShareSpec) -> Record:
+    """Return the row with another spec and the same access rules."""
+    spec_json = canonical_json(spec.as_plain())
+    spec_digest = _REFUSED_DIGEST if record.digest[:DIGEST_SIZE_BYTES] == _REFUSED_DIGEST else _spec_digest(spec)
+    return record._replace(digest=spec_digest + record.digest[DIGEST_SIZE_BYTES:], protect=spec.protect, spec=spec_json)
+
+
+def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = False) -> Record:
+    """Return the row with `rules` in force. Where others were `refused`, no manifest is what the row says, until none is any more."""
+    spec_digest = _REFUSED_DIGEST if refused else _spec_digest(ShareSpec.from_plain(orjson.loads(record.spec)))
+    return record._replace(digest=spec_digest + access_digest(rules))
+
+
+def snapshot_record(
+    address: Address, resource_id: str, spec: SnapshotSpec, observed: ObservedSnapshot, share: Record
+) -> Record:
+    """Return the row of a snapshot that is there as `observed`, applied from `spec`, of the share with the row `share`."""
+    return with_snapshot_spec(
+        Record(
+            address=address,
+            kind=Kind.SNAPSHOT,
+            resource_id=resource_id,
+            backend=share.backend,
+            pool=share.pool,
+            version=0,
+            digest=b"",
+            size_bytes=observed.size_bytes,
+            protect=False,
+            spec=b"",
+            attributes=snapshot_attributes(observed, share.resource_id),
+        ),
+        spec,
+    )
+
+
+def with_snapshot_spec(record: Record, spec: SnapshotSpec) -> Record:
+    """Return the row with another spec."""
+    spec_json = canonical_json(spec.as_plain())
+    return record._replace(digest=digest_of(spec_json) + NO_ACCESS_DIGEST, protect=spec.protect, spec=spec_json)
+
+
+def backend_record(address: Address, identity: str, driver: str) -> Record:
+    """Return the row of a backend that has been prepared; it pins the identity of the storage."""
+    spec_json = canonical_json({"driver": driver})
+    return Record(
+        address=address,
+        kind=Kind.BACKEND,
+        resource_id=identity,
+        backend=address.partition("/")[2],
+        pool=None,
+        version=0,
+        digest=digest_of(spec_json) + NO_ACCESS_DIGEST,
+        size_bytes=None,
+        protect=False,
+        spec=spec_json,
+        attributes=canonical_json({"identity": identity}),
+    )
+
+
+def backend_id_of(record: Record) -> str:
+    """Return the backend's own id of the share or snapshot."""
+    return str(orjson.loads(record.attributes)["backend_id"])
+
+
+def export_locations_of(record: Record) -> tuple[str, ...]:
+    """Return the export locations last seen of the share."""
+    return tuple(orjson.loads(record.attributes)["export_locations"])

@@ -1,0 +1,180 @@
+"""What people are told beside the steps: drift, and how much of what is done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sharectl.model.kinds import Kind
+from sharectl.model.plans import Action, Drift, DriftKind, FieldChange, Summary
+from sharectl.model.verbs import Verb
+from sharectl.planner.drift import identity_problem
+from sharectl.planner.ignored import ignore_list
+from sharectl.planner.records import DEPOSED_MARK, export_locations_of
+from sharectl.planner.strays import importable_shares
+from sharectl.planner.values import size_change
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.model.ignoring import IgnoreList
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Step
+    from sharectl.model.records import Record
+    from sharectl.planner.draft import Draft
+    from sharectl.planner.observed import BackendObservation, ServerObservation
+
+_MOST_NAMED = 3
+_STRENGTH = (
+    Action.DELETE_THEN_CREATE,
+    Action.CREATE_THEN_DELETE,
+    Action.CREATE,
+    Action.DELETE,
+    Action.REVERT,
+    Action.ADOPT,
+    Action.FORGET,
+    Action.UPDATE,
+    Action.MOVE,
+)
+
+
+def drift_report(draft: Draft) -> tuple[Drift, ...]:
+    """Return what the backends report otherwise than the state says, and the step that mends it, by address.
+
+    Backends about which nothing is known come first, what the state does not know of last.
+    """
+    repairs: dict[Address, dict[Verb, str]] = {}
+    for step in draft.steps.values():
+        if step.verb is not Verb.MOVE:
+            repairs.setdefault(step.address, {})[step.verb] = step.step_id
+    renamed = {former: address for address, former in draft.moved_from.items()}
+    drift = _unknown(draft)
+    for address, deviation in sorted(draft.deviations.items()):
+        record = draft.state.records.get(address)
+        if record is None:
+            continue  # the same deviation under the new address of a moved share
+        changes = () if deviation.observed is None else _share_changes(draft, record, deviation.observed)
+        if deviation.problem:
+            summary = deviation.problem
+        elif deviation.observed is None:
+            summary = f"is gone from backend {record.backend}"
+        elif deviation.observed.trashed_at is not None:
+            summary = f"lies in the trash of backend {record.backend}"
+        else:
+            summary = f"was changed on backend {record.backend}"
+        repaired_by = _repair(repairs.get(renamed.get(address, address), {}), changes)
+        drift.append(Drift(address, deviation.kind, summary, changes, repaired_by))
+    drift += _unmanaged(draft)
+    return tuple(drift)
+
+
+def _repair(steps: Mapping[Verb, str], changes: Iterable[FieldChange]) -> str | None:
+    """Return the id of the step that mends these changes, or removes or makes the resource; None where none does."""
+    by_verb = {verb: name for verb, name in steps.items() if verb is not Verb.REVERT_SHARE}
+    fields = {change.field.partition("/")[0] for change in changes}
+    if "size" not in fields:
+        by_verb.pop(Verb.EXTEND_SHARE, None)
+        by_verb.pop(Verb.SHRINK_SHARE, None)
+    if "access" not in fields:
+        by_verb.pop(Verb.UPDATE_ACCESS, None)
+    return next(iter(by_verb.values()), None)
+
+
+def _unknown(draft: Draft) -> list[Drift]:
+    held = Counter(record.backend for record in draft.state.records.values() if record.kind != Kind.BACKEND)
+    return [
+        Drift(f"backend/{name}", DriftKind.UNKNOWN, f"could not be read in full; {_held(held[name])} on it")
+        for name, seen in sorted(draft.observed.items())
+        if seen.error is not None or identity_problem(draft.state, seen) is not None
+    ]
+
+
+def _unmanaged(draft: Draft) -> list[Drift]:
+    found = []
+    for backend, seen in sorted(draft.observed.items()):
+        if draft.options.targets:
+            break  # the state was read in part: what is not in it is not unmanaged
+        if seen.servers is not None:
+            found += _unmanaged_servers(backend, seen.servers, draft.known_ids)
+        unknown = [s for s in importable_shares(draft.known_ids, seen) if s.trashed_at is None]
+        ignored = ignore_list(draft, backend)
+        strays = [share for share in unknown if not ignored.covers_share(share.backend_id)]
+        found += _ignored(draft, seen, ignored, len(unknown) - len(strays))
+        if strays:
+            named = ", ".join(share.backend_id for share in strays[:_MOST_NAMED])
+            named += ", …" if len(strays) > _MOST_NAMED else ""
+            summary = f"holds {len(strays)} share{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
+            found.append(Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary))
+    return found
+
+
+def _ignored(draft: Draft, seen: BackendObservation, ignored: IgnoreList, shares: int) -> list[Drift]:
+    """Say how much is left alone on a backend, as its manifest asks."""
+    backend, listed = seen.backend, (seen.shares or {}) if ignored.access else {}
+    rules = sum(len(share.ignored_access) for share in listed.values())
+    for address, recorded in draft.state.rules.items() if rules else ():
+        record = draft.state.records.get(address)
+        share = None if record is None or record.backend != backend else listed.get(record.resource_id)
+        if share is not None:
+            rules -= sum(1 for known in recorded if known.status == "active" and known.rule in share.ignored_access)
+    counts = [(shares, "share"), (rules, "access rule")]
+    words = " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
+    return [Drift(f"backend/{backend}", DriftKind.IGNORED, f"holds {words} that its manifest ignores")] if words else []
+
+
+def _unmanaged_servers(backend: str, servers: ServerObservation, known: Collection[str]) -> list[Drift]:
+    strays = [server for server_id, server in (servers.servers or {}).items() if server_id not in known]
+    strays += servers.unmanaged
+    if not strays:
+        return []
+    named = ", ".join(sorted(server.backend_id for server in strays)[:_MOST_NAMED]) + (
+        ", …" if len(strays) > _MOST_NAMED else ""
+    )
+    summary = f"holds {len(strays)} share server{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
+    return [Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary)]
+
+
+def _held(resources: int) -> str:
+    return "1 resource is" if resources == 1 else f"{resources} resources are"
+
+
+def _share_changes(draft: Draft, record: Record, share: ObservedShare) -> tuple[FieldChange, ...]:
+    changes: list[FieldChange] = []
+    if share.size_bytes is not None and share.size_bytes != record.size_bytes:
+        changes.append(size_change(record.size_bytes, share.size_bytes))
+    if share.pool != record.pool:
+        changes.append(FieldChange("pool", record.pool, share.pool))
+    locations = export_locations_of(record)
+    if share.export_locations != locations:
+        changes.append(FieldChange("export_locations", list(locations), list(share.export_locations)))
+    known = {r.rule.key: r.rule.access_level for r in draft.state.rules.get(record.address, ()) if r.status == "active"}
+    there = {rule.key: rule.access_level for rule in share.access}
+    changes += (
+        FieldChange(f"access/{key}", known.get(key), there.get(key))
+        for key in sorted(known.keys() | there.keys())
+        if known.get(key) != there.get(key)
+    )
+    return tuple(changes)
+
+
+def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
+    """Count resources by the strongest action on each, and access rules by what becomes of them."""
+    actions: dict[Address, Action] = {}
+    rules: Counter[str] = Counter()
+    for step in steps:
+        if DEPOSED_MARK in step.address and step.action is Action.CREATE_THEN_DELETE:
+            continue  # the other half of a replacement, counted there
+        known = actions.get(step.address)
+        if known is None or _STRENGTH.index(step.action) < _STRENGTH.index(known):
+            actions[step.address] = step.action
+        if step.verb in {Verb.UPDATE_ACCESS, Verb.FORGET}:
+            rules.update(_rule_action(change).word for change in step.changes if change.field.startswith("access/"))
+    by_action = Counter(action.word for action in actions.values())
+    return Summary(dict(sorted(by_action.items())), dict(sorted(rules.items())), unchanged)
+
+
+def _rule_action(change: FieldChange) -> Action:
+    if change.before is None:
+        return Action.CREATE
+    return Action.DELETE if change.after is None else Action.UPDATE

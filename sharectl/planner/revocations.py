@@ -1,0 +1,178 @@
+"""Access that a plan takes away: which rules, how many at once, and whether a protected share may lose its last."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model.access import NO_ACCESS_DIGEST, AccessLevel, AccessType
+from sharectl.model.diagnostics import error
+from sharectl.model.kinds import Kind, rule_address, split_rule_address
+from sharectl.model.verbs import Verb
+from sharectl.planner.elsewhere import rules_left_out
+from sharectl.planner.refusals import is_protected
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from sharectl.model.access import AccessRule
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Record
+    from sharectl.planner.draft import Draft
+
+_NAMED_AT_MOST: Final = 5
+_ACCESS: Final = frozenset({Verb.UPDATE_ACCESS})
+_Network = tuple[int, int, int]
+"""IP version, prefix length and the bits of the prefix."""
+
+
+def narrowed(before: Collection[AccessRule], after: Collection[AccessRule]) -> tuple[AccessRule, ...]:
+    """Return the rules by which somebody who could reach a share `before` can do less `after`, in their order.
+
+    A network that another one covers is not lost, and one that a smaller one replaces is. A rule that is new and gives part of a
+    network less than it had is returned itself: the narrowest rule that covers a client decides.
+    """
+    known, wanted = set(before), set(after)
+    if known == wanted:
+        return ()
+    was, will = _by_network(before), _by_network(after)
+    lost = [rule for rule in sorted(known - wanted) if not _keeps(rule, will, after)]
+    cut = [rule for rule in sorted(wanted - known) if _cuts(rule, was) and rule.key not in {one.key for one in lost}]
+    users = [rule for rule in sorted(known & wanted) if rule.access_type == AccessType.USER]
+    if users and was.keys() == set() and will:
+        lost += users  # from everywhere before, from some networks alone now
+    return (*lost, *cut)
+
+
+def may_revoke(
+    draft: Draft, address: Address, record: Record, before: Collection[AccessRule], after: Collection[AccessRule]
+) -> bool:
+    """Count what the share loses, and tell whether it may: a protected share does not lose all at once of the access that is recorded."""
+    known = {rule.rule for rule in draft.state.rules.get(draft.moved_from.get(address, address), ())}
+    lost = sorted(known & set(before))
+    if left_out := rules_left_out(draft, address, lost, after):
+        draft.refuse(
+            "access.not-named",
+            address,
+            f"{address} would lose access that no file named with -f describes ({left_out})",
+            detail=f"the project's own manifests {draft.options.elsewhere_verb} it. Its access stays as it is.",
+            remedy="name the files with its AccessRule documents with -f too, or leave -f out",
+            holds=_ACCESS,
+        )
+        return False
+    if lost and not after and is_protected(draft, address, record):
+        draft.refuse(
+            "safety.protected-access",
+            address,
+            f"{address} is protected and would lose all of its access ({_named([rule.key for rule in lost])})",
+            detail="a manifest with its access rules that is missing looks just like this. Its access stays as it is.",
+            remedy=f"restore the rules, or apply it with protect: false first, or pass --override-protection {address}",
+            holds=_ACCESS,
+        )
+        return False
+    count_revocations(draft, address, narrowed(before, after))
+    return True
+
+
+def count_revocations(draft: Draft, address: Address, rules: Iterable[AccessRule]) -> None:
+    """Note rules that the plan takes away or narrows."""
+    draft.revocations += [rule_address(address, rule.key) for rule in rules]
+
+
+def check_revocations(draft: Draft) -> None:
+    """Refuse more revocations than the safety limits allow; those of deletions hold, and a flag of their own lifts them."""
+    verbs = (Verb.UPDATE_ACCESS, Verb.FORGET)
+    revoked = sorted(
+        rule for rule in draft.revocations if any(draft.has(verb, split_rule_address(rule)[0]) for verb in verbs)
+    )
+    limits, count = draft.options.limits, len(revoked)
+    if draft.options.destroy or count <= limits.deletion_floor or count <= draft.options.allow_revocations:
+        return
+    total = max(_recorded_rules(draft), count)
+    percentage = 100 * count / total
+    if percentage <= limits.max_deletion_percentage:
+        return
+    draft.diagnostics.append(
+        error(
+            "safety.revocations",
+            f"the plan would take away or narrow {count} of {total} access rules ({percentage:.0f} %)",
+            detail=(
+                f"{_named(revoked)}. The limits are {limits.deletion_floor} of them or "
+                f"{limits.max_deletion_percentage:g} % (safety in sharectl.yaml); a folder of access rules that is missing looks "
+                "just like this."
+            ),
+            remedy=f"if that is meant, pass --allow-revocations {count}",
+        )
+    )
+
+
+def _recorded_rules(draft: Draft) -> int:
+    """Return how many rules the state holds; where its store does not say, at least so many."""
+    if draft.state.rules_total is not None:
+        return draft.state.rules_total
+    read = draft.state.rules
+    others = (
+        1
+        for address, record in draft.state.records.items()
+        if record.kind == Kind.SHARE
+        and address not in read
+        and record.digest[len(NO_ACCESS_DIGEST) :] != NO_ACCESS_DIGEST
+    )
+    return sum(len(rules) for rules in read.values()) + sum(others)
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return f"{', '.join(names[:_NAMED_AT_MOST])}{more}"
+
+
+def _by_network(rules: Collection[AccessRule]) -> dict[_Network, str]:
+    """Return the levels of the address rules by network."""
+    found = {}
+    for rule in rules:
+        network = _network(rule) if rule.access_type == AccessType.IP else None
+        if network is not None:
+            found[network] = rule.access_level
+    return found
+
+
+def _network(rule: AccessRule) -> _Network | None:
+    try:
+        parsed = ipaddress.ip_network(rule.access_to)
+    except ValueError:
+        return None
+    shift = parsed.max_prefixlen - parsed.prefixlen
+    return parsed.version, parsed.prefixlen, int(parsed.network_address) >> shift
+
+
+def _keeps(rule: AccessRule, after: Mapping[_Network, str], rules: Collection[AccessRule]) -> bool:
+    """Tell whether whoever had the rule can do as much by the rules that decide afterwards."""
+    network = _network(rule) if rule.access_type == AccessType.IP else None
+    if network is None:
+        folded = rule.access_to.casefold()
+        levels = [
+            one.access_level
+            for one in rules
+            if one.access_type == rule.access_type and one.access_to.casefold() == folded
+        ]
+    else:
+        levels = [level for level in (_deciding(network, after),) if level is not None]
+    return any(level in {rule.access_level, AccessLevel.READ_WRITE} for level in levels)
+
+
+def _cuts(rule: AccessRule, before: Mapping[_Network, str]) -> bool:
+    """Tell whether a new rule gives its network less than what decided before."""
+    network = _network(rule) if rule.access_type == AccessType.IP else None
+    if network is None or rule.access_level == AccessLevel.READ_WRITE:
+        return False
+    return _deciding(network, before) == AccessLevel.READ_WRITE
+
+
+def _deciding(network: _Network, levels: Mapping[_Network, str]) -> str | None:
+    """Return the level of the narrowest network that covers this one."""
+    version, length, bits = network
+    for shorter in range(length, -1, -1):
+        level = levels.get((version, shorter, bits >> (length - shorter)))
+        if level is not None:
+            return level
+    return None

@@ -1,0 +1,222 @@
+"""Steps for share servers: made before their first share, mended, changed with their network, removed after their last share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.plans import Action, FieldChange, Step
+from sharectl.model.specs import ShareSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.draft import step_id
+from sharectl.planner.server_changes import follow_network, spec_to_mend
+from sharectl.planner.server_drift import lost_addresses
+from sharectl.planner.server_links import server_of
+from sharectl.planner.server_modes import check_modes
+from sharectl.planner.server_records import allocations_of, server_spec_of
+from sharectl.planner.server_use import shares_on, unused_servers
+from sharectl.planner.subnets import allocation_ids, server_spec, subnet_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sharectl.model.kinds import Address
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.records import Record
+    from sharectl.model.share_networks import ShareServerSpec
+    from sharectl.planner.draft import Draft
+    from sharectl.planner.observed import BackendObservation
+
+    Selects = Callable[[Address], bool] | None
+
+
+def plan_share_servers(draft: Draft, selects: Selects) -> None:
+    """Add the steps for share servers and their addresses, when those for shares are known."""
+    if not draft.servers and not any(spec.share_servers for spec in draft.desired.backends.values()):
+        return
+    check_modes(draft)
+    wanted = {candidate.share_server or "" for step in draft.steps.values() for candidate in step.candidates}
+    _make(draft)
+    unused = set(unused_servers(draft, wanted))
+    needed = {server_of(draft, step) for step in draft.steps.values()}
+    for address in sorted(draft.servers.values()):
+        chosen = _is_chosen(draft, address, draft.records[address].backend, selects)
+        if address in unused:
+            if chosen:
+                _remove(draft, address)
+        elif chosen or address in needed:
+            _mend(draft, address, selects)
+            follow_network(draft, address)
+    _release(draft, selects)
+
+
+def _is_chosen(draft: Draft, address: Address, backend: str | None, selects: Selects) -> bool:
+    backends = draft.options.backends
+    return (selects is None or selects(address)) and (not backends or backend in backends)
+
+
+def _make(draft: Draft) -> None:
+    """Add a step for each share server that a new share is to be on and that is not there, one for all of its shares."""
+    for step in tuple(draft.steps.values()):
+        first = step.candidates[0] if step.candidates else None
+        if first is None or first.share_server is None or first.share_server in draft.records:
+            continue
+        if draft.has(Verb.CREATE_SHARE_SERVER, first.share_server) or not isinstance(step.spec, ShareSpec):
+            continue
+        spec = _new_server(draft, step.spec.share_network or "", first.backend)
+        if spec is not None:
+            draft.add(
+                Step(
+                    step_id=step_id(Verb.CREATE_SHARE_SERVER, first.share_server),
+                    address=first.share_server,
+                    action=Action.CREATE,
+                    verb=Verb.CREATE_SHARE_SERVER,
+                    reason=f"the first share on share_network/{spec.share_network} there",
+                    backend=first.backend,
+                    spec=spec,
+                    changes=tuple(_description(spec)),
+                )
+            )
+
+
+def _new_server(draft: Draft, network: str, backend: str) -> ShareServerSpec | None:
+    described = draft.desired.share_networks[network]
+    subnet = subnet_for(described, draft.desired.backends[backend].availability_zone)
+    servers = draft.observed[backend].servers
+    if subnet is None:
+        return None
+    count = 1 if servers is None else servers.address_count
+    return server_spec(described, subnet, count, draft.desired.security_services)
+
+
+def _description(spec: ShareServerSpec) -> Iterator[FieldChange]:
+    subnet = spec.subnet
+    described = (
+        ("share_network", spec.share_network),
+        ("cidr", subnet.cidr),
+        ("network_type", subnet.network_type),
+        ("segmentation_id", subnet.segmentation_id),
+        ("neutron_net_id", subnet.neutron_net_id),
+        ("nova_net_id", subnet.nova_net_id),
+        ("addresses", spec.address_count),
+        ("security_services", ", ".join(service.name for service in spec.security_services) or None),
+    )
+    return (FieldChange(name, None, value) for name, value in described if value is not None)
+
+
+def _mend(draft: Draft, address: Address, selects: Selects) -> None:
+    """Add the step that makes a share server well again, and those that record where its shares are found afterwards."""
+    deviation = draft.deviations.get(address)
+    record = draft.records[address]
+    seen = draft.observed.get(record.backend or "")
+    if deviation is None or seen is None:
+        return
+    draft.add(
+        Step(
+            step_id=step_id(Verb.REPAIR_SHARE_SERVER, address),
+            address=address,
+            action=Action.UPDATE,
+            verb=Verb.REPAIR_SHARE_SERVER,
+            reason=f"it {deviation.problem}" if not deviation.problem.startswith("its") else deviation.problem,
+            backend=record.backend,
+            expected_version=record.version,
+            spec=spec_to_mend(draft, record),
+        )
+    )
+    if seen.servers is not None and lost_addresses(record, seen.servers):
+        _record_new_exports(draft, record, selects)
+
+
+def _record_new_exports(draft: Draft, server: Record, selects: Selects) -> None:
+    """Let the shares on a server that may get another address be recorded once more: their export locations name it."""
+    for address, record in shares_on(draft, server.resource_id):
+        busy = any(
+            draft.has(verb, address) for verb in (Verb.CREATE_SHARE, Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
+        )
+        deviation = draft.deviations.get(address)
+        gone = deviation is not None and deviation.observed is None
+        planned = address in draft.desired.digests and (selects is None or selects(address))
+        if busy or gone or not planned or draft.has(Verb.UPDATE_RECORD, address):
+            continue
+        draft.add(
+            Step(
+                step_id=step_id(Verb.UPDATE_RECORD, address),
+                address=address,
+                action=Action.UPDATE,
+                verb=Verb.UPDATE_RECORD,
+                reason="its share server may get another address",
+                backend=record.backend,
+                expected_version=record.version,
+                spec=draft.desired.share(address),
+                changes=(FieldChange("export_locations", "as recorded", "as on the backend"),),
+            )
+        )
+
+
+def _remove(draft: Draft, address: Address) -> None:
+    record = draft.records[address]
+    addresses = ", ".join(allocation.ip_address for allocation in allocations_of(record))
+    draft.add(
+        Step(
+            step_id=step_id(Verb.DELETE_SHARE_SERVER, address),
+            address=address,
+            action=Action.DELETE,
+            verb=Verb.DELETE_SHARE_SERVER,
+            reason="no share is left on it",
+            backend=record.backend,
+            expected_version=record.version,
+            changes=(FieldChange("addresses", addresses, None),),
+        )
+    )
+
+
+def _release(draft: Draft, selects: Selects) -> None:
+    """Add a step for each address that is ours and that no share server has."""
+    pending = {operation.resource_id for operation in draft.state.operations}
+    for backend, seen in sorted(draft.observed.items()):
+        for allocation in _leaked(draft, seen, pending):
+            address = address_of(Kind.NETWORK_ALLOCATION, allocation.allocation_id)
+            if not _is_chosen(draft, address, backend, selects):
+                continue
+            draft.add(
+                Step(
+                    step_id=step_id(Verb.RELEASE_ALLOCATION, address),
+                    address=address,
+                    action=Action.DELETE,
+                    verb=Verb.RELEASE_ALLOCATION,
+                    reason="no share server has this address",
+                    backend=backend,
+                    changes=(FieldChange("ip_address", allocation.ip_address, None),),
+                    import_id=allocation.allocation_id,
+                    import_resource_id=allocation.share_server_id,
+                )
+            )
+
+
+def _leaked(draft: Draft, seen: BackendObservation, pending: set[str]) -> list[NetworkAllocation]:
+    """Return the allocations of a backend that belong to nothing; none where that cannot be known."""
+    servers = seen.servers
+    if servers is None or servers.allocations is None or servers.servers is None or seen.asked_ids is not None:
+        return []
+    if draft.options.targets:
+        return []  # the state was read in part
+    known = {
+        allocation_id
+        for server_id, address in draft.servers.items()
+        for allocation_id in allocation_ids(server_id, _most_addresses(draft, address, servers.address_count))
+    }
+    return sorted(
+        (
+            allocation
+            for allocation_id, allocation in servers.allocations.items()
+            if allocation_id not in known
+            and allocation.share_server_id not in pending
+            and not (allocation.share_server_id in servers.servers and allocation.share_server_id not in draft.servers)
+        ),
+        key=lambda allocation: allocation.allocation_id,
+    )
+
+
+def _most_addresses(draft: Draft, address: Address, count: int) -> int:
+    record = draft.records[address]
+    return max(count, server_spec_of(record).address_count, len(allocations_of(record)))

@@ -1,0 +1,269 @@
+"""What drivers say of shares before anything is called: which backends would refuse a share as it is asked for, and why."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sharectl.drivers.base import Capability, ChecksConfig, DriverError
+from sharectl.drivers.registry import driver_factory
+from sharectl.drivers.share_checks import ChecksShares, ShareProblem, TellsCapabilities, WantedShare
+from sharectl.model.diagnostics import error
+from sharectl.model.kinds import rule_address
+from sharectl.model.quantities import format_size
+from sharectl.model.specs import DeletionPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from sharectl.drivers.share_checks import ShareCheck
+    from sharectl.manifests.desired import Desired
+    from sharectl.model.access import AccessRule
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.diagnostics import Diagnostic, Source
+    from sharectl.model.kinds import Address
+    from sharectl.model.specs import ShareSpec
+    from sharectl.scheduler.request import Traits
+
+    Able = Callable[[str], Collection[Capability]]
+    """What the driver of a backend can do."""
+
+_FIELDS: Final[Mapping[str, str]] = {
+    "deletion_policy": "deletionPolicy",
+    "source_snapshot": "sourceSnapshot",
+    "revert_to": "revertTo",
+}
+_DOING: Final[Mapping[Capability, str]] = {
+    Capability.TRASH: "has no trash",
+    Capability.CLONE: "makes no shares from snapshots",
+    Capability.REVERT: "turns no share back to a snapshot",
+    Capability.SNAPSHOT: "takes no snapshots",
+}
+_PLAIN_NAME: Final = "a"
+"""A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
+
+
+class Found(NamedTuple):
+    """A problem of a share that all of `backends`, the only ones that it may go to, have; none where no backend has to do with it."""
+
+    problem: ShareProblem
+    backends: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of a share before anything is called: the backends that would refuse it, with the reason, and what is certain."""
+
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    certain: tuple[Found, ...] = ()
+
+
+class ShareChecks:
+    """Asks the factory of each backend, and remembers its answers for shares that ask for the same."""
+
+    def __init__(self, desired: Desired) -> None:
+        """Ask nobody yet."""
+        self._desired = desired
+        self._checks: dict[str, ShareCheck | None] = {}
+        self._known: dict[object, tuple[ShareProblem, ...]] = {}
+        self._possible: dict[object, tuple[str, ...]] = {}
+
+    def problems(self, backend: str, share: WantedShare, share_type: str | None) -> tuple[ShareProblem, ...]:
+        """Return what the backend's driver would refuse of the share; nothing where it cannot tell."""
+        check = self._check(backend)
+        if check is None:
+            return ()
+        key = (backend, share.protocol, share.size_bytes, share_type, share.pool, share.rules)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = tuple(check(replace(share, name=_PLAIN_NAME)))
+        named = check(replace(share, rules=()))
+        return (*(problem for problem in named if problem.path[0] == "name"), *found)
+
+    def possible(self, spec: ShareSpec, only: str | None = None) -> tuple[str, ...]:
+        """Return the backends that the share may go to by what is known without asking them; `only` is the one of its snapshot."""
+        wanted = only if only is not None else (spec.hints.only_host or "").partition("#")[0]
+        key = (spec.share_type, spec.protocol, spec.availability_zone, spec.share_network is None, wanted)
+        found = self._possible.get(key)
+        if found is None:
+            traits = self._traits_of(spec)
+            found = self._possible[key] = tuple(
+                name
+                for name, backend in self._desired.backends.items()
+                if backend.enabled and wanted in {"", name} and _may_take(backend, spec, traits)
+            )
+        return found
+
+    def verdict(
+        self,
+        spec: ShareSpec,
+        rules: tuple[AccessRule, ...],
+        needs: Mapping[Capability, str],
+        able: Able,
+        only: str | None = None,
+    ) -> Verdict:
+        """Return what is known of a share that has no place yet. `needs` are the capabilities that it asks for, by the field that does."""
+        share = self.wanted(spec, rules)
+        found: dict[str, tuple[ShareProblem, ...]] = {}
+        for name in self.possible(spec, only):
+            lacking = (
+                ShareProblem(
+                    (field_name,),
+                    f"the driver of backend {name} {_DOING[capability]}",
+                    "choose another backend or share type",
+                )
+                for capability, field_name in needs.items()
+                if capability not in able(name)
+            )
+            found[name] = (*lacking, *self.problems(name, share, spec.share_type))
+        unfit = {name: problems[0].summary for name, problems in found.items() if problems}
+        return Verdict(unfit, _certain(found) if len(unfit) == len(found) else ())
+
+    def wanted(self, spec: ShareSpec, rules: tuple[AccessRule, ...], pool: str | None = None) -> WantedShare:
+        """Return the share as drivers are asked about it."""
+        share_type = self._desired.share_types.get(spec.share_type or "")
+        specs = {} if share_type is None else share_type.extra_specs
+        return WantedShare(spec.name, spec.size_bytes, str(spec.protocol), rules, specs, pool)
+
+    def capabilities(self, backend: str) -> frozenset[Capability]:
+        """Return what the driver of the backend can do, as its factory tells; everything where it cannot be loaded."""
+        spec = self._desired.backends[backend]
+        try:
+            factory = driver_factory(spec.driver)
+        except DriverError:
+            return frozenset(Capability)
+        return factory.capabilities_of(spec) if isinstance(factory, TellsCapabilities) else factory.capabilities
+
+    def _check(self, backend: str) -> ShareCheck | None:
+        if backend not in self._checks:
+            self._checks[backend] = _check_of(self._desired.backends[backend])
+        return self._checks[backend]
+
+    def _traits_of(self, spec: ShareSpec) -> Traits:
+        from sharectl.scheduler.request import request_from_share, traits_of  # noqa: PLC0415 - only where something is new
+
+        share_type = self._desired.share_types.get(spec.share_type or "")
+        return traits_of(request_from_share(spec, share_type), None)
+
+
+def _check_of(spec: BackendSpec) -> ShareCheck | None:
+    """Return the check of a backend; None where its driver has none, or where its configuration cannot be looked into."""
+    with suppress(DriverError):
+        factory = driver_factory(spec.driver)
+        if isinstance(factory, ChecksShares) and is_sound(factory.config_schema, spec):
+            if isinstance(factory, ChecksConfig) and factory.config_problems(spec):
+                return None
+            return factory.share_check(spec)
+    return None
+
+
+def is_sound(schema: JsonObject, spec: BackendSpec) -> bool:
+    """Tell whether the configuration meets the schema of its driver, so that it can be looked into."""
+    import jsonschema_rs  # noqa: PLC0415 - only where something is new or changed
+
+    return bool(jsonschema_rs.Draft202012Validator(schema).is_valid(dict(spec.config)))
+
+
+def _may_take(backend: BackendSpec, spec: ShareSpec, traits: Traits) -> bool:
+    from sharectl.scheduler.errors import UnfitValueError  # noqa: PLC0415 - only where something is new
+
+    zone = backend.availability_zone
+    if spec.availability_zone not in {None, zone} or (
+        traits.availability_zones and zone not in traits.availability_zones
+    ):
+        return False
+    known = {
+        "share_backend_name": backend.name,
+        "driver_handles_share_servers": backend.share_servers,
+        **backend.capabilities,
+    }
+    try:
+        return all(each.find(known) is None or each.met_by(known) for each in traits.requirements)
+    except UnfitValueError:
+        return True
+
+
+def _certain(found: Mapping[str, tuple[ShareProblem, ...]]) -> tuple[Found, ...]:
+    """Return what all backends have in common; where each has something else, what each has."""
+    if not found:
+        return ()
+    backends = tuple(found)
+    first = found[backends[0]]
+    common = set.intersection(*({problem.path for problem in problems} for problems in found.values()))
+    if common:
+        return tuple(Found(problem, backends) for problem in first if problem.path in common)
+    each = "; ".join(f"{name}: {problems[0].summary}" for name, problems in found.items())
+    return (Found(ShareProblem((), each, "mend what keeps one of them from taking it"), backends),)
+
+
+def needs_of(spec: ShareSpec, *, has_snapshots: bool) -> dict[Capability, str]:
+    """Return the capabilities that a share asks for, each with the field that does."""
+    needs = {}
+    if spec.deletion_policy == DeletionPolicy.TRASH:
+        needs[Capability.TRASH] = "deletion_policy"
+    if spec.source_snapshot is not None:
+        needs[Capability.CLONE] = "source_snapshot"
+    if spec.revert_to is not None:
+        needs[Capability.REVERT] = "revert_to"
+    if has_snapshots:
+        needs[Capability.SNAPSHOT] = "snapshots"
+    return needs
+
+
+def diagnostics_of(desired: Desired, address: Address, found: Iterable[Found]) -> tuple[Diagnostic, ...]:
+    """Return the errors for what is certain, each at the field or the rule that it is about."""
+    return tuple(_diagnostic(desired, address, each) for each in found)
+
+
+def _diagnostic(desired: Desired, address: Address, found: Found) -> Diagnostic:
+    path, summary, remedy = found.problem.path, found.problem.summary, found.problem.remedy
+    if not found.backends:
+        return error(
+            "share.smaller-than-snapshot",
+            f"{address} cannot be made: {summary}",
+            remedy=remedy,
+            address=address,
+            source=place_of(desired, address, path),
+        )
+    where = f"backend {found.backends[0]}"
+    if len(found.backends) > 1:
+        where = f"any backend that it may go to ({', '.join(found.backends)})"
+    if path[:1] == ("access",):
+        rule = f"the rule {path[1]} of {address}" if len(path) > 1 else f"the access rules of {address}"
+        source = place_of(desired, address, path)
+        return error(
+            "access.unfit",
+            f"{rule} cannot be put in force on {where}: {summary}",
+            remedy=remedy,
+            address=address,
+            source=source,
+        )
+    code = "scheduler.capability" if path[:1] and path[0] in {*_FIELDS, "snapshots"} else "share.unfit"
+    source = place_of(desired, address, path)
+    return error(code, f"{address} cannot be made on {where}: {summary}", remedy=remedy, address=address, source=source)
+
+
+def place_of(desired: Desired, address: Address, path: tuple[str, ...]) -> Source | None:
+    """Return where the part of a share that a problem is about stands."""
+    if path[:1] == ("access",) and len(path) > 1:
+        with suppress(KeyError):
+            return desired.source(rule_address(address, path[1]))
+    if path[:1] == ("name",) or not path or path[0] == "snapshots":
+        return desired.source(address)
+    if path[0] == "extra_specs":
+        return desired.field_source(address, "spec", "type")
+    return desired.field_source(address, "spec", _FIELDS.get(path[0], path[0]))
+
+
+def clone_problem(spec: ShareSpec, source_bytes: int | None) -> ShareProblem | None:
+    """Return what is wrong with a new share that is made from a snapshot of a share of `source_bytes`."""
+    if source_bytes is None or spec.size_bytes >= source_bytes:
+        return None
+    at_least = format_size(source_bytes)
+    return ShareProblem(
+        ("size",),
+        f"snapshot/{spec.source_snapshot} is of a share of {at_least}, and a share that is made from it cannot be smaller ({format_size(spec.size_bytes)})",
+        f"write size: {at_least} or more",
+    )

@@ -1,0 +1,380 @@
+"""Steps for shares: make, change, repair, replace and remove them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import Capability
+from sharectl.model.kinds import Kind
+from sharectl.model.plans import Action, Candidate, FieldChange, Step
+from sharectl.model.quantities import format_size
+from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.draft import step_id
+from sharectl.planner.exports import settings_for
+from sharectl.planner.ignored import without_ignored
+from sharectl.planner.moves import was_renamed
+from sharectl.planner.placed_checks import may_be_cloned, possible_rules
+from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
+from sharectl.planner.refusals import lacks, may_remove, removal_reason
+from sharectl.planner.resizing import holds_growth, plan_resize
+from sharectl.planner.retaining import add_forget, plan_retained_share
+from sharectl.planner.reverting import plan_revert
+from sharectl.planner.revocations import may_revoke
+from sharectl.planner.scopes import CONTENT, REMOVING, USING
+from sharectl.planner.server_places import server_of_lost_share
+from sharectl.planner.values import metadata_changes, plain_changes, rule_changes, size_change
+
+if TYPE_CHECKING:
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Record
+    from sharectl.model.specs import RevertRequest
+    from sharectl.planner.draft import Draft
+
+_METADATA_FIELDS = frozenset(
+    {
+        "deletion_policy",
+        "retain_access",
+        "protect",
+        "allow_shrink",
+        "replacement",
+        "labels",
+        "same_host",
+        "different_host",
+        "only_host",
+    }
+)
+_EXPORTED_OTHERWISE = "its export has other settings than its backend's configuration and share type ask for"
+_REPLACED = "replaced by the new share"
+_HINTS = frozenset({"same_host", "different_host", "only_host"})
+_RECORDED = tuple(sorted({"hints" if name in _HINTS else name for name in _METADATA_FIELDS}))
+_IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes", "revert_to"}
+_OF_ACCESS = frozenset({"protocol", "share_network"})
+"""Fields that say what the access rules mean; where they cannot follow, rules that were written for the new value do not either."""
+
+
+def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, ...], reason: str) -> None:
+    """Add the steps that make a share and open it; `candidates` are in the order in which they are tried, at least one."""
+    spec = draft.desired.share(address)
+    rules = without_ignored(draft, address, candidates[0].backend, draft.desired.access(address))
+    record = draft.records.get(address)
+    action = draft.replaced.get(address, Action.CREATE)
+    draft.add(
+        Step(
+            step_id=step_id(Verb.CREATE_SHARE, address),
+            address=address,
+            action=action,
+            verb=Verb.CREATE_SHARE,
+            reason=reason,
+            backend=candidates[0].backend,
+            expected_version=None if record is None else record.version,
+            spec=spec,
+            changes=plain_changes({}, spec.as_plain()),
+            candidates=candidates,
+        )
+    )
+    if rules:
+        draft.add(
+            Step(
+                step_id=step_id(Verb.UPDATE_ACCESS, address),
+                address=address,
+                action=action,
+                verb=Verb.UPDATE_ACCESS,
+                reason="its access rules",
+                backend=candidates[0].backend,
+                rules=rules,
+                changes=rule_changes((), rules),
+            )
+        )
+
+
+def plan_lost_share(draft: Draft, address: Address) -> None:
+    """Add the steps for a share that the state has and its backend has not: made again, empty, in its own place."""
+    if not may_be_cloned(draft, address):
+        return
+    record = draft.records[address]
+    draft.recreations.append(address)
+    server = server_of_lost_share(draft, draft.desired.share(address), record)
+    place = Candidate(record.backend or "", record.pool or "", 0.0, share_server=server)
+    is_clone = draft.desired.share(address).source_snapshot is not None
+    content = "with the content of its snapshot" if is_clone else "empty"
+    plan_new_share(draft, address, (place,), f"gone from its backend; made again in its place, {content}")
+
+
+def plan_changed_share(draft: Draft, address: Address) -> None:
+    """Add the steps that make an existing share what its manifest says; none where it is so already."""
+    record = draft.records[address]
+    new = draft.desired.share(address)
+    old = replace(ShareSpec.from_plain(_decode(record.spec)), name=new.name)
+    seen = draft.deviations.get(address)
+    observed = seen.observed if seen else None
+    if observed is not None and observed.trashed_at is not None:
+        draft.refuse(
+            "share.trashed",
+            address,
+            f"{address} lies in the trash of backend {record.backend} since {observed.trashed_at}",
+            detail="somebody put it there by other means than sharectl.",
+            remedy=(
+                f"`sharectl state rm {address}`, then `sharectl import {address} {observed.backend_id} "
+                f"--backend {record.backend}` brings it back, without access"
+            ),
+            holds=USING,
+        )
+        _plan_record(draft, address, record, old, _recordable(old, new), None)
+        return
+    blocking = _changes_beyond_place(draft, record, old, new)
+    if address in draft.options.replaces or (blocking and new.replacement != Replacement.REFUSE):
+        reason = f"{blocking[0].field} cannot change in place" if blocking else "a replacement was asked for"
+        plan_replacement(draft, address, record, reason)
+        return
+    if blocking:
+        _refuse_change(draft, address, blocking)
+        plan_beside_refusal(draft, address)
+        return
+    if not plan_revert(draft, address, record, old, new):
+        new = replace(new, revert_to=_unless_refused(new.revert_to, old.revert_to))
+    grown = holds_growth(draft, address, record, old, new, observed)
+    resized = not grown and plan_resize(draft, address, record, old, new, observed)
+    _plan_access(draft, address, record, observed)
+    if resized:
+        _plan_record(draft, address, record, old, new, observed)
+    else:
+        same_size = observed is not None and observed.size_bytes in {None, record.size_bytes}
+        kept = replace(new, size_bytes=old.size_bytes)
+        _plan_record(draft, address, record, old, kept, observed if same_size else None)
+
+
+def plan_beside_refusal(draft: Draft, address: Address) -> None:
+    """Add the steps for a share that is refused to become another one, or to be replaced: what the one that is there can follow.
+
+    That is who may use it, unless the rules were written for another protocol or network, and all that is only recorded.
+    """
+    record, new = draft.records[address], draft.desired.share(address)
+    seen = draft.deviations.get(address)
+    if record.digest == draft.desired.digests[address] and seen is None:
+        return
+    old = replace(ShareSpec.from_plain(_decode(record.spec)), name=new.name)
+    before, after = old.as_plain(), new.as_plain()
+    refused = any(refusal.address == f"backend/{record.backend}" for refusal in draft.refusals)
+    reachable = record.backend in draft.desired.backends and not refused
+    if reachable and all(before.get(name) == after.get(name) for name in _OF_ACCESS):
+        _plan_access(draft, address, record, seen.observed if seen else None)
+    _plan_record(draft, address, record, old, _recordable(old, new), None)
+
+
+def _recordable(old: ShareSpec, new: ShareSpec) -> ShareSpec:
+    """Return the spec of a share that stays as it is, with what the state alone has to know of its manifest."""
+    fields = {name: getattr(new, name) for name in _RECORDED}
+    return replace(old, **fields, revert_to=_unless_refused(new.revert_to, old.revert_to))
+
+
+def _unless_refused(wanted: RevertRequest | None, answered: RevertRequest | None) -> RevertRequest | None:
+    """Return the request to record where a revert may be refused: one that was answered keeps its snapshot."""
+    same = wanted is not None and answered is not None and wanted.request == answered.request
+    return answered if same else wanted
+
+
+def plan_replacement(draft: Draft, address: Address, record: Record, reason: str) -> None:
+    """Mark the share for replacement: the old one is pushed aside or removed, and the new one is placed with the other new shares."""
+    draft.removals.append(address)
+    if not may_remove(draft, address, record, reason):
+        plan_beside_refusal(draft, address)
+        return
+    order = draft.desired.share(address).replacement
+    delete_first = order == Replacement.DELETE_FIRST
+    draft.replaced[address] = Action.DELETE_THEN_CREATE if delete_first else Action.CREATE_THEN_DELETE
+    if delete_first:
+        _add_removal(draft, address, record, f"{reason}; deleted first", Action.DELETE_THEN_CREATE)
+    else:
+        aside = deposed_address(record)
+        draft.add(
+            Step(
+                step_id=step_id(Verb.MOVE, aside),
+                address=aside,
+                action=Action.CREATE_THEN_DELETE,
+                verb=Verb.MOVE,
+                reason=f"{reason}; the old share is kept until the new one is there",
+                expected_version=record.version,
+                moved_from=address,
+            )
+        )
+        _add_removal(draft, aside, record, _REPLACED, Action.CREATE_THEN_DELETE)
+    del draft.records[address]
+
+
+def plan_removed_share(draft: Draft, address: Address) -> None:
+    """Add the step for a share whose manifest is gone: what its deletion policy says."""
+    record = draft.records[address]
+    reason = _REPLACED if DEPOSED_MARK in address else removal_reason(draft)
+    seen = draft.deviations.get(address)
+    draft.removals.append(address)
+    if seen is not None and seen.observed is None:
+        add_forget(draft, address, record, f"{reason}, and the share is gone from its backend")
+    elif may_remove(draft, address, record, reason):
+        if seen is not None and seen.observed is not None and _is_trashed_enough(record, seen.observed):
+            add_forget(draft, address, record, f"{reason}, and the share lies in the trash already")
+        else:
+            _add_removal(draft, address, record, reason, Action.DELETE)
+
+
+def _is_trashed_enough(record: Record, observed: ObservedShare) -> bool:
+    """Tell whether the share lies in the trash, where its deletion policy would put it."""
+    return observed.trashed_at is not None and _deletion_policy(record) == DeletionPolicy.TRASH
+
+
+def _deletion_policy(record: Record) -> object:
+    return _decode(record.spec).get("deletion_policy", DeletionPolicy.RETAIN)
+
+
+def _add_removal(draft: Draft, address: Address, record: Record, reason: str, action: Action) -> None:
+    policy = _deletion_policy(record)
+    if policy == DeletionPolicy.RETAIN:
+        plan_retained_share(draft, address, record, reason)
+        return
+    verb = Verb.DELETE_SHARE
+    if policy == DeletionPolicy.TRASH:
+        verb = Verb.TRASH_SHARE
+        if lacks(draft, record.backend, Capability.TRASH):
+            draft.refuse(
+                "share.no-trash",
+                address,
+                f"{address} should go to the trash, and backend {record.backend} has none",
+                remedy="set deletionPolicy to retain or delete while its manifest is still there, and apply that first",
+                holds=REMOVING,
+            )
+            return
+    draft.add(
+        Step(
+            step_id=step_id(verb, address),
+            address=address,
+            action=action,
+            verb=verb,
+            reason=f"{reason}; deletionPolicy {policy}",
+            backend=record.backend,
+            expected_version=record.version,
+            changes=(FieldChange("size", format_size(record.size_bytes or 0), None),),
+        )
+    )
+
+
+def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: ShareSpec) -> list[FieldChange]:
+    """Return the changes that the existing share cannot follow."""
+    changes = plain_changes(old.as_plain(), new.as_plain(), skip=_IN_PLACE_FIELDS)
+    backend = draft.desired.backends.get(record.backend or "")
+    harmless = set()
+    if backend is not None and new.availability_zone in {None, backend.availability_zone}:
+        harmless.add("availability_zone")
+    if new.source_snapshot is None or was_renamed(draft, Kind.SNAPSHOT, old.source_snapshot, new.source_snapshot):
+        harmless.add("source_snapshot")
+    return [change for change in changes if change.field not in harmless]
+
+
+def _refuse_change(draft: Draft, address: Address, blocking: list[FieldChange]) -> None:
+    for change in blocking:
+        draft.refuse(
+            "share.immutable",
+            address,
+            f"{address}: {change.field} cannot change in place, from {change.before} to {change.after}",
+            detail="a share with another value is another share, and what is in this one would stay behind.",
+            remedy=f"take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
+            path=f"spec.{change.field}",
+            holds=CONTENT,
+        )
+
+
+def _plan_access(draft: Draft, address: Address, record: Record, observed: ObservedShare | None) -> None:
+    wanted = draft.desired.access(address)
+    recorded = draft.state.rules.get(draft.moved_from.get(address, address), ())
+    active = {rule.rule for rule in recorded if rule.status == "active"}
+    exported = draft.export_changes.get(address)
+    if exported is not None and observed is None:  # it is listed as recorded, and its rules may not have been read
+        active = set(exported.access)
+    current = tuple(sorted(active)) if observed is None else observed.access
+    wanted = possible_rules(
+        draft, address, record, without_ignored(draft, address, record.backend, wanted, current), current
+    )
+    wanted_keys = {rule.key for rule in wanted}
+    refused = [rule.rule for rule in recorded if rule.status != "active" and rule.rule.key not in wanted_keys]
+    if set(current) == set(wanted) and not refused and not exported:
+        return
+    drifted = observed is not None and active == set(wanted)
+    reason = "its access was changed on the backend" if drifted else "its manifest says so"
+    if set(current) == set(wanted):
+        reason = "a rule that was refused is no longer wanted" if refused else _EXPORTED_OTHERWISE
+    if not may_revoke(draft, address, record, current, wanted):
+        return
+    draft.add(
+        Step(
+            step_id=step_id(Verb.UPDATE_ACCESS, address),
+            address=address,
+            action=Action.UPDATE,
+            verb=Verb.UPDATE_ACCESS,
+            reason=reason,
+            backend=record.backend,
+            expected_version=record.version,
+            rules=wanted,
+            repairs=observed is not None and set(current) != active,
+            export_settings=settings_for(draft, record),
+            changes=(*rule_changes((*refused, *current), wanted), *(exported.changes if exported else ())),
+        )
+    )
+
+
+def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
+    draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
+) -> None:
+    """Add the step that brings the state alone up to date: fields that the backend never sees, and what it tells of itself."""
+    kept = replace(new, size_bytes=old.size_bytes, revert_to=recorded_revert(new.revert_to, old.revert_to))
+    changes = metadata_changes(as_asked(old).as_plain(), as_asked(kept).as_plain())
+    if observed is not None:
+        changes += _observed_changes(record, observed)
+    resized = draft.has(Verb.EXTEND_SHARE, address) or draft.has(Verb.SHRINK_SHARE, address)
+    if not resized:
+        changes += _recorded_size_change(record, old, new, observed)
+    accessed = draft.has(Verb.UPDATE_ACCESS, address)
+    if observed is not None and not changes and not resized and not accessed:
+        changes = (FieldChange("access", "recorded otherwise", "as on the backend"),)
+    if not changes:
+        return
+    draft.add(
+        Step(
+            step_id=step_id(Verb.UPDATE_RECORD, address),
+            address=address,
+            action=Action.UPDATE,
+            verb=Verb.UPDATE_RECORD,
+            reason="the state alone; the backend is not asked for anything but what it holds",
+            backend=record.backend if observed is not None else None,
+            expected_version=record.version,
+            spec=new,
+            changes=changes,
+        )
+    )
+
+
+def _recorded_size_change(
+    record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
+) -> tuple[FieldChange, ...]:
+    """Return the change of the size that the state alone has missed."""
+    if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
+        return (size_change(record.size_bytes, observed.size_bytes),)
+    return (size_change(old.size_bytes, new.size_bytes),) if new.size_bytes != old.size_bytes else ()
+
+
+def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldChange, ...]:
+    known = _decode(record.attributes)
+    pairs = (
+        ("pool", record.pool, observed.pool),
+        ("backend_id", known["backend_id"], observed.backend_id),
+        ("name", known["name"], observed.name),
+        ("export_locations", known["export_locations"], list(observed.export_locations)),
+    )
+    return tuple(FieldChange(field, before, after) for field, before, after in pairs if before != after)
+
+
+def _decode(data: bytes) -> dict[str, object]:
+    import orjson  # noqa: PLC0415 - loaded already by the model
+
+    decoded: dict[str, object] = orjson.loads(data)
+    return decoded

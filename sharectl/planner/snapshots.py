@@ -1,0 +1,133 @@
+"""Steps for snapshots: take them, and remove them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from sharectl.drivers.base import Capability
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.plans import Action, Step
+from sharectl.model.specs import DeletionPolicy, SnapshotSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.draft import step_id
+from sharectl.planner.owners import share_resource_id
+from sharectl.planner.refusals import lacks, may_remove, refuse_left_out, removal_reason
+from sharectl.planner.values import metadata_changes, plain_changes
+
+if TYPE_CHECKING:
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Record
+    from sharectl.planner.draft import Draft
+
+
+def plan_new_snapshot(draft: Draft, address: Address) -> None:
+    """Add the step that takes the snapshot, on the backend of its share."""
+    spec = draft.desired.snapshot(address)
+    share_address = address_of(Kind.SHARE, spec.share)
+    backend = backend_of_share(draft, share_address)
+    if backend is None:
+        if not (share_address in draft.new or share_address in draft.options.imports):
+            refuse_left_out(draft, address, share_address)
+        draft.awaited[address] = share_address  # it cannot be made, which is said there
+        return
+    if draft.options.backends and backend not in draft.options.backends:
+        return
+    if lacks(draft, backend, Capability.SNAPSHOT):
+        draft.refuse(
+            "snapshot.unsupported",
+            address,
+            f"{address} cannot be taken: the driver of backend {backend}, which holds {share_address}, takes no snapshots",
+            remedy="remove the manifest of the snapshot, or place the share on a backend that takes snapshots",
+        )
+        return
+    record = draft.records.get(address)
+    lost = record is not None
+    if lost:
+        draft.recreations.append(address)
+    draft.add(
+        Step(
+            step_id=step_id(Verb.CREATE_SNAPSHOT, address),
+            address=address,
+            action=Action.CREATE,
+            verb=Verb.CREATE_SNAPSHOT,
+            reason="gone from its backend; taken again, of the share as it is now" if lost else "not there yet",
+            backend=backend,
+            expected_version=None if record is None else record.version,
+            spec=spec,
+            changes=plain_changes({}, spec.as_plain()),
+        )
+    )
+
+
+def backend_of_share(draft: Draft, share_address: Address) -> str | None:
+    """Return the backend that holds the share, or that it will be made on; None where it has none."""
+    for verb in (Verb.CREATE_SHARE, Verb.ADOPT, Verb.RESTORE_SHARE):
+        step = draft.steps.get(step_id(verb, share_address))
+        if step is not None:
+            return step.backend
+    record = draft.records.get(share_address)
+    return None if record is None else record.backend
+
+
+def plan_changed_snapshot(draft: Draft, address: Address) -> None:
+    """Add the step for a snapshot whose manifest has changed; a snapshot of another share is refused."""
+    record = draft.records[address]
+    new = draft.desired.snapshot(address)
+    old = replace(SnapshotSpec.from_plain(orjson.loads(record.spec)), name=new.name)
+    if new.share != old.share and not _is_of(draft, record, address_of(Kind.SHARE, new.share)):
+        new = replace(new, share=old.share)
+        draft.refuse(
+            "snapshot.immutable",
+            address,
+            f"{address} is a snapshot of share/{old.share} and cannot become one of share/{new.share}",
+            remedy="give the new snapshot another name",
+            path="spec.share",
+            holds=frozenset(),
+        )
+    changes = metadata_changes(old.as_plain(), new.as_plain())
+    if changes:
+        draft.add(
+            Step(
+                step_id=step_id(Verb.UPDATE_RECORD, address),
+                address=address,
+                action=Action.UPDATE,
+                verb=Verb.UPDATE_RECORD,
+                reason="the state alone; the backend is not asked for anything",
+                expected_version=record.version,
+                spec=new,
+                changes=changes,
+            )
+        )
+
+
+def _is_of(draft: Draft, snapshot: Record, share_address: Address) -> bool:
+    """Tell whether the recorded snapshot is of the share that has this address now."""
+    share = draft.records.get(share_address)
+    return share is not None and share.resource_id == share_resource_id(snapshot)
+
+
+def plan_removed_snapshot(draft: Draft, address: Address) -> None:
+    """Add the step for a snapshot whose manifest is gone: what its deletion policy says."""
+    record = draft.records[address]
+    gone = address in draft.deviations
+    policy = orjson.loads(record.spec).get("deletion_policy", DeletionPolicy.RETAIN)
+    draft.removals.append(address)
+    if not gone and not may_remove(draft, address, record):
+        return
+    forget = gone or policy == DeletionPolicy.RETAIN
+    verb = Verb.FORGET if forget else Verb.DELETE_SNAPSHOT
+    why = "and so is the snapshot" if gone else f"deletionPolicy {policy}"
+    draft.add(
+        Step(
+            step_id=step_id(verb, address),
+            address=address,
+            action=Action.FORGET if forget else Action.DELETE,
+            verb=verb,
+            reason=f"{removal_reason(draft)}; {why}",
+            backend=None if forget else record.backend,
+            expected_version=record.version,
+        )
+    )

@@ -1,0 +1,212 @@
+"""Saved plans against the state of now: what is done already, what has changed since, and what can still be done as it was reviewed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+import orjson
+
+from sharectl.model.diagnostics import DiagnosticError, Severity, error, warning
+from sharectl.model.kinds import Kind
+from sharectl.model.plans import Held
+from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.report import summarize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Plan, Step
+    from sharectl.model.records import Record, RuleRecord
+
+_NAMED: Final = 3
+_CODE: Final = "plan.stale"
+_NEW_PLAN: Final = "make a new plan with `sharectl plan --out FILE`, look at it, and apply that"
+_RESIZES: Final = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
+_REMOVES: Final = frozenset(
+    {
+        Verb.DELETE_SHARE,
+        Verb.TRASH_SHARE,
+        Verb.FORGET,
+        Verb.DELETE_SNAPSHOT,
+        Verb.DELETE_SHARE_SERVER,
+        Verb.RELEASE_ALLOCATION,
+    }
+)
+_MAKES: Final = frozenset({Verb.CREATE_SHARE, Verb.ADOPT, Verb.RESTORE_SHARE, Verb.CREATE_SNAPSHOT})
+
+
+class Rows(NamedTuple):
+    """What the state holds now of the addresses in a plan."""
+
+    lineage: str
+    records: Mapping[Address, Record]
+    rules: Mapping[Address, tuple[RuleRecord, ...]]
+
+
+def current_part(plan: Plan, rows: Rows) -> Plan:
+    """Return the part of a saved plan that can be done as it was reviewed, with what is left out, and why.
+
+    Steps at an address where all that was asked for is recorded are done; those at one that has changed otherwise since are held,
+    with what depends on them. Raises DiagnosticError where the plan is of no use: made from another state, or nothing in it can
+    be done because of what has changed.
+    """
+    if plan.lineage and rows.lineage and plan.lineage != rows.lineage:
+        summary = "the plan was made from another state, and nothing of it was done"
+        raise DiagnosticError(error("plan.other-state", summary, remedy=_NEW_PLAN))
+    done, changed = _sorted_out(plan, rows)
+    if not done and not changed:
+        return plan
+    left = [step for step in plan.steps if step.address not in done]
+    held = _held(left, changed)
+    kept = tuple(step for step in left if step.step_id not in held)
+    found = tuple(_diagnostics(plan, done, changed, held))
+    if changed and not kept:
+        raise DiagnosticError(*found)
+    entries = tuple(
+        Held(address, changed[cause] if address == cause else f"it depends on {cause}", cause, _CODE, verbs)
+        for (address, cause), verbs in sorted(_by_address(left, held).items())
+    )
+    return replace(
+        plan,
+        steps=kept,
+        summary=summarize(kept, plan.summary.unchanged),
+        held=(*plan.held, *entries),
+        diagnostics=(*plan.diagnostics, *found),
+    )
+
+
+def row_of(step: Step, origins: Mapping[Address, Address]) -> Address:
+    """Return the address that the step's row had when the plan was made; `origins` are the former addresses of those that move."""
+    address = step.address
+    for _ in range(len(origins)):  # a share may be renamed and then pushed aside; no further than that
+        if address not in origins:
+            break
+        address = origins[address]
+    return address
+
+
+def _sorted_out(plan: Plan, rows: Rows) -> tuple[set[Address], dict[Address, str]]:
+    """Return the addresses at which all is done, and why each of the others that are stale has to be held."""
+    origins = {step.address: step.moved_from for step in plan.steps if step.moved_from is not None}
+    by_row: dict[Address, list[Step]] = {}
+    for step in plan.steps:
+        by_row.setdefault(row_of(step, origins), []).append(step)
+    done: set[Address] = set()
+    changed: dict[Address, str] = {}
+    for row, steps in by_row.items():
+        expected = steps[0].expected_version
+        record = rows.records.get(row)
+        version = None if record is None else record.version
+        if version == expected:
+            continue
+        addresses = {step.address for step in steps}
+        if all(_is_done(step, steps, rows) for step in steps):
+            done |= addresses
+        else:
+            reason = f"changed since the plan was made (version {expected or 'none'} then, {version or 'none'} now)"
+            changed.update(dict.fromkeys(addresses, reason))
+    return done, changed
+
+
+def _is_done(step: Step, steps: Sequence[Step], rows: Rows) -> bool:
+    """Tell whether the state records what the step was to do; in doubt it does not."""
+    record = rows.records.get(step.address)
+    if step.verb in _REMOVES:
+        return record is None or any(other.verb in _MAKES for other in steps if other is not step)
+    return record is not None and _is_recorded(step, record, rows)
+
+
+def _is_recorded(step: Step, record: Record, rows: Rows) -> bool:
+    is_recorded = False
+    match step.verb:
+        case Verb.PREPARE_BACKEND:
+            is_recorded = step.identity is None or step.identity == record.resource_id
+        case Verb.MOVE:
+            is_recorded = step.moved_from not in rows.records
+        case Verb.UPDATE_ACCESS:
+            rules = rows.rules.get(step.address, ())
+            are_wanted = {rule.rule for rule in rules} == set(step.rules or ())
+            is_recorded = are_wanted and all(rule.status == "active" for rule in rules)
+        case Verb.CREATE_SHARE_SERVER:
+            is_recorded = record.kind == Kind.SHARE_SERVER
+        case _ if isinstance(step.spec, SnapshotSpec) and record.kind == Kind.SNAPSHOT:
+            is_recorded = SnapshotSpec.from_plain(orjson.loads(record.spec)) == step.spec
+        case _ if isinstance(step.spec, ShareSpec) and record.kind == Kind.SHARE:
+            is_recorded = _is_as_wanted(step, ShareSpec.from_plain(orjson.loads(record.spec)), record)
+        case _:
+            pass
+    return is_recorded
+
+
+def _is_as_wanted(step: Step, recorded: ShareSpec, record: Record) -> bool:
+    wanted = cast("ShareSpec", step.spec)
+    if step.verb in _RESIZES:
+        return record.size_bytes == wanted.size_bytes
+    if step.verb is Verb.REVERT_SHARE:
+        return recorded.revert_to == wanted.revert_to
+    if step.verb in {Verb.CREATE_SHARE, Verb.UPDATE_RECORD}:
+        if step.verb is Verb.CREATE_SHARE and wanted.size_bytes not in {recorded.size_bytes, record.size_bytes}:
+            return False  # made, and resized since: what is there is not what was reviewed
+        return replace(recorded, size_bytes=0, revert_to=None) == replace(wanted, size_bytes=0, revert_to=None)
+    return step.verb in {Verb.ADOPT, Verb.RESTORE_SHARE} and recorded.name == wanted.name
+
+
+def _held(steps: Sequence[Step], changed: Mapping[Address, str]) -> dict[str, Address]:
+    """Return the steps that cannot be done, each with the changed address that is in its way. Steps come after what they wait for."""
+    held: dict[str, Address] = {}
+    for step in steps:
+        if step.address in changed:
+            held[step.step_id] = step.address
+        else:
+            cause = next((held[name] for name in step.waits_for if name in held), None)
+            if cause is not None:
+                held[step.step_id] = cause
+    return held
+
+
+def _by_address(steps: Iterable[Step], held: Mapping[str, Address]) -> dict[tuple[Address, Address], tuple[Verb, ...]]:
+    found: dict[tuple[Address, Address], tuple[Verb, ...]] = {}
+    for step in steps:
+        if step.step_id in held:
+            key = (step.address, held[step.step_id])
+            found[key] = (*found.get(key, ()), step.verb)
+    return found
+
+
+def _diagnostics(
+    plan: Plan, done: set[Address], changed: Mapping[Address, str], held: Mapping[str, Address]
+) -> Iterable[Diagnostic]:
+    counts = Counter(step.address in done for step in plan.steps)
+    if done and counts[True] == len(plan.steps):
+        yield _note("this plan has been applied already: all of it is recorded in the state")
+    elif done:
+        summary = f"{counts[True]} of {len(plan.steps)} steps are done already: {_listed(sorted(done))}"
+        yield _note(summary)
+    if not changed:
+        return
+    wasted = len(held) == len(plan.steps) - counts[True]
+    yield error(
+        _CODE,
+        f"the state has changed since this plan was made: {_listed(sorted(changed))}",
+        detail=(
+            f"{len(held)} of {len(plan.steps)} steps are not done because of that; "
+            + ("no other is left, and nothing was begun." if wasted else "the others do not depend on them.")
+        ),
+        remedy=_NEW_PLAN,
+    )
+
+
+def _note(summary: str) -> Diagnostic:
+    return replace(warning("plan.applied", summary), severity=Severity.NOTE)
+
+
+def _listed(addresses: Iterable[Address]) -> str:
+    """Return the first few addresses and how many more there are."""
+    names = list(addresses)
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,208 @@
+"""The contract of a state store: what it reads and commits, its lock and its errors.
+
+`sharectl.state.testing` holds the suite that every store must pass.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from sharectl.model.kinds import Address, Kind
+    from sharectl.model.records import (
+        Change,
+        ContentMark,
+        HistoryLine,
+        Holder,
+        Lease,
+        LockStatus,
+        Record,
+        RuleRecord,
+        StateView,
+    )
+
+
+class StateReader(Protocol):
+    """One consistent view of the store; what it returns does not change while it is open, whatever others commit."""
+
+    def view(self, addresses: Collection[Address] | None = None) -> StateView:
+        """Return the records at `addresses` (None: all of them; unknown addresses are left out) and every open intent."""
+        ...
+
+    def of_kind(self, kind: Kind) -> Mapping[Address, Record]:
+        """Return all records of one kind; costs in proportion to those."""
+        ...
+
+    def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
+        """Return the recorded rules of these shares (None: of all), sorted by key; shares without rules are left out."""
+        ...
+
+
+class StateStore(Protocol):
+    """Where the state lives. Reading never needs the lock. Methods may be called from any thread."""
+
+    @property
+    def location(self) -> str:
+        """Where the state is, for people."""
+        ...
+
+    def read(self) -> AbstractContextManager[StateReader]:
+        """Open one consistent view. Raises StateError."""
+        ...
+
+    def commit(self, lease: Lease, changes: Sequence[Change]) -> None:
+        """Make all of `changes` durable, or none: when this returns, a power cut does not undo them.
+
+        Raises LeaseLostError where `lease` is not the newest, VersionConflictError where a row is not at the expected version,
+        and StateUnavailableError where the medium refuses (disk full, read-only, vanished); none of these changes anything.
+        """
+        ...
+
+    def acquire(self, holder: Holder, *, duration_seconds: float, wait_seconds: float = 0.0) -> Lease:
+        """Take the lock, waiting up to `wait_seconds` for its holder; raises LockedError, which carries the holder's LockStatus.
+
+        A lock whose lease has run out, or whose holder is known to be dead, is taken over.
+        """
+        ...
+
+    def renew(self, lease: Lease) -> None:
+        """Write a heartbeat; raises LeaseLostError where somebody has taken the lock over."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give the lock back; a lease that was lost already is no error."""
+        ...
+
+    def lock_status(self) -> LockStatus | None:
+        """Return the lock as it stands, or None where nobody holds it."""
+        ...
+
+    def break_lock(self, token: int) -> bool:
+        """Remove the lock if its token still is `token`; return whether it was. Its holder's next commit is refused."""
+        ...
+
+    def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
+        """Yield history, newest first; `address` also matches the access rules of that share."""
+        ...
+
+    def export_document(self) -> bytes:
+        """Return everything but the lock as one JSON document (format version inside), for `state pull`."""
+        ...
+
+    def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:
+        """Replace everything by an exported document; refuses another lineage or an older serial unless forced (StateRefusedError)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; the store is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class WritesCopies(Protocol):
+    """A store that can write copies of itself, which `sharectl.state.sqlite.open_store` reads."""
+
+    def content_mark(self) -> tuple[ContentMark, int]:
+        """Return a mark of what the state holds, and its serial; runs that changed nothing leave the mark as it is. Raises StateError."""
+        ...
+
+    def write_copy(self, target: Path) -> None:
+        """Write one moment of the state to `target`: whole, checked, durable, mode 0600, in one step. Raises StateError."""
+        ...
+
+
+@runtime_checkable
+class KnowsRuns(Protocol):
+    """A store that can tell whether it comes after a copy: it knows the last run of the copy, or it does not."""
+
+    def has_run(self, run_id: str) -> bool:
+        """Tell whether the state knows this run. Raises StateError."""
+        ...
+
+
+class StateProblem(StrEnum):
+    """Why a store cannot be used; part of the diagnostic's code."""
+
+    NOT_OURS = "not-ours"
+    NEWER = "newer-version"
+    CORRUPT = "corrupt"
+    UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
+    BUSY = "busy"
+
+
+class StateError(Exception):
+    """The store cannot do what was asked, and has changed nothing."""
+
+    problem: StateProblem = StateProblem.UNAVAILABLE
+
+    def __init__(self, location: str, reason: str, remedy: str = "") -> None:
+        """Say where, why, and how to mend it."""
+        super().__init__(f"{location}: {reason}")
+        self.location = location
+        self.reason = reason
+        self.remedy = remedy
+
+
+class StateUnavailableError(StateError):
+    """The medium refuses: no space, no permission, gone."""
+
+
+class StateBusyError(StateUnavailableError):
+    """Another process keeps the file for itself for longer than can be waited; nobody knows whether it is a holder of the lock."""
+
+    problem = StateProblem.BUSY
+
+
+class StateNotOursError(StateError):
+    """The file is something else."""
+
+    problem = StateProblem.NOT_OURS
+
+
+class StateNewerError(StateError):
+    """The file was written by a newer sharectl."""
+
+    problem = StateProblem.NEWER
+
+
+class StateCorruptError(StateError):
+    """The file is damaged."""
+
+    problem = StateProblem.CORRUPT
+
+
+class StateRefusedError(StateError):
+    """The change would lose something, and was not forced."""
+
+    problem = StateProblem.REFUSED
+
+
+class LockedError(Exception):
+    """Somebody else holds the lock."""
+
+    def __init__(self, location: str, status: LockStatus) -> None:
+        """Carry the holder's own record."""
+        super().__init__(f"{location} is locked by {status.holder.user}@{status.holder.host}")
+        self.location = location
+        self.status = status
+
+
+class LeaseLostError(Exception):
+    """The lock has passed to somebody else; what was about to be written was not."""
+
+
+class VersionConflictError(Exception):
+    """A row has changed since it was read."""
+
+    def __init__(self, address: Address, expected: int | None, found: int | None) -> None:
+        """Name the row, the version that was expected and the one that is there (None: no row)."""
+        super().__init__(f"{address}: expected version {expected}, found {found}")
+        self.address = address
+        self.expected = expected
+        self.found = found

@@ -1,0 +1,1 @@
+"""What commands do, without words: survey, run, inspect, explain, import, trash, validate, init."""

@@ -1,0 +1,126 @@
+"""Checks of manifests against the state that need no backend, for `sharectl validate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import Capability
+from sharectl.model.diagnostics import error
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.quantities import format_size
+from sharectl.planner.share_problems import Found, ShareChecks, clone_problem, diagnostics_of, needs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.manifests.desired import Desired
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Record, StateView
+
+
+def share_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
+    """Return an error for everything that drivers would refuse of the shares and snapshots, told without a connection.
+
+    A share that has its place is held against its backend. One that has none is wrong only in what every backend would refuse that it
+    may go to; the others are no candidates, which is for the plan to say. Shares that ask for the same are asked about once.
+    """
+    checks = ShareChecks(desired)
+    found: list[Diagnostic] = []
+    for address in sorted(desired.digests):
+        if address.startswith("share/"):
+            found += diagnostics_of(desired, address, _problems_of_share(checks, desired, view, address))
+        elif address not in view.records:
+            found += _problems_of_snapshot(checks, desired, view, address)
+    return tuple(found)
+
+
+def _problems_of_share(checks: ShareChecks, desired: Desired, view: StateView, address: Address) -> tuple[Found, ...]:
+    spec, rules, record = desired.share(address), desired.access(address), view.records.get(address)
+    if record is None:
+        only = _backend_of_snapshot(desired, view, spec.source_snapshot)
+        certain = checks.verdict(spec, rules, needs_of(spec, has_snapshots=False), checks.capabilities, only).certain
+        problem = clone_problem(spec, _bytes_of_snapshot(desired, view, spec.source_snapshot))
+        return certain if problem is None else (*certain, Found(problem, ()))
+    if record.backend is None or record.backend not in desired.backends:
+        return ()
+    is_resized = (
+        spec.size_bytes != view.share_spec(address).size_bytes
+        if record.digest[:16] != desired.digests[address][:16]
+        else False
+    )
+    return tuple(
+        Found(problem, (record.backend,))
+        for problem in checks.problems(record.backend, checks.wanted(spec, rules, record.pool), spec.share_type)
+        if problem.path[0] == "access" or (problem.path == ("size",) and is_resized)
+    )
+
+
+def _problems_of_snapshot(
+    checks: ShareChecks, desired: Desired, view: StateView, address: Address
+) -> Iterator[Diagnostic]:
+    share = address_of(Kind.SHARE, desired.snapshot(address).share)
+    record = view.records.get(share)
+    if record is not None:
+        backends = tuple(name for name in desired.backends if name == record.backend)
+    else:
+        backends = checks.possible(desired.share(share)) if share in desired.digests else ()
+    if backends and not any(Capability.SNAPSHOT in checks.capabilities(name) for name in backends):
+        yield error(
+            "snapshot.unsupported",
+            f"{address} cannot be taken: no backend that {share} may be on takes snapshots ({', '.join(backends)})",
+            remedy="remove the manifest of the snapshot, or place the share on a backend that takes snapshots",
+            address=address,
+            source=desired.source(address),
+        )
+
+
+def _backend_of_snapshot(desired: Desired, view: StateView, snapshot: str | None) -> str | None:
+    """Return the backend that the snapshot is or will be on, None where there is no snapshot, or it is not known yet."""
+    record = _record_of_source(desired, view, snapshot)
+    return None if record is None else record.backend
+
+
+def _bytes_of_snapshot(desired: Desired, view: StateView, snapshot: str | None) -> int | None:
+    record = _record_of_source(desired, view, snapshot)
+    if snapshot is None or (record is not None and record.kind == Kind.SNAPSHOT):
+        return None if record is None else record.size_bytes
+    address = address_of(Kind.SNAPSHOT, snapshot)
+    if address not in desired.digests:
+        return None
+    share = address_of(Kind.SHARE, desired.snapshot(address).share)
+    sizes = [desired.share(share).size_bytes if share in desired.digests else None, record and record.size_bytes]
+    return min((size for size in sizes if size is not None), default=None)
+
+
+def _record_of_source(desired: Desired, view: StateView, snapshot: str | None) -> Record | None:
+    """Return the row of the snapshot, or of the share that it will be taken of."""
+    if snapshot is None:
+        return None
+    address = address_of(Kind.SNAPSHOT, snapshot)
+    if address in view.records or address not in desired.digests:
+        return view.records.get(address)
+    return view.records.get(address_of(Kind.SHARE, desired.snapshot(address).share))
+
+
+def state_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
+    """Return an error for each share that would shrink without having been allowed to."""
+    findings = []
+    for address, digest in sorted(desired.digests.items()):
+        record = view.records.get(address)
+        if record is None or record.digest[:16] == digest[:16] or record.kind != "share":
+            continue
+        old = view.share_spec(address)
+        new = desired.share(address)
+        if new.size_bytes < old.size_bytes and not new.allow_shrink:
+            findings.append(
+                error(
+                    "share.shrink",
+                    f"{address} would shrink from {format_size(old.size_bytes)} to {format_size(new.size_bytes)}",
+                    detail="a smaller share may not hold what is in it, and whoever uses it may count on the room.",
+                    remedy=f"write size: {format_size(old.size_bytes)}, or set allowShrink: true",
+                    address=address,
+                    source=desired.field_source(address, "spec", "size"),
+                )
+            )
+    return tuple(findings)

@@ -1,0 +1,415 @@
+"""Importing: which shares of a backend are to be taken over, and the manifests of those that have none."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sharectl.manifests.names import NAME_LIMIT, safe_name
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.ignoring import IgnoreList
+from sharectl.model.kinds import Kind, address_of, name_of
+from sharectl.model.quantities import GIB, format_size
+from sharectl.model.records import PutResource
+from sharectl.model.specs import Protocol, ShareSpec
+from sharectl.planner.options import Import, PlanOptions
+from sharectl.planner.snapshot_imports import snapshot_imports
+from sharectl.planner.strays import importable_shares
+from sharectl.planner.unfinished_imports import import_record, unfinished_imports
+from sharectl.workspace.survey import Question, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.manifests.desired import Desired
+    from sharectl.manifests.found_access import FoundAccess
+    from sharectl.manifests.write import ManifestDocument
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Lease, Record
+    from sharectl.state.contract import StateStore
+    from sharectl.workspace.survey import Backends, Survey
+
+_NAMED_AT_MOST: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked to import: one share by the backend's id, or everything on a backend.
+
+    `size_bytes` and `protocol` are for manifests of shares whose backend does not know its own.
+    """
+
+    address: Address | None
+    backend_id: str | None
+    backend: str | None
+    everything: bool
+    size_bytes: int = GIB
+    protocol: str = Protocol.NFS
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The options of the plan that takes the shares over, the manifests that have to be written first, and what to know before.
+
+    `left_out` is how many of all that a backend holds cannot be taken over.
+    """
+
+    options: PlanOptions
+    documents: tuple[ManifestDocument, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    left_out: int = 0
+
+
+Wanted = dict["Address", "tuple[str, ObservedShare]"]
+"""What is to be taken over: by address, the backend and the share on it."""
+
+
+def find_imports(desired: Desired, store: StateStore, backends: Backends, wish: Wish, *, writes: bool) -> Found:
+    """Ask the backend (of one share: every backend, unless one is named) and return what is to be taken over.
+
+    Raises DiagnosticError where the wish is incomplete, where one share is asked for and not found, and where a backend that has
+    to be asked does not answer. A share without a manifest is refused too, unless
+    one `writes` it.
+    """
+    names = _backends_to_ask(desired, wish)
+    found = survey(desired.backends, backends, {name: Question(lists=True) for name in names})
+    with store.read() as reader:
+        records = reader.view().records
+    ids = frozenset(record.resource_id for record in records.values())
+    shares = [
+        (name, share)
+        for name in names
+        for share in importable_shares(ids, found.observed[name])
+        if not wish.everything or (share.trashed_at is None and not _is_ignored(desired, name, share))
+    ]
+    left_out = [(name, share) for name, share in shares if share.not_adoptable and wish.everything]
+    if wish.everything:
+        wanted = _all(desired, records, [pair for pair in shares if not pair[1].not_adoptable])
+    else:
+        wanted = _one(shares, wish, found, records)
+    _require_answers(found, names, wanted)
+    imports = {address: Import(backend, share.backend_id) for address, (backend, share) in wanted.items()}
+    if wish.everything:
+        imports |= snapshot_imports(desired, records, wanted, {name: found.observed[name] for name in names})
+    options = PlanOptions(imports=imports, targets=frozenset(imports))
+    unwritten = {address: wanted[address] for address in sorted(wanted) if address not in desired.digests}
+    if unwritten and not writes:
+        raise DiagnosticError(_without_manifest(list(unwritten), desired))
+    chosen = (*_guesses(unwritten, wish), *_unwritable_rules(unwritten, wish))
+    diagnostics = (*_left_out(left_out), *_differences(desired, wanted), *chosen)
+    return Found(options, _documents(unwritten, wish), diagnostics, len(left_out))
+
+
+def _is_ignored(desired: Desired, backend: str, share: ObservedShare) -> bool:
+    """Tell whether the backend's manifest says that the share belongs to others."""
+    ignore = desired.backends[backend].ignore
+    return bool(ignore) and IgnoreList.from_plain(ignore).covers_share(share.backend_id)
+
+
+def _without_manifest(addresses: Sequence[Address], desired: Desired) -> Diagnostic:
+    if len(addresses) == 1:
+        summary = f"{addresses[0]} has no manifest"
+    else:
+        summary = f"{len(addresses)} shares have no manifest, the first of them {addresses[0]}"
+    near = did_you_mean(addresses[0], list(desired.digests)) if len(addresses) == 1 else ""
+    remedy = f"{near} let sharectl write what is missing: --write DIR".strip()
+    return error("import.no-manifest", summary, remedy=remedy, address=addresses[0])
+
+
+def _backends_to_ask(desired: Desired, wish: Wish) -> list[str]:
+    if wish.everything and wish.address is not None:
+        remedy = "leave out the address, or --all"
+        raise DiagnosticError(error("usage.import", f"all of them, or just {wish.address}?", remedy=remedy))
+    if wish.everything and wish.backend is None:
+        raise DiagnosticError(error("usage.import", "--all of which backend?", remedy="name it with --backend"))
+    if not wish.everything and (wish.address is None or wish.backend_id is None):
+        remedy = "write `sharectl import share/NAME ID`, or `sharectl import --backend NAME --all --write DIR`"
+        raise DiagnosticError(error("usage.import", "import what?", remedy=remedy))
+    if wish.address is not None and not wish.address.startswith("share/"):
+        raise DiagnosticError(
+            error("usage.import", f"{wish.address} is no share", remedy="only shares can be imported")
+        )
+    if wish.backend is None:
+        return sorted(desired.backends)
+    if wish.backend not in desired.backends:
+        known = sorted(desired.backends)
+        remedy = did_you_mean(wish.backend, known) or f"there are: {', '.join(known) or 'none'}"
+        raise DiagnosticError(
+            error("import.unknown-backend", f"there is no backend named {wish.backend}", remedy=remedy)
+        )
+    return [wish.backend]
+
+
+def _require_answers(found: Survey, names: Sequence[str], wanted: Wanted) -> None:
+    """Refuse where a backend is silent, unless the share has been found already on one that is not."""
+    silent = [(name, found.observed[name].error) for name in names if found.observed[name].shares is None]
+    if silent and not wanted:
+        raise DiagnosticError(
+            *(
+                error("import.unreadable", f"backend {name} could not be read: {problem}", remedy="see to it first")
+                for name, problem in silent
+            )
+        )
+
+
+def _one(
+    shares: list[tuple[str, ObservedShare]], wish: Wish, found: Survey, records: Mapping[Address, Record]
+) -> Wanted:
+    matches = [(backend, share) for backend, share in shares if share.backend_id == wish.backend_id]
+    if len(matches) == 1:
+        return {wish.address or "": matches[0]}
+    if matches:
+        holders = ", ".join(backend for backend, _ in matches)
+        summary = f"several backends hold a share {wish.backend_id!r}: {holders}"
+        raise DiagnosticError(error("import.ambiguous", summary, remedy="name one with --backend"))
+    if any(seen.shares is None for seen in found.observed.values() if seen.error is not None):
+        return {}
+    holder = _holder(wish, found, records)
+    if holder is not None:
+        summary = f"{wish.backend_id!r} is {holder} in the state already"
+        remedy = f"`sharectl state mv {holder} {wish.address}` gives it another address"
+        raise DiagnosticError(error("import.managed", summary, remedy=remedy))
+    known = sorted(share.backend_id for _, share in shares)
+    more = f" and {len(known) - _NAMED_AT_MOST} more" if len(known) > _NAMED_AT_MOST else ""
+    there = f"there are: {', '.join(known[:_NAMED_AT_MOST]) or 'none'}{more}"
+    remedy = did_you_mean(wish.backend_id or "", known) or there
+    raise DiagnosticError(
+        error("import.not-found", f"no backend holds an unmanaged share {wish.backend_id!r}", remedy=remedy)
+    )
+
+
+def _holder(wish: Wish, found: Survey, records: Mapping[Address, Record]) -> Address | None:
+    """Return the address under which the state holds the share that is to be imported, or None."""
+    ids = {
+        share.resource_id
+        for seen in found.observed.values()
+        for share in (seen.shares or {}).values()
+        if share.backend_id == wish.backend_id
+    }
+    return next((address for address, record in records.items() if record.resource_id in ids), None)
+
+
+def _all(desired: Desired, records: Mapping[Address, Record], shares: list[tuple[str, ObservedShare]]) -> Wanted:
+    """Give each share an address: that of the manifest of its name which has no share yet, else a free one like its name."""
+    wanted: Wanted = {}
+    begun = {named: address for address, named in unfinished_imports(records.values()) if address not in records}
+    rest = []
+    for backend, share in sorted(shares, key=lambda pair: (pair[1].backend_id, pair[0])):
+        known = begun.get(Import(backend, share.backend_id))
+        if known is not None and _fits(desired, known, share):
+            wanted[known] = (backend, share)
+        else:
+            rest.append((backend, share))
+    for backend, share in rest:
+        base = safe_name(share.name)
+        address = address_of(Kind.SHARE, base)
+        number = 2
+        while address in wanted or address in records or not _fits(desired, address, share):
+            suffix = f"-{number}"
+            address = address_of(Kind.SHARE, f"{base[: NAME_LIMIT - len(suffix)]}{suffix}")
+            number += 1
+        wanted[address] = (backend, share)
+    return wanted
+
+
+def _fits(desired: Desired, address: Address, share: ObservedShare) -> bool:
+    """Tell whether the share may stand at the address: no manifest has it, or one that could mean this very share."""
+    if address not in desired.digests:
+        return True
+    spec = desired.share(address)
+    return spec.source_snapshot is None and share.protocol in {None, str(spec.protocol)}
+
+
+def _documents(unwritten: Wanted, wish: Wish) -> tuple[ManifestDocument, ...]:
+    from sharectl.manifests.write import share_document  # noqa: PLC0415 - only where manifests are written
+
+    return tuple(
+        share_document(
+            _spec_of(address, share, wish), _found_access(share, wish).rules, comment=_comment(backend, share, wish)
+        )
+        for address, (backend, share) in unwritten.items()
+    )
+
+
+def _found_access(share: ObservedShare, wish: Wish) -> FoundAccess:
+    from sharectl.manifests.found_access import writable_access  # noqa: PLC0415 - only where manifests are written
+
+    return writable_access(share.access, share.protocol or wish.protocol)
+
+
+def _unwritable_rules(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
+    """Name the rules that no manifest can hold: the share is taken over all the same, and they end with the next apply."""
+    return tuple(
+        warning(
+            "import.rule",
+            f"the access rule {rule.key} {rule.access_level} of {share.backend_id} on backend {backend} cannot stand in a manifest",
+            detail=f"{why}. The manifest of {address} is written without it; who gets in by it does so until the next apply.",
+            remedy="add the clients that are meant to the manifest before it is applied",
+            address=address,
+        )
+        for address, (backend, share) in unwritten.items()
+        for rule, why in _found_access(share, wish).left_out
+    )
+
+
+def _spec_of(address: Address, share: ObservedShare, wish: Wish) -> ShareSpec:
+    return ShareSpec(
+        name=name_of(address),
+        size_bytes=wish.size_bytes if share.size_bytes is None else share.size_bytes,
+        protocol=Protocol(share.protocol or wish.protocol),
+    )
+
+
+def _comment(backend: str, share: ObservedShare, wish: Wish) -> str:
+    lines = [f"{share.backend_id} on backend {backend}, pool {share.pool}; as it was found."]
+    if share.size_bytes is None:
+        lines.append("The backend knows no size for it: this one was chosen at the import.")
+    if share.protocol is None:
+        lines.append("The backend does not export it yet: this protocol was chosen at the import.")
+    lines += [
+        f"Left out: the access rule {rule.key} {rule.access_level} ({why})."
+        for rule, why in _found_access(share, wish).left_out
+    ]
+    lines.append("deletionPolicy is retain: should this manifest go, the share and its data stay.")
+    return "\n".join(lines)
+
+
+def _left_out(shares: Sequence[tuple[str, ObservedShare]]) -> tuple[Diagnostic, ...]:
+    """Name what cannot be taken over."""
+    if not shares:
+        return ()
+    named = "; ".join(f"{share.backend_id} ({share.not_adoptable})" for _, share in shares[:_NAMED_AT_MOST])
+    more = f"; and {len(shares) - _NAMED_AT_MOST} more" if len(shares) > _NAMED_AT_MOST else ""
+    return (
+        warning(
+            "import.left-out",
+            f"{len(shares)} of what backend {shares[0][0]} holds cannot be taken over, and {'is' if len(shares) == 1 else 'are'} left out",
+            detail=f"{named}{more}.",
+            remedy="rename them on the backend, then import again",
+        ),
+    )
+
+
+def begin_imports(store: StateStore, lease: Lease, imports: Mapping[Address, Import]) -> None:
+    """Let the state remember what is to be taken over, so that whatever comes of it, nothing of it is made new instead."""
+    rows = {
+        address: import_record(address, wanted) for address, wanted in imports.items() if address.startswith("share/")
+    }
+    with store.read() as reader:
+        known = reader.view([*rows, *(row.address for row in rows.values())]).records
+    changes = []
+    for address, row in rows.items():
+        if address not in known:
+            former = known.get(row.address)
+            changes.append(PutResource(row, None if former is None else former.version))
+    if changes:
+        store.commit(lease, changes)
+
+
+def _guesses(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
+    """Say what had to be chosen for shares whose backend does not know it."""
+    sizeless = [address for address, (_, share) in unwritten.items() if share.size_bytes is None]
+    silent = [address for address, (_, share) in unwritten.items() if share.protocol is None]
+    if not sizeless and not silent:
+        return ()
+    parts = []
+    if sizeless:
+        parts.append(f"size {format_size(wish.size_bytes)} for {len(sizeless)} of them, such as {sizeless[0]}")
+    if silent:
+        parts.append(f"protocol {wish.protocol} for {len(silent)} of them, such as {silent[0]}")
+    return (
+        warning(
+            "import.chosen",
+            "the backend does not know everything about these shares, so that it was chosen",
+            detail=f"{'; '.join(parts)}. No data is touched, and nothing is exported by it.",
+            remedy="choose with --size and --protocol, or correct the manifests before anything else is applied",
+        ),
+    )
+
+
+def _differences(desired: Desired, wanted: Wanted) -> tuple[Diagnostic, ...]:
+    """Warn of shares that are otherwise than the manifest says under which they are taken over: the next apply changes them."""
+    found = []
+    for address, (_, share) in sorted(wanted.items()):
+        if address not in desired.digests:
+            continue
+        spec = desired.share(address)
+        parts = []
+        if share.size_bytes is not None and share.size_bytes != spec.size_bytes:
+            parts.append(f"its size is {format_size(share.size_bytes)}, not {format_size(spec.size_bytes)}")
+        if share.trashed_at is None and set(share.access) != set(desired.access(address)):
+            parts.append("its access rules are others")
+        if parts:
+            found.append(
+                warning(
+                    "import.differs",
+                    f"{address} is not as its manifest says: {' and '.join(parts)}",
+                    detail="it is taken over as it is; the next apply makes it what the manifest says.",
+                    remedy="correct the manifest first if the share is right as it is",
+                    address=address,
+                    source=desired.source(address),
+                )
+            )
+    return tuple(found)
+
+
+def manifest_text(found: Found) -> str:
+    """Return the manifests that have to be written, as YAML."""
+    from sharectl.manifests.write import dump  # noqa: PLC0415 - only where manifests are written
+
+    return dump(found.documents)
+
+
+def manifest_path(directory: Path, wish: Wish) -> Path:
+    """Return where the manifests go: a file in `directory` that does not exist yet."""
+    base = f"imported-{wish.backend}" if wish.everything else name_of(wish.address or "")
+    path = directory / f"{base}.yaml"
+    number = 2
+    while os.path.lexists(path):
+        path = directory / f"{base}-{number}.yaml"
+        number += 1
+    return path
+
+
+def write_manifests(path: Path, text: str) -> None:
+    """Write the manifests, whole or not at all. Raises DiagnosticError; no file is overwritten."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            path.hardlink_to(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as problem:
+        summary = f"{path} could not be written: {problem.strerror}"
+        remedy = "nothing was taken over; name another folder with --write"
+        raise DiagnosticError(error("import.unwritable", summary, remedy=remedy)) from problem
+
+
+def outside_warning(path: Path, sources: Sequence[Path]) -> tuple[Diagnostic, ...]:
+    """Warn where the file is in none of the files and folders that manifests are read from: the next plan would not see it."""
+    target = path.resolve()
+    for source in sources:
+        root = source.resolve()
+        if target == root or (target.is_relative_to(root) and not _is_hidden(target.relative_to(root).parts)):
+            return ()
+    return (
+        warning(
+            "import.outside",
+            f"{path} is not among the manifests of this repository",
+            detail="a plan that does not read it takes these shares for given up, and forgets them (their data stays).",
+            remedy=f"add the folder to spec.manifests in sharectl.yaml, or always pass it: `sharectl plan -f … -f {path.parent}`",
+        ),
+    )
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") for part in parts)

@@ -1,0 +1,242 @@
+"""Copies of the state of a project: where they are kept, which project they are of, and how one comes back."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.private import make_private
+from sharectl.state.contract import StateCorruptError, StateError, WritesCopies
+from sharectl.state.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sharectl.manifests.project import Project
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.state.contract import StateStore
+    from sharectl.state.copies import Copy
+
+_ORIGINS: Final = "origins.json"
+_FORMAT: Final = "sharectl-copies"
+_GIT_TIMEOUT_SECONDS: Final = 5.0
+_MOST_ORIGINS: Final = 50
+RESTORE_COMMAND: Final = "sharectl state restore"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The project that a state belongs to: its folder on a machine, and the git repository and the folder in it."""
+
+    root: str
+    remote: str = ""
+    first_commit: str = ""
+    folder: str = ""
+
+    def is_project(self, other: Origin) -> bool:
+        """Tell whether both are the same project: at the same path, or the same folder of the same repository."""
+        if self.root == other.root:
+            return True
+        same_remote = bool(self.remote) and self.remote == other.remote
+        same_beginning = bool(self.first_commit) and self.first_commit == other.first_commit
+        return (same_remote or same_beginning) and self.folder == other.folder
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCopies:
+    """The copies that were found: those of this project, newest first, and how many there are of others."""
+
+    own: tuple[Copy, ...]
+    others: tuple[Copy, ...]
+
+
+def copy_folders(project: Project, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the folders for copies, the preferred one first: outside of the checkout, or else beside the state."""
+    if project.copies_directory is not None:
+        return (project.copies_directory,)
+    beside = project.state_path.parent / "copies"
+    for name, under in (("XDG_STATE_HOME", ""), ("HOME", ".local/state")):
+        home = environ.get(name, "")
+        if home.startswith("/") and home != "/":
+            return (Path(home) / under / "sharectl" / "copies", beside)
+    return (beside,)
+
+
+def _damage(store: StateStore) -> tuple[Diagnostic, ...]:
+    """Tell whether a copy is damaged because the state itself is: somebody else, or the disk, has changed it meanwhile."""
+    try:
+        store.export_document()
+    except StateCorruptError as failure:
+        detail = "the file was changed during this command: what was done is on the backends, and may be missing in the state."
+        return (error("state.corrupt", str(failure), detail=detail, remedy=failure.remedy),)
+    return ()
+
+
+def keep_copy_of(
+    store: StateStore, project: Project, environ: Mapping[str, str], now: datetime
+) -> tuple[Diagnostic, ...]:
+    """Keep a copy of the state where it has changed; what stands in the way is a warning, and never a failure."""
+    if project.copies_kept == 0 or not isinstance(store, WritesCopies):
+        return ()
+    problem = ""
+    for base in copy_folders(project, environ):
+        try:
+            folder = keep_copy(store, base, project.copies_kept, now)
+            if folder is not None:
+                _note_origin(folder, project)
+        except (OSError, sqlite3.Error, StateError) as failure:
+            damage = _damage(store) if isinstance(failure, StateCorruptError) else ()
+            if damage:
+                return damage
+            problem = problem or f"{base}: {getattr(failure, 'strerror', None) or failure}"
+        else:
+            return ()
+    return (
+        warning(
+            "state.copy-failed",
+            f"no copy of the state could be kept ({problem})",
+            detail="what was done is recorded in the state itself; only the copy beside it is missing.",
+            remedy="make that folder writable, or name another one as `state.copies.directory` in sharectl.yaml (`keep: 0` keeps none)",
+        ),
+    )
+
+
+def find_copies(project: Project, environ: Mapping[str, str]) -> KeptCopies:
+    """Return all copies that are kept on this machine, newest first."""
+    own: list[Copy] = []
+    others: list[Copy] = []
+    here: Origin | None = None
+    for base in copy_folders(project, environ):
+        for folder in lineage_folders(base):
+            origins = _origins_of(folder)
+            is_own = any(origin.root == str(project.root) for origin in origins)
+            if not is_own and any(origin.remote or origin.first_commit for origin in origins):
+                here = here or origin_of(project)
+                is_own = any(here.is_project(origin) for origin in origins)
+            (own if is_own or base.parent == project.state_path.parent else others).extend(copies_in(folder))
+    return KeptCopies(*(tuple(sorted(found, key=lambda copy: copy.taken_at, reverse=True)) for found in (own, others)))
+
+
+def missing_state(project: Project, environ: Mapping[str, str]) -> Diagnostic | None:
+    """Return what to say of a state that is not there while copies of it are; None where there are none."""
+    if project.state_path.exists():
+        return None
+    own = find_copies(project, environ).own
+    if not own:
+        return None
+    newest = own[0]
+    kept = "a copy of this project's state is" if len(own) == 1 else f"{len(own)} copies of this project's state are"
+    return warning(
+        "state.lost",
+        f"there is no state at {project.state_path}, and {kept} kept",
+        detail=f"the newest is of {newest.taken_at}, serial {newest.serial}, with {newest.mark.resources} resources. "
+        "Without it, nothing is known of what is on the backends.",
+        remedy=f"`{RESTORE_COMMAND}` lists them and brings one back",
+    )
+
+
+def overtaken_state(store: StateStore, project: Project, environ: Mapping[str, str]) -> Diagnostic | None:
+    """Return what to say of a state that a kept copy has overtaken, None where it comes after all of them.
+
+    Somebody has put an older file in its place, or it is one of two that were one once. Raises StateError.
+    """
+    if project.copies_kept == 0 or not isinstance(store, WritesCopies):
+        return None
+    lineage = store.content_mark()[0].lineage
+    for base in copy_folders(project, environ) if lineage else ():
+        newest = newest_in(base / lineage)
+        if newest is not None and not follows(store, newest):
+            return error(
+                "state.overtaken",
+                f"the state at {project.state_path} knows nothing of what was done with it on {newest.taken_at}",
+                detail=f"a copy that was kept then, with serial {newest.serial}, has what this one lacks: an older file was put in its place, "
+                "or a copy of it is in use elsewhere. What was made, renamed or removed since would be made again, empty, or taken for something else.",
+                remedy=f"`{RESTORE_COMMAND} {newest.name}` brings the later one back; to go on with this one all the same, "
+                "`sharectl state pull > state.json`, then `sharectl state push --force state.json`",
+            )
+    return None
+
+
+def chosen_copy(kept: KeptCopies, name: str | None) -> Copy:
+    """Return the copy called `name`; without a name the newest of this project. Raises DiagnosticError."""
+    everything = (*kept.own, *kept.others)
+    if name is None:
+        if kept.own:
+            return kept.own[0]
+        remedy = f"`{RESTORE_COMMAND}` lists those of other projects on this machine, if there are any"
+        raise DiagnosticError(error("state.no-copy", "no copies of this project's state are kept here", remedy=remedy))
+    for copy in everything:
+        if copy.name == name:
+            return copy
+    near = did_you_mean(name, [copy.name for copy in everything])
+    remedy = near or f"`{RESTORE_COMMAND}` lists them"
+    raise DiagnosticError(error("state.no-copy", f"there is no copy {name}", remedy=remedy))
+
+
+def origin_of(project: Project) -> Origin:
+    """Return which project this is, as far as git knows."""
+    root = project.root
+    remote = _git(root, "config", "--get", "remote.origin.url")
+    first = _git(root, "rev-list", "--max-parents=0", "HEAD").split("\n")[-1]
+    shallow = _git(root, "rev-parse", "--is-shallow-repository") == "true"
+    folder = _git(root, "rev-parse", "--show-prefix").rstrip("/")
+    return Origin(str(root), _without_secrets(remote), "" if shallow else first, folder)
+
+
+def _note_origin(folder: Path, project: Project) -> None:
+    """Write down beside the copies which project they are of, unless it stands there already."""
+    known = _origins_of(folder)
+    if any(origin.root == str(project.root) for origin in known):
+        return
+    origins = [*known, origin_of(project)][-_MOST_ORIGINS:]
+    make_private(folder)
+    data = orjson.dumps({"format": _FORMAT, "version": 1, "origins": [asdict(origin) for origin in origins]})
+    descriptor, draft = tempfile.mkstemp(prefix=".", suffix=".draft", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).replace(folder / _ORIGINS)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def _origins_of(folder: Path) -> Sequence[Origin]:
+    try:
+        plain = orjson.loads((folder / _ORIGINS).read_bytes())
+        origins = [Origin(**origin) for origin in plain["origins"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return ()
+    return [origin for origin in origins if all(isinstance(text, str) for text in asdict(origin).values())]
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        answer = subprocess.run(  # noqa: S603 - fixed commands
+            command, capture_output=True, text=True, errors="replace", timeout=_GIT_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def _without_secrets(url: str) -> str:
+    """Return the address of a repository without user and password, so that one clone is known from another's."""
+    if "://" not in url:
+        return url.rpartition("@")[2].removesuffix("/").removesuffix(".git")
+    parts = urlsplit(url)
+    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+    return plain.removesuffix("/").removesuffix(".git")

@@ -1,0 +1,54 @@
+"""The state keeps accounts of addresses as every ledger must."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.engine.addresses import StateAddressLedger
+from sharectl.model.kinds import Kind
+from sharectl.model.networks import NetworkAllocation
+from sharectl.network.base import AddressClaim, NetworkError
+from sharectl.network.testing import AllocationLedgerConformance
+from sharectl.state.sqlite import open_store
+from sharectl.workspace.runs import describe_run, held_lease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from sharectl.model.records import Record
+    from sharectl.network.base import AllocationLedger
+    from sharectl.state.contract import StateStore
+
+
+class TestStateAddressLedger(AllocationLedgerConformance):
+    """A ledger in a state file, under its lock."""
+
+    @pytest.fixture
+    def make_ledger(self, tmp_path: Path) -> Iterator[Callable[[], AllocationLedger]]:
+        """Open the accounts of one state, again at each call."""
+        with (
+            closing(open_store(tmp_path / "state.db", create=True)) as store,
+            held_lease(store, describe_run("test", tmp_path, {})) as lease,
+        ):
+            yield lambda: StateAddressLedger(lambda: rows_of(store), lambda changes: store.commit(lease, changes))
+
+
+def rows_of(store: StateStore) -> Mapping[str, Record]:
+    """Return the rows of addresses."""
+    with store.read() as reader:
+        return reader.of_kind(Kind.NETWORK_ALLOCATION)
+
+
+def test_without_the_lock_nothing_is_taken() -> None:
+    """A plan may look, and say what is free."""
+    ledger = StateAddressLedger(dict)
+    allocation = NetworkAllocation("s/0", "s", "10.0.0.2", 4, "10.0.0.0/24", None, "flat", None, 1500)
+    with pytest.raises(NetworkError, match="lock"):
+        ledger.claim(AddressClaim("wire", "b", allocation))
+    assert ledger.find("s/0") is None
+    assert ledger.claims("b") == []
+    ledger.release("s/0")

@@ -1,0 +1,228 @@
+"""Recovery gets on: outcomes are durable as they come, in lanes and in bulk, and what hangs holds up only itself."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import sharectl.workspace.runs
+from sharectl.drivers.base import BackendUnavailableError
+from sharectl.drivers.simulated.driver import SimulatedDriver
+from sharectl.model.canonical import canonical_json
+from sharectl.model.events import OperationRecovered, RecoveryStarted
+from sharectl.model.records import BeginOperation, OperationRecord
+from sharectl.model.specs import ShareSpec
+from sharectl.model.verbs import Verb
+from sharectl.workspace.runs import describe_run, held_lease
+from tests.engine.site import Site, backend, share, widest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sharectl.model.events import Event
+
+COUNT = 40
+
+
+def leave_open(site: Site, verb: str, ids: list[str], name: str = "a") -> None:
+    """Leave many intents as a run would that was killed."""
+    record = describe_run("died", site.root, {})
+    operations = [
+        BeginOperation(
+            OperationRecord(
+                operation_id=f"op-{each}",
+                run_id=record.run_id,
+                address=f"share/{each}",
+                verb=verb,
+                resource_id=each,
+                backend=name,
+                pool="pool",
+                started_at="2026-01-01T00:00:00Z",
+                payload=canonical_json({"spec": ShareSpec(each, 1 << 30, "NFS").as_plain(), "extra_specs": {}}),
+            )
+        )
+        for each in ids
+    ]
+    with site.store() as store, held_lease(store, record) as lease:
+        store.commit(lease, operations)
+
+
+def recover(site: Site) -> list[Event]:
+    """Take the lock, resolve what is open, and give it back."""
+    events: list[Event] = []
+    with site.store() as store, site.opened(store) as (backends, _), site.locked(store, backends, events):
+        pass
+    return events
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Return a site with a prepared backend, four calls wide."""
+    made = Site(tmp_path / "r").write(backend("a", lanes=4), share("x"))
+    assert made.apply().result.succeeded
+    return made
+
+
+def ids(prefix: str = "r", count: int = COUNT) -> list[str]:
+    """Return ids of shares that are on no backend."""
+    return [f"{prefix}{number:04}" for number in range(count)]
+
+
+def test_many_intents_are_looked_up_at_once_and_resolved_in_lanes(site: Site) -> None:
+    """One listing for all, then calls side by side, no more than the backend is wide; and people see that it begins."""
+    leave_open(site, Verb.CREATE_SHARE, ids())
+    site.query("a", "DELETE FROM calls")
+    site.write(backend("a", lanes=4, config="latency: {delete_share: 10ms},"), share("x"))
+    events = recover(site)
+    assert events[0] == RecoveryStarted(COUNT, {"a": COUNT})
+    assert sum(isinstance(event, OperationRecovered) for event in events) == COUNT
+    assert len(site.calls("a", "list_shares")) == 1
+    sweeps = site.calls("a", "delete_share")
+    assert len(sweeps) == COUNT
+    assert 2 <= widest(sweeps) <= 4
+    assert not site.view().operations
+
+
+def test_the_limit_is_on_silence_and_not_on_the_whole(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that are slow take several times as long as one may be silent."""
+    monkeypatch.setattr(sharectl.workspace.runs, "RECOVERY_SILENCE_SECONDS", 1.0)
+    leave_open(site, Verb.CREATE_SHARE, ids(count=16))
+    site.write(backend("a", lanes=1, config="latency: {delete_share: 200ms},"), share("x"))
+    recover(site)
+    assert not site.view().operations
+
+
+def test_one_that_hangs_holds_up_only_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the backend is one call wide; what is resolved is durable."""
+    monkeypatch.setattr(sharectl.workspace.runs, "RECOVERY_SILENCE_SECONDS", 0.5)
+    leave_open(site, Verb.CREATE_SHARE, ids())
+    hangs = "faults: [{call: delete_share, nth: 3, effect: hang}], hangSeconds: 30,"
+    site.write(backend("a", lanes=1, config=hangs), share("x"))
+    recover(site)
+    assert len(site.view().operations) == 1
+    site.write(backend("a", lanes=1), share("x"))
+    recover(site)
+    assert not site.view().operations
+
+
+def test_a_backend_that_never_answers_is_given_up_and_others_are_not(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After little more calls than it is wide, and not after all of them."""
+    monkeypatch.setattr(sharectl.workspace.runs, "RECOVERY_SILENCE_SECONDS", 0.3)
+    other = backend("b", lanes=1)
+    site.write(backend("a", lanes=1), other, share("x")).apply()
+    leave_open(site, Verb.CREATE_SHARE, ids())
+    site.query("a", "DELETE FROM calls")
+    hangs = "faults: [{call: delete_share, effect: hang}], hangSeconds: 30,"
+    site.write(backend("a", lanes=1, config=hangs), other, share("x"))
+    recover(site)
+    assert len(site.view().operations) == COUNT
+    assert len(site.calls("a", "delete_share")) < 5
+
+
+def test_a_recovery_that_is_killed_has_got_on(site: Site) -> None:
+    """What was resolved before stays resolved: the next one has less to do, however often it is cut short."""
+    leave_open(site, Verb.CREATE_SHARE, ids())
+    site.write(backend("a", lanes=1, config="latency: {delete_share: 5ms},"), share("x"))
+    left = COUNT
+
+    class _Killed(BaseException):
+        pass
+
+    for _ in range(3):
+        seen: list[Event] = []
+
+        def observe(event: Event, seen: list[Event] = seen) -> None:
+            seen.append(event)
+            if sum(isinstance(each, OperationRecovered) for each in seen) == 5:
+                raise _Killed
+
+        record = describe_run("recovers", site.root, {})
+        with (
+            site.store() as store,
+            site.opened(store) as (backends, _planned),
+            pytest.raises(_Killed),
+            sharectl.workspace.runs.locked_run(store, backends, record, observe),
+        ):
+            pass
+        now = len(site.view().operations)
+        assert now <= left - 5
+        left = now
+
+
+def _raiser(error: BaseException) -> Callable[..., Any]:
+    def raises(*_: object) -> None:
+        raise error
+
+    return raises
+
+
+@pytest.mark.parametrize("method", ["report", "list_shares", "delete_share"])
+@pytest.mark.parametrize(
+    "error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), MemoryError(), RecursionError()]
+)
+def test_a_driver_that_raises_anything_ends_its_recovery_and_nothing_else(
+    site: Site, monkeypatch: pytest.MonkeyPatch, method: str, error: BaseException
+) -> None:
+    """The intents stay, the thread's end is noticed, and the next run resolves them."""
+    leave_open(site, Verb.CREATE_SHARE, ids(count=6))
+    with monkeypatch.context() as patch:
+        patch.setattr(SimulatedDriver, method, _raiser(error))
+        recover(site)
+    assert len(site.view().operations) == 6
+    recover(site)
+    assert not site.view().operations
+
+
+def test_a_listing_that_fails_for_all_is_asked_for_each(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One intent that the backend cannot be asked about spoils no other."""
+    leave_open(site, Verb.CREATE_SHARE, ids(count=6))
+    plain = SimulatedDriver.list_shares
+
+    def lists(driver: SimulatedDriver, wanted: list[str] | None = None) -> object:
+        if wanted is not None and (len(wanted) > 1 or "r0003" in wanted):
+            message = "bad id"
+            raise ValueError(message)
+        return plain(driver, wanted)
+
+    monkeypatch.setattr(SimulatedDriver, "list_shares", lists)
+    recover(site)
+    assert [operation.resource_id for operation in site.view().operations] == ["r0003"]
+
+
+def test_no_call_of_a_recovery_that_was_given_up_begins_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing that comes back after its time is not followed by what it would have led to."""
+    monkeypatch.setattr(sharectl.workspace.runs, "RECOVERY_SILENCE_SECONDS", 0.3)
+    leave_open(site, Verb.CREATE_SHARE, ids(count=1))
+    going_on = threading.Event()
+    plain = SimulatedDriver.list_shares
+    site.query("a", "DELETE FROM calls")
+
+    def lists(driver: SimulatedDriver, wanted: list[str] | None = None) -> object:
+        if wanted is not None:
+            going_on.wait(20)
+        try:
+            return plain(driver, wanted)
+        except BackendUnavailableError:
+            return []
+
+    monkeypatch.setattr(SimulatedDriver, "list_shares", lists)
+    recover(site)
+    going_on.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("lane-"):
+            thread.join(10)
+    assert not site.calls("a", "delete_share")
+    assert len(site.view().operations) == 1
+
+
+def test_passing_trouble_is_tried_again(site: Site) -> None:
+    """Two that are resolved side by side may be in each other's way for a moment."""
+    leave_open(site, Verb.CREATE_SHARE, ids(count=6))
+    site.write(backend("a", lanes=4, config="faults: [{call: delete_share, first: 2, effect: transient}],"), share("x"))
+    recover(site)
+    assert not site.view().operations
