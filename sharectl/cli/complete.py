@@ -55,7 +55,7 @@ def _manifests(directory: Path, only: Collection[Address] | None) -> tuple[list[
 def _recorded(directory: Path) -> list[Address]:
     from sharectl.model.diagnostics import DiagnosticError
     from sharectl.state.contract import StateError
-    from sharectl.state.sqlite import open_store
+    from sharectl.state.sqlite.store import open_store
 
     try:
         store = open_store(_project(directory).state_path, create=False)

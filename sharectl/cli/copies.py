@@ -9,7 +9,7 @@ from sharectl.cli.session import confirmed, edited_state, opened_store
 
 if TYPE_CHECKING:
     from sharectl.cli.session import Session
-    from sharectl.state.copies import Copy
+    from sharectl.state.sqlite.copies import Copy
 
 
 def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, force: bool) -> None:
@@ -31,7 +31,7 @@ def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, fo
     document = copy_document(copy)
     expect_document(document, copy.name)
     if broken:
-        from sharectl.state.files import set_aside
+        from sharectl.state.sqlite.files import set_aside
 
         output.note(f"The damaged state is {set_aside(path)} now.")
     with edited_state(session.directory, f"state restore {copy.name}", lock_timeout, create=True) as edit:
@@ -41,7 +41,7 @@ def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, fo
 
 def copy_document(copy: Copy) -> bytes:
     """Return the content of a copy. Raises StateError where it is not whole."""
-    from sharectl.state.sqlite import open_store
+    from sharectl.state.sqlite.store import open_store
 
     store = open_store(copy.path, create=False)
     try:

@@ -218,7 +218,7 @@ def opened_store(session: Session, *, create: bool = False, hint: bool = True) -
 
     A state that such a copy has overtaken is told as well, and not given out to be changed (`create`). Raises DiagnosticError.
     """
-    from sharectl.state.sqlite import open_store
+    from sharectl.state.sqlite.store import open_store
 
     is_there = session.project.state_path.exists()
     if hint and not is_there:

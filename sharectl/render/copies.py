@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sharectl.model.canonical import JsonObject
-    from sharectl.state.copies import Copy
+    from sharectl.state.sqlite.copies import Copy
 
 FORMAT: Final = "sharectl-copies"
 VERSION: Final = 1

@@ -11,7 +11,7 @@ from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.state.document import DocumentError, parse
-from sharectl.state.errors import damaged
+from sharectl.state.sqlite.errors import damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

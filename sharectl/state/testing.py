@@ -573,7 +573,7 @@ class StateStoreConformance:
 
     def test_a_copy_holds_what_the_store_held_and_stays(self, filled: StateStore, lease: Lease, tmp_path: Path) -> None:
         """For stores that write copies: one opens by itself, with mode 0600, and later commits do not reach it."""
-        from sharectl.state.sqlite import open_store  # noqa: PLC0415 - what copies are read with
+        from sharectl.state.sqlite.store import open_store  # noqa: PLC0415 - what copies are read with
 
         if not isinstance(filled, WritesCopies):
             pytest.skip("this store writes no copies")

@@ -16,7 +16,7 @@ import orjson
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.private import make_private
 from sharectl.state.contract import StateCorruptError, StateError, WritesCopies
-from sharectl.state.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
+from sharectl.state.sqlite.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.project import Project
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.state.contract import StateStore
-    from sharectl.state.copies import Copy
+    from sharectl.state.sqlite.copies import Copy
 
 _ORIGINS: Final = "origins.json"
 _FORMAT: Final = "sharectl-copies"

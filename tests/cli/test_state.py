@@ -118,7 +118,7 @@ def test_lock_status_as_json(applied: Console) -> None:
 def test_the_lock_is_kept_while_somebody_thinks(simulated: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading the plan may take longer than a lease lasts: heartbeats go on until the answer."""
     from sharectl.cli import applying  # noqa: PLC0415 - patched here only
-    from sharectl.state.sqlite import open_store  # noqa: PLC0415 - as above
+    from sharectl.state.sqlite.store import open_store  # noqa: PLC0415 - as above
 
     monkeypatch.setattr(runs, "LEASE_SECONDS", 0.3)
 
@@ -141,7 +141,7 @@ def test_the_lock_is_kept_while_somebody_thinks(simulated: Console, monkeypatch:
 def test_unlock_that_comes_too_late(applied: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock that was shown is the one that is removed: another that was taken meanwhile stays."""
     from sharectl.model.records import Holder, LockStatus  # noqa: PLC0415 - as above
-    from sharectl.state.sqlite import SqliteStore  # noqa: PLC0415 - patched here only
+    from sharectl.state.sqlite.store import SqliteStore  # noqa: PLC0415 - patched here only
 
     status = LockStatus(1, Holder("ann", "host", 1, "apply"), "then", "now", expired=False, reason="")
     monkeypatch.setattr(SqliteStore, "lock_status", lambda _: status)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sharectl.drivers.simulated.driver import SimulatedDriver
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing import whole_view
 from tests.cli.console import Console
 

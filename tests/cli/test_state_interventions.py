@@ -12,7 +12,7 @@ import pytest
 
 from sharectl.engine.environment import utc_now
 from sharectl.model.records import BeginOperation, OperationRecord, PutRun
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing import ALICE, RUN, whole_view
 from tests.cli.conftest import SIMULATED
 from tests.state.processes import start

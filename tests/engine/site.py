@@ -13,7 +13,7 @@ from sharectl.manifests.project import find_project
 from sharectl.model.diagnostics import has_errors
 from sharectl.model.settings import SafetyLimits
 from sharectl.planner.options import PlanOptions
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.store import open_store
 from sharectl.workspace.runs import describe_run, locked_run
 from sharectl.workspace.survey import PlanRequest, load_manifests, make_plan, opened_backends
 

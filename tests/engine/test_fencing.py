@@ -15,7 +15,7 @@ import pytest
 from sharectl.engine.tenure import USABLE_PART, Tenure
 from sharectl.model.records import Holder, Lease
 from sharectl.state.contract import LeaseLostError, StateUnavailableError
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.store import open_store
 from tests.engine.site import Site, backend, share, snapshot
 
 if TYPE_CHECKING:

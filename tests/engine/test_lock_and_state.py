@@ -16,7 +16,7 @@ import sharectl.workspace.runs
 from sharectl.model.events import StepFailed, StepFinished, StepSkipped, StepStarted
 from sharectl.model.records import Holder
 from sharectl.state.contract import LeaseLostError, LockedError
-from sharectl.state.sqlite import SqliteStore
+from sharectl.state.sqlite.store import SqliteStore
 from sharectl.workspace.runs import describe_run, held_lease, locked_run
 from tests.engine.site import Site, backend, share
 

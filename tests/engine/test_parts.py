@@ -25,14 +25,14 @@ from sharectl.model.plans import Action, Step
 from sharectl.model.records import Holder, Lease, PutRun, RemoveResource, RunRecord
 from sharectl.model.verbs import Verb
 from sharectl.state.contract import LeaseLostError, StateRefusedError, StateUnavailableError, VersionConflictError
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sharectl.model.records import Change
-    from sharectl.state.sqlite import SqliteStore
+    from sharectl.state.sqlite.store import SqliteStore
 
 HOLDER = Holder("alice", "one.example", 1, "sharectl apply")
 

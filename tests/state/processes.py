@@ -12,7 +12,7 @@ import sharectl
 PRELUDE = """
 import os, resource, shutil, sys
 from pathlib import Path
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.store import open_store
 from sharectl.model.records import *
 from sharectl.state.contract import *
 from sharectl.state.testing import ALICE, BOB, RUN, make_entry, make_record, make_rule, whole_view
@@ -21,8 +21,8 @@ path = Path(sys.argv[1])
 """
 WITHOUT_PRIVILEGES = """
 import importlib, pkgutil, sharectl.state
-for found in pkgutil.iter_modules(sharectl.state.__path__):  # the other user may not be able to read where they are
-    importlib.import_module(f"sharectl.state.{found.name}")
+for found in pkgutil.walk_packages(sharectl.state.__path__, "sharectl.state."):  # the other user may not be able to read where they are
+    importlib.import_module(found.name)
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

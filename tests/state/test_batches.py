@@ -9,7 +9,7 @@ import pytest
 
 from sharectl.model.records import AddHistory, BeginOperation, EndOperation, PutRun
 from sharectl.state.contract import StateRefusedError
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing import ALICE, RUN, make_entry, make_operation, whole_view
 
 if TYPE_CHECKING:

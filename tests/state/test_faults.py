@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sharectl.model.records import PutResource, PutRules, PutRun
 from sharectl.state.contract import StateError, StateUnavailableError
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing import ALICE, RUN, make_record, make_rule, whole_view
 
 from .processes import WITHOUT_PRIVILEGES, run, start
@@ -266,14 +266,14 @@ except StateUnavailableError as error:
 @pytest.fixture
 def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer every question for permission as a read-only file system does, whoever runs the tests."""
-    monkeypatch.setattr("sharectl.state.files.os.access", lambda _, mode: mode == os.R_OK)
+    monkeypatch.setattr("sharectl.state.sqlite.files.os.access", lambda _, mode: mode == os.R_OK)
 
 
 @pytest.mark.usefixtures("read_only")
 def test_a_read_only_medium_is_read_without_a_trace_and_refuses_writing(path: Path) -> None:
     """Several readings, one after the other."""
     with pytest.MonkeyPatch.context() as writable:
-        writable.setattr("sharectl.state.files.os.access", lambda *_: True)
+        writable.setattr("sharectl.state.sqlite.files.os.access", lambda *_: True)
         fill(path)
     with closing(open_store(path, create=True)) as store:
         for _ in range(2):
@@ -307,7 +307,7 @@ def test_a_read_only_medium_with_a_log_is_read_through_it_or_not_at_all(
 def test_a_file_without_any_permission_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before SQLite is asked."""
     fill(path)
-    monkeypatch.setattr("sharectl.state.files.os.access", lambda *_: False)
+    monkeypatch.setattr("sharectl.state.sqlite.files.os.access", lambda *_: False)
     with pytest.raises(StateUnavailableError, match="denied"):
         open_store(path, create=False)
 
@@ -316,7 +316,7 @@ def test_a_file_without_any_permission_is_refused(path: Path, monkeypatch: pytes
 def test_tidying_is_left_to_those_who_may_write(path: Path) -> None:
     """SQLite's files stay where they are."""
     with pytest.MonkeyPatch.context() as writable:
-        writable.setattr("sharectl.state.files.os.access", lambda *_: True)
+        writable.setattr("sharectl.state.sqlite.files.os.access", lambda *_: True)
         fill(path)
         with start(_COMMIT_WITHOUT_END, path) as process:
             assert process.stdout is not None

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.model.records import PutResource
-from sharectl.state import files
 from sharectl.state.contract import (
     StateCorruptError,
     StateError,
@@ -21,8 +20,9 @@ from sharectl.state.contract import (
     StateRefusedError,
     StateUnavailableError,
 )
-from sharectl.state.migrations import APPLICATION_ID, MIGRATIONS
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite import files
+from sharectl.state.sqlite.migrations import APPLICATION_ID, MIGRATIONS
+from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing import ALICE, make_record, whole_view
 
 from .processes import start
@@ -30,7 +30,7 @@ from .processes import start
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sharectl.state.sqlite import SqliteStore
+    from sharectl.state.sqlite.store import SqliteStore
 
 
 @pytest.fixture

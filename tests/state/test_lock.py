@@ -17,7 +17,7 @@ import pytest
 from sharectl.model.records import Holder
 from sharectl.state.contract import LockedError, StateUnavailableError
 from sharectl.state.lock import SYSTEM_CLOCK, Clock, has_ended, here, process_start, timestamp
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing import ALICE, BOB, make_record, whole_view
 
 from .processes import run, start
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.model.records import LockStatus
-    from sharectl.state.sqlite import SqliteStore
+    from sharectl.state.sqlite.store import SqliteStore
 
 
 @dataclass

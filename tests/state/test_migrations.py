@@ -11,8 +11,8 @@ import pytest
 
 from sharectl.model.records import PutResource
 from sharectl.state.contract import LockedError, StateCorruptError, StateNewerError, StateUnavailableError
-from sharectl.state.migrations import MIGRATIONS
-from sharectl.state.sqlite import open_store
+from sharectl.state.sqlite.migrations import MIGRATIONS
+from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing import ALICE, BOB, make_record, whole_view
 
 if TYPE_CHECKING:

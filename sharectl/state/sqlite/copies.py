@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.records import ContentMark
 from sharectl.private import make_private
-from sharectl.state import files
 from sharectl.state.contract import KnowsRuns
-from sharectl.state.errors import damaged
-from sharectl.state.migrations import sync_directory
+from sharectl.state.sqlite import files
+from sharectl.state.sqlite.errors import damaged
+from sharectl.state.sqlite.migrations import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

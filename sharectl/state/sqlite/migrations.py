@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.state.contract import StateNewerError
-from sharectl.state.errors import damaged
+from sharectl.state.sqlite.errors import damaged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

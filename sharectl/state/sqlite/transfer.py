@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.state.changes import (
+from sharectl.state.contract import StateRefusedError
+from sharectl.state.document import Document, compose
+from sharectl.state.sqlite.changes import (
     INSERT_HISTORY,
     INSERT_OPERATION,
     INSERT_RESOURCE,
@@ -14,9 +16,7 @@ from sharectl.state.changes import (
     operation_row,
     run_row,
 )
-from sharectl.state.contract import StateRefusedError
-from sharectl.state.document import Document, compose
-from sharectl.state.reader import read_history, read_rules, read_runs, read_view
+from sharectl.state.sqlite.reader import read_history, read_rules, read_runs, read_view
 
 if TYPE_CHECKING:
     import sqlite3

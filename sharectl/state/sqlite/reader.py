@@ -11,8 +11,8 @@ from sharectl.model.access import AccessRule
 from sharectl.model.kinds import address_of, rule_address
 from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord, StateView
 from sharectl.state.collection import collection_paused
-from sharectl.state.errors import damaged, translated
 from sharectl.state.lock import HeldLock
+from sharectl.state.sqlite.errors import damaged, translated
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.model.kinds import Address, Kind
-    from sharectl.state.snapshots import Snapshot
+    from sharectl.state.sqlite.snapshots import Snapshot
 
 # The name in brackets is FLAG_CONVERTER's, which turns the column into a bool.
 _SELECT_RESOURCES: Final = (

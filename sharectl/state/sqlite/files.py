@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 from sharectl.private import make_private
 from sharectl.state.contract import StateCorruptError, StateNotOursError, StateUnavailableError
-from sharectl.state.errors import damaged, from_system, not_ours, translated
-from sharectl.state.migrations import APPLICATION_ID, check_version, migrate, sync_directory
+from sharectl.state.sqlite.errors import damaged, from_system, not_ours, translated
+from sharectl.state.sqlite.migrations import APPLICATION_ID, check_version, migrate, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.state.migrations import Migration
+    from sharectl.state.sqlite.migrations import Migration
 
 BUSY_TIMEOUT_SECONDS: Final = 15.0
 _READING_TIMEOUT_SECONDS: Final = 5.0  # readers wait for nobody but who merges the log of a process that was killed

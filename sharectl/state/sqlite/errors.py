@@ -17,7 +17,7 @@ from sharectl.state.contract import (
     StateRefusedError,
     StateUnavailableError,
 )
-from sharectl.state.keepers import keeper_of
+from sharectl.state.sqlite.keepers import keeper_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

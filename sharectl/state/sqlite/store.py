@@ -10,8 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.records import ContentMark, Lease
-from sharectl.state import files
-from sharectl.state.changes import apply_changes
 from sharectl.state.collection import collection_paused
 from sharectl.state.contract import (
     LeaseLostError,
@@ -21,11 +19,13 @@ from sharectl.state.contract import (
     StateRefusedError,
     StateUnavailableError,
 )
-from sharectl.state.errors import damaged, translated
 from sharectl.state.lock import SYSTEM_CLOCK, here, process_start, status_of, timestamp
-from sharectl.state.migrations import MIGRATIONS, back_up, check_version, migrate
-from sharectl.state.reader import EmptyReader, SqliteReader, history_lines, is_storable, read_lock
-from sharectl.state.snapshots import Snapshots
+from sharectl.state.sqlite import files
+from sharectl.state.sqlite.changes import apply_changes
+from sharectl.state.sqlite.errors import damaged, translated
+from sharectl.state.sqlite.migrations import MIGRATIONS, back_up, check_version, migrate
+from sharectl.state.sqlite.reader import EmptyReader, SqliteReader, history_lines, is_storable, read_lock
+from sharectl.state.sqlite.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sharectl.model.records import Change, HistoryLine, Holder, LockStatus
     from sharectl.state.contract import StateReader
     from sharectl.state.lock import Clock, HeldLock
-    from sharectl.state.migrations import Migration
+    from sharectl.state.sqlite.migrations import Migration
 
 _FIRST_POLL_SECONDS: Final = 0.05
 _LONGEST_POLL_SECONDS: Final = 1.0
@@ -179,7 +179,7 @@ class SqliteStore:
     def export_document(self) -> bytes:
         """See StateStore; the format is in docs/state.md."""
         from sharectl.state.document import EMPTY, compose  # noqa: PLC0415 - only two commands need it
-        from sharectl.state.transfer import read_document  # noqa: PLC0415 - only two commands need it
+        from sharectl.state.sqlite.transfer import read_document  # noqa: PLC0415 - only two commands need it
 
         with self._snapshots.open() as snapshot, collection_paused():
             if snapshot is None:
@@ -197,7 +197,7 @@ class SqliteStore:
     def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:
         """See StateStore. The document is checked as a whole before anything is changed."""
         from sharectl.state.document import DocumentError, parse  # noqa: PLC0415 - only two commands need it
-        from sharectl.state.transfer import refuse_loss, replace_content  # noqa: PLC0415 - only two commands need it
+        from sharectl.state.sqlite.transfer import refuse_loss, replace_content  # noqa: PLC0415 - only two commands need it
 
         try:
             with collection_paused():
@@ -213,7 +213,7 @@ class SqliteStore:
 
     def content_mark(self) -> tuple[ContentMark, int]:
         """See WritesCopies."""
-        from sharectl.state.copies import read_mark  # noqa: PLC0415 - only where something was changed
+        from sharectl.state.sqlite.copies import read_mark  # noqa: PLC0415 - only where something was changed
 
         with self._snapshots.open() as snapshot:
             if snapshot is None:
@@ -226,7 +226,7 @@ class SqliteStore:
 
     def write_copy(self, target: Path) -> None:
         """See WritesCopies."""
-        from sharectl.state.copies import write_copy_of  # noqa: PLC0415 - only where something was changed
+        from sharectl.state.sqlite.copies import write_copy_of  # noqa: PLC0415 - only where something was changed
 
         with self._snapshots.open() as snapshot:
             if snapshot is None:

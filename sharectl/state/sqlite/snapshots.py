@@ -7,17 +7,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sharectl.state import files
 from sharectl.state.contract import StateError, StateUnavailableError
-from sharectl.state.errors import translated
-from sharectl.state.migrations import check_version, migrate
+from sharectl.state.sqlite import files
+from sharectl.state.sqlite.errors import translated
+from sharectl.state.sqlite.migrations import check_version, migrate
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from sharectl.state.migrations import Migration
+    from sharectl.state.sqlite.migrations import Migration
 
 _IDLE_CONNECTIONS: Final = 4
 _GONE_REMEDY: Final = (
