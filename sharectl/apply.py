@@ -24,6 +24,7 @@ from sharectl.model.events import (
     StepFinished,
     StepSkipped,
 )
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
 
@@ -209,7 +210,7 @@ class _Engine:
     def _dispatch(self, step: Step, index: int = 0) -> None:
         """Give the step to the lane of its backend, once that is prepared; `_mutex` is held."""
         attempt = Attempt(step, self._ledger.backend_of(step, index), index)
-        preparation = step_id(Verb.PREPARE_BACKEND, f"backend/{attempt.backend}")
+        preparation = step_id(Verb.PREPARE_BACKEND, address_of(Kind.BACKEND, attempt.backend or ""))
         if index > 0 and self._board.is_open(preparation):
             self._unprepared.setdefault(preparation, []).append(attempt)
         else:

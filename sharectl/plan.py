@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Action, Plan, Step
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.verbs import Verb
@@ -61,7 +61,6 @@ __all__ = ["Action", "Plan", "PlanOptions", "Step", "addresses_with_rules", "pla
 
 _NO_OPTIONS = PlanOptions()
 _DEFAULT_SETTINGS = SchedulerSettings()
-_OF_MANIFESTS = ("share/", "snapshot/")
 
 
 def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what the user chose
@@ -98,8 +97,8 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     draft.export_changes = find_export_changes(draft, draft.export_wishes)
     draft.diagnostics += unseen_exports(draft)
     unread = find_unread(draft)
-    draft.recorded_total = sum(1 for address in draft.records if address.startswith(_OF_MANIFESTS))
-    draft.servers = {r.resource_id: a for a, r in draft.records.items() if a.startswith("share_server/")}
+    draft.recorded_total = sum(record.kind in MANAGED_KINDS for record in draft.records.values())
+    draft.servers = {r.resource_id: a for a, r in draft.records.items() if is_of(Kind.SHARE_SERVER, a)}
     unchanged = 0
     if check_empty(draft):
         unchanged = _plan_resources(draft, pools, settings)
@@ -135,20 +134,16 @@ def addresses_with_rules(
     """Return the shares whose recorded access rules the planner will want to see: those that are not as they should be, or are to go."""
     records = state.records
     if options.destroy:
-        return {address for address in records if address.startswith("share/")}
+        return {address for address in records if is_of(Kind.SHARE, address)}
     wanted = {
         address
         for address, digest in desired.digests.items()
         if (record := records.get(address)) is not None and record.digest != digest
     }
     moved = {former for formers in desired.moves.values() for former in formers if former in records}
-    removed = {address for address in records if address.startswith("share/") and address not in desired.digests}
+    removed = {address for address in records if is_of(Kind.SHARE, address) and address not in desired.digests}
     return (
-        wanted
-        | moved
-        | removed
-        | options.replaces
-        | {address for address in deviations if address.startswith("share/")}
+        wanted | moved | removed | options.replaces | {address for address in deviations if is_of(Kind.SHARE, address)}
     )
 
 
@@ -168,7 +163,7 @@ def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSett
         plan_new_share(draft, address, placed[address], _reason_of_new(draft, address))
     _refuse_halves(draft, placed)
     for address in new:
-        if address.startswith("snapshot/"):
+        if is_of(Kind.SNAPSHOT, address):
             plan_new_snapshot(draft, address)
     refuse_lost_sources(draft)
     plan_share_servers(draft, selects)
@@ -185,7 +180,7 @@ def _reason_of_new(draft: Draft, address: Address) -> str:
 
 def _can_be_placed(draft: Draft, address: Address) -> bool:
     """Tell whether this is a share; refuse a clone whose snapshot is not there and will not be."""
-    if not address.startswith("share/"):
+    if not is_of(Kind.SHARE, address):
         return False
     source = draft.desired.share(address).source_snapshot
     if source is None:
@@ -243,7 +238,7 @@ def _sort_out(draft: Draft, digests: Mapping[Address, bytes], selects: Callable[
 def _plan_existing(draft: Draft, address: Address) -> None:
     deviation = draft.deviations.get(address)
     gone = deviation is not None and deviation.observed is None
-    if address.startswith("snapshot/"):
+    if is_of(Kind.SNAPSHOT, address):
         if not gone:
             plan_changed_snapshot(draft, address)
         elif not is_awaited(draft, address):
@@ -260,7 +255,7 @@ def _is_free(draft: Draft, address: Address) -> bool:
     """Tell whether a resource may be made; refuse what is to be taken over, or whose name is taken by what the state does not know."""
     if not refuse_unfinished_import(draft, address):
         return False
-    if address.startswith("snapshot/"):
+    if is_of(Kind.SNAPSHOT, address):
         return refuse_taken_snapshot(draft, address)
     return refuse_taken_name(draft, address, draft.strays_by_name)
 
@@ -291,7 +286,7 @@ def _plan_removals(draft: Draft, digests: Mapping[Address, bytes], selects: Call
         address
         for address, record in draft.records.items()
         if address not in digests
-        and address.startswith(_OF_MANIFESTS)
+        and record.kind in MANAGED_KINDS
         and address not in draft.replaced
         and (selects is None or selects(address))
         and (not draft.options.backends or record.backend in draft.options.backends)
@@ -299,7 +294,7 @@ def _plan_removals(draft: Draft, digests: Mapping[Address, bytes], selects: Call
     kept = left_alone(draft, (address for address in removed if address not in draft.desired.digests))
     for address in sorted(set(removed) - kept):
         record = draft.records[address]
-        (plan_removed_snapshot if record.kind == "snapshot" else plan_removed_share)(draft, address)
+        (plan_removed_snapshot if record.kind == Kind.SNAPSHOT else plan_removed_share)(draft, address)
 
 
 def _extra_specs(desired: Desired, steps: Sequence[Step]) -> dict[str, Mapping[str, str]]:

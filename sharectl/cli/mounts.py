@@ -9,6 +9,7 @@ import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
+from sharectl.model.kinds import resource_of
 from sharectl.render.mounts import MountFormat
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -68,7 +69,7 @@ def mounts(
     session = start(chdir)
     settings = settings_meant(mount_root, credentials, namespace)
     wanted = Wanted(client_meant(client, session.output), user_meant(user), parse_labels(label))
-    named = [parse_address(address).partition("/access/")[0] for address in addresses or ()]
+    named = [resource_of(parse_address(address)) for address in addresses or ()]
     if directory is not None and style is not MountFormat.SYSTEMD:
         raise DiagnosticError(
             error("usage.directory", "only units of systemd are files of their own", remedy="add --format systemd")

@@ -15,6 +15,7 @@ from sharectl.cli.session import (
     parse_labels,
 )
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.kinds import resource_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +131,7 @@ def options_from(session: Session, words: Words) -> PlanOptions:
 
 def _owners(options: PlanOptions) -> set[str]:
     """Return the targets, each access rule as its share."""
-    return {target.partition("/access/")[0] for target in options.targets}
+    return {resource_of(target) for target in options.targets}
 
 
 def show_plan(session: Session, plan: Plan, output: Format, *, hint: bool = False) -> None:

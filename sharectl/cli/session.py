@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.cli.codes import ExitCode, Finished
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of
 from sharectl.private import NAME, mend_private
 from sharectl.render.output import Output
 
@@ -283,7 +283,7 @@ def parse_address(text: str) -> Address:
 def _address_remedy(text: str) -> str:
     kind_text, separator, name = text.partition("/")
     if not separator and kind_text:
-        return f'did you mean "share/{text}"? an address is kind/name'
+        return f'did you mean "{address_of(Kind.SHARE, text)}"? an address is kind/name'
     near = did_you_mean(kind_text, sorted(_KINDS)) if name else ""
     return f"{near} an address is kind/name, such as share/projects; the kinds are {', '.join(Kind)}".strip()
 

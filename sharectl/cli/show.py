@@ -11,6 +11,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import code_of_findings, finish
 from sharectl.cli.complete import complete_address
+from sharectl.model.kinds import Kind, is_of, kind_of, resource_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,10 +61,10 @@ def show(
     if output is opt.Format.MARKDOWN:
         remedy = "--output text or json; markdown is for plans"
         raise DiagnosticError(error("usage.output", "a resource has no form in markdown", remedy=remedy))
-    address = parse_address(subject).partition("/access/")[0]
+    address = resource_of(parse_address(subject))
     desired, is_whole = desired_for_looking(session, file, {address})
     allowed = allowed_backends(allow_unreadable, desired)
-    if address.startswith(("share_server/", "share_network/")):
+    if kind_of(address) in {Kind.SHARE_SERVER, Kind.SHARE_NETWORK}:
         _show_tenancy(session, desired, address, output, ask=refresh is not opt.Refresh.NONE, allowed=allowed)
         return
     with (
@@ -117,7 +118,7 @@ def _show_tenancy(
         opened_store(session) as store,
         opened_backends(desired.backends, session.project, session.output.diagnostics) as backends,
     ):
-        if address.startswith("share_server/"):
+        if is_of(Kind.SHARE_SERVER, address):
             server = inspect_share_server(store, backends, address, ask=ask)
             plain, diagnostics, record = render.share_server_object(server), server.diagnostics, server.record
             lines = render.share_server_lines(server, color=session.output.color_out)

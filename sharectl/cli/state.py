@@ -9,6 +9,7 @@ import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
+from sharectl.model.kinds import Kind, is_of, resource_of
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="Look into the state, and mend it by hand."
@@ -54,7 +55,7 @@ def show(address: AddressArgument, *, output: opt.DataOutput = opt.DataFormat.TE
     from sharectl.workspace.runs import read_record
 
     session = start(chdir)
-    wanted = parse_address(address).partition("/access/")[0]
+    wanted = resource_of(parse_address(address))
     with existing_store(session) as store:
         require_records(store, [wanted])
         record, rules = read_record(store, wanted)
@@ -102,7 +103,7 @@ def mv(
     old, new = parse_address(former), parse_address(address)
     require_name(new)
     with edited_state(chdir, f"state mv {old} {new}", lock_timeout) as edit:
-        if old.startswith("backend/") and new.startswith("backend/"):
+        if is_of(Kind.BACKEND, old) and is_of(Kind.BACKEND, new):
             from sharectl.workspace.interventions import rename_backend
 
             count = rename_backend(edit.store, edit.lease, edit.record, old, new)

@@ -29,6 +29,7 @@ from sharectl.drivers.base import (
 from sharectl.drivers.ignoring import rules_to_end
 from sharectl.engine.answers import all_expected, expected, report_of
 from sharectl.model.canonical import canonical_json
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import PutResource, PutRules, Record, RemoveResource, RuleRecord
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
@@ -130,7 +131,7 @@ def share_request(task: Task) -> ShareRequest:
     snapshot = None
     if spec.source_snapshot is not None:
         if task.related is None:
-            message = f"the state has no snapshot/{spec.source_snapshot} to clone"
+            message = f"the state has no {address_of(Kind.SNAPSHOT, spec.source_snapshot)} to clone"
             raise NotFoundError(message)
         snapshot = snapshot_ref(task.related)
     if candidate.share_server is not None and task.share_server_id is None:

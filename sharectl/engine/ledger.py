@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.engine.calls import Task
-from sharectl.model.kinds import name_of
+from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.staleness import Rows, row_of
@@ -80,7 +80,7 @@ class Ledger:
 
     def identity_of(self, backend: str) -> str | None:
         """Return the identity that the state has pinned for a backend; None where it was never prepared."""
-        record = self._records.get(f"backend/{backend}")
+        record = self._records.get(address_of(Kind.BACKEND, backend))
         return None if record is None else record.resource_id
 
     def backend_of(self, step: Step, index: int) -> str | None:
@@ -90,7 +90,7 @@ class Ledger:
         if step.verb in _OF_THE_STATE_ALONE and step.backend is None:
             return None
         if isinstance(step.spec, SnapshotSpec):
-            owner = self._records.get(f"share/{step.spec.share}")
+            owner = self._records.get(address_of(Kind.SHARE, step.spec.share))
             return step.backend if owner is None else owner.backend
         record = self._records.get(step.address)
         return step.backend if record is None else record.backend
@@ -101,11 +101,11 @@ class Ledger:
         related = None
         extra_specs = None
         if isinstance(step.spec, SnapshotSpec):
-            related = self._records.get(f"share/{step.spec.share}")
+            related = self._records.get(address_of(Kind.SHARE, step.spec.share))
         elif step.import_id is not None:
             related = self._records.get(import_address(step.address))
         elif isinstance(step.spec, ShareSpec):
-            related = self._records.get(f"snapshot/{_snapshot_of(step, step.spec)}")
+            related = self._records.get(address_of(Kind.SNAPSHOT, _snapshot_of(step, step.spec) or ""))
             extra_specs = self._plan.extra_specs.get(step.spec.share_type or "")
         known_id = step.import_resource_id if record is None else record.resource_id
         if step.verb is Verb.RELEASE_ALLOCATION:
@@ -167,8 +167,8 @@ def _touched(plan: Plan) -> Iterator[Address]:
             if candidate.share_server is not None:
                 yield candidate.share_server
         if isinstance(step.spec, SnapshotSpec):
-            yield f"share/{step.spec.share}"
+            yield address_of(Kind.SHARE, step.spec.share)
         elif isinstance(step.spec, ShareSpec) and (snapshot := _snapshot_of(step, step.spec)) is not None:
-            yield f"snapshot/{snapshot}"
+            yield address_of(Kind.SNAPSHOT, snapshot)
     for backend in plan.backends:
-        yield f"backend/{backend}"
+        yield address_of(Kind.BACKEND, backend)

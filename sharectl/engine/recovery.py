@@ -20,6 +20,7 @@ from sharectl.engine.server_calls import SERVER_VERBS
 from sharectl.engine.server_resolving import resolve_server
 from sharectl.model.canonical import canonical_json
 from sharectl.model.events import OperationRecovered, RecoveryStarted
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import AddHistory, EndOperation, HistoryEntry
 from sharectl.model.verbs import Verb
 from sharectl.planner.unfinished_imports import import_address
@@ -92,9 +93,9 @@ def _read(
     with store.read() as reader:
         operations = reader.view(()).operations if chosen is None else chosen
         addresses = {operation.address for operation in operations}
-        addresses |= {f"backend/{operation.backend}" for operation in operations}
+        addresses |= {address_of(Kind.BACKEND, operation.backend) for operation in operations if operation.backend}
         specs = (orjson.loads(operation.payload).get("spec") for operation in operations)
-        addresses |= {f"share/{spec['share']}" for spec in specs if spec is not None and "share" in spec}
+        addresses |= {address_of(Kind.SHARE, spec["share"]) for spec in specs if spec is not None and "share" in spec}
         addresses |= {import_address(operation.address) for operation in operations}
         return operations, reader.view(addresses).records
 
@@ -122,7 +123,7 @@ def _open(
     """Open the driver, and make sure that behind it is the storage that the state knows."""
     permit()
     driver = environment.driver(backend)
-    pinned = records.get(f"backend/{backend}")
+    pinned = records.get(address_of(Kind.BACKEND, backend))
     if any(operation.verb != Verb.PREPARE_BACKEND for operation in operations):
         expect_identity(backend, None if pinned is None else pinned.resource_id, report_of(driver).identity)
     groups: dict[Address, list[OperationRecord]] = {}

@@ -10,6 +10,7 @@ import orjson
 from sharectl.drivers.base import ObservedShare, ObservedSnapshot, ShareRef, SnapshotRef, SnapshotsShares
 from sharectl.engine.answers import all_expected, expected
 from sharectl.engine.calls import active_rules, finished_import, listed_share, request_of_intent, share_ref
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import PutResource, PutRules, RemoveResource
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
@@ -200,7 +201,7 @@ def _removal(operation: OperationRecord, records: Mapping[Address, Record], *, s
 
 def _snapshot(backend: _Backend, operation: OperationRecord, records: Mapping[Address, Record]) -> Outcome:
     spec = SnapshotSpec.from_plain(_spec_of(operation))
-    share = records.get(f"share/{spec.share}")
+    share = records.get(address_of(Kind.SHARE, spec.share))
     record, replaced = _record_of(operation, records)
     observed = backend.snapshot(operation.resource_id)
     if observed is None or share is None or replaced:

@@ -221,7 +221,7 @@ def check_moves(document: JsonObject, checker: Checker, *, may_move: bool) -> li
         if document["kind"] == "Backend":
             new = document["metadata"]["name"]
             old = next(iter(former_names(annotation)), "OLD-NAME")
-            remedy += f", and rename the backend in the state: `sharectl state mv backend/{old} backend/{new}`"
+            remedy += f", and rename the backend in the state: `sharectl state mv {address_of(Kind.BACKEND, old)} {address_of(Kind.BACKEND, new)}`"
         checker.add("moved", "only a share or a snapshot can have moved", remedy, *path, key=True)
         return []
     names = former_names(annotation)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sharectl.model.kinds import Kind, address_of, kind_of, name_of, resource_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
@@ -70,19 +72,20 @@ def dependency_edges(desired: Desired, addresses: Iterable[Address]) -> list[Edg
 
 def dependencies_of(desired: Desired, address: Address) -> tuple[Address, ...]:
     """Return what the manifest of the share, snapshot or share network at `address` refers to; of any other kind, nothing."""
-    kind, _, name = address.partition("/")
-    if kind == "share" and "/access/" not in name:
+    kind = kind_of(address)
+    if kind is Kind.SHARE:
         share = desired.share(address)
         references = (
-            ("share_type", share.share_type),
-            ("share_network", share.share_network),
-            ("snapshot", share.source_snapshot),
+            (Kind.SHARE_TYPE, share.share_type),
+            (Kind.SHARE_NETWORK, share.share_network),
+            (Kind.SNAPSHOT, share.source_snapshot),
         )
-        return tuple(f"{kind}/{name}" for kind, name in references if name is not None)
-    if kind == "share":
-        return (address.partition("/access/")[0],)
-    if kind == "snapshot":
-        return (f"share/{desired.snapshot(address).share}",)
-    if kind == "share_network":
-        return tuple(f"security_service/{service}" for service in desired.share_networks[name].security_services)
+        return tuple(address_of(other, name) for other, name in references if name is not None)
+    if kind is Kind.ACCESS_RULE:
+        return (resource_of(address),)
+    if kind is Kind.SNAPSHOT:
+        return (address_of(Kind.SHARE, desired.snapshot(address).share),)
+    if kind is Kind.SHARE_NETWORK:
+        services = desired.share_networks[name_of(address)].security_services
+        return tuple(address_of(Kind.SECURITY_SERVICE, service) for service in services)
     return ()

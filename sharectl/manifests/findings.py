@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.manifests.concealment import may_name_secret
 from sharectl.model.diagnostics import Diagnostic, Severity
+from sharectl.model.kinds import Kind, is_of
 
 if TYPE_CHECKING:
     from sharectl.manifests.positions import FilePositions
@@ -32,7 +33,7 @@ class Finding(NamedTuple):
     def is_about_unknown_setting(self) -> bool:
         """Tell whether a field of a configuration is unknown: then so is whether its value is a secret."""
         return self.code == "manifest.unknown-field" and (
-            "config" in self.path or str(self.address or "").startswith("security_service/")
+            "config" in self.path or is_of(Kind.SECURITY_SERVICE, self.address or "")
         )
 
     def diagnostic(self, positions: FilePositions) -> Diagnostic:

@@ -10,7 +10,7 @@ from sharectl.manifests.linked import Entry, Linked, RuleEntry, cycles, entries_
 from sharectl.model.access import AccessRule, access_digest
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.diagnostics import did_you_mean
-from sharectl.model.kinds import Kind, address_of, kind_of, name_of
+from sharectl.model.kinds import Kind, address_of, is_of, kind_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -93,7 +93,7 @@ class Linker:
             for address, entries in found.items():
                 for entry in entries:
                     plain = self.files[entry.file].record(entry.number).plain
-                    if address.startswith("share/"):
+                    if is_of(Kind.SHARE, address):
                         hints.update(
                             reference for reference, path in references_of_share(plain) if "schedulerHints" in path
                         )
@@ -263,7 +263,7 @@ class Linker:
         for number in numbers:
             record = file.record(number)
             address, plain, document = addresses[number], record.plain, record.place[0]
-            if address.startswith("snapshot/"):
+            if is_of(Kind.SNAPSHOT, address):
                 self._check_reference(
                     file_number, document, ("spec", "share"), address_of(Kind.SHARE, plain["share"]), address
                 )

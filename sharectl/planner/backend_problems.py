@@ -8,6 +8,7 @@ from sharectl.drivers.base import DriverError
 from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import ChecksExtraSpecs, NamesStorage
 from sharectl.model.diagnostics import did_you_mean, error, warning
+from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -73,8 +74,8 @@ def storage_findings(desired: Desired, base_directory: str, own: Mapping[str, st
             "backend.storage",
             summary,
             remedy=remedy,
-            address=f"backend/{owned.backend}",
-            source=desired.field_source(f"backend/{owned.backend}", "spec", "config", *owned.place.path),
+            address=address_of(Kind.BACKEND, owned.backend),
+            source=desired.field_source(address_of(Kind.BACKEND, owned.backend), "spec", "config", *owned.place.path),
         )
         for owned, summary, remedy in found
     )
@@ -93,8 +94,8 @@ def extra_spec_findings(desired: Desired) -> tuple[Diagnostic, ...]:
                     "share_type.extra-spec",
                     summary,
                     remedy=remedy,
-                    address=f"share_type/{name}",
-                    source=desired.field_source(f"share_type/{name}", "spec", "extraSpecs", key),
+                    address=address_of(Kind.SHARE_TYPE, name),
+                    source=desired.field_source(address_of(Kind.SHARE_TYPE, name), "spec", "extraSpecs", key),
                 )
             )
     return tuple(found)

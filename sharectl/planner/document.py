@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
+from sharectl.model.kinds import Kind, is_of
 from sharectl.model.plans import (
     Action,
     Candidate,
@@ -217,9 +218,9 @@ def _step(plain: Mapping[str, Any]) -> Step:
 
 
 def _spec(address: Address, plain: Mapping[str, Any]) -> ShareSpec | SnapshotSpec | ShareServerSpec:
-    if address.startswith("snapshot/"):
+    if is_of(Kind.SNAPSHOT, address):
         return SnapshotSpec.from_plain(plain)
-    return ShareServerSpec.from_plain(plain) if address.startswith("share_server/") else ShareSpec.from_plain(plain)
+    return ShareServerSpec.from_plain(plain) if is_of(Kind.SHARE_SERVER, address) else ShareSpec.from_plain(plain)
 
 
 def _changes(plain: Iterable[Mapping[str, Any]]) -> tuple[FieldChange, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.access import access_digest
 from sharectl.model.diagnostics import Diagnostic, warning
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import DriftKind
 from sharectl.planner.records import share_attributes
 from sharectl.planner.server_drift import server_problem
@@ -43,14 +44,14 @@ def find_deviations(state: StateView, observed: Observed) -> dict[Address, Devia
         seen = trusted.get(record.backend or "")
         if seen is None or (seen.asked_ids is not None and record.resource_id not in seen.asked_ids):
             continue
-        if record.kind == "share":
+        if record.kind == Kind.SHARE:
             if seen.shares is not None:
                 deviation = _share_deviation(record, seen.shares.get(record.resource_id))
                 if deviation is not None:
                     deviations[address] = deviation
-        elif record.kind == "snapshot" and seen.snapshots is not None and record.resource_id not in seen.snapshots:
+        elif record.kind == Kind.SNAPSHOT and seen.snapshots is not None and record.resource_id not in seen.snapshots:
             deviations[address] = Deviation(DriftKind.GONE)
-        elif record.kind == "share_server" and seen.servers is not None:
+        elif record.kind == Kind.SHARE_SERVER and seen.servers is not None:
             found = server_problem(record, seen.servers)
             if found is not None:
                 deviations[address] = Deviation(found[0], problem=found[1])
@@ -95,7 +96,7 @@ def _share_deviation(record: Record, share: ObservedShare | None) -> Deviation |
 
 def identity_problem(state: StateView, seen: BackendObservation) -> Diagnostic | None:
     """Return why a backend that answers is not the one that the state knows, or None."""
-    record = state.records.get(f"backend/{seen.backend}")
+    record = state.records.get(address_of(Kind.BACKEND, seen.backend))
     if record is None or seen.report is None or seen.report.identity == record.resource_id:
         return None
     found = seen.report.identity
@@ -109,7 +110,7 @@ def identity_problem(state: StateView, seen: BackendObservation) -> Diagnostic |
         ),
         remedy=(
             f"mount or connect the right storage; if it was replaced on purpose, "
-            f"`sharectl state rm backend/{seen.backend}` forgets the old identity, and the next apply pins that of what answers then"
+            f"`sharectl state rm {address_of(Kind.BACKEND, seen.backend)}` forgets the old identity, and the next apply pins that of what answers then"
         ),
-        address=f"backend/{seen.backend}",
+        address=address_of(Kind.BACKEND, seen.backend),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Diagnostic, error
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.kinds import Kind, address_of, is_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,7 +39,7 @@ def find_unseen_backends(draft: Draft) -> tuple[Diagnostic, ...]:
 
     What is to be made may be there already.
     """
-    if draft.options.only_imports or not any(address.startswith("share/") for address in draft.new):
+    if draft.options.only_imports or not any(is_of(Kind.SHARE, address) for address in draft.new):
         return ()
     return tuple(
         error(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Held
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec
@@ -132,7 +132,7 @@ class _Refusals:
     def of_removals(self) -> Iterator[tuple[Address, Refusal]]:
         """Yield the shares that would go and are refused to."""
         for address, refusals in self._by_address.items():
-            if address.startswith("share/"):
+            if is_of(Kind.SHARE, address):
                 for refusal in refusals:
                     if refusal.verbs is not None and Verb.DELETE_SHARE in refusal.verbs:
                         yield address, refusal
@@ -140,7 +140,7 @@ class _Refusals:
     def of_snapshots(self) -> Iterator[tuple[Address, Refusal]]:
         """Yield the snapshots that would be taken and are refused to."""
         for address, refusals in self._by_address.items():
-            if address.startswith("snapshot/"):
+            if is_of(Kind.SNAPSHOT, address):
                 for refusal in refusals:
                     if refusal.verbs is None or Verb.CREATE_SNAPSHOT in refusal.verbs:
                         yield address, refusal
@@ -185,7 +185,7 @@ class _Holding:
                         self._hold(name, refusal)
         for snapshot, refusal in self.refusals.of_snapshots():
             if snapshot in self.draft.desired.digests:
-                share = f"share/{self.draft.desired.snapshot(snapshot).share}"
+                share = address_of(Kind.SHARE, self.draft.desired.snapshot(snapshot).share)
                 self._hold(step_id(Verb.REVERT_SHARE, share), refusal)
 
     def _bound(self) -> dict[str, list[str]]:
@@ -216,12 +216,12 @@ class _Holding:
     def _bind_snapshots(self, bound: dict[str, list[str]]) -> None:
         """Let the removal of snapshots be held with that of their share, whose manifest took theirs along."""
         draft = self.draft
-        steps = [s for s in draft.steps.values() if s.address.startswith("snapshot/") and s.verb in REMOVING]
+        steps = [s for s in draft.steps.values() if is_of(Kind.SNAPSHOT, s.address) and s.verb in REMOVING]
         if not steps:
             return
         removals: dict[str, list[str]] = {}
         for step in draft.steps.values():
-            if step.verb in SHARE_REMOVALS and step.address.startswith("share/") and self._is_gone(step.address):
+            if step.verb in SHARE_REMOVALS and is_of(Kind.SHARE, step.address) and self._is_gone(step.address):
                 removals.setdefault(removed_record(draft, step.address).resource_id, []).append(step.step_id)
         for address, _ in self.refusals.of_removals():
             record = draft.records.get(address)

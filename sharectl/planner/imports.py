@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import did_you_mean
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of
 from sharectl.model.plans import Action, FieldChange, Step
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import Verb
@@ -31,7 +32,7 @@ def plan_imports(draft: Draft) -> None:
     for address, wanted in sorted(draft.options.imports.items()):
         seen = draft.observed.get(wanted.backend)
         taker = takers.setdefault(wanted, address)
-        if not address.startswith(("share/", "snapshot/")):
+        if kind_of(address) not in MANAGED_KINDS:
             draft.refuse("import.kind", address, f"{address} is no share", remedy="only shares can be imported")
         elif taker != address:
             draft.refuse(
@@ -60,7 +61,7 @@ def plan_imports(draft: Draft) -> None:
         elif (problem := identity_problem(draft.state, seen)) is not None:
             draft.refuse("import.identity", address, problem.summary, detail=problem.detail, remedy=problem.remedy)
         else:
-            if address.startswith("snapshot/"):
+            if is_of(Kind.SNAPSHOT, address):
                 _plan_snapshot_import(draft, address, wanted, seen)
                 continue
             if wanted.backend not in found:
@@ -146,7 +147,7 @@ def _plan_import(
             "import.share-network",
             address,
             f"{share.backend_id} on backend {wanted.backend} is on {there}",
-            detail=f"its manifest wants it on {f'share_network/{spec.share_network}' if spec.share_network else 'none'}.",
+            detail=f"its manifest wants it on {f'{address_of(Kind.SHARE_NETWORK, spec.share_network)}' if spec.share_network else 'none'}.",
             remedy="write shareNetwork as it is there; a share server itself cannot be imported",
             path="spec.shareNetwork",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
-from sharectl.model.kinds import name_of
+from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.planner.records import backend_id_of
 from sharectl.planner.strays import stray_snapshots
 
@@ -78,7 +78,7 @@ def refuse_taken_snapshot(draft: Draft, address: Address) -> bool:
     That one may be what the manifest is about: taken anew, it would hold what is in the share now.
     """
     spec = draft.desired.snapshot(address)
-    share = draft.records.get(f"share/{spec.share}")
+    share = draft.records.get(address_of(Kind.SHARE, spec.share))
     seen = None if share is None else draft.observed.get(share.backend or "")
     if share is None or seen is None:
         return True
@@ -96,7 +96,7 @@ def refuse_taken_snapshot(draft: Draft, address: Address) -> bool:
     draft.refuse(
         "snapshot.in-the-way",
         address,
-        f"{address} would be taken now, and share/{spec.share} has a snapshot of that name already: {found[0].backend_id}",
+        f"{address} would be taken now, and {address_of(Kind.SHARE, spec.share)} has a snapshot of that name already: {found[0].backend_id}",
         detail="the state does not know that one: it was lost, or has forgotten it. A new one would hold what is in the share now.",
         remedy=remedy,
     )

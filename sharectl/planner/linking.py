@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.manifests.dependencies import topological_order
+from sharectl.model.kinds import Kind, address_of, is_of, of_kind
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
@@ -74,7 +75,7 @@ def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
     for name, needed in needs_of_steps(draft).items():
         step = draft.steps[name]
         present = {other: None for other in needed if other in draft.steps and other != name}
-        prepares = step_id(Verb.PREPARE_BACKEND, f"backend/{step.backend}")
+        prepares = step_id(Verb.PREPARE_BACKEND, address_of(Kind.BACKEND, step.backend or ""))
         if (
             prepares in draft.steps
             and prepares != name
@@ -143,11 +144,11 @@ def _needed(
 def _of_spec(step: Step) -> list[str]:
     """Return the ids of the steps that bring about what the spec refers to."""
     if isinstance(step.spec, SnapshotSpec):
-        share = f"share/{step.spec.share}"
+        share = address_of(Kind.SHARE, step.spec.share)
         makes = _MAKES_SHARE if step.verb in {Verb.CREATE_SNAPSHOT, Verb.ADOPT} else ()
         return [step_id(Verb.MOVE, share), *(step_id(verb, share) for verb in makes)]
     if isinstance(step.spec, ShareSpec) and step.spec.source_snapshot is not None:
-        snapshot = f"snapshot/{step.spec.source_snapshot}"
+        snapshot = address_of(Kind.SNAPSHOT, step.spec.source_snapshot)
         needed = [step_id(Verb.MOVE, snapshot)]
         return [*needed, step_id(Verb.CREATE_SNAPSHOT, snapshot)] if step.verb is Verb.CREATE_SHARE else needed
     return []
@@ -162,11 +163,11 @@ def _taken_before_reverts(draft: Draft) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for step in reverts.values():
         if isinstance(step.spec, ShareSpec) and step.spec.revert_to is not None:
-            found[step.step_id] = [step_id(Verb.MOVE, f"snapshot/{step.spec.revert_to.snapshot}")]
+            found[step.step_id] = [step_id(Verb.MOVE, address_of(Kind.SNAPSHOT, step.spec.revert_to.snapshot))]
     for name in sorted(draft.steps) if reverts else ():
         step = draft.steps[name]
         if step.verb is Verb.CREATE_SNAPSHOT and isinstance(step.spec, SnapshotSpec):
-            revert = reverts.get(f"share/{step.spec.share}")
+            revert = reverts.get(address_of(Kind.SHARE, step.spec.share))
             if revert is not None:
                 found[revert.step_id].append(name)
     return found
@@ -174,12 +175,11 @@ def _taken_before_reverts(draft: Draft) -> dict[str, list[str]]:
 
 def _forgotten_by_backend(draft: Draft) -> dict[Address, list[str]]:
     """Return the ids of the steps that forget what is on a backend that is forgotten itself, by the backend's address."""
-    backends: dict[Address, list[str]] = {
-        step.address: [] for step in draft.steps.values() if step.verb is Verb.FORGET and step.address[:8] == "backend/"
-    }
+    forgotten = (step.address for step in draft.steps.values() if step.verb is Verb.FORGET)
+    backends: dict[Address, list[str]] = {address: [] for address in of_kind(Kind.BACKEND, forgotten)}
     if backends:
         for address, record in sorted(draft.records.items()):
             name = step_id(Verb.FORGET, address)
-            if name in draft.steps and not address.startswith("backend/"):
-                backends.get(f"backend/{record.backend}", []).append(name)
+            if name in draft.steps and not is_of(Kind.BACKEND, address):
+                backends.get(address_of(Kind.BACKEND, record.backend or ""), []).append(name)
     return backends

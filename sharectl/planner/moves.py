@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import did_you_mean, error, warning
-from sharectl.model.kinds import address_of
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, FieldChange, Step
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
@@ -13,7 +13,7 @@ from sharectl.planner.draft import step_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.model.kinds import Address, Kind
+    from sharectl.model.kinds import Address
     from sharectl.planner.draft import Draft
     from sharectl.planner.drift import Deviation
 
@@ -122,7 +122,7 @@ def _add_move(draft: Draft, former: Address, address: Address) -> None:
     record = draft.records.pop(former)
     draft.records[address] = record._replace(address=address)
     draft.moved_from[address] = former
-    spec = draft.desired.share(address) if record.kind == "share" else draft.desired.snapshot(address)
+    spec = draft.desired.share(address) if record.kind == Kind.SHARE else draft.desired.snapshot(address)
     draft.add(
         Step(
             step_id=step_id(Verb.MOVE, address),

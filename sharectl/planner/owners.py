@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from sharectl.drivers.base import Capability
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import DEPOSED_MARK, backend_id_of
 
@@ -25,7 +25,7 @@ def snapshots_of_removed_shares(draft: Draft) -> dict[str, list[Address]]:
     removals = {
         removed_record(draft, step.address).resource_id: step.step_id
         for step in draft.steps.values()
-        if step.verb in SHARE_REMOVALS and step.address.startswith("share/")
+        if step.verb in SHARE_REMOVALS and is_of(Kind.SHARE, step.address)
     }
     found: dict[str, list[Address]] = {}
     if removals:
@@ -45,7 +45,7 @@ def clones_of_removed_snapshots(draft: Draft) -> dict[Address, list[str]]:
         step = draft.steps[name]
         if step.verb is Verb.DELETE_SHARE:
             source = orjson.loads(removed_record(draft, step.address).spec).get("source_snapshot")
-            snapshot = f"snapshot/{source}"
+            snapshot = address_of(Kind.SNAPSHOT, source)
             if source is not None and snapshot in deleted:
                 found.setdefault(snapshot, []).append(name)
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sharectl import scheduler as scheduling
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Candidate
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import DeletionPolicy
@@ -44,7 +44,7 @@ def place_new_shares(
     draft.snapshotted = frozenset(
         address_of(Kind.SHARE, draft.desired.snapshot(other).share)
         for other in draft.new
-        if other.startswith("snapshot/")
+        if is_of(Kind.SNAPSHOT, other)
     )
     places = ServerPlaces.for_shares(draft, addresses)
     placed = _placed_shares(draft, addresses)
@@ -327,7 +327,7 @@ def _refuse_unplaceable(
         draft.refuse(
             "scheduler.no-share-server",
             address,
-            f"no backend can take {address} with a share server on share_network/{network}",
+            f"no backend can take {address} with a share server on {address_of(Kind.SHARE_NETWORK, network or '')}",
             detail=f"{named}.",
             remedy="describe a subnet for the zone, raise the limit, give the network more addresses, or see to the network service",
             path="spec.shareNetwork",

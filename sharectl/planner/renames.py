@@ -8,7 +8,7 @@ import orjson
 
 from sharectl.model.access import access_digest
 from sharectl.model.diagnostics import warning
-from sharectl.model.kinds import name_of
+from sharectl.model.kinds import Kind, is_of, name_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import DEPOSED_MARK
 
@@ -33,7 +33,7 @@ def undeclared_renames(draft: Draft) -> Iterator[Diagnostic]:
         step.address for step in draft.steps.values() if step.verb in _REMOVALS and DEPOSED_MARK not in step.address
     }
     for address in sorted(removed, reverse=True):
-        if address.startswith("share/") and address in draft.records and address not in draft.desired.digests:
+        if is_of(Kind.SHARE, address) and address in draft.records and address not in draft.desired.digests:
             gone.setdefault(_recorded_likeness(draft, address), []).append(address)
     named = 0
     for address in sorted(draft.new if gone else ()):

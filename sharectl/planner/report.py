@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, Drift, DriftKind, FieldChange, Summary
 from sharectl.model.verbs import Verb
 from sharectl.planner.drift import identity_problem
@@ -84,7 +84,9 @@ def _repair(steps: Mapping[Verb, str], changes: Iterable[FieldChange]) -> str | 
 def _unknown(draft: Draft) -> list[Drift]:
     held = Counter(record.backend for record in draft.state.records.values() if record.kind != Kind.BACKEND)
     return [
-        Drift(f"backend/{name}", DriftKind.UNKNOWN, f"could not be read in full; {_held(held[name])} on it")
+        Drift(
+            address_of(Kind.BACKEND, name), DriftKind.UNKNOWN, f"could not be read in full; {_held(held[name])} on it"
+        )
         for name, seen in sorted(draft.observed.items())
         if seen.error is not None or identity_problem(draft.state, seen) is not None
     ]
@@ -105,7 +107,7 @@ def _unmanaged(draft: Draft) -> list[Drift]:
             named = ", ".join(share.backend_id for share in strays[:_MOST_NAMED])
             named += ", …" if len(strays) > _MOST_NAMED else ""
             summary = f"holds {len(strays)} share{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
-            found.append(Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary))
+            found.append(Drift(address_of(Kind.BACKEND, backend), DriftKind.UNMANAGED, summary))
     return found
 
 
@@ -120,7 +122,11 @@ def _ignored(draft: Draft, seen: BackendObservation, ignored: IgnoreList, shares
             rules -= sum(1 for known in recorded if known.status == "active" and known.rule in share.ignored_access)
     counts = [(shares, "share"), (rules, "access rule")]
     words = " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
-    return [Drift(f"backend/{backend}", DriftKind.IGNORED, f"holds {words} that its manifest ignores")] if words else []
+    return (
+        [Drift(address_of(Kind.BACKEND, backend), DriftKind.IGNORED, f"holds {words} that its manifest ignores")]
+        if words
+        else []
+    )
 
 
 def _unmanaged_servers(backend: str, servers: ServerObservation, known: Collection[str]) -> list[Drift]:
@@ -132,7 +138,7 @@ def _unmanaged_servers(backend: str, servers: ServerObservation, known: Collecti
         ", …" if len(strays) > _MOST_NAMED else ""
     )
     summary = f"holds {len(strays)} share server{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
-    return [Drift(f"backend/{backend}", DriftKind.UNMANAGED, summary)]
+    return [Drift(address_of(Kind.BACKEND, backend), DriftKind.UNMANAGED, summary)]
 
 
 def _held(resources: int) -> str:

@@ -44,7 +44,7 @@ def plan_revert(draft: Draft, address: Address, record: Record, old: ShareSpec, 
     if not (_has_snapshot(draft, address, record, wanted) and _is_able(draft, address, record, wanted)):
         return False
     draft.removals.append(address)
-    reason = f"request {wanted.request} asks for snapshot/{wanted.snapshot}"
+    reason = f"request {wanted.request} asks for {address_of(Kind.SNAPSHOT, wanted.snapshot)}"
     if answered is not None and answered.cut_short:
         reason += f"; {answered.request} was cut short"
     draft.add(
@@ -105,7 +105,7 @@ def _hold(draft: Draft, address: Address, wanted: RevertRequest) -> None:
     draft.diagnostics.append(
         warning(
             "share.lost-snapshot",
-            f"{address} cannot be turned back to snapshot/{wanted.snapshot}, which is gone from its backend",
+            f"{address} cannot be turned back to {address_of(Kind.SNAPSHOT, wanted.snapshot)}, which is gone from its backend",
             detail="the snapshot is not taken again meanwhile, since it would hold what is in the share now.",
             remedy="name another snapshot, or remove revertTo",
             address=address,
@@ -126,7 +126,7 @@ def _is_answered(draft: Draft, address: Address, wanted: RevertRequest, answered
         draft.refuse(
             "share.request-used",
             address,
-            f"{address}: request {wanted.request} was about snapshot/{answered.snapshot}, and now names snapshot/{wanted.snapshot}",
+            f"{address}: request {wanted.request} was about {address_of(Kind.SNAPSHOT, answered.snapshot)}, and now names {address_of(Kind.SNAPSHOT, wanted.snapshot)}",
             detail="a request is answered once; one for another snapshot is another request.",
             remedy="write a new request, or take the change of the snapshot back",
             path=_SNAPSHOT_FIELD,
@@ -137,7 +137,7 @@ def _is_answered(draft: Draft, address: Address, wanted: RevertRequest, answered
         draft.diagnostics.append(
             warning(
                 "share.revert-cut-short",
-                f"nobody knows whether {address} was turned back to snapshot/{wanted.snapshot}: request {wanted.request} was cut short",
+                f"nobody knows whether {address} was turned back to {address_of(Kind.SNAPSHOT, wanted.snapshot)}: request {wanted.request} was cut short",
                 detail="it is not repeated by itself, which could destroy what was written since.",
                 remedy="look into the share; write a new request to turn it back (again), or remove revertTo to leave it as it is",
                 address=address,

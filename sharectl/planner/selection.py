@@ -8,6 +8,7 @@ import orjson
 
 from sharectl.manifests.dependencies import dependencies_of
 from sharectl.model.diagnostics import did_you_mean, error
+from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.planner.records import DEPOSED_MARK
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def unknown_addresses(
                     address=address,
                 )
             )
-        elif address in options.replaces and not (address.startswith("share/") and address in desired.digests):
+        elif address in options.replaces and not (is_of(Kind.SHARE, address) and address in desired.digests):
             diagnostics.append(
                 error(
                     "plan.not-replaceable",
@@ -94,7 +95,7 @@ def unknown_addresses(
             "plan.unknown-backend",
             f"there is no backend named {backend}",
             remedy=did_you_mean(backend, sorted(desired.backends)) or "name one that has a Backend manifest",
-            address=f"backend/{backend}",
+            address=address_of(Kind.BACKEND, backend),
         )
         for backend in sorted(
             (options.backends | options.allow_unreadable | options.allow_shared) - desired.backends.keys()
@@ -104,12 +105,12 @@ def unknown_addresses(
 
 
 def _backend_name(address: Address) -> str:
-    return address.removeprefix("backend/") if address.startswith("backend/") else ""
+    return name_of(address) if is_of(Kind.BACKEND, address) else ""
 
 
 def _owner(address: Address) -> Address:
     """Return the share of an access rule, and any other address as it is."""
-    return address.partition("/access/")[0]
+    return resource_of(address)
 
 
 def _undeposed(address: Address) -> Address:
@@ -138,8 +139,8 @@ def _closure(draft: Draft, targets: set[Address]) -> set[Address]:
 def _needed(desired: Desired, address: Address) -> Iterator[Address]:
     """Yield what the resource is made from, and the snapshot that a share is to be turned back to."""
     yield from dependencies_of(desired, address)
-    if address.startswith("share/") and (revert_to := desired.share(address).revert_to) is not None:
-        yield f"snapshot/{revert_to.snapshot}"
+    if is_of(Kind.SHARE, address) and (revert_to := desired.share(address).revert_to) is not None:
+        yield address_of(Kind.SNAPSHOT, revert_to.snapshot)
 
 
 def _has_labels(

@@ -81,7 +81,7 @@ def _wanted(draft: Draft, record: Record, old: ShareServerSpec) -> ShareServerSp
         draft.refuse(
             "share_network.subnet-in-use",
             address_of(Kind.SHARE_NETWORK, network.name),
-            f"share_network/{network.name} has no subnet {label} any more, and {record.address} is in it",
+            f"{address_of(Kind.SHARE_NETWORK, network.name)} has no subnet {label} any more, and {record.address} is in it",
             detail="the share server and the shares on it would lose their network.",
             remedy="put the subnet back until the shares on that server are gone",
             path="spec.subnets",
@@ -109,7 +109,7 @@ def _refuse_subnet_change(draft: Draft, address: Address, old: ShareServerSpec, 
         draft.refuse(
             "share_network.immutable",
             address_of(Kind.SHARE_NETWORK, network.name),
-            f"share_network/{network.name}: {field} of subnet {subnet_label(new.subnet)} cannot change from {before} to {after}",
+            f"{address_of(Kind.SHARE_NETWORK, network.name)}: {field} of subnet {subnet_label(new.subnet)} cannot change from {before} to {after}",
             detail=f"{address} and its shares answer there, and clients would lose them.",
             remedy="take the change back; describe a new share network, and move shares to it with spec.replacement",
             path=f"spec.subnets.{number}.{field}",
@@ -138,7 +138,7 @@ def _refuse_service_change(draft: Draft, record: Record, old: ShareServerSpec, c
     draft.refuse(
         "share_network.security-services",
         address_of(Kind.SHARE_NETWORK, old.share_network),
-        f"share_network/{old.share_network}: its directory services ({names}) cannot change while {record.address} is there",
+        f"{address_of(Kind.SHARE_NETWORK, old.share_network)}: its directory services ({names}) cannot change while {record.address} is there",
         detail=f"the driver of backend {record.backend} joins them when it makes a share server, and cannot change that later.",
         remedy="take the change back, or describe a new share network and move the shares to it with spec.replacement",
         path="spec.securityServices",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Action
 from sharectl.model.specs import SnapshotSpec
 from sharectl.model.verbs import Verb
@@ -56,7 +56,7 @@ def server_of(draft: Draft, step: Step) -> Address | None:
         return step.candidates[0].share_server
     if step.verb in _WITHOUT_SERVER or step.backend is None:
         return None
-    address = f"share/{step.spec.share}" if isinstance(step.spec, SnapshotSpec) else step.address
+    address = address_of(Kind.SHARE, step.spec.share) if isinstance(step.spec, SnapshotSpec) else step.address
     record = draft.records.get(address)
     server_id = None if record is None or record.kind != Kind.SHARE else share_server_id_of(record)
     return None if server_id is None else draft.servers.get(server_id)
@@ -66,7 +66,7 @@ def removals_by_server(draft: Draft) -> dict[Address, list[Step]]:
     """Return the steps that remove shares, by the address of their server, in the order of their addresses."""
     found: dict[Address, list[Step]] = {}
     for step in sorted(draft.steps.values(), key=lambda step: step.address):
-        if step.verb in SHARE_REMOVALS and step.address.startswith("share/"):
+        if step.verb in SHARE_REMOVALS and is_of(Kind.SHARE, step.address):
             server = draft.servers.get(share_server_id_of(removed_record(draft, step.address)) or "")
             if server is not None:
                 found.setdefault(server, []).append(step)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.planner.server_links import removals_by_server, server_limit, waits_for_successor
 from sharectl.planner.server_records import server_spec_of, share_server_id_of
 from sharectl.planner.server_use import unused_servers
@@ -82,7 +83,7 @@ class ServerPlaces:
         found = self._known.get((network, backend))
         if found is None:
             found = self._known[network, backend] = self._look(network, backend)
-        if not found.startswith("share_server/"):
+        if not is_of(Kind.SHARE_SERVER, found):
             return found
         if found in self.draft.records or found in self._new:
             return ""
@@ -107,7 +108,7 @@ class ServerPlaces:
         found: list[Candidate] = []
         for candidate in candidates:
             server = self._known.get((network, candidate.backend), "")
-            if not server.startswith("share_server/") or self.refusal(network, candidate.backend):
+            if not is_of(Kind.SHARE_SERVER, server) or self.refusal(network, candidate.backend):
                 continue
             if not found and server not in self.draft.records:
                 self._take(server, candidate.backend)
@@ -131,16 +132,16 @@ class ServerPlaces:
         subnet = subnet_for(described, spec.availability_zone)
         if subnet is None:
             zone = "backends without a zone" if spec.availability_zone is None else f"zone {spec.availability_zone}"
-            return f"share_network/{network} has no subnet for {zone}"
+            return f"{address_of(Kind.SHARE_NETWORK, network)} has no subnet for {zone}"
         address = server_address(network, subnet, backend)
         record = self.draft.records.get(address)
         if record is not None:
             holder = server_spec_of(record)
             if (holder.share_network, subnet_label(holder.subnet)) != (network, subnet_label(subnet)):
-                return f"its server would be called {address}, as that of share_network/{holder.share_network} is"
+                return f"its server would be called {address}, as that of {address_of(Kind.SHARE_NETWORK, holder.share_network)} is"
         other = self._named.setdefault(address, network)
         if other != network:
-            return f"its server would be called {address}, as that of share_network/{other} would be"
+            return f"its server would be called {address}, as that of {address_of(Kind.SHARE_NETWORK, other)} would be"
         return address
 
     def _backends(self) -> list[str]:

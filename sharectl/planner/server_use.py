@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.backends import UnusedShareServers
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, is_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.owners import SHARE_REMOVALS, removed_record
 from sharectl.planner.server_records import server_spec_of, share_server_id_of
@@ -38,7 +38,7 @@ def _held(draft: Draft) -> set[str | None]:
     """Return the ids of the share servers that something is on, once the plan's removals are done."""
     unrecorded, deleted = set(), set()
     for step in draft.steps.values():
-        if step.verb in SHARE_REMOVALS and step.address.startswith("share/"):
+        if step.verb in SHARE_REMOVALS and is_of(Kind.SHARE, step.address):
             share = removed_record(draft, step.address)
             unrecorded.add(share.resource_id)
             if step.verb is Verb.DELETE_SHARE:

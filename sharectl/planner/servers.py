@@ -71,7 +71,7 @@ def _make(draft: Draft) -> None:
                     address=first.share_server,
                     action=Action.CREATE,
                     verb=Verb.CREATE_SHARE_SERVER,
-                    reason=f"the first share on share_network/{spec.share_network} there",
+                    reason=f"the first share on {address_of(Kind.SHARE_NETWORK, spec.share_network)} there",
                     backend=first.backend,
                     spec=spec,
                     changes=tuple(_description(spec)),

@@ -10,7 +10,7 @@ from sharectl.drivers.base import Capability, ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import ChecksShares, ShareProblem, TellsCapabilities, WantedShare
 from sharectl.model.diagnostics import error
-from sharectl.model.kinds import rule_address
+from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy
 
@@ -264,6 +264,6 @@ def clone_problem(spec: ShareSpec, source_bytes: int | None) -> ShareProblem | N
     at_least = format_size(source_bytes)
     return ShareProblem(
         ("size",),
-        f"snapshot/{spec.source_snapshot} is of a share of {at_least}, and a share that is made from it cannot be smaller ({format_size(spec.size_bytes)})",
+        f"{address_of(Kind.SNAPSHOT, spec.source_snapshot or '')} is of a share of {at_least}, and a share that is made from it cannot be smaller ({format_size(spec.size_bytes)})",
         f"write size: {at_least} or more",
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, Candidate, FieldChange, Step
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
@@ -157,7 +157,7 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
         return
     old = replace(ShareSpec.from_plain(_decode(record.spec)), name=new.name)
     before, after = old.as_plain(), new.as_plain()
-    refused = any(refusal.address == f"backend/{record.backend}" for refusal in draft.refusals)
+    refused = any(refusal.address == address_of(Kind.BACKEND, record.backend or "") for refusal in draft.refusals)
     reachable = record.backend in draft.desired.backends and not refused
     if reachable and all(before.get(name) == after.get(name) for name in _OF_ACCESS):
         _plan_access(draft, address, record, seen.observed if seen else None)

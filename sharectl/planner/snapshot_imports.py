@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.planner.options import Import
 from sharectl.planner.records import backend_id_of
 from sharectl.planner.strays import stray_snapshots
@@ -34,10 +35,10 @@ def snapshot_imports(
     }
     found: dict[Address, Import] = {}
     for address in desired.digests if there else ():
-        if not address.startswith("snapshot/") or address in records:
+        if not is_of(Kind.SNAPSHOT, address) or address in records:
             continue
         spec = desired.snapshot(address)
-        share = f"share/{spec.share}"
+        share = address_of(Kind.SHARE, spec.share)
         record = records.get(share)
         if share in shares:
             place = shares[share][0], shares[share][1].backend_id

@@ -82,7 +82,7 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
         draft.refuse(
             "snapshot.immutable",
             address,
-            f"{address} is a snapshot of share/{old.share} and cannot become one of share/{new.share}",
+            f"{address} is a snapshot of {address_of(Kind.SHARE, old.share)} and cannot become one of {address_of(Kind.SHARE, new.share)}",
             remedy="give the new snapshot another name",
             path="spec.share",
             holds=frozenset(),

@@ -35,7 +35,7 @@ def refuse_renamed_backends(draft: Draft) -> None:
             address,
             f"backend {name} is the storage that the state knows as backend {old}, which has no manifest any more",
             detail=f"{_counted(count)} recorded on {old}; under the new name nothing is known of them.",
-            remedy=f"`sharectl state mv backend/{old} backend/{name}` lets them follow; nothing changes on the storage",
+            remedy=f"`sharectl state mv {address_of(Kind.BACKEND, old)} {address_of(Kind.BACKEND, name)}` lets them follow; nothing changes on the storage",
             path="metadata.name",
         )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity, warning
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.model.plans import UnreadBackend
 from sharectl.planner.drift import identity_problem
 from sharectl.planner.selection import selector
@@ -62,7 +62,7 @@ def unread_findings(
 def _judged(found: Diagnostic, allowed: Collection[str], backend: str | None) -> Diagnostic:
     if found.code not in UNREAD_CODES:
         return found
-    name = backend or (found.address or "").removeprefix("backend/")
+    name = backend or name_of(found.address or "")
     if name in allowed:
         return replace(found, severity=Severity.WARNING)
     return replace(_with_option(found, name), severity=Severity.ERROR)
@@ -78,9 +78,9 @@ def _is_asked_for(draft: Draft, name: str) -> bool:
         return False
     asked_ids = draft.observed[name].asked_ids
     if not options.destroy:
-        named = selects is None or selects(f"backend/{name}")
+        named = selects is None or selects(address_of(Kind.BACKEND, name))
         takes_part = bool(options.backends) or draft.desired.backends[name].enabled
-        if f"backend/{name}" in options.targets or (named and takes_part and asked_ids is None):
+        if address_of(Kind.BACKEND, name) in options.targets or (named and takes_part and asked_ids is None):
             return True
     return any(
         record.backend == name
@@ -103,7 +103,7 @@ def _problem(draft: Draft, seen: BackendObservation, held: int) -> Diagnostic | 
             f"backend {name} could not be read",
             detail=f"{seen.error}.{kept}",
             remedy="see to the backend, then plan again",
-            address=f"backend/{name}",
+            address=address_of(Kind.BACKEND, name),
         )
     if seen.servers is not None and seen.servers.network_error is not None:
         return warning(
@@ -111,7 +111,7 @@ def _problem(draft: Draft, seen: BackendObservation, held: int) -> Diagnostic | 
             f"the network service of backend {name} could not be read",
             detail=f"{seen.servers.network_error}. Whether its share servers still have their addresses is not known.",
             remedy="see to the network service, then plan again",
-            address=f"backend/{name}",
+            address=address_of(Kind.BACKEND, name),
         )
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action
 from sharectl.model.quantities import format_size
 from sharectl.model.share_networks import ShareServerSpec
@@ -72,7 +73,7 @@ class Block:
         step = next((step for step in self.steps if step.verb is Verb.REVERT_SHARE), None)
         if step is None or not isinstance(step.spec, ShareSpec) or step.spec.revert_to is None:
             return None
-        return f"snapshot/{step.spec.revert_to.snapshot}"
+        return address_of(Kind.SNAPSHOT, step.spec.revert_to.snapshot)
 
     @property
     def lost_size(self) -> str | None:
@@ -119,11 +120,11 @@ _WHOLE: Final = _REMOVING | _MAKING | {Verb.ADOPT, Verb.RESTORE_SHARE}
 def described(spec: ShareSpec | SnapshotSpec | ShareServerSpec | None) -> str:
     """Return what a new resource is, in a few words: `100GiB NFS, type gold`, `of share/home`."""
     if isinstance(spec, SnapshotSpec):
-        return f"of share/{spec.share}"
+        return f"of {address_of(Kind.SHARE, spec.share)}"
     if isinstance(spec, ShareServerSpec):
         subnet = spec.subnet
         wire = subnet.cidr or subnet.neutron_net_id or subnet.nova_net_id
-        return f"on share_network/{spec.share_network}{'' if wire is None else f', {wire}'}"
+        return f"on {address_of(Kind.SHARE_NETWORK, spec.share_network)}{'' if wire is None else f', {wire}'}"
     if spec is None:
         return ""
     words = f"{format_size(spec.size_bytes)} {spec.protocol}"
@@ -132,9 +133,9 @@ def described(spec: ShareSpec | SnapshotSpec | ShareServerSpec | None) -> str:
     if spec.availability_zone is not None:
         words += f", zone {spec.availability_zone}"
     if spec.share_network is not None:
-        words += f", on share_network/{spec.share_network}"
+        words += f", on {address_of(Kind.SHARE_NETWORK, spec.share_network)}"
     if spec.source_snapshot is not None:
-        words += f", from snapshot/{spec.source_snapshot}"
+        words += f", from {address_of(Kind.SNAPSHOT, spec.source_snapshot)}"
     return words
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.document import diagnostic_to_object
 from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.paint import paint
@@ -25,7 +26,7 @@ _LEAST_REASON_WIDTH: Final = 30
 def explanation_lines(explanation: Explanation, *, color: bool, width: int) -> Iterator[str]:
     """Yield the decision, the candidates by weight, the refused pools by filter, and the nearest where there is no candidate."""
     decision = explanation.decision
-    share = f"share/{visible(explanation.request_id)}"
+    share = address_of(Kind.SHARE, visible(explanation.request_id))
     if decision.host is not None:
         yield f"{paint(share, 'heading', color)} goes to {paint(visible(decision.host), 'done', color)}."
     else:

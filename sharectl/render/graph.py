@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, kind_of
 from sharectl.render.text import visible
 
 if TYPE_CHECKING:
@@ -59,9 +59,8 @@ def _groups(nodes: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _group(node: str) -> str:
-    kind, _, name = node.partition("/")
-    if kind in _KINDS:
-        return Kind.ACCESS_RULE.value if "/access/" in name else kind
+    if node.partition("/")[0] in _KINDS:
+        return kind_of(node).value
     verb, separator, _ = node.partition(":")
     return verb if separator else "other"
 

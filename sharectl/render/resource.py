@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.quantities import approximate_size, format_size
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.mounting.locations import parse_location
@@ -113,9 +114,9 @@ def applied_spec(view: ResourceView) -> ShareSpec | SnapshotSpec | None:
     if view.spec is not None or view.record is None:
         return view.spec
     plain = orjson.loads(view.record.spec)
-    if view.record.kind == "share":
+    if view.record.kind == Kind.SHARE:
         return ShareSpec.from_plain(plain)
-    return SnapshotSpec.from_plain(plain) if view.record.kind == "snapshot" else None
+    return SnapshotSpec.from_plain(plain) if view.record.kind == Kind.SNAPSHOT else None
 
 
 def export_locations(view: ResourceView) -> tuple[str, ...]:
@@ -148,7 +149,7 @@ def _facts(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> Iterato
     if isinstance(spec, ShareSpec):
         yield from _share_facts(view, spec)
     elif spec is not None:
-        yield "snapshot of", f"share/{spec.share}"
+        yield "snapshot of", address_of(Kind.SHARE, spec.share)
     if spec is not None:
         keeps = ", access stays" if isinstance(spec, ShareSpec) and spec.retain_access else ""
         yield "deletion", f"{spec.deletion_policy}{keeps}{', protected' if spec.protect else ''}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.server_records import allocations_of, server_spec_of
 from sharectl.planner.subnets import subnet_label
 from sharectl.render.paint import paint
@@ -32,7 +33,9 @@ def share_server_lines(view: ShareServerView, *, color: bool) -> Iterator[str]:
     yield from _fact("status", _status(view))
     yield from _fact("backend", view.record.backend)
     yield from _fact("resource id", view.record.resource_id)
-    yield from _fact("network", f"share_network/{spec.share_network}, subnet {subnet_label(spec.subnet)}")
+    yield from _fact(
+        "network", f"{address_of(Kind.SHARE_NETWORK, spec.share_network)}, subnet {subnet_label(spec.subnet)}"
+    )
     services = ", ".join(service.name for service in spec.security_services)
     yield from _fact("directory services", services or None)
     for title, lines in (

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.diagnostics import Diagnostic, Severity, error, warning
+from sharectl.model.kinds import Kind, address_of
 from sharectl.scheduler.decision import Batch, Decision, Outcome, RankedPool
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import SchedulerConfigError
@@ -141,7 +142,7 @@ def _explained(request: Request, decision: Decision, alone: Decision) -> Decisio
         f"share {request.id} has no place so that more other shares have one",
         detail="Packing places as many shares as possible, then as many GiB; placed one by one, this share would fit.",
         remedy="add capacity, make a share smaller, or choose the algorithm manila",
-        address=f"share/{request.id}",
+        address=address_of(Kind.SHARE, request.id),
     )
     return replace(decision, diagnostics=(*decision.diagnostics, left_out))
 

@@ -25,7 +25,7 @@ import pytest
 
 from sharectl.model.access import AccessRule
 from sharectl.model.canonical import JsonObject, canonical_json
-from sharectl.model.kinds import Kind, kind_of, rule_address
+from sharectl.model.kinds import Kind, address_of, kind_of, rule_address
 from sharectl.model.records import (
     AddHistory,
     BeginOperation,
@@ -73,7 +73,7 @@ RUN = RunRecord(
 def make_record(name: str = "projects", **changes: Any) -> Record:  # noqa: ANN401 - each field has a type of its own
     """Return the record of a share, with `changes` to its fields."""
     record = Record(
-        address=f"share/{name}",
+        address=address_of(Kind.SHARE, name),
         kind="share",
         resource_id=f"id-{name}",
         backend="filer",
@@ -93,7 +93,7 @@ def make_operation(operation_id: str = "operation-1", name: str = "projects") ->
     return OperationRecord(
         operation_id,
         "run-1",
-        f"share/{name}",
+        address_of(Kind.SHARE, name),
         "create-share",
         f"id-{name}",
         "filer",
@@ -232,8 +232,8 @@ class StateStoreConformance:
         store.commit(lease, [PutResource(make_record(name), None) for name in names])
         with store.read() as reader:
             assert set(reader.view(["share/s1", "share/nobody", "share/\udcff", "share/s1"]).records) == {"share/s1"}
-            assert set(reader.view({f"share/{name}" for name in names[1:]}).records) == {
-                f"share/{name}" for name in names[1:]
+            assert set(reader.view({address_of(Kind.SHARE, name) for name in names[1:]}).records) == {
+                address_of(Kind.SHARE, name) for name in names[1:]
             }
             assert reader.view(()).records == {}
 
@@ -279,7 +279,7 @@ class StateStoreConformance:
     def test_removing_a_share_removes_its_rules(self, store: StateStore, lease: Lease) -> None:
         """And of its rules alone."""
         store.commit(lease, [PutResource(make_record(name), None) for name in ("a", "b")])
-        store.commit(lease, [PutRules(f"share/{name}", (make_rule("10.0.0.1"),)) for name in ("a", "b")])
+        store.commit(lease, [PutRules(address_of(Kind.SHARE, name), (make_rule("10.0.0.1"),)) for name in ("a", "b")])
         store.commit(lease, [RemoveResource("share/a", 1)])
         with store.read() as reader:
             assert set(reader.view().records) == set(reader.rules()) == {"share/b"}

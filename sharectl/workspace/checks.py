@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import error
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import format_size
 from sharectl.planner.share_problems import Found, ShareChecks, clone_problem, diagnostics_of, needs_of
 
@@ -28,7 +28,7 @@ def share_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
     checks = ShareChecks(desired)
     found: list[Diagnostic] = []
     for address in sorted(desired.digests):
-        if address.startswith("share/"):
+        if is_of(Kind.SHARE, address):
             found += diagnostics_of(desired, address, _problems_of_share(checks, desired, view, address))
         elif address not in view.records:
             found += _problems_of_snapshot(checks, desired, view, address)
@@ -108,7 +108,7 @@ def state_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
     findings = []
     for address, digest in sorted(desired.digests.items()):
         record = view.records.get(address)
-        if record is None or record.digest[:16] == digest[:16] or record.kind != "share":
+        if record is None or record.digest[:16] == digest[:16] or record.kind != Kind.SHARE:
             continue
         old = view.share_spec(address)
         new = desired.share(address)

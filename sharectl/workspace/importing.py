@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.manifests.names import NAME_LIMIT, safe_name
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.ignoring import IgnoreList
-from sharectl.model.kinds import Kind, address_of, name_of
+from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.quantities import GIB, format_size
 from sharectl.model.records import PutResource
 from sharectl.model.specs import Protocol, ShareSpec
@@ -129,7 +129,7 @@ def _backends_to_ask(desired: Desired, wish: Wish) -> list[str]:
     if not wish.everything and (wish.address is None or wish.backend_id is None):
         remedy = "write `sharectl import share/NAME ID`, or `sharectl import --backend NAME --all --write DIR`"
         raise DiagnosticError(error("usage.import", "import what?", remedy=remedy))
-    if wish.address is not None and not wish.address.startswith("share/"):
+    if wish.address is not None and not is_of(Kind.SHARE, wish.address):
         raise DiagnosticError(
             error("usage.import", f"{wish.address} is no share", remedy="only shares can be imported")
         )
@@ -297,7 +297,7 @@ def _left_out(shares: Sequence[tuple[str, ObservedShare]]) -> tuple[Diagnostic, 
 def begin_imports(store: StateStore, lease: Lease, imports: Mapping[Address, Import]) -> None:
     """Let the state remember what is to be taken over, so that whatever comes of it, nothing of it is made new instead."""
     rows = {
-        address: import_record(address, wanted) for address, wanted in imports.items() if address.startswith("share/")
+        address: import_record(address, wanted) for address, wanted in imports.items() if is_of(Kind.SHARE, address)
     }
     with store.read() as reader:
         known = reader.view([*rows, *(row.address for row in rows.values())]).records

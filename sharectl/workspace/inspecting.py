@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.engine.calls import share_ref
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
-from sharectl.model.kinds import Kind, address_of, kind_of, name_of, split_rule_address
+from sharectl.model.kinds import Kind, address_of, is_of, kind_of, name_of, split_rule_address
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
@@ -242,7 +242,11 @@ def survey_pools(
     asked = names or frozenset(desired.backends)
     found = survey(desired.backends, backends, {name: Question(pools=True) for name in asked})
     diagnostics = tuple(
-        error("backend.unknown", f"backend {name} could not be asked: {seen.error}", address=f"backend/{name}")
+        error(
+            "backend.unknown",
+            f"backend {name} could not be asked: {seen.error}",
+            address=address_of(Kind.BACKEND, name),
+        )
         for name, seen in found.observed.items()
         if seen.error is not None
     )
@@ -312,7 +316,7 @@ def share_meant(desired: Desired, store: StateStore, is_named: Callable[[str], b
         records = reader.view().records
     new = []
     for address in desired.digests:
-        if address.startswith("share/") and address not in records:
+        if is_of(Kind.SHARE, address) and address not in records:
             source = desired.source(address)
             if source is not None and is_named(source.path):
                 new.append(address)
@@ -355,10 +359,10 @@ def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is pla
 
     Raises DiagnosticError where it has no manifest, and for an unknown backend.
     """
-    if not address.startswith("share/"):
+    if not is_of(Kind.SHARE, address):
         raise DiagnosticError(error("usage.address", f"{address} is no share", remedy="only shares are placed"))
     if address not in desired.digests:
-        shares = [other for other in known() if other.startswith("share/")]
+        shares = [other for other in known() if is_of(Kind.SHARE, other)]
         remedy = did_you_mean(address, shares) or "name a share that has a manifest, or pass its file with -f"
         raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
     from sharectl.planner.options import PlanOptions  # noqa: PLC0415 - only where something is placed
@@ -412,7 +416,7 @@ def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers de
     pools: tuple[Pool, ...],
 ) -> tuple[Pool, ...]:
     """Return the pools with the share networks that they can take new shares for, as a plan sees them."""
-    new = [other for other in desired.digests if other.startswith("share/") and other not in view.records]
+    new = [other for other in desired.digests if is_of(Kind.SHARE, other) and other not in view.records]
     shares = dict.fromkeys((address, *new))
     if all(desired.share(share).share_network is None for share in shares):
         return pools

@@ -17,6 +17,7 @@ from sharectl.engine.heartbeat import Heartbeat
 from sharectl.engine.recovery import recover
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.kinds import Kind, kind_of
 from sharectl.model.plans import Origin
 from sharectl.model.records import AddHistory, HistoryEntry, Holder, PutRun, RemoveResource, RenameResource, RunRecord
 from sharectl.model.verbs import Verb
@@ -134,13 +135,13 @@ def forget_resources(store: StateStore, lease: Lease, record: RunRecord, address
 
 def _refuse_servers_in_use(store: StateStore, records: Mapping[Address, Record]) -> None:
     """Refuse to forget share servers that shares of the state are on, unless those are forgotten too. Raises DiagnosticError."""
-    servers = {record.resource_id: record.address for record in records.values() if record.kind == "share_server"}
+    servers = {record.resource_id: record.address for record in records.values() if record.kind == Kind.SHARE_SERVER}
     if not servers:
         return
     with store.read() as reader:
         others = reader.view().records
     for address, other in sorted(others.items()):
-        if other.kind == "share" and address not in records and (server := share_server_id_of(other)) in servers:
+        if other.kind == Kind.SHARE and address not in records and (server := share_server_id_of(other)) in servers:
             remedy = f"forget {address} too, or leave both"
             raise DiagnosticError(error("state.server-in-use", f"{address} is on {servers[server]}", remedy=remedy))
 
@@ -151,10 +152,10 @@ def rename_resource(store: StateStore, lease: Lease, record: RunRecord, former: 
         records = reader.view((former, address)).records
     if former not in records:
         raise DiagnosticError(_not_in_state(former))
-    if former.startswith(("share_server/", "network_allocation/")):
+    if kind_of(former) in {Kind.SHARE_SERVER, Kind.NETWORK_ALLOCATION}:
         remedy = "its address says which network and backend it is on; leave it"
         raise DiagnosticError(error("state.derived", f"{former} cannot have another address", remedy=remedy))
-    if former.partition("/")[0] != address.partition("/")[0]:
+    if kind_of(former) is not kind_of(address):
         raise DiagnosticError(error("state.kind", f"{former} cannot become {address}: their kinds differ"))
     if address in records:
         remedy = f"`sharectl state rm {address}` first, if that one is not wanted"

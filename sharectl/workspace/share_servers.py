@@ -12,7 +12,7 @@ from sharectl.engine.addresses import StateAddressLedger
 from sharectl.engine.answers import all_expected
 from sharectl.engine.networking import network_errors_translated
 from sharectl.model.diagnostics import error
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.network.base import NetworkEnvironment, NetworkError
 from sharectl.network.registry import network_plugin_factory
 from sharectl.opening import OpenedOnce
@@ -54,12 +54,14 @@ def _driver_findings(desired: Desired, name: str, spec: BackendSpec) -> tuple[Di
         return ()
     summary = f"backend {name} is to make share servers, and its driver {spec.driver} cannot"
     remedy = "remove shareServers; the backend's own server then exports the shares"
-    source = desired.field_source(f"backend/{name}", "spec", "shareServers")
-    return (error("backend.share-servers", summary, remedy=remedy, address=f"backend/{name}", source=source),)
+    source = desired.field_source(address_of(Kind.BACKEND, name), "spec", "shareServers")
+    return (
+        error("backend.share-servers", summary, remedy=remedy, address=address_of(Kind.BACKEND, name), source=source),
+    )
 
 
 def _network_findings(desired: Desired, name: str, spec: BackendSpec) -> tuple[Diagnostic, ...]:
-    address = f"backend/{name}"
+    address = address_of(Kind.BACKEND, name)
     if spec.network is None:
         summary = f"backend {name} is to make share servers, and names no network service to give them addresses"
         remedy = "add network: {plugin: standalone}, or another plugin"
@@ -150,7 +152,7 @@ def subnets_to_check(desired: Desired, view: StateView) -> dict[str, dict[str, S
     wanted = {
         desired.share(address).share_network
         for address in desired.digests
-        if address.startswith("share/") and address not in view.records
+        if is_of(Kind.SHARE, address) and address not in view.records
     }
     found: dict[str, dict[str, ShareNetworkSubnet]] = {}
     for name, spec in backends.items():

@@ -30,7 +30,7 @@ from sharectl.engine.answers import all_expected, pools_of, report_of, told
 from sharectl.manifests.loader import load
 from sharectl.model.diagnostics import error, warning
 from sharectl.model.ignoring import IgnoreList
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import Protocol
 from sharectl.opening import OpenedOnce
@@ -123,8 +123,8 @@ def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...
             "backend.secret",
             f"backend {name}: {problem.summary}",
             remedy=problem.remedy,
-            address=f"backend/{name}",
-            source=desired.field_source(f"backend/{name}", "spec", *problem.path),
+            address=address_of(Kind.BACKEND, name),
+            source=desired.field_source(address_of(Kind.BACKEND, name), "spec", *problem.path),
         )
         for name, spec in desired.backends.items()
         for problem in _missing_secrets(spec, resolver)
@@ -145,8 +145,8 @@ def config_findings(desired: Desired) -> tuple[Diagnostic, ...]:
             "backend.config",
             problem.summary,
             remedy=problem.remedy,
-            address=f"backend/{name}",
-            source=desired.field_source(f"backend/{name}", "spec", "config", *problem.path),
+            address=address_of(Kind.BACKEND, name),
+            source=desired.field_source(address_of(Kind.BACKEND, name), "spec", "config", *problem.path),
         )
         for name, spec in desired.backends.items()
         for problem in _config_problems(spec)
@@ -229,7 +229,7 @@ def _not_closed(backend: str, what: str, problem: str) -> Diagnostic:
         f"{what} of backend {backend} could not be closed: {problem}",
         detail="what the command did is done and recorded; the driver may have left a connection or a process behind.",
         remedy="look for those where the backend is; if it happens each time, tell whoever wrote the driver",
-        address=f"backend/{backend}",
+        address=address_of(Kind.BACKEND, backend),
     )
 
 
@@ -440,18 +440,21 @@ def _addresses_to_read(desired: Desired, options: PlanOptions) -> set[Address] |
     """Return the addresses whose rows matter to a plan of targets; None where all do."""
     if not options.targets:
         return None
-    targets = {target.partition("/access/")[0] for target in options.targets}
-    if not all(target in desired.digests or target.removeprefix("backend/") in desired.backends for target in targets):
+    targets = {resource_of(target) for target in options.targets}
+    if not all(
+        target in desired.digests or (is_of(Kind.BACKEND, target) and name_of(target) in desired.backends)
+        for target in targets
+    ):
         return None  # something is to be removed: what depends on it may have no manifest either
     wanted = targets | set(desired.digests)
-    wanted.update(f"backend/{name}" for name in desired.backends)
+    wanted.update(address_of(Kind.BACKEND, name) for name in desired.backends)
     wanted.update(import_address(address) for address in desired.digests)
     for former in desired.moves.values():
         wanted.update(former)
     for address in desired.digests:
-        if address.startswith("share/"):
+        if is_of(Kind.SHARE, address):
             hints = desired.share(address).hints
-            wanted.update(f"share/{name}" for name in (*hints.same_host, *hints.different_host))
+            wanted.update(address_of(Kind.SHARE, name) for name in (*hints.same_host, *hints.different_host))
     return wanted
 
 
@@ -473,11 +476,11 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
                 ids.setdefault(record.backend, set()).add(record.resource_id)
     importing = {wanted.backend for wanted in options.imports.values()}
     removing = set() if whole else _backends_of_removals(desired, view, options)
-    takes = not whole and any(address.startswith("snapshot/") and address not in records for address in desired.digests)
+    takes = not whole and any(is_of(Kind.SNAPSHOT, address) and address not in records for address in desired.digests)
     subnets = subnets_to_check(desired, view) if places else {}
     questions = {}
     for name in desired.backends:
-        listed_whole = whole or name in importing or f"backend/{name}" not in records
+        listed_whole = whole or name in importing or address_of(Kind.BACKEND, name) not in records
         if not (
             listed_whole or places or takes or name in removing or not options.backends or name in options.backends
         ):
@@ -516,7 +519,7 @@ def _places_something(desired: Desired, view: StateView, options: PlanOptions) -
         return True
     records = view.records
     for address, digest in desired.digests.items():
-        if address.startswith("share/"):
+        if is_of(Kind.SHARE, address):
             record = records.get(address)
             if record is None:
                 return True

@@ -86,7 +86,7 @@ def look_into(
             diagnostics.append(replace(problem, severity=Severity.ERROR))
         elif seen.shares is None:
             summary = f"backend {name} could not be looked into: {seen.error}"
-            diagnostics.append(error("backend.unknown", summary, address=f"backend/{name}"))
+            diagnostics.append(error("backend.unknown", summary, address=address_of(Kind.BACKEND, name)))
         else:
             shares += [
                 TrashedShare(name, share, holders.get(resource_id))
