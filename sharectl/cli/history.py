@@ -28,7 +28,7 @@ def history(
     from sharectl.cli.session import all_addresses, existing_store, parse_address, start
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
     from sharectl.model.kinds import split_rule_address
-    from sharectl.render.tables import history_lines, history_object
+    from sharectl.render.history import history_lines, history_object
 
     session = start(chdir)
     wanted = None if address is None else parse_address(address)

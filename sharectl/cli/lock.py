@@ -20,7 +20,7 @@ def lock() -> None:
 def status(*, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
     """Show who holds the lock, since when, and whether it can be taken over."""
     from sharectl.cli.session import existing_store, start
-    from sharectl.render.tables import lock_lines, lock_object
+    from sharectl.render.lock import lock_lines, lock_object
 
     session = start(chdir)
     with existing_store(session) as store:

@@ -80,11 +80,12 @@ def pools(
     shown = found if share_type is None else pools_of_type(session.project, desired, found, share_type)
     shown = sorted_pools(shown, SortKey(sort.value))
     if output is opt.DataFormat.JSON:
-        from sharectl.render.tables import pools_object
+        from sharectl.render.pool_table import pools_object
 
         out.write_json(pools_object(shown, simulation, after))
     else:
-        from sharectl.render.tables import pools_lines, simulation_lines
+        from sharectl.render.pool_table import pools_lines
+        from sharectl.render.simulation import simulation_lines
 
         if found and not shown:
             out.write(f"None of the {len(found)} pools may be used by shares of type {share_type}.\n")

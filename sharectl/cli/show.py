@@ -81,11 +81,11 @@ def show(
         )
     view = found if is_whole else replace(found, manifest_is_unread=True)
     if output is opt.Format.JSON:
-        from sharectl.render.tables import resource_object
+        from sharectl.render.resource import resource_object
 
         session.output.write_json(resource_object(view))
     else:
-        from sharectl.render.tables import resource_lines
+        from sharectl.render.resource import resource_lines
 
         session.output.write_lines(resource_lines(view, color=session.output.color_out))
     _say_unread(session, view.diagnostics, view.record, allowed)

@@ -30,7 +30,7 @@ def list_(
     from dataclasses import replace
 
     from sharectl.cli.session import existing_store, start
-    from sharectl.render.tables import state_list_lines, state_object
+    from sharectl.render.state_tables import state_list_lines, state_object
     from sharectl.workspace.inspecting import view_of_backends
 
     session = start(chdir)
@@ -50,7 +50,7 @@ def list_(
 def show(address: AddressArgument, *, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
     """Show one resource as the state holds it."""
     from sharectl.cli.session import existing_store, parse_address, start
-    from sharectl.render.tables import record_lines, record_object
+    from sharectl.render.state_tables import record_lines, record_object
     from sharectl.workspace.inspecting import require_records
     from sharectl.workspace.runs import read_record
 

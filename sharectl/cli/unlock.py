@@ -16,7 +16,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def unlock(*, yes: opt.Yes = False, chdir: opt.Chdir = Path()) -> None:
     """Remove the lock. Its holder, should it live after all, cannot write any more; what it was doing is resolved by the next apply."""
     from sharectl.cli.session import confirmed, existing_store, start
-    from sharectl.render.tables import lock_lines
+    from sharectl.render.lock import lock_lines
 
     session = start(chdir)
     with existing_store(session) as store:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import FieldChange, Plan, Step
 
-RULE_PREFIX: Final = "access/"
 _NAMED_CANDIDATES: Final = 3
 _DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT})
 _MAKING: Final = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT, Verb.CREATE_SHARE_SERVER})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.plans import Action
-from sharectl.render.blocks import RULE_PREFIX
 from sharectl.render.text import visible
 
 if TYPE_CHECKING:
     from sharectl.model.plans import FieldChange
+
+RULE_PREFIX: Final = "access/"
 
 
 def shown_value(value: Any) -> str:  # noqa: ANN401 - whatever a manifest may hold

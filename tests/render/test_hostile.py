@@ -24,16 +24,12 @@ from sharectl.model.records import (
 )
 from sharectl.model.specs import ShareSpec
 from sharectl.render.explain import explanation_lines
+from sharectl.render.history import history_lines
+from sharectl.render.lock import lock_lines
 from sharectl.render.pool_table import pools_lines
-from sharectl.render.tables import (
-    history_lines,
-    lock_lines,
-    record_lines,
-    resource_lines,
-    resource_object,
-    simulation_lines,
-    state_list_lines,
-)
+from sharectl.render.resource import resource_lines, resource_object
+from sharectl.render.simulation import simulation_lines
+from sharectl.render.state_tables import record_lines, state_list_lines
 from sharectl.scheduler import Decision, Explanation, Outcome, Pattern, Pool, Simulation
 from sharectl.scheduler.explanation import FilterStage, PoolVerdict, WeightPart
 from sharectl.workspace.inspecting import ResourceView

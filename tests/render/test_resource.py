@@ -10,7 +10,7 @@ import pytest
 from sharectl.drivers.base import ObservedShare
 from sharectl.model.canonical import canonical_json
 from sharectl.model.specs import ShareSpec, SnapshotSpec
-from sharectl.render.tables import resource_lines, resource_object
+from sharectl.render.resource import resource_lines, resource_object
 from sharectl.workspace.inspecting import ResourceView
 from tests.render.samples import GIB, RULES, a_record
 

@@ -13,20 +13,11 @@ from sharectl.model.records import HistoryEntry, HistoryLine, Holder, LockStatus
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import ShareTypeSpec
 from sharectl.render.columns import Cell, Column, table_lines
-from sharectl.render.pool_table import used_share
-from sharectl.render.tables import (
-    history_lines,
-    history_object,
-    lock_lines,
-    lock_object,
-    pools_lines,
-    pools_object,
-    record_lines,
-    record_object,
-    simulation_lines,
-    state_list_lines,
-    state_object,
-)
+from sharectl.render.history import history_lines, history_object
+from sharectl.render.lock import lock_lines, lock_object
+from sharectl.render.pool_table import pools_lines, pools_object, used_share
+from sharectl.render.simulation import simulation_lines
+from sharectl.render.state_tables import record_lines, record_object, state_list_lines, state_object
 from sharectl.scheduler import Pool, parse_pattern, simulate
 from sharectl.scheduler.simulation import MOST_COUNTED
 from tests.render.samples import A_RUN, AN_INTENT, RULES, a_record

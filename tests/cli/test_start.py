@@ -1,0 +1,89 @@
+"""How little a command loads before it does anything: every command waits for that, and so does whoever runs it in a loop."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.console import COMMAND, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+NEVER = "pydantic", "networkx", "asyncio"
+"""Modules that no command of a small, sound repository has a use for."""
+
+DRAWING = ("rich",)
+YAML = ("jsonschema", "ruamel", "yaml")
+"""Modules for manifests that have changed or are wrong."""
+
+MANIFESTS = (*YAML, "jsonschema_rs", "sharectl.manifests.loader", "sharectl.drivers")
+PLANNING = ("sharectl.planner", "sharectl.scheduler", "sharectl.plan")
+APPLYING = ("sharectl.apply", "sharectl.executors")
+
+ROUNDS = 5
+MOST_TYPERS = 3.5
+"""A command that has nothing to do may take so many times as long as importing the command-line library alone."""
+
+
+def unmeasured() -> dict[str, str]:
+    """Return an environment without the measuring of coverage, which loads modules of its own and slows down only sharectl's."""
+    return {name: value for name, value in environment().items() if not name.startswith("COV")}
+
+
+def loaded_by(root: Path, arguments: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Run a command that succeeds, and return which of the modules it has loaded."""
+    code = f"import sys\nfrom sharectl.cli import main\nassert main({list(arguments)}) == 0\n"
+    code += f"print('loaded:', *(name for name in {list(names)} if name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=unmeasured(), capture_output=True, text=True, check=True
+    )
+    return done.stdout.rpartition("loaded:")[2].split()
+
+
+def cpu_seconds(root: Path, command: Sequence[str]) -> float:
+    """Return the processor time of a command, the best of some rounds: a busy machine takes time from it, and gives none."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        process = subprocess.Popen(command, cwd=root, env=unmeasured(), stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        best = min(best, usage.ru_utime + usage.ru_stime)
+    return best
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository that has been applied, with its manifests in the cache."""
+    root = tmp_path_factory.mktemp("start")
+    for arguments in (("init",), ("apply", "--yes"), ("plan",)):
+        subprocess.run([*COMMAND, *arguments], cwd=root, env=unmeasured(), capture_output=True, check=True)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("command", "unused"),
+    [
+        ("--help", (*NEVER, *DRAWING, *MANIFESTS, *PLANNING, *APPLYING)),
+        ("plan --help", (*NEVER, *DRAWING, *MANIFESTS, *PLANNING, *APPLYING)),
+        ("lock status", (*NEVER, *DRAWING, *MANIFESTS, *PLANNING, *APPLYING)),
+        ("history", (*NEVER, *DRAWING, *MANIFESTS, *PLANNING, *APPLYING)),
+        ("plan", (*NEVER, *DRAWING, *YAML, *APPLYING)),
+        ("show share/projects", (*NEVER, *DRAWING, *YAML, *APPLYING)),
+    ],
+)
+def test_a_command_loads_only_what_it_uses(repository: Path, command: str, unused: tuple[str, ...]) -> None:
+    """What is heavy is imported where it is used, and by no command besides."""
+    assert loaded_by(repository, command.split(), unused) == []
+
+
+def test_a_command_starts_almost_as_soon_as_its_command_line_library(repository: Path) -> None:
+    """Processor time, as a ratio to a bare `import typer` in the same run."""
+    typer = cpu_seconds(repository, [sys.executable, "-c", "import typer"])
+    assert cpu_seconds(repository, [*COMMAND, "lock", "status"]) <= MOST_TYPERS * typer
