@@ -13,7 +13,7 @@ from typing import Final
 from sharectl import __version__
 from sharectl.private import make_private
 
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 _SUFFIX: Final = ".manifest"
 _CHECKSUM_BYTES: Final = 32
 _MAX_ENTRY_BYTES: Final = 256 << 20

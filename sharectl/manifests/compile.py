@@ -98,6 +98,20 @@ def names_in_text(text: bytes) -> set[str]:
     return {name.decode() for name in _NAME_IN_TEXT.findall(text)}
 
 
+class _Resources:
+    """The shares or the snapshots of a file; each line is copied at once, for the encoder's buffers are much larger than what is in them."""
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+        self.digests = bytearray()
+        self.lines = bytearray()
+
+    def add(self, address: str, digest: bytes, line: bytes) -> None:
+        self.addresses.append(address)
+        self.digests += digest
+        self.lines += line + b"\n"
+
+
 class _Compiler:
     def __init__(self, drivers: DriverSchemas, *, may_hold_variables: bool) -> None:
         self.drivers = drivers
@@ -111,8 +125,8 @@ class _Compiler:
         self.index = Index()
         self.references: dict[str, None] = {}
         self.placements: dict[tuple[str | None, str | None, bool], None] = {}
-        self.shares: list[tuple[str, bytes, bytes]] = []
-        self.snapshots: list[tuple[str, bytes, bytes]] = []
+        self.shares = _Resources()
+        self.snapshots = _Resources()
 
     def take(self, document: Document) -> None:
         """Compile one document, unless there is nothing in it."""
@@ -271,7 +285,7 @@ class _Compiler:
             self.references[share] = None
             self.index.snapshots_of.append((checker.address, share))
             digest = digest_of(canonical_json(plain)) + NO_ACCESS_DIGEST
-            self.snapshots.append((checker.address, digest, canonical_json([plain, [], place])))
+            self.snapshots.add(checker.address, digest, canonical_json([plain, [], place]))
         elif kind is Kind.ACCESS_RULE:
             self._rule(name, value, place, checker)
         else:
@@ -291,7 +305,7 @@ class _Compiler:
         self.placements[plain.get("share_type"), plain.get("availability_zone"), "share_network" in plain] = None
         grants = [AccessRule(*rule) for rule in rules]
         digest = digest_of(canonical_json(plain)) + access_digest(grants)
-        self.shares.append((checker.address, digest, canonical_json([plain, rules, place])))
+        self.shares.add(checker.address, digest, canonical_json([plain, rules, place]))
 
     @staticmethod
     def _check_twins(rules: list[list[str]], checker: Checker) -> None:
@@ -343,16 +357,13 @@ class _Compiler:
 
     def finish(self) -> CompiledFile:
         """Return the compiled file."""
-        resources = self.shares + self.snapshots
         index = self.index
         index.documents = self.documents
-        index.share_count = len(self.shares)
-        index.addresses = [address for address, _, _ in resources]
+        index.addresses = self.shares.addresses + self.snapshots.addresses
         index.references = list(self.references)
         index.placements = list(self.placements)
-        compiled = CompiledFile(
-            self.settings, index, b"".join(digest for _, digest, _ in resources), [line for _, _, line in resources]
-        )
+        digests = bytes(self.shares.digests + self.snapshots.digests)
+        compiled = CompiledFile(self.settings, index, digests, bytes(self.shares.lines + self.snapshots.lines))
         compiled.declared = self.declared
         compiled.loose = self.loose
         compiled.findings = self.findings

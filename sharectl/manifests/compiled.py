@@ -69,12 +69,11 @@ class Settings:
 class Index:
     """What linking needs to know of a file's shares, snapshots and access rules. Every reference is an address.
 
-    `addresses` holds `share_count` shares and then snapshots. `placements` are the distinct (type, zone, has network) of shares.
+    `addresses` holds shares and then snapshots. `placements` are the distinct (type, zone, has network) of shares.
     `clones` and `reverts` are edges share to snapshot, `snapshots_of` are those snapshot to share. `moves` leads from new to former addresses.
     """
 
     documents: int = 0
-    share_count: int = 0
     addresses: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
     placements: list[tuple[str | None, str | None, bool]] = field(default_factory=list)
@@ -98,8 +97,8 @@ class CompiledFile:
 
     __slots__ = ("_index", "_index_json", "_lines", "_records", "declared", "digests", "findings", "loose", "settings")
 
-    def __init__(self, settings: Settings, index: Index, digests: bytes, lines: list[bytes]) -> None:
-        """Keep what the compiler made."""
+    def __init__(self, settings: Settings, index: Index, digests: bytes, records: bytes) -> None:
+        """Keep what the compiler made; `records` holds a line of JSON for each resource."""
         self.settings = settings
         self.digests = digests
         self.declared: list[tuple[str, Place]] = []
@@ -107,8 +106,8 @@ class CompiledFile:
         self.loose: list[LooseReference] = []
         self._index: Index | None = index
         self._index_json = b""
-        self._records = b""
-        self._lines: list[bytes] | None = lines
+        self._records = records
+        self._lines: list[bytes] | None = None
 
     @property
     def index(self) -> Index:
@@ -136,9 +135,8 @@ class CompiledFile:
         """Return the file's cache entry."""
         settings = orjson.dumps([[tuple(setting) for setting in self.settings.settings], self.settings.drivers])
         index = self._index_json or self._encode_index()
-        records = self._records if self._lines is None else b"\n".join(self._lines)
-        lengths = _LENGTHS.pack(len(settings), len(index), len(self.digests), len(records))
-        return b"".join((lengths, settings, index, self.digests, records))
+        lengths = _LENGTHS.pack(len(settings), len(index), len(self.digests), len(self._records))
+        return b"".join((lengths, settings, index, self.digests, self._records))
 
     @classmethod
     def decode(cls, entry: bytes) -> CompiledFile:
@@ -149,9 +147,8 @@ class CompiledFile:
             parts.append(entry[offset : offset + length])
             offset += length
         settings, drivers = orjson.loads(parts[0])
-        compiled = cls(Settings([Setting(*setting) for setting in settings], drivers), Index(), parts[2], [])
+        compiled = cls(Settings([Setting(*setting) for setting in settings], drivers), Index(), parts[2], parts[3])
         compiled._index, compiled._index_json = None, parts[1]
-        compiled._lines, compiled._records = None, parts[3]
         return compiled
 
     def _encode_index(self) -> bytes:

@@ -73,14 +73,13 @@ class Desired:
             addresses.append(address)
             digests.append(digest_of(canonical_json(plain)) + access_digest(rules))
             lines.append(canonical_json([plain, [list(rule) for rule in rules], (0, 1, 1)]))
-        index.share_count = len(addresses)
         for snapshot in snapshots:
             plain = snapshot.as_plain()
             addresses.append(address_of(Kind.SNAPSHOT, snapshot.name))
             digests.append(digest_of(canonical_json(plain)) + NO_ACCESS_DIGEST)
             lines.append(canonical_json([plain, [], (0, 1, 1)]))
         index.addresses = addresses
-        file = CompiledFile(Settings(), index, b"".join(digests), lines)
+        file = CompiledFile(Settings(), index, b"".join(digests), b"\n".join(lines))
         linked = Linked(dict(zip(addresses, digests, strict=True)), moves=dict(moves or {}))
         desired = cls(linked, [file], lambda _: FilePositions("<memory>", b""))
         desired.backends = _by_name(backends)

@@ -174,7 +174,8 @@ class _PositionReader:
                 return
 
     def on_DocumentStartEvent(self, event: object, segment: Segment) -> None:  # noqa: N802 - named after the event
-        del event, segment
+        del event
+        segment.documents_seen += 1
         self.anchors.clear()
         self.node, self.key = None, None
 

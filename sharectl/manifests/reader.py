@@ -112,15 +112,10 @@ class Segment:
         return problem_line - 1 if problem_line > self.first_line else problem_line
 
     def events(self) -> Iterator[Any]:
-        """Yield the parser's events; raises YAMLError."""
+        """Return the parser's events, which raise YAMLError; whoever reads them counts `documents_seen`."""
         from yaml.cyaml import CParser  # type: ignore[attr-defined]  # noqa: PLC0415 - reading unchanged files does without it
-        from yaml.events import DocumentStartEvent  # noqa: PLC0415 - as above
 
-        get_event = CParser(self.data).get_event
-        while (event := get_event()) is not None:
-            if event.__class__ is DocumentStartEvent:
-                self.documents_seen += 1
-            yield event
+        return iter(CParser(self.data).get_event, None)
 
     def read(self, consume: Any) -> None:  # noqa: ANN401 - any consumer of the events
         """Hand the events to `consume`, and keep the problem that ended them early, if one did."""
@@ -249,6 +244,7 @@ class _SegmentReader:
             elif kind is AliasEvent:
                 value = self.alias(event)
             elif kind is DocumentStartEvent:
+                segment.documents_seen += 1
                 self.number += 1
                 self.sound = True
                 self.anchors.clear()

@@ -18,11 +18,12 @@ _CONSTANTS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_DECIMAL: Final = re.compile(r"[-+]?[0-9]+")
-_OCTAL: Final = re.compile(r"0o[0-7]+")
-_HEXADECIMAL: Final = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_NUMBER: Final = re.compile(
+    r"(?P<decimal>[-+]?[0-9]+)|0o(?P<octal>[0-7]+)|0x(?P<hexadecimal>[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+    r"|(?P<not_finite>[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
+)
+_BASES: Final = {"decimal": 10, "octal": 8, "hexadecimal": 16}
 _MAX_DIGITS: Final = 400
 
 # What a reader of YAML 1.1 takes for a boolean, number, date, merge key or value key, though 1.2 says string or another number.
@@ -45,29 +46,26 @@ def resolve(text: str) -> str | float | bool | None:
     """
     if text in _CONSTANTS:
         return _CONSTANTS[text]
-    if _DECIMAL.fullmatch(text):
-        return _integer(text, 10)
-    if _OCTAL.fullmatch(text):
-        return _integer(text[2:], 8)
-    if _HEXADECIMAL.fullmatch(text):
-        return _integer(text[2:], 16)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if not math.isfinite(number):
-            message = "the number is too large"
-            raise ScalarError(message)
-        return number
-    if _NOT_FINITE.fullmatch(text):
+    match = _NUMBER.fullmatch(text)
+    form = None if match is None else match.lastgroup
+    if match is None or form is None:
+        return text
+    if form in _BASES:
+        return _integer(match[form], _BASES[form])
+    if form == "not_finite":
         message = f"{text} is not a finite number"
         raise ScalarError(message)
-    return text
+    number = float(text)
+    if not math.isfinite(number):
+        message = "the number is too large"
+        raise ScalarError(message)
+    return number
 
 
 def needs_quotes(text: str) -> bool:
     """Tell whether some reader, of YAML 1.1 or of 1.2, would take the plain scalar `text` for something else than this string."""
-    if text in _CONSTANTS or text.lower() in {"true", "false", "null"} or _YAML_1_1.fullmatch(text):
-        return True
-    return any(pattern.fullmatch(text) for pattern in (_DECIMAL, _OCTAL, _HEXADECIMAL, _FLOAT, _NOT_FINITE))
+    is_constant = text in _CONSTANTS or text.lower() in {"true", "false", "null"}
+    return bool(is_constant or _YAML_1_1.fullmatch(text) or _NUMBER.fullmatch(text))
 
 
 def _integer(digits: str, base: int) -> int:

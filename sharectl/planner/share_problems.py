@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.base import Capability, ChecksConfig, DriverError
@@ -45,6 +45,9 @@ _PLAIN_NAME: Final = "a"
 """A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
 
 
+_MOST_KNOWN: Final = 10_000
+
+
 class Found(NamedTuple):
     """A problem of a share that all of `backends`, the only ones that it may go to, have; none where no backend has to do with it."""
 
@@ -78,8 +81,10 @@ class ShareChecks:
         key = (backend, share.protocol, share.size_bytes, share_type, share.pool, share.rules)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = tuple(check(replace(share, name=_PLAIN_NAME)))
-        named = check(replace(share, rules=()))
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[key] = tuple(check(_asked(share, _PLAIN_NAME, share.rules)))
+        named = check(_asked(share, share.name, ()))
         return (*(problem for problem in named if problem.path[0] == "name"), *found)
 
     def possible(self, spec: ShareSpec, only: str | None = None) -> tuple[str, ...]:
@@ -106,20 +111,33 @@ class ShareChecks:
     ) -> Verdict:
         """Return what is known of a share that has no place yet. `needs` are the capabilities that it asks for, by the field that does."""
         share = self.wanted(spec, rules)
-        found: dict[str, tuple[ShareProblem, ...]] = {}
-        for name in self.possible(spec, only):
-            lacking = (
-                ShareProblem(
-                    (field_name,),
-                    f"the driver of backend {name} {_DOING[capability]}",
-                    "choose another backend or share type",
-                )
-                for capability, field_name in needs.items()
-                if capability not in able(name)
-            )
-            found[name] = (*lacking, *self.problems(name, share, spec.share_type))
+        found = {name: self._problems_on(name, share, spec, needs, able) for name in self.possible(spec, only)}
         unfit = {name: problems[0].summary for name, problems in found.items() if problems}
         return Verdict(unfit, _certain(found) if len(unfit) == len(found) else ())
+
+    def certain(self, spec: ShareSpec, rules: tuple[AccessRule, ...], only: str | None = None) -> tuple[Found, ...]:
+        """Return what is certain of a new share by what factories tell; the first backend that could make it is the last one asked."""
+        share, needs = self.wanted(spec, rules), needs_of(spec, has_snapshots=False)
+        found: dict[str, tuple[ShareProblem, ...]] = {}
+        for name in self.possible(spec, only):
+            found[name] = self._problems_on(name, share, spec, needs, self.capabilities)
+            if not found[name]:
+                return ()
+        return _certain(found)
+
+    def _problems_on(
+        self, backend: str, share: WantedShare, spec: ShareSpec, needs: Mapping[Capability, str], able: Able
+    ) -> tuple[ShareProblem, ...]:
+        lacking = (
+            ShareProblem(
+                (field_name,),
+                f"the driver of backend {backend} {_DOING[capability]}",
+                "choose another backend or share type",
+            )
+            for capability, field_name in needs.items()
+            if capability not in able(backend)
+        )
+        return (*lacking, *self.problems(backend, share, spec.share_type))
 
     def wanted(self, spec: ShareSpec, rules: tuple[AccessRule, ...], pool: str | None = None) -> WantedShare:
         """Return the share as drivers are asked about it."""
@@ -146,6 +164,10 @@ class ShareChecks:
 
         share_type = self._desired.share_types.get(spec.share_type or "")
         return traits_of(request_from_share(spec, share_type), None)
+
+
+def _asked(share: WantedShare, name: str, rules: tuple[AccessRule, ...]) -> WantedShare:
+    return WantedShare(name, share.size_bytes, share.protocol, rules, share.extra_specs, share.pool)
 
 
 def _check_of(spec: BackendSpec) -> ShareCheck | None:

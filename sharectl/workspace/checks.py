@@ -8,7 +8,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import format_size
-from sharectl.planner.share_problems import Found, ShareChecks, clone_problem, diagnostics_of, needs_of
+from sharectl.planner.share_problems import Found, ShareChecks, clone_problem, diagnostics_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def _problems_of_share(checks: ShareChecks, desired: Desired, view: StateView, a
     spec, rules, record = desired.share(address), desired.access(address), view.records.get(address)
     if record is None:
         only = _backend_of_snapshot(desired, view, spec.source_snapshot)
-        certain = checks.verdict(spec, rules, needs_of(spec, has_snapshots=False), checks.capabilities, only).certain
+        certain = checks.certain(spec, rules, only)
         problem = clone_problem(spec, _bytes_of_snapshot(desired, view, spec.source_snapshot))
         return certain if problem is None else (*certain, Found(problem, ()))
     if record.backend is None or record.backend not in desired.backends:
