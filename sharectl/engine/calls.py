@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.base import Driver
     from sharectl.model.access import AccessRule
-    from sharectl.model.plans import Candidate, Step
+    from sharectl.model.plans import Adopt, Candidate, PrepareBackend, Step, UpdateAccess
     from sharectl.model.records import Change, OperationRecord
 
 
@@ -219,7 +219,9 @@ def _recorded_spec(task: Task, record: Record) -> ShareSpec:
 def _prepare(driver: Driver, task: Task) -> Result:
     """Make the backend ready and pin it, unless somebody has begun to use it since the plan was made, which then has not seen that."""
     found = report_of(driver).identity
-    if found not in {None, task.step.identity} and any(share.resource_id for share in driver.list_shares()):
+    if found not in {None, cast("PrepareBackend", task.step.work).identity} and any(
+        share.resource_id for share in driver.list_shares()
+    ):
         message = (
             f"backend {task.backend} holds shares of another state by now, which the plan has not seen; plan again"
         )
@@ -265,10 +267,11 @@ def _revert(driver: Driver, task: Task) -> Result:
 
 
 def _update_access(driver: Driver, task: Task) -> Result:
-    wanted = task.step.rules or ()
+    work = cast("UpdateAccess", task.step.work)
+    wanted = work.rules
     before = {rule.rule for rule in task.rules if rule.status == "active"}
     add, delete = [rule for rule in wanted if rule not in before], sorted(before - set(wanted))
-    if task.step.repairs:
+    if work.repairs:
         # the backend holds something else than `before`: with no change to rely on, it makes the whole set so
         add, delete = [], rules_to_end(driver, before, wanted)
     statuses = _access_statuses(driver, task, wanted, (add, delete), before)
@@ -290,16 +293,16 @@ def _access_statuses(
 
     Where it fails as a whole, it is asked once more for the revocations alone, with what is in force already and stays.
     """
-    share, (add, delete) = share_ref(task.known_record), change
-    if task.step.export_settings is not None:
-        share = replace(share, export_settings=dict(task.step.export_settings))
+    share, (add, delete), work = share_ref(task.known_record), change, cast("UpdateAccess", task.step.work)
+    if work.export_settings is not None:
+        share = replace(share, export_settings=dict(work.export_settings))
     try:
         return driver.update_access(share, wanted, add, delete)
     except (NotFoundError, BackendUnavailableError):
         raise
     except DriverError as problem:
         kept = [rule for rule in wanted if rule in before]
-        if len(kept) == len(wanted) or not (delete or task.step.repairs):
+        if len(kept) == len(wanted) or not (delete or work.repairs):
             raise
         narrowed = driver.update_access(share, kept, [], delete)
         if isinstance(problem, TransientError):
@@ -329,9 +332,8 @@ def _delete_share(driver: Driver, task: Task) -> Result:
 def _retain_share(driver: Driver, task: Task) -> Result:
     """End the access to a share that stays on its backend, and forget it; one that is gone meanwhile has none."""
     given = [rule.rule for rule in task.rules if rule.status == "active"]
-    kept = task.step.rules or ()
     with suppress(NotFoundError):
-        driver.update_access(share_ref(task.known_record), kept, (), rules_to_end(driver, given, kept))
+        driver.update_access(share_ref(task.known_record), (), (), rules_to_end(driver, given, ()))
     return Result((RemoveResource(task.known_record.address, task.known_record.version),), None)
 
 
@@ -385,7 +387,8 @@ def _take_over_snapshot(driver: Driver, task: Task) -> Result:
     spec = cast("SnapshotSpec", task.step.spec)
     observed = next(iter(cast("SnapshotsShares", driver).list_snapshots([task.resource_id])), None)
     if observed is None or task.related is None:
-        message = f"the snapshot {task.step.import_id!r} is not there any more, or its share is not in the state"
+        backend_id = cast("Adopt", task.step.work).backend_id
+        message = f"the snapshot {backend_id!r} is not there any more, or its share is not in the state"
         raise NotFoundError(message)
     return _put(snapshot_record(task.step.address, task.resource_id, spec, observed, task.related))
 
@@ -393,9 +396,9 @@ def _take_over_snapshot(driver: Driver, task: Task) -> Result:
 def _adopt(driver: Driver, task: Task) -> Result:
     if isinstance(task.step.spec, SnapshotSpec):
         return _take_over_snapshot(driver, task)
-    spec = cast("ShareSpec", task.step.spec)
+    spec, work = cast("ShareSpec", task.step.spec), cast("Adopt", task.step.work)
     adopts = cast("AdoptsShares", driver)
-    return _put_taken_over(task, adopts.adopt_share(task.step.import_id or "", task.resource_id, spec.size_bytes))
+    return _put_taken_over(task, adopts.adopt_share(work.backend_id, task.resource_id, spec.size_bytes))
 
 
 def _restore_share(driver: Driver, task: Task) -> Result:

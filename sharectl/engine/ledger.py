@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.engine.calls import Task
-from sharectl.model.kinds import Kind, address_of, name_of
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.plans import Adopt, ReleaseAllocation
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.staleness import Rows, row_of
@@ -37,7 +38,7 @@ class Ledger:
     def __init__(self, plan: Plan, store: StateStore) -> None:
         """Read what the steps of `plan` touch."""
         self._plan = plan
-        self._origins = {step.address: step.moved_from for step in plan.steps if step.moved_from is not None}
+        self._origins = {step.address: step.former for step in plan.steps if step.former is not None}
         accessed = [step for step in plan.steps if step.verb in _WITH_RULES]
         with store.read() as reader:
             view = reader.view(set(_touched(plan)))
@@ -97,19 +98,21 @@ class Ledger:
 
     def task(self, step: Step, backend: str | None, index: int, new_id: Callable[[], str]) -> Task:
         """Return the task of one attempt at the step."""
-        record = self._records.get(step.moved_from or step.address)
+        record = self._records.get(step.former or step.address)
         related = None
         extra_specs = None
         if isinstance(step.spec, SnapshotSpec):
             related = self._records.get(address_of(Kind.SHARE, step.spec.share))
-        elif step.import_id is not None:
+        elif isinstance(step.work, Adopt):
             related = self._records.get(import_address(step.address))
         elif isinstance(step.spec, ShareSpec):
             related = self._records.get(address_of(Kind.SNAPSHOT, _snapshot_of(step, step.spec) or ""))
             extra_specs = self._plan.extra_specs.get(step.spec.share_type or "")
-        known_id = step.import_resource_id if record is None else record.resource_id
-        if step.verb is Verb.RELEASE_ALLOCATION:
-            known_id = name_of(step.address)
+        known_id = None if record is None else record.resource_id
+        if isinstance(step.work, ReleaseAllocation):
+            known_id = step.work.allocation_id
+        elif record is None and isinstance(step.work, Adopt):
+            known_id = step.work.resource_id
         candidate = step.candidates[index] if step.candidates else None
         server = self._records.get(candidate.share_server or "") if candidate is not None else None
         return Task(
@@ -128,9 +131,9 @@ class Ledger:
 
     def take(self, task: Task, result: Result) -> None:
         """Keep what has become of the task's row."""
-        if task.step.moved_from is not None:
-            self._records.pop(task.step.moved_from, None)
-            self._rules[task.step.address] = self._rules.pop(task.step.moved_from, ())
+        if task.step.former is not None:
+            self._records.pop(task.step.former, None)
+            self._rules[task.step.address] = self._rules.pop(task.step.former, ())
         if result.record is None:
             self._records.pop(task.step.address, None)
             self._rules.pop(task.step.address, None)
@@ -159,9 +162,9 @@ def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:
 def _touched(plan: Plan) -> Iterator[Address]:
     for step in plan.steps:
         yield step.address
-        if step.moved_from is not None:
-            yield step.moved_from
-        if step.import_id is not None:
+        if step.former is not None:
+            yield step.former
+        if isinstance(step.work, Adopt):
             yield import_address(step.address)
         for candidate in step.candidates:
             if candidate.share_server is not None:

@@ -59,16 +59,119 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class PrepareBackend:
+    """Make storage ready; `identity` is what it said of itself when the plan was made, None if it was never used."""
+
+    identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateShare:
+    """Make a share of `spec` in the first of `candidates` that takes it; there is at least one."""
+
+    spec: ShareSpec
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeShare:
+    """Extend or shrink a share to the size in `spec`."""
+
+    spec: ShareSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RevertShare:
+    """Turn a share back to the snapshot that `spec.revert_to` names."""
+
+    spec: ShareSpec
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAccess:
+    """Make `rules` the whole set of access rules of a share.
+
+    It `repairs` where the backend holds other rules than the state says, so that the driver must not trust the difference to the
+    state. `export_settings` are those that the share's export is to have with `rules`; None keeps what it has.
+    """
+
+    rules: tuple[AccessRule, ...]
+    repairs: bool = False
+    export_settings: ExportSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRecord:
+    """Record `spec`; the backend is changed in nothing."""
+
+    spec: ShareSpec | SnapshotSpec | ShareServerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSnapshot:
+    """Take a snapshot of the share that `spec` names."""
+
+    spec: SnapshotSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Take over a share or a snapshot, or bring a share back from the trash.
+
+    `backend_id` is the backend's own id of it; `resource_id` that under which it was managed before, if it was.
+    """
+
+    spec: ShareSpec | SnapshotSpec
+    backend_id: str
+    resource_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Rename the row at the address `former`, and record `spec`, if there is one."""
+
+    former: Address
+    spec: ShareSpec | SnapshotSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpShareServer:
+    """Make a share server as `spec` says: create, repair or update it."""
+
+    spec: ShareServerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAllocation:
+    """Give back an address of a network service, which was taken for `share_server_id`."""
+
+    allocation_id: str
+    share_server_id: str
+
+
+Work = (
+    PrepareBackend
+    | CreateShare
+    | ResizeShare
+    | RevertShare
+    | UpdateAccess
+    | UpdateRecord
+    | CreateSnapshot
+    | Adopt
+    | Move
+    | SetUpShareServer
+    | ReleaseAllocation
+)
+"""What a verb needs besides the address; verbs that remove need nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One node of the graph that apply walks: one driver call, or one change of the state alone.
 
     `expected_version` is the version of the state's row when the plan was made (None: no row), by which apply recognises that
-    the step is stale. `waits_for` are step ids. `rules` is the whole set of access rules for `update-access`, else None; it `repairs` where the
-    backend holds other rules than the state says, so that the driver must not trust the difference to the state.
-    `export_settings` are those that the share's export is to have with `rules`; None keeps what it has.
-    `reason` is for people and never decides anything. `moved_from` is the former address for `move`. `import_id` is the
-    backend's own id of the share that is taken over, `import_resource_id` the id under which it was managed before, if it was.
-    `identity` is what the storage that `prepare-backend` makes ready said of itself when the plan was made, None if it was never used.
+    the step is stale. `waits_for` are step ids. `reason` is for people and never decides anything. A `FORGET` with a backend ends
+    the access there first.
     """
 
     step_id: str
@@ -77,18 +180,25 @@ class Step:
     verb: Verb
     reason: str
     backend: str | None = None
-    waits_for: tuple[str, ...] = ()
-    expected_version: int | None = None
-    spec: ShareSpec | SnapshotSpec | ShareServerSpec | None = None
-    rules: tuple[AccessRule, ...] | None = None
-    repairs: bool = False
-    export_settings: ExportSettings | None = None
+    work: Work | None = None
     changes: tuple[FieldChange, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
-    moved_from: Address | None = None
-    import_id: str | None = None
-    import_resource_id: str | None = None
-    identity: str | None = None
+    expected_version: int | None = None
+    waits_for: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> ShareSpec | SnapshotSpec | ShareServerSpec | None:
+        """What the resource is to be, where the verb says so."""
+        return getattr(self.work, "spec", None)
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The pools in which a new share can be, in the order in which they are tried."""
+        return self.work.candidates if isinstance(self.work, CreateShare) else ()
+
+    @property
+    def former(self) -> Address | None:
+        """The address that the row had before a move."""
+        return self.work.former if isinstance(self.work, Move) else None
 
 
 class DriftKind(StrEnum):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of, name_of
-from sharectl.model.plans import Action, Step
+from sharectl.model.plans import Action, PrepareBackend
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 from sharectl.planner.retaining import add_forget
 from sharectl.planner.undeclared import note_undeclared_backends
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sharectl.model.kinds import Address
+    from sharectl.model.plans import Step
     from sharectl.planner.draft import Draft
 
 
@@ -61,15 +61,12 @@ def _prepare_backends(draft: Draft, selects: Callable[[Address], bool] | None) -
         wanted = name in used or (selected and spec.enabled and not options.destroy)
         if wanted and address not in draft.records:
             draft.add(
-                Step(
-                    step_id=step_id(Verb.PREPARE_BACKEND, address),
-                    address=address,
-                    action=Action.CREATE,
-                    verb=Verb.PREPARE_BACKEND,
-                    reason=f"never used before; {spec.driver} makes it ready and the state pins its identity",
-                    backend=name,
-                    identity=_identity(draft, name),
-                )
+                Verb.PREPARE_BACKEND,
+                address,
+                Action.CREATE,
+                f"never used before; {spec.driver} makes it ready and the state pins its identity",
+                backend=name,
+                work=PrepareBackend(_identity(draft, name)),
             )
 
 

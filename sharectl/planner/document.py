@@ -11,26 +11,37 @@ from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model.kinds import Kind, is_of
 from sharectl.model.plans import (
     Action,
+    Adopt,
     Candidate,
+    CreateShare,
+    CreateSnapshot,
     Drift,
     DriftKind,
     FieldChange,
     Held,
+    Move,
     Origin,
     Plan,
+    PrepareBackend,
+    ReleaseAllocation,
+    ResizeShare,
+    RevertShare,
+    SetUpShareServer,
     Step,
     Summary,
     UnreadBackend,
+    UpdateAccess,
+    UpdateRecord,
 )
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Work
 
 FORMAT: Final = "sharectl-plan"
 VERSION: Final = 1
@@ -108,27 +119,38 @@ def step_to_object(step: Step) -> JsonObject:
         "action": step.action.word,
         "verb": step.verb.value,
         "reason": step.reason,
-    }
-    optional: JsonObject = {
         "backend": step.backend,
         "waits_for": list(step.waits_for),
         "expected_version": step.expected_version,
-        "moved_from": step.moved_from,
-        "repairs": step.repairs or None,
-        "import_id": step.import_id,
-        "import_resource_id": step.import_resource_id,
-        "identity": step.identity,
         "changes": changes_to_list(step.changes),
-        "candidates": [_candidate_to_object(c) for c in step.candidates],
+        **_work_to_object(step.work),
     }
-    plain.update({key: value for key, value in optional.items() if value not in (None, [])})
+    plain = {key: value for key, value in plain.items() if value not in (None, [])}
     if step.spec is not None:
         plain["spec"] = step.spec.as_plain()
-    if step.rules is not None:
-        plain["rules"] = [rule._asdict() for rule in step.rules]
-    if step.export_settings is not None:
-        plain["export_settings"] = dict(step.export_settings)
+    if isinstance(step.work, UpdateAccess):
+        plain["rules"] = [rule._asdict() for rule in step.work.rules]
+        if step.work.export_settings is not None:
+            plain["export_settings"] = dict(step.work.export_settings)
+    if step.verb is Verb.FORGET and step.backend is not None:
+        plain["rules"] = []
     return plain
+
+
+def _work_to_object(work: Work | None) -> JsonObject:
+    match work:
+        case PrepareBackend(identity):
+            return {"identity": identity}
+        case CreateShare(_, candidates):
+            return {"candidates": [_candidate_to_object(candidate) for candidate in candidates]}
+        case UpdateAccess(_, repairs, _):
+            return {"repairs": repairs or None}
+        case Adopt(_, backend_id, resource_id) | ReleaseAllocation(backend_id, resource_id):
+            return {"import_id": backend_id, "import_resource_id": resource_id}
+        case Move(former, _):
+            return {"moved_from": former}
+        case _:
+            return {}
 
 
 def _candidate_to_object(candidate: Candidate) -> JsonObject:
@@ -191,7 +213,6 @@ def _drift_to_object(drift: Drift) -> JsonObject:
 
 def _step(plain: Mapping[str, Any]) -> Step:
     verb = Verb(plain["verb"])
-    rules = plain.get("rules")
     return Step(
         step_id=plain["id"],
         address=plain["address"],
@@ -199,28 +220,73 @@ def _step(plain: Mapping[str, Any]) -> Step:
         verb=verb,
         reason=plain["reason"],
         backend=plain.get("backend"),
-        waits_for=tuple(plain.get("waits_for", ())),
-        expected_version=plain.get("expected_version"),
-        spec=_spec(plain["address"], plain["spec"]) if "spec" in plain else None,
-        rules=None if rules is None else tuple(AccessRule(**rule) for rule in rules),
+        work=_WORK[verb](plain) if verb in _WORK else None,
         changes=_changes(plain.get("changes", ())),
-        candidates=tuple(
-            Candidate(c["backend"], c["pool"], c["weight"], tuple(c["weights"].items()), c.get("share_server"))
-            for c in plain.get("candidates", ())
-        ),
-        moved_from=plain.get("moved_from"),
-        repairs=plain.get("repairs", False),
-        export_settings=None if (settings := plain.get("export_settings")) is None else tuple(sorted(settings.items())),
-        import_id=plain.get("import_id"),
-        import_resource_id=plain.get("import_resource_id"),
-        identity=plain.get("identity"),
+        expected_version=plain.get("expected_version"),
+        waits_for=tuple(plain.get("waits_for", ())),
     )
 
 
-def _spec(address: Address, plain: Mapping[str, Any]) -> ShareSpec | SnapshotSpec | ShareServerSpec:
-    if is_of(Kind.SNAPSHOT, address):
-        return SnapshotSpec.from_plain(plain)
-    return ShareServerSpec.from_plain(plain) if is_of(Kind.SHARE_SERVER, address) else ShareSpec.from_plain(plain)
+def _share_spec(plain: Mapping[str, Any]) -> ShareSpec:
+    return ShareSpec.from_plain(plain["spec"])
+
+
+def _server_spec(plain: Mapping[str, Any]) -> ShareServerSpec:
+    return ShareServerSpec.from_plain(plain["spec"])
+
+
+def _data_spec(plain: Mapping[str, Any]) -> ShareSpec | SnapshotSpec:
+    is_snapshot = is_of(Kind.SNAPSHOT, plain["address"])
+    return (SnapshotSpec if is_snapshot else ShareSpec).from_plain(plain["spec"])
+
+
+def _candidate(plain: Mapping[str, Any]) -> Candidate:
+    weights = tuple(plain["weights"].items())
+    return Candidate(plain["backend"], plain["pool"], plain["weight"], weights, plain.get("share_server"))
+
+
+def _resize(plain: Mapping[str, Any]) -> ResizeShare:
+    return ResizeShare(_share_spec(plain))
+
+
+def _access(plain: Mapping[str, Any]) -> UpdateAccess:
+    settings = plain.get("export_settings")
+    rules = tuple(AccessRule(**rule) for rule in plain["rules"])
+    return UpdateAccess(
+        rules, plain.get("repairs", False), None if settings is None else tuple(sorted(settings.items()))
+    )
+
+
+def _record_update(plain: Mapping[str, Any]) -> UpdateRecord:
+    is_server = is_of(Kind.SHARE_SERVER, plain["address"])
+    return UpdateRecord(_server_spec(plain) if is_server else _data_spec(plain))
+
+
+def _adoption(plain: Mapping[str, Any]) -> Adopt:
+    return Adopt(_data_spec(plain), plain["import_id"], plain.get("import_resource_id"))
+
+
+def _server(plain: Mapping[str, Any]) -> SetUpShareServer:
+    return SetUpShareServer(_server_spec(plain))
+
+
+_WORK: Final[Mapping[Verb, Callable[[Mapping[str, Any]], Work]]] = {
+    Verb.PREPARE_BACKEND: lambda plain: PrepareBackend(plain.get("identity")),
+    Verb.CREATE_SHARE: lambda plain: CreateShare(_share_spec(plain), tuple(map(_candidate, plain["candidates"]))),
+    Verb.EXTEND_SHARE: _resize,
+    Verb.SHRINK_SHARE: _resize,
+    Verb.REVERT_SHARE: lambda plain: RevertShare(_share_spec(plain)),
+    Verb.UPDATE_ACCESS: _access,
+    Verb.UPDATE_RECORD: _record_update,
+    Verb.CREATE_SNAPSHOT: lambda plain: CreateSnapshot(SnapshotSpec.from_plain(plain["spec"])),
+    Verb.ADOPT: _adoption,
+    Verb.RESTORE_SHARE: _adoption,
+    Verb.MOVE: lambda plain: Move(plain["moved_from"], _data_spec(plain) if "spec" in plain else None),
+    Verb.CREATE_SHARE_SERVER: _server,
+    Verb.REPAIR_SHARE_SERVER: _server,
+    Verb.UPDATE_SHARE_SERVER: _server,
+    Verb.RELEASE_ALLOCATION: lambda plain: ReleaseAllocation(plain["import_id"], plain["import_resource_id"]),
+}
 
 
 def _changes(plain: Iterable[Mapping[str, Any]]) -> tuple[FieldChange, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import Severity, error
+from sharectl.model.plans import Step
 from sharectl.planner.scopes import Refusal
 from sharectl.planner.strays import strays_by_name
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.desired import Desired
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import Action, Step
+    from sharectl.model.plans import Action, FieldChange, Work
     from sharectl.model.records import Record, StateView
     from sharectl.model.verbs import Verb
     from sharectl.planner.drift import Deviation
@@ -96,9 +97,22 @@ class Draft:
             self._checks = ShareChecks(self.desired)
         return self._checks
 
-    def add(self, step: Step) -> None:
-        """Take a step into the plan."""
-        self.steps[step.step_id] = step
+    def add(  # noqa: PLR0913 - the fields of a step
+        self,
+        verb: Verb,
+        address: Address,
+        action: Action,
+        reason: str,
+        *,
+        backend: str | None = None,
+        record: Record | None = None,
+        work: Work | None = None,
+        changes: tuple[FieldChange, ...] = (),
+    ) -> None:
+        """Take a step into the plan; `record` is the row that it expects at its address."""
+        name = step_id(verb, address)
+        version = None if record is None else record.version
+        self.steps[name] = Step(name, address, action, verb, reason, backend, work, changes, version)
 
     def has(self, verb: Verb, address: Address) -> bool:
         """Tell whether the plan does `verb` to `address`."""

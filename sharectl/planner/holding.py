@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sharectl.model.kinds import Kind, address_of, is_of
-from sharectl.model.plans import Held
+from sharectl.model.plans import CreateShare, Held, UpdateRecord
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
@@ -121,8 +121,8 @@ class _Refusals:
     def of_step(self, step: Step) -> Refusal | None:
         """Return the refusal that holds the step: one of its address, its backend, or its share network."""
         found = self.of(step.verb, step.address)
-        if found is None and step.moved_from is not None:
-            found = self.of(step.verb, step.moved_from)
+        if found is None and step.former is not None:
+            found = self.of(step.verb, step.former)
         if found is None and step.backend is not None:
             found = self.of(step.verb, f"{Kind.BACKEND}/{step.backend}")
         if found is None and step.verb in _ON_NETWORK and isinstance(step.spec, ShareSpec | ShareServerSpec):
@@ -243,10 +243,13 @@ def _is_mere_order(step: Step, needed: str) -> bool:
 def _drop_refused_candidates(draft: Draft, refusals: _Refusals) -> None:
     """Let no new share fall through to a backend that is refused; one whose first place is there is held."""
     for name, step in draft.steps.items():
-        others = step.candidates[1:]
+        if not isinstance(step.work, CreateShare):
+            continue
+        others = step.work.candidates[1:]
         allowed = [c for c in others if refusals.of(step.verb, f"{Kind.BACKEND}/{c.backend}") is None]
         if len(allowed) < len(others):
-            draft.steps[name] = replace(step, candidates=(step.candidates[0], *allowed))
+            work = CreateShare(step.work.spec, (step.work.candidates[0], *allowed))
+            draft.steps[name] = replace(step, work=work)
 
 
 def _keep_recorded_size(draft: Draft, address: Address) -> None:
@@ -255,7 +258,7 @@ def _keep_recorded_size(draft: Draft, address: Address) -> None:
     step = draft.steps.get(name)
     if step is not None and isinstance(step.spec, ShareSpec):
         size_bytes = ShareSpec.from_plain(orjson.loads(draft.records[address].spec)).size_bytes
-        draft.steps[name] = replace(step, spec=replace(step.spec, size_bytes=size_bytes))
+        draft.steps[name] = replace(step, work=UpdateRecord(replace(step.spec, size_bytes=size_bytes)))
 
 
 def _drop_useless_servers(draft: Draft) -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of
-from sharectl.model.plans import Action, FieldChange, Step
+from sharectl.model.plans import Action, Adopt, FieldChange
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 from sharectl.planner.drift import identity_problem
 from sharectl.planner.server_records import server_spec_of
 from sharectl.planner.strays import importable_shares, stray_snapshots
@@ -87,17 +86,12 @@ def _plan_snapshot_import(draft: Draft, address: Address, wanted: Import, seen: 
         draft.refuse("import.not-found", address, summary, remedy="`sharectl refresh` shows what is there")
         return
     draft.add(
-        Step(
-            step_id=step_id(Verb.ADOPT, address),
-            address=address,
-            action=Action.ADOPT,
-            verb=Verb.ADOPT,
-            reason=f"{wanted.backend_id} on backend {wanted.backend} is taken over as it is",
-            backend=wanted.backend,
-            spec=spec,
-            import_id=wanted.backend_id,
-            import_resource_id=snapshot.resource_id,
-        )
+        Verb.ADOPT,
+        address,
+        Action.ADOPT,
+        f"{wanted.backend_id} on backend {wanted.backend} is taken over as it is",
+        backend=wanted.backend,
+        work=Adopt(spec, wanted.backend_id, snapshot.resource_id),
     )
 
 
@@ -156,16 +150,11 @@ def _plan_import(
     verb = Verb.ADOPT if share.trashed_at is None else Verb.RESTORE_SHARE
     what = "is taken over as it is" if share.trashed_at is None else "comes back from the trash, without access"
     draft.add(
-        Step(
-            step_id=step_id(verb, address),
-            address=address,
-            action=Action.ADOPT,
-            verb=verb,
-            reason=f"{wanted.backend_id} on backend {wanted.backend} {what}",
-            backend=wanted.backend,
-            spec=spec,
-            import_id=wanted.backend_id,
-            import_resource_id=share.resource_id,
-            changes=(FieldChange("size", None, format_size(size_bytes)), FieldChange("pool", None, share.pool)),
-        )
+        verb,
+        address,
+        Action.ADOPT,
+        f"{wanted.backend_id} on backend {wanted.backend} {what}",
+        backend=wanted.backend,
+        work=Adopt(spec, wanted.backend_id, share.resource_id),
+        changes=(FieldChange("size", None, format_size(size_bytes)), FieldChange("pool", None, share.pool)),
     )

@@ -43,7 +43,7 @@ def linked_steps(draft: Draft, selects: Callable[[Address], bool] | None = None)
 
 def _linked(step: Step, waits_for: tuple[str, ...], renamed: set[Address]) -> Step:
     """Return the step with its waits; a row that an earlier step of the plan brings to its address is not there yet."""
-    row = step.moved_from or step.address
+    row = step.former or step.address
     version = None if row in renamed else step.expected_version
     if not waits_for and version == step.expected_version:
         return step
@@ -53,7 +53,7 @@ def _linked(step: Step, waits_for: tuple[str, ...], renamed: set[Address]) -> St
 def needs_of_steps(draft: Draft) -> dict[str, dict[str, None]]:
     """Return the ids of all steps that each step would wait for, whether or not the plan has them, in the order of addresses."""
     snapshots_of = snapshots_of_removed_shares(draft)
-    asides = {step.moved_from: step.address for step in draft.steps.values() if DEPOSED_MARK in step.address}
+    asides = {step.former: step.address for step in draft.steps.values() if DEPOSED_MARK in step.address}
     forgotten = _forgotten_by_backend(draft)
     on_servers = server_waits(draft)
     taken = _taken_before_reverts(draft)
@@ -122,7 +122,7 @@ def _needed(
     """Return the ids of all steps that this one would wait for, whether or not the plan has them."""
     address, verb = step.address, step.verb
     if verb is Verb.MOVE:
-        return [step_id(Verb.MOVE, step.moved_from or "")]
+        return [step_id(Verb.MOVE, step.former or "")]
     needed = [step_id(Verb.MOVE, address)]
     if verb is Verb.UPDATE_ACCESS:
         needed.append(step_id(Verb.CREATE_SHARE, address))

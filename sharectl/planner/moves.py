@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import did_you_mean, error, warning
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, Step
+from sharectl.model.plans import Action, FieldChange, Move
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,15 +123,11 @@ def _add_move(draft: Draft, former: Address, address: Address) -> None:
     draft.moved_from[address] = former
     spec = draft.desired.share(address) if record.kind == Kind.SHARE else draft.desired.snapshot(address)
     draft.add(
-        Step(
-            step_id=step_id(Verb.MOVE, address),
-            address=address,
-            action=Action.MOVE,
-            verb=Verb.MOVE,
-            reason="renamed in the manifests; nothing changes on its backend",
-            expected_version=record.version,
-            spec=spec,
-            changes=(FieldChange("address", former, address),),
-            moved_from=former,
-        )
+        Verb.MOVE,
+        address,
+        Action.MOVE,
+        "renamed in the manifests; nothing changes on its backend",
+        record=record,
+        work=Move(former, spec),
+        changes=(FieldChange("address", former, address),),
     )

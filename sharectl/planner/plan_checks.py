@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.kinds import Kind, kind_of
-from sharectl.model.plans import Action
+from sharectl.model.plans import Action, Adopt, Move, PrepareBackend, ReleaseAllocation, UpdateAccess
 from sharectl.model.quantities import format_size
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import DeletionPolicy, Protocol, Replacement, ShareSpec, SnapshotSpec
@@ -52,21 +52,6 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "allocation": Kind.NETWORK_ALLOCATION,
 }
 _WITHOUT_BACKEND: Final = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD, Verb.CREATE_SHARE})
-_WITH_SPEC: Final = frozenset(
-    {
-        Verb.CREATE_SHARE,
-        Verb.EXTEND_SHARE,
-        Verb.SHRINK_SHARE,
-        Verb.REVERT_SHARE,
-        Verb.CREATE_SNAPSHOT,
-        Verb.ADOPT,
-        Verb.RESTORE_SHARE,
-        Verb.UPDATE_RECORD,
-        Verb.CREATE_SHARE_SERVER,
-        Verb.REPAIR_SHARE_SERVER,
-        Verb.UPDATE_SHARE_SERVER,
-    }
-)
 _LARGEST: Final = 1 << 63
 
 
@@ -125,9 +110,8 @@ def _all_texts(values: Iterable[object], where: str) -> None:
 def _check_step(step: Step, where: str) -> None:
     for name in ("step_id", "address", "reason"):
         _text(getattr(step, name), f"{where}.{name}")
-    for name in ("backend", "moved_from", "import_id", "import_resource_id", "identity"):
-        _optional_text(getattr(step, name), f"{where}.{name}")
-    _flag(step.repairs, f"{where}.repairs")
+    _optional_text(step.backend, f"{where}.backend")
+    _check_ids(step, where)
     if step.expected_version is not None:
         _whole(step.expected_version, f"{where}.expected_version", 1)
     if step.step_id != f"{step.verb.value}:{step.address}":
@@ -141,12 +125,26 @@ def _check_step(step: Step, where: str) -> None:
         fits = kind is _KINDS.get(step.verb.value.rpartition("-")[2], Kind.SHARE)
     if not fits:
         _fail(where, f"{step.verb.value} is nothing to be done to {kind.value}")
-    if (step.verb is Verb.MOVE) != (step.moved_from is not None):
-        _fail(where, "a move names the address that was moved from, and nothing else does")
-    if step.moved_from is not None and _kind(step.moved_from, where) is not kind:
-        _fail(where, f"{step.moved_from} is another kind")
+    if step.former is not None and _kind(step.former, where) is not kind:
+        _fail(where, f"{step.former} is another kind")
     _check_spec(step, kind, where)
-    _check_rules(step, where)
+    if isinstance(step.work, UpdateAccess):
+        _check_rules(step, step.work, where)
+
+
+def _check_ids(step: Step, where: str) -> None:
+    match step.work:
+        case PrepareBackend(identity):
+            _optional_text(identity, f"{where}.identity")
+        case Adopt(_, backend_id, resource_id):
+            _text(backend_id, f"{where}.import_id")
+            _optional_text(resource_id, f"{where}.import_resource_id")
+        case ReleaseAllocation(allocation_id, server_id):
+            _all_texts((allocation_id, server_id), f"{where}.import_id")
+        case Move(former, _):
+            _text(former, f"{where}.moved_from")
+        case _:
+            pass
 
 
 def _kind(address: str, where: str) -> Kind:
@@ -159,8 +157,6 @@ def _kind(address: str, where: str) -> Kind:
 def _check_spec(step: Step, kind: Kind, where: str) -> None:
     spec = step.spec
     if spec is None:
-        if step.verb in _WITH_SPEC:
-            _fail(where, "it does not say what is wanted")
         return
     wanted = {Kind.SHARE: ShareSpec, Kind.SNAPSHOT: SnapshotSpec, Kind.SHARE_SERVER: ShareServerSpec}.get(kind)
     if wanted is None or not isinstance(spec, wanted):
@@ -196,10 +192,9 @@ def _check_share(spec: ShareSpec, where: str) -> None:
         _text(spec.revert_to.request, f"{where}.revert_to.request")
 
 
-def _check_rules(step: Step, where: str) -> None:
-    if (step.rules is not None) != (step.verb is Verb.UPDATE_ACCESS):
-        _fail(where, "access rules belong to a change of access, and to nothing else")
-    rules = step.rules or ()
+def _check_rules(step: Step, work: UpdateAccess, where: str) -> None:
+    rules = work.rules
+    _flag(work.repairs, f"{where}.repairs")
     for rule in rules:
         _one_of(rule.access_type, AccessType, f"{where}.rules")
         _one_of(rule.access_level, AccessLevel, f"{where}.rules")
@@ -210,7 +205,7 @@ def _check_rules(step: Step, where: str) -> None:
     for change in _changes(step, "access/", where):
         if levels.get(change.field.removeprefix("access/")) != change.after:
             _fail(where, f"{change.field} is shown otherwise than it would be done")
-    if step.action in _CREATING and step.verb is Verb.UPDATE_ACCESS and not step.repairs:
+    if step.action in _CREATING and not work.repairs:
         shown = {change.field.removeprefix("access/") for change in _changes(step, "access/", where)}
         if levels.keys() - shown:
             _fail(where, f"access/{min(levels.keys() - shown)} is not shown")
@@ -226,8 +221,8 @@ def _changes(step: Step, prefix: str, where: str) -> Iterable[FieldChange]:
 def _check_places(step: Step, plan: Plan, where: str) -> None:
     if step.backend is None and step.verb not in _WITHOUT_BACKEND:
         _fail(where, "it names no backend")
-    if (step.verb is Verb.CREATE_SHARE) != bool(step.candidates):
-        _fail(where, "a new share, and nothing else, has pools to be made in")
+    if step.verb is Verb.CREATE_SHARE and not step.candidates:
+        _fail(where, "it names no pool for the new share")
     for candidate in step.candidates:
         for text in (candidate.backend, candidate.pool):
             _text(text, f"{where}.candidates")
@@ -251,9 +246,9 @@ def _check_shown(plan: Plan) -> None:
             sizes = [change.after for change in _changes(step, "size", where) if change.field == "size"]
             if sizes != [wanted]:
                 _fail(where, f"it shows the size {sizes[0] if sizes else 'of nothing'}, and would make it {wanted}")
-        if step.verb is Verb.MOVE and step.action is Action.MOVE:
+        if step.former is not None and step.action is Action.MOVE:
             shown = [(change.before, change.after) for change in step.changes if change.field == "address"]
-            if shown != [(step.moved_from, step.address)]:
+            if shown != [(step.former, step.address)]:
                 _fail(where, "it shows another move than it would do")
     _whole(plan.summary.unchanged, "summary.unchanged", 0)
     expected = summarize(plan.steps, plan.summary.unchanged)

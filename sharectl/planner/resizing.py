@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
-from sharectl.model.plans import Action, Step
+from sharectl.model.plans import Action, ResizeShare
 from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 from sharectl.planner.placed_checks import has_possible_size
 from sharectl.planner.refusals import lacks
 from sharectl.planner.scopes import RESIZING
@@ -53,17 +52,14 @@ def plan_resize(  # noqa: PLR0913, PLR0917 - both specs and what is there
         return False
     by_hand = drifted and new.size_bytes == old.size_bytes
     draft.add(
-        Step(
-            step_id=step_id(verb, address),
-            address=address,
-            action=Action.UPDATE,
-            verb=verb,
-            reason="its size was changed on the backend" if by_hand else "its manifest says so",
-            backend=record.backend,
-            expected_version=record.version,
-            spec=new,
-            changes=(change,),
-        )
+        verb,
+        address,
+        Action.UPDATE,
+        "its size was changed on the backend" if by_hand else "its manifest says so",
+        backend=record.backend,
+        record=record,
+        work=ResizeShare(new),
+        changes=(change,),
     )
     return True
 

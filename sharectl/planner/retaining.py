@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from sharectl.model.plans import Action, FieldChange, Step
+from sharectl.model.plans import Action, FieldChange
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.revocations import count_revocations
 from sharectl.planner.scopes import REMOVING
@@ -39,32 +38,19 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
     if DEPOSED_MARK not in address and address not in draft.replaced:
         count_revocations(draft, address, there)
     draft.add(
-        Step(
-            step_id=step_id(Verb.FORGET, address),
-            address=address,
-            action=Action.FORGET,
-            verb=Verb.FORGET,
-            reason=f"{reason}; deletionPolicy retain leaves it on its backend, without access",
-            backend=record.backend,
-            expected_version=record.version,
-            rules=(),
-            changes=tuple(FieldChange(f"access/{rule.key}", rule.access_level, None) for rule in there),
-        )
+        Verb.FORGET,
+        address,
+        Action.FORGET,
+        f"{reason}; deletionPolicy retain leaves it on its backend, without access",
+        backend=record.backend,
+        record=record,
+        changes=tuple(FieldChange(f"access/{rule.key}", rule.access_level, None) for rule in there),
     )
 
 
 def add_forget(draft: Draft, address: Address, record: Record, reason: str) -> None:
     """Add the step that takes a share or a backend out of the state alone."""
-    draft.add(
-        Step(
-            step_id=step_id(Verb.FORGET, address),
-            address=address,
-            action=Action.FORGET,
-            verb=Verb.FORGET,
-            reason=reason,
-            expected_version=record.version,
-        )
-    )
+    draft.add(Verb.FORGET, address, Action.FORGET, reason, record=record)
 
 
 def access_in_force(draft: Draft, address: Address, record: Record) -> tuple[AccessRule, ...]:

@@ -9,10 +9,9 @@ import orjson
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, Step
+from sharectl.model.plans import Action, FieldChange, RevertShare
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.owners import share_resource_id
 from sharectl.planner.refusals import is_protected, lacks, refuse_left_out
@@ -48,17 +47,14 @@ def plan_revert(draft: Draft, address: Address, record: Record, old: ShareSpec, 
     if answered is not None and answered.cut_short:
         reason += f"; {answered.request} was cut short"
     draft.add(
-        Step(
-            step_id=step_id(Verb.REVERT_SHARE, address),
-            address=address,
-            action=Action.REVERT,
-            verb=Verb.REVERT_SHARE,
-            reason=reason,
-            backend=record.backend,
-            expected_version=record.version,
-            spec=new,
-            changes=(FieldChange("revert_to", _plain(old), _plain(new)),),
-        )
+        Verb.REVERT_SHARE,
+        address,
+        Action.REVERT,
+        reason,
+        backend=record.backend,
+        record=record,
+        work=RevertShare(new),
+        changes=(FieldChange("revert_to", _plain(old), _plain(new)),),
     )
     return True
 

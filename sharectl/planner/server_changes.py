@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, Step
+from sharectl.model.plans import Action, FieldChange, SetUpShareServer, UpdateRecord
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 from sharectl.planner.server_records import server_spec_of
 from sharectl.planner.subnets import server_spec, subnet_label
 
@@ -52,9 +51,26 @@ def follow_network(draft: Draft, address: Address) -> None:
         reason = "the state alone; it says where further addresses come from, and no server has to change for that"
         moved = [FieldChange(f"subnet.{name}", a, b) for name, a, b in _differences(old, new)]
         changes = moved or [FieldChange("security_services", "recorded otherwise", "as in the manifest")]
-        _add(draft, record, Verb.UPDATE_RECORD, new, changes, reason, backend=None)
+        draft.add(
+            Verb.UPDATE_RECORD,
+            address,
+            Action.UPDATE,
+            reason,
+            record=record,
+            work=UpdateRecord(new),
+            changes=tuple(changes),
+        )
     elif draft.can(record.backend, Capability.SHARE_SERVER_UPDATE):
-        _add(draft, record, Verb.UPDATE_SHARE_SERVER, new, changes, "its network changed", backend=record.backend)
+        draft.add(
+            Verb.UPDATE_SHARE_SERVER,
+            address,
+            Action.UPDATE,
+            "its network changed",
+            backend=record.backend,
+            record=record,
+            work=SetUpShareServer(new),
+            changes=tuple(changes),
+        )
     else:
         _refuse_service_change(draft, record, old, changes)
 
@@ -142,29 +158,4 @@ def _refuse_service_change(draft: Draft, record: Record, old: ShareServerSpec, c
         detail=f"the driver of backend {record.backend} joins them when it makes a share server, and cannot change that later.",
         remedy="take the change back, or describe a new share network and move the shares to it with spec.replacement",
         path="spec.securityServices",
-    )
-
-
-def _add(  # noqa: PLR0913, PLR0917 - the parts of a step
-    draft: Draft,
-    record: Record,
-    verb: Verb,
-    spec: ShareServerSpec,
-    changes: list[FieldChange],
-    reason: str,
-    *,
-    backend: str | None,
-) -> None:
-    draft.add(
-        Step(
-            step_id=step_id(verb, record.address),
-            address=record.address,
-            action=Action.UPDATE,
-            verb=verb,
-            reason=reason,
-            backend=backend,
-            expected_version=record.version,
-            spec=spec,
-            changes=tuple(changes),
-        )
     )

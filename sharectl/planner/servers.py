@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, Step
+from sharectl.model.plans import Action, FieldChange, ReleaseAllocation, SetUpShareServer, UpdateRecord
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 from sharectl.planner.server_changes import follow_network, spec_to_mend
 from sharectl.planner.server_drift import lost_addresses
 from sharectl.planner.server_links import server_of
@@ -66,16 +65,13 @@ def _make(draft: Draft) -> None:
         spec = _new_server(draft, step.spec.share_network or "", first.backend)
         if spec is not None:
             draft.add(
-                Step(
-                    step_id=step_id(Verb.CREATE_SHARE_SERVER, first.share_server),
-                    address=first.share_server,
-                    action=Action.CREATE,
-                    verb=Verb.CREATE_SHARE_SERVER,
-                    reason=f"the first share on {address_of(Kind.SHARE_NETWORK, spec.share_network)} there",
-                    backend=first.backend,
-                    spec=spec,
-                    changes=tuple(_description(spec)),
-                )
+                Verb.CREATE_SHARE_SERVER,
+                first.share_server,
+                Action.CREATE,
+                f"the first share on {address_of(Kind.SHARE_NETWORK, spec.share_network)} there",
+                backend=first.backend,
+                work=SetUpShareServer(spec),
+                changes=tuple(_description(spec)),
             )
 
 
@@ -112,16 +108,13 @@ def _mend(draft: Draft, address: Address, selects: Selects) -> None:
     if deviation is None or seen is None:
         return
     draft.add(
-        Step(
-            step_id=step_id(Verb.REPAIR_SHARE_SERVER, address),
-            address=address,
-            action=Action.UPDATE,
-            verb=Verb.REPAIR_SHARE_SERVER,
-            reason=f"it {deviation.problem}" if not deviation.problem.startswith("its") else deviation.problem,
-            backend=record.backend,
-            expected_version=record.version,
-            spec=spec_to_mend(draft, record),
-        )
+        Verb.REPAIR_SHARE_SERVER,
+        address,
+        Action.UPDATE,
+        f"it {deviation.problem}" if not deviation.problem.startswith("its") else deviation.problem,
+        backend=record.backend,
+        record=record,
+        work=SetUpShareServer(spec_to_mend(draft, record)),
     )
     if seen.servers is not None and lost_addresses(record, seen.servers):
         _record_new_exports(draft, record, selects)
@@ -139,17 +132,14 @@ def _record_new_exports(draft: Draft, server: Record, selects: Selects) -> None:
         if busy or gone or not planned or draft.has(Verb.UPDATE_RECORD, address):
             continue
         draft.add(
-            Step(
-                step_id=step_id(Verb.UPDATE_RECORD, address),
-                address=address,
-                action=Action.UPDATE,
-                verb=Verb.UPDATE_RECORD,
-                reason="its share server may get another address",
-                backend=record.backend,
-                expected_version=record.version,
-                spec=draft.desired.share(address),
-                changes=(FieldChange("export_locations", "as recorded", "as on the backend"),),
-            )
+            Verb.UPDATE_RECORD,
+            address,
+            Action.UPDATE,
+            "its share server may get another address",
+            backend=record.backend,
+            record=record,
+            work=UpdateRecord(draft.desired.share(address)),
+            changes=(FieldChange("export_locations", "as recorded", "as on the backend"),),
         )
 
 
@@ -157,16 +147,13 @@ def _remove(draft: Draft, address: Address) -> None:
     record = draft.records[address]
     addresses = ", ".join(allocation.ip_address for allocation in allocations_of(record))
     draft.add(
-        Step(
-            step_id=step_id(Verb.DELETE_SHARE_SERVER, address),
-            address=address,
-            action=Action.DELETE,
-            verb=Verb.DELETE_SHARE_SERVER,
-            reason="no share is left on it",
-            backend=record.backend,
-            expected_version=record.version,
-            changes=(FieldChange("addresses", addresses, None),),
-        )
+        Verb.DELETE_SHARE_SERVER,
+        address,
+        Action.DELETE,
+        "no share is left on it",
+        backend=record.backend,
+        record=record,
+        changes=(FieldChange("addresses", addresses, None),),
     )
 
 
@@ -179,17 +166,13 @@ def _release(draft: Draft, selects: Selects) -> None:
             if not _is_chosen(draft, address, backend, selects):
                 continue
             draft.add(
-                Step(
-                    step_id=step_id(Verb.RELEASE_ALLOCATION, address),
-                    address=address,
-                    action=Action.DELETE,
-                    verb=Verb.RELEASE_ALLOCATION,
-                    reason="no share server has this address",
-                    backend=backend,
-                    changes=(FieldChange("ip_address", allocation.ip_address, None),),
-                    import_id=allocation.allocation_id,
-                    import_resource_id=allocation.share_server_id,
-                )
+                Verb.RELEASE_ALLOCATION,
+                address,
+                Action.DELETE,
+                "no share server has this address",
+                backend=backend,
+                work=ReleaseAllocation(allocation.allocation_id, allocation.share_server_id),
+                changes=(FieldChange("ip_address", allocation.ip_address, None),),
             )
 
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, Candidate, FieldChange, Step
+from sharectl.model.plans import Action, Candidate, CreateShare, FieldChange, Move, UpdateAccess, UpdateRecord
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 from sharectl.planner.exports import settings_for
 from sharectl.planner.ignored import without_ignored
 from sharectl.planner.moves import was_renamed
@@ -62,31 +61,24 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
     record = draft.records.get(address)
     action = draft.replaced.get(address, Action.CREATE)
     draft.add(
-        Step(
-            step_id=step_id(Verb.CREATE_SHARE, address),
-            address=address,
-            action=action,
-            verb=Verb.CREATE_SHARE,
-            reason=reason,
-            backend=candidates[0].backend,
-            expected_version=None if record is None else record.version,
-            spec=spec,
-            changes=plain_changes({}, spec.as_plain()),
-            candidates=candidates,
-        )
+        Verb.CREATE_SHARE,
+        address,
+        action,
+        reason,
+        backend=candidates[0].backend,
+        record=record,
+        work=CreateShare(spec, candidates),
+        changes=plain_changes({}, spec.as_plain()),
     )
     if rules:
         draft.add(
-            Step(
-                step_id=step_id(Verb.UPDATE_ACCESS, address),
-                address=address,
-                action=action,
-                verb=Verb.UPDATE_ACCESS,
-                reason="its access rules",
-                backend=candidates[0].backend,
-                rules=rules,
-                changes=rule_changes((), rules),
-            )
+            Verb.UPDATE_ACCESS,
+            address,
+            action,
+            "its access rules",
+            backend=candidates[0].backend,
+            work=UpdateAccess(rules),
+            changes=rule_changes((), rules),
         )
 
 
@@ -190,15 +182,12 @@ def plan_replacement(draft: Draft, address: Address, record: Record, reason: str
     else:
         aside = deposed_address(record)
         draft.add(
-            Step(
-                step_id=step_id(Verb.MOVE, aside),
-                address=aside,
-                action=Action.CREATE_THEN_DELETE,
-                verb=Verb.MOVE,
-                reason=f"{reason}; the old share is kept until the new one is there",
-                expected_version=record.version,
-                moved_from=address,
-            )
+            Verb.MOVE,
+            aside,
+            Action.CREATE_THEN_DELETE,
+            f"{reason}; the old share is kept until the new one is there",
+            record=record,
+            work=Move(address),
         )
         _add_removal(draft, aside, record, _REPLACED, Action.CREATE_THEN_DELETE)
     del draft.records[address]
@@ -246,16 +235,13 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
             )
             return
     draft.add(
-        Step(
-            step_id=step_id(verb, address),
-            address=address,
-            action=action,
-            verb=verb,
-            reason=f"{reason}; deletionPolicy {policy}",
-            backend=record.backend,
-            expected_version=record.version,
-            changes=(FieldChange("size", format_size(record.size_bytes or 0), None),),
-        )
+        verb,
+        address,
+        action,
+        f"{reason}; deletionPolicy {policy}",
+        backend=record.backend,
+        record=record,
+        changes=(FieldChange("size", format_size(record.size_bytes or 0), None),),
     )
 
 
@@ -306,19 +292,18 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
     if not may_revoke(draft, address, record, current, wanted):
         return
     draft.add(
-        Step(
-            step_id=step_id(Verb.UPDATE_ACCESS, address),
-            address=address,
-            action=Action.UPDATE,
-            verb=Verb.UPDATE_ACCESS,
-            reason=reason,
-            backend=record.backend,
-            expected_version=record.version,
+        Verb.UPDATE_ACCESS,
+        address,
+        Action.UPDATE,
+        reason,
+        backend=record.backend,
+        record=record,
+        work=UpdateAccess(
             rules=wanted,
             repairs=observed is not None and set(current) != active,
             export_settings=settings_for(draft, record),
-            changes=(*rule_changes((*refused, *current), wanted), *(exported.changes if exported else ())),
-        )
+        ),
+        changes=(*rule_changes((*refused, *current), wanted), *(exported.changes if exported else ())),
     )
 
 
@@ -339,17 +324,14 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     if not changes:
         return
     draft.add(
-        Step(
-            step_id=step_id(Verb.UPDATE_RECORD, address),
-            address=address,
-            action=Action.UPDATE,
-            verb=Verb.UPDATE_RECORD,
-            reason="the state alone; the backend is not asked for anything but what it holds",
-            backend=record.backend if observed is not None else None,
-            expected_version=record.version,
-            spec=new,
-            changes=changes,
-        )
+        Verb.UPDATE_RECORD,
+        address,
+        Action.UPDATE,
+        "the state alone; the backend is not asked for anything but what it holds",
+        backend=record.backend if observed is not None else None,
+        record=record,
+        work=UpdateRecord(new),
+        changes=changes,
     )
 
 

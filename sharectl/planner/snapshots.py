@@ -9,7 +9,7 @@ import orjson
 
 from sharectl.drivers.base import Capability
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, Step
+from sharectl.model.plans import Action, CreateSnapshot, UpdateRecord
 from sharectl.model.specs import DeletionPolicy, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
@@ -48,17 +48,14 @@ def plan_new_snapshot(draft: Draft, address: Address) -> None:
     if lost:
         draft.recreations.append(address)
     draft.add(
-        Step(
-            step_id=step_id(Verb.CREATE_SNAPSHOT, address),
-            address=address,
-            action=Action.CREATE,
-            verb=Verb.CREATE_SNAPSHOT,
-            reason="gone from its backend; taken again, of the share as it is now" if lost else "not there yet",
-            backend=backend,
-            expected_version=None if record is None else record.version,
-            spec=spec,
-            changes=plain_changes({}, spec.as_plain()),
-        )
+        Verb.CREATE_SNAPSHOT,
+        address,
+        Action.CREATE,
+        "gone from its backend; taken again, of the share as it is now" if lost else "not there yet",
+        backend=backend,
+        record=record,
+        work=CreateSnapshot(spec),
+        changes=plain_changes({}, spec.as_plain()),
     )
 
 
@@ -90,16 +87,13 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
     changes = metadata_changes(old.as_plain(), new.as_plain())
     if changes:
         draft.add(
-            Step(
-                step_id=step_id(Verb.UPDATE_RECORD, address),
-                address=address,
-                action=Action.UPDATE,
-                verb=Verb.UPDATE_RECORD,
-                reason="the state alone; the backend is not asked for anything",
-                expected_version=record.version,
-                spec=new,
-                changes=changes,
-            )
+            Verb.UPDATE_RECORD,
+            address,
+            Action.UPDATE,
+            "the state alone; the backend is not asked for anything",
+            record=record,
+            work=UpdateRecord(new),
+            changes=changes,
         )
 
 
@@ -121,13 +115,10 @@ def plan_removed_snapshot(draft: Draft, address: Address) -> None:
     verb = Verb.FORGET if forget else Verb.DELETE_SNAPSHOT
     why = "and so is the snapshot" if gone else f"deletionPolicy {policy}"
     draft.add(
-        Step(
-            step_id=step_id(verb, address),
-            address=address,
-            action=Action.FORGET if forget else Action.DELETE,
-            verb=verb,
-            reason=f"{removal_reason(draft)}; {why}",
-            backend=None if forget else record.backend,
-            expected_version=record.version,
-        )
+        verb,
+        address,
+        Action.FORGET if forget else Action.DELETE,
+        f"{removal_reason(draft)}; {why}",
+        backend=None if forget else record.backend,
+        record=record,
     )

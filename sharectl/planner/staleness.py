@@ -10,7 +10,7 @@ import orjson
 
 from sharectl.model.diagnostics import DiagnosticError, Severity, error, warning
 from sharectl.model.kinds import Kind
-from sharectl.model.plans import Held
+from sharectl.model.plans import Held, PrepareBackend, UpdateAccess
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.report import summarize
@@ -92,7 +92,7 @@ def row_of(step: Step, origins: Mapping[Address, Address]) -> Address:
 
 def _sorted_out(plan: Plan, rows: Rows) -> tuple[set[Address], dict[Address, str]]:
     """Return the addresses at which all is done, and why each of the others that are stale has to be held."""
-    origins = {step.address: step.moved_from for step in plan.steps if step.moved_from is not None}
+    origins = {step.address: step.former for step in plan.steps if step.former is not None}
     by_row: dict[Address, list[Step]] = {}
     for step in plan.steps:
         by_row.setdefault(row_of(step, origins), []).append(step)
@@ -125,12 +125,14 @@ def _is_recorded(step: Step, record: Record, rows: Rows) -> bool:
     is_recorded = False
     match step.verb:
         case Verb.PREPARE_BACKEND:
-            is_recorded = step.identity is None or step.identity == record.resource_id
+            identity = step.work.identity if isinstance(step.work, PrepareBackend) else None
+            is_recorded = identity is None or identity == record.resource_id
         case Verb.MOVE:
-            is_recorded = step.moved_from not in rows.records
+            is_recorded = step.former not in rows.records
         case Verb.UPDATE_ACCESS:
             rules = rows.rules.get(step.address, ())
-            are_wanted = {rule.rule for rule in rules} == set(step.rules or ())
+            wanted = step.work.rules if isinstance(step.work, UpdateAccess) else ()
+            are_wanted = {rule.rule for rule in rules} == set(wanted)
             is_recorded = are_wanted and all(rule.status == "active" for rule in rules)
         case Verb.CREATE_SHARE_SERVER:
             is_recorded = record.kind == Kind.SHARE_SERVER

@@ -13,10 +13,9 @@ import orjson
 from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind, address_of, name_of
-from sharectl.model.plans import Action, Step
+from sharectl.model.plans import Action
 from sharectl.model.records import Record
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
 from sharectl.planner.options import Import
 
 if TYPE_CHECKING:
@@ -87,12 +86,9 @@ def forget_given_up_imports(draft: Draft, selects: Callable[[Address], bool] | N
         if not given_up or left_out or (selects is not None and not selects(address)):
             continue
         draft.add(
-            Step(
-                step_id=step_id(Verb.FORGET, record.address),
-                address=record.address,
-                action=Action.FORGET,
-                verb=Verb.FORGET,
-                reason=f"the import of {wanted.backend_id} as {address} is no longer wanted",
-                expected_version=record.version,
-            )
+            Verb.FORGET,
+            record.address,
+            Action.FORGET,
+            f"the import of {wanted.backend_id} as {address} is no longer wanted",
+            record=record,
         )

@@ -287,7 +287,7 @@ def pools_after_plan(
     plan = make_plan(project, desired, store, backends, PlanRequest(options))
     with store.read() as reader:
         records = reader.view().records
-    former = {step.address: step.moved_from for step in plan.steps if step.verb is Verb.MOVE}
+    former = {step.address: step.former for step in plan.steps if step.verb is Verb.MOVE}
     scheduler = Scheduler(pools, project.scheduler)
     for step in plan.steps:
         record = records.get(former.get(step.address) or step.address)

@@ -10,7 +10,7 @@ import orjson
 from sharectl.drivers.base import ObservedShare, ObservedSnapshot
 from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.manifests.names import safe_name
-from sharectl.model.plans import Action
+from sharectl.model.plans import Action, Adopt, UpdateAccess
 from sharectl.model.records import RuleRecord
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
@@ -61,7 +61,7 @@ def _check_versions(world: World, plan: Plan) -> None:
     """Hold the first step on each row to the version that it expects, as apply does before it begins."""
     rows: set[str] = set()
     for step in plan.steps:
-        row = step.moved_from or step.address
+        row = step.former or step.address
         if row not in rows:
             record = world.records.get(row)
             assert step.expected_version == (None if record is None else record.version), f"{step.step_id} is stale"
@@ -163,7 +163,8 @@ def _revert_share(world: World, step: Step) -> None:
 
 
 def _update_access(world: World, step: Step) -> None:
-    rules = step.rules or ()
+    assert isinstance(step.work, UpdateAccess)
+    rules = step.work.rules
     world.by_hand(step.address, access=rules)
     world.rules[step.address] = tuple(RuleRecord(rule, "active") for rule in rules)
     _put(world, with_access(world.records[step.address], rules))
@@ -227,12 +228,13 @@ def _delete_snapshot(world: World, step: Step) -> None:
 
 
 def _take_over(world: World, step: Step) -> None:
+    assert isinstance(step.work, Adopt)
     backend = world.backends[step.backend or ""]
     assert f"backend/{step.backend}" in world.records, "the backend was never prepared"
     world.ids["share"] += 1
-    resource_id = step.import_resource_id or f"{world.ids['share']:08d}-share"
+    resource_id = step.work.resource_id or f"{world.ids['share']:08d}-share"
     known = [*backend.unmanaged, *backend.shares.values()]
-    found = next(s for s in known if s.backend_id == step.import_id)
+    found = next(s for s in known if s.backend_id == step.work.backend_id)
     backend.unmanaged = [s for s in backend.unmanaged if s is not found]
     size_bytes = found.size_bytes or _share(step).size_bytes
     seen = found._replace(resource_id=resource_id, trashed_at=None, size_bytes=size_bytes)
@@ -243,19 +245,19 @@ def _take_over(world: World, step: Step) -> None:
 
 
 def _forget(world: World, step: Step) -> None:
-    if step.backend is not None and step.rules is not None:
+    if step.backend is not None:
         shares = world.backends[step.backend].shares
         resource_id = world.records[step.address].resource_id
-        shares[resource_id] = shares[resource_id]._replace(access=step.rules)
+        shares[resource_id] = shares[resource_id]._replace(access=())
     del world.records[step.address]
     world.rules.pop(step.address, None)
 
 
 def _move(world: World, step: Step) -> None:
     assert step.address not in world.records, "the address is taken"
-    record = world.records.pop(step.moved_from or "")._replace(address=step.address)
+    record = world.records.pop(step.former or "")._replace(address=step.address)
     if step.address.startswith("share/"):
-        world.rules[step.address] = world.rules.pop(step.moved_from or "", ())
+        world.rules[step.address] = world.rules.pop(step.former or "", ())
     world.records[step.address] = record._replace(version=record.version + 1)
     if isinstance(step.spec, ShareSpec):
         old = ShareSpec.from_plain(orjson.loads(record.spec))

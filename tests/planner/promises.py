@@ -26,7 +26,7 @@ _UNTOUCHED = ("move.", "import.")
 
 def hold_to_promises(world: World, plan: Plan, backends: Collection[str] = ()) -> None:
     """Hold a plan that is about to be carried out in `world` to its promises; `backends` are those that it was narrowed to."""
-    formers = {step.address: step.moved_from for step in plan.steps if step.moved_from is not None}
+    formers = {step.address: step.former for step in plan.steps if step.former is not None}
     for step in plan.steps:
         record = _record(world, step, formers)
         if step.verb in _LOSING and record is not None:

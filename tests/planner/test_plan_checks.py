@@ -10,12 +10,14 @@ import orjson
 import pytest
 
 from sharectl.model.diagnostics import DiagnosticError
+from sharectl.model.verbs import Verb
 from sharectl.planner.document import plan_to_document
 from sharectl.render.diagnostics import diagnostics_lines
 from sharectl.render.plan_json import plan_object
 from sharectl.render.plan_markdown import plan_markdown
 from sharectl.render.plan_text import plan_lines
 from sharectl.workspace.planfile import read_plan_file, write_plan_file
+from tests.planner.model import settle
 from tests.planner.world import World
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ _OTHERS = (None, True, -1, 0, 1.5, (1 << 64) - 1, "", "unknown", [], ["unknown"]
 def _world() -> World:
     """Return a world whose plan has steps of many kinds."""
     world = World("x", "y").wants("kept").wants("goes", deletion_policy="delete").wants("grows").wants("opens")
-    from tests.planner.model import settle  # noqa: PLC0415 - the model imports the world
-
     settle(world)
     world.drops("share/goes")
     world.wants("grows", "2GiB").wants("opens", access=["ip:10.0.0.1=rw"])
@@ -141,3 +141,13 @@ def test_a_backend_without_lanes_is_refused(document: dict[str, Any], tmp_path: 
 def test_a_sound_plan_is_read(document: dict[str, Any], tmp_path: Path) -> None:
     """As it was written."""
     assert plan_to_document(read_plan_file(_saved(document, tmp_path / "plan"))) == document
+
+
+def test_a_share_that_is_forgotten_with_its_access_is_read_again(tmp_path: Path) -> None:
+    """The step ends the access on the backend before it forgets the share, and is as sound as any other."""
+    world = World("x").wants("a", access=["ip:10.0.0.1"]).wants("kept")
+    settle(world)
+    made = world.drops("share/a").plan()
+    assert [(step.verb, step.backend) for step in made.steps] == [(Verb.FORGET, "x")]
+    write_plan_file(tmp_path / "plan", made)
+    assert read_plan_file(tmp_path / "plan") == made

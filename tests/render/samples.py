@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import Diagnostic, Source, error, has_errors, warning
-from sharectl.model.plans import Action, Candidate, Drift, DriftKind, FieldChange, Held, Plan, Step, Summary
+from sharectl.model.plans import (
+    Action,
+    Adopt,
+    Candidate,
+    CreateShare,
+    CreateSnapshot,
+    Drift,
+    DriftKind,
+    FieldChange,
+    Held,
+    Move,
+    Plan,
+    PrepareBackend,
+    ResizeShare,
+    RevertShare,
+    Step,
+    Summary,
+    UpdateAccess,
+    UpdateRecord,
+)
 from sharectl.model.records import OperationRecord, Record, RuleRecord, RunRecord
 from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
@@ -39,7 +60,25 @@ def held_shares() -> tuple[Held, ...]:
 
 def a_step(address: str, action: Action, verb: Verb, reason: str, **fields: object) -> Step:
     """Return a step with the id that the planner gives."""
-    return Step(f"{verb.value}:{address}", address, action, verb, reason, **fields)  # type: ignore[arg-type]
+    named = {"spec", "rules", "moved_from"} & fields.keys() or verb is Verb.PREPARE_BACKEND
+    work = _WORK[verb](fields) if verb in _WORK and named else None
+    fields = {
+        name: value for name, value in fields.items() if name not in {"spec", "candidates", "rules", "moved_from"}
+    }
+    return Step(f"{verb.value}:{address}", address, action, verb, reason, work=work, **fields)  # type: ignore[arg-type]
+
+
+_WORK: dict[Verb, Any] = {
+    Verb.PREPARE_BACKEND: lambda _: PrepareBackend(),
+    Verb.CREATE_SHARE: lambda fields: CreateShare(fields["spec"], fields.get("candidates", ())),
+    Verb.EXTEND_SHARE: lambda fields: ResizeShare(fields["spec"]),
+    Verb.REVERT_SHARE: lambda fields: RevertShare(fields["spec"]),
+    Verb.UPDATE_ACCESS: lambda fields: UpdateAccess(fields["rules"]),
+    Verb.CREATE_SNAPSHOT: lambda fields: CreateSnapshot(fields["spec"]),
+    Verb.ADOPT: lambda fields: Adopt(fields["spec"], "vol7"),
+    Verb.UPDATE_RECORD: lambda fields: UpdateRecord(fields["spec"]),
+    Verb.MOVE: lambda fields: Move(fields["moved_from"]),
+}
 
 
 def new_share(name: str = "projects", *rules: AccessRule, **fields: object) -> tuple[Step, ...]:
@@ -98,6 +137,7 @@ def rich_plan() -> Plan:
             Verb.UPDATE_ACCESS,
             "its access was changed on the backend",
             backend="nas1",
+            rules=(AccessRule("ip", "10.2.0.0/16", "rw"),),
             changes=(
                 FieldChange("access/ip:10.1.0.0/16", "rw", None),
                 FieldChange("access/ip:10.2.0.0/16", "ro", "rw"),
@@ -173,6 +213,7 @@ def rich_plan() -> Plan:
             Verb.ADOPT,
             "vol7 on backend nas1 is taken over as it is",
             backend="nas1",
+            spec=ShareSpec("found", 5 * GIB, "NFS"),
             changes=(FieldChange("size", None, "5GiB"),),
         ),
         a_step(
@@ -214,6 +255,7 @@ def rich_plan() -> Plan:
             Action.UPDATE,
             Verb.UPDATE_RECORD,
             "the state alone; the backend is not asked for anything but what it holds",
+            spec=ShareSpec("labelled", 10 * GIB, "NFS", labels={"team": "research"}, protect=True),
             changes=(FieldChange("labels", {}, {"team": "research"}), FieldChange("protect", None, after=True)),
         ),
     )

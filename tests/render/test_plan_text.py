@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from sharectl.model.access import AccessRule
 from sharectl.model.diagnostics import error, warning
-from sharectl.model.plans import Action, Candidate, Drift, DriftKind, FieldChange
+from sharectl.model.plans import Action, Candidate, CreateShare, Drift, DriftKind, FieldChange
 from sharectl.model.specs import RevertRequest, ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.render.plan_text import drift_lines, plan_lines
-from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
+from tests.render.samples import GIB, a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,7 +96,8 @@ def test_a_plan_of_which_all_is_held_does_not_claim_that_all_is_well() -> None:
 
 def test_many_candidates_are_counted_unless_verbose() -> None:
     """The first three by name."""
-    creation = replace(new_share()[0], candidates=tuple(Candidate(f"n{n}", "p", 1 - n / 10) for n in range(5)))
+    candidates = tuple(Candidate(f"n{n}", "p", 1 - n / 10) for n in range(5))
+    creation = replace(new_share()[0], work=CreateShare(ShareSpec("projects", 100 * GIB, "NFS"), candidates))
     short, long = ("\n".join(plan_lines(a_plan(creation), color=False, verbose=verbose)) for verbose in (False, True))
     assert "then n2#p (0.80), then 2 more" in short
     assert "then n4#p (0.60)" in long
