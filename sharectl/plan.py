@@ -10,42 +10,42 @@ from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Action, Plan, Step
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.verbs import Verb
-from sharectl.planner.backends import backends_of, plan_backends
+from sharectl.planner.access.exports import find_export_changes, unseen_exports
+from sharectl.planner.access.revocations import check_revocations
+from sharectl.planner.backends.foreign import find_foreign_backends, find_unseen_backends
+from sharectl.planner.backends.steps import backends_of, plan_backends
+from sharectl.planner.backends.twins import note_twin_backends
+from sharectl.planner.backends.undeclared import refuse_renamed_backends
+from sharectl.planner.backends.unread import find_unread
 from sharectl.planner.draft import Draft
 from sharectl.planner.drift import Deviation, find_deviations, without_own_rules_ignored
 from sharectl.planner.elsewhere import left_alone
-from sharectl.planner.exports import find_export_changes, unseen_exports
-from sharectl.planner.foreign import find_foreign_backends, find_unseen_backends
-from sharectl.planner.holding import hold_refused
-from sharectl.planner.imports import plan_imports
-from sharectl.planner.in_the_way import refuse_taken_name, refuse_taken_snapshot
-from sharectl.planner.linking import linked_steps
+from sharectl.planner.holds import hold_refused
+from sharectl.planner.imports.steps import plan_imports
+from sharectl.planner.imports.unfinished import forget_given_up_imports, refuse_unfinished_import
 from sharectl.planner.moves import plan_moves
+from sharectl.planner.open_operations import note_open_operations, note_writer
 from sharectl.planner.options import PlanOptions
-from sharectl.planner.placed_checks import may_be_cloned
-from sharectl.planner.placement import place_new_shares
+from sharectl.planner.order import linked_steps
 from sharectl.planner.refusals import refuse_left_out, refuse_lost_sources
-from sharectl.planner.renames import undeclared_renames
 from sharectl.planner.report import drift_report, summarize
-from sharectl.planner.reverting import hold_for_snapshot, is_awaited
-from sharectl.planner.revocations import check_revocations
 from sharectl.planner.safety import check_empty, check_kept_snapshots, check_limits
 from sharectl.planner.scopes import MAKING, REMOVING
 from sharectl.planner.selection import move_selector, selector, unknown_addresses
-from sharectl.planner.servers import plan_share_servers
-from sharectl.planner.shares import (
+from sharectl.planner.share_servers.steps import plan_share_servers
+from sharectl.planner.shares.in_the_way import refuse_taken_name, refuse_taken_snapshot
+from sharectl.planner.shares.placed_checks import may_be_cloned
+from sharectl.planner.shares.placement import place_new_shares
+from sharectl.planner.shares.renames import undeclared_renames
+from sharectl.planner.shares.revert import hold_for_snapshot, is_awaited
+from sharectl.planner.shares.steps import (
     plan_beside_refusal,
     plan_changed_share,
     plan_lost_share,
     plan_new_share,
     plan_removed_share,
 )
-from sharectl.planner.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
-from sharectl.planner.twins import note_twin_backends
-from sharectl.planner.undeclared import refuse_renamed_backends
-from sharectl.planner.unfinished import note_open_operations, note_writer
-from sharectl.planner.unfinished_imports import forget_given_up_imports, refuse_unfinished_import
-from sharectl.planner.unread import find_unread
+from sharectl.planner.snapshots.steps import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.desired import Desired
     from sharectl.model.kinds import Address
     from sharectl.model.records import StateView
-    from sharectl.planner.exports import ExportWishes
+    from sharectl.planner.access.exports import ExportWishes
     from sharectl.planner.observed import Observed
     from sharectl.scheduler import Pool
 

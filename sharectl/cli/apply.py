@@ -65,7 +65,7 @@ def apply(
     )
     if plan_file is not None:
         from sharectl.engine.ledger import rows_of
-        from sharectl.planner.staleness import current_part
+        from sharectl.planner.saved.staleness import current_part
         from sharectl.workspace.planfile import read_plan_file
 
         if words.are_given or file or refresh is not opt.Refresh.FULL:

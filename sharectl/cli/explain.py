@@ -39,7 +39,7 @@ def explain(
     Files named with -f that hold no Backend are read together with the project's manifests.
     """
     from sharectl.cli.session import all_addresses, allowed_backends, desired_beside, opened_store, parse_address, start
-    from sharectl.planner.unread import UNREAD_CODES, unread_findings
+    from sharectl.planner.backends.unread import UNREAD_CODES, unread_findings
     from sharectl.workspace.inspecting import explain_share, share_meant
     from sharectl.workspace.survey import opened_backends
 

@@ -49,7 +49,7 @@ def pools(
 ) -> None:
     """Show every pool with its capacity and capabilities, as the scheduler sees it."""
     from sharectl.cli.session import allowed_backends, desired_for_looking, desired_of, opened_store, start
-    from sharectl.planner.unread import unread_findings
+    from sharectl.planner.backends.unread import unread_findings
     from sharectl.render.pool_table import SortKey, sorted_pools
     from sharectl.workspace.inspecting import pools_after_plan, pools_of_type, survey_pools
     from sharectl.workspace.survey import opened_backends

@@ -36,7 +36,7 @@ def list_(
 ) -> None:
     """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
     from sharectl.cli.session import allowed_backends, desired_for_looking, opened_store, start
-    from sharectl.planner.unread import unread_findings
+    from sharectl.planner.backends.unread import unread_findings
     from sharectl.render.trash import trash_lines, trash_object
     from sharectl.workspace.survey import opened_backends
     from sharectl.workspace.trash import look_into
@@ -83,7 +83,7 @@ def purge(
 
     from sharectl.cli.applying import locked
     from sharectl.cli.session import allowed_backends, confirmed, desired_of, parse_duration_seconds, start
-    from sharectl.planner.unread import unread_findings
+    from sharectl.planner.backends.unread import unread_findings
     from sharectl.render.trash import trash_lines
     from sharectl.workspace.trash import PurgeWish, look_into, purgeable
 

@@ -41,7 +41,7 @@ def validate(
             diagnostics += secret_findings(loaded.desired, session.project)
         wrong = has_errors(diagnostics)
     if output is opt.DataFormat.JSON:
-        from sharectl.planner.document import diagnostic_to_object
+        from sharectl.planner.saved.document import diagnostic_to_object
 
         found = [diagnostic_to_object(diagnostic) for diagnostic in diagnostics]
         session.output.write_json(

@@ -46,7 +46,7 @@ from sharectl.planner.records import (
     with_share_spec,
     with_snapshot_spec,
 )
-from sharectl.planner.server_records import with_server_spec
+from sharectl.planner.share_servers.records import with_server_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,8 +9,8 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Adopt, ReleaseAllocation
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.staleness import Rows, row_of
-from sharectl.planner.unfinished_imports import import_address
+from sharectl.planner.imports.unfinished import import_address
+from sharectl.planner.saved.staleness import Rows, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

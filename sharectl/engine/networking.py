@@ -12,7 +12,7 @@ from sharectl.network.base import (
     NetworkTransientError,
     NetworkUnavailableError,
 )
-from sharectl.planner.subnets import allocation_ids
+from sharectl.planner.share_servers.subnets import allocation_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -23,7 +23,7 @@ from sharectl.model.events import OperationRecovered, RecoveryStarted
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import AddHistory, EndOperation, HistoryEntry
 from sharectl.model.verbs import Verb
-from sharectl.planner.unfinished_imports import import_address
+from sharectl.planner.imports.unfinished import import_address
 from sharectl.state.contract import LeaseLostError, StateError, VersionConflictError
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import PutResource, PutRules, RemoveResource
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
+from sharectl.planner.imports.unfinished import import_address
 from sharectl.planner.records import share_record, snapshot_record, spec_as_there
-from sharectl.planner.unfinished_imports import import_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,8 +17,8 @@ from sharectl.engine.networking import allocate, give_back
 from sharectl.model.kinds import Address, name_of
 from sharectl.model.records import PutResource, Record, RemoveResource
 from sharectl.model.verbs import Verb
-from sharectl.planner.server_records import allocations_of, server_spec_of, share_server_record
-from sharectl.planner.subnets import allocation_ids
+from sharectl.planner.share_servers.records import allocations_of, server_spec_of, share_server_record
+from sharectl.planner.share_servers.subnets import allocation_ids
 
 if TYPE_CHECKING:
     from sharectl.drivers.base import Driver

@@ -12,7 +12,7 @@ from sharectl.model.kinds import name_of
 from sharectl.model.records import PutResource, RemoveResource
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.server_records import server_spec_of
+from sharectl.planner.share_servers.records import server_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

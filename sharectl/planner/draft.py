@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Action, FieldChange, Work
     from sharectl.model.records import Record, StateView
     from sharectl.model.verbs import Verb
+    from sharectl.planner.access.exports import ExportChange, ExportWishes
     from sharectl.planner.drift import Deviation
-    from sharectl.planner.exports import ExportChange, ExportWishes
     from sharectl.planner.observed import Observed
     from sharectl.planner.options import PlanOptions
-    from sharectl.planner.share_problems import ShareChecks
+    from sharectl.planner.shares.checks import ShareChecks
     from sharectl.planner.strays import Strays
 
 
@@ -92,7 +92,7 @@ class Draft:
     def checks(self) -> ShareChecks:
         """What drivers say of shares before anything is called; made when the first share is new or changed."""
         if self._checks is None:
-            from sharectl.planner.share_problems import ShareChecks  # noqa: PLC0415 - an empty plan needs none
+            from sharectl.planner.shares.checks import ShareChecks  # noqa: PLC0415 - an empty plan needs none
 
             self._checks = ShareChecks(self.desired)
         return self._checks

@@ -10,7 +10,7 @@ from sharectl.model.diagnostics import Diagnostic, warning
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import DriftKind
 from sharectl.planner.records import share_attributes
-from sharectl.planner.server_drift import server_problem
+from sharectl.planner.share_servers.drift import server_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.kinds import Address
     from sharectl.planner.elsewhere import Elsewhere
-    from sharectl.planner.witness import Witness
+    from sharectl.planner.shares.witness import Witness
 
 _DEFAULT_LIMITS = SafetyLimits()
 

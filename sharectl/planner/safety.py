@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import error
 from sharectl.model.verbs import Verb
-from sharectl.planner.owners import (
+from sharectl.planner.records import DEPOSED_MARK
+from sharectl.planner.scopes import REMOVING
+from sharectl.planner.snapshots.owners import (
     removes_data,
     snapshots_of_removed_shares,
     unknown_snapshots_of_removed_shares,
     unseen_removals,
 )
-from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.scopes import REMOVING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

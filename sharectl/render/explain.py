@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.planner.document import diagnostic_to_object
+from sharectl.planner.saved.document import diagnostic_to_object
 from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.paint import paint
 from sharectl.render.text import counted, display_width, visible, wrapped

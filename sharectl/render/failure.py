@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.planner.document import diagnostic_to_object
+from sharectl.planner.saved.document import diagnostic_to_object
 from sharectl.render.plan_markdown import diagnostic_lines
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.planner.document import plan_to_document
+from sharectl.planner.saved.document import plan_to_document
 
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject

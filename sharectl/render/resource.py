@@ -11,7 +11,7 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.model.quantities import approximate_size, format_size
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.mounting.locations import parse_location
-from sharectl.planner.document import changes_to_list
+from sharectl.planner.saved.document import changes_to_list
 from sharectl.render.mounting import mount_commands
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import place_of, record_fields, rule_text, rules_list

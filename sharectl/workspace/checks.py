@@ -8,7 +8,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import format_size
-from sharectl.planner.share_problems import Found, ShareChecks, clone_problem, diagnostics_of
+from sharectl.planner.shares.checks import Found, ShareChecks, clone_problem, diagnostics_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

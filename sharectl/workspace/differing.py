@@ -9,7 +9,7 @@ import orjson
 
 from sharectl.model.kinds import Kind, kind_of, name_of
 from sharectl.model.specs import ShareSpec, SnapshotSpec
-from sharectl.planner.values import plain_changes, rule_changes
+from sharectl.planner.field_changes import plain_changes, rule_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

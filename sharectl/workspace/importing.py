@@ -13,10 +13,10 @@ from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.quantities import GIB, format_size
 from sharectl.model.records import PutResource
 from sharectl.model.specs import Protocol, ShareSpec
+from sharectl.planner.imports.snapshots import snapshot_imports
+from sharectl.planner.imports.unfinished import import_record, unfinished_imports
 from sharectl.planner.options import Import, PlanOptions
-from sharectl.planner.snapshot_imports import snapshot_imports
 from sharectl.planner.strays import importable_shares
-from sharectl.planner.unfinished_imports import import_record, unfinished_imports
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from sharectl.model.kinds import Kind, address_of, is_of, kind_of, name_of, spli
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
+from sharectl.planner.backends.unread import UNREAD_CODES
 from sharectl.planner.records import backend_id_of
-from sharectl.planner.unread import UNREAD_CODES
 from sharectl.scheduler.decision import Outcome
 from sharectl.workspace.differing import last_failure, settings_of, wanted_changes
 from sharectl.workspace.survey import Question, survey
@@ -366,7 +366,7 @@ def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is pla
         remedy = did_you_mean(address, shares) or "name a share that has a manifest, or pass its file with -f"
         raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
     from sharectl.planner.options import PlanOptions  # noqa: PLC0415 - only where something is placed
-    from sharectl.planner.witness import Witness  # noqa: PLC0415 - as above
+    from sharectl.planner.shares.witness import Witness  # noqa: PLC0415 - as above
     from sharectl.workspace.survey import PlanRequest, make_plan  # noqa: PLC0415 - as above
 
     witness = Witness(name_of(address))
@@ -423,7 +423,7 @@ def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers de
     from sharectl.planner.draft import Draft  # noqa: PLC0415 - only where shares have networks
     from sharectl.planner.drift import find_deviations  # noqa: PLC0415 - as above
     from sharectl.planner.options import PlanOptions  # noqa: PLC0415 - as above
-    from sharectl.planner.server_places import ServerPlaces  # noqa: PLC0415 - as above
+    from sharectl.planner.share_servers.places import ServerPlaces  # noqa: PLC0415 - as above
     from sharectl.workspace.share_servers import subnets_to_check  # noqa: PLC0415 - as above
 
     backends.networks.attach_for_reading(reader, view.lineage)
@@ -440,7 +440,7 @@ def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers de
 
 
 def _request(desired: Desired, records: Mapping[Address, Record], address: Address) -> Request:
-    from sharectl.planner.server_places import on_network  # noqa: PLC0415 - only where something is placed
+    from sharectl.planner.share_servers.places import on_network  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler import request_from_share  # noqa: PLC0415 - as above
 
     spec = desired.share(address)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sharectl.model.diagnostics import DiagnosticError, error
-from sharectl.planner.document import PlanDocumentError, plan_from_document, plan_to_document
-from sharectl.planner.plan_checks import UnsoundPlanError, check_plan
+from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
+from sharectl.planner.saved.soundness import UnsoundPlanError, check_plan
 
 if TYPE_CHECKING:
     from sharectl.model.plans import Plan

@@ -21,7 +21,7 @@ from sharectl.model.kinds import Kind, kind_of
 from sharectl.model.plans import Origin
 from sharectl.model.records import AddHistory, HistoryEntry, Holder, PutRun, RemoveResource, RenameResource, RunRecord
 from sharectl.model.verbs import Verb
-from sharectl.planner.server_records import share_server_id_of
+from sharectl.planner.share_servers.records import share_server_id_of
 from sharectl.state.contract import StateError
 from sharectl.state.lock import SYSTEM_CLOCK
 

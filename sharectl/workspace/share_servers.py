@@ -17,7 +17,7 @@ from sharectl.network.base import NetworkEnvironment, NetworkError
 from sharectl.network.registry import network_plugin_factory
 from sharectl.opening import OpenedOnce
 from sharectl.planner.observed import ServerObservation
-from sharectl.planner.subnets import server_address, subnet_for
+from sharectl.planner.share_servers.subnets import server_address, subnet_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

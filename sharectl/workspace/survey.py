@@ -36,11 +36,11 @@ from sharectl.model.specs import Protocol
 from sharectl.opening import OpenedOnce
 from sharectl.parallel import ask_each
 from sharectl.plan import addresses_with_rules, plan
-from sharectl.planner.backend_problems import extra_spec_findings, storage_findings
+from sharectl.planner.access.exports import export_wishes
+from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
 from sharectl.planner.drift import find_deviations
-from sharectl.planner.exports import export_wishes
+from sharectl.planner.imports.unfinished import import_address
 from sharectl.planner.observed import BackendObservation
-from sharectl.planner.unfinished_imports import import_address
 from sharectl.workspace.share_servers import NetworkServices, observe_servers, server_findings, subnets_to_check
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Plan
     from sharectl.model.records import LockStatus, RuleRecord, StateView
     from sharectl.model.share_networks import ShareNetworkSubnet
-    from sharectl.planner.exports import ExportWishes
+    from sharectl.planner.access.exports import ExportWishes
     from sharectl.planner.observed import Observed, ServerObservation
     from sharectl.planner.options import PlanOptions
     from sharectl.scheduler import Pool

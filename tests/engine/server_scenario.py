@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from sharectl.engine.server_calls import SERVER_VERBS
-from sharectl.planner.server_records import allocations_of, share_server_id_of
+from sharectl.planner.share_servers.records import allocations_of, share_server_id_of
 from tests.engine.site import UNLIMITED, Site, backend, share
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from sharectl.planner.records import (
     with_share_spec,
     with_snapshot_spec,
 )
-from sharectl.planner.server_records import allocations_of, server_spec_of, share_server_record, with_server_spec
-from sharectl.planner.subnets import allocation_ids
+from sharectl.planner.share_servers.records import allocations_of, server_spec_of, share_server_record, with_server_spec
+from sharectl.planner.share_servers.subnets import allocation_ids
 from tests.planner.world import allocation
 
 if TYPE_CHECKING:

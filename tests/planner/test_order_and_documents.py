@@ -14,8 +14,8 @@ from sharectl.manifests.desired import Desired
 from sharectl.model.backends import CapacityPolicy, NetworkPluginSpec
 from sharectl.model.diagnostics import DiagnosticError, Source, error
 from sharectl.plan import addresses_with_rules, plan
-from sharectl.planner.document import PlanDocumentError, plan_from_document, plan_to_document
 from sharectl.planner.drift import find_deviations
+from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
 from sharectl.workspace.planfile import read_plan_file, write_plan_file
 from tests.planner.model import settle
 from tests.planner.world import World, change_lines, codes, rule, step_lines

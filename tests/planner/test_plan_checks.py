@@ -11,7 +11,7 @@ import pytest
 
 from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.verbs import Verb
-from sharectl.planner.document import plan_to_document
+from sharectl.planner.saved.document import plan_to_document
 from sharectl.render.diagnostics import diagnostics_lines
 from sharectl.render.plan_json import plan_object
 from sharectl.render.plan_markdown import plan_markdown

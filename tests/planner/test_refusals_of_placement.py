@@ -11,8 +11,8 @@ import pytest
 
 from sharectl import scheduler as scheduling
 from sharectl.model.settings import SchedulerSettings
-from sharectl.planner.placement import _Refusals
-from sharectl.planner.server_places import ServerPlaces
+from sharectl.planner.share_servers.places import ServerPlaces
+from sharectl.planner.shares.placement import _Refusals
 from tests.planner.world import World
 
 if TYPE_CHECKING:

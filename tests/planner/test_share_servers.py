@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from sharectl.model.diagnostics import has_errors
-from sharectl.planner.document import plan_from_document, plan_to_document
+from sharectl.planner.saved.document import plan_from_document, plan_to_document
 from tests.planner.model import carry_out, settle
 from tests.planner.world import World, codes, drift_lines, step_lines
 

@@ -30,7 +30,7 @@ from sharectl.model.plans import (
 from sharectl.model.records import OperationRecord, Record, RuleRecord, RunRecord
 from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.values import plain_changes
+from sharectl.planner.field_changes import plain_changes
 
 GIB = 1 << 30
 

@@ -14,7 +14,7 @@ import pytest
 import sharectl.render
 from sharectl.model import events
 from sharectl.model.specs import ShareSpec
-from sharectl.planner.document import FORMAT, plan_to_document
+from sharectl.planner.saved.document import FORMAT, plan_to_document
 from sharectl.render.history import history_object
 from sharectl.render.lock import lock_object
 from sharectl.render.pool_table import pools_object

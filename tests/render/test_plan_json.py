@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from sharectl.planner.document import plan_from_document
+from sharectl.planner.saved.document import plan_from_document
 from sharectl.render.plan_json import drift_object, plan_object
 from tests.render.samples import rich_plan
 

@@ -10,9 +10,9 @@ from sharectl.model.kinds import Kind, address_of, is_of, of_kind
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
-from sharectl.planner.owners import SHARE_REMOVALS, clones_of_removed_snapshots, snapshots_of_removed_shares
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.server_links import server_waits
+from sharectl.planner.share_servers.waits import server_waits
+from sharectl.planner.snapshots.owners import SHARE_REMOVALS, clones_of_removed_snapshots, snapshots_of_removed_shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

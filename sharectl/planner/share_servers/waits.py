@@ -9,8 +9,8 @@ from sharectl.model.plans import Action
 from sharectl.model.specs import SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
-from sharectl.planner.owners import SHARE_REMOVALS, removed_record
-from sharectl.planner.server_records import share_server_id_of
+from sharectl.planner.share_servers.records import share_server_id_of
+from sharectl.planner.snapshots.owners import SHARE_REMOVALS, removed_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

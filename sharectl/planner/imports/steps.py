@@ -11,7 +11,7 @@ from sharectl.model.plans import Action, Adopt, FieldChange
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import Verb
 from sharectl.planner.drift import identity_problem
-from sharectl.planner.server_records import server_spec_of
+from sharectl.planner.share_servers.records import server_spec_of
 from sharectl.planner.strays import importable_shares, stray_snapshots
 
 if TYPE_CHECKING:

@@ -14,10 +14,15 @@ from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
-from sharectl.planner.linking import needs_of_steps
-from sharectl.planner.owners import SHARE_REMOVALS, clones_of_removed_snapshots, removed_record, share_resource_id
+from sharectl.planner.order import needs_of_steps
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.scopes import REMOVING, RESIZING
+from sharectl.planner.snapshots.owners import (
+    SHARE_REMOVALS,
+    clones_of_removed_snapshots,
+    removed_record,
+    share_resource_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

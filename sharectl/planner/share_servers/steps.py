@@ -8,13 +8,13 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, FieldChange, ReleaseAllocation, SetUpShareServer, UpdateRecord
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.server_changes import follow_network, spec_to_mend
-from sharectl.planner.server_drift import lost_addresses
-from sharectl.planner.server_links import server_of
-from sharectl.planner.server_modes import check_modes
-from sharectl.planner.server_records import allocations_of, server_spec_of
-from sharectl.planner.server_use import shares_on, unused_servers
-from sharectl.planner.subnets import allocation_ids, server_spec, subnet_for
+from sharectl.planner.share_servers.changes import follow_network, spec_to_mend
+from sharectl.planner.share_servers.drift import lost_addresses
+from sharectl.planner.share_servers.modes import check_modes
+from sharectl.planner.share_servers.records import allocations_of, server_spec_of
+from sharectl.planner.share_servers.subnets import allocation_ids, server_spec, subnet_for
+from sharectl.planner.share_servers.use import shares_on, unused_servers
+from sharectl.planner.share_servers.waits import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

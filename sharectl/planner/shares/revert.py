@@ -13,9 +13,9 @@ from sharectl.model.plans import Action, FieldChange, RevertShare
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.moves import was_renamed
-from sharectl.planner.owners import share_resource_id
 from sharectl.planner.refusals import is_protected, lacks, refuse_left_out
 from sharectl.planner.scopes import REVERTING
+from sharectl.planner.snapshots.owners import share_resource_id
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address

@@ -13,9 +13,9 @@ from sharectl.model.plans import Action, CreateSnapshot, UpdateRecord
 from sharectl.model.specs import DeletionPolicy, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
-from sharectl.planner.owners import share_resource_id
+from sharectl.planner.field_changes import metadata_changes, plain_changes
 from sharectl.planner.refusals import lacks, may_remove, refuse_left_out, removal_reason
-from sharectl.planner.values import metadata_changes, plain_changes
+from sharectl.planner.snapshots.owners import share_resource_id
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address

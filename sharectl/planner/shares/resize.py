@@ -10,10 +10,10 @@ from sharectl.model.diagnostics import warning
 from sharectl.model.plans import Action, ResizeShare
 from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
-from sharectl.planner.placed_checks import has_possible_size
+from sharectl.planner.field_changes import size_change
 from sharectl.planner.refusals import lacks
 from sharectl.planner.scopes import RESIZING
-from sharectl.planner.values import size_change
+from sharectl.planner.shares.placed_checks import has_possible_size
 
 if TYPE_CHECKING:
     from sharectl.drivers.base import ObservedShare

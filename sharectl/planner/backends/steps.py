@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.model.plans import Action, PrepareBackend
 from sharectl.model.verbs import Verb
-from sharectl.planner.retaining import add_forget
-from sharectl.planner.undeclared import note_undeclared_backends
+from sharectl.planner.backends.undeclared import note_undeclared_backends
+from sharectl.planner.shares.retention import add_forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.verbs import Verb
 from sharectl.planner.scopes import MAKING, RESIZING
-from sharectl.planner.share_problems import clone_problem, place_of
+from sharectl.planner.shares.checks import clone_problem, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection

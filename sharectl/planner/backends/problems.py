@@ -129,7 +129,7 @@ def _spec_problems(
 
 
 def _places(desired: Desired, name: str, driver: str, base_directory: str) -> tuple[StoragePlace, ...]:
-    from sharectl.planner.share_problems import is_sound  # noqa: PLC0415 - only where there are backends
+    from sharectl.planner.shares.checks import is_sound  # noqa: PLC0415 - only where there are backends
 
     factory, spec = _factory(driver), desired.backends[name]
     if factory is None or not is_sound(factory.config_schema, spec):

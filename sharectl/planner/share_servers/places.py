@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity
 from sharectl.model.kinds import Kind, address_of, is_of
-from sharectl.planner.server_links import removals_by_server, server_limit, waits_for_successor
-from sharectl.planner.server_records import server_spec_of, share_server_id_of
-from sharectl.planner.server_use import unused_servers
-from sharectl.planner.subnets import server_address, subnet_for, subnet_label
+from sharectl.planner.share_servers.records import server_spec_of, share_server_id_of
+from sharectl.planner.share_servers.subnets import server_address, subnet_for, subnet_label
+from sharectl.planner.share_servers.use import unused_servers
+from sharectl.planner.share_servers.waits import removals_by_server, server_limit, waits_for_successor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,8 +12,8 @@ from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Candidate
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import DeletionPolicy
-from sharectl.planner.server_places import ServerPlaces, on_network
-from sharectl.planner.share_problems import diagnostics_of, needs_of
+from sharectl.planner.share_servers.places import ServerPlaces, on_network
+from sharectl.planner.shares.checks import diagnostics_of, needs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sharectl.model.settings import SchedulerSettings
     from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft
-    from sharectl.planner.share_problems import Verdict
+    from sharectl.planner.shares.checks import Verdict
     from sharectl.scheduler import Decision, Pool, Request, Scheduler
     from sharectl.scheduler.explanation import PoolVerdict
 

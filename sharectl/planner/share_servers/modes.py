@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.planner.server_records import share_server_id_of
+from sharectl.planner.share_servers.records import share_server_id_of
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address

@@ -11,19 +11,19 @@ from sharectl.model.plans import Action, Candidate, CreateShare, FieldChange, Mo
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.exports import settings_for
-from sharectl.planner.ignored import without_ignored
+from sharectl.planner.access.exports import settings_for
+from sharectl.planner.access.ignored import without_ignored
+from sharectl.planner.access.revocations import may_revoke
+from sharectl.planner.field_changes import metadata_changes, plain_changes, rule_changes, size_change
 from sharectl.planner.moves import was_renamed
-from sharectl.planner.placed_checks import may_be_cloned, possible_rules
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planner.refusals import lacks, may_remove, removal_reason
-from sharectl.planner.resizing import holds_growth, plan_resize
-from sharectl.planner.retaining import add_forget, plan_retained_share
-from sharectl.planner.reverting import plan_revert
-from sharectl.planner.revocations import may_revoke
 from sharectl.planner.scopes import CONTENT, REMOVING, USING
-from sharectl.planner.server_places import server_of_lost_share
-from sharectl.planner.values import metadata_changes, plain_changes, rule_changes, size_change
+from sharectl.planner.share_servers.places import server_of_lost_share
+from sharectl.planner.shares.placed_checks import may_be_cloned, possible_rules
+from sharectl.planner.shares.resize import holds_growth, plan_resize
+from sharectl.planner.shares.retention import add_forget, plan_retained_share
+from sharectl.planner.shares.revert import plan_revert
 
 if TYPE_CHECKING:
     from sharectl.drivers.base import ObservedShare

@@ -8,8 +8,8 @@ import orjson
 
 from sharectl.model.plans import Action, FieldChange
 from sharectl.model.verbs import Verb
+from sharectl.planner.access.revocations import count_revocations
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.revocations import count_revocations
 from sharectl.planner.scopes import REMOVING
 
 if TYPE_CHECKING:

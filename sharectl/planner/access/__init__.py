@@ -1,0 +1,1 @@
+"""Access to shares: which rules a plan takes away or leaves to others, and the settings of exports."""

@@ -1,0 +1,1 @@
+"""Imports: what is there already and is taken over."""

@@ -1,0 +1,1 @@
+"""Share servers: the steps for them, and where they go."""
