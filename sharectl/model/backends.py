@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from sharectl.model.codec import Spec
+from sharectl.model.fields import Policy, Unit, ruled
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,7 +40,7 @@ class NetworkPluginSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class BackendSpec:
+class BackendSpec(Spec):
     """A storage system that sharectl may place shares on.
 
     `lanes` is how many driver calls may run on it at once. `config` belongs to the driver; secrets in it are
@@ -45,19 +48,19 @@ class BackendSpec:
     for each share network, at most `max_share_servers` of them, whose addresses come from `network`. `ignore` are the patterns of what it leaves alone (see `ignoring.IgnoreList`).
     """
 
-    name: str
+    name: str = field(metadata=ruled(Policy.IDENTITY))
     driver: str
     config: Mapping[str, Any]
-    lanes: int = 4
+    lanes: int = field(default=4, metadata=ruled(minimum=1))
     enabled: bool = True
     share_servers: bool = False
     availability_zone: str | None = None
     capacity: CapacityPolicy = CapacityPolicy()
     capabilities: Mapping[str, Any] = field(default_factory=dict)
-    step_timeout_seconds: float = 300.0
-    attempts: int = 4
+    step_timeout_seconds: float = field(default=300.0, metadata=ruled(written="stepTimeout", unit=Unit.DURATION))
+    attempts: int = field(default=4, metadata=ruled(minimum=1))
     network: NetworkPluginSpec | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    max_share_servers: int | None = None
-    unused_share_servers: str = UnusedShareServers.DELETE
+    max_share_servers: int | None = field(default=None, metadata=ruled(minimum=0))
+    unused_share_servers: str = field(default=UnusedShareServers.DELETE, metadata=ruled(choices=UnusedShareServers))
     ignore: Mapping[str, Any] = field(default_factory=dict)

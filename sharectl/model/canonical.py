@@ -21,8 +21,3 @@ def canonical_json(plain: object) -> bytes:
 def digest_of(data: bytes) -> bytes:
     """Return the 16-byte BLAKE2b digest that marks equal content."""
     return hashlib.blake2b(data, digest_size=DIGEST_SIZE_BYTES).digest()
-
-
-def without_defaults(plain: JsonObject, defaults: JsonObject) -> JsonObject:
-    """Return `plain` without the fields that are as in `defaults`."""
-    return {key: value for key, value in plain.items() if key not in defaults or defaults[key] != value}

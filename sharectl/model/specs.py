@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sharectl.model.canonical import JsonObject, without_defaults
+from sharectl.model.codec import Spec
+from sharectl.model.fields import Policy, Unit, ruled
+from sharectl.model.kinds import Kind
+from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,12 +38,15 @@ class Replacement(StrEnum):
     DELETE_FIRST = "deleteFirst"
 
 
+_METADATA: Final = ruled(Policy.METADATA)
+
+
 @dataclass(frozen=True, slots=True)
 class SchedulerHints:
     """Wishes about the place of a new share, with Manila's names; `same_host` and `different_host` hold names of shares."""
 
-    same_host: tuple[str, ...] = ()
-    different_host: tuple[str, ...] = ()
+    same_host: tuple[str, ...] = field(default=(), metadata=ruled(refers_to=Kind.SHARE))
+    different_host: tuple[str, ...] = field(default=(), metadata=ruled(refers_to=Kind.SHARE))
     only_host: str | None = None
 
 
@@ -56,131 +62,67 @@ class RevertRequest:
     remembers what was answered, so that the same text does not lose data a second time when it comes back).
     """
 
-    snapshot: str
+    snapshot: str = field(metadata=ruled(refers_to=Kind.SNAPSHOT))
     request: str
-    cut_short: bool = False
-    withdrawn: bool = False
+    cut_short: bool = field(default=False, metadata=ruled(written=""))
+    withdrawn: bool = field(default=False, metadata=ruled(written=""))
 
 
 @dataclass(frozen=True, slots=True)
-class ShareSpec:
+class ShareSpec(Spec):
     """What a Share manifest asks for, access rules apart (they are a set of their own, see `access_digest`)."""
 
-    name: str
-    size_bytes: int
-    protocol: str
-    share_type: str | None = None
-    availability_zone: str | None = None
-    share_network: str | None = None
-    source_snapshot: str | None = None
-    revert_to: RevertRequest | None = None
-    hints: SchedulerHints = NO_HINTS
-    deletion_policy: str = DeletionPolicy.RETAIN
-    retain_access: bool = False
-    protect: bool = False
-    allow_shrink: bool = False
-    replacement: str = Replacement.REFUSE
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    def as_plain(self) -> JsonObject:
-        """Return the JSON object from which `from_plain` makes an equal value; defaults are left out."""
-        return without_defaults(
-            {
-                "name": self.name,
-                "size_bytes": self.size_bytes,
-                "protocol": self.protocol,
-                "share_type": self.share_type,
-                "availability_zone": self.availability_zone,
-                "share_network": self.share_network,
-                "source_snapshot": self.source_snapshot,
-                "revert_to": None if self.revert_to is None else _plain_request(self.revert_to),
-                "same_host": list(self.hints.same_host),
-                "different_host": list(self.hints.different_host),
-                "only_host": self.hints.only_host,
-                "deletion_policy": str(self.deletion_policy),
-                "retain_access": self.retain_access,
-                "protect": self.protect,
-                "allow_shrink": self.allow_shrink,
-                "replacement": str(self.replacement),
-                "labels": dict(self.labels),
-            },
-            _SHARE_DEFAULTS,
+    name: str = field(metadata=ruled(Policy.IDENTITY))
+    size_bytes: int = field(
+        metadata=ruled(
+            Policy.IN_PLACE, written="size", unit=Unit.SIZE, minimum=1, verbs=(Verb.EXTEND_SHARE, Verb.SHRINK_SHARE)
         )
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> ShareSpec:
-        """Return the spec that `as_plain` wrote."""
-        values = {**_SHARE_DEFAULTS, **plain}
-        same_host, different_host, only_host = (values.pop(key) for key in ("same_host", "different_host", "only_host"))
-        hints = NO_HINTS
-        if same_host or different_host or only_host:
-            hints = SchedulerHints(tuple(same_host), tuple(different_host), only_host)
-        if values["revert_to"] is not None:
-            values["revert_to"] = RevertRequest(**values["revert_to"])
-        return cls(hints=hints, **values)
-
-
-def _plain_request(request: RevertRequest) -> JsonObject:
-    plain: JsonObject = {"snapshot": request.snapshot, "request": request.request}
-    marks = {"cut_short": request.cut_short, "withdrawn": request.withdrawn}
-    return {**plain, **{mark: True for mark, is_set in marks.items() if is_set}}
-
-
-_SHARE_DEFAULTS: Final[JsonObject] = {
-    "share_type": None,
-    "availability_zone": None,
-    "share_network": None,
-    "source_snapshot": None,
-    "revert_to": None,
-    "same_host": [],
-    "different_host": [],
-    "only_host": None,
-    "deletion_policy": "retain",
-    "retain_access": False,
-    "protect": False,
-    "allow_shrink": False,
-    "replacement": "refuse",
-    "labels": {},
-}
+    )
+    protocol: str = field(metadata=ruled(Policy.IMMUTABLE, choices=Protocol))
+    share_type: str | None = field(
+        default=None,
+        metadata=ruled(Policy.IMMUTABLE, written="type", refers_to=Kind.SHARE_TYPE, is_prerequisite=True, label="type"),
+    )
+    availability_zone: str | None = field(default=None, metadata=ruled(Policy.IMMUTABLE, label="zone"))
+    share_network: str | None = field(
+        default=None,
+        metadata=ruled(Policy.IMMUTABLE, refers_to=Kind.SHARE_NETWORK, is_prerequisite=True, label="network"),
+    )
+    source_snapshot: str | None = field(
+        default=None, metadata=ruled(Policy.IMMUTABLE, refers_to=Kind.SNAPSHOT, is_prerequisite=True)
+    )
+    revert_to: RevertRequest | None = field(default=None, metadata=ruled(Policy.IN_PLACE, verbs=(Verb.REVERT_SHARE,)))
+    hints: SchedulerHints = field(
+        default=NO_HINTS, metadata=ruled(Policy.METADATA, written="schedulerHints", is_flat=True)
+    )
+    deletion_policy: str = field(default=DeletionPolicy.RETAIN, metadata=ruled(Policy.METADATA, choices=DeletionPolicy))
+    retain_access: bool = field(default=False, metadata=_METADATA)
+    protect: bool = field(default=False, metadata=_METADATA)
+    allow_shrink: bool = field(default=False, metadata=_METADATA)
+    replacement: str = field(default=Replacement.REFUSE, metadata=ruled(Policy.METADATA, choices=Replacement))
+    labels: Mapping[str, str] = field(default_factory=dict, metadata=_METADATA)
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotSpec:
+class SnapshotSpec(Spec):
     """What a Snapshot manifest asks for: a point-in-time copy of the share named `share`."""
 
-    name: str
-    share: str
-    deletion_policy: str = DeletionPolicy.RETAIN
-    protect: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    def as_plain(self) -> JsonObject:
-        """Return the JSON object from which `from_plain` makes an equal value; defaults are left out."""
-        return without_defaults(
-            {
-                "name": self.name,
-                "share": self.share,
-                "deletion_policy": str(self.deletion_policy),
-                "protect": self.protect,
-                "labels": dict(self.labels),
-            },
-            _SNAPSHOT_DEFAULTS,
+    name: str = field(metadata=ruled(Policy.IDENTITY))
+    share: str = field(
+        metadata=ruled(
+            Policy.IMMUTABLE, refers_to=Kind.SHARE, is_prerequisite=True, way_out="give the new snapshot another name"
         )
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> SnapshotSpec:
-        """Return the spec that `as_plain` wrote."""
-        return cls(**{**_SNAPSHOT_DEFAULTS, **plain})
-
-
-_SNAPSHOT_DEFAULTS: Final[JsonObject] = {"deletion_policy": "retain", "protect": False, "labels": {}}
+    )
+    deletion_policy: str = field(default=DeletionPolicy.RETAIN, metadata=ruled(Policy.METADATA, choices=DeletionPolicy))
+    protect: bool = field(default=False, metadata=_METADATA)
+    labels: Mapping[str, str] = field(default_factory=dict, metadata=_METADATA)
 
 
 @dataclass(frozen=True, slots=True)
-class ShareTypeSpec:
+class ShareTypeSpec(Spec):
     """A class of service: Manila's extra specs, every value a string as Manila stores it."""
 
-    name: str
+    name: str = field(metadata=ruled(Policy.IDENTITY))
     extra_specs: Mapping[str, str]
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)

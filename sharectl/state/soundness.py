@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import orjson
 
+from sharectl.model.codec import codec_of
 from sharectl.model.kinds import Kind
-from sharectl.model.share_networks import ShareServerSpec
-from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.table import KINDS
 from sharectl.model.verbs import Verb
 from sharectl.state.document import DocumentError, parse
 from sharectl.state.sqlite.errors import damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from sharectl.model.records import Record
     from sharectl.state.contract import StateStore
-
-_SPECS: Final[Mapping[Kind, Callable[[Any], ShareSpec | SnapshotSpec | ShareServerSpec]]] = {
-    Kind.SHARE: ShareSpec.from_plain,
-    Kind.SNAPSHOT: SnapshotSpec.from_plain,
-    Kind.SHARE_SERVER: ShareServerSpec.from_plain,
-}
-_ATTRIBUTES: Final[Mapping[Kind, Mapping[str, type]]] = {
-    Kind.SHARE: {"backend_id": str, "name": str, "export_locations": list},
-    Kind.SNAPSHOT: {"backend_id": str, "name": str, "share_resource_id": str, "share_backend_id": str},
-    Kind.SHARE_SERVER: {"backend_id": str, "name": str, "allocations": list},
-}
 
 
 def expect_sound_rows(store: StateStore) -> None:
@@ -50,21 +37,18 @@ def expect_sound_rows(store: StateStore) -> None:
 
 
 def _problem(record: Record) -> str:
-    kind = Kind(record.kind)
-    spec = _SPECS.get(kind)
-    if spec is not None:
+    entry = KINDS[Kind(record.kind)]
+    if entry.spec is not None and entry.records_spec:
         try:
-            made = spec(orjson.loads(record.spec))
+            spec = entry.spec.from_plain(orjson.loads(record.spec))
         except (TypeError, ValueError, KeyError, AttributeError) as failure:
             return f"has a spec that is none ({type(failure).__name__}: {failure})"
-        if isinstance(made, ShareSpec) and (type(made.size_bytes) is not int or made.size_bytes <= 0):
-            return f"has a spec of the size {made.size_bytes!r}"
-        if not isinstance(made.name, str):
-            return "has a spec without a name"
+        for name, problem in codec_of(entry.spec).problems(spec):
+            return f"has a spec whose {name} {problem}"
         if not record.backend:
             return "is on no backend"
     attributes = orjson.loads(record.attributes)
-    for name, type_ in _ATTRIBUTES.get(kind, {}).items():
+    for name, type_ in entry.attributes.items():
         if not isinstance(attributes.get(name), type_):
             return f"lacks what its backend answered: {name}"
     return ""

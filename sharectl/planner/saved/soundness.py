@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.codec import codec_of
 from sharectl.model.kinds import Kind, kind_of
 from sharectl.model.plans import Action, Adopt, Move, PrepareBackend, ReleaseAllocation, UpdateAccess
 from sharectl.model.quantities import format_size
-from sharectl.model.share_networks import ShareServerSpec
-from sharectl.model.specs import DeletionPolicy, Protocol, Replacement, ShareSpec, SnapshotSpec
+from sharectl.model.specs import ShareSpec
+from sharectl.model.table import KINDS
 from sharectl.model.verbs import Verb
 from sharectl.planner.report import summarize
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.codec import Spec
     from sharectl.model.plans import FieldChange, Plan, Step
 
 _REPLACING: Final = frozenset({Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE})
@@ -158,38 +160,15 @@ def _check_spec(step: Step, kind: Kind, where: str) -> None:
     spec = step.spec
     if spec is None:
         return
-    wanted = {Kind.SHARE: ShareSpec, Kind.SNAPSHOT: SnapshotSpec, Kind.SHARE_SERVER: ShareServerSpec}.get(kind)
+    wanted = KINDS[kind].spec
     if wanted is None or not isinstance(spec, wanted):
         _fail(where, "its spec is that of another kind")
-    _text(spec.name, f"{where}.spec.name")
-    if isinstance(spec, ShareSpec):
-        _check_share(spec, f"{where}.spec")
-    elif isinstance(spec, SnapshotSpec):
-        _text(spec.share, f"{where}.spec.share")
-        _one_of(spec.deletion_policy, DeletionPolicy, f"{where}.spec.deletion_policy")
-        _flag(spec.protect, f"{where}.spec.protect")
-        _texts(spec.labels, f"{where}.spec.labels")
-    else:
-        _text(spec.share_network, f"{where}.spec.share_network")
-        _whole(spec.address_count, f"{where}.spec.address_count", 1)
+    _check_fields(spec, f"{where}.spec")
 
 
-def _check_share(spec: ShareSpec, where: str) -> None:
-    _whole(spec.size_bytes, f"{where}.size_bytes", 1)
-    _one_of(spec.protocol, Protocol, f"{where}.protocol")
-    _one_of(spec.deletion_policy, DeletionPolicy, f"{where}.deletion_policy")
-    _one_of(spec.replacement, Replacement, f"{where}.replacement")
-    for name in ("share_type", "availability_zone", "share_network", "source_snapshot"):
-        _optional_text(getattr(spec, name), f"{where}.{name}")
-    for name in ("protect", "allow_shrink"):
-        _flag(getattr(spec, name), f"{where}.{name}")
-    _texts(spec.labels, f"{where}.labels")
-    _optional_text(spec.hints.only_host, f"{where}.only_host")
-    for host in (*spec.hints.same_host, *spec.hints.different_host):
-        _text(host, f"{where}.hints")
-    if spec.revert_to is not None:
-        _text(spec.revert_to.snapshot, f"{where}.revert_to.snapshot")
-        _text(spec.revert_to.request, f"{where}.revert_to.request")
+def _check_fields(spec: Spec, where: str) -> None:
+    for name, problem in codec_of(type(spec)).problems(spec):
+        _fail(f"{where}.{name}", problem)
 
 
 def _check_rules(step: Step, work: UpdateAccess, where: str) -> None:
@@ -262,20 +241,9 @@ def _check_backend(name: str, backend: BackendSpec) -> None:
     where = f"backend {name}"
     if backend.name != name:
         _fail(where, f"it calls itself {backend.name!r}")
-    _text(backend.driver, f"{where}.driver")
-    for part in (backend.config, backend.capabilities):
-        if not isinstance(part, dict):
-            _fail(where, "its configuration is no object")
-    _texts(backend.labels, f"{where}.labels")
-    _whole(backend.lanes, f"{where}.lanes", 1)
-    _whole(backend.attempts, f"{where}.attempts", 1)
-    if _number(backend.step_timeout_seconds, f"{where}.step_timeout_seconds") <= 0:
+    _check_fields(backend, where)
+    if backend.step_timeout_seconds <= 0:
         _fail(where, "its timeout is none")
-    for flag in ("enabled", "share_servers"):
-        _flag(getattr(backend, flag), f"{where}.{flag}")
-    _optional_text(backend.availability_zone, f"{where}.availability_zone")
-    if backend.max_share_servers is not None:
-        _whole(backend.max_share_servers, f"{where}.max_share_servers", 0)
 
 
 def _fail(where: str, what: str) -> NoReturn:
@@ -314,8 +282,6 @@ def _number(value: object, where: str) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _one_of(
-    value: object, words: type[AccessType | AccessLevel | DeletionPolicy | Protocol | Replacement], where: str
-) -> None:
+def _one_of(value: object, words: type[AccessType | AccessLevel], where: str) -> None:
     if not isinstance(value, str) or value not in {word.value for word in words}:
         _fail(where, f"{value!r} is none of {', '.join(word.value for word in words)}")

@@ -1,0 +1,96 @@
+"""The table of kinds: an entry for each, from which rows, differences, JSON and `show` follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.model.backends import BackendSpec
+from sharectl.model.fields import Policy, rule_of
+from sharectl.model.kinds import Kind
+from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareServerSpec
+from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.model.codec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class KindEntry:
+    """What holds for a kind as a whole; what holds for a field stands with the field, in the spec's class.
+
+    `spec` is None where neither a manifest nor a row holds one, and `schema` is empty where nobody writes manifests. `records_spec` tells
+    that the state keeps the spec, and that a plan compares with it. `default_policy` is that of fields without one.
+    `attributes` are what rows keep of a backend's answer, with their JSON types. `because` and `way_out` are for immutable fields that
+    say nothing of their own; `{address}` in them stands for the resource. `parent` is the kind that its address stands under.
+    """
+
+    kind: Kind
+    plural: str
+    spec: type[Spec] | None = None
+    schema: str = ""
+    records_spec: bool = False
+    default_policy: Policy | None = None
+    attributes: Mapping[str, type] = field(default_factory=dict)
+    because: str = ""
+    way_out: str = ""
+    parent: Kind | None = None
+
+    @property
+    def singular(self) -> str:
+        """What sentences call one of the kind: `share type`."""
+        return self.kind.value.replace("_", " ")
+
+    def fields_with(self, *policies: Policy) -> frozenset[str]:
+        """Return the names of the fields that have one of these policies."""
+        declared = () if self.spec is None else fields(self.spec)
+        return frozenset(each.name for each in declared if (rule_of(each).policy or self.default_policy) in policies)
+
+
+_ENTRIES: Final = (
+    KindEntry(Kind.BACKEND, "backends", BackendSpec, "backend", default_policy=Policy.UNRECORDED),
+    KindEntry(Kind.SHARE_TYPE, "share types", ShareTypeSpec, "share-type", default_policy=Policy.UNRECORDED),
+    KindEntry(
+        Kind.SHARE,
+        "shares",
+        ShareSpec,
+        "share",
+        records_spec=True,
+        attributes={"backend_id": str, "name": str, "export_locations": list},
+        because="a share with another value is another share, and what is in this one would stay behind.",
+        way_out="take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
+    ),
+    KindEntry(Kind.ACCESS_RULE, "access rules", schema="access-rule", parent=Kind.SHARE),
+    KindEntry(
+        Kind.SNAPSHOT,
+        "snapshots",
+        SnapshotSpec,
+        "snapshot",
+        records_spec=True,
+        attributes={"backend_id": str, "name": str, "share_resource_id": str, "share_backend_id": str},
+    ),
+    KindEntry(Kind.SHARE_NETWORK, "share networks", ShareNetworkSpec, "share-network"),
+    KindEntry(Kind.SECURITY_SERVICE, "security services", SecurityServiceSpec, "security-service"),
+    KindEntry(
+        Kind.SHARE_SERVER,
+        "share servers",
+        ShareServerSpec,
+        records_spec=True,
+        attributes={"backend_id": str, "name": str, "allocations": list},
+    ),
+    KindEntry(Kind.NETWORK_ALLOCATION, "network allocations"),
+    KindEntry(Kind.IMPORT, "imports"),
+)
+
+KINDS: Final[Mapping[Kind, KindEntry]] = {entry.kind: entry for entry in _ENTRIES}
+
+
+def spec_from_plain(kind: Kind, plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of the class that the kind has
+    """Return the spec of a resource of this kind that `as_plain` wrote; raises TypeError where it is none, or the kind has none."""
+    spec = KINDS[kind].spec
+    if spec is None:
+        message = f"a {KINDS[kind].singular} has no spec"
+        raise TypeError(message)
+    return spec.from_plain(plain)
