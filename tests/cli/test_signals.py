@@ -123,9 +123,7 @@ def test_a_signal_at_any_call_cancels_a_plan(tmp_path: Path, number: int) -> Non
         assert (wanted, ended.returncode, ended.stderr) == (wanted, 130, b"Cancelled.\n")
 
 
-@pytest.mark.parametrize(
-    "module", ["orjson", "orjson.orjson", "uuid", "zoneinfo", "json.decoder", "sharectl.model", "sqlite3"]
-)
+@pytest.mark.parametrize("module", ["orjson", "orjson.orjson", "uuid", "json.decoder", "sharectl.model", "sqlite3"])
 def test_a_signal_while_modules_are_imported(tmp_path: Path, module: str) -> None:
     """Extension modules import others, and crash where that raises: 130 and one line all the same."""
     ended = subprocess.run(
