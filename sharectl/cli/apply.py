@@ -77,7 +77,7 @@ def apply(
                 )
             )
         from sharectl.cli.session import opened_store
-        from sharectl.workspace.runs import plan_origin, require_own_plan
+        from sharectl.workspace.planfile import plan_origin, require_own_plan
 
         saved = read_plan_file(session.path(plan_file))
         here = plan_origin(session.project.root, session.project.state_path)

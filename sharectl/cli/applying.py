@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.model.plans import Plan
     from sharectl.state.contract import StateStore
-    from sharectl.workspace.runs import LockedRun
-    from sharectl.workspace.survey import Backends
+    from sharectl.workspace.backends import Backends
+    from sharectl.workspace.run import LockedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def locked(
 ) -> Iterator[tuple[LockedRun, Backends]]:
     """Take the lock, and yield the run (what an earlier one left open is resolved) and its backends."""
     from sharectl.render.progress import progress_view
-    from sharectl.workspace.runs import describe_run, locked_run
-    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.backends import opened_backends
+    from sharectl.workspace.run import describe_run, locked_run
 
     wait_seconds = parse_duration_seconds(lock_timeout)
     record = describe_run(command, session.project.root, os.environ)
@@ -113,7 +113,7 @@ def _applied(session: Session, run: LockedRun, plan: Plan, words: RunWords) -> R
     """Apply the plan; None where there is nothing to do, and the plan has said so already."""
     from sharectl.engine.cancel import Cancellation
     from sharectl.render.progress import progress_view
-    from sharectl.workspace.runs import apply_plan
+    from sharectl.workspace.run import apply_plan
 
     json = words.output is Format.JSON
     if words.before is not None:

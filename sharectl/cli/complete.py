@@ -42,7 +42,7 @@ def _directory(ctx: typer.Context) -> Path:
 def _manifests(directory: Path, only: Collection[Address] | None) -> tuple[list[Address], list[str]]:
     """Return all addresses and all backends; a repository with mistakes completes nothing, and says nothing in the middle of a line."""
     from sharectl.model.diagnostics import DiagnosticError
-    from sharectl.workspace.survey import load_manifests
+    from sharectl.workspace.validation import load_manifests
 
     try:
         project = _project(directory)

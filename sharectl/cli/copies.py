@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, force: bool) -> None:
     """Make `copy` the state, once that is agreed to; a state that is damaged is set aside. Raises StateError."""
-    from sharectl.workspace.runs import bring_back_document, expect_document
+    from sharectl.workspace.interventions import bring_back_document, expect_document
 
     output = session.output
     path = session.project.state_path

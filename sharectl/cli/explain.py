@@ -40,8 +40,8 @@ def explain(
     """
     from sharectl.cli.session import all_addresses, allowed_backends, desired_beside, opened_store, parse_address, start
     from sharectl.planner.backends.unread import UNREAD_CODES, unread_findings
-    from sharectl.workspace.inspecting import explain_share, share_meant
-    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.backends import opened_backends
+    from sharectl.workspace.explanation import explain_share, share_meant
 
     session = start(chdir)
     share_address = None if address is None else parse_address(address)

@@ -43,7 +43,7 @@ def graph(
     if steps:
         from sharectl.cli.planning import Words, planner
         from sharectl.cli.session import opened_store
-        from sharectl.workspace.survey import opened_backends
+        from sharectl.workspace.backends import opened_backends
 
         make_plan = planner(session, file, Words(allow_empty=True, allow_unreadable=allow_unreadable), refresh.value)
         with (

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sharectl.cli.session import Session
-    from sharectl.workspace.importing import Found
-    from sharectl.workspace.runs import LockedRun
+    from sharectl.workspace.imports import Found
+    from sharectl.workspace.run import LockedRun
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -61,8 +61,9 @@ def import_(
     from sharectl.cli.applying import RunWords, run_locked
     from sharectl.cli.planning import Planner
     from sharectl.cli.session import desired_of, desired_with, opened_store, parse_address, parse_size, start
-    from sharectl.workspace.importing import Wish, find_imports, manifest_path, manifest_text, outside_warning
-    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.backends import opened_backends
+    from sharectl.workspace.import_manifests import manifest_path, manifest_text, outside_warning
+    from sharectl.workspace.imports import Wish, find_imports
 
     session = start(chdir)
     named = None if address is None else parse_address(address)
@@ -107,7 +108,7 @@ def import_(
 
 def _begin(found: Found, write_file: Callable[[], None] | None, run: LockedRun) -> None:
     """Let the state remember what is taken over, before there are manifests that could be taken for wishes of something new."""
-    from sharectl.workspace.importing import begin_imports
+    from sharectl.workspace.imports import begin_imports
 
     begin_imports(run.store, run.lease, found.options.imports)
     if write_file is not None:
@@ -115,7 +116,7 @@ def _begin(found: Found, write_file: Callable[[], None] | None, run: LockedRun) 
 
 
 def _write(session: Session, path: Path, text: str) -> None:
-    from sharectl.workspace.importing import write_manifests
+    from sharectl.workspace.import_manifests import write_manifests
 
     write_manifests(path, text)
     session.output.note(f"Wrote {path}.")

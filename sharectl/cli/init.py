@@ -27,7 +27,7 @@ def init(
 ) -> None:
     """Write a small repository that works: a backend, a share type, a share, and a CI job."""
     from sharectl.cli.session import standard_output, working_directory
-    from sharectl.workspace.scaffold import IGNORE_FILE, write_repository
+    from sharectl.workspace.init import IGNORE_FILE, write_repository
 
     output = standard_output()
     chosen = working_directory.get() / directory

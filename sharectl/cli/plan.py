@@ -44,7 +44,7 @@ def plan(
     """Compare manifests, state and backends, and show what `sharectl apply` would do. Changes nothing."""
     from sharectl.cli.planning import Words, planner, show_plan
     from sharectl.cli.session import opened_store, start
-    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.backends import opened_backends
 
     session = start(chdir)
     words = Words(
@@ -72,8 +72,7 @@ def plan(
     if result.is_stopped:
         raise Finished(ExitCode.FAILED)
     if out is not None:
-        from sharectl.workspace.planfile import write_plan_file
-        from sharectl.workspace.runs import plan_origin
+        from sharectl.workspace.planfile import plan_origin, write_plan_file
 
         origin = plan_origin(session.project.root, session.project.state_path)
         write_plan_file(session.path(out), dataclasses.replace(result, origin=origin))

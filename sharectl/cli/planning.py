@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Plan
     from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateStore
-    from sharectl.workspace.survey import Backends
+    from sharectl.workspace.backends import Backends
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Planner:
 
     def __call__(self, store: StateStore, backends: Backends) -> Plan:
         """Return the plan. Raises DiagnosticError where a target is nowhere to be found."""
-        from sharectl.workspace.survey import PlanRequest, make_plan
+        from sharectl.workspace.plans import PlanRequest, make_plan
 
         self._require_targets(store)
         request = PlanRequest(self.options, self.refresh)

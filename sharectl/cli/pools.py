@@ -51,8 +51,8 @@ def pools(
     from sharectl.cli.session import allowed_backends, desired_for_looking, desired_of, opened_store, start
     from sharectl.planner.backends.unread import unread_findings
     from sharectl.render.pool_table import SortKey, sorted_pools
-    from sharectl.workspace.inspecting import pools_after_plan, pools_of_type, survey_pools
-    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.backends import opened_backends
+    from sharectl.workspace.capacity import pools_after_plan, pools_of_type, survey_pools
 
     session = start(chdir)
     pattern = None

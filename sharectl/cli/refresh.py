@@ -27,7 +27,7 @@ def refresh(
     """Ask the backends what they hold, and show where that differs from the state. Changes nothing; `apply` repairs."""
     from sharectl.cli.planning import Words, looking_planner
     from sharectl.cli.session import opened_store, start
-    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.backends import opened_backends
 
     session = start(chdir)
     words = Words(target=target, backend=backend, allow_empty=True, allow_unreadable=allow_unreadable)

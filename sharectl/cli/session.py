@@ -96,7 +96,7 @@ def load(session: Session, files: Sequence[str] | None, only: Collection[Address
 
     In a folder with neither project file nor manifest nor state somebody is in the wrong place, and "no changes" would hide it.
     """
-    from sharectl.workspace.survey import load_manifests
+    from sharectl.workspace.validation import load_manifests
 
     project = session.project
     loaded = load_manifests(project, files or (), directory=session.directory, only=only, stdin=standard_input())
@@ -131,7 +131,7 @@ def desired_of(session: Session, files: Sequence[str] | None, only: Collection[A
 def described_elsewhere(session: Session) -> Elsewhere:
     """Return what the project's own manifests describe, for a plan of files that were named with -f."""
     from sharectl.planner.elsewhere import Elsewhere
-    from sharectl.workspace.survey import load_manifests
+    from sharectl.workspace.validation import load_manifests
 
     own = load_manifests(session.project, directory=session.directory)
     return Elsewhere.of(own.desired, is_whole=not has_errors(own.diagnostics))
@@ -159,7 +159,7 @@ def _as_warning(found: Diagnostic) -> Diagnostic:
 def desired_with(session: Session, files: Sequence[str] | None, text: str) -> Desired:
     """Return the manifests together with those in `text`, which are not written yet. Raises DiagnosticError."""
     from sharectl.manifests.sources import STANDARD_INPUT
-    from sharectl.workspace.survey import load_manifests
+    from sharectl.workspace.validation import load_manifests
 
     sources = [*(files or session.project.manifests), STANDARD_INPUT]
     directory = session.directory if files else session.project.root
@@ -186,7 +186,7 @@ def desired_beside(
     Files that bring their own backends stand alone, as they do for every other command. Raises DiagnosticError.
     """
     from sharectl.manifests.sources import STANDARD_INPUT, STANDARD_INPUT_NAME
-    from sharectl.workspace.survey import load_manifests
+    from sharectl.workspace.validation import load_manifests
 
     if not files:
         return desired_of(session, None, only), lambda _path: True
@@ -222,7 +222,7 @@ def opened_store(session: Session, *, create: bool = False, hint: bool = True) -
 
     is_there = session.project.state_path.exists()
     if hint and not is_there:
-        from sharectl.workspace.keeping import missing_state
+        from sharectl.workspace.copies import missing_state
 
         lost = missing_state(session.project, os.environ)
         if lost is not None:
@@ -242,7 +242,7 @@ def opened_store(session: Session, *, create: bool = False, hint: bool = True) -
 
 
 def _tell_overtaken(session: Session, store: StateStore, *, is_to_change: bool) -> None:
-    from sharectl.workspace.keeping import overtaken_state
+    from sharectl.workspace.copies import overtaken_state
 
     found = overtaken_state(store, session.project, os.environ)
     if found is not None:
@@ -262,7 +262,7 @@ def existing_store(session: Session) -> Iterator[StateStore]:
 def _require_state(session: Session) -> None:
     path = session.project.state_path
     if not path.exists():
-        from sharectl.workspace.keeping import missing_state
+        from sharectl.workspace.copies import missing_state
 
         lost = missing_state(session.project, os.environ)
         if lost is not None:
@@ -358,7 +358,7 @@ def kept_afterwards(session: Session, store: StateStore) -> Iterator[None]:
     """Keep a copy of the state when the block has ended, however it did; a state that is damaged by then is no success."""
     from datetime import UTC, datetime
 
-    from sharectl.workspace.keeping import keep_copy_of
+    from sharectl.workspace.copies import keep_copy_of
 
     problems: tuple[Diagnostic, ...] = ()
     try:
@@ -374,7 +374,7 @@ def kept_afterwards(session: Session, store: StateStore) -> Iterator[None]:
 @contextmanager
 def edited_state(chdir: Path, command: str, lock_timeout: str, *, create: bool = False) -> Iterator[StateEdit]:
     """Yield the state under the lock, for a change by hand; a repository without a state is refused, unless one is to be made."""
-    from sharectl.workspace.runs import describe_run, held_lease
+    from sharectl.workspace.run import describe_run, held_lease
 
     session = start(chdir)
     if not create:

@@ -49,8 +49,8 @@ def show(
         start,
     )
     from sharectl.model.diagnostics import DiagnosticError, error
-    from sharectl.workspace.inspecting import inspect_resource
-    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.backends import opened_backends
+    from sharectl.workspace.inspection import inspect_resource
 
     session = start(chdir)
     if session.path(Path(subject)).is_file():
@@ -109,7 +109,7 @@ def _show_tenancy(
     """Show a share server or a share network."""
     from sharectl.cli.session import opened_store
     from sharectl.render import share_servers as render
-    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.backends import opened_backends
     from sharectl.workspace.tenancy import inspect_share_network, inspect_share_server
 
     diagnostics: tuple[Diagnostic, ...] = ()

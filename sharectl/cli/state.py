@@ -31,7 +31,7 @@ def list_(
 
     from sharectl.cli.session import existing_store, start
     from sharectl.render.state_tables import state_list_lines, state_object
-    from sharectl.workspace.inspecting import view_of_backends
+    from sharectl.workspace.records import view_of_backends
 
     session = start(chdir)
     with existing_store(session) as store, store.read() as reader:
@@ -51,13 +51,11 @@ def show(address: AddressArgument, *, output: opt.DataOutput = opt.DataFormat.TE
     """Show one resource as the state holds it."""
     from sharectl.cli.session import existing_store, parse_address, start
     from sharectl.render.state_tables import record_lines, record_object
-    from sharectl.workspace.inspecting import require_records
-    from sharectl.workspace.runs import read_record
+    from sharectl.workspace.records import read_record
 
     session = start(chdir)
     wanted = resource_of(parse_address(address))
     with existing_store(session) as store:
-        require_records(store, [wanted])
         record, rules = read_record(store, wanted)
         if output is opt.DataFormat.JSON:
             session.output.write_json(record_object(record, rules))
@@ -74,8 +72,8 @@ def rm(
 ) -> None:
     """Forget resources without touching them: they stay on their backend, and can be imported again."""
     from sharectl.cli.session import edited_state, parse_address
-    from sharectl.workspace.inspecting import forgotten_note, require_records
-    from sharectl.workspace.runs import forget_resources
+    from sharectl.workspace.interventions import forget_resources, forgotten_note
+    from sharectl.workspace.records import require_records
 
     wanted = list(dict.fromkeys(parse_address(address) for address in addresses))
     with edited_state(chdir, f"state rm {' '.join(wanted)}", lock_timeout) as edit:
@@ -97,8 +95,7 @@ def mv(
 ) -> None:
     """Give a resource another address; nothing changes on its backend. What is on a backend follows it under its new name."""
     from sharectl.cli.session import edited_state, parse_address
-    from sharectl.workspace.inspecting import require_name, require_records
-    from sharectl.workspace.runs import rename_resource
+    from sharectl.workspace.interventions import rename_resource, require_name
 
     old, new = parse_address(former), parse_address(address)
     require_name(new)
@@ -110,7 +107,6 @@ def mv(
             follow = "1 resource on it follows" if count == 1 else f"{count} resources on it follow"
             edit.session.output.note(f"{old} is {new} now; {follow}.")
             return
-        require_records(edit.store, [old])
         rename_resource(edit.store, edit.lease, edit.record, old, new)
         edit.session.output.note(f"{old} is {new} now.")
 
@@ -193,7 +189,7 @@ def push(
 ) -> None:
     """Replace the whole state by a document of `state pull`."""
     from sharectl.cli.session import edited_state, start
-    from sharectl.workspace.runs import expect_document, read_document
+    from sharectl.workspace.interventions import expect_document, read_document
 
     session = start(chdir)
     content = read_document(session.path(document))
@@ -230,7 +226,7 @@ def restore(
     from sharectl.cli.copies import bring_back
     from sharectl.cli.session import start
     from sharectl.render.copies import copies_lines, copies_object
-    from sharectl.workspace.keeping import chosen_copy, find_copies
+    from sharectl.workspace.copies import chosen_copy, find_copies
 
     session = start(chdir)
     kept = find_copies(session.project, os.environ)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sharectl.cli.session import Session
-    from sharectl.workspace.runs import LockedRun
+    from sharectl.workspace.run import LockedRun
     from sharectl.workspace.trash import TrashedShare
 
 app = typer.Typer(
@@ -38,7 +38,7 @@ def list_(
     from sharectl.cli.session import allowed_backends, desired_for_looking, opened_store, start
     from sharectl.planner.backends.unread import unread_findings
     from sharectl.render.trash import trash_lines, trash_object
-    from sharectl.workspace.survey import opened_backends
+    from sharectl.workspace.backends import opened_backends
     from sharectl.workspace.trash import look_into
 
     session = start(chdir)

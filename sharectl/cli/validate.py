@@ -26,8 +26,7 @@ def validate(
     """Check the manifests against their schemas, each other and the state, all mistakes at once. Asks no backend."""
     from sharectl.cli.session import load, opened_store, start
     from sharectl.model.diagnostics import has_errors
-    from sharectl.workspace.checks import share_findings, state_findings
-    from sharectl.workspace.survey import secret_findings
+    from sharectl.workspace.validation import secret_findings, share_findings, state_findings
 
     session = start(chdir)
     loaded = load(session, file)

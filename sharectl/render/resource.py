@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sharectl.model.canonical import JsonObject
-    from sharectl.workspace.inspecting import ResourceView
+    from sharectl.workspace.inspection import ResourceView
 
 FORMAT: Final = "sharectl-resource"
 VERSION: Final = 1

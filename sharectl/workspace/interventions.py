@@ -1,21 +1,37 @@
-"""Changes of the state by hand that reach further than one row: a backend's other name, and intents that nobody can resolve."""
+"""Changes of the state by hand: rows forgotten or renamed, intents given up, a whole state brought back."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from sharectl.engine.environment import utc_now
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
-from sharectl.model.kinds import Kind, name_of
-from sharectl.model.records import AddHistory, EndOperation, HistoryEntry, RenameBackend
+from sharectl.model.kinds import Kind, kind_of, name_of
+from sharectl.model.records import (
+    AddHistory,
+    EndOperation,
+    HistoryEntry,
+    PutRun,
+    RemoveResource,
+    RenameBackend,
+    RenameResource,
+    RunRecord,
+)
 from sharectl.model.verbs import Verb
+from sharectl.planner.records import backend_id_of
+from sharectl.planner.share_servers.records import share_server_id_of
+from sharectl.workspace.records import require_records
+
+_MOST_NAMED = 5
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Lease, OperationRecord, RunRecord
+    from sharectl.model.records import Change, Lease, OperationRecord, Record, RuleRecord, RunRecord
     from sharectl.state.contract import StateStore
 
 
@@ -88,3 +104,118 @@ def drop_operations(store: StateStore, lease: Lease, record: RunRecord, dropped:
             )
         ],
     )
+
+
+def forget_resources(store: StateStore, lease: Lease, record: RunRecord, addresses: Sequence[Address]) -> None:
+    """Remove rows from the state, all or none; what they stand for stays on its backend. Raises DiagnosticError."""
+    records = require_records(store, addresses)
+    _refuse_servers_in_use(store, records)
+    changes: list[Change] = []
+    for address in addresses:
+        changes.append(RemoveResource(address, records[address].version))
+        changes.append(_edit_history(record, address, Verb.FORGET, {"reason": "state rm"}))
+    store.commit(lease, changes)
+
+
+def _refuse_servers_in_use(store: StateStore, records: Mapping[Address, Record]) -> None:
+    """Refuse to forget share servers that shares of the state are on, unless those are forgotten too. Raises DiagnosticError."""
+    servers = {record.resource_id: record.address for record in records.values() if record.kind == Kind.SHARE_SERVER}
+    if not servers:
+        return
+    with store.read() as reader:
+        others = reader.view().records
+    for address, other in sorted(others.items()):
+        if other.kind == Kind.SHARE and address not in records and (server := share_server_id_of(other)) in servers:
+            remedy = f"forget {address} too, or leave both"
+            raise DiagnosticError(error("state.server-in-use", f"{address} is on {servers[server]}", remedy=remedy))
+
+
+def rename_resource(store: StateStore, lease: Lease, record: RunRecord, former: Address, address: Address) -> None:
+    """Give a row another address; nothing changes on its backend. Raises DiagnosticError."""
+    held = require_records(store, [former])[former]
+    with store.read() as reader:
+        is_taken = address in reader.view((address,)).records
+    if kind_of(former) in {Kind.SHARE_SERVER, Kind.NETWORK_ALLOCATION}:
+        remedy = "its address says which network and backend it is on; leave it"
+        raise DiagnosticError(error("state.derived", f"{former} cannot have another address", remedy=remedy))
+    if kind_of(former) is not kind_of(address):
+        raise DiagnosticError(error("state.kind", f"{former} cannot become {address}: their kinds differ"))
+    if is_taken:
+        remedy = f"`sharectl state rm {address}` first, if that one is not wanted"
+        raise DiagnosticError(error("state.taken", f"the state holds {address} already", remedy=remedy))
+    change = RenameResource(former, address, held.version)
+    history = _edit_history(
+        record, address, Verb.MOVE, {"reason": "state mv", "changes": [["address", former, address]]}
+    )
+    store.commit(lease, [change, history])
+
+
+def expect_document(content: bytes, name: str) -> None:
+    """Refuse what is no document of a state, before a state is made for it. Raises DiagnosticError."""
+    from sharectl.state.document import DocumentError, parse  # noqa: PLC0415 - only where a state is brought back
+
+    try:
+        parse(content)
+    except DocumentError as problem:
+        remedy = "push a document that `sharectl state pull` wrote"
+        raise DiagnosticError(error("state.refused", f"{name} is not taken: {problem}", remedy=remedy)) from problem
+
+
+def bring_back_document(store: StateStore, lease: Lease, record: RunRecord, document: bytes, *, force: bool) -> None:
+    """Replace everything in the state by a document, and record the run that did. Raises StateRefusedError where something would be lost."""
+    store.import_document(lease, document, force=force)
+    store.commit(lease, [PutRun(record)])
+
+
+def read_document(path: Path) -> bytes:
+    """Return the content of a file that the user named. Raises DiagnosticError."""
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise DiagnosticError(error("usage.unreadable", f"{path} could not be read: {problem.strerror}")) from problem
+
+
+def _edit_history(record: RunRecord, address: Address, verb: Verb, detail: dict[str, object]) -> AddHistory:
+    return AddHistory(HistoryEntry(record.run_id, utc_now(), address, verb.value, "done", canonical_json(detail)))
+
+
+def require_name(address: Address) -> None:
+    """Refuse an address whose name no manifest could have. Raises DiagnosticError."""
+    from sharectl.manifests.names import is_name  # noqa: PLC0415 - only where a name is given by hand
+
+    if not is_name(name_of(address)):
+        remedy = (
+            "a name has small letters, digits, dots, dashes and underscores, 63 at most, a letter or digit at both ends"
+        )
+        raise DiagnosticError(error("usage.name", f"{name_of(address)!r} is no name for a resource", remedy=remedy))
+
+
+def forgotten_note(record: Record, rules: Iterable[RuleRecord] = ()) -> str:
+    """Return what follows from a row's removal, for the one who has just removed it; `rules` are those recorded of a share."""
+    if record.kind == Kind.BACKEND:
+        return (
+            f"Forgotten: {record.address}. The next apply takes whatever storage answers under that name as the right one "
+            "and pins its identity; shares that are not on it count as gone."
+        )
+    if record.kind == Kind.SHARE_SERVER:
+        return (
+            f"Forgotten: {record.address}. It stays on backend {record.backend} with its addresses, and nothing removes it any more; "
+            "the next share on its network gets another."
+        )
+    if record.kind == Kind.NETWORK_ALLOCATION:
+        return f"Forgotten: {record.address}. Another share server may get this address now."
+    if record.kind != Kind.SHARE:
+        return f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, the next apply makes a new one."
+    return (
+        f"Forgotten: {record.address}. It stays on backend {record.backend}; while it has a manifest, plans refuse to make "
+        f"an empty share beside it. `sharectl import {record.address} {shlex.quote(backend_id_of(record))}` takes it over again.{_who_stays_in(rules)}"
+    )
+
+
+def _who_stays_in(rules: Iterable[RuleRecord]) -> str:
+    """Return the sentence that names who has access to a share which is forgotten as it is."""
+    kept = [f"{rule.rule.key} {rule.rule.access_level}" for rule in rules if rule.status == "active"]
+    if not kept:
+        return ""
+    more = f" and {len(kept) - _MOST_NAMED} more" if len(kept) > _MOST_NAMED else ""
+    return f" Its access stays: {', '.join(kept[:_MOST_NAMED])}{more}."

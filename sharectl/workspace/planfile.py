@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.plans import Origin
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
 from sharectl.planner.saved.soundness import UnsoundPlanError, check_plan
+from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from sharectl.model.plans import Plan
+    from sharectl.state.contract import StateStore
 
 
 def write_plan_file(path: Path, plan: Plan) -> None:
@@ -69,6 +75,46 @@ def read_plan_file(path: Path) -> Plan:
             remedy="make a new one with `sharectl plan --out FILE`",
         )
     )
+
+
+def plan_origin(root: Path, state_path: Path) -> Origin:
+    """Return where a plan is made: for the state at `state_path`, in the repository that `root` is in."""
+    answer = git_lines(root, "rev-parse", "HEAD", "--show-prefix")
+    commit, folder = (answer[0], answer[1]) if len(answer) > 1 else (None, "")
+    return Origin(str(state_path.resolve()), commit, folder)
+
+
+def require_own_plan(plan: Plan, open_store: Callable[[], AbstractContextManager[StateStore]], here: Origin) -> None:
+    """Refuse a saved plan that was made for another state or project, before a state is made for it here. Raises DiagnosticError.
+
+    A plan that was made before there was a state is for the project that it was made in, at this place or in another checkout of
+    the same commit.
+    """
+    lineage = ""
+    if Path(here.state_path).exists():
+        with open_store() as store, store.read() as reader:
+            lineage = reader.view(()).lineage
+    planned = "`sharectl plan --out FILE` makes one for what is here"
+    if plan.lineage and plan.lineage != lineage:
+        found = f"the one at {here.state_path} is {lineage}" if lineage else f"there is none at {here.state_path}"
+        raise DiagnosticError(
+            error(
+                "plan.other-state",
+                f"the plan was made with another state: {plan.lineage}; {found}",
+                detail="applied here it would make a second time what is there already.",
+                remedy=f"apply it where it was made (-C names that folder), bring that state back, or plan anew: {planned}",
+            )
+        )
+    if not plan.lineage and (plan.origin is None or not plan.origin.is_same_project(here)):
+        where = "" if plan.origin is None else f" for the state at {plan.origin.state_path}"
+        raise DiagnosticError(
+            error(
+                "plan.other-project",
+                f"the plan was made{where}, before there was one, and here it would be {here.state_path}",
+                detail="applied here it would make a second state. Two checkouts of one repository are the same project at the same commit.",
+                remedy=f"apply it where it was made (-C names that folder), or plan anew: {planned}",
+            )
+        )
 
 
 def _checksum(body: bytes) -> str:

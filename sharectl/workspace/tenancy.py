@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sharectl.model.records import Record
     from sharectl.model.share_networks import ShareNetworkSpec
     from sharectl.state.contract import StateStore
-    from sharectl.workspace.survey import Backends
+    from sharectl.workspace.backends import Backends
 
 
 @dataclass(frozen=True, slots=True)

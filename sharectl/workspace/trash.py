@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.state.contract import StateStore
-    from sharectl.workspace.runs import LockedRun
-    from sharectl.workspace.survey import Backends
+    from sharectl.workspace.backends import Backends
+    from sharectl.workspace.run import LockedRun
 
 
 @dataclass(frozen=True, slots=True)

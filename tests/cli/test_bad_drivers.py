@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import sharectl.workspace.backends
 import sharectl.workspace.survey
 from sharectl.drivers.simulated.capabilities import Snapshots
 from sharectl.drivers.simulated.driver import SimulatedDriver
@@ -65,7 +66,7 @@ def test_a_driver_that_hangs_while_it_is_closed_holds_nobody(console: Console, m
     """It is waited for, and then left behind."""
     console.write("all.yaml", BACKENDS + SHARES)
     going_on = threading.Event()
-    monkeypatch.setattr(sharectl.workspace.survey, "CLOSE_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(sharectl.workspace.backends, "CLOSE_TIMEOUT_SECONDS", 0.3)
     monkeypatch.setattr(SimulatedDriver, "close", lambda _: going_on.wait(60))
     ended = console("apply", "--yes")
     going_on.set()

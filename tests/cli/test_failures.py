@@ -13,7 +13,7 @@ from sharectl.drivers.base import DriverError
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.records import Holder, LockStatus
 from sharectl.state.contract import LeaseLostError, LockedError, StateCorruptError
-from sharectl.workspace import survey as workspace
+from sharectl.workspace import validation
 
 if TYPE_CHECKING:
     from tests.cli.console import Console
@@ -63,7 +63,7 @@ def test_whatever_happens_in_a_command_becomes_an_exit_code(
     def fails(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr(workspace, "load_manifests", fails)
+    monkeypatch.setattr(validation, "load_manifests", fails)
     ended = console("validate")
     assert ended.code == code
     assert "Traceback" not in ended.err

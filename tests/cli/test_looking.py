@@ -204,13 +204,14 @@ def test_a_folder_of_the_command_is_under_that_of_the_whole(applied: Console) ->
 def test_a_backend_whose_driver_is_gone(applied: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts as silent: its resources are unknown, not gone."""
     from sharectl.drivers.registry import UnknownDriverError  # noqa: PLC0415 - as above
-    from sharectl.workspace import survey as workspace  # noqa: PLC0415 - patched here only
+    from sharectl.workspace import plans, survey  # noqa: PLC0415 - patched here only
 
     def missing(name: str) -> object:
         raise UnknownDriverError(name, ())
 
     assert applied("plan").code == 0  # fills the cache of manifests
-    monkeypatch.setattr(workspace, "driver_factory", missing)
+    for module in (plans, survey):
+        monkeypatch.setattr(module, "driver_factory", missing)
     planned = applied("plan")
     assert "Traceback" not in planned.err
     assert "share/one" not in planned.out or "?" in planned.out

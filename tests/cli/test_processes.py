@@ -322,9 +322,9 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
 def test_a_failure_inside_is_reported_without_a_traceback(tmp_path: Path) -> None:
     """Even then there is a diagnostic; SHARECTL_DEBUG adds the traceback for whoever mends it."""
     code = (
-        "import sys\nfrom sharectl.workspace import survey\nfrom sharectl.cli import main\n"
+        "import sys\nfrom sharectl.workspace import validation\nfrom sharectl.cli import main\n"
         "def broken(*a, **k):\n    raise RuntimeError('a surprise')\n"
-        "survey.load_manifests = broken\nsys.exit(main(['plan']))"
+        "validation.load_manifests = broken\nsys.exit(main(['plan']))"
     )
     for debug in ("", "1"):
         env = environment(SHARECTL_DEBUG=debug)

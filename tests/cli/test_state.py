@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from sharectl.workspace import runs
+from sharectl.workspace import run as runs
 
 if TYPE_CHECKING:
     from tests.cli.console import Console

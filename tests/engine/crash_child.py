@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sharectl.state.contract import StateStore
-    from sharectl.workspace.survey import Backends
+    from sharectl.workspace.backends import Backends
 
 _NEVER = 1 << 30
 scenario: Any = server_scenario if sys.argv[2:3] == ["servers"] else plain_scenario

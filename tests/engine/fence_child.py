@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import sharectl.workspace.runs
+import sharectl.workspace.run
 from sharectl.apply import apply
 from sharectl.state.contract import LeaseLostError
 from tests.engine.site import Site
@@ -71,7 +71,7 @@ class Halting:
 def main() -> None:
     """Do what the command line says."""
     root, seconds, call, moment = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3], sys.argv[4]
-    sharectl.workspace.runs.LEASE_SECONDS = seconds  # type: ignore[misc] - a lease that a test can wait for
+    sharectl.workspace.run.LEASE_SECONDS = seconds  # type: ignore[misc] - a lease that a test can wait for
     site = Site(root)
     with site.store() as store, site.opened(store) as (backends, planned):
         driver: Any = backends.driver("a")

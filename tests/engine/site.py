@@ -14,8 +14,10 @@ from sharectl.model.diagnostics import has_errors
 from sharectl.model.settings import SafetyLimits
 from sharectl.planner.options import PlanOptions
 from sharectl.state.sqlite.store import open_store
-from sharectl.workspace.runs import describe_run, locked_run
-from sharectl.workspace.survey import PlanRequest, load_manifests, make_plan, opened_backends
+from sharectl.workspace.backends import opened_backends
+from sharectl.workspace.plans import PlanRequest, make_plan
+from sharectl.workspace.run import describe_run, locked_run
+from sharectl.workspace.validation import load_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Plan
     from sharectl.model.records import HistoryLine, Record, StateView
     from sharectl.state.contract import StateStore
-    from sharectl.workspace.runs import LockedRun
-    from sharectl.workspace.survey import Backends
+    from sharectl.workspace.backends import Backends
+    from sharectl.workspace.run import LockedRun
 
 UNLIMITED = PlanOptions(
     limits=SafetyLimits(max_deletion_percentage=100.0, deletion_floor=1000),

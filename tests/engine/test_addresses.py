@@ -13,7 +13,7 @@ from sharectl.model.networks import NetworkAllocation
 from sharectl.network.base import AddressClaim, NetworkError
 from sharectl.network.testing import AllocationLedgerConformance
 from sharectl.state.sqlite.store import open_store
-from sharectl.workspace.runs import describe_run, held_lease
+from sharectl.workspace.run import describe_run, held_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

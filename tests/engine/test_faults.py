@@ -20,7 +20,7 @@ from sharectl.model.events import (
     StepStarted,
 )
 from sharectl.model.plans import DriftKind
-from sharectl.workspace.survey import load_manifests
+from sharectl.workspace.validation import load_manifests
 from tests.engine.site import Site, backend, share, snapshot, widest
 
 if TYPE_CHECKING:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import sharectl.workspace.runs
+import sharectl.workspace.interventions
+import sharectl.workspace.run
 from sharectl.model.events import StepFailed, StepFinished, StepSkipped, StepStarted
 from sharectl.model.records import Holder
 from sharectl.state.contract import LeaseLostError, LockedError
 from sharectl.state.sqlite.store import SqliteStore
-from sharectl.workspace.runs import describe_run, held_lease, locked_run
+from sharectl.workspace.run import describe_run, held_lease, locked_run
 from tests.engine.site import Site, backend, share
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ _HOLD_AND_DIE = """
 import os, sys
 from pathlib import Path
 from tests.engine.site import Site
-from sharectl.workspace.runs import describe_run, held_lease
+from sharectl.workspace.run import describe_run, held_lease
 site = Site(Path(sys.argv[1]))
 with site.store() as store, held_lease(store, describe_run("dead", site.root, {})):
     os.kill(os.getpid(), 9)
@@ -90,7 +91,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
 
 def test_the_lease_is_kept_alive_while_nothing_is_applied_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody may read the plan for longer than the lease lasts."""
-    monkeypatch.setattr(sharectl.workspace.runs, "LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(sharectl.workspace.run, "LEASE_SECONDS", 0.3)
     site = Site(tmp_path / "r").write(backend("a"))
     reader = describe_run("slow reader", site.root, {})
     with site.store() as store, held_lease(store, reader), site.store() as other, pytest.raises(LockedError):
@@ -101,7 +102,7 @@ def test_a_lease_that_was_lost_before_the_apply_lets_nothing_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The heartbeat has noticed already."""
-    monkeypatch.setattr(sharectl.workspace.runs, "LEASE_SECONDS", 0.06)
+    monkeypatch.setattr(sharectl.workspace.run, "LEASE_SECONDS", 0.06)
     site = Site(tmp_path / "r").write(backend("a"), share("x"))
     with site.store() as store, site.opened(store) as (backends, planned), site.locked(store, backends, []) as run:
         plan = planned()
@@ -109,7 +110,7 @@ def test_a_lease_that_was_lost_before_the_apply_lets_nothing_start(
         run.heartbeat.on_loss(lambda _: noticed.set())
         _take_over(site)
         assert noticed.wait(10)
-        result = sharectl.workspace.runs.apply_plan(run, plan, lambda _: None, _no_cancel())
+        result = sharectl.workspace.run.apply_plan(run, plan, lambda _: None, _no_cancel())
     assert (result.done, result.skipped) == (0, 2)
     assert LOST in result.problem
     assert not site.calls("a", "prepare")
@@ -163,7 +164,7 @@ def test_a_lease_lost_during_a_long_call_is_noticed_by_the_heartbeat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run ends without waiting for the call."""
-    monkeypatch.setattr(sharectl.workspace.runs, "LEASE_SECONDS", 0.06)
+    monkeypatch.setattr(sharectl.workspace.run, "LEASE_SECONDS", 0.06)
     site = Site(tmp_path / "r").write(backend("a", config="latency: {create_share: 20s},"), share("x"))
 
     def observe(event: Event, cancellation: Cancellation) -> None:
@@ -242,5 +243,5 @@ def test_an_edit_under_a_lost_lease_is_refused(tmp_path: Path) -> None:
     with site.store() as store, held_lease(store, record) as lease:
         _take_over(site)
         with pytest.raises(LeaseLostError):
-            sharectl.workspace.runs.forget_resources(store, lease, record, ["share/x"])
+            sharectl.workspace.interventions.forget_resources(store, lease, record, ["share/x"])
     assert "share/x" in site.records()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import sharectl.workspace.runs
+import sharectl.workspace.run
 from sharectl.model.canonical import canonical_json
 from sharectl.model.events import OperationRecovered
 from sharectl.model.records import BeginOperation, OperationRecord
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.options import Import
-from sharectl.workspace.runs import describe_run, held_lease
+from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import UNLIMITED, Site, backend, share, snapshot
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def test_a_backend_that_goes_away_keeps_its_intents(site: Site) -> None:
 
 def test_a_silent_backend_is_waited_for_once_and_its_intents_stay(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hanging array must not double the wait."""
-    monkeypatch.setattr(sharectl.workspace.runs, "RECOVERY_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 0.2)
     intend(site, Verb.DELETE_SHARE, "share/x", id_of(site, "share/x"))
     made = empty(site)
     site.query("a", "DELETE FROM calls")

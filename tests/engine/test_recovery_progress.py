@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import sharectl.workspace.runs
+import sharectl.workspace.run
 from sharectl.drivers.base import BackendUnavailableError
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.model.canonical import canonical_json
@@ -15,7 +15,7 @@ from sharectl.model.events import OperationRecovered, RecoveryStarted
 from sharectl.model.records import BeginOperation, OperationRecord
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.workspace.runs import describe_run, held_lease
+from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import Site, backend, share, widest
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_many_intents_are_looked_up_at_once_and_resolved_in_lanes(site: Site) ->
 
 def test_the_limit_is_on_silence_and_not_on_the_whole(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that are slow take several times as long as one may be silent."""
-    monkeypatch.setattr(sharectl.workspace.runs, "RECOVERY_SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 1.0)
     leave_open(site, Verb.CREATE_SHARE, ids(count=16))
     site.write(backend("a", lanes=1, config="latency: {delete_share: 200ms},"), share("x"))
     recover(site)
@@ -97,7 +97,7 @@ def test_the_limit_is_on_silence_and_not_on_the_whole(site: Site, monkeypatch: p
 
 def test_one_that_hangs_holds_up_only_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the backend is one call wide; what is resolved is durable."""
-    monkeypatch.setattr(sharectl.workspace.runs, "RECOVERY_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 0.5)
     leave_open(site, Verb.CREATE_SHARE, ids())
     hangs = "faults: [{call: delete_share, nth: 3, effect: hang}], hangSeconds: 30,"
     site.write(backend("a", lanes=1, config=hangs), share("x"))
@@ -112,7 +112,7 @@ def test_a_backend_that_never_answers_is_given_up_and_others_are_not(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After little more calls than it is wide, and not after all of them."""
-    monkeypatch.setattr(sharectl.workspace.runs, "RECOVERY_SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 0.3)
     other = backend("b", lanes=1)
     site.write(backend("a", lanes=1), other, share("x")).apply()
     leave_open(site, Verb.CREATE_SHARE, ids())
@@ -146,7 +146,7 @@ def test_a_recovery_that_is_killed_has_got_on(site: Site) -> None:
             site.store() as store,
             site.opened(store) as (backends, _planned),
             pytest.raises(_Killed),
-            sharectl.workspace.runs.locked_run(store, backends, record, observe),
+            sharectl.workspace.run.locked_run(store, backends, record, observe),
         ):
             pass
         now = len(site.view().operations)
@@ -196,7 +196,7 @@ def test_a_listing_that_fails_for_all_is_asked_for_each(site: Site, monkeypatch:
 
 def test_no_call_of_a_recovery_that_was_given_up_begins_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listing that comes back after its time is not followed by what it would have led to."""
-    monkeypatch.setattr(sharectl.workspace.runs, "RECOVERY_SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 0.3)
     leave_open(site, Verb.CREATE_SHARE, ids(count=1))
     going_on = threading.Event()
     plain = SimulatedDriver.list_shares

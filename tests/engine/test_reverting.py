@@ -11,7 +11,7 @@ from sharectl.engine.cancel import Cancellation
 from sharectl.model.events import OperationRecovered, StepRetried
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.workspace.runs import forget_resources
+from sharectl.workspace.interventions import forget_resources
 from tests.engine.site import Run, Site, backend, share, snapshot
 from tests.engine.test_bad_drivers import apply_with
 from tests.engine.test_recovery import intend

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.model.diagnostics import DiagnosticError
-from sharectl.workspace.runs import (
-    describe_run,
-    forget_resources,
-    held_lease,
-    read_document,
-    read_record,
-    rename_resource,
-)
+from sharectl.workspace.interventions import forget_resources, read_document, rename_resource
+from sharectl.workspace.records import read_record
+from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import Site, backend, share
 
 if TYPE_CHECKING:

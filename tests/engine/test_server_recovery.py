@@ -19,7 +19,7 @@ from sharectl.network.base import (
     NetworkTransientError,
     NetworkUnavailableError,
 )
-from sharectl.workspace.runs import describe_run, held_lease
+from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.server_scenario import check_servers, leak_address, network, on, tenants
 from tests.engine.site import Site
 

@@ -244,7 +244,8 @@ def test_a_server_that_gets_another_address_tells_its_shares(tmp_path: Path) -> 
 
 def drop_address(site: Site) -> None:
     """Take the one address away behind sharectl's back."""
-    from sharectl.workspace.runs import describe_run, forget_resources, held_lease  # noqa: PLC0415 - needed here alone
+    from sharectl.workspace.interventions import forget_resources  # noqa: PLC0415 - needed here alone
+    from sharectl.workspace.run import describe_run, held_lease  # noqa: PLC0415 - needed here alone
 
     (address,) = (a for a, record in site.records().items() if record.kind == "network_allocation")
     record = describe_run("by hand", site.root, {})
@@ -300,7 +301,7 @@ def test_directory_services_change_in_place(tmp_path: Path) -> None:
 def test_a_backend_without_a_usable_network_service_is_refused(tmp_path: Path, plugin: str, said: str) -> None:
     """At the place in the manifest."""
     from sharectl.manifests.project import find_project  # noqa: PLC0415 - needed here alone
-    from sharectl.workspace.survey import load_manifests  # noqa: PLC0415 - needed here alone
+    from sharectl.workspace.validation import load_manifests  # noqa: PLC0415 - needed here alone
 
     site = Site(tmp_path / "r").write(backend("tenants", spec=f"shareServers: true, {plugin}"))
     loaded = load_manifests(find_project(site.root), directory=site.root)

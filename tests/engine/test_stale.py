@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.events import StepFailed, StepSkipped
 from sharectl.model.records import BeginOperation, OperationRecord
-from sharectl.workspace.runs import describe_run, held_lease
+from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import Site, backend, share
 
 if TYPE_CHECKING:

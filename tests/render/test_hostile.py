@@ -32,7 +32,7 @@ from sharectl.render.simulation import simulation_lines
 from sharectl.render.state_tables import record_lines, state_list_lines
 from sharectl.scheduler import Decision, Explanation, Outcome, Pattern, Pool, Simulation
 from sharectl.scheduler.explanation import FilterStage, PoolVerdict, WeightPart
-from sharectl.workspace.inspecting import ResourceView
+from sharectl.workspace.inspection import ResourceView
 from tests.render.samples import a_record
 
 if TYPE_CHECKING:

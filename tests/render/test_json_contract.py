@@ -21,7 +21,7 @@ from sharectl.render.pool_table import pools_object
 from sharectl.render.resource import resource_object
 from sharectl.render.share_servers import share_network_object, share_server_object
 from sharectl.render.state_tables import record_object, state_object
-from sharectl.workspace.inspecting import ResourceView
+from sharectl.workspace.inspection import ResourceView
 from tests.render.samples import GIB, RULES, a_record, rich_plan
 from tests.render.test_share_servers import A_NETWORK, A_SERVER
 from tests.render.test_tables import HELD, POOLS, a_view, lines_of_history

@@ -11,7 +11,7 @@ from sharectl.drivers.base import ObservedShare
 from sharectl.model.canonical import canonical_json
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.render.resource import resource_lines, resource_object
-from sharectl.workspace.inspecting import ResourceView
+from sharectl.workspace.inspection import ResourceView
 from tests.render.samples import GIB, RULES, a_record
 
 if TYPE_CHECKING:

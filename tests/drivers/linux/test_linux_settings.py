@@ -25,7 +25,7 @@ from sharectl.drivers.registry import driver_factory, driver_names, make_secret_
 from sharectl.manifests.project import find_project
 from sharectl.model.backends import BackendSpec
 from sharectl.model.diagnostics import Severity
-from sharectl.workspace.survey import load_manifests
+from sharectl.workspace.validation import load_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

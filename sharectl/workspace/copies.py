@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +15,7 @@ from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, war
 from sharectl.private import make_private
 from sharectl.state.contract import StateCorruptError, StateError, WritesCopies
 from sharectl.state.sqlite.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
+from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,10 +26,16 @@ if TYPE_CHECKING:
     from sharectl.state.contract import StateStore
     from sharectl.state.sqlite.copies import Copy
 
+
 _ORIGINS: Final = "origins.json"
+
+
 _FORMAT: Final = "sharectl-copies"
-_GIT_TIMEOUT_SECONDS: Final = 5.0
+
+
 _MOST_ORIGINS: Final = 50
+
+
 RESTORE_COMMAND: Final = "sharectl state restore"
 
 
@@ -186,11 +191,15 @@ def chosen_copy(kept: KeptCopies, name: str | None) -> Copy:
 def origin_of(project: Project) -> Origin:
     """Return which project this is, as far as git knows."""
     root = project.root
-    remote = _git(root, "config", "--get", "remote.origin.url")
-    first = _git(root, "rev-list", "--max-parents=0", "HEAD").split("\n")[-1]
-    shallow = _git(root, "rev-parse", "--is-shallow-repository") == "true"
-    folder = _git(root, "rev-parse", "--show-prefix").rstrip("/")
+    remote = _last_line(root, "config", "--get", "remote.origin.url")
+    first = _last_line(root, "rev-list", "--max-parents=0", "HEAD")
+    shallow = _last_line(root, "rev-parse", "--is-shallow-repository") == "true"
+    folder = _last_line(root, "rev-parse", "--show-prefix").rstrip("/")
     return Origin(str(root), _without_secrets(remote), "" if shallow else first, folder)
+
+
+def _last_line(folder: Path, *arguments: str) -> str:
+    return next(reversed(git_lines(folder, *arguments)), "").strip()
 
 
 def _note_origin(folder: Path, project: Project) -> None:
@@ -201,6 +210,8 @@ def _note_origin(folder: Path, project: Project) -> None:
     origins = [*known, origin_of(project)][-_MOST_ORIGINS:]
     make_private(folder)
     data = orjson.dumps({"format": _FORMAT, "version": 1, "origins": [asdict(origin) for origin in origins]})
+    import tempfile  # noqa: PLC0415 - only where a project is new to the copies
+
     descriptor, draft = tempfile.mkstemp(prefix=".", suffix=".draft", dir=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -220,17 +231,6 @@ def _origins_of(folder: Path) -> Sequence[Origin]:
     except (OSError, ValueError, TypeError, KeyError):
         return ()
     return [origin for origin in origins if all(isinstance(text, str) for text in asdict(origin).values())]
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    try:
-        answer = subprocess.run(  # noqa: S603 - fixed commands
-            command, capture_output=True, text=True, errors="replace", timeout=_GIT_TIMEOUT_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def _without_secrets(url: str) -> str:

@@ -1,22 +1,143 @@
-"""Checks of manifests against the state that need no backend, for `sharectl validate`."""
+"""Everything that is wrong with the manifests: against their schemas, each other, the drivers, and what the state holds."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import Capability
+from sharectl.drivers.base import (
+    Capability,
+    ChecksConfig,
+    DriverError,
+)
+from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
+from sharectl.manifests.loader import load
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import format_size
+from sharectl.model.settings import SchedulerSettings
+from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
 from sharectl.planner.shares.checks import Found, ShareChecks, clone_problem, diagnostics_of
+from sharectl.workspace.backends import _missing_secrets
+from sharectl.workspace.share_servers import server_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
 
+    from sharectl.drivers.base import ConfigProblem
     from sharectl.manifests.desired import Desired
+    from sharectl.manifests.loader import Loaded
+    from sharectl.manifests.project import Project
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record, StateView
+
+
+def driver_schema(name: str) -> JsonObject | None:
+    """Return the schema of `spec.config` for the driver called `name`, or None where there is no such driver."""
+    try:
+        return driver_factory(name).config_schema
+    except DriverError:
+        return None
+
+
+def load_manifests(
+    project: Project,
+    sources: Sequence[str] = (),
+    *,
+    directory: Path,
+    only: Collection[Address] | None = None,
+    stdin: BinaryIO | None = None,
+) -> Loaded:
+    """Return the manifests of the project, or of `sources` (under `directory`) where the user named some, with all that is wrong."""
+    from sharectl.manifests.cache import ManifestCache  # noqa: PLC0415 - brings in sqlite3
+
+    loaded = load(
+        list(sources) or list(project.manifests),
+        base_directory=directory if sources else project.root,
+        cache=ManifestCache(project.cache_directory),
+        driver_schema=driver_schema,
+        known_drivers=driver_names,
+        only=only,
+        stdin=stdin,
+    )
+    wrong = (
+        *setting_findings(project, directory),
+        *server_findings(loaded.desired),
+        *config_findings(loaded.desired),
+        *storage_findings(loaded.desired, str(project.root), _own_folders(project)),
+        *extra_spec_findings(loaded.desired),
+    )
+    return replace(loaded, diagnostics=(*wrong, *loaded.diagnostics)) if wrong else loaded
+
+
+def _own_folders(project: Project) -> dict[str, str]:
+    """Return the folders in which no backend may keep its storage, resolved, and what they are."""
+    folders = {str(project.state_path.parent.resolve()): "the folder of the state"}
+    folders[str(project.cache_directory.resolve())] = "the folder of the cache"
+    return folders
+
+
+def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...]:
+    """Return an error for each secret that a backend's manifest refers to and that is not there now."""
+    resolver = make_secret_resolver(str(project.root))
+    return tuple(
+        error(
+            "backend.secret",
+            f"backend {name}: {problem.summary}",
+            remedy=problem.remedy,
+            address=address_of(Kind.BACKEND, name),
+            source=desired.field_source(address_of(Kind.BACKEND, name), "spec", *problem.path),
+        )
+        for name, spec in desired.backends.items()
+        for problem in _missing_secrets(spec, resolver)
+    )
+
+
+def config_findings(desired: Desired) -> tuple[Diagnostic, ...]:
+    """Return an error for everything in the configuration of a backend that meets the schema and that its driver finds wrong all the same."""
+    return tuple(
+        error(
+            "backend.config",
+            problem.summary,
+            remedy=problem.remedy,
+            address=address_of(Kind.BACKEND, name),
+            source=desired.field_source(address_of(Kind.BACKEND, name), "spec", "config", *problem.path),
+        )
+        for name, spec in desired.backends.items()
+        for problem in _config_problems(spec)
+    )
+
+
+def _config_problems(spec: BackendSpec) -> Sequence[ConfigProblem]:
+    try:
+        factory = driver_factory(spec.driver)
+    except DriverError:
+        return ()  # a finding of the manifest's own
+    if not isinstance(factory, ChecksConfig):
+        return ()
+    import jsonschema_rs  # noqa: PLC0415 - only for drivers that check more than their schema
+
+    if not jsonschema_rs.Draft202012Validator(factory.config_schema).is_valid(dict(spec.config)):
+        return ()  # said already, and what does not meet the schema cannot be looked into
+    return factory.config_problems(spec)
+
+
+def setting_findings(project: Project, directory: Path) -> tuple[Diagnostic, ...]:
+    """Return an error for each scheduler setting that cannot work, at its place in the project file as seen from `directory`."""
+    if project.scheduler == SchedulerSettings():
+        return ()
+    from sharectl.manifests.project import setting_source  # noqa: PLC0415 - only where something other than the default is set
+    from sharectl.scheduler import setting_problems  # noqa: PLC0415 - as above
+
+    return tuple(
+        replace(problem.diagnostic, source=setting_source(project, problem.setting, directory, key=problem.at_key))
+        for problem in setting_problems(project.scheduler)
+    )
 
 
 def share_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:

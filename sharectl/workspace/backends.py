@@ -1,0 +1,104 @@
+"""The backends of a repository: their drivers and network services, opened when they are first asked and closed at the end."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import (
+    DriverEnvironment,
+    DriverError,
+)
+from sharectl.drivers.ignoring import leaving_alone
+from sharectl.drivers.registry import driver_factory, make_secret_resolver
+from sharectl.drivers.secret_references import missing_secrets
+from sharectl.model.diagnostics import warning
+from sharectl.model.ignoring import IgnoreList
+from sharectl.model.kinds import Kind, address_of
+from sharectl.opening import OpenedOnce
+from sharectl.workspace.share_servers import NetworkServices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sharectl.drivers.base import ConfigProblem, Driver, SecretResolver
+    from sharectl.manifests.project import Project
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.diagnostics import Diagnostic
+
+
+CLOSE_TIMEOUT_SECONDS = 20.0
+
+
+def _missing_secrets(spec: BackendSpec, resolver: SecretResolver) -> tuple[ConfigProblem, ...]:
+    configs = {"config": spec.config}
+    if spec.network is not None:
+        configs["network"] = {"config": spec.network.config}
+    return missing_secrets(configs, resolver)
+
+
+class Backends:
+    """Opens the driver of each backend once, whichever thread asks first; closes them all at the end."""
+
+    def __init__(self, specs: Mapping[str, BackendSpec], base_directory: str) -> None:
+        """Know the backends of `specs`; relative paths in their configuration are under `base_directory`."""
+        self._specs = dict(specs)
+        resolver = make_secret_resolver(base_directory)
+        self._environment = DriverEnvironment(base_directory, resolver)
+        self.networks = NetworkServices(self._specs, base_directory, resolver)
+        self._drivers: OpenedOnce[Driver] = OpenedOnce(self._open, lambda driver: driver.close())
+
+    def driver(self, backend: str) -> Driver:
+        """Return the driver of the backend; one that opens slowly holds up no other. Raises DriverError."""
+        return self._drivers.get(backend)
+
+    def missing_secrets(self, backend: str) -> tuple[ConfigProblem, ...]:
+        """Return the secrets of the backend that are not there now, by their paths within its `spec`."""
+        spec = self._specs.get(backend)
+        return () if spec is None else _missing_secrets(spec, self._environment.resolve_secret)
+
+    def width(self, backend: str) -> int:
+        """Return how many calls may run on the backend at once."""
+        spec = self._specs.get(backend)
+        return 1 if spec is None else spec.lanes
+
+    def _open(self, backend: str) -> Driver:
+        spec = self._specs.get(backend)
+        if spec is None:
+            message = f"backend {backend} has no manifest"
+            raise DriverError(message)
+        driver = driver_factory(spec.driver).open(spec, self._environment)
+        return leaving_alone(driver, IgnoreList.from_plain(spec.ignore))
+
+    def close(self) -> tuple[Diagnostic, ...]:
+        """Close every driver and network service that was opened; return a warning for each that could not be, or not in time."""
+        of_networks = self.networks.close()
+        of_drivers = self._drivers.close(CLOSE_TIMEOUT_SECONDS)
+        return (
+            *(_not_closed(name, "the driver", problem) for name, problem in sorted(of_drivers.items())),
+            *(_not_closed(name, "the network service", problem) for name, problem in sorted(of_networks.items())),
+        )
+
+
+def _not_closed(backend: str, what: str, problem: str) -> Diagnostic:
+    return warning(
+        "backend.not-closed",
+        f"{what} of backend {backend} could not be closed: {problem}",
+        detail="what the command did is done and recorded; the driver may have left a connection or a process behind.",
+        remedy="look for those where the backend is; if it happens each time, tell whoever wrote the driver",
+        address=address_of(Kind.BACKEND, backend),
+    )
+
+
+@contextmanager
+def opened_backends(
+    specs: Mapping[str, BackendSpec], project: Project, warn: Callable[[Sequence[Diagnostic]], object]
+) -> Iterator[Backends]:
+    """Yield the backends, and close their drivers afterwards; `warn` is told of those that could not be."""
+    backends = Backends(specs, str(project.root))
+    try:
+        yield backends
+    finally:
+        problems = backends.close()
+        if problems:
+            warn(problems)

@@ -1,0 +1,101 @@
+"""The pools of the backends, now and once the manifests are applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.quantities import GIB
+from sharectl.model.specs import ShareSpec
+from sharectl.model.verbs import Verb
+from sharectl.workspace.survey import Question, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.manifests.desired import Desired
+    from sharectl.manifests.project import Project
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.plans import Step
+    from sharectl.scheduler import Pool
+    from sharectl.state.contract import StateStore
+    from sharectl.workspace.backends import Backends
+
+
+def survey_pools(
+    desired: Desired, backends: Backends, names: frozenset[str] = frozenset()
+) -> tuple[tuple[Pool, ...], tuple[Diagnostic, ...]]:
+    """Return the pools of these backends (of an empty set: of all), and an error for each backend that did not answer."""
+    unknown = sorted(names - desired.backends.keys())
+    if unknown:
+        names_known = sorted(desired.backends)
+        remedy = did_you_mean(unknown[0], names_known) or f"there are: {', '.join(names_known) or 'none'}"
+        raise DiagnosticError(error("pools.unknown-backend", f"there is no backend named {unknown[0]}", remedy=remedy))
+    asked = names or frozenset(desired.backends)
+    found = survey(desired.backends, backends, {name: Question(pools=True) for name in asked})
+    diagnostics = tuple(
+        error(
+            "backend.unknown",
+            f"backend {name} could not be asked: {seen.error}",
+            address=address_of(Kind.BACKEND, name),
+        )
+        for name, seen in found.observed.items()
+        if seen.error is not None
+    )
+    return found.pools, diagnostics
+
+
+def pools_of_type(project: Project, desired: Desired, pools: Sequence[Pool], share_type: str) -> tuple[Pool, ...]:
+    """Return the pools that shares of the type may use at all. Raises DiagnosticError where there is no such type."""
+    from sharectl.scheduler import suitable_pools  # noqa: PLC0415 - only where it is asked for
+
+    if share_type not in desired.share_types:
+        known = sorted(desired.share_types)
+        remedy = did_you_mean(share_type, known) or f"there are: {', '.join(known) or 'none'}"
+        raise DiagnosticError(error("pools.unknown-type", f"there is no share type named {share_type}", remedy=remedy))
+    return suitable_pools(pools, project.scheduler, desired.share_types[share_type])
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The pools as they will be once the manifests are applied, and what the plan has to say."""
+
+    pools: tuple[Pool, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def pools_after_plan(
+    project: Project, desired: Desired, store: StateStore, backends: Backends, pools: Sequence[Pool]
+) -> Forecast:
+    """Return what the pools hold after a plan of everything: new shares, growth and shrinkage, and what is deleted.
+
+    Sizes are counted as the scheduler reserves them. Shares that cannot be placed are among the diagnostics, as errors.
+    """
+    from sharectl.planner.options import PlanOptions  # noqa: PLC0415 - only where a plan is asked for
+    from sharectl.scheduler import Scheduler, request_from_share  # noqa: PLC0415 - as above
+    from sharectl.workspace.plans import PlanRequest, make_plan  # noqa: PLC0415 - as above
+
+    options = PlanOptions(limits=project.safety)
+    plan = make_plan(project, desired, store, backends, PlanRequest(options))
+    with store.read() as reader:
+        records = reader.view().records
+    former = {step.address: step.former for step in plan.steps if step.verb is Verb.MOVE}
+    scheduler = Scheduler(pools, project.scheduler)
+    for step in plan.steps:
+        record = records.get(former.get(step.address) or step.address)
+        if step.verb is Verb.CREATE_SHARE and isinstance(step.spec, ShareSpec):
+            first = step.candidates[0]
+            share_type = desired.share_types.get(step.spec.share_type or "")
+            scheduler.reserve(request_from_share(step.spec, share_type), f"{first.backend}#{first.pool}")
+        elif record is not None and record.size_bytes is not None:
+            after_bytes = _size_after(step, record.size_bytes)
+            scheduler.consume(f"{record.backend}#{record.pool}", (after_bytes - record.size_bytes) / GIB)
+    return Forecast(scheduler.pools_after(), plan.diagnostics)
+
+
+def _size_after(step: Step, size_bytes: int) -> int:
+    if step.verb in {Verb.EXTEND_SHARE, Verb.SHRINK_SHARE} and isinstance(step.spec, ShareSpec):
+        return step.spec.size_bytes
+    return 0 if step.verb is Verb.DELETE_SHARE else size_bytes

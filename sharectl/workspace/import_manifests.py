@@ -1,0 +1,155 @@
+"""The manifests of shares that are taken over and have none."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sharectl.model.diagnostics import DiagnosticError, error, warning
+from sharectl.model.kinds import name_of
+from sharectl.model.quantities import format_size
+from sharectl.model.specs import Protocol, ShareSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sharectl.drivers.base import ObservedShare
+    from sharectl.manifests.found_access import FoundAccess
+    from sharectl.manifests.write import ManifestDocument
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.workspace.imports import Found, Wanted, Wish
+
+
+def _documents(unwritten: Wanted, wish: Wish) -> tuple[ManifestDocument, ...]:
+    from sharectl.manifests.write import share_document  # noqa: PLC0415 - only where manifests are written
+
+    return tuple(
+        share_document(
+            _spec_of(address, share, wish), _found_access(share, wish).rules, comment=_comment(backend, share, wish)
+        )
+        for address, (backend, share) in unwritten.items()
+    )
+
+
+def _found_access(share: ObservedShare, wish: Wish) -> FoundAccess:
+    from sharectl.manifests.found_access import writable_access  # noqa: PLC0415 - only where manifests are written
+
+    return writable_access(share.access, share.protocol or wish.protocol)
+
+
+def _unwritable_rules(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
+    """Name the rules that no manifest can hold: the share is taken over all the same, and they end with the next apply."""
+    return tuple(
+        warning(
+            "import.rule",
+            f"the access rule {rule.key} {rule.access_level} of {share.backend_id} on backend {backend} cannot stand in a manifest",
+            detail=f"{why}. The manifest of {address} is written without it; who gets in by it does so until the next apply.",
+            remedy="add the clients that are meant to the manifest before it is applied",
+            address=address,
+        )
+        for address, (backend, share) in unwritten.items()
+        for rule, why in _found_access(share, wish).left_out
+    )
+
+
+def _spec_of(address: Address, share: ObservedShare, wish: Wish) -> ShareSpec:
+    return ShareSpec(
+        name=name_of(address),
+        size_bytes=wish.size_bytes if share.size_bytes is None else share.size_bytes,
+        protocol=Protocol(share.protocol or wish.protocol),
+    )
+
+
+def _comment(backend: str, share: ObservedShare, wish: Wish) -> str:
+    lines = [f"{share.backend_id} on backend {backend}, pool {share.pool}; as it was found."]
+    if share.size_bytes is None:
+        lines.append("The backend knows no size for it: this one was chosen at the import.")
+    if share.protocol is None:
+        lines.append("The backend does not export it yet: this protocol was chosen at the import.")
+    lines += [
+        f"Left out: the access rule {rule.key} {rule.access_level} ({why})."
+        for rule, why in _found_access(share, wish).left_out
+    ]
+    lines.append("deletionPolicy is retain: should this manifest go, the share and its data stay.")
+    return "\n".join(lines)
+
+
+def _guesses(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
+    """Say what had to be chosen for shares whose backend does not know it."""
+    sizeless = [address for address, (_, share) in unwritten.items() if share.size_bytes is None]
+    silent = [address for address, (_, share) in unwritten.items() if share.protocol is None]
+    if not sizeless and not silent:
+        return ()
+    parts = []
+    if sizeless:
+        parts.append(f"size {format_size(wish.size_bytes)} for {len(sizeless)} of them, such as {sizeless[0]}")
+    if silent:
+        parts.append(f"protocol {wish.protocol} for {len(silent)} of them, such as {silent[0]}")
+    return (
+        warning(
+            "import.chosen",
+            "the backend does not know everything about these shares, so that it was chosen",
+            detail=f"{'; '.join(parts)}. No data is touched, and nothing is exported by it.",
+            remedy="choose with --size and --protocol, or correct the manifests before anything else is applied",
+        ),
+    )
+
+
+def manifest_text(found: Found) -> str:
+    """Return the manifests that have to be written, as YAML."""
+    from sharectl.manifests.write import dump  # noqa: PLC0415 - only where manifests are written
+
+    return dump(found.documents)
+
+
+def manifest_path(directory: Path, wish: Wish) -> Path:
+    """Return where the manifests go: a file in `directory` that does not exist yet."""
+    base = f"imported-{wish.backend}" if wish.everything else name_of(wish.address or "")
+    path = directory / f"{base}.yaml"
+    number = 2
+    while os.path.lexists(path):
+        path = directory / f"{base}-{number}.yaml"
+        number += 1
+    return path
+
+
+def write_manifests(path: Path, text: str) -> None:
+    """Write the manifests, whole or not at all. Raises DiagnosticError; no file is overwritten."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            path.hardlink_to(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as problem:
+        summary = f"{path} could not be written: {problem.strerror}"
+        remedy = "nothing was taken over; name another folder with --write"
+        raise DiagnosticError(error("import.unwritable", summary, remedy=remedy)) from problem
+
+
+def outside_warning(path: Path, sources: Sequence[Path]) -> tuple[Diagnostic, ...]:
+    """Warn where the file is in none of the files and folders that manifests are read from: the next plan would not see it."""
+    target = path.resolve()
+    for source in sources:
+        root = source.resolve()
+        if target == root or (target.is_relative_to(root) and not _is_hidden(target.relative_to(root).parts)):
+            return ()
+    return (
+        warning(
+            "import.outside",
+            f"{path} is not among the manifests of this repository",
+            detail="a plan that does not read it takes these shares for given up, and forgets them (their data stays).",
+            remedy=f"add the folder to spec.manifests in sharectl.yaml, or always pass it: `sharectl plan -f … -f {path.parent}`",
+        ),
+    )
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") for part in parts)

@@ -1,0 +1,192 @@
+"""Everything that is known of one resource: its manifest, its record, what the backend says, and what failed last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from sharectl.drivers.base import DriverError, MeasuresUsage
+from sharectl.engine.calls import share_ref
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.kinds import Kind, address_of, kind_of, name_of
+from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.planner.field_changes import plain_changes, rule_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sharectl.drivers.base import Driver, ObservedShare
+    from sharectl.manifests.desired import Desired
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import FieldChange
+    from sharectl.model.records import HistoryEntry, Record, RuleRecord, StateView
+    from sharectl.state.contract import StateReader, StateStore
+    from sharectl.workspace.backends import Backends
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceView:
+    """What is known of one resource. `spec` is the share's or snapshot's manifest, None where it has none.
+
+    `record` is its row of the state, None where it has not been applied. `observed` is the share as the backend lists it, and
+    `used_bytes` what its data occupies; both None where the backend was not asked or did not say. `settings` is the manifest of any other
+    kind. `wanted` is what the manifest wants otherwise than the record says, `last_failure` the last thing that failed and has not
+    been done since. `manifest_is_unread` where there may be a manifest that could not be read.
+    """
+
+    address: Address
+    spec: ShareSpec | SnapshotSpec | None
+    record: Record | None
+    rules: tuple[RuleRecord, ...] = ()
+    snapshots: tuple[Record, ...] = ()
+    observed: ObservedShare | None = None
+    used_bytes: int | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    settings: JsonObject | None = None
+    wanted: tuple[FieldChange, ...] = ()
+    last_failure: HistoryEntry | None = None
+    manifest_is_unread: bool = False
+
+
+Known = Callable[[], "Sequence[Address]"]
+"""Finds every address that there is, so that the one that was meant can be named; called for mistakes only."""
+
+
+def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how closely they are asked
+    desired: Desired, store: StateStore, backends: Backends, address: Address, *, ask: bool, known: Known
+) -> ResourceView:
+    """Return what manifests, state and, if `ask`, the backend know of the resource. Raises DiagnosticError where nobody does."""
+    with store.read() as reader:
+        record = reader.view((address,)).records.get(address)
+        rules = reader.rules((address,)).get(address, ())
+        is_share = record is not None and record.kind == Kind.SHARE
+        snapshots = _snapshots_of(reader.view(), address) if is_share else ()
+        pinned = None if record is None else _identity_of(reader, record)
+    settings = settings_of(desired, address)
+    if record is None and address not in desired.digests and settings is None:
+        raise DiagnosticError(_not_inspectable(address, known))
+    spec: ShareSpec | SnapshotSpec | None = None
+    if address in desired.digests:
+        spec = desired.share(address) if kind_of(address) is Kind.SHARE else desired.snapshot(address)
+    view = ResourceView(
+        address,
+        spec,
+        record,
+        rules,
+        snapshots,
+        settings=settings,
+        wanted=wanted_changes(desired, address, record, rules),
+        last_failure=last_failure(store, address),
+    )
+    if not ask or record is None or record.kind != Kind.SHARE:
+        return view
+    observed, used_bytes, diagnostics = _ask(backends, record, pinned)
+    return replace(view, observed=observed, used_bytes=used_bytes, diagnostics=diagnostics)
+
+
+def _snapshots_of(view: StateView, address: Address) -> tuple[Record, ...]:
+    return tuple(
+        record
+        for other, record in sorted(view.records.items())
+        if record.kind == Kind.SNAPSHOT and address_of(Kind.SHARE, view.snapshot_spec(other).share) == address
+    )
+
+
+def _not_inspectable(address: Address, known: Known) -> Diagnostic:
+    remedy = did_you_mean(address, known()) or "`sharectl state list` names what there is"
+    return error("show.unknown", f"neither the manifests nor the state have {address}", remedy=remedy)
+
+
+def _identity_of(reader: StateReader, record: Record) -> str | None:
+    """Return the identity that the state pinned of the resource's backend."""
+    address = address_of(Kind.BACKEND, record.backend or "")
+    backend = reader.view((address,)).records.get(address)
+    return None if backend is None else backend.resource_id
+
+
+def _ask(
+    backends: Backends, record: Record, pinned: str | None
+) -> tuple[ObservedShare | None, int | None, tuple[Diagnostic, ...]]:
+    try:
+        driver = backends.driver(record.backend or "")
+        if pinned is not None and driver.report().identity != pinned:
+            other = warning(
+                "backend.identity",
+                f"backend {record.backend} is not the storage that the state knows; nothing that it says is shown",
+                remedy="mount or connect the right storage; `sharectl plan` says more",
+                address=record.address,
+            )
+            return None, None, (other,)
+        observed = next(iter(driver.list_shares([record.resource_id])), None)
+        if observed is None:
+            gone = warning(
+                "share.gone", f"{record.address} is not on backend {record.backend} any more", address=record.address
+            )
+            return None, None, (gone,)
+        used_bytes = _used_bytes(driver, record)
+    except DriverError as problem:
+        silent = warning(
+            "backend.unknown",
+            f"backend {record.backend} could not be asked: {problem}",
+            detail="what is shown is what the state last knew.",
+            address=record.address,
+        )
+        return None, None, (silent,)
+    return observed, used_bytes, ()
+
+
+def _used_bytes(driver: Driver, record: Record) -> int | None:
+    """Return what the share's data takes; None where the driver cannot say, or not now."""
+    try:
+        return driver.used_bytes(share_ref(record)) if isinstance(driver, MeasuresUsage) else None
+    except DriverError:
+        return None
+
+
+_LOOKED_THROUGH = 50
+"""So many entries of the history are read at most: whatever failed before that has been mended, or was tried again since."""
+
+
+def settings_of(desired: Desired, address: Address) -> JsonObject | None:
+    """Return the manifest of a resource that is no share and no snapshot; None where there is none."""
+    by_kind: dict[Kind, Mapping[str, Any]] = {
+        Kind.BACKEND: desired.backends,
+        Kind.SHARE_TYPE: desired.share_types,
+        Kind.SHARE_NETWORK: desired.share_networks,
+        Kind.SECURITY_SERVICE: desired.security_services,
+    }
+    spec = by_kind.get(kind_of(address), {}).get(name_of(address))
+    return None if spec is None else asdict(spec)
+
+
+def wanted_changes(
+    desired: Desired, address: Address, record: Record | None, rules: Sequence[RuleRecord]
+) -> tuple[FieldChange, ...]:
+    """Return what the manifest wants otherwise than the state records; nothing where one of them is missing."""
+    if record is None or address not in desired.digests or record.kind not in {Kind.SHARE, Kind.SNAPSHOT}:
+        return ()
+    spec = desired.share(address) if record.kind == Kind.SHARE else desired.snapshot(address)
+    recorded = (ShareSpec if record.kind == Kind.SHARE else SnapshotSpec).from_plain(orjson.loads(record.spec))
+    before, after = recorded.as_plain(), spec.as_plain()
+    if record.kind == Kind.SHARE and record.size_bytes is not None:
+        before = {**before, "size_bytes": record.size_bytes}
+    changes = plain_changes(before, after)
+    if record.kind == Kind.SHARE:
+        changes += rule_changes([rule.rule for rule in rules if rule.status == "active"], desired.access(address))
+    return changes
+
+
+def last_failure(store: StateStore, address: Address) -> HistoryEntry | None:
+    """Return the last thing that failed at the address and has not been done since; None where there is none."""
+    done: set[str] = set()
+    for line in store.history(address=address, limit=_LOOKED_THROUGH):
+        if line.entry.outcome != "failed":
+            done.add(line.entry.verb)
+        elif line.entry.verb not in done:
+            return line.entry
+    return None

@@ -1,0 +1,193 @@
+"""The plan of a repository: the state is read, the backends are asked what matters to it, and the planner is called."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import (
+    DriverError,
+    SettlesExports,
+)
+from sharectl.drivers.registry import UnknownDriverError, driver_factory
+from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
+from sharectl.model.specs import Protocol
+from sharectl.plan import addresses_with_rules, plan
+from sharectl.planner.access.exports import export_wishes
+from sharectl.planner.drift import find_deviations
+from sharectl.planner.imports.unfinished import import_address
+from sharectl.workspace.share_servers import subnets_to_check
+from sharectl.workspace.survey import Question, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from sharectl.manifests.desired import Desired
+    from sharectl.manifests.project import Project
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Plan
+    from sharectl.model.records import LockStatus, RuleRecord, StateView
+    from sharectl.planner.access.exports import ExportWishes
+    from sharectl.planner.options import PlanOptions
+    from sharectl.state.contract import StateReader, StateStore
+    from sharectl.workspace.backends import Backends
+
+
+_ASKED_BY_ID = {"full": ("share", "snapshot", "share_server"), "changed": ("share", "snapshot")}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What a plan is made of besides the options: how much of reality is looked at."""
+
+    options: PlanOptions
+    refresh: str = "full"
+
+
+def make_plan(project: Project, desired: Desired, store: StateStore, backends: Backends, request: PlanRequest) -> Plan:
+    """Read the state, ask the backends what the refresh mode wants to know, and return the plan."""
+    writer = _other_writer(store)
+    with store.read() as reader:
+        addresses = _addresses_to_read(desired, request.options)
+        view = reader.view(addresses)
+        if any(spec.share_servers for spec in desired.backends.values()):
+            backends.networks.attach_for_reading(reader, view.lineage)
+            view = replace(view, records={**reader.of_kind(Kind.SHARE_SERVER), **view.records})
+        questions = questions_for(desired, view, request)
+        if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
+            view = reader.view()  # what is not in a part of the state may be in another
+        found = survey(desired.backends, backends, questions)
+        view = replace(view, writer=writer or _other_writer(store))
+        deviations = find_deviations(view, found.observed)
+        view = replace(view, rules=_rules(reader, addresses_with_rules(desired, view, deviations, request.options)))
+    wishes = _export_wishes(desired, questions)
+    return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations, wishes)
+
+
+def _export_wishes(desired: Desired, questions: Mapping[str, Question]) -> dict[str, ExportWishes]:
+    """Return the settings that exports are to have on each backend that is asked, where its driver says them."""
+    extra_specs = {name: share_type.extra_specs for name, share_type in desired.share_types.items()}
+    wishes = {}
+    for name in questions:
+        spec = desired.backends[name]
+        try:
+            factory = driver_factory(spec.driver)
+        except (UnknownDriverError, DriverError):
+            continue  # the survey has said so
+        if isinstance(factory, SettlesExports):
+            settings_of = partial(factory.export_settings, spec)
+            wishes[name] = export_wishes(settings_of, tuple(Protocol), extra_specs)
+    return wishes
+
+
+def looks_for_strays(question: Question) -> bool:
+    """Tell whether the answer shows what the state does not know."""
+    return question.strays or question.all_snapshots or (question.lists and question.resource_ids is None)
+
+
+def _other_writer(store: StateStore) -> LockStatus | None:
+    """Return who holds the lock, unless that is this process, or one that is known to have ended."""
+    status = store.lock_status()
+    if status is None or status.expired:
+        return None
+    own = status.holder.process_id == os.getpid() and status.holder.host == socket.gethostname()
+    return None if own else status
+
+
+def _rules(reader: StateReader, addresses: Collection[Address]) -> Mapping[Address, tuple[RuleRecord, ...]]:
+    return reader.rules(addresses) if addresses else {}
+
+
+def _addresses_to_read(desired: Desired, options: PlanOptions) -> set[Address] | None:
+    """Return the addresses whose rows matter to a plan of targets; None where all do."""
+    if not options.targets:
+        return None
+    targets = {resource_of(target) for target in options.targets}
+    if not all(
+        target in desired.digests or (is_of(Kind.BACKEND, target) and name_of(target) in desired.backends)
+        for target in targets
+    ):
+        return None  # something is to be removed: what depends on it may have no manifest either
+    wanted = targets | set(desired.digests)
+    wanted.update(address_of(Kind.BACKEND, name) for name in desired.backends)
+    wanted.update(import_address(address) for address in desired.digests)
+    for former in desired.moves.values():
+        wanted.update(former)
+    for address in desired.digests:
+        if is_of(Kind.SHARE, address):
+            hints = desired.share(address).hints
+            wanted.update(address_of(Kind.SHARE, name) for name in (*hints.same_host, *hints.different_host))
+    return wanted
+
+
+def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> dict[str, Question]:
+    """Return what each backend is asked.
+
+    `full` lists everything on every backend (of targets, just those), `changed` looks up what the manifests would change,
+    `none` asks nothing. In each mode a backend that the state does not know is listed whole; where something is to be placed, so are
+    all shares, and the pools are asked; where a share may be removed, all snapshots of its backend are.
+    """
+    options, records = request.options, view.records
+    places = _places_something(desired, view, options)
+    ids: dict[str, set[str]] = {}
+    whole = request.refresh == "full" and not options.targets
+    if request.refresh != "none" and not whole:
+        for address, record in records.items():
+            looks = request.refresh == "full" or desired.digests.get(address) != record.digest
+            if looks and record.backend is not None and record.kind in _ASKED_BY_ID[request.refresh]:
+                ids.setdefault(record.backend, set()).add(record.resource_id)
+    importing = {wanted.backend for wanted in options.imports.values()}
+    removing = set() if whole else _backends_of_removals(desired, view, options)
+    takes = not whole and any(is_of(Kind.SNAPSHOT, address) and address not in records for address in desired.digests)
+    subnets = subnets_to_check(desired, view) if places else {}
+    questions = {}
+    for name in desired.backends:
+        listed_whole = whole or name in importing or address_of(Kind.BACKEND, name) not in records
+        if not (
+            listed_whole or places or takes or name in removing or not options.backends or name in options.backends
+        ):
+            continue
+        questions[name] = Question(
+            lists=listed_whole or name in ids,
+            resource_ids=None if listed_whole else frozenset(ids.get(name, ())),
+            strays=places,
+            all_snapshots=takes or name in removing,
+            pools=places,
+            subnets=subnets.get(name, {}),
+        )
+    return questions
+
+
+def _backends_of_removals(desired: Desired, view: StateView, options: PlanOptions) -> set[str]:
+    """Return the backends from which the plan may remove a share, and with it snapshots that nobody has listed."""
+    found: set[str] = set()
+    for address, record in view.records.items():
+        if record.kind == Kind.SHARE and record.backend is not None and record.backend not in found:
+            digest = desired.digests.get(address)
+            replaced = digest is not None and (
+                address in options.replaces
+                or (record.digest[:16] != digest[:16] and desired.share(address).replacement != "refuse")
+            )
+            if digest is None or options.destroy or replaced:
+                found.add(record.backend)
+    return found
+
+
+def _places_something(desired: Desired, view: StateView, options: PlanOptions) -> bool:
+    """Tell whether the plan may hold a new share; sure only afterwards, hence the replacements that are merely possible."""
+    if options.destroy:
+        return False
+    if options.replaces:
+        return True
+    records = view.records
+    for address, digest in desired.digests.items():
+        if is_of(Kind.SHARE, address):
+            record = records.get(address)
+            if record is None:
+                return True
+            if record.digest[:16] != digest[:16] and desired.share(address).replacement != "refuse":
+                return True
+    return False

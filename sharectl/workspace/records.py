@@ -1,0 +1,55 @@
+"""Rows of the state by address, with a guess at what a wrong address meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.kinds import split_rule_address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Record, RuleRecord, StateView
+    from sharectl.state.contract import StateReader, StateStore
+
+
+def require_records(store: StateStore, addresses: Sequence[Address]) -> dict[Address, Record]:
+    """Return the rows at these addresses; raises DiagnosticError, with the nearest address, for each that has none."""
+    with store.read() as reader:
+        records = dict(reader.view(addresses).records)
+        missing = [address for address in dict.fromkeys(addresses) if address not in records]
+        known = list(reader.view().records) if missing else []
+    if missing:
+        raise DiagnosticError(*(_not_in_state(address, known) for address in missing))
+    return records
+
+
+def _not_in_state(address: Address, known: Sequence[Address]) -> Diagnostic:
+    share_address, key = split_rule_address(address)
+    if key is not None and share_address in known:
+        remedy = f"an access rule goes with its share: remove it from the manifests, or name {share_address}"
+    else:
+        remedy = did_you_mean(address, known) or "`sharectl state list` names what there is"
+    return error("state.unknown-address", f"the state has no {address}", remedy=remedy, address=address)
+
+
+def read_record(store: StateStore, address: Address) -> tuple[Record, tuple[RuleRecord, ...]]:
+    """Return a row with its access rules. Raises DiagnosticError, with the nearest address, where there is none."""
+    record = require_records(store, [address])[address]
+    with store.read() as reader:
+        return record, reader.rules((address,)).get(address, ())
+
+
+def view_of_backends(reader: StateReader, names: frozenset[str]) -> StateView:
+    """Return the state of what is on these backends (of an empty set: of all). Raises DiagnosticError for a name it does not know."""
+    view = reader.view()
+    known = sorted({record.backend for record in view.records.values() if record.backend is not None})
+    for name in sorted(names.difference(known)):
+        remedy = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
+        raise DiagnosticError(
+            error("state.unknown-backend", f"the state has nothing on a backend {name}", remedy=remedy)
+        )
+    return view.on_backends(names)

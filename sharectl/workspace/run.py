@@ -1,0 +1,161 @@
+"""Runs: the lock is taken, what an earlier run left open is resolved, and only then is anything planned or changed."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from sharectl.engine.environment import Environment, new_resource_id, utc_now
+from sharectl.engine.fence import Fence
+from sharectl.engine.heartbeat import Heartbeat
+from sharectl.engine.recovery import recover
+from sharectl.model.records import Holder, PutRun, RunRecord
+from sharectl.state.contract import StateError
+from sharectl.state.lock import SYSTEM_CLOCK
+from sharectl.workspace.git import git_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from sharectl.apply import RunResult
+    from sharectl.engine.cancel import Cancellation
+    from sharectl.model.events import Event
+    from sharectl.model.plans import Plan
+    from sharectl.model.records import Lease, OperationRecord
+    from sharectl.state.contract import StateStore
+    from sharectl.workspace.backends import Backends
+
+
+LEASE_SECONDS: Final = 60.0
+
+
+RECOVERY_SILENCE_SECONDS: Final = 60.0
+
+
+_CI_URL_VARIABLES: Final = ("CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL", "BUILD_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedRun:
+    """A run that holds the lock. `unresolved` are the intents of earlier runs whose backends gave no answer."""
+
+    store: StateStore
+    heartbeat: Heartbeat
+    record: RunRecord
+    environment: Environment
+    unresolved: tuple[OperationRecord, ...]
+
+    @property
+    def lease(self) -> Lease:
+        """The right to write, which the heartbeat keeps alive."""
+        return self.heartbeat.lease
+
+
+@contextmanager
+def held_lease(store: StateStore, record: RunRecord, wait_seconds: float = 0.0) -> Iterator[Lease]:
+    """Take the lock for `record`, keep it alive, and give it back at the end, whatever happens.
+
+    Raises LockedError where somebody else holds the lock for longer than `wait_seconds`.
+    """
+    with _held(store, record, wait_seconds) as heartbeat:
+        yield heartbeat.lease
+
+
+@contextmanager
+def _held(store: StateStore, record: RunRecord, wait_seconds: float) -> Iterator[Heartbeat]:
+    holder = Holder(record.user, record.host, os.getpid(), record.command)
+    since_seconds = SYSTEM_CLOCK.boottime_seconds()
+    lease = store.acquire(holder, duration_seconds=LEASE_SECONDS, wait_seconds=wait_seconds)
+    try:
+        store.commit(lease, [PutRun(record)])
+        heartbeat = Heartbeat(store, lease, since_seconds=since_seconds)
+        heartbeat.start()
+        try:
+            yield heartbeat
+        finally:
+            heartbeat.stop()
+    finally:
+        with suppress(StateError):  # the lock of a store that has vanished needs no giving back
+            store.release(lease)
+
+
+@contextmanager
+def locked_run(
+    store: StateStore,
+    backends: Backends,
+    record: RunRecord,
+    observer: Callable[[Event], None],
+    wait_seconds: float = 0.0,
+) -> Iterator[LockedRun]:
+    """Take the lock, resolve open intents, and yield the run; raises as `held_lease`."""
+    with _held(store, record, wait_seconds) as heartbeat:
+        with store.read() as reader:
+            lineage = reader.view(()).lineage
+        fence = Fence(lineage, heartbeat.tenure)
+        environment = Environment(
+            driver=lambda name: fence.raised_for(name, backends.driver(name)), network=backends.networks.plugin
+        )
+        backends.networks.attach(store, heartbeat.lease)
+        unresolved = recover(
+            store,
+            heartbeat,
+            run=record,
+            environment=environment,
+            width=backends.width,
+            silence_seconds=RECOVERY_SILENCE_SECONDS,
+            observer=observer,
+        )
+        yield LockedRun(store, heartbeat, record, environment, unresolved)
+
+
+def apply_plan(run: LockedRun, plan: Plan, observer: Callable[[Event], None], cancellation: Cancellation) -> RunResult:
+    """Apply the plan in this run."""
+    from sharectl.apply import apply  # noqa: PLC0415 - only where something is applied
+
+    return apply(
+        plan,
+        store=run.store,
+        heartbeat=run.heartbeat,
+        run=run.record,
+        environment=run.environment,
+        observer=observer,
+        cancellation=cancellation,
+    )
+
+
+def describe_run(command: str, directory: Path, environ: Mapping[str, str]) -> RunRecord:
+    """Return the record of a run that begins now: who runs it, where, from which commit, in which CI job."""
+    return RunRecord(
+        run_id=new_resource_id(),
+        command=command,
+        user=_user(),
+        host=socket.gethostname(),
+        started_at=utc_now(),
+        git_commit=next(iter(git_lines(directory, "rev-parse", "HEAD")), None),
+        ci_job_url=_ci_job_url(environ),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no entry for this uid, as in many containers
+        return f"uid {os.getuid()}"
+
+
+def _ci_job_url(environ: Mapping[str, str]) -> str | None:
+    if "GITHUB_RUN_ID" in environ:
+        server = environ.get("GITHUB_SERVER_URL", "https://github.com")
+        url = f"{server}/{environ.get('GITHUB_REPOSITORY', '')}/actions/runs/{environ['GITHUB_RUN_ID']}"
+    else:
+        url = next((environ[name] for name in _CI_URL_VARIABLES if environ.get(name)), "")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
