@@ -43,6 +43,8 @@ _REFERENCE_FIELDS: Final = (
     ("shareNetwork", "share_network", Kind.SHARE_NETWORK),
     ("sourceSnapshot", "source_snapshot", Kind.SNAPSHOT),
 )
+PLACEMENT_FIELDS: Final = ("type", "availabilityZone", "shareNetwork")
+"""What a share asks for that its type may rule out."""
 _SUBNET_FIELDS: Final = {
     "availabilityZone": "availability_zone",
     "cidr": "cidr",
@@ -108,7 +110,9 @@ class Checker:
         other: tuple[str | int, ...] = (),
     ) -> None:
         """Record an error at `path`; `{other}` in the summary becomes the place of `other`."""
-        finding = Finding(f"manifest.{code}", summary, detail, remedy, self.document, path, key, self.address, other)
+        finding = Finding(
+            f"manifest.{code}", summary, detail, remedy, self.document, path, key, self.address or None, other
+        )
         self.findings.append(finding)
 
     def exportable(self, name: str, protocol: str = "NFS") -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.builders import (
+    PLACEMENT_FIELDS,
     Checker,
     build_backend,
     build_security_service,
@@ -19,11 +21,10 @@ from sharectl.manifests.builders import (
 )
 from sharectl.manifests.compiled import CompiledFile, Index, LooseReference, Place, RuleDocument, Setting, Settings
 from sharectl.manifests.findings import Finding
-from sharectl.manifests.healing import healed
 from sharectl.manifests.names import is_name
 from sharectl.manifests.proposals import NO_VARIABLES, places_of_variables
-from sharectl.manifests.reader import Document, read_documents
-from sharectl.manifests.schemas import schema_of
+from sharectl.manifests.reader import UNREAD, Document, read_documents
+from sharectl.manifests.soundness import SoundDocument, what_was_read
 from sharectl.manifests.validation import accepts, compiled_test, explain
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
@@ -31,24 +32,17 @@ from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from sharectl.manifests.findings import Path
     from sharectl.manifests.reader import Reading
+    from sharectl.model.kinds import Address
 
 _BUILDERS: Final[dict[Kind, Callable[[JsonObject, Checker], JsonObject]]] = {
     Kind.BACKEND: build_backend,
     Kind.SHARE_TYPE: build_share_type,
     Kind.SHARE_NETWORK: build_share_network,
     Kind.SECURITY_SERVICE: build_security_service,
-}
-_REFERENCE_FIELDS: Final = {
-    Kind.SHARE: (
-        ("type", Kind.SHARE_TYPE),
-        ("shareNetwork", Kind.SHARE_NETWORK),
-        ("sourceSnapshot", Kind.SNAPSHOT),
-    ),
-    Kind.ACCESS_RULE: (("share", Kind.SHARE),),
-    Kind.SNAPSHOT: (("share", Kind.SHARE),),
 }
 _NO_LISTS: Final = "write each item as a document of its own, with a line `---` between"
 _MOST_EXPLAINED: Final = 1000
@@ -121,6 +115,7 @@ class _Compiler:
         self.has_unexplained = False
         self.declared: list[tuple[str, Place]] = []
         self.loose: list[LooseReference] = []
+        self.unsound: dict[Address, frozenset[Path]] = {}
         self.settings = Settings()
         self.index = Index()
         self.references: dict[str, None] = {}
@@ -135,73 +130,41 @@ class _Compiler:
             self.add(document)
 
     def add(self, document: Document) -> None:
-        """Compile one document, or record what is wrong with it and, where it has a name, that it exists."""
+        """Compile one document with all that is wrong with it; what is sound in it is checked and linked even so."""
         value = document.value
         kind = self._kind(document)
         if kind is None:
             return
         name = _name_of(value)
-        address = address_of(kind, name) if is_name(name) else None
+        address = address_of(kind, name) if is_name(name) else ""
+        sound: SoundDocument | None = SoundDocument(value)
         if not document.sound or not accepts(value["kind"])(value):
-            if address is not None:
-                self._declare(address, document)
-            if document.sound and self.drivers.explained >= _MOST_EXPLAINED:
-                self._count_unexplained(kind, address, document)
-            elif document.sound:
-                self.drivers.explained += 1
-                findings = explain(value, schema_of(value["kind"]), document=document.number)
-                self.findings += [finding._replace(address=address) for finding in findings]
-                self._check_what_is_sound(kind, address, document)
-            elif address is not None:
-                self._loose_references(kind, address, document)
-            return
-        checker = Checker(document.number, address_of(kind, name), self.findings)
-        self._build(kind, name, document, checker)
-        if self.may_hold_variables:
-            self._check_variables(value["spec"], checker)
-
-    def _count_unexplained(self, kind: Kind, address: str | None, document: Document) -> None:
-        """Record, once for a file, that there are more mistakes than anybody reads: to explain each takes its time."""
-        if address is not None:
-            self._loose_references(kind, address, document)
-        if not self.has_unexplained:
-            self.has_unexplained = True
-            summary = f"there are mistakes in more than {_MOST_EXPLAINED:,} documents; those from here on are not shown"
-            self._add(document, "too-many", summary, "mend the others first")
-
-    def _check_what_is_sound(self, kind: Kind, address: str | None, document: Document) -> None:
-        """Check the rest of a document that its schema refuses, so that everything wrong in it is found at once."""
-        whole = healed(document.value)
-        if whole is None:
-            if address is not None:
-                self._loose_references(kind, address, document)
-            return
-        value, findings = whole.value, list[Finding]()
-        checker = Checker(document.number, address or "", findings)
-        check_moves(value, checker, may_move=kind in (Kind.SHARE, Kind.SNAPSHOT))
-        references: list[tuple[str, tuple[str | int, ...]]] = []
-        if kind is Kind.SHARE:
-            protocol_is_known = whole.is_written(("spec", "protocol"))
-            plain, rules = build_share(value, checker, protocol_is_known=protocol_is_known)
-            self._check_twins(rules, checker)
-            references += references_of_share(plain)
-        elif kind is Kind.SNAPSHOT:
-            references.append((address_of(Kind.SHARE, build_snapshot(value, checker)["share"]), ("spec", "share")))
-        elif kind is Kind.ACCESS_RULE:
-            check_rule(value["spec"], None, checker, "spec")
-            references.append((address_of(Kind.SHARE, value["spec"]["share"]), ("spec", "share")))
+            sound = self._mended(address, document)
+        if sound is None:
+            self._declare(address, document)
         else:
-            plain = _BUILDERS[kind](value, checker)
-            if kind is Kind.BACKEND:
-                self._check_driver(plain["driver"], plain["config"], checker)
-            references += [
-                (address_of(Kind.SECURITY_SERVICE, service), ("spec", "securityServices", number))
-                for number, service in enumerate(plain.get("security_services", ()))
-            ]
-        self.findings += [found._replace(address=address) for found in whole.sound_findings(findings)]
-        self.loose += [
-            (document.number, path, target, address or "") for target, path in references if whole.is_written(path)
-        ]
+            checker = Checker(document.number, address, [])
+            self._build(kind, sound, document, checker)
+            self.findings += sound.sound_findings(checker.findings)
+            if sound.unsound and address:
+                self.unsound[address] = sound.unsound
+        if self.may_hold_variables:
+            self._check_variables(value, document.number, address)
+
+    def _mended(self, address: str, document: Document) -> SoundDocument | None:
+        """Explain what is wrong with the form of a document, and return what is sound in it; None where there are too many to explain."""
+        if self.drivers.explained >= _MOST_EXPLAINED:
+            if not self.has_unexplained:
+                self.has_unexplained = True
+                summary = (
+                    f"there are mistakes in more than {_MOST_EXPLAINED:,} documents; those from here on are not shown"
+                )
+                self._add(document, "too-many", summary, "mend the others first")
+            return None
+        self.drivers.explained += 1
+        read = what_was_read(document.value)
+        self.findings += [found._replace(address=address or None) for found in read.findings(document.number)]
+        return read.mended()
 
     def _kind(self, document: Document) -> Kind | None:
         value = document.value
@@ -212,6 +175,8 @@ class _Compiler:
             self._add(document, "not-a-manifest", "this document is no mapping, and so no manifest", remedy)
             return None
         version, kind = value.get("apiVersion"), value.get("kind")
+        if version is UNREAD or kind is UNREAD:
+            return None
         if isinstance(value.get("sops"), dict):
             remedy = "decrypt it first: `sops decrypt FILE | sharectl plan -f -`"
             self._add(document, "encrypted", "this document is encrypted with sops", remedy, "sops")
@@ -250,10 +215,13 @@ class _Compiler:
         summary = "`kind` is missing" if kind is None else f"there is no kind {str(kind)[:60]!r}"
         self._add(document, "kind", summary, remedy, *(() if kind is None else ("kind",)))
 
-    def _check_variables(self, spec: JsonObject, checker: Checker) -> None:
+    def _check_variables(self, value: JsonObject, document: int, address: str) -> None:
         """Refuse variables that nothing has filled in, but for those in descriptions: a folder called `${HOME}` would be made."""
-        known = {finding.path for finding in checker.findings if finding.document == checker.document}
-        for path in places_of_variables(spec, ("spec",)):
+        parts = {part: value[part] for part in ("metadata", "spec") if part in value}
+        places = list(places_of_variables(parts, ()))
+        known = {finding.path for finding in self.findings if places and finding.document == document}
+        checker = Checker(document, address, self.findings)
+        for path in places:
             if path not in known:
                 where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
                 checker.add("variable", f"{where} holds a variable that nothing has filled in", NO_VARIABLES, *path)
@@ -262,49 +230,65 @@ class _Compiler:
         self.findings.append(Finding(f"manifest.{code}", summary, "", remedy, document.number, path))
 
     def _declare(self, address: str, document: Document) -> None:
-        self.declared.append((address, Place(document.number, document.name_line, document.name_column)))
+        if address:
+            place = Place(document.number, document.name_line, document.name_column)
+            self.declared.append((address, place))
 
-    def _loose_references(self, kind: Kind, address: str, document: Document) -> None:
-        spec = document.value.get("spec")
-        for field, target in _REFERENCE_FIELDS.get(kind, ()):
-            name = spec.get(field) if isinstance(spec, dict) else None
-            if is_name(name):
-                self.loose.append((document.number, ("spec", field), address_of(target, str(name)), address))
+    def _refer(
+        self, references: Iterable[tuple[Address, Path]], sound: SoundDocument, checker: Checker, *, is_linked: bool
+    ) -> None:
+        """Keep what a document refers to; where the document itself is not linked, with the place."""
+        for target, path in references:
+            if not sound.is_written(*path):
+                continue
+            if is_linked:
+                self.references[target] = None
+            else:
+                self.loose.append((checker.document, path, target, checker.address))
 
-    def _build(self, kind: Kind, name: str, document: Document, checker: Checker) -> None:
-        value = document.value
+    def _build(self, kind: Kind, sound: SoundDocument, document: Document, checker: Checker) -> None:
+        value = sound.value
         place = (document.number, document.name_line, document.name_column)
         former = check_moves(value, checker, may_move=kind in (Kind.SHARE, Kind.SNAPSHOT))
-        if former:
+        if former and checker.address:
             self.index.moves[checker.address] = [address_of(kind, old) for old in former]
         if kind is Kind.SHARE:
-            self._share(value, place, checker)
+            self._share(sound, place, checker)
         elif kind is Kind.SNAPSHOT:
-            plain = build_snapshot(value, checker)
-            share = address_of(Kind.SHARE, plain["share"])
-            self.references[share] = None
-            self.index.snapshots_of.append((checker.address, share))
+            self._snapshot(sound, place, checker)
+        elif kind is Kind.ACCESS_RULE:
+            self._rule(sound, place, checker)
+        else:
+            self._setting(kind, sound, place, checker)
+
+    def _snapshot(self, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
+        plain = build_snapshot(sound.value, checker)
+        share = address_of(Kind.SHARE, plain["share"])
+        self._refer([(share, ("spec", "share"))], sound, checker, is_linked=bool(checker.address))
+        if checker.address:
+            if sound.is_written("spec", "share"):
+                self.index.snapshots_of.append((checker.address, share))
             digest = digest_of(canonical_json(plain)) + NO_ACCESS_DIGEST
             self.snapshots.add(checker.address, digest, canonical_json([plain, [], place]))
-        elif kind is Kind.ACCESS_RULE:
-            self._rule(name, value, place, checker)
-        else:
-            self._setting(kind, name, document, checker)
 
-    def _share(self, value: JsonObject, place: tuple[int, int, int], checker: Checker) -> None:
-        findings = len(self.findings)
-        plain, rules = build_share(value, checker)
+    def _share(self, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
+        protocol_is_known = sound.is_written("spec", "protocol")
+        plain, rules = build_share(sound.value, checker, protocol_is_known=protocol_is_known)
+        if sound.unsound:
+            for number, rule in enumerate(rules):
+                if not sound.is_written("spec", "access", number):
+                    rule[1] = ""
         self._check_twins(rules, checker)
-        if len(self.findings) > findings:
-            rules = [rule for rule in rules if rule[1]]
-        self.references.update((address, None) for address, _ in references_of_share(plain))
+        self._refer(references_of_share(plain), sound, checker, is_linked=bool(checker.address))
+        if not checker.address:
+            return
         if "source_snapshot" in plain:
             self.index.clones.append((checker.address, address_of(Kind.SNAPSHOT, plain["source_snapshot"])))
-        if "revert_to" in plain:
+        if "revert_to" in plain and sound.is_written("spec", "revertTo", "snapshot"):
             self.index.reverts.append((checker.address, address_of(Kind.SNAPSHOT, plain["revert_to"]["snapshot"])))
-        self.placements[plain.get("share_type"), plain.get("availability_zone"), "share_network" in plain] = None
-        grants = [AccessRule(*rule) for rule in rules]
-        digest = digest_of(canonical_json(plain)) + access_digest(grants)
+        if all(sound.is_written("spec", name) for name in PLACEMENT_FIELDS):
+            self.placements[plain.get("share_type"), plain.get("availability_zone"), "share_network" in plain] = None
+        digest = digest_of(canonical_json(plain)) + access_digest([AccessRule(*rule) for rule in rules])
         self.shares.add(checker.address, digest, canonical_json([plain, rules, place]))
 
     @staticmethod
@@ -319,27 +303,38 @@ class _Compiler:
                     "duplicate-access", summary, "keep one of the two", *path, other=("spec", "access", first, "to")
                 )
 
-    def _rule(self, name: str, value: JsonObject, place: tuple[int, int, int], checker: Checker) -> None:
-        spec = value["spec"]
+    def _rule(self, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
+        spec, metadata = sound.value["spec"], sound.value["metadata"]
         share = address_of(Kind.SHARE, spec["share"])
-        self.references[share] = None
         access_to = check_rule(spec, None, checker, "spec")
-        if access_to is None:
-            self.declared.append((checker.address, Place(*place)))
+        is_whole = access_to is not None and all(
+            map(partial(sound.is_written, "spec"), ("share", "type", "to", "level"))
+        )
+        is_linked = is_whole and bool(checker.address)
+        self._refer([(share, ("spec", "share"))], sound, checker, is_linked=is_linked)
+        if access_to is None or not is_linked:
+            if checker.address:
+                self.declared.append((checker.address, Place(*place)))
             return
-        labels = value["metadata"].get("labels", {})
-        self.index.rules.append(RuleDocument(name, share, spec["type"], access_to, spec["level"], labels, place))
+        labels = metadata.get("labels", {})
+        self.index.rules.append(
+            RuleDocument(metadata["name"], share, spec["type"], access_to, spec["level"], labels, place)
+        )
 
-    def _setting(self, kind: Kind, name: str, document: Document, checker: Checker) -> None:
-        value = document.value
+    def _setting(self, kind: Kind, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
+        value = sound.value
         plain = _BUILDERS[kind](value, checker)
         labels = value["metadata"].get("labels")
         if labels:
             plain["labels"] = labels
         if kind is Kind.BACKEND:
             self._check_driver(plain["driver"], plain["config"], checker)
-        place = (document.number, document.name_line, document.name_column)
-        self.settings.settings.append(Setting(kind.value, name, plain, place))
+        if checker.address:
+            self.settings.settings.append(Setting(kind.value, value["metadata"]["name"], plain, place))
+        else:
+            named = enumerate(plain.get("security_services", ()))
+            services = [(address_of(Kind.SECURITY_SERVICE, each), ("spec", "securityServices", i)) for i, each in named]
+            self._refer(services, sound, checker, is_linked=False)
 
     def _check_driver(self, driver: str, config: JsonObject, checker: Checker) -> None:
         schema = self.drivers.schema(driver)
@@ -351,7 +346,7 @@ class _Compiler:
             return
         self.settings.drivers[driver] = self.drivers.digest(driver)
         if not self.drivers.accepts(driver, config):
-            known_paths = {finding.path for finding in checker.findings if finding.document == checker.document}
+            known_paths = {finding.path for finding in checker.findings}
             findings = explain(config, schema, document=checker.document, prefix=("spec", "config"))
             checker.findings += [f._replace(address=checker.address) for f in findings if f.path not in known_paths]
 
@@ -366,6 +361,7 @@ class _Compiler:
         compiled = CompiledFile(self.settings, index, digests, bytes(self.shares.lines + self.snapshots.lines))
         compiled.declared = self.declared
         compiled.loose = self.loose
+        compiled.unsound = self.unsound
         compiled.findings = self.findings
         return compiled
 

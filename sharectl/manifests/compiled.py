@@ -13,8 +13,9 @@ from sharectl.model.canonical import DIGEST_SIZE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.manifests.findings import Finding
+    from sharectl.manifests.findings import Finding, Path
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
 
 _LENGTHS: Final = struct.Struct("<4Q")
 ENTRY_DIGEST_SIZE_BYTES: Final = 2 * DIGEST_SIZE_BYTES
@@ -84,18 +85,30 @@ class Index:
     rules: list[RuleDocument] = field(default_factory=list)
 
 
-LooseReference = tuple[int, tuple[str | int, ...], str, str]
-"""A reference of a wrong document: the document's number, the field's path, what it names, and the document's address, if it has one."""
+LooseReference = tuple[int, "Path", str, str]
+"""A reference of a document that is not linked: the document's number, the field's path, what it names, and the document's address, if it has one."""
 
 
 class CompiledFile:
     """A compiled file. The index and the records are decoded when they are first asked for.
 
-    `declared` holds the addresses of documents that are named but wrong, with their places, `loose` their references; a file that has some, or
+    `unsound` holds the paths at which a document does not say what was written, `declared` the documents that are named and of which
+    nothing else can be used, with their places, `loose` the references of those and of documents without a name. A file that has some of these, or
     `findings`, is never cached.
     """
 
-    __slots__ = ("_index", "_index_json", "_lines", "_records", "declared", "digests", "findings", "loose", "settings")
+    __slots__ = (
+        "_index",
+        "_index_json",
+        "_lines",
+        "_records",
+        "declared",
+        "digests",
+        "findings",
+        "loose",
+        "settings",
+        "unsound",
+    )
 
     def __init__(self, settings: Settings, index: Index, digests: bytes, records: bytes) -> None:
         """Keep what the compiler made; `records` holds a line of JSON for each resource."""
@@ -104,6 +117,7 @@ class CompiledFile:
         self.declared: list[tuple[str, Place]] = []
         self.findings: list[Finding] = []
         self.loose: list[LooseReference] = []
+        self.unsound: dict[Address, frozenset[Path]] = {}
         self._index: Index | None = index
         self._index_json = b""
         self._records = records

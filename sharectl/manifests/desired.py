@@ -112,7 +112,7 @@ class Desired:
 
     def access(self, share_address: Address) -> tuple[AccessRule, ...]:
         """Return all access rules of a share, from its own document and from AccessRule documents, sorted by key."""
-        rules = [AccessRule(*rule) for rule in self._record(share_address, Kind.SHARE).access]
+        rules = [AccessRule(*rule) for rule in self._record(share_address, Kind.SHARE).access if rule[1]]
         for _, rule in self._linked.rules.get(share_address, ()):
             rules.append(AccessRule(rule.access_type, rule.access_to, rule.access_level))
         return tuple(sorted(rules, key=lambda rule: rule.key))

@@ -9,7 +9,17 @@ from sharectl.model.diagnostics import Diagnostic, Severity
 from sharectl.model.kinds import Kind, is_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sharectl.manifests.positions import FilePositions
+
+
+Path = tuple[str | int, ...]
+
+
+def touches(path: Path, places: Iterable[Path]) -> bool:
+    """Tell whether one of the places is the value at `path`, around it, or within it."""
+    return any(path[: len(place)] == place or place[: len(path)] == path for place in places)
 
 
 class Finding(NamedTuple):
@@ -24,10 +34,10 @@ class Finding(NamedTuple):
     detail: str = ""
     remedy: str = ""
     document: int = 0
-    path: tuple[str | int, ...] = ()
+    path: Path = ()
     key: bool = False
     address: str | None = None
-    other: tuple[str | int, ...] = ()
+    other: Path = ()
 
     @property
     def is_about_unknown_setting(self) -> bool:

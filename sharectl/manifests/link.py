@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.manifests.builders import Checker, add_user_on_nfs, references_of_share
-from sharectl.manifests.findings import Finding
+from sharectl.manifests.builders import PLACEMENT_FIELDS, Checker, add_user_on_nfs, references_of_share
+from sharectl.manifests.findings import Finding, touches
 from sharectl.manifests.linked import Entry, Linked, RuleEntry, cycles, entries_of
 from sharectl.model.access import AccessRule, access_digest
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
@@ -40,7 +40,8 @@ class Linker:
         self.possible_names = possible_names
         self.linked = Linked()
         self.findings: list[tuple[int, Finding]] = []
-        self._declared: set[Address] = set()
+        self._declared: set[Address] = {address for file in files for address, _ in file.declared}
+        self._unsound = {address: paths for file in files for address, paths in file.unsound.items()}
         self._guesses = 0
 
     def link_all(self) -> Linked:
@@ -55,7 +56,6 @@ class Linker:
             total += len(addresses)
             linked.moves.update((new, tuple(old)) for new, old in file.index.moves.items())
         self._link_settings()
-        self._declared.update(address for file in self.files for address, _ in file.declared)
         rule_count = self._collect_rules(None)
         self._check_duplicates(total, rule_count)
         placements = {placement for file in self.files for placement in file.index.placements}
@@ -77,7 +77,6 @@ class Linker:
     def link_only(self, only: Collection[Address]) -> Linked:
         """Link the shares and snapshots in `only`, those that they are made from or turned back to, and what has a name of them now."""
         self._link_settings()
-        self._declared.update(address for file in self.files for address, _ in file.declared)
         places: dict[Address, list[Entry]] = {}
         clones: dict[Address, Address] = {}
         reverts: dict[Address, Address] = {}
@@ -155,6 +154,14 @@ class Linker:
         for number, file in enumerate(self.files):
             for document, path, target, address in file.loose:
                 self._check_reference(number, document, path, target, address)
+
+    def _add(self, file: int, finding: Finding) -> None:
+        """Record a finding, unless it follows from something in its document that is not what was written."""
+        if finding.address is None or self._is_written(finding.address, *finding.path):
+            self.findings.append((file, finding))
+
+    def _is_written(self, address: Address, *path: str | int) -> bool:
+        return address not in self._unsound or not touches(path, self._unsound[address])
 
     def _link_settings(self) -> None:
         for number, file in enumerate(self.files):
@@ -253,7 +260,7 @@ class Linker:
         finding = Finding(
             "manifest.duplicate-name", summary, "", "rename one, or remove it", document, _NAME_PATH, address=address
         )
-        self.findings.append((file, finding))
+        self._add(file, finding)
 
     # -- references
 
@@ -283,9 +290,7 @@ class Linker:
         guess = self._guess(kind, name)
         remedy = guess or f"describe the {kind.document_kind} {name!r}, or correct the name"
         summary = f"there is no {kind.document_kind} {name!r}"
-        self.findings.append(
-            (file, Finding("manifest.dangling", summary, "", remedy, document, path, address=address or None))
-        )
+        self._add(file, Finding("manifest.dangling", summary, "", remedy, document, path, address=address or None))
 
     def _guess(self, kind: Kind, name: str) -> str:
         self._guesses += 1
@@ -320,7 +325,9 @@ class Linker:
     def _check_placement(self, file: int, document: int, plain: JsonObject, address: Address) -> None:
         share_type, zone, network = plain.get("share_type"), plain.get("availability_zone"), plain.get("share_network")
         wrong = self._misplaced(share_type, zone, network is not None)
-        if not wrong:
+        related = [(address, field) for field in PLACEMENT_FIELDS]
+        related.append((address_of(Kind.SHARE_TYPE, str(share_type)), "extraSpecs"))
+        if not wrong or not all(self._is_written(where, "spec", field) for where, field in related):
             return
         if wrong == "availabilityZone":
             summary = f"the type {share_type!r} is not offered in the zone {zone!r}"
@@ -334,9 +341,7 @@ class Linker:
             )
             remedy = "remove shareNetwork, or choose another type"
         path = ("spec", wrong) if wrong == "availabilityZone" or network is not None else ("spec", "type")
-        self.findings.append(
-            (file, Finding("manifest.placement", summary, "", remedy, document, path, address=address))
-        )
+        self._add(file, Finding("manifest.placement", summary, "", remedy, document, path, address=address))
 
     # -- rules, moves, cycles
 
@@ -358,10 +363,12 @@ class Linker:
             seen: dict[tuple[str, str], tuple[int, int, Path]] = {
                 (rule[0], rule[1]): (entry.file, record.place[0], ("spec", "access", number, "to"))
                 for number, rule in enumerate(record.access)
+                if rule[1]
             }
+            is_nfs = record.plain["protocol"] == "NFS" and self._is_written(share, "spec", "protocol")
             for file_number, rule in sorted(rule_entries, key=_rule_order):
                 checker = Checker(rule.place[0], address_of(Kind.ACCESS_RULE, rule.name), [])
-                if rule.access_type == "user" and record.plain["protocol"] == "NFS":
+                if rule.access_type == "user" and is_nfs:
                     add_user_on_nfs(checker, "spec")
                 here = (file_number, rule.place[0], ("spec", "to"))
                 other = seen.setdefault((rule.access_type, rule.access_to), here)
@@ -370,7 +377,8 @@ class Linker:
                     key = f"{rule.access_type}:{rule.access_to}"
                     summary = f"the access rule {key} of {share} stands twice; the other place is {place}"
                     checker.add("duplicate-access", summary, "keep one of the two", "spec", "to")
-                self.findings += [(file_number, finding) for finding in checker.findings]
+                for finding in checker.findings:
+                    self._add(file_number, finding)
             grants = [AccessRule(*rule) for rule in record.access]
             grants += [AccessRule(rule.access_type, rule.access_to, rule.access_level) for _, rule in rule_entries]
             self.linked.digests[share] = self.linked.digests[share][:DIGEST_SIZE_BYTES] + access_digest(grants)
@@ -411,8 +419,7 @@ class Linker:
         entry = self.entries().get(address) or next(iter(self._find({address}).get(address, ())), None)
         if entry is not None:
             document = self.files[entry.file].record(entry.number).place[0]
-            finding = Finding(f"manifest.{code}", summary, detail, remedy, document, path, address=address)
-            self.findings.append((entry.file, finding))
+            self._add(entry.file, Finding(f"manifest.{code}", summary, detail, remedy, document, path, address=address))
 
 
 def _rule_order(entry: RuleEntry) -> tuple[int, int]:

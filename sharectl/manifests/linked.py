@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sharectl.manifests.compiled import CompiledFile, RuleDocument, Setting
     from sharectl.model.kinds import Address
+
+Value = TypeVar("Value")
 
 
 class Entry(NamedTuple):
@@ -35,6 +39,25 @@ class Linked:
     rules: dict[Address, list[RuleEntry]] = field(default_factory=dict)
     moves: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
     entries: dict[Address, Entry] | None = None
+
+    def without(self, addresses: Collection[Address], files: Sequence[CompiledFile]) -> Linked:
+        """Return the same without some documents."""
+        entries = entries_of(files) if self.entries is None else self.entries
+        rules = {
+            share: [entry for entry in found if address_of(Kind.ACCESS_RULE, entry.rule.name) not in addresses]
+            for share, found in self.rules.items()
+        }
+        return Linked(
+            digests=_without(self.digests, addresses),
+            settings=_without(self.settings, addresses),
+            rules=_without(rules, addresses),
+            moves=_without(self.moves, addresses),
+            entries=_without(entries, addresses),
+        )
+
+
+def _without(part: dict[Address, Value], addresses: Collection[Address]) -> dict[Address, Value]:
+    return {address: value for address, value in part.items() if address not in addresses}
 
 
 def cycles(clones: Mapping[Address, Address], snapshots_of: Mapping[Address, Address]) -> Iterator[list[Address]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from sharectl.manifests.compiled import CompiledFile
 from sharectl.manifests.desired import Desired
+from sharectl.manifests.flaws import NO_FLAWS, Flaws
 from sharectl.manifests.link import Linker
 from sharectl.manifests.positions import FilePositions
 from sharectl.manifests.sources import Sources, read_sources
@@ -19,20 +20,26 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.cache import ManifestCache
     from sharectl.manifests.compile import DriverSchemas
+    from sharectl.manifests.findings import Path as FieldPath
     from sharectl.manifests.sources import SourceFile
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
+
+_BACKEND: Final = b"Backend"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What the manifests want, and everything that is wrong with them, in the order of files and lines.
 
-    Where `diagnostics` holds an error, `desired` is not whole and must not be acted upon.
+    Where `diagnostics` holds an error, `desired` is not whole and must not be acted upon. `readable` holds more for further checks: all
+    documents that have a name, with something in place of what is wrong in them; `flaws` says where.
     """
 
     desired: Desired
     diagnostics: tuple[Diagnostic, ...]
+    readable: Desired
+    flaws: Flaws = NO_FLAWS
 
 
 def load(  # noqa: PLR0913 - where from, what with, and how much; each has one meaning
@@ -73,7 +80,23 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     diagnostics.sort(key=lambda diagnostic: _order(diagnostic, order))
     if cache is not None:
         cache.prune()
-    return Loaded(Desired(linked, files, loader.later_positions), tuple(diagnostics))
+    readable = Desired(linked, files, loader.later_positions)
+    if not has_errors(diagnostics):
+        return Loaded(readable, tuple(diagnostics), readable)
+    unsound = frozenset(address for file in files for address in file.unsound)
+    desired = Desired(linked.without(unsound, files), files, loader.later_positions) if unsound else readable
+    return Loaded(desired, tuple(diagnostics), readable, _flaws(files, loader.hides_backends or bool(read.diagnostics)))
+
+
+def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noqa: FBT001 - as the field
+    paths: dict[Address, set[FieldPath]] = {}
+    for file in files:
+        for address, wrong in file.unsound.items():
+            paths.setdefault(address, set()).update(wrong)
+        for finding in file.findings:
+            if finding.address is not None:
+                paths.setdefault(finding.address, set()).add(finding.path)
+    return Flaws({address: frozenset(wrong) for address, wrong in paths.items()}, hides_backends)
 
 
 class _Loader:
@@ -93,6 +116,7 @@ class _Loader:
         self._drivers: DriverSchemas | None = None
         self._positions: dict[int, FilePositions] = {}
         self.possible_names: set[str] = set()
+        self.hides_backends = False
         self.diagnostics: list[Diagnostic] = []
 
     def compiled(self, number: int, file: SourceFile) -> CompiledFile:
@@ -114,13 +138,14 @@ class _Loader:
             self.diagnostics.append(error(problem.code, problem.summary, remedy=problem.remedy, source=source))
         for text in reading.unread:
             self.possible_names |= names_in_text(text)
+            self.hides_backends |= _BACKEND in text or not text.isascii()
         is_empty = not reading.problems and not compiled.index.documents
         if is_empty:
             self.diagnostics.append(_empty(file))
         if (
             self._cache is not None
             and key is not None
-            and not (is_empty or reading.problems or compiled.findings or compiled.declared)
+            and not (is_empty or reading.problems or compiled.findings or compiled.declared or compiled.unsound)
         ):
             self._cache.put(key, compiled.encode())
         return compiled

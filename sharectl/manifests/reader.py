@@ -41,7 +41,8 @@ _SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
 class Document(NamedTuple):
     """One document: its number in the file, its value, and where it begins and where its `metadata.name` stands.
 
-    A document that is not `sound` has lost something in reading (its problem is reported); lines and columns count from 1.
+    A document that is not `sound` has lost something in reading, and the problem is reported: `UNREAD` stands in place of a value, and a
+    key that is not text has a class of its own. Lines and columns count from 1.
     """
 
     number: int
@@ -65,6 +66,17 @@ class _Merge:
     """The type of the key under which a mapping keeps its `<<` until it is complete."""
 
 
+class _Unread:
+    """The type of what stands in place of a value that could not be read."""
+
+
+class _OddKey(str):
+    """A key that is not text, as JSON shows it."""
+
+    __slots__ = ()
+
+
+UNREAD: Final = _Unread()
 _MERGE: Final = _Merge()
 _NO_KEY: Final = object()
 _IN_LIST: Final = object()
@@ -90,6 +102,7 @@ def read_documents(data: bytes, take: Callable[[Document], None] | None = None) 
     unreadable = binary_problem(data)
     if unreadable is not None:
         reading.problems.append(unreadable)
+        reading.unread.append(data)
         return reading
     for segment in segments(data, reading):
         segment.read(_SegmentReader(reading, segment.first_document, take or reading.documents.append).read)
@@ -271,12 +284,14 @@ class _SegmentReader:
 
     def key(self, value: Any, container: dict[Any, Any], mark: Mark) -> Any:  # noqa: ANN401 - a string or the merge marker
         if value.__class__ is not str and value is not _MERGE:
+            if value is UNREAD:
+                return _OddKey()
             if isinstance(value, dict | list):
                 raise _key_not_text(mark)
             shown = orjson.dumps(value).decode()
             self.sound = False
             self.report(mark, "manifest.key", f"the key {shown} is not text", f'put it in quotes: "{shown}"')
-            return shown
+            return _OddKey(shown)
         if value in container:
             is_second_document = len(container) > 1 and value in {"apiVersion", "kind"}
             shown = "<<" if value is _MERGE else str(value)
@@ -298,7 +313,7 @@ class _SegmentReader:
             self.report(
                 event.start_mark, "manifest.number", str(failure), "write a smaller number, or put text in quotes"
             )
-            return None
+            return UNREAD
 
     def tagged(self, event: Any) -> Any:  # noqa: ANN401 - a scalar event, any scalar
         if event.tag in {"!", _CORE_TAG + "str"}:
@@ -307,6 +322,7 @@ class _SegmentReader:
         value = self.plain(event) if types else event.value
         if types is None or value.__class__ not in types:
             self.bad_tag(event.start_mark, event.tag)
+            return UNREAD
         return value
 
     def check_collection_tag(self, event: Any) -> None:  # noqa: ANN401 - the start of a list or mapping
@@ -353,6 +369,7 @@ class _SegmentReader:
                     "`<<` takes a mapping or a list of mappings",
                     "refer to a mapping: `<<: *anchor`",
                 )
+                mapping[_OddKey("<<")] = UNREAD
                 return
             for key, value in source.items():
                 mapping.setdefault(key, value)

@@ -93,7 +93,7 @@ BACKEND = document("Backend", "b", "{driver: open}")
             [("a.yaml:4:96", "duplicate-access")],
         ),
         (share("a") + share("a"), [("a.yaml:8:18", "duplicate-name")]),
-        (share("a", ", x: 1") + share("a"), [("a.yaml:3:18", "duplicate-name"), ("a.yaml:4:35", "unknown-field")]),
+        (share("a", ", x: 1") + share("a"), [("a.yaml:4:35", "unknown-field"), ("a.yaml:8:18", "duplicate-name")]),
         (
             BACKEND + document("Backend", "b", "{driver: opem}") + document("Backend", "b"),
             [
@@ -119,7 +119,10 @@ BACKEND = document("Backend", "b", "{driver: open}")
         (document("Snapshot", "s", "{share: x}"), [("a.yaml:4:15", "dangling")]),
         (document("Snapshot", "s", "{share: x, protect: 1}"), [("a.yaml:4:15", "dangling"), ("a.yaml:4:27", "schema")]),
         (document("AccessRule", "r", "{share: x, type: ip, to: 10.0.0.1, level: rw}"), [("a.yaml:4:15", "dangling")]),
-        (document("AccessRule", "r", "{share: x, type: ip, to: alice, level: rw}"), [("a.yaml:4:32", "ip")]),
+        (
+            document("AccessRule", "r", "{share: x, type: ip, to: alice, level: rw}"),
+            [("a.yaml:4:15", "dangling"), ("a.yaml:4:32", "ip")],
+        ),
         (
             share("a") + document("AccessRule", "r", "{share: a, type: user, to: x, level: rw}"),
             [("a.yaml:9:24", "access-type")],
