@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Action, Plan, Step
 from sharectl.model.settings import SchedulerSettings
@@ -46,6 +44,7 @@ from sharectl.planner.shares.steps import (
     plan_removed_share,
 )
 from sharectl.planner.snapshots.steps import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -274,7 +273,7 @@ def _plan_lost_share(draft: Draft, address: Address) -> None:
         return
     snapshot = None if source is None else draft.records.get(address_of(Kind.SNAPSHOT, source))
     near_source = source is None or (snapshot is not None and snapshot.backend == record.backend)
-    if near_source and orjson.loads(record.spec).get("share_network") == wanted.share_network:
+    if near_source and spec_object_of(record).get("share_network") == wanted.share_network:
         plan_lost_share(draft, address)
     else:
         draft.recreations.append(address)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind, address_of
@@ -14,6 +12,7 @@ from sharectl.model.networks import NetworkAllocation
 from sharectl.model.records import PutResource, Record, RemoveResource
 from sharectl.network.base import AddressClaim, AddressTakenError, NetworkError
 from sharectl.state.contract import VersionConflictError
+from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -129,5 +128,5 @@ def _row(claim: AddressClaim) -> Record:
 
 
 def _claim(record: Record) -> AddressClaim:
-    allocation = NetworkAllocation.from_plain(orjson.loads(record.attributes))
-    return AddressClaim(orjson.loads(record.spec)["scope"], record.backend or "", allocation)
+    allocation = NetworkAllocation.from_plain(attributes_of(record))
+    return AddressClaim(spec_object_of(record)["scope"], record.backend or "", allocation)

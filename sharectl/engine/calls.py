@@ -6,8 +6,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-import orjson
-
 from sharectl.drivers.base import (
     AdoptsShares,
     BackendUnavailableError,
@@ -47,6 +45,7 @@ from sharectl.planner.records import (
     with_snapshot_spec,
 )
 from sharectl.planner.share_servers.records import with_server_spec
+from sharectl.state.rows import attributes_of, payload_of, share_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,8 +98,8 @@ class Result:
 
 def share_ref(record: Record) -> ShareRef:
     """Return the share as drivers are told of it."""
-    spec = ShareSpec.from_plain(orjson.loads(record.spec))
-    attributes = orjson.loads(record.attributes)
+    spec = share_spec_of(record)
+    attributes = attributes_of(record)
     return ShareRef(
         resource_id=record.resource_id,
         backend_id=attributes["backend_id"],
@@ -114,7 +113,7 @@ def share_ref(record: Record) -> ShareRef:
 
 def snapshot_ref(record: Record) -> SnapshotRef:
     """Return the snapshot as drivers are told of it."""
-    attributes = orjson.loads(record.attributes)
+    attributes = attributes_of(record)
     return SnapshotRef(
         resource_id=record.resource_id,
         backend_id=attributes["backend_id"],
@@ -163,7 +162,7 @@ def intent_payload(task: Task) -> bytes:
 
 def request_of_intent(operation: OperationRecord) -> ShareRequest:
     """Return the request that the intent to create a share was about."""
-    payload = orjson.loads(operation.payload)
+    payload = payload_of(operation)
     spec = ShareSpec.from_plain(payload["spec"])
     snapshot = payload.get("snapshot")
     return ShareRequest(
@@ -211,7 +210,7 @@ def _recorded_spec(task: Task, record: Record) -> ShareSpec:
     Neither does it record a revert, which the step that does it has done, or has yet to do.
     """
     spec = cast("ShareSpec", task.step.spec)
-    recorded = ShareSpec.from_plain(orjson.loads(record.spec))
+    recorded = share_spec_of(record)
     spec = replace(spec, revert_to=recorded_revert(spec.revert_to, recorded.revert_to))
     return replace(spec, size_bytes=recorded.size_bytes) if task.resized else spec
 
@@ -251,7 +250,7 @@ def _shrink(driver: Driver, task: Task) -> Result:
 
 def _resized(record: Record, size_bytes: int) -> Result:
     """Record the size that the share has, which is not the one of its manifest where somebody else has resized it meanwhile."""
-    spec = replace(ShareSpec.from_plain(orjson.loads(record.spec)), size_bytes=size_bytes)
+    spec = replace(share_spec_of(record), size_bytes=size_bytes)
     return _put(with_share_spec(record, spec)._replace(size_bytes=size_bytes))
 
 
@@ -263,7 +262,7 @@ def _revert(driver: Driver, task: Task) -> Result:
         message = f"the state has no snapshot to turn {record.address} back to"
         raise NotFoundError(message)
     cast("RevertsShares", driver).revert_share(share_ref(record), snapshot_ref(task.related))
-    return _put(with_share_spec(record, replace(ShareSpec.from_plain(orjson.loads(record.spec)), revert_to=wanted)))
+    return _put(with_share_spec(record, replace(share_spec_of(record), revert_to=wanted)))
 
 
 def _update_access(driver: Driver, task: Task) -> Result:

@@ -11,6 +11,7 @@ from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports.unfinished import import_address
 from sharectl.planner.saved.staleness import Rows, row_of
+from sharectl.state.rows import expect_whole_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ class Ledger:
         with store.read() as reader:
             view = reader.view(set(_touched(plan)))
             rules = reader.rules({self._origin(step) for step in accessed}) if accessed else {}
+        expect_whole_rows(view.records.values())
         self._lineage = view.lineage
         self._records: dict[Address, Record] = dict(view.records)
         self._rules: dict[Address, tuple[RuleRecord, ...]] = dict(rules)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.engine.calls import Result
 from sharectl.model.kinds import Kind
 from sharectl.model.records import PutResource, RenameResource
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.planner.records import with_share_spec, with_snapshot_spec
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from sharectl.engine.calls import Task
@@ -25,7 +24,7 @@ def move(task: Task) -> Result:
     changes: list[Change] = [RenameResource(record.address, address, record.version)]
     moved = record._replace(address=address, version=record.version + 1)
     if task.step.spec is not None:
-        plain = orjson.loads(record.spec)
+        plain = spec_object_of(record)
         name = task.step.spec.name
         if record.kind == Kind.SNAPSHOT:
             renamed = with_snapshot_spec(moved, replace(SnapshotSpec.from_plain(plain), name=name))

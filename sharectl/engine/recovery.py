@@ -7,8 +7,6 @@ from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from sharectl.drivers.base import BackendUnavailableError, TransientError
 from sharectl.engine.answers import report_of
 from sharectl.engine.attempt import AbandonedError
@@ -25,6 +23,7 @@ from sharectl.model.records import AddHistory, EndOperation, HistoryEntry
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports.unfinished import import_address
 from sharectl.state.contract import LeaseLostError, StateError, VersionConflictError
+from sharectl.state.rows import payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +93,7 @@ def _read(
         operations = reader.view(()).operations if chosen is None else chosen
         addresses = {operation.address for operation in operations}
         addresses |= {address_of(Kind.BACKEND, operation.backend) for operation in operations if operation.backend}
-        specs = (orjson.loads(operation.payload).get("spec") for operation in operations)
+        specs = (payload_of(operation).get("spec") for operation in operations)
         addresses |= {address_of(Kind.SHARE, spec["share"]) for spec in specs if spec is not None and "share" in spec}
         addresses |= {import_address(operation.address) for operation in operations}
         return operations, reader.view(addresses).records

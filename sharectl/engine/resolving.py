@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-import orjson
-
 from sharectl.drivers.base import ObservedShare, ObservedSnapshot, ShareRef, SnapshotRef, SnapshotsShares
 from sharectl.engine.answers import all_expected, expected
 from sharectl.engine.calls import active_rules, finished_import, listed_share, request_of_intent, share_ref
@@ -16,6 +14,7 @@ from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports.unfinished import import_address
 from sharectl.planner.records import share_record, snapshot_record, spec_as_there
+from sharectl.state.rows import payload_of, share_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,7 +100,7 @@ def resolve(
 
 
 def _spec_of(operation: OperationRecord) -> dict[str, object]:
-    spec: dict[str, object] = orjson.loads(operation.payload)["spec"]
+    spec: dict[str, object] = payload_of(operation)["spec"]
     return spec
 
 
@@ -165,7 +164,7 @@ def _reversion(backend: _Backend, operation: OperationRecord, records: Mapping[A
 
 def _spec_as_held(record: Record, observed: ObservedShare) -> ShareSpec:
     """Return the recorded spec with the size that the backend lists."""
-    spec = ShareSpec.from_plain(orjson.loads(record.spec))
+    spec = share_spec_of(record)
     if observed.size_bytes is None or observed.size_bytes == record.size_bytes:
         return spec
     return replace(spec, size_bytes=observed.size_bytes)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-import orjson
-
 from sharectl.drivers.share_servers import (
     HandlesShareServers,
     ShareServerRef,
@@ -17,8 +15,9 @@ from sharectl.engine.networking import allocate, give_back
 from sharectl.model.kinds import Address, name_of
 from sharectl.model.records import PutResource, Record, RemoveResource
 from sharectl.model.verbs import Verb
-from sharectl.planner.share_servers.records import allocations_of, server_spec_of, share_server_record
+from sharectl.planner.share_servers.records import share_server_record
 from sharectl.planner.share_servers.subnets import allocation_ids
+from sharectl.state.rows import allocations_of, attributes_of, server_spec_of
 
 if TYPE_CHECKING:
     from sharectl.drivers.base import Driver
@@ -104,7 +103,7 @@ def remove_server(  # noqa: PLR0913 - which one, and with what
     reference = ShareServerRef(resource_id, "", spec.name)
     allocations: tuple[NetworkAllocation, ...] = ()
     if record is not None:
-        attributes, allocations = orjson.loads(record.attributes), allocations_of(record)
+        attributes, allocations = attributes_of(record), allocations_of(record)
         reference = ShareServerRef(resource_id, attributes["backend_id"], attributes["name"], allocations)
     permit()
     cast("HandlesShareServers", driver).delete_share_server(reference)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import orjson
-
 from sharectl.drivers.base import DriverError, TransientError
 from sharectl.engine.server_calls import Server, make_server, release, remove_server
 from sharectl.model.kinds import name_of
 from sharectl.model.records import PutResource, RemoveResource
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.share_servers.records import server_spec_of
+from sharectl.state.rows import payload_of, server_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +44,7 @@ def resolve_server(
     there = bool(cast("HandlesShareServers", driver).list_share_servers([operation.resource_id]))
     if operation.verb == Verb.DELETE_SHARE_SERVER:
         return _deletion(driver, plugin, record, permit, there=there)
-    spec = ShareServerSpec.from_plain(orjson.loads(operation.payload)["spec"])
+    spec = ShareServerSpec.from_plain(payload_of(operation)["spec"])
     if operation.verb == Verb.CREATE_SHARE_SERVER:
         free = operation.address not in records
         return _creation(driver, plugin, operation, spec, permit, finishes=there and free)

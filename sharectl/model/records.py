@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from sharectl.model.specs import ShareSpec, SnapshotSpec
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -246,21 +244,9 @@ class StateView:
     rules_total: int | None = None
     writer: LockStatus | None = None
 
-    def share_spec(self, address: Address) -> ShareSpec:
-        """Return the spec last applied to the share at `address`."""
-        import orjson  # noqa: PLC0415 - only changed resources are decoded
-
-        return ShareSpec.from_plain(orjson.loads(self.records[address].spec))
-
     def on_backends(self, backends: frozenset[str]) -> StateView:
         """Return the view of what is on these backends; of an empty set, the whole view."""
         if not backends:
             return self
         records = {address: record for address, record in self.records.items() if record.backend in backends}
         return replace(self, records=records)
-
-    def snapshot_spec(self, address: Address) -> SnapshotSpec:
-        """Return the spec last applied to the snapshot at `address`."""
-        import orjson  # noqa: PLC0415 - only changed resources are decoded
-
-        return SnapshotSpec.from_plain(orjson.loads(self.records[address].spec))

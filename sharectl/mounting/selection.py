@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import orjson
-
 from sharectl.manifests.names import is_name
 from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.kinds import Kind, name_of
@@ -16,6 +14,7 @@ from sharectl.model.specs import Protocol
 from sharectl.mounting.clients import Reach, reach_of
 from sharectl.mounting.locations import Location, parse_location
 from sharectl.planner.records import DEPOSED_MARK, export_locations_of
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -111,7 +110,7 @@ def select_mounts(records: Iterable[Record], rules: Mapping[Address, Sequence[Ru
     mounts: list[Mount] = []
     left_out: list[LeftOut] = []
     for record in sorted(record for record in records if record.kind == Kind.SHARE):
-        spec = orjson.loads(record.spec)
+        spec = spec_object_of(record)
         if not _has_labels(spec, wanted.labels):
             continue
         active = tuple([each.rule for each in rules.get(record.address, ()) if each.status == "active"])

@@ -6,8 +6,6 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import CreateShare, Held, UpdateRecord
 from sharectl.model.share_networks import ShareServerSpec
@@ -23,6 +21,7 @@ from sharectl.planner.snapshots.owners import (
     removed_record,
     share_resource_id,
 )
+from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -262,7 +261,7 @@ def _keep_recorded_size(draft: Draft, address: Address) -> None:
     name = step_id(Verb.UPDATE_RECORD, address)
     step = draft.steps.get(name)
     if step is not None and isinstance(step.spec, ShareSpec):
-        size_bytes = ShareSpec.from_plain(orjson.loads(draft.records[address].spec)).size_bytes
+        size_bytes = share_spec_of(draft.records[address]).size_bytes
         draft.steps[name] = replace(step, work=UpdateRecord(replace(step.spec, size_bytes=size_bytes)))
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.model.access import NO_ACCESS_DIGEST, access_digest
 from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json, digest_of
 from sharectl.model.kinds import Kind
 from sharectl.model.records import Record
-from sharectl.model.specs import ShareSpec
+from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import ObservedShare, ObservedSnapshot
     from sharectl.model.access import AccessRule
     from sharectl.model.kinds import Address
-    from sharectl.model.specs import RevertRequest, SnapshotSpec
+    from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
 
 _REFUSED_DIGEST = b"rules refused".ljust(DIGEST_SIZE_BYTES, b"\0")
 """Stands for the spec in the digest of a share of which a rule was refused, so that the planner looks at it each time."""
@@ -87,7 +85,7 @@ def spec_as_there(spec: ShareSpec, observed: ObservedShare, known: Record | None
     size_bytes = observed.size_bytes
     if known is None or size_bytes is None or size_bytes == spec.size_bytes:
         return spec
-    was_rounded = known.size_bytes == size_bytes and orjson.loads(known.spec).get("size_bytes") == spec.size_bytes
+    was_rounded = known.size_bytes == size_bytes and spec_object_of(known).get("size_bytes") == spec.size_bytes
     return spec if was_rounded else replace(spec, size_bytes=size_bytes)
 
 
@@ -119,7 +117,7 @@ def with_share_spec(record: Record, spec: ShareSpec) -> Record:
 
 def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = False) -> Record:
     """Return the row with `rules` in force. Where others were `refused`, no manifest is what the row says, until none is any more."""
-    spec_digest = _REFUSED_DIGEST if refused else _spec_digest(ShareSpec.from_plain(orjson.loads(record.spec)))
+    spec_digest = _REFUSED_DIGEST if refused else _spec_digest(share_spec_of(record))
     return record._replace(digest=spec_digest + access_digest(rules))
 
 
@@ -171,9 +169,9 @@ def backend_record(address: Address, identity: str, driver: str) -> Record:
 
 def backend_id_of(record: Record) -> str:
     """Return the backend's own id of the share or snapshot."""
-    return str(orjson.loads(record.attributes)["backend_id"])
+    return str(attributes_of(record)["backend_id"])
 
 
 def export_locations_of(record: Record) -> tuple[str, ...]:
     """Return the export locations last seen of the share."""
-    return tuple(orjson.loads(record.attributes)["export_locations"])
+    return tuple(attributes_of(record)["export_locations"])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.manifests.dependencies import dependencies_of
 from sharectl.model.diagnostics import did_you_mean, error
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.planner.records import DEPOSED_MARK
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -149,7 +148,7 @@ def _has_labels(
     if address in desired.digests:
         found = desired.labels_of(address)
     elif address in records:
-        found = orjson.loads(records[address].spec).get("labels", {})
+        found = spec_object_of(records[address]).get("labels", {})
     else:
         found = {}
     return all(found.get(key) == value for key, value in labels.items())

@@ -17,6 +17,7 @@ from sharectl.render.paint import paint
 from sharectl.render.state_tables import place_of, record_fields, rule_text, rules_list
 from sharectl.render.text import visible
 from sharectl.render.values import change_action, change_text, shown_value
+from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +114,7 @@ def applied_spec(view: ResourceView) -> ShareSpec | SnapshotSpec | None:
     """Return the manifest's spec, or the one last applied where there is no manifest any more; None for other kinds."""
     if view.spec is not None or view.record is None:
         return view.spec
-    plain = orjson.loads(view.record.spec)
+    plain = spec_object_of(view.record)
     if view.record.kind == Kind.SHARE:
         return ShareSpec.from_plain(plain)
     return SnapshotSpec.from_plain(plain) if view.record.kind == Kind.SNAPSHOT else None
@@ -125,7 +126,7 @@ def export_locations(view: ResourceView) -> tuple[str, ...]:
         return view.observed.export_locations
     if view.record is None:
         return ()
-    return tuple(orjson.loads(view.record.attributes).get("export_locations", ()))
+    return tuple(attributes_of(view.record).get("export_locations", ()))
 
 
 def _location_fields(protocol: str, location: str, name: str) -> JsonObject:

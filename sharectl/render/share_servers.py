@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.planner.share_servers.records import allocations_of, server_spec_of
 from sharectl.planner.share_servers.subnets import subnet_label
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import record_fields
 from sharectl.render.text import counted, listed, visible
+from sharectl.state.rows import allocations_of, server_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

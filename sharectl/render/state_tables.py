@@ -11,6 +11,7 @@ from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.paint import paint
 from sharectl.render.text import counted, visible
 from sharectl.render.values import shown_value
+from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -119,8 +120,8 @@ def record_fields(record: Record) -> JsonObject:
     return {
         **record._asdict(),
         "digest": record.digest.hex(),
-        "spec": orjson.loads(record.spec),
-        "attributes": orjson.loads(record.attributes),
+        "spec": spec_object_of(record),
+        "attributes": attributes_of(record),
     }
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -125,6 +125,13 @@ class KnowsRuns(Protocol):
         ...
 
 
+RESTORE_REMEDY: Final = (
+    "`sharectl state restore` lists the copies that sharectl keeps of it and brings one back; so does `sharectl state push` "
+    "with a document that `sharectl state pull` wrote; "
+    "the shares themselves are on their backends and have not been touched"
+)
+
+
 class StateProblem(StrEnum):
     """Why a store cannot be used; part of the diagnostic's code."""
 
@@ -175,6 +182,15 @@ class StateCorruptError(StateError):
     """The file is damaged."""
 
     problem = StateProblem.CORRUPT
+
+
+class DamagedRowError(StateCorruptError):
+    """A row holds what sharectl never writes."""
+
+    def __init__(self, row: str, fault: str, location: str = "the state") -> None:
+        """Name the row and what is wrong with it."""
+        super().__init__(location, f"it is damaged: the row of {row}: {fault}", RESTORE_REMEDY)
+        self.fault = f"{row}: {fault}"
 
 
 class StateRefusedError(StateError):

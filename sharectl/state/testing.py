@@ -83,7 +83,7 @@ def make_record(name: str = "projects", **changes: Any) -> Record:  # noqa: ANN4
         size_bytes=10 << 30,
         protect=False,
         spec=canonical_json({"name": name, "protocol": "NFS", "size_bytes": 10 << 30}),
-        attributes=canonical_json({"backend_id": f"b-{name}", "export_locations": [f"10.0.0.1:/{name}"]}),
+        attributes=canonical_json({"backend_id": f"b-{name}", "name": name, "export_locations": [f"10.0.0.1:/{name}"]}),
     )
     return record._replace(**changes)
 
@@ -99,7 +99,7 @@ def make_operation(operation_id: str = "operation-1", name: str = "projects") ->
         "filer",
         None,
         "2026-05-04T12:00:01Z",
-        b'{"a":1}',
+        canonical_json({"spec": {"name": name, "protocol": "NFS", "size_bytes": 10 << 30}, "extra_specs": {}}),
     )
 
 
@@ -178,7 +178,7 @@ class StateStoreConformance:
     ) -> None:
         """Every field survives with its type, None and text beyond ASCII included, for other readers at once."""
         whole = make_record("däten-文件", protect=True)
-        bare = make_record("bare", backend=None, pool=None, size_bytes=None, kind="snapshot", address="snapshot/bare")
+        bare = make_record("bare", backend=None, pool=None, size_bytes=None, kind="import", address="import/bare")
         store.commit(lease, [PutResource(whole, None), PutResource(bare, None)])
         records = whole_view(open_again()).records
         assert records == {whole.address: whole, bare.address: bare}

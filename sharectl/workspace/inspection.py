@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.engine.calls import share_ref
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.kinds import Kind, address_of, kind_of, name_of
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.planner.field_changes import plain_changes, rule_changes
+from sharectl.state.rows import snapshot_spec_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +92,8 @@ def _snapshots_of(view: StateView, address: Address) -> tuple[Record, ...]:
     return tuple(
         record
         for other, record in sorted(view.records.items())
-        if record.kind == Kind.SNAPSHOT and address_of(Kind.SHARE, view.snapshot_spec(other).share) == address
+        if record.kind == Kind.SNAPSHOT
+        and address_of(Kind.SHARE, snapshot_spec_of(view.records[other]).share) == address
     )
 
 
@@ -171,7 +171,7 @@ def wanted_changes(
     if record is None or address not in desired.digests or record.kind not in {Kind.SHARE, Kind.SNAPSHOT}:
         return ()
     spec = desired.share(address) if record.kind == Kind.SHARE else desired.snapshot(address)
-    recorded = (ShareSpec if record.kind == Kind.SHARE else SnapshotSpec).from_plain(orjson.loads(record.spec))
+    recorded = (ShareSpec if record.kind == Kind.SHARE else SnapshotSpec).from_plain(spec_object_of(record))
     before, after = recorded.as_plain(), spec.as_plain()
     if record.kind == Kind.SHARE and record.size_bytes is not None:
         before = {**before, "size_bytes": record.size_bytes}

@@ -9,7 +9,8 @@ from sharectl.drivers.base import DriverError
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.kinds import Kind, address_of, name_of
-from sharectl.planner.share_servers.records import server_spec_of, share_server_id_of
+from sharectl.planner.share_servers.records import share_server_id_of
+from sharectl.state.rows import server_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -18,6 +18,7 @@ from sharectl.model.quantities import format_size
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
 from sharectl.planner.shares.checks import Found, ShareChecks, clone_problem, diagnostics_of
+from sharectl.state.rows import share_spec_of
 from sharectl.workspace.backends import _missing_secrets
 from sharectl.workspace.share_servers import server_findings
 
@@ -166,7 +167,7 @@ def _problems_of_share(checks: ShareChecks, desired: Desired, view: StateView, a
     if record.backend is None or record.backend not in desired.backends:
         return ()
     is_resized = (
-        spec.size_bytes != view.share_spec(address).size_bytes
+        spec.size_bytes != share_spec_of(view.records[address]).size_bytes
         if record.digest[:16] != desired.digests[address][:16]
         else False
     )
@@ -231,7 +232,7 @@ def state_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
         record = view.records.get(address)
         if record is None or record.digest[:16] == digest[:16] or record.kind != Kind.SHARE:
             continue
-        old = view.share_spec(address)
+        old = share_spec_of(view.records[address])
         new = desired.share(address)
         if new.size_bytes < old.size_bytes and not new.allow_shrink:
             findings.append(

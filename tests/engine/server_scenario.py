@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from sharectl.engine.server_calls import SERVER_VERBS
-from sharectl.planner.share_servers.records import allocations_of, share_server_id_of
+from sharectl.planner.share_servers.records import share_server_id_of
+from sharectl.state.rows import allocations_of, attributes_of
 from tests.engine.site import UNLIMITED, Site, backend, share
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def check_servers(site: Site, name: str = "tenants") -> None:
     recorded = {i: {a.allocation_id: a.ip_address for a in allocations_of(r)} for i, r in servers.items()}
     assert held == recorded
     claims = [r for r in records.values() if r.kind == "network_allocation" and r.backend == name]
-    claimed = {r.resource_id: orjson.loads(r.attributes)["ip_address"] for r in claims}
+    claimed = {r.resource_id: attributes_of(r)["ip_address"] for r in claims}
     assert claimed == {key: ip for allocations in recorded.values() for key, ip in allocations.items()}
     for share_id, server_id in site.query(name, "SELECT resource_id, share_server_id FROM shares"):
         row = next(r for r in records.values() if r.resource_id == share_id)

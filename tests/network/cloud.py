@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.cli import main
-from sharectl.planner.share_servers.records import allocations_of
+from sharectl.state.rows import allocations_of
 from tests.cli.console import PATIENCE_SECONDS, Console, Ended
 from tests.engine.site import Site
 

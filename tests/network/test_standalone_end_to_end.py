@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from sharectl.planner.share_servers.records import allocations_of
+from sharectl.state.rows import allocations_of
 from tests.cli.console import COMMAND, PATIENCE_SECONDS, environment
 from tests.engine.site import Site
 from tests.network.cloud import document

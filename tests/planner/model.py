@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.drivers.base import ObservedShare, ObservedSnapshot
 from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.manifests.names import safe_name
@@ -24,8 +22,9 @@ from sharectl.planner.records import (
     with_share_spec,
     with_snapshot_spec,
 )
-from sharectl.planner.share_servers.records import allocations_of, server_spec_of, share_server_record, with_server_spec
+from sharectl.planner.share_servers.records import share_server_record, with_server_spec
 from sharectl.planner.share_servers.subnets import allocation_ids
+from sharectl.state.rows import allocations_of, attributes_of, server_spec_of, share_spec_of, snapshot_spec_of
 from tests.planner.world import allocation
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ def _expect_no_twin(world: World, step: Step, name: str) -> None:
 def _resize(world: World, step: Step) -> None:
     record, size_bytes = world.records[step.address], _share(step).size_bytes
     world.by_hand(step.address, size_bytes=size_bytes)
-    spec = replace(ShareSpec.from_plain(orjson.loads(record.spec)), size_bytes=size_bytes)
+    spec = replace(share_spec_of(record), size_bytes=size_bytes)
     _put(world, with_share_spec(record, spec)._replace(size_bytes=size_bytes))
 
 
@@ -157,7 +156,7 @@ def _revert_share(world: World, step: Step) -> None:
     assert (source.backend, snapshot.share_backend_id) == (record.backend, _backend_id(record)), (
         "it is of another share"
     )
-    known = ShareSpec.from_plain(orjson.loads(record.spec))
+    known = share_spec_of(record)
     assert known.revert_to is None or known.revert_to.request != wanted.request, "a request is answered twice"
     _put(world, with_share_spec(record, replace(known, revert_to=wanted)))
 
@@ -178,7 +177,7 @@ def _update_record(world: World, step: Step) -> None:
     if isinstance(step.spec, ShareServerSpec):
         _put(world, with_server_spec(record, step.spec))
         return
-    recorded = ShareSpec.from_plain(orjson.loads(record.spec)).revert_to
+    recorded = share_spec_of(record).revert_to
     spec = replace(_share(step), revert_to=recorded_revert(_share(step).revert_to, recorded))
     if step.backend is None:
         _put(world, with_share_spec(record, spec))
@@ -208,7 +207,7 @@ def _trash_share(world: World, step: Step) -> None:
 
 
 def _backend_id(record: Record) -> str:
-    return str(orjson.loads(record.attributes)["backend_id"])
+    return str(attributes_of(record)["backend_id"])
 
 
 def _create_snapshot(world: World, step: Step) -> None:
@@ -260,10 +259,10 @@ def _move(world: World, step: Step) -> None:
         world.rules[step.address] = world.rules.pop(step.former or "", ())
     world.records[step.address] = record._replace(version=record.version + 1)
     if isinstance(step.spec, ShareSpec):
-        old = ShareSpec.from_plain(orjson.loads(record.spec))
+        old = share_spec_of(record)
         _put(world, with_share_spec(world.records[step.address], replace(old, name=step.spec.name)))
     elif isinstance(step.spec, SnapshotSpec):
-        snapshot = SnapshotSpec.from_plain(orjson.loads(record.spec))
+        snapshot = snapshot_spec_of(record)
         _put(world, with_snapshot_spec(world.records[step.address], replace(snapshot, name=step.spec.name)))
 
 

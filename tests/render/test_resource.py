@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     Golden = Callable[[str, Iterable[str]], None]
 
 SNAPSHOT = a_record(
-    "snapshot/daily", kind="snapshot", spec=canonical_json({"name": "daily", "share": "home"}), size_bytes=GIB
+    "snapshot/daily",
+    kind="snapshot",
+    spec=canonical_json({"name": "daily", "share": "home"}),
+    attributes=canonical_json(
+        {
+            "backend_id": "default/home@daily",
+            "name": "daily",
+            "share_backend_id": "default/home",
+            "share_resource_id": "id",
+        }
+    ),
+    size_bytes=GIB,
 )
 SEEN = ObservedShare(
     "id",

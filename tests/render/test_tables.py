@@ -151,7 +151,19 @@ def a_view(*intents: object) -> StateView:
     records = (
         a_record(),
         a_record("share/aside", backend=None, pool=None, size_bytes=None, protect=True),
-        a_record("snapshot/daily", kind="snapshot", spec=canonical_json({"name": "daily", "share": "home"})),
+        a_record(
+            "snapshot/daily",
+            kind="snapshot",
+            spec=canonical_json({"name": "daily", "share": "home"}),
+            attributes=canonical_json(
+                {
+                    "backend_id": "default/home@daily",
+                    "name": "daily",
+                    "share_backend_id": "default/home",
+                    "share_resource_id": "id",
+                }
+            ),
+        ),
     )
     return StateView("lineage-1", 7, {record.address: record for record in records}, tuple(intents))  # type: ignore[arg-type]
 

@@ -23,7 +23,10 @@ def test_many_changes_in_one_commit_are_kept_to_the_letter_and_in_their_order(tm
     store = open_store(tmp_path / "state.db", create=True)
     lease = store.acquire(ALICE, duration_seconds=60)
     operations = [
-        replace(make_operation(f"o{n}", f"s{n}"), address=ODD, payload=f'{{"a":"ü\\"{n}"}}'.encode()) for n in range(3)
+        replace(
+            make_operation(f"o{n}", f"s{n}"), verb="extend-share", address=ODD, payload=f'{{"a":"ü\\"{n}"}}'.encode()
+        )
+        for n in range(3)
     ]
     store.commit(lease, [PutRun(RUN), *(BeginOperation(operation) for operation in operations)])
     assert list(whole_view(store).operations) == operations
@@ -62,11 +65,15 @@ def test_one_change_that_cannot_be_kept_refuses_the_whole_commit(
     store.close()
 
 
-def test_a_payload_that_is_no_text_is_kept_as_it_is(tmp_path: Path) -> None:
-    """Such a commit is written one by one."""
+@pytest.mark.parametrize(
+    "payload", [b"\xff\x00", b"[]", b"null", b"{", b'{"spec": {}}', b'{"spec": {"size_bytes": -1}}']
+)
+def test_an_intent_that_nobody_could_finish_is_refused(tmp_path: Path, payload: bytes) -> None:
+    """Read later it would be damage; nothing of its commit is kept."""
     store = open_store(tmp_path / "state.db", create=True)
     lease = store.acquire(ALICE, duration_seconds=60)
-    operations = [make_operation("a"), replace(make_operation("b"), payload=b"\xff\x00")]
-    store.commit(lease, [PutRun(RUN), *(BeginOperation(operation) for operation in operations)])
-    assert list(whole_view(store).operations) == operations
+    operations = [make_operation("a"), replace(make_operation("b"), payload=payload)]
+    with pytest.raises(StateRefusedError, match="payload"):
+        store.commit(lease, [PutRun(RUN), *(BeginOperation(operation) for operation in operations)])
+    assert whole_view(store).operations == ()
     store.close()

@@ -7,6 +7,7 @@ import pytest
 from sharectl.model.canonical import canonical_json
 from sharectl.model.records import StateView
 from sharectl.model.specs import Protocol, ShareSpec, SnapshotSpec
+from sharectl.state.rows import share_spec_of, snapshot_spec_of
 from sharectl.state.testing import StateStoreConformance, make_record
 
 SHARE = ShareSpec(name="projects", size_bytes=10 << 30, protocol=Protocol.NFS, labels={"team": "a"})
@@ -18,15 +19,17 @@ def view() -> StateView:
     """Return a view of a share on one backend and a snapshot on another."""
     records = (
         make_record(spec=canonical_json(SHARE.as_plain())),
-        make_record(address="snapshot/monday", backend="other", spec=canonical_json(SNAPSHOT.as_plain())),
+        make_record(
+            address="snapshot/monday", kind="snapshot", backend="other", spec=canonical_json(SNAPSHOT.as_plain())
+        ),
     )
     return StateView("lineage", 1, {record.address: record for record in records}, ())
 
 
 def test_specs_are_read_back_as_they_were_applied(view: StateView) -> None:
     """Each by the kind of its address."""
-    assert view.share_spec("share/projects") == SHARE
-    assert view.snapshot_spec("snapshot/monday") == SNAPSHOT
+    assert share_spec_of(view.records["share/projects"]) == SHARE
+    assert snapshot_spec_of(view.records["snapshot/monday"]) == SNAPSHOT
 
 
 def test_a_view_is_narrowed_to_backends(view: StateView) -> None:

@@ -6,14 +6,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import orjson
-
 from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind
 from sharectl.model.plans import FieldChange
 from sharectl.planner.drift import identity_problem
 from sharectl.planner.selection import selector
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,7 +135,7 @@ def settings_for(draft: Draft, record: Record) -> ExportSettings | None:
     wished = draft.export_wishes.get(record.backend or "")
     if wished is None:
         return None
-    spec = orjson.loads(record.spec)
+    spec = spec_object_of(record)
     return wished.of(spec["protocol"], spec.get("share_type"))
 
 
@@ -152,7 +151,7 @@ def _suspects(seen: BackendObservation, wished: ExportWishes) -> set[str]:
 
 
 def _changes(share: ObservedShare, record: Record, wished: ExportWishes) -> tuple[FieldChange, ...]:
-    wanted = wished.of(share.protocol, orjson.loads(record.spec).get("share_type"))
+    wanted = wished.of(share.protocol, spec_object_of(record).get("share_type"))
     if wanted is None or wanted == share.export_settings:
         return ()
     before, after = dict(share.export_settings or ()), dict(wanted)

@@ -11,8 +11,8 @@ from sharectl.model.plans import Action, Adopt, FieldChange
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import Verb
 from sharectl.planner.drift import identity_problem
-from sharectl.planner.share_servers.records import server_spec_of
 from sharectl.planner.strays import importable_shares, stray_snapshots
+from sharectl.state.rows import server_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,6 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind, address_of, name_of
@@ -17,6 +15,7 @@ from sharectl.model.plans import Action
 from sharectl.model.records import Record
 from sharectl.model.verbs import Verb
 from sharectl.planner.options import Import
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,7 +54,7 @@ def unfinished_imports(records: Iterable[Record]) -> Iterator[tuple[Address, Imp
     """Yield what is to be taken over, by the address under which it is to be."""
     for record in records:
         if record.kind == Kind.IMPORT:
-            plain = orjson.loads(record.spec)
+            plain = spec_object_of(record)
             yield plain["address"], Import(record.backend or plain["backend"], plain["backend_id"])
 
 

@@ -6,14 +6,13 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-import orjson
-
 from sharectl.model.diagnostics import DiagnosticError, Severity, error, warning
 from sharectl.model.kinds import Kind
 from sharectl.model.plans import Held, PrepareBackend, UpdateAccess
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.report import summarize
+from sharectl.state.rows import share_spec_of, snapshot_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -137,9 +136,9 @@ def _is_recorded(step: Step, record: Record, rows: Rows) -> bool:
         case Verb.CREATE_SHARE_SERVER:
             is_recorded = record.kind == Kind.SHARE_SERVER
         case _ if isinstance(step.spec, SnapshotSpec) and record.kind == Kind.SNAPSHOT:
-            is_recorded = SnapshotSpec.from_plain(orjson.loads(record.spec)) == step.spec
+            is_recorded = snapshot_spec_of(record) == step.spec
         case _ if isinstance(step.spec, ShareSpec) and record.kind == Kind.SHARE:
-            is_recorded = _is_as_wanted(step, ShareSpec.from_plain(orjson.loads(record.spec)), record)
+            is_recorded = _is_as_wanted(step, share_spec_of(record), record)
         case _:
             pass
     return is_recorded

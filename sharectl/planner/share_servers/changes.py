@@ -9,8 +9,8 @@ from sharectl.drivers.base import Capability
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, FieldChange, SetUpShareServer, UpdateRecord
 from sharectl.model.verbs import Verb
-from sharectl.planner.share_servers.records import server_spec_of
 from sharectl.planner.share_servers.subnets import server_spec, subnet_label
+from sharectl.state.rows import server_spec_of
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sharectl.model.plans import DriftKind
-from sharectl.planner.share_servers.records import allocations_of
+from sharectl.state.rows import allocations_of
 
 if TYPE_CHECKING:
     from sharectl.drivers.share_servers import ObservedShareServer

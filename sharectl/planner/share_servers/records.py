@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind
-from sharectl.model.networks import NetworkAllocation
 from sharectl.model.records import Record
-from sharectl.model.share_networks import ShareServerSpec
+from sharectl.state.rows import attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sharectl.drivers.share_servers import ObservedShareServer
     from sharectl.model.kinds import Address
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.share_networks import ShareServerSpec
 
 
 def share_server_record(  # noqa: PLR0913, PLR0917 - the columns of a row
@@ -56,20 +55,9 @@ def with_server_spec(record: Record, spec: ShareServerSpec) -> Record:
     return record._replace(digest=digest_of(spec_json) + NO_ACCESS_DIGEST, spec=spec_json)
 
 
-def server_spec_of(record: Record) -> ShareServerSpec:
-    """Return the spec of a share server's row."""
-    return ShareServerSpec.from_plain(orjson.loads(record.spec))
-
-
-def allocations_of(record: Record) -> tuple[NetworkAllocation, ...]:
-    """Return the addresses of the recorded share server."""
-    plain = orjson.loads(record.attributes)["allocations"]
-    return tuple(NetworkAllocation.from_plain(allocation) for allocation in plain)
-
-
 def share_server_id_of(share: Record) -> str | None:
     """Return the resource id of the share server that the recorded share is on, if it is on one."""
     if b'"share_server_id"' not in share.attributes:
         return None
-    found: str | None = orjson.loads(share.attributes).get("share_server_id")
+    found: str | None = attributes_of(share).get("share_server_id")
     return found

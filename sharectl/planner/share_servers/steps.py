@@ -11,10 +11,10 @@ from sharectl.model.verbs import Verb
 from sharectl.planner.share_servers.changes import follow_network, spec_to_mend
 from sharectl.planner.share_servers.drift import lost_addresses
 from sharectl.planner.share_servers.modes import check_modes
-from sharectl.planner.share_servers.records import allocations_of, server_spec_of
 from sharectl.planner.share_servers.subnets import allocation_ids, server_spec, subnet_for
 from sharectl.planner.share_servers.use import shares_on, unused_servers
 from sharectl.planner.share_servers.waits import server_of
+from sharectl.state.rows import allocations_of, server_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from sharectl.model.backends import UnusedShareServers
 from sharectl.model.kinds import Kind, is_of
 from sharectl.model.verbs import Verb
-from sharectl.planner.share_servers.records import server_spec_of, share_server_id_of
+from sharectl.planner.share_servers.records import share_server_id_of
 from sharectl.planner.snapshots.owners import SHARE_REMOVALS, removed_record
+from sharectl.state.rows import server_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from sharectl.model.access import access_digest
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, is_of, name_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import DEPOSED_MARK
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +46,7 @@ def undeclared_renames(draft: Draft) -> Iterator[Diagnostic]:
 
 def _recorded_likeness(draft: Draft, address: Address) -> Likeness:
     record = draft.records[address]
-    spec = orjson.loads(record.spec)
+    spec = spec_object_of(record)
     fields = (spec.get(name) for name in ("protocol", "share_type", "share_network"))
     return (record.size_bytes, *fields, record.digest[16:])
 

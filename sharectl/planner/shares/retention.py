@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.model.plans import Action, FieldChange
 from sharectl.model.verbs import Verb
 from sharectl.planner.access.revocations import count_revocations
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.scopes import REMOVING
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from sharectl.model.access import AccessRule
@@ -27,7 +26,7 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
     if not there:
         add_forget(draft, address, record, f"{reason}; deletionPolicy retain leaves it on its backend")
         return
-    if orjson.loads(record.spec).get("retain_access", False):
+    if spec_object_of(record).get("retain_access", False):
         kept = _named(there)
         why = f"{reason}; deletionPolicy retain leaves it on its backend, and with retainAccess {kept} keep access"
         add_forget(draft, address, record, why)

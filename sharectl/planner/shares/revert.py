@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, FieldChange, RevertShare
-from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.refusals import is_protected, lacks, refuse_left_out
 from sharectl.planner.scopes import REVERTING
 from sharectl.planner.snapshots.owners import share_resource_id
+from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record
-    from sharectl.model.specs import RevertRequest
+    from sharectl.model.specs import RevertRequest, ShareSpec
     from sharectl.planner.draft import Draft
 
 _SNAPSHOT_FIELD = "spec.revertTo.snapshot"
@@ -71,7 +69,7 @@ def is_awaited(draft: Draft, snapshot: Address) -> bool:
     if record is None or (deviation is not None and deviation.observed is None):
         return False  # the share will be a new one, which is not turned back
     wanted = draft.desired.share(share).revert_to
-    answered = ShareSpec.from_plain(orjson.loads(record.spec)).revert_to
+    answered = share_spec_of(record).revert_to
     return (
         wanted is not None
         and address_of(Kind.SNAPSHOT, wanted.snapshot) == snapshot

@@ -24,6 +24,7 @@ from sharectl.planner.shares.placed_checks import may_be_cloned, possible_rules
 from sharectl.planner.shares.resize import holds_growth, plan_resize
 from sharectl.planner.shares.retention import add_forget, plan_retained_share
 from sharectl.planner.shares.revert import plan_revert
+from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
     from sharectl.drivers.base import ObservedShare
@@ -99,7 +100,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
     """Add the steps that make an existing share what its manifest says; none where it is so already."""
     record = draft.records[address]
     new = draft.desired.share(address)
-    old = replace(ShareSpec.from_plain(_decode(record.spec)), name=new.name)
+    old = replace(share_spec_of(record), name=new.name)
     seen = draft.deviations.get(address)
     observed = seen.observed if seen else None
     if observed is not None and observed.trashed_at is not None:
@@ -147,7 +148,7 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
     seen = draft.deviations.get(address)
     if record.digest == draft.desired.digests[address] and seen is None:
         return
-    old = replace(ShareSpec.from_plain(_decode(record.spec)), name=new.name)
+    old = replace(share_spec_of(record), name=new.name)
     before, after = old.as_plain(), new.as_plain()
     refused = any(refusal.address == address_of(Kind.BACKEND, record.backend or "") for refusal in draft.refusals)
     reachable = record.backend in draft.desired.backends and not refused
@@ -214,7 +215,7 @@ def _is_trashed_enough(record: Record, observed: ObservedShare) -> bool:
 
 
 def _deletion_policy(record: Record) -> object:
-    return _decode(record.spec).get("deletion_policy", DeletionPolicy.RETAIN)
+    return spec_object_of(record).get("deletion_policy", DeletionPolicy.RETAIN)
 
 
 def _add_removal(draft: Draft, address: Address, record: Record, reason: str, action: Action) -> None:
@@ -345,7 +346,7 @@ def _recorded_size_change(
 
 
 def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldChange, ...]:
-    known = _decode(record.attributes)
+    known = attributes_of(record)
     pairs = (
         ("pool", record.pool, observed.pool),
         ("backend_id", known["backend_id"], observed.backend_id),
@@ -353,10 +354,3 @@ def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldCha
         ("export_locations", known["export_locations"], list(observed.export_locations)),
     )
     return tuple(FieldChange(field, before, after) for field, before, after in pairs if before != after)
-
-
-def _decode(data: bytes) -> dict[str, object]:
-    import orjson  # noqa: PLC0415 - loaded already by the model
-
-    decoded: dict[str, object] = orjson.loads(data)
-    return decoded

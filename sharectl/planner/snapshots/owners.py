@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from sharectl.drivers.base import Capability
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import DEPOSED_MARK, backend_id_of
+from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address
@@ -44,9 +43,8 @@ def clones_of_removed_snapshots(draft: Draft) -> dict[Address, list[str]]:
     for name in sorted(draft.steps) if deleted else ():
         step = draft.steps[name]
         if step.verb is Verb.DELETE_SHARE:
-            source = orjson.loads(removed_record(draft, step.address).spec).get("source_snapshot")
-            snapshot = address_of(Kind.SNAPSHOT, source)
-            if source is not None and snapshot in deleted:
+            source = spec_object_of(removed_record(draft, step.address)).get("source_snapshot")
+            if source is not None and (snapshot := address_of(Kind.SNAPSHOT, source)) in deleted:
                 found.setdefault(snapshot, []).append(name)
     return found
 
@@ -84,7 +82,7 @@ def unseen_removals(draft: Draft) -> list[Address]:
 
 def share_resource_id(snapshot: Record) -> str:
     """Return the resource id of the share that the recorded snapshot is of."""
-    return str(orjson.loads(snapshot.attributes)["share_resource_id"])
+    return str(attributes_of(snapshot)["share_resource_id"])
 
 
 def removes_data(step: Step) -> bool:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sharectl.drivers.base import Capability
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, CreateSnapshot, UpdateRecord
-from sharectl.model.specs import DeletionPolicy, SnapshotSpec
+from sharectl.model.specs import DeletionPolicy
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
 from sharectl.planner.field_changes import metadata_changes, plain_changes
 from sharectl.planner.refusals import lacks, may_remove, refuse_left_out, removal_reason
 from sharectl.planner.snapshots.owners import share_resource_id
+from sharectl.state.rows import snapshot_spec_of, spec_object_of
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address
@@ -73,7 +72,7 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
     """Add the step for a snapshot whose manifest has changed; a snapshot of another share is refused."""
     record = draft.records[address]
     new = draft.desired.snapshot(address)
-    old = replace(SnapshotSpec.from_plain(orjson.loads(record.spec)), name=new.name)
+    old = replace(snapshot_spec_of(record), name=new.name)
     if new.share != old.share and not _is_of(draft, record, address_of(Kind.SHARE, new.share)):
         new = replace(new, share=old.share)
         draft.refuse(
@@ -107,7 +106,7 @@ def plan_removed_snapshot(draft: Draft, address: Address) -> None:
     """Add the step for a snapshot whose manifest is gone: what its deletion policy says."""
     record = draft.records[address]
     gone = address in draft.deviations
-    policy = orjson.loads(record.spec).get("deletion_policy", DeletionPolicy.RETAIN)
+    policy = spec_object_of(record).get("deletion_policy", DeletionPolicy.RETAIN)
     draft.removals.append(address)
     if not gone and not may_remove(draft, address, record):
         return

@@ -1,10 +1,10 @@
-"""The changes of the contract as statements on the tables, inside a transaction that somebody else opens and ends."""
+"""The changes of a commit as statements on the tables, inside a transaction that somebody else opens and ends."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, assert_never
-
-import orjson
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import (
@@ -18,14 +18,16 @@ from sharectl.model.records import (
     RenameBackend,
     RenameResource,
 )
-from sharectl.state.contract import VersionConflictError
+from sharectl.state.contract import DamagedRowError, StateRefusedError, VersionConflictError
+from sharectl.state.rows import expect_operation, expect_records, expect_rules
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Change, HistoryEntry, OperationRecord, Record, RunRecord
+    from sharectl.model.records import Change, HistoryEntry, OperationRecord, RunRecord
+
+    _Writer = Callable[[sqlite3.Connection, Sequence[Any]], None]
 
 INSERT_RESOURCE: Final = (
     "INSERT INTO resource (address, kind, resource_id, backend, pool, version, digest, size_bytes, protect, spec, attributes)"
@@ -46,99 +48,62 @@ _UPDATE_RESOURCE: Final = (
     "UPDATE resource SET kind = ?, resource_id = ?, backend = ?, pool = ?, version = version + 1, digest = ?, size_bytes = ?,"
     " protect = ?, spec = ?, attributes = ? WHERE address = ? AND version = ?"
 )
-
-
+_RENAME: Final = "UPDATE resource SET address = ?, version = version + 1 WHERE address = ? AND version = ?"
 _SERVERS: Final = address_of(Kind.SHARE_SERVER, "")
 
 
-def _extracted(count: int) -> str:
-    """Return the columns of `json_each` over a list of rows of `count` values, the last of which is a blob."""
-    columns = [f"json_extract(value, '$[{number}]')" for number in range(count)]
-    return ", ".join([*columns[:-1], f"CAST({columns[-1]} AS BLOB)"])
+class _MixedError(Exception):
+    """One of several changes does not fit; which one shows when they are made one at a time."""
 
 
-_SEVERAL_OPERATIONS: Final = (
-    "INSERT INTO operation (operation_id, run_id, address, verb, resource_id, backend, pool, started_at, payload)"  # noqa: S608 - constants
-    f" SELECT {_extracted(9)} FROM json_each(?)"
-)
-_SEVERAL_ENDS: Final = "DELETE FROM operation WHERE operation_id IN (SELECT value FROM json_each(?))"
-_SEVERAL_HISTORY: Final = (
-    f"INSERT INTO history (run_id, at, address, verb, outcome, detail) SELECT {_extracted(6)} FROM json_each(?)"  # noqa: S608 - constants
-)
+def apply_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    """Make `changes` as if one after the other.
 
-
-def apply_changes(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
-    """Carry out `changes` in their order; raises VersionConflictError, and sqlite3.IntegrityError where they break a rule.
-
-    Intents and history, of which a commit for many steps has many, go last, each kind in one statement: around every statement
-    the interpreter's lock changes hands, which costs more than the statement where many threads want it.
+    Changes of one kind go together in one `executemany`; those of one address or operation keep their order. Raises
+    VersionConflictError, StateRefusedError, and sqlite3.IntegrityError where they break a rule of the schema.
     """
-    several = {BeginOperation: _SEVERAL_OPERATIONS, EndOperation: _SEVERAL_ENDS, AddHistory: _SEVERAL_HISTORY}
-    gathered: dict[type, list[Change]] = {kind: [] for kind in several}
-    for change in changes:
-        if type(change) in gathered:
-            gathered[type(change)].append(change)
-        else:
-            _apply(connection, change)
-    for kind, statement in several.items():
-        found = gathered[kind]
-        text = _as_rows(found) if len(found) > 1 else None
-        if text is not None:
-            connection.execute(statement, (text,))
-            continue
-        for change in found:
-            _apply(connection, change)
-
-
-def _as_rows(changes: Iterable[Change]) -> bytes | None:
-    """Return the values of intents, ends or history as a JSON list of rows; None where one of them is no text."""
-    rows: list[object] = []
+    connection.execute("SAVEPOINT changes")
     try:
+        for batch in _batches(changes):
+            for kind, write in _WRITERS.items():
+                if kind in batch:
+                    write(connection, batch[kind])
+    except _MixedError:
+        connection.execute("ROLLBACK TO changes")
         for change in changes:
-            match change:
-                case BeginOperation(operation):
-                    rows.append([*operation_row(operation)[:-1], operation.payload.decode()])
-                case AddHistory(entry):
-                    rows.append([*history_row(entry)[:-1], entry.detail.decode()])
-                case EndOperation(operation_id):
-                    rows.append(operation_id)
-        return orjson.dumps(rows)
-    except (AttributeError, TypeError, ValueError):
-        return None  # one by one, each says for itself what is wrong with it
+            _WRITERS[type(change)](connection, [change])
 
 
-def _apply(connection: sqlite3.Connection, change: Change) -> None:
+def _batches(changes: Sequence[Change]) -> Iterator[dict[type, list[Change]]]:
+    """Yield the changes by kind, as many at a time as may be made in the order of `_WRITERS` instead of their own."""
+    batch: dict[type, list[Change]] = {}
+    latest: dict[str, int] = {}
+    for change in changes:
+        kind = type(change)
+        order, names = _ORDER[kind], _names_in(change)
+        if RenameBackend in batch or any(latest.get(name, -1) >= order for name in names):
+            yield batch
+            batch, latest = {}, {}
+        batch.setdefault(kind, []).append(change)
+        for name in names:
+            latest[name] = order
+    yield batch
+
+
+def _names_in(change: Change) -> tuple[str, ...]:
+    """Return what a change has in common with others before which it must not be made: addresses, or the id of its operation."""
     match change:
-        case PutResource(record, expected_version):
-            _put_resource(connection, record, expected_version)
-        case RemoveResource(address, expected_version):
-            _expect_changed(
-                connection,
-                connection.execute(
-                    "DELETE FROM resource WHERE address = ? AND version = ?", (address, expected_version)
-                ),
-                address,
-                expected_version,
-            )
-        case RenameResource():
-            _rename_resource(connection, change)
-        case RenameBackend():
-            _rename_backend(connection, change)
-        case PutRules(share_address, rules):
-            connection.execute("DELETE FROM access_rule WHERE share_address = ?", (share_address,))
-            connection.executemany(
-                INSERT_RULE, [(share_address, *rule, status, reason) for rule, status, reason in rules]
-            )
+        case PutResource(record):
+            return (record.address,)
+        case PutRules(address) | RemoveResource(address):
+            return (address,)
         case BeginOperation(operation):
-            connection.execute(INSERT_OPERATION, operation_row(operation))
+            return (operation.operation_id,)
         case EndOperation(operation_id):
-            connection.execute("DELETE FROM operation WHERE operation_id = ?", (operation_id,))
-        case AddHistory(entry):
-            connection.execute(INSERT_HISTORY, (None, *history_row(entry)))
-        case PutRun(run):
-            connection.execute(f"{INSERT_RUN} ON CONFLICT (run_id) DO NOTHING", run_row(run))
-        case _:
-            assert_never(change)
+            return (operation_id,)
+        case RenameResource(address, new_address):
+            return (address, new_address)
+    return ()
 
 
 def operation_row(operation: OperationRecord) -> tuple[str | bytes | None, ...]:
@@ -166,35 +131,75 @@ def history_row(entry: HistoryEntry) -> tuple[str | bytes, ...]:
     return (entry.run_id, entry.at, entry.address, str(entry.verb), str(entry.outcome), entry.detail)
 
 
-def _put_resource(connection: sqlite3.Connection, record: Record, expected_version: int | None) -> None:
-    if expected_version is None:
-        _expect_free(connection, record.address)
-        connection.execute(INSERT_RESOURCE, record._replace(version=1))
-        return
-    address, kind, resource_id, backend, pool, _, digest, size_bytes, protect, spec, attributes = record
-    values = (
-        kind,
-        resource_id,
-        backend,
-        pool,
-        digest,
-        size_bytes,
-        protect,
-        spec,
-        attributes,
-        address,
-        expected_version,
-    )
-    _expect_changed(connection, connection.execute(_UPDATE_RESOURCE, values), address, expected_version)
+def _put_runs(connection: sqlite3.Connection, changes: Sequence[PutRun]) -> None:
+    rows = [run_row(change.run) for change in changes]
+    connection.executemany(f"{INSERT_RUN} ON CONFLICT (run_id) DO NOTHING", rows)
 
 
-def _rename_resource(connection: sqlite3.Connection, change: RenameResource) -> None:
-    _expect_free(connection, change.new_address)
-    cursor = connection.execute(
-        "UPDATE resource SET address = ?, version = version + 1 WHERE address = ? AND version = ?",
-        (change.new_address, change.address, change.expected_version),
+def _remove(connection: sqlite3.Connection, changes: Sequence[RemoveResource]) -> None:
+    rows = [(change.address, change.expected_version) for change in changes]
+    cursor = connection.executemany("DELETE FROM resource WHERE address = ? AND version = ?", rows)
+    _expect_changed(connection, cursor, rows)
+
+
+def _put(connection: sqlite3.Connection, changes: Sequence[PutResource]) -> None:
+    records = [change.record._replace(version=change.expected_version or 1) for change in changes]
+    with _refusing_damage():
+        expect_records({record.address: record for record in records})
+    new = [record for record, change in zip(records, changes, strict=True) if change.expected_version is None]
+    try:
+        connection.executemany(INSERT_RESOURCE, new)
+    except sqlite3.IntegrityError:
+        if len(changes) > 1:
+            raise _MixedError from None
+        _expect_free(connection, new[0].address)
+        raise
+    known = [record for record, change in zip(records, changes, strict=True) if change.expected_version is not None]
+    rows = [
+        (kind, resource_id, backend, pool, digest, size_bytes, protect, spec, attributes, address, version)
+        for address, kind, resource_id, backend, pool, version, digest, size_bytes, protect, spec, attributes in known
+    ]
+    cursor = connection.executemany(_UPDATE_RESOURCE, rows)
+    _expect_changed(connection, cursor, [(record.address, record.version) for record in known])
+
+
+def _put_rules(connection: sqlite3.Connection, changes: Sequence[PutRules]) -> None:
+    with _refusing_damage():
+        expect_rules({change.share_address: change.rules for change in changes})
+    connection.executemany(
+        "DELETE FROM access_rule WHERE share_address = ?", [(change.share_address,) for change in changes]
     )
-    _expect_changed(connection, cursor, change.address, change.expected_version)
+    rows = [
+        (change.share_address, *rule, status, reason) for change in changes for rule, status, reason in change.rules
+    ]
+    connection.executemany(INSERT_RULE, rows)
+
+
+def _begin(connection: sqlite3.Connection, changes: Sequence[BeginOperation]) -> None:
+    with _refusing_damage():
+        rows = [operation_row(expect_operation(change.operation)) for change in changes]
+    connection.executemany(INSERT_OPERATION, rows)
+
+
+def _end(connection: sqlite3.Connection, changes: Sequence[EndOperation]) -> None:
+    rows = [(change.operation_id,) for change in changes]
+    connection.executemany("DELETE FROM operation WHERE operation_id = ?", rows)
+
+
+def _add_history(connection: sqlite3.Connection, changes: Sequence[AddHistory]) -> None:
+    connection.executemany(INSERT_HISTORY, [(None, *history_row(change.entry)) for change in changes])
+
+
+def _rename(connection: sqlite3.Connection, changes: Sequence[RenameResource]) -> None:
+    for change in changes:
+        _expect_free(connection, change.new_address)
+        row = (change.address, change.expected_version)
+        _expect_changed(connection, connection.execute(_RENAME, (change.new_address, *row)), [row])
+
+
+def _rename_backends(connection: sqlite3.Connection, changes: Sequence[RenameBackend]) -> None:
+    for change in changes:
+        _rename_backend(connection, change)
 
 
 def _rename_backend(connection: sqlite3.Connection, change: RenameBackend) -> None:
@@ -202,7 +207,7 @@ def _rename_backend(connection: sqlite3.Connection, change: RenameBackend) -> No
     former, address = address_of(Kind.BACKEND, old), address_of(Kind.BACKEND, new)
     _expect_free(connection, address)
     if change.expected_version is not None:
-        _rename_resource(connection, RenameResource(former, address, change.expected_version))
+        _rename(connection, [RenameResource(former, address, change.expected_version)])
         connection.execute("UPDATE resource SET backend = ? WHERE address = ?", (new, address))
     elif (found := _version_of(connection, former)) is not None:
         raise VersionConflictError(former, None, found)
@@ -216,6 +221,29 @@ def _rename_backend(connection: sqlite3.Connection, change: RenameBackend) -> No
     connection.execute("UPDATE operation SET address = ? WHERE address = ?", (address, former))
 
 
+_WRITERS: Final[Mapping[type, _Writer]] = {
+    PutRun: _put_runs,
+    RemoveResource: _remove,
+    RenameResource: _rename,
+    PutResource: _put,
+    PutRules: _put_rules,
+    EndOperation: _end,
+    BeginOperation: _begin,
+    AddHistory: _add_history,
+    RenameBackend: _rename_backends,
+}
+_ORDER: Final = {kind: number for number, kind in enumerate(_WRITERS)}
+
+
+@contextmanager
+def _refusing_damage() -> Iterator[None]:
+    """Refuse to write what reading would call damaged."""
+    try:
+        yield
+    except DamagedRowError as error:
+        raise StateRefusedError(error.location, f"it cannot be recorded: {error.fault}") from error
+
+
 def _expect_free(connection: sqlite3.Connection, address: Address) -> None:
     found = _version_of(connection, address)
     if found is not None:
@@ -223,10 +251,15 @@ def _expect_free(connection: sqlite3.Connection, address: Address) -> None:
 
 
 def _expect_changed(
-    connection: sqlite3.Connection, cursor: sqlite3.Cursor, address: Address, expected_version: int
+    connection: sqlite3.Connection, cursor: sqlite3.Cursor, rows: Sequence[tuple[Address, int]]
 ) -> None:
-    if cursor.rowcount != 1:
-        raise VersionConflictError(address, expected_version, _version_of(connection, address))
+    """Raise an error unless a statement found each of these addresses at the expected version."""
+    if not rows or cursor.rowcount == len(rows):
+        return
+    if len(rows) > 1:
+        raise _MixedError
+    address, expected_version = rows[0]
+    raise VersionConflictError(address, expected_version, _version_of(connection, address))
 
 
 def _version_of(connection: sqlite3.Connection, address: Address) -> int | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.state.contract import (
+    RESTORE_REMEDY,
+    DamagedRowError,
     StateBusyError,
     StateCorruptError,
     StateError,
@@ -22,11 +24,6 @@ from sharectl.state.sqlite.keepers import keeper_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RESTORE_REMEDY: Final = (
-    "`sharectl state restore` lists the copies that sharectl keeps of it and brings one back; so does `sharectl state push` "
-    "with a document that `sharectl state pull` wrote; "
-    "the shares themselves are on their backends and have not been touched"
-)
 BUSY_REMEDY: Final = "another program keeps the file locked; find it with `fuser` and try again when it has ended"
 
 _SPACE_REMEDY: Final = (
@@ -71,6 +68,8 @@ def translated(location: Path | str) -> Iterator[None]:
         raise from_sqlite(location, error) from error
     except OSError as error:
         raise from_system(location, error) from error
+    except DamagedRowError as error:
+        raise StateCorruptError(str(location), error.reason, error.remedy) from error
     except UnicodeDecodeError as error:  # SQLite quotes what is damaged in the schema
         raise damaged(location, "a text in it is not UTF-8") from error
     except (UnicodeEncodeError, OverflowError) as error:

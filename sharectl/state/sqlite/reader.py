@@ -12,6 +12,7 @@ from sharectl.model.kinds import address_of, rule_address
 from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord, StateView
 from sharectl.state.collection import collection_paused
 from sharectl.state.lock import HeldLock
+from sharectl.state.rows import expect_entry, expect_operation, expect_records, expect_rules
 from sharectl.state.sqlite.errors import damaged, translated
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Revision(NamedTuple):
 def read_revision(connection: sqlite3.Connection, location: Path) -> Revision:
     """Return the lineage and the serial."""
     row = connection.execute("SELECT lineage, serial FROM meta").fetchone()
-    if row is None or not isinstance(row[0], str) or not isinstance(row[1], int):
+    if row is None or not isinstance(row[0], str) or not row[0] or not isinstance(row[1], int) or row[1] < 0:
         raise damaged(location, "it does not say which state it is")
     return Revision(*row)
 
@@ -77,7 +78,7 @@ def read_lock(connection: sqlite3.Connection) -> HeldLock | None:
 
 def read_operations(connection: sqlite3.Connection) -> tuple[OperationRecord, ...]:
     """Return the open intents, oldest first."""
-    return tuple(OperationRecord(*row) for row in connection.execute(_SELECT_OPERATIONS))
+    return tuple(expect_operation(OperationRecord(*row)) for row in connection.execute(_SELECT_OPERATIONS))
 
 
 def read_runs(connection: sqlite3.Connection) -> list[RunRecord]:
@@ -105,11 +106,9 @@ def history_lines(
     for row in connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", parameters):
         if row[_HISTORY_RUN_START] is None:
             raise damaged(location, f"the run of history line {row[0]} is not in it")
-        yield HistoryLine(
-            sequence=row[0],
-            entry=HistoryEntry(*row[_HISTORY_ENTRY_START:_HISTORY_RUN_START]),
-            run=RunRecord(*row[_HISTORY_RUN_START:]),
-        )
+        entry, run = HistoryEntry(*row[_HISTORY_ENTRY_START:_HISTORY_RUN_START]), RunRecord(*row[_HISTORY_RUN_START:])
+        expect_entry(row[0], entry, run)
+        yield HistoryLine(row[0], entry, run)
 
 
 def read_view(
@@ -119,11 +118,10 @@ def read_view(
     with collection_paused():
         revision = read_revision(connection, location)
         (rules_total,) = connection.execute("SELECT count(*) FROM access_rule").fetchone()
-        records = list(map(_record, _select(connection, _SELECT_RESOURCES, "address", "", addresses)))
         return StateView(
             lineage=revision.lineage,
             serial=revision.serial,
-            records=dict(zip(map(_first, records), records, strict=True)),
+            records=_records_of(_select(connection, _SELECT_RESOURCES, "address", "", addresses)),
             operations=read_operations(connection),
             rules_total=rules_total,
         )
@@ -134,7 +132,14 @@ def read_kind(connection: sqlite3.Connection, kind: Kind) -> dict[Address, Recor
     prefix = address_of(kind, "")
     bounds = (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))  # as in history_lines
     rows = connection.execute(f"{_SELECT_RESOURCES} WHERE address >= ? AND address < ?", bounds)
-    return {record.address: record for record in map(_record, rows)}
+    return _records_of(rows)
+
+
+def _records_of(rows: Iterable[tuple[object, ...]]) -> dict[Address, Record]:
+    found = list(map(_record, rows))
+    records: dict[Address, Record] = dict(zip(map(_first, found), found, strict=True))
+    expect_records(records)
+    return records
 
 
 def read_rules(
@@ -222,7 +227,7 @@ def is_storable(address: Address) -> bool:
 
 def _rules_by_share(rows: Iterable[tuple[object, ...]]) -> dict[Address, tuple[RuleRecord, ...]]:
     new = tuple.__new__
-    return {
+    rules = {
         share_address: tuple(
             [
                 new(RuleRecord, (new(AccessRule, (access_type, access_to, access_level)), status, reason))
@@ -231,3 +236,5 @@ def _rules_by_share(rows: Iterable[tuple[object, ...]]) -> dict[Address, tuple[R
         )
         for share_address, group in groupby(rows, _first)
     }
+    expect_rules(rules)
+    return rules

@@ -316,12 +316,14 @@ class SqliteStore:
         with self._guard, translated(self._path):
             connection = self._open_writer()
             self._expect_same_files()
-            patience = min(patience_seconds, files.BUSY_TIMEOUT_SECONDS)
-            connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+            is_impatient = patience_seconds < files.BUSY_TIMEOUT_SECONDS
             try:
+                if is_impatient:
+                    _wait_at_most(connection, patience_seconds)
                 connection.execute("BEGIN IMMEDIATE")
             finally:
-                connection.execute(f"PRAGMA busy_timeout = {round(files.BUSY_TIMEOUT_SECONDS * 1000)}")
+                if is_impatient:
+                    _wait_at_most(connection, files.BUSY_TIMEOUT_SECONDS)
             try:
                 check_version(connection, self._path, len(self._migrations))
                 if lease is not None:
@@ -359,6 +361,7 @@ class SqliteStore:
             except BaseException:
                 writer.close()
                 raise
+            _wait_at_most(writer, files.BUSY_TIMEOUT_SECONDS)
             self._writer = writer
         return self._writer
 
@@ -383,6 +386,11 @@ class SqliteStore:
                 "SQLite's files beside the state (-wal, -shm) have been removed while they were in use",
                 "leave them alone while sharectl runs, and run the command again",
             )
+
+
+def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
+    """Let statements wait no longer than this for another process that writes."""
+    connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
 
 def _expect_newest(connection: sqlite3.Connection, lease: Lease) -> None:
