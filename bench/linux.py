@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from by_hand import ByHand, Seconds
+from command import THIS
 from linux_lab import Lab, require, storage_host
-from spine import Report, best, sharectl
+from report import Report
+from rows import difference
 
 from sharectl.drivers.base import DriverEnvironment, ShareRef, ShareRequest
 from sharectl.drivers.linux import FACTORY
@@ -90,11 +92,11 @@ def measure_ssh(report: Report, lab: Lab, shares: int) -> None:
             f"{mine * 1e3:.2f} ms, {mine / bare.durable:.2f} of the bare calls",
         )
         root = write_repository(lab, "remote", shares, ssh=True)
-        applied = sharectl(root, "apply", "--yes")[0]
+        applied = THIS.measured(root, "apply", "--yes").seconds
         report.fact(f"apply of {shares} shares over SSH", f"{applied:.2f} s, {applied / shares * 1e3:.1f} ms a share")
         report.fact(
             f"empty plan of {shares} shares over SSH, full refresh",
-            f"{best(root, 'plan', '--refresh', 'full')[0]:.2f} s",
+            f"{THIS.least_seconds(root, 'plan', '--refresh', 'full'):.2f} s",
         )
         lab.clear("remote-host")
 
@@ -107,22 +109,22 @@ def measure_many(report: Report, lab: Lab, shares: int) -> None:
     lab.clear("hand")
     listing = []
     sizes = sorted({max(1, shares // 10), max(1, shares * 3 // 10), shares})
-    start = sharectl(lab.folder, "schema")[0]
+    start = THIS.least_seconds(lab.folder, "schema")
     for size in sizes:
         root = write_repository(lab, f"nfs-{size}", size)
         by_hand = sum(bare[:size])
-        applied = sharectl(root, "apply", "--yes")[0]
+        applied = THIS.measured(root, "apply", "--yes").seconds
         report.fact(
             f"apply of {size} shares from nothing",
             f"{applied:.2f} s, {applied / size * 1e3:.1f} ms a share; by hand {by_hand:.2f} s: {applied / by_hand:.2f}",
         )
-        planned = best(root, "plan", "--refresh", "full", "--detailed-exitcode")[0]
-        listing.append((planned - start) / size)
+        planned = THIS.least_seconds(root, "plan", "--refresh", "full", "--detailed-exitcode")
+        listing.append(difference(planned, start) / size)
         if size == shares:
             report.line(f"empty plan of {size} shares, full refresh, against 3 s", planned, 3, 1)
         else:
             report.fact(f"empty plan of {size} shares, full refresh", f"{planned:.2f} s")
-        destroyed = sharectl(root, "destroy", "--yes")[0]
+        destroyed = THIS.measured(root, "destroy", "--yes").seconds
         report.fact(f"destroy of {size} shares", f"{destroyed:.2f} s, {destroyed / size * 1e3:.1f} ms a share")
         lab.clear(f"nfs-{size}-host")
     report.line(
@@ -140,7 +142,7 @@ def measure_smb(report: Report, lab: Lab, shares: int) -> None:
         ("empty plan, full refresh", ("plan", "--refresh", "full", "--detailed-exitcode")),
         ("destroy", ("destroy", "--yes")),
     ):
-        seconds = sharectl(root, *words)[0]
+        seconds = THIS.measured(root, *words).seconds
         report.fact(f"SMB, {count} shares, {name}", f"{seconds:.2f} s, {seconds / count * 1e3:.1f} ms a share")
     lab.clear("smb-host")
 
@@ -193,9 +195,7 @@ def main() -> int:
     with storage_host() as lab:
         for name in chosen:
             MEASUREMENTS[name](report, lab, arguments.shares)
-    if report.broken:
-        print(f"over the limit: {'; '.join(report.broken)}")
-    return 1 if report.broken else 0
+    return report.exit_code()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from command import THIS
 from linux_lab import ADDRESS, Lab, require, storage_host
-from spine import LANES, LATENCY_SECONDS, Report, commit_seconds, sharectl
+from report import Report
+from workload import LANES, LATENCY_SECONDS
+from yardsticks import commit_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +60,7 @@ class Applied:
 
 def planned_steps(root: Path) -> Counter[str]:
     """Plan into `plan.json`, and return how many steps each backend has."""
-    sharectl(root, "plan", "--out", "plan.json")
+    THIS.measured(root, "plan", "--out", "plan.json")
     steps = json.loads((root / "plan.json").read_bytes())["plan"]["steps"]
     return Counter(str(step["backend"]) for step in steps)
 
@@ -138,7 +141,7 @@ def measure_simulated(report: Report, folder: Path) -> None:
     report.line(f"{name}, 50 ms a call, {BACKENDS} lanes of {LANES}", seconds, bound, 1.25)
     report.line("  the same against that bound and the cost of the steps", seconds, bound + per_step * steps, 1.1)
     for words in (("plan", "--refresh", "full", "--detailed-exitcode"), ("destroy", "--yes")):
-        report.fact(f"{name}, instant backends: {words[0]}", f"{sharectl(instant, *words)[0]:.2f} s")
+        report.fact(f"{name}, instant backends: {words[0]}", f"{THIS.measured(instant, *words).seconds:.2f} s")
 
 
 def simulated_documents(latency: str) -> Iterable[dict[str, Any]]:
@@ -200,10 +203,10 @@ def _linux_run(report: Report, lab: Lab, servers: int, *, lanes: int) -> Applied
         applied = apply(root)
         name = f"{servers} real share servers, {lanes} lane{'s' if lanes > 1 else ''}"
         report.fact(f"{name}, apply", f"{applied.seconds:.2f} s")
-        planned = sharectl(root, "plan", "--refresh", "full", "--detailed-exitcode")[0]
+        planned = THIS.measured(root, "plan", "--refresh", "full", "--detailed-exitcode").seconds
         report.fact(f"{name}, empty plan, full refresh", f"{planned:.2f} s")
     finally:
-        destroyed = sharectl(root, "destroy", "--yes")[0]
+        destroyed = THIS.measured(root, "destroy", "--yes").seconds
     report.fact(f"{name}, destroy", f"{destroyed:.2f} s; all of it {perf_counter() - started:.1f} s")
     lab.clear(host)
     return applied
@@ -224,9 +227,7 @@ def main() -> int:
         require(ssh=False, smb=False)
         with storage_host() as lab:
             measure_linux(report, lab, arguments.servers)
-    if report.broken:
-        print(f"over the limit: {'; '.join(report.broken)}")
-    return 1 if report.broken else 0
+    return report.exit_code()
 
 
 if __name__ == "__main__":

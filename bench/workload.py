@@ -3,36 +3,82 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-SHARES_PER_FILE = 100
 BACKENDS = 20
 POOLS_PER_BACKEND = 10
 RULES_PER_SHARE = 3
 SHARE_TYPES = 20
+LANES = 8
+LATENCY_SECONDS = 0.05
+"""Of each call of a slow backend."""
 
 
-def write_workload(
-    root: Path, shares: int, *, latency: str = "0ms", lanes: int = 8, waiting: float | None = None
-) -> None:
-    """Write the manifests of `shares` shares under `root`; the backends keep their state under `root/backends`.
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """How many shares, and how they differ from the plainest.
 
-    With `waiting` the backends are those of `waiting_driver`, which only wait for so many seconds.
+    `generation` counts renames: shares of the generation n > 0 say that they were moved from those of n - 1. With `waiting` the
+    backends are those of `waiting_driver`, which only wait for so many seconds.
     """
-    manifests = root / "manifests"
-    manifests.mkdir(parents=True)
-    (root / "backends").mkdir()
-    (root / "sharectl.yaml").write_text(_PROJECT, encoding="utf-8")
-    if waiting is None:
-        backends = "".join(_backend(number, latency, lanes) for number in range(BACKENDS))
-    else:
-        backends = "".join(_WAITING.format(number=number, lanes=lanes, seconds=waiting) for number in range(BACKENDS))
-    (manifests / "backends.yaml").write_text(backends, encoding="utf-8")
-    types = "".join(_share_type(number) for number in range(SHARE_TYPES))
-    (manifests / "types.yaml").write_text(types, encoding="utf-8")
-    for first in range(0, shares, SHARES_PER_FILE):
-        text = "".join(_share(number) for number in range(first, min(first + SHARES_PER_FILE, shares)))
-        (manifests / f"shares-{first // SHARES_PER_FILE:05d}.yaml").write_text(text, encoding="utf-8")
+
+    shares: int
+    shares_per_file: int = 100
+    snapshots_per_share: int = 0
+    latency: str = "0ms"
+    lanes: int = LANES
+    waiting: float | None = None
+    label: str = "team"
+    first_size_gib: int = 10
+    generation: int = 0
+
+    def write(self, root: Path) -> None:
+        """Write the project under `root`; the backends keep their state under `root/backends`."""
+        manifests = root / "manifests"
+        manifests.mkdir(parents=True, exist_ok=True)
+        (root / "backends").mkdir(exist_ok=True)
+        (root / "sharectl.yaml").write_text(_PROJECT, encoding="utf-8")
+        (manifests / "backends.yaml").write_text("".join(map(self._backend, range(BACKENDS))), encoding="utf-8")
+        (manifests / "types.yaml").write_text("".join(map(_share_type, range(SHARE_TYPES))), encoding="utf-8")
+        self.write_shares(root)
+
+    def write_shares(self, root: Path) -> None:
+        """Write the manifests of the shares alone, over those that are there."""
+        for first in range(0, self.shares, self.shares_per_file):
+            numbers = range(first, min(first + self.shares_per_file, self.shares))
+            file = root / "manifests" / f"shares-{first // self.shares_per_file:05d}.yaml"
+            file.write_text("".join(map(self._share, numbers)), encoding="utf-8")
+
+    def name_of(self, number: int) -> str:
+        """Return the name of a share."""
+        return f"share-{number:06d}" if self.generation == 0 else f"moved-{self.generation}-{number:06d}"
+
+    def _share(self, number: int) -> str:
+        moved = ""
+        if self.generation:
+            before = Workload(self.shares, generation=self.generation - 1).name_of(number)
+            moved = f"\n  annotations: {{sharectl/moved-from: {before}}}"
+        name = self.name_of(number)
+        share = _SHARE.format(
+            name=name,
+            moved=moved,
+            label=self.label,
+            number=number,
+            team=number % 50,
+            size=self.first_size_gib + number % 90,
+            type=number % SHARE_TYPES,
+            network=number % 200,
+            subnet=number % 250,
+            host=1 + number % 200,
+        )
+        snapshots = (_SNAPSHOT.format(name=f"{name}-{n}", share=name) for n in range(self.snapshots_per_share))
+        return share + "".join(snapshots)
+
+    def _backend(self, number: int) -> str:
+        if self.waiting is not None:
+            return _WAITING.format(number=number, lanes=self.lanes, seconds=self.waiting)
+        return _SIMULATED.format(number=number, lanes=self.lanes, zone=number % 4, latency=self.latency)
 
 
 _PROJECT = """\
@@ -42,7 +88,6 @@ spec:
   manifests: [manifests]
   safety: {maxDeletionPercentage: 100}
 """
-
 
 _WAITING = """\
 ---
@@ -56,24 +101,58 @@ spec:
   config: {{seconds: {seconds}}}
 """
 
-
-def _backend(number: int, latency: str, lanes: int) -> str:
-    return f"""\
+_SIMULATED = f"""\
 ---
 apiVersion: sharectl/v1
 kind: Backend
 metadata:
-  name: filer-{number:02d}
+  name: filer-{{number:02d}}
 spec:
   driver: simulated
-  lanes: {lanes}
-  availabilityZone: zone-{number % 4}
+  lanes: {{lanes}}
+  availabilityZone: zone-{{zone}}
   config:
-    stateFile: backends/filer-{number:02d}.db
-    latency: {{default: {latency}}}
+    stateFile: backends/filer-{{number:02d}}.db
+    latency: {{{{default: {{latency}}}}}}
     pools:
       - count: {POOLS_PER_BACKEND}
         total: 2PiB
+"""
+
+_SHARE = """\
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata:
+  name: {name}{moved}
+  labels:
+    {label}: team-{team:02d}
+spec:
+  size: {size}GiB
+  protocol: NFS
+  type: type-{type:02d}
+  deletionPolicy: delete
+  access:
+    - type: ip
+      to: 10.{network}.0.0/16
+      level: rw
+    - type: ip
+      to: 172.16.{subnet}.0/24
+      level: ro
+    - type: ip
+      to: 192.168.{subnet}.{host}
+      level: rw
+"""
+
+_SNAPSHOT = """\
+---
+apiVersion: sharectl/v1
+kind: Snapshot
+metadata:
+  name: {name}
+spec:
+  share: {share}
+  deletionPolicy: delete
 """
 
 
@@ -90,37 +169,10 @@ spec:
 """
 
 
-def _share(number: int) -> str:
-    return f"""\
----
-apiVersion: sharectl/v1
-kind: Share
-metadata:
-  name: share-{number:06d}
-  labels:
-    team: team-{number % 50:02d}
-spec:
-  size: {10 + number % 90}GiB
-  protocol: NFS
-  type: type-{number % SHARE_TYPES:02d}
-  deletionPolicy: delete
-  access:
-    - type: ip
-      to: 10.{number % 200}.0.0/16
-      level: rw
-    - type: ip
-      to: 172.16.{number % 250}.0/24
-      level: ro
-    - type: ip
-      to: 192.168.{number % 250}.{1 + number % 200}
-      level: rw
-"""
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path)
     parser.add_argument("--shares", type=int, default=10_000)
     parser.add_argument("--latency", default="0ms")
     arguments = parser.parse_args()
-    write_workload(arguments.root, arguments.shares, latency=arguments.latency)
+    Workload(arguments.shares, latency=arguments.latency).write(arguments.root)
