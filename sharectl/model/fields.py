@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from dataclasses import Field
     from typing import Any
+
+    from _typeshed import DataclassInstance
 
     from sharectl.model.kinds import Kind
 
@@ -71,6 +74,11 @@ def rule_of(field: Field[Any]) -> Rule:
     """Return the rule of a dataclass field; that of a part where it has none."""
     rule: Rule = field.metadata.get(_KEY, ANY)
     return rule
+
+
+def fields_with(cls: type[DataclassInstance], *policies: Policy) -> frozenset[str]:
+    """Return the names of the fields of a dataclass that have one of these policies themselves."""
+    return frozenset(field.name for field in fields(cls) if rule_of(field).policy in policies)
 
 
 def written_name(field: Field[Any]) -> str:

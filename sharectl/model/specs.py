@@ -110,7 +110,11 @@ class SnapshotSpec(Spec):
     name: str = field(metadata=ruled(Policy.IDENTITY))
     share: str = field(
         metadata=ruled(
-            Policy.IMMUTABLE, refers_to=Kind.SHARE, is_prerequisite=True, way_out="give the new snapshot another name"
+            Policy.IMMUTABLE,
+            refers_to=Kind.SHARE,
+            is_prerequisite=True,
+            because="what was taken of one share is not of another.",
+            way_out="give the new snapshot another name",
         )
     )
     deletion_policy: str = field(default=DeletionPolicy.RETAIN, metadata=ruled(Policy.METADATA, choices=DeletionPolicy))

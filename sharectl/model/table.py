@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.backends import BackendSpec
-from sharectl.model.fields import Policy, rule_of
+from sharectl.model.fields import Policy
 from sharectl.model.kinds import Kind
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareServerSpec
 from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from dataclasses import Field
 
     from sharectl.model.codec import Spec
 
@@ -43,10 +44,11 @@ class KindEntry:
         """What sentences call one of the kind: `share type`."""
         return self.kind.value.replace("_", " ")
 
-    def fields_with(self, *policies: Policy) -> frozenset[str]:
-        """Return the names of the fields that have one of these policies."""
-        declared = () if self.spec is None else fields(self.spec)
-        return frozenset(each.name for each in declared if (rule_of(each).policy or self.default_policy) in policies)
+    def field(self, name: str) -> Field[Any]:
+        """Return the field that the plain form calls `name`; raises KeyError where there is none of its own."""
+        if self.spec is None:
+            raise KeyError(name)
+        return self.spec.__dataclass_fields__[name]
 
 
 _ENTRIES: Final = (

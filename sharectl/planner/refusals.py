@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.fields import rule_of, written_name
+from sharectl.model.kinds import Kind, address_of, kind_of
 from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.table import KINDS
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
 from sharectl.planner.records import DEPOSED_MARK
@@ -14,7 +16,7 @@ from sharectl.planner.scopes import REMOVING
 if TYPE_CHECKING:
     from sharectl.drivers.base import Capability
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import Step
+    from sharectl.model.plans import FieldChange, Step
     from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
 
@@ -45,6 +47,22 @@ def may_remove(draft: Draft, address: Address, record: Record, reason: str = "")
         holds=REMOVING,
     )
     return False
+
+
+def refuse_immutable(draft: Draft, address: Address, change: FieldChange, holds: frozenset[Verb]) -> None:
+    """Refuse the change of a field that cannot change in place, with the reason and the way out that the table of kinds has."""
+    entry = KINDS[kind_of(address)]
+    field = entry.field(change.field)
+    rule, written = rule_of(field), written_name(field)
+    draft.refuse(
+        f"{entry.kind}.immutable",
+        address,
+        f"{address}: {written} cannot change in place, from {change.before} to {change.after}",
+        detail=(rule.because or entry.because).format(address=address),
+        remedy=(rule.way_out or entry.way_out).format(address=address),
+        path=f"spec.{written}",
+        holds=holds,
+    )
 
 
 def is_protected(draft: Draft, address: Address, record: Record) -> bool:

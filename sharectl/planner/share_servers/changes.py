@@ -6,8 +6,10 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
+from sharectl.model.fields import Policy, fields_with, rule_of, written_name
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, FieldChange, SetUpShareServer, UpdateRecord
+from sharectl.model.share_networks import ShareNetworkSubnet
 from sharectl.model.verbs import Verb
 from sharectl.planner.share_servers.subnets import server_spec, subnet_label
 from sharectl.state.rows import server_spec_of
@@ -18,18 +20,8 @@ if TYPE_CHECKING:
     from sharectl.model.share_networks import ShareServerSpec
     from sharectl.planner.draft import Draft
 
-_OF_FUTURE_SERVERS: Final = frozenset({"allocation_ranges", "excluded"})
+_OF_FUTURE_SERVERS: Final = fields_with(ShareNetworkSubnet, Policy.METADATA)
 """Fields of a subnet that say where new addresses come from; a server that has its own is not touched by them."""
-_MANIFEST_NAMES: Final = {
-    "cidr": "cidr",
-    "gateway": "gateway",
-    "network_type": "networkType",
-    "segmentation_id": "segmentationId",
-    "mtu": "mtu",
-    "neutron_net_id": "neutronNetId",
-    "neutron_subnet_id": "neutronSubnetId",
-    "nova_net_id": "novaNetId",
-}
 
 
 def follow_network(draft: Draft, address: Address) -> None:
@@ -121,14 +113,15 @@ def _refuse_subnet_change(draft: Draft, address: Address, old: ShareServerSpec, 
     network = draft.desired.share_networks[old.share_network]
     number = network.subnets.index(new.subnet)
     for name, before, after in refused:
-        field = _MANIFEST_NAMES[name]
+        field = ShareNetworkSubnet.__dataclass_fields__[name]
+        rule, written = rule_of(field), written_name(field)
         draft.refuse(
             "share_network.immutable",
             address_of(Kind.SHARE_NETWORK, network.name),
-            f"{address_of(Kind.SHARE_NETWORK, network.name)}: {field} of subnet {subnet_label(new.subnet)} cannot change from {before} to {after}",
-            detail=f"{address} and its shares answer there, and clients would lose them.",
-            remedy="take the change back; describe a new share network, and move shares to it with spec.replacement",
-            path=f"spec.subnets.{number}.{field}",
+            f"{address_of(Kind.SHARE_NETWORK, network.name)}: {written} of subnet {subnet_label(new.subnet)} cannot change from {before} to {after}",
+            detail=rule.because.format(address=address),
+            remedy=rule.way_out,
+            path=f"spec.subnets.{number}.{written}",
         )
     return bool(refused)
 

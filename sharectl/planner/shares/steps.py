@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
+from sharectl.model.fields import Policy, fields_with, written_name
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, Candidate, CreateShare, FieldChange, Move, UpdateAccess, UpdateRecord
 from sharectl.model.quantities import format_size
@@ -17,7 +18,7 @@ from sharectl.planner.access.revocations import may_revoke
 from sharectl.planner.field_changes import metadata_changes, plain_changes, rule_changes, size_change
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
-from sharectl.planner.refusals import lacks, may_remove, removal_reason
+from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, removal_reason
 from sharectl.planner.scopes import CONTENT, REMOVING, USING
 from sharectl.planner.share_servers.places import server_of_lost_share
 from sharectl.planner.shares.placed_checks import may_be_cloned, possible_rules
@@ -33,24 +34,11 @@ if TYPE_CHECKING:
     from sharectl.model.specs import RevertRequest
     from sharectl.planner.draft import Draft
 
-_METADATA_FIELDS = frozenset(
-    {
-        "deletion_policy",
-        "retain_access",
-        "protect",
-        "allow_shrink",
-        "replacement",
-        "labels",
-        "same_host",
-        "different_host",
-        "only_host",
-    }
-)
 _EXPORTED_OTHERWISE = "its export has other settings than its backend's configuration and share type ask for"
 _REPLACED = "replaced by the new share"
-_HINTS = frozenset({"same_host", "different_host", "only_host"})
-_RECORDED = tuple(sorted({"hints" if name in _HINTS else name for name in _METADATA_FIELDS}))
-_IN_PLACE_FIELDS = _METADATA_FIELDS | {"size_bytes", "revert_to"}
+_RECORDED = sorted(fields_with(ShareSpec, Policy.METADATA))
+_FIELDS = ShareSpec.__dataclass_fields__
+_IMMUTABLE = fields_with(ShareSpec, Policy.IMMUTABLE)
 _OF_ACCESS = frozenset({"protocol", "share_network"})
 """Fields that say what the access rules mean; where they cannot follow, rules that were written for the new value do not either."""
 
@@ -119,11 +107,14 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
         return
     blocking = _changes_beyond_place(draft, record, old, new)
     if address in draft.options.replaces or (blocking and new.replacement != Replacement.REFUSE):
-        reason = f"{blocking[0].field} cannot change in place" if blocking else "a replacement was asked for"
+        reason = "a replacement was asked for"
+        if blocking:
+            reason = f"{written_name(_FIELDS[blocking[0].field])} cannot change in place"
         plan_replacement(draft, address, record, reason)
         return
     if blocking:
-        _refuse_change(draft, address, blocking)
+        for change in blocking:
+            refuse_immutable(draft, address, change, CONTENT)
         plan_beside_refusal(draft, address)
         return
     if not plan_revert(draft, address, record, old, new):
@@ -248,27 +239,14 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
 
 def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: ShareSpec) -> list[FieldChange]:
     """Return the changes that the existing share cannot follow."""
-    changes = plain_changes(old.as_plain(), new.as_plain(), skip=_IN_PLACE_FIELDS)
+    changes = plain_changes(old.as_plain(), new.as_plain())
     backend = draft.desired.backends.get(record.backend or "")
     harmless = set()
     if backend is not None and new.availability_zone in {None, backend.availability_zone}:
         harmless.add("availability_zone")
     if new.source_snapshot is None or was_renamed(draft, Kind.SNAPSHOT, old.source_snapshot, new.source_snapshot):
         harmless.add("source_snapshot")
-    return [change for change in changes if change.field not in harmless]
-
-
-def _refuse_change(draft: Draft, address: Address, blocking: list[FieldChange]) -> None:
-    for change in blocking:
-        draft.refuse(
-            "share.immutable",
-            address,
-            f"{address}: {change.field} cannot change in place, from {change.before} to {change.after}",
-            detail="a share with another value is another share, and what is in this one would stay behind.",
-            remedy=f"take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
-            path=f"spec.{change.field}",
-            holds=CONTENT,
-        )
+    return [change for change in changes if change.field in _IMMUTABLE - harmless]
 
 
 def _plan_access(draft: Draft, address: Address, record: Record, observed: ObservedShare | None) -> None:

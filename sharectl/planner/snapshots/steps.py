@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, CreateSnapshot, UpdateRecord
+from sharectl.model.plans import Action, CreateSnapshot, FieldChange, UpdateRecord
 from sharectl.model.specs import DeletionPolicy
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
 from sharectl.planner.field_changes import metadata_changes, plain_changes
-from sharectl.planner.refusals import lacks, may_remove, refuse_left_out, removal_reason
+from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, refuse_left_out, removal_reason
 from sharectl.planner.snapshots.owners import share_resource_id
 from sharectl.state.rows import snapshot_spec_of, spec_object_of
 
@@ -74,15 +74,8 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
     new = draft.desired.snapshot(address)
     old = replace(snapshot_spec_of(record), name=new.name)
     if new.share != old.share and not _is_of(draft, record, address_of(Kind.SHARE, new.share)):
+        refuse_immutable(draft, address, FieldChange("share", old.share, new.share), frozenset())
         new = replace(new, share=old.share)
-        draft.refuse(
-            "snapshot.immutable",
-            address,
-            f"{address} is a snapshot of {address_of(Kind.SHARE, old.share)} and cannot become one of {address_of(Kind.SHARE, new.share)}",
-            remedy="give the new snapshot another name",
-            path="spec.share",
-            holds=frozenset(),
-        )
     changes = metadata_changes(old.as_plain(), new.as_plain())
     if changes:
         draft.add(
