@@ -8,10 +8,10 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
-from sharectl.model.fields import ANY, rule_of
+from sharectl.model.fields import ANY, Policy, rule_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from dataclasses import Field
 
     from sharectl.model.fields import Rule
@@ -31,24 +31,54 @@ class Spec:
         return codec_of(type(self)).plain(self)
 
     @classmethod
+    def checked(cls, plain: object) -> Self:
+        """Return the spec of a JSON object that somebody else may have written; raises ValueError with what is wrong with it."""
+        fault = codec_of(cls).fault(plain)
+        if fault or not isinstance(plain, dict):
+            message = f"a {cls.__name__} that {fault}"
+            raise ValueError(message)
+        return cls.from_plain(plain)
+
+    @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the spec that `as_plain` wrote; raises TypeError or ValueError for anything else."""
+        """Return the spec that `as_plain` wrote, which is not checked (see `Codec.fault`)."""
         made: Self = codec_of(cls).value(plain)
         return made
 
 
 class Shape(NamedTuple):
-    """What a field may hold: what is wrong with a value (empty: nothing), how it is written as JSON, and read (None: as it is)."""
+    """What a field holds: the test of its JSON value, and how the value is written as JSON and read again (None: as it is)."""
 
-    problem: Callable[[Any], str]
+    fits: Callable[[Any], bool]
     write: Callable[[Any], Any] | None = None
     read: Callable[[Any], Any] | None = None
+
+
+class Shapes(NamedTuple):
+    """The fields that a JSON object may have, and those that it must have; `is_open` to further ones."""
+
+    fields: Mapping[str, Shape]
+    needed: Collection[str]
+    is_open: bool = False
+
+    def fault(self, plain: object) -> str:
+        """Return what is wrong with an object (`has size_bytes 0`), empty where nothing is."""
+        if type(plain) is not dict:
+            return "is not an object"
+        for name, value in plain.items():
+            shape = self.fields.get(name)
+            if shape is None and not self.is_open:
+                return f"has an unknown field {name!r}"
+            if shape is not None and not shape.fits(value):
+                return f"has {name} {value!r}"
+        missing = next((name for name in self.needed if name not in plain), None)
+        return "" if missing is None else f"lacks {missing}"
 
 
 class Codec:
     """Writes, reads and checks the values of one dataclass."""
 
-    __slots__ = ("_cls", "_defaults", "_flat", "_readers", "_shapes", "_values", "_writers", "names")
+    __slots__ = ("_cls", "_defaults", "_flat", "_readers", "_values", "_writers", "names", "shapes")
 
     def __init__(self, cls: type) -> None:
         """Take the declarations of its fields."""
@@ -62,9 +92,12 @@ class Codec:
         self.names = tuple(field.name for field in declared)
         self._defaults = tuple(MISSING if rule_of(field).is_always_kept else _default_of(field) for field in declared)
         self._values: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names)
-        self._shapes = {field.name: _shape(cls, str(field.type), rule_of(field)) for field in declared}
-        self._writers = tuple((name, shape.write) for name, shape in self._shapes.items() if shape.write is not None)
-        self._readers = tuple((name, shape.read) for name, shape in self._shapes.items() if shape.read is not None)
+        shapes = {field.name: _shape(str(field.type), cls, rule_of(field)) for field in declared}
+        self._writers = tuple((name, shape.write) for name, shape in shapes.items() if shape.write is not None)
+        self._readers = tuple((name, shape.read) for name, shape in shapes.items() if shape.read is not None)
+        for _, _, part in self._flat:
+            shapes |= codec_of(part).shapes.fields
+        self.shapes: Shapes = Shapes(shapes, tuple(field.name for field in declared if _is_needed(field)))
 
     def plain(self, value: Any) -> dict[str, Any]:  # noqa: ANN401 - of the class that the codec was made for
         """Return the JSON object of a value."""
@@ -92,14 +125,9 @@ class Codec:
                 values[name] = codec.value(found)
         return self._cls(**values)
 
-    def problems(self, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - as above
-        """Yield the fields that hold something else than they declare, each with what is wrong."""
-        for name, shape in self._shapes.items():
-            problem = shape.problem(getattr(value, name))
-            if problem:
-                yield name, problem
-        for name, _, part in self._flat:
-            yield from codec_of(part).problems(getattr(value, name))
+    def fault(self, plain: object) -> str:
+        """Return what keeps a JSON object from being a value's (`has size_bytes 0`), empty where nothing does."""
+        return self.shapes.fault(plain)
 
 
 _CODECS: Final[dict[type, Codec]] = {}
@@ -122,7 +150,7 @@ _TOO_LARGE: Final = 1 << 63
 def part_of(cls: type, field: Field[Any]) -> type | None:
     """Return the dataclass of which a field holds one or several; None where it holds plain values."""
     annotation = str(field.type).removesuffix(_OPTIONAL).removeprefix(_TUPLE).removesuffix(", ...]")
-    is_plain = annotation.startswith(_MAPPING) or annotation in _PLAIN
+    is_plain = annotation.startswith(_MAPPING) or annotation in {*_PLAIN, "int"}
     return None if is_plain else _class_named(cls, annotation)
 
 
@@ -135,82 +163,81 @@ def _class_named(cls: type, name: object) -> type:
     return found
 
 
-def _shape(cls: type, annotation: str, rule: Rule = ANY) -> Shape:
+def shapes_of(annotations: Mapping[str, str], of: type) -> Shapes:
+    """Return the shapes of an object with these fields, which further ones may join; one that may be None need not be there."""
+    needed = [name for name, annotation in annotations.items() if not annotation.endswith(_OPTIONAL)]
+    return Shapes({name: _shape(annotation, of) for name, annotation in annotations.items()}, needed, is_open=True)
+
+
+def _is_needed(field: Field[Any]) -> bool:
+    has_default = field.default is not MISSING or field.default_factory is not MISSING
+    return rule_of(field).is_always_kept or not (has_default or str(field.type).endswith(_OPTIONAL))
+
+
+def _shape(annotation: str, cls: type, rule: Rule = ANY) -> Shape:
     """Return the shape that an annotation in the module of `cls` stands for, within the rule of its field."""
     inner = annotation.removesuffix(_OPTIONAL)
     if rule.choices is not None:
-        shape = Shape(partial(_choice_problem, tuple(rule.choices)), str)
-    elif rule.minimum is not None:
-        shape = Shape(partial(_number_problem, rule.minimum))
-    elif inner.startswith(_TUPLE):
-        shape = _sequence(_shape(cls, inner.removeprefix(_TUPLE).removesuffix(", ...]")))
-    elif inner.startswith(_MAPPING):
-        values = _shape(cls, inner.removeprefix(_MAPPING).removesuffix("]"))
-        shape = Shape(partial(_mapping_problem, values.problem), dict)
+        shape = Shape(partial(_is_choice, frozenset(map(str, rule.choices))), str)
+    elif inner == "int":
+        shape = Shape(partial(_is_count, rule.minimum or 0))
+    elif inner == "str" and (rule.refers_to is not None or rule.policy is Policy.IDENTITY):
+        shape = Shape(_is_name)
     elif inner in _PLAIN:
         shape = Shape(_PLAIN[inner])
+    elif inner.startswith(_TUPLE):
+        shape = _sequence(_shape(inner.removeprefix(_TUPLE).removesuffix(", ...]"), cls))
+    elif inner.startswith(_MAPPING):
+        shape = Shape(partial(_is_mapping, _shape(inner.removeprefix(_MAPPING).removesuffix("]"), cls).fits), dict)
     else:
         shape = _part(_class_named(cls, inner))
     return shape if inner == annotation else _optional(shape)
 
 
 def _optional(shape: Shape) -> Shape:
-    write = shape.write
+    fits, write = shape.fits, shape.write
     return shape._replace(
-        problem=lambda value: "" if value is None else shape.problem(value),
+        fits=lambda value: value is None or fits(value),
         write=write and (lambda value: None if value is None else write(value)),
     )
 
 
 def _part(cls: type) -> Shape:
     return Shape(
-        partial(_part_problem, cls), lambda value: codec_of(cls).plain(value), lambda plain: codec_of(cls).value(plain)
+        lambda plain: not codec_of(cls).fault(plain),
+        lambda value: codec_of(cls).plain(value),
+        lambda plain: codec_of(cls).value(plain),
     )
 
 
 def _sequence(item: Shape) -> Shape:
-    write, read = item.write, item.read
+    fits, write, read = item
     return Shape(
-        lambda value: (
-            next((f"holds what {found}" for found in map(item.problem, value) if found), "")
-            if isinstance(value, tuple)
-            else "is not a list"
-        ),
+        lambda plain: type(plain) is list and all(map(fits, plain)),
         list if write is None else lambda value: [write(each) for each in value],
         tuple if read is None else lambda plain: tuple(read(each) for each in plain),
     )
 
 
-def _choice_problem(choices: tuple[str, ...], value: object) -> str:
-    is_one = isinstance(value, str) and value in choices
-    return "" if is_one else f"is {value!r}, not one of {', '.join(choices)}"
+def _is_choice(choices: frozenset[str], value: object) -> bool:
+    return type(value) is str and value in choices
 
 
-def _number_problem(minimum: int, value: object) -> str:
-    is_one = type(value) is int and minimum <= value < _TOO_LARGE
-    return "" if is_one else f"is {value!r}, not a whole number of {minimum} or more"
+def _is_count(minimum: int, value: object) -> bool:
+    return type(value) is int and minimum <= value < _TOO_LARGE
 
 
-def _mapping_problem(problem: Callable[[Any], str], value: object) -> str:
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        return "is not a mapping"
-    return next((f"holds what {found}" for found in map(problem, value.values()) if found), "")
+def _is_name(value: object) -> bool:
+    return type(value) is str and value != ""
 
 
-def _part_problem(part: type, value: object) -> str:
-    if not isinstance(value, part):
-        return f"is not a {part.__name__}"
-    return next((f"has a {name} that {problem}" for name, problem in codec_of(part).problems(value)), "")
+def _is_mapping(fits: Callable[[Any], bool], value: object) -> bool:
+    return type(value) is dict and all(map(fits, value.values()))
 
 
-def _plain_problem(types: tuple[type, ...], what: str, value: object) -> str:
-    return "" if type(value) in types else f"is {value!r}, not {what}"
-
-
-_PLAIN: Final[Mapping[str, Callable[[Any], str]]] = {
-    "Any": lambda _: "",
-    "str": lambda value: "" if isinstance(value, str) else f"is {value!r}, not text",
-    "int": partial(_plain_problem, (int,), "a whole number"),
-    "float": partial(_plain_problem, (int, float), "a number"),
-    "bool": partial(_plain_problem, (bool,), "true or false"),
+_PLAIN: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "Any": lambda _: True,
+    "str": lambda value: type(value) is str,
+    "float": lambda value: type(value) in {int, float},
+    "bool": lambda value: type(value) is bool,
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.backends import BackendSpec
+from sharectl.model.codec import codec_of, shapes_of
 from sharectl.model.fields import Policy
 from sharectl.model.kinds import Kind
+from sharectl.model.networks import NetworkAllocation
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareServerSpec
 from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from dataclasses import Field
 
-    from sharectl.model.codec import Spec
+    from sharectl.model.codec import Shapes, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,8 @@ class KindEntry:
     """What holds for a kind as a whole; what holds for a field stands with the field, in the spec's class.
 
     `spec` is None where neither a manifest nor a row holds one, and `schema` is empty where nobody writes manifests. `records_spec` tells
-    that the state keeps the spec, and that a plan compares with it. `default_policy` is that of fields without one.
-    `attributes` are what rows keep of a backend's answer, with their JSON types. `because` and `way_out` are for immutable fields that
+    that the state keeps the spec, and that a plan compares with it; else rows keep the fields in `row`. `default_policy` is that of fields
+    without one. `attributes` are what rows keep of a backend's answer. Both are annotated as fields of a class are. `because` and `way_out` are for immutable fields that
     say nothing of their own; `{address}` in them stands for the resource. `parent` is the kind that its address stands under.
     """
 
@@ -34,7 +37,8 @@ class KindEntry:
     schema: str = ""
     records_spec: bool = False
     default_policy: Policy | None = None
-    attributes: Mapping[str, type] = field(default_factory=dict)
+    row: Mapping[str, str] | None = None
+    attributes: Mapping[str, str] | type[NetworkAllocation] | None = None
     because: str = ""
     way_out: str = ""
     parent: Kind | None = None
@@ -52,7 +56,9 @@ class KindEntry:
 
 
 _ENTRIES: Final = (
-    KindEntry(Kind.BACKEND, "backends", BackendSpec, "backend", default_policy=Policy.UNRECORDED),
+    KindEntry(
+        Kind.BACKEND, "backends", BackendSpec, "backend", default_policy=Policy.UNRECORDED, row={"driver": "str"}
+    ),
     KindEntry(Kind.SHARE_TYPE, "share types", ShareTypeSpec, "share-type", default_policy=Policy.UNRECORDED),
     KindEntry(
         Kind.SHARE,
@@ -60,7 +66,12 @@ _ENTRIES: Final = (
         ShareSpec,
         "share",
         records_spec=True,
-        attributes={"backend_id": str, "name": str, "export_locations": list},
+        attributes={
+            "backend_id": "str",
+            "name": "str",
+            "export_locations": "tuple[str, ...]",
+            "share_server_id": "str | None",
+        },
         because="a share with another value is another share, and what is in this one would stay behind.",
         way_out="take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
     ),
@@ -71,7 +82,7 @@ _ENTRIES: Final = (
         SnapshotSpec,
         "snapshot",
         records_spec=True,
-        attributes={"backend_id": str, "name": str, "share_resource_id": str, "share_backend_id": str},
+        attributes={"backend_id": "str", "name": "str", "share_resource_id": "str", "share_backend_id": "str"},
     ),
     KindEntry(Kind.SHARE_NETWORK, "share networks", ShareNetworkSpec, "share-network"),
     KindEntry(Kind.SECURITY_SERVICE, "security services", SecurityServiceSpec, "security-service"),
@@ -80,19 +91,37 @@ _ENTRIES: Final = (
         "share servers",
         ShareServerSpec,
         records_spec=True,
-        attributes={"backend_id": str, "name": str, "allocations": list},
+        attributes={"backend_id": "str", "name": "str", "allocations": "tuple[NetworkAllocation, ...]"},
     ),
-    KindEntry(Kind.NETWORK_ALLOCATION, "network allocations"),
-    KindEntry(Kind.IMPORT, "imports"),
+    KindEntry(Kind.NETWORK_ALLOCATION, "network allocations", row={"scope": "str"}, attributes=NetworkAllocation),
+    KindEntry(Kind.IMPORT, "imports", row={"address": "str", "backend": "str", "backend_id": "str"}),
 )
 
 KINDS: Final[Mapping[Kind, KindEntry]] = {entry.kind: entry for entry in _ENTRIES}
 
 
-def spec_from_plain(kind: Kind, plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of the class that the kind has
-    """Return the spec of a resource of this kind that `as_plain` wrote; raises TypeError where it is none, or the kind has none."""
+@cache
+def row_shapes(kind: Kind) -> Shapes | None:
+    """Return what the specs in the rows of a kind hold; None where that is not said."""
+    entry = KINDS[kind]
+    if entry.spec is not None and entry.records_spec:
+        return codec_of(entry.spec).shapes
+    return None if entry.row is None else shapes_of(entry.row, KindEntry)
+
+
+@cache
+def attribute_shapes(kind: Kind) -> Shapes | None:
+    """Return what the attributes in the rows of a kind hold; None where that is not said."""
+    attributes = KINDS[kind].attributes
+    if isinstance(attributes, type):
+        return codec_of(attributes).shapes
+    return None if attributes is None else shapes_of(attributes, KindEntry)
+
+
+def spec_from_plain(kind: Kind, plain: object) -> Any:  # noqa: ANN401 - of the class that the kind has
+    """Return the spec of a resource of this kind from its JSON object; raises ValueError where that is not one, TypeError where the kind has none."""
     spec = KINDS[kind].spec
     if spec is None:
         message = f"a {KINDS[kind].singular} has no spec"
         raise TypeError(message)
-    return spec.from_plain(plain)
+    return spec.checked(plain)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
+from sharectl.model.codec import shapes_of
 from sharectl.model.kinds import Kind, kind_of
 from sharectl.model.networks import NetworkAllocation
 from sharectl.model.records import Record
 from sharectl.model.share_networks import ShareServerSpec
-from sharectl.model.specs import DeletionPolicy, Protocol, Replacement, ShareSpec, SnapshotSpec
+from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.table import attribute_shapes, row_shapes
 from sharectl.model.verbs import Verb
 from sharectl.state.contract import DamagedRowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.codec import Shapes
     from sharectl.model.kinds import Address
     from sharectl.model.records import HistoryEntry, OperationRecord, RuleRecord, RunRecord
 
@@ -31,33 +34,6 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _WORD: Final = re.compile("[a-z]+")
 OUTCOMES: Final = frozenset({"done", "failed", "recovered"})
 STATUSES: Final = frozenset({"active", "error"})
-
-
-class _Shape(NamedTuple):
-    """The fields that an object may have, each with its check, and those that it must have; `is_open` to fields that are not known."""
-
-    fields: Mapping[str, _Check]
-    needed: Collection[str]
-    is_open: bool = False
-
-    def fault(self, plain: object) -> str:
-        """Return what is wrong with `plain`; "" where nothing is."""
-        if type(plain) is not dict:
-            return "is not an object"
-        for name, value in plain.items():
-            check = self.fields.get(name)
-            if check is None:
-                if self.is_open:
-                    continue
-                return f"has an unknown field {name!r}"
-            if not check(value):
-                return f"has {name} {value!r}"
-        missing = next((name for name in self.needed if name not in plain), None)
-        return "" if missing is None else f"lacks {missing}"
-
-    def accepts(self, plain: object) -> bool:
-        """Tell whether nothing is wrong with `plain`."""
-        return not self.fault(plain)
 
 
 def _is_text(value: object) -> bool:
@@ -76,10 +52,6 @@ def _is_optional_text(value: object) -> bool:
     return value is None or type(value) is str
 
 
-def _is_flag(value: object) -> bool:
-    return type(value) is bool
-
-
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= _LARGEST
 
@@ -88,124 +60,18 @@ def _is_positive(value: object) -> bool:
     return type(value) is int and 0 < value <= _LARGEST
 
 
-def _is_object(value: object) -> bool:
-    return type(value) is dict
-
-
-def _are_texts(value: object) -> bool:
-    return type(value) is list and all(map(_is_text, value))
-
-
-def _are_labels(value: object) -> bool:
-    return type(value) is dict and all(map(_is_text, value.values()))
-
-
-def _one_of(words: Iterable[str]) -> _Check:
-    known = frozenset(map(str, words))
-    return lambda value: type(value) is str and value in known
-
-
-def _optional(shape: _Shape) -> _Check:
-    return lambda value: value is None or shape.accepts(value)
-
-
-def _list_of(shape: _Shape) -> _Check:
-    return lambda value: type(value) is list and all(map(shape.accepts, value))
-
-
-def _all(check: _Check, *names: str) -> dict[str, _Check]:
-    return dict.fromkeys(names, check)
-
-
-_LABELLED: Final = {
-    "name": _is_name,
-    "deletion_policy": _one_of(DeletionPolicy),
-    "protect": _is_flag,
-    "labels": _are_labels,
-}
-_REVERT: Final = _Shape(
-    {**_all(_is_text, "snapshot", "request"), **_all(_is_flag, "cut_short", "withdrawn")}, ("snapshot", "request")
+_SNAPSHOT: Final = shapes_of(
+    dict.fromkeys(("resource_id", "backend_id", "name", "share_backend_id", "share_resource_id"), "str"), object
 )
-_SERVICE: Final = _Shape(
-    {**_all(_is_text, "name", "service_type"), "config": _is_object, "labels": _are_labels},
-    ("name", "service_type", "config"),
-)
-_SUBNET: Final = _Shape(
+_PAYLOAD: Final = shapes_of(
     {
-        **_all(_is_text, "availability_zone", "cidr", "gateway", "network_type"),
-        **_all(_is_text, "neutron_net_id", "neutron_subnet_id", "nova_net_id"),
-        **_all(_is_count, "segmentation_id", "mtu"),
-        **_all(_are_texts, "allocation_ranges", "excluded"),
+        "spec": "Mapping[str, Any] | None",
+        "extra_specs": "Mapping[str, str]",
+        "share_server_id": "str | None",
+        "snapshot": "Mapping[str, str] | None",
     },
-    (),
-)
-_ALLOCATION: Final = _Shape(
-    {
-        **_all(_is_text, "allocation_id", "share_server_id", "ip_address", "cidr", "network_type"),
-        **_all(_is_text, "gateway", "mac_address", "port_id"),
-        **_all(_is_count, "ip_version", "segmentation_id", "mtu"),
-    },
-    ("allocation_id", "share_server_id", "ip_address", "ip_version", "cidr", "network_type", "mtu"),
-)
-_SNAPSHOT: Final = ("backend_id", "name", "share_backend_id", "share_resource_id")
-_IMPORT: Final = ("address", "backend", "backend_id")
-_SPECS: Final[Mapping[Kind, _Shape]] = {
-    Kind.SHARE: _Shape(
-        {
-            **_LABELLED,
-            "size_bytes": _is_positive,
-            "protocol": _one_of(Protocol),
-            **_all(_is_optional_text, "share_type", "availability_zone", "share_network"),
-            **_all(_is_optional_text, "source_snapshot", "only_host"),
-            "revert_to": _optional(_REVERT),
-            **_all(_are_texts, "same_host", "different_host"),
-            **_all(_is_flag, "retain_access", "allow_shrink"),
-            "replacement": _one_of(Replacement),
-        },
-        ("name", "size_bytes", "protocol"),
-    ),
-    Kind.SNAPSHOT: _Shape({**_LABELLED, "share": _is_name}, ("name", "share")),
-    Kind.SHARE_SERVER: _Shape(
-        {
-            **_all(_is_name, "name", "share_network"),
-            "subnet": _SUBNET.accepts,
-            "address_count": _is_positive,
-            "security_services": _list_of(_SERVICE),
-        },
-        ("name", "share_network", "subnet", "address_count"),
-    ),
-    Kind.NETWORK_ALLOCATION: _Shape({"scope": _is_text}, ("scope",)),
-    Kind.IMPORT: _Shape(_all(_is_text, *_IMPORT), _IMPORT),
-    Kind.BACKEND: _Shape({"driver": _is_name}, ("driver",)),
-}
-_ATTRIBUTES: Final[Mapping[Kind, _Shape]] = {
-    Kind.SHARE: _Shape(
-        {
-            **_all(_is_text, "backend_id", "name"),
-            "export_locations": _are_texts,
-            "share_server_id": _is_optional_text,
-        },
-        ("backend_id", "name", "export_locations"),
-        is_open=True,
-    ),
-    Kind.SNAPSHOT: _Shape(_all(_is_text, *_SNAPSHOT), _SNAPSHOT, is_open=True),
-    Kind.SHARE_SERVER: _Shape(
-        {**_all(_is_text, "backend_id", "name"), "allocations": _list_of(_ALLOCATION)},
-        ("backend_id", "name", "allocations"),
-        is_open=True,
-    ),
-    Kind.NETWORK_ALLOCATION: _ALLOCATION,
-}
-_PAYLOAD: Final = _Shape(
-    {
-        "spec": lambda value: value is None or type(value) is dict,
-        "extra_specs": _are_labels,
-        "share_server_id": _is_optional_text,
-        "snapshot": _optional(_Shape(_all(_is_text, "resource_id", *_SNAPSHOT), ("resource_id", *_SNAPSHOT))),
-    },
-    (),
-    is_open=True,
-)
+    object,
+)._replace(needed=())
 _WITH_SPEC: Final = frozenset(
     {
         Verb.CREATE_SHARE,
@@ -241,12 +107,12 @@ def server_spec_of(record: Record) -> ShareServerSpec:
 
 def spec_object_of(record: Record) -> JsonObject:
     """Return the spec as a JSON object, defaults left out. Raises DamagedRowError."""
-    return _object(record, "spec", record.spec, _SPECS)
+    return _object(record, "spec", record.spec, row_shapes(Kind(record.kind)))
 
 
 def attributes_of(record: Record) -> JsonObject:
     """Return what the backend answered. Raises DamagedRowError."""
-    return _object(record, "attributes", record.attributes, _ATTRIBUTES)
+    return _object(record, "attributes", record.attributes, attribute_shapes(Kind(record.kind)))
 
 
 def allocations_of(record: Record) -> tuple[NetworkAllocation, ...]:
@@ -268,11 +134,14 @@ def payload_of(operation: OperationRecord) -> JsonObject:
     if plain is not None and not fault:
         kind, spec = _kind_of(operation), plain.get("spec")
         if spec is not None and kind in _MANAGED:
-            fault = _SPECS[kind].fault(spec)
+            shapes = row_shapes(kind)
+            fault = "" if shapes is None else shapes.fault(spec)
         elif spec is None and operation.verb in _WITH_SPEC:
             fault = "lacks spec"
         if operation.verb == Verb.CREATE_SHARE and "extra_specs" not in plain:
             fault = "lacks extra_specs"
+        if plain.get("snapshot") is not None:
+            fault = fault or _SNAPSHOT.fault(plain["snapshot"])
     if plain is None or fault:
         raise DamagedRowError(_named(operation), f"its payload {fault}")
     return plain
@@ -289,12 +158,11 @@ def _named(operation: OperationRecord) -> str:
     return f"operation {operation.operation_id} on {operation.address}"
 
 
-def _object(record: Record, what: str, data: bytes, shapes: Mapping[Kind, _Shape]) -> JsonObject:
-    kind = Kind(record.kind)
+def _object(record: Record, what: str, data: bytes, shapes: Shapes | None) -> JsonObject:
     plain = _json_object(data)
     if plain is None:
         raise DamagedRowError(record.address, f"its {what} is not a JSON object")
-    fault = shapes[kind].fault(plain) if kind in shapes else ""
+    fault = "" if shapes is None else shapes.fault(plain)
     if fault:
         raise DamagedRowError(record.address, f"its {what} {fault}")
     return plain

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from sharectl.model.codec import codec_of
 from sharectl.model.kinds import Kind
-from sharectl.model.table import KINDS
+from sharectl.model.table import KINDS, attribute_shapes, row_shapes
 from sharectl.model.verbs import Verb
 from sharectl.state.document import DocumentError, parse
 from sharectl.state.sqlite.errors import damaged
@@ -37,18 +36,9 @@ def expect_sound_rows(store: StateStore) -> None:
 
 
 def _problem(record: Record) -> str:
-    entry = KINDS[Kind(record.kind)]
-    if entry.spec is not None and entry.records_spec:
-        try:
-            spec = entry.spec.from_plain(orjson.loads(record.spec))
-        except (TypeError, ValueError, KeyError, AttributeError) as failure:
-            return f"has a spec that is none ({type(failure).__name__}: {failure})"
-        for name, problem in codec_of(entry.spec).problems(spec):
-            return f"has a spec whose {name} {problem}"
-        if not record.backend:
-            return "is on no backend"
-    attributes = orjson.loads(record.attributes)
-    for name, type_ in entry.attributes.items():
-        if not isinstance(attributes.get(name), type_):
-            return f"lacks what its backend answered: {name}"
-    return ""
+    kind = Kind(record.kind)
+    for shapes, data in ((row_shapes(kind), record.spec), (attribute_shapes(kind), record.attributes)):
+        fault = "" if shapes is None else shapes.fault(orjson.loads(data))
+        if fault:
+            return fault
+    return "is on no backend" if KINDS[kind].records_spec and not record.backend else ""

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import AccessRule
-from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
+from sharectl.model.backends import BackendSpec
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
-from sharectl.model.kinds import Kind, is_of
+from sharectl.model.kinds import kind_of
 from sharectl.model.plans import (
     Action,
     Adopt,
@@ -33,8 +33,7 @@ from sharectl.model.plans import (
     UpdateAccess,
     UpdateRecord,
 )
-from sharectl.model.share_networks import ShareServerSpec
-from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.table import spec_from_plain
 from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def plan_from_document(document: object) -> Plan:
             held=tuple(_held(plain) for plain in document.get("held", ())),
             is_stopped=document.get("stopped", has_errors(diagnostics)),
             summary=Summary(**document["summary"]),
-            backends={name: _backend(plain) for name, plain in document["backends"].items()},
+            backends={name: BackendSpec.checked(plain) for name, plain in document["backends"].items()},
             extra_specs=document["extra_specs"],
             unread=tuple(UnreadBackend(plain["backend"], plain["allowed"]) for plain in document.get("unreadable", ())),
             origin=None if document.get("origin") is None else Origin(**document["origin"]),
@@ -227,26 +226,13 @@ def _step(plain: Mapping[str, Any]) -> Step:
     )
 
 
-def _share_spec(plain: Mapping[str, Any]) -> ShareSpec:
-    return ShareSpec.from_plain(plain["spec"])
-
-
-def _server_spec(plain: Mapping[str, Any]) -> ShareServerSpec:
-    return ShareServerSpec.from_plain(plain["spec"])
-
-
-def _data_spec(plain: Mapping[str, Any]) -> ShareSpec | SnapshotSpec:
-    is_snapshot = is_of(Kind.SNAPSHOT, plain["address"])
-    return (SnapshotSpec if is_snapshot else ShareSpec).from_plain(plain["spec"])
+def _spec(plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of the class that the kind has
+    return spec_from_plain(kind_of(plain["address"]), plain["spec"])
 
 
 def _candidate(plain: Mapping[str, Any]) -> Candidate:
     weights = tuple(plain["weights"].items())
     return Candidate(plain["backend"], plain["pool"], plain["weight"], weights, plain.get("share_server"))
-
-
-def _resize(plain: Mapping[str, Any]) -> ResizeShare:
-    return ResizeShare(_share_spec(plain))
 
 
 def _access(plain: Mapping[str, Any]) -> UpdateAccess:
@@ -257,34 +243,21 @@ def _access(plain: Mapping[str, Any]) -> UpdateAccess:
     )
 
 
-def _record_update(plain: Mapping[str, Any]) -> UpdateRecord:
-    is_server = is_of(Kind.SHARE_SERVER, plain["address"])
-    return UpdateRecord(_server_spec(plain) if is_server else _data_spec(plain))
-
-
-def _adoption(plain: Mapping[str, Any]) -> Adopt:
-    return Adopt(_data_spec(plain), plain["import_id"], plain.get("import_resource_id"))
-
-
-def _server(plain: Mapping[str, Any]) -> SetUpShareServer:
-    return SetUpShareServer(_server_spec(plain))
-
-
 _WORK: Final[Mapping[Verb, Callable[[Mapping[str, Any]], Work]]] = {
     Verb.PREPARE_BACKEND: lambda plain: PrepareBackend(plain.get("identity")),
-    Verb.CREATE_SHARE: lambda plain: CreateShare(_share_spec(plain), tuple(map(_candidate, plain["candidates"]))),
-    Verb.EXTEND_SHARE: _resize,
-    Verb.SHRINK_SHARE: _resize,
-    Verb.REVERT_SHARE: lambda plain: RevertShare(_share_spec(plain)),
+    Verb.CREATE_SHARE: lambda plain: CreateShare(_spec(plain), tuple(map(_candidate, plain["candidates"]))),
+    Verb.EXTEND_SHARE: lambda plain: ResizeShare(_spec(plain)),
+    Verb.SHRINK_SHARE: lambda plain: ResizeShare(_spec(plain)),
+    Verb.REVERT_SHARE: lambda plain: RevertShare(_spec(plain)),
     Verb.UPDATE_ACCESS: _access,
-    Verb.UPDATE_RECORD: _record_update,
-    Verb.CREATE_SNAPSHOT: lambda plain: CreateSnapshot(SnapshotSpec.from_plain(plain["spec"])),
-    Verb.ADOPT: _adoption,
-    Verb.RESTORE_SHARE: _adoption,
-    Verb.MOVE: lambda plain: Move(plain["moved_from"], _data_spec(plain) if "spec" in plain else None),
-    Verb.CREATE_SHARE_SERVER: _server,
-    Verb.REPAIR_SHARE_SERVER: _server,
-    Verb.UPDATE_SHARE_SERVER: _server,
+    Verb.UPDATE_RECORD: lambda plain: UpdateRecord(_spec(plain)),
+    Verb.CREATE_SNAPSHOT: lambda plain: CreateSnapshot(_spec(plain)),
+    Verb.ADOPT: lambda plain: Adopt(_spec(plain), plain["import_id"], plain.get("import_resource_id")),
+    Verb.RESTORE_SHARE: lambda plain: Adopt(_spec(plain), plain["import_id"], plain.get("import_resource_id")),
+    Verb.MOVE: lambda plain: Move(plain["moved_from"], _spec(plain) if "spec" in plain else None),
+    Verb.CREATE_SHARE_SERVER: lambda plain: SetUpShareServer(_spec(plain)),
+    Verb.REPAIR_SHARE_SERVER: lambda plain: SetUpShareServer(_spec(plain)),
+    Verb.UPDATE_SHARE_SERVER: lambda plain: SetUpShareServer(_spec(plain)),
     Verb.RELEASE_ALLOCATION: lambda plain: ReleaseAllocation(plain["import_id"], plain["import_resource_id"]),
 }
 
@@ -309,15 +282,4 @@ def _diagnostic(plain: Mapping[str, Any]) -> Diagnostic:
         remedy=plain.get("remedy", ""),
         address=plain.get("address"),
         source=None if source is None else Source(**source),
-    )
-
-
-def _backend(plain: Mapping[str, Any]) -> BackendSpec:
-    network = plain["network"]
-    return BackendSpec(
-        **{
-            **plain,
-            "capacity": CapacityPolicy(**plain["capacity"]),
-            "network": None if network is None else NetworkPluginSpec(**network),
-        }
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from sharectl.model.access import AccessLevel, AccessType
-from sharectl.model.codec import codec_of
 from sharectl.model.kinds import Kind, kind_of
 from sharectl.model.plans import Action, Adopt, Move, PrepareBackend, ReleaseAllocation, UpdateAccess
 from sharectl.model.quantities import format_size
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.codec import Spec
     from sharectl.model.plans import FieldChange, Plan, Step
 
 _REPLACING: Final = frozenset({Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE})
@@ -163,12 +161,6 @@ def _check_spec(step: Step, kind: Kind, where: str) -> None:
     wanted = KINDS[kind].spec
     if wanted is None or not isinstance(spec, wanted):
         _fail(where, "its spec is that of another kind")
-    _check_fields(spec, f"{where}.spec")
-
-
-def _check_fields(spec: Spec, where: str) -> None:
-    for name, problem in codec_of(type(spec)).problems(spec):
-        _fail(f"{where}.{name}", problem)
 
 
 def _check_rules(step: Step, work: UpdateAccess, where: str) -> None:
@@ -241,7 +233,6 @@ def _check_backend(name: str, backend: BackendSpec) -> None:
     where = f"backend {name}"
     if backend.name != name:
         _fail(where, f"it calls itself {backend.name!r}")
-    _check_fields(backend, where)
     if backend.step_timeout_seconds <= 0:
         _fail(where, "its timeout is none")
 
