@@ -8,7 +8,7 @@ from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Action, Plan, Step
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.verbs import Verb
-from sharectl.planner.access.exports import find_export_changes, unseen_exports
+from sharectl.planner.access.exports import NO_EXPORTS, unseen_exports
 from sharectl.planner.access.revocations import check_revocations
 from sharectl.planner.backends.foreign import find_foreign_backends, find_unseen_backends
 from sharectl.planner.backends.steps import backends_of, plan_backends
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.desired import Desired
     from sharectl.model.kinds import Address
     from sharectl.model.records import StateView
-    from sharectl.planner.access.exports import ExportWishes
+    from sharectl.planner.access.exports import Exports
     from sharectl.planner.observed import Observed
     from sharectl.scheduler import Pool
 
@@ -70,19 +70,19 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     options: PlanOptions = _NO_OPTIONS,
     settings: SchedulerSettings = _DEFAULT_SETTINGS,
     deviations: Mapping[Address, Deviation] | None = None,
-    exports: Mapping[str, ExportWishes] | None = None,
+    exports: Exports = NO_EXPORTS,
 ) -> Plan:
     """Return what must be done so that `desired` holds, with every reason why some of it may not be done.
 
     `observed` has an entry for each backend in `desired`. `state.rules` must hold the access rules of `addresses_with_rules`.
-    `deviations` may be passed where `find_deviations` has been called already. `exports` are the settings that exports are to have,
-    by backend. What is refused is held, with all that depends on it,
-    and the steps are the rest; a plan that is stopped is for reading only. The result does not depend on the order of anything in the arguments.
+    `deviations` may be passed where `find_deviations` has been called already. `exports` are the settings of exports, and what of
+    them is to change. What is refused is held, with all that depends on it, and the steps are the rest; a plan that is stopped is for reading only. The result does not depend on the order of anything in the arguments.
     """
     if deviations is None:
         deviations = find_deviations(state, observed)
     deviations = without_own_rules_ignored(state, deviations)
-    draft = Draft(desired, state, observed, options, deviations, records=dict(state.records))
+    draft = Draft(desired, state, observed, options, deviations, dict(state.records), exports)
+    draft.export_changes = dict(exports.changes)
     draft.diagnostics += unknown_addresses(desired, draft.records, options)
     draft.diagnostics += find_foreign_backends(draft)
     if state.writer is not None:
@@ -92,8 +92,6 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     refuse_renamed_backends(draft)
     note_twin_backends(draft)
     plan_moves(draft)
-    draft.export_wishes = exports or {}
-    draft.export_changes = find_export_changes(draft, draft.export_wishes)
     draft.diagnostics += unseen_exports(draft)
     unread = find_unread(draft)
     draft.recorded_total = sum(record.kind in MANAGED_KINDS for record in draft.records.values())
@@ -129,6 +127,7 @@ def addresses_with_rules(
     state: StateView,
     deviations: Mapping[Address, Deviation],
     options: PlanOptions = _NO_OPTIONS,
+    exports: Exports = NO_EXPORTS,
 ) -> set[Address]:
     """Return the shares whose recorded access rules the planner will want to see: those that are not as they should be, or are to go."""
     records = state.records
@@ -141,9 +140,8 @@ def addresses_with_rules(
     }
     moved = {former for formers in desired.moves.values() for former in formers if former in records}
     removed = {address for address in records if is_of(Kind.SHARE, address) and address not in desired.digests}
-    return (
-        wanted | moved | removed | options.replaces | {address for address in deviations if is_of(Kind.SHARE, address)}
-    )
+    drifted = {address for address in deviations if is_of(Kind.SHARE, address)}
+    return wanted | moved | removed | options.replaces | drifted | exports.changes.keys()
 
 
 def _plan_resources(draft: Draft, pools: Sequence[Pool], settings: SchedulerSettings) -> int:

@@ -41,6 +41,7 @@ from sharectl.planner.records import (
     snapshot_record,
     spec_as_there,
     with_access,
+    with_export_settings,
     with_share_spec,
     with_snapshot_spec,
 )
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sharectl.drivers.base import Driver
-    from sharectl.model.access import AccessRule
+    from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.plans import Adopt, Candidate, PrepareBackend, Step, UpdateAccess
     from sharectl.model.records import Change, OperationRecord
 
@@ -277,7 +278,8 @@ def _update_access(driver: Driver, task: Task) -> Result:
     rules = tuple(_rule_record(rule, statuses.get(rule)) for rule in wanted)
     active = [rule.rule for rule in rules if rule.status == "active"]
     refused = "; ".join(f"{rule.rule.key}: {rule.reason}" for rule in rules if rule.status != "active")
-    record = with_access(_exported(driver, task.known_record), active, refused=bool(refused))
+    record = with_export_settings(_exported(driver, task.known_record), export_settings(task))
+    record = with_access(record, active, refused=bool(refused))
     return _put(record, rules, refused=refused)
 
 
@@ -293,8 +295,8 @@ def _access_statuses(
     Where it fails as a whole, it is asked once more for the revocations alone, with what is in force already and stays.
     """
     share, (add, delete), work = share_ref(task.known_record), change, cast("UpdateAccess", task.step.work)
-    if work.export_settings is not None:
-        share = replace(share, export_settings=dict(work.export_settings))
+    if (settings := export_settings(task)) is not None:
+        share = replace(share, export_settings=dict(settings))
     try:
         return driver.update_access(share, wanted, add, delete)
     except (NotFoundError, BackendUnavailableError):
@@ -307,6 +309,11 @@ def _access_statuses(
         if isinstance(problem, TransientError):
             raise
         return {**dict.fromkeys(wanted, ("error", str(problem))), **narrowed}
+
+
+def export_settings(task: Task) -> ExportSettings | None:
+    """Return the settings that the share's export is to have; None where the share was made on another backend than planned."""
+    return cast("UpdateAccess", task.step.work).export_settings if task.backend == task.step.backend else None
 
 
 def _exported(driver: Driver, record: Record) -> Record:

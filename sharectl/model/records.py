@@ -19,7 +19,7 @@ class Record(NamedTuple):
     each change of the row. `digest` is the digest of `spec` (or a mark, where an access rule was refused) followed by
     that of the access rules in force (16 bytes each).
     `spec` and `attributes` are canonical JSON; `attributes` holds what the backend answered: `backend_id`, `export_locations`,
-    a backend's `identity`.
+    a backend's `identity`; and the `export_settings` that were last put in force.
     """
 
     address: Address

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import Severity, error
 from sharectl.model.plans import Step
+from sharectl.planner.access.exports import NO_EXPORTS
 from sharectl.planner.scopes import Refusal
 from sharectl.planner.strays import strays_by_name
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Action, FieldChange, Work
     from sharectl.model.records import Record, StateView
     from sharectl.model.verbs import Verb
-    from sharectl.planner.access.exports import ExportChange, ExportWishes
+    from sharectl.planner.access.exports import ExportChange, Exports
     from sharectl.planner.drift import Deviation
     from sharectl.planner.observed import Observed
     from sharectl.planner.options import PlanOptions
@@ -48,6 +49,7 @@ class Draft:
     options: PlanOptions
     deviations: Mapping[Address, Deviation]
     records: dict[Address, Record]
+    exports: Exports = NO_EXPORTS
     moved_from: dict[Address, Address] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
@@ -60,8 +62,7 @@ class Draft:
     recorded_total: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     awaited: dict[Address, Address] = field(default_factory=dict)
-    export_wishes: Mapping[str, ExportWishes] = field(default_factory=dict)
-    export_changes: Mapping[Address, ExportChange] = field(default_factory=dict)
+    export_changes: dict[Address, ExportChange] = field(default_factory=dict)
     _known_ids: frozenset[str] | None = None
     _strays: Strays | None = None
     _checks: ShareChecks | None = None

@@ -9,7 +9,7 @@ from sharectl.model.access import access_digest
 from sharectl.model.diagnostics import Diagnostic, warning
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import DriftKind
-from sharectl.planner.records import share_attributes
+from sharectl.planner.records import has_attributes
 from sharectl.planner.share_servers.drift import server_problem
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _share_deviation(record: Record, share: ObservedShare | None) -> Deviation |
         share.trashed_at is not None
         or (share.size_bytes is not None and share.size_bytes != record.size_bytes)
         or share.pool != record.pool
-        or share_attributes(share) != record.attributes
+        or not has_attributes(record, share)
         or access_digest(share.access) != record.digest[16:]
     ):
         return Deviation(DriftKind.CHANGED, share)

@@ -53,6 +53,8 @@ def plan_moves(draft: Draft) -> None:
             _add_move(draft, former, address)
             if former in draft.deviations:
                 deviations[address] = draft.deviations[former]
+            if former in draft.export_changes:
+                draft.export_changes[address] = draft.export_changes.pop(former)
     if deviations:
         draft.deviations = {**draft.deviations, **deviations}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.access import NO_ACCESS_DIGEST, access_digest
 from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json, digest_of
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sharectl.drivers.base import ObservedShare, ObservedSnapshot
-    from sharectl.model.access import AccessRule
+    from sharectl.model.access import AccessRule, ExportSettings
+    from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
     from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
 
@@ -31,12 +32,48 @@ def deposed_address(record: Record) -> Address:
     return f"{record.address}{DEPOSED_MARK}{record.resource_id[:8]}"
 
 
-def share_attributes(observed: ObservedShare) -> bytes:
-    """Return what the state keeps of a backend's answer about a share."""
-    plain = {"backend_id": observed.backend_id, "export_locations": observed.export_locations, "name": observed.name}
-    return canonical_json(
-        plain if observed.share_server_id is None else {**plain, "share_server_id": observed.share_server_id}
-    )
+RECORDED_SETTINGS: Final = b'"export_settings":{'
+"""Stands in the attributes of a share whose export settings are recorded, and nowhere else: a quote within a text is escaped."""
+
+
+def share_attributes(observed: ObservedShare, *, with_settings: bool = True) -> bytes:
+    """Return what the state keeps of a backend's answer about a share; export settings only where the backend lists them."""
+    plain: JsonObject = {
+        "backend_id": observed.backend_id,
+        "export_locations": observed.export_locations,
+        "name": observed.name,
+    }
+    if observed.share_server_id is not None:
+        plain["share_server_id"] = observed.share_server_id
+    if with_settings and observed.export_settings is not None:
+        plain["export_settings"] = dict(observed.export_settings)
+    return canonical_json(plain)
+
+
+def has_attributes(record: Record, observed: ObservedShare) -> bool:
+    """Tell whether the row says of a share what its backend lists; export settings are compared apart."""
+    recorded = RECORDED_SETTINGS in record.attributes
+    if share_attributes(observed, with_settings=recorded) == record.attributes:
+        return True
+    if not recorded:
+        return False
+    known = {name: value for name, value in attributes_of(record).items() if name != "export_settings"}
+    return share_attributes(observed, with_settings=False) == canonical_json(known)
+
+
+def settings_in(record: Record) -> ExportSettings | None:
+    """Return the export settings that were last put in force, in the order of their names; None where none are recorded."""
+    if RECORDED_SETTINGS not in record.attributes:
+        return None
+    return tuple(sorted(attributes_of(record)["export_settings"].items()))
+
+
+def with_export_settings(record: Record, settings: ExportSettings | None) -> Record:
+    """Return the row of a share whose export has got these settings; None says nothing of them."""
+    if settings is None:
+        return record
+    attributes = {**attributes_of(record), "export_settings": dict(settings)}
+    return record._replace(attributes=canonical_json(attributes))
 
 
 def snapshot_attributes(observed: ObservedSnapshot, share_resource_id: str) -> bytes:

@@ -16,7 +16,7 @@ from sharectl.drivers.registry import UnknownDriverError, driver_factory
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
 from sharectl.plan import addresses_with_rules, plan
-from sharectl.planner.access.exports import export_wishes
+from sharectl.planner.access.exports import export_wishes, find_exports
 from sharectl.planner.drift import find_deviations
 from sharectl.planner.imports.unfinished import import_address
 from sharectl.workspace.share_servers import subnets_to_check
@@ -62,9 +62,10 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         found = survey(desired.backends, backends, questions)
         view = replace(view, writer=writer or _other_writer(store))
         deviations = find_deviations(view, found.observed)
-        view = replace(view, rules=_rules(reader, addresses_with_rules(desired, view, deviations, request.options)))
-    wishes = _export_wishes(desired, questions)
-    return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations, wishes)
+        exports = find_exports(view, found.observed, _export_wishes(desired, questions))
+        wanted = addresses_with_rules(desired, view, deviations, request.options, exports)
+        view = replace(view, rules=_rules(reader, wanted))
+    return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations, exports)
 
 
 def _export_wishes(desired: Desired, questions: Mapping[str, Question]) -> dict[str, ExportWishes]:

@@ -39,6 +39,6 @@ def test_the_share_type_goes_before_the_backend(config: dict[str, object], share
         return FACTORY.export_settings(backend, protocol, extra_specs)  # type: ignore[attr-defined,no-any-return]
 
     wishes = export_wishes(settings_of, ("NFS", "CIFS"), TYPES)
-    assert wishes.of("NFS", share_type) == (("security", "sys"), ("squash", squash))
+    assert wishes.of("NFS", share_type) == (("security", "sys"), ("squash", squash), ("versions", "4.1,4.2"))
     assert wishes.of("CIFS", share_type) == ()
     assert wishes.of(None, share_type) is None

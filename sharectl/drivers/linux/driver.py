@@ -30,11 +30,9 @@ class Agent(Protocol):
 
     def call(self, method: str, params: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each request has its own answer
         """Send a request and return the answer; raises the errors of sharectl.drivers.base."""
-        ...
 
     def close(self) -> None:
         """End the agent."""
-        ...
 
 
 class LinuxDriver:
@@ -104,8 +102,17 @@ class LinuxDriver:
         passwords, _ = self._passwords(self._settings.smb.users)
         ids = None if resource_ids is None else sorted(resource_ids)
         return [
-            _observed(share) for share in self._agent.call("list_shares", {"resource_ids": ids, "passwords": passwords})
+            self._with_versions(_observed(share))
+            for share in self._agent.call("list_shares", {"resource_ids": ids, "passwords": passwords})
         ]
+
+    def _with_versions(self, share: ObservedShare) -> ObservedShare:
+        """Return an exported share with the versions that its server speaks: it exports nothing while it runs with others."""
+        nfs = self._settings.nfs
+        if share.protocol != "NFS" or share.export_settings is None or nfs.server != "ganesha":
+            return share
+        versions = ",".join(f"4.{minor}" for minor in sorted(nfs.minor_versions))
+        return share._replace(export_settings=(*share.export_settings, ("versions", versions)))
 
     def create_share(self, request: ShareRequest) -> ObservedShare:
         """As in the contract."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
 from sharectl.drivers.linux.agent.contract import Squash
-from sharectl.drivers.linux.schema import CONFIG_SCHEMA
+from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS
 from sharectl.drivers.linux.share_checks import SQUASH_SPEC
 
 if TYPE_CHECKING:
@@ -73,14 +73,20 @@ class LinuxFactory:
         return tuple(share_checks.storage_places(backend, base_directory))
 
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
-        """Return the squash and the security flavours of an NFS export; an SMB share has none of its own."""
+        """Return the squash, the security flavours and the versions of an NFS export; an SMB share has none of its own."""
         if protocol != "NFS":
             return ()
         nfs = backend.config.get("nfs", {})
         squash = extra_specs.get(SQUASH_SPEC)
         if squash not in set(Squash):  # a wrong one is refused where the share type is checked
             squash = nfs.get("squash", "none")
-        return (("security", ",".join(nfs.get("security", ("sys",)))), ("squash", str(squash)))
+        versions = (
+            {"versions": ",".join(sorted(nfs.get("versions", DEFAULT_NFS_VERSIONS)))}
+            if nfs.get("server", "ganesha") == "ganesha"
+            else {}
+        )
+        settings = {"security": ",".join(nfs.get("security", ("sys",))), "squash": str(squash), **versions}
+        return tuple(settings.items())
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; the storage host is not reached yet."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 NAME_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 SECURITY_FLAVOURS: Final = ("sys", "krb5", "krb5i", "krb5p")
 NFS_VERSIONS: Final = ("4.0", "4.1", "4.2")
+DEFAULT_NFS_VERSIONS: Final = ("4.1", "4.2")
 
 _NAME_HINT: Final = "a name is 1 to 63 letters, digits, '-', '_' or '.', and starts with a letter or digit"
 _HOST_PATTERN: Final = "^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}$"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.checks import find_problems, root_of
-from sharectl.drivers.linux.schema import CONFIG_SCHEMA
+from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS
 from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _nfs(plain: Mapping[str, Any]) -> NfsSettings:
         port=plain.get("port", 2049),
         squash=plain.get("squash", "none"),
         security=tuple(plain.get("security", ("sys",))),
-        minor_versions=tuple(int(version.partition(".")[2]) for version in plain.get("versions", ("4.1", "4.2"))),
+        minor_versions=tuple(int(version.partition(".")[2]) for version in plain.get("versions", DEFAULT_NFS_VERSIONS)),
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.diagnostics import warning
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import FieldChange
 from sharectl.planner.drift import identity_problem
+from sharectl.planner.records import RECORDED_SETTINGS, settings_in
 from sharectl.planner.selection import selector
 from sharectl.state.rows import spec_object_of
 
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sharectl.drivers.base import ObservedShare
-    from sharectl.model.access import AccessRule, ExportSettings
+    from sharectl.model.access import ExportSettings
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Record
+    from sharectl.model.records import Record, StateView
     from sharectl.planner.draft import Draft
-    from sharectl.planner.observed import BackendObservation
+    from sharectl.planner.observed import Observed
 
 PREFIX: Final = "export/"
 """What the field of a change begins with that is one of an export's settings."""
@@ -62,101 +63,118 @@ def export_wishes(
 
 
 class ExportChange(NamedTuple):
-    """What is to change in the export of a share, and who has access by it now."""
+    """What is to change in the export of a share."""
 
     changes: tuple[FieldChange, ...]
-    access: tuple[AccessRule, ...]
+
+    @property
+    def reason(self) -> str:
+        """What differs, in words."""
+        return "its export's settings differ from its backend's and share type's: " + ", ".join(
+            f"{change.field.removeprefix(PREFIX)} {change.before or 'not set'} → {change.after or 'not set'}"
+            for change in self.changes
+        )
 
 
-def find_export_changes(draft: Draft, wishes: Mapping[str, ExportWishes]) -> dict[Address, ExportChange]:
-    """Return what is to change in the exports of the shares that are listed with other settings than they are to have.
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """The export settings that each backend is to use, by its name, and what is to change in the exports that exist."""
 
-    Linear, and a comparison for each share; a share's type is looked up only where some type asks for settings of its own.
+    wishes: Mapping[str, ExportWishes] = field(default_factory=dict)
+    changes: Mapping[Address, ExportChange] = field(default_factory=dict)
+
+    def settings(self, backend: str | None, protocol: str, share_type: str | None) -> ExportSettings | None:
+        """Return the settings that a share on the backend is to have; None where its driver says nothing of them."""
+        wished = self.wishes.get(backend or "")
+        return None if wished is None else wished.of(protocol, share_type)
+
+
+NO_EXPORTS: Final = Exports()
+
+
+def find_exports(state: StateView, observed: Observed, wishes: Mapping[str, ExportWishes]) -> Exports:
+    """Compare the settings of exports with those that they are to have: as listed, or, where a share is not, as last put in force.
+
+    Linear.
     """
-    differing: dict[str, set[str]] = {}
-    for name, wished in wishes.items():
-        seen = draft.observed.get(name)
-        if seen is not None and seen.shares is not None and identity_problem(draft.state, seen) is None:
-            found = _suspects(seen, wished)
-            if found:
-                differing[name] = found
-    if not differing:
-        return {}
-    found_changes: dict[Address, ExportChange] = {}
-    for address, record in draft.records.items():
-        if record.kind == Kind.SHARE and record.resource_id in differing.get(record.backend or "", ()):
-            share = (draft.observed[record.backend or ""].shares or {})[record.resource_id]
-            changes = _changes(share, record, wishes[record.backend or ""])
-            if changes and share.trashed_at is None:
-                found_changes[address] = ExportChange(changes, share.access)
-    return found_changes
+    trusted = {
+        name: seen for name in wishes if (seen := observed.get(name)) is None or identity_problem(state, seen) is None
+    }
+    changes: dict[Address, ExportChange] = {}
+    for address, record in state.records.items() if trusted else ():
+        backend = record.backend or ""
+        if record.kind != Kind.SHARE or backend not in trusted or not _has_access(record):
+            continue
+        seen = trusted[backend]
+        share = None if seen is None or seen.shares is None else seen.shares.get(record.resource_id)
+        if share is not None and share.trashed_at is not None:
+            continue
+        found = _changes(record, share, wishes[backend])
+        if found:
+            changes[address] = ExportChange(found)
+    return Exports(wishes, changes)
+
+
+def _changes(record: Record, share: ObservedShare | None, wished: ExportWishes) -> tuple[FieldChange, ...]:
+    """Return what is to change in the export of a share; nothing where neither a listing nor the state says what it has."""
+    listed = None if share is None else share.export_settings
+    if share is not None and not wished.by_type and listed == wished.by_protocol.get(share.protocol or "", ()):
+        return ()
+    before = settings_in(record) if listed is None else listed
+    if before is None:
+        return ()
+    spec = spec_object_of(record)
+    after = wished.of(spec["protocol"], spec.get("share_type"))
+    return () if after is None or before == after else _differences(dict(before), dict(after))
+
+
+def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[FieldChange, ...]:
+    return tuple(
+        FieldChange(f"{PREFIX}{name}", before.get(name), after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    )
+
+
+def _has_access(record: Record) -> bool:
+    return record.digest[16:] != NO_ACCESS_DIGEST
 
 
 def unseen_exports(draft: Draft) -> list[Diagnostic]:
-    """Warn, for each backend, of exports whose settings this plan has not looked at, so that a changed one is not taken for done.
+    """Warn, for each backend, of exports whose settings are neither listed nor recorded, so that a changed one is not taken for done.
 
     Where a backend could not be read, other messages say what was left out. Linear.
     """
-    if draft.options.destroy:
+    if draft.options.destroy or not draft.exports.wishes:
         return []
     selects, counts = selector(draft), Counter[str]()
     for address, record in draft.records.items():
+        backend = record.backend or ""
         if (
             record.kind == Kind.SHARE
+            and backend in draft.exports.wishes
             and (selects is None or selects(address))
-            and record.backend in draft.export_wishes
-            and record.digest[16:] != NO_ACCESS_DIGEST
+            and _has_access(record)
+            and RECORDED_SETTINGS not in record.attributes
         ):
-            seen = draft.observed.get(record.backend or "")
+            seen = draft.observed.get(backend)
             if (
                 seen is not None
                 and seen.error is None
                 and record.resource_id not in (seen.shares or {})
                 and (seen.shares is None or seen.asked_ids is not None)
             ):
-                counts[record.backend or ""] += 1
+                counts[backend] += 1
     return [
         warning(
             "export.unseen",
-            f"the export settings of {count} share{'' if count == 1 else 's'} on backend {name} were not looked at",
+            f"the export settings of {count} share{'' if count == 1 else 's'} on backend {name} are not known",
             detail=(
-                "a squash, security flavour or anonymous user that was changed, in the backend or in a share type, "
-                "may not be in force there."
+                "the state has not recorded them yet, and this plan has not looked: a squash, security flavour or anonymous "
+                "user that was changed, in the backend or in a share type, may not be in force there."
             ),
-            remedy="plan without --refresh, which compares them and carries them out",
-            address=f"{Kind.BACKEND}/{name}",
+            remedy="plan without --refresh, which compares them; each change of access records them",
+            address=address_of(Kind.BACKEND, name),
         )
         for name, count in sorted(counts.items())
     ]
-
-
-def settings_for(draft: Draft, record: Record) -> ExportSettings | None:
-    """Return the export settings that a recorded share is to have; None where its driver says nothing of them."""
-    wished = draft.export_wishes.get(record.backend or "")
-    if wished is None:
-        return None
-    spec = spec_object_of(record)
-    return wished.of(spec["protocol"], spec.get("share_type"))
-
-
-def _suspects(seen: BackendObservation, wished: ExportWishes) -> set[str]:
-    """Return the ids of the shares that may be exported otherwise than they are to be."""
-    plain, has_special = wished.by_protocol, bool(wished.by_type)
-    return {
-        resource_id
-        for resource_id, share in (seen.shares or {}).items()
-        if share.export_settings is not None
-        and (has_special or share.export_settings != plain.get(share.protocol or "", share.export_settings))
-    }
-
-
-def _changes(share: ObservedShare, record: Record, wished: ExportWishes) -> tuple[FieldChange, ...]:
-    wanted = wished.of(share.protocol, spec_object_of(record).get("share_type"))
-    if wanted is None or wanted == share.export_settings:
-        return ()
-    before, after = dict(share.export_settings or ()), dict(wanted)
-    return tuple(
-        FieldChange(f"{PREFIX}{name}", before.get(name), after.get(name))
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    )

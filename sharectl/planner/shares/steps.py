@@ -12,7 +12,6 @@ from sharectl.model.plans import Action, Candidate, CreateShare, FieldChange, Mo
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.access.exports import settings_for
 from sharectl.planner.access.ignored import without_ignored
 from sharectl.planner.access.revocations import may_revoke
 from sharectl.planner.field_changes import metadata_changes, plain_changes, rule_changes, size_change
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from sharectl.model.specs import RevertRequest
     from sharectl.planner.draft import Draft
 
-_EXPORTED_OTHERWISE = "its export has other settings than its backend's configuration and share type ask for"
 _REPLACED = "replaced by the new share"
 _RECORDED = sorted(fields_with(ShareSpec, Policy.METADATA))
 _FIELDS = ShareSpec.__dataclass_fields__
@@ -66,7 +64,9 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
             action,
             "its access rules",
             backend=candidates[0].backend,
-            work=UpdateAccess(rules),
+            work=UpdateAccess(
+                rules, export_settings=draft.exports.settings(candidates[0].backend, spec.protocol, spec.share_type)
+            ),
             changes=rule_changes((), rules),
         )
 
@@ -250,12 +250,10 @@ def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: Sha
 
 
 def _plan_access(draft: Draft, address: Address, record: Record, observed: ObservedShare | None) -> None:
-    wanted = draft.desired.access(address)
+    wanted, spec = draft.desired.access(address), draft.desired.share(address)
     recorded = draft.state.rules.get(draft.moved_from.get(address, address), ())
     active = {rule.rule for rule in recorded if rule.status == "active"}
     exported = draft.export_changes.get(address)
-    if exported is not None and observed is None:  # it is listed as recorded, and its rules may not have been read
-        active = set(exported.access)
     current = tuple(sorted(active)) if observed is None else observed.access
     wanted = possible_rules(
         draft, address, record, without_ignored(draft, address, record.backend, wanted, current), current
@@ -265,22 +263,28 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
     if set(current) == set(wanted) and not refused and not exported:
         return
     drifted = observed is not None and active == set(wanted)
-    reason = "its access was changed on the backend" if drifted else "its manifest says so"
+    reasons = [exported.reason] if exported else []
     if set(current) == set(wanted):
-        reason = "a rule that was refused is no longer wanted" if refused else _EXPORTED_OTHERWISE
+        reasons += ["a rule that was refused is no longer wanted"] if refused else []
+    elif not drifted:
+        reasons.insert(0, "its manifest says so")
+    elif not exported or (observed is not None and observed.export_settings is not None):
+        reasons.insert(
+            0, "its access was changed on the backend"
+        )  # else nobody is served, since the settings are others
     if not may_revoke(draft, address, record, current, wanted):
         return
     draft.add(
         Verb.UPDATE_ACCESS,
         address,
         Action.UPDATE,
-        reason,
+        "; ".join(reasons),
         backend=record.backend,
         record=record,
         work=UpdateAccess(
-            rules=wanted,
-            repairs=observed is not None and set(current) != active,
-            export_settings=settings_for(draft, record),
+            wanted,
+            observed is not None and set(current) != active,
+            draft.exports.settings(record.backend, spec.protocol, spec.share_type),
         ),
         changes=(*rule_changes((*refused, *current), wanted), *(exported.changes if exported else ())),
     )

@@ -50,3 +50,24 @@ def test_a_changed_squash_reaches_shares_that_exist(
     repository.apply()
     assert (owner_of_new("typed", "c"), owner_of_new("plain", "c")) == (65534, 65534)
     assert _changes(repository) == []
+
+
+def test_changed_versions_of_the_server_are_told_as_such(
+    repository: Repository,  # noqa: F811 - the fixture
+    lab_directory: str,
+    network: Network,
+) -> None:
+    """With their values, and not as access that somebody changed: until the server is restarted, it exports nothing as it should."""
+    rules = [{"type": "ip", "to": network.client.ipv4, "level": "rw"}]
+    repository.write("Share", "plain", {"size": "8 MiB", "protocol": "NFS", "access": rules})
+    repository.apply()
+    config = backend_config(lab_directory, network, nfs={"versions": ["4.2"]})
+    repository.write("Backend", "nas", {"driver": "linux", "config": config})
+    for refresh in ("full", "changed", "none"):
+        done = repository.run("plan", "--output", "json", "--refresh", refresh)
+        (step,) = json.loads(done.stdout)["steps"]
+        assert step["reason"].startswith("its export's settings differ"), refresh
+        assert "versions 4.0,4.1,4.2 → 4.2" in step["reason"]
+        assert {"field": "export/versions", "before": "4.0,4.1,4.2", "after": "4.2"} in step["changes"]
+    repository.apply()
+    assert _changes(repository) == []
