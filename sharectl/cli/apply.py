@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharectl.cli import options as opt
 from sharectl.model.diagnostics import DiagnosticError, error
 
+if TYPE_CHECKING:
+    from sharectl.cli.runs import RunChoices
+    from sharectl.cli.session import Session
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
+@opt.taking(opt.PlanChoices)
 def apply(
     plan_file: Annotated[
         Path | None, typer.Argument(metavar="[PLAN]", help="A plan saved by `sharectl plan --out`; asks nothing.")
     ] = None,
     *,
-    file: opt.Files = None,
-    target: opt.Target = None,
-    exclude: opt.Exclude = None,
-    replace: opt.Replace = None,
-    label: opt.Label = None,
-    backend: opt.Backend = None,
-    refresh: opt.RefreshMode = opt.Refresh.FULL,
+    choices: opt.PlanChoices,
     yes: opt.Yes = False,
-    allow_deletions: opt.AllowDeletions = 0,
-    allow_recreations: opt.AllowRecreations = 0,
-    allow_revocations: opt.AllowRevocations = 0,
-    allow_empty: opt.AllowEmpty = False,
-    override_protection: opt.OverrideProtection = None,
-    allow_unreadable: opt.AllowUnreadable = None,
-    allow_shared: opt.AllowShared = None,
     lock_timeout: opt.LockTimeout = "0",
     output: opt.Output = opt.Format.TEXT,
     chdir: opt.Chdir = Path(),
@@ -44,56 +36,11 @@ def apply(
     Ctrl-C once: no new step starts, those that run are finished and recorded. Twice: stop at once; the next apply finds out what
     became of the rest.
     """
-    from sharectl.cli.applying import RunWords, run_locked
-    from sharectl.cli.planning import Words, planner
+    from sharectl.cli.runs import RunChoices, planner, run_locked
     from sharectl.cli.session import start
 
-    session = start(chdir)
-    words = Words(
-        target,
-        exclude,
-        replace,
-        label,
-        backend,
-        override_protection,
-        allow_deletions,
-        allow_recreations,
-        allow_empty,
-        allow_unreadable=None if plan_file is not None else allow_unreadable,
-        allow_revocations=allow_revocations,
-        allow_shared=allow_shared,
-    )
-    if plan_file is not None:
-        from sharectl.engine.ledger import rows_of
-        from sharectl.planner.saved.staleness import current_part
-        from sharectl.workspace.planfile import read_plan_file
-
-        if words.are_given or file or refresh is not opt.Refresh.FULL:
-            raise DiagnosticError(
-                error(
-                    "usage.saved-plan",
-                    "a saved plan is applied as it is: options that would make another one do not go with it",
-                    remedy=f"leave them out, or make a new plan with them: `sharectl plan … --out {plan_file}`",
-                )
-            )
-        from sharectl.cli.session import opened_store
-        from sharectl.workspace.planfile import plan_origin, require_own_plan
-
-        saved = read_plan_file(session.path(plan_file))
-        here = plan_origin(session.project.root, session.project.state_path)
-        require_own_plan(saved, partial(opened_store, session), here)
-        run = RunWords(
-            f"apply {plan_file.name}",
-            "",
-            yes=True,
-            lock_timeout=lock_timeout,
-            output=output,
-            allow_unreadable=frozenset(allow_unreadable or ()),
-        )
-        run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
-        return
-    make_plan = planner(session, file, words, refresh.value)
-    run = RunWords(
+    session = start(chdir, choices.file)
+    run = RunChoices(
         "apply",
         "Apply this plan?",
         yes,
@@ -101,4 +48,36 @@ def apply(
         output,
         instead=", or save a plan with `sharectl plan --out FILE` and apply that",
     )
+    if plan_file is not None:
+        _apply_saved(session, plan_file, choices, run)
+        return
+    make_plan = planner(session, choices)
     run_locked(session, make_plan.desired.backends, make_plan, run)
+
+
+def _apply_saved(session: Session, plan_file: Path, choices: opt.PlanChoices, run: RunChoices) -> None:
+    """Apply a saved plan as it is. Raises DiagnosticError for options that would make another."""
+    from sharectl.cli.runs import run_locked
+    from sharectl.engine.ledger import rows_of
+    from sharectl.planner.saved.staleness import current_part
+    from sharectl.workspace.planfile import plan_origin, read_plan_file, require_own_plan
+
+    if replace(choices, allow_unreadable=None) != opt.PlanChoices():
+        raise DiagnosticError(
+            error(
+                "usage.saved-plan",
+                "a saved plan is applied as it is: options that would make another one do not go with it",
+                remedy=f"leave them out, or make a new plan with them: `sharectl plan … --out {plan_file}`",
+            )
+        )
+    saved = read_plan_file(session.path(plan_file))
+    here = plan_origin(session.project.root, session.project.state_path)
+    require_own_plan(saved, session.repository.store, here)
+    run = replace(
+        run,
+        command=f"apply {plan_file.name}",
+        yes=True,
+        instead="",
+        allow_unreadable=frozenset(choices.allow_unreadable or ()),
+    )
+    run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)

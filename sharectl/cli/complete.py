@@ -69,6 +69,6 @@ def _recorded(directory: Path) -> list[Address]:
 
 
 def _project(directory: Path) -> Project:
-    from sharectl.cli.session import project_at
+    from sharectl.workspace.repository import project_at
 
     return project_at(directory.resolve(), os.environ)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.cli.codes import ExitCode, Finished
-from sharectl.cli.session import confirmed, edited_state, opened_store
+from sharectl.cli.session import edited_state
 
 if TYPE_CHECKING:
     from sharectl.cli.session import Session
@@ -25,17 +24,15 @@ def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, fo
     if broken:
         output.note(f"The state at {path} is damaged; it is kept beside it under another name.")
     output.note("What was changed after that copy is not in it: the next plan shows where the backends differ.")
-    if not yes and not confirmed(output, f"Make this the state at {path}?"):
-        output.note("Nothing was changed.")
-        raise Finished(ExitCode.FAILED)
+    session.agree(f"Make this the state at {path}?", yes=yes)
     document = copy_document(copy)
     expect_document(document, copy.name)
     if broken:
         from sharectl.state.sqlite.files import set_aside
 
         output.note(f"The damaged state is {set_aside(path)} now.")
-    with edited_state(session.directory, f"state restore {copy.name}", lock_timeout, create=True) as edit:
-        bring_back_document(edit.store, edit.lease, edit.record, document, force=force)
+    with edited_state(session, f"state restore {copy.name}", lock_timeout, create=True) as edit:
+        bring_back_document(edit, document, force=force)
     output.note(f"The state is that of {copy.taken_at} now; look at `sharectl plan` before you apply.")
 
 
@@ -54,7 +51,7 @@ def _is_damaged(session: Session) -> bool:
     from sharectl.state.contract import StateCorruptError
 
     try:
-        with opened_store(session, hint=False) as store:
+        with session.repository.store(hint=False) as store:
             store.export_document()
     except StateCorruptError:
         return True

@@ -31,19 +31,23 @@ def destroy(
 
     Protected shares are refused. The manifests stay as they are; they still say how the backends are reached.
     """
-    from sharectl.cli.applying import RunWords, run_locked
-    from sharectl.cli.planning import Words, planner
+    from sharectl.cli.runs import RunChoices, planner, run_locked
     from sharectl.cli.session import start
 
-    session = start(chdir)
-    words = Words(
-        target, exclude, None, label, backend, override_protection, destroy=True, allow_unreadable=allow_unreadable
+    session = start(chdir, file)
+    choices = opt.PlanChoices(
+        target=target,
+        exclude=exclude,
+        label=label,
+        backend=backend,
+        refresh=refresh,
+        override_protection=override_protection,
+        allow_unreadable=allow_unreadable,
     )
-    make_plan = planner(session, file, words, refresh.value)
-    question = "Destroy all of this? Data of shares with deletionPolicy delete cannot be had back."
-    run = RunWords(
+    make_plan = planner(session, choices, destroy=True)
+    run = RunChoices(
         "destroy",
-        question,
+        "Destroy all of this? The data of shares with deletionPolicy delete cannot be recovered.",
         yes,
         lock_timeout,
         output,

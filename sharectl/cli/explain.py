@@ -38,26 +38,27 @@ def explain(
 
     Files named with -f that hold no Backend are read together with the project's manifests.
     """
-    from sharectl.cli.session import all_addresses, allowed_backends, desired_beside, opened_store, parse_address, start
+    from sharectl.cli.session import start
+    from sharectl.cli.values import parse_address
     from sharectl.planner.backends.unread import UNREAD_CODES, unread_findings
-    from sharectl.workspace.backends import opened_backends
+    from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.explanation import explain_share, share_meant
 
-    session = start(chdir)
+    session = start(chdir, file)
     share_address = None if address is None else parse_address(address)
-    with opened_store(session) as store:
-        desired, is_named = desired_beside(session, file, None)
-        allowed = allowed_backends(allow_unreadable, desired)
+    with session.repository.store() as store:
+        desired, is_named = session.repository.desired_beside()
+        allowed = allowed_backends(allow_unreadable, desired.backends)
         if share_address is None:
             share_address = share_meant(desired, store, is_named)
-        with opened_backends(desired.backends, session.project, session.output.diagnostics) as backends:
+        with session.repository.backends(desired.backends) as backends:
             explained = explain_share(
                 session.project,
                 desired,
                 store,
                 backends,
                 share_address,
-                lambda: all_addresses(session, file, store),
+                lambda: session.repository.addresses(store),
                 frozenset(backend or ()),
             )
     if output is opt.DataFormat.JSON:

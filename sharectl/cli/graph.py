@@ -34,23 +34,17 @@ def graph(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Draw what depends on what: the manifests, or with --steps the plan that apply would walk."""
-    from sharectl.cli.session import desired_of, start
+    from sharectl.cli.session import start
     from sharectl.manifests.dependencies import dependency_edges
     from sharectl.render.graph import dot, mermaid
 
-    session = start(chdir)
+    session = start(chdir, file)
     code = ExitCode.DONE
     if steps:
-        from sharectl.cli.planning import Words, planner
-        from sharectl.cli.session import opened_store
-        from sharectl.workspace.backends import opened_backends
+        from sharectl.cli.runs import planned, planner
 
-        make_plan = planner(session, file, Words(allow_empty=True, allow_unreadable=allow_unreadable), refresh.value)
-        with (
-            opened_store(session) as store,
-            opened_backends(make_plan.desired.backends, session.project, session.output.diagnostics) as backends,
-        ):
-            plan = make_plan(store, backends)
+        choices = opt.PlanChoices(refresh=refresh, allow_empty=True, allow_unreadable=allow_unreadable)
+        plan = planned(session, planner(session, choices))
         nodes = [step.step_id for step in plan.steps]
         edges = [(step.step_id, needed) for step in plan.steps for needed in step.waits_for]
         if plan.diagnostics:
@@ -59,12 +53,11 @@ def graph(
             raise Finished(ExitCode.FAILED)
         code = code_of_plan(plan)
     else:
-        from sharectl.cli.session import opened_store
         from sharectl.workspace.tenancy import server_edges
 
-        desired = desired_of(session, file)
+        desired = session.repository.desired()
         edges = dependency_edges(desired, sorted(desired.addresses))
-        with opened_store(session) as store:
+        with session.repository.store() as store:
             edges += server_edges(store)
         nodes = sorted({*desired.addresses, *(node for edge in edges for node in edge)})
     session.output.write((dot if style is GraphFormat.DOT else mermaid)(nodes, edges))

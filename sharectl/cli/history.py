@@ -25,17 +25,18 @@ def history(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show what was done, newest first: when, by whom, from which commit and CI job, and what changed."""
-    from sharectl.cli.session import all_addresses, existing_store, parse_address, start
+    from sharectl.cli.session import start
+    from sharectl.cli.values import parse_address
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
     from sharectl.model.kinds import split_rule_address
     from sharectl.render.history import history_lines, history_object
 
     session = start(chdir)
     wanted = None if address is None else parse_address(address)
-    with existing_store(session) as store:
+    with session.repository.existing_store() as store:
         found = list(store.history(address=wanted, limit=limit))
         if wanted is not None and not found:
-            known = all_addresses(session, None, store)
+            known = session.repository.addresses(store)
             if split_rule_address(wanted)[0] not in known:
                 summary = (
                     f"there is no {wanted}, neither in the manifests nor in the state, and nothing was ever done at it"

@@ -58,14 +58,14 @@ def import_(
     `import ADDRESS ID` takes one, which has a manifest (or gets one with --write); a share in the trash comes back the same way.
     `import --backend B --all --write DIR` takes all that backend B holds, but for its trash.
     """
-    from sharectl.cli.applying import RunWords, run_locked
-    from sharectl.cli.planning import Planner
-    from sharectl.cli.session import desired_of, desired_with, opened_store, parse_address, parse_size, start
-    from sharectl.workspace.backends import opened_backends
+    from sharectl.cli.runs import RunChoices, run_locked
+    from sharectl.cli.session import start
+    from sharectl.cli.values import parse_address, parse_size
     from sharectl.workspace.import_manifests import manifest_path, manifest_text, outside_warning
     from sharectl.workspace.imports import Wish, find_imports
+    from sharectl.workspace.plans import Planner
 
-    session = start(chdir)
+    session = start(chdir, file)
     named = None if address is None else parse_address(address)
     wish = Wish(named, backend_id, backend, everything, parse_size(size), protocol)
     if file is not None and "-" in file:
@@ -73,11 +73,9 @@ def import_(
         raise DiagnosticError(
             error("usage.import", "import does not read manifests from standard input", remedy=remedy)
         )
-    desired = desired_of(session, file)
-    with (
-        opened_store(session) as store,
-        opened_backends(desired.backends, session.project, session.output.diagnostics) as backends,
-    ):
+    repository = session.repository
+    desired = repository.desired()
+    with repository.store() as store, repository.backends(desired.backends) as backends:
         found = find_imports(desired, store, backends, wish, writes=write is not None)
     if not found.options.imports:
         if found.left_out:
@@ -92,16 +90,16 @@ def import_(
         sources = [session.path(Path(name)) for name in file or ()]
         sources = sources or [session.project.root / name for name in session.project.manifests]
         diagnostics += outside_warning(path, sources)
-        desired = desired_with(session, file, text)
+        desired = repository.desired_with(text)
         write_file = partial(_write, session, path, text)
 
     if diagnostics:
         session.output.diagnostics(diagnostics)
     before = partial(_begin, found, write_file)
-    run = RunWords(
+    run = RunChoices(
         "import", "Take these over?", yes, lock_timeout, output, before=before, writes=write_file is not None
     )
-    run_locked(session, desired.backends, Planner(session, file, desired, found.options, "none"), run)
+    run_locked(session, desired.backends, Planner(repository, desired, found.options, "none"), run)
     if found.left_out:
         raise Finished(ExitCode.FAILED)
 

@@ -19,11 +19,11 @@ def lock() -> None:
 @app.command()
 def status(*, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
     """Show who holds the lock, since when, and whether it can be taken over."""
-    from sharectl.cli.session import existing_store, start
+    from sharectl.cli.session import start
     from sharectl.render.lock import lock_lines, lock_object
 
     session = start(chdir)
-    with existing_store(session) as store:
+    with session.repository.existing_store() as store:
         held = store.lock_status()
     if output is opt.DataFormat.JSON:
         session.output.write_json(lock_object(held))

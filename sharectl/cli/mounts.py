@@ -60,7 +60,8 @@ def mounts(
         user_meant,
         write_units,
     )
-    from sharectl.cli.session import existing_store, parse_address, parse_labels, start
+    from sharectl.cli.session import start
+    from sharectl.cli.values import parse_address, parse_labels
     from sharectl.model.diagnostics import DiagnosticError, error
     from sharectl.mounting.selection import Wanted
     from sharectl.render.mounts import left_out_lines, mount_problem, mounts_lines, nothing_line
@@ -74,7 +75,7 @@ def mounts(
         raise DiagnosticError(
             error("usage.directory", "only units of systemd are files of their own", remedy="add --format systemd")
         )
-    with existing_store(session) as store:
+    with session.repository.existing_store() as store:
         read = read_selected(store, named, frozenset(backend or ()), wanted)
     selected = read.selected.fitting(mount_problem(style, settings))
     if directory is not None:

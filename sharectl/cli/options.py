@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from sharectl.cli.complete import complete_address, complete_backend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 
 class Format(StrEnum):
@@ -99,3 +106,51 @@ AllowUnreadable = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 LockTimeout = Annotated[str, typer.Option(help="How long to wait for the lock: 30s, 5m.", metavar="TIME")]
 DetailedExitcode = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 2 where there is something.")]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChoices:
+    """What a plan is to be of, and what is agreed to; each field is an option of `plan` and `apply`."""
+
+    file: Files = None
+    target: Target = None
+    exclude: Exclude = None
+    replace: Replace = None
+    label: Label = None
+    backend: Backend = None
+    refresh: RefreshMode = Refresh.FULL
+    allow_deletions: AllowDeletions = 0
+    allow_recreations: AllowRecreations = 0
+    allow_revocations: AllowRevocations = 0
+    allow_empty: AllowEmpty = False
+    override_protection: OverrideProtection = None
+    allow_unreadable: AllowUnreadable = None
+    allow_shared: AllowShared = None
+
+
+def taking(choices: type[T]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command an option for each field of `choices`, and passes them on as its `choices`."""
+    names = [field.name for field in fields(choices)]  # type: ignore[arg-type]
+    hints = get_type_hints(choices, include_extras=True)
+    added = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(choices)  # type: ignore[arg-type]
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True)
+        first = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.KEYWORD_ONLY]
+        last = [each for name, each in own.parameters.items() if name != "choices" and each not in first]
+
+        def called(*arguments: Any, **values: Any) -> None:  # noqa: ANN401 - whatever the command line holds
+            command(*arguments, choices=choices(**{name: values.pop(name) for name in names}), **values)
+
+        parameters = [*first, *added, *last]
+        called.__name__, called.__doc__ = command.__name__, command.__doc__
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: each.annotation for each in parameters}
+        return called
+
+    return decorate

@@ -15,15 +15,10 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
+@opt.taking(opt.PlanChoices)
 def plan(
     *,
-    file: opt.Files = None,
-    target: opt.Target = None,
-    exclude: opt.Exclude = None,
-    replace: opt.Replace = None,
-    label: opt.Label = None,
-    backend: opt.Backend = None,
-    refresh: opt.RefreshMode = opt.Refresh.FULL,
+    choices: opt.PlanChoices,
     out: Annotated[
         Path | None, typer.Option(help="Save the plan; `sharectl apply FILE` runs exactly that.", metavar="FILE")
     ] = None,
@@ -31,43 +26,15 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 where there are changes.")
     ] = False,
     destroy: Annotated[bool, typer.Option("--destroy", help="Plan what `sharectl destroy` would do.")] = False,
-    allow_deletions: opt.AllowDeletions = 0,
-    allow_recreations: opt.AllowRecreations = 0,
-    allow_revocations: opt.AllowRevocations = 0,
-    allow_empty: opt.AllowEmpty = False,
-    override_protection: opt.OverrideProtection = None,
-    allow_unreadable: opt.AllowUnreadable = None,
-    allow_shared: opt.AllowShared = None,
     output: opt.Output = opt.Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Compare manifests, state and backends, and show what `sharectl apply` would do. Changes nothing."""
-    from sharectl.cli.planning import Words, planner, show_plan
-    from sharectl.cli.session import opened_store, start
-    from sharectl.workspace.backends import opened_backends
+    from sharectl.cli.runs import planned, planner, show_plan
+    from sharectl.cli.session import start
 
-    session = start(chdir)
-    words = Words(
-        target,
-        exclude,
-        replace,
-        label,
-        backend,
-        override_protection,
-        allow_deletions,
-        allow_recreations,
-        allow_empty,
-        destroy,
-        allow_unreadable,
-        allow_revocations,
-        allow_shared,
-    )
-    make_plan = planner(session, file, words, refresh.value)
-    with (
-        opened_store(session) as store,
-        opened_backends(make_plan.desired.backends, session.project, session.output.diagnostics) as backends,
-    ):
-        result = make_plan(store, backends)
+    session = start(chdir, choices.file)
+    result = planned(session, planner(session, choices, destroy=destroy))
     show_plan(session, result, output, hint=out is None and not destroy)
     if result.is_stopped:
         raise Finished(ExitCode.FAILED)

@@ -48,25 +48,25 @@ def pools(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show every pool with its capacity and capabilities, as the scheduler sees it."""
-    from sharectl.cli.session import allowed_backends, desired_for_looking, desired_of, opened_store, start
+    from sharectl.cli.session import start
     from sharectl.planner.backends.unread import unread_findings
     from sharectl.render.pool_table import SortKey, sorted_pools
-    from sharectl.workspace.backends import opened_backends
+    from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.capacity import pools_after_plan, pools_of_type, survey_pools
 
-    session = start(chdir)
+    session = start(chdir, file)
     pattern = None
     if simulate is not None:
         from sharectl.scheduler import parse_pattern
 
         pattern = parse_pattern(simulate)
-    desired = desired_of(session, file) if after_plan else desired_for_looking(session, file)[0]
-    allowed = allowed_backends(allow_unreadable, desired)
+    desired = session.repository.desired() if after_plan else session.readable()[0]
+    allowed = allowed_backends(allow_unreadable, desired.backends)
     after = None
-    with opened_backends(desired.backends, session.project, session.output.diagnostics) as backends:
+    with session.repository.backends(desired.backends) as backends:
         found, diagnostics = survey_pools(desired, backends, frozenset(backend or ()))
         if after_plan:
-            with opened_store(session) as store:
+            with session.repository.store() as store:
                 forecast = pools_after_plan(session.project, desired, store, backends, found)
             after = {pool.host: pool for pool in forecast.pools}
             diagnostics = tuple(dict.fromkeys((*diagnostics, *forecast.diagnostics)))

@@ -25,18 +25,13 @@ def refresh(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Ask the backends what they hold, and show where that differs from the state. Changes nothing; `apply` repairs."""
-    from sharectl.cli.planning import Words, looking_planner
-    from sharectl.cli.session import opened_store, start
-    from sharectl.workspace.backends import opened_backends
+    from sharectl.cli.runs import looking_planner, planned
+    from sharectl.cli.session import start
 
-    session = start(chdir)
-    words = Words(target=target, backend=backend, allow_empty=True, allow_unreadable=allow_unreadable)
-    make_plan, is_whole = looking_planner(session, file, words, "full")
-    with (
-        opened_store(session) as store,
-        opened_backends(make_plan.desired.backends, session.project, session.output.diagnostics) as backends,
-    ):
-        plan = make_plan(store, backends)
+    session = start(chdir, file)
+    choices = opt.PlanChoices(target=target, backend=backend, allow_empty=True, allow_unreadable=allow_unreadable)
+    make_plan, is_whole = looking_planner(session, choices)
+    plan = planned(session, make_plan)
     if not is_whole:  # what a plan would do is not known, only what differs
         plan = replace(plan, steps=(), drift=tuple(replace(found, repaired_by=None) for found in plan.drift))
     about_backends = [

@@ -11,6 +11,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import code_of_findings, finish
 from sharectl.cli.complete import complete_address
+from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.kinds import Kind, is_of, kind_of, resource_of
 
 if TYPE_CHECKING:
@@ -39,20 +40,13 @@ def show(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
-    from sharectl.cli.planning import show_plan
-    from sharectl.cli.session import (
-        all_addresses,
-        allowed_backends,
-        desired_for_looking,
-        opened_store,
-        parse_address,
-        start,
-    )
-    from sharectl.model.diagnostics import DiagnosticError, error
-    from sharectl.workspace.backends import opened_backends
+    from sharectl.cli.runs import show_plan
+    from sharectl.cli.session import start
+    from sharectl.cli.values import parse_address
+    from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.inspection import inspect_resource
 
-    session = start(chdir)
+    session = start(chdir, file)
     if session.path(Path(subject)).is_file():
         from sharectl.workspace.planfile import read_plan_file
 
@@ -62,23 +56,15 @@ def show(
         remedy = "--output text or json; markdown is for plans"
         raise DiagnosticError(error("usage.output", "a resource has no form in markdown", remedy=remedy))
     address = resource_of(parse_address(subject))
-    desired, is_whole = desired_for_looking(session, file, {address})
-    allowed = allowed_backends(allow_unreadable, desired)
+    desired, is_whole = session.readable({address})
+    allowed = allowed_backends(allow_unreadable, desired.backends)
+    ask = refresh is not opt.Refresh.NONE
     if kind_of(address) in {Kind.SHARE_SERVER, Kind.SHARE_NETWORK}:
-        _show_tenancy(session, desired, address, output, ask=refresh is not opt.Refresh.NONE, allowed=allowed)
+        _show_tenancy(session, desired, address, output, ask=ask, allowed=allowed)
         return
-    with (
-        opened_store(session) as store,
-        opened_backends(desired.backends, session.project, session.output.diagnostics) as backends,
-    ):
-        found = inspect_resource(
-            desired,
-            store,
-            backends,
-            address,
-            ask=refresh is not opt.Refresh.NONE,
-            known=lambda: all_addresses(session, file, store),
-        )
+    repository = session.repository
+    with repository.store() as store, repository.backends(desired.backends) as backends:
+        found = inspect_resource(desired, store, backends, address, ask=ask, known=lambda: repository.addresses(store))
     view = found if is_whole else replace(found, manifest_is_unread=True)
     if output is opt.Format.JSON:
         from sharectl.render.resource import resource_object
@@ -107,17 +93,12 @@ def _show_tenancy(
     session: Session, desired: Desired, address: Address, output: opt.Format, *, ask: bool, allowed: frozenset[str]
 ) -> None:
     """Show a share server or a share network."""
-    from sharectl.cli.session import opened_store
     from sharectl.render import share_servers as render
-    from sharectl.workspace.backends import opened_backends
     from sharectl.workspace.tenancy import inspect_share_network, inspect_share_server
 
     diagnostics: tuple[Diagnostic, ...] = ()
     record: Record | None = None
-    with (
-        opened_store(session) as store,
-        opened_backends(desired.backends, session.project, session.output.diagnostics) as backends,
-    ):
+    with session.repository.store() as store, session.repository.backends(desired.backends) as backends:
         if is_of(Kind.SHARE_SERVER, address):
             server = inspect_share_server(store, backends, address, ask=ask)
             plain, diagnostics, record = render.share_server_object(server), server.diagnostics, server.record

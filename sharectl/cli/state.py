@@ -29,12 +29,12 @@ def list_(
     """List what the state holds."""
     from dataclasses import replace
 
-    from sharectl.cli.session import existing_store, start
+    from sharectl.cli.session import start
     from sharectl.render.state_tables import state_list_lines, state_object
     from sharectl.workspace.records import view_of_backends
 
     session = start(chdir)
-    with existing_store(session) as store, store.read() as reader:
+    with session.repository.existing_store() as store, store.read() as reader:
         view = view_of_backends(reader, frozenset(backend or ()))
         busy = store.lock_status()
         if busy is not None and not busy.expired:
@@ -49,13 +49,14 @@ def list_(
 @app.command()
 def show(address: AddressArgument, *, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
     """Show one resource as the state holds it."""
-    from sharectl.cli.session import existing_store, parse_address, start
+    from sharectl.cli.session import start
+    from sharectl.cli.values import parse_address
     from sharectl.render.state_tables import record_lines, record_object
     from sharectl.workspace.records import read_record
 
     session = start(chdir)
     wanted = resource_of(parse_address(address))
-    with existing_store(session) as store:
+    with session.repository.existing_store() as store:
         record, rules = read_record(store, wanted)
         if output is opt.DataFormat.JSON:
             session.output.write_json(record_object(record, rules))
@@ -71,18 +72,17 @@ def rm(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Forget resources without touching them: they stay on their backend, and can be imported again."""
-    from sharectl.cli.session import edited_state, parse_address
+    from sharectl.cli.session import edited_state, start
+    from sharectl.cli.values import parse_address
     from sharectl.workspace.interventions import forget_resources, forgotten_note
-    from sharectl.workspace.records import require_records
 
+    session = start(chdir)
     wanted = list(dict.fromkeys(parse_address(address) for address in addresses))
-    with edited_state(chdir, f"state rm {' '.join(wanted)}", lock_timeout) as edit:
-        records = require_records(edit.store, wanted)
+    with edited_state(session, f"state rm {' '.join(wanted)}", lock_timeout) as edit:
         with edit.store.read() as reader:
             rules = reader.rules(wanted)
-        forget_resources(edit.store, edit.lease, edit.record, wanted)
-        for record in records.values():
-            edit.session.output.note(forgotten_note(record, rules.get(record.address, ())))
+        for record in forget_resources(edit, wanted).values():
+            session.output.note(forgotten_note(record, rules.get(record.address, ())))
 
 
 @app.command()
@@ -94,32 +94,32 @@ def mv(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Give a resource another address; nothing changes on its backend. What is on a backend follows it under its new name."""
-    from sharectl.cli.session import edited_state, parse_address
-    from sharectl.workspace.interventions import rename_resource, require_name
+    from sharectl.cli.session import edited_state, start
+    from sharectl.cli.values import parse_address
+    from sharectl.workspace.interventions import rename_backend, rename_resource, require_name
 
+    session = start(chdir)
     old, new = parse_address(former), parse_address(address)
     require_name(new)
-    with edited_state(chdir, f"state mv {old} {new}", lock_timeout) as edit:
+    with edited_state(session, f"state mv {old} {new}", lock_timeout) as edit:
         if is_of(Kind.BACKEND, old) and is_of(Kind.BACKEND, new):
-            from sharectl.workspace.interventions import rename_backend
-
-            count = rename_backend(edit.store, edit.lease, edit.record, old, new)
+            count = rename_backend(edit, old, new)
             follow = "1 resource on it follows" if count == 1 else f"{count} resources on it follow"
-            edit.session.output.note(f"{old} is {new} now; {follow}.")
-            return
-        rename_resource(edit.store, edit.lease, edit.record, old, new)
-        edit.session.output.note(f"{old} is {new} now.")
+            session.output.note(f"{old} is {new} now; {follow}.")
+        else:
+            rename_resource(edit, old, new)
+            session.output.note(f"{old} is {new} now.")
 
 
 @app.command()
 def operations(*, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
     """List what has begun on a backend and whose end is not recorded; the next `sharectl apply` asks the backends and resolves it."""
-    from sharectl.cli.session import existing_store, start
+    from sharectl.cli.session import start
     from sharectl.render.operations import operations_lines, operations_object
     from sharectl.workspace.interventions import open_operations
 
     session = start(chdir)
-    with existing_store(session) as store:
+    with session.repository.existing_store() as store:
         found = open_operations(store)
         busy = store.lock_status()
     if output is opt.DataFormat.JSON:
@@ -147,33 +147,31 @@ def drop(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Give up open operations that no backend can be asked about any more. What they may have made or changed there is not recorded."""
-    from sharectl.cli.codes import ExitCode, Finished
-    from sharectl.cli.session import confirmed, edited_state
+    from sharectl.cli.session import edited_state, start
     from sharectl.render.operations import operations_lines
     from sharectl.workspace.interventions import chosen_operations, drop_operations, open_operations
 
-    with edited_state(chdir, f"state drop {' '.join(names)}", lock_timeout) as edit:
-        out = edit.session.output
+    session = start(chdir)
+    out = session.output
+    with edited_state(session, f"state drop {' '.join(names)}", lock_timeout) as edit:
         chosen = chosen_operations(open_operations(edit.store), names)
         out.write_lines(operations_lines(chosen))
         out.note(
             "No backend is asked. What these operations may have made stays there and is not in the state; what they may have changed "
             "or removed is recorded as it was before. The next plan shows what is there, where the backend can be read."
         )
-        if not yes and not confirmed(out, "Give them up?"):
-            out.note("Nothing was changed.")
-            raise Finished(ExitCode.FAILED)
-        drop_operations(edit.store, edit.lease, edit.record, chosen)
+        session.agree("Give them up?", yes=yes)
+        drop_operations(edit, chosen)
         out.note(f"{len(chosen)} given up.")
 
 
 @app.command()
 def pull(*, chdir: opt.Chdir = Path()) -> None:
     """Write the whole state to standard output, as one JSON document."""
-    from sharectl.cli.session import existing_store, start
+    from sharectl.cli.session import start
 
     session = start(chdir)
-    with existing_store(session) as store:
+    with session.repository.existing_store() as store:
         session.output.write(store.export_document().decode() + "\n")
 
 
@@ -195,9 +193,9 @@ def push(
     content = read_document(session.path(document))
     if not session.project.state_path.exists():
         expect_document(content, str(document))
-    with edited_state(chdir, f"state push {document.name}", lock_timeout, create=True) as edit:
+    with edited_state(session, f"state push {document.name}", lock_timeout, create=True) as edit:
         edit.store.import_document(edit.lease, content, force=force)
-        edit.session.output.note(f"The state is that of {document} now.")
+        session.output.note(f"The state is that of {document} now.")
 
 
 @app.command()

@@ -35,19 +35,16 @@ def list_(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
-    from sharectl.cli.session import allowed_backends, desired_for_looking, opened_store, start
+    from sharectl.cli.session import start
     from sharectl.planner.backends.unread import unread_findings
     from sharectl.render.trash import trash_lines, trash_object
-    from sharectl.workspace.backends import opened_backends
+    from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.trash import look_into
 
-    session = start(chdir)
-    desired, _ = desired_for_looking(session, file)
-    specs, allowed = desired.backends, allowed_backends(allow_unreadable, desired)
-    with (
-        opened_store(session) as store,
-        opened_backends(specs, session.project, session.output.diagnostics) as backends,
-    ):
+    session = start(chdir, file)
+    desired, _ = session.readable()
+    specs, allowed = desired.backends, allowed_backends(allow_unreadable, desired.backends)
+    with session.repository.store() as store, session.repository.backends(specs) as backends:
         found = look_into(specs, store, backends, frozenset(backend or ()))
     out = session.output
     if output is opt.DataFormat.JSON:
@@ -81,17 +78,19 @@ def purge(
     """Remove shares in the trash for good, data and all. A share that the state holds is never touched."""
     from datetime import UTC, datetime
 
-    from sharectl.cli.applying import locked
-    from sharectl.cli.session import allowed_backends, confirmed, desired_of, parse_duration_seconds, start
+    from sharectl.cli.runs import locked
+    from sharectl.cli.session import start
+    from sharectl.cli.values import parse_duration_seconds
     from sharectl.planner.backends.unread import unread_findings
     from sharectl.render.trash import trash_lines
+    from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.trash import PurgeWish, look_into, purgeable
 
-    session = start(chdir)
+    session = start(chdir, file)
     age_seconds = None if older_than is None else parse_duration_seconds(older_than)
     wish = PurgeWish(subject, age_seconds, everything)
-    desired = desired_of(session, file)
-    specs, allowed = desired.backends, allowed_backends(allow_unreadable, desired)
+    desired = session.repository.desired()
+    specs, allowed = desired.backends, allowed_backends(allow_unreadable, desired.backends)
     out = session.output
     with locked(session, specs, "trash purge", lock_timeout) as (run, backends):
         trash = look_into(specs, run.store, backends, frozenset(backend or ()))
@@ -105,9 +104,7 @@ def purge(
             return
         out.write_lines(trash_lines(doomed, color=out.color_out))
         count = "this share" if len(doomed) == 1 else f"these {len(doomed)} shares"
-        if not yes and not confirmed(out, f"Remove {count} and all data in them? Nothing brings them back."):
-            out.note("Nothing was changed.")
-            raise Finished(ExitCode.FAILED)
+        session.agree(f"Remove {count} and all data in them? They cannot be recovered.", yes=yes)
         _purge(session, run, doomed)
 
 

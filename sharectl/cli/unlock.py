@@ -15,18 +15,16 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def unlock(*, yes: opt.Yes = False, chdir: opt.Chdir = Path()) -> None:
     """Remove the lock. Its holder, should it live after all, cannot write any more; what it was doing is resolved by the next apply."""
-    from sharectl.cli.session import confirmed, existing_store, start
+    from sharectl.cli.session import start
     from sharectl.render.lock import lock_lines
 
     session = start(chdir)
-    with existing_store(session) as store:
+    with session.repository.existing_store() as store:
         held = store.lock_status()
         session.output.write_lines(lock_lines(held))
         if held is None:
             return
-        if not yes and not confirmed(session.output, "Remove this lock?"):
-            session.output.note("The lock stays.")
-            raise Finished(ExitCode.FAILED)
+        session.agree("Remove this lock?", yes=yes, refused="The lock stays.")
         removed = store.break_lock(held.token)
     session.output.note("The lock is removed." if removed else "Somebody else has taken the lock meanwhile; it stays.")
     if not removed:

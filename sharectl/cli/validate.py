@@ -24,16 +24,16 @@ def validate(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Check the manifests against their schemas, each other and the state, all mistakes at once. Asks no backend."""
-    from sharectl.cli.session import load, opened_store, start
+    from sharectl.cli.session import start
     from sharectl.model.diagnostics import has_errors
     from sharectl.workspace.validation import secret_findings, share_findings, state_findings
 
-    session = start(chdir)
-    loaded = load(session, file)
+    session = start(chdir, file)
+    loaded = session.repository.load()
     diagnostics = loaded.diagnostics
     wrong = has_errors(diagnostics)
     if not wrong:
-        with opened_store(session) as store, store.read() as reader:
+        with session.repository.store() as store, store.read() as reader:
             view = reader.view()
             diagnostics += state_findings(loaded.desired, view) + share_findings(loaded.desired, view)
         if secrets:

@@ -10,6 +10,7 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
+from sharectl.workspace.backends import require_backends
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
@@ -28,12 +29,7 @@ def survey_pools(
     desired: Desired, backends: Backends, names: frozenset[str] = frozenset()
 ) -> tuple[tuple[Pool, ...], tuple[Diagnostic, ...]]:
     """Return the pools of these backends (of an empty set: of all), and an error for each backend that did not answer."""
-    unknown = sorted(names - desired.backends.keys())
-    if unknown:
-        names_known = sorted(desired.backends)
-        remedy = did_you_mean(unknown[0], names_known) or f"there are: {', '.join(names_known) or 'none'}"
-        raise DiagnosticError(error("pools.unknown-backend", f"there is no backend named {unknown[0]}", remedy=remedy))
-    asked = names or frozenset(desired.backends)
+    asked = require_backends(names, desired.backends) or frozenset(desired.backends)
     found = survey(desired.backends, backends, {name: Question(pools=True) for name in asked})
     diagnostics = tuple(
         error(

@@ -16,6 +16,7 @@ from sharectl.planner.imports.snapshots import snapshot_imports
 from sharectl.planner.imports.unfinished import import_record, unfinished_imports
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.strays import importable_shares
+from sharectl.workspace.backends import require_backends
 from sharectl.workspace.import_manifests import _documents, _guesses, _unwritable_rules
 from sharectl.workspace.survey import Question, survey
 
@@ -135,13 +136,7 @@ def _backends_to_ask(desired: Desired, wish: Wish) -> list[str]:
         )
     if wish.backend is None:
         return sorted(desired.backends)
-    if wish.backend not in desired.backends:
-        known = sorted(desired.backends)
-        remedy = did_you_mean(wish.backend, known) or f"there are: {', '.join(known) or 'none'}"
-        raise DiagnosticError(
-            error("import.unknown-backend", f"there is no backend named {wish.backend}", remedy=remedy)
-        )
-    return [wish.backend]
+    return list(require_backends([wish.backend], desired.backends))
 
 
 def _require_answers(found: Survey, names: Sequence[str], wanted: Wanted) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.plans import FieldChange
-    from sharectl.model.records import HistoryEntry, Record, RuleRecord, StateView
+    from sharectl.model.records import HistoryEntry, Record, RuleRecord
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
 
@@ -64,7 +64,7 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         record = reader.view((address,)).records.get(address)
         rules = reader.rules((address,)).get(address, ())
         is_share = record is not None and record.kind == Kind.SHARE
-        snapshots = _snapshots_of(reader.view(), address) if is_share else ()
+        snapshots = _snapshots_of(reader, address) if is_share else ()
         pinned = None if record is None else _identity_of(reader, record)
     settings = settings_of(desired, address)
     if record is None and address not in desired.digests and settings is None:
@@ -88,13 +88,10 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
     return replace(view, observed=observed, used_bytes=used_bytes, diagnostics=diagnostics)
 
 
-def _snapshots_of(view: StateView, address: Address) -> tuple[Record, ...]:
-    return tuple(
-        record
-        for other, record in sorted(view.records.items())
-        if record.kind == Kind.SNAPSHOT
-        and address_of(Kind.SHARE, snapshot_spec_of(view.records[other]).share) == address
-    )
+def _snapshots_of(reader: StateReader, address: Address) -> tuple[Record, ...]:
+    share = name_of(address)
+    snapshots = sorted(reader.of_kind(Kind.SNAPSHOT).values())
+    return tuple(record for record in snapshots if snapshot_spec_of(record).share == share)
 
 
 def _not_inspectable(address: Address, known: Known) -> Diagnostic:

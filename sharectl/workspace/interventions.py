@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sharectl.engine.environment import utc_now
@@ -24,8 +25,6 @@ from sharectl.planner.records import backend_id_of
 from sharectl.planner.share_servers.records import share_server_id_of
 from sharectl.workspace.records import require_records
 
-_MOST_NAMED = 5
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
@@ -34,11 +33,30 @@ if TYPE_CHECKING:
     from sharectl.model.records import Change, Lease, OperationRecord, Record, RuleRecord, RunRecord
     from sharectl.state.contract import StateStore
 
+_MOST_NAMED = 5
 
-def rename_backend(store: StateStore, lease: Lease, record: RunRecord, former: Address, address: Address) -> int:
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of the state by hand: the state, the lease that permits it, and the run that it is recorded under."""
+
+    store: StateStore
+    lease: Lease
+    run: RunRecord
+
+    def commit(self, *changes: Change) -> None:
+        """Make the changes, all or none."""
+        self.store.commit(self.lease, changes)
+
+    def note(self, address: Address, verb: str, outcome: str = "done", **detail: object) -> AddHistory:
+        """Return what the history is to say of a change."""
+        return AddHistory(HistoryEntry(self.run.run_id, utc_now(), address, verb, outcome, canonical_json(detail)))
+
+
+def rename_backend(edit: Edit, former: Address, address: Address) -> int:
     """Give a backend another name in the state, with all that is on it; return how many resources follow. Raises DiagnosticError."""
     old, new = name_of(former), name_of(address)
-    with store.read() as reader:
+    with edit.store.read() as reader:
         view = reader.view()
     following = [row.address for row in view.records.values() if row.backend == old and row.kind != Kind.BACKEND]
     pinned = view.records.get(former)
@@ -53,10 +71,9 @@ def rename_backend(store: StateStore, lease: Lease, record: RunRecord, former: A
         raise DiagnosticError(
             error("state.taken", f"the state holds {address} already", detail=detail, remedy=remedy, address=address)
         )
-    words = {"reason": "state mv", "changes": [["address", former, address]], "followed": len(following)}
-    history = HistoryEntry(record.run_id, utc_now(), address, Verb.MOVE.value, "done", canonical_json(words))
-    version = None if pinned is None else pinned.version
-    store.commit(lease, [RenameBackend(old, new, version), AddHistory(history)])
+    moved = [["address", former, address]]
+    history = edit.note(address, Verb.MOVE, reason="state mv", changes=moved, followed=len(following))
+    edit.commit(RenameBackend(old, new, None if pinned is None else pinned.version), history)
     return len(following)
 
 
@@ -82,39 +99,27 @@ def chosen_operations(operations: Sequence[OperationRecord], names: Sequence[str
     return list(chosen.values())
 
 
-def drop_operations(store: StateStore, lease: Lease, record: RunRecord, dropped: Sequence[OperationRecord]) -> None:
+def drop_operations(edit: Edit, dropped: Sequence[OperationRecord]) -> None:
     """Forget these intents, in one commit; nothing is asked of a backend, and no row changes."""
-    store.commit(
-        lease,
-        [
-            change
-            for operation in dropped
-            for change in (
-                EndOperation(operation.operation_id),
-                AddHistory(
-                    HistoryEntry(
-                        record.run_id,
-                        utc_now(),
-                        operation.address,
-                        operation.verb,
-                        "failed",
-                        canonical_json({"error": "dropped by `sharectl state drop`; how it ended is not known"}),
-                    )
-                ),
-            )
-        ],
-    )
-
-
-def forget_resources(store: StateStore, lease: Lease, record: RunRecord, addresses: Sequence[Address]) -> None:
-    """Remove rows from the state, all or none; what they stand for stays on its backend. Raises DiagnosticError."""
-    records = require_records(store, addresses)
-    _refuse_servers_in_use(store, records)
+    why = "dropped by `sharectl state drop`; how it ended is not known"
     changes: list[Change] = []
-    for address in addresses:
-        changes.append(RemoveResource(address, records[address].version))
-        changes.append(_edit_history(record, address, Verb.FORGET, {"reason": "state rm"}))
-    store.commit(lease, changes)
+    for operation in dropped:
+        changes += [
+            EndOperation(operation.operation_id),
+            edit.note(operation.address, operation.verb, "failed", error=why),
+        ]
+    edit.commit(*changes)
+
+
+def forget_resources(edit: Edit, addresses: Sequence[Address]) -> dict[Address, Record]:
+    """Remove rows from the state, all or none, and return them; what they stand for stays on its backend. Raises DiagnosticError."""
+    records = require_records(edit.store, addresses)
+    _refuse_servers_in_use(edit.store, records)
+    changes: list[Change] = []
+    for address, record in records.items():
+        changes += [RemoveResource(address, record.version), edit.note(address, Verb.FORGET, reason="state rm")]
+    edit.commit(*changes)
+    return records
 
 
 def _refuse_servers_in_use(store: StateStore, records: Mapping[Address, Record]) -> None:
@@ -130,10 +135,10 @@ def _refuse_servers_in_use(store: StateStore, records: Mapping[Address, Record])
             raise DiagnosticError(error("state.server-in-use", f"{address} is on {servers[server]}", remedy=remedy))
 
 
-def rename_resource(store: StateStore, lease: Lease, record: RunRecord, former: Address, address: Address) -> None:
+def rename_resource(edit: Edit, former: Address, address: Address) -> None:
     """Give a row another address; nothing changes on its backend. Raises DiagnosticError."""
-    held = require_records(store, [former])[former]
-    with store.read() as reader:
+    held = require_records(edit.store, [former])[former]
+    with edit.store.read() as reader:
         is_taken = address in reader.view((address,)).records
     if kind_of(former) in {Kind.SHARE_SERVER, Kind.NETWORK_ALLOCATION}:
         remedy = "its address says which network and backend it is on; leave it"
@@ -143,11 +148,8 @@ def rename_resource(store: StateStore, lease: Lease, record: RunRecord, former: 
     if is_taken:
         remedy = f"`sharectl state rm {address}` first, if that one is not wanted"
         raise DiagnosticError(error("state.taken", f"the state holds {address} already", remedy=remedy))
-    change = RenameResource(former, address, held.version)
-    history = _edit_history(
-        record, address, Verb.MOVE, {"reason": "state mv", "changes": [["address", former, address]]}
-    )
-    store.commit(lease, [change, history])
+    history = edit.note(address, Verb.MOVE, reason="state mv", changes=[["address", former, address]])
+    edit.commit(RenameResource(former, address, held.version), history)
 
 
 def expect_document(content: bytes, name: str) -> None:
@@ -161,10 +163,10 @@ def expect_document(content: bytes, name: str) -> None:
         raise DiagnosticError(error("state.refused", f"{name} is not taken: {problem}", remedy=remedy)) from problem
 
 
-def bring_back_document(store: StateStore, lease: Lease, record: RunRecord, document: bytes, *, force: bool) -> None:
+def bring_back_document(edit: Edit, document: bytes, *, force: bool) -> None:
     """Replace everything in the state by a document, and record the run that did. Raises StateRefusedError where something would be lost."""
-    store.import_document(lease, document, force=force)
-    store.commit(lease, [PutRun(record)])
+    edit.store.import_document(edit.lease, document, force=force)
+    edit.commit(PutRun(edit.run))
 
 
 def read_document(path: Path) -> bytes:
@@ -173,10 +175,6 @@ def read_document(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as problem:
         raise DiagnosticError(error("usage.unreadable", f"{path} could not be read: {problem.strerror}")) from problem
-
-
-def _edit_history(record: RunRecord, address: Address, verb: Verb, detail: dict[str, object]) -> AddHistory:
-    return AddHistory(HistoryEntry(record.run_id, utc_now(), address, verb.value, "done", canonical_json(detail)))
 
 
 def require_name(address: Address) -> None:

@@ -13,6 +13,7 @@ from sharectl.drivers.base import (
     SettlesExports,
 )
 from sharectl.drivers.registry import UnknownDriverError, driver_factory
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
 from sharectl.plan import addresses_with_rules, plan
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
+    from sharectl.workspace.repository import Repository
 
 
 _ASKED_BY_ID = {"full": ("share", "snapshot", "share_server"), "changed": ("share", "snapshot")}
@@ -66,6 +68,47 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         wanted = addresses_with_rules(desired, view, deviations, request.options, exports)
         view = replace(view, rules=_rules(reader, wanted))
     return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations, exports)
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """All that a plan is made of, but for state and backends."""
+
+    repository: Repository
+    desired: Desired
+    options: PlanOptions
+    refresh: str = "full"
+
+    def __call__(self, store: StateStore, backends: Backends) -> Plan:
+        """Return the plan. Raises DiagnosticError where a target is nowhere to be found."""
+        self._require_targets(store)
+        request = PlanRequest(self.options, self.refresh)
+        return make_plan(self.repository.project, self.desired, store, backends, request)
+
+    def _require_targets(self, store: StateStore) -> None:
+        """Refuse unknown targets with the nearest of all addresses; a plan of targets has read only those."""
+        missing = owners(self.options) - set(self.desired.addresses)
+        if missing:
+            with store.read() as reader:
+                missing -= reader.view(missing).records.keys()
+        if missing:
+            known = self.repository.addresses(store)
+            raise DiagnosticError(
+                *(
+                    error(
+                        "plan.unknown-address",
+                        f"there is no {address}, neither in the manifests nor in the state",
+                        remedy=did_you_mean(address, known) or "`sharectl state list` names what there is",
+                        address=address,
+                    )
+                    for address in sorted(missing)
+                )
+            )
+
+
+def owners(options: PlanOptions) -> set[Address]:
+    """Return the targets, each access rule as its share."""
+    return {resource_of(target) for target in options.targets}
 
 
 def _export_wishes(desired: Desired, questions: Mapping[str, Question]) -> dict[str, ExportWishes]:

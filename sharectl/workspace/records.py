@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
 from sharectl.model.kinds import split_rule_address
+from sharectl.workspace.backends import require_backends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +47,7 @@ def read_record(store: StateStore, address: Address) -> tuple[Record, tuple[Rule
 def view_of_backends(reader: StateReader, names: frozenset[str]) -> StateView:
     """Return the state of what is on these backends (of an empty set: of all). Raises DiagnosticError for a name it does not know."""
     view = reader.view()
-    known = sorted({record.backend for record in view.records.values() if record.backend is not None})
-    for name in sorted(names.difference(known)):
-        remedy = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
-        raise DiagnosticError(
-            error("state.unknown-backend", f"the state has nothing on a backend {name}", remedy=remedy)
-        )
+    if names:
+        known = {record.backend for record in view.records.values() if record.backend is not None}
+        require_backends(names, known, "the state has nothing on a backend")
     return view.on_backends(names)

@@ -17,6 +17,7 @@ from sharectl.model.specs import Protocol
 from sharectl.model.verbs import Verb
 from sharectl.planner.drift import identity_problem
 from sharectl.state.contract import LeaseLostError, StateError
+from sharectl.workspace.backends import require_backends
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
@@ -69,10 +70,7 @@ def look_into(
     specs: Mapping[str, BackendSpec], store: StateStore, backends: Backends, names: frozenset[str] = frozenset()
 ) -> Trash:
     """Return the trash of these backends (of an empty set: of all). Raises DiagnosticError for an unknown name."""
-    for name in sorted(names - specs.keys()):
-        remedy = did_you_mean(name, sorted(specs)) or f"there are: {', '.join(sorted(specs)) or 'none'}"
-        raise DiagnosticError(error("trash.unknown-backend", f"there is no backend named {name}", remedy=remedy))
-    asked = names or frozenset(specs)
+    asked = require_backends(names, specs) or frozenset(specs)
     found = survey(specs, backends, {name: Question(lists=True) for name in asked})
     with store.read() as reader:
         view = reader.view()

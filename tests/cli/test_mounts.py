@@ -131,7 +131,7 @@ def test_a_unit_of_somebody_else_is_not_overwritten(site: Console) -> None:
         (["--for", "nobody.invalid"], 1, "mounts.unknown-host"),
         (["--user", "a/b"], 64, "usage.user"),
         (["--label", "team"], 64, "usage.label"),
-        (["--backend", "sym"], 1, "state.unknown-backend"),
+        (["--backend", "sym"], 1, "backend.unknown-name"),
         (["share/hom"], 1, 'did you mean "share/home"?'),
         (["home"], 64, "usage.address"),
         (["--mount-root", "mnt"], 64, "usage.mount-root"),

@@ -117,12 +117,12 @@ def test_lock_status_as_json(applied: Console) -> None:
 
 def test_the_lock_is_kept_while_somebody_thinks(simulated: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading the plan may take longer than a lease lasts: heartbeats go on until the answer."""
-    from sharectl.cli import applying  # noqa: PLC0415 - patched here only
+    from sharectl.cli.session import Session  # noqa: PLC0415 - patched here only
     from sharectl.state.sqlite.store import open_store  # noqa: PLC0415 - as above
 
     monkeypatch.setattr(runs, "LEASE_SECONDS", 0.3)
 
-    def thinks(*_: object) -> bool:
+    def thinks(*_: object, **__: object) -> None:
         store = open_store(simulated.root / ".sharectl" / "state.db", create=False)
         try:
             first = store.lock_status()
@@ -132,9 +132,8 @@ def test_the_lock_is_kept_while_somebody_thinks(simulated: Console, monkeypatch:
                 now = store.lock_status()
         finally:
             store.close()
-        return True
 
-    monkeypatch.setattr(applying, "confirmed", thinks)
+    monkeypatch.setattr(Session, "agree", thinks)
     assert simulated("apply").code == 0
 
 

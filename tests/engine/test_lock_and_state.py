@@ -243,5 +243,7 @@ def test_an_edit_under_a_lost_lease_is_refused(tmp_path: Path) -> None:
     with site.store() as store, held_lease(store, record) as lease:
         _take_over(site)
         with pytest.raises(LeaseLostError):
-            sharectl.workspace.interventions.forget_resources(store, lease, record, ["share/x"])
+            sharectl.workspace.interventions.forget_resources(
+                sharectl.workspace.interventions.Edit(store, lease, record), ["share/x"]
+            )
     assert "share/x" in site.records()

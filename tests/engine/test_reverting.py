@@ -11,7 +11,7 @@ from sharectl.engine.cancel import Cancellation
 from sharectl.model.events import OperationRecovered, StepRetried
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.workspace.interventions import forget_resources
+from sharectl.workspace.interventions import Edit, forget_resources
 from tests.engine.site import Run, Site, backend, share, snapshot
 from tests.engine.test_bad_drivers import apply_with
 from tests.engine.test_recovery import intend
@@ -212,7 +212,7 @@ def test_a_snapshot_that_the_state_has_lost_since_the_plan_fails_the_revert(site
     """Nothing is asked of the backend."""
     plan = asking(site, "one").plan()
     with site.store() as store, site.opened(store) as (backends, _), site.locked(store, backends, []) as run:
-        forget_resources(store, run.lease, run.record, ["snapshot/s"])
+        forget_resources(Edit(store, run.lease, run.record), ["snapshot/s"])
     failures = site.apply(plan=plan).result.failures
     assert [failure.error for failure in failures] == ["the state has no snapshot to turn share/x back to"]
     assert site.calls("a", "revert_share") == []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.model.diagnostics import DiagnosticError
-from sharectl.workspace.interventions import forget_resources, read_document, rename_resource
+from sharectl.workspace.interventions import Edit, forget_resources, read_document, rename_resource
 from sharectl.workspace.records import read_record
 from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import Site, backend, share
@@ -33,7 +33,7 @@ def edit(site: Site, work, *arguments: object) -> None:  # type: ignore[no-untyp
     """Do an edit under a lease of its own."""
     record = describe_run("state", site.root, {})
     with site.store() as store, held_lease(store, record) as lease:
-        work(store, lease, record, *arguments)
+        work(Edit(store, lease, record), *arguments)
 
 
 def test_forgotten_shares_stay_on_their_backend(site: Site) -> None:

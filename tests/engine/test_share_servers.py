@@ -244,13 +244,13 @@ def test_a_server_that_gets_another_address_tells_its_shares(tmp_path: Path) -> 
 
 def drop_address(site: Site) -> None:
     """Take the one address away behind sharectl's back."""
-    from sharectl.workspace.interventions import forget_resources  # noqa: PLC0415 - needed here alone
+    from sharectl.workspace.interventions import Edit, forget_resources  # noqa: PLC0415 - needed here alone
     from sharectl.workspace.run import describe_run, held_lease  # noqa: PLC0415 - needed here alone
 
     (address,) = (a for a, record in site.records().items() if record.kind == "network_allocation")
     record = describe_run("by hand", site.root, {})
     with site.store() as store, held_lease(store, record) as lease:
-        forget_resources(store, lease, record, [address])
+        forget_resources(Edit(store, lease, record), [address])
 
 
 def test_an_address_that_no_server_has_is_found_and_given_back(tmp_path: Path) -> None:

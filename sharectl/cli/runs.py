@@ -1,0 +1,200 @@
+"""What plan, apply, destroy, import and refresh share: the plan that the options ask for, the question, and the run."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
+from sharectl.cli.interrupts import diverted
+from sharectl.cli.options import Format, PlanChoices
+from sharectl.cli.session import kept_afterwards
+from sharectl.cli.values import parse_addresses, parse_duration_seconds, parse_labels
+from sharectl.model.diagnostics import DiagnosticError, error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sharectl.apply import RunResult
+    from sharectl.cli.session import Session
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.plans import Plan
+    from sharectl.planner.options import PlanOptions
+    from sharectl.state.contract import StateStore
+    from sharectl.workspace.backends import Backends
+    from sharectl.workspace.plans import Planner
+    from sharectl.workspace.run import LockedRun
+
+
+def planner(session: Session, choices: PlanChoices, *, destroy: bool = False) -> Planner:
+    """Return the planner of what the options say, with the manifests that it needs: all, or those of its targets."""
+    from sharectl.workspace.plans import Planner, owners
+
+    options = _options(session, choices, destroy=destroy)
+    desired = session.repository.desired(owners(options) or None)
+    if session.repository.files:
+        options = replace(options, elsewhere=session.repository.elsewhere())
+    return Planner(session.repository, desired, options, choices.refresh.value)
+
+
+def looking_planner(session: Session, choices: PlanChoices) -> tuple[Planner, bool]:
+    """Return a planner that only looks, and whether all manifests could be read: with those that could not, no plan is to be trusted."""
+    from sharectl.workspace.plans import Planner, owners
+
+    options = _options(session, choices)
+    desired, is_whole = session.readable(owners(options) or None)
+    return Planner(session.repository, desired, options, choices.refresh.value), is_whole
+
+
+def _options(session: Session, choices: PlanChoices, *, destroy: bool = False) -> PlanOptions:
+    from sharectl.planner.options import PlanOptions
+
+    return PlanOptions(
+        targets=parse_addresses(choices.target),
+        excludes=parse_addresses(choices.exclude),
+        labels=parse_labels(choices.label),
+        backends=frozenset(choices.backend or ()),
+        replaces=parse_addresses(choices.replace),
+        limits=session.project.safety,
+        allow_deletions=choices.allow_deletions,
+        allow_recreations=choices.allow_recreations,
+        allow_revocations=choices.allow_revocations,
+        allow_empty=choices.allow_empty,
+        override_protection=parse_addresses(choices.override_protection),
+        destroy=destroy,
+        allow_unreadable=frozenset(choices.allow_unreadable or ()),
+        allow_shared=frozenset(choices.allow_shared or ()),
+    )
+
+
+def planned(session: Session, make_plan: Planner) -> Plan:
+    """Return the plan for a command that changes nothing."""
+    with session.repository.store() as store, session.repository.backends(make_plan.desired.backends) as backends:
+        return make_plan(store, backends)
+
+
+def show_plan(session: Session, plan: Plan, output: Format, *, hint: bool = False) -> None:
+    """Write the plan in the format that was asked for, and its diagnostics; `hint` adds what to do with it."""
+    out = session.output
+    if output is Format.JSON:
+        from sharectl.render.plan_json import plan_object
+
+        out.write_json(plan_object(plan))
+    elif output is Format.MARKDOWN:
+        from sharectl.render.plan_markdown import plan_markdown
+
+        out.write_lines(plan_markdown(plan))
+    else:
+        from sharectl.render.plan_text import plan_lines
+
+        out.write_lines(plan_lines(plan, color=out.color_out, hint=hint))
+    if plan.diagnostics:
+        out.diagnostics(plan.diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class RunChoices:
+    """The choices of a run as the command line has them; `question` is asked before anything changes, unless `yes`.
+
+    `instead` is what can be done where nobody is there to be asked, besides --yes; `before` is called once it is decided, and only
+    where nothing of the plan is refused. `allow_unreadable` are backends that a saved plan need not have read.
+    """
+
+    command: str
+    question: str
+    yes: bool
+    lock_timeout: str
+    output: Format
+    instead: str = ""
+    before: Callable[[LockedRun], None] | None = None
+    writes: bool = False
+    allow_unreadable: frozenset[str] = frozenset()
+
+
+def run_locked(
+    session: Session,
+    specs: Mapping[str, BackendSpec],
+    make_plan: Callable[[StateStore, Backends], Plan],
+    choices: RunChoices,
+) -> None:
+    """Take the lock, resolve what an earlier run left, plan, show, ask, apply, and end with the code that says how it went."""
+    json = choices.output is Format.JSON
+    if json and not choices.yes:
+        summary = "nobody can be asked: with --output json the plan is not shown"
+        raise DiagnosticError(error("usage.no-question", summary, remedy=f"pass --yes{choices.instead}"))
+    from sharectl.render.result import left_out_lines
+
+    with locked(session, specs, choices.command, choices.lock_timeout, json=json) as (run, backends):
+        plan = make_plan(run.store, backends)
+        _agree(session, plan, choices)
+        result = _applied(session, run, plan, choices)
+    code = code_of_run(plan, result, choices.allow_unreadable)
+    if result is not None:
+        _report(session, plan, result, choices.output, code)
+        for line in left_out_lines(sorted(set(unread_in(plan)) - choices.allow_unreadable)):
+            session.output.note(line)
+    finish(code)
+
+
+@contextmanager
+def locked(
+    session: Session, specs: Mapping[str, BackendSpec], command: str, lock_timeout: str, *, json: bool = False
+) -> Iterator[tuple[LockedRun, Backends]]:
+    """Take the lock, and yield the run (what an earlier one left open is resolved) and its backends."""
+    from sharectl.render.progress import progress_view
+    from sharectl.workspace.run import describe_run, locked_run
+
+    wait_seconds = parse_duration_seconds(lock_timeout)
+    record = describe_run(command, session.project.root, os.environ)
+    with ExitStack() as stack:
+        store = stack.enter_context(session.repository.store(create=True))
+        backends = stack.enter_context(session.repository.backends(specs))
+        recovering = stack.enter_context(progress_view(session.output, mode="json" if json else "plain"))
+        run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds))
+        stack.enter_context(kept_afterwards(session, store))
+        yield run, backends
+
+
+def _agree(session: Session, plan: Plan, choices: RunChoices) -> None:
+    """Show the plan and ask; ends the command where the plan cannot be applied, or is not wanted."""
+    if choices.output is not Format.JSON:
+        show_plan(session, plan, choices.output)
+    elif plan.diagnostics:
+        session.output.diagnostics(plan.diagnostics)
+    if plan.is_stopped or (plan.held and choices.writes):
+        if choices.output is Format.JSON:
+            from sharectl.render.failure import failure_object
+
+            session.output.write_json_line(failure_object(plan.diagnostics, ExitCode.FAILED))
+        raise Finished(ExitCode.FAILED)
+    session.agree(choices.question, yes=plan.is_empty or choices.yes, instead=choices.instead)
+
+
+def _applied(session: Session, run: LockedRun, plan: Plan, choices: RunChoices) -> RunResult | None:
+    """Apply the plan; None where there is nothing to do, and the plan has said so already."""
+    from sharectl.engine.cancel import Cancellation
+    from sharectl.render.progress import progress_view
+    from sharectl.workspace.run import apply_plan
+
+    json = choices.output is Format.JSON
+    if choices.before is not None:
+        choices.before(run)
+    if plan.is_empty and not json:
+        return None
+    cancellation = Cancellation()
+    with diverted(cancellation.request), progress_view(session.output, mode="json" if json else "auto") as show:
+        return apply_plan(run, plan, show, cancellation)
+
+
+def _report(session: Session, plan: Plan, result: RunResult, output: Format, code: ExitCode) -> None:
+    """Say how it went; `code` is the one for that."""
+    if output is Format.JSON:
+        from sharectl.render.result import result_object
+
+        session.output.write_json_line(result_object(plan, result, code))
+    else:
+        from sharectl.render.result import result_lines
+
+        session.output.write_lines(result_lines(plan, result, color=session.output.color_out))

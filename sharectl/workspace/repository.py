@@ -1,0 +1,237 @@
+"""A repository at work: its manifests, its state and its backends, each opened where a command needs it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO
+
+    from sharectl.manifests.desired import Desired
+    from sharectl.manifests.loader import Loaded
+    from sharectl.manifests.project import Project
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.planner.elsewhere import Elsewhere
+    from sharectl.state.contract import StateStore
+    from sharectl.workspace.backends import Backends
+
+STATE_VARIABLE: Final = "SHARECTL_STATE"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A project and what a command was told of it.
+
+    Relative paths are under `directory`. `files` are the manifests that were named instead of the project's own, `stdin` is where `-`
+    reads from. `tell` is given the diagnostics that stop nothing.
+    """
+
+    directory: Path
+    project: Project
+    environ: Mapping[str, str]
+    tell: Callable[[Sequence[Diagnostic]], object]
+    files: tuple[str, ...] = ()
+    stdin: BinaryIO | None = None
+
+    def load(self, only: Collection[Address] | None = None) -> Loaded:
+        """Return the manifests with all that is wrong. Raises DiagnosticError where there is nothing to work on at all.
+
+        In a folder with neither project file nor manifest nor state somebody is in the wrong place, and "no changes" would hide it.
+        """
+        loaded = self._loaded(self.files, only, stdin=self.stdin)
+        found = self.files or self.project.file or loaded.diagnostics or loaded.desired.addresses or only is not None
+        if not found and not self.project.state_path.exists():
+            summary = f"there is neither a sharectl.yaml nor a manifest nor a state in {self.directory}"
+            remedy = (
+                "-C names another folder, -f manifests elsewhere; `sharectl init` writes a repository to begin with"
+            )
+            raise DiagnosticError(error("project.none", summary, remedy=remedy))
+        if self.files:
+            return replace(loaded, diagnostics=tuple(map(_of_named_files, loaded.diagnostics)))
+        return loaded
+
+    def desired(self, only: Collection[Address] | None = None) -> Desired:
+        """Return the manifests; warnings are told. Raises DiagnosticError for errors."""
+        loaded = self.load(only)
+        if has_errors(loaded.diagnostics):
+            raise DiagnosticError(*loaded.diagnostics)
+        self._tell(loaded.diagnostics)
+        return loaded.desired
+
+    def readable(self, only: Collection[Address] | None = None) -> tuple[Desired, bool]:
+        """Return the manifests that can be read, and whether those are all; mistakes are told as warnings: nothing is changed by them."""
+        loaded = self.load(only)
+        self._tell([as_warning(found) for found in loaded.diagnostics])
+        return loaded.desired, not has_errors(loaded.diagnostics)
+
+    def desired_with(self, text: str) -> Desired:
+        """Return the manifests together with those in `text`, which are not written yet. Raises DiagnosticError."""
+        from sharectl.manifests.sources import STANDARD_INPUT  # noqa: PLC0415 - only for an import
+
+        sources = [*(self.files or self.project.manifests), STANDARD_INPUT]
+        directory = self.directory if self.files else self.project.root
+        loaded = self._loaded(sources, directory=directory, stdin=BytesIO(text.encode()))
+        if has_errors(loaded.diagnostics):
+            raise DiagnosticError(*map(_of_text, loaded.diagnostics))
+        return loaded.desired
+
+    def desired_beside(self, only: Collection[Address] | None = None) -> tuple[Desired, Callable[[str], bool]]:
+        """Return the named files beside the project's own, and a test whether a shown path is among the named ones.
+
+        Files that bring their own backends stand alone, as they do for every other command. Raises DiagnosticError.
+        """
+        from sharectl.manifests.sources import STANDARD_INPUT, STANDARD_INPUT_NAME  # noqa: PLC0415 - only for -f
+
+        if not self.files:
+            return self.desired(only), lambda _path: True
+        data = self.stdin.read() if STANDARD_INPUT in self.files and self.stdin is not None else b""
+        loaded = self._loaded(self.files, only, stdin=BytesIO(data))
+        if not loaded.desired.backends:
+            beside = [str(self.project.root / name) for name in self.project.manifests]
+            loaded = self._loaded([*self.files, *beside], only, stdin=BytesIO(data))
+        if has_errors(loaded.diagnostics):
+            raise DiagnosticError(*loaded.diagnostics)
+        names = {STANDARD_INPUT_NAME if name == STANDARD_INPUT else name.rstrip("/") for name in self.files}
+        return loaded.desired, lambda path: any(name in {".", path} or path.startswith(f"{name}/") for name in names)
+
+    def elsewhere(self) -> Elsewhere:
+        """Return what the project's own manifests describe, for a plan of files that were named."""
+        from sharectl.planner.elsewhere import Elsewhere  # noqa: PLC0415 - only for -f
+
+        own = self._loaded(())
+        return Elsewhere.of(own.desired, is_whole=not has_errors(own.diagnostics))
+
+    def addresses(self, store: StateStore) -> list[Address]:
+        """Return every address in the manifests and the state, to find the one that was meant; slow, for mistakes only."""
+        with store.read() as reader:
+            records = reader.view().records
+        return [*self.load().desired.addresses, *records]
+
+    def nearest(self, address: Address, store: StateStore) -> str:
+        """Return what may have been meant by an address that nobody knows, as the remedy of an error."""
+        return did_you_mean(address, self.addresses(store)) or "`sharectl state list` names what there is"
+
+    @contextmanager
+    def store(self, *, create: bool = False, hint: bool = True) -> Iterator[StateStore]:
+        """Yield the state of the project, and close it afterwards; with `hint`, tell where it is missing and copies of it are kept.
+
+        A state that such a copy has overtaken is told as well, and not given out to be changed (`create`). Raises DiagnosticError.
+        """
+        from sharectl.state.sqlite.store import open_store  # noqa: PLC0415 - a command may need no state
+
+        is_there = self.project.state_path.exists()
+        if hint and not is_there and (lost := self._lost_state()) is not None:
+            self._tell((lost,))
+        store = open_store(self.project.state_path, create=create)
+        try:
+            if hint and is_there:
+                self._tell_overtaken(store, is_to_change=create)
+            yield store
+        except (AttributeError, KeyError, TypeError, ValueError):
+            from sharectl.state.soundness import expect_sound_rows  # noqa: PLC0415 - only for a damaged state
+
+            expect_sound_rows(store)  # a row that nobody can understand is the usual cause, and is named then
+            raise
+        finally:
+            store.close()
+
+    @contextmanager
+    def existing_store(self) -> Iterator[StateStore]:
+        """Yield the state for a command that is about nothing else. Raises DiagnosticError where there is none."""
+        self.require_state()
+        with self.store() as store:
+            yield store
+
+    def require_state(self) -> None:
+        """Raise DiagnosticError where there is no state."""
+        if self.project.state_path.exists():
+            return
+        if (lost := self._lost_state()) is not None:
+            raise DiagnosticError(replace(lost, severity=Severity.ERROR))
+        remedy = "the first `sharectl apply` makes one; -C names another repository"
+        raise DiagnosticError(error("state.missing", f"there is no state at {self.project.state_path}", remedy=remedy))
+
+    def backends(self, specs: Mapping[str, BackendSpec]) -> AbstractContextManager[Backends]:
+        """Open these backends, each when it is first asked; what cannot be closed is told."""
+        from sharectl.workspace.backends import opened_backends  # noqa: PLC0415 - a command may need none
+
+        return opened_backends(specs, self.project, self.tell)
+
+    def _loaded(
+        self,
+        sources: Sequence[str],
+        only: Collection[Address] | None = None,
+        *,
+        directory: Path | None = None,
+        stdin: BinaryIO | None = None,
+    ) -> Loaded:
+        from sharectl.workspace.validation import load_manifests  # noqa: PLC0415 - a command may read no manifests
+
+        return load_manifests(self.project, sources, directory=directory or self.directory, only=only, stdin=stdin)
+
+    def _lost_state(self) -> Diagnostic | None:
+        from sharectl.workspace.copies import missing_state  # noqa: PLC0415 - only where there is no state
+
+        return missing_state(self.project, self.environ)
+
+    def _tell_overtaken(self, store: StateStore, *, is_to_change: bool) -> None:
+        from sharectl.workspace.copies import overtaken_state  # noqa: PLC0415 - as above
+
+        found = overtaken_state(store, self.project, self.environ)
+        if found is not None:
+            if is_to_change:
+                raise DiagnosticError(found)
+            self._tell((as_warning(found),))
+
+    def _tell(self, diagnostics: Sequence[Diagnostic]) -> None:
+        if diagnostics:
+            self.tell(diagnostics)
+
+
+def project_at(directory: Path, environ: Mapping[str, str]) -> Project:
+    """Return the project that the directory is in; `SHARECTL_STATE` says where its state is instead. Raises DiagnosticError."""
+    from sharectl.manifests.project import find_project  # noqa: PLC0415 - completion asks for nothing else
+
+    project = find_project(directory)
+    elsewhere = environ.get(STATE_VARIABLE)
+    if not elsewhere:
+        return project
+    path = Path(elsewhere).expanduser()
+    if not path.is_absolute():
+        remedy = f"write an absolute path: {STATE_VARIABLE}={(Path.cwd() / path)}"
+        raise DiagnosticError(
+            error("usage.state", f"{STATE_VARIABLE}={elsewhere} is not an absolute path", remedy=remedy)
+        )
+    return replace(project, state_path=path)
+
+
+def as_warning(found: Diagnostic) -> Diagnostic:
+    """Return an error as a warning, for a command that goes on all the same."""
+    return replace(found, severity=Severity.WARNING) if found.severity is Severity.ERROR else found
+
+
+def _of_named_files(found: Diagnostic) -> Diagnostic:
+    """Say of a reference that leads nowhere that what it means may stand in a file that was not named."""
+    if found.code != "manifest.dangling":
+        return found
+    remedy = f"{found.remedy}; with -f only the files that it names are read: name the one that describes it too, or leave -f out"
+    return replace(found, remedy=remedy)
+
+
+def _of_text(found: Diagnostic) -> Diagnostic:
+    """Say of a mistake in manifests that are not written yet that it is not one of standard input."""
+    from sharectl.manifests.sources import STANDARD_INPUT_NAME  # noqa: PLC0415 - only for an import
+
+    if found.source is None or found.source.path != STANDARD_INPUT_NAME:
+        return found
+    return replace(found, source=replace(found.source, path="<to be written>"))
