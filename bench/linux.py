@@ -26,10 +26,11 @@ from linux_lab import Lab, require, storage_host
 from report import Report
 from rows import difference
 
-from sharectl.drivers.base import DriverEnvironment, ShareRef, ShareRequest
+from sharectl.drivers.base import DriverEnvironment
 from sharectl.drivers.linux import FACTORY
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
+from sharectl.model.requests import ShareRef, ShareRequest
 
 if TYPE_CHECKING:
     from pathlib import Path

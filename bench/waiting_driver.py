@@ -10,15 +10,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.base import BackendReport, Capability, ObservedShare, PoolReport, RuleStatus
+from sharectl.model.observed import BackendReport, ObservedShare, PoolReport
+from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sharectl.drivers.base import DriverEnvironment, ShareRef, ShareRequest
+    from sharectl.drivers.base import DriverEnvironment
     from sharectl.model.access import AccessRule
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.capabilities import Capability
+    from sharectl.model.requests import ShareRef, ShareRequest
 
 _POOLS: Final = 10
 _POOL_BYTES: Final = 2 << 50

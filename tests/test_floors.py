@@ -35,20 +35,13 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
 EVERYWHERE: Final = "__init__"
 """The package itself holds the version and nothing else; every room may read it."""
 
-CONTRACTS: Final[frozenset[str]] = frozenset(
-    {
-        "sharectl.state.contract",
-        "sharectl.drivers.base",
-        "sharectl.drivers.share_checks",
-        "sharectl.drivers.share_servers",
-        "sharectl.network.base",
-    }
-)
-"""Modules that hold what others agree on. They import from the ground and from other contracts, and never from an implementation."""
-
-
 PURE: Final[frozenset[str]] = frozenset({"plan", "planner", "scheduler", "model"})
 """Rooms that compute, and do nothing else."""
+
+WORLDLY: Final[frozenset[str]] = frozenset(
+    ["os", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time", "uuid"]
+)
+"""Modules by which a program reaches files, processes, clocks and chance."""
 
 
 class Import(NamedTuple):
@@ -151,40 +144,47 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circle == []
 
 
-@pytest.mark.parametrize("contract", sorted(CONTRACTS))
-def test_a_contract_knows_no_implementation(contract: str) -> None:
-    """What rooms agree on stands on the ground floor's words and other contracts alone."""
-    ground = FLOORS[-1]
-    beyond = [
-        _shown(found)
-        for found in IMPORTS
-        if found.importer == contract and room_of(found.imported) not in ground and found.imported not in CONTRACTS
-    ]
-    assert beyond == []
-
-
-@pytest.mark.parametrize("module", sorted(name for name in MODULES if room_of(name) in PURE))
-def test_what_is_pure_touches_no_world(module: str) -> None:
-    """The planner, the scheduler and the ground floor have no way to a clock, to randomness, to files or to other processes."""
-    worldly = {
-        "time",
-        "random",
-        "secrets",
-        "uuid",
-        "socket",
-        "subprocess",
-        "shutil",
-        "tempfile",
-        "sqlite3",
-        "os",
-        "threading",
-    }
+def named_modules(module: str) -> set[str]:
+    """Return the top-level names of all that a module imports, standard library included."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     named = {
         alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     }
-    named |= {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert named & worldly == set()
+    return named | {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+
+def contract_of(module: str) -> set[str]:
+    """Return a contract's module and all in its own room that it imports, directly or not."""
+    found, waiting = {module}, [module]
+    while waiting:
+        importer = waiting.pop()
+        near = {
+            each.imported for each in IMPORTS if each.importer == importer and room_of(each.imported) == room_of(module)
+        }
+        waiting += near - found
+        found |= near
+    return found
+
+
+@pytest.mark.parametrize(
+    "contract", [name for name in MODULES if name.count(".") == 2 and name.endswith((".base", ".contract"))]
+)
+def test_a_contract_stands_on_nouns_alone(contract: str) -> None:
+    """What other rooms, and third parties, agree on with a room knows none of its implementations, and touches no world."""
+    parts = contract_of(contract)
+    beyond = [
+        _shown(found)
+        for found in IMPORTS
+        if found.importer in parts and room_of(found.imported) not in {room_of(contract), "model"}
+    ]
+    assert beyond == []
+    assert [part for part in parts if named_modules(part) & WORLDLY] == []
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if room_of(name) in PURE))
+def test_what_is_pure_touches_no_world(module: str) -> None:
+    """The planner, the scheduler and the nouns have no way to a clock, to randomness, to files or to other processes."""
+    assert named_modules(module) & WORLDLY == set()
 
 
 @pytest.mark.parametrize(

@@ -8,146 +8,62 @@ returns the same answer; share servers have a module of their own, `share_server
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
-from sharectl.model.access import AccessRule  # noqa: TC001 - a NamedTuple resolves its annotations at run time
+from sharectl.model.access import AccessRule, ExportSettings
+from sharectl.model.capabilities import Capability
+from sharectl.model.checks import ConfigProblem
+from sharectl.model.observed import BackendReport, CapacityBytes, ObservedShare, ObservedSnapshot, PoolReport
+from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sharectl.model.access import ExportSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
 
-CapacityBytes = int | Literal["unknown", "infinite"]
-
-
-@dataclass(frozen=True, slots=True)
-class PoolReport:
-    """What a driver says of one pool now. Capacities are in bytes; `capabilities` are further facts under Manila's names.
-
-    `allocated_bytes` is the sum of the sizes of the shares that this driver made there, `provisioned_bytes` the sum of all
-    sizes promised there (None: the same as allocated).
-    """
-
-    name: str
-    total_bytes: CapacityBytes
-    free_bytes: CapacityBytes
-    allocated_bytes: int = 0
-    provisioned_bytes: int | None = None
-    thin_provisioning: bool = False
-    max_over_subscription_ratio: float | None = None
-    reserved_percentage: float = 0.0
-    reserved_snapshot_percentage: float | None = None
-    reserved_share_extend_percentage: float | None = None
-    capabilities: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class BackendReport:
-    """What a driver says of its backend as a whole.
-
-    `identity` names the storage itself and stays the same for its life (a file system's UUID, a cluster's and an SVM's UUID):
-    sharectl pins it in the state and refuses to work on another. It is None until `prepare` has been called the first time.
-    `protocols` are the protocols that it exports; `capabilities` are inherited by its pools as in Manila. `max_share_servers` is
-    how many share servers it can have at all, None where it knows no limit.
-    """
-
-    identity: str | None
-    protocols: tuple[str, ...]
-    capabilities: Mapping[str, Any] = field(default_factory=dict)
-    max_share_servers: int | None = None
-
-
-class ObservedShare(NamedTuple):
-    """A share that is really there.
-
-    `resource_id` is the id under which sharectl asked for it, None for a share that sharectl did not make. `backend_id` is the
-    backend's own name for it, which `sharectl import` takes. `access` are the rules in force, canonical as in AccessRule.
-    A share in the backend's trash has `trashed_at` (UTC, ISO 8601). One on a share server, in the trash or not, has the
-    `resource_id` of that server as `share_server_id`. `not_adoptable` says why a share that sharectl did not make cannot be taken
-    over as it is (a name that cannot be written down: its names are escaped then), and is empty where it can.
-    """
-
-    resource_id: str | None
-    backend_id: str
-    name: str
-    pool: str
-    size_bytes: int | None
-    protocol: str | None
-    access: tuple[AccessRule, ...] = ()
-    export_locations: tuple[str, ...] = ()
-    trashed_at: str | None = None
-    share_server_id: str | None = None
-    not_adoptable: str = ""
-    export_settings: ExportSettings | None = None
-    ignored_access: tuple[AccessRule, ...] = ()
-
-
-class ObservedSnapshot(NamedTuple):
-    """A snapshot that is really there; `share_backend_id` is the `backend_id` of its share."""
-
-    resource_id: str | None
-    backend_id: str
-    name: str
-    share_backend_id: str
-    size_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ShareRequest:
-    """A share to be made. `name` is what people call it, safe in a path and in an export; the driver may add to it if it is taken.
-
-    `extra_specs` are those of the share type. `snapshot` is set for a clone. `share_server_id` is the `resource_id` of the share
-    server that is to export it, None where the backend's own server does.
-    """
-
-    resource_id: str
-    name: str
-    size_bytes: int
-    protocol: str
-    pool: str
-    extra_specs: Mapping[str, str] = field(default_factory=dict)
-    snapshot: SnapshotRef | None = None
-    share_server_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ShareRef:
-    """A share that exists, as the state knows it.
-
-    `export_settings` are those that its export is to have when its access is updated (see `SettlesExports`); None keeps what it has.
-    """
-
-    resource_id: str
-    backend_id: str
-    name: str
-    pool: str
-    protocol: str
-    size_bytes: int
-    share_server_id: str | None = None
-    export_settings: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotRef:
-    """A snapshot that exists, as the state knows it."""
-
-    resource_id: str
-    backend_id: str
-    name: str
-    share_resource_id: str
-    share_backend_id: str
-
-
-class RuleStatus(NamedTuple):
-    """What became of one rule: `active`, or `error` with a reason."""
-
-    status: Literal["active", "error"]
-    reason: str = ""
+__all__ = [
+    "AccessRule",
+    "AdoptsShares",
+    "BackendReport",
+    "BackendUnavailableError",
+    "Capability",
+    "CapacityBytes",
+    "ChecksConfig",
+    "ClonesSnapshots",
+    "ConfigProblem",
+    "ConflictError",
+    "Driver",
+    "DriverEnvironment",
+    "DriverError",
+    "DriverFactory",
+    "ExportSettings",
+    "ExtendsShares",
+    "FencedError",
+    "MeasuresUsage",
+    "NotFoundError",
+    "ObservedShare",
+    "ObservedSnapshot",
+    "PoolError",
+    "PoolReport",
+    "RefusesOldFences",
+    "RevertsShares",
+    "RuleStatus",
+    "SecretResolver",
+    "SettlesExports",
+    "ShareInUseError",
+    "ShareRef",
+    "ShareRequest",
+    "ShrinksShares",
+    "SnapshotRef",
+    "SnapshotsShares",
+    "TransientError",
+    "TrashesShares",
+    "capabilities_of",
+    "fenced",
+]
 
 
 @runtime_checkable
@@ -316,21 +232,6 @@ class RefusesOldFences(Protocol):
         ...
 
 
-class Capability(StrEnum):
-    """Optional capabilities, as the planner and the JSON output name them."""
-
-    EXTEND = "extend"
-    SHRINK = "shrink"
-    SNAPSHOT = "snapshot"
-    CLONE = "clone"
-    REVERT = "revert"
-    TRASH = "trash"
-    ADOPT = "adopt"
-    USAGE = "usage"
-    SHARE_SERVERS = "share-servers"
-    SHARE_SERVER_UPDATE = "share-server-update"
-
-
 _CAPABILITY_PROTOCOLS: Mapping[Capability, type] = {
     Capability.EXTEND: ExtendsShares,
     Capability.SHRINK: ShrinksShares,
@@ -368,15 +269,6 @@ class DriverFactory(Protocol):
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver for this backend; no connection is made yet. Raises DriverError where the configuration cannot work."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigProblem:
-    """What keeps a configuration from working although it meets the schema; `path` leads to it within `spec.config`."""
-
-    path: tuple[str | int, ...]
-    summary: str
-    remedy: str
 
 
 @runtime_checkable

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from sharectl.drivers.base import Driver, ObservedShare, RuleStatus, ShareRef
+    from sharectl.drivers.base import Driver
     from sharectl.model.access import AccessRule
     from sharectl.model.ignoring import IgnoreList
+    from sharectl.model.observed import ObservedShare
+    from sharectl.model.requests import RuleStatus, ShareRef
 
 _RETURN_A_SHARE: Final = ("create_share", "adopt_share", "restore_share")
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import ConfigProblem, DriverError
+from sharectl.drivers.base import DriverError
+from sharectl.model.checks import ConfigProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

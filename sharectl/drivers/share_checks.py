@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from sharectl.model.checks import ShareCheck, ShareProblem, StoragePlace, WantedShare
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.quantities import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import Capability
-    from sharectl.model.access import AccessRule
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.capabilities import Capability
 
-
-@dataclass(frozen=True, slots=True)
-class WantedShare:
-    """A share as its manifest asks for it, long before anything is called.
-
-    `rules` are all its access rules, `extra_specs` those of its type. `pool` is None where its place is still to be chosen: then a problem
-    counts only if every pool of the backend has it.
-    """
-
-    name: str
-    size_bytes: int
-    protocol: str
-    rules: tuple[AccessRule, ...] = ()
-    extra_specs: Mapping[str, str] = field(default_factory=dict)
-    pool: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ShareProblem:
-    """What keeps a backend from making a share as it is asked for, or a share type from meaning anything to its driver.
-
-    `path` is `("name",)`, `("size",)`, `("protocol",)`, `("access",)` for the rules as a whole, `("access", KEY)` for the rule of that
-    key, or `("extra_specs", KEY)`.
-    """
-
-    path: tuple[str, ...]
-    summary: str
-    remedy: str
-
-
-ShareCheck = Callable[["WantedShare"], "Sequence[ShareProblem]"]
+__all__ = [
+    "ChecksExtraSpecs",
+    "ChecksShares",
+    "NamesStorage",
+    "ShareCheck",
+    "ShareProblem",
+    "StoragePlace",
+    "TellsCapabilities",
+    "WantedShare",
+    "smaller_than_snapshot",
+    "unknown_extra_spec",
+]
 
 
 @runtime_checkable
@@ -78,18 +57,6 @@ class TellsCapabilities(Protocol):
     def capabilities_of(self, backend: BackendSpec) -> frozenset[Capability]:
         """Return the optional capabilities of the driver that `open` would return."""
         ...
-
-
-class StoragePlace(NamedTuple):
-    """A folder or file that is a backend's own: on `host` (empty: this machine), at the absolute `location`.
-
-    `what` says what it is (`the root`); `path` leads to it within `spec.config`. Two places of one backend may be one inside the other.
-    """
-
-    host: str
-    location: str
-    what: str
-    path: tuple[str | int, ...]
 
 
 @runtime_checkable

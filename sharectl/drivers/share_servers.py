@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from sharectl.model.observed import ObservedShareServer
+from sharectl.model.requests import ShareServerRef, ShareServerRequest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sharectl.model.networks import NetworkAllocation
-    from sharectl.model.share_networks import SecurityServiceSpec
-
-
-class ObservedShareServer(NamedTuple):
-    """A share server that is really there, or what is left of one.
-
-    `resource_id` is the id under which sharectl asked for it, None for one that sharectl did not make. `ip_addresses` are those on
-    which it answers, canonical and sorted. One that is not whole or does not answer is not `healthy`, and `problem` says why in a
-    few words; `create_share_server` mends it.
-    """
-
-    resource_id: str | None
-    backend_id: str
-    name: str
-    ip_addresses: tuple[str, ...]
-    healthy: bool = True
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ShareServerRequest:
-    """A share server as it is to be. `name` is `NETWORK-SUBNET`, safe in a path; another backend may have one of the same name.
-
-    `allocations` are the addresses that it answers on, as many as `share_server_allocations` said, with all that belongs to its network.
-    """
-
-    resource_id: str
-    name: str
-    share_network: str
-    allocations: tuple[NetworkAllocation, ...]
-    security_services: tuple[SecurityServiceSpec, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ShareServerRef:
-    """A share server that exists, as the state knows it; `backend_id` is empty and `allocations` may be where it was never finished."""
-
-    resource_id: str
-    backend_id: str
-    name: str
-    allocations: tuple[NetworkAllocation, ...] = ()
+__all__ = [
+    "HandlesShareServers",
+    "ObservedShareServer",
+    "ShareServerRef",
+    "ShareServerRequest",
+    "UpdatesShareServers",
+]
 
 
 @runtime_checkable

@@ -19,7 +19,6 @@ import pytest
 
 from sharectl.drivers.base import (
     AdoptsShares,
-    BackendReport,
     BackendUnavailableError,
     ClonesSnapshots,
     ConflictError,
@@ -29,24 +28,19 @@ from sharectl.drivers.base import (
     FencedError,
     MeasuresUsage,
     NotFoundError,
-    ObservedShare,
-    ObservedSnapshot,
     PoolError,
-    PoolReport,
     RefusesOldFences,
     RevertsShares,
-    RuleStatus,
-    ShareRef,
-    ShareRequest,
     ShrinksShares,
-    SnapshotRef,
     SnapshotsShares,
     TransientError,
     TrashesShares,
 )
-from sharectl.drivers.share_checks import ShareProblem, WantedShare
 from sharectl.model.access import AccessRule
+from sharectl.model.checks import ShareProblem, WantedShare
+from sharectl.model.observed import BackendReport, ObservedShare, ObservedSnapshot, PoolReport
 from sharectl.model.quantities import GIB
+from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -11,23 +11,19 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
-from sharectl.drivers.base import Driver, DriverError, ShareInUseError, ShareRequest, TrashesShares
-from sharectl.drivers.share_servers import (
-    HandlesShareServers,
-    ObservedShareServer,
-    ShareServerRef,
-    ShareServerRequest,
-    UpdatesShareServers,
-)
+from sharectl.drivers.base import Driver, DriverError, ShareInUseError, TrashesShares
+from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
 from sharectl.drivers.testing import new_id, ref
 from sharectl.model.networks import NetworkAllocation
+from sharectl.model.observed import ObservedShareServer
 from sharectl.model.quantities import GIB
+from sharectl.model.requests import ShareRequest, ShareServerRef, ShareServerRequest
 from sharectl.model.share_networks import SecurityServiceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sharectl.drivers.base import ObservedShare
+    from sharectl.model.observed import ObservedShare
 
     class ServerDriver(Driver, HandlesShareServers, Protocol):
         """A driver that makes share servers."""

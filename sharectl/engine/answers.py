@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sharectl.drivers.base import BackendReport, DriverError, ObservedShare, ObservedSnapshot, PoolReport
-from sharectl.drivers.share_servers import ObservedShareServer
+from sharectl.drivers.base import DriverError
 from sharectl.model.access import AccessRule
+from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

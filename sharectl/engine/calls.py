@@ -13,13 +13,8 @@ from sharectl.drivers.base import (
     DriverError,
     ExtendsShares,
     NotFoundError,
-    ObservedShare,
-    ObservedSnapshot,
     RevertsShares,
-    ShareRef,
-    ShareRequest,
     ShrinksShares,
-    SnapshotRef,
     SnapshotsShares,
     TransientError,
     TrashesShares,
@@ -28,7 +23,9 @@ from sharectl.drivers.ignoring import rules_to_end
 from sharectl.engine.answers import all_expected, expected, report_of
 from sharectl.model.canonical import canonical_json
 from sharectl.model.kinds import Kind, address_of
+from sharectl.model.observed import ObservedShare, ObservedSnapshot
 from sharectl.model.records import PutResource, PutRules, Record, RemoveResource, RuleRecord
+from sharectl.model.requests import ShareRef, ShareRequest, SnapshotRef
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb

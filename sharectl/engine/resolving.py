@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from sharectl.drivers.base import ObservedShare, ObservedSnapshot, ShareRef, SnapshotRef, SnapshotsShares
 from sharectl.engine.answers import all_expected, expected
 from sharectl.engine.calls import active_rules, finished_import, listed_share, request_of_intent, share_ref
 from sharectl.model.kinds import Kind, address_of
+from sharectl.model.observed import ObservedShare, ObservedSnapshot
 from sharectl.model.records import PutResource, PutRules, RemoveResource
+from sharectl.model.requests import ShareRef, SnapshotRef
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports.unfinished import import_address
@@ -19,7 +20,7 @@ from sharectl.state.rows import payload_of, share_spec_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import Driver
+    from sharectl.drivers.base import Driver, SnapshotsShares
     from sharectl.engine.tenure import Permit
     from sharectl.model.kinds import Address
     from sharectl.model.records import Change, OperationRecord, Record

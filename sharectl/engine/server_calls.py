@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from sharectl.drivers.share_servers import (
-    HandlesShareServers,
-    ShareServerRef,
-    ShareServerRequest,
-    UpdatesShareServers,
-)
 from sharectl.engine.calls import Result
 from sharectl.engine.networking import allocate, give_back
 from sharectl.model.kinds import Address, name_of
 from sharectl.model.records import PutResource, Record, RemoveResource
+from sharectl.model.requests import ShareServerRef, ShareServerRequest
 from sharectl.model.verbs import Verb
 from sharectl.planner.share_servers.records import share_server_record
 from sharectl.planner.share_servers.subnets import allocation_ids
@@ -21,6 +16,7 @@ from sharectl.state.rows import allocations_of, attributes_of, server_spec_of
 
 if TYPE_CHECKING:
     from sharectl.drivers.base import Driver
+    from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
     from sharectl.engine.calls import Task
     from sharectl.engine.tenure import Permit
     from sharectl.model.networks import NetworkAllocation

@@ -7,15 +7,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from sharectl.drivers.base import (
-    ConflictError,
-    DriverError,
-    FencedError,
-    ShareRef,
-    SnapshotRef,
-    SnapshotsShares,
-    TransientError,
-)
+from sharectl.drivers.base import ConflictError, DriverError, FencedError, SnapshotsShares, TransientError
 from sharectl.engine.answers import misbehaviour, report_of
 from sharectl.engine.attempt import AbandonedError, Ending, EndingKind
 from sharectl.engine.calls import intent_payload, perform, perform_on_state
@@ -28,6 +20,7 @@ from sharectl.engine.tenure import Permitted
 from sharectl.model.canonical import canonical_json
 from sharectl.model.events import StepRetried, StepStarted
 from sharectl.model.records import AddHistory, BeginOperation, EndOperation, HistoryEntry, OperationRecord
+from sharectl.model.requests import ShareRef, SnapshotRef
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb

@@ -15,8 +15,8 @@ from sharectl.planner.share_servers.drift import server_problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record, StateView
     from sharectl.planner.observed import BackendObservation, Observed
 

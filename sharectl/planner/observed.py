@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.base import BackendReport, Capability, ConfigProblem, ObservedShare, ObservedSnapshot
-    from sharectl.drivers.share_servers import ObservedShareServer
+    from sharectl.model.capabilities import Capability
+    from sharectl.model.checks import ConfigProblem
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot
 
     Observed = Mapping[str, "BackendObservation"]
     """By backend's name; a backend that was not asked is not in it."""

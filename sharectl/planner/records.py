@@ -14,10 +14,10 @@ from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sharectl.drivers.base import ObservedShare, ObservedSnapshot
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare, ObservedSnapshot
     from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
 
 _REFUSED_DIGEST = b"rules refused".ljust(DIGEST_SIZE_BYTES, b"\0")

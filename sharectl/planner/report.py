@@ -17,9 +17,9 @@ from sharectl.planner.strays import importable_shares
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.model.ignoring import IgnoreList
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.plans import Step
     from sharectl.model.records import Record
     from sharectl.planner.draft import Draft

@@ -9,7 +9,7 @@ from sharectl.manifests.names import safe_name
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sharectl.drivers.base import ObservedShare, ObservedSnapshot
+    from sharectl.model.observed import ObservedShare, ObservedSnapshot
     from sharectl.planner.observed import BackendObservation, Observed
 
     Strays = dict[str, list[tuple[str, ObservedShare]]]

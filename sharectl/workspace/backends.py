@@ -21,9 +21,10 @@ from sharectl.workspace.share_servers import NetworkServices
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.drivers.base import ConfigProblem, Driver, SecretResolver
+    from sharectl.drivers.base import Driver, SecretResolver
     from sharectl.manifests.project import Project
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.checks import ConfigProblem
     from sharectl.model.diagnostics import Diagnostic
 
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.manifests.found_access import FoundAccess
     from sharectl.manifests.write import ManifestDocument
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.workspace.imports import Found, Wanted, Wish
 
 

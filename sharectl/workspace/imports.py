@@ -23,11 +23,11 @@ from sharectl.workspace.survey import Question, survey
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.write import ManifestDocument
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Lease, Record
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends

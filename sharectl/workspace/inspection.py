@@ -17,11 +17,12 @@ from sharectl.state.rows import snapshot_spec_of, spec_object_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import Driver, ObservedShare
+    from sharectl.drivers.base import Driver
     from sharectl.manifests.desired import Desired
     from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.plans import FieldChange
     from sharectl.model.records import HistoryEntry, Record, RuleRecord
     from sharectl.state.contract import StateReader, StateStore

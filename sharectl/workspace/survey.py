@@ -5,18 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import (
-    BackendUnavailableError,
-    Capability,
-    ClonesSnapshots,
-    ObservedShare,
-    ObservedSnapshot,
-    SnapshotsShares,
-    capabilities_of,
-)
+from sharectl.drivers.base import BackendUnavailableError, ClonesSnapshots, SnapshotsShares, capabilities_of
 from sharectl.drivers.registry import UnknownDriverError, driver_factory
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.answers import all_expected, pools_of, report_of, told
+from sharectl.model.observed import ObservedShare, ObservedSnapshot
 from sharectl.parallel import ask_each
 from sharectl.planner.observed import BackendObservation
 from sharectl.workspace.share_servers import observe_servers
@@ -24,8 +17,10 @@ from sharectl.workspace.share_servers import observe_servers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.base import BackendReport, Driver
+    from sharectl.drivers.base import Driver
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.capabilities import Capability
+    from sharectl.model.observed import BackendReport
     from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.planner.observed import Observed, ServerObservation
     from sharectl.scheduler import Pool

@@ -15,10 +15,10 @@ from sharectl.state.rows import server_spec_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sharectl.drivers.share_servers import ObservedShareServer
     from sharectl.manifests.desired import Desired
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShareServer
     from sharectl.model.records import Record
     from sharectl.model.share_networks import ShareNetworkSpec
     from sharectl.state.contract import StateStore

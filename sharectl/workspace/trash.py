@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import DriverError, ShareRef, TransientError
+from sharectl.drivers.base import DriverError, TransientError
 from sharectl.engine.answers import misbehaviour
 from sharectl.manifests.names import safe_name
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import AddHistory, BeginOperation, EndOperation, HistoryEntry, OperationRecord
+from sharectl.model.requests import ShareRef
 from sharectl.model.specs import Protocol
 from sharectl.model.verbs import Verb
 from sharectl.planner.drift import identity_problem
@@ -23,10 +24,10 @@ from sharectl.workspace.survey import Question, survey
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.run import LockedRun

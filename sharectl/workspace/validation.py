@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import (
-    Capability,
-    ChecksConfig,
-    DriverError,
-)
+from sharectl.drivers.base import ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
 from sharectl.manifests.loader import load
+from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import format_size
@@ -27,12 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from sharectl.drivers.base import ConfigProblem
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.checks import ConfigProblem
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record, StateView

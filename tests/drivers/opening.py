@@ -13,7 +13,6 @@ from sharectl.drivers.base import (
     ExtendsShares,
     MeasuresUsage,
     RevertsShares,
-    ShareRequest,
     ShrinksShares,
     SnapshotsShares,
     TrashesShares,
@@ -23,12 +22,13 @@ from sharectl.drivers.share_checks import ChecksShares
 from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
 from sharectl.model.backends import BackendSpec
 from sharectl.model.quantities import GIB
+from sharectl.model.requests import ShareRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sharectl.drivers.share_checks import ShareProblem, WantedShare
+    from sharectl.model.checks import ShareProblem, WantedShare
 
 
 class FullDriver(

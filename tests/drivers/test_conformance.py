@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sharectl.drivers.base import Capability, Driver
-from sharectl.drivers.share_servers import HandlesShareServers, ShareServerRequest
+from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.drivers.testing import DriverConformance
 from sharectl.drivers.testing_share_servers import ShareServerConformance
 from sharectl.model.access import AccessRule
+from sharectl.model.capabilities import Capability
+from sharectl.model.requests import ShareServerRequest
 
 from .opening import open_driver, share_problems
 
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sharectl.drivers.base import ObservedShare, ShareRequest, SnapshotRef
-    from sharectl.drivers.share_checks import ShareProblem, WantedShare
+    from sharectl.drivers.base import Driver
     from sharectl.drivers.testing_share_servers import ServerDriver
+    from sharectl.model.checks import ShareProblem, WantedShare
+    from sharectl.model.observed import ObservedShare
+    from sharectl.model.requests import ShareRequest, SnapshotRef
 
 
 class TestDirectory(DriverConformance):

@@ -16,19 +16,19 @@ import pytest
 
 from sharectl.drivers.base import (
     BackendUnavailableError,
-    Capability,
     ConflictError,
     DriverError,
     NotFoundError,
     PoolError,
     ShareInUseError,
-    ShareRef,
     TransientError,
     capabilities_of,
 )
 from sharectl.drivers.testing import new_id, ref, snapshot_ref
 from sharectl.model.access import AccessRule
+from sharectl.model.capabilities import Capability
 from sharectl.model.quantities import GIB
+from sharectl.model.requests import ShareRef
 
 from .opening import FullDriver, names_in, new_request, open_driver
 

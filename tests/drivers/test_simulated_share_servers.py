@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sharectl.drivers.base import ConflictError, DriverError, TransientError
-from sharectl.drivers.share_servers import ShareServerRequest
 from sharectl.model.networks import NetworkAllocation
+from sharectl.model.requests import ShareServerRequest
 from tests.drivers.opening import FullDriver, new_request, open_driver
 
 if TYPE_CHECKING:

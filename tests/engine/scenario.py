@@ -15,7 +15,7 @@ from tests.engine.site import UNLIMITED, Site, backend, share, snapshot
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sharectl.drivers.base import ObservedShare
+    from sharectl.model.observed import ObservedShare
     from sharectl.planner.options import PlanOptions
 
 _RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}, {type: ip, to: 10.1.0.1, level: ro}]"

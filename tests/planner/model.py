@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import ObservedShare, ObservedSnapshot
-from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.manifests.names import safe_name
+from sharectl.model.observed import ObservedShare, ObservedShareServer, ObservedSnapshot
 from sharectl.model.plans import Action, Adopt, UpdateAccess
 from sharectl.model.records import RuleRecord
 from sharectl.model.share_networks import ShareServerSpec

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from sharectl.drivers.base import BackendReport, Capability, ObservedShare, ObservedSnapshot, PoolReport
-from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.manifests.desired import Desired
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
+from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.networks import NetworkAllocation
+from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport
 from sharectl.model.quantities import GIB, parse_size
 from sharectl.model.records import OperationRecord, StateView
 from sharectl.model.settings import SafetyLimits

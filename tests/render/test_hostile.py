@@ -9,9 +9,9 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.drivers.base import ObservedShare
 from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
+from sharectl.model.observed import ObservedShare
 from sharectl.model.records import (
     HistoryEntry,
     HistoryLine,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from sharectl.drivers.base import ObservedShare
 from sharectl.model.canonical import canonical_json
+from sharectl.model.observed import ObservedShare
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.render.resource import resource_lines, resource_object
 from sharectl.workspace.inspection import ResourceView

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from sharectl.drivers.base import BackendReport, PoolReport
 from sharectl.model.backends import BackendSpec, CapacityPolicy
+from sharectl.model.observed import BackendReport, PoolReport
 from sharectl.model.quantities import GIB, parse_size
 from sharectl.model.settings import SchedulerSettings
 from sharectl.scheduler import PlacedShare, Pool, Request, Scheduler, explain, pool_from_report

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from sharectl.drivers.base import BackendReport, Capability, PoolReport
 from sharectl.model.backends import BackendSpec, CapacityPolicy
+from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import DiagnosticError
+from sharectl.model.observed import BackendReport, PoolReport
 from sharectl.model.quantities import GIB
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import SchedulerHints, ShareSpec, ShareTypeSpec

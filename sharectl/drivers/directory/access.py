@@ -6,9 +6,10 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import DriverError, RuleStatus
+from sharectl.drivers.base import DriverError
 from sharectl.drivers.directory import exports, files, samba
 from sharectl.drivers.directory.storage import PRIVATE
+from sharectl.model.requests import RuleStatus
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:

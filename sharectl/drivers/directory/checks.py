@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import ConfigProblem
 from sharectl.drivers.directory import exports, names, samba
 from sharectl.drivers.directory.access import MOST_RULES_REMEDY, protocol_problem, size_problem
 from sharectl.drivers.directory.settings import absolute_path
 from sharectl.drivers.directory.storage import PRIVATE
-from sharectl.drivers.share_checks import ShareProblem, StoragePlace
+from sharectl.model.checks import ConfigProblem, ShareProblem, StoragePlace
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sharectl.drivers.directory.settings import DirectorySettings
-    from sharectl.drivers.share_checks import WantedShare
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.checks import WantedShare
 
 _ADDRESSES = "name an address or a network; users go with CIFS"
 _RULE_REMEDY = "write a rule that the share's protocol knows, or remove this one"

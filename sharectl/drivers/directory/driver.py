@@ -7,29 +7,24 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
-from sharectl.drivers.base import (
-    BackendReport,
-    BackendUnavailableError,
-    ObservedShare,
-    ObservedSnapshot,
-    PoolReport,
-)
+from sharectl.drivers.base import BackendUnavailableError
 from sharectl.drivers.directory import files, listing
 from sharectl.drivers.directory.access import AccessFiles
 from sharectl.drivers.directory.records import checked_id
 from sharectl.drivers.directory.shares import Shares
 from sharectl.drivers.directory.snapshots import Snapshots
 from sharectl.drivers.directory.storage import Storage
+from sharectl.model.observed import BackendReport, ObservedShare, ObservedSnapshot, PoolReport
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from sharectl.drivers.base import RuleStatus, ShareRef, ShareRequest, SnapshotRef
     from sharectl.drivers.directory.records import SnapshotRecord
     from sharectl.drivers.directory.settings import DirectorySettings
     from sharectl.drivers.directory.storage import Metadata
     from sharectl.model.access import AccessRule, ExportSettings
+    from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
 
 _CAPABILITIES: Final = {
     "storage_protocol": "NFS_CIFS",

@@ -8,9 +8,9 @@ import re
 import socket
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import RuleStatus
 from sharectl.model.access import AccessRule
 from sharectl.model.client_addresses import nobody_at
+from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import Capability
 from sharectl.drivers.directory.settings import CONFIG_SCHEMA, read_settings
+from sharectl.model.capabilities import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory
-    from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
+    from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.model.access import ExportSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem, StoragePlace
 
 
 class DirectoryFactory:

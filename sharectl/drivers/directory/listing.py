@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from sharectl.drivers.base import BackendUnavailableError, ObservedShare
+from sharectl.drivers.base import BackendUnavailableError
 from sharectl.drivers.directory import files, names
 from sharectl.drivers.directory.places import backend_id_of
+from sharectl.model.observed import ObservedShare
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import RuleStatus
 from sharectl.drivers.directory.exports import HEADER, network_of
 from sharectl.model.access import AccessRule
 from sharectl.model.client_addresses import nobody_at
+from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -19,10 +19,10 @@ from sharectl.model.quantities import approximate_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from sharectl.drivers.base import RuleStatus, ShareRef, ShareRequest, SnapshotRef
     from sharectl.drivers.directory.access import AccessFiles
     from sharectl.drivers.directory.storage import Metadata, Pool, Storage
     from sharectl.model.access import AccessRule
+    from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
 
 TREE = "tree"
 """What is being made, in a workspace."""

@@ -15,9 +15,9 @@ from sharectl.drivers.share_checks import smaller_than_snapshot
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sharectl.drivers.base import ShareRef, SnapshotRef
     from sharectl.drivers.directory.shares import Shares
     from sharectl.drivers.directory.storage import Metadata, Pool, Storage
+    from sharectl.model.requests import ShareRef, SnapshotRef
 
 
 class Snapshots:

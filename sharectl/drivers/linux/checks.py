@@ -6,7 +6,7 @@ import ipaddress
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.base import ConfigProblem
+from sharectl.model.checks import ConfigProblem
 from sharectl.model.quantities import SIZE_HINT, SizeError, parse_size
 
 if TYPE_CHECKING:

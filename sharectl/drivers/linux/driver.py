@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from sharectl.drivers.base import (
-    BackendReport,
-    DriverError,
-    ObservedShare,
-    ObservedSnapshot,
-    PoolReport,
-    RuleStatus,
-)
+from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.agent.contract import Resize
 from sharectl.drivers.linux.share_checks import SQUASH_SPEC, extra_spec_problems, protocol_problem, protocols_of
-from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.model.access import AccessRule
+from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport
+from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from sharectl.drivers.base import ShareRef, ShareRequest, SnapshotRef
     from sharectl.drivers.linux.settings import LinuxSettings
-    from sharectl.drivers.share_servers import ShareServerRef, ShareServerRequest
+    from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest, SnapshotRef
 
 
 class Agent(Protocol):

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import Capability
 from sharectl.drivers.linux.agent.contract import Squash
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS
 from sharectl.drivers.linux.share_checks import SQUASH_SPEC
+from sharectl.model.capabilities import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import ConfigProblem, Driver, DriverEnvironment, DriverFactory
-    from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
+    from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.model.access import ExportSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem, StoragePlace
 
 _MORE_CALLS: Final = 4
 """Calls that the agent runs at once besides those of the lanes: what a refresh asks."""

@@ -13,15 +13,16 @@ from sharectl.drivers.linux.agent.smb.names import local_user, server_name
 from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEMS, size_problem
 from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
 from sharectl.drivers.linux.checks import root_of
-from sharectl.drivers.share_checks import ShareProblem, StoragePlace, unknown_extra_spec
+from sharectl.drivers.share_checks import unknown_extra_spec
+from sharectl.model.checks import ShareProblem, StoragePlace
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sharectl.drivers.linux.settings import LinuxSettings
-    from sharectl.drivers.share_checks import WantedShare
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.checks import WantedShare
 
 SQUASH_SPEC: Final = "linux:nfs_squash"
 """The extra spec by which a share type asks for another squash than the backend's settings say."""

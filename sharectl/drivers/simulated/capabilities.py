@@ -5,15 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
-from sharectl.drivers.base import (
-    Capability,
-    ConflictError,
-    DriverError,
-    NotFoundError,
-    ObservedShare,
-    ObservedSnapshot,
-    ShareInUseError,
-)
+from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, ShareInUseError
 from sharectl.drivers.simulated import checks
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.drivers.simulated.faults import Subject
@@ -26,11 +18,13 @@ from sharectl.drivers.simulated.rows import (
     subject_of,
 )
 from sharectl.drivers.simulated.servers import HandlesServers, UpdatesServers
+from sharectl.model.capabilities import Capability
+from sharectl.model.observed import ObservedShare, ObservedSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from sharectl.drivers.base import ShareRef, ShareRequest, SnapshotRef
+    from sharectl.model.requests import ShareRef, ShareRequest, SnapshotRef
 
 _SNAPSHOT_COLUMNS: Final = "resource_id, name, share_backend_id, size_bytes"
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.share_checks import ShareProblem
+from sharectl.model.checks import ShareProblem
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.quantities import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from sharectl.drivers.share_checks import WantedShare
     from sharectl.drivers.simulated.settings import SimulatedSettings
     from sharectl.model.access import AccessRule
+    from sharectl.model.checks import WantedShare
 
 _MAX_NAME_LENGTH: Final = 255
 

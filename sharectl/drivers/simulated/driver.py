@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import orjson
 
-from sharectl.drivers.base import (
-    BackendReport,
-    BackendUnavailableError,
-    ConflictError,
-    DriverError,
-    ObservedShare,
-    PoolError,
-    PoolReport,
-    RuleStatus,
-    TransientError,
-)
+from sharectl.drivers.base import BackendUnavailableError, ConflictError, DriverError, PoolError, TransientError
 from sharectl.drivers.share_checks import smaller_than_snapshot
 from sharectl.drivers.simulated import checks, faults
 from sharectl.drivers.simulated.faults import Subject
@@ -35,13 +25,15 @@ from sharectl.drivers.simulated.rows import (
 )
 from sharectl.drivers.simulated.store import UNFENCED, StateFile
 from sharectl.model.access import AccessRule
+from sharectl.model.observed import BackendReport, ObservedShare, PoolReport
+from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from sharectl.drivers.base import ShareRef, ShareRequest
     from sharectl.drivers.simulated.settings import Fault, SimulatedPool, SimulatedSettings
+    from sharectl.model.requests import ShareRef, ShareRequest
 
 Answer = TypeVar("Answer")
 _ACTIVE: Final = RuleStatus("active")

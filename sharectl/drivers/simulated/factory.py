@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import Capability
 from sharectl.drivers.simulated.schema import CONFIG_SCHEMA
+from sharectl.model.capabilities import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
-    from sharectl.drivers.share_checks import ShareCheck, ShareProblem, StoragePlace
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.checks import ShareCheck, ShareProblem, StoragePlace
 
 
 class SimulatedFactory:
@@ -51,7 +51,7 @@ class SimulatedFactory:
         """Return the state file."""
         import os  # noqa: PLC0415 - as above
 
-        from sharectl.drivers.share_checks import StoragePlace  # noqa: PLC0415 - as above
+        from sharectl.model.checks import StoragePlace  # noqa: PLC0415 - as above
 
         location = os.path.realpath(os.path.join(base_directory, backend.config["stateFile"]))  # noqa: PTH118 - text, as everywhere here
         return (StoragePlace("", location, "the state file", ("stateFile",)),)

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from sharectl.drivers.base import NotFoundError, ObservedShare, ObservedSnapshot
+from sharectl.drivers.base import NotFoundError
 from sharectl.drivers.simulated.faults import Subject
 from sharectl.model.access import AccessRule
+from sharectl.model.observed import ObservedShare, ObservedSnapshot
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from sharectl.drivers.base import ShareRef
+    from sharectl.model.requests import ShareRef
 
 Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None, str | None, str | None]
 

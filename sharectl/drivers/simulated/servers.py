@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from sharectl.drivers.base import ConflictError, DriverError, ShareInUseError
-from sharectl.drivers.share_servers import ObservedShareServer
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.drivers.simulated.faults import Subject
 from sharectl.drivers.simulated.rows import not_found
+from sharectl.model.observed import ObservedShareServer
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Sequence
 
-    from sharectl.drivers.share_servers import ShareServerRef, ShareServerRequest
+    from sharectl.model.requests import ShareServerRef, ShareServerRequest
 
 _COLUMNS: Final = "resource_id, name, allocations, problem"
 _WRITE: Final = (

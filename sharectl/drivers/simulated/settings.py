@@ -6,11 +6,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sharectl.drivers.base import Capability, CapacityBytes, DriverError
+from sharectl.drivers.base import DriverError
+from sharectl.model.capabilities import Capability
 from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from sharectl.model.observed import CapacityBytes
 
 _DEFAULT_TOTAL: Final = "10TiB"
 

@@ -18,10 +18,10 @@ from sharectl.state.rows import spec_object_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.model.access import ExportSettings
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record, StateView
     from sharectl.planner.draft import Draft
     from sharectl.planner.observed import Observed

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from sharectl.drivers.base import DriverFactory
-    from sharectl.drivers.share_checks import StoragePlace
     from sharectl.manifests.desired import Desired
+    from sharectl.model.checks import StoragePlace
     from sharectl.model.diagnostics import Diagnostic
 
 _KNOWN_SPECS: Final = (

@@ -12,9 +12,9 @@ from sharectl.planner.strays import stray_snapshots
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.manifests.desired import Desired
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record
     from sharectl.planner.observed import Observed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import Capability
+from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of
 from sharectl.model.plans import Action, Adopt, FieldChange
@@ -17,8 +17,8 @@ from sharectl.state.rows import server_spec_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.planner.draft import Draft
     from sharectl.planner.observed import BackendObservation
     from sharectl.planner.options import Import

@@ -9,7 +9,7 @@ from sharectl.model.plans import DriftKind
 from sharectl.state.rows import allocations_of
 
 if TYPE_CHECKING:
-    from sharectl.drivers.share_servers import ObservedShareServer
+    from sharectl.model.observed import ObservedShareServer
     from sharectl.model.records import Record
     from sharectl.planner.observed import ServerObservation
 

@@ -13,9 +13,9 @@ from sharectl.state.rows import attributes_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sharectl.drivers.share_servers import ObservedShareServer
     from sharectl.model.kinds import Address
     from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.observed import ObservedShareServer
     from sharectl.model.share_networks import ShareServerSpec
 
 

@@ -6,9 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.drivers.base import Capability, ChecksConfig, DriverError
+from sharectl.drivers.base import ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory
-from sharectl.drivers.share_checks import ChecksShares, ShareProblem, TellsCapabilities, WantedShare
+from sharectl.drivers.share_checks import ChecksShares, TellsCapabilities
+from sharectl.model.capabilities import Capability
+from sharectl.model.checks import ShareProblem, WantedShare
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.quantities import format_size
@@ -17,11 +19,11 @@ from sharectl.model.specs import DeletionPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from sharectl.drivers.share_checks import ShareCheck
     from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.checks import ShareCheck
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.kinds import Address
     from sharectl.model.specs import ShareSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import Capability
+from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.planner.records import backend_id_of
@@ -14,8 +14,8 @@ from sharectl.planner.strays import stray_snapshots
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.planner.draft import Draft
     from sharectl.planner.strays import Strays
 

@@ -12,8 +12,8 @@ from sharectl.planner.shares.checks import clone_problem, place_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sharectl.drivers.share_checks import ShareProblem
     from sharectl.model.access import AccessRule
+    from sharectl.model.checks import ShareProblem
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record
     from sharectl.model.specs import ShareSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import Capability
+from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import warning
 from sharectl.model.plans import Action, ResizeShare
 from sharectl.model.quantities import GIB
@@ -16,8 +16,8 @@ from sharectl.planner.scopes import RESIZING
 from sharectl.planner.shares.placed_checks import has_possible_size
 
 if TYPE_CHECKING:
-    from sharectl.drivers.base import ObservedShare
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.plans import FieldChange
     from sharectl.model.records import Record
     from sharectl.model.specs import ShareSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import Capability
+from sharectl.model.capabilities import Capability
 from sharectl.model.fields import Policy, fields_with, written_name
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, Candidate, CreateShare, FieldChange, Move, UpdateAccess, UpdateRecord
@@ -27,8 +27,8 @@ from sharectl.planner.shares.revert import plan_revert
 from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
-    from sharectl.drivers.base import ObservedShare
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record
     from sharectl.model.specs import RevertRequest
     from sharectl.planner.draft import Draft

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sharectl.drivers.base import DriverError, ShareRef, ShareRequest, SnapshotRef
+from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.agent.contract import Problem
 from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.linux.driver import LinuxDriver
@@ -17,14 +17,16 @@ from sharectl.drivers.linux.session import error_of
 from sharectl.drivers.linux.settings import read_settings
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
+from sharectl.model.requests import ShareRef, ShareRequest, SnapshotRef
 from tests.drivers.linux.backends import PASSWORDS, config
 from tests.drivers.linux.lab import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sharectl.drivers.base import ObservedShare, ObservedSnapshot, RuleStatus
     from sharectl.drivers.linux.settings import LinuxSettings
+    from sharectl.model.observed import ObservedShare, ObservedSnapshot
+    from sharectl.model.requests import RuleStatus
     from tests.drivers.linux.lab import Host, Network
 
 MIB = 1 << 20

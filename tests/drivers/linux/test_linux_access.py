@@ -26,7 +26,7 @@ from tests.drivers.linux.operations_lab import ALICE, ANYBODY, new_id, ref
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sharectl.drivers.base import ObservedShare
+    from sharectl.model.observed import ObservedShare
     from tests.drivers.linux.operations_lab import OperationsLab
 
 NFS_WITH_LIBNFS = {"versions": ["4.0", "4.1", "4.2"]}

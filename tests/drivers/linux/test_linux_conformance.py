@@ -22,8 +22,9 @@ from tests.drivers.linux.operations_lab import InProcess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from sharectl.drivers.base import Driver, ObservedShare
-    from sharectl.drivers.share_checks import ShareProblem, WantedShare
+    from sharectl.drivers.base import Driver
+    from sharectl.model.checks import ShareProblem, WantedShare
+    from sharectl.model.observed import ObservedShare
     from tests.drivers.linux.lab import Network
 
 

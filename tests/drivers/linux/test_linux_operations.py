@@ -17,7 +17,6 @@ from sharectl.drivers.base import (
     NotFoundError,
     PoolError,
     ShareInUseError,
-    ShareRef,
 )
 from sharectl.drivers.linux.agent.access import Access
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
@@ -25,7 +24,7 @@ from sharectl.drivers.linux.agent.records import ShareServerRow
 from sharectl.drivers.linux.agent.shares import Shares
 from sharectl.drivers.linux.agent.volumes.btrfs.place import Place
 from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
-from sharectl.drivers.share_servers import ShareServerRef
+from sharectl.model.requests import ShareRef, ShareServerRef
 from tests.drivers.linux.lab import mounts_under, run
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, new_id, ref, snapshot_ref
 from tests.drivers.linux.test_linux_share_servers import request as server_request

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError, ShareRef, ShareRequest
+from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError
 from sharectl.drivers.linux import FACTORY
-from sharectl.drivers.share_servers import ShareServerRef, ShareServerRequest
 from sharectl.drivers.testing_share_servers import ShareServerConformance
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
 from sharectl.model.networks import NetworkAllocation
+from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest
 from sharectl.model.share_networks import SecurityServiceSpec
 from tests.drivers.linux.backends import PASSWORDS, environment
 from tests.drivers.linux.lab import need, run
@@ -28,8 +28,8 @@ from tests.drivers.linux.tenants import namespaces
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sharectl.drivers.base import ObservedShare
     from sharectl.drivers.linux.driver import LinuxDriver
+    from sharectl.model.observed import ObservedShare
     from tests.drivers.linux.tenants import Switch
 
 MIB = 1 << 20

@@ -1,0 +1,105 @@
+"""What backends report: what they are, their pools, and the shares, snapshots and share servers on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from sharectl.model.access import (
+    AccessRule,  # noqa: TC001 - a NamedTuple resolves its annotations at run time
+    ExportSettings,  # noqa: TC001 - as above
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+CapacityBytes = int | Literal["unknown", "infinite"]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReport:
+    """What a driver says of one pool now. Capacities are in bytes; `capabilities` are further facts under Manila's names.
+
+    `allocated_bytes` is the sum of the sizes of the shares that this driver made there, `provisioned_bytes` the sum of all
+    sizes promised there (None: the same as allocated).
+    """
+
+    name: str
+    total_bytes: CapacityBytes
+    free_bytes: CapacityBytes
+    allocated_bytes: int = 0
+    provisioned_bytes: int | None = None
+    thin_provisioning: bool = False
+    max_over_subscription_ratio: float | None = None
+    reserved_percentage: float = 0.0
+    reserved_snapshot_percentage: float | None = None
+    reserved_share_extend_percentage: float | None = None
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendReport:
+    """What a driver says of its backend as a whole.
+
+    `identity` names the storage itself and stays the same for its life (a file system's UUID, a cluster's and an SVM's UUID):
+    sharectl pins it in the state and refuses to work on another. It is None until `prepare` has been called the first time.
+    `protocols` are the protocols that it exports; `capabilities` are inherited by its pools as in Manila. `max_share_servers` is
+    how many share servers it can have at all, None where it knows no limit.
+    """
+
+    identity: str | None
+    protocols: tuple[str, ...]
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    max_share_servers: int | None = None
+
+
+class ObservedShare(NamedTuple):
+    """A share that is really there.
+
+    `resource_id` is the id under which sharectl asked for it, None for a share that sharectl did not make. `backend_id` is the
+    backend's own name for it, which `sharectl import` takes. `access` are the rules in force, canonical as in AccessRule.
+    A share in the backend's trash has `trashed_at` (UTC, ISO 8601). One on a share server, in the trash or not, has the
+    `resource_id` of that server as `share_server_id`. `not_adoptable` says why a share that sharectl did not make cannot be taken
+    over as it is (a name that cannot be written down: its names are escaped then), and is empty where it can.
+    """
+
+    resource_id: str | None
+    backend_id: str
+    name: str
+    pool: str
+    size_bytes: int | None
+    protocol: str | None
+    access: tuple[AccessRule, ...] = ()
+    export_locations: tuple[str, ...] = ()
+    trashed_at: str | None = None
+    share_server_id: str | None = None
+    not_adoptable: str = ""
+    export_settings: ExportSettings | None = None
+    ignored_access: tuple[AccessRule, ...] = ()
+
+
+class ObservedSnapshot(NamedTuple):
+    """A snapshot that is really there; `share_backend_id` is the `backend_id` of its share."""
+
+    resource_id: str | None
+    backend_id: str
+    name: str
+    share_backend_id: str
+    size_bytes: int | None = None
+
+
+class ObservedShareServer(NamedTuple):
+    """A share server that is really there, or what is left of one.
+
+    `resource_id` is the id under which sharectl asked for it, None for one that sharectl did not make. `ip_addresses` are those on
+    which it answers, canonical and sorted. One that is not whole or does not answer is not `healthy`, and `problem` says why in a
+    few words; `create_share_server` mends it.
+    """
+
+    resource_id: str | None
+    backend_id: str
+    name: str
+    ip_addresses: tuple[str, ...]
+    healthy: bool = True
+    problem: str = ""
