@@ -26,8 +26,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "planner",
         "scheduler",
         "manifests state drivers network",
-        "opening",
-        "model parallel private",
+        "model private",
     )
 )
 """Rooms, from the top floor to the ground; a room is a module or a package under `sharectl`. Rooms of one floor do not know each other."""

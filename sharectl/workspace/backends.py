@@ -15,7 +15,7 @@ from sharectl.drivers.secret_references import missing_secrets
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import Kind, address_of
-from sharectl.opening import OpenedOnce
+from sharectl.workspace.opening import OpenedOnce
 from sharectl.workspace.share_servers import NetworkServices
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.observed import ObservedShareServer
 from sharectl.network.base import NetworkEnvironment, NetworkError
 from sharectl.network.registry import network_plugin_factory
-from sharectl.opening import OpenedOnce
 from sharectl.planner.observed import ServerObservation
 from sharectl.planner.share_servers.subnets import server_address, subnet_for
+from sharectl.workspace.opening import OpenedOnce
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -10,8 +10,8 @@ from sharectl.drivers.registry import UnknownDriverError, driver_factory
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.answers import all_expected, pools_of, report_of, told
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
-from sharectl.parallel import ask_each
 from sharectl.planner.observed import BackendObservation
+from sharectl.workspace.parallel import ask_each
 from sharectl.workspace.share_servers import observe_servers
 
 if TYPE_CHECKING:

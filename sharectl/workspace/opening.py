@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from sharectl.parallel import ask_each
+from sharectl.workspace.parallel import ask_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from sharectl.parallel import ask_each
+from sharectl.workspace.parallel import ask_each
 
 
 def test_answers_come_in_the_order_of_the_names() -> None:

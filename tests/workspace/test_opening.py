@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sharectl.opening import OpenedOnce
+from sharectl.workspace.opening import OpenedOnce
 
 PATIENCE_SECONDS = 20.0
 
