@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.scheduler.classes import CapacityView, view_key
 from sharectl.scheduler.decision import Decision, Outcome
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, run_filters, weigh
+from sharectl.scheduler.fast.classes import CapacityView, view_key
+from sharectl.scheduler.fast.functions import PoolFunctions
+from sharectl.scheduler.fast.index import FactIndex
+from sharectl.scheduler.fast.quick import RequestClass, decide_quickly
 from sharectl.scheduler.filters import DriverCheck
-from sharectl.scheduler.functions import PoolFunctions
-from sharectl.scheduler.index import FactIndex
 from sharectl.scheduler.ledger import Ledger
-from sharectl.scheduler.quick import RequestClass, decide_quickly
 from sharectl.scheduler.registry import rules_from
 from sharectl.scheduler.request import Operation, Query, traits_of
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from sharectl.model.settings import SchedulerSettings
-    from sharectl.scheduler.classes import PoolSet
     from sharectl.scheduler.evaluation import Problem
+    from sharectl.scheduler.fast.classes import PoolSet
     from sharectl.scheduler.filters import Filter
     from sharectl.scheduler.ledger import PoolState
     from sharectl.scheduler.pools import Pool

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharectl.scheduler import Operation, Request, Scheduler, capacity, explain
-from sharectl.scheduler.classes import CapacityView
+from sharectl.scheduler.fast.classes import CapacityView
 from sharectl.scheduler.ledger import PoolState
 from sharectl.scheduler.request import traits_of
 

@@ -8,8 +8,7 @@ import pytest
 
 from sharectl.scheduler import Scheduler
 from sharectl.scheduler.expressions import ExpressionError, conjuncts_of
-
-from .builders import DEFAULTS, pool, request
+from tests.scheduler.builders import DEFAULTS, pool, request
 
 if TYPE_CHECKING:
     from sharectl.scheduler import Pool
@@ -55,7 +54,7 @@ def test_a_fact_that_cannot_be_a_key_is_judged_each_time() -> None:
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The share that was seen longest ago is forgotten; decisions do not change."""
-    monkeypatch.setattr("sharectl.scheduler.functions._MOST_REMEMBERED", 2)
+    monkeypatch.setattr("sharectl.scheduler.fast.functions._MOST_REMEMBERED", 2)
     found = [pool("b#a", filter_function="share.id != s and share.size < 50")]
     scheduler = Scheduler(found, DEFAULTS)
     assert all(scheduler.decide(request(f"x{index}", 1 + index % 40)).host == "b#a" for index in range(100))

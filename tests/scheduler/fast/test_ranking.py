@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.scheduler.ranking import Ranking
+from sharectl.scheduler.fast.ranking import Ranking
 
 LIMITS = st.sampled_from([float("-inf"), 0.0, 1.0, 2.5, 10.0, 10.0, 99.0, float("inf")])
 

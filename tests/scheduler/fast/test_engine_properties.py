@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import SchedulerHints
 from sharectl.scheduler import Operation, PlacedShare, Pool, Request, Retry, Scheduler
-
-from .builders import pool
-from .reference import ReferenceScheduler
+from tests.scheduler.builders import pool
+from tests.scheduler.reference import ReferenceScheduler
 
 SIZES = st.sampled_from([1, 5, 10, 10.5, 40, 100, 1 / 1024, 0.3])
 CAPACITIES = st.sampled_from([0, 5, 40, 100, 100.5, 1000, "unknown"])

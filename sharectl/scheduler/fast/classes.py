@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from sharectl.scheduler import capacity
 from sharectl.scheduler.errors import UnfitValueError
+from sharectl.scheduler.fast.index import positions_in
+from sharectl.scheduler.fast.ranking import Ranking
 from sharectl.scheduler.filters import (
     AvailabilityZoneFilter,
     CapabilitiesFilter,
@@ -14,15 +16,13 @@ from sharectl.scheduler.filters import (
     Stability,
     function_is_fixed,
 )
-from sharectl.scheduler.index import positions_in
-from sharectl.scheduler.ranking import Ranking
 from sharectl.scheduler.values import INFINITE, UNKNOWN, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from sharectl.scheduler.fast.index import FactIndex
     from sharectl.scheduler.filters import Filter
-    from sharectl.scheduler.index import FactIndex
     from sharectl.scheduler.ledger import Ledger, PoolState
     from sharectl.scheduler.request import Query, Reserve, Traits
 
