@@ -40,7 +40,7 @@ MEANINGS: Final[dict[ExitCode, str]] = {
 }
 """What the page on the command line says of each."""
 
-NOT_DONE: Final = frozenset({"share.held", "share.lost-snapshot", "share.revert-cut-short"})
+NOT_DONE: Final = frozenset({"share.held", "share.lost-snapshot", "share.revert-cut-short", "import.rule"})
 """Codes of warnings about something that was asked for, and that this run leaves for later or for somebody to look at."""
 
 

@@ -60,6 +60,7 @@ def explain(
                 share_address,
                 lambda: session.repository.addresses(store),
                 frozenset(backend or ()),
+                session.repository.elsewhere(),
             )
     if output is opt.DataFormat.JSON:
         from sharectl.render.explain import explanation_object

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.codes import ExitCode, Finished, code_of_findings, finish
 from sharectl.cli.complete import complete_address, complete_backend
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.specs import Protocol
@@ -100,8 +100,7 @@ def import_(
         "import", "Take these over?", yes, lock_timeout, output, before=before, writes=write_file is not None
     )
     run_locked(session, desired.backends, Planner(repository, desired, found.options, "none"), run)
-    if found.left_out:
-        raise Finished(ExitCode.FAILED)
+    finish(ExitCode.FAILED if found.left_out else code_of_findings(found.diagnostics))
 
 
 def _begin(found: Found, write_file: Callable[[], None] | None, run: LockedRun) -> None:

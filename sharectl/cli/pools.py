@@ -67,7 +67,9 @@ def pools(
         found, diagnostics = survey_pools(desired, backends, frozenset(backend or ()))
         if after_plan:
             with session.repository.store() as store:
-                forecast = pools_after_plan(session.project, desired, store, backends, found)
+                forecast = pools_after_plan(
+                    session.project, desired, store, backends, found, session.repository.elsewhere()
+                )
             after = {pool.host: pool for pool in forecast.pools}
             diagnostics = tuple(dict.fromkeys((*diagnostics, *forecast.diagnostics)))
     out = session.output

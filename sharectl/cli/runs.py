@@ -34,8 +34,7 @@ def planner(session: Session, choices: PlanChoices, *, destroy: bool = False) ->
 
     options = _options(session, choices, destroy=destroy)
     desired = session.repository.desired(owners(options) or None)
-    if session.repository.files:
-        options = replace(options, elsewhere=session.repository.elsewhere())
+    options = replace(options, elsewhere=session.repository.elsewhere())
     return Planner(session.repository, desired, options, choices.refresh.value)
 
 
@@ -70,9 +69,14 @@ def _options(session: Session, choices: PlanChoices, *, destroy: bool = False) -
 
 
 def planned(session: Session, make_plan: Planner) -> Plan:
-    """Return the plan for a command that changes nothing."""
-    with session.repository.store() as store, session.repository.backends(make_plan.desired.backends) as backends:
-        return make_plan(store, backends)
+    """Return the plan for a command that changes nothing; one from a state that a kept copy has overtaken is stopped."""
+    repository = session.repository
+    with (
+        repository.store(tells_overtaken=False) as store,
+        repository.backends(make_plan.desired.backends) as backends,
+    ):
+        plan, found = make_plan(store, backends), repository.overtaken(store)
+    return plan if found is None else replace(plan, diagnostics=(found, *plan.diagnostics), is_stopped=True)
 
 
 def show_plan(session: Session, plan: Plan, output: Format, *, hint: bool = False) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.project import Project
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.plans import Step
+    from sharectl.planner.elsewhere import Elsewhere
     from sharectl.scheduler import Pool
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
@@ -62,18 +63,23 @@ class Forecast:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def pools_after_plan(
-    project: Project, desired: Desired, store: StateStore, backends: Backends, pools: Sequence[Pool]
+def pools_after_plan(  # noqa: PLR0913, PLR0917 - what a plan is made of
+    project: Project,
+    desired: Desired,
+    store: StateStore,
+    backends: Backends,
+    pools: Sequence[Pool],
+    elsewhere: Elsewhere | None = None,
 ) -> Forecast:
     """Return what the pools hold after a plan of everything: new shares, growth and shrinkage, and what is deleted.
 
-    Sizes are counted as the scheduler reserves them. Shares that cannot be placed are among the diagnostics, as errors.
+    `elsewhere` is what the project describes, where the manifests are of other files. Sizes are counted as the scheduler reserves them. Shares that cannot be placed are among the diagnostics, as errors.
     """
     from sharectl.planner.options import PlanOptions  # noqa: PLC0415 - only where a plan is asked for
     from sharectl.scheduler import Scheduler, request_from_share  # noqa: PLC0415 - as above
     from sharectl.workspace.plans import PlanRequest, make_plan  # noqa: PLC0415 - as above
 
-    options = PlanOptions(limits=project.safety)
+    options = PlanOptions(limits=project.safety, elsewhere=elsewhere)
     plan = make_plan(project, desired, store, backends, PlanRequest(options))
     with store.read() as reader:
         records = reader.view().records

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record, StateView
+    from sharectl.planner.elsewhere import Elsewhere
     from sharectl.scheduler import Explanation, Pool, Request
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
@@ -76,6 +77,7 @@ def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is pla
     address: Address,
     known: Known,
     limits: frozenset[str] = frozenset(),
+    elsewhere: Elsewhere | None = None,
 ) -> Explained:
     """Return why the share is, or would be, where it is: what a plan (of the backends in `limits`, if any) does with it, as it does it.
 
@@ -92,7 +94,9 @@ def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is pla
     from sharectl.workspace.plans import PlanRequest, make_plan  # noqa: PLC0415 - as above
 
     witness = Witness(name_of(address))
-    options = PlanOptions(limits=project.safety, backends=limits, witness=witness, allow_empty=True)
+    options = PlanOptions(
+        limits=project.safety, backends=limits, witness=witness, allow_empty=True, elsewhere=elsewhere
+    )
     plan = make_plan(project, desired, store, backends, PlanRequest(options))
     unknown = [found for found in plan.diagnostics if found.code == "plan.unknown-backend"]
     if unknown:

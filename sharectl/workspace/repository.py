@@ -104,8 +104,10 @@ class Repository:
         names = {STANDARD_INPUT_NAME if name == STANDARD_INPUT else name.rstrip("/") for name in self.files}
         return loaded.desired, lambda path: any(name in {".", path} or path.startswith(f"{name}/") for name in names)
 
-    def elsewhere(self) -> Elsewhere:
-        """Return what the project's own manifests describe, for a plan of files that were named."""
+    def elsewhere(self) -> Elsewhere | None:
+        """Return what the project's own manifests describe, for a plan of files that were named; None where none were."""
+        if not self.files:
+            return None
         from sharectl.planner.elsewhere import Elsewhere  # noqa: PLC0415 - only for -f
 
         own = self._loaded(())
@@ -122,10 +124,11 @@ class Repository:
         return did_you_mean(address, self.addresses(store)) or "`sharectl state list` names what there is"
 
     @contextmanager
-    def store(self, *, create: bool = False, hint: bool = True) -> Iterator[StateStore]:
+    def store(self, *, create: bool = False, hint: bool = True, tells_overtaken: bool = True) -> Iterator[StateStore]:
         """Yield the state of the project, and close it afterwards; with `hint`, tell where it is missing and copies of it are kept.
 
-        A state that such a copy has overtaken is told as well, and not given out to be changed (`create`). Raises DiagnosticError.
+        A state that such a copy has overtaken is told as well, unless the caller does, and not given out to be changed (`create`).
+        Raises DiagnosticError.
         """
         from sharectl.state.sqlite.store import open_store  # noqa: PLC0415 - a command may need no state
 
@@ -134,7 +137,7 @@ class Repository:
             self._tell((lost,))
         store = open_store(self.project.state_path, create=create)
         try:
-            if hint and is_there:
+            if hint and is_there and tells_overtaken:
                 self._tell_overtaken(store, is_to_change=create)
             yield store
         except (AttributeError, KeyError, TypeError, ValueError):
@@ -144,6 +147,12 @@ class Repository:
             raise
         finally:
             store.close()
+
+    def overtaken(self, store: StateStore) -> Diagnostic | None:
+        """Return the error of a state that a kept copy has overtaken, None where it comes after all of them."""
+        from sharectl.workspace.copies import overtaken_state  # noqa: PLC0415 - only where there is a state
+
+        return overtaken_state(store, self.project, self.environ)
 
     @contextmanager
     def existing_store(self) -> Iterator[StateStore]:
@@ -185,9 +194,7 @@ class Repository:
         return missing_state(self.project, self.environ)
 
     def _tell_overtaken(self, store: StateStore, *, is_to_change: bool) -> None:
-        from sharectl.workspace.copies import overtaken_state  # noqa: PLC0415 - as above
-
-        found = overtaken_state(store, self.project, self.environ)
+        found = self.overtaken(store)
         if found is not None:
             if is_to_change:
                 raise DiagnosticError(found)

@@ -57,10 +57,10 @@ def test_a_backend_that_does_not_answer_is_shown_from_the_state(applied: Console
 
 
 def test_a_rule_that_no_manifest_can_describe_is_left_out_of_it(applied: Console) -> None:
-    """It would make the repository invalid: it is named, the manifest is valid without it, and the next plan shows that it ends."""
+    """It would make the repository invalid: it is named, the manifest is valid without it, the next plan shows that it ends, and the exit code says so."""
     stray(applied, "odd", protocol="CIFS", access='[["ip", "no address", "rw"]]')
     ended = applied("import", "--all", "--backend", "sim", "--write", "taken", "--yes")
-    assert ended.code == 0
+    assert ended.code == 1
     assert "warning[import.rule]" in ended.err
     assert "Left out: the access rule ip:no address rw" in (applied.root / "taken" / "imported-sim.yaml").read_text()
     assert applied("validate").code == 0

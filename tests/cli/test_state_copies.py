@@ -256,11 +256,15 @@ def overtaken(applied: Console) -> Console:
     [("apply", "--yes"), ("apply", "--yes", "--refresh", "none"), ("destroy", "--yes"), ("state", "rm", "share/two")],
 )
 def test_an_older_state_is_not_worked_with(overtaken: Console, command: tuple[str, ...]) -> None:
-    """Its plan would make what was renamed a second time, empty; looking is allowed, and says so too."""
+    """Its plan would make what was renamed a second time, empty: it is shown, is an error, and is not saved to be applied."""
     before = records(overtaken)
-    looked = overtaken("plan")
-    assert "warning[state.overtaken]" in looked.err
+    looked = overtaken("plan", "--out", "saved")
+    assert looked.code == 1
+    assert "error[state.overtaken]" in looked.err
     assert "share/uno" in looked.out
+    assert not (overtaken.root / "saved").exists()
+    assert json.loads(overtaken("plan", "-o", "json").out)["stopped"]
+    assert "warning[state.overtaken]" in overtaken("state", "list").err
     refused = overtaken(*command)
     assert refused.code == 1
     assert "error[state.overtaken]" in refused.err

@@ -116,3 +116,28 @@ def test_a_reference_out_of_the_named_files_says_what_to_name(repository: Reposi
         in refused.text
     )
     assert repository.run("validate", *NAMED, "-f", "type.yaml").code == 0
+
+
+def test_a_forecast_of_named_files_keeps_what_the_project_describes(repository: Repository) -> None:
+    """The pools are shown as the apply of those files will leave them."""
+
+    def after_plan(*files: str) -> object:
+        ended = repository.run("pools", "--after-plan", "-o", "json", *files)
+        (pool,) = orjson.loads(ended.text.partition("warning[")[0])["pools"]
+        return pool["after_plan"]
+
+    assert after_plan(*NAMED) == after_plan()
+
+
+def test_an_explanation_of_named_files_follows_their_plan(repository: Repository) -> None:
+    """A share that takes the name of one that the project still describes is refused there too, with the reason."""
+    document = {
+        "apiVersion": "sharectl/v1",
+        "kind": "Share",
+        "metadata": {"name": "other", "annotations": {"sharectl/moved-from": "two"}},
+        "spec": {"size": "1GiB", "protocol": "NFS"},
+    }
+    elsewhere = repository.path.parent / "other.yaml"
+    elsewhere.write_bytes(orjson.dumps(document))
+    explained = repository.run("explain", "share/other", "-f", "backend.yaml", "-f", str(elsewhere))
+    assert "share/two still has a manifest" in explained.text
