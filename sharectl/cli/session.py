@@ -15,7 +15,7 @@ from sharectl.cli.values import parse_duration_seconds
 from sharectl.model.diagnostics import DiagnosticError, error, has_errors
 from sharectl.private import NAME, mend_private
 from sharectl.render.output import Output
-from sharectl.workspace.repository import Repository, project_at
+from sharectl.workspace.repository import Repository, project_at, with_state
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -75,13 +75,34 @@ class Session:
 
 def start(chdir: Path, files: Sequence[str] | None = None) -> Session:
     """Return the session of a command that works in `chdir`, with the manifests that it was given instead of the project's."""
+    directory = _directory(chdir)
+    return _session(directory, project_at(directory, os.environ), files)
+
+
+def start_looking(chdir: Path, files: Sequence[str] | None) -> tuple[Session, tuple[Diagnostic, ...]]:
+    """Return the session of a command that only tells what is wrong, and what is wrong with the project's own file. Raises DiagnosticError."""
+    from sharectl.manifests.project import ProjectError
+
+    directory = _directory(chdir)
+    try:
+        return _session(directory, project_at(directory, os.environ), files), ()
+    except ProjectError as failure:
+        if failure.project is None:
+            raise
+        return _session(directory, with_state(failure.project, os.environ), files), failure.diagnostics
+
+
+def _directory(chdir: Path) -> Path:
     chosen = working_directory.get() / chdir
     directory = chosen.resolve()
     if not directory.is_dir():
         raise DiagnosticError(
             error("usage.no-directory", f"there is no directory {chosen}", remedy="name another with -C")
         )
-    project = project_at(directory, os.environ)
+    return directory
+
+
+def _session(directory: Path, project: Project, files: Sequence[str] | None) -> Session:
     mend_private(project.root / NAME, project.state_path)
     output = standard_output()
     repository = Repository(directory, project, os.environ, output.diagnostics, tuple(files or ()), _standard_input())

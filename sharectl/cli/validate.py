@@ -24,21 +24,16 @@ def validate(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Check the manifests against their schemas, each other and the state, all mistakes at once. Asks no backend."""
-    from sharectl.cli.session import start
+    from sharectl.cli.session import start_looking
     from sharectl.model.diagnostics import has_errors
-    from sharectl.workspace.validation import secret_findings, share_findings, state_findings
+    from sharectl.workspace.validation import secret_findings
 
-    session = start(chdir, file)
+    session, problems = start_looking(chdir, file)
     loaded = session.repository.load()
-    diagnostics = loaded.diagnostics
+    diagnostics = problems + loaded.diagnostics + session.repository.infeasible(loaded)
+    if secrets:
+        diagnostics += secret_findings(loaded.readable, session.project)
     wrong = has_errors(diagnostics)
-    if not wrong:
-        with session.repository.store() as store, store.read() as reader:
-            view = reader.view()
-            diagnostics += state_findings(loaded.desired, view) + share_findings(loaded.desired, view)
-        if secrets:
-            diagnostics += secret_findings(loaded.desired, session.project)
-        wrong = has_errors(diagnostics)
     if output is opt.DataFormat.JSON:
         from sharectl.planner.saved.document import diagnostic_to_object
 

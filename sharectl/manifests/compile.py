@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.builders import (
@@ -162,7 +161,7 @@ class _Compiler:
                 self._add(document, "too-many", summary, "mend the others first")
             return None
         self.drivers.explained += 1
-        read = what_was_read(document.value)
+        read = what_was_read(document.value, document.value["kind"])
         self.findings += [found._replace(address=address or None) for found in read.findings(document.number)]
         return read.mended()
 
@@ -276,8 +275,7 @@ class _Compiler:
         plain, rules = build_share(sound.value, checker, protocol_is_known=protocol_is_known)
         if sound.unsound:
             for number, rule in enumerate(rules):
-                if not sound.is_written("spec", "access", number):
-                    rule[1] = ""
+                rule[1:] = _rule_as_written(sound, rule, "spec", "access", number)
         self._check_twins(rules, checker)
         self._refer(references_of_share(plain), sound, checker, is_linked=bool(checker.address))
         if not checker.address:
@@ -306,20 +304,16 @@ class _Compiler:
     def _rule(self, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
         spec, metadata = sound.value["spec"], sound.value["metadata"]
         share = address_of(Kind.SHARE, spec["share"])
-        access_to = check_rule(spec, None, checker, "spec")
-        is_whole = access_to is not None and all(
-            map(partial(sound.is_written, "spec"), ("share", "type", "to", "level"))
-        )
-        is_linked = is_whole and bool(checker.address)
+        rule = [spec["type"], check_rule(spec, None, checker, "spec") or "", spec["level"]]
+        access_to, level = _rule_as_written(sound, rule, "spec")
+        is_linked = bool(access_to) and sound.is_written("spec", "share") and bool(checker.address)
         self._refer([(share, ("spec", "share"))], sound, checker, is_linked=is_linked)
-        if access_to is None or not is_linked:
+        if not is_linked:
             if checker.address:
                 self.declared.append((checker.address, Place(*place)))
             return
         labels = metadata.get("labels", {})
-        self.index.rules.append(
-            RuleDocument(metadata["name"], share, spec["type"], access_to, spec["level"], labels, place)
-        )
+        self.index.rules.append(RuleDocument(metadata["name"], share, spec["type"], access_to, level, labels, place))
 
     def _setting(self, kind: Kind, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
         value = sound.value
@@ -364,6 +358,12 @@ class _Compiler:
         compiled.unsound = self.unsound
         compiled.findings = self.findings
         return compiled
+
+
+def _rule_as_written(sound: SoundDocument, rule: Sequence[str], *path: str | int) -> tuple[str, str]:
+    """Return to whom a rule gives access and at what level, each empty where that was not said."""
+    says_who = sound.is_written(*path, "type") and sound.is_written(*path, "to")
+    return rule[1] if says_who else "", rule[2] if sound.is_written(*path, "level") else ""
 
 
 def _name_of(value: JsonObject) -> Any:  # noqa: ANN401 - whatever stands there

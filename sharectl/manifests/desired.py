@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sharectl.manifests.compiled import CompiledFile, Index, RuleDocument, Setting, Settings
+from sharectl.manifests.flaws import NO_FLAWS, Flaws
 from sharectl.manifests.linked import Linked, entries_of
 from sharectl.manifests.positions import FilePositions
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
@@ -31,13 +32,18 @@ class Desired:
 
     `digests` holds, for each share and snapshot, the digest of its spec followed by that of its access rules. `backends`,
     `share_types`, `share_networks` and `security_services` are by name, sorted. `moves` leads from an address to the former
-    addresses that its manifest gives. Asking for an address that is not there raises KeyError.
+    addresses that its manifest gives. Asking for an address that is not there raises KeyError. `flaws` are those of its documents.
     """
 
     def __init__(
-        self, linked: Linked, files: Sequence[CompiledFile], positions: Callable[[int], FilePositions]
+        self,
+        linked: Linked,
+        files: Sequence[CompiledFile],
+        positions: Callable[[int], FilePositions],
+        flaws: Flaws = NO_FLAWS,
     ) -> None:
         """Read from `files`; `positions` gives the positions of the file with a number."""
+        self.flaws = flaws
         self._linked = linked
         self._files = files
         self._positions = positions
@@ -111,11 +117,17 @@ class Desired:
         return SnapshotSpec.from_plain(self._record(address, Kind.SNAPSHOT).plain)
 
     def access(self, share_address: Address) -> tuple[AccessRule, ...]:
-        """Return all access rules of a share, from its own document and from AccessRule documents, sorted by key."""
-        rules = [AccessRule(*rule) for rule in self._record(share_address, Kind.SHARE).access if rule[1]]
-        for _, rule in self._linked.rules.get(share_address, ()):
-            rules.append(AccessRule(rule.access_type, rule.access_to, rule.access_level))
-        return tuple(sorted(rules, key=lambda rule: rule.key))
+        """Return the access rules of a share, from its own document and from AccessRule documents, sorted by key.
+
+        A rule that does not say what it gives to whom is left out, and of two for the same client the second.
+        """
+        inline = self._record(share_address, Kind.SHARE).access
+        others = (rule[2:5] for _, rule in self._linked.rules.get(share_address, ()))
+        rules: dict[str, AccessRule] = {}
+        for rule in (AccessRule(*each) for each in (*inline, *others)):
+            if rule.access_to and rule.access_level:
+                rules.setdefault(rule.key, rule)
+        return tuple(rules[key] for key in sorted(rules))
 
     def labels_of(self, address: Address) -> Mapping[str, str]:
         """Return the labels of the resource at `address`; those of a rule are its document's, or its share's where it is inline."""

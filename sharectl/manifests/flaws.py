@@ -21,14 +21,13 @@ class Flaws:
     paths: Mapping[Address, frozenset[Path]] = field(default_factory=dict)
     hides_backends: bool = False
 
-    def __bool__(self) -> bool:
-        """Tell whether there are any."""
-        return self.hides_backends or bool(self.paths)
-
     def is_sound(self, address: Address, *fields: str) -> bool:
         """Tell whether nothing is wrong with any of these fields of the document's spec."""
-        wrong = self.paths.get(address)
-        return wrong is None or not any(touches(("spec", name), wrong) for name in fields)
+        return not self.paths or all(self.is_sound_at(address, "spec", field) for field in fields)
+
+    def is_sound_at(self, address: Address, *path: str | int) -> bool:
+        """Tell whether nothing is wrong with what stands at `path` in the document, around it or within."""
+        return address not in self.paths or not touches(path, self.paths[address])
 
 
 NO_FLAWS: Final = Flaws()

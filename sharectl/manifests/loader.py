@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from sharectl.manifests.compiled import CompiledFile
 from sharectl.manifests.desired import Desired
-from sharectl.manifests.flaws import NO_FLAWS, Flaws
+from sharectl.manifests.flaws import Flaws
 from sharectl.manifests.link import Linker
 from sharectl.manifests.positions import FilePositions
 from sharectl.manifests.sources import Sources, read_sources
@@ -32,14 +32,13 @@ _BACKEND: Final = b"Backend"
 class Loaded:
     """What the manifests want, and everything that is wrong with them, in the order of files and lines.
 
-    Where `diagnostics` holds an error, `desired` is not whole and must not be acted upon. `readable` holds more for further checks: all
-    documents that have a name, with something in place of what is wrong in them; `flaws` says where.
+    Where `diagnostics` holds an error, `desired` is not whole and must not be acted upon. `readable` holds more, for further checks: all
+    documents that have a name, with something in place of what is wrong in them; its `flaws` say where.
     """
 
     desired: Desired
     diagnostics: tuple[Diagnostic, ...]
     readable: Desired
-    flaws: Flaws = NO_FLAWS
 
 
 def load(  # noqa: PLR0913 - where from, what with, and how much; each has one meaning
@@ -80,12 +79,13 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     diagnostics.sort(key=lambda diagnostic: _order(diagnostic, order))
     if cache is not None:
         cache.prune()
-    readable = Desired(linked, files, loader.later_positions)
     if not has_errors(diagnostics):
-        return Loaded(readable, tuple(diagnostics), readable)
-    unsound = frozenset(address for file in files for address in file.unsound)
-    desired = Desired(linked.without(unsound, files), files, loader.later_positions) if unsound else readable
-    return Loaded(desired, tuple(diagnostics), readable, _flaws(files, loader.hides_backends or bool(read.diagnostics)))
+        desired = Desired(linked, files, loader.later_positions)
+        return Loaded(desired, tuple(diagnostics), desired)
+    flaws = _flaws(files, loader.hides_backends or has_errors(read.diagnostics))
+    readable = Desired(linked, files, loader.later_positions, flaws)
+    unsound = {address for file in files for address in file.unsound}
+    return Loaded(Desired(linked.without(unsound, files), files, loader.later_positions), tuple(diagnostics), readable)
 
 
 def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noqa: FBT001 - as the field
@@ -94,7 +94,9 @@ def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noq
         for address, wrong in file.unsound.items():
             paths.setdefault(address, set()).update(wrong)
         for finding in file.findings:
-            if finding.address is not None:
+            if (
+                finding.address is not None and finding.code != "manifest.missing"
+            ):  # whose path is that of the whole around it
                 paths.setdefault(finding.address, set()).add(finding.path)
     return Flaws({address: frozenset(wrong) for address, wrong in paths.items()}, hides_backends)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.cache import ManifestCache
 from sharectl.manifests.files import PROJECT_FILE, read_regular_file
@@ -13,6 +13,9 @@ from sharectl.model.kinds import API_VERSION
 from sharectl.model.settings import PackSettings, SafetyLimits, SchedulerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.manifests.findings import Finding
     from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
 
@@ -41,17 +44,29 @@ class Project:
     copies_kept: int = _COPIES_KEPT
 
 
+class ProjectError(DiagnosticError):
+    """The project file is wrong; `project` has the settings that are right, or is None where nobody knows which manifests are meant."""
+
+    def __init__(self, problems: Sequence[Diagnostic], project: Project | None = None) -> None:
+        """Carry everything that is wrong."""
+        super().__init__(*problems)
+        self.project = project
+
+
 def find_project(start: Path) -> Project:
     """Return the project that `start` is in: that of the nearest `sharectl.yaml` in it or in a folder above.
 
-    Without such a file, `start` is the root and everything has its default. Raises DiagnosticError, with file, line and
+    Without such a file, `start` is the root and everything has its default. Raises ProjectError, with file, line and
     column, for a project file that cannot be read or is wrong.
     """
     start = Path(start).absolute()
     for folder in (start, *start.parents):
         file = folder / PROJECT_FILE
         if file.exists() or file.is_symlink():
-            return _project(folder, file, _read(file, _shown(file, start)))
+            spec, problems = _read(file, _shown(file, start))
+            if problems:
+                raise ProjectError(problems, None if spec is None else _project(folder, file, spec))
+            return _project(folder, file, spec or {})
     return _project(start, None, {})
 
 
@@ -80,7 +95,8 @@ def _shown(file: Path, start: Path) -> str:
     return file.name if file.parent == start else str(file)
 
 
-def _read(file: Path, shown: str) -> JsonObject:
+def _read(file: Path, shown: str) -> tuple[JsonObject | None, list[Diagnostic]]:
+    """Return the settings, or those that are right, and what is wrong."""
     import orjson  # noqa: PLC0415 - a folder without a project file needs none
 
     try:
@@ -90,25 +106,24 @@ def _read(file: Path, shown: str) -> JsonObject:
         problem = error(
             "project.unreadable", summary, remedy="mend the file or its permissions", source=Source(shown, 1, 1)
         )
-        raise DiagnosticError(problem) from None
+        return None, [problem]
     cache = ManifestCache(file.parent / _CACHE_DIRECTORY)
     key = cache.key(b"project\0" + data)
     entry = cache.get(key)
     if entry is not None:
         known: JsonObject = orjson.loads(entry)
-        return known
-    spec = _checked(data, shown)
-    if (file.parent / _CACHE_DIRECTORY).parent.is_dir():
+        return known, []
+    spec, problems = _checked(data, shown)
+    if not problems and (file.parent / _CACHE_DIRECTORY).parent.is_dir():
         cache.put(key, orjson.dumps(spec))
-    return spec
+    return spec, problems
 
 
-def _checked(data: bytes, shown: str) -> JsonObject:
+def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnostic]]:
     from sharectl.manifests.findings import Finding  # noqa: PLC0415 - an unchanged project file is not checked again
     from sharectl.manifests.positions import FilePositions  # noqa: PLC0415 - as above
     from sharectl.manifests.reader import read_documents  # noqa: PLC0415 - as above
-    from sharectl.manifests.schemas import schema_of  # noqa: PLC0415 - as above
-    from sharectl.manifests.validation import accepts, explain  # noqa: PLC0415 - as above
+    from sharectl.manifests.soundness import what_was_read  # noqa: PLC0415 - as above
 
     positions = FilePositions(shown, data)
     reading = read_documents(data)
@@ -123,30 +138,32 @@ def _checked(data: bytes, shown: str) -> JsonObject:
     ]
     documents = [document for document in reading.documents if document.value is not None]
     findings: list[Finding] = []
-    if not problems and len(documents) != 1:
+    spec: JsonObject | None = None
+    if len(documents) == 1 and not reading.unread:
+        number, value = documents[0].number, documents[0].value
+        read = what_was_read(value, "Project")
+        findings += read.findings(number)
+        sound = read.mended()
+        if sound is not None:
+            spec = sound.value.get("spec", {})
+            findings += _take_out_misplaced(spec, number)
+            if not sound.is_written("spec", "scheduler"):
+                spec.pop("scheduler", None)
+            if not sound.is_written("spec", "manifests"):
+                spec = None
+    elif not problems:
         number = documents[1].number if documents else 0
         remedy = f"write one document with `apiVersion: {API_VERSION}` and `kind: Project`; other documents go into other files"
         findings.append(
             Finding("project.documents", f"{shown} holds {len(documents)} documents, not one", "", remedy, number)
         )
-    for document in documents:
-        if document.sound and not problems and not findings:
-            if not accepts("Project")(document.value):
-                findings += explain(document.value, schema_of("Project"), document=document.number)
-            else:
-                findings += _misplaced_manifests(document.value.get("spec", {}), document.number)
-    problems += _sorted([finding.diagnostic(positions) for finding in findings])
-    if problems:
-        raise DiagnosticError(*problems)
-    spec: JsonObject = documents[0].value.get("spec", {})
-    return spec
+    problems += [finding.diagnostic(positions) for finding in findings]
+    problems.sort(key=lambda found: (found.source.line, found.source.column) if found.source else (0, 0))
+    return spec, problems
 
 
-def _sorted(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
-    return sorted(diagnostics, key=lambda found: (found.source.line, found.source.column) if found.source else (0, 0))
-
-
-def _misplaced_manifests(spec: JsonObject, document: int) -> list[Any]:
+def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
+    """Remove the paths that cannot be used, and return what is wrong with them."""
     from sharectl.manifests.findings import Finding  # noqa: PLC0415 - as above
 
     findings = []
@@ -155,13 +172,15 @@ def _misplaced_manifests(spec: JsonObject, document: int) -> list[Any]:
             summary = f"{name!r} leads out of the project"
             remedy = "name a file or folder below sharectl.yaml, or pass others with --file"
             findings.append(Finding("project.manifests", summary, "", remedy, document, ("spec", "manifests", number)))
+    if findings:
+        wrong = {found.path[-1] for found in findings}
+        spec["manifests"] = [name for number, name in enumerate(spec["manifests"]) if number not in wrong]
     state = spec.get("state", {})
-    named = {("file",): state.get("file", ""), ("copies", "directory"): state.get("copies", {}).get("directory", "")}
-    findings += [
-        Finding("project.state", "the path holds a NUL character", "", "remove it", document, ("spec", "state", *path))
-        for path, name in named.items()
-        if "\0" in name
-    ]
+    for part, key in ((state, "file"), (state.get("copies", {}), "directory")):
+        if "\0" in part.get(key, ""):
+            del part[key]
+            path = ("spec", "state", *(("copies",) if part is not state else ()), key)
+            findings.append(Finding("project.state", "the path holds a NUL character", "", "remove it", document, path))
     return findings
 
 

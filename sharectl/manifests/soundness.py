@@ -47,6 +47,7 @@ def _context(path: Path) -> Path:
 class ReadDocument(NamedTuple):
     """A copy of a document without what could not be read, and the paths at which that stood."""
 
+    kind: str
     value: JsonObject
     unread: frozenset[Path]
 
@@ -54,14 +55,14 @@ class ReadDocument(NamedTuple):
         """Return everything that keeps what was read from meeting the schema of its kind."""
         return [
             found
-            for found in explain(self.value, schema_of(str(self.value["kind"])), document=document)
+            for found in explain(self.value, schema_of(self.kind), document=document)
             if not any(found.path[: len(path)] == path for path in self.unread)
             and not (found.code == "manifest.missing" and (*found.path, _MERGE_KEY) in self.unread)
         ]
 
     def mended(self) -> SoundDocument | None:
         """Return the document without what its schema refuses, with placeholders for what it requires; None where that does not help."""
-        value, kind = self.value, str(self.value["kind"])
+        value, kind = self.value, self.kind
         unsound = set(self.unread)
         for _ in range(_ROUNDS):
             if accepts(kind)(value):
@@ -82,10 +83,10 @@ class ReadDocument(NamedTuple):
         return None
 
 
-def what_was_read(document: JsonObject) -> ReadDocument:
-    """Return the document without what could not be read."""
+def what_was_read(document: JsonObject, kind: str) -> ReadDocument:
+    """Return a document of this kind without what could not be read."""
     unread: set[Path] = set()
-    return ReadDocument(_read_part(document, (), unread), frozenset(unread))
+    return ReadDocument(kind, _read_part(document, (), unread), frozenset(unread))
 
 
 def _read_part(value: Any, path: Path, unread: set[Path]) -> Any:  # noqa: ANN401 - any JSON value

@@ -64,9 +64,28 @@ class Repository:
         """Return the manifests; warnings are told. Raises DiagnosticError for errors."""
         loaded = self.load(only)
         if has_errors(loaded.diagnostics):
-            raise DiagnosticError(*loaded.diagnostics)
+            raise DiagnosticError(*loaded.diagnostics, *self.infeasible(loaded))
         self._tell(loaded.diagnostics)
         return loaded.desired
+
+    def infeasible(self, loaded: Loaded) -> tuple[Diagnostic, ...]:
+        """Return what cannot be done of what could be read of the manifests, told without asking any backend.
+
+        Beside other mistakes a state that cannot be read is one more; alone it ends the command. Raises DiagnosticError and StateError.
+        """
+        from sharectl.state.contract import StateError  # noqa: PLC0415 - only where manifests are checked
+        from sharectl.workspace.feasibility import share_findings, state_findings  # noqa: PLC0415 - as above
+
+        try:
+            with self.store() as store, store.read() as reader:
+                view = reader.view()
+                return state_findings(loaded.readable, view) + share_findings(loaded.readable, view)
+        except (DiagnosticError, StateError) as failure:
+            if not has_errors(loaded.diagnostics):
+                raise
+            if isinstance(failure, DiagnosticError):
+                return failure.diagnostics
+            return (error(f"state.{failure.problem.value}", str(failure), remedy=failure.remedy),)
 
     def readable(self, only: Collection[Address] | None = None) -> tuple[Desired, bool]:
         """Return the manifests that can be read, and whether those are all; mistakes are told as warnings: nothing is changed by them."""
@@ -209,7 +228,11 @@ def project_at(directory: Path, environ: Mapping[str, str]) -> Project:
     """Return the project that the directory is in; `SHARECTL_STATE` says where its state is instead. Raises DiagnosticError."""
     from sharectl.manifests.project import find_project  # noqa: PLC0415 - completion asks for nothing else
 
-    project = find_project(directory)
+    return with_state(find_project(directory), environ)
+
+
+def with_state(project: Project, environ: Mapping[str, str]) -> Project:
+    """Return the project with the state that the environment names. Raises DiagnosticError."""
     elsewhere = environ.get(STATE_VARIABLE)
     if not elsewhere:
         return project

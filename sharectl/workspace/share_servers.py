@@ -42,7 +42,9 @@ def server_findings(desired: Desired) -> tuple[Diagnostic, ...]:
         found
         for name, spec in desired.backends.items()
         if spec.share_servers
-        for found in (*_driver_findings(desired, name, spec), *_network_findings(desired, name, spec))
+        for needed, check in (("driver", _driver_findings), ("network", _network_findings))
+        if desired.flaws.is_sound(address_of(Kind.BACKEND, name), "shareServers", needed)
+        for found in check(desired, name, spec)
     )
 
 

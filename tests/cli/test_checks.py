@@ -248,3 +248,46 @@ def test_nested_pools_are_named_at_their_line(repository: Console) -> None:
     ended = validated(repository, backend("a", "directory", "root: fs\npools: {cm: cm, installer: cm/installer}"))
     assert ended.code == 1
     assert "the pool 'installer' is inside the pool 'cm'" in ended.err
+
+
+def test_a_secret_that_is_not_there_is_named_beside_other_mistakes(repository: Console) -> None:
+    """With --secrets; one of another backend, whose reference is wrong itself, is not looked for."""
+    wrong = share("s", sice="1GiB")
+    ended = validated(repository, backend("lnas", "linux", LINUX), wrong)
+    assert "SHARECTL_TEST_ALICE" not in ended.err
+    ended = repository("validate", "--secrets")
+    assert "SHARECTL_TEST_ALICE" in ended.err
+    assert "there is no field `sice`" in ended.err
+    assert "2 errors" in ended.err
+
+
+def test_plan_names_what_drivers_refuse_beside_other_mistakes(repository: Console) -> None:
+    """So that nobody mends one after the other."""
+    validated(
+        repository, DIRECTORY, share("a", RULE.format("ip", "10.0.0.0/8", "ro"), protocol="CIFS"), share("b", sice="1")
+    )
+    ended = repository("plan")
+    assert ended.code == 1
+    assert "cannot make a share read-only by address" in ended.err
+    assert "there is no field `sice`" in ended.err
+
+
+def test_a_damaged_state_is_named_beside_the_mistakes_in_manifests(repository: Console) -> None:
+    """Neither hides the other."""
+    repository.write(".sharectl/state.db", "this is no database")
+    ended = validated(repository, DIRECTORY, share("b", sice="1"))
+    assert ended.code == 1
+    assert "there is no field `sice`" in ended.err
+    assert "2 errors" in ended.err
+
+
+def test_a_backend_that_cannot_be_read_may_be_the_one_that_takes_a_share(repository: Console) -> None:
+    """So nothing is said of all backends; of a share that names its backend it is."""
+    rules = RULE.format("ip", "10.0.0.0/8", "ro")
+    broken = "---\nkind: Backend\nspec: [\n"
+    assert "read-only by address" in validated(repository, DIRECTORY, share("s", rules, protocol="CIFS")).err
+    ended = validated(repository, DIRECTORY, share("s", rules, protocol="CIFS"), broken)
+    assert ended.code == 1
+    assert "read-only by address" not in ended.err
+    pinned = share("s", rules, protocol="CIFS", schedulerHints="{onlyHost: 'nas#default'}")
+    assert "read-only by address" in validated(repository, DIRECTORY, pinned, broken).err

@@ -299,6 +299,30 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
             ["schema", "extra-spec"],
         ),
         (share("a", ", type: gold, type: gold, shareNetwork: n"), ["duplicate-key", "dangling", "dangling"]),
+        (document("Share", "a", "{size: !own 1GiB, protocol: NFS, type: gold}"), ["tag", "dangling"]),
+        (
+            document("Share", "a", "{size: 1e999, protocol: nfs, type: gold, 7: x}"),
+            ["number", "schema", "dangling", "key"],
+        ),
+        (
+            document("Share", "a", "{<<: 7, size: 1GB, typ: gold, sourceSnapshot: s}"),
+            ["merge", "unknown-field", "dangling"],
+        ),
+        (document("Share", "a", "!own {size: 1GiB, protocol: NFS, type: gold}"), ["tag", "dangling"]),
+        (share("a", ", type: gold", ", annotations: {owner: '${TEAM}'}"), ["variable", "dangling"]),
+        (share("a", ", typ: gold", ", annotations: {description: '${TEAM}', o: 7}"), ["unknown-field", "schema"]),
+        (
+            share("a", ", x: {y: '${A}'}, access: [{type: ip, to: '${B}', level: w}]"),
+            ["unknown-field", "variable", "ip", "schema"],
+        ),
+        (
+            share("a", ", sourceSnapshot: s", ", labels: 7") + document("Snapshot", "s", "{share: a, protect: 7}"),
+            ["schema", "cycle", "schema"],
+        ),
+        (
+            share("a", ", access: [{type: ip, to: 10.0.0.1, level: w}, {type: ip, to: 10.0.0.1, level: rw}]"),
+            ["schema", "duplicate-access"],
+        ),
     ],
 )
 def test_a_mistake_in_one_field_hides_nothing_in_the_others(tmp_path: Path, text: str, expected: list[str]) -> None:

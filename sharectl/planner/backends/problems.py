@@ -83,11 +83,19 @@ def storage_findings(desired: Desired, base_directory: str, own: Mapping[str, st
 
 def extra_spec_findings(desired: Desired) -> tuple[Diagnostic, ...]:
     """Return what is wrong with the extra specs of share types: an error where a driver says so, a warning where a name looks misspelt."""
-    drivers = sorted({spec.driver for spec in desired.backends.values()})
-    reported = {key for spec in desired.backends.values() for key in spec.capabilities}
+    sound = [
+        spec
+        for name, spec in desired.backends.items()
+        if desired.flaws.is_sound(address_of(Kind.BACKEND, name), "driver", "capabilities")
+    ]
+    knows_all = len(sound) == len(desired.backends) and not desired.flaws.hides_backends
+    drivers = sorted({spec.driver for spec in sound})
+    reported = {key for spec in sound for key in spec.capabilities}
     found = []
     for name, share_type in desired.share_types.items():
         for key, (summary, remedy, is_certain) in _spec_problems(share_type.extra_specs, drivers, reported).items():
+            if not (is_certain or knows_all):
+                continue
             make = error if is_certain else warning
             found.append(
                 make(
@@ -133,6 +141,8 @@ def _places(desired: Desired, name: str, driver: str, base_directory: str) -> tu
 
     factory, spec = _factory(driver), desired.backends[name]
     if factory is None or not is_sound(factory.config_schema, spec):
+        return ()
+    if not desired.flaws.is_sound(address_of(Kind.BACKEND, name), "driver", "config"):
         return ()
     if isinstance(factory, NamesStorage):
         try:

@@ -46,8 +46,13 @@ _DOING: Final[Mapping[Capability, str]] = {
 _PLAIN_NAME: Final = "a"
 """A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
 
-
 _MOST_KNOWN: Final = 10_000
+_UNREADABLE: Final = "*"
+"""In place of the name of a backend that nobody could read: no backend can be called so."""
+_DECIDING_FIELDS: Final = ("enabled", "availabilityZone", "shareServers", "capabilities")
+"""What of a backend decides whether a share may go there."""
+_CHOOSING_FIELDS: Final = ("protocol", "type", "availabilityZone", "shareNetwork", "sourceSnapshot", "schedulerHints")
+"""What of a share decides where it may go."""
 
 
 class Found(NamedTuple):
@@ -99,9 +104,35 @@ class ShareChecks:
             found = self._possible[key] = tuple(
                 name
                 for name, backend in self._desired.backends.items()
-                if backend.enabled and wanted in {"", name} and _may_take(backend, spec, traits)
+                if wanted in {"", name} and self._may_take(backend, spec, traits)
             )
         return found
+
+    def _may_take(self, backend: BackendSpec, spec: ShareSpec, traits: Traits) -> bool:
+        if not self._is_sound(backend.name, *_DECIDING_FIELDS):
+            return _meets(traits, {"share_backend_name": backend.name})
+        zone, zones = backend.availability_zone, traits.availability_zones
+        if not backend.enabled or spec.availability_zone not in {None, zone} or (zones and zone not in zones):
+            return False
+        known = {"share_backend_name": backend.name, "driver_handles_share_servers": backend.share_servers}
+        return _meets(traits, {**known, **backend.capabilities})
+
+    def _is_sound(self, backend: str, *fields: str) -> bool:
+        return self._desired.flaws.is_sound(address_of(Kind.BACKEND, backend), *fields)
+
+    def knows_candidates(self, spec: ShareSpec) -> bool:
+        """Tell whether all is known of a share that decides where it may go, so that something can be said of all its candidates."""
+        flaws, share_type = self._desired.flaws, spec.share_type
+        if share_type is not None and (
+            share_type not in self._desired.share_types
+            or not flaws.is_sound(address_of(Kind.SHARE_TYPE, share_type), "extraSpecs")
+        ):
+            return False
+        if flaws.hides_backends and not spec.hints.only_host:
+            names_no_backend = _meets(self._traits_of(spec), {"share_backend_name": _UNREADABLE})
+            if names_no_backend:
+                return False
+        return flaws.is_sound(address_of(Kind.SHARE, spec.name), *_CHOOSING_FIELDS)
 
     def verdict(
         self,
@@ -119,13 +150,20 @@ class ShareChecks:
 
     def certain(self, spec: ShareSpec, rules: tuple[AccessRule, ...], only: str | None = None) -> tuple[Found, ...]:
         """Return what is certain of a new share by what factories tell; the first backend that could make it is the last one asked."""
+        if not self.knows_candidates(spec):
+            return ()
         share, needs = self.wanted(spec, rules), needs_of(spec, has_snapshots=False)
         found: dict[str, tuple[ShareProblem, ...]] = {}
         for name in self.possible(spec, only):
-            found[name] = self._problems_on(name, share, spec, needs, self.capabilities)
+            problems = self._problems_on(name, share, spec, needs, self.capabilities)
+            found[name] = tuple(problem for problem in problems if self._is_about_what_was_written(problem, spec))
             if not found[name]:
                 return ()
         return _certain(found)
+
+    def _is_about_what_was_written(self, problem: ShareProblem, spec: ShareSpec) -> bool:
+        name = problem.path[0] if problem.path else ""
+        return self._desired.flaws.is_sound(address_of(Kind.SHARE, spec.name), _FIELDS.get(name, name))
 
     def _problems_on(
         self, backend: str, share: WantedShare, spec: ShareSpec, needs: Mapping[Capability, str], able: Able
@@ -154,11 +192,14 @@ class ShareChecks:
             factory = driver_factory(spec.driver)
         except DriverError:
             return frozenset(Capability)
+        if not self._is_sound(backend, "driver", "config"):
+            return frozenset(Capability)
         return factory.capabilities_of(spec) if isinstance(factory, TellsCapabilities) else factory.capabilities
 
     def _check(self, backend: str) -> ShareCheck | None:
         if backend not in self._checks:
-            self._checks[backend] = _check_of(self._desired.backends[backend])
+            is_sound = self._is_sound(backend, "driver", "config")
+            self._checks[backend] = _check_of(self._desired.backends[backend]) if is_sound else None
         return self._checks[backend]
 
     def _traits_of(self, spec: ShareSpec) -> Traits:
@@ -190,19 +231,10 @@ def is_sound(schema: JsonObject, spec: BackendSpec) -> bool:
     return bool(jsonschema_rs.Draft202012Validator(schema).is_valid(dict(spec.config)))
 
 
-def _may_take(backend: BackendSpec, spec: ShareSpec, traits: Traits) -> bool:
+def _meets(traits: Traits, known: Mapping[str, object]) -> bool:
+    """Tell whether capabilities of which only some are known may be those that are required."""
     from sharectl.scheduler.errors import UnfitValueError  # noqa: PLC0415 - only where something is new
 
-    zone = backend.availability_zone
-    if spec.availability_zone not in {None, zone} or (
-        traits.availability_zones and zone not in traits.availability_zones
-    ):
-        return False
-    known = {
-        "share_backend_name": backend.name,
-        "driver_handles_share_servers": backend.share_servers,
-        **backend.capabilities,
-    }
     try:
         return all(each.find(known) is None or each.met_by(known) for each in traits.requirements)
     except UnfitValueError:
