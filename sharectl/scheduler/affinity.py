@@ -26,7 +26,7 @@ class _HintFilter(BaseFilter):
         return bool(self._shares(query.request.hints))
 
     def stops(self, query: Query, ledger: Ledger) -> str | None:
-        """Stop a request that names a share which is nowhere."""
+        """Stop a request that names a share without a place."""
         for share in self._shares(query.request.hints):
             if share not in ledger.hosts_of_share:
                 return f"share {share}, which the hint names, has no place"
@@ -96,8 +96,7 @@ class JsonFilter(BaseFilter):
         return bool(query.request.query)
 
     def stops(self, query: Query, ledger: Ledger) -> str | None:
-        """Stop a request whose query is no JSON list of known operators."""
-        del ledger
+        """Stop a request whose query is not a JSON list of known operators."""
         try:
             _parse(query.request.query or "")
         except QueryError as problem:
@@ -106,7 +105,6 @@ class JsonFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass pools for which the query is true, or a list with something true in it."""
-        del ledger
         facts = {**state.stats(), "capabilities": state.pool.capabilities, "pool_name": state.pool.name}
         try:
             result = _evaluate(_parse(query.request.query or ""), facts)
@@ -116,7 +114,6 @@ class JsonFilter(BaseFilter):
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Quote the query."""
-        del state, ledger
         return f"the query {query.request.query} does not hold"
 
 
@@ -124,10 +121,10 @@ def _parse(text: str) -> list[Any]:
     try:
         query = json.loads(text)
     except (ValueError, RecursionError):
-        message = f"the query {text[:80]!r} is no JSON"
+        message = f"the query {text[:80]!r} is not JSON"
         raise QueryError(message) from None
     if not isinstance(query, list):
-        message = f"the query {text[:80]!r} is no JSON list"
+        message = f"the query {text[:80]!r} is not a JSON list"
         raise QueryError(message)
     _check(query, 0)
     return query

@@ -24,7 +24,7 @@ _STEP: Final = 1 / GRID
 
 
 def fits(state: PoolState, size_gib: float, traits: Traits) -> bool:  # noqa: PLR0911 - one return for each of Manila's rules
-    """Tell whether the pool has room, as Manila's CapacityFilter; raises UnfitValueError for a figure that is no capacity."""
+    """Tell whether the pool has room, by the rules of Manila's CapacityFilter; raises UnfitValueError for a figure that is not a capacity."""
     free = state.free
     if free is None:
         return False
@@ -78,7 +78,7 @@ def reader(state: PoolState, traits: Traits) -> Callable[[PoolState], tuple[floa
 
 
 def _unmeasured_reader(state: PoolState, traits: Traits) -> Callable[[PoolState], tuple[float, int | None]]:
-    """Read a pool whose free or total capacity is no number."""
+    """Read a pool whose free or total capacity is not a number."""
     if state.free is not None and not isinstance(state.free, str):
         if _reserved(state, traits) == 0:
             return lambda now: (float(now.free), None)
@@ -166,7 +166,7 @@ def _reserved(state: PoolState, traits: Traits) -> float:
         percentage = math.nan
     if math.isfinite(percentage):
         return percentage / 100
-    raise UnfitValueError(_RULE, str(traits.reserve), value, "which is no percentage")
+    raise UnfitValueError(_RULE, str(traits.reserve), value, "which is not a percentage")
 
 
 def _total(state: PoolState) -> float:
@@ -176,13 +176,13 @@ def _total(state: PoolState) -> float:
         total = math.nan
     if math.isfinite(total):
         return total
-    raise UnfitValueError(_RULE, "total_capacity_gb", state.total, "which is no capacity")
+    raise UnfitValueError(_RULE, "total_capacity_gb", state.total, "which is not a capacity")
 
 
 def _figure(key: str, value: Any) -> float:  # noqa: ANN401 - whatever the driver reported
     figure = value if isinstance(value, bool) else number(value)
     if figure is None:
-        raise UnfitValueError(_RULE, key, value, "which is no number")
+        raise UnfitValueError(_RULE, key, value, "which is not a number")
     return figure
 
 

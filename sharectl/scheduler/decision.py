@@ -55,7 +55,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The decisions on requests that were placed together, in the order of the requests, and what is to be said of all of them."""
+    """The decisions on requests that were placed together, in the order of the requests, and the diagnostics that concern all of them."""
 
     decisions: tuple[Decision, ...]
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -122,7 +122,7 @@ class Scheduler:
         return self._ledger_with_disabled().states
 
     def consume(self, host: str, size_gib: float, *, thin_logic: bool = True) -> None:
-        """Reserve `size_gib` on `host`; a host that no pool has is left alone. `thin_logic` as of the share's type."""
+        """Reserve `size_gib` on `host`; an unknown host is ignored. `thin_logic` is that of the share type."""
         state = self._state(host)
         if state is None:
             return
@@ -185,7 +185,7 @@ class Scheduler:
         return Query(request, known.traits, request.needed_gib), known
 
     def _spec_number(self, specs: Mapping[str, str]) -> int:
-        """Return a number for equal extra specs; the mapping is kept so that its identity stays its own."""
+        """Return a number for equal extra specs; the mapping is kept so that its id is not reused."""
         seen = self._specs.get(id(specs))
         if seen is not None:
             return seen[1]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _FEW: Final = 8
-"""So many candidates are found faster by looking for each than by sorting all."""
+"""Up to this many candidates, looking for each is faster than sorting all."""
 
 
 class Problem(NamedTuple):
@@ -74,7 +74,7 @@ class Weighing:
 def run_filters(
     states: Sequence[PoolState], query: Query, ledger: Ledger, filters: Sequence[Filter]
 ) -> tuple[list[Stage], list[Problem]]:
-    """Run the filters in order until none is left; return the stages that ran and the pools with values that were no good."""
+    """Run the filters in order until none is left; return the stages that ran and the pools with unusable values."""
     stages: list[Stage] = []
     problems: list[Problem] = []
     alive = tuple(states)
@@ -134,7 +134,7 @@ def weigh(
 def first_refusal(
     state: PoolState, query: Query, ledger: Ledger, filters: Sequence[Filter]
 ) -> tuple[int | None, Problem | None]:
-    """Return the place of the filter that refuses the pool (None where it passes), and the value that was no good."""
+    """Return the place of the filter that refuses the pool (None where it passes), and the unusable value."""
     for place, each in enumerate(filters):
         if each.concerns(query):
             problems: list[Problem] = []

@@ -337,7 +337,7 @@ def _power_of(base: Any, exponent: Any) -> Any:  # noqa: ANN401 - numbers, check
         raise ExpressionError(message)
     result = base**exponent
     if isinstance(result, complex):
-        message = f"{base} ^ {exponent} is no real number"
+        message = f"{base} ^ {exponent} is not a real number"
         raise ExpressionError(message)
     return result
 

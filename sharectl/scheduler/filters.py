@@ -86,17 +86,15 @@ class BaseFilter:
 
     def concerns(self, query: Query) -> bool:
         """Concern every request."""
-        del query
         return True
 
     def stops(self, query: Query, ledger: Ledger) -> str | None:
         """Stop none."""
-        del query, ledger
         return None
 
 
 class DriverCheck(BaseFilter):
-    """What a backend's driver would refuse for good goes to another; asked of every request that has an unfit backend, unlisted."""
+    """Keeps a share from backends whose drivers would refuse it for good; applies without being listed in the settings."""
 
     name = "DriverCheck"
 
@@ -106,7 +104,6 @@ class DriverCheck(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass the pools of all other backends."""
-        del ledger
         return state.pool.backend not in query.request.unfit
 
     def hosts(self, query: Query, ledger: Ledger) -> HostChoice:
@@ -118,7 +115,6 @@ class DriverCheck(BaseFilter):
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Say what the driver would say."""
-        del ledger
         return query.request.unfit[state.pool.backend]
 
 
@@ -133,17 +129,14 @@ class OnlyHostFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass the named pool."""
-        del ledger
         return state.host == query.request.hints.only_host
 
     def hosts(self, query: Query, ledger: Ledger) -> HostChoice:
         """Return the named pool."""
-        del ledger
         return HostChoice(only=frozenset({query.request.hints.only_host or ""}))
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Name the wanted pool."""
-        del state, ledger
         return f"the hint only_host asks for {query.request.hints.only_host}"
 
 
@@ -159,7 +152,6 @@ class AvailabilityZoneFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass pools in the zone asked for, which the type allows."""
-        del ledger
         zone, traits = state.pool.availability_zone, query.traits
         if traits.availability_zone is not None and zone != traits.availability_zone:
             return False
@@ -167,7 +159,6 @@ class AvailabilityZoneFilter(BaseFilter):
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Name both zones."""
-        del ledger
         zone = state.pool.availability_zone or "no availability zone"
         wanted = query.traits.availability_zone
         if wanted is not None and wanted != state.pool.availability_zone:
@@ -183,12 +174,10 @@ class CapacityFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass pools that have room."""
-        del ledger
         return capacity.fits(state, query.size_gib, query.traits)
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Give the figures."""
-        del ledger
         try:
             return capacity.shortage(state, query.size_gib, query.traits)
         except UnfitValueError as problem:
@@ -203,7 +192,6 @@ class CapabilitiesFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass pools that meet every extra spec."""
-        del ledger
         report = state.pool.capabilities
         if query.traits.needs_qos_type and not report.get("qos_type_support", False):
             return False
@@ -211,7 +199,6 @@ class CapabilitiesFilter(BaseFilter):
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Name the first extra spec that does not hold, and what the pool has instead."""
-        del ledger
         report = state.pool.capabilities
         if query.traits.needs_qos_type and not report.get("qos_type_support", False):
             return "the type has a default_qos_type, the pool has no qos_type_support"
@@ -231,7 +218,6 @@ class DriverFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass pools without a function, and those whose function is true."""
-        del ledger
         text = state.pool.capabilities.get("filter_function")
         if text is None:
             return True
@@ -242,7 +228,6 @@ class DriverFilter(BaseFilter):
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Quote the function, or what is wrong with it."""
-        del ledger
         text = str(state.pool.capabilities.get("filter_function"))
         try:
             return f"filter_function {text!r} is {evaluate_function(text, state, query)}"
@@ -262,7 +247,6 @@ class ShareReplicationFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass pools in the domain that do not hold a replica of the share yet."""
-        del ledger
         domain = state.pool.capabilities.get("replication_domain")
         if domain is None:
             return False
@@ -272,7 +256,6 @@ class ShareReplicationFilter(BaseFilter):
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Name the domains, or the replica that is there."""
-        del ledger
         domain = state.pool.capabilities.get("replication_domain")
         if domain is None:
             return "the pool has no replication_domain"
@@ -293,7 +276,6 @@ class CreateFromSnapshotFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass pools of the snapshot's backend, and those in its replication domain."""
-        del ledger
         if state.pool.backend_host == (query.request.snapshot_host or "").partition("#")[0]:
             return True
         domain = query.traits.replication_domain
@@ -301,7 +283,6 @@ class CreateFromSnapshotFilter(BaseFilter):
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Name the snapshot's place."""
-        del ledger
         return f"snapshot {query.request.snapshot_id} is on {query.request.snapshot_host}, not on {state.pool.backend_host}"
 
 
@@ -316,17 +297,14 @@ class RetryFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass pools that were not tried."""
-        del ledger
         return query.request.retry is None or state.host not in query.request.retry.hosts
 
     def hosts(self, query: Query, ledger: Ledger) -> HostChoice:
         """Return all but those that were tried."""
-        del ledger
         return HostChoice(never=frozenset(query.request.retry.hosts if query.request.retry is not None else ()))
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Say that it was tried."""
-        del state, query, ledger
         return "tried before for this request"
 
 
@@ -348,13 +326,11 @@ class ConsistentSnapshotFilter(BaseFilter):
 
     def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
         """Pass pools with the same support."""
-        del ledger
         wanted = query.request.group_specs["consistent_snapshot_support"]
         return bool(wanted == state.pool.capabilities.get("sg_consistent_snapshot_support"))
 
     def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
         """Name both."""
-        del ledger
         found = state.pool.capabilities.get("sg_consistent_snapshot_support")
         return f"consistent_snapshot_support {found}, the group asks for {query.request.group_specs['consistent_snapshot_support']}"
 

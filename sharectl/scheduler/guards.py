@@ -91,7 +91,7 @@ class GuardedWeigher:
             return True
 
     def raw(self, state: PoolState, query: Query) -> float | None:
-        """Return what the weigher says of the pool; raises BrokenRuleError where that is no number."""
+        """Return what the weigher says of the pool; raises BrokenRuleError where that is not a number."""
         try:
             value = self._inner.raw(state, query)
         except UnfitValueError:
@@ -101,7 +101,7 @@ class GuardedWeigher:
         if value is None:
             return None
         if not isinstance(value, _NUMBERS) or not math.isfinite(value):
-            raise BrokenRuleError(self.name, f"its value is {value!r}, which is no number")
+            raise BrokenRuleError(self.name, f"its value is {value!r}, which is not a number")
         return value
 
 

@@ -54,7 +54,7 @@ class PoolState:
         return self.pool.host
 
     def consume(self, size_gib: float, *, thin_logic: bool = True) -> None:
-        """Take `size_gib` from the pool (give it back where negative): what is no number stays as it is.
+        """Take `size_gib` from the pool (give it back where negative): what is not a number stays as it is.
 
         With `thin_logic` a share on a thin pool occupies nothing before something is written to it, so that the free space stays,
         as the next report of the driver will say too. Manila takes it off until that report.

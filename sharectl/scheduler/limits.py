@@ -17,7 +17,7 @@ MAX_EXTEND_SIZE: Final = "provisioning:max_share_extend_size"
 
 
 def size_limit_diagnostics(request: Request) -> tuple[Diagnostic, ...]:
-    """Return an error for each size limit (in GiB) of the type that the request breaks, and for each that is no number.
+    """Return an error for each size limit (in GiB) of the type that the request breaks, and for each that is not a number.
 
     An extension is held against `max_share_extend_size` where the type has it, else against `max_share_size`.
     """
@@ -40,7 +40,7 @@ def _check(request: Request, key: str, size_gib: float, *, least: bool) -> Diagn
     except ValueError:
         return error(
             "scheduler.size-limit",
-            f"the extra spec {key} is {text!r}, which is no number of GiB",
+            f"the extra spec {key} is {text!r}, which is not a number of GiB",
             remedy="give the limit as a whole number of GiB, such as 100",
         )
     if (size_gib >= limit_gib) if least else (size_gib <= limit_gib):

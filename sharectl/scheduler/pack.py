@@ -1,4 +1,4 @@
-"""The placement `pack`: the whole batch at once by a solver, so that as many shares as possible fit where space is tight."""
+"""The algorithm `pack`: a solver places the whole batch at once, so that as many shares as possible fit where space is tight."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNITS_PER_GIB: Final = 1024
 _WEIGHT_SCALE: Final = 1000
 _UNBOUNDED: Final = 1 << 50
 _LEAST_PART_FOR_WEIGHT: Final = 0.1
-"""Of the effort, what the search for the most weight has at least."""
+"""The least part of the effort that the search for the most weight gets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ class _Finder:
     def _foreign(
         self, name: str, setting: Setting, built_in: Mapping[str, object], group: str, parts: Sequence[str]
     ) -> object | None:
-        """Return what the entry point called `name` offers; None, with the problem noted, where that is nothing good."""
+        """Return what the entry point called `name` offers; None, with the problem noted, if it is unusable."""
         what = group.rpartition(".")[2].removesuffix("s")
         found: object
         offered = _entry_points(group)

@@ -47,7 +47,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be placed. `size_gib` is the whole size, also of an extension (whose growth is up to `new_size_gib`).
+    """A share that needs a place. `size_gib` is the whole size, also of an extension (whose growth is up to `new_size_gib`).
 
     Hints name shares by the ids under which they were placed. `target_host` is the one pool that an extension, an adoption or a
     migration is about. `snapshot_host` is where the source snapshot's share is, `active_replica_host` where the active replica is.

@@ -70,7 +70,7 @@ def parse_pattern(text: str) -> Pattern:
     words = text.split()
     match = _HEAD.fullmatch(words[0]) if words else None
     if match is None:
-        _refuse(f"{text!r} is no pattern of shares", _EXAMPLE)
+        _refuse(f"{text!r} is not a pattern of shares", _EXAMPLE)
     try:
         size_bytes = parse_size(match[2])
     except SizeError as problem:

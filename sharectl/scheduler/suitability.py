@@ -1,4 +1,4 @@
-"""Which pools the shares of a type may use at all, whatever room these have now."""
+"""Which pools the shares of a type may use at all, regardless of their free space."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def boolean(value: object) -> bool | None:
 
 
 def number(value: object) -> float | None:
-    """Return `value` where it is a finite number (a bool is none), else None."""
+    """Return `value` where it is a finite number (a bool is not), else None."""
     try:
         if isinstance(value, _NUMBERS) and not isinstance(value, bool) and math.isfinite(value):
             return value

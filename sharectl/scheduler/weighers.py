@@ -37,13 +37,12 @@ class Weigher(Protocol):
 
 
 class CapacityWeigher:
-    """Free capacity, on thin pools what may still be promised; unknown capacity comes last."""
+    """Free capacity, or on thin pools what may still be promised; pools of unknown capacity come last."""
 
     name = "CapacityWeigher"
 
     def concerns(self, query: Query, states: Sequence[PoolState]) -> bool:
         """Concern every request."""
-        del query
         return bool(states)
 
     def raw(self, state: PoolState, query: Query) -> float | None:
@@ -58,7 +57,6 @@ class GoodnessWeigher:
 
     def concerns(self, query: Query, states: Sequence[PoolState]) -> bool:
         """Concern requests for which a pool has a function."""
-        del query
         return any(state.pool.capabilities.get("goodness_function") is not None for state in states)
 
     def raw(self, state: PoolState, query: Query) -> float | None:
@@ -85,7 +83,6 @@ class HostAffinityWeigher:
 
     def concerns(self, query: Query, states: Sequence[PoolState]) -> bool:
         """Concern shares made from a snapshot."""
-        del states
         return query.request.snapshot_id is not None and query.request.snapshot_host is not None
 
     def raw(self, state: PoolState, query: Query) -> float | None:
@@ -107,12 +104,10 @@ class PoolWeigher:
 
     def concerns(self, query: Query, states: Sequence[PoolState]) -> bool:
         """Concern requests for which a pool holds a share server."""
-        del query
         return any(state.pool.capabilities.get("has_share_server") for state in states)
 
     def raw(self, state: PoolState, query: Query) -> float | None:
         """Return 1 or 0."""
-        del query
         return 1 if state.pool.capabilities.get("has_share_server") else 0
 
 

@@ -80,7 +80,7 @@ def test_a_filter_that_fails_on_a_pool_leaves_it_out_with_a_warning(stability: S
 
 
 def test_a_weigher_that_fails_on_a_pool_leaves_it_out_with_a_warning() -> None:
-    """As does one whose value is no number; None is an unknown value, which comes last."""
+    """As does one whose value is not a number; None is an unknown value, which comes last."""
     values = ("raise", "unfit", "word", float("nan"), None, 1, 2)
     pools = [pool(f"b#{place}", value=value) for place, value in enumerate(values)]
     scheduler = Scheduler(pools, DEFAULTS)
@@ -95,7 +95,7 @@ def test_a_weigher_that_fails_on_a_pool_leaves_it_out_with_a_warning() -> None:
         "scheduler.broken-rule",
     ]
     assert "RuntimeError: no idea" in decision.diagnostics[0].detail
-    assert "its value is 'word', which is no number" in decision.diagnostics[2].detail
+    assert "its value is 'word', which is not a number" in decision.diagnostics[2].detail
 
 
 def test_one_pool_is_asked_why_it_would_refuse() -> None:

@@ -1,1 +1,1 @@
-"""The fast path: decisions from what is known of a class of requests, equal to those of the plain evaluation."""
+"""The fast path: decides by what is known about a class of requests, with the same results as the plain evaluation."""

@@ -83,7 +83,7 @@ class PoolSet:
         self.has_unknown = len(known) < len(self._entries)
 
     def follow(self) -> None:
-        """Take over what changed since the last time."""
+        """Apply what has changed since the last time."""
         changed = self._view.changed
         if self._seen == len(changed):
             return
@@ -133,7 +133,7 @@ class FixedVerdicts:
 def fixed_verdicts(
     filters: Sequence[Filter], query: Query, ledger: Ledger, index: FactIndex, irregular: int
 ) -> FixedVerdicts:
-    """Judge all pools by whatever cannot change for the class of the query; `irregular` are odd for their capacities."""
+    """Judge all pools by everything that cannot change for the class of the query; `irregular` pools are odd because of their capacities."""
     odd, changing = irregular, 0
     masks = []
     for each in filters:

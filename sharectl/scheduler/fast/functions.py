@@ -33,7 +33,7 @@ class Remembered:
     __slots__ = ("by_pool", "seen")
 
     def __init__(self, by_pool: list[Any], seen: int) -> None:
-        """Take what is known; `seen` changes of pools lie before."""
+        """`by_pool` is what is known after the first `seen` changes of pools."""
         self.by_pool = by_pool
         self.seen = seen
 
@@ -42,7 +42,7 @@ class Memory:
     """The outcomes of one question to every pool, by what the question reads of the share."""
 
     def __init__(self, states: Sequence[PoolState], expressions: Sequence[tuple[Expression, ...]], ask: Ask) -> None:
-        """`expressions` are, for each pool, what `ask` reads by."""
+        """`expressions` are those that `ask` evaluates, for each pool."""
         self._states = states
         self._ask = ask
         self._expressions = expressions
@@ -56,7 +56,7 @@ class Memory:
         self._most = max(16, _MOST_REMEMBERED // max(1, len(states)))
 
     def outcomes(self, indices: Sequence[int], query: Query, changes: Sequence[int]) -> list[Any]:
-        """Return the outcome for each of these pools; `changes` lists the pools whose capacities changed, in time."""
+        """Return the outcome for each of these pools; `changes` lists the pools whose capacities changed, oldest first."""
         known = self._remembered(query, changes)
         by_pool = known.by_pool
         found = [by_pool[index] for index in indices]
@@ -89,7 +89,7 @@ class Memory:
         return known
 
     def _nothing_known(self, query: Query, seen: int) -> Remembered:
-        """Begin anew: with all outcomes where they are those of the few expressions, and else with none."""
+        """Start over: with all outcomes if the expressions alone decide them, otherwise with none."""
         if self._reads_pools:
             return Remembered([_UNREAD] * len(self._states), seen)
         example = dict(zip(self._expressions, self._states, strict=True))
@@ -173,7 +173,7 @@ def _reads_share(each: Expression) -> bool:
 
 
 def _reads_pool(each: Expression) -> bool:
-    """Tell whether the expression is to be asked of each pool; one that reads nothing at all might as well."""
+    """Tell whether the expression has to be evaluated for each pool; one that reads nothing at all counts too."""
     return any(space in _POOL_FACTS for space, _ in each.names) or not _reads_share(each)
 
 

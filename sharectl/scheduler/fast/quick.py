@@ -1,4 +1,4 @@
-"""Decisions from what is known of a class of requests, without judging each pool anew."""
+"""Decisions from what is known about a class of requests, without judging each pool again."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RequestClass:
         pool_sets: dict[Hashable, PoolSet],
         functions: PoolFunctions,
     ) -> None:
-        """Judge all pools by whatever holds for each request of the class of `query`."""
+        """Judge all pools by everything that is the same for each request in the class of `query`."""
         self.traits = query.traits
         self.filters = filters
         self.view = view
