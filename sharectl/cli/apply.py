@@ -58,7 +58,7 @@ def apply(
 def _apply_saved(session: Session, plan_file: Path, choices: opt.PlanChoices, run: RunChoices) -> None:
     """Apply a saved plan as it is. Raises DiagnosticError for options that would make another."""
     from sharectl.cli.runs import run_locked
-    from sharectl.engine.ledger import rows_of
+    from sharectl.engine.rows import rows_of
     from sharectl.planner.saved.staleness import current_part
     from sharectl.workspace.planfile import plan_origin, read_plan_file, require_own_plan
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ class Cancellation:
         self._requests = count()
         self._requested = False
         self._notify: Callable[[bool], object] | None = None
-        self._woken = threading.Event()
 
     @property
     def requested(self) -> bool:
@@ -39,11 +37,3 @@ class Cancellation:
         self._requested = True
         if self._notify is not None:
             self._notify(immediate)
-
-    def wake(self) -> None:
-        """Let those that wait see the request now; not for signal handlers."""
-        self._woken.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait so long, or until somebody has been woken by a request; tell whether there is one."""
-        return self._requested or self._woken.wait(seconds) or self._requested

@@ -10,12 +10,14 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError
+from sharectl.executors.lanes import Lanes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
     from sharectl.drivers.base import Driver
+    from sharectl.executors.base import Execute, Executor, Permit
     from sharectl.network.base import NetworkPlugin
 
 
@@ -41,7 +43,7 @@ class Environment:
 
     `network` does the same with the backend's network service.
 
-    `watch_interval_seconds` is how often events are handed on and overdue calls looked for.
+    `executor` makes the calls of a run; `watch_interval_seconds` is how often overdue ones are looked for and events handed on.
     """
 
     driver: Callable[[str], Driver]
@@ -51,3 +53,4 @@ class Environment:
     new_id: Callable[[], str] = new_resource_id
     random: Random = field(default_factory=SystemRandom)
     watch_interval_seconds: float = 0.05
+    executor: Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor] = Lanes

@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
-from time import sleep
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.base import BackendUnavailableError, TransientError
-from sharectl.engine.answers import report_of
-from sharectl.engine.attempt import AbandonedError
 from sharectl.engine.identity import expect_identity
-from sharectl.engine.questions import Findings, Job, Questions
-from sharectl.engine.resolving import Holdings, look_up, resolve
-from sharectl.engine.retry import retry_delay_seconds
-from sharectl.engine.server_calls import SERVER_VERBS
-from sharectl.engine.server_resolving import resolve_server
-from sharectl.model.canonical import canonical_json
+from sharectl.engine.journal import Journal
+from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write
+from sharectl.engine.reach import executor_for
+from sharectl.engine.verbs import TABLE
+from sharectl.engine.verbs.base import Holdings, Intent, LooksUp
+from sharectl.executors.calls import (
+    UNANSWERED_KINDS,
+    CallFailedError,
+    FailureKind,
+    Identify,
+    ListShares,
+    ListSnapshots,
+    ask,
+)
 from sharectl.model.events import OperationRecovered, RecoveryStarted
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.records import AddHistory, EndOperation, HistoryEntry
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports.unfinished import import_address
 from sharectl.state.contract import LeaseLostError, StateError, VersionConflictError
 from sharectl.state.rows import payload_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sharectl.drivers.base import Driver
     from sharectl.engine.environment import Environment
     from sharectl.engine.heartbeat import Heartbeat
-    from sharectl.engine.resolving import Outcome
-    from sharectl.engine.tenure import Permit
     from sharectl.model.events import Event
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Change, OperationRecord, Record, RunRecord
+    from sharectl.model.records import OperationRecord, Record, RunRecord
     from sharectl.state.contract import StateStore
 
 _LOOKED_UP_AT_ONCE: Final = 200
 _ATTEMPTS: Final = 4
-_Resolved = tuple["OperationRecord", "Outcome"]
+"""Two intents that are resolved side by side may be in each other's way for a moment."""
+_NO_ANSWER: Final = UNANSWERED_KINDS | {FailureKind.UNAVAILABLE, FailureKind.NOT_ASKED, FailureKind.NOT_PERMITTED}
+"""Failures that say nothing of the intent, but that its backend cannot be asked."""
 
 
 def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
@@ -55,9 +56,9 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
 ) -> tuple[OperationRecord, ...]:
     """Resolve every open intent that can be, and return those whose backend gave no answer.
 
-    Each outcome is durable before the next answer is waited for, so that a recovery which is cut short has got on. Backends are
-    asked side by side, each on as many threads as `width` says, and given up where they are silent for `silence_seconds`,
-    however long all of it takes.
+    Outcomes are durable as they come, so that a recovery which is cut short has got on. Backends are asked side by side, each as
+    many calls at once as `width` says. A call that is silent for `silence_seconds` holds up only its own intent, and a backend that
+    is silent again and again is given up; how long all of it takes is not limited.
 
     What a backend holds is recorded, also where the run before died before it could; what it does not hold leaves no trace.
     A share that was made for an address which has meanwhile got another is removed: nobody ever had access to it. A backend
@@ -70,18 +71,17 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
         if operations and again is None:
             counts = Counter(operation.backend or "" for operation in operations)
             observer(RecoveryStarted(len(operations), dict(sorted(counts.items()))))
-        again = []
-        questions = Questions(width, silence_seconds, environment.monotonic, heartbeat.tenure.require)
+        lanes = executor_for(environment, heartbeat.tenure.require, width)
+        patience = Patience(UNANSWERED_KINDS | {FailureKind.UNAVAILABLE}, spare=1)
+        loop = Loop(lanes, lambda changes: store.commit(heartbeat.lease, changes), environment, patience)
+        journal = Journal(run, environment.now)
+        recovery = _Recovery(loop, records, journal, heartbeat.tenure.require, silence_seconds)
         try:
-            for job in _first_jobs(operations, records, environment):
-                questions.submit(job)
-            for found in questions.answers():
-                unresolved += (operation for operation, outcome in found if outcome is None)
-                resolved = [(operation, outcome) for operation, outcome in found if outcome is not None]
-                # One that does not fit is looked at again: another intent at the same address has just been resolved.
-                again += _record(store, heartbeat, run, environment.now(), resolved, observer)
+            recovery.run(operations, observer)
         finally:
-            questions.close()
+            loop.close()
+        unresolved += recovery.unresolved
+        again = recovery.again
     return tuple(unresolved)
 
 
@@ -99,141 +99,144 @@ def _read(
         return operations, reader.view(addresses).records
 
 
-def _first_jobs(
-    operations: Sequence[OperationRecord], records: Mapping[Address, Record], environment: Environment
-) -> list[Job]:
-    """Return a job for each backend, which opens it and has the others follow."""
-    by_backend: dict[str, list[OperationRecord]] = {}
-    for operation in operations:
-        by_backend.setdefault(operation.backend or "", []).append(operation)
-    return [
-        Job(name, tuple(mine), partial(_open, name, tuple(mine), records, environment))
-        for name, mine in sorted(by_backend.items())
-    ]
+class _Resolving(Job):
+    """What is asked of a backend on behalf of `operations`; those that are still in `left` when it breaks are unresolved."""
+
+    def __init__(
+        self,
+        procedure: Procedure[None],
+        backend: str,
+        operations: Iterable[OperationRecord],
+        recovery: _Recovery,
+        *,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(procedure, backend, attempts=attempts, timeout_seconds=recovery.silence_seconds)
+        self.left = list(operations)
+        self._recovery = recovery
+
+    def broke(self, error: Exception) -> None:
+        """See Job."""
+        self._recovery.give_up(self.left, error)
 
 
-def _open(
-    backend: str,
-    operations: tuple[OperationRecord, ...],
-    records: Mapping[Address, Record],
-    environment: Environment,
-    permit: Permit,
-) -> Findings:
-    """Open the driver, and make sure that behind it is the storage that the state knows."""
-    permit()
-    driver = environment.driver(backend)
-    pinned = records.get(address_of(Kind.BACKEND, backend))
-    if any(operation.verb != Verb.PREPARE_BACKEND for operation in operations):
-        expect_identity(backend, None if pinned is None else pinned.resource_id, report_of(driver).identity)
-    groups: dict[Address, list[OperationRecord]] = {}
-    for operation in operations:
-        groups.setdefault(operation.address, []).append(operation)
-    jobs = []
-    single = [group[0] for group in groups.values() if len(group) == 1]
-    for start in range(0, len(single), _LOOKED_UP_AT_ONCE):
-        chunk = tuple(single[start : start + _LOOKED_UP_AT_ONCE])
-        jobs.append(Job(backend, chunk, partial(_look_up, driver, backend, chunk, records, environment)))
-    jobs.extend(  # what resolves one of several at an address may change what the next one finds
-        _resolving(driver, backend, tuple(group), records, environment) for group in groups.values() if len(group) > 1
-    )
-    return Findings(jobs=tuple(jobs))
+class _Recovery:
+    """One round over open intents, with the rows as they were read before it."""
 
+    def __init__(
+        self,
+        loop: Loop,
+        records: Mapping[Address, Record],
+        journal: Journal,
+        expect_right: Callable[[], None],
+        silence_seconds: float,
+    ) -> None:
+        self.silence_seconds = silence_seconds
+        self.unresolved: list[OperationRecord] = []
+        self.again: list[OperationRecord] = []
+        self._loop = loop
+        self._records = records
+        self._journal = journal
+        self._expect_right = expect_right
+        self._events: list[Event] = []
+        self._problem: Exception | None = None
 
-def _look_up(  # noqa: PLR0913, PLR0917 - a backend, and what is asked of it
-    driver: Driver,
-    backend: str,
-    operations: tuple[OperationRecord, ...],
-    records: Mapping[Address, Record],
-    environment: Environment,
-    permit: Permit,
-) -> Findings:
-    """List what many intents are about at once; where the driver cannot, each is asked for alone."""
-    permit()
-    holdings: Holdings | None
-    try:
-        holdings = look_up(driver, operations)
-    except (BackendUnavailableError, AbandonedError):
-        raise
-    except BaseException:  # noqa: BLE001 - a driver may be anybody's, and one bad intent holds up no other
-        holdings = None
-    return Findings(
-        jobs=tuple(_resolving(driver, backend, (each,), records, environment, holdings) for each in operations)
-    )
-
-
-def _resolving(  # noqa: PLR0913, PLR0917 - as above
-    driver: Driver,
-    backend: str,
-    operations: tuple[OperationRecord, ...],
-    records: Mapping[Address, Record],
-    environment: Environment,
-    holdings: Holdings | None = None,
-) -> Job:
-    def work(permit: Permit) -> Findings:
-        found: list[tuple[OperationRecord, Outcome | None]] = []
+    def run(self, operations: Sequence[OperationRecord], observer: Callable[[Event], None]) -> None:
+        """Resolve what can be. Raises LeaseLostError and StateError."""
+        by_backend: dict[str, list[OperationRecord]] = {}
         for operation in operations:
+            by_backend.setdefault(operation.backend or "", []).append(operation)
+        for backend, mine in sorted(by_backend.items()):
+            self._loop.start(_Resolving(self._open(backend, mine), backend, mine, self))
+        while self._loop.jobs:
+            self._loop.turn()
+            events, self._events = self._events, []
+            for event in events:
+                observer(event)
+            if self._problem is not None:
+                raise self._problem
+
+    def give_up(self, operations: Iterable[OperationRecord], error: Exception) -> None:
+        """Leave these to the next run."""
+        self.unresolved += operations
+        if isinstance(error, LeaseLostError | StateError):
+            self._problem = error
+        if isinstance(error, CallFailedError) and error.failure.kind is FailureKind.NOT_PERMITTED:
             try:
-                outcome = _resolved(driver, backend, operation, records, environment, permit, holdings)
-            except (BackendUnavailableError, AbandonedError, LeaseLostError, StateError):
-                raise
-            except BaseException:  # noqa: BLE001 - a refusal, an intent of another version, or a driver that is anybody's
-                found.append((operation, None))
-            else:
-                found.append((operation, outcome))
-        return Findings(tuple(found))
+                self._expect_right()
+            except (LeaseLostError, StateError) as problem:
+                self._problem = problem
 
-    return Job(backend, operations, work)
+    def _open(self, backend: str, operations: Sequence[OperationRecord]) -> Procedure[None]:
+        """Make sure that behind the backend is the storage that the state knows, and start what follows."""
+        if any(operation.verb != Verb.PREPARE_BACKEND for operation in operations):
+            pinned = self._records.get(address_of(Kind.BACKEND, backend))
+            found = yield from ask(Identify())
+            expect_identity(backend, None if pinned is None else pinned.resource_id, found.identity)
+        groups: dict[Address, list[OperationRecord]] = {}
+        for operation in operations:
+            groups.setdefault(operation.address, []).append(operation)
+        single = [group[0] for group in groups.values() if len(group) == 1]
+        for start in range(0, len(single), _LOOKED_UP_AT_ONCE):
+            chunk = single[start : start + _LOOKED_UP_AT_ONCE]
+            self._loop.start(_Resolving(self._look_up(backend, chunk), backend, chunk, self))
+        for group in groups.values():
+            if len(group) > 1:  # what resolves one of several at an address may change what the next one finds
+                self._resolve(backend, group, None)
 
-
-def _resolved(  # noqa: PLR0913, PLR0917 - as above
-    driver: Driver,
-    backend: str,
-    operation: OperationRecord,
-    records: Mapping[Address, Record],
-    environment: Environment,
-    permit: Permit,
-    holdings: Holdings | None,
-) -> Outcome:
-    """Resolve one intent, and try again after passing trouble: two that are resolved side by side may meet at a leftover."""
-    for number in range(1, _ATTEMPTS + 1):
-        permit()
+    def _look_up(self, backend: str, operations: Sequence[OperationRecord]) -> Procedure[None]:
+        """List what many intents are about at once; where the driver cannot, each is asked for alone."""
+        holdings: Holdings | None
         try:
-            if operation.verb in SERVER_VERBS:
-                return resolve_server(driver, environment.network(backend), operation, records, permit)
-            return resolve(driver, operation, records, permit, holdings)
-        except BackendUnavailableError:
-            raise
-        except TransientError:
-            if number == _ATTEMPTS:
+            shares = yield from self._listed(operations, LooksUp.SHARES)
+            snapshots = yield from self._listed(operations, LooksUp.SNAPSHOTS)
+            holdings = Holdings(shares, snapshots)
+        except CallFailedError as error:
+            if error.failure.kind in _NO_ANSWER:
                 raise
-            sleep(retry_delay_seconds(number, None, environment.random))
-    raise AssertionError  # the last attempt returns or raises
+            holdings = None
+        for operation in operations:
+            self._resolve(backend, (operation,), holdings)
 
+    def _listed(self, operations: Iterable[OperationRecord], what: LooksUp) -> Procedure[dict[str, Any]]:
+        ids = {one.resource_id for one in operations if one.verb in TABLE and TABLE[Verb(one.verb)].looks_up is what}
+        if not ids:
+            return {}
+        if what is LooksUp.SHARES:
+            shares = yield from ask(ListShares(tuple(sorted(ids))))
+            return {share.resource_id: share for share in shares.shares if share.resource_id is not None}
+        snapshots = yield from ask(ListSnapshots(tuple(sorted(ids))))
+        return {found.resource_id: found for found in snapshots.snapshots if found.resource_id is not None}
 
-def _record(  # noqa: PLR0913, PLR0917 - where, by whom, what, and who is told
-    store: StateStore,
-    heartbeat: Heartbeat,
-    run: RunRecord,
-    now: str,
-    resolved: Sequence[_Resolved],
-    observer: Callable[[Event], None],
-) -> list[OperationRecord]:
-    """Make the outcomes durable, together where they fit; return the intents whose row has changed since it was read."""
-    if not resolved:
-        return []
-    try:
-        store.commit(heartbeat.lease, [change for one in resolved for change in _changes(run, now, *one)])
-    except VersionConflictError:
-        if len(resolved) == 1:
-            return [resolved[0][0]]
-        return [left for one in resolved for left in _record(store, heartbeat, run, now, [one], observer)]
-    for operation, (_, words) in resolved:
-        observer(OperationRecovered(operation.address, operation.verb, operation.backend, words))
-    return []
+    def _resolve(self, backend: str, operations: Sequence[OperationRecord], holdings: Holdings | None) -> None:
+        def resolved() -> Procedure[None]:
+            for operation in operations:
+                yield from self._resolved(operation, holdings)
+                job.left.remove(operation)
 
+        job = _Resolving(resolved(), backend, operations, self, attempts=_ATTEMPTS)
+        self._loop.start(job)
 
-def _changes(run: RunRecord, now: str, operation: OperationRecord, outcome: Outcome) -> list[Change]:
-    changes, words = outcome
-    detail = canonical_json({"recovered": words, "run": operation.run_id})
-    entry = HistoryEntry(run.run_id, now, operation.address, operation.verb, "recovered", detail)
-    return [*changes, EndOperation(operation.operation_id), AddHistory(entry)]
+    def _resolved(self, operation: OperationRecord, holdings: Holdings | None) -> Procedure[None]:
+        """Resolve one intent; one that its backend refuses, or of a version that is not known here, holds up no other."""
+        try:
+            recover_one = TABLE[Verb(operation.verb)].recover
+            if recover_one is None:
+                self.unresolved.append(operation)
+                return
+            outcome = yield from recover_one(Intent(operation, self._records, holdings))
+        except CallFailedError as error:
+            if error.failure.kind in _NO_ANSWER:
+                raise
+            self.unresolved.append(operation)
+            return
+        except Exception:  # noqa: BLE001 - an intent of another version, or an answer that is not what it seemed
+            self.unresolved.append(operation)
+            return
+        try:
+            yield Write(self._journal.recovered(operation, outcome))
+        except VersionConflictError:  # another intent at the same address has just been resolved: it is looked at again
+            self.again.append(operation)
+        else:
+            words = outcome.words
+            self._events.append(OperationRecovered(operation.address, operation.verb, operation.backend, words))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.state.contract import LeaseLostError, StateUnavailableError
 from sharectl.state.lock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
-    from sharectl.drivers.base import Driver
-    from sharectl.model.records import Lease
-    from sharectl.state.contract import StateStore
+    from collections.abc import Callable
 
-Permit = Callable[[], None]
-"""Returns where a call may begin now, and raises LeaseLostError or StateError where it may not; Tenure.require is one."""
+    from sharectl.drivers.base import Driver
+    from sharectl.executors.base import Permit
+    from sharectl.model.records import Lease
+    from sharectl.network.base import NetworkPlugin
+    from sharectl.state.contract import StateStore
 
 USABLE_PART: Final = 0.8
 """The part of a lease in which calls begin; what is left of it is for a call on its way to reach the backend."""
@@ -80,9 +80,9 @@ class Tenure:
 
 
 class Permitted:
-    """A driver that asks a permit right before each of its calls, however many a step takes."""
+    """A driver, or a network service, that asks a permit right before each of its calls, however many a step takes."""
 
-    def __init__(self, driver: Driver, permit: Permit) -> None:
+    def __init__(self, driver: Driver | NetworkPlugin, permit: Permit) -> None:
         """Stand for `driver`."""
         self._driver = driver
         self._permit = permit

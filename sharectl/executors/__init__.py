@@ -1,1 +1,1 @@
-"""Executors: they run calls on backends, and own all concurrency."""
+"""Executors: whoever makes the calls of a run, in this process or elsewhere. All concurrency is here."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.base import DriverError, MeasuresUsage
-from sharectl.engine.calls import share_ref
+from sharectl.engine.verbs.share import share_ref
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.kinds import Kind, address_of, kind_of, name_of
 from sharectl.model.specs import ShareSpec, SnapshotSpec

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.apply import RunResult
+    from sharectl.engine.environment import Environment
     from sharectl.model.events import Event
     from sharectl.model.plans import Plan
     from sharectl.model.records import HistoryLine, Record, StateView
@@ -80,6 +81,7 @@ class Site:
     """A folder with manifests in `m.yaml`, the state beside it, and simulated backends in `NAME.db`."""
 
     root: Path
+    change_environment: Callable[[Environment], Environment] = lambda environment: environment
 
     def write(self, *manifests: str) -> Site:
         """Replace all manifests."""
@@ -119,7 +121,8 @@ class Site:
         """Take the lock and resolve what is open."""
         record = describe_run("test", self.root, {})
         with locked_run(store, backends, record, events.append) as run:
-            yield replace(run, environment=replace(run.environment, watch_interval_seconds=0.005))
+            environment = replace(run.environment, watch_interval_seconds=0.005)
+            yield replace(run, environment=self.change_environment(environment))
 
     def apply(
         self,

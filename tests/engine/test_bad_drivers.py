@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -170,45 +172,34 @@ def test_an_interruption_while_running_steps_are_waited_for_abandons_them(site: 
     """The second one gets through; nothing is written afterwards, and the intent stays."""
     going_on = threading.Event()
     called: list[int] = []
+    cancellation = Cancellation()
 
     def hang(*_: object) -> None:
         called.append(1)
+        while not cancellation.requested:
+            going_on.wait(0.001)
+        os.kill(os.getpid(), signal.SIGUSR1)
         going_on.wait(20)
 
     def observe(event: Event) -> None:
         if isinstance(event, StepStarted):
-            threading.Timer(0.2, interrupt.set).start()
             raise _Interrupted
 
-    interrupt = threading.Event()
-    cancellation = Cancellation()
+    def interrupt(*_: object) -> None:
+        raise _Interrupted
 
-    def wake() -> None:
-        if cancellation.requested:
-            raise _Interrupted
-
-    with site.store() as store, site.opened(store) as (backends, planned), site.locked(store, backends, []) as run:
-        plan = planned()
-        driver = backends.driver("a")
-        setattr(driver, "create_share", hang)  # noqa: B010 - mypy refuses to see a method replaced
-        plain_wake = cancellation.wake
-        cancellation.wake = lambda: (plain_wake(), wake())  # type: ignore[method-assign, assignment, return-value, func-returns-value] - stands for a signal
+    previous = signal.signal(signal.SIGUSR1, interrupt)
+    try:
         with pytest.raises(_Interrupted):
-            apply(
-                plan,
-                store=store,
-                heartbeat=run.heartbeat,
-                run=run.record,
-                environment=run.environment,
-                observer=observe,
-                cancellation=cancellation,
-            )
-        serial = site.view().serial
-        going_on.set()
-        for thread in threading.enumerate():
-            if thread.name.startswith("lane-"):
-                thread.join(10)
-        assert site.view().serial == serial
+            apply_with(site, "create_share", hang, observe, cancellation)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    serial = site.view().serial
+    going_on.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("lane-"):
+            thread.join(10)
+    assert site.view().serial == serial
     assert called
     assert site.view().operations
     assert site.apply().result.succeeded

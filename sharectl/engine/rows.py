@@ -1,22 +1,23 @@
-"""The ledger of a run: the rows of the state that its steps touch, as they are now."""
+"""The rows of the state that the steps of a run touch, as they are now."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from sharectl.engine.calls import Task
+from sharectl.engine.tasks import Task
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Adopt, ReleaseAllocation
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports.unfinished import import_address
-from sharectl.planner.saved.staleness import Rows, row_of
+from sharectl.planner.saved import staleness
 from sharectl.state.rows import expect_whole_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sharectl.engine.calls import Result
+    from sharectl.engine.tasks import Result
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
     from sharectl.model.records import OperationRecord, Record, RuleRecord
@@ -24,62 +25,65 @@ if TYPE_CHECKING:
 
 _OF_THE_STATE_ALONE = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD})
 _RESIZING = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
-
-
 _WITH_RULES = frozenset({Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.FORGET})
 """What needs the recorded access rules: they tell what sharectl gave from what others did."""
 
 
-class Ledger:
-    """Read once when a run begins, and kept by its results.
-
-    Two threads never work at one address, so that its entries need no lock of their own.
-    """
+class Rows:
+    """Read once when a run begins, kept up by its results, and let go of with the last step that needs them."""
 
     def __init__(self, plan: Plan, store: StateStore) -> None:
         """Read what the steps of `plan` touch."""
         self._plan = plan
         self._origins = {step.address: step.former for step in plan.steps if step.former is not None}
         accessed = [step for step in plan.steps if step.verb in _WITH_RULES]
+        self._uses = Counter(address for step in plan.steps for address in _touched_by(step))
         with store.read() as reader:
-            view = reader.view(set(_touched(plan)))
+            view = reader.view({*self._uses, *(address_of(Kind.BACKEND, backend) for backend in plan.backends)})
             rules = reader.rules({self._origin(step) for step in accessed}) if accessed else {}
         expect_whole_rows(view.records.values())
         self._lineage = view.lineage
         self._records: dict[Address, Record] = dict(view.records)
         self._rules: dict[Address, tuple[RuleRecord, ...]] = dict(rules)
         self._open: dict[Address, OperationRecord] = {operation.address: operation for operation in view.operations}
-        self._versions = {address: record.version for address, record in view.records.items()}
-        self._expected: dict[Address, int | None] = {}
-        self._resized: set[Address] = set()
-        for step in plan.steps:  # the first step at a row says which version the whole plan has seen there
-            self._expected.setdefault(self._origin(step), step.expected_version)
-            if step.verb in _RESIZING:
-                self._resized.add(step.address)
+        self._resized = {step.address for step in plan.steps if step.verb in _RESIZING}
 
-    def refusal(self, step: Step) -> str:
-        """Return why the step must not run, or an empty string: the state has changed since the plan, or is unresolved there.
+    def refusals(self) -> list[tuple[Step, str]]:
+        """Return the steps that must not run, with why: the state has changed since the plan, or is unresolved there.
 
-        All steps that begin with the same row are refused together, also those of a row that the plan gives another address.
+        To be asked before anything is changed. All steps that begin with the same row are refused together, also those of a row
+        that the plan gives another address.
         """
+        expected: dict[Address, int | None] = {}
+        for step in self._plan.steps:  # the first step at a row says which version the whole plan has seen there
+            expected.setdefault(self._origin(step), step.expected_version)
+        found = []
+        for step in self._plan.steps:
+            row = self._origin(step)
+            reason = self._refusal(step, row, expected[row])
+            if reason:
+                found.append((step, reason))
+        return found
+
+    def _refusal(self, step: Step, row: Address, expected: int | None) -> str:
         if self._plan.lineage and self._lineage and self._plan.lineage != self._lineage:
             return "the plan was made from another state"
-        row = self._origin(step)
         operation = self._open.get(row) or self._open.get(step.address)
         if operation is not None:
             began = f"{operation.verb} of {operation.address} is unresolved (started {operation.started_at})"
             return f"an earlier {began}; see to its backend, or give it up with `sharectl state drop {operation.operation_id}`"
-        expected, found = self._expected[row], self._versions.get(row)
-        if found == expected:
-            backend = self.backend_of(step, 0)
-            if backend is not None and backend not in self._plan.backends:
-                return f"the state has {row} on backend {backend}, which is not in this plan"
-            return ""
-        return f"stale: {row} has changed since the plan was made (version {expected or 'none'} then, {found or 'none'} now)"
+        record = self._records.get(row)
+        found = None if record is None else record.version
+        if found != expected:
+            return f"stale: {row} has changed since the plan was made (version {expected or 'none'} then, {found or 'none'} now)"
+        backend = self.backend_of(step, 0)
+        if backend is not None and backend not in self._plan.backends:
+            return f"the state has {row} on backend {backend}, which is not in this plan"
+        return ""
 
     def _origin(self, step: Step) -> Address:
         """Return the address that the row had when the plan was made."""
-        return row_of(step, self._origins)
+        return staleness.row_of(step, self._origins)
 
     def identity_of(self, backend: str) -> str | None:
         """Return the identity that the state has pinned for a backend; None where it was never prepared."""
@@ -133,9 +137,10 @@ class Ledger:
 
     def take(self, task: Task, result: Result) -> None:
         """Keep what has become of the task's row."""
-        if task.step.former is not None:
-            self._records.pop(task.step.former, None)
-            self._rules[task.step.address] = self._rules.pop(task.step.former, ())
+        former = task.step.former
+        if former is not None:
+            self._records.pop(former, None)
+            self._rules[task.step.address] = self._rules.pop(former, ())
         if result.record is None:
             self._records.pop(task.step.address, None)
             self._rules.pop(task.step.address, None)
@@ -144,14 +149,24 @@ class Ledger:
             if result.rules is not None:
                 self._rules[task.step.address] = result.rules
 
+    def let_go(self, step: Step) -> None:
+        """Forget the rows that no other step needs, now that this one is settled; those of backends stay."""
+        for address in _touched_by(step):
+            self._uses[address] -= 1
+            if not self._uses[address] and not address.startswith(Kind.BACKEND.prefix):
+                del self._uses[address]
+                self._records.pop(address, None)
+                self._rules.pop(address, None)
 
-def rows_of(plan: Plan, store: StateStore) -> Rows:
+
+def rows_of(plan: Plan, store: StateStore) -> staleness.Rows:
     """Return what the state holds now of the addresses in the plan."""
-    addresses = set(_touched(plan))
+    addresses = {address for step in plan.steps for address in _touched_by(step)}
+    accessed = {step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS}
     with store.read() as reader:
-        view = reader.view(addresses)
-        rules = reader.rules({step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS} & addresses)
-    return Rows(view.lineage, view.records, rules)
+        view = reader.view(addresses | {address_of(Kind.BACKEND, backend) for backend in plan.backends})
+        rules = reader.rules(accessed)
+    return staleness.Rows(view.lineage, view.records, rules)
 
 
 def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:
@@ -161,19 +176,16 @@ def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:
     return spec.source_snapshot
 
 
-def _touched(plan: Plan) -> Iterator[Address]:
-    for step in plan.steps:
-        yield step.address
-        if step.former is not None:
-            yield step.former
-        if isinstance(step.work, Adopt):
-            yield import_address(step.address)
-        for candidate in step.candidates:
-            if candidate.share_server is not None:
-                yield candidate.share_server
-        if isinstance(step.spec, SnapshotSpec):
-            yield address_of(Kind.SHARE, step.spec.share)
-        elif isinstance(step.spec, ShareSpec) and (snapshot := _snapshot_of(step, step.spec)) is not None:
-            yield address_of(Kind.SNAPSHOT, snapshot)
-    for backend in plan.backends:
-        yield address_of(Kind.BACKEND, backend)
+def _touched_by(step: Step) -> Iterator[Address]:
+    yield step.address
+    if step.former is not None:
+        yield step.former
+    if isinstance(step.work, Adopt):
+        yield import_address(step.address)
+    for candidate in step.candidates:
+        if candidate.share_server is not None:
+            yield candidate.share_server
+    if isinstance(step.spec, SnapshotSpec):
+        yield address_of(Kind.SHARE, step.spec.share)
+    elif isinstance(step.spec, ShareSpec) and (snapshot := _snapshot_of(step, step.spec)) is not None:
+        yield address_of(Kind.SNAPSHOT, snapshot)

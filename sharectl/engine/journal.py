@@ -1,0 +1,77 @@
+"""What a run writes into the state besides rows: intents before the calls, their ends, and the history."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+from sharectl.model.canonical import canonical_json
+from sharectl.model.records import AddHistory, EndOperation, HistoryEntry, OperationRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sharectl.engine.tasks import Task
+    from sharectl.engine.verbs.base import Entry, Outcome
+    from sharectl.model.records import Change, RunRecord
+
+
+class Journal:
+    """Makes the entries of one run."""
+
+    def __init__(self, run: RunRecord, now: Callable[[], str]) -> None:
+        """Write in the name of `run`."""
+        self._run = run
+        self._now = now
+        self._numbers = count(1)
+
+    def intent(self, task: Task, entry: Entry) -> OperationRecord:
+        """Return the intent of a task: what another process needs in order to find out how it ended, and to record that."""
+        step = task.step
+        return OperationRecord(
+            operation_id=f"{self._run.run_id}-{next(self._numbers)}",
+            run_id=self._run.run_id,
+            address=step.address,
+            verb=step.verb.value,
+            resource_id=task.resource_id,
+            backend=task.backend,
+            pool=task.pool,
+            started_at=self._now(),
+            payload=canonical_json(
+                {"spec": None if step.spec is None else step.spec.as_plain(), **entry.payload(task)}
+            ),
+        )
+
+    def done(self, task: Task, error: str = "") -> AddHistory:
+        """Return the history of a step that is done, but for what the backend refused of it (`error`)."""
+        detail: dict[str, object] = {
+            "changes": [list(change) for change in task.step.changes],
+            "reason": task.step.reason,
+        }
+        if error:
+            detail["error"] = error
+        return self._history(task, "failed" if error else "done", detail)
+
+    def failed(self, task: Task, error: str) -> AddHistory:
+        """Return the history of a step that has failed."""
+        return self._history(task, "failed", {"error": error, "reason": task.step.reason})
+
+    def recovered(self, operation: OperationRecord, outcome: Outcome) -> list[Change]:
+        """Return what records the outcome of an intent of an earlier run."""
+        detail = canonical_json({"recovered": outcome.words, "run": operation.run_id})
+        at = self._now()
+        entry = HistoryEntry(self._run.run_id, at, operation.address, operation.verb, "recovered", detail)
+        return [*outcome.changes, EndOperation(operation.operation_id), AddHistory(entry)]
+
+    def _history(self, task: Task, outcome: str, detail: dict[str, object]) -> AddHistory:
+        step = task.step
+        return AddHistory(
+            HistoryEntry(
+                run_id=self._run.run_id,
+                at=self._now(),
+                address=step.address,
+                verb=step.verb.value,
+                outcome=outcome,
+                detail=canonical_json(detail),
+            )
+        )

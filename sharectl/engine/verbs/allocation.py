@@ -1,0 +1,87 @@
+"""Addresses of share servers: taken one by one under ids that follow from the server's own, and given back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.engine.networking import network_errors_translated
+from sharectl.engine.tasks import Result
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, LooksUp, Outcome, Runner, Site
+from sharectl.executors.calls import Allocate, Allocated, Deallocate, Done, ask
+from sharectl.model.kinds import name_of
+from sharectl.model.verbs import Verb
+from sharectl.network.base import AllocationRequest
+from sharectl.planner.share_servers.subnets import allocation_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sharectl.engine.tasks import Task
+    from sharectl.executors.calls import Answer
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.share_networks import ShareServerSpec
+
+
+def take_addresses(
+    server_id: str, spec: ShareServerSpec, former: Iterable[NetworkAllocation]
+) -> Calls[tuple[NetworkAllocation, ...]]:
+    """Return the addresses of a share server, each taken now or before; one of the `former` that was lost is had again where it is free."""
+    known = {allocation.allocation_id: allocation.ip_address for allocation in former}
+    allocations: list[NetworkAllocation] = []
+    for allocation_id in allocation_ids(server_id, spec.address_count):
+        request = AllocationRequest(
+            allocation_id,
+            server_id,
+            spec.share_network,
+            spec.subnet,
+            preferred_address=known.get(allocation_id),
+        )
+        answer = yield from ask(Allocate(request))
+        allocations.append(answer.allocation)
+    return tuple(allocations)
+
+
+def give_back(server_id: str, allocation_ids: Iterable[str]) -> Calls[Done]:
+    """Give addresses of a share server back; those that are gone already are no error."""
+    for allocation_id in allocation_ids:
+        yield from ask(Deallocate(allocation_id, server_id))
+    return Done()
+
+
+def _release(allocation_id: str) -> Calls[Done]:
+    return give_back(allocation_id.rpartition("/")[0], (allocation_id,))
+
+
+def _released(_task: Task, _answer: Answer) -> Result:
+    """Record nothing: the network service keeps the account."""
+    return Result((), None)
+
+
+def _recover_release(intent: Intent) -> Calls[Outcome]:
+    yield from _release(name_of(intent.operation.address))
+    return Outcome((), "the address has been given back")
+
+
+TABLE: Final[Mapping[Verb, Entry]] = {
+    Verb.RELEASE_ALLOCATION: Entry(
+        Runner.NETWORK,
+        lambda task: _release(task.resource_id),
+        _released,
+        _recover_release,
+        looks_up=LooksUp.NOTHING,
+    ),
+}
+
+
+def _allocate(site: Site, call: Allocate) -> Allocated:
+    with network_errors_translated():
+        return Allocated(site.open_network().allocate(call.request))
+
+
+def _deallocate(site: Site, call: Deallocate) -> Done:
+    with network_errors_translated():
+        site.open_network().deallocate(call.allocation_id, call.share_server_id)
+    return Done()
+
+
+EXECUTIONS: Final[Executions] = {Allocate: _allocate, Deallocate: _deallocate}

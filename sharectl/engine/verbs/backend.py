@@ -1,0 +1,61 @@
+"""Backends: which storage is behind one, and making it ready for its first share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from sharectl.drivers.base import ConflictError
+from sharectl.engine.answers import expected, report_of
+from sharectl.engine.tasks import Result, put
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, LooksUp, Outcome, Runner, Site
+from sharectl.executors.calls import Identify, Identity, PrepareBackend, ask
+from sharectl.model.verbs import Verb
+from sharectl.planner.records import backend_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.engine.tasks import Task
+    from sharectl.model import plans
+
+
+def _prepared(task: Task, answer: Identity) -> Result:
+    return put(backend_record(task.step.address, answer.identity or "", task.driver_name))
+
+
+def _recover(intent: Intent) -> Calls[Outcome]:
+    """Leave it to the next plan: preparing is idempotent, and pins the identity that it finds."""
+    yield from ()
+    return Outcome((), f"backend {intent.operation.backend} will be prepared by the next plan")
+
+
+TABLE: Final[Mapping[Verb, Entry]] = {
+    Verb.PREPARE_BACKEND: Entry(
+        Runner.DRIVER,
+        lambda task: ask(PrepareBackend(task.backend or "", cast("plans.PrepareBackend", task.step.work).identity)),
+        _prepared,
+        _recover,
+        looks_up=LooksUp.NOTHING,
+    ),
+}
+
+
+def _identify(site: Site, call: Identify) -> Identity:
+    identity = report_of(site.driver).identity
+    if call.network:
+        site.open_network()
+    return Identity(identity)
+
+
+def _prepare(site: Site, call: PrepareBackend) -> Identity:
+    """Make the backend ready, unless somebody has begun to use it since the plan was made, which then has not seen that."""
+    found = report_of(site.driver).identity
+    if found not in {None, call.planned_identity} and any(share.resource_id for share in site.driver.list_shares()):
+        message = (
+            f"backend {call.backend} holds shares of another state by now, which the plan has not seen; plan again"
+        )
+        raise ConflictError(message)
+    return Identity(expected("prepare", str, site.driver.prepare()))
+
+
+EXECUTIONS: Final[Executions] = {Identify: _identify, PrepareBackend: _prepare}

@@ -1,0 +1,132 @@
+"""What the table of verbs says of each verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from sharectl.executors.calls import Answer, Call, ListShares, ListSnapshots, ask
+
+if TYPE_CHECKING:
+    from sharectl.drivers.base import Driver
+    from sharectl.engine.tasks import Result, Task
+    from sharectl.model.observed import ObservedShare, ObservedSnapshot
+    from sharectl.model.records import Change, OperationRecord, Record
+    from sharectl.network.base import NetworkPlugin
+
+T = TypeVar("T")
+Calls = Generator[Call[Answer], Answer, T]
+"""Calls one after the other, and what follows from their answers; CallFailedError is thrown in where one fails."""
+
+
+class Runner(Enum):
+    """What a verb needs in order to be done."""
+
+    STATE = auto()
+    """Nothing but the state."""
+    DRIVER = auto()
+    NETWORK = auto()
+    """The driver and the network service of the backend."""
+
+
+class Outcome(NamedTuple):
+    """How an open intent ended: what that changes in the state, and in words."""
+
+    changes: tuple[Change, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a backend has listed of the shares and snapshots that intents are about, by id."""
+
+    shares: Mapping[str, ObservedShare]
+    snapshots: Mapping[str, ObservedSnapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An open intent with the rows that it is about, and what its backend has listed just now (None: it is asked for this one alone)."""
+
+    operation: OperationRecord
+    records: Mapping[str, Record]
+    holdings: Holdings | None = None
+
+    @property
+    def resource_id(self) -> str:
+        """The id that the backend was asked under."""
+        return self.operation.resource_id
+
+    @property
+    def record(self) -> Record | None:
+        """The row at the intent's address."""
+        return self.records.get(self.operation.address)
+
+    @property
+    def own_record(self) -> Record | None:
+        """The row at the intent's address, where it stands for the same resource."""
+        record = self.record
+        return record if record is not None and record.resource_id == self.resource_id else None
+
+    @property
+    def is_replaced(self) -> bool:
+        """Tell whether the row stands for another resource by now."""
+        return self.record is not None and self.own_record is None
+
+    def share(self) -> Calls[ObservedShare | None]:
+        """Return the share as it is listed, None where it is not."""
+        if self.holdings is not None:
+            return self.holdings.shares.get(self.resource_id)
+        listed = yield from ask(ListShares((self.resource_id,)))
+        return next(iter(listed.shares), None)
+
+    def snapshot(self) -> Calls[ObservedSnapshot | None]:
+        """Return the snapshot as it is listed, None where it is not."""
+        if self.holdings is not None:
+            return self.holdings.snapshots.get(self.resource_id)
+        listed = yield from ask(ListSnapshots((self.resource_id,)))
+        return next(iter(listed.snapshots), None)
+
+
+class LooksUp(Enum):
+    """What recovery lists for many intents at once."""
+
+    NOTHING = auto()
+    SHARES = auto()
+    SNAPSHOTS = auto()
+
+
+def _no_payload(task: Task) -> dict[str, object]:
+    del task
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A verb: `calls` asks for it and returns the last answer, from which `changes` makes what the state records.
+
+    `recover` finds out how an intent of an earlier run ended; asked again it gives the same outcome. What asks no backend leaves none. `payload` is what the intent
+    holds for it besides the spec, `looks_up` what it asks first of all. `leftovers` removes what a failed making may have left;
+    where the verb `stays_open`, a failure in doubt leaves the intent to the next run.
+    """
+
+    runner: Runner
+    calls: Callable[[Task], Calls[Answer]]
+    changes: Callable[[Task, Any], Result]
+    recover: Callable[[Intent], Calls[Outcome]] | None = None
+    looks_up: LooksUp = LooksUp.SHARES
+    payload: Callable[[Task], dict[str, object]] = _no_payload
+    leftovers: Callable[[Task], Calls[None]] | None = None
+    stays_open: bool = False
+
+
+class Site(NamedTuple):
+    """Where a call is made: the driver of a backend, and the way to its network service. Both ask a permit before each request."""
+
+    driver: Driver
+    open_network: Callable[[], NetworkPlugin]
+
+
+Executions = Mapping[type[Call[Answer]], Callable[[Site, Any], Answer]]

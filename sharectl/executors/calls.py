@@ -1,0 +1,387 @@
+"""What a run asks of a backend, and what it gets back: the only values that leave the process of a run.
+
+A call names everything that it needs in the words of the driver's contract. It holds no row of the state and no secret:
+drivers resolve the references in their own configuration. `sharectl.executors.wire` has the JSON form of both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from sharectl.drivers.base import (
+    BackendUnavailableError,
+    ConflictError,
+    DriverError,
+    FencedError,
+    TransientError,
+)
+from sharectl.state.contract import LeaseLostError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from sharectl.model.access import AccessRule
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.observed import ObservedShare, ObservedShareServer, ObservedSnapshot
+    from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest, SnapshotRef
+    from sharectl.network.base import AllocationRequest
+
+
+class Answer:
+    """What a call brought back; each kind of call has its own."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Answer):
+    """It is done, and there is nothing to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity(Answer):
+    """The identity of the storage behind a backend; None where it was never prepared."""
+
+    identity: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShareMade(Answer):
+    """A share as its backend holds it now."""
+
+    share: ObservedShare
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotMade(Answer):
+    """A snapshot as its backend holds it now."""
+
+    snapshot: ObservedSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class SharesListed(Answer):
+    """Shares as their backend lists them; those that it does not have are left out."""
+
+    shares: tuple[ObservedShare, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotsListed(Answer):
+    """Snapshots as their backend lists them; those that it does not have are left out."""
+
+    snapshots: tuple[ObservedSnapshot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Size(Answer):
+    """The size that a share has now."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutcome:
+    """What became of one access rule: `status` is `active` or `error`."""
+
+    rule: AccessRule
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessUpdated(Answer):
+    """What became of each rule, and the share as it is listed now, where that was asked for."""
+
+    rules: tuple[RuleOutcome, ...]
+    share: ObservedShare | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allocated(Answer):
+    """An address that is taken."""
+
+    allocation: NetworkAllocation
+
+
+@dataclass(frozen=True, slots=True)
+class ServerMade(Answer):
+    """A share server as it is now, with the addresses that it was given."""
+
+    server: ObservedShareServer
+    allocations: tuple[NetworkAllocation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServersCounted(Answer):
+    """How many of the share servers that were asked for are there."""
+
+    count: int
+
+
+AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
+
+
+class Call(Generic[AnswerT_co]):
+    """One thing to ask of a backend, idempotent by the resource id in it."""
+
+    __slots__ = ()
+    repeatable: ClassVar[bool] = True
+    """Whether it may be made again where nobody knows whether it was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identify(Call[Identity]):
+    """Open the driver and ask which storage it works on; with `network`, open the backend's network service too."""
+
+    network: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareBackend(Call[Identity]):
+    """Make the backend ready. Refused where it holds shares of another state and was not `planned_identity` when the plan was made."""
+
+    backend: str
+    planned_identity: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListShares(Call[SharesListed]):
+    """List the shares with these ids."""
+
+    resource_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateShare(Call[ShareMade]):
+    """Make a share."""
+
+    request: ShareRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendShare(Call[Size]):
+    """Make a share at least so large."""
+
+    share: ShareRef
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShrinkShare(Call[Size]):
+    """Make a share at most so large."""
+
+    share: ShareRef
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevertShare(Call[Done]):
+    """Turn a share back to a snapshot. Never made again in doubt: that would destroy what was written after it."""
+
+    repeatable: ClassVar[bool] = False
+
+    share: ShareRef
+    snapshot: SnapshotRef
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAccess(Call[AccessUpdated]):
+    """Make `rules` the access of a share to which sharectl has given `given` so far.
+
+    With `repairs` the backend holds something else than `given`, so that only the whole set counts. With `lists` the share is
+    listed afterwards.
+    """
+
+    share: ShareRef
+    rules: tuple[AccessRule, ...]
+    given: tuple[AccessRule, ...] = ()
+    repairs: bool = False
+    lists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndAccess(Call[Done]):
+    """End all access to a share to which sharectl has given `given`; one that is not there has none."""
+
+    share: ShareRef
+    given: tuple[AccessRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteShare(Call[Done]):
+    """Remove a share with its data."""
+
+    share: ShareRef
+
+
+@dataclass(frozen=True, slots=True)
+class TrashShare(Call[Done]):
+    """Put a share into the trash."""
+
+    share: ShareRef
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreShare(Call[ShareMade]):
+    """Bring a share back from the trash."""
+
+    resource_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptShare(Call[ShareMade]):
+    """Take over a share that sharectl did not make."""
+
+    backend_id: str
+    resource_id: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListSnapshots(Call[SnapshotsListed]):
+    """List the snapshots with these ids."""
+
+    resource_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSnapshot(Call[SnapshotMade]):
+    """Take a snapshot."""
+
+    share: ShareRef
+    resource_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSnapshot(Call[Done]):
+    """Remove a snapshot."""
+
+    snapshot: SnapshotRef
+
+
+@dataclass(frozen=True, slots=True)
+class Allocate(Call[Allocated]):
+    """Take one address for a share server."""
+
+    request: AllocationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Deallocate(Call[Done]):
+    """Give one address of a share server back."""
+
+    allocation_id: str
+    share_server_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MakeServer(Call[ServerMade]):
+    """Make a share server, or make it well; with `updates`, make one that is in use as requested."""
+
+    request: ShareServerRequest
+    updates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CountServers(Call[ServersCounted]):
+    """Count the share servers with these ids."""
+
+    resource_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteServer(Call[Done]):
+    """Remove a share server, or what is left of one."""
+
+    server: ShareServerRef
+
+
+class FailureKind(StrEnum):
+    """Why a call has no answer."""
+
+    REFUSED = "refused"
+    CONFLICT = "conflict"
+    """Something that sharectl does not own is in the way."""
+    FENCED = "fenced"
+    """The backend works for a later run."""
+    TRANSIENT = "transient"
+    UNAVAILABLE = "unavailable"
+    MISBEHAVED = "misbehaved"
+    """The driver did what its contract does not know: nobody knows how the call ended."""
+    NOT_PERMITTED = "not-permitted"
+    """The run has lost its right to begin calls."""
+    SILENT = "silent"
+    """No answer within its time: nobody knows how it ended."""
+    WORKER_LOST = "worker-lost"
+    """Whoever ran it is gone: nobody knows how it ended."""
+    NOT_ASKED = "not-asked"
+    """Its backend does not answer others, and was not asked this."""
+    WITHDRAWN = "withdrawn"
+    """It was taken back before it began, because the run ends."""
+    CUT_SHORT = "cut-short"
+    """A cancel came before it was tried again."""
+
+
+TRANSIENT_KINDS = frozenset({FailureKind.TRANSIENT, FailureKind.UNAVAILABLE})
+UNBEGUN_KINDS = frozenset({FailureKind.NOT_ASKED, FailureKind.WITHDRAWN})
+UNANSWERED_KINDS = frozenset({FailureKind.SILENT, FailureKind.WORKER_LOST})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a call failed; `message` is one line for people, without secrets."""
+
+    kind: FailureKind
+    message: str
+    retry_after_seconds: float | None = None
+
+
+class CallFailedError(Exception):
+    """A call has failed for good."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Carry the failure."""
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def ask(call: Call[AnswerT_co]) -> Generator[Call[Answer], Answer, AnswerT_co]:
+    """Yield the call, and return its answer as what it is. Raises CallFailedError, thrown in by whoever runs the generator."""
+    answer: AnswerT_co = yield call  # type: ignore[assignment]
+    return answer
+
+
+_KINDS = (
+    (FencedError, FailureKind.FENCED),
+    (ConflictError, FailureKind.CONFLICT),
+    (BackendUnavailableError, FailureKind.UNAVAILABLE),
+    (TransientError, FailureKind.TRANSIENT),
+    (DriverError, FailureKind.REFUSED),
+    (LeaseLostError, FailureKind.NOT_PERMITTED),
+    (StateError, FailureKind.NOT_PERMITTED),
+)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what was raised in a call, by anybody's driver, as a failure."""
+    for kind_of_error, kind in _KINDS:
+        if isinstance(error, kind_of_error):
+            return Failure(kind, _text(error), _seconds(getattr(error, "retry_after_seconds", None)))
+    message = f"the driver failed in a way that it should not: {type(error).__name__}: {_text(error)}"
+    return Failure(FailureKind.MISBEHAVED, message.removesuffix(": "))
+
+
+def _seconds(asked: object) -> float | None:
+    return float(asked) if isinstance(asked, int | float) and isfinite(asked) else None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - a driver may be anybody's, and so may its errors
+        return ""

@@ -1,0 +1,130 @@
+"""The JSON form of calls and answers, as they travel to a worker elsewhere and back.
+
+    {"version": 1, "type": "ListShares", "value": {"resource_ids": ["…"]}}
+
+Values are written field by field; what is read is checked against the types of the fields, and anything else is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+import orjson
+
+from sharectl.executors import calls
+from sharectl.executors.calls import Answer, Call, Failure
+from sharectl.model import observed, requests
+from sharectl.model.access import AccessRule, ExportSettings
+from sharectl.model.networks import NetworkAllocation
+from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSubnet
+from sharectl.network.base import AllocationRequest
+
+VERSION: Final = 1
+_NAMES: Final = {
+    **vars(observed),
+    **vars(requests),
+    **{
+        kind.__name__: kind
+        for kind in (AccessRule, SecurityServiceSpec, ShareNetworkSubnet, AllocationRequest, NetworkAllocation)
+    },
+    "ExportSettings": ExportSettings,
+    "Field": Field,
+    "Mapping": Mapping,
+}
+TYPES: Final = {
+    kind.__name__: kind
+    for kind in vars(calls).values()
+    if isinstance(kind, type) and is_dataclass(kind) and issubclass(kind, Call | Answer | Failure)
+}
+
+
+class WireError(ValueError):
+    """What was received is not a call or an answer that this version knows."""
+
+
+def encode(value: Call[Answer] | Answer | Failure) -> bytes:
+    """Return the JSON form."""
+    return orjson.dumps({"version": VERSION, "type": type(value).__name__, "value": _plain(value)})
+
+
+def decode(data: bytes) -> Call[Answer] | Answer | Failure:
+    """Return the value that `encode` wrote. Raises WireError."""
+    try:
+        document = orjson.loads(data)
+        if document["version"] != VERSION:
+            message = f"version {document['version']!r} is not known here"
+            raise WireError(message)
+        found: Call[Answer] | Answer | Failure = _read(TYPES[document["type"]], document["value"])
+    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+        message = f"not a call or an answer: {error}"
+        raise WireError(message) from error
+    return found
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a field
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return value
+
+
+def _read(kind: Any, plain: Any) -> Any:  # noqa: ANN401, PLR0911 - any type of a field; one case for each
+    origin = get_origin(kind)
+    if kind is Any:
+        return plain
+    if origin in {Union, UnionType}:
+        return _read_union(get_args(kind), plain)
+    if origin is Literal:
+        return _expect(plain in get_args(kind), plain, kind)
+    if origin is tuple:
+        return _read_tuple(get_args(kind), _expect(isinstance(plain, list), plain, kind))
+    if origin is Mapping:
+        value_kind = get_args(kind)[1]
+        return {key: _read(value_kind, one) for key, one in _expect(isinstance(plain, dict), plain, kind).items()}
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = hints_of(kind)
+        return kind(**{name: _read(hints[name], one) for name, one in plain.items()})
+    if issubclass(kind, tuple):
+        kinds = tuple(hints_of(kind).values())
+        return kind(*map(_read, kinds, _expect(len(plain) == len(kinds), plain, kind)))
+    if issubclass(kind, StrEnum):
+        return kind(plain)
+    return _expect(type(plain) is kind or (kind is float and type(plain) is int), plain, kind)
+
+
+def _read_union(kinds: tuple[Any, ...], plain: Any) -> Any:  # noqa: ANN401 - as above
+    for kind in kinds:
+        try:
+            return _read(kind, plain)
+        except (WireError, TypeError, KeyError, AttributeError):
+            continue
+    return _expect(False, plain, kinds)  # noqa: FBT003 - nothing fits
+
+
+def _read_tuple(kinds: tuple[Any, ...], plain: list[Any]) -> tuple[Any, ...]:
+    if kinds[-1] is Ellipsis:
+        return tuple(_read(kinds[0], one) for one in plain)
+    return tuple(map(_read, kinds, _expect(len(plain) == len(kinds), plain, kinds)))
+
+
+def _expect(fits: bool, plain: Any, kind: Any) -> Any:  # noqa: ANN401, FBT001 - as above
+    if not fits:
+        message = f"{plain!r:.80} is not {kind}"
+        raise WireError(message)
+    return plain
+
+
+@cache
+def hints_of(kind: type) -> dict[str, Any]:
+    """Return the types of the fields of a dataclass or a named tuple, in their order."""
+    names = [field.name for field in fields(kind)] if is_dataclass(kind) else list(kind.__annotations__)
+    hints = get_type_hints(kind, localns=_NAMES)
+    return {name: hints[name] for name in names}

@@ -1,0 +1,287 @@
+"""Lanes: calls side by side, no more on a backend than it is wide; whatever becomes of one is reported once, and holds up no other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sharectl.drivers.base import BackendUnavailableError, ConflictError, DriverError, FencedError, TransientError
+from sharectl.executors.base import Began, Report, Submission
+from sharectl.executors.calls import Done, Failure, FailureKind, Identify
+from sharectl.executors.lanes import Lanes
+from sharectl.state.contract import LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sharectl.executors.base import Permit
+    from sharectl.executors.calls import Answer, Call
+
+PATIENCE_SECONDS = 10.0
+
+
+class Backend:
+    """Counts the calls that are under way, each of which waits for its gate."""
+
+    def __init__(self) -> None:
+        """Begin with its gate shut."""
+        self.gate = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.now = self.most = 0
+        self.permits = 0
+        self.lock = threading.Lock()
+        self.error: BaseException | None = None
+
+    def execute(self, backend: str, call: Call[Answer], permit: Permit) -> Answer:
+        """Wait, and be done."""
+        permit()
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self.entered.release()
+        self.gate.wait(PATIENCE_SECONDS)
+        with self.lock:
+            self.now -= 1
+        if self.error is not None:
+            raise self.error
+        permit()
+        self.permits += 1
+        return Done()
+
+
+@contextmanager
+def lanes(
+    execute: Callable[[str, Call[Answer], Permit], Answer], width: int = 2, clock: Callable[[], float] = lambda: 0.0
+) -> Iterator[Lanes]:
+    """Open lanes, and close them in the end."""
+    made = Lanes(execute, lambda: None, lambda _: width, clock)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def submission(number: int, backend: str = "a") -> Submission:
+    """Return a call that may take a second."""
+    return Submission(number, backend, Identify(), 1.0)
+
+
+def outcomes(executor: Lanes, wanted: int) -> dict[int, Any]:
+    """Return so many outcomes by number."""
+    found: dict[int, Any] = {}
+    while len(found) < wanted:
+        for number, outcome in executor.reports(0.01):
+            if not isinstance(outcome, Began):
+                assert number not in found
+                found[number] = outcome
+    return found
+
+
+def threads_of(backend: str) -> list[threading.Thread]:
+    """Return the threads that work for a backend."""
+    return [thread for thread in threading.enumerate() if thread.name == f"lane-{backend}"]
+
+
+def test_a_backend_has_no_more_calls_at_once_than_it_is_wide() -> None:
+    """And as many, where there are enough."""
+    backend = Backend()
+    with lanes(backend.execute, width=3) as executor:
+        for number in range(10):
+            executor.submit(submission(number, "wide"))
+        for _ in range(3):
+            assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert not backend.entered.acquire(timeout=0.02)
+        backend.gate.set()
+        assert outcomes(executor, 10) == dict.fromkeys(range(10), Done())
+    assert backend.most == 3
+
+
+def test_one_backend_does_not_wait_for_another() -> None:
+    """The one hangs, the other answers."""
+    hanging, quick = Backend(), Backend()
+    quick.gate.set()
+    by_name = {"hanging": hanging, "quick": quick}
+    with lanes(lambda name, call, permit: by_name[name].execute(name, call, permit)) as executor:
+        executor.submit(submission(1, "hanging"))
+        executor.submit(submission(2, "quick"))
+        assert outcomes(executor, 1) == {2: Done()}
+        hanging.gate.set()
+
+
+def test_a_call_that_begins_is_told_of_with_its_worker_before_its_outcome() -> None:
+    """In this order, each once."""
+    backend = Backend()
+    backend.gate.set()
+    with lanes(backend.execute) as executor:
+        executor.submit(submission(1, "told"))
+        reports: list[Report] = []
+        while len(reports) < 2:
+            reports += executor.reports(PATIENCE_SECONDS)
+    assert reports == [Report(1, Began("lane-told")), Report(1, Done())]
+
+
+class _Odd(BaseException):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (DriverError("no"), FailureKind.REFUSED),
+        (ConflictError("taken"), FailureKind.CONFLICT),
+        (FencedError("late"), FailureKind.FENCED),
+        (TransientError("busy", 3.0), FailureKind.TRANSIENT),
+        (BackendUnavailableError("gone"), FailureKind.UNAVAILABLE),
+        (LeaseLostError("passed on"), FailureKind.NOT_PERMITTED),
+        (RuntimeError("boom"), FailureKind.MISBEHAVED),
+        (SystemExit(3), FailureKind.MISBEHAVED),
+        (KeyboardInterrupt(), FailureKind.MISBEHAVED),
+        (GeneratorExit(), FailureKind.MISBEHAVED),
+        (_Odd(), FailureKind.MISBEHAVED),
+        (TransientError("busy", "soon"), FailureKind.TRANSIENT),  # type: ignore[arg-type] - anybody's driver
+        (TransientError("busy", float("nan")), FailureKind.TRANSIENT),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_whatever_a_driver_raises_is_a_failure_and_the_lane_goes_on(error: BaseException, kind: FailureKind) -> None:
+    """Its one thread makes the next call."""
+    backend = Backend()
+    backend.gate.set()
+    backend.error = error
+    with lanes(backend.execute, width=1) as executor:
+        executor.submit(submission(1))
+        failure = outcomes(executor, 1)[1]
+        assert isinstance(failure, Failure)
+        assert failure.kind is kind
+        assert failure.retry_after_seconds in {None, 3.0}
+        backend.error = None
+        executor.submit(submission(2))
+        assert outcomes(executor, 1) == {2: Done()}
+
+
+def test_a_call_can_be_taken_back_until_it_begins() -> None:
+    """One that has begun cannot; of one that was taken back nothing is ever heard."""
+    backend = Backend()
+    with lanes(backend.execute, width=1) as executor:
+        for number in (1, 2, 3):
+            executor.submit(submission(number))
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert not executor.withdraw(1)
+        assert executor.withdraw(2)
+        assert not executor.withdraw(2)
+        backend.gate.set()
+        assert outcomes(executor, 2).keys() == {1, 3}
+
+
+def test_a_call_that_is_overdue_is_given_up_and_its_place_goes_to_the_next() -> None:
+    """The time runs from when it begins. What it answers later is not told, and it asks nothing more of its backend."""
+    seconds = [0.0]
+    backend = Backend()
+    with lanes(backend.execute, width=1, clock=lambda: seconds[0]) as executor:
+        executor.submit(submission(1, "overdue"))
+        executor.submit(submission(2, "overdue"))
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        seconds[0] = 0.9
+        assert [outcome for _, outcome in executor.reports(0.0) if isinstance(outcome, Failure)] == []
+        seconds[0] = 1.0
+        assert outcomes(executor, 1) == {1: Failure(FailureKind.SILENT, "no answer within 1 s")}
+        assert not backend.entered.acquire(timeout=0.02)  # whoever hears of it may yet take the next one back
+        executor.reports(0.0)
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        first = threads_of("overdue")
+        backend.gate.set()
+        assert outcomes(executor, 1) == {2: Done()}
+        assert backend.permits == 1
+        executor.submit(submission(3, "overdue"))
+        assert outcomes(executor, 1) == {3: Done()}
+    for thread in first:
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive()
+
+
+def test_an_abandoned_call_is_never_told_of_and_begins_no_further_request() -> None:
+    """Whether it waits or runs."""
+    backend = Backend()
+    with lanes(backend.execute, width=1) as executor:
+        executor.submit(submission(1))
+        executor.submit(submission(2))
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        executor.abandon(1)
+        executor.abandon(2)
+        executor.submit(submission(3))
+        backend.gate.set()
+        assert outcomes(executor, 1) == {3: Done()}
+        assert backend.permits == 1
+
+
+def test_threads_are_started_when_they_are_needed() -> None:
+    """One call after the other needs one."""
+    backend = Backend()
+    backend.gate.set()
+    with lanes(backend.execute, width=4) as executor:
+        for number in range(5):
+            executor.submit(submission(number, "lazy"))
+            outcomes(executor, 1)
+        assert len(threads_of("lazy")) == 1
+
+
+def test_nothing_that_waits_begins_after_close() -> None:
+    """And the threads end, the one that hung as well, when it comes back."""
+    backend = Backend()
+    with lanes(backend.execute, width=1) as executor:
+        executor.submit(submission(1, "closed"))
+        executor.submit(submission(2, "closed"))
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        executor.close()
+        threads = threads_of("closed")
+        backend.gate.set()
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive()
+    assert backend.permits == 0
+    assert not backend.entered.acquire(blocking=False)
+
+
+def test_the_wait_for_reports_is_ended_from_any_thread() -> None:
+    """At once, with nothing to tell."""
+    with lanes(Backend().execute) as executor:
+        threading.Timer(0.01, executor.wake).start()
+        assert executor.reports(60.0) == []
+
+
+def test_under_load_each_call_has_one_outcome() -> None:
+    """Many calls that end at the same moment, on several backends."""
+    with lanes(lambda *_: Done(), width=4) as executor:
+        for number in range(3000):
+            executor.submit(submission(number, f"b{number % 7}"))
+        found = Counter(outcomes(executor, 3000))
+    assert set(found) == set(range(3000))
+
+
+_AFFINITY = """
+import os, subprocess, sys
+from sharectl.executors.base import Submission
+from sharectl.executors.calls import Done, Identify
+from sharectl.executors.lanes import Lanes
+def execute(*_):
+    subprocess.run([sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)))"], check=True)
+    return Done()
+lanes = Lanes(execute, lambda: None, lambda _: 1)
+lanes.submit(Submission(1, "a", Identify(), 60.0))
+while not any(isinstance(outcome, Done) for _, outcome in lanes.reports(60.0)):
+    pass
+"""
+
+
+def test_children_of_drivers_may_use_every_core() -> None:
+    """No thread is bound to one, which a child process would inherit."""
+    found = subprocess.run([sys.executable, "-c", _AFFINITY], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(sorted(os.sched_getaffinity(0)))
