@@ -1,1 +1,1 @@
-"""The parts of the engine; `sharectl.apply` is its front door."""
+"""The engine behind `sharectl.apply`: the loop of a run, its steps and verbs, recovery, and the lease that allows all of it."""

@@ -21,8 +21,8 @@ from sharectl.executors.calls import (
     FailureKind,
     Identify,
     ask,
-    failure_of,
 )
+from sharectl.executors.failures import failure_of
 from sharectl.model.events import StepRetried, StepStarted
 from sharectl.model.records import BeginOperation, EndOperation
 from sharectl.model.verbs import Verb

@@ -8,26 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
-
-from sharectl.drivers.base import (
-    BackendUnavailableError,
-    ConflictError,
-    DriverError,
-    FencedError,
-    TransientError,
-)
-from sharectl.state.contract import LeaseLostError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sharectl.model.access import AccessRule
-    from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.networks import AllocationRequest, NetworkAllocation
     from sharectl.model.observed import ObservedShare, ObservedShareServer, ObservedSnapshot
     from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest, SnapshotRef
-    from sharectl.network.base import AllocationRequest
 
 
 class Answer:
@@ -354,34 +343,3 @@ def ask(call: Call[AnswerT_co]) -> Generator[Call[Answer], Answer, AnswerT_co]:
     """Yield the call, and return its answer as what it is. Raises CallFailedError, thrown in by whoever runs the generator."""
     answer: AnswerT_co = yield call  # type: ignore[assignment]
     return answer
-
-
-_KINDS = (
-    (FencedError, FailureKind.FENCED),
-    (ConflictError, FailureKind.CONFLICT),
-    (BackendUnavailableError, FailureKind.UNAVAILABLE),
-    (TransientError, FailureKind.TRANSIENT),
-    (DriverError, FailureKind.REFUSED),
-    (LeaseLostError, FailureKind.NOT_PERMITTED),
-    (StateError, FailureKind.NOT_PERMITTED),
-)
-
-
-def failure_of(error: BaseException) -> Failure:
-    """Return what was raised in a call, by anybody's driver, as a failure."""
-    for kind_of_error, kind in _KINDS:
-        if isinstance(error, kind_of_error):
-            return Failure(kind, _text(error), _seconds(getattr(error, "retry_after_seconds", None)))
-    message = f"the driver failed in a way that it should not: {type(error).__name__}: {_text(error)}"
-    return Failure(FailureKind.MISBEHAVED, message.removesuffix(": "))
-
-
-def _seconds(asked: object) -> float | None:
-    return float(asked) if isinstance(asked, int | float) and isfinite(asked) else None
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException:  # noqa: BLE001 - a driver may be anybody's, and so may its errors
-        return ""

@@ -14,7 +14,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sharectl.executors.base import Began, Report
-from sharectl.executors.calls import Failure, FailureKind, failure_of
+from sharectl.executors.calls import Failure, FailureKind
+from sharectl.executors.failures import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -20,9 +20,8 @@ from sharectl.executors import calls
 from sharectl.executors.calls import Answer, Call, Failure
 from sharectl.model import observed, requests
 from sharectl.model.access import AccessRule, ExportSettings
-from sharectl.model.networks import NetworkAllocation
+from sharectl.model.networks import AllocationRequest, NetworkAllocation
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSubnet
-from sharectl.network.base import AllocationRequest
 
 VERSION: Final = 1
 _NAMES: Final = {

@@ -1,12 +1,35 @@
-"""What a share server is told of its network: one address with everything that belongs to it, as a frozen value."""
+"""Addresses of share servers, as they are asked for and as they are given: with everything that belongs to their network."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sharectl.model.share_networks import ShareNetworkSubnet
+
+
+IpVersion = Literal[4, 6]
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationRequest:
+    """One address that a share server needs.
+
+    `allocation_id` and `share_server_id` are made by the client, unique for ever, at most 200 printable ASCII characters each.
+    `share_network` is the name of the network that `subnet` belongs to, for messages. `ip_version` matters where the subnet
+    has addresses of both (Nova networks); None takes IPv4 first. `preferred_address` is the one that the share server had before, if
+    any: it gets the same again where that is free, so that its clients find it after a repair, and another where it is not.
+    """
+
+    allocation_id: str
+    share_server_id: str
+    share_network: str
+    subnet: ShareNetworkSubnet
+    ip_version: IpVersion | None = None
+    preferred_address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

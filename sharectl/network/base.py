@@ -8,9 +8,9 @@ once, never twice at once for the same allocation. `sharectl.network.testing` ho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sharectl.model.networks import NetworkAllocation
+from sharectl.model.networks import AllocationRequest, IpVersion, NetworkAllocation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -37,26 +37,6 @@ __all__ = [
     "NetworkUnavailableError",
     "SecretResolver",
 ]
-
-IpVersion = Literal[4, 6]
-
-
-@dataclass(frozen=True, slots=True)
-class AllocationRequest:
-    """One address that a share server needs.
-
-    `allocation_id` and `share_server_id` are made by the client, unique for ever, at most 200 printable ASCII characters each.
-    `share_network` is the name of the network that `subnet` belongs to, for messages. `ip_version` matters where the subnet
-    has addresses of both (Nova networks); None takes IPv4 first. `preferred_address` is the one that the share server had before, if
-    any: it gets the same again where that is free, so that its clients find it after a repair, and another where it is not.
-    """
-
-    allocation_id: str
-    share_server_id: str
-    share_network: str
-    subnet: ShareNetworkSubnet
-    ip_version: IpVersion | None = None
-    preferred_address: str | None = None
 
 
 class NetworkPlugin(Protocol):

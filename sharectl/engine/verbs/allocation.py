@@ -9,8 +9,8 @@ from sharectl.engine.tasks import Result
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, LooksUp, Outcome, Runner, Site
 from sharectl.executors.calls import Allocate, Allocated, Deallocate, Done, ask
 from sharectl.model.kinds import name_of
+from sharectl.model.networks import AllocationRequest
 from sharectl.model.verbs import Verb
-from sharectl.network.base import AllocationRequest
 from sharectl.planner.share_servers.subnets import allocation_ids
 
 if TYPE_CHECKING:

@@ -1,0 +1,40 @@
+"""What is raised in a call, by anybody's driver, as a failure."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Final
+
+from sharectl.drivers.base import BackendUnavailableError, ConflictError, DriverError, FencedError, TransientError
+from sharectl.executors.calls import Failure, FailureKind
+from sharectl.state.contract import LeaseLostError, StateError
+
+_KINDS: Final = (
+    (FencedError, FailureKind.FENCED),
+    (ConflictError, FailureKind.CONFLICT),
+    (BackendUnavailableError, FailureKind.UNAVAILABLE),
+    (TransientError, FailureKind.TRANSIENT),
+    (DriverError, FailureKind.REFUSED),
+    (LeaseLostError, FailureKind.NOT_PERMITTED),
+    (StateError, FailureKind.NOT_PERMITTED),
+)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what was raised in a call, by anybody's driver, as a failure."""
+    for kind_of_error, kind in _KINDS:
+        if isinstance(error, kind_of_error):
+            return Failure(kind, _text(error), _seconds(getattr(error, "retry_after_seconds", None)))
+    message = f"the driver failed in a way that it should not: {type(error).__name__}: {_text(error)}"
+    return Failure(FailureKind.MISBEHAVED, message.removesuffix(": "))
+
+
+def _seconds(asked: object) -> float | None:
+    return float(asked) if isinstance(asked, int | float) and isfinite(asked) else None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - a driver may be anybody's, and so may its errors
+        return ""
