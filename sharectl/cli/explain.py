@@ -40,28 +40,15 @@ def explain(
     """
     from sharectl.cli.session import start
     from sharectl.cli.values import parse_address
-    from sharectl.planner.backends.unread import UNREAD_CODES, unread_findings
-    from sharectl.workspace.backends import allowed_backends
-    from sharectl.workspace.explanation import explain_share, share_meant
+    from sharectl.planner.backends.unread import UNREAD_CODES
+    from sharectl.workspace.explanation import Inquiry, explain_share
 
     session = start(chdir, file)
-    share_address = None if address is None else parse_address(address)
+    wanted = None if address is None else parse_address(address)
+    inquiry = Inquiry(wanted, frozenset(backend or ()), frozenset(allow_unreadable or ()))
     with session.repository.store() as store:
-        desired, is_named = session.repository.desired_beside()
-        allowed = allowed_backends(allow_unreadable, desired.backends)
-        if share_address is None:
-            share_address = share_meant(desired, store, is_named)
-        with session.repository.backends(desired.backends) as backends:
-            explained = explain_share(
-                session.project,
-                desired,
-                store,
-                backends,
-                share_address,
-                lambda: session.repository.addresses(store),
-                frozenset(backend or ()),
-                session.repository.elsewhere(),
-            )
+        explained = explain_share(session.repository, store, inquiry)
+    share_address = explained.address
     if output is opt.DataFormat.JSON:
         from sharectl.render.explain import explanation_object
 
@@ -93,7 +80,7 @@ def explain(
                 others = counted(explained.after, "other new share")
                 out.write(f"With {others} placed before it, as a plan does, it sees:\n")
         out.write_lines(explanation_lines(explained.explanation, color=out.color_out, width=out.width))
-    found = unread_findings(explained.diagnostics, allowed)
+    found = explained.diagnostics
     if found:
         session.output.diagnostics(found)
     finish(code_of_findings(one for one in found if one.code in UNREAD_CODES))

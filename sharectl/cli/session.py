@@ -15,11 +15,10 @@ from sharectl.cli.values import parse_duration_seconds
 from sharectl.model.diagnostics import DiagnosticError, error, has_errors
 from sharectl.private import NAME, mend_private
 from sharectl.render.output import Output
-from sharectl.workspace.repository import Repository, project_at, with_state
+from sharectl.workspace.repository import Input, Repository, project_at, with_state
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from typing import BinaryIO
 
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
@@ -105,18 +104,14 @@ def _directory(chdir: Path) -> Path:
 def _session(directory: Path, project: Project, files: Sequence[str] | None) -> Session:
     mend_private(project.root / NAME, project.state_path)
     output = standard_output()
-    repository = Repository(directory, project, os.environ, output.diagnostics, tuple(files or ()), _standard_input())
+    stdin = Input(None if sys.stdin is None else sys.stdin.buffer)
+    repository = Repository(directory, project, os.environ, output.diagnostics, tuple(files or ()), stdin)
     return Session(repository, output)
 
 
 def standard_output() -> Output:
     """Return the output of this process."""
     return Output.for_streams(sys.stdout, sys.stderr, environ=os.environ)
-
-
-def _standard_input() -> BinaryIO | None:
-    """Return standard input as bytes; None where it was closed before the program began."""
-    return None if sys.stdin is None else sys.stdin.buffer
 
 
 @contextmanager

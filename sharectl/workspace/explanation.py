@@ -5,27 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, has_errors
 from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.quantities import GIB
-from sharectl.planner.backends.unread import UNREAD_CODES
+from sharectl.model.settings import SchedulerSettings
+from sharectl.planner.backends.unread import UNREAD_CODES, unread_findings
+from sharectl.planner.options import PlanOptions
 from sharectl.scheduler.decision import Outcome
+from sharectl.workspace.backends import allowed_backends
 from sharectl.workspace.capacity import survey_pools
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sharectl.manifests.desired import Desired
-    from sharectl.manifests.project import Project
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
+    from sharectl.model.plans import Plan
     from sharectl.model.records import Record, StateView
-    from sharectl.planner.elsewhere import Elsewhere
+    from sharectl.model.specs import ShareSpec
+    from sharectl.planner.shares.witness import Witness
     from sharectl.scheduler import Explanation, Pool, Request
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
-    from sharectl.workspace.inspection import Known
+    from sharectl.workspace.repository import Repository
 
 _MOST_NAMED = 5
 
@@ -61,6 +65,7 @@ class Explained:
     decision's host is the plan's. `replaces` is the place at which it is recorded, where a plan makes another in its place.
     """
 
+    address: Address
     explanation: Explanation
     placed_on: str | None
     after: int = 0
@@ -69,68 +74,157 @@ class Explained:
     replaces: str | None = None
 
 
-def explain_share(  # noqa: PLR0913, PLR0917 - the share, and all that it is placed by
-    project: Project,
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is to be explained: a share (None: the one that is new), as a plan of the backends in `limits` (of all) places it.
+
+    `allowed` are backends that need not be read.
+    """
+
+    address: Address | None = None
+    limits: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+
+
+def explain_share(repository: Repository, store: StateStore, inquiry: Inquiry) -> Explained:
+    """Return why the share is, or would be, where it is: what a plan does with it, as it does it.
+
+    A share that a plan of it alone leaves as it is depends on nothing else; for any other a plan of everything is made. Raises
+    DiagnosticError where the share has no manifest, and for an unknown backend.
+    """
+    address = inquiry.address
+    if address is not None and not is_of(Kind.SHARE, address):
+        raise DiagnosticError(error("usage.address", f"{address} is not a share", remedy="only shares are placed"))
+    settled = None if address is None else _settled(repository, store, address, inquiry)
+    if settled is not None:
+        return settled
+    desired, is_named = repository.desired_beside()
+    allowed = allowed_backends(inquiry.allowed, desired.backends)
+    if address is None:
+        address = share_meant(desired, store, is_named)
+    elif address not in desired.digests:
+        shares = [other for other in repository.addresses(store) if is_of(Kind.SHARE, other)]
+        remedy = did_you_mean(address, shares) or "name a share that has a manifest, or pass its file with -f"
+        raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
+    with repository.backends(desired.backends) as backends:
+        plan, witness = _witnessed(repository, desired, store, backends, address, PlanOptions(backends=inquiry.limits))
+        explanation = witness.explanation or _placed_anew(repository, desired, store, backends, address)
+    explained = Explained(
+        address, explanation, _recorded_place(store, address), witness.after, _said_of(plan, address, allowed)
+    )
+    first = next((s.candidates[0] for s in plan.steps if s.address == address and s.candidates), None)
+    if first is None:
+        return explained
+    decision = replace(explanation.decision, outcome=Outcome.SCHEDULED, host=f"{first.backend}#{first.pool}")
+    return replace(
+        explained,
+        explanation=replace(explanation, decision=decision),
+        placed_on=None,
+        is_planned=True,
+        replaces=explained.placed_on,
+    )
+
+
+def _settled(repository: Repository, store: StateStore, address: Address, inquiry: Inquiry) -> Explained | None:
+    """Return the explanation of a share that a plan of it alone leaves as it is; None for any other."""
+    place = _recorded_place(store, address)
+    if place is None:
+        return None
+    loaded, _ = repository.beside({address})
+    desired = loaded.desired
+    if has_errors(loaded.diagnostics) or address not in desired.digests:
+        return None
+    if desired.share(address).share_network is not None:
+        return None  # its pools depend on the other new shares on networks
+    allowed = allowed_backends(inquiry.allowed, desired.backends)
+    with repository.backends(desired.backends) as backends:
+        options = PlanOptions(backends=inquiry.limits, targets=frozenset((address,)))
+        plan, witness = _witnessed(repository, desired, store, backends, address, options)
+        if plan.steps or plan.held or plan.is_stopped or witness.explanation is not None:
+            return None
+        explanation = _placed_anew(repository, desired, store, backends, address)
+    if loaded.diagnostics:
+        repository.tell(loaded.diagnostics)
+    return Explained(address, explanation, place, 0, _said_of(plan, address, allowed))
+
+
+def _witnessed(  # noqa: PLR0913, PLR0917 - all that a plan is made of
+    repository: Repository,
     desired: Desired,
     store: StateStore,
     backends: Backends,
     address: Address,
-    known: Known,
-    limits: frozenset[str] = frozenset(),
-    elsewhere: Elsewhere | None = None,
-) -> Explained:
-    """Return why the share is, or would be, where it is: what a plan (of the backends in `limits`, if any) does with it, as it does it.
-
-    Raises DiagnosticError where it has no manifest, and for an unknown backend.
-    """
-    if not is_of(Kind.SHARE, address):
-        raise DiagnosticError(error("usage.address", f"{address} is no share", remedy="only shares are placed"))
-    if address not in desired.digests:
-        shares = [other for other in known() if is_of(Kind.SHARE, other)]
-        remedy = did_you_mean(address, shares) or "name a share that has a manifest, or pass its file with -f"
-        raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
-    from sharectl.planner.options import PlanOptions  # noqa: PLC0415 - only where something is placed
-    from sharectl.planner.shares.witness import Witness  # noqa: PLC0415 - as above
+    options: PlanOptions,
+) -> tuple[Plan, Witness]:
+    """Return a plan, and what the placement of the share looked like in it. Raises DiagnosticError for an unknown backend."""
+    from sharectl.planner.shares.witness import Witness  # noqa: PLC0415 - only where something is placed
     from sharectl.workspace.plans import PlanRequest, make_plan  # noqa: PLC0415 - as above
 
-    witness = Witness(name_of(address))
-    options = PlanOptions(
-        limits=project.safety, backends=limits, witness=witness, allow_empty=True, elsewhere=elsewhere
+    project, witness = repository.project, Witness(name_of(address))
+    request = PlanRequest(
+        replace(options, limits=project.safety, witness=witness, allow_empty=True, elsewhere=repository.elsewhere())
     )
-    plan = make_plan(project, desired, store, backends, PlanRequest(options))
+    plan = make_plan(project, desired, store, backends, request)
     unknown = [found for found in plan.diagnostics if found.code == "plan.unknown-backend"]
     if unknown:
         raise DiagnosticError(*unknown)
+    return plan, witness
+
+
+def _recorded_place(store: StateStore, address: Address) -> str | None:
     with store.read() as reader:
         record = reader.view((address,)).records.get(address)
-    recorded_at = None if record is None else f"{record.backend}#{record.pool}"
-    said = tuple(found for found in plan.diagnostics if found.code in UNREAD_CODES or found.address == address)
-    explanation = witness.explanation or _placed_anew(project, desired, store, backends, address)
-    first = next((s.candidates[0] for s in plan.steps if s.address == address and s.candidates), None)
-    if first is None:
-        return Explained(explanation, recorded_at, witness.after, said)
-    decision = replace(explanation.decision, outcome=Outcome.SCHEDULED, host=f"{first.backend}#{first.pool}")
-    explanation = replace(explanation, decision=decision)
-    return Explained(explanation, None, witness.after, said, is_planned=True, replaces=recorded_at)
+    return None if record is None else f"{record.backend}#{record.pool}"
+
+
+def _said_of(plan: Plan, address: Address, allowed: frozenset[str]) -> tuple[Diagnostic, ...]:
+    said = (found for found in plan.diagnostics if found.code in UNREAD_CODES or found.address == address)
+    return unread_findings(said, allowed)
 
 
 def _placed_anew(
-    project: Project, desired: Desired, store: StateStore, backends: Backends, address: Address
+    repository: Repository, desired: Desired, store: StateStore, backends: Backends, address: Address
 ) -> Explanation:
     """Return what the pools would say to a share that a plan does not place, were it placed now."""
     from sharectl.scheduler import PlacedShare, Scheduler, explain  # noqa: PLC0415 - only where something is placed
 
+    settings, spec = repository.project.scheduler, desired.share(address)
     pools, _ = survey_pools(desired, backends)
     with store.read() as reader:
-        view = reader.view()
-        records = view.records
+        view = reader.view(None if _needs_all_shares(pools, settings, spec) else _rows_needed(spec))
         pools = _marked_with_networks(desired, backends, reader, view, address, pools)
     placed = [
-        PlacedShare(other.partition("/")[2], f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB)
-        for other, record in records.items()
+        PlacedShare(name_of(other), f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB)
+        for other, record in view.records.items()
         if record.kind == Kind.SHARE and other != address
     ]
-    return explain(Scheduler(pools, project.scheduler, placed), _request(desired, records, address))
+    return explain(Scheduler(pools, settings, placed), _request(desired, view.records, address))
+
+
+def _needs_all_shares(pools: Iterable[Pool], settings: SchedulerSettings, spec: ShareSpec) -> bool:
+    """Tell whether the answer may depend on shares that the share does not name.
+
+    Filters of others may look at them, share servers are shared, and they stand in for what a thin pool does not report.
+    """
+    from sharectl.scheduler.values import is_thin  # noqa: PLC0415 - only where something is placed
+
+    return (
+        settings != SchedulerSettings()
+        or spec.share_network is not None
+        or any(
+            is_thin(pool.capabilities.get("thin_provisioning", False))
+            and pool.capabilities.get("provisioned_capacity_gb") is None
+            for pool in pools
+        )
+    )
+
+
+def _rows_needed(spec: ShareSpec) -> set[Address]:
+    names = (spec.name, *spec.hints.same_host, *spec.hints.different_host)
+    needed = {address_of(Kind.SHARE, name) for name in names}
+    if spec.source_snapshot is not None:
+        needed.add(address_of(Kind.SNAPSHOT, spec.source_snapshot))
+    return needed
 
 
 def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers depend on
@@ -148,7 +242,6 @@ def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers de
         return pools
     from sharectl.planner.draft import Draft  # noqa: PLC0415 - only where shares have networks
     from sharectl.planner.drift import find_deviations  # noqa: PLC0415 - as above
-    from sharectl.planner.options import PlanOptions  # noqa: PLC0415 - as above
     from sharectl.planner.share_servers.places import ServerPlaces  # noqa: PLC0415 - as above
     from sharectl.workspace.share_servers import subnets_to_check  # noqa: PLC0415 - as above
 

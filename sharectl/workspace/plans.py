@@ -176,6 +176,7 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     """
     options, records = request.options, view.records
     places = _places_something(desired, view, options)
+    pools = places or options.witness is not None
     ids: dict[str, set[str]] = {}
     whole = request.refresh == "full" and not options.targets
     if request.refresh != "none" and not whole:
@@ -190,16 +191,14 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     questions = {}
     for name in desired.backends:
         listed_whole = whole or name in importing or address_of(Kind.BACKEND, name) not in records
-        if not (
-            listed_whole or places or takes or name in removing or not options.backends or name in options.backends
-        ):
+        if not (listed_whole or pools or takes or name in removing or not options.backends or name in options.backends):
             continue
         questions[name] = Question(
             lists=listed_whole or name in ids,
             resource_ids=None if listed_whole else frozenset(ids.get(name, ())),
             strays=places,
             all_snapshots=takes or name in removing,
-            pools=places,
+            pools=pools,
             subnets=subnets.get(name, {}),
         )
     return questions

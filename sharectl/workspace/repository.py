@@ -28,6 +28,25 @@ if TYPE_CHECKING:
 STATE_VARIABLE: Final = "SHARECTL_STATE"
 
 
+class Input:
+    """Standard input, read once and given out as often as it is asked for."""
+
+    def __init__(self, stream: BinaryIO | None) -> None:
+        """Read from `stream` when that is first needed; None where it was closed before the program began."""
+        self._stream = stream
+        self._data: bytes | None = None
+
+    def again(self) -> BinaryIO | None:
+        """Return what was given, from its beginning."""
+        if self._stream is None:
+            return None
+        if self._data is None:
+            from sharectl.manifests.files import MAX_FILE_BYTES  # noqa: PLC0415 - only for -f -
+
+            self._data = self._stream.read(MAX_FILE_BYTES + 1)  # more is refused
+        return BytesIO(self._data)
+
+
 @dataclass(frozen=True, slots=True)
 class Repository:
     """A project and what a command was told of it.
@@ -41,14 +60,14 @@ class Repository:
     environ: Mapping[str, str]
     tell: Callable[[Sequence[Diagnostic]], object]
     files: tuple[str, ...] = ()
-    stdin: BinaryIO | None = None
+    stdin: Input | None = None
 
     def load(self, only: Collection[Address] | None = None) -> Loaded:
         """Return the manifests with all that is wrong. Raises DiagnosticError where there is nothing to work on at all.
 
         In a folder with neither project file nor manifest nor state somebody is in the wrong place, and "no changes" would hide it.
         """
-        loaded = self._loaded(self.files, only, stdin=self.stdin)
+        loaded = self._loaded(self.files, only)
         found = self.files or self.project.file or loaded.diagnostics or loaded.desired.addresses or only is not None
         if not found and not self.project.state_path.exists():
             summary = f"there is neither a sharectl.yaml nor a manifest nor a state in {self.directory}"
@@ -104,24 +123,30 @@ class Repository:
             raise DiagnosticError(*map(_of_text, loaded.diagnostics))
         return loaded.desired
 
-    def desired_beside(self, only: Collection[Address] | None = None) -> tuple[Desired, Callable[[str], bool]]:
-        """Return the named files beside the project's own, and a test whether a shown path is among the named ones.
+    def desired_beside(self) -> tuple[Desired, Callable[[str], bool]]:
+        """Return the named files beside the project's own, and a test whether a shown path is among them. Raises DiagnosticError."""
+        if not self.files:
+            return self.desired(), lambda _path: True
+        loaded, is_named = self.beside()
+        if has_errors(loaded.diagnostics):
+            raise DiagnosticError(*loaded.diagnostics)
+        return loaded.desired, is_named
 
-        Files that bring their own backends stand alone, as they do for every other command. Raises DiagnosticError.
+    def beside(self, only: Collection[Address] | None = None) -> tuple[Loaded, Callable[[str], bool]]:
+        """Return the named files beside the project's own, with all that is wrong, and a test whether a shown path is among them.
+
+        Files that bring their own backends stand alone, as they do for every other command.
         """
         from sharectl.manifests.sources import STANDARD_INPUT, STANDARD_INPUT_NAME  # noqa: PLC0415 - only for -f
 
         if not self.files:
-            return self.desired(only), lambda _path: True
-        data = self.stdin.read() if STANDARD_INPUT in self.files and self.stdin is not None else b""
-        loaded = self._loaded(self.files, only, stdin=BytesIO(data))
+            return self.load(only), lambda _path: True
+        loaded = self._loaded(self.files, only)
         if not loaded.desired.backends:
             beside = [str(self.project.root / name) for name in self.project.manifests]
-            loaded = self._loaded([*self.files, *beside], only, stdin=BytesIO(data))
-        if has_errors(loaded.diagnostics):
-            raise DiagnosticError(*loaded.diagnostics)
+            loaded = self._loaded([*self.files, *beside], only)
         names = {STANDARD_INPUT_NAME if name == STANDARD_INPUT else name.rstrip("/") for name in self.files}
-        return loaded.desired, lambda path: any(name in {".", path} or path.startswith(f"{name}/") for name in names)
+        return loaded, lambda path: any(name in {".", path} or path.startswith(f"{name}/") for name in names)
 
     def elsewhere(self) -> Elsewhere | None:
         """Return what the project's own manifests describe, for a plan of files that were named; None where none were."""
@@ -203,8 +228,11 @@ class Repository:
         directory: Path | None = None,
         stdin: BinaryIO | None = None,
     ) -> Loaded:
-        from sharectl.workspace.validation import load_manifests  # noqa: PLC0415 - a command may read no manifests
+        from sharectl.manifests.sources import STANDARD_INPUT  # noqa: PLC0415 - a command may read no manifests
+        from sharectl.workspace.validation import load_manifests  # noqa: PLC0415 - as above
 
+        if stdin is None and self.stdin is not None and STANDARD_INPUT in sources:
+            stdin = self.stdin.again()
         return load_manifests(self.project, sources, directory=directory or self.directory, only=only, stdin=stdin)
 
     def _lost_state(self) -> Diagnostic | None:

@@ -93,3 +93,25 @@ def test_explain_and_plan_name_the_same_pool(console: Console, seed: int) -> Non
         with closing(sqlite3.connect(console.root / f"{name}.db")) as connection, connection:
             connection.execute("DELETE FROM shares WHERE name IN ('old1', 'old2')")
     agree(console, first + new)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_share_that_stays_is_explained_as_by_a_plan_of_everything(
+    console: Console, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """One that a plan of it alone leaves as it is needs no plan of the others; a silent backend is told all the same."""
+    chance = random.Random(seed)  # noqa: S311 - a world, not a secret
+    console.write("backends.yaml", backend("a", chance) + "---\n" + backend("b", chance))
+    names: list[str] = []
+    for number in range(4):
+        console.write(f"s{number}.yaml", share(f"s{number}", chance, names, []))
+        names.append(f"s{number}")
+    console("apply", "--yes")
+    console.write("new.yaml", share("new", chance, names, []))
+    if seed == 1:
+        console.write("b.db", "not a database of the driver")
+    said = [console("explain", f"share/{name}", "-o", style) for name in names for style in ("json", "text")]
+    monkeypatch.setattr("sharectl.workspace.explanation._settled", lambda *_: None)
+    expected = [console("explain", f"share/{name}", "-o", style) for name in names for style in ("json", "text")]
+    assert [(one.code, one.out) for one in said] == [(one.code, one.out) for one in expected]
+    assert [one.err.count("error[") for one in said] == [one.err.count("error[") for one in expected]

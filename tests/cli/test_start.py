@@ -24,7 +24,7 @@ YAML = ("jsonschema", "ruamel", "yaml")
 
 MANIFESTS = (*YAML, "jsonschema_rs", "sharectl.manifests.loader", "sharectl.drivers")
 PLANNING = ("sharectl.planner", "sharectl.scheduler", "sharectl.plan")
-APPLYING = ("sharectl.apply", "sharectl.executors")
+APPLYING = ("sharectl.apply", "sharectl.executors.lanes")
 
 ROUNDS = 5
 MOST_TYPERS = 3.5
