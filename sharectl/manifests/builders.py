@@ -6,88 +6,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.access import AccessError, canonical_client, canonical_ip, canonical_user
 from sharectl.manifests.concealment import is_secret_name
+from sharectl.manifests.fields import plain_of
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
+from sharectl.model.backends import BackendSpec
+from sharectl.model.fields import camel
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.quantities import SizeError, parse_size
+from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
+from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.kinds import Address
+    from sharectl.model.codec import Spec
+    from sharectl.model.quantities import SizeError
 
-_SHARE_FIELDS: Final = (
-    ("type", "share_type", None),
-    ("availabilityZone", "availability_zone", None),
-    ("shareNetwork", "share_network", None),
-    ("sourceSnapshot", "source_snapshot", None),
-    ("deletionPolicy", "deletion_policy", "retain"),
-    ("retainAccess", "retain_access", False),
-    ("protect", "protect", False),
-    ("allowShrink", "allow_shrink", False),
-    ("replacement", "replacement", "refuse"),
-)
-_HINT_FIELDS: Final[tuple[tuple[str, str, Any], ...]] = (
-    ("sameHost", "same_host", []),
-    ("differentHost", "different_host", []),
-    ("onlyHost", "only_host", None),
-)
-_SNAPSHOT_FIELDS: Final = (
-    ("share", "share", None),
-    ("deletionPolicy", "deletion_policy", "retain"),
-    ("protect", "protect", False),
-)
-_REFERENCE_FIELDS: Final = (
-    ("type", "share_type", Kind.SHARE_TYPE),
-    ("shareNetwork", "share_network", Kind.SHARE_NETWORK),
-    ("sourceSnapshot", "source_snapshot", Kind.SNAPSHOT),
-)
 PLACEMENT_FIELDS: Final = ("type", "availabilityZone", "shareNetwork")
 """What a share asks for that its type may rule out."""
-_SUBNET_FIELDS: Final = {
-    "availabilityZone": "availability_zone",
-    "cidr": "cidr",
-    "gateway": "gateway",
-    "networkType": "network_type",
-    "segmentationId": "segmentation_id",
-    "mtu": "mtu",
-    "neutronNetId": "neutron_net_id",
-    "neutronSubnetId": "neutron_subnet_id",
-    "novaNetId": "nova_net_id",
-    "allocationRanges": "allocation_ranges",
-    "excluded": "excluded",
-}
-_SERVICE_FIELDS: Final = {
-    "dnsIp": "dns_ip",
-    "server": "server",
-    "domain": "domain",
-    "user": "user",
-    "password": "password",
-    "ou": "ou",
-}
-_CAPACITY_FIELDS: Final = {
-    "reservedPercentage": "reserved_percentage",
-    "reservedSnapshotPercentage": "reserved_snapshot_percentage",
-    "reservedShareExtendPercentage": "reserved_share_extend_percentage",
-    "maxOverSubscriptionRatio": "max_over_subscription_ratio",
-    "thinProvisioning": "thin_provisioning",
-}
-_BACKEND_FIELDS: Final = {
-    "lanes": "lanes",
-    "attempts": "attempts",
-    "enabled": "enabled",
-    "shareServers": "share_servers",
-    "maxShareServers": "max_share_servers",
-    "unusedShareServers": "unused_share_servers",
-    "availabilityZone": "availability_zone",
-    "capabilities": "capabilities",
-    "ignore": "ignore",
-}
-_WHOLE_NUMBERS: Final = ("lanes", "attempts", "maxShareServers")
 _BOOLEAN_EXTRA_SPECS: Final = ("driver_handles_share_servers",)
 _MAX_VLAN: Final = 4094
-_UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Checker:
@@ -150,19 +88,7 @@ def build_share(
     """
     metadata, spec = document["metadata"], document["spec"]
     checker.exportable(metadata["name"], spec["protocol"] if protocol_is_known else "NFS")
-    plain: JsonObject = {"name": metadata["name"], "protocol": spec["protocol"], "size_bytes": 0}
-    try:
-        plain["size_bytes"] = parse_size(spec["size"])
-    except SizeError as failure:
-        checker.add("size", str(failure), "write a number and a unit, such as 100GiB, 1.5TiB or 500GB", "spec", "size")
-    _take(spec, _SHARE_FIELDS, plain)
-    if "revertTo" in spec:
-        plain["revert_to"] = {name: spec["revertTo"][name] for name in ("snapshot", "request")}
-    hints = spec.get("schedulerHints")
-    if hints:
-        _take(hints, _HINT_FIELDS, plain)
-    if metadata.get("labels"):
-        plain["labels"] = metadata["labels"]
+    plain = {"size_bytes": 0, **_plain(ShareSpec, document, checker)}
     rules = []
     for number, rule in enumerate(spec.get("access", ())):
         protocol = spec["protocol"] if protocol_is_known else None
@@ -191,24 +117,21 @@ def add_user_on_nfs(checker: Checker, *path: str | int) -> None:
     checker.add("access-type", "an NFS share takes no access rule for a user", remedy, *path, "type", detail=detail)
 
 
-def references_of_share(plain: JsonObject) -> Iterator[tuple[Address, tuple[str | int, ...]]]:
-    """Yield the address of each resource that a share's spec names, with the path of the field that names it."""
-    for field, name, kind in _REFERENCE_FIELDS:
-        if name in plain:
-            yield address_of(kind, plain[name]), ("spec", field)
-    if "revert_to" in plain:
-        yield address_of(Kind.SNAPSHOT, plain["revert_to"]["snapshot"]), ("spec", "revertTo", "snapshot")
-    for field, name in (("sameHost", "same_host"), ("differentHost", "different_host")):
-        for number, share in enumerate(plain.get(name, ())):
-            yield address_of(Kind.SHARE, share), ("spec", "schedulerHints", field, number)
-
-
 def build_snapshot(document: JsonObject, checker: Checker) -> JsonObject:
     """Return the snapshot's plain spec."""
+    checker.exportable(document["metadata"]["name"])
+    return _plain(SnapshotSpec, document, checker)
+
+
+def _plain(cls: type[Spec], document: JsonObject, checker: Checker) -> JsonObject:
+    """Return the plain form of the spec in a document that meets its schema; a size that is none is left out, and an error."""
+
+    def failed(path: tuple[str, ...], failure: SizeError) -> None:
+        remedy = "write a number and a unit, such as 100GiB, 1.5TiB or 500GB"
+        checker.add("size", str(failure), remedy, "spec", *path)
+
     metadata = document["metadata"]
-    checker.exportable(metadata["name"])
-    plain: JsonObject = {"name": metadata["name"]}
-    _take(document["spec"], _SNAPSHOT_FIELDS, plain)
+    plain = {"name": metadata["name"], **plain_of(cls, document["spec"], failed)}
     if metadata.get("labels"):
         plain["labels"] = metadata["labels"]
     return plain
@@ -241,22 +164,11 @@ def check_moves(document: JsonObject, checker: Checker, *, may_move: bool) -> li
 
 def build_backend(document: JsonObject, checker: Checker) -> JsonObject:
     """Return the keyword arguments of the BackendSpec, nested ones as objects; the driver's schema is checked elsewhere."""
-    spec = document["spec"]
-    plain: JsonObject = {"driver": spec["driver"], "config": spec.get("config", {})}
-    for field, name in _BACKEND_FIELDS.items():
-        if field in spec:
-            plain[name] = int(spec[field]) if field in _WHOLE_NUMBERS else spec[field]
-    if "capacity" in spec:
-        plain["capacity"] = {_CAPACITY_FIELDS[field]: value for field, value in spec["capacity"].items()}
-    if "stepTimeout" in spec:
-        plain["step_timeout_seconds"] = _seconds(spec["stepTimeout"])
-        if plain["step_timeout_seconds"] <= 0:
-            checker.add(
-                "duration", "a time-out of zero fails every step", "write one such as 5m", "spec", "stepTimeout"
-            )
-    if "network" in spec:
-        plain["network"] = {"plugin": spec["network"]["plugin"], "config": spec["network"].get("config", {})}
-        _check_secrets(plain["network"]["config"], checker, "spec", "network", "config")
+    plain = {"config": {}, **plain_of(BackendSpec, document["spec"])}
+    if plain.get("step_timeout_seconds") == 0:
+        checker.add("duration", "a time-out of zero fails every step", "write one such as 5m", "spec", "stepTimeout")
+    if "network" in plain:
+        _check_secrets(plain["network"].get("config", {}), checker, "spec", "network", "config")
     _check_secrets(plain["config"], checker, "spec", "config")
     for number, pattern in enumerate(plain.get("ignore", {}).get("access", ())):
         if pattern["type"] == "ip":
@@ -266,10 +178,8 @@ def build_backend(document: JsonObject, checker: Checker) -> JsonObject:
 
 def build_share_type(document: JsonObject, checker: Checker) -> JsonObject:
     """Return the keyword arguments of the ShareTypeSpec, with Manila's texts for numbers and booleans."""
-    spec = document["spec"]
-    extra_specs = {
-        name: value if isinstance(value, str) else str(value) for name, value in spec.get("extraSpecs", {}).items()
-    }
+    plain = plain_of(ShareTypeSpec, document["spec"])
+    extra_specs = {name: str(value) for name, value in plain.get("extra_specs", {}).items()}
     for name in _BOOLEAN_EXTRA_SPECS:
         if name in extra_specs and extra_specs[name].removeprefix("<is>").strip().lower() not in ("true", "false"):
             checker.add(
@@ -280,19 +190,17 @@ def build_share_type(document: JsonObject, checker: Checker) -> JsonObject:
                 "extraSpecs",
                 name,
             )
-    return {"extra_specs": extra_specs, "description": spec.get("description", "")}
+    return {**plain, "extra_specs": extra_specs}
 
 
 def build_share_network(document: JsonObject, checker: Checker) -> JsonObject:
     """Return the keyword arguments of the ShareNetworkSpec, subnets as objects."""
-    spec = document["spec"]
-    subnets = []
+    network = plain_of(ShareNetworkSpec, document["spec"])
     zones: dict[str | None, int] = {}
-    for number, subnet in enumerate(spec["subnets"]):
+    for number, plain in enumerate(network["subnets"]):
         path = ("spec", "subnets", number)
-        plain = {_SUBNET_FIELDS[field]: value for field, value in subnet.items()}
         _check_subnet(plain, checker, path)
-        zone = subnet.get("availabilityZone")
+        zone = plain.get("availability_zone")
         if zone in zones:
             where = f"zone {zone}" if zone else "shares without a zone of their own"
             checker.add(
@@ -302,16 +210,12 @@ def build_share_network(document: JsonObject, checker: Checker) -> JsonObject:
                 *path,
             )
         zones.setdefault(zone, number)
-        subnets.append(plain)
-    return {"subnets": subnets, "security_services": spec.get("securityServices", [])}
+    return {"security_services": [], **network}
 
 
 def _check_subnet(plain: JsonObject, checker: Checker, path: tuple[str | int, ...]) -> None:
     import ipaddress  # noqa: PLC0415 - only networks need it
 
-    for field in ("segmentation_id", "mtu"):
-        if field in plain:
-            plain[field] = int(plain[field])
     cidr = checker.ip(plain["cidr"], *path, "cidr", network=True) if "cidr" in plain else None
     gateway = checker.ip(plain["gateway"], *path, "gateway") if "gateway" in plain else None
     if cidr is not None:
@@ -344,13 +248,12 @@ def _check_ranges(plain: JsonObject, checker: Checker, path: tuple[str | int, ..
     from sharectl.model.address_ranges import parse_address_range  # noqa: PLC0415 - only networks need it
 
     subnet = parse_address_range(plain["cidr"])
-    for field in ("allocationRanges", "excluded"):
-        name = _SUBNET_FIELDS[field]
+    for name in ("allocation_ranges", "excluded"):
         for number, text in enumerate(plain.get(name, ())):
             try:
                 found = parse_address_range(text)
             except ValueError as failure:
-                checker.add("subnet", str(failure), "correct it", *path, field, number)
+                checker.add("subnet", str(failure), "correct it", *path, camel(name), number)
                 continue
             if not subnet.holds(found):
                 checker.add(
@@ -358,7 +261,7 @@ def _check_ranges(plain: JsonObject, checker: Checker, path: tuple[str | int, ..
                     f"{text} is not within {plain['cidr']}",
                     "name addresses of the subnet",
                     *path,
-                    field,
+                    camel(name),
                     number,
                 )
 
@@ -368,22 +271,7 @@ def build_security_service(document: JsonObject, checker: Checker) -> JsonObject
     spec = document["spec"]
     if "dnsIp" in spec:
         checker.ip(spec["dnsIp"], "spec", "dnsIp")
-    return {
-        "service_type": spec["type"],
-        "config": {_SERVICE_FIELDS[field]: spec[field] for field in _SERVICE_FIELDS if field in spec},
-    }
-
-
-def _take(spec: JsonObject, fields: tuple[tuple[str, str, Any], ...], plain: JsonObject) -> None:
-    for field, name, default in fields:
-        value = spec.get(field, default)
-        if value != default:
-            plain[name] = value
-
-
-def _seconds(text: str) -> float:
-    unit = "ms" if text.endswith("ms") else text[-1]
-    return float(text.removesuffix(unit)) * _UNIT_SECONDS[unit]
+    return plain_of(SecurityServiceSpec, spec)
 
 
 def _check_secrets(config: JsonObject, checker: Checker, *path: str | int) -> None:

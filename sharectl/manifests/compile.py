@@ -16,9 +16,9 @@ from sharectl.manifests.builders import (
     build_snapshot,
     check_moves,
     check_rule,
-    references_of_share,
 )
 from sharectl.manifests.compiled import CompiledFile, Index, LooseReference, Place, RuleDocument, Setting, Settings
+from sharectl.manifests.fields import Reference, references_of
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.names import is_name
 from sharectl.manifests.proposals import NO_VARIABLES, places_of_variables
@@ -234,10 +234,10 @@ class _Compiler:
             self.declared.append((address, place))
 
     def _refer(
-        self, references: Iterable[tuple[Address, Path]], sound: SoundDocument, checker: Checker, *, is_linked: bool
+        self, references: Iterable[Reference], sound: SoundDocument, checker: Checker, *, is_linked: bool
     ) -> None:
         """Keep what a document refers to; where the document itself is not linked, with the place."""
-        for target, path in references:
+        for target, path, _ in references:
             if not sound.is_written(*path):
                 continue
             if is_linked:
@@ -263,7 +263,7 @@ class _Compiler:
     def _snapshot(self, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
         plain = build_snapshot(sound.value, checker)
         share = address_of(Kind.SHARE, plain["share"])
-        self._refer([(share, ("spec", "share"))], sound, checker, is_linked=bool(checker.address))
+        self._refer(references_of(Kind.SNAPSHOT, plain), sound, checker, is_linked=bool(checker.address))
         if checker.address:
             if sound.is_written("spec", "share"):
                 self.index.snapshots_of.append((checker.address, share))
@@ -277,7 +277,7 @@ class _Compiler:
             for number, rule in enumerate(rules):
                 rule[1:] = _rule_as_written(sound, rule, "spec", "access", number)
         self._check_twins(rules, checker)
-        self._refer(references_of_share(plain), sound, checker, is_linked=bool(checker.address))
+        self._refer(references_of(Kind.SHARE, plain), sound, checker, is_linked=bool(checker.address))
         if not checker.address:
             return
         if "source_snapshot" in plain:
@@ -307,7 +307,7 @@ class _Compiler:
         rule = [spec["type"], check_rule(spec, None, checker, "spec") or "", spec["level"]]
         access_to, level = _rule_as_written(sound, rule, "spec")
         is_linked = bool(access_to) and sound.is_written("spec", "share") and bool(checker.address)
-        self._refer([(share, ("spec", "share"))], sound, checker, is_linked=is_linked)
+        self._refer([Reference(share, ("spec", "share"))], sound, checker, is_linked=is_linked)
         if not is_linked:
             if checker.address:
                 self.declared.append((checker.address, Place(*place)))
@@ -326,9 +326,7 @@ class _Compiler:
         if checker.address:
             self.settings.settings.append(Setting(kind.value, value["metadata"]["name"], plain, place))
         else:
-            named = enumerate(plain.get("security_services", ()))
-            services = [(address_of(Kind.SECURITY_SERVICE, each), ("spec", "securityServices", i)) for i, each in named]
-            self._refer(services, sound, checker, is_linked=False)
+            self._refer(references_of(kind, plain), sound, checker, is_linked=False)
 
     def _check_driver(self, driver: str, config: JsonObject, checker: Checker) -> None:
         schema = self.drivers.schema(driver)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.kinds import Kind, address_of, kind_of, name_of, resource_of
+from sharectl.manifests.fields import may_refer, references_of
+from sharectl.model.kinds import Kind, kind_of, resource_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -71,21 +72,10 @@ def dependency_edges(desired: Desired, addresses: Iterable[Address]) -> list[Edg
 
 
 def dependencies_of(desired: Desired, address: Address) -> tuple[Address, ...]:
-    """Return what the manifest of the share, snapshot or share network at `address` refers to; of any other kind, nothing."""
-    kind = kind_of(address)
-    if kind is Kind.SHARE:
-        share = desired.share(address)
-        references = (
-            (Kind.SHARE_TYPE, share.share_type),
-            (Kind.SHARE_NETWORK, share.share_network),
-            (Kind.SNAPSHOT, share.source_snapshot),
-        )
-        return tuple(address_of(other, name) for other, name in references if name is not None)
-    if kind is Kind.ACCESS_RULE:
+    """Return what has to be there before the resource at `address`, by its manifest."""
+    if kind_of(address) is Kind.ACCESS_RULE:
         return (resource_of(address),)
-    if kind is Kind.SNAPSHOT:
-        return (address_of(Kind.SHARE, desired.snapshot(address).share),)
-    if kind is Kind.SHARE_NETWORK:
-        services = desired.share_networks[name_of(address)].security_services
-        return tuple(address_of(Kind.SECURITY_SERVICE, service) for service in services)
-    return ()
+    if not may_refer(kind_of(address)):
+        return ()
+    references = references_of(kind_of(address), desired.plain(address))
+    return tuple(reference.address for reference in references if reference.is_prerequisite)

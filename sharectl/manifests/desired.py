@@ -10,19 +10,20 @@ from sharectl.manifests.flaws import NO_FLAWS, Flaws
 from sharectl.manifests.linked import Linked, entries_of
 from sharectl.manifests.positions import FilePositions
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
-from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
 from sharectl.model.canonical import canonical_json, digest_of
-from sharectl.model.kinds import Kind, address_of, split_rule_address
-from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, kind_of, name_of, split_rule_address
 from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
+from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sharectl.manifests.linked import Entry
+    from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Source
     from sharectl.model.kinds import Address
+    from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
 
 Step = str | int
 
@@ -50,12 +51,10 @@ class Desired:
         self._shares: dict[Address, ShareSpec] = {}  # a new share is asked for by several parts of the planner
         self.digests: Mapping[Address, bytes] = MappingProxyType(linked.digests)
         self.moves: Mapping[Address, tuple[Address, ...]] = MappingProxyType(linked.moves)
-        self.backends: Mapping[str, BackendSpec] = self._settings(Kind.BACKEND, _backend)
-        self.share_types: Mapping[str, ShareTypeSpec] = self._settings(Kind.SHARE_TYPE, _share_type)
-        self.share_networks: Mapping[str, ShareNetworkSpec] = self._settings(Kind.SHARE_NETWORK, _share_network)
-        self.security_services: Mapping[str, SecurityServiceSpec] = self._settings(
-            Kind.SECURITY_SERVICE, _security_service
-        )
+        self.backends: Mapping[str, BackendSpec] = self._settings(Kind.BACKEND)
+        self.share_types: Mapping[str, ShareTypeSpec] = self._settings(Kind.SHARE_TYPE)
+        self.share_networks: Mapping[str, ShareNetworkSpec] = self._settings(Kind.SHARE_NETWORK)
+        self.security_services: Mapping[str, SecurityServiceSpec] = self._settings(Kind.SECURITY_SERVICE)
 
     @classmethod
     def of(  # noqa: PLR0913 - one argument for each kind, all optional
@@ -95,14 +94,19 @@ class Desired:
         return desired
 
     @property
+    def settings(self) -> Mapping[Kind, Mapping[str, Any]]:
+        """The specs of the kinds that no plan makes, changes or removes, by kind and name."""
+        return {
+            Kind.BACKEND: self.backends,
+            Kind.SHARE_TYPE: self.share_types,
+            Kind.SHARE_NETWORK: self.share_networks,
+            Kind.SECURITY_SERVICE: self.security_services,
+        }
+
+    @property
     def addresses(self) -> Sequence[Address]:
         """The addresses of everything but access rules: shares and snapshots first, then the other kinds by name."""
-        others = (
-            (Kind.BACKEND, self.backends),
-            (Kind.SHARE_TYPE, self.share_types),
-            (Kind.SHARE_NETWORK, self.share_networks),
-            (Kind.SECURITY_SERVICE, self.security_services),
-        )
+        others = self.settings.items()
         return (*self.digests, *(address_of(kind, name) for kind, specs in others for name in specs))
 
     def share(self, address: Address) -> ShareSpec:
@@ -137,17 +141,16 @@ class Desired:
             if rule is not None:
                 return MappingProxyType(rule[1].labels)
             return self.labels_of(share_address)
-        kind, _, name = address.partition("/")
-        specs: Mapping[str, Mapping[str, Any]] = {
-            Kind.BACKEND: self.backends,
-            Kind.SHARE_TYPE: self.share_types,
-            Kind.SHARE_NETWORK: self.share_networks,
-            Kind.SECURITY_SERVICE: self.security_services,
-        }
-        if kind in specs:
-            labels: Mapping[str, str] = specs[kind][name].labels
-            return labels
-        return MappingProxyType(self._record(address, Kind(kind)).plain.get("labels", {}))
+        return MappingProxyType(self.plain(address).get("labels", {}))
+
+    def plain(self, address: Address) -> JsonObject:
+        """Return the plain form of the spec at `address`, whatever its kind."""
+        kind = kind_of(address)
+        if kind in MANAGED_KINDS:
+            plain: JsonObject = self._record(address, kind).plain
+            return plain
+        found: JsonObject = self.settings[kind][name_of(address)].as_plain()
+        return found
 
     def source(self, address: Address) -> Source:
         """Return where the resource is named (its `metadata.name`), or where an access rule stands."""
@@ -208,38 +211,14 @@ class Desired:
                 return file, rule
         return None
 
-    def _settings(self, kind: Kind, make: Callable[[str, JsonObject], Any]) -> Mapping[str, Any]:
+    def _settings(self, kind: Kind) -> Mapping[str, Any]:
         settings: Iterable[Setting] = (setting for _, setting in self._linked.settings.values() if setting.kind == kind)
         ordered = sorted(settings, key=lambda setting: setting.name)
-        return MappingProxyType({setting.name: make(setting.name, dict(setting.plain)) for setting in ordered})
+        spec = SPECS[kind]
+        return MappingProxyType(
+            {setting.name: spec.from_plain({"name": setting.name, **setting.plain}) for setting in ordered}
+        )
 
 
 def _by_name(specs: Iterable[Any]) -> Mapping[str, Any]:
     return MappingProxyType({spec.name: spec for spec in sorted(specs, key=lambda spec: str(spec.name))})
-
-
-def _backend(name: str, plain: JsonObject) -> BackendSpec:
-    if "capacity" in plain:
-        plain["capacity"] = CapacityPolicy(**plain["capacity"])
-    if "network" in plain:
-        plain["network"] = NetworkPluginSpec(**plain["network"])
-    return BackendSpec(name=name, **plain)
-
-
-def _share_type(name: str, plain: JsonObject) -> ShareTypeSpec:
-    return ShareTypeSpec(name=name, **plain)
-
-
-def _share_network(name: str, plain: JsonObject) -> ShareNetworkSpec:
-    plain["subnets"] = tuple(_subnet(subnet) for subnet in plain["subnets"])
-    plain["security_services"] = tuple(plain["security_services"])
-    return ShareNetworkSpec(name=name, **plain)
-
-
-def _subnet(plain: JsonObject) -> ShareNetworkSubnet:
-    lists: JsonObject = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
-    return ShareNetworkSubnet(**{**plain, **lists})
-
-
-def _security_service(name: str, plain: JsonObject) -> SecurityServiceSpec:
-    return SecurityServiceSpec(name=name, **plain)

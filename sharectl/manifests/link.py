@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.manifests.builders import PLACEMENT_FIELDS, Checker, add_user_on_nfs, references_of_share
+from sharectl.manifests.builders import PLACEMENT_FIELDS, Checker, add_user_on_nfs
+from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Finding, touches
 from sharectl.manifests.linked import Entry, Linked, RuleEntry, cycles, entries_of
 from sharectl.model.access import AccessRule, access_digest
@@ -94,7 +95,9 @@ class Linker:
                     plain = self.files[entry.file].record(entry.number).plain
                     if is_of(Kind.SHARE, address):
                         hints.update(
-                            reference for reference, path in references_of_share(plain) if "schedulerHints" in path
+                            found.address
+                            for found in references_of(Kind.SHARE, plain)
+                            if "schedulerHints" in found.path
                         )
                         if "source_snapshot" in plain:
                             clones[address] = address_of(Kind.SNAPSHOT, plain["source_snapshot"])
@@ -172,15 +175,9 @@ class Linker:
                     self._twin(address, number, setting.place[0], first[0], first[1].place)
         for number, file in enumerate(self.files):
             for setting in file.settings.settings:
-                for position, name in enumerate(setting.plain.get("security_services", ())):
-                    path = ("spec", "securityServices", position)
-                    self._check_reference(
-                        number,
-                        setting.place[0],
-                        path,
-                        address_of(Kind.SECURITY_SERVICE, name),
-                        f"{setting.kind}/{setting.name}",
-                    )
+                address = f"{setting.kind}/{setting.name}"
+                for reference, path, _ in references_of(Kind(setting.kind), setting.plain):
+                    self._check_reference(number, setting.place[0], path, reference, address)
 
     def _collect_rules(self, shares: Collection[Address] | None) -> int:
         count = 0
@@ -270,14 +267,10 @@ class Linker:
         for number in numbers:
             record = file.record(number)
             address, plain, document = addresses[number], record.plain, record.place[0]
-            if is_of(Kind.SNAPSHOT, address):
-                self._check_reference(
-                    file_number, document, ("spec", "share"), address_of(Kind.SHARE, plain["share"]), address
-                )
-                continue
-            for reference, path in references_of_share(plain):
+            for reference, path, _ in references_of(kind_of(address), plain):
                 self._check_reference(file_number, document, path, reference, address)
-            self._check_placement(file_number, document, plain, address)
+            if is_of(Kind.SHARE, address):
+                self._check_placement(file_number, document, plain, address)
         for rule in file.index.rules if rules else ():
             self._check_reference(
                 file_number, rule.place[0], ("spec", "share"), rule.share, address_of(Kind.ACCESS_RULE, rule.name)

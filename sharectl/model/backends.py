@@ -36,7 +36,7 @@ class NetworkPluginSpec:
     """Which network service gives the share servers of a backend their addresses, with the service's own settings."""
 
     plugin: str
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,10 @@ def fields_with(cls: type[DataclassInstance], *policies: Policy) -> frozenset[st
 def written_name(field: Field[Any]) -> str:
     """Return what a manifest calls the field, empty where no manifest holds it."""
     written = rule_of(field).written
-    if written is not None:
-        return written
-    first, *others = field.name.split("_")
+    return camel(field.name) if written is None else written
+
+
+def camel(name: str) -> str:
+    """Return `shareNetwork` for `share_network`."""
+    first, *others = name.split("_")
     return first + "".join(word.capitalize() for word in others)

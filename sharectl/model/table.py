@@ -101,6 +101,9 @@ _ENTRIES: Final = (
 KINDS: Final[Mapping[Kind, KindEntry]] = {entry.kind: entry for entry in _ENTRIES}
 
 
+SPECS: Final[Mapping[Kind, type[Spec]]] = {entry.kind: entry.spec for entry in _ENTRIES if entry.spec is not None}
+
+
 @cache
 def row_shapes(kind: Kind) -> Shapes | None:
     """Return what the specs in the rows of a kind hold; None where that is not said."""
@@ -120,9 +123,5 @@ def attribute_shapes(kind: Kind) -> Shapes | None:
 
 
 def spec_from_plain(kind: Kind, plain: object) -> Any:  # noqa: ANN401 - of the class that the kind has
-    """Return the spec of a resource of this kind from its JSON object; raises ValueError where that is not one, TypeError where the kind has none."""
-    spec = KINDS[kind].spec
-    if spec is None:
-        message = f"a {KINDS[kind].singular} has no spec"
-        raise TypeError(message)
-    return spec.checked(plain)
+    """Return the spec of a resource of this kind from its JSON object; raises ValueError where that is not one, KeyError where the kind has none."""
+    return SPECS[kind].checked(plain)

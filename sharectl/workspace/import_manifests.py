@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def _documents(unwritten: Wanted, wish: Wish) -> tuple[ManifestDocument, ...]:
-    from sharectl.manifests.write import share_document  # noqa: PLC0415 - only where manifests are written
+    from sharectl.manifests.write import document_of  # noqa: PLC0415 - only where manifests are written
 
     return tuple(
-        share_document(
+        document_of(
             _spec_of(address, share, wish), _found_access(share, wish).rules, comment=_comment(backend, share, wish)
         )
         for address, (backend, share) in unwritten.items()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.engine.verbs.share import share_ref
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
-from sharectl.model.kinds import Kind, address_of, kind_of, name_of
-from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, kind_of, name_of
 from sharectl.planner.field_changes import plain_changes, rule_changes
 from sharectl.state.rows import snapshot_spec_of, spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sharectl.drivers.base import Driver
     from sharectl.manifests.desired import Desired
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from sharectl.model.observed import ObservedShare
     from sharectl.model.plans import FieldChange
     from sharectl.model.records import HistoryEntry, Record, RuleRecord
+    from sharectl.model.specs import ShareSpec, SnapshotSpec
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
 
@@ -152,13 +152,7 @@ _LOOKED_THROUGH = 50
 
 def settings_of(desired: Desired, address: Address) -> JsonObject | None:
     """Return the manifest of a resource that is no share and no snapshot; None where there is none."""
-    by_kind: dict[Kind, Mapping[str, Any]] = {
-        Kind.BACKEND: desired.backends,
-        Kind.SHARE_TYPE: desired.share_types,
-        Kind.SHARE_NETWORK: desired.share_networks,
-        Kind.SECURITY_SERVICE: desired.security_services,
-    }
-    spec = by_kind.get(kind_of(address), {}).get(name_of(address))
+    spec = desired.settings.get(kind_of(address), {}).get(name_of(address))
     return None if spec is None else asdict(spec)
 
 
@@ -166,11 +160,9 @@ def wanted_changes(
     desired: Desired, address: Address, record: Record | None, rules: Sequence[RuleRecord]
 ) -> tuple[FieldChange, ...]:
     """Return what the manifest wants otherwise than the state records; nothing where one of them is missing."""
-    if record is None or address not in desired.digests or record.kind not in {Kind.SHARE, Kind.SNAPSHOT}:
+    if record is None or address not in desired.digests or record.kind not in MANAGED_KINDS:
         return ()
-    spec = desired.share(address) if record.kind == Kind.SHARE else desired.snapshot(address)
-    recorded = (ShareSpec if record.kind == Kind.SHARE else SnapshotSpec).from_plain(spec_object_of(record))
-    before, after = recorded.as_plain(), spec.as_plain()
+    before, after = spec_object_of(record), desired.plain(address)
     if record.kind == Kind.SHARE and record.size_bytes is not None:
         before = {**before, "size_bytes": record.size_bytes}
     changes = plain_changes(before, after)

@@ -14,14 +14,8 @@ from sharectl.manifests.desired import Desired
 from sharectl.manifests.reader import read_documents
 from sharectl.manifests.write import (
     ManifestDocument,
-    access_rule_document,
-    backend_document,
+    document_of,
     dump,
-    security_service_document,
-    share_document,
-    share_network_document,
-    share_type_document,
-    snapshot_document,
 )
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
@@ -126,8 +120,8 @@ def test_shares_are_read_back_as_they_were_written(
     snapshots = [
         SnapshotSpec(f"s-{spec.name}", spec.name, "delete", protect=True, labels=spec.labels) for spec in specs
     ]
-    documents = [share_document(spec, rules) for spec, (_, rules) in zip(specs, shares, strict=True)]
-    text = dump([*documents, *map(snapshot_document, snapshots)])
+    documents = [document_of(spec, rules) for spec, (_, rules) in zip(specs, shares, strict=True)]
+    text = dump([*documents, *map(document_of, snapshots)])
     if not specs:
         assert text == ""
         return
@@ -191,17 +185,18 @@ def test_every_other_kind_is_read_back_as_it_was_written(tmp_path: Path) -> None
     services = (
         SecurityServiceSpec("s", "ldap", {"dns_ip": "10.0.0.1", "user": "no", "password": {"file": "p"}}, {"l": "x"}),
     )
+    rule = {"share": "a", "type": "ip", "to": "10.0.0.0/8", "level": "ro"}
     text = dump(
         [
-            *map(backend_document, backends),
-            *map(share_type_document, types),
-            *map(share_network_document, networks),
-            *map(security_service_document, services),
-            share_document(
+            *map(document_of, backends),
+            *map(document_of, types),
+            *map(document_of, networks),
+            *map(document_of, services),
+            document_of(
                 ShareSpec("a", 1 << 30, "NFS"), moved_from=("b", "c"), comment="found on the filer\n\n\x00as it was"
             ),
-            access_rule_document("r", "a", AccessRule("ip", "10.0.0.0/8", "ro"), labels={"x": "y"}),
-            snapshot_document(SnapshotSpec("p", "a"), moved_from=("q",)),
+            ManifestDocument("AccessRule", "r", rule, {"x": "y"}),
+            document_of(SnapshotSpec("p", "a"), moved_from=("q",)),
         ]
     )
     loaded = load_text(tmp_path, text)
@@ -225,7 +220,7 @@ def test_every_other_kind_is_read_back_as_it_was_written(tmp_path: Path) -> None
 def test_a_manifest_is_written_as_a_person_would() -> None:
     """Block style, plain where that is safe, a comment above."""
     spec = ShareSpec("projects", 100 << 30, "NFS", share_type="gold", labels={"team": "on"})
-    text = dump([share_document(spec, [AccessRule("ip", "10.0.0.0/8", "rw")], comment="found on filer-1")] * 2)
+    text = dump([document_of(spec, [AccessRule("ip", "10.0.0.0/8", "rw")], comment="found on filer-1")] * 2)
     one = """# found on filer-1
 apiVersion: sharectl/v1
 kind: Share
