@@ -85,3 +85,8 @@ def smaller_than_snapshot(snapshot: str, snapshot_bytes: int, size_bytes: int) -
         f"a share of {format_size(size_bytes)} cannot be made from the snapshot {snapshot!r}, "
         f"which is of a share of {format_size(snapshot_bytes)}"
     )
+
+
+def taken_since(name: str) -> str:
+    """Return why a share cannot have its name: another one has been made under it."""
+    return f"a share called {name!r} has been made there since the plan was made; plan again"

@@ -689,6 +689,17 @@ class DriverConformance:
             driver.create_share(request)
         assert list(driver.list_shares()) == [found]
 
+    def test_a_name_taken_since_the_plan_is_a_conflict(self, driver: Driver) -> None:
+        """Where the request says which shares may have its name: that of another is in the way, and no other name is chosen."""
+        other = self.create(driver, "projects")
+        request = replace(self.request(driver, "projects"), beside=())
+        with pytest.raises(ConflictError):
+            driver.create_share(request)
+        assert list(driver.list_shares()) == [other]
+        made = driver.create_share(replace(request, beside=(other.resource_id or "",)))
+        assert driver.create_share(request) == made, "a creation that is repeated finds itself"
+        assert {share.resource_id for share in driver.list_shares()} == {other.resource_id, request.resource_id}
+
     # Many at once
 
     def test_many_threads_at_once(self, driver: Driver) -> None:

@@ -67,10 +67,15 @@ class PrepareBackend:
 
 @dataclass(frozen=True, slots=True)
 class CreateShare:
-    """Make a share of `spec` in the first of `candidates` that takes it; there is at least one."""
+    """Make a share of `spec` in the first of `candidates` that takes it; there is at least one.
+
+    `beside` are the resource ids of the shares that had its name on their backends when the plan was made; None where a saved plan
+    does not say.
+    """
 
     spec: ShareSpec
     candidates: tuple[Candidate, ...]
+    beside: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class ShareRequest:
     """A share to be made. `name` is what people call it, safe in a path and in an export; the driver may add to it if it is taken.
 
+    `beside` are the resource ids of the shares that may have the name already, None where any may: another one, made since the
+    plan was, is a ConflictError.
     `extra_specs` are those of the share type. `snapshot` is set for a clone. `share_server_id` is the `resource_id` of the share
     server that is to export it, None where the backend's own server does.
     """
@@ -28,6 +30,11 @@ class ShareRequest:
     extra_specs: Mapping[str, str] = field(default_factory=dict)
     snapshot: SnapshotRef | None = None
     share_server_id: str | None = None
+    beside: tuple[str, ...] | None = None
+
+    def is_in_the_way(self, holder: str) -> bool:
+        """Tell whether the share that holds the name must not have it."""
+        return self.beside is not None and holder not in {*self.beside, self.resource_id}
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class Draft:
     export_changes: dict[Address, ExportChange] = field(default_factory=dict)
     _known_ids: frozenset[str] | None = None
     _strays: Strays | None = None
+    _holders: dict[str, list[str]] | None = None
     _checks: ShareChecks | None = None
     snapshotted: frozenset[Address] = frozenset()
 
@@ -88,6 +89,16 @@ class Draft:
         if self._strays is None:
             self._strays = strays_by_name(self.observed, self.known_ids)
         return self._strays
+
+    def holders_of(self, name: str) -> tuple[str, ...]:
+        """Return the resource ids of the shares of sharectl's that have the name on their backends, sorted, but for those in a trash."""
+        if self._holders is None:
+            self._holders = {}
+            for seen in self.observed.values():
+                for resource_id, share in (seen.shares or {}).items():
+                    if share.trashed_at is None:
+                        self._holders.setdefault(share.name, []).append(resource_id)
+        return tuple(sorted(self._holders.get(name, ())))
 
     @property
     def checks(self) -> ShareChecks:

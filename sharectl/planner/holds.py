@@ -252,7 +252,7 @@ def _drop_refused_candidates(draft: Draft, refusals: _Refusals) -> None:
         others = step.work.candidates[1:]
         allowed = [c for c in others if refusals.of(step.verb, f"{Kind.BACKEND}/{c.backend}") is None]
         if len(allowed) < len(others):
-            work = CreateShare(step.work.spec, (step.work.candidates[0], *allowed))
+            work = replace(step.work, candidates=(step.work.candidates[0], *allowed))
             draft.steps[name] = replace(step, work=work)
 
 

@@ -68,6 +68,7 @@ _PAYLOAD: Final = shapes_of(
         "spec": "Mapping[str, Any] | None",
         "extra_specs": "Mapping[str, str]",
         "share_server_id": "str | None",
+        "beside": "tuple[str, ...] | None",
         "snapshot": "Mapping[str, str] | None",
     },
     object,

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.conftest import SIMULATED
+from tests.cli.console import Console
 from tests.cli.test_import import stray
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tests.cli.console import Console
 
 SHARE = "apiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\nspec: {{size: 1GiB, protocol: NFS}}\n"
 FOLDERS = """\
@@ -96,6 +95,21 @@ def test_a_share_of_another_state_is_in_the_way_of_one_of_its_name(lost: Console
     assert "error[share.in-the-way]" in refused.err
     assert "sharectl import share/one gold1/one --backend sim" in refused.err
     assert on_backend(lost, "SELECT count(*) FROM shares WHERE name = 'one'") == [1]
+
+
+def test_a_share_of_another_state_that_came_after_the_plan_is_in_the_way_at_apply(applied: Console) -> None:
+    """Its name is taken on the backend by then: the step is refused there, and no share of another name is made beside it."""
+    applied.write("more.yaml", SHARE.format(name="late"))
+    assert applied("plan", "--out", "saved").code == 0
+    other = Console(applied.root.parent / "other", applied.capture)
+    backend = SIMULATED.partition("---")[0].replace("sim.db", str(applied.root / "sim.db"))
+    other.write("all.yaml", f"{backend}---\n{SHARE.format(name='late')}")
+    assert other("apply", "--yes", "--allow-shared", "sim").code == 0
+    refused = applied("apply", "saved")
+    assert refused.code == 1
+    assert "a share called 'late' has been made there since the plan was made" in refused.err
+    assert on_backend(applied, "SELECT count(*) FROM shares WHERE name = 'late'") == [1]
+    assert "error[share.in-the-way]" in applied("plan").err
 
 
 @pytest.mark.parametrize("words", [(), ("--refresh", "none"), ("--refresh", "changed"), ("--target", "share/alpha")])

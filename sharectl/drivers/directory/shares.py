@@ -14,6 +14,7 @@ from sharectl.drivers.directory import files, names, trees
 from sharectl.drivers.directory.access import require_exportable
 from sharectl.drivers.directory.places import backend_id_of, split_backend_id
 from sharectl.drivers.directory.records import ShareRecord, checked_id
+from sharectl.drivers.share_checks import taken_since
 from sharectl.model.quantities import approximate_size
 
 if TYPE_CHECKING:
@@ -260,6 +261,7 @@ class Shares:
                     files.sync_file_system(tree_fd)
                 inode = os.fstat(tree_fd).st_ino
             with self._storage.locked(metadata):
+                self._require_name(metadata, pool, request)
                 chosen = self._claim(metadata, pool, resource_id, request.name)
             record = ShareRecord(
                 resource_id=resource_id,
@@ -282,6 +284,12 @@ class Shares:
         record = replace(record, placed=True, trashed_at=None)
         metadata.shares.write(record)
         return record
+
+    def _require_name(self, metadata: Metadata, pool: Pool, request: ShareRequest) -> None:
+        """Raise ConflictError where a share that the plan has not seen has the name."""
+        holder = names.holder_of(metadata, pool.name, request.name)
+        if holder is not None and request.is_in_the_way(holder) and not self._gives_up(metadata, holder):
+            raise ConflictError(taken_since(request.name))
 
     def _claim(self, metadata: Metadata, pool: Pool, resource_id: str, name: str) -> names.ChosenName:
         return names.claim_new_name(metadata, pool, resource_id, name, lambda holder: self._gives_up(metadata, holder))

@@ -134,6 +134,7 @@ class LinuxDriver:
                     "options": {} if squash is None else {"squash": squash},
                     "share_server_id": request.share_server_id,
                     "snapshot_id": None if request.snapshot is None else request.snapshot.resource_id,
+                    "beside": request.beside,
                 },
             )
         )

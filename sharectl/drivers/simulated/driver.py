@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import orjson
 
 from sharectl.drivers.base import BackendUnavailableError, ConflictError, DriverError, PoolError, TransientError
-from sharectl.drivers.share_checks import smaller_than_snapshot
+from sharectl.drivers.share_checks import smaller_than_snapshot, taken_since
 from sharectl.drivers.simulated import checks, faults
 from sharectl.drivers.simulated.faults import Subject
 from sharectl.drivers.simulated.rows import (
@@ -399,12 +399,16 @@ def _pretended(request: ShareRequest) -> ObservedShare:
 
 def _free_backend_id(connection: sqlite3.Connection, request: ShareRequest) -> str:
     backend_id = f"{request.pool}/{request.name}"
-    row = connection.execute("SELECT resource_id FROM shares WHERE backend_id = ?", (backend_id,)).fetchone()
+    row = connection.execute(
+        "SELECT resource_id, trashed_at FROM shares WHERE backend_id = ?", (backend_id,)
+    ).fetchone()
     if row is None:
         return backend_id
     if row[0] is None:
         message = f"{backend_id!r} is there already, and sharectl did not make it"
         raise ConflictError(message)
+    if row[1] is None and request.is_in_the_way(row[0]):
+        raise ConflictError(taken_since(request.name))
     return f"{backend_id}-{request.resource_id}"
 
 

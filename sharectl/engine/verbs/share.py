@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from sharectl.executors.calls import Answer
     from sharectl.model.access import AccessRule
     from sharectl.model.plans import Adopt, Candidate
+    from sharectl.model.plans import CreateShare as PlannedShare
     from sharectl.model.records import Change
 
 _NOT_THERE: Final = "the share is not there; the next plan shows it"
@@ -121,6 +122,7 @@ def _request(task: Task) -> ShareRequest:
         extra_specs=task.extra_specs or {},
         snapshot=snapshot,
         share_server_id=task.share_server_id,
+        beside=cast("PlannedShare", task.step.work).beside,
     )
 
 
@@ -128,6 +130,7 @@ def _payload(task: Task) -> dict[str, object]:
     payload: dict[str, object] = {
         "extra_specs": dict(task.extra_specs or {}),
         "share_server_id": task.share_server_id,
+        "beside": cast("PlannedShare", task.step.work).beside,
     }
     if cast("ShareSpec", task.step.spec).source_snapshot is not None and task.related is not None:
         payload["snapshot"] = asdict(snapshot_ref(task.related))
@@ -148,6 +151,7 @@ def _request_of_intent(intent: Intent) -> ShareRequest:
         extra_specs=payload["extra_specs"],
         snapshot=None if snapshot is None else SnapshotRef(**snapshot),
         share_server_id=payload.get("share_server_id"),
+        beside=None if (beside := payload.get("beside")) is None else tuple(beside),
     )
 
 

@@ -131,6 +131,8 @@ def step_to_object(step: Step) -> JsonObject:
         plain["rules"] = [rule._asdict() for rule in step.work.rules]
         if step.work.export_settings is not None:
             plain["export_settings"] = dict(step.work.export_settings)
+    if isinstance(step.work, CreateShare) and step.work.beside is not None:
+        plain["beside"] = list(step.work.beside)
     if step.verb is Verb.FORGET and step.backend is not None:
         plain["rules"] = []
     return plain
@@ -140,7 +142,7 @@ def _work_to_object(work: Work | None) -> JsonObject:
     match work:
         case PrepareBackend(identity):
             return {"identity": identity}
-        case CreateShare(_, candidates):
+        case CreateShare(_, candidates, _):
             return {"candidates": [_candidate_to_object(candidate) for candidate in candidates]}
         case UpdateAccess(_, repairs, _):
             return {"repairs": repairs or None}
@@ -235,6 +237,13 @@ def _candidate(plain: Mapping[str, Any]) -> Candidate:
     return Candidate(plain["backend"], plain["pool"], plain["weight"], weights, plain.get("share_server"))
 
 
+def _new_share(plain: Mapping[str, Any]) -> CreateShare:
+    beside = plain.get("beside")
+    return CreateShare(
+        _spec(plain), tuple(map(_candidate, plain["candidates"])), None if beside is None else tuple(beside)
+    )
+
+
 def _access(plain: Mapping[str, Any]) -> UpdateAccess:
     settings = plain.get("export_settings")
     rules = tuple(AccessRule(**rule) for rule in plain["rules"])
@@ -245,7 +254,7 @@ def _access(plain: Mapping[str, Any]) -> UpdateAccess:
 
 _WORK: Final[Mapping[Verb, Callable[[Mapping[str, Any]], Work]]] = {
     Verb.PREPARE_BACKEND: lambda plain: PrepareBackend(plain.get("identity")),
-    Verb.CREATE_SHARE: lambda plain: CreateShare(_spec(plain), tuple(map(_candidate, plain["candidates"]))),
+    Verb.CREATE_SHARE: _new_share,
     Verb.EXTEND_SHARE: lambda plain: ResizeShare(_spec(plain)),
     Verb.SHRINK_SHARE: lambda plain: ResizeShare(_spec(plain)),
     Verb.REVERT_SHARE: lambda plain: RevertShare(_spec(plain)),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.kinds import Kind, kind_of
-from sharectl.model.plans import Action, Adopt, Move, PrepareBackend, ReleaseAllocation, UpdateAccess
+from sharectl.model.plans import Action, Adopt, CreateShare, Move, PrepareBackend, ReleaseAllocation, UpdateAccess
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import ShareSpec
 from sharectl.model.table import KINDS
@@ -194,6 +194,8 @@ def _check_places(step: Step, plan: Plan, where: str) -> None:
         _fail(where, "it names no backend")
     if step.verb is Verb.CREATE_SHARE and not step.candidates:
         _fail(where, "it names no pool for the new share")
+    if isinstance(step.work, CreateShare) and step.work.beside is not None:
+        _all_texts(step.work.beside, f"{where}.beside")
     for candidate in step.candidates:
         for text in (candidate.backend, candidate.pool):
             _text(text, f"{where}.candidates")

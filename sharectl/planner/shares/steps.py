@@ -54,7 +54,7 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
         reason,
         backend=candidates[0].backend,
         record=record,
-        work=CreateShare(spec, candidates),
+        work=CreateShare(spec, candidates, draft.holders_of(spec.name)),
         changes=plain_changes({}, spec.as_plain()),
     )
     if rules:

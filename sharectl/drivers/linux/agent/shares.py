@@ -49,7 +49,7 @@ class Shares:
         """Make a share that nobody may reach yet, or finish making it; return it, and whether an earlier call had made it whole.
 
         `request` has resource_id, name, pool, protocol, size_bytes, options, snapshot_id for a clone (None otherwise), and
-        share_server_id (None for the backend's own servers).
+        share_server_id (None for the backend's own servers), and beside (see `_require_name`).
         """
         resource_id = checked_id(request["resource_id"])
         snapshot = request["snapshot_id"] and self._known_snapshot(request["snapshot_id"])
@@ -244,6 +244,7 @@ class Shares:
             if (wrong := problem_of_share_name(name)) is not None:
                 raise Problem(ProblemKind.REFUSED, wrong)
             self._check_share_server(request["share_server_id"])
+            self._require_name(pool, request)
             volume = self._free_volume(pool, name, resource_id)  # which may free the name of the export as well
             # On btrfs durable with the second change: the new volume itself is kept only from btrfs's next commit on, so that a
             # power failure before that takes both, and the claim has to outlive this process alone.
@@ -275,6 +276,20 @@ class Shares:
         )
         insert_share(connection, row)
         return row
+
+    def _require_name(self, pool: VolumePool, request: Mapping[str, Any]) -> None:
+        """Raise CONFLICT where a share that the plan has not seen has the name; `beside` are those that it has, None any."""
+        beside, name = request.get("beside"), request["name"]
+        if beside is None:
+            return
+        holder = self._records.share_of_volume(pool.name, name)
+        if holder is None or holder.trashed_at is not None or holder.resource_id in {*beside, request["resource_id"]}:
+            return
+        if pool.has_volume(name):
+            message = (
+                f"a share called {name!r} has been made in the pool {pool.name!r} since the plan was made; plan again"
+            )
+            raise Problem(ProblemKind.CONFLICT, message)
 
     def _free_volume(self, pool: VolumePool, name: str, resource_id: str) -> str:
         """Return a name that no volume of the pool has now; a share whose volume is gone gives its name up."""
