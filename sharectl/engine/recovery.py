@@ -25,7 +25,7 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports.unfinished import import_address
 from sharectl.state.contract import LeaseLostError, StateError, VersionConflictError
-from sharectl.state.rows import payload_of
+from sharectl.state.rows import expect_whole_state, payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -91,6 +91,8 @@ def _read(
     """Return the open intents (all, or those that are `chosen`), and the rows that they are about."""
     with store.read() as reader:
         operations = reader.view(()).operations if chosen is None else chosen
+        if operations and chosen is None:
+            expect_whole_state(reader)  # nothing is done on a damaged state
         addresses = {operation.address for operation in operations}
         addresses |= {address_of(Kind.BACKEND, operation.backend) for operation in operations if operation.backend}
         specs = (payload_of(operation).get("spec") for operation in operations)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from sharectl.model.quantities import format_size
 from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.paint import paint
@@ -100,9 +98,9 @@ def record_lines(record: Record, rules: Sequence[RuleRecord], *, color: bool) ->
     for key, value in named:
         if value:
             yield f"  {key:<14} {visible(value)}"
-    for title, data in (("applied", record.spec), ("backend says", record.attributes)):
+    for title, plain in (("applied", spec_object_of(record)), ("backend says", attributes_of(record))):
         yield f"  {title}"
-        for key, value in orjson.loads(data).items():
+        for key, value in plain.items():
             yield f"    {visible(key):<18} {shown_value(value)}"
     if rules:
         yield "  access"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sharectl.model.codec import Shapes
     from sharectl.model.kinds import Address
     from sharectl.model.records import HistoryEntry, OperationRecord, RuleRecord, RunRecord
+    from sharectl.state.contract import StateReader
 
     _Check = Callable[[Any], bool]
 
@@ -126,6 +127,12 @@ def expect_whole_rows(records: Iterable[Record]) -> None:
     for record in records:
         spec_object_of(record)
         attributes_of(record)
+
+
+def expect_whole_state(reader: StateReader) -> None:
+    """Decode all that the state holds of resources and their access. Raises DamagedRowError or StateCorruptError."""
+    expect_whole_rows(reader.view().records.values())
+    reader.rules()
 
 
 def payload_of(operation: OperationRecord) -> JsonObject:

@@ -184,11 +184,6 @@ class Repository:
             if hint and is_there and tells_overtaken:
                 self._tell_overtaken(store, is_to_change=create)
             yield store
-        except (AttributeError, KeyError, TypeError, ValueError):
-            from sharectl.state.soundness import expect_sound_rows  # noqa: PLC0415 - only for a damaged state
-
-            expect_sound_rows(store)  # a row that nobody can understand is the usual cause, and is named then
-            raise
         finally:
             store.close()
 

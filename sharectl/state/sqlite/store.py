@@ -20,6 +20,7 @@ from sharectl.state.contract import (
     StateUnavailableError,
 )
 from sharectl.state.lock import SYSTEM_CLOCK, here, process_start, status_of, timestamp
+from sharectl.state.rows import expect_whole_state
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.changes import apply_changes
 from sharectl.state.sqlite.errors import damaged, translated
@@ -353,6 +354,8 @@ class SqliteStore:
                     files.expect_sound(writer, self._path)
                 except BaseException:
                     writer.close()
+                    with translated(self._path):
+                        expect_whole_state(SqliteReader(snapshot, self._path))  # which names the row
                     raise
             try:
                 files.prepare_writing(writer, self._path)
