@@ -71,7 +71,7 @@ class Forge:
         """The home of the runner's user."""
         return self.folder / "home"
 
-    def begin(self) -> None:
+    def begin(self, *, names_forge: bool = True) -> None:
         """Let `sharectl init` write the repository, and push it; put the program on the runner's PATH."""
         for folder in (self.home, self.folder / "bin"):
             folder.mkdir()
@@ -79,7 +79,7 @@ class Forge:
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sharectl "$@"\n', encoding="utf-8")
         program.chmod(0o755)
         written = subprocess.run(
-            [program, "init", str(self.clone), "--ci", self.kind],
+            [program, "init", str(self.clone), *(("--ci", self.kind) if names_forge else ())],
             env=self.environment({}),
             capture_output=True,
             check=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from contextlib import closing
 from importlib.util import find_spec
@@ -115,3 +116,24 @@ def test_a_share_that_stays_is_explained_as_by_a_plan_of_everything(
     expected = [console("explain", f"share/{name}", "-o", style) for name in names for style in ("json", "text")]
     assert [(one.code, one.out) for one in said] == [(one.code, one.out) for one in expected]
     assert [one.err.count("error[") for one in said] == [one.err.count("error[") for one in expected]
+
+
+def test_explain_says_in_words_where_the_plan_makes_a_share(console: Console) -> None:
+    """Also of shares that are to be together, of which a plan places some before others."""
+    for name in ("a", "b"):
+        config = f"{{stateFile: {name}.db, pools: [{{name: p, total: 12GiB}}]}}"
+        head = f"apiVersion: sharectl/v1\nkind: Backend\nmetadata: {{name: {name}}}\n"
+        console.write(f"{name}.yaml", f"{head}spec: {{driver: simulated, config: {config}}}\n")
+    beside = {"one": "", "two": "one", "three": "two"}
+    for size, (name, other) in enumerate(beside.items(), start=5):
+        hint = f", schedulerHints: {{sameHost: [{other}]}}" if other else ""
+        head = f"apiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\n"
+        console.write(f"{name}.yaml", f"{head}spec: {{size: {size}GiB, protocol: NFS{hint}}}\n")
+    planned = re.findall(r"\+ share/(\w+) .*→ (\S+)", console("plan").out)
+    explained = [
+        found
+        for name in beside
+        for found in re.findall(r"share/(\w+) goes to (.*)\.", console("explain", f"share/{name}").out)
+    ]
+    assert sorted(planned) == sorted(explained)
+    assert planned

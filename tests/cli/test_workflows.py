@@ -63,6 +63,19 @@ def test_state_and_data_survive_every_run(forge: Forge) -> None:
     assert (forge.workspace / ".sharectl" / "kept").exists()
 
 
+def test_a_proposal_takes_nothing_out_of_the_workspace(tmp_path: Path) -> None:
+    """Its plan runs where the last apply did: what git ignores there stays, by the workflow that `init` writes unasked too."""
+    forge = Forge(tmp_path, "github")
+    forge.begin(names_forge=False)
+    git(forge.clone, "branch", "-M", "main")
+    assert forge.run_job("apply", git(forge.clone, "rev-parse", "HEAD"), "main").code == 0
+    kept = forge.workspace / ".sharectl" / "kept"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("ignored", encoding="utf-8")
+    assert forge.run_job("plan", propose(forge, "more"), "more").code == 0
+    assert kept.exists()
+
+
 def test_a_late_or_repeated_apply_never_goes_back(forge: Forge) -> None:
     """Several merges in a row, of which the forge runs the last before the first: the tip of the branch is what is applied."""
     git(forge.clone, "branch", "-M", "main")
