@@ -9,9 +9,11 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sharectl.drivers.linux.agent.contract import Claim
 from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
 from sharectl.drivers.linux.agent.volumes.images.pool import ImagePool
 from tests.drivers.linux.pools import write
@@ -46,6 +48,7 @@ READING_IOCTLS = frozenset(
         0xD0009412,  # BTRFS_IOC_INO_LOOKUP
         0xC0709411,  # BTRFS_IOC_TREE_SEARCH_V2
         0x8040942D,  # BTRFS_IOC_QUOTA_RESCAN_STATUS
+        0x81F8943C,  # BTRFS_IOC_GET_SUBVOL_INFO
         0x80086601,  # FS_IOC_GETFLAGS
     }
 )
@@ -58,23 +61,37 @@ def part_of(number: int, value: Any) -> Any:  # noqa: ANN401 - parts of document
     return value.replace("{n}", str(number)) if isinstance(value, str) else value
 
 
-def run_call(pool: VolumePool, call: Sequence[Any], number: int) -> None:
-    """Call the method with the attempt's number in its arguments; `write` is a method too."""
+def run_call(pool: VolumePool, call: Sequence[Any], number: int, records: str) -> None:
+    """Call the method with the attempt's number in its arguments; `write` is a method too.
+
+    Whoever makes a volume again knows its identity from a record, here a file in the folder `records`.
+    """
     method, *arguments = [part_of(number, part) for part in call]
     if method == "write":
         write(pool, *arguments)
+    elif method in {"create", "clone"}:
+        record = Path(records, arguments[0 if method == "create" else 1])
+        identity = record.read_text(encoding="ascii") if record.exists() else None
+        getattr(pool, method)(*arguments, Claim(identity, lambda made: recorded(record, made)))
     else:
         getattr(pool, method)(*arguments)
 
 
-def in_process(pool: VolumePool, call: Sequence[Any], number: int, *, survived: int | None) -> bool:
+def recorded(record: Path, identity: str) -> None:
+    """Keep an identity whole or not at all, which is no effect of the pool's."""
+    descriptor = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.write(descriptor, identity.encode())
+    os.close(descriptor)
+
+
+def in_process(pool: VolumePool, call: Sequence[Any], number: int, records: str, *, survived: int | None) -> bool:
     """Make the call in a process that is killed after `survived` effects; return whether it came to its end."""
     child = os.fork()
     if child == 0:
         try:
             if survived is not None:
                 kill_after(survived)
-            run_call(pool, call, number)
+            run_call(pool, call, number, records)
         except BaseException as error:  # noqa: BLE001 - the parent is told by the exit code
             sys.stderr.write(f"attempt {number}: {error!r}\n")
             os._exit(FAILED)
@@ -124,19 +141,25 @@ def seen(path: str, number: int) -> list[str] | None:
 def main() -> None:
     """Do the job on standard input."""
     job = json.load(sys.stdin)
+    with tempfile.TemporaryDirectory() as records:
+        json.dump(seen_between(job, records), sys.stdout)
+
+
+def seen_between(job: dict[str, Any], records: str) -> list[list[str] | None]:
+    """Kill and repeat until a call comes to its end; return what was seen after each."""
     kind = {"btrfs": BtrfsPool, "image": ImagePool}[job["pool"].pop("kind")]
-    between = []
+    between: list[list[str] | None] = []
     number = 0
     is_whole = False
     while not is_whole:
         pool = kind(**{name: part_of(number, value) for name, value in job["pool"].items()})
         for call in job["before"]:
-            run_call(pool, call, number)
-        is_whole = in_process(pool, job["call"], number, survived=number * job["every"])
+            run_call(pool, call, number, records)
+        is_whole = in_process(pool, job["call"], number, records, survived=number * job["every"])
         between.append(seen(job["pool"]["path"], number))
-        in_process(pool, job["call"], number, survived=None)
+        in_process(pool, job["call"], number, records, survived=None)
         number += 1
-    json.dump(between, sys.stdout)
+    return between
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
 """A program that kills a process of its own before each effect that a request to the agent has, and lets another repeat the request.
 
 It reads a job as `test_linux_crashes.crash_everywhere` writes it, and prints what was listed after each repetition. Changes of the
-records and of Ganesha's live exports count as effects, as what changes the host does.
+records and of Ganesha's live exports count as effects, as what changes the host does. With `theirs` in the job somebody makes a
+subvolume of that path by hand after each kill, where the name is free.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sharectl.drivers.linux.agent.contract import Problem
 from sharectl.drivers.linux.agent.nfs.ganesha import bus as ganesha_bus
 from sharectl.drivers.linux.agent.nfs.ganesha import process
 from sharectl.drivers.linux.agent.nfs.ganesha import server as ganesha
@@ -21,13 +25,14 @@ from sharectl.drivers.linux.agent.smb import server as smb_server
 # What the operations import when they need it is imported here, once for all the processes that are forked.
 from sharectl.drivers.linux.agent.volumes.btrfs import pool as btrfs_pool
 from tests.drivers.linux.crashing import FAILED, kill_after
-from tests.drivers.linux.lab import kill_processes_of
+from tests.drivers.linux.lab import kill_processes_of, run
 
 if TYPE_CHECKING:
     import sqlite3
 
 LOADED = (btrfs_pool, ganesha, ganesha_bus, process, smb_server)
 KILL_SERVERS = "kill servers"
+REMOVE_THEIRS = "remove theirs"
 """What a job can ask for beside requests."""
 
 
@@ -65,6 +70,8 @@ def in_process(job: dict[str, Any], requests: list[list[Any]], number: int, *, s
             for method, params in filled(requests, number):
                 if method == KILL_SERVERS:
                     kill_processes_of(f"{job['settings']['root']}/servers")
+                elif method == REMOVE_THEIRS:
+                    shutil.rmtree(filled(job["theirs"], number), ignore_errors=True)
                 else:
                     backend.call(method, params)
         except BaseException as error:  # noqa: BLE001 - the parent is told by the exit code
@@ -75,6 +82,45 @@ def in_process(job: dict[str, Any], requests: list[list[Any]], number: int, *, s
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0:
         sys.exit(f"a request failed in attempt {number}")
     return os.WIFEXITED(status)
+
+
+def with_theirs(job: dict[str, Any], number: int) -> dict[str, Any]:
+    """Take the name where it is free, repeat the request (or make the job's `again`), and return what there was before and after."""
+    theirs = Path(filled(job["theirs"], number))
+    is_free = not theirs.exists()
+    if is_free:
+        run("btrfs", "subvolume", "create", str(theirs))
+        (theirs / "theirs").touch()
+    between = listed(job, number)
+    refusal = refusal_of(job, job.get("again", job["request"]), number)
+    (pool,) = open_backend(job["settings"]).call("pools", {})
+    return {
+        "is_free": is_free,
+        "between": between,
+        "refusal": refusal,
+        "after": listed(job, number),
+        "is_kept": (theirs / "theirs").exists(),
+        "recorded_bytes": pool["allocated_bytes"],
+    }
+
+
+def refusal_of(job: dict[str, Any], request: list[Any], number: int) -> str | None:
+    """Make a request in a process of its own; return what the agent refuses it with."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            ((method, params),) = filled([request], number)
+            open_backend(job["settings"]).call(method, params)
+        except Problem as problem:
+            os.write(writer, str(problem).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        text = file.read()
+    os.waitpid(child, 0)
+    return text or None
 
 
 def listed(job: dict[str, Any], number: int) -> list[Any]:
@@ -99,14 +145,17 @@ def main() -> None:
     """Do the job on standard input."""
     job = json.load(sys.stdin)
     announce_changes()
-    answers = []
+    answers: list[Any] = []
     number = 0
     is_whole = False
     while not is_whole:
         in_process(job, job["before"], number, survived=None)
         is_whole = in_process(job, [job["request"]], number, survived=number)
-        in_process(job, [job["request"]], number, survived=None)
-        answers.append(listed(job, number))
+        if "theirs" in job:
+            answers.append(with_theirs(job, number))
+        else:
+            in_process(job, [job["request"]], number, survived=None)
+            answers.append(listed(job, number))
         in_process(job, job["after"], number, survived=None)
         number += 1
     json.dump(answers, sys.stdout)

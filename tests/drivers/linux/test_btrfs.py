@@ -105,21 +105,41 @@ def test_the_names_in_a_folder_are_found_with_their_subvolumes(top: str) -> None
         inode = os.fstat(parent).st_ino
         found = {each.name for each in ioctls.subvolumes_in(descriptor, 5) if each.directory == inode}
         assert found == {"one", strange}
-        ioctls.destroy_subvolume(parent, "one")
+        with opened(f"{top}/parent/one") as one:
+            ioctls.destroy_subvolume(descriptor, ioctls.subvolume_id(one))
         found = {each.name for each in ioctls.subvolumes_in(descriptor, 5) if each.directory == inode}
         assert found == {strange}
 
 
 def test_destroying_says_what_is_in_the_way(top: str) -> None:
     """Nothing but a subvolume that holds no other is removed."""
-    Path(top, "no-subvolume").mkdir()
     with opened(top) as descriptor:
         ioctls.create_subvolume(descriptor, "outer")
         with opened(f"{top}/outer") as outer:
             ioctls.create_subvolume(outer, "inner")
-        for name, code in (("outer", errno.ENOTEMPTY), ("no-subvolume", errno.EINVAL), ("nothing", errno.ENOENT)):
+            number = ioctls.subvolume_id(outer)
+        for subvolume, code in ((number, errno.ENOTEMPTY), (999_999, errno.ENOENT)):
             with pytest.raises(OSError, match=os.strerror(code)):
-                ioctls.destroy_subvolume(descriptor, name)
+                ioctls.destroy_subvolume(descriptor, subvolume)
+
+
+def test_a_subvolume_has_one_identity_however_it_is_asked_for(top: str) -> None:
+    """Another of its name has another; a snapshot knows whose it is."""
+    with opened(top) as descriptor:
+        found = []
+        for _ in range(2):
+            ioctls.create_subvolume(descriptor, "told")
+            with opened(f"{top}/told") as told:
+                number, origin = ioctls.subvolume_id(told), ioctls.origin(told)
+                ioctls.create_snapshot(told, descriptor, f"of-{number}", read_only=True)
+            with opened(f"{top}/of-{number}") as snapshot:
+                assert ioctls.origin(snapshot).parent_identity == origin.identity
+            assert ioctls.identities(descriptor)[number] == origin.identity
+            assert origin.identity in run("btrfs", "subvolume", "show", f"{top}/told").stdout
+            ioctls.destroy_subvolume(descriptor, number)
+            assert number not in ioctls.identities(descriptor)
+            found.append(origin.identity)
+        assert len(set(found)) == 2
 
 
 def test_qgroups_of_subvolumes_that_exist_are_never_stale_and_others_can_be_removed(top: str) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from sharectl.drivers.linux.agent.contract import ProblemKind, Resize, VolumeState
+from sharectl.drivers.linux.agent.contract import Claim, ProblemKind, Resize
 from sharectl.drivers.linux.agent.host import mounts, system_calls
 from sharectl.drivers.linux.agent.host.daemons import wait_until
 from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
 from sharectl.drivers.linux.agent.volumes.btrfs.pool import FEATURES, BtrfsPool
+from sharectl.drivers.linux.agent.volumes.folders import opened
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.pools import (
     MEBIBYTE,
@@ -70,6 +71,11 @@ def await_cleaner(pool: BtrfsPool) -> None:
         os.close(descriptor)
 
 
+def seen(pool: BtrfsPool) -> dict[str, tuple[int | None, int | None]]:
+    """Return the size and the usage of each volume."""
+    return {name: (state.size_bytes, state.used_bytes) for name, state in pool.list_volumes().items()}
+
+
 def test_a_new_volume_is_empty_and_has_its_mode_owner_and_size(module_btrfs_pool: BtrfsPool) -> None:
     """What a share begins as."""
     module_btrfs_pool.create("new", 8 * MEBIBYTE, MODE, OWNER)
@@ -83,7 +89,7 @@ def test_making_a_volume_again_leaves_its_data_mode_and_owner(module_btrfs_pool:
     """The second call finishes the first, and takes nothing away from somebody who uses the volume by now."""
     module_btrfs_pool.create("again", 8 * MEBIBYTE, 0o700, (0, 0))
     write(module_btrfs_pool, "again", "kept")
-    module_btrfs_pool.create("again", 16 * MEBIBYTE, MODE, OWNER)
+    module_btrfs_pool.create("again", 16 * MEBIBYTE, MODE, OWNER, Claim(module_btrfs_pool.identify("again")))
     status = Path(module_btrfs_pool.attach("again")).stat()
     assert (status.st_mode & 0o7777, status.st_uid) == (0o700, 0)
     assert names(module_btrfs_pool, "again") == {"kept"}
@@ -150,7 +156,7 @@ def test_cloning_again_gives_the_size_and_keeps_the_data(module_btrfs_pool: Btrf
     pool.create_snapshot("origin-2", "snap-2")
     pool.clone("snap-2", "clone-2", 16 * MEBIBYTE)
     write(pool, "clone-2", "own")
-    pool.clone("snap-2", "clone-2", 16 * MEBIBYTE)
+    pool.clone("snap-2", "clone-2", 16 * MEBIBYTE, Claim(pool.identify("clone-2")))
     assert names(pool, "clone-2") == {"own"}
 
 
@@ -212,7 +218,7 @@ def test_deleting_leaves_nothing_and_repeats(btrfs_pool: BtrfsPool) -> None:
         btrfs_pool.delete("gone")
         btrfs_pool.delete_snapshot("snap")
     assert btrfs_pool.list_volumes() == {}
-    assert btrfs_pool.list_snapshots() == frozenset()
+    assert btrfs_pool.list_snapshots() == {}
     await_cleaner(btrfs_pool)
     btrfs_pool.prepare()
     descriptor = os.open(folder_of(btrfs_pool), os.O_RDONLY)
@@ -261,7 +267,6 @@ def test_a_folder_a_file_and_a_link_in_the_way_are_left_alone(module_btrfs_pool:
     (folder_of(pool) / "link").symlink_to("target")
     for name in ("folder", "file", "link"):
         for call in (
-            lambda name=name: pool.create(name, 8 * MEBIBYTE, MODE, OWNER),
             lambda name=name: pool.attach(name),
             lambda name=name: pool.resize(name, 9 * MEBIBYTE),
             lambda name=name: pool.delete(name),
@@ -269,6 +274,8 @@ def test_a_folder_a_file_and_a_link_in_the_way_are_left_alone(module_btrfs_pool:
         ):
             with fails_with(ProblemKind.CONFLICT, "left alone"):
                 call()
+        with fails_with(ProblemKind.CONFLICT, "already is in the pool"):
+            pool.create(name, 8 * MEBIBYTE, MODE, OWNER)
     assert set(pool.list_volumes()).isdisjoint({"folder", "file", "link"})
     assert (folder_of(pool) / "folder").stat().st_mode & 0o7777 == 0o700
     assert pool.list_volumes()["target"].size_bytes == 8 * MEBIBYTE
@@ -371,13 +378,13 @@ def test_a_volume_that_gets_new_subvolumes_without_end_is_not_deleted(
     """Somebody's program makes them; the message says so, and the volume is there."""
     btrfs_pool.create("v", 8 * MEBIBYTE, MODE, OWNER)
     run("btrfs", "subvolume", "create", f"{btrfs_pool.attach('v')}/0")
-    destroy, numbers = ioctls.destroy_subvolume_by_id, itertools.count(1)
+    destroy, numbers = ioctls.destroy_subvolume, itertools.count(1)
 
     def destroy_and_make(descriptor: int, subvolume: int) -> None:
         destroy(descriptor, subvolume)
         run("btrfs", "subvolume", "create", f"{btrfs_pool.attach('v')}/{next(numbers)}")
 
-    monkeypatch.setattr(ioctls, "destroy_subvolume_by_id", destroy_and_make)
+    monkeypatch.setattr(ioctls, "destroy_subvolume", destroy_and_make)
     with fails_with(ProblemKind.IN_USE, "'v'", "stop what makes them"):
         btrfs_pool.delete("v")
     monkeypatch.undo()
@@ -402,7 +409,7 @@ def test_the_usage_in_a_listing_is_that_of_the_last_commit(btrfs_pool: BtrfsPool
     write(btrfs_pool, "v", "f", 4 * MEBIBYTE)
     used_bytes = btrfs_pool.used_bytes("v")
     assert 4 * MEBIBYTE <= used_bytes <= 5 * MEBIBYTE
-    assert btrfs_pool.list_volumes() == {"v": VolumeState(16 * MEBIBYTE, used_bytes)}
+    assert seen(btrfs_pool) == {"v": (16 * MEBIBYTE, used_bytes)}
 
 
 def test_more_volumes_than_one_answer_of_the_kernel_holds_are_listed_whole(btrfs_pool: BtrfsPool) -> None:
@@ -508,7 +515,7 @@ def test_two_pools_on_one_file_system_and_on_one_host_do_not_mix(lab_directory: 
     for pool in (*pools, other):
         assert set(pool.list_volumes()) == {"same"}
         assert names(pool, "same") == {pool.name}
-        assert pool.list_snapshots() == {f"of-{pool.name}"}
+        assert pool.list_snapshots().keys() == {f"of-{pool.name}"}
     assert pools[0].identity() == pools[1].identity() != other.identity()
     pools[0].delete("same")
     assert names(pools[1], "same") == {"b"}
@@ -651,7 +658,7 @@ def test_quotas_that_were_turned_off_are_turned_on_by_the_next_change(btrfs_pool
     """All limits were lost with them, as the listing shows; setting them again is then possible."""
     btrfs_pool.create("v", 8 * MEBIBYTE, MODE, OWNER)
     run("btrfs", "quota", "disable", str(folder_of(btrfs_pool)))
-    assert btrfs_pool.list_volumes() == {"v": VolumeState(None, None)}
+    assert seen(btrfs_pool) == {"v": (None, None)}
     btrfs_pool.resize("v", 8 * MEBIBYTE)
     assert btrfs_pool.list_volumes()["v"].size_bytes == 8 * MEBIBYTE
     with pytest.raises(OSError, match="Disk quota exceeded"):
@@ -669,7 +676,7 @@ def test_numbers_that_the_kernel_gave_up_on_are_counted_anew_before_they_are_use
     run("btrfs", "qgroup", "assign", "--no-rescan", f"0/{subvolume}", "1/100", path, check=False)
     inconsistent = Path("/sys/fs/btrfs", btrfs_pool.identity(), "qgroups/inconsistent")
     assert inconsistent.read_text(encoding="ascii").strip() == "1"
-    assert btrfs_pool.list_volumes()["v"] == VolumeState(16 * MEBIBYTE, None)
+    assert seen(btrfs_pool)["v"] == (16 * MEBIBYTE, None)
     assert 4 * MEBIBYTE <= btrfs_pool.used_bytes("v") <= 5 * MEBIBYTE
     assert inconsistent.read_text(encoding="ascii").strip() == "0"
 
@@ -701,7 +708,7 @@ def test_while_the_kernel_counts_usage_is_unknown_and_sizes_are_not_promised(btr
     finally:
         stop.set()
         counter.join()
-    assert state == VolumeState(64 * MEBIBYTE, None)
+    assert (state.size_bytes, state.used_bytes) == (64 * MEBIBYTE, None)
     btrfs_pool.resize("v", 80 * MEBIBYTE)
 
 
@@ -739,7 +746,7 @@ def test_64_threads_at_once_get_what_they_ask_for(btrfs_pool: BtrfsPool) -> None
         found = list(threads.map(live, range(64)))
     assert found == [{f"old-{number}"} for number in range(64)]
     assert {state.size_bytes for state in btrfs_pool.list_volumes().values()} == {16 * MEBIBYTE}
-    assert btrfs_pool.list_snapshots() == frozenset()
+    assert btrfs_pool.list_snapshots() == {}
     assert private(btrfs_pool, "staging") == set()
 
 
@@ -758,7 +765,7 @@ def test_killed_anywhere_a_snapshot_and_a_clone_are_made_by_the_next_call(btrfs_
     btrfs_pool.create("origin", 8 * MEBIBYTE, MODE, OWNER)
     write(btrfs_pool, "origin", "old")
     seen = crash_everywhere(crash_settings(btrfs_pool), [], ["create_snapshot", "origin", "s{n}"])
-    assert btrfs_pool.list_snapshots() == {f"s{number}" for number in range(len(seen))}
+    assert btrfs_pool.list_snapshots().keys() == {f"s{number}" for number in range(len(seen))}
     seen = crash_everywhere(crash_settings(btrfs_pool), [], ["clone", "s0", "v{n}", 24 * MEBIBYTE])
     assert {tuple(each) for each in seen if each is not None} == {("old",)}
     found = btrfs_pool.list_volumes()
@@ -835,10 +842,11 @@ def test_leftovers_with_subvolumes_inside_are_swept_and_one_that_cannot_be_is_le
         make_inner_subvolumes(str(staging / name))
     destroy = ioctls.destroy_subvolume
 
-    def destroy_all_but_one(folder_fd: int, name: str) -> None:
-        if name == "b":
-            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
-        destroy(folder_fd, name)
+    def destroy_all_but_one(descriptor: int, subvolume: int) -> None:
+        with opened(str(staging / "b")) as kept_fd:
+            if subvolume == ioctls.subvolume_id(kept_fd):
+                raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        destroy(descriptor, subvolume)
 
     monkeypatch.setattr(ioctls, "destroy_subvolume", destroy_all_but_one)
     btrfs_pool.prepare()
@@ -868,6 +876,6 @@ def test_what_was_deleted_or_reverted_stays_so_after_a_power_cut(btrfs_pool: Btr
     btrfs_pool.revert("turned", "of-turned")
     assert names(after_a_power_cut("after-revert"), "turned") == {"old"}
     btrfs_pool.delete_snapshot("of-deleted")
-    assert after_a_power_cut("after-snapshot").list_snapshots() == {"of-turned"}
+    assert after_a_power_cut("after-snapshot").list_snapshots().keys() == {"of-turned"}
     btrfs_pool.delete("deleted")
     assert set(after_a_power_cut("after-delete").list_volumes()) == {"turned"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sharectl.drivers.linux.agent.contract import ProblemKind, Resize
+from sharectl.drivers.linux.agent.contract import Claim, ProblemKind, Resize
 from sharectl.drivers.linux.agent.host import commands, loops
 from sharectl.drivers.linux.agent.host.daemons import wait_until
 from sharectl.drivers.linux.agent.volumes.images import files
@@ -86,7 +86,7 @@ def test_a_new_volume_is_a_mounted_file_system_of_its_size(pool: ImagePool) -> N
     status = Path(pool.attach("v")).stat()
     assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (MODE, *OWNER)
     write(pool, "v", "kept")
-    pool.create("v", size_of(pool), 0o700, (0, 0))
+    pool.create("v", size_of(pool), 0o700, (0, 0), Claim(pool.identify("v")))
     assert names(pool, "v") == {"kept"}
     assert Path(pool.attach("v")).stat().st_uid == OWNER[0]
     assert listed(pool) == {"v": size_of(pool)}
@@ -218,9 +218,9 @@ def test_snapshots_keep_clones_diverge_and_reverts_return(sharing_pool: ImagePoo
     for _ in range(2):
         pool.create_snapshot("v", "s")
     write(pool, "v", "new")
-    assert pool.list_snapshots() == {"s"}
-    for _ in range(2):
-        pool.clone("s", "c", 2 * size_bytes)
+    assert pool.list_snapshots().keys() == {"s"}
+    pool.clone("s", "c", 2 * size_bytes)
+    pool.clone("s", "c", 2 * size_bytes, Claim(pool.identify("c")))
     assert names(pool, "c") == {"old"}
     assert os.statvfs(pool.attach("c")).f_blocks * 4096 > size_bytes
     write(pool, "c", "own")
@@ -235,7 +235,7 @@ def test_snapshots_keep_clones_diverge_and_reverts_return(sharing_pool: ImagePoo
     with fails_with(ProblemKind.REFUSED, "at least"):
         pool.clone("s", "d", size_bytes - MEBIBYTE)
     pool.delete_snapshot("s")
-    assert pool.list_snapshots() == frozenset()
+    assert pool.list_snapshots() == {}
 
 
 def test_a_revert_keeps_the_size_that_the_volume_has_by_now(sharing_pool: ImagePool) -> None:
@@ -331,7 +331,7 @@ def test_a_folder_with_content_in_the_place_of_a_volume_is_left_alone(ext4_pool:
     """Nothing is mounted over it, and no image is made."""
     Path(ext4_pool._path, "v").mkdir()
     Path(ext4_pool._path, "v", "data").touch()
-    with fails_with(ProblemKind.CONFLICT, "not empty"):
+    with fails_with(ProblemKind.CONFLICT, "already is in the pool"):
         ext4_pool.create("v", 16 * MEBIBYTE, MODE, OWNER)
     assert ext4_pool.list_volumes() == {}
     with fails_with(ProblemKind.CONFLICT):
@@ -572,7 +572,7 @@ def test_killed_anywhere_snapshots_and_reverts_converge(lab_directory: str) -> N
     pool.create("v", size_bytes, MODE, OWNER)
     write(pool, "v", "old")
     seen = crash_everywhere(crash_settings(pool), [], ["create_snapshot", "v", "s{n}"])
-    assert pool.list_snapshots() == {f"s{number}" for number in range(len(seen))}
+    assert pool.list_snapshots().keys() == {f"s{number}" for number in range(len(seen))}
     before = [["clone", "s0", "v{n}", size_bytes], ["write", "v{n}", "new"], ["detach", "v{n}"]]
     seen = crash_everywhere(crash_settings(pool), before, ["revert", "v{n}", "s0"])
     for number in range(len(seen)):

@@ -77,8 +77,14 @@ def crash_everywhere(lab_directory: str, network: Network) -> Callable[..., list
         "tenant_networks": {},
     }
 
-    def run(before: Sequence[Request], request: Request, after: Sequence[Request]) -> list[Any]:
-        job = {
+    def run(
+        before: Sequence[Request],
+        request: Request,
+        after: Sequence[Request],
+        theirs: str | None = None,
+        again: Request | None = None,
+    ) -> list[Any]:
+        job: dict[str, Any] = {
             "settings": settings,
             "lists": [
                 ["list_shares", {"resource_ids": None, "passwords": PASSWORDS}],
@@ -88,6 +94,10 @@ def crash_everywhere(lab_directory: str, network: Network) -> Callable[..., list
             "request": request,
             "after": list(after),
         }
+        if theirs is not None:
+            job["theirs"] = f"{lab_directory}/pool/{theirs}"
+        if again is not None:
+            job["again"] = again
         return answers_of(job)
 
     return run
@@ -177,3 +187,100 @@ def test_a_share_goes_to_the_trash_and_comes_back(crash_everywhere: Callable[...
     restore = ["restore_share", {"resource_id": SHARE}]
     for _, shares, _ in crash_everywhere([create(), trash], restore, [delete()]):
         assert [(share[6], share[8]) for share in shares] == [([], None)]
+
+
+def told(answer: Sequence[Any]) -> list[tuple[str | None, str]]:
+    """Return the ids and names of the shares that an answer lists."""
+    _, shares, _ = answer
+    return [(share[0], share[2]) for share in shares]
+
+
+@pytest.mark.parametrize("protocol", ["NFS", "CIFS"])
+def test_a_deletion_killed_anywhere_claims_no_volume_of_somebody_else(
+    crash_everywhere: Callable[..., list[Any]], protocol: str
+) -> None:
+    """A volume that somebody makes under the name meanwhile is theirs, at once and after the deletion was repeated."""
+    before = [create(protocol=protocol), access(NFS_RULES if protocol == "NFS" else SMB_RULES, protocol)]
+    answers = crash_everywhere(before, delete(), [remove_theirs()], "share-{n}")
+    assert {answer["is_free"] for answer in answers} == {True, False}, "killed before and after the volume went"
+    for number, answer in enumerate(answers):
+        name = f"share-{number:04d}"
+        assert told(answer["between"]) == [(None if answer["is_free"] else SHARE.replace("{n}", f"{number:04d}"), name)]
+        assert answer["refusal"] is None
+        assert told(answer["after"]) == ([(None, name)] if answer["is_free"] else [])
+        assert answer["is_kept"] is answer["is_free"]
+
+
+def test_a_creation_killed_anywhere_claims_no_volume_of_somebody_else(
+    crash_everywhere: Callable[..., list[Any]],
+) -> None:
+    """Repeated, it is refused with what to do; theirs is never listed as the share, given a size, or removed."""
+    answers = crash_everywhere([], create(), [delete(), remove_theirs()], "share-{n}")
+    assert {answer["is_free"] for answer in answers} == {True, False}
+    for number, answer in enumerate(answers):
+        name = f"share-{number:04d}"
+        if answer["is_free"]:
+            assert told(answer["between"]) == told(answer["after"]) == [(None, name)]
+            assert "already is in the pool 'fast', and sharectl did not make it; import it" in answer["refusal"]
+            assert answer["is_kept"]
+        else:
+            assert told(answer["after"]) == [(SHARE.replace("{n}", f"{number:04d}"), name)]
+
+
+def test_a_revert_killed_anywhere_keeps_the_share_that_it_is(crash_everywhere: Callable[..., list[Any]]) -> None:
+    """Whichever of the two volumes has the name when the agent is killed, it is the share's."""
+    revert = ["revert_share", {"resource_id": SHARE, "snapshot_id": SNAPSHOT}]
+    after = [delete_snapshot(), delete()]
+    for number, answer in enumerate(crash_everywhere([create(), snapshot()], revert, after, "share-{n}")):
+        expected = [(SHARE.replace("{n}", f"{number:04d}"), f"share-{number:04d}")]
+        assert told(answer["between"]) == told(answer["after"]) == expected
+
+
+def test_what_a_killed_deletion_leaves_is_swept_by_the_next_agent(crash_everywhere: Callable[..., list[Any]]) -> None:
+    """Nobody repeats it: the share is gone from the listing. Its record goes all the same; one that still has its volume stays."""
+    other = create(OTHER)
+    other[1]["name"] = "other-{n}"
+    answers = crash_everywhere([create(), access(NFS_RULES)], delete(), [delete(OTHER), delete()], ".none", other)
+    shares = [len(told(answer["after"])) for answer in answers]
+    assert set(shares) == {1, 2}, "the other share, and the share itself where it is still there"
+    assert [answer["recorded_bytes"] for answer in answers] == [count * 8 * MIB for count in shares]
+
+
+def test_a_creation_that_is_given_up_leaves_nothing(
+    crash_everywhere: Callable[..., list[Any]], lab_directory: str
+) -> None:
+    """Killed anywhere, and then deleted by its id: no volume, no record, nothing in the private folders."""
+    answers = crash_everywhere([], create(), [], ".none", delete())
+    assert [told(answer["after"]) for answer in answers] == [[]] * len(answers)
+    assert {answer["recorded_bytes"] for answer in answers} == {0}
+    pool = Path(lab_directory, "pool")
+    assert {entry.name for entry in pool.iterdir()} == {".sharectl", ".none"}
+    assert list((pool / ".sharectl/staging").iterdir()) == []
+
+
+def test_a_snapshot_that_is_given_up_leaves_nothing(
+    crash_everywhere: Callable[..., list[Any]], lab_directory: str
+) -> None:
+    """Also where it was taken, and the agent killed before it could say so."""
+    answers = crash_everywhere([create()], snapshot(), [delete()], ".none", delete_snapshot())
+    assert [answer["refusal"] for answer in answers] == [None] * len(answers)
+    assert list(Path(lab_directory, "pool/.sharectl/snapshots").iterdir()) == []
+
+
+def test_the_deletion_of_a_snapshot_claims_no_snapshot_of_somebody_else(
+    crash_everywhere: Callable[..., list[Any]],
+) -> None:
+    """One that was put in the place of ours meanwhile is not listed as ours, and stays."""
+    answers = crash_everywhere(
+        [create(), snapshot()], delete_snapshot(), [remove_theirs(), delete()], f".sharectl/snapshots/{SNAPSHOT}"
+    )
+    assert {answer["is_free"] for answer in answers} == {True, False}
+    for answer in answers:
+        assert len(answer["between"][2]) == (0 if answer["is_free"] else 1)
+        assert answer["after"][2] == []
+        assert answer["is_kept"] is answer["is_free"]
+
+
+def remove_theirs() -> Request:
+    """Return what removes the volume that somebody made."""
+    return ["remove theirs", {}]

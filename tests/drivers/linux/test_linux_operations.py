@@ -313,10 +313,10 @@ def test_a_volume_that_cannot_be_made_leaves_nothing(own_backend: OperationsLab)
     assert driver.create_share(own_backend.request("clone", pool="slow")).backend_id == "slow/clone"
 
 
-def test_a_volume_that_was_half_made_is_finished_by_the_same_call(
+def test_a_volume_that_could_not_be_made_whole_has_no_name_and_is_made_by_the_same_call(
     backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is listed neither as a share nor as somebody else's before."""
+    """Nothing of it is left or listed before."""
     share = backend.share("whole")
     snapshot = backend.snapshot(share)
     request = backend.request("half", snapshot=snapshot_ref(snapshot))
@@ -328,7 +328,8 @@ def test_a_volume_that_was_half_made_is_finished_by_the_same_call(
         patched.setattr(Place, "limit", no_limit)
         with pytest.raises(DriverError, match="no limit today"):
             backend.driver.create_share(request)
-    assert (backend.folder / "pool/half").is_dir()
+    assert not (backend.folder / "pool/half").exists()
+    assert list((backend.folder / "pool/.sharectl/staging").iterdir()) == []
     assert "fast/half" not in {share.backend_id for share in backend.driver.list_shares()}
     assert backend.driver.create_share(request).size_bytes == 16 * MIB
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent import closing, rights
 from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind, Rule, Section, Squash
+from sharectl.drivers.linux.agent.database import UNREAD
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.servers import pseudo_path
@@ -81,6 +82,19 @@ class Access:
         if server is not None and row.protocol == "CIFS":
             self._forget_unused_users(self._room.servers(row.instance), server, before)
 
+    def served_by_path(self, rows: Sequence[ShareRow]) -> set[str]:
+        """Return the ids of the shares that Samba serves: by their paths, whatever is there now. An NFS export holds its volume."""
+        found: set[str] = set()
+        for instance in {row.instance for row in rows if row.protocol == "CIFS"}:
+            server = self._room.servers(instance).smb
+            names = set() if server is None else server.stored().keys()
+            found.update(
+                row.resource_id
+                for row in rows
+                if row.instance == instance and row.protocol == "CIFS" and row.export_name in names
+            )
+        return found
+
     def suspend(self, row: ShareRow) -> None:
         """Withdraw the share while its volume is exchanged; its users stay."""
         servers = self._room.servers(row.instance)
@@ -103,7 +117,7 @@ class Access:
             users = {name: rights.User(name) for name in names}
             granted, _ = rights.smb_rights(rules, users)
             server: Any = servers.needs("CIFS")
-            path = self._pools.usable(row.pool).attach(row.volume)
+            path = self._attach(row)
             server.put(Section(row.export_name, path, granted.writers, granted.readers, granted.networks))
             self._confirmed.add(row.resource_id)
 
@@ -153,17 +167,21 @@ class Access:
         self._confirmed.add(row.resource_id)
 
     def _bind(self, servers: Servers, row: ShareRow) -> str:
-        """Bind the volume to its mount point, since Ganesha exports a subvolume only from a mount of its own.
-
-        Precondition: its pool is usable.
-        """
-        source = self._pools.get(row.pool).attach(row.volume)
+        """Bind the volume to its mount point, since Ganesha exports a subvolume only from a mount of its own."""
+        source = self._attach(row)
         target = servers.mount_point(row.resource_id)
         if not os.path.isdir(servers.exports_root):  # noqa: PTH112 - paths are text everywhere in the agent
             os.makedirs(servers.exports_root, mode=0o711, exist_ok=True)  # noqa: PTH103 - as above
         mounts.make_mount_point(target)
         mounts.bind(source, target)
         return target
+
+    def _attach(self, row: ShareRow) -> str:
+        """Return the folder of the share's volume; raises NOT_FOUND where that is gone, or another has its name."""
+        pool = self._pools.usable(row.pool)
+        if row.identity == UNREAD:  # it was read before the pool was usable
+            row = self._records.share(row.resource_id) or row
+        return pool.attach(row.volume, row.identity)
 
     def is_ready(self, servers: Servers, wanted: Collection[str] | None = None) -> Callable[[Export], bool]:
         """Return what tells of a stored export whether its folder is bound to the right volume, and binds it where it is not.
@@ -181,7 +199,6 @@ class Access:
             if row is None or export.pseudo != pseudo_path(row.export_name):
                 return False
             try:
-                self._pools.usable(row.pool)
                 return self._bind(servers, row) == export.path
             except Problem:
                 return False  # the volume is gone or its pool is down: the export must not show what is there instead
@@ -200,7 +217,7 @@ class Access:
             if row is None:
                 return False
             try:
-                return self._pools.usable(row.pool).attach(row.volume) == section.path
+                return self._attach(row) == section.path
             except Problem:
                 return False  # as of exports
 
@@ -219,7 +236,7 @@ class Access:
         if not granted.users and not granted.networks:
             self.withdraw(row)
             return {}
-        path = self._pools.usable(row.pool).attach(row.volume)
+        path = self._attach(row)
         os.makedirs(servers.instance.root, mode=0o711, exist_ok=True)  # noqa: PTH103 - as above
         # Its own section is stored after the start: what is stored until then may grant more than is asked for now.
         server.ensure_running(self.is_section_ready(servers, self._confirmed - {row.resource_id}))

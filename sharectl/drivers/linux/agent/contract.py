@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -62,10 +62,30 @@ class Capacity(NamedTuple):
 
 
 class VolumeState(NamedTuple):
-    """A volume as the kernel has it now; `size_bytes` is None where nothing limits it, `used_bytes` where it is not cheap to know."""
+    """A volume as the kernel has it now; `size_bytes` is None where nothing limits it, `used_bytes` where it is not cheap to know.
+
+    `identity` tells the volume from any other that may come to have its name; it outlives reboots and a move of the pool to
+    another host.
+    """
 
     size_bytes: int | None
     used_bytes: int | None
+    identity: str
+
+
+class Claim(NamedTuple):
+    """What somebody who has a volume made knows of it: the `identity` that an earlier call gave it, and how a new one is recorded.
+
+    `record` is called when the volume is whole and before it appears under its name, so that what has the name without having the
+    recorded identity is somebody else's.
+    """
+
+    identity: str | None = None
+    record: Callable[[str], None] = lambda _: None
+
+
+UNCLAIMED: Final = Claim()
+"""The claim of somebody who keeps no records."""
 
 
 class Resize(StrEnum):
@@ -86,6 +106,7 @@ class VolumePool(Protocol):
     """Volumes on one file system; `volume` is a name that `is_volume_name` accepts, `snapshot_id` a resource id.
 
     Each call is idempotent and safe from several threads and processes at once for different volumes. Raises Problem alone.
+    Where a call is given an `identity`, a volume (or snapshot) that has the name and another identity counts as missing.
     """
 
     @property
@@ -122,49 +143,70 @@ class VolumePool(Protocol):
         """Tell whether there is a volume of this name, whoever made it, or anything else that is in its way."""
         ...
 
-    def create(self, volume: str, size_bytes: int, mode: int, owner: tuple[int, int]) -> None:
-        """Make an empty volume; one that is there already is finished (size, mode), never emptied."""
+    def identify(self, volume: str) -> str | None:
+        """Return the identity of the volume of this name; None where there is none."""
         ...
 
-    def clone(self, snapshot_id: str, volume: str, size_bytes: int) -> None:
-        """Make a volume with the content of a snapshot."""
+    def create(self, volume: str, size_bytes: int, mode: int, owner: tuple[int, int], claim: Claim = UNCLAIMED) -> None:
+        """Make an empty volume; one that has the claim's identity is finished (size, mode), never emptied.
+
+        Raises CONFLICT where the name is that of anything else.
+        """
         ...
 
-    def attach(self, volume: str) -> str:
+    def clone(
+        self,
+        snapshot_id: str,
+        volume: str,
+        size_bytes: int,
+        claim: Claim = UNCLAIMED,
+        *,
+        snapshot_identity: str | None = None,
+    ) -> None:
+        """Make a volume with the content of a snapshot, else as `create`."""
+        ...
+
+    def attach(self, volume: str, identity: str | None = None) -> str:
         """Make the volume reachable on the host and return the folder that holds its data; raises NOT_FOUND."""
         ...
 
-    def detach(self, volume: str) -> None:
+    def detach(self, volume: str, identity: str | None = None) -> None:
         """Undo `attach`."""
         ...
 
-    def delete(self, volume: str) -> None:
+    def delete(self, volume: str, identity: str | None = None) -> None:
         """Remove the volume and its data; one that is gone is no error. Space may come back later."""
         ...
 
-    def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:
+    def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY, *, identity: str | None = None) -> int:
         """Enforce another size, and return the one that holds: that of the volume where it is beyond what `how` asks for.
 
         Raises IN_USE where more is used. Works on a volume that is full and in use.
         """
         ...
 
-    def used_bytes(self, volume: str) -> int:
+    def used_bytes(self, volume: str, identity: str | None = None) -> int:
         """Return what the volume's data occupies, up to date."""
         ...
 
-    def create_snapshot(self, volume: str, snapshot_id: str) -> None:
-        """Keep the volume as it is now, read-only, unless the snapshot is there."""
+    def create_snapshot(self, volume: str, snapshot_id: str, identity: str | None = None) -> str:
+        """Keep the volume as it is now, read-only, unless its snapshot of this id is there; return the snapshot's identity.
+
+        Raises CONFLICT where the id is that of a snapshot of another volume.
+        """
         ...
 
-    def delete_snapshot(self, snapshot_id: str) -> None:
+    def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot; one that is gone is no error."""
         ...
 
-    def revert(self, volume: str, snapshot_id: str) -> None:
+    def revert(
+        self, volume: str, snapshot_id: str, claim: Claim = UNCLAIMED, *, snapshot_identity: str | None = None
+    ) -> None:
         """Put the snapshot's content in the volume's place, keeping its size; the newer data goes only when the old is in place.
 
-        Precondition: nothing exports the volume and it is detached.
+        The claim has the identity of the volume (None: whatever has the name); where the volume gets another one, that is recorded
+        before it is put in place. Precondition: nothing exports the volume and it is detached.
         """
         ...
 
@@ -176,8 +218,8 @@ class VolumePool(Protocol):
         """Return one volume as `list_volumes` would, at the cost of one; raises NOT_FOUND."""
         ...
 
-    def list_snapshots(self) -> frozenset[str]:
-        """Return the ids of all snapshots; whole, or UNAVAILABLE."""
+    def list_snapshots(self) -> Mapping[str, str]:
+        """Return the identities of all snapshots by id; whole, or UNAVAILABLE."""
         ...
 
 

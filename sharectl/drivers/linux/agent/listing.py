@@ -58,10 +58,12 @@ class Listing:
         access = self._access.observe(present, passwords)
         listed = [self._listed(row, volumes, access.get(row.resource_id, ())) for row in present]
         if resource_ids is None:
-            managed = {(row.pool, row.volume) for row in rows}
+            holders = {(row.pool, row.volume): row for row in rows}
             for pool, states in volumes.items():
                 for volume, state in (states or {}).items():
-                    shown = None if (pool, volume) in managed else foreign_name(volume)
+                    holder = holders.get((pool, volume))
+                    is_ours = holder is not None and holder.owns(state.identity)
+                    shown = None if is_ours else foreign_name(volume)
                     if shown is not None:
                         name, problem = shown
                         known = (pool, state.size_bytes, None, (), (), None, None)
@@ -91,7 +93,7 @@ class Listing:
         found = []
         for row in rows:
             seen = there.get(row.pool)
-            if seen is None or row.resource_id in seen:
+            if seen is None or row.owns(seen.get(row.resource_id)):
                 found.append(row)
         return found
 
@@ -167,4 +169,5 @@ def _state(pool: VolumePool, volume: str) -> VolumeState | None:
 
 def _is_there(row: ShareRow, volumes: Mapping[str, Mapping[str, VolumeState] | None]) -> bool:
     states = volumes.get(row.pool)
-    return states is None or row.volume in states
+    state = None if states is None else states.get(row.volume)
+    return states is None or (state is not None and row.owns(state.identity))

@@ -51,6 +51,7 @@ class Backend:
         self._access = Access(self._room, self._pools, self._records)
         options = {"squash": settings["nfs"]["squash"], "security": list(settings["nfs"]["security"])}
         self._shares = Shares(self._records, self._pools, self._access, options)
+        self._pools.sweep = self._shares.sweep
         networks = TenantNetworks(settings["tenant_networks"], settings["namespace"])
         self._servers = ShareServers(self._records, networks, self._room, self._access)
         self._listing = Listing(self._records, self._pools, self._access, self._room)

@@ -3,71 +3,49 @@
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import threading
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.host.daemons import locked, sync_directory
+from sharectl.drivers.linux.agent.database import UNREAD, Database
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    import sqlite3
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-SCHEMA_VERSION: Final = 1
 MAX_EXPORT_ID: Final = 65_535
+LOST: Final = ""
+"""The identity in a record that was found without its volume when identities came up: nothing that is made later is it."""
+
 _FIRST_EXPORT_ID: Final = 1
 _NEXT_EXPORT_ID: Final = "next-export-id/"
 _FENCE: Final = "fence/"
-_BUSY_SECONDS: Final = 30.0
-_SCHEMA: Final = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE pool (name TEXT PRIMARY KEY, identity TEXT NOT NULL) STRICT;
-CREATE TABLE share (
-    resource_id TEXT PRIMARY KEY,
-    pool        TEXT NOT NULL,
-    volume      TEXT NOT NULL,
-    instance    TEXT NOT NULL,
-    export_name TEXT NOT NULL,
-    export_key  TEXT NOT NULL,
-    export_id   INTEGER NOT NULL,
-    protocol    TEXT,
-    size_bytes  INTEGER NOT NULL,
-    options     TEXT NOT NULL,
-    is_made     INTEGER NOT NULL,
-    trashed_at  TEXT,
-    suspended   TEXT,
-    UNIQUE (pool, volume),
-    UNIQUE (instance, export_key),
-    UNIQUE (instance, export_id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE snapshot (
-    resource_id      TEXT PRIMARY KEY,
-    pool             TEXT NOT NULL,
-    name             TEXT NOT NULL,
-    share_backend_id TEXT NOT NULL,
-    size_bytes       INTEGER
-) STRICT, WITHOUT ROWID;
-CREATE TABLE share_server (
-    resource_id   TEXT PRIMARY KEY,
-    name          TEXT NOT NULL,
-    share_network TEXT NOT NULL,
-    allocations   TEXT NOT NULL,
-    is_made       INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-"""
+
+
+class _OfVolume:
+    """What records of shares and of snapshots have in common: whose volume it is, told by its identity and not by its name."""
+
+    __slots__ = ()
+    identity: str | None
+
+    def owns(self, found: str | None) -> bool:
+        """Tell whether a volume with this identity (None: there is no volume) is the one that the record is about."""
+        return found is not None and (self.identity == UNREAD or found in self._identities())
+
+    def _identities(self) -> tuple[str | None, ...]:
+        return (self.identity,)
 
 
 @dataclass(frozen=True, slots=True)
-class ShareRow:
+class ShareRow(_OfVolume):
     """A share that the agent made or took over.
 
     `export_key` is what must be unique among the names that one server exports: the name without case, as Windows clients
     see it; a share in the trash has given its name up and holds its id instead. `options` are export options. `is_made` is
     false until the volume is whole. `suspended` holds what was in force before a revert withdrew it.
+
+    `identity` is that of the volume: None until there is one, UNREAD or LOST in older records. `next_identity` is that of the copy
+    which a revert puts in its place. Once `is_removing`, a deletion has begun.
     """
 
     resource_id: str
@@ -83,22 +61,31 @@ class ShareRow:
     is_made: bool = False
     trashed_at: str | None = None
     suspended: Mapping[str, Any] | None = None
+    identity: str | None = None
+    next_identity: str | None = None
+    is_removing: bool = False
 
     @property
     def backend_id(self) -> str:
         """`POOL/VOLUME`, by which an administrator finds the share on the host."""
         return f"{self.pool}/{self.volume}"
 
+    def _identities(self) -> tuple[str | None, ...]:
+        return (self.identity, self.next_identity)
+
 
 @dataclass(frozen=True, slots=True)
-class SnapshotRow:
-    """A snapshot that the agent took."""
+class SnapshotRow(_OfVolume):
+    """A snapshot that the agent took; `share_id` is None in older records of a share that is gone, `identity` as of shares."""
 
     resource_id: str
     pool: str
     name: str
     share_backend_id: str
     size_bytes: int | None
+    share_id: str | None = None
+    identity: str | None = None
+    is_removing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,78 +99,19 @@ class ShareServerRow:
     is_made: bool = False
 
 
-_SHARE_COLUMNS: Final = (
-    "resource_id, pool, volume, instance, export_name, export_key, export_id, protocol, size_bytes, options,"
-    " is_made, trashed_at, suspended"
-)
-_SNAPSHOT_COLUMNS: Final = "resource_id, pool, name, share_backend_id, size_bytes"
+_Row = TypeVar("_Row", ShareRow, SnapshotRow, ShareServerRow)
+_NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (ShareRow, SnapshotRow, ShareServerRow)}
+_SHARES: Final = f"SELECT {', '.join(_NAMES[ShareRow])} FROM share"  # noqa: S608 - names of columns, from the code
+_SNAPSHOTS: Final = f"SELECT {', '.join(_NAMES[SnapshotRow])} FROM snapshot"  # noqa: S608 - as above
+_SHARE_SERVERS: Final = f"SELECT {', '.join(_NAMES[ShareServerRow])} FROM share_server"  # noqa: S608 - as above
 
 
-class Records:
-    """The file; safe from several threads and processes. A change is durable when the call returns, unless it is asked for otherwise."""
-
-    def __init__(self, path: str) -> None:
-        """Open nothing yet; the file is made by `create`."""
-        self._path = path
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-
-    def exists(self) -> bool:
-        """Tell whether `create` ever came to its end for this path."""
-        return os.path.exists(self._path)  # noqa: PTH110 - paths are text everywhere in the agent
-
-    def create(self) -> None:
-        """Make the file with its tables where it is missing; it is put in its place when it is whole."""
-        if self.exists():
-            return
-        with self._told(), locked(f"{self._path}.lock"):
-            if self.exists():
-                return
-            fresh = f"{self._path}.new"
-            for leftover in (fresh, f"{fresh}-wal", f"{fresh}-shm"):
-                with suppress(FileNotFoundError):
-                    os.unlink(leftover)  # noqa: PTH108 - as above
-            # SQLite gives the files that it makes beside this one the same mode.
-            os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-            os.rename(fresh, self._path)  # noqa: PTH104 - as above
-            sync_directory(os.path.dirname(self._path))  # noqa: PTH120 - as above
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    @contextmanager
-    def transaction(self, *, is_durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """Give the connection inside one transaction, which nobody else writes in.
-
-        One that is not durable outlives a killed process as any other, and a power failure from the next durable one on.
-        """
-        with self._told(), self._lock:
-            connection = self._checked()
-            if not is_durable:
-                connection.execute("PRAGMA synchronous = NORMAL")
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # of some errors (a full disk) SQLite rolls back by itself
-                    connection.execute("ROLLBACK")
-                raise
-            finally:
-                if not is_durable:
-                    connection.execute("PRAGMA synchronous = FULL")
+class Records(Database):
+    """What is known of the backend's pools, shares, snapshots and share servers."""
 
     def value(self, key: str) -> str | None:
         """Return a value of the backend as a whole, None where it was never set."""
-        row = self._query("SELECT value FROM meta WHERE key = ?", (key,))
+        row = self.query("SELECT value FROM meta WHERE key = ?", (key,))
         return None if not row else str(row[0][0])
 
     def set_once(self, key: str, value: str) -> str:
@@ -207,7 +135,7 @@ class Records:
 
     def pool_identities(self) -> dict[str, str]:
         """Return the identity that each prepared pool had."""
-        return {str(name): str(identity) for name, identity in self._query("SELECT name, identity FROM pool", ())}
+        return {str(name): str(identity) for name, identity in self.query("SELECT name, identity FROM pool")}
 
     def pin_pool(self, name: str, identity: str) -> str:
         """Remember the identity of a pool unless one is known; return the one that holds."""
@@ -217,44 +145,74 @@ class Records:
 
     def shares(self, resource_ids: Collection[str] | None = None) -> list[ShareRow]:
         """Return all shares, or those with these ids."""
-        if resource_ids is None:
-            rows = self._query(f"SELECT {_SHARE_COLUMNS} FROM share", ())  # noqa: S608 - a constant
-        else:
-            rows = self._query(
-                f"SELECT {_SHARE_COLUMNS} FROM share WHERE resource_id IN (SELECT value FROM json_each(?))",  # noqa: S608 - a constant
-                (json.dumps(sorted(resource_ids)),),
-            )
-        return [_share(row) for row in rows]
+        return [_decoded(ShareRow, row) for row in self._of_ids(_SHARES, resource_ids)]
 
     def share(self, resource_id: str) -> ShareRow | None:
         """Return the share with this id."""
         return next(iter(self.shares([resource_id])), None)
 
     def share_of_volume(self, pool: str, volume: str) -> ShareRow | None:
-        """Return the share that has this volume."""
-        statement = f"SELECT {_SHARE_COLUMNS} FROM share WHERE pool = ? AND volume = ?"  # noqa: S608 - a constant
-        return next((_share(row) for row in self._query(statement, (pool, volume))), None)
+        """Return the share whose volume has, or had, this name."""
+        rows = self.query(f"{_SHARES} WHERE pool = ? AND volume = ?", (pool, volume))
+        return next((_decoded(ShareRow, row) for row in rows), None)
 
-    def update_share(self, resource_id: str, **values: Any) -> None:  # noqa: ANN401 - columns have several types
-        """Change columns of a share."""
+    def shares_of_pool(self, pool: str) -> list[ShareRow]:
+        """Return the shares of one pool."""
+        return [_decoded(ShareRow, row) for row in self.query(f"{_SHARES} WHERE pool = ?", (pool,))]
+
+    def update_share(self, resource_id: str, *, is_durable: bool = True, **values: Any) -> bool:  # noqa: ANN401 - columns have several types
+        """Change columns of a share; tell whether there is one."""
+        return self._update("share", resource_id, values, is_durable=is_durable)
+
+    def update_snapshot(self, resource_id: str, **values: Any) -> None:  # noqa: ANN401 - as above
+        """Change columns of a snapshot."""
+        self._update("snapshot", resource_id, values, is_durable=True)
+
+    def _update(self, table: str, resource_id: str, values: Mapping[str, Any], *, is_durable: bool) -> bool:
         columns = ", ".join(f"{column} = :{column}" for column in values)
-        encoded = {key: _encoded(value) for key, value in values.items()}
-        with self.transaction() as connection:
-            connection.execute(
-                f"UPDATE share SET {columns} WHERE resource_id = :resource_id",  # noqa: S608 - names of columns, from the code
-                {**encoded, "resource_id": resource_id},
+        with self.transaction(is_durable=is_durable) as connection:
+            changed = connection.execute(
+                f"UPDATE {table} SET {columns} WHERE resource_id = :resource_id",  # noqa: S608 - names of columns, from the code
+                {**_encoded(values), "resource_id": resource_id},
             )
+            return changed.rowcount == 1
+
+    def identify(self, pool: str, volumes: Mapping[str, str], snapshots: Mapping[str, str]) -> None:
+        """Give the records of a pool that are older than identities those that its volumes have by name, and snapshots by id.
+
+        One whose volume is not there is LOST: a volume that is made later under its name is another.
+        """
+        with self.transaction() as connection:
+            for table, name, found in (("share", "volume", volumes), ("snapshot", "resource_id", snapshots)):
+                unread = connection.execute(
+                    f"SELECT resource_id, {name} FROM {table} WHERE pool = ? AND identity = ?",  # noqa: S608 - constants
+                    (pool, UNREAD),
+                ).fetchall()
+                connection.executemany(
+                    f"UPDATE {table} SET identity = ? WHERE resource_id = ?",  # noqa: S608 - as above
+                    [(found.get(wanted, LOST), resource_id) for resource_id, wanted in unread],
+                )
+
+    def has_unread(self, pool: str) -> bool:
+        """Tell whether the pool has records without identities, from an older version."""
+        statement = (
+            "SELECT 1 FROM share WHERE pool = ? AND identity = ?"
+            " UNION ALL SELECT 1 FROM snapshot WHERE pool = ? AND identity = ? LIMIT 1"
+        )
+        return bool(self.query(statement, (pool, UNREAD) * 2))
 
     def reopen_share(self, row: ShareRow) -> ShareRow | None:
-        """Count a share as not made, under another export id, since its volume is another from now on; None where it has changed."""
+        """Count a share as not made, under another export id, since its volume will be another; None where the record has changed."""
         with self.transaction() as connection:
             if self.share(row.resource_id) != row:
                 return None
             export_id = next_export_id(connection, row.instance)
-            connection.execute(
-                "UPDATE share SET is_made = 0, export_id = ? WHERE resource_id = ?", (export_id, row.resource_id)
+            again = replace(
+                row, is_made=False, is_removing=False, identity=None, next_identity=None, export_id=export_id
             )
-            return replace(row, is_made=False, export_id=export_id)
+            connection.execute("DELETE FROM share WHERE resource_id = ?", (row.resource_id,))
+            insert_share(connection, again)
+            return again
 
     def remove_share(self, resource_id: str) -> None:
         """Forget a share."""
@@ -272,20 +230,12 @@ class Records:
     def allocated_bytes(self) -> dict[str, int]:
         """Return the sum of the sizes of the shares in each pool."""
         return {
-            str(pool): int(total)
-            for pool, total in self._query("SELECT pool, SUM(size_bytes) FROM share GROUP BY pool", ())
+            str(pool): int(total) for pool, total in self.query("SELECT pool, SUM(size_bytes) FROM share GROUP BY pool")
         }
 
     def snapshots(self, resource_ids: Collection[str] | None = None) -> list[SnapshotRow]:
         """Return all snapshots, or those with these ids."""
-        if resource_ids is None:
-            rows = self._query(f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshot", ())  # noqa: S608 - a constant
-        else:
-            rows = self._query(
-                f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshot WHERE resource_id IN (SELECT value FROM json_each(?))",  # noqa: S608 - a constant
-                (json.dumps(sorted(resource_ids)),),
-            )
-        return [SnapshotRow(*row) for row in rows]
+        return [_decoded(SnapshotRow, row) for row in self._of_ids(_SNAPSHOTS, resource_ids)]
 
     def snapshot(self, resource_id: str) -> SnapshotRow | None:
         """Return the snapshot with this id."""
@@ -294,10 +244,7 @@ class Records:
     def put_snapshot(self, row: SnapshotRow) -> None:
         """Remember a snapshot."""
         with self.transaction() as connection:
-            connection.execute(
-                "INSERT INTO snapshot VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (row.resource_id, row.pool, row.name, row.share_backend_id, row.size_bytes),
-            )
+            connection.execute(_insertion("snapshot", row, "OR IGNORE"), _encoded(asdict(row)))
 
     def remove_snapshot(self, resource_id: str) -> None:
         """Forget a snapshot."""
@@ -306,11 +253,7 @@ class Records:
 
     def share_servers(self) -> list[ShareServerRow]:
         """Return all share servers."""
-        rows = self._query("SELECT resource_id, name, share_network, allocations, is_made FROM share_server", ())
-        return [
-            ShareServerRow(resource_id, name, share_network, tuple(json.loads(allocations)), bool(is_made))
-            for resource_id, name, share_network, allocations, is_made in rows
-        ]
+        return [_decoded(ShareServerRow, row) for row in self.query(_SHARE_SERVERS)]
 
     def share_server(self, resource_id: str) -> ShareServerRow | None:
         """Return the share server with this id."""
@@ -318,10 +261,8 @@ class Records:
 
     def put_share_server(self, row: ShareServerRow) -> None:
         """Remember a share server, or what changed of it."""
-        allocations = json.dumps([dict(allocation) for allocation in row.allocations], sort_keys=True)
-        values = (row.resource_id, row.name, row.share_network, allocations, int(row.is_made))
         with self.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO share_server VALUES (?, ?, ?, ?, ?)", values)
+            connection.execute(_insertion("share_server", row, "OR REPLACE"), _encoded(asdict(row)))
 
     def close_share_server(self, resource_id: str) -> list[ShareRow]:
         """Mark a share server as not whole, so that it takes no more shares, unless it has some: return those."""
@@ -339,64 +280,18 @@ class Records:
 
     def shares_of_instance(self, instance: str) -> list[ShareRow]:
         """Return the shares that one instance exports, those in the trash too."""
-        rows = self._query(f"SELECT {_SHARE_COLUMNS} FROM share WHERE instance = ?", (instance,))  # noqa: S608 - a constant
-        return [_share(row) for row in rows]
+        return [_decoded(ShareRow, row) for row in self.query(f"{_SHARES} WHERE instance = ?", (instance,))]
 
-    def _query(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
-        with self._told(), self._lock:
-            return self._checked().execute(statement, parameters).fetchall()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what keeps SQLite from reading or writing (a full disk, a damaged file, a lock that is held) into a Problem."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            if type(error) not in {sqlite3.DatabaseError, sqlite3.OperationalError}:
-                raise
-            message = f"{self._path} on the storage host cannot be read or written: {error}"
-            raise Problem(ProblemKind.UNAVAILABLE, message) from error
-
-    def _checked(self) -> sqlite3.Connection:
-        connection = self._open()
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            message = f"{self._path} was written by a newer sharectl (format {version}, this one knows {SCHEMA_VERSION}); upgrade sharectl"
-            raise Problem(ProblemKind.REFUSED, message)
-        return connection
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = sqlite3.connect(
-                f"file:{quote(self._path)}?mode=rw",  # what is not there is not made: it would be empty
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-                uri=True,
-            )
-            connection.execute("PRAGMA synchronous = FULL")
-            self._connection = connection
-        return self._connection
+    def _of_ids(self, statement: str, resource_ids: Collection[str] | None) -> list[Any]:
+        if resource_ids is None:
+            return self.query(statement)
+        wanted = json.dumps(sorted(resource_ids))
+        return self.query(statement + " WHERE resource_id IN (SELECT value FROM json_each(?))", (wanted,))  # noqa: S608 - constants
 
 
 def insert_share(connection: sqlite3.Connection, row: ShareRow) -> None:
     """Add a share within a transaction."""
-    values = (
-        row.resource_id,
-        row.pool,
-        row.volume,
-        row.instance,
-        row.export_name,
-        row.export_key,
-        row.export_id,
-        row.protocol,
-        row.size_bytes,
-        _encoded(row.options),
-        int(row.is_made),
-        row.trashed_at,
-        _encoded(row.suspended),
-    )
-    connection.execute(f"INSERT INTO share ({_SHARE_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608 - a constant
+    connection.execute(_insertion("share", row), _encoded(asdict(row)))
 
 
 def holder_of_volume(connection: sqlite3.Connection, pool: str, volume: str) -> str | None:
@@ -434,15 +329,34 @@ def next_export_id(connection: sqlite3.Connection, instance: str) -> int:
     raise Problem(ProblemKind.REFUSED, message)
 
 
-def _encoded(value: Any) -> Any:  # noqa: ANN401 - columns have several types
-    if isinstance(value, bool):
-        return int(value)
-    return json.dumps(dict(value), sort_keys=True) if isinstance(value, dict) else value
+def _insertion(table: str, row: ShareRow | SnapshotRow | ShareServerRow, how: str = "") -> str:
+    names = _NAMES[type(row)]
+    values = ", ".join(f":{name}" for name in names)
+    return f"INSERT {how} INTO {table} ({', '.join(names)}) VALUES ({values})"  # noqa: S608 - names, from the code
 
 
-def _share(row: Sequence[Any]) -> ShareRow:
-    values = list(row)
-    options, is_made, trashed_at, suspended = values[-4:]
-    withdrawn = None if suspended is None else json.loads(suspended)
-    values[-4:] = [json.loads(options), bool(is_made), trashed_at, withdrawn]
-    return ShareRow(*values)
+def _encoded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as the file has them: what is no text, number or truth as JSON."""
+    return {
+        name: json.dumps(value, sort_keys=True) if isinstance(value, dict | list | tuple) else value
+        for name, value in values.items()
+    }
+
+
+def _from_json(text: str | None) -> Any:  # noqa: ANN401 - columns have several types
+    return None if text is None else json.loads(text)
+
+
+_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "options": _from_json,
+    "suspended": _from_json,
+    "allocations": lambda text: tuple(json.loads(text)),
+    "is_made": bool,
+    "is_removing": bool,
+}
+
+
+def _decoded(kind: type[_Row], row: Sequence[Any]) -> _Row:
+    """Return a row of the file, whose columns are the fields in their order."""
+    named = zip(_NAMES[kind], row, strict=True)
+    return kind(*(_READ[name](value) if name in _READ else value for name, value in named))

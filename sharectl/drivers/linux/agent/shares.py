@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Resize, Rule
+from sharectl.drivers.linux.agent.contract import Claim, Problem, ProblemKind, Resize, Rule
 from sharectl.drivers.linux.agent.records import (
+    LOST,
     ShareRow,
     SnapshotRow,
     holder_of_export,
@@ -17,7 +19,7 @@ from sharectl.drivers.linux.agent.records import (
     next_export_id,
 )
 from sharectl.drivers.linux.agent.servers import MAIN
-from sharectl.drivers.linux.agent.volumes.names import is_volume_name, problem_of_share_name
+from sharectl.drivers.linux.agent.volumes.names import is_volume_name, problem_of_share_name, taken
 
 if TYPE_CHECKING:
     import sqlite3
@@ -55,31 +57,68 @@ class Shares:
         snapshot = request["snapshot_id"] and self._known_snapshot(request["snapshot_id"])
         pool = self._pools.usable(request["pool"])
         row = self._claimed(pool, request)
+        if row.is_removing:  # by a call that was cut short
+            self._records.update_share(resource_id, is_removing=False)
+            row = replace(row, is_removing=False)
         if row.is_made:
-            if pool.has_volume(row.volume):
+            if row.owns(pool.identify(row.volume)):
                 return row, True
             self._access.withdraw(row)  # what was exported is a volume that somebody removed
+            pool.detach(row.volume, row.identity)
             # Else another share took the name of the lost volume meanwhile.
             row = self._records.reopen_share(row) or self._claimed(pool, request)
         try:
             self._make_volume(pool, row, snapshot)
         except Problem:
-            if not pool.has_volume(row.volume):
+            row = self._records.share(resource_id) or row
+            if not row.owns(pool.identify(row.volume)):
                 self._records.remove_share(resource_id)
             raise
         self._records.update_share(resource_id, is_made=True)
         return replace(row, is_made=True), False
 
     def delete(self, resource_id: str) -> None:
-        """Remove the share: its access, its mounts, its volume and its record, in this order, so that no client sees half of it."""
+        """Remove the share: its access, its mounts, its volume and its record, in this order, so that no client sees half of it.
+
+        The record says first that this has begun: where it is cut short after the volume went, `sweep` does the rest.
+        """
         row = self._records.share(checked_id(resource_id))
         if row is None:
             return
+        if not row.is_removing:
+            self._records.update_share(resource_id, is_removing=True)
         self._access.withdraw(row)
         pool = self._pools.usable(row.pool)
-        pool.detach(row.volume)
-        pool.delete(row.volume)
+        row = self._settled(resource_id, pool) or row
+        if row.identity is not None:
+            pool.detach(row.volume, row.identity)
+            pool.delete(row.volume, row.identity)
         self._records.remove_share(resource_id)
+
+    def sweep(self, pool: VolumePool) -> None:
+        """Do what calls that were cut short left to do in a pool, and close what was exported of volumes that somebody removed.
+
+        Records that are older than identities get those of the volumes that are there under their names.
+        """
+        if self._records.has_unread(pool.name):
+            volumes = {volume: state.identity for volume, state in pool.list_volumes().items()}
+            self._records.identify(pool.name, volumes, pool.list_snapshots())
+        rows = self._records.shares_of_pool(pool.name)
+        served = self._access.served_by_path(rows)
+        for row in rows:
+            if (row.is_removing or row.resource_id in served) and not row.owns(pool.identify(row.volume)):
+                with suppress(Problem):  # the rest of the pool goes on; the next agent tries again
+                    self._access.withdraw(row)
+                    if row.is_removing:
+                        pool.delete(row.volume, row.identity or LOST)  # what is left: a mount point, a copy in staging
+                        self._records.remove_unchanged_share(row)
+        removing = [row for row in self._records.snapshots() if row.is_removing and row.pool == pool.name]
+        there = pool.list_snapshots() if removing else {}
+        for snapshot in removing:
+            if snapshot.identity is None:  # taken, if at all, by a call that was killed before it could say so
+                pool.delete_snapshot(snapshot.resource_id)
+            if snapshot.identity is None or not snapshot.owns(there.get(snapshot.resource_id)):
+                self._records.remove_snapshot(snapshot.resource_id)
 
     def apply_access(
         self, resource_id: str, protocol: str, rules: list[Rule], credentials: Credentials, options: Mapping[str, Any]
@@ -113,12 +152,12 @@ class Shares:
         """
         row, pool = self._present(resource_id)
         try:
-            has_bytes = pool.resize(row.volume, size_bytes, how)
+            has_bytes = pool.resize(row.volume, size_bytes, how, identity=row.identity)
         except Problem as problem:
             if problem.kind is not ProblemKind.IN_USE or self._access.in_force(row):
                 raise
-            pool.detach(row.volume)
-            has_bytes = pool.resize(row.volume, size_bytes, how)
+            pool.detach(row.volume, row.identity)
+            has_bytes = pool.resize(row.volume, size_bytes, how, identity=row.identity)
         self._records.update_share(resource_id, size_bytes=has_bytes)
         return has_bytes
 
@@ -129,8 +168,9 @@ class Shares:
         if not self._pools.is_readable(pool, self._records.pool_identities().get(row.pool)):
             message = f"the pool {row.pool!r} is not mounted; the next apply mounts it"
             raise Problem(ProblemKind.UNAVAILABLE, message)
-        _require_volume(row, pool)
-        return pool.used_bytes(row.volume)
+        found = pool.identify(row.volume)
+        _require_own(row, found)
+        return pool.used_bytes(row.volume, found)
 
     def trash(self, resource_id: str) -> None:
         """Withdraw the share and give up its name; its volume stays where it is."""
@@ -138,14 +178,14 @@ class Shares:
         if row.trashed_at is not None:
             return
         self._access.withdraw(row)
-        pool.detach(row.volume)
+        pool.detach(row.volume, row.identity)
         now = datetime.now(tz=UTC).isoformat(timespec="seconds")
         self._records.update_share(resource_id, trashed_at=now, export_key=f"trash:{resource_id}", suspended=None)
 
     def restore(self, resource_id: str) -> ShareRow:
         """Bring a share back from the trash, without access, under its name if that is still free."""
         row, pool = self._present(resource_id)
-        pool.attach(row.volume)
+        pool.attach(row.volume, row.identity)
         if row.trashed_at is None:
             return row
         with self._records.transaction() as connection:
@@ -157,7 +197,10 @@ class Shares:
         return self._known_share(resource_id)
 
     def adopt(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ShareRow:
-        """Put an existing volume under an id; where the kernel enforces no size and one is given, it is enforced from now on."""
+        """Put an existing volume under an id; where the kernel enforces no size and one is given, it is enforced from now on.
+
+        A record of another volume that had the name, and is gone, gives it up.
+        """
         checked_id(resource_id)
         pool_name, _, volume = backend_id.partition("/")
         is_known = is_volume_name(volume) and pool_name in {pool.name for pool in self._pools}
@@ -167,6 +210,9 @@ class Shares:
             raise Problem(ProblemKind.NOT_FOUND, message)
         pool = self._pools.usable(pool_name)
         size = found.size_bytes or size_bytes or pool.capacity().total_bytes
+        former = self._records.share_of_volume(pool_name, volume)
+        if former is not None and not former.owns(found.identity):
+            self._gives_up(former)
         with self._records.transaction() as connection:
             holder = holder_of_volume(connection, pool_name, volume)
             if holder not in {None, resource_id}:
@@ -188,28 +234,37 @@ class Shares:
                         size_bytes=size,
                         options=dict(self._options),
                         is_made=True,
+                        identity=found.identity,
                     ),
                 )
         if found.size_bytes is None and size_bytes is not None:
-            pool.resize(volume, size_bytes)
+            pool.resize(volume, size_bytes, identity=found.identity)
         return self._known_share(resource_id)
 
     def create_snapshot(self, share_id: str, resource_id: str, name: str) -> SnapshotRow:
         """Take a snapshot of the share, unless the one with this id is there."""
         checked_id(resource_id)
-        known = self._records.snapshot(resource_id)
         row, pool = self._present(share_id)
-        pool.create_snapshot(row.volume, resource_id)
-        if known is None:
-            self._records.put_snapshot(SnapshotRow(resource_id, row.pool, name, row.backend_id, row.size_bytes))
+        # The record comes first, so that a snapshot which is taken before a crash is found by its id, and can be removed.
+        self._records.put_snapshot(
+            SnapshotRow(resource_id, row.pool, name, row.backend_id, row.size_bytes, row.resource_id)
+        )
+        known = self._known_snapshot(resource_id)
+        identity = pool.create_snapshot(row.volume, resource_id, row.identity)
+        if (known.identity, known.is_removing) != (identity, False):
+            self._records.update_snapshot(resource_id, identity=identity, is_removing=False)
         return self._known_snapshot(resource_id)
 
     def delete_snapshot(self, resource_id: str) -> None:
-        """Remove a snapshot."""
+        """Remove a snapshot; its record says first that this has begun."""
         row = self._records.snapshot(checked_id(resource_id))
         if row is not None:
-            self._pools.usable(row.pool).delete_snapshot(resource_id)
-            self._records.remove_snapshot(resource_id)
+            self._records.update_snapshot(resource_id, is_removing=True)
+            pool = self._pools.usable(row.pool)
+            row = self._records.snapshot(resource_id)  # as it is once the pool is usable
+            if row is not None:
+                pool.delete_snapshot(resource_id, row.identity)
+                self._records.remove_snapshot(resource_id)
 
     def revert(self, share_id: str, snapshot_id: str) -> None:
         """Turn the share back; what its servers enforced is withdrawn meanwhile.
@@ -218,7 +273,7 @@ class Shares:
         """
         row, pool = self._present(share_id)
         snapshot = self._known_snapshot(snapshot_id)
-        if snapshot.share_backend_id != row.backend_id:
+        if snapshot.share_id != share_id if snapshot.share_id else snapshot.share_backend_id != row.backend_id:
             message = f"the snapshot {snapshot.name!r} is not of the share {row.export_name!r}"
             raise Problem(ProblemKind.REFUSED, message)
         before = row.suspended
@@ -227,10 +282,14 @@ class Shares:
             self._records.update_share(share_id, suspended=before)
         self._access.suspend(row)
         try:
-            pool.detach(row.volume)
-            pool.revert(row.volume, snapshot_id)
-            pool.resize(row.volume, row.size_bytes, Resize.EXTEND)  # somebody may have made it larger by hand
+            pool.detach(row.volume, row.identity)
+            claim = Claim(row.identity, lambda identity: self._record(share_id, next_identity=identity))
+            pool.revert(row.volume, snapshot_id, claim, snapshot_identity=snapshot.identity)
+            # Whatever has come under the name; somebody may have made the volume larger by hand.
+            row = self._settled(share_id, pool) or row
+            pool.resize(row.volume, row.size_bytes, Resize.EXTEND, identity=row.identity)
         finally:
+            row = self._settled(share_id, pool) or row
             self._access.resume(row, [Rule(*rule) for rule in before["rules"]])
             self._records.update_share(share_id, suspended=None)
 
@@ -297,12 +356,9 @@ class Shares:
             holder = self._records.share_of_volume(pool.name, wanted)
             if pool.has_volume(wanted):
                 # Asked once more: another call may have claimed the name and made the volume between the two questions.
-                if holder is None and self._records.share_of_volume(pool.name, wanted) is None:
-                    message = (
-                        f"{wanted!r} already is in the pool {pool.name!r}, and sharectl did not make it; "
-                        "import it, move it away, or call the share something else"
-                    )
-                    raise Problem(ProblemKind.CONFLICT, message)
+                holder = self._records.share_of_volume(pool.name, wanted)
+                if holder is None or (holder.is_made and not holder.owns(pool.identify(wanted))):
+                    raise taken(pool.name, wanted)
             elif holder is None or (holder.is_made and self._gives_up(holder)):
                 return wanted
         message = f"both {name!r} and that name with the start of the id are taken in the pool {pool.name!r}"
@@ -314,9 +370,14 @@ class Shares:
         return self._records.remove_unchanged_share(row)
 
     def _make_volume(self, pool: VolumePool, row: ShareRow, snapshot: SnapshotRow | None) -> None:
+        is_durable = not self._pools.makes_at_once(pool.name)
+        claim = Claim(
+            row.identity,
+            lambda identity: self._record(row.resource_id, is_durable=is_durable, identity=identity),
+        )
         if snapshot is None:
             mode, owner = self._pools.mode_and_owner(pool.name)
-            pool.create(row.volume, row.size_bytes, mode, owner)
+            pool.create(row.volume, row.size_bytes, mode, owner, claim)
         elif snapshot.pool != pool.name:
             message = f"a clone has to be in the pool of its snapshot, {snapshot.pool!r}"
             raise Problem(ProblemKind.POOL, message)
@@ -327,7 +388,7 @@ class Shares:
             )
             raise Problem(ProblemKind.REFUSED, message)
         else:
-            pool.clone(snapshot.resource_id, row.volume, row.size_bytes)
+            pool.clone(snapshot.resource_id, row.volume, row.size_bytes, claim, snapshot_identity=snapshot.identity)
 
     def _check_share_server(self, server_id: str | None) -> None:
         server = None if server_id is None else self._records.share_server(server_id)
@@ -347,10 +408,24 @@ class Shares:
 
     def _present(self, resource_id: str) -> tuple[ShareRow, VolumePool]:
         """Return the row of a share whose volume is really there, and its pool."""
-        row = self._known_share(resource_id)
-        pool = self._pools.usable(row.pool)
-        _require_volume(row, pool)
+        pool = self._pools.usable(self._known_share(resource_id).pool)
+        row = self._settled(resource_id, pool) or self._known_share(resource_id)
+        _require_own(row, pool.identify(row.volume))
         return row, pool
+
+    def _settled(self, resource_id: str, pool: VolumePool) -> ShareRow | None:
+        """Return the row as it is once the pool is usable; where a revert has put a copy in place, it is that copy's from now on."""
+        row = self._records.share(resource_id)
+        if row is None or row.next_identity is None or row.next_identity != pool.identify(row.volume):
+            return row
+        self._record(resource_id, identity=row.next_identity, next_identity=None)
+        return replace(row, identity=row.next_identity, next_identity=None)
+
+    def _record(self, resource_id: str, *, is_durable: bool = True, **values: str | None) -> None:
+        """Change the record of a share; raises CONFLICT where it was taken away meanwhile."""
+        if not self._records.update_share(resource_id, is_durable=is_durable, **values):
+            message = f"the share with the id {resource_id} was removed by another call meanwhile"
+            raise Problem(ProblemKind.CONFLICT, message)
 
     def _known_snapshot(self, resource_id: str) -> SnapshotRow:
         row = self._records.snapshot(checked_id(resource_id))
@@ -360,9 +435,12 @@ class Shares:
         return row
 
 
-def _require_volume(row: ShareRow, pool: VolumePool) -> None:
-    if not pool.has_volume(row.volume):
+def _require_own(row: ShareRow, found: str | None) -> None:
+    """Raise NOT_FOUND unless the volume with the identity `found`, which has the name, is that of the share."""
+    if not row.owns(found):
         message = f"the volume {row.backend_id} of the share {row.export_name!r} is gone"
+        if found is not None:
+            message += ", and another that sharectl did not make has its name; import that, or move it away"
         raise Problem(ProblemKind.NOT_FOUND, message)
 
 

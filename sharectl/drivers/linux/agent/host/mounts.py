@@ -17,6 +17,7 @@ from sharectl.drivers.linux.agent.host.daemons import holds_within
 from sharectl.drivers.linux.agent.host.system_errors import problem_of, told_as
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MODE: Final = 0o555
 _PATH_ONLY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GET_FLAGS: Final = 0x80086601  # FS_IOC_GETFLAGS
 _SET_FLAGS: Final = 0x40086602  # FS_IOC_SETFLAGS
@@ -70,14 +71,14 @@ def make_mount_point(path: str) -> None:
         return
     with told_as(f"the mount point {path} cannot be made"):
         with suppress(FileExistsError):
-            Path(path).mkdir(0o555)
+            Path(path).mkdir(_MODE)
         descriptor = os.open(path, _DIRECTORY)
         try:
             if os.listdir(descriptor):  # noqa: PTH208 - a descriptor, which pathlib cannot list
                 message = f"{path} is not empty, so nothing is mounted over it; move its content away"
                 raise Problem(ProblemKind.CONFLICT, message)
             if not _is_immutable(descriptor):
-                os.fchmod(descriptor, 0o555)
+                os.fchmod(descriptor, _MODE)
                 _set_immutable(descriptor, wanted=True)
         finally:
             os.close(descriptor)
@@ -95,6 +96,19 @@ def remove_mount_point(path: str) -> None:
         finally:
             os.close(descriptor)
         Path(path).rmdir()
+
+
+def is_free_mount_point(path: str) -> bool:
+    """Tell whether `path` is an empty folder such as `make_mount_point` makes, with nothing mounted there."""
+    try:
+        descriptor = os.open(path, _DIRECTORY)
+    except OSError:
+        return False
+    try:
+        is_empty = not os.listdir(descriptor)  # noqa: PTH208 - a descriptor, which pathlib cannot list
+        return is_empty and not is_mount_point(path) and os.fstat(descriptor).st_mode & 0o777 == _MODE
+    finally:
+        os.close(descriptor)
 
 
 def bind(source: str, target: str) -> None:

@@ -65,3 +65,12 @@ def problem_of_share_name(name: str) -> str | None:
     if _SHARE_NAME.fullmatch(name):
         return None
     return f"{name[:80]!r} cannot be the name of a share here: up to 70 letters, digits, '.', '_' and '-', starting with a letter or digit"
+
+
+def taken(pool: str, volume: str) -> Problem:
+    """Return what is said where the name of a new volume is that of something which sharectl did not make."""
+    message = (
+        f"{volume!r} already is in the pool {pool!r}, and sharectl did not make it; "
+        "import it, move it away, or call the share something else"
+    )
+    return Problem(ProblemKind.CONFLICT, message)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sharectl.drivers.linux.agent.contract import VolumePool
     from sharectl.drivers.linux.agent.records import Records
@@ -26,6 +26,8 @@ class PoolRoom:
         self._records = records
         self._pools: Final = {name: _make(name, pool) for name, pool in settings.items()}
         self._prepared: dict[str, str] = {}  # the identity that each was pinned with, which stays
+        self.sweep: Callable[[VolumePool], None] = lambda _: None
+        """What is done in a pool when it is first used in a process, once it is prepared."""
         self._locks: Final = {name: threading.Lock() for name in settings}
 
     def __iter__(self) -> Iterator[VolumePool]:
@@ -90,6 +92,7 @@ class PoolRoom:
         if pinned is None:
             pinned = self._records.pin_pool(pool.name, pool.identity())
             _check_identity(pool, pinned)
+        self.sweep(pool)
         return pinned
 
     def is_readable(self, pool: VolumePool, pinned: str | None) -> bool:

@@ -33,7 +33,6 @@ _ARGUMENT_BYTES: Final = 4096
 _RESIZE: Final = _number(_WRITE, 3, _ARGUMENT_BYTES)
 _SYNC: Final = _number(0, 8, 0)
 _SUBVOLUME_CREATE: Final = _number(_WRITE, 14, _ARGUMENT_BYTES)
-_SUBVOLUME_DESTROY: Final = _number(_WRITE, 15, _ARGUMENT_BYTES)
 _INODE_LOOKUP: Final = _number(_READ | _WRITE, 18, _ARGUMENT_BYTES)
 _WAIT_SYNC: Final = _number(_WRITE, 22, 8)
 _SNAPSHOT_CREATE: Final = _number(_WRITE, 23, _ARGUMENT_BYTES)
@@ -46,6 +45,7 @@ _QGROUP_CREATE: Final = _number(_WRITE, 42, 16)
 _QGROUP_LIMIT: Final = _number(_READ, 43, 48)
 _RESCAN: Final = _number(_WRITE, 44, 64)
 _RESCAN_STATUS: Final = _number(_READ, 45, 64)
+_SUBVOLUME_INFO: Final = _number(_READ, 60, 504)
 _SUBVOLUME_DESTROY_V2: Final = _number(_WRITE, 63, _ARGUMENT_BYTES)
 
 _QUOTA_ENABLE: Final = 1
@@ -56,6 +56,8 @@ _NO_LIMIT: Final = (1 << 64) - 1
 _SUBVOLUME_INODE: Final = 256  # the inode number of every subvolume's top folder
 _FIRST_TREE: Final = 256
 _DEVICE_PATH_OFFSET: Final = 3072
+_UUID_OFFSET: Final = 296  # in btrfs_ioctl_get_subvol_info_args; that of the parent comes after it
+_UUID_BYTES: Final = 16
 _NOT_BTRFS: Final = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 _NAMED: Final = struct.Struct("=q")
@@ -125,6 +127,38 @@ def subvolume_id(descriptor: int) -> int:
     return found
 
 
+class Origin(NamedTuple):
+    """What a subvolume is told by, and that of which it was a snapshot; a subvolume that is older than Linux 3.12 has its id for UUID."""
+
+    identity: str
+    parent_identity: str
+
+
+def origin(descriptor: int) -> Origin:
+    """Return the UUID of the subvolume that the folder is in, and its parent's (Linux 4.18)."""
+    buffer = bytearray(504)
+    fcntl.ioctl(descriptor, _SUBVOLUME_INFO, buffer)
+    end = _UUID_OFFSET + _UUID_BYTES
+    own = _shown_uuid(buffer[_UUID_OFFSET:end])
+    return Origin(own or _identity_by_id(_WORD.unpack_from(buffer)[0]), _shown_uuid(buffer[end : end + _UUID_BYTES]))
+
+
+def identities(descriptor: int) -> Mapping[int, str]:
+    """Return the UUIDs of all subvolumes of the file system, by id; those that have none are left out."""
+    with suppress(FileNotFoundError):
+        return {subvolume: _shown_uuid(found) for subvolume, found in trees.subvolume_uuids(descriptor)}
+    return {}
+
+
+def _shown_uuid(found: bytes | bytearray) -> str:
+    return str(uuid.UUID(bytes=bytes(found))) if any(found) else ""
+
+
+def _identity_by_id(subvolume: int) -> str:
+    """Return the name of a subvolume without UUID: a file system never gives an id twice."""
+    return f"subvolume-{subvolume}"
+
+
 def is_read_only(descriptor: int) -> bool:
     """Tell whether the subvolume refuses writes."""
     buffer = bytearray(_WORD.size)
@@ -143,17 +177,12 @@ def create_snapshot(source_fd: int, parent_fd: int, name: str, *, read_only: boo
     fcntl.ioctl(parent_fd, _SNAPSHOT_CREATE, _argument(_NAMED_V2.pack(source_fd, 0, flags, 0, 0, 0, 0), name))
 
 
-def destroy_subvolume(parent_fd: int, name: str) -> None:
-    """Remove a subvolume at one instant; the kernel gives its space back later.
+def destroy_subvolume(descriptor: int, subvolume: int) -> None:
+    """Remove a subvolume at one instant, wherever its name is, so that no path has to be followed (Linux 5.7).
 
-    Raises OSError: ENOENT, ENOTEMPTY where it holds other subvolumes, EINVAL or ENOTDIR where it is none itself. That it is
-    mounted elsewhere hinders nothing.
+    The kernel gives its space back later. Raises OSError: ENOENT, ENOTEMPTY where it holds other subvolumes. That it is mounted
+    elsewhere hinders nothing.
     """
-    fcntl.ioctl(parent_fd, _SUBVOLUME_DESTROY, _argument(_NAMED.pack(0), name))
-
-
-def destroy_subvolume_by_id(descriptor: int, subvolume: int) -> None:
-    """Remove a subvolume wherever in the file system its name is, so that no path has to be followed (Linux 5.7); else as above."""
     argument = _NAMED_V2.pack(0, 0, _BY_ID, 0, 0, 0, 0) + _WORD.pack(subvolume)
     fcntl.ioctl(descriptor, _SUBVOLUME_DESTROY_V2, _argument(argument, ""))
 

@@ -19,7 +19,7 @@ from sharectl.drivers.linux.agent.volumes.folders import (
     opened_private,
     staging_alone,
 )
-from sharectl.drivers.linux.agent.volumes.names import is_shown, is_volume_name
+from sharectl.drivers.linux.agent.volumes.names import is_shown, is_volume_name, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,22 +37,46 @@ class Place:
     file_system: str
 
     @contextmanager
-    def volume(self, volume: str) -> Iterator[int]:
-        """Open a volume; raises NOT_FOUND, and CONFLICT where the name is that of something else."""
-        with _opened_subvolume(
-            volume, self.descriptor, f"the pool {self.pool!r} has no volume {volume!r}"
-        ) as descriptor:
+    def volume(self, volume: str, identity: str | None = None) -> Iterator[int]:
+        """Open a volume; raises NOT_FOUND, also where it has another identity, and CONFLICT where the name is that of something else."""
+        missing = f"the pool {self.pool!r} has no volume {volume!r}"
+        with opened_subvolume(volume, self.descriptor, missing) as descriptor:
+            _require_identity(descriptor, identity, missing)
             yield descriptor
 
     @contextmanager
-    def snapshot(self, snapshot_id: str) -> Iterator[int]:
-        """Open a snapshot; raises NOT_FOUND."""
+    def snapshot(self, snapshot_id: str, identity: str | None = None) -> Iterator[int]:
+        """Open a snapshot; raises NOT_FOUND, also where it has another identity."""
         missing = f"the pool {self.pool!r} has no snapshot {snapshot_id!r}"
         with (
             opened_private(self.descriptor, SNAPSHOTS) as folder_fd,
-            _opened_subvolume(snapshot_id, folder_fd, missing) as descriptor,
+            opened_subvolume(snapshot_id, folder_fd, missing) as descriptor,
         ):
+            _require_identity(descriptor, identity, missing)
             yield descriptor
+
+    def is_taken(self, volume: str) -> bool:
+        """Tell whether the name is taken, by whatever it is."""
+        try:
+            os.stat(volume, dir_fd=self.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def require_free(self, volume: str) -> None:
+        """Raise CONFLICT where the name is taken."""
+        if self.is_taken(volume):
+            raise taken(self.pool, volume)
+
+    def identity_of(self, folder_fd: int, name: str) -> str | None:
+        """Return the identity of the subvolume of this name in a folder; None where there is none."""
+        try:
+            with opened_subvolume(name, folder_fd, "") as descriptor:
+                return ioctls.origin(descriptor).identity
+        except Problem as problem:
+            if problem.kind not in {ProblemKind.NOT_FOUND, ProblemKind.CONFLICT}:
+                raise
+            return None
 
     def subvolumes_in(self, folder_fd: int, *, of_any_name: bool = False) -> Iterator[ioctls.Subvolume]:
         """Give the subvolumes right below the folder whose names can be those of volumes, or all that are not hidden."""
@@ -111,25 +135,33 @@ class Place:
             )
             raise Problem(ProblemKind.IN_USE, message)
 
-    def destroy(self, folder_fd: int, name: str) -> None:
-        """Remove a subvolume with those inside, which are part of its data; one that is gone is no error.
+    def destroy(self, folder_fd: int, name: str, identity: str | None = None) -> None:
+        """Remove a subvolume with those inside, which are part of its data; one that is gone, or is another, is no error.
 
-        Raises IN_USE where somebody goes on making subvolumes inside, CONFLICT where it is none.
+        By its id, so that what has come to have the name meanwhile stays. Raises IN_USE where somebody goes on making subvolumes
+        inside, CONFLICT where it is none.
         """
+        try:
+            with opened_subvolume(name, folder_fd, "") as descriptor:
+                if identity not in {None, ioctls.origin(descriptor).identity}:
+                    return
+                subvolume = ioctls.subvolume_id(descriptor)
+        except Problem as problem:
+            is_another = problem.kind is ProblemKind.CONFLICT and identity is not None
+            if problem.kind is not ProblemKind.NOT_FOUND and not is_another:
+                raise
+            return
         for _ in range(_ATTEMPTS):
             try:
-                ioctls.destroy_subvolume(folder_fd, name)
+                ioctls.destroy_subvolume(self.descriptor, subvolume)
             except FileNotFoundError:
                 return
             except OSError as error:
-                if error.errno in {errno.EINVAL, errno.ENOTDIR}:
-                    raise _not_a_volume(name) from error
                 if error.errno != errno.ENOTEMPTY:
                     raise
             else:
                 return
-            with opened(name, folder_fd) as descriptor:
-                self._destroy_inner(ioctls.subvolume_id(descriptor))
+            self._destroy_inner(subvolume)
         message = f"the volume {name!r} gets new subvolumes as fast as they are removed; stop what makes them on the host, then try again"
         raise Problem(ProblemKind.IN_USE, message)
 
@@ -140,7 +172,7 @@ class Place:
             found.extend(inner.subvolume_id for inner in ioctls.subvolumes_in(self.descriptor, parent))
         for inner_id in reversed(found[1:]):
             with suppress(FileNotFoundError):  # somebody was quicker
-                ioctls.destroy_subvolume_by_id(self.descriptor, inner_id)
+                ioctls.destroy_subvolume(self.descriptor, inner_id)
 
     def sweep(self) -> None:
         """Remove what killed calls left in staging, and the qgroups of subvolumes that are gone.
@@ -188,7 +220,8 @@ class Place:
 
 
 @contextmanager
-def _opened_subvolume(name: str, folder_fd: int, missing: str) -> Iterator[int]:
+def opened_subvolume(name: str, folder_fd: int, missing: str) -> Iterator[int]:
+    """Open a subvolume in a folder; raises NOT_FOUND with these words, CONFLICT where the name is that of something else."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
     except FileNotFoundError as error:
@@ -203,6 +236,12 @@ def _opened_subvolume(name: str, folder_fd: int, missing: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _require_identity(descriptor: int, identity: str | None, missing: str) -> None:
+    if identity is not None and identity != ioctls.origin(descriptor).identity:
+        message = f"{missing} that it once had: another one has come under that name"
+        raise Problem(ProblemKind.NOT_FOUND, message)
 
 
 def _not_a_volume(name: str) -> Problem:

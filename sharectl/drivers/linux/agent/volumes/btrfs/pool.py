@@ -6,13 +6,21 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, VolumeState
+from sharectl.drivers.linux.agent.contract import (
+    UNCLAIMED,
+    Capacity,
+    Claim,
+    Problem,
+    ProblemKind,
+    Resize,
+    VolumeState,
+)
 from sharectl.drivers.linux.agent.host import system_calls
 from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.volumes import folders
 from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
 from sharectl.drivers.linux.agent.volumes.btrfs.image import PoolImage
-from sharectl.drivers.linux.agent.volumes.btrfs.place import Place
+from sharectl.drivers.linux.agent.volumes.btrfs.place import Place, opened_subvolume
 from sharectl.drivers.linux.agent.volumes.folders import (
     PRIVATE,
     SNAPSHOTS,
@@ -22,7 +30,7 @@ from sharectl.drivers.linux.agent.volumes.folders import (
     opened_private,
     staging,
 )
-from sharectl.drivers.linux.agent.volumes.names import require_volume_name
+from sharectl.drivers.linux.agent.volumes.names import require_volume_name, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,48 +126,89 @@ class BtrfsPool:
         """Tell whether the name is taken in the pool's folder, by whatever it is."""
         require_volume_name(volume)
         with self._working("cannot be read") as place:
-            try:
-                os.stat(volume, dir_fd=place.descriptor, follow_symlinks=False)
-            except FileNotFoundError:
-                return False
-            return True
+            return place.is_taken(volume)
 
-    def create(self, volume: str, size_bytes: int, mode: int, owner: tuple[int, int]) -> None:
-        """Make an empty volume. One with content is an earlier call's that is in use by now: it gets the size, and keeps the rest."""
-        with self._changing(volume, "cannot be made") as place:
-            with suppress(FileExistsError):
-                ioctls.create_subvolume(place.descriptor, volume)
-            with place.volume(volume) as volume_fd:
-                subvolume = ioctls.subvolume_id(volume_fd)
-                if os.listdir(volume_fd):  # noqa: PTH208 - a descriptor, which pathlib cannot list
-                    place.limit(volume, subvolume, size_bytes)
-                else:
-                    os.fchown(volume_fd, *owner)
-                    os.fchmod(volume_fd, mode)
-                    place.set_limit(subvolume, size_bytes)
+    def identify(self, volume: str) -> str | None:
+        """Return the UUID of the subvolume of this name."""
+        require_volume_name(volume)
+        with self._working("cannot be read") as place:
+            return place.identity_of(place.descriptor, volume)
 
-    def clone(self, snapshot_id: str, volume: str, size_bytes: int) -> None:
+    def create(self, volume: str, size_bytes: int, mode: int, owner: tuple[int, int], claim: Claim = UNCLAIMED) -> None:
+        """Make an empty volume in `staging`, and give it its name when it is whole."""
+        with self._making(volume, "cannot be made", claim) as (place, staging_fd):
+            if staging_fd is None:
+                with place.volume(volume, claim.identity) as volume_fd:
+                    place.limit(volume, ioctls.subvolume_id(volume_fd), size_bytes)
+                return
+            ioctls.create_subvolume(staging_fd, volume)
+            with opened(volume, staging_fd) as volume_fd:
+                os.fchown(volume_fd, *owner)
+                os.fchmod(volume_fd, mode)
+                place.set_limit(ioctls.subvolume_id(volume_fd), size_bytes)
+            self._name_volume(place, staging_fd, volume, claim)
+
+    def clone(
+        self,
+        snapshot_id: str,
+        volume: str,
+        size_bytes: int,
+        claim: Claim = UNCLAIMED,
+        *,
+        snapshot_identity: str | None = None,
+    ) -> None:
         """Make a volume with the content of a snapshot, writable; raises REFUSED where `size_bytes` cannot hold it."""
-        with self._changing(volume, "cannot be cloned") as place:
-            with place.snapshot(require_volume_name(snapshot_id)) as snapshot_fd:
+        require_volume_name(snapshot_id)
+        with self._making(volume, "cannot be cloned", claim) as (place, staging_fd):
+            if staging_fd is None:
+                with place.volume(volume, claim.identity) as volume_fd:
+                    place.limit(volume, ioctls.subvolume_id(volume_fd), size_bytes)
+                return
+            with place.snapshot(snapshot_id, snapshot_identity) as snapshot_fd:
                 place.require_room(snapshot_id, snapshot_fd, size_bytes)
-                with suppress(FileExistsError):  # made by an earlier call, which may not have come to the limit
-                    ioctls.create_snapshot(snapshot_fd, place.descriptor, volume, read_only=False)
-            with place.volume(volume) as volume_fd:
+                ioctls.create_snapshot(snapshot_fd, staging_fd, volume, read_only=False)
+            with opened(volume, staging_fd) as volume_fd:
                 # Until here the limit is that of the volume of the snapshot, whatever the kernel was asked for.
                 place.limit(volume, ioctls.subvolume_id(volume_fd), size_bytes)
+            self._name_volume(place, staging_fd, volume, claim)
 
-    def attach(self, volume: str) -> str:
+    @contextmanager
+    def _making(self, volume: str, what: str, claim: Claim) -> Iterator[tuple[Place, int | None]]:
+        """Open the pool to make a volume in staging; gives no staging where the claim's volume is there already.
+
+        Raises CONFLICT where the name is that of anything else.
+        """
+        with self._changing(volume, what) as place, staging(place.descriptor) as staging_fd:
+            if claim.identity is not None and claim.identity == place.identity_of(place.descriptor, volume):
+                yield place, None
+                return
+            place.require_free(volume)
+            place.destroy(staging_fd, volume)  # what an earlier call left
+            try:
+                yield place, staging_fd
+            finally:
+                place.destroy(staging_fd, volume)  # where it could not be made whole, or named
+
+    @staticmethod
+    def _name_volume(place: Place, staging_fd: int, volume: str, claim: Claim) -> None:
+        with opened(volume, staging_fd) as volume_fd:
+            claim.record(ioctls.origin(volume_fd).identity)
+        try:
+            system_calls.rename_to_free(volume, staging_fd, volume, place.descriptor)
+        except FileExistsError:
+            raise taken(place.pool, volume) from None
+
+    def attach(self, volume: str, identity: str | None = None) -> str:
         """Return the folder of the volume's data; a subvolume needs nothing to be reachable."""
         require_volume_name(volume)
-        with self._working(f"cannot give the volume {volume!r}") as place, place.volume(volume):
+        with self._working(f"cannot give the volume {volume!r}") as place, place.volume(volume, identity):
             return f"{self._path}/{volume}"
 
-    def detach(self, volume: str) -> None:
+    def detach(self, volume: str, identity: str | None = None) -> None:  # noqa: ARG002 - as in the contract
         """Do nothing: see `attach`."""
         require_volume_name(volume)
 
-    def delete(self, volume: str) -> None:
+    def delete(self, volume: str, identity: str | None = None) -> None:
         """Remove the volume at one instant, with subvolumes that somebody made inside; durable when this returns.
 
         The kernel's cleaner gives the space back afterwards.
@@ -167,25 +216,25 @@ class BtrfsPool:
         require_volume_name(volume)
         with self._working(f"cannot delete the volume {volume!r}") as place, staging(place.descriptor) as staging_fd:
             place.destroy(staging_fd, volume)
-            place.destroy(place.descriptor, volume)
+            place.destroy(place.descriptor, volume, identity)
             # Also where it is gone: a call that was killed may have removed it without committing.
             ioctls.commit(place.descriptor)
 
-    def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:
+    def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY, *, identity: str | None = None) -> int:
         """Enforce another size; raises IN_USE where the data does not fit."""
         with (
             self._changing(volume, "cannot be resized") as place,
-            place.volume(volume) as volume_fd,
+            place.volume(volume, identity) as volume_fd,
             locked(volume_fd),  # of two that make room, none takes back what the other made
         ):
             return place.limit(volume, ioctls.subvolume_id(volume_fd), size_bytes, how)
 
-    def used_bytes(self, volume: str) -> int:
+    def used_bytes(self, volume: str, identity: str | None = None) -> int:
         """Return what the volume refers to, with what it shares with snapshots."""
-        with self._changing(volume, "cannot be measured") as place, place.volume(volume) as volume_fd:
+        with self._changing(volume, "cannot be measured") as place, place.volume(volume, identity) as volume_fd:
             return place.used_bytes(ioctls.subvolume_id(volume_fd))
 
-    def create_snapshot(self, volume: str, snapshot_id: str) -> None:
+    def create_snapshot(self, volume: str, snapshot_id: str, identity: str | None = None) -> str:
         """Keep the volume as it is now, unless the snapshot is there; durable when this returns."""
         require_volume_name(volume)
         require_volume_name(snapshot_id)
@@ -193,22 +242,28 @@ class BtrfsPool:
             self._working(f"cannot make a snapshot of the volume {volume!r}") as place,
             opened_private(place.descriptor, SNAPSHOTS) as folder_fd,
         ):
-            if snapshot_id in os.listdir(folder_fd):  # noqa: PTH208 - a descriptor, which pathlib cannot list
-                return
-            with place.volume(volume) as volume_fd:
+            with place.volume(volume, identity) as volume_fd, suppress(FileExistsError):
                 ioctls.create_snapshot(volume_fd, folder_fd, snapshot_id, read_only=True)
+            with opened_subvolume(snapshot_id, folder_fd, "it was removed at once") as snapshot_fd:
+                found = ioctls.origin(snapshot_fd)
+            if identity is not None and found.parent_identity != identity:
+                message = f"the snapshot {snapshot_id!r} in the pool {self._name!r} is of another volume than {volume!r}; move it away"
+                raise Problem(ProblemKind.CONFLICT, message)
+            return found.identity
 
-    def delete_snapshot(self, snapshot_id: str) -> None:
+    def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot at one instant; durable when this returns."""
         require_volume_name(snapshot_id)
         with (
             self._working(f"cannot delete the snapshot {snapshot_id!r}") as place,
             opened_private(place.descriptor, SNAPSHOTS) as folder_fd,
         ):
-            place.destroy(folder_fd, snapshot_id)
+            place.destroy(folder_fd, snapshot_id, identity)
             ioctls.commit(place.descriptor)
 
-    def revert(self, volume: str, snapshot_id: str) -> None:
+    def revert(
+        self, volume: str, snapshot_id: str, claim: Claim = UNCLAIMED, *, snapshot_identity: str | None = None
+    ) -> None:
         """Put a copy of the snapshot in the volume's place by one exchange of names; then alone the newer data goes. Durable at the end.
 
         Raises IN_USE where the volume holds subvolumes that somebody made by hand, REFUSED where the snapshot is larger than the
@@ -218,16 +273,17 @@ class BtrfsPool:
         with self._changing(volume, "cannot be reverted") as place, staging(place.descriptor) as staging_fd:
             # What an earlier call left is a copy that was not put in place, or the newer data that was to go.
             place.destroy(staging_fd, volume)
-            with place.volume(volume) as volume_fd:
+            with place.volume(volume, claim.identity) as volume_fd:
                 subvolume = ioctls.subvolume_id(volume_fd)
             place.require_no_inner_subvolumes(volume, subvolume)
             usage = ioctls.usage(place.descriptor, subvolume)
             size_bytes = usage.limit_bytes if usage is not None else None
-            with place.snapshot(snapshot_id) as snapshot_fd:
+            with place.snapshot(snapshot_id, snapshot_identity) as snapshot_fd:
                 place.require_room(snapshot_id, snapshot_fd, size_bytes)
                 ioctls.create_snapshot(snapshot_fd, staging_fd, volume, read_only=False)
             with opened(volume, staging_fd) as copy_fd:
                 place.set_limit(ioctls.subvolume_id(copy_fd), size_bytes)
+                claim.record(ioctls.origin(copy_fd).identity)
             system_calls.exchange(volume, staging_fd, volume, place.descriptor)
             # With subvolumes that were made inside after the look for them.
             place.destroy(staging_fd, volume)
@@ -238,13 +294,13 @@ class BtrfsPool:
         with self._working("cannot be listed") as place:
             is_exact = ioctls.accounting(place.descriptor, place.file_system).is_exact
             usages = ioctls.all_usages(place.descriptor)
+            identities = ioctls.identities(place.descriptor)
             found = {}
             for subvolume in place.subvolumes_in(place.descriptor, of_any_name=True):
                 usage = usages.get(subvolume.subvolume_id)
-                if usage is None:
-                    found[subvolume.name] = VolumeState(None, None)
-                else:
-                    found[subvolume.name] = VolumeState(usage.limit_bytes, usage.referenced_bytes if is_exact else None)
+                identity = identities.get(subvolume.subvolume_id) or place.identity_of(place.descriptor, subvolume.name)
+                if identity is not None:
+                    found[subvolume.name] = _state(usage, identity, is_exact=is_exact)
             return found
 
     def volume_state(self, volume: str) -> VolumeState:
@@ -252,15 +308,18 @@ class BtrfsPool:
         require_volume_name(volume)
         with self._working("cannot be read") as place, place.volume(volume) as volume_fd:
             usage = ioctls.usage(place.descriptor, ioctls.subvolume_id(volume_fd))
-            if usage is None:
-                return VolumeState(None, None)
             is_exact = ioctls.accounting(place.descriptor, place.file_system).is_exact
-            return VolumeState(usage.limit_bytes, usage.referenced_bytes if is_exact else None)
+            return _state(usage, ioctls.origin(volume_fd).identity, is_exact=is_exact)
 
-    def list_snapshots(self) -> frozenset[str]:
-        """Return the ids of all snapshots."""
+    def list_snapshots(self) -> Mapping[str, str]:
+        """Return the UUIDs of all snapshots by id."""
         with self._working("cannot be listed") as place, opened_private(place.descriptor, SNAPSHOTS) as folder_fd:
-            return frozenset(subvolume.name for subvolume in place.subvolumes_in(folder_fd))
+            identities = ioctls.identities(place.descriptor)
+            found = {
+                subvolume.name: identities.get(subvolume.subvolume_id) or place.identity_of(folder_fd, subvolume.name)
+                for subvolume in place.subvolumes_in(folder_fd)
+            }
+            return {name: identity for name, identity in found.items() if identity is not None}
 
     @contextmanager
     def _changing(self, volume: str, what: str) -> Iterator[Place]:
@@ -300,3 +359,9 @@ class BtrfsPool:
         how = "prepare it" if self._image is not None else "mount its btrfs file system (is it in /etc/fstab?)"
         message = f"the pool {self._name!r} is not there: {self._path} is no prepared folder on btrfs; {how}"
         return Problem(ProblemKind.UNAVAILABLE, message)
+
+
+def _state(usage: ioctls.Usage | None, identity: str, *, is_exact: bool) -> VolumeState:
+    if usage is None:
+        return VolumeState(None, None, identity)
+    return VolumeState(usage.limit_bytes, usage.referenced_bytes if is_exact else None, identity)

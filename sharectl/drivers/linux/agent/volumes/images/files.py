@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +18,26 @@ _CANNOT_SHARE: Final = frozenset(
     {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS, errno.ETXTBSY}
 )
 _CHUNK_BYTES: Final = 1 << 26
+_HEAD_BYTES: Final = 4096
+_EXT4_MAGIC: Final = slice(1080, 1082), b"\x53\xef"
+_EXT4_UUID: Final = slice(1128, 1144)
+_XFS_MAGIC: Final = slice(0, 4), b"XFSB"
+_XFS_UUID: Final = slice(32, 48)
+
+
+def identity(descriptor: int) -> str:
+    """Return the UUID of the file system in an image; that of no file system which is known here begins with another word."""
+    head = os.pread(descriptor, _HEAD_BYTES, 0)
+    for (place, magic), where in ((_EXT4_MAGIC, _EXT4_UUID), (_XFS_MAGIC, _XFS_UUID)):
+        if head[place] == magic:
+            return str(uuid.UUID(bytes=head[where]))
+    return f"inode-{os.fstat(descriptor).st_ino}"
+
+
+def identity_of_snapshot(descriptor: int) -> str:
+    """Return what tells a snapshot from all others: they have the UUID of their volume, and the head of none changes any more."""
+    head = os.pread(descriptor, _HEAD_BYTES, 0)
+    return f"{identity(descriptor)}/{hashlib.sha256(head).hexdigest()[:16]}"
 
 
 @contextmanager

@@ -12,10 +12,12 @@ from sharectl.drivers.linux.agent.host import loops, mounts, system_calls
 from sharectl.drivers.linux.agent.host.daemons import holds_within
 from sharectl.drivers.linux.agent.volumes.folders import PRIVATE, STAGING, opened
 from sharectl.drivers.linux.agent.volumes.images import files
+from sharectl.drivers.linux.agent.volumes.names import taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from sharectl.drivers.linux.agent.contract import Claim
     from sharectl.drivers.linux.agent.volumes.images.file_systems import FileSystem
 
 IMAGES: Final = "images"
@@ -65,31 +67,71 @@ class Place:
         except NotADirectoryError:
             return True
 
-    def has_snapshot(self, snapshot_id: str) -> bool:
-        """Tell whether the snapshot is there."""
-        return _is_there(snapshot_id + ENDING, self.snapshots_fd)
+    def is_another(self, volume: str, identity: str | None) -> bool:
+        """Tell whether what has the volume's name is an image with another identity."""
+        return identity is not None and self.identity_of(volume) not in {None, identity}
+
+    def is_made(self, volume: str, claim: Claim) -> bool:
+        """Tell whether the volume of a claim is there; raises CONFLICT where its name is that of anything else."""
+        if not self.has(volume):
+            if self.is_blocked(volume):
+                raise taken(self.pool, volume)
+            return False
+        if claim.identity is None or claim.identity != self.identity_of(volume):
+            raise taken(self.pool, volume)
+        return True
 
     @contextmanager
-    def image(self, volume: str) -> Iterator[int]:
-        """Open a volume's image, and keep others from mounting, resizing or replacing it meanwhile; raises NOT_FOUND."""
+    def image(self, volume: str, identity: str | None = None) -> Iterator[int]:
+        """Open a volume's image, and keep others from mounting, resizing or replacing it meanwhile.
+
+        Raises NOT_FOUND, also where it has another identity.
+        """
         with ExitStack() as stack:
+            missing = f"the pool {self.pool!r} has no volume {volume!r}"
             try:
                 descriptor = stack.enter_context(files.opened_image(volume + ENDING, self.images_fd))
             except FileNotFoundError as error:
-                message = f"the pool {self.pool!r} has no volume {volume!r}"
-                raise Problem(ProblemKind.NOT_FOUND, message) from error
+                raise Problem(ProblemKind.NOT_FOUND, missing) from error
+            if identity not in {None, files.identity(descriptor)}:
+                raise Problem(
+                    ProblemKind.NOT_FOUND, f"{missing} that it once had: another one has come under that name"
+                )
             yield descriptor
 
     @contextmanager
-    def snapshot(self, snapshot_id: str) -> Iterator[int]:
-        """Open the image of a snapshot; raises NOT_FOUND."""
+    def snapshot(self, snapshot_id: str, identity: str | None = None) -> Iterator[int]:
+        """Open the image of a snapshot; raises NOT_FOUND, also where it has another identity."""
+        missing = f"the pool {self.pool!r} has no snapshot {snapshot_id!r}"
         try:
             descriptor = os.open(snapshot_id + ENDING, _READ, dir_fd=self.snapshots_fd)
         except FileNotFoundError as error:
-            message = f"the pool {self.pool!r} has no snapshot {snapshot_id!r}"
-            raise Problem(ProblemKind.NOT_FOUND, message) from error
+            raise Problem(ProblemKind.NOT_FOUND, missing) from error
         try:
+            if identity not in {None, files.identity_of_snapshot(descriptor)}:
+                raise Problem(
+                    ProblemKind.NOT_FOUND, f"{missing} that it once had: another one has come under that name"
+                )
             yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def identity_of(self, volume: str) -> str | None:
+        """Return the identity of a volume; None where there is none."""
+        return self._identity_of(volume + ENDING, self.images_fd, files.identity)
+
+    def identity_of_snapshot(self, snapshot_id: str) -> str | None:
+        """Return the identity of a snapshot; None where there is none."""
+        return self._identity_of(snapshot_id + ENDING, self.snapshots_fd, files.identity_of_snapshot)
+
+    @staticmethod
+    def _identity_of(name: str, folder_fd: int, read: Callable[[int], str]) -> str | None:
+        try:
+            descriptor = os.open(name, _READ, dir_fd=folder_fd)
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        try:
+            return read(descriptor)
         finally:
             os.close(descriptor)
 
@@ -132,21 +174,41 @@ class Place:
             message = f"the volume {volume!r} is mounted from {device}; withdraw all access first (`findmnt -S {device}` shows where)"
             raise Problem(ProblemKind.IN_USE, message)
 
-    def make(self, volume: str, size_bytes: int) -> None:
+    def make(self, volume: str, size_bytes: int, claim: Claim) -> None:
         """Make a volume with an empty file system; it appears when it is whole."""
         with self._staged(volume) as (path, image_fd):
             files.set_size(image_fd, size_bytes, reserve=self.reserves)
             self.file_system.make(path, image_fd)
-        system_calls.rename_to_free(volume + ENDING, self.staging_fd, volume + ENDING, self.images_fd)
+            claim.record(files.identity(image_fd))
+        self._put_in_place(volume)
+
+    def make_clone(self, volume: str, source_fd: int, size_bytes: int, claim: Claim) -> None:
+        """Make a volume with the content of another image, and a UUID of its own; it appears when it is whole."""
+        with self._staged_copy(volume, source_fd, size_bytes, is_clone=True) as image_fd:
+            claim.record(files.identity(image_fd))
+        self._put_in_place(volume)
+
+    def put_copy(self, volume: str, source_fd: int, size_bytes: int) -> None:
+        """Put a copy of an image in a volume's place, in this size, by one rename."""
+        with self._staged_copy(volume, source_fd, size_bytes, is_clone=False):
+            pass
+        os.rename(volume + ENDING, volume + ENDING, src_dir_fd=self.staging_fd, dst_dir_fd=self.images_fd)
         os.fsync(self.images_fd)
 
-    def put_copy(self, volume: str, source_fd: int, size_bytes: int, *, is_clone: bool = False) -> None:
-        """Put a copy of an image in a volume's place, in this size, by one rename."""
+    @contextmanager
+    def _staged_copy(self, volume: str, source_fd: int, size_bytes: int, *, is_clone: bool) -> Iterator[int]:
         with self._staged(volume) as (path, image_fd):
             files.copy(source_fd, image_fd)
             self.file_system.settle(path, image_fd, size_bytes, point=self._staging_point(volume), is_clone=is_clone)
             files.set_size(image_fd, size_bytes, reserve=self.reserves)
-        os.rename(volume + ENDING, volume + ENDING, src_dir_fd=self.staging_fd, dst_dir_fd=self.images_fd)
+            yield image_fd
+
+    def _put_in_place(self, volume: str) -> None:
+        try:
+            system_calls.rename_to_free(volume + ENDING, self.staging_fd, volume + ENDING, self.images_fd)
+        except FileExistsError:
+            self.clear_staging(volume)
+            raise taken(self.pool, volume) from None
         os.fsync(self.images_fd)
 
     def grow(self, volume: str, image_fd: int, size_bytes: int) -> None:
@@ -165,17 +227,22 @@ class Place:
             self.require_unused(volume)
             self.put_copy(volume, image_fd, size_bytes)
 
-    def make_snapshot(self, image_fd: int, snapshot_id: str) -> None:
-        """Keep an image as it is this instant; raises REFUSED where the folder's file system shares no blocks."""
+    def make_snapshot(self, image_fd: int, snapshot_id: str) -> str:
+        """Keep an image as it is this instant and return the snapshot's identity.
+
+        Raises REFUSED where the folder's file system shares no blocks.
+        """
         name = snapshot_id + _SNAPSHOT_ENDING
         with files.new_image(name, self.staging_fd) as snapshot_fd:
             is_shared = files.share_blocks(image_fd, snapshot_fd)
+            identity = files.identity_of_snapshot(snapshot_fd)
         if not is_shared:
             os.unlink(name, dir_fd=self.staging_fd)
             message = f"the file system of {self.folder} shares no blocks between files, so there are no snapshots; XFS and btrfs do"
             raise Problem(ProblemKind.REFUSED, message)
         system_calls.rename_to_free(name, self.staging_fd, snapshot_id + ENDING, self.snapshots_fd)
         os.fsync(self.snapshots_fd)
+        return identity
 
     def remove(self, volume: str) -> None:
         """Remove a volume's image, and what a killed call left of it in staging."""

@@ -7,7 +7,15 @@ import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, VolumeState
+from sharectl.drivers.linux.agent.contract import (
+    UNCLAIMED,
+    Capacity,
+    Claim,
+    Problem,
+    ProblemKind,
+    Resize,
+    VolumeState,
+)
 from sharectl.drivers.linux.agent.host import loops, mounts, system_calls
 from sharectl.drivers.linux.agent.host.daemons import write_atomically
 from sharectl.drivers.linux.agent.host.system_errors import told_as
@@ -97,13 +105,19 @@ class ImagePool:
         with self._working("cannot be read") as place:
             return place.has(volume) or place.is_blocked(volume)
 
-    def create(self, volume: str, size_bytes: int, mode: int, owner: tuple[int, int]) -> None:
+    def identify(self, volume: str) -> str | None:
+        """Return the UUID of the file system in the image of this name."""
+        require_volume_name(volume)
+        with self._working("cannot be read") as place:
+            return place.identity_of(volume)
+
+    def create(self, volume: str, size_bytes: int, mode: int, owner: tuple[int, int], claim: Claim = UNCLAIMED) -> None:
         """Make an empty volume and attach it. One with content is an earlier call's: it gets the size, and keeps the rest."""
         require_size(self._file_system, size_bytes)
         with self._changing(volume, "cannot be made") as place:
-            mounts.make_mount_point(place.point(volume))
-            if not place.has(volume):
-                place.make(volume, size_bytes)
+            if not place.is_made(volume, claim):
+                mounts.make_mount_point(place.point(volume))
+                place.make(volume, size_bytes, claim)
             with place.image(volume) as image_fd:
                 place.attach(volume, image_fd)
                 with opened(volume, place.descriptor) as root_fd:
@@ -114,50 +128,63 @@ class ImagePool:
         if is_resized:
             self.resize(volume, size_bytes)
 
-    def clone(self, snapshot_id: str, volume: str, size_bytes: int) -> None:
+    def clone(
+        self,
+        snapshot_id: str,
+        volume: str,
+        size_bytes: int,
+        claim: Claim = UNCLAIMED,
+        *,
+        snapshot_identity: str | None = None,
+    ) -> None:
         """Make a volume with the content of a snapshot and a UUID of its own; raises REFUSED where it would be smaller."""
         require_volume_name(snapshot_id)
         with self._changing(volume, "cannot be cloned") as place:
+            is_made = place.is_made(volume, claim)
             mounts.make_mount_point(place.point(volume))
-            with place.snapshot(snapshot_id) as snapshot_fd:
+            with place.snapshot(snapshot_id, snapshot_identity) as snapshot_fd:
                 snapshot_bytes = os.fstat(snapshot_fd).st_size
                 if snapshot_bytes > size_bytes:
                     message = f"the snapshot {snapshot_id!r} is of a volume of {snapshot_bytes} bytes; ask for that size at least"
                     raise Problem(ProblemKind.REFUSED, message)
-                if not place.has(volume):
-                    place.put_copy(volume, snapshot_fd, size_bytes, is_clone=True)
+                if not is_made:
+                    place.make_clone(volume, snapshot_fd, size_bytes, claim)
             with place.image(volume) as image_fd:
                 place.attach(volume, image_fd)
                 is_resized = os.fstat(image_fd).st_size != size_bytes
         if is_resized:
             self.resize(volume, size_bytes)
 
-    def attach(self, volume: str) -> str:
+    def attach(self, volume: str, identity: str | None = None) -> str:
         """Mount the volume at `PATH/NAME` and return that folder."""
-        with self._changing(volume, "cannot be mounted") as place, place.image(volume) as image_fd:
+        with self._changing(volume, "cannot be mounted") as place, place.image(volume, identity) as image_fd:
             place.attach(volume, image_fd)
             return place.point(volume)
 
-    def detach(self, volume: str) -> None:
+    def detach(self, volume: str, identity: str | None = None) -> None:
         """Unmount the volume; raises IN_USE where somebody on the host is in it."""
         with self._changing(volume, "cannot be unmounted") as place:
-            mounts.unbind(place.point(volume))
+            if not place.is_another(volume, identity):
+                mounts.unbind(place.point(volume))
 
-    def delete(self, volume: str) -> None:
+    def delete(self, volume: str, identity: str | None = None) -> None:
         """Unmount the volume and remove its image and mount point."""
         with self._changing(volume, "cannot be deleted") as place:
+            place.clear_staging(volume)
+            if place.is_another(volume, identity):
+                return
             mounts.unbind(place.point(volume))
             if place.has(volume):
-                with place.image(volume):
+                with place.image(volume, identity):
                     place.require_unused(volume)
                     place.remove(volume)
-            place.clear_staging(volume)
-            mounts.remove_mount_point(place.point(volume))
+            if identity is None or mounts.is_free_mount_point(place.point(volume)):  # else it is somebody's folder
+                mounts.remove_mount_point(place.point(volume))
 
-    def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY) -> int:
+    def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY, *, identity: str | None = None) -> int:
         """Enforce another size: larger also while the volume is in use, smaller (ext4) only while it is detached."""
         require_size(self._file_system, size_bytes)
-        with self._changing(volume, "cannot be resized") as place, place.image(volume) as image_fd:
+        with self._changing(volume, "cannot be resized") as place, place.image(volume, identity) as image_fd:
             size_bytes = how.target_bytes(os.fstat(image_fd).st_size, size_bytes)
             if size_bytes >= os.fstat(image_fd).st_size:
                 place.grow(volume, image_fd, size_bytes)
@@ -167,45 +194,53 @@ class ImagePool:
                 place.put_copy(volume, image_fd, size_bytes)
             return size_bytes
 
-    def used_bytes(self, volume: str) -> int:
+    def used_bytes(self, volume: str, identity: str | None = None) -> int:
         """Return what the volume's data occupies; mounts it for a moment where it is detached."""
         with (
             self._changing(volume, "cannot be measured") as place,
-            place.image(volume) as image_fd,
+            place.image(volume, identity) as image_fd,
             place.reachable(volume, image_fd) as folder,
             opened(folder) as root_fd,
         ):
             system_calls.sync_file_system(root_fd)
             return _used_bytes(os.fstatvfs(root_fd))
 
-    def create_snapshot(self, volume: str, snapshot_id: str) -> None:
+    def create_snapshot(self, volume: str, snapshot_id: str, identity: str | None = None) -> str:
         """Keep the image as it is now, unless the snapshot is there.
 
         What was written before is in it, and it is what the volume would be after a loss of power this instant: sharing blocks is
         one step for the folder's file system, and the journal in the image makes the rest whole when it is used.
         """
         require_volume_name(snapshot_id)
-        with self._changing(volume, "cannot be kept in a snapshot") as place, place.image(volume) as image_fd:
-            if place.has_snapshot(snapshot_id):
-                return
+        with self._changing(volume, "cannot be kept in a snapshot") as place, place.image(volume, identity) as image_fd:
+            found = place.identity_of_snapshot(snapshot_id)
+            if found is not None:
+                if not found.startswith(files.identity(image_fd)):
+                    message = f"the snapshot {snapshot_id!r} in the pool {self._name!r} is of another volume than {volume!r}; move it away"
+                    raise Problem(ProblemKind.CONFLICT, message)
+                return found
             if loops.is_mounted_at(place.path(volume), place.point(volume)):
                 with opened(volume, place.descriptor) as root_fd:
                     system_calls.sync_file_system(root_fd)
-            place.make_snapshot(image_fd, snapshot_id)
+            return place.make_snapshot(image_fd, snapshot_id)
 
-    def delete_snapshot(self, snapshot_id: str) -> None:
+    def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot."""
         require_volume_name(snapshot_id)
         with self._working(f"cannot delete the snapshot {snapshot_id!r}") as place, suppress(FileNotFoundError):
+            if identity not in {None, place.identity_of_snapshot(snapshot_id)}:
+                return
             os.unlink(snapshot_id + ENDING, dir_fd=place.snapshots_fd)
             os.fsync(place.snapshots_fd)
 
-    def revert(self, volume: str, snapshot_id: str) -> None:
-        """Put a copy of the snapshot in the place of the volume's image by one rename, keeping the size."""
+    def revert(
+        self, volume: str, snapshot_id: str, claim: Claim = UNCLAIMED, *, snapshot_identity: str | None = None
+    ) -> None:
+        """Put a copy of the snapshot in the place of the volume's image by one rename, keeping the size and the UUID."""
         require_volume_name(snapshot_id)
-        with self._changing(volume, "cannot be reverted") as place, place.image(volume) as image_fd:
+        with self._changing(volume, "cannot be reverted") as place, place.image(volume, claim.identity) as image_fd:
             place.require_unused(volume)
-            with place.snapshot(snapshot_id) as snapshot_fd:
+            with place.snapshot(snapshot_id, snapshot_identity) as snapshot_fd:
                 place.put_copy(volume, snapshot_fd, os.fstat(image_fd).st_size)
 
     def list_volumes(self) -> Mapping[str, VolumeState]:
@@ -223,11 +258,13 @@ class ImagePool:
             raise Problem(ProblemKind.NOT_FOUND, message)
         return found[volume]
 
-    def list_snapshots(self) -> frozenset[str]:
-        """Return the ids of all snapshots."""
+    def list_snapshots(self) -> Mapping[str, str]:
+        """Return the identities of all snapshots by id."""
         with self._working("cannot be listed") as place:
             names = os.listdir(place.snapshots_fd)  # noqa: PTH208 - a descriptor, which pathlib cannot list
-            return frozenset(name.removesuffix(ENDING) for name in names)
+            ids = [name.removesuffix(ENDING) for name in names]
+            found = {snapshot_id: place.identity_of_snapshot(snapshot_id) for snapshot_id in ids}
+            return {snapshot_id: identity for snapshot_id, identity in found.items() if identity is not None}
 
     @staticmethod
     def _states(place: Place, names: Iterable[str]) -> Iterator[tuple[str, VolumeState]]:
@@ -240,7 +277,9 @@ class ImagePool:
                 with suppress(FileNotFoundError), opened(volume, place.descriptor) as root_fd:
                     if os.fstat(root_fd).st_dev != host_device:
                         used_bytes = _used_bytes(os.fstatvfs(root_fd))
-                yield volume, VolumeState(size_bytes, used_bytes)
+                identity = place.identity_of(volume)
+                if identity is not None:
+                    yield volume, VolumeState(size_bytes, used_bytes, identity)
 
     @contextmanager
     def _changing(self, volume: str, what: str) -> Iterator[Place]:
