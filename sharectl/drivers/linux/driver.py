@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.agent.contract import Resize
+from sharectl.drivers.linux.agent.wire.tables import rows_of
 from sharectl.drivers.linux.share_checks import SQUASH_SPEC, extra_spec_problems, protocol_problem, protocols_of
 from sharectl.model.access import AccessRule
 from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport
@@ -94,10 +95,8 @@ class LinuxDriver:
         """As in the contract; a user whose password is not that of the manifest counts as one who has no access."""
         passwords, _ = self._passwords(self._settings.smb.users)
         ids = None if resource_ids is None else sorted(resource_ids)
-        return [
-            self._with_versions(_observed(share))
-            for share in self._agent.call("list_shares", {"resource_ids": ids, "passwords": passwords})
-        ]
+        listed = self._agent.call("list_shares", {"resource_ids": ids, "passwords": passwords})
+        return [self._with_versions(_observed(share)) for share in rows_of(listed)]
 
     def _with_versions(self, share: ObservedShare) -> ObservedShare:
         """Return an exported share with the versions that its server speaks: it exports nothing while it runs with others."""
@@ -167,7 +166,10 @@ class LinuxDriver:
                 "options": _options(share.export_settings),
             },
         )
-        return {AccessRule(*row[:3]): RuleStatus(*row[3:]) for row in answer}
+        return {
+            AccessRule(*outcome["rule"]): RuleStatus(outcome["status"], outcome["reason"])
+            for outcome in rows_of(answer)
+        }
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
@@ -189,12 +191,13 @@ class LinuxDriver:
     def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
         """As in the contract."""
         ids = None if resource_ids is None else sorted(resource_ids)
-        return [ObservedSnapshot(*row) for row in self._agent.call("list_snapshots", {"resource_ids": ids})]
+        listed = self._agent.call("list_snapshots", {"resource_ids": ids})
+        return [ObservedSnapshot(**snapshot) for snapshot in rows_of(listed)]
 
     def create_snapshot(self, share: ShareRef, resource_id: str, name: str) -> ObservedSnapshot:
         """As in the contract."""
         params = {"share_id": share.resource_id, "resource_id": resource_id, "name": name}
-        return ObservedSnapshot(*self._change("create_snapshot", params))
+        return ObservedSnapshot(**self._change("create_snapshot", params))
 
     def delete_snapshot(self, snapshot: SnapshotRef) -> None:
         """As in the contract."""
@@ -224,7 +227,8 @@ class LinuxDriver:
     def list_share_servers(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShareServer]:
         """As in the contract."""
         ids = None if resource_ids is None else sorted(resource_ids)
-        return [_observed_server(row) for row in self._agent.call("list_share_servers", {"resource_ids": ids})]
+        listed = self._agent.call("list_share_servers", {"resource_ids": ids})
+        return [_observed_server(server) for server in rows_of(listed)]
 
     def create_share_server(self, request: ShareServerRequest) -> ObservedShareServer:
         """As in the contract."""
@@ -257,9 +261,8 @@ class LinuxDriver:
         return passwords, problems
 
 
-def _observed_server(row: Sequence[Any]) -> ObservedShareServer:
-    resource_id, backend_id, name, ip_addresses, healthy, problem = row
-    return ObservedShareServer(resource_id, backend_id, name, tuple(ip_addresses), healthy, problem)
+def _observed_server(server: Mapping[str, Any]) -> ObservedShareServer:
+    return ObservedShareServer(**{**server, "ip_addresses": tuple(server["ip_addresses"])})
 
 
 def _options(settings: Mapping[str, str] | None) -> dict[str, Any]:
@@ -269,8 +272,13 @@ def _options(settings: Mapping[str, str] | None) -> dict[str, Any]:
     return {**options, "security": plain["security"].split(",")} if "security" in plain else options
 
 
-def _observed(row: Sequence[Any]) -> ObservedShare:
-    values = list(row)
-    values[6:8] = [tuple(AccessRule(*rule) for rule in row[6]), tuple(row[7])]
-    values[-1] = None if row[-1] is None else tuple((name, value) for name, value in row[-1])
-    return ObservedShare(*values)
+def _observed(share: Mapping[str, Any]) -> ObservedShare:
+    settings = share["export_settings"]
+    return ObservedShare(
+        **{
+            **share,
+            "access": tuple(AccessRule(*rule) for rule in share["access"]),
+            "export_locations": tuple(share["export_locations"]),
+            "export_settings": None if settings is None else tuple(settings.items()),
+        }
+    )

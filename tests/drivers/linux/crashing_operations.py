@@ -24,6 +24,7 @@ from sharectl.drivers.linux.agent.smb import server as smb_server
 
 # What the operations import when they need it is imported here, once for all the processes that are forked.
 from sharectl.drivers.linux.agent.volumes.btrfs import pool as btrfs_pool
+from sharectl.drivers.linux.agent.wire.tables import rows_of
 from tests.drivers.linux.crashing import FAILED, kill_after
 from tests.drivers.linux.lab import kill_processes_of, run
 
@@ -129,7 +130,7 @@ def listed(job: dict[str, Any], number: int) -> list[Any]:
     child = os.fork()
     if child == 0:
         backend = open_backend(job["settings"])
-        answers = [backend.call(method, params) for method, params in job["lists"]]
+        answers = [list(rows_of(backend.call(method, params))) for method, params in job["lists"]]
         with os.fdopen(writer, "w") as file:
             json.dump([number, *answers], file)
         os._exit(0)

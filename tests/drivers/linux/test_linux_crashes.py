@@ -124,14 +124,14 @@ def rules_of(answer: Sequence[Any]) -> list[list[str]]:
     """Return the access of the one share that an answer lists."""
     _, shares, _ = answer
     assert len(shares) == 1, shares
-    rules: list[list[str]] = shares[0][6]
+    rules: list[list[str]] = shares[0]["access"]
     return rules
 
 
 def test_a_share_is_made_once(crash_everywhere: Callable[..., list[Any]]) -> None:
     """Under its own name, with its size, and nothing of the first attempt besides."""
     for number, shares, _ in crash_everywhere([], create(), [delete()]):
-        assert [(share[1], share[2], share[4]) for share in shares] == [
+        assert [(share["backend_id"], share["name"], share["size_bytes"]) for share in shares] == [
             (f"fast/share-{number:04d}", f"share-{number:04d}", 8 * MIB)
         ]
 
@@ -158,14 +158,14 @@ def test_a_snapshot_is_taken_once(crash_everywhere: Callable[..., list[Any]]) ->
     """Listed under its id."""
     after = [delete_snapshot(), delete()]
     for number, _, snapshots in crash_everywhere([create()], snapshot(), after):
-        assert [row[0] for row in snapshots] == [SNAPSHOT.replace("{n}", f"{number:04d}")]
+        assert [found["resource_id"] for found in snapshots] == [SNAPSHOT.replace("{n}", f"{number:04d}")]
 
 
 def test_a_clone_is_made_once(crash_everywhere: Callable[..., list[Any]]) -> None:
     """Beside its origin, with its own size."""
     after = [delete(OTHER), delete_snapshot(), delete()]
     for number, shares, _ in crash_everywhere([create(), snapshot()], create(OTHER, snapshot_id=SNAPSHOT), after):
-        assert {share[0]: share[4] for share in shares} == {
+        assert {share["resource_id"]: share["size_bytes"] for share in shares} == {
             SHARE.replace("{n}", f"{number:04d}"): 8 * MIB,
             OTHER.replace("{n}", f"{number:04d}"): 8 * MIB,
         }
@@ -183,16 +183,16 @@ def test_a_share_goes_to_the_trash_and_comes_back(crash_everywhere: Callable[...
     """Without access, and once."""
     trash = ["trash_share", {"resource_id": SHARE}]
     for _, shares, _ in crash_everywhere([create(), access(NFS_RULES)], trash, [delete()]):
-        assert [(share[6], share[8] is not None) for share in shares] == [([], True)]
+        assert [(share["access"], share["trashed_at"] is not None) for share in shares] == [([], True)]
     restore = ["restore_share", {"resource_id": SHARE}]
     for _, shares, _ in crash_everywhere([create(), trash], restore, [delete()]):
-        assert [(share[6], share[8]) for share in shares] == [([], None)]
+        assert [(share["access"], share["trashed_at"]) for share in shares] == [([], None)]
 
 
 def told(answer: Sequence[Any]) -> list[tuple[str | None, str]]:
     """Return the ids and names of the shares that an answer lists."""
     _, shares, _ = answer
-    return [(share[0], share[2]) for share in shares]
+    return [(share["resource_id"], share["name"]) for share in shares]
 
 
 @pytest.mark.parametrize("protocol", ["NFS", "CIFS"])

@@ -67,7 +67,16 @@ def test_a_share_server_is_made_once_and_whole(job: dict[str, Any], lab_director
     answers = answers_of({**job, "before": [["prepare", {}]], "request": CREATE, "after": [DELETE]})
     for number, servers in answers:
         server_id = SERVER.replace("{n}", f"{number:04d}")
-        assert servers == [[server_id, f"sharectl-{server_id}", "tenant-default", ["10.20.0.10"], True, ""]]
+        assert servers == [
+            {
+                "resource_id": server_id,
+                "backend_id": f"sharectl-{server_id}",
+                "name": "tenant-default",
+                "ip_addresses": ["10.20.0.10"],
+                "healthy": True,
+                "problem": "",
+            }
+        ]
     assert switch.links() == before
     assert not {name for name in namespaces() if name.endswith(SERVER.removeprefix("{n}"))}
     assert list(Path(lab_directory, "root", "servers").iterdir()) == []

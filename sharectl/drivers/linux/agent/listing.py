@@ -32,7 +32,17 @@ class Listed(NamedTuple):
     trashed_at: str | None
     share_server_id: str | None
     not_adoptable: str = ""
-    export_settings: tuple[tuple[str, str], ...] | None = None
+    export_settings: Mapping[str, str] | None = None
+
+
+class ListedSnapshot(NamedTuple):
+    """A snapshot as it is there, field for field an ObservedSnapshot of the contract."""
+
+    resource_id: str
+    backend_id: str
+    name: str
+    share_backend_id: str
+    size_bytes: int | None
 
 
 class Listing:
@@ -79,7 +89,7 @@ class Listing:
         """Return a share that was made this moment, as it was asked for: nobody has access to it yet."""
         return self._listed(row, {}, ())
 
-    def snapshots(self, resource_ids: Collection[str] | None) -> list[SnapshotRow]:
+    def snapshots(self, resource_ids: Collection[str] | None) -> list[ListedSnapshot]:
         """Return all snapshots that sharectl took, or those with these ids."""
         if not self._records.exists():
             return []
@@ -94,7 +104,7 @@ class Listing:
         for row in rows:
             seen = there.get(row.pool)
             if seen is None or row.owns(seen.get(row.resource_id)):
-                found.append(row)
+                found.append(listed_snapshot(row))
         return found
 
     def _require_pools(self, rows: Sequence[ShareRow | SnapshotRow]) -> None:
@@ -150,11 +160,17 @@ class Listing:
         )
 
 
-def settings_of(row: ShareRow) -> tuple[tuple[str, str], ...]:
+def listed_snapshot(row: SnapshotRow) -> ListedSnapshot:
+    """Return a snapshot as it is recorded."""
+    backend_id = f"{row.share_backend_id}@{row.resource_id}"
+    return ListedSnapshot(row.resource_id, backend_id, row.name, row.share_backend_id, row.size_bytes)
+
+
+def settings_of(row: ShareRow) -> dict[str, str]:
     """Return the settings of the share's export, with which it is in force where anybody has access."""
     if row.protocol != "NFS":
-        return ()
-    return (("security", ",".join(row.options["security"])), ("squash", row.options["squash"]))
+        return {}
+    return {"security": ",".join(row.options["security"]), "squash": row.options["squash"]}
 
 
 def _state(pool: VolumePool, volume: str) -> VolumeState | None:

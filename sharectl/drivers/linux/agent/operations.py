@@ -13,18 +13,19 @@ from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.host.namespaces import TenantNetworks
 from sharectl.drivers.linux.agent.host.system_errors import told_as
-from sharectl.drivers.linux.agent.listing import Listing
+from sharectl.drivers.linux.agent.listing import Listed, ListedSnapshot, Listing, listed_snapshot
 from sharectl.drivers.linux.agent.records import Records
+from sharectl.drivers.linux.agent.rights import RuleOutcome
 from sharectl.drivers.linux.agent.servers import ServerRoom
-from sharectl.drivers.linux.agent.share_servers import ShareServers
+from sharectl.drivers.linux.agent.share_servers import ListedServer, ShareServers
 from sharectl.drivers.linux.agent.shares import Shares
 from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
+from sharectl.drivers.linux.agent.wire.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from sharectl.drivers.linux.agent.contract import VolumePool
-    from sharectl.drivers.linux.agent.records import SnapshotRow
 
 _IDENTITY: Final = "identity"
 _LOCKS: Final = 256
@@ -66,19 +67,19 @@ class Backend:
             "update_access": self._update_access,
             "resize": lambda p: self._shares.resize(p["resource_id"], p["size_bytes"], Resize(p["how"])),
             "used_bytes": lambda p: self._shares.used_bytes(p["resource_id"]),
-            "list_snapshots": lambda p: [_snapshot(row) for row in self._listing.snapshots(p["resource_ids"])],
-            "create_snapshot": lambda p: _snapshot(
+            "list_snapshots": lambda p: table(ListedSnapshot, self._listing.snapshots(p["resource_ids"])),
+            "create_snapshot": lambda p: listed_snapshot(
                 self._shares.create_snapshot(p["share_id"], p["resource_id"], p["name"])
-            ),
+            )._asdict(),
             "delete_snapshot": lambda p: self._shares.delete_snapshot(p["resource_id"]),
             "revert_share": lambda p: self._shares.revert(p["resource_id"], p["snapshot_id"]),
             "trash_share": lambda p: self._shares.trash(p["resource_id"]),
-            "restore_share": lambda p: self._listing.share(self._shares.restore(p["resource_id"])),
+            "restore_share": lambda p: self._listing.share(self._shares.restore(p["resource_id"]))._asdict(),
             "adopt_share": lambda p: self._listing.share(
                 self._shares.adopt(p["backend_id"], p["resource_id"], p["size_bytes"])
-            ),
-            "list_share_servers": lambda p: [list(server) for server in self._servers.list(p["resource_ids"])],
-            "create_share_server": self._servers.create,
+            )._asdict(),
+            "list_share_servers": lambda p: table(ListedServer, self._servers.list(p["resource_ids"])),
+            "create_share_server": lambda p: self._servers.create(p)._asdict(),
             "delete_share_server": lambda p: self._servers.delete(p["resource_id"]),
         }
 
@@ -167,27 +168,17 @@ class Backend:
                 raise
             return Capacity(0, 0)
 
-    def _list_shares(self, params: Mapping[str, Any]) -> list[Any]:
-        return [list(share) for share in self._listing.shares(params["resource_ids"], params["passwords"])]
+    def _list_shares(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return table(Listed, self._listing.shares(params["resource_ids"], params["passwords"]))
 
-    def _create_share(self, params: Mapping[str, Any]) -> list[Any]:
+    def _create_share(self, params: Mapping[str, Any]) -> dict[str, Any]:
         row, was_there = self._shares.create(params)
-        return list(self._listing.share(row) if was_there else self._listing.new_share(row))
+        return (self._listing.share(row) if was_there else self._listing.new_share(row))._asdict()
 
-    def _update_access(self, params: Mapping[str, Any]) -> list[Any]:
+    def _update_access(self, params: Mapping[str, Any]) -> dict[str, Any]:
         credentials = Credentials(params["passwords"], params["problems"])
         rules = [Rule(*rule) for rule in params["rules"]]
         statuses = self._shares.apply_access(
             params["resource_id"], params["protocol"], rules, credentials, params.get("options") or {}
         )
-        return [[*rule, *status] for rule, status in statuses.items()]
-
-
-def _snapshot(row: SnapshotRow) -> list[Any]:
-    return [
-        row.resource_id,
-        f"{row.share_backend_id}@{row.resource_id}",
-        row.name,
-        row.share_backend_id,
-        row.size_bytes,
-    ]
+        return table(RuleOutcome, (RuleOutcome(rule, *status) for rule, status in statuses.items()))

@@ -16,6 +16,16 @@ ACTIVE: Final = ("active", "")
 _LEVELS: Final = frozenset({"rw", "ro"})
 
 Status = tuple[str, str]
+
+
+class RuleOutcome(NamedTuple):
+    """What became of one rule, with the fields of a RuleStatus of the contract."""
+
+    rule: Rule
+    status: str
+    reason: str = ""
+
+
 """What became of a rule: `active`, or `error` with the reason."""
 
 
