@@ -132,7 +132,7 @@ def test_a_command_that_does_not_end_is_named(
 def test_a_bus_that_does_not_start_is_said_at_once(lab_directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In its own last words; what an earlier start wrote is gone."""
     need("ganesha.nfsd", "dbus-daemon")
-    monkeypatch.setattr(process, "bus_text", lambda **_: "<busconfig><nonsense/></busconfig>")
+    monkeypatch.setattr(ganesha_process, "bus_text", lambda **_: "<busconfig><nonsense/></busconfig>")
     server = GaneshaProcess(Instance("main", f"{lab_directory}/main"), 2049)
     server.layout.make()
     Path(server.layout.output).write_text("words of an earlier start\n", encoding="utf-8")
