@@ -169,7 +169,8 @@ def test_a_tightened_squash_reaches_an_export_that_exists(own_backend: Operation
     assert nfs(client, server, "/shares/seen", "mkdir", "nobodys").is_done
     assert [(own_backend.volume(share) / name).stat().st_uid for name in ("roots", "nobodys")] == [0, 65534]
     (listed,) = driver.list_shares([str(share.resource_id)])
-    assert (listed.access, dict(listed.export_settings or ())) == ((one,), settings)
+    assert listed.access == (one,)
+    assert settings.items() <= dict(listed.export_settings or ()).items()
     driver.update_access(ref(share), [one], [], [])
     (listed,) = driver.list_shares([str(share.resource_id)])
     assert dict(listed.export_settings or ()) == settings
