@@ -154,27 +154,23 @@ class Desired:
 
     def source(self, address: Address) -> Source:
         """Return where the resource is named (its `metadata.name`), or where an access rule stands."""
-        share_address, rule_key = split_rule_address(address)
-        if rule_key is None:
-            file, place = self._place(address)
-            return self._positions(file).place(place[1], place[2], place[0])
-        found = self._rule_document(share_address, rule_key)
-        if found is not None:
-            file, rule = found
-            return self._positions(file).place(rule.place[1], rule.place[2], rule.place[0])
-        keys = [f"{rule[0]}:{rule[1]}" for rule in self._record(share_address, Kind.SHARE).access]
-        if rule_key not in keys:
-            raise KeyError(address)
-        return self.field_source(share_address, "spec", "access", keys.index(rule_key))
+        file, place = self._place(address)
+        if file is None:
+            share_address, rule_key = split_rule_address(address)
+            keys = [f"{rule[0]}:{rule[1]}" for rule in self._record(share_address, Kind.SHARE).access]
+            if rule_key not in keys:
+                raise KeyError(address)
+            return self.field_source(share_address, "spec", "access", keys.index(rule_key))
+        document, line, column = place
+        return self._positions(file).in_document(document, line).place(line, column, document)
 
     def field_source(self, address: Address, *path: Step) -> Source:
         """Return where a field of the resource's document stands (`"spec", "size"`), or the nearest one around it that exists."""
-        share_address, rule_key = split_rule_address(address)
-        if rule_key is not None:
-            found = self._rule_document(share_address, rule_key)
-            return self.source(address) if found is None else self._positions(found[0]).source(found[1].place[0], path)
         file, place = self._place(address)
-        return self._positions(file).source(place[0], path)
+        if file is None:
+            return self.source(address)
+        document, line, _ = place
+        return self._positions(file).in_document(document, line).source(document, path)
 
     def describes(self, address: Address) -> bool:
         """Tell whether a backend, share type, share network or security service at `address` stands in a file."""
@@ -187,7 +183,12 @@ class Desired:
             for address, rules in self._linked.rules.items()
         }
 
-    def _place(self, address: Address) -> tuple[int, Sequence[int]]:
+    def _place(self, address: Address) -> tuple[int | None, Sequence[int]]:
+        """Return the number of the file and the place of the document that describes the resource; no number for a rule within its share's."""
+        share_address, rule_key = split_rule_address(address)
+        if rule_key is not None:
+            found = self._rule_document(share_address, rule_key)
+            return (None, ()) if found is None else (found[0], found[1].place)
         if address in self._linked.settings:
             number, setting = self._linked.settings[address]
             return number, setting.place

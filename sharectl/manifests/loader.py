@@ -117,6 +117,7 @@ class _Loader:
         self._known_drivers = known_drivers
         self._drivers: DriverSchemas | None = None
         self._positions: dict[int, FilePositions] = {}
+        self._concealed: dict[int, set[tuple[int, FieldPath]]] = {}
         self.possible_names: set[str] = set()
         self.hides_backends = False
         self.diagnostics: list[Diagnostic] = []
@@ -155,7 +156,7 @@ class _Loader:
     def positions(self, number: int) -> FilePositions:
         if number not in self._positions:
             file = self._files[number]
-            self._positions[number] = FilePositions(file.path, file.data)
+            self._positions[number] = FilePositions(file.path, file.data, self._concealed.setdefault(number, set()))
         return self._positions[number]
 
     def later_positions(self, number: int) -> FilePositions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.manifests.concealment import Span, is_secret_name, masked_line, may_hold_secrets, may_name_secret
@@ -11,9 +13,12 @@ from sharectl.model.diagnostics import Source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sharectl.manifests.findings import Path
     from sharectl.manifests.syntax import Mark
 
 Step = str | int
+_DOCUMENT_START: Final = re.compile(rb"^(?:\xef\xbb\xbf)?---(?=\s|\Z)", re.MULTILINE)
+_ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _MAX_EXCERPT_CHARACTERS: Final = 200
 
 
@@ -51,16 +56,33 @@ class _Node:
 
 
 class FilePositions:
-    """The positions of one file's content, under the name that the user gave the file."""
+    """The positions of one file's content, or of one document in it, under the name that the user gave the file."""
 
-    def __init__(self, path: str, data: bytes) -> None:
-        """Keep the content; it is read with positions when the first one is asked for."""
+    def __init__(self, path: str, data: bytes, concealed: set[tuple[int, Path]] | None = None) -> None:
+        """Keep the content; it is read with positions when the first one is asked for. Nothing is shown of the values in `concealed`."""
         self.path = path
         self._data = data
+        self._first_line = 1
         self._roots: dict[int, _Node] | None = None
         self._lines: list[str] | None = None
-        self._concealed: set[tuple[int, tuple[Step, ...]]] = set()
+        self._concealed = set() if concealed is None else concealed
         self._spans: dict[int, list[Span]] | None = None
+        self._starts: tuple[list[int], list[int]] | None = None
+
+    def in_document(self, document: int, line: int) -> FilePositions:
+        """Return the positions in one document, which `line` is in: without reading all others of the file."""
+        if self._starts is None:
+            self._starts = _document_starts(self._data)
+        lines, offsets = self._starts
+        number = bisect_right(lines, line) - 1
+        if number < 0:
+            return self
+        end = offsets[number + 1] if number + 1 < len(offsets) else len(self._data)
+        positions = FilePositions(self.path, self._data[offsets[number] : end], self._concealed)
+        positions._first_line = lines[number]
+        roots = _read_positions(positions._data)
+        positions._roots = {document: roots[min(roots)]} if roots else {}
+        return positions
 
     def conceal(self, document: int, path: Sequence[Step]) -> None:
         """Show nothing of the value at `path`, nor of those within it."""
@@ -83,29 +105,30 @@ class FilePositions:
             self._roots = _read_positions(self._data)
         node = self._roots.get(document)
         if node is None:
-            return Spot(1, 1, None)
+            return Spot(self._first_line, 1, None)
         mark = node.mark
         for step in path:
             found = node.part(step)
             if found is None:
-                return Spot(mark.line + 1, mark.column + 1, None)
+                return Spot(mark.line + self._first_line, mark.column + 1, None)
             key_mark, node = found
             mark = node.mark
             if key and step is path[-1]:
                 mark = key_mark
-        return Spot(mark.line + 1, mark.column + 1, node.text)
+        return Spot(mark.line + self._first_line, mark.column + 1, node.text)
 
     def excerpt(self, line: int) -> str | None:
         """Return the text of `line` (from 1) without its line end, shortened where it is very long, secrets masked."""
         if self._lines is None:
             self._lines = self._data.decode(errors="replace").removeprefix("\ufeff").splitlines()
-        if not 0 < line <= len(self._lines):
+        number = line - self._first_line
+        if not 0 <= number < len(self._lines):
             return None
-        text = masked_line(self._lines, line - 1, self._secret_spans().get(line - 1, []), _MAX_EXCERPT_CHARACTERS)
+        text = masked_line(self._lines, number, self._secret_spans().get(number, []), _MAX_EXCERPT_CHARACTERS)
         return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
     def _secret_spans(self) -> dict[int, list[Span]]:
-        """Return the spans of secrets by the lines (from 0) that they touch."""
+        """Return the spans of secrets by the lines (from 0, as all in here) that they touch."""
         if self._spans is None:
             self._spans = {}
             if self._concealed or may_hold_secrets(self._data):
@@ -139,6 +162,18 @@ def _secrets_in(roots: dict[int, _Node], concealed: set[tuple[int, tuple[Step, .
         for name, (_, part) in node.entries.items():
             is_reference = is_secret and name in {"env", "file"} and len(node.entries) == 1
             open_nodes.append((part, not is_reference and (is_secret or may_name_secret(name))))
+
+
+def _document_starts(data: bytes) -> tuple[list[int], list[int]]:
+    """Return the lines (from 1) and offsets at which documents begin; none where lines may end otherwise than with a line feed."""
+    if _ODD_LINE_END.search(data):
+        return [], []
+    lines, offsets = [1], [0]
+    for found in _DOCUMENT_START.finditer(data):
+        if found.start():
+            lines.append(lines[-1] + data.count(b"\n", offsets[-1], found.start()))
+            offsets.append(found.start())
+    return lines, offsets
 
 
 def _read_positions(data: bytes) -> dict[int, _Node]:

@@ -719,3 +719,43 @@ def test_the_first_of_two_namesakes_is_named(tmp_path: Path) -> None:
         (tmp_path / f"{name}{kind}.yaml").write_text(share("x"))
     summaries = [diagnostic.summary for diagnostic in load_folder(tmp_path).diagnostics]
     assert summaries == ["the Share 'x' is described twice; the other place is ab.yaml:3:18"] * 3
+
+
+def test_a_place_in_a_file_of_many_documents_is_that_of_the_whole_file(tmp_path: Path) -> None:
+    """Whatever separates the documents, and whatever line ends they have: only the one document is read for it."""
+    text = (
+        "# first\n"
+        + share("a", ", access: [{type: ip, to: 10.0.0.1, level: rw}]")
+        + "\ufeff"
+        + share("b")
+        + "# nothing\n---\n"
+        + share("c").replace("---\n", "...\n--- # and\n")
+        + "%YAML 1.2\n---\n"
+        + share("d")
+        + "--- {apiVersion: sharectl/v1, kind: Share, metadata: {name: e},\nspec: {size: 1GiB, protocol: NFS}}\n"
+    )
+    for ends in ("\n", "\r\n"):
+        desired = load_text(tmp_path, text.replace("\n", ends)).desired
+        lines = text.replace("\ufeff", "").split("\n")
+        assert len(desired.digests) == 5
+        for address in desired.digests:
+            name = address.removeprefix("share/")
+            (line,) = (number for number, found in enumerate(lines, 1) if f"name: {name}" in found)
+            assert desired.source(address).line == line
+            assert f"name: {name}" in str(desired.source(address).excerpt)
+            size = desired.field_source(address, "spec", "size")
+            assert lines[size.line - 1][size.column - 1 :].startswith("1GiB")
+            assert str(size.excerpt) == lines[size.line - 1]
+        rule = desired.source("share/a/access/ip:10.0.0.1")
+        assert (rule.line, rule.column) == (5, 44)
+
+
+def test_what_is_masked_stays_masked_when_places_are_asked_for_later(tmp_path: Path) -> None:
+    """Also when so many other files were looked into that the first has to be read again."""
+    text = document("Backend", "b", "{driver: simulated, config: {colour: hunter2}}")
+    for number in range(20):
+        (tmp_path / f"s{number}.yaml").write_text(share(f"s{number}"))
+    readable = load_text(tmp_path, text).readable
+    for number in range(20):
+        assert readable.field_source(f"share/s{number}", "spec", "size").line == 4
+    assert "hunter2" not in str(readable.field_source("backend/b", "spec", "driver").excerpt)
