@@ -18,10 +18,11 @@ from sharectl.manifests.builders import (
     check_rule,
 )
 from sharectl.manifests.compiled import CompiledFile, Index, LooseReference, Place, RuleDocument, Setting, Settings
+from sharectl.manifests.concealment import is_secret_name
 from sharectl.manifests.fields import Reference, references_of
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.names import is_name
-from sharectl.manifests.proposals import NO_VARIABLES, places_of_variables
+from sharectl.manifests.proposals import NO_VARIABLES, instead_of_secret_name, places_of_variables
 from sharectl.manifests.reader import UNREAD, Document, read_documents
 from sharectl.manifests.soundness import SoundDocument, what_was_read
 from sharectl.manifests.validation import accepts, compiled_test, explain
@@ -223,7 +224,9 @@ class _Compiler:
         for path in places:
             if path not in known:
                 where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-                checker.add("variable", f"{where} holds a variable that nothing has filled in", NO_VARIABLES, *path)
+                is_secret = path[-1] == "env" and is_secret_name(str(path[-2]))
+                remedy = instead_of_secret_name(_value_at(parts, path)) if is_secret else NO_VARIABLES
+                checker.add("variable", f"{where} holds a variable that nothing has filled in", remedy, *path)
 
     def _add(self, document: Document, code: str, summary: str, remedy: str, *path: str) -> None:
         self.findings.append(Finding(f"manifest.{code}", summary, "", remedy, document.number, path))
@@ -356,6 +359,12 @@ class _Compiler:
         compiled.unsound = self.unsound
         compiled.findings = self.findings
         return compiled
+
+
+def _value_at(value: Any, path: Path) -> Any:  # noqa: ANN401 - any JSON value
+    for step in path:
+        value = value[step]
+    return value
 
 
 def _rule_as_written(sound: SoundDocument, rule: Sequence[str], *path: str | int) -> tuple[str, str]:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = re.compile(r"\$\{|\$\(|\{\{|<no value>|<nil>|%\{|^\$[A-Za-z_]\w*$")
 _UNFILLED: Final = re.compile(r"\$\{[A-Za-z_]|\$\([A-Za-z_]|\{\{|^\$[A-Z_][A-Z0-9_]*(?:/|$)")
+_ONE_VARIABLE: Final = re.compile(
+    r"\$([A-Za-z_]\w*)|\$\{([A-Za-z_]\w*)\}|\$\(([A-Za-z_]\w*)\)|\{\{ *(?:env\.)?([A-Za-z_]\w*) *\}\}", re.ASCII
+)
 _FREE_TEXT: Final = "description"
 _TRUE: Final = frozenset({"true", "yes", "on", "y", "1", "enabled"})
 _FALSE: Final = frozenset({"false", "no", "off", "n", "0", "disabled"})
@@ -185,6 +188,13 @@ def instead_of_size(value: object) -> str:
         "": f"write {binary}, or {decimal} for the decimal unit",
     }
     return meanings.get(unit[1:], "") if unit[0] in "kmgtp" else ""
+
+
+def instead_of_secret_name(text: object) -> str:
+    """Return what to write instead of a text that is not the name of the environment variable with a secret; the text is not repeated."""
+    named = _ONE_VARIABLE.fullmatch(str(text).strip())
+    name = next((part for part in named.groups() if part), "") if named else "NAME"
+    return f"write the name of the variable alone, as {{env: {name}}}: it is read when the driver needs the secret"
 
 
 def mentions_variable(text: str) -> bool:

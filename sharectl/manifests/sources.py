@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 from sharectl.manifests.checkouts import left_out, working_tree
 from sharectl.manifests.files import MAX_FILE_BYTES, read_regular_file, why_unreadable
 from sharectl.manifests.folders import FoundFile, Walk, printable
-from sharectl.model.diagnostics import Diagnostic, Source, error
+from sharectl.model.diagnostics import Diagnostic, Source, did_you_mean, error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,13 +92,28 @@ def _read(file: FoundFile, sources: Sources, seen: set[tuple[int, int]]) -> None
     except OSError as failure:
         summary = f"cannot read {file.shown}: {why_unreadable(failure, file.path)}"
         remedy = "mend the file or its permissions, or take it out of the manifests"
-        if not os.path.lexists(file.path) and set(file.shown) & set("*?["):
-            remedy = "name folders or files: a pattern is not expanded here"
+        if not os.path.lexists(file.path):
+            remedy = _instead_of_missing(file)
         _refuse(sources, file.shown, summary, remedy)
     else:
         if identity not in seen:
             seen.add(identity)
             sources.files.append(SourceFile(file.shown, data, file.path))
+
+
+def _instead_of_missing(file: FoundFile) -> str:
+    """Return what to name instead of a file or folder that is not there."""
+    if set(file.shown) & set("*?["):
+        return "name folders or files: a pattern is not expanded here"
+    folder, name = os.path.split(file.path.rstrip("/"))
+    try:
+        beside = os.listdir(folder)  # noqa: PTH208 - strings, as everywhere here
+    except OSError:
+        beside = []
+    near = did_you_mean(name, beside)
+    return (
+        f"{near} name a file or folder that is there" if near else f"name a file or folder that is there, from {folder}"
+    )
 
 
 def _read_standard_input(sources: Sources, stdin: BinaryIO | None) -> None:

@@ -12,6 +12,7 @@ from sharectl.manifests.proposals import (
     instead_of_boolean,
     instead_of_choice,
     instead_of_field,
+    instead_of_secret_name,
     instead_of_size,
     mentions_variable,
 )
@@ -89,16 +90,7 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
     schema: JsonObject = failure.schema if isinstance(failure.schema, dict) else {}
     rule, wanted = str(failure.validator), failure.validator_value
     if any(isinstance(step, str) and is_secret_name(step) for step in path) or schema.get("writeOnly"):
-        where = ".".join(str(step) for step in path)
-        summary = f"{where} takes a reference to a secret, and nothing else"
-        yield Finding(
-            "manifest.secret",
-            summary,
-            "A secret in a manifest would be in the repository for ever.",
-            _REFERENCE_REMEDY,
-            document,
-            path,
-        )
+        yield _secret_finding(failure.instance, document, path)
         return
     if rule == "required":
         for name in wanted:
@@ -130,6 +122,15 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
         summary, remedy = _describe(rule, wanted, value, schema, path)
         remedy = _computed(rule, wanted, value, path) or remedy
         yield Finding("manifest.schema", summary, "", remedy, document, path)
+
+
+def _secret_finding(value: object, document: int, path: Path) -> Finding:
+    where = ".".join(str(step) for step in path)
+    summary, remedy = f"{where} takes a reference to a secret, and nothing else", _REFERENCE_REMEDY
+    if path[-1:] == ("env",) and isinstance(value, str):
+        summary, remedy = f"{where} is not the name of an environment variable", instead_of_secret_name(value)
+    detail = "A secret in a manifest would be in the repository for ever."
+    return Finding("manifest.secret", summary, detail, remedy, document, path)
 
 
 def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path) -> tuple[str, str]:  # noqa: ANN401, C901, PLR0911 - any JSON value; one branch for each rule of JSON Schema

@@ -237,12 +237,16 @@ def write_repository(directory: Path, forge: str) -> tuple[str, ...]:
     files = {**FILES, workflow_name: workflow}
     taken = [name for name in files if (directory / name).exists() and name != IGNORE_FILE]
     if taken:
+        is_repository = "sharectl.yaml" in taken
+        elsewhere = "name a folder that is empty or not there yet: `sharectl init DIR`"
         raise DiagnosticError(
             error(
                 "init.exists",
-                f"{directory / taken[0]} exists already",
+                f"{directory / taken[0]} is there already",
                 detail="nothing was written, so that nothing of yours is overwritten.",
-                remedy="name an empty directory: `sharectl init DIR`",
+                remedy=f"this is a repository: go on with `sharectl plan`, or {elsewhere}"
+                if is_repository
+                else elsewhere,
             )
         )
     written = []

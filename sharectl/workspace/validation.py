@@ -62,7 +62,7 @@ def load_manifests(
         *setting_findings(project, directory),
         *server_findings(loaded.readable),
         *config_findings(loaded.readable),
-        *storage_findings(loaded.readable, str(project.root), _own_folders(project)),
+        *storage_findings(loaded.readable, str(project.root), _own_folders(project), _manifest_folders(project)),
         *extra_spec_findings(loaded.readable),
     )
     return replace(loaded, diagnostics=(*wrong, *loaded.diagnostics)) if wrong else loaded
@@ -73,6 +73,12 @@ def _own_folders(project: Project) -> dict[str, str]:
     folders = {str(project.state_path.parent.resolve()): "the folder of the state"}
     folders[str(project.cache_directory.resolve())] = "the folder of the cache"
     return folders
+
+
+def _manifest_folders(project: Project) -> list[str]:
+    """Return the folders, resolved, that the project keeps for manifests; its own folder holds everything else, too."""
+    folders = (project.root / name for name in project.manifests)
+    return [str(folder.resolve()) for folder in folders if folder.is_dir() and not folder.samefile(project.root)]
 
 
 def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...]:

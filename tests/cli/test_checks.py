@@ -291,3 +291,32 @@ def test_a_backend_that_cannot_be_read_may_be_the_one_that_takes_a_share(reposit
     assert "read-only by address" not in ended.err
     pinned = share("s", rules, protocol="CIFS", schedulerHints="{onlyHost: 'nas#default'}")
     assert "read-only by address" in validated(repository, DIRECTORY, pinned, broken).err
+
+
+def test_storage_in_a_folder_with_manifests_is_a_warning(repository: Console) -> None:
+    """What users keep there might be read as manifests; in the project's own folder, which holds everything, it is not named."""
+    repository.write("sharectl.yaml", PROJECT.replace("spec: {}", "spec: {manifests: [all.yaml, shares]}"))
+    repository.write("shares/t.yaml", share("t"))
+    assert validated(repository, DIRECTORY, share("s")).err == ""
+    ended = validated(repository, backend("nas", "directory", "root: shares/storage"), share("s"))
+    assert ended.code == 0
+    assert "the root of backend nas" in ended.err
+    assert "is in a folder with manifests" in ended.err
+    assert "1 warning" in ended.err
+
+
+def test_a_file_that_is_not_there_is_told_with_the_one_that_is(repository: Console) -> None:
+    """Or with the folder that was looked in."""
+    validated(repository, DIRECTORY)
+    assert 'did you mean "all.yaml"?' in repository("plan", "-f", "al.yaml").err
+    assert f"that is there, from {repository.root}" in repository("plan", "-f", "nope").err
+
+
+def test_the_name_of_a_secret_is_proposed_without_the_variable_around_it(repository: Console) -> None:
+    """Not what was written already; and nothing that would put the secret itself in its place."""
+    service = "---\napiVersion: sharectl/v1\nkind: SecurityService\nmetadata: {name: ad}\n"
+    service += "spec: {type: ldap, user: u, password: {env: '${PW}'}}\n"
+    ended = validated(repository, backend("lnas", "linux", LINUX.replace("SHARECTL_TEST_ALICE", "'$(PW)'")), service)
+    assert ended.code == 1
+    assert ended.err.count("write the name of the variable alone, as {env: PW}") == 2
+    assert "envsubst" not in ended.err

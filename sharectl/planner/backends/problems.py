@@ -11,7 +11,7 @@ from sharectl.model.diagnostics import did_you_mean, error, warning
 from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from sharectl.drivers.base import DriverFactory
     from sharectl.manifests.desired import Desired
@@ -58,26 +58,30 @@ class _Owned(NamedTuple):
     place: StoragePlace
 
 
-def storage_findings(desired: Desired, base_directory: str, own: Mapping[str, str]) -> tuple[Diagnostic, ...]:
+def storage_findings(
+    desired: Desired, base_directory: str, own: Mapping[str, str], manifests: Collection[str]
+) -> tuple[Diagnostic, ...]:
     """Return an error for each place that two backends have, or one within another's; and for storage in one of sharectl's `own` folders.
 
     `own` says by their absolute paths what these are. Two ways to one host, or two links to one folder there, look like two places.
+    Storage within one of the folders with `manifests` is a warning.
     """
     places = [
         _Owned(name, place)
         for name, spec in desired.backends.items()
         for place in _places(desired, name, spec.driver, base_directory)
     ]
-    found = [*_shared(places), *_in_own(places, own)]
+    found = {error: [*_shared(places), *_in_own(places, own)], warning: list(_among_manifests(places, manifests))}
     return tuple(
-        error(
+        make(
             "backend.storage",
             summary,
             remedy=remedy,
             address=address_of(Kind.BACKEND, owned.backend),
             source=desired.field_source(address_of(Kind.BACKEND, owned.backend), "spec", "config", *owned.place.path),
         )
-        for owned, summary, remedy in found
+        for make, each in found.items()
+        for owned, summary, remedy in each
     )
 
 
@@ -182,6 +186,23 @@ def _in_own(places: Iterable[_Owned], own: Mapping[str, str]) -> Iterator[tuple[
             if not owned.place.host and f"{owned.place.location}/".startswith(f"{location}/"):
                 summary = f"{owned.place.what} of backend {owned.backend} is in {what}, {location}"
                 yield owned, summary, "choose a folder that holds nothing else"
+
+
+def _among_manifests(places: Iterable[_Owned], folders: Collection[str]) -> Iterator[tuple[_Owned, str, str]]:
+    named = set()
+    for owned in places:
+        place = owned.place
+        around = [folder for folder in folders if _folder(place.location).startswith(_folder(folder))]
+        if around and not place.host and (owned.backend, place.path) not in named:
+            named.add((owned.backend, place.path))
+            summary = (
+                f"{place.what} of backend {owned.backend}, {place.location}, is in a folder with manifests, {around[0]}"
+            )
+            yield (
+                owned,
+                summary,
+                "choose a folder beside the manifests: files that users keep there might be read as manifests",
+            )
 
 
 def _is_within(place: StoragePlace, other: StoragePlace) -> bool:
