@@ -71,7 +71,7 @@ def _option(parameter: inspect.Parameter, kind: object, info: Any) -> str:  # no
 
 def _value(kind: object, info: Any) -> str:  # noqa: ANN401 - an OptionInfo
     if info.metavar:
-        return f"`{info.metavar}`"
+        return " or ".join(f"`{word}`" for word in info.metavar.split("|"))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return " or ".join(f"`{choice.value}`" for choice in kind)
     return "`N`" if kind is int else ""

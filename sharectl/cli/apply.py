@@ -10,6 +10,7 @@ import typer
 
 from sharectl.cli import options as opt
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
     from sharectl.cli.runs import RunChoices
@@ -28,7 +29,7 @@ def apply(
     choices: opt.PlanChoices,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
-    output: opt.Output = opt.Format.TEXT,
+    output: Annotated[Format, opt.output("plan")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Make backends and state what the manifests say: show the plan, ask, do it.

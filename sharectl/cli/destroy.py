@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from sharectl.cli import options as opt
+from sharectl.render.formats import Format
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -24,7 +26,7 @@ def destroy(
     override_protection: opt.OverrideProtection = None,
     allow_unreadable: opt.AllowUnreadable = None,
     lock_timeout: opt.LockTimeout = "0",
-    output: opt.Output = opt.Format.TEXT,
+    output: Annotated[Format, opt.output("plan")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Remove every share and snapshot in the state: deletionPolicy delete removes the data, trash puts it aside, retain leaves it.

@@ -10,6 +10,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import code_of_findings, finish
 from sharectl.cli.complete import complete_address, complete_backend
+from sharectl.render.formats import Format
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -31,7 +32,7 @@ def explain(
         typer.Option(help="As a plan with this --backend places it.", metavar="NAME", autocompletion=complete_backend),
     ] = None,
     allow_unreadable: opt.AllowUnreadable = None,
-    output: opt.DataOutput = opt.DataFormat.TEXT,
+    output: Annotated[Format, opt.output("explanation")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show each pool with the filter that refuses the share and the figures, or with its weight by weigher.
@@ -48,38 +49,7 @@ def explain(
     inquiry = Inquiry(wanted, frozenset(backend or ()), frozenset(allow_unreadable or ()))
     with session.repository.store() as store:
         explained = explain_share(session.repository, store, inquiry)
-    share_address = explained.address
-    if output is opt.DataFormat.JSON:
-        from sharectl.render.explain import explanation_object
-
-        session.output.write_json(
-            explanation_object(explained.explanation)
-            | {
-                "placed_on": explained.placed_on,
-                "placed_after": explained.after,
-                "planned": explained.is_planned,
-                "replaces": explained.replaces,
-            }
-        )
-    else:
-        from sharectl.render.explain import explanation_lines
-        from sharectl.render.text import counted
-
-        out = session.output
-        if explained.placed_on is not None:
-            out.write(f"{share_address} is on {explained.placed_on} and stays there. Placed anew, it would see:\n")
-        elif explained.replaces is not None:
-            out.write(
-                f"{share_address} is recorded on {explained.replaces}; a plan makes a new, empty share in its place:\n"
-            )
-        else:
-            if not explained.is_planned:
-                ending = "" if explained.after else " Of the pools alone:"
-                out.write(f"A plan does not make {share_address} as things are.{ending}\n")
-            if explained.after:
-                others = counted(explained.after, "other new share")
-                out.write(f"With {others} placed before it, as a plan does, it sees:\n")
-        out.write_lines(explanation_lines(explained.explanation, color=out.color_out, width=out.width))
+    session.output.show("explanation", output, explained)
     found = explained.diagnostics
     if found:
         session.output.diagnostics(found)

@@ -9,6 +9,7 @@ import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
+from sharectl.render.formats import Format
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -21,7 +22,7 @@ def history(
     ] = None,
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many entries, newest first.", min=1)] = 50,
-    output: opt.DataOutput = opt.DataFormat.TEXT,
+    output: Annotated[Format, opt.output("history")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show what was done, newest first: when, by whom, from which commit and CI job, and what changed."""
@@ -29,7 +30,6 @@ def history(
     from sharectl.cli.values import parse_address
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
     from sharectl.model.kinds import split_rule_address
-    from sharectl.render.history import history_lines, history_object
 
     session = start(chdir)
     wanted = None if address is None else parse_address(address)
@@ -43,7 +43,4 @@ def history(
                 )
                 remedy = did_you_mean(wanted, known) or "`sharectl state list` names what there is"
                 raise DiagnosticError(error("state.unknown-address", summary, remedy=remedy, address=wanted))
-    if output is opt.DataFormat.JSON:
-        session.output.write_json(history_object(found))
-    else:
-        session.output.write_lines(history_lines(found, color=session.output.color_out))
+    session.output.show("history", output, found)

@@ -13,6 +13,7 @@ from sharectl.cli.codes import ExitCode, Finished, code_of_findings, finish
 from sharectl.cli.complete import complete_address, complete_backend
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.specs import Protocol
+from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ def import_(
     file: opt.Files = None,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
-    output: opt.Output = opt.Format.TEXT,
+    output: Annotated[Format, opt.output("plan")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Take over shares as they are: data and access stay untouched, and the next plan is empty.

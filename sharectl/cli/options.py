@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from sharectl.cli.complete import complete_address, complete_backend
+from sharectl.render.formats import DOCUMENTS, Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,19 +19,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Format(StrEnum):
-    """How a result is written."""
+def output(*documents: str) -> Any:  # noqa: ANN401 - an option, as typer declares it
+    """Return the option that chooses between the formats of the documents that a command shows."""
+    formats = [style for style in Format if any(style in DOCUMENTS[name] for name in documents)]
 
-    TEXT = "text"
-    JSON = "json"
-    MARKDOWN = "markdown"
+    def checked(chosen: Format) -> Format:
+        if chosen not in formats:
+            message = f"{chosen.value!r} is not one of {', '.join(repr(each.value) for each in formats)}."
+            raise typer.BadParameter(message)
+        return chosen
 
-
-class DataFormat(StrEnum):
-    """How a result is written that has no form for pull requests."""
-
-    TEXT = "text"
-    JSON = "json"
+    help_text = "How the result is written."
+    return typer.Option("--output", "-o", help=help_text, metavar="|".join(formats), callback=checked)
 
 
 class Refresh(StrEnum):
@@ -50,8 +50,6 @@ Files = Annotated[
         "--file", "-f", help="Manifests: a file, a folder, or - for standard input. Again for more.", metavar="PATH"
     ),
 ]
-Output = Annotated[Format, typer.Option("--output", "-o", help="How the plan is written.")]
-DataOutput = Annotated[DataFormat, typer.Option("--output", "-o", help="How the result is written.")]
 RefreshMode = Annotated[
     Refresh, typer.Option(help="Ask backends for everything they hold, for what would change, or not at all.")
 ]

@@ -10,6 +10,7 @@ import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished, code_of_plan, finish, or_changes
+from sharectl.render.formats import Format
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -26,7 +27,7 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 where there are changes.")
     ] = False,
     destroy: Annotated[bool, typer.Option("--destroy", help="Plan what `sharectl destroy` would do.")] = False,
-    output: opt.Output = opt.Format.TEXT,
+    output: Annotated[Format, opt.output("plan")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Compare manifests, state and backends, and show what `sharectl apply` would do. Changes nothing."""

@@ -11,6 +11,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import code_of_findings, finish
 from sharectl.cli.complete import complete_backend
+from sharectl.render.formats import Format
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -44,13 +45,13 @@ def pools(
         str | None, typer.Option(help='How many more would fit, and where: "100x50GiB type=gold".', metavar="PATTERN")
     ] = None,
     allow_unreadable: opt.AllowUnreadable = None,
-    output: opt.DataOutput = opt.DataFormat.TEXT,
+    output: Annotated[Format, opt.output("pools")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show every pool with its capacity and capabilities, as the scheduler sees it."""
     from sharectl.cli.session import start
     from sharectl.planner.backends.unread import unread_findings
-    from sharectl.render.pool_table import SortKey, sorted_pools
+    from sharectl.render.pool_table import PoolsView, SortKey, sorted_pools
     from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.capacity import pools_after_plan, pools_of_type, survey_pools
 
@@ -81,20 +82,7 @@ def pools(
         simulation = simulate_shares(room, session.project.scheduler, pattern, desired.share_types)
     shown = found if share_type is None else pools_of_type(session.project, desired, found, share_type)
     shown = sorted_pools(shown, SortKey(sort.value))
-    if output is opt.DataFormat.JSON:
-        from sharectl.render.pool_table import pools_object
-
-        out.write_json(pools_object(shown, simulation, after))
-    else:
-        from sharectl.render.pool_table import pools_lines
-        from sharectl.render.simulation import simulation_lines
-
-        if found and not shown:
-            out.write(f"None of the {len(found)} pools may be used by shares of type {share_type}.\n")
-        else:
-            out.write_lines(pools_lines(shown, color=out.color_out, width=out.width, after=after))
-        if simulation is not None:
-            out.write_lines(simulation_lines(simulation, color=out.color_out))
+    out.show("pools", output, PoolsView(shown, len(found), share_type, after, simulation))
     diagnostics = unread_findings(diagnostics, allowed)
     if diagnostics:
         out.diagnostics(diagnostics)

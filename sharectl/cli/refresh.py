@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.codes import code_of_findings, finish, or_changes, unread_in
+from sharectl.render.formats import Format
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -21,7 +23,7 @@ def refresh(
     backend: opt.Backend = None,
     allow_unreadable: opt.AllowUnreadable = None,
     detailed_exitcode: opt.DetailedExitcode = False,
-    output: opt.DataOutput = opt.DataFormat.TEXT,
+    output: Annotated[Format, opt.output("drift")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Ask the backends what they hold, and show where that differs from the state. Changes nothing; `apply` repairs."""
@@ -37,14 +39,7 @@ def refresh(
     about_backends = [
         found for found in plan.diagnostics if found.code.startswith(("backend.", "network.", "plan.unknown-"))
     ]
-    if output is opt.DataFormat.JSON:
-        from sharectl.render.plan_json import drift_object
-
-        session.output.write_json(drift_object(plan))
-    else:
-        from sharectl.render.plan_text import drift_lines
-
-        session.output.write_lines(drift_lines(plan, color=session.output.color_out))
+    session.output.show("drift", output, plan)
     if about_backends:
         session.output.diagnostics(about_backends)
     code = code_of_findings(about_backends, unread=unread_in(plan))

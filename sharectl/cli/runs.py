@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
 from sharectl.cli.interrupts import diverted
-from sharectl.cli.options import Format, PlanChoices
+from sharectl.cli.options import PlanChoices
 from sharectl.cli.session import kept_afterwards
 from sharectl.cli.values import parse_addresses, parse_duration_seconds, parse_labels
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -82,18 +83,7 @@ def planned(session: Session, make_plan: Planner) -> Plan:
 def show_plan(session: Session, plan: Plan, output: Format, *, hint: bool = False) -> None:
     """Write the plan in the format that was asked for, and its diagnostics; `hint` adds what to do with it."""
     out = session.output
-    if output is Format.JSON:
-        from sharectl.render.plan_json import plan_object
-
-        out.write_json(plan_object(plan))
-    elif output is Format.MARKDOWN:
-        from sharectl.render.plan_markdown import plan_markdown
-
-        out.write_lines(plan_markdown(plan))
-    else:
-        from sharectl.render.plan_text import plan_lines
-
-        out.write_lines(plan_lines(plan, color=out.color_out, hint=hint))
+    out.show("plan", output, plan, **({"hint": hint} if output is Format.TEXT else {}))
     if plan.diagnostics:
         out.diagnostics(plan.diagnostics)
 
@@ -201,4 +191,4 @@ def _report(session: Session, plan: Plan, result: RunResult, output: Format, cod
     else:
         from sharectl.render.result import result_lines
 
-        session.output.write_lines(result_lines(plan, result, color=session.output.color_out))
+        session.output.write_lines(result_lines(plan, result, session.output.look))

@@ -13,6 +13,7 @@ from sharectl.cli.codes import code_of_findings, finish
 from sharectl.cli.complete import complete_address
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.kinds import Kind, is_of, kind_of, resource_of
+from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ def show(
     file: opt.Files = None,
     refresh: opt.RefreshMode = opt.Refresh.FULL,
     allow_unreadable: opt.AllowUnreadable = None,
-    output: opt.Output = opt.Format.TEXT,
+    output: Annotated[Format, opt.output("plan", "resource")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
@@ -52,7 +53,7 @@ def show(
 
         show_plan(session, read_plan_file(session.path(Path(subject))), output)
         return
-    if output is opt.Format.MARKDOWN:
+    if output is Format.MARKDOWN:
         remedy = "--output text or json; markdown is for plans"
         raise DiagnosticError(error("usage.output", "a resource has no form in markdown", remedy=remedy))
     address = resource_of(parse_address(subject))
@@ -66,14 +67,7 @@ def show(
     with repository.store() as store, repository.backends(desired.backends) as backends:
         found = inspect_resource(desired, store, backends, address, ask=ask, known=lambda: repository.addresses(store))
     view = found if is_whole else replace(found, manifest_is_unread=True)
-    if output is opt.Format.JSON:
-        from sharectl.render.resource import resource_object
-
-        session.output.write_json(resource_object(view))
-    else:
-        from sharectl.render.resource import resource_lines
-
-        session.output.write_lines(resource_lines(view, color=session.output.color_out))
+    session.output.show("resource", output, view)
     _say_unread(session, view.diagnostics, view.record, allowed)
 
 
@@ -90,10 +84,9 @@ def _say_unread(
 
 
 def _show_tenancy(
-    session: Session, desired: Desired, address: Address, output: opt.Format, *, ask: bool, allowed: frozenset[str]
+    session: Session, desired: Desired, address: Address, output: Format, *, ask: bool, allowed: frozenset[str]
 ) -> None:
     """Show a share server or a share network."""
-    from sharectl.render import share_servers as render
     from sharectl.workspace.tenancy import inspect_share_network, inspect_share_server
 
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -101,14 +94,8 @@ def _show_tenancy(
     with session.repository.store() as store, session.repository.backends(desired.backends) as backends:
         if is_of(Kind.SHARE_SERVER, address):
             server = inspect_share_server(store, backends, address, ask=ask)
-            plain, diagnostics, record = render.share_server_object(server), server.diagnostics, server.record
-            lines = render.share_server_lines(server, color=session.output.color_out)
+            diagnostics, record = server.diagnostics, server.record
+            session.output.show("share_server", output, server)
         else:
-            network = inspect_share_network(desired, store, address)
-            plain = render.share_network_object(network)
-            lines = render.share_network_lines(network, color=session.output.color_out)
-    if output is opt.Format.JSON:
-        session.output.write_json(plain)
-    else:
-        session.output.write_lines(lines)
+            session.output.show("share_network", output, inspect_share_network(desired, store, address))
     _say_unread(session, diagnostics, record, allowed)

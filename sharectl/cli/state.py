@@ -10,6 +10,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
 from sharectl.model.kinds import Kind, is_of, resource_of
+from sharectl.render.formats import Format
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="Look into the state, and mend it by hand."
@@ -23,14 +24,13 @@ def list_(
     *,
     backend: opt.Backend = None,
     rules: Annotated[bool, typer.Option("--rules", help="Access rules as well.")] = False,
-    output: opt.DataOutput = opt.DataFormat.TEXT,
+    output: Annotated[Format, opt.output("state")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """List what the state holds."""
     from dataclasses import replace
 
     from sharectl.cli.session import start
-    from sharectl.render.state_tables import state_list_lines, state_object
     from sharectl.workspace.records import view_of_backends
 
     session = start(chdir)
@@ -40,28 +40,25 @@ def list_(
         if busy is not None and not busy.expired:
             view = replace(view, writer=busy)
         known = reader.rules() if rules else None
-    if output is opt.DataFormat.JSON:
-        session.output.write_json(state_object(view, known))
-    else:
-        session.output.write_lines(state_list_lines(view, known))
+    session.output.show("state", output, view, known)
 
 
 @app.command()
-def show(address: AddressArgument, *, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
+def show(
+    address: AddressArgument,
+    *,
+    output: Annotated[Format, opt.output("record")] = Format.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
     """Show one resource as the state holds it."""
     from sharectl.cli.session import start
     from sharectl.cli.values import parse_address
-    from sharectl.render.state_tables import record_lines, record_object
     from sharectl.workspace.records import read_record
 
     session = start(chdir)
     wanted = resource_of(parse_address(address))
     with session.repository.existing_store() as store:
-        record, rules = read_record(store, wanted)
-        if output is opt.DataFormat.JSON:
-            session.output.write_json(record_object(record, rules))
-        else:
-            session.output.write_lines(record_lines(record, rules, color=session.output.color_out))
+        session.output.show("record", output, *read_record(store, wanted))
 
 
 @app.command()
@@ -112,20 +109,18 @@ def mv(
 
 
 @app.command()
-def operations(*, output: opt.DataOutput = opt.DataFormat.TEXT, chdir: opt.Chdir = Path()) -> None:
+def operations(*, output: Annotated[Format, opt.output("operations")] = Format.TEXT, chdir: opt.Chdir = Path()) -> None:
     """List what has begun on a backend and whose end is not recorded; the next `sharectl apply` asks the backends and resolves it."""
     from sharectl.cli.session import start
-    from sharectl.render.operations import operations_lines, operations_object
     from sharectl.workspace.interventions import open_operations
 
     session = start(chdir)
     with session.repository.existing_store() as store:
         found = open_operations(store)
         busy = store.lock_status()
-    if output is opt.DataFormat.JSON:
-        session.output.write_json(operations_object(found))
+    session.output.show("operations", output, found)
+    if output is not Format.TEXT:
         return
-    session.output.write_lines(operations_lines(found))
     if found and busy is not None and not busy.expired:
         session.output.note(
             f"{busy.holder.user}@{busy.holder.host} is at work since {busy.acquired_at}; they may be of that run."
@@ -148,14 +143,13 @@ def drop(
 ) -> None:
     """Give up open operations that no backend can be asked about any more. What they may have made or changed there is not recorded."""
     from sharectl.cli.session import edited_state, start
-    from sharectl.render.operations import operations_lines
     from sharectl.workspace.interventions import chosen_operations, drop_operations, open_operations
 
     session = start(chdir)
     out = session.output
     with edited_state(session, f"state drop {' '.join(names)}", lock_timeout) as edit:
         chosen = chosen_operations(open_operations(edit.store), names)
-        out.write_lines(operations_lines(chosen))
+        out.show("operations", Format.TEXT, chosen)
         out.note(
             "No backend is asked. What these operations may have made stays there and is not in the state; what they may have changed "
             "or removed is recorded as it was before. The next plan shows what is there, where the backend can be read."
@@ -212,7 +206,7 @@ def restore(
         bool, typer.Option("--force", help="Also over a newer state, or over that of another lineage.")
     ] = False,
     lock_timeout: opt.LockTimeout = "0",
-    output: opt.DataOutput = opt.DataFormat.TEXT,
+    output: Annotated[Format, opt.output("copies")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """List the copies that sharectl keeps of the state, or make one of them the state again.
@@ -223,7 +217,6 @@ def restore(
 
     from sharectl.cli.copies import bring_back
     from sharectl.cli.session import start
-    from sharectl.render.copies import copies_lines, copies_object
     from sharectl.workspace.copies import chosen_copy, find_copies
 
     session = start(chdir)
@@ -231,11 +224,8 @@ def restore(
     if copy is not None or yes:
         bring_back(session, chosen_copy(kept, copy), lock_timeout, yes=yes, force=force)
         return
-    if output is opt.DataFormat.JSON:
-        session.output.write_json(copies_object(kept.own, kept.others))
-        return
-    session.output.write_lines(copies_lines(kept.own, kept.others))
-    if kept.own:
+    session.output.show("copies", output, kept.own, kept.others)
+    if kept.own and output is Format.TEXT:
         session.output.note(f"`sharectl state restore {kept.own[0].name}` makes the newest of them the state.")
 
 
@@ -244,7 +234,7 @@ def history(
     address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", autocompletion=complete_address)] = None,
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many entries, newest first.", min=1)] = 50,
-    output: opt.DataOutput = opt.DataFormat.TEXT,
+    output: Annotated[Format, opt.output("history")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show what was done; the same as `sharectl history`."""

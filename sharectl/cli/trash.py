@@ -9,6 +9,7 @@ import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished, code_of_findings, finish
+from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +32,12 @@ def list_(
     file: opt.Files = None,
     backend: opt.Backend = None,
     allow_unreadable: opt.AllowUnreadable = None,
-    output: opt.DataOutput = opt.DataFormat.TEXT,
+    output: Annotated[Format, opt.output("trash")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
     from sharectl.cli.session import start
     from sharectl.planner.backends.unread import unread_findings
-    from sharectl.render.trash import trash_lines, trash_object
     from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.trash import look_into
 
@@ -47,10 +47,7 @@ def list_(
     with session.repository.store() as store, session.repository.backends(specs) as backends:
         found = look_into(specs, store, backends, frozenset(backend or ()))
     out = session.output
-    if output is opt.DataFormat.JSON:
-        out.write_json(trash_object(found.shares))
-    else:
-        out.write_lines(trash_lines(found.shares, color=out.color_out))
+    out.show("trash", output, found.shares)
     diagnostics = unread_findings(found.diagnostics, allowed)
     if diagnostics:
         out.diagnostics(diagnostics)
@@ -102,7 +99,7 @@ def purge(
         if not doomed:
             out.note("Nothing in the trash is meant by that.")
             return
-        out.write_lines(trash_lines(doomed, color=out.color_out))
+        out.write_lines(trash_lines(doomed, out.look))
         count = "this share" if len(doomed) == 1 else f"these {len(doomed)} shares"
         session.agree(f"Remove {count} and all data in them? They cannot be recovered.", yes=yes)
         _purge(session, run, doomed)

@@ -4,44 +4,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.render.columns import Column, table_lines
-from sharectl.render.text import visible
+from sharectl.render.tables import Column, table_lines
+from sharectl.render.text import PLAIN, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sharectl.model.canonical import JsonObject
+    from sharectl.render.text import Look
     from sharectl.state.sqlite.copies import Copy
 
 FORMAT: Final = "sharectl-copies"
 VERSION: Final = 1
 _COLUMNS: Final = (
     Column("COPY"),
-    Column("WHEN"),
+    Column("WHEN", whole=True),
     Column("SERIAL", right=True),
-    Column("RESOURCES", right=True),
-    Column("LINEAGE"),
-    Column("LAST RUN"),
+    Column("RESOURCES", right=True, optional=True),
+    Column("LINEAGE", optional=True),
+    Column("LAST RUN", optional=True),
 )
 
 
-def copies_lines(own: Sequence[Copy], others: Sequence[Copy]) -> Iterator[str]:
+def copies_lines(own: Sequence[Copy], others: Sequence[Copy], look: Look = PLAIN) -> Iterator[str]:
     """Yield the copies of this project, newest first, and after them those of others."""
     if not own and not others:
         yield "No copies of a state are kept here."
     if own:
         yield "Copies of the state of this project, newest first:"
-        yield from _table(own)
+        yield from _table(own, look)
     elif others:
         yield "No copies of the state of this project are kept here."
     if others:
         yield "Copies of other projects on this machine:"
-        yield from _table(others)
+        yield from _table(others, look)
 
 
-def _table(copies: Sequence[Copy]) -> Iterator[str]:
+def _table(copies: Sequence[Copy], look: Look) -> Iterator[str]:
     rows = [(c.name, c.taken_at, str(c.serial), str(c.mark.resources), c.lineage, visible(_run_of(c))) for c in copies]
-    yield from table_lines(_COLUMNS, rows, color=False)
+    yield from table_lines(_COLUMNS, rows, look)
 
 
 def _run_of(copy: Copy) -> str:

@@ -6,26 +6,54 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.saved.document import diagnostic_to_object
-from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.paint import paint
-from sharectl.render.text import counted, display_width, visible, wrapped
+from sharectl.render.tables import Cell, Column, table_lines
+from sharectl.render.text import PLAIN, counted, display_width, visible, wrapped
 from sharectl.scheduler.decision import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sharectl.model.canonical import JsonObject
+    from sharectl.render.text import Look
     from sharectl.scheduler import Explanation
     from sharectl.scheduler.explanation import PoolVerdict
+    from sharectl.workspace.explanation import Explained
 
 FORMAT: Final = "sharectl-explanation"
 VERSION: Final = 1
 _LEAST_REASON_WIDTH: Final = 30
 
 
-def explanation_lines(explanation: Explanation, *, color: bool, width: int) -> Iterator[str]:
+def explained_lines(explained: Explained, look: Look = PLAIN) -> Iterator[str]:
+    """Yield what a plan does with the share, and then its explanation."""
+    address = visible(explained.address)
+    if explained.placed_on is not None:
+        yield f"{address} is on {visible(explained.placed_on)} and stays there. Placed anew, it would see:"
+    elif explained.replaces is not None:
+        yield f"{address} is recorded on {visible(explained.replaces)}; a plan makes a new, empty share in its place:"
+    else:
+        if not explained.is_planned:
+            ending = "" if explained.after else " Of the pools alone:"
+            yield f"A plan does not make {address} as things are.{ending}"
+        if explained.after:
+            yield f"With {counted(explained.after, 'other new share')} placed before it, as a plan does, it sees:"
+    yield from explanation_lines(explained.explanation, look)
+
+
+def explained_object(explained: Explained) -> JsonObject:
+    """Return the explanation as a JSON object, with what a plan does with the share."""
+    return explanation_object(explained.explanation) | {
+        "placed_on": explained.placed_on,
+        "placed_after": explained.after,
+        "planned": explained.is_planned,
+        "replaces": explained.replaces,
+    }
+
+
+def explanation_lines(explanation: Explanation, look: Look = PLAIN) -> Iterator[str]:
     """Yield the decision, the candidates by weight, the refused pools by filter, and the nearest where there is no candidate."""
-    decision = explanation.decision
+    decision, color = explanation.decision, look.color
     share = address_of(Kind.SHARE, visible(explanation.request_id))
     if decision.host is not None:
         yield f"{paint(share, 'heading', color)} goes to {paint(visible(decision.host), 'done', color)}."
@@ -35,13 +63,13 @@ def explanation_lines(explanation: Explanation, *, color: bool, width: int) -> I
     refused = [verdict for verdict in explanation.pools if verdict.refused_by is not None]
     if candidates:
         yield ""
-        yield from _candidate_lines(candidates, color=color)
+        yield from _candidate_lines(candidates, look)
     if explanation.stages:
         yield ""
-        yield from _stage_lines(explanation, len(explanation.pools), color=color)
+        yield from _stage_lines(explanation, len(explanation.pools), look)
     if refused:
         yield ""
-        yield from _refused_lines(refused, width, color=color)
+        yield from _refused_lines(refused, look)
     if explanation.nearest is not None:
         yield ""
         nearest = explanation.nearest
@@ -91,10 +119,10 @@ def _refusal(outcome: Outcome) -> str:
     return "has nowhere to go: every pool is refused"
 
 
-def _candidate_lines(candidates: Sequence[PoolVerdict], *, color: bool) -> Iterator[str]:
+def _candidate_lines(candidates: Sequence[PoolVerdict], look: Look) -> Iterator[str]:
     weighers = _telling_weighers(candidates)
     columns = [Column("", right=True), Column("CANDIDATE"), Column("WEIGHT", right=True)]
-    columns += [Column(visible(weigher), right=True) for weigher in weighers]
+    columns += [Column(visible(weigher), right=True, optional=True) for weigher in weighers]
     rows = []
     for rank, verdict in enumerate(candidates, start=1):
         parts = {part.weigher: part for part in verdict.parts}
@@ -104,10 +132,12 @@ def _candidate_lines(candidates: Sequence[PoolVerdict], *, color: bool) -> Itera
             part = parts[weigher]
             cells.append(f"{part.contribution:.4f} ({part.raw:g})")
         rows.append(cells)
-    yield from table_lines(columns, rows, color=color)
+    yield from table_lines(columns, rows, look)
     if weighers:
-        yield paint("The weight is the sum of the weighers' parts; in brackets is what each weighed.", "faint", color)
-        yield paint("Weighers that set no candidates apart are left out.", "faint", color)
+        yield paint(
+            "The weight is the sum of the weighers' parts; in brackets is what each weighed.", "faint", look.color
+        )
+        yield paint("Weighers that set no candidates apart are left out.", "faint", look.color)
 
 
 def _telling_weighers(candidates: Sequence[PoolVerdict]) -> list[str]:
@@ -119,17 +149,17 @@ def _telling_weighers(candidates: Sequence[PoolVerdict]) -> list[str]:
     return [weigher for weigher, contributions in parts.items() if len(contributions) > 1]
 
 
-def _stage_lines(explanation: Explanation, total: int, *, color: bool) -> Iterator[str]:
-    yield paint(f"Filters, of {counted(total, 'pool')}", "heading", color)
+def _stage_lines(explanation: Explanation, total: int, look: Look) -> Iterator[str]:
+    yield paint(f"Filters, of {counted(total, 'pool')}", "heading", look.color)
     rows = [(f"  {visible(stage.filter)}", str(stage.passed), str(len(stage.removed))) for stage in explanation.stages]
     columns = (Column("  FILTER"), Column("LEFT", right=True), Column("REFUSED", right=True))
-    yield from table_lines(columns, rows, color=color)
+    yield from table_lines(columns, rows, look)
 
 
-def _refused_lines(refused: Sequence[PoolVerdict], width: int, *, color: bool) -> Iterator[str]:
-    yield paint("Refused", "heading", color)
+def _refused_lines(refused: Sequence[PoolVerdict], look: Look) -> Iterator[str]:
+    yield paint("Refused", "heading", look.color)
     column = max(display_width(visible(verdict.host)) for verdict in refused)
-    room = max(width - column - 4, _LEAST_REASON_WIDTH)
+    room = None if look.width is None else max(look.width - column - 4, _LEAST_REASON_WIDTH)
     for verdict in refused:
         host = visible(verdict.host)
         lead = f"  {host}{' ' * (column - display_width(host))}  "

@@ -9,7 +9,7 @@ import orjson
 
 from sharectl.model.plans import FieldChange
 from sharectl.render.paint import paint
-from sharectl.render.text import visible
+from sharectl.render.text import PLAIN, visible
 from sharectl.render.values import shown_value
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.records import HistoryLine, RunRecord
+    from sharectl.render.text import Look
 
 FORMAT: Final = "sharectl-history"
 VERSION: Final = 1
@@ -24,8 +25,9 @@ _STYLES: Final[Mapping[str, str]] = {"done": "done", "failed": "error"}
 _SHORT_COMMIT: Final = 12
 
 
-def history_lines(history: Iterable[HistoryLine], *, color: bool) -> Iterator[str]:
+def history_lines(history: Iterable[HistoryLine], look: Look = PLAIN) -> Iterator[str]:
     """Yield the entries in the order given, under a heading for each run."""
+    color = look.color
     run_id = None
     for line in history:
         if line.run.run_id != run_id:

@@ -5,25 +5,28 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from sharectl.render.text import visible
+from sharectl.render.paint import paint
+from sharectl.render.text import PLAIN, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.records import LockStatus
+    from sharectl.render.text import Look
 
 FORMAT: Final = "sharectl-lock"
 VERSION: Final = 1
 
 
-def lock_lines(status: LockStatus | None) -> Iterator[str]:
+def lock_lines(status: LockStatus | None, look: Look = PLAIN) -> Iterator[str]:
     """Yield who holds the lock; None is a lock that nobody holds."""
     if status is None:
         yield "Nobody holds the lock."
         return
     holder = status.holder
-    yield f"{visible(holder.user)}@{visible(holder.host)} holds the lock (process {holder.process_id})"
+    holds = f"{visible(holder.user)}@{visible(holder.host)} holds the lock (process {holder.process_id})"
+    yield paint(holds, "heading", look.color)
     yield f"  running      {visible(holder.command)}"
     yield f"  since        {visible(status.acquired_at)}"
     yield f"  last sign    {visible(status.heartbeat_at)}"

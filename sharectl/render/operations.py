@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.render.columns import Column, table_lines
-from sharectl.render.text import visible
+from sharectl.render.tables import Column, table_lines
+from sharectl.render.text import PLAIN, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.records import OperationRecord
+    from sharectl.render.text import Look
 
 FORMAT: Final = "sharectl-operations"
 VERSION: Final = 1
-_COLUMNS: Final = tuple(map(Column, ("OPERATION", "ADDRESS", "WHAT", "PLACE", "SINCE")))
+_COLUMNS: Final = (
+    Column("OPERATION"),
+    Column("ADDRESS"),
+    Column("WHAT", whole=True),
+    Column("PLACE", optional=True),
+    Column("SINCE", optional=True, whole=True),
+)
 
 
-def operations_lines(operations: Sequence[OperationRecord]) -> Iterator[str]:
+def operations_lines(operations: Sequence[OperationRecord], look: Look = PLAIN) -> Iterator[str]:
     """Yield the open operations, oldest first."""
     if not operations:
         yield "No operation is open."
@@ -33,7 +40,7 @@ def operations_lines(operations: Sequence[OperationRecord]) -> Iterator[str]:
         )
         for operation in operations
     ]
-    yield from table_lines(_COLUMNS, rows, color=False)
+    yield from table_lines(_COLUMNS, rows, look)
 
 
 def operations_object(operations: Sequence[OperationRecord]) -> JsonObject:

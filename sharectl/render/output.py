@@ -11,7 +11,8 @@ import orjson
 
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.render.diagnostics import diagnostics_lines
-from sharectl.render.text import encodable, harmless
+from sharectl.render.formats import Format, writer
+from sharectl.render.text import Look, encodable, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,6 +71,21 @@ class Output:
                 if columns > 0:
                     return columns
         return WIDTH_WITHOUT_TERMINAL
+
+    @property
+    def look(self) -> Look:
+        """How text is drawn on standard output: for its width on a terminal, or where `COLUMNS` is set."""
+        return Look(self.color_out, self.width if self._out.is_terminal or self._columns.isdecimal() else None)
+
+    def show(self, document: str, style: Format, *values: object, **choices: object) -> None:
+        """Write a document of `render.formats` in the format; `choices` are those of its text."""
+        write = writer(document, style)
+        if style is Format.TEXT:
+            self.write_lines(write(*values, look=self.look, **choices))
+        elif style is Format.JSON:
+            self.write_json(write(*values))
+        else:
+            self.write_lines(write(*values))
 
     def write(self, text: str) -> None:
         """Write rendered text to standard output as it is; it brings its own line ends."""

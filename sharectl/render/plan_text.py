@@ -17,7 +17,7 @@ from sharectl.render.blocks import (
 from sharectl.render.held import held_lines
 from sharectl.render.paint import paint
 from sharectl.render.sentences import error_count, held_count, summary_sentence
-from sharectl.render.text import counted, display_width, listed, padded, visible
+from sharectl.render.text import PLAIN, counted, display_width, listed, padded, visible
 from sharectl.render.values import change_action, change_text
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.plans import Drift, FieldChange, Plan
     from sharectl.render.blocks import Block
+    from sharectl.render.text import Look
 
 STYLE_OF_ACTION: Final[Mapping[Action, str]] = {
     Action.CREATE: "create",
@@ -62,14 +63,14 @@ _LEAST_COLUMN: Final = 20
 _WIDEST_COLUMN: Final = 48
 
 
-def plan_lines(plan: Plan, *, color: bool, verbose: bool = False, hint: bool = True) -> Iterator[str]:
+def plan_lines(plan: Plan, look: Look = PLAIN, *, verbose: bool = False, hint: bool = True) -> Iterator[str]:
     """Yield the plan; `verbose` adds every field of new resources, all candidates with their weights, and all reasons.
 
     `hint` ends it with the commands that apply or keep it, for whoever has not given one of them yet.
     """
-    blocks = plan_blocks(plan)
+    blocks, color = plan_blocks(plan), look.color
     if plan.drift:
-        yield from drift_lines(plan, color=color)
+        yield from drift_lines(plan, look)
         yield ""
     if blocks:
         yield from _legend_lines(blocks, color=color)
@@ -84,8 +85,9 @@ def plan_lines(plan: Plan, *, color: bool, verbose: bool = False, hint: bool = T
     yield from _closing_lines(plan, destroyed(blocks), color=color, hint=hint)
 
 
-def drift_lines(plan: Plan, *, color: bool) -> Iterator[str]:
+def drift_lines(plan: Plan, look: Look = PLAIN) -> Iterator[str]:
     """Yield what differs between the backends and the state, and whether the plan mends it."""
+    color = look.color
     if not plan.drift:
         yield "No drift: what the backends report is what the state says."
         return

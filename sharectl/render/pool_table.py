@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.quantities import GIB, approximate_size
-from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.frame import bar
-from sharectl.render.simulation import simulation_object
-from sharectl.render.text import visible
+from sharectl.render.simulation import simulation_lines, simulation_object
+from sharectl.render.tables import Cell, Column, table_lines
+from sharectl.render.text import PLAIN, visible
 from sharectl.scheduler.ledger import CHANGING_STATS
 from sharectl.scheduler.values import boolean, is_thin, number
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model.canonical import JsonObject
+    from sharectl.render.text import Look
     from sharectl.scheduler import Pool, Simulation
 
 FORMAT: Final = "sharectl-pools"
@@ -38,15 +39,15 @@ _NOTABLE: Final[Mapping[str, str]] = {
 }
 _COLUMNS: Final = (
     Column("POOL"),
-    Column("USED"),
+    Column("USED", whole=True),
     Column("FREE", right=True),
     Column("TOTAL", right=True),
-    Column("PROVISIONED", right=True),
-    Column("OVER", right=True),
-    Column("RESERVED", right=True),
-    Column("ZONE"),
-    Column("PROTOCOLS"),
-    Column("CAN"),
+    Column("PROVISIONED", right=True, optional=True),
+    Column("OVER", right=True, optional=True),
+    Column("RESERVED", right=True, optional=True),
+    Column("ZONE", optional=True),
+    Column("PROTOCOLS", optional=True),
+    Column("CAN", optional=True),
 )
 _AFTER_AT: Final = 7
 _AFTER_COLUMNS: Final = (
@@ -78,10 +79,36 @@ def sorted_pools(pools: Iterable[Pool], key: SortKey) -> tuple[Pool, ...]:
     return tuple(sorted(pools, key=place))
 
 
-def pools_lines(
-    pools: Sequence[Pool], *, color: bool, width: int, after: Mapping[str, Pool] | None = None
-) -> Iterator[str]:
-    """Yield the pools as a table, ordered as given; below 80 columns of `width` the bars are left out.
+class PoolsView(NamedTuple):
+    """Pools in the order in which they are shown; `suitable_for` is the share type that they were chosen from all `found` for.
+
+    `after` are the pools as they will be once the manifests are applied, by host.
+    """
+
+    pools: Sequence[Pool]
+    found: int
+    suitable_for: str | None = None
+    after: Mapping[str, Pool] | None = None
+    simulation: Simulation | None = None
+
+
+def pools_view_lines(view: PoolsView, look: Look = PLAIN) -> Iterator[str]:
+    """Yield the table of the pools, and how many more shares fit where that was asked."""
+    if view.found and not view.pools:
+        yield f"None of the {view.found} pools may be used by shares of type {visible(view.suitable_for or '')}."
+    else:
+        yield from pools_lines(view.pools, look, view.after)
+    if view.simulation is not None:
+        yield from simulation_lines(view.simulation, look)
+
+
+def pools_view_object(view: PoolsView) -> JsonObject:
+    """Return the pools as a JSON object."""
+    return pools_object(view.pools, view.simulation, view.after)
+
+
+def pools_lines(pools: Sequence[Pool], look: Look = PLAIN, after: Mapping[str, Pool] | None = None) -> Iterator[str]:
+    """Yield the pools as a table, ordered as given; below 80 columns the bars are left out.
 
     OVER is how much is promised of what there is, with the most that the pool allows: `1.2 of 20x`. `after` are the pools as they
     will be once the manifests are applied, by host: they add what is free, provisioned and promised then.
@@ -89,13 +116,13 @@ def pools_lines(
     if not pools:
         yield "There are no pools: no enabled backend answers. `sharectl validate` checks the Backend manifests."
         return
-    drawn = width >= _LEAST_WIDTH_FOR_BARS
+    drawn = look.width is None or look.width >= _LEAST_WIDTH_FOR_BARS
     columns = _COLUMNS if after is None else (*_COLUMNS[:_AFTER_AT], *_AFTER_COLUMNS, *_COLUMNS[_AFTER_AT:])
     rows = []
     for pool in pools:
         row = _row(pool, drawn=drawn)
         rows.append(row if after is None else [*row[:_AFTER_AT], *_row_after(after[pool.host]), *row[_AFTER_AT:]])
-    yield from table_lines(columns, rows, color=color)
+    yield from table_lines(columns, rows, look)
 
 
 def pools_object(

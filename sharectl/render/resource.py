@@ -15,7 +15,7 @@ from sharectl.planner.saved.document import changes_to_list
 from sharectl.render.mounting import mount_commands
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import place_of, record_fields, rule_text, rules_list
-from sharectl.render.text import visible
+from sharectl.render.text import PLAIN, visible
 from sharectl.render.values import change_action, change_text, shown_value
 from sharectl.state.rows import attributes_of, spec_object_of
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sharectl.model.canonical import JsonObject
+    from sharectl.render.text import Look
     from sharectl.workspace.inspection import ResourceView
 
 FORMAT: Final = "sharectl-resource"
@@ -30,9 +31,9 @@ VERSION: Final = 1
 _LABEL_WIDTH: Final = 14
 
 
-def resource_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
+def resource_lines(view: ResourceView, look: Look = PLAIN) -> Iterator[str]:
     """Yield the resource for people; what the backend says now goes before what the state remembers."""
-    spec = recorded_spec(view)
+    spec, color = recorded_spec(view), look.color
     yield paint(visible(view.address), "heading", color)
     for label, text in _facts(view, spec):
         yield f"  {label:<{_LABEL_WIDTH}} {visible(text)}"

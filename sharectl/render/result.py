@@ -12,7 +12,7 @@ from sharectl.render.frame import place
 from sharectl.render.held import held_lines
 from sharectl.render.paint import paint
 from sharectl.render.sentences import done_sentence
-from sharectl.render.text import counted, duration, listed, visible
+from sharectl.render.text import PLAIN, counted, duration, listed, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sharectl.model.events import StepFailed
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
+    from sharectl.render.text import Look
 
 FORMAT: Final = "sharectl-result"
 VERSION: Final = 1
@@ -29,8 +30,9 @@ _MOST_FAILURES: Final = 50
 _NAMED_SKIPS: Final = 5
 
 
-def result_lines(plan: Plan, result: RunResult, *, color: bool) -> Iterator[str]:
+def result_lines(plan: Plan, result: RunResult, look: Look = PLAIN) -> Iterator[str]:
     """Yield what happened to the plan, and what to do next."""
+    color = look.color
     if result.succeeded:
         done = done_sentence(plan) or "nothing to do"
         yield f"{paint('Applied', 'done', color)} in {duration(result.seconds)}: {done}."

@@ -9,7 +9,7 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.share_servers.subnets import subnet_label
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import record_fields
-from sharectl.render.text import counted, listed, visible
+from sharectl.render.text import PLAIN, counted, listed, visible
 from sharectl.state.rows import allocations_of, server_spec_of
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.networks import NetworkAllocation
     from sharectl.model.share_networks import ShareNetworkSubnet
+    from sharectl.render.text import Look
     from sharectl.workspace.tenancy import ShareNetworkView, ShareServerView
 
 SERVER_FORMAT: Final = "sharectl-share-server"
@@ -26,10 +27,10 @@ VERSION: Final = 1
 _LABEL_WIDTH: Final = 18
 
 
-def share_server_lines(view: ShareServerView, *, color: bool) -> Iterator[str]:
+def share_server_lines(view: ShareServerView, look: Look = PLAIN) -> Iterator[str]:
     """Yield the share server: its place, its addresses with what belongs to them, and its shares."""
     spec = server_spec_of(view.record)
-    yield paint(visible(view.address), "heading", color)
+    yield paint(visible(view.address), "heading", look.color)
     yield from _fact("status", _status(view))
     yield from _fact("backend", view.record.backend)
     yield from _fact("resource id", view.record.resource_id)
@@ -43,7 +44,7 @@ def share_server_lines(view: ShareServerView, *, color: bool) -> Iterator[str]:
         ("Shares", [share.address for share in view.shares]),
     ):
         yield ""
-        yield paint(title, "heading", color)
+        yield paint(title, "heading", look.color)
         yield from (f"  {visible(line)}" for line in lines or ["none"])
 
 
@@ -60,18 +61,18 @@ def share_server_object(view: ShareServerView) -> JsonObject:
     }
 
 
-def share_network_lines(view: ShareNetworkView, *, color: bool) -> Iterator[str]:
+def share_network_lines(view: ShareNetworkView, look: Look = PLAIN) -> Iterator[str]:
     """Yield the share network: its subnets, its directory services and its share servers."""
-    yield paint(visible(view.address), "heading", color)
+    yield paint(visible(view.address), "heading", look.color)
     if view.spec is None:
         yield from _fact("status", "its manifest is gone, and share servers are still on it")
     else:
         yield from _fact("directory services", listed(list(view.spec.security_services), 16) or None)
         yield ""
-        yield paint("Subnets", "heading", color)
+        yield paint("Subnets", "heading", look.color)
         yield from (f"  {visible(_subnet_text(subnet))}" for subnet in view.spec.subnets)
     yield ""
-    yield paint("Share servers", "heading", color)
+    yield paint("Share servers", "heading", look.color)
     for record, shares in view.servers:
         addresses = ", ".join(allocation.ip_address for allocation in allocations_of(record))
         yield f"  {visible(record.address)}  {visible(addresses)}  {counted(shares, 'share')}"

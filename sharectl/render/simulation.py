@@ -6,32 +6,33 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sharectl.model.quantities import format_size
-from sharectl.render.columns import Column, table_lines
 from sharectl.render.explain import verdict_object
 from sharectl.render.paint import paint
-from sharectl.render.text import counted, visible
+from sharectl.render.tables import Column, table_lines
+from sharectl.render.text import PLAIN, counted, visible
 from sharectl.scheduler.simulation import MOST_COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sharectl.model.canonical import JsonObject
+    from sharectl.render.text import Look
     from sharectl.scheduler import Pattern, Simulation
 
 _COLUMNS = (Column("POOL"), Column("TAKES", right=True))
 
 
-def simulation_lines(simulation: Simulation, *, color: bool) -> Iterator[str]:
+def simulation_lines(simulation: Simulation, look: Look = PLAIN) -> Iterator[str]:
     """Yield how many of the imagined shares fit, on which pools, and why the next one does not."""
     pattern = simulation.pattern
     fits = simulation.placed == pattern.count
     verdict = "all fit" if fits else f"only {simulation.placed} fit" if simulation.placed else "none fits"
     yield ""
-    yield f"{visible(_described(pattern))}: {paint(verdict, 'done' if fits else 'error', color)}."
+    yield f"{visible(_described(pattern))}: {paint(verdict, 'done' if fits else 'error', look.color)}."
     rows = [(visible(host), str(count)) for host, count in sorted(simulation.by_host.items())]
     if rows:
         yield ""
-        yield from table_lines(_COLUMNS, rows, color=color)
+        yield from table_lines(_COLUMNS, rows, look)
         yield ""
     if simulation.most >= MOST_COUNTED:
         yield f"{MOST_COUNTED} and more would fit in all."

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.quantities import format_size
-from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.paint import paint
-from sharectl.render.text import counted, visible
+from sharectl.render.tables import Cell, Column, table_lines
+from sharectl.render.text import PLAIN, counted, visible
 from sharectl.render.values import shown_value
 from sharectl.state.rows import attributes_of, spec_object_of
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
     from sharectl.model.records import OperationRecord, Record, RuleRecord, StateView
+    from sharectl.render.text import Look
 
 FORMAT: Final = "sharectl-state"
 RECORD_FORMAT: Final = "sharectl-record"
@@ -25,12 +26,14 @@ _COLUMNS: Final = (
     Column("ADDRESS"),
     Column("PLACE"),
     Column("SIZE", right=True),
-    Column("VERSION", right=True),
-    Column(""),
+    Column("VERSION", right=True, optional=True),
+    Column("", optional=True),
 )
 
 
-def state_list_lines(view: StateView, rules: Mapping[Address, Sequence[RuleRecord]] | None) -> Iterator[str]:
+def state_lines(
+    view: StateView, rules: Mapping[Address, Sequence[RuleRecord]] | None, look: Look = PLAIN
+) -> Iterator[str]:
     """Yield the resources by address, their access rules under them where `rules` are given, and the open intents."""
     rows: list[list[Cell | str]] = []
     for address, record in sorted(view.records.items()):
@@ -39,7 +42,7 @@ def state_list_lines(view: StateView, rules: Mapping[Address, Sequence[RuleRecor
         if rules is not None:
             rows += [[f"  access {rule_text(rule)}", "", "", "", ""] for rule in rules.get(address, ())]
     if rows:
-        yield from table_lines(_COLUMNS, rows, color=False)
+        yield from table_lines(_COLUMNS, rows, look)
     else:
         yield "The state holds nothing."
     for operation in view.operations:
@@ -84,9 +87,9 @@ def state_object(view: StateView, rules: Mapping[Address, Sequence[RuleRecord]] 
     }
 
 
-def record_lines(record: Record, rules: Sequence[RuleRecord], *, color: bool) -> Iterator[str]:
+def record_lines(record: Record, rules: Sequence[RuleRecord], look: Look = PLAIN) -> Iterator[str]:
     """Yield one row of the state, with what was applied and what the backend answered."""
-    yield paint(visible(record.address), "heading", color)
+    yield paint(visible(record.address), "heading", look.color)
     named = (
         ("kind", record.kind),
         ("place", place_of(record)),

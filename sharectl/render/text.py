@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,16 @@ _ASCII_STAND_INS: Final = str.maketrans(
 _NOT_OF_A_TERMINAL: Final = re.compile(r"\x1b(?!\[[0-9;]{0,16}m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 _SECONDS_PER_MINUTE: Final = 60
 _SECONDS_PER_HOUR: Final = 3600
+
+
+class Look(NamedTuple):
+    """How text is drawn: in colour or not, and for how many columns; None is a pipe, where lines may be of any length."""
+
+    color: bool = False
+    width: int | None = None
+
+
+PLAIN: Final = Look()
 
 
 def visible(text: str) -> str:

@@ -5,28 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.quantities import format_size
-from sharectl.render.columns import Column, table_lines
-from sharectl.render.text import visible
+from sharectl.render.tables import Column, table_lines
+from sharectl.render.text import PLAIN, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sharectl.model.canonical import JsonObject
+    from sharectl.render.text import Look
     from sharectl.workspace.trash import TrashedShare
 
 FORMAT: Final = "sharectl-trash"
 VERSION: Final = 1
 _COLUMNS: Final = (
-    Column("SINCE"),
+    Column("SINCE", optional=True, whole=True),
     Column("ADDRESS"),
-    Column("BACKEND"),
+    Column("BACKEND", whole=True),
     Column("ID"),
     Column("SIZE", right=True),
-    Column(""),
+    Column("", optional=True),
 )
 
 
-def trash_lines(shares: Sequence[TrashedShare], *, color: bool) -> Iterator[str]:
+def trash_lines(shares: Sequence[TrashedShare], look: Look = PLAIN) -> Iterator[str]:
     """Yield a line for each share in the trash, in the order given."""
     if not shares:
         yield "The trash is empty."
@@ -42,7 +43,7 @@ def trash_lines(shares: Sequence[TrashedShare], *, color: bool) -> Iterator[str]
         ]
         for trashed in shares
     ]
-    yield from table_lines(_COLUMNS, rows, color=color)
+    yield from table_lines(_COLUMNS, rows, look)
 
 
 def trash_object(shares: Sequence[TrashedShare]) -> JsonObject:

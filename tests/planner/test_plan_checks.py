@@ -83,7 +83,7 @@ def test_whatever_one_value_becomes_the_plan_is_refused_or_sound(document: dict[
                 continue
             write_plan_file(tmp_path / "again", plan)
             assert read_plan_file(tmp_path / "again") == plan
-            steps += len(list(plan_lines(plan, color=False)))
+            steps += len(list(plan_lines(plan)))
             assert plan_object(plan)
             assert list(plan_markdown(plan))
             assert list(diagnostics_lines(plan.diagnostics, color=False)) or not plan.diagnostics

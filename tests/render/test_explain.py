@@ -10,6 +10,7 @@ import pytest
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import ShareSpec, ShareTypeSpec
 from sharectl.render.explain import explanation_lines, explanation_object
+from sharectl.render.text import Look
 from sharectl.scheduler import Explanation, Scheduler, explain, request_from_share
 from sharectl.scheduler.decision import Decision, Outcome
 from tests.render.samples import GIB
@@ -39,31 +40,31 @@ def explained(pools: Iterable[Pool], size_gib: int) -> Explanation:
 
 def test_a_share_that_has_a_place(golden: Golden) -> None:
     """Candidates by weight with the parts by weigher, then what each filter refused and why."""
-    golden("explain.txt", explanation_lines(explained(POOLS, 100), color=False, width=100))
+    golden("explain.txt", explanation_lines(explained(POOLS, 100), Look(width=100)))
 
 
 def test_a_share_that_has_none(golden: Golden) -> None:
     """The nearest pool and what it lacks; long reasons are folded."""
-    golden("explain-nowhere.txt", explanation_lines(explained(POOLS, 5000), color=True, width=50))
+    golden("explain-nowhere.txt", explanation_lines(explained(POOLS, 5000), Look(color=True, width=50)))
 
 
 def test_a_single_candidate_needs_no_weights() -> None:
     """There is nothing to set it apart from."""
-    lines = list(explanation_lines(explained(POOLS[:1], 1), color=False, width=80))
+    lines = list(explanation_lines(explained(POOLS[:1], 1), Look(width=80)))
     assert lines[2:4] == ["    CANDIDATE     WEIGHT", "1.  nas1#default  0.0000"]
     assert not any("Weigher" in line for line in lines)
 
 
 def test_there_may_be_no_pool_at_all() -> None:
     """It is said."""
-    lines = list(explanation_lines(explained((), 1), color=False, width=80))
+    lines = list(explanation_lines(explained((), 1), Look(width=80)))
     assert lines[0] == "share/x has nowhere to go: there is no pool at all."
 
 
 @pytest.mark.parametrize("outcome", [Outcome.ERROR, Outcome.NO_VALID_HOST])
 def test_a_bare_explanation_still_has_its_verdict(outcome: Outcome) -> None:
     """Without pools and filters."""
-    (line,) = explanation_lines(Explanation("x", Decision("x", outcome), (), (), None, ()), color=False, width=80)
+    (line,) = explanation_lines(Explanation("x", Decision("x", outcome), (), (), None, ()), Look(width=80))
     assert line.startswith("share/x ")
 
 

@@ -29,7 +29,8 @@ from sharectl.render.lock import lock_lines
 from sharectl.render.pool_table import pools_lines
 from sharectl.render.resource import resource_lines, resource_object
 from sharectl.render.simulation import simulation_lines
-from sharectl.render.state_tables import record_lines, state_list_lines
+from sharectl.render.state_tables import record_lines, state_lines
+from sharectl.render.text import Look
 from sharectl.scheduler import Decision, Explanation, Outcome, Pattern, Pool, Simulation
 from sharectl.scheduler.explanation import FilterStage, PoolVerdict, WeightPart
 from sharectl.workspace.inspection import ResourceView
@@ -60,13 +61,11 @@ def test_the_state_prints(name: str, other: str) -> None:
     )
     intent = OperationRecord(name, other, name, other, name, other, name, other, b"{}")
     view = StateView(name, 1, {record.address: record}, (intent,))
-    assert all_print(state_list_lines(view, {record.address: rules}))
-    assert all_print(record_lines(record, rules, color=False))
+    assert all_print(state_lines(view, {record.address: rules}))
+    assert all_print(record_lines(record, rules))
     run = RunRecord(name, other, name, other, name, other, name)
     detail = canonical_json({name: other, "changes": [[name, other, None], name]})
-    assert all_print(
-        history_lines([HistoryLine(1, HistoryEntry(name, other, name, other, name, detail), run)], color=False)
-    )
+    assert all_print(history_lines([HistoryLine(1, HistoryEntry(name, other, name, other, name, detail), run)]))
     status = LockStatus(1, Holder(name, other, 1, name), other, name, expired=True, reason=other)
     assert all_print(lock_lines(status))
 
@@ -81,7 +80,7 @@ def test_a_resource_prints(name: str, other: str) -> None:
         view = ResourceView(
             f"share/{name}", replace(spec, protocol=protocol), a_record(), (), (a_record(name),), seen, 1
         )
-        assert all_print(resource_lines(view, color=False))
+        assert all_print(resource_lines(view))
         assert orjson.dumps(resource_object(view))
 
 
@@ -91,7 +90,7 @@ def test_pools_and_explanations_print(name: str, other: str) -> None:
     """Whatever a driver reports."""
     facts = {"total_capacity_gb": name, "free_capacity_gb": other, "storage_protocol": [name, other], "dedupe": name}
     facts["replication_type"] = other
-    assert all_print(pools_lines([Pool(name, other, name, other, capabilities=facts)], color=False, width=100))
+    assert all_print(pools_lines([Pool(name, other, name, other, capabilities=facts)], Look(width=100)))
     part = WeightPart(name, 1.0, 0.5, 0.5)
     verdicts = (
         PoolVerdict(name, other, name, weight=1.0, parts=(part,)),
@@ -101,6 +100,6 @@ def test_pools_and_explanations_print(name: str, other: str) -> None:
     for host in (name, None):
         decision = Decision(name, Outcome.SCHEDULED, host)
         explanation = Explanation(name, decision, verdicts, (FilterStage(other, 1, (name,)),), verdicts[2], ())
-        assert all_print(explanation_lines(explanation, color=False, width=40))
+        assert all_print(explanation_lines(explanation, Look(width=40)))
     pattern = Pattern(2, 5, name, other, name, other)
-    assert all_print(simulation_lines(Simulation(pattern, 1, 1, {name: 1}, (), explanation), color=False))
+    assert all_print(simulation_lines(Simulation(pattern, 1, 1, {name: 1}, (), explanation)))

@@ -17,6 +17,7 @@ from sharectl.model.plans import Action, Candidate, CreateShare, Drift, DriftKin
 from sharectl.model.specs import RevertRequest, ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.render.plan_text import drift_lines, plan_lines
+from sharectl.render.text import Look
 from tests.render.samples import GIB, a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
 
 if TYPE_CHECKING:
@@ -27,23 +28,23 @@ if TYPE_CHECKING:
 
 def test_a_plan_shows_drift_then_each_resource_then_the_summary(golden: Golden) -> None:
     """Every action, as one block per resource, with what is lost said in so many words."""
-    golden("plan.txt", plan_lines(rich_plan(), color=False))
+    golden("plan.txt", plan_lines(rich_plan()))
 
 
 def test_a_plan_in_colour(golden: Golden) -> None:
     """Deletions are red as a whole; other symbols have the colour of their action."""
-    golden("plan-color.txt", plan_lines(rich_plan(), color=True))
+    golden("plan-color.txt", plan_lines(rich_plan(), Look(color=True)))
 
 
 def test_a_verbose_plan_has_every_field_weight_and_reason(golden: Golden) -> None:
     """What is left out of the short form."""
-    golden("plan-verbose.txt", plan_lines(rich_plan(), color=False, verbose=True))
+    golden("plan-verbose.txt", plan_lines(rich_plan(), verbose=True))
 
 
 def test_colours_change_nothing_but_colour() -> None:
     """Without its colours the coloured plan is the plain one."""
-    plain = list(plan_lines(rich_plan(), color=False))
-    assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in plan_lines(rich_plan(), color=True)] == plain
+    plain = list(plan_lines(rich_plan()))
+    assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in plan_lines(rich_plan(), Look(color=True))] == plain
 
 
 @pytest.mark.parametrize(
@@ -55,25 +56,25 @@ def test_colours_change_nothing_but_colour() -> None:
 )
 def test_an_empty_plan_says_so(unchanged: int, line: str) -> None:
     """In one line."""
-    assert list(plan_lines(a_plan(unchanged=unchanged), color=False)) == [line]
+    assert list(plan_lines(a_plan(unchanged=unchanged))) == [line]
 
 
 def test_an_empty_plan_admits_what_it_could_not_read() -> None:
     """A backend that did not answer is not the same as no change."""
     plan = a_plan(diagnostics=(warning("backend.unknown", "backend nas3 could not be read"),))
-    assert next(plan_lines(plan, color=False)).endswith("as far as the backends could be read.")
+    assert next(plan_lines(plan)).endswith("as far as the backends could be read.")
 
 
 def test_an_empty_plan_with_errors_does_not_claim_that_all_is_well() -> None:
     """It says how many errors stand in the way."""
-    lines = list(plan_lines(a_plan(diagnostics=(shrink_error(),)), color=False))
+    lines = list(plan_lines(a_plan(diagnostics=(shrink_error(),))))
     assert lines == ["Nothing is planned: 1 error must be mended first."]
 
 
 def test_a_plan_with_errors_does_not_advise_to_apply() -> None:
     """The last line says that it cannot be."""
     plan = a_plan(*new_share(), diagnostics=(error("a", "b"), error("a", "c")), by_action={"create": 1})
-    lines = list(plan_lines(plan, color=False))
+    lines = list(plan_lines(plan))
     assert lines[-1] == "This plan has 2 errors and cannot be applied; mend them and plan again."
     assert not any("sharectl apply" in line for line in lines)
 
@@ -81,7 +82,7 @@ def test_a_plan_with_errors_does_not_advise_to_apply() -> None:
 def test_what_is_held_is_said_with_its_reason_beside_what_is_done() -> None:
     """Each address once, what it depends on, and how apply will end."""
     plan = a_plan(*new_share(), diagnostics=(shrink_error(),), by_action={"create": 1}, held=held_shares())
-    lines = list(plan_lines(plan, color=False))
+    lines = list(plan_lines(plan))
     assert "  ✗ share/home would shrink from 200GiB to 100GiB" in lines
     assert "  ✗ share/copy: depends on share/home, which is held  (create-share)" in lines
     assert lines[-2] == "Plan: 1 to create. 118 unchanged."
@@ -90,7 +91,7 @@ def test_what_is_held_is_said_with_its_reason_beside_what_is_done() -> None:
 
 def test_a_plan_of_which_all_is_held_does_not_claim_that_all_is_well() -> None:
     """It says how many resources are held."""
-    lines = list(plan_lines(a_plan(diagnostics=(shrink_error(),), held=held_shares()[:1]), color=False))
+    lines = list(plan_lines(a_plan(diagnostics=(shrink_error(),), held=held_shares()[:1])))
     assert lines[-1] == "Nothing can be done: 1 resource is held. 118 unchanged."
 
 
@@ -98,7 +99,7 @@ def test_many_candidates_are_counted_unless_verbose() -> None:
     """The first three by name."""
     candidates = tuple(Candidate(f"n{n}", "p", 1 - n / 10) for n in range(5))
     creation = replace(new_share()[0], work=CreateShare(ShareSpec("projects", 100 * GIB, "NFS"), candidates))
-    short, long = ("\n".join(plan_lines(a_plan(creation), color=False, verbose=verbose)) for verbose in (False, True))
+    short, long = ("\n".join(plan_lines(a_plan(creation), verbose=verbose)) for verbose in (False, True))
     assert "then n2#p (0.80), then 2 more" in short
     assert "then n4#p (0.60)" in long
 
@@ -106,7 +107,7 @@ def test_many_candidates_are_counted_unless_verbose() -> None:
 def test_resources_are_ordered_by_address() -> None:
     """Whatever the order of the steps."""
     steps = [step for name in ("c", "a", "b") for step in new_share(name)]
-    shown = [line.split()[1] for line in plan_lines(a_plan(*steps), color=False) if line.startswith("  +")]
+    shown = [line.split()[1] for line in plan_lines(a_plan(*steps)) if line.startswith("  +")]
     assert shown == ["share/a", "share/b", "share/c"]
 
 
@@ -115,7 +116,7 @@ def test_a_left_over_of_an_earlier_replacement_is_a_block_of_its_own() -> None:
     step = a_step(
         "share/db@deposed-0a1b2c3d", Action.DELETE, Verb.DELETE_SHARE, "replaced by the new share", backend="nas1"
     )
-    lines = list(plan_lines(a_plan(step, by_action={"delete": 1}), color=False))
+    lines = list(plan_lines(a_plan(step, by_action={"delete": 1})))
     assert lines[2].startswith("  - share/db@deposed-0a1b2c3d  on nas1")
     assert lines[3] == "      ! the share and all data in it are destroyed"
     assert lines[5] == "1 resource is destroyed for good: share/db@deposed-0a1b2c3d"
@@ -133,7 +134,7 @@ def test_several_reverts_are_counted_apart_from_what_is_destroyed_whole() -> Non
         )
         for name in ("a", "b")
     ]
-    lines = list(plan_lines(a_plan(*steps, by_action={"revert": 2}), color=False))
+    lines = list(plan_lines(a_plan(*steps, by_action={"revert": 2})))
     assert "2 shares lose for good what is newer than a snapshot: share/a (snapshot/s), share/b (snapshot/s)" in lines
     assert "Plan: 2 to turn back. 118 unchanged." in lines
 
@@ -142,12 +143,12 @@ def test_drift_alone_can_be_shown(golden: Golden) -> None:
     """As `refresh` does; a backend that could not be read leaves a question mark."""
     unknown = Drift("share/far", DriftKind.UNKNOWN, "is on a backend that could not be read")
     plan = rich_plan()
-    golden("drift.txt", drift_lines(replace(plan, drift=(*plan.drift, unknown)), color=False))
+    golden("drift.txt", drift_lines(replace(plan, drift=(*plan.drift, unknown))))
 
 
 def test_no_drift_is_said() -> None:
     """In one line."""
-    assert list(drift_lines(a_plan(), color=False)) == ["No drift: what the backends report is what the state says."]
+    assert list(drift_lines(a_plan())) == ["No drift: what the backends report is what the state says."]
 
 
 def test_a_plan_of_ten_thousand_new_shares_is_shown_in_a_moment() -> None:
@@ -155,7 +156,7 @@ def test_a_plan_of_ten_thousand_new_shares_is_shown_in_a_moment() -> None:
     rules = tuple(AccessRule("ip", f"10.0.{n}.0/24", "rw") for n in range(3))
     plan = a_plan(*(step for number in range(10_000) for step in new_share(f"s{number}", *rules)))
     begun = time.process_time()
-    count = sum(1 for _ in plan_lines(plan, color=True))
+    count = sum(1 for _ in plan_lines(plan, Look(color=True)))
     assert time.process_time() - begun < 4.0
     assert count == 40_005
 
@@ -187,5 +188,5 @@ def test_hostile_names_and_reasons_reach_no_terminal(name: str, reason: str, poo
         f"share/{value}", Action.DELETE, Verb.DELETE_SHARE, reason, changes=(FieldChange("size", name, None),)
     )
     drift = (Drift(name, DriftKind.CHANGED, reason, (FieldChange(name, value, None),)),)
-    for line in plan_lines(a_plan(creation, update, deletion, drift=drift), color=False, verbose=True):
+    for line in plan_lines(a_plan(creation, update, deletion, drift=drift), verbose=True):
         assert line.isprintable()

@@ -11,6 +11,7 @@ from sharectl.model.canonical import canonical_json
 from sharectl.model.observed import ObservedShare
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.render.resource import resource_lines, resource_object
+from sharectl.render.text import Look
 from sharectl.workspace.inspection import ResourceView
 from tests.render.samples import GIB, RULES, a_record
 
@@ -60,32 +61,30 @@ def test_a_share_that_is_there(golden: Golden) -> None:
     view = ResourceView(
         "share/home", spec, a_record(), RULES, (SNAPSHOT, a_record("snapshot/odd", size_bytes=None)), SEEN, 30 * GIB
     )
-    golden("resource.txt", resource_lines(view, color=False))
-    golden("resource-color.txt", resource_lines(view, color=True))
+    golden("resource.txt", resource_lines(view))
+    golden("resource-color.txt", resource_lines(view, Look(color=True)))
 
 
 def test_a_share_that_the_backend_was_not_asked_about(golden: Golden) -> None:
     """What the state remembers is shown; its manifest may be gone."""
-    golden("resource-remembered.txt", resource_lines(ResourceView("share/home", None, a_record()), color=False))
+    golden("resource-remembered.txt", resource_lines(ResourceView("share/home", None, a_record())))
 
 
 def test_a_share_that_is_only_planned(golden: Golden) -> None:
     """It has no place yet."""
-    golden(
-        "resource-planned.txt", resource_lines(ResourceView("share/x", ShareSpec("x", GIB, "CIFS"), None), color=False)
-    )
+    golden("resource-planned.txt", resource_lines(ResourceView("share/x", ShareSpec("x", GIB, "CIFS"), None)))
 
 
 def test_a_share_of_no_size_has_no_percentage() -> None:
     """A backend may report zero."""
     view = ResourceView("share/home", None, a_record(), observed=SEEN._replace(size_bytes=0), used_bytes=5)
-    assert "  used           5 B" in resource_lines(view, color=False)
+    assert "  used           5 B" in resource_lines(view)
 
 
 def test_a_share_in_the_trash_says_since_when() -> None:
     """And has no export locations."""
     trashed = SEEN._replace(trashed_at="2026-01-02T03:04:05+00:00", export_locations=())
-    lines = list(resource_lines(ResourceView("share/home", None, a_record(), observed=trashed), color=False))
+    lines = list(resource_lines(ResourceView("share/home", None, a_record(), observed=trashed)))
     assert "  in the trash   since 2026-01-02T03:04:05+00:00" in lines
     assert "Export locations" not in lines
 
@@ -114,7 +113,7 @@ def test_a_share_in_the_trash_says_since_when() -> None:
 )
 def test_other_kinds(golden: Golden, name: str, view: ResourceView) -> None:
     """Snapshots name their share; a backend's identity is its id."""
-    golden(f"resource-{name}.txt", resource_lines(view, color=False))
+    golden(f"resource-{name}.txt", resource_lines(view))
     assert orjson.loads(orjson.dumps(resource_object(view)))["address"] == view.address
 
 

@@ -12,6 +12,7 @@ from sharectl.model.events import StepFailed
 from sharectl.model.plans import Action
 from sharectl.model.verbs import Verb
 from sharectl.render.result import result_lines, result_object, skipped_by_cause
+from sharectl.render.text import Look
 from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def failure(name: str, *, unresolved: bool = False, error: str = "no space left"
 
 def test_a_plan_that_is_done_says_so_in_one_line() -> None:
     """With what was done, and how long it took."""
-    lines = list(result_lines(rich_plan(), RunResult(18, (), 0, cancelled=False, seconds=12.3), color=False))
+    lines = list(result_lines(rich_plan(), RunResult(18, (), 0, cancelled=False, seconds=12.3)))
     sentence = (
         "Applied in 12.3 s: 4 created, 1 adopted, 2 updated, 1 renamed, 2 replaced, 1 turned back, 1 forgotten, 3 deleted; "
         "access rules: 1 created, 1 updated, 1 deleted."
@@ -39,7 +40,7 @@ def test_a_plan_that_is_done_says_so_in_one_line() -> None:
 
 def test_nothing_to_do_is_done_too() -> None:
     """An empty plan."""
-    lines = list(result_lines(a_plan(), RunResult(0, (), 0, cancelled=False, seconds=0.0), color=False))
+    lines = list(result_lines(a_plan(), RunResult(0, (), 0, cancelled=False, seconds=0.0)))
     assert lines == ["Applied in 0.0 s: nothing to do."]
 
 
@@ -61,7 +62,7 @@ def test_failures_come_with_what_they_took_along_and_the_next_step(golden: Golde
         cancelled=False,
         seconds=301.0,
     )
-    golden("result-failed.txt", result_lines(plan, result, color=False))
+    golden("result-failed.txt", result_lines(plan, result))
     skipped = {cause: [step.step_id for step in steps] for cause, steps in skipped_by_cause(plan, result).items()}
     assert skipped == {
         "share/a": ["update-access:share/a", "create-snapshot:snapshot/a"],
@@ -81,14 +82,16 @@ def test_what_waits_for_two_failures_is_skipped_once() -> None:
 def test_a_cancelled_run_says_how_to_go_on(golden: Golden) -> None:
     """What is done is recorded."""
     plan = a_plan(*new_share("a", RULE), *new_share("b"))
-    golden("result-cancelled.txt", result_lines(plan, RunResult(1, (), 2, cancelled=True, seconds=3.0), color=True))
+    golden(
+        "result-cancelled.txt", result_lines(plan, RunResult(1, (), 2, cancelled=True, seconds=3.0), Look(color=True))
+    )
 
 
 def test_a_state_that_cannot_be_written_is_named(golden: Golden) -> None:
     """It goes before everything else that is to be mended."""
     lost = failure("a", unresolved=True, error="the disk is full")
     result = RunResult(0, (lost,), 1, cancelled=False, seconds=0.5, problem="/srv/state.db: the disk is full")
-    golden("result-problem.txt", result_lines(a_plan(*new_share("a", RULE)), result, color=False))
+    golden("result-problem.txt", result_lines(a_plan(*new_share("a", RULE)), result))
 
 
 def test_many_failures_are_shown_in_part() -> None:
@@ -96,7 +99,7 @@ def test_many_failures_are_shown_in_part() -> None:
     names = [f"s{n:03d}" for n in range(70)]
     plan = a_plan(*(step for name in names for step in new_share(name, RULE)))
     result = RunResult(0, tuple(failure(name) for name in names), 70, cancelled=False, seconds=1.0)
-    lines = list(result_lines(plan, result, color=False))
+    lines = list(result_lines(plan, result))
     assert "  and 20 more; `sharectl history` has them all" in lines
     assert "  and because of 20 more failures" in lines
     assert len(lines) < 120
@@ -105,7 +108,7 @@ def test_many_failures_are_shown_in_part() -> None:
 def test_errors_of_a_backend_cannot_act_on_the_terminal() -> None:
     """They are shown as they are, made visible."""
     result = RunResult(0, (failure("a\n", error="\x1b[2Jx"),), 0, cancelled=False, seconds=1.0)
-    assert all(line.isprintable() for line in result_lines(a_plan(), result, color=False))
+    assert all(line.isprintable() for line in result_lines(a_plan(), result))
 
 
 def test_the_object_has_every_failure() -> None:
@@ -141,7 +144,7 @@ def test_what_was_held_is_said_at_the_end() -> None:
     """An apply that did all that could be done has not done all that was asked for."""
     plan = a_plan(by_action={"create": 1}, held=held_shares())
     result = RunResult(1, (), 0, cancelled=False, seconds=1.5)
-    lines = list(result_lines(plan, result, color=False))
+    lines = list(result_lines(plan, result))
     assert lines[0].startswith("Applied in")
     assert "  ✗ share/home would shrink from 200GiB to 100GiB" in lines
     plain = result_object(plan, result, 1)

@@ -28,7 +28,7 @@ A_NETWORK = ShareNetworkView("share_network/red", ShareNetworkSpec("red", (_SUBN
 
 def test_a_share_server_is_shown_with_its_addresses_and_shares() -> None:
     """Each address with all that belongs to it."""
-    text = "\n".join(share_server_lines(A_SERVER, color=False))
+    text = "\n".join(share_server_lines(A_SERVER))
     assert "status             healthy" in text
     assert "network            share_network/red, subnet z1" in text
     assert "directory services people" in text
@@ -40,15 +40,15 @@ def test_a_share_server_is_shown_with_its_addresses_and_shares() -> None:
 def test_a_share_server_that_is_not_well_says_why() -> None:
     """And one that was not asked is as it was applied; one without shares says so."""
     unwell = replace(A_SERVER, observed=_SEEN._replace(healthy=False, problem="no answer"), shares=())
-    assert "not well: no answer" in "\n".join(share_server_lines(unwell, color=False))
-    silent = "\n".join(share_server_lines(replace(unwell, observed=None), color=False))
+    assert "not well: no answer" in "\n".join(share_server_lines(unwell))
+    silent = "\n".join(share_server_lines(replace(unwell, observed=None)))
     assert "status             applied" in silent
     assert "Shares\n  none" in silent
 
 
 def test_a_share_network_is_shown_with_its_servers() -> None:
     """Subnets by zone, and how many shares are on each server."""
-    text = "\n".join(share_network_lines(A_NETWORK, color=False))
+    text = "\n".join(share_network_lines(A_NETWORK))
     assert "z1: cidr 10.0.0.0/24; gateway 10.0.0.1; network_type vlan; segmentation_id 7; excluded 10.0.0.9" in text
     assert "share_server/red-z1@nas  10.0.0.2, 10.0.0.3  1 share" in text
 
@@ -56,9 +56,9 @@ def test_a_share_network_is_shown_with_its_servers() -> None:
 def test_a_share_network_without_servers_or_without_manifest_says_so() -> None:
     """A subnet may leave everything to the network plugin."""
     bare = ShareNetworkView("share_network/red", ShareNetworkSpec("red", (ShareNetworkSubnet(),)), ())
-    text = "\n".join(share_network_lines(bare, color=False))
+    text = "\n".join(share_network_lines(bare))
     assert "default: described by the network plugin" in text
     assert "none: one is made with the first share" in text
     gone = replace(A_NETWORK, spec=None)
-    assert "its manifest is gone" in "\n".join(share_network_lines(gone, color=False))
+    assert "its manifest is gone" in "\n".join(share_network_lines(gone))
     assert share_network_object(gone)["spec"] is None

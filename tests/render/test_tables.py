@@ -12,12 +12,13 @@ from sharectl.model.canonical import canonical_json
 from sharectl.model.records import HistoryEntry, HistoryLine, Holder, LockStatus, RunRecord, StateView
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import ShareTypeSpec
-from sharectl.render.columns import Cell, Column, table_lines
 from sharectl.render.history import history_lines, history_object
 from sharectl.render.lock import lock_lines, lock_object
 from sharectl.render.pool_table import pools_lines, pools_object, used_share
 from sharectl.render.simulation import simulation_lines
-from sharectl.render.state_tables import record_lines, record_object, state_list_lines, state_object
+from sharectl.render.state_tables import record_lines, record_object, state_lines, state_object
+from sharectl.render.tables import Cell, Column, table_lines
+from sharectl.render.text import Look
 from sharectl.scheduler import Pool, parse_pattern, simulate
 from sharectl.scheduler.simulation import MOST_COUNTED
 from tests.render.samples import A_RUN, AN_INTENT, RULES, a_record
@@ -71,22 +72,22 @@ POOLS = (
 
 def test_pools_have_bars_and_figures(golden: Golden) -> None:
     """Unknown and infinite capacities, disabled and silent backends, thin and thick."""
-    golden("pools.txt", pools_lines(POOLS, color=False, width=160))
+    golden("pools.txt", pools_lines(POOLS, Look(width=160)))
 
 
 def test_pools_in_colour(golden: Golden) -> None:
     """A pool that is nearly full is red."""
-    golden("pools-color.txt", pools_lines(POOLS, color=True, width=160))
+    golden("pools-color.txt", pools_lines(POOLS, Look(color=True, width=160)))
 
 
 def test_a_narrow_terminal_gets_no_bars(golden: Golden) -> None:
     """The percentage stays."""
-    golden("pools-narrow.txt", pools_lines(POOLS[:2], color=False, width=60))
+    golden("pools-narrow.txt", pools_lines(POOLS[:2], Look(width=60)))
 
 
 def test_no_pools_is_said() -> None:
     """With what to look at."""
-    (line,) = pools_lines((), color=False, width=80)
+    (line,) = pools_lines((), Look(width=80))
     assert line.startswith("There are no pools")
 
 
@@ -124,7 +125,7 @@ def test_a_simulation_says_how_many_fit_where_and_what_runs_out(golden: Golden, 
     """In words and a table."""
     pools = (a_pool(snapshot_support=True, zone="az1"), a_pool("nas2#b"))
     found = simulate(pools, SchedulerSettings(), parse_pattern(pattern), TYPES)
-    golden(f"simulation-{name}.txt", simulation_lines(found, color=False))
+    golden(f"simulation-{name}.txt", simulation_lines(found))
     plain = orjson.loads(orjson.dumps(pools_object(pools, found)))["simulation"]
     assert plain["placed"] == found.placed
     assert plain["most_is_bounded"] is True
@@ -135,7 +136,7 @@ def test_an_endless_pool_takes_more_than_is_counted() -> None:
     """The count ends, and says so."""
     found = simulate(POOLS[:1], SchedulerSettings(), parse_pattern("3x1GiB"), {})
     found = replace(found, most=MOST_COUNTED, runs_out=None, exhausted=())
-    assert list(simulation_lines(found, color=False))[-1] == "100000 and more would fit in all."
+    assert list(simulation_lines(found))[-1] == "100000 and more would fit in all."
     assert pools_object(POOLS, found)["simulation"]["runs_out"] is None
     assert pools_object(POOLS, found)["simulation"]["most_is_bounded"] is False
 
@@ -143,7 +144,7 @@ def test_an_endless_pool_takes_more_than_is_counted() -> None:
 def test_without_pools_nothing_runs_out() -> None:
     """There is no nearest pool to be named."""
     found = simulate((), SchedulerSettings(), parse_pattern("3x1GiB"), {})
-    assert list(simulation_lines(found, color=False)) == ["", "3 shares of 1GiB, NFS: none fits."]
+    assert list(simulation_lines(found)) == ["", "3 shares of 1GiB, NFS: none fits."]
 
 
 def a_view(*intents: object) -> StateView:
@@ -170,18 +171,18 @@ def a_view(*intents: object) -> StateView:
 
 def test_the_state_is_listed_by_address(golden: Golden) -> None:
     """With access rules where they were asked for, and open intents."""
-    golden("state.txt", state_list_lines(a_view(AN_INTENT), {"share/home": RULES}))
+    golden("state.txt", state_lines(a_view(AN_INTENT), {"share/home": RULES}))
 
 
 def test_the_state_without_rules_has_none() -> None:
     """Neither in text nor in JSON."""
-    assert not any("access" in line for line in state_list_lines(a_view(), None))
+    assert not any("access" in line for line in state_lines(a_view(), None))
     assert "access" not in state_object(a_view(), None)["resources"][0]
 
 
 def test_an_empty_state_is_said() -> None:
     """In one line."""
-    assert list(state_list_lines(StateView("l", 0, {}, ()), None)) == ["The state holds nothing."]
+    assert list(state_lines(StateView("l", 0, {}, ()), None)) == ["The state holds nothing."]
 
 
 def test_the_state_as_json() -> None:
@@ -203,8 +204,8 @@ def test_the_state_as_json() -> None:
 
 def test_one_row_of_the_state(golden: Golden) -> None:
     """What was applied, what the backend answered, and the access rules."""
-    golden("record.txt", record_lines(a_record(protect=True), RULES, color=False))
-    golden("record-bare.txt", record_lines(a_record(size_bytes=None), (), color=False))
+    golden("record.txt", record_lines(a_record(protect=True), RULES))
+    golden("record-bare.txt", record_lines(a_record(size_bytes=None), ()))
 
 
 def test_one_row_as_json() -> None:
@@ -270,12 +271,12 @@ def lines_of_history() -> list[HistoryLine]:
 
 def test_history_is_told_by_run(golden: Golden) -> None:
     """Who, where, from which commit and CI job; then each entry with its changes or error."""
-    golden("history.txt", history_lines(lines_of_history(), color=False))
+    golden("history.txt", history_lines(lines_of_history()))
 
 
 def test_an_empty_history_is_said() -> None:
     """In one line."""
-    assert list(history_lines([], color=False)) == ["The history is empty."]
+    assert list(history_lines([])) == ["The history is empty."]
 
 
 def test_history_as_json() -> None:
@@ -324,9 +325,9 @@ def test_columns_that_are_empty_are_left_out_and_no_line_ends_in_spaces() -> Non
     """Numbers stand at the right."""
     columns = (Column("A"), Column("B"), Column("N", right=True), Column("C"))
     rows = [["x", "", "1", ""], [Cell("yy", "done"), "", "22", "end"]]
-    assert list(table_lines(columns, rows, color=False)) == ["A    N  C", "x    1", "yy  22  end"]
+    assert list(table_lines(columns, rows)) == ["A    N  C", "x    1", "yy  22  end"]
 
 
 def test_a_table_without_rows_is_its_head() -> None:
     """All columns are there."""
-    assert list(table_lines((Column("A"), Column("B")), [], color=False)) == ["A  B"]
+    assert list(table_lines((Column("A"), Column("B")), [])) == ["A  B"]

@@ -1,0 +1,58 @@
+"""What commands show, and the formats that each of it has: one entry for each, loaded when it is written."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Format(StrEnum):
+    """How a result is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def _text_and_json(module: str, name: str = "") -> dict[Format, str]:
+    return {Format.TEXT: f"{module}:{name or module}_lines", Format.JSON: f"{module}:{name or module}_object"}
+
+
+DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
+    "copies": _text_and_json("copies"),
+    "drift": {Format.TEXT: "plan_text:drift_lines", Format.JSON: "plan_json:drift_object"},
+    "explanation": _text_and_json("explain", "explained"),
+    "failure": {Format.JSON: "failure:failure_object", Format.MARKDOWN: "failure:failure_markdown"},
+    "history": _text_and_json("history"),
+    "lock": _text_and_json("lock"),
+    "operations": _text_and_json("operations"),
+    "plan": {
+        Format.TEXT: "plan_text:plan_lines",
+        Format.JSON: "plan_json:plan_object",
+        Format.MARKDOWN: "plan_markdown:plan_markdown",
+    },
+    "pools": _text_and_json("pool_table", "pools_view"),
+    "record": _text_and_json("state_tables", "record"),
+    "resource": _text_and_json("resource"),
+    "result": _text_and_json("result"),
+    "share_network": _text_and_json("share_servers", "share_network"),
+    "share_server": _text_and_json("share_servers", "share_server"),
+    "state": _text_and_json("state_tables", "state"),
+    "trash": _text_and_json("trash"),
+    "validation": _text_and_json("validation"),
+}
+"""Where the writer of each format of a document is, as `module:function` in this package.
+
+A writer of text yields lines, and takes how it is to look; one of JSON returns a JSON object; any other yields lines.
+"""
+
+
+def writer(document: str, style: Format) -> Callable[..., Any]:
+    """Return what writes the document in the format; KeyError where there is none."""
+    module, _, name = DOCUMENTS[document][style].partition(":")
+    function: Callable[..., Any] = getattr(import_module(f"{__package__}.{module}"), name)
+    return function
