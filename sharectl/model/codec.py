@@ -76,9 +76,9 @@ class Shapes(NamedTuple):
 
 
 class Codec:
-    """Writes, reads and checks the values of one dataclass."""
+    """Writes, reads and checks the values of one dataclass; `rules` are those of the fields of its plain form."""
 
-    __slots__ = ("_cls", "_defaults", "_flat", "_readers", "_values", "_writers", "names", "shapes")
+    __slots__ = ("_cls", "_defaults", "_flat", "_readers", "_values", "_writers", "names", "rules", "shapes")
 
     def __init__(self, cls: type) -> None:
         """Take the declarations of its fields."""
@@ -92,11 +92,13 @@ class Codec:
         self.names = tuple(field.name for field in declared)
         self._defaults = tuple(MISSING if rule_of(field).is_always_kept else _default_of(field) for field in declared)
         self._values: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names)
+        self.rules: dict[str, Rule] = {field.name: rule_of(field) for field in declared}
         shapes = {field.name: _shape(str(field.type), cls, rule_of(field)) for field in declared}
         self._writers = tuple((name, shape.write) for name, shape in shapes.items() if shape.write is not None)
         self._readers = tuple((name, shape.read) for name, shape in shapes.items() if shape.read is not None)
         for _, _, part in self._flat:
             shapes |= codec_of(part).shapes.fields
+            self.rules |= codec_of(part).rules
         self.shapes: Shapes = Shapes(shapes, tuple(field.name for field in declared if _is_needed(field)))
 
     def plain(self, value: Any) -> dict[str, Any]:  # noqa: ANN401 - of the class that the codec was made for

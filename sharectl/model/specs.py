@@ -111,6 +111,7 @@ class SnapshotSpec(Spec):
     share: str = field(
         metadata=ruled(
             Policy.IMMUTABLE,
+            label="snapshot of",
             refers_to=Kind.SHARE,
             is_prerequisite=True,
             because="what was taken of one share is not of another.",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.codec import codec_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.quantities import approximate_size, format_size
-from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.specs import DeletionPolicy
+from sharectl.model.table import SPECS
 from sharectl.mounting.locations import parse_location
 from sharectl.planner.saved.document import changes_to_list
 from sharectl.render.mounting import mount_commands
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 FORMAT: Final = "sharectl-resource"
 VERSION: Final = 1
 _LABEL_WIDTH: Final = 14
+_TOLD_APART: Final = frozenset({"name", "size_bytes", "deletion_policy", "retain_access", "protect", "labels"})
 
 
 def resource_lines(view: ResourceView, look: Look = PLAIN) -> Iterator[str]:
     """Yield the resource for people; what the backend says now goes before what the state remembers."""
-    spec, color = recorded_spec(view), look.color
+    spec, color = _spec_of(view, recorded=bool(view.wanted)), look.color
+    is_share = spec is not None and is_of(Kind.SHARE, view.address)
     yield paint(visible(view.address), "heading", color)
     for label, text in _facts(view, spec):
         yield f"  {label:<{_LABEL_WIDTH}} {visible(text)}"
@@ -44,10 +47,10 @@ def resource_lines(view: ResourceView, look: Look = PLAIN) -> Iterator[str]:
         for rule in view.rules:
             text = f"  {rule_text(rule)}"
             yield text if rule.status == "active" else paint(text, "error", color)
-    elif isinstance(spec, ShareSpec) and view.record is not None:
+    elif is_share and view.record is not None:
         yield ""
         yield "Nobody has access: the share has no access rules."
-    if isinstance(spec, ShareSpec):
+    if spec is not None and is_share:
         yield from _mount_lines(spec, export_locations(view), color=color)
     if view.snapshots:
         yield ""
@@ -74,24 +77,22 @@ def _wanted_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
 
 def resource_object(view: ResourceView) -> JsonObject:
     """Return the resource as a JSON object, `sharectl-resource` version 1; what is not known is null."""
-    spec = applied_spec(view)
-    locations = export_locations(view)
+    spec = _spec_of(view)
+    locations = export_locations(view) if is_of(Kind.SHARE, view.address) else ()
     observed = view.observed
     return {
         "format": FORMAT,
         "version": VERSION,
         "address": view.address,
         "in_manifests": view.spec is not None,
-        "spec": None if spec is None else spec.as_plain(),
+        "spec": spec,
         "record": None if view.record is None else record_fields(view.record),
         "access": rules_list(view.rules),
         "observed": None
         if observed is None
         else observed._asdict() | {"access": [r._asdict() for r in observed.access]},
         "used_bytes": view.used_bytes,
-        "export_locations": [_location_fields(spec.protocol, location, spec.name) for location in locations]
-        if isinstance(spec, ShareSpec)
-        else [],
+        "export_locations": [] if spec is None else [_location_fields(spec, location) for location in locations],
         "snapshots": [snapshot.address for snapshot in view.snapshots],
         "settings": view.settings,
         "wanted": changes_to_list(view.wanted),
@@ -106,19 +107,13 @@ def _failure_fields(view: ResourceView) -> JsonObject | None:
     return {"at": entry.at, "verb": entry.verb, "error": orjson.loads(entry.detail).get("error")}
 
 
-def recorded_spec(view: ResourceView) -> ShareSpec | SnapshotSpec | None:
-    """Return the spec that was last applied where the manifest wants another; else the manifest's, as `applied_spec`."""
-    return applied_spec(replace(view, spec=None)) if view.wanted else applied_spec(view)
-
-
-def applied_spec(view: ResourceView) -> ShareSpec | SnapshotSpec | None:
-    """Return the manifest's spec, or the one last applied where there is no manifest any more; None for other kinds."""
-    if view.spec is not None or view.record is None:
-        return view.spec
-    plain = spec_object_of(view.record)
-    if view.record.kind == Kind.SHARE:
-        return ShareSpec.from_plain(plain)
-    return SnapshotSpec.from_plain(plain) if view.record.kind == Kind.SNAPSHOT else None
+def _spec_of(view: ResourceView, *, recorded: bool = False) -> JsonObject | None:
+    """Return the plain form of the manifest's spec, or of the one last applied where there is no manifest, or that is asked for."""
+    if view.spec is not None and not recorded:
+        return view.spec.as_plain()
+    if view.record is None or view.record.kind not in MANAGED_KINDS:
+        return None
+    return spec_object_of(view.record)
 
 
 def export_locations(view: ResourceView) -> tuple[str, ...]:
@@ -130,39 +125,52 @@ def export_locations(view: ResourceView) -> tuple[str, ...]:
     return tuple(attributes_of(view.record).get("export_locations", ()))
 
 
-def _location_fields(protocol: str, location: str, name: str) -> JsonObject:
+def _location_fields(spec: JsonObject, location: str) -> JsonObject:
+    protocol = spec["protocol"]
     parsed = parse_location(protocol, location)
     return {
         "location": location,
         "host": None if parsed is None else parsed.host,
         "path": None if parsed is None else parsed.path,
         "ip_version": None if parsed is None else parsed.ip_version,
-        "mount": [command._asdict() for command in mount_commands(protocol, location, name)],
+        "mount": [command._asdict() for command in mount_commands(protocol, location, spec["name"])],
     }
 
 
-def _facts(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> Iterator[tuple[str, str]]:
+def _facts(view: ResourceView, spec: JsonObject | None) -> Iterator[tuple[str, str]]:
     yield "status", _status(view, spec)
     record = view.record
     if record is not None:
         if record.backend is not None:
             yield "place", place_of(record)
         yield "resource id", record.resource_id
-    if isinstance(spec, ShareSpec):
-        yield from _share_facts(view, spec)
-    elif spec is not None:
-        yield "snapshot of", address_of(Kind.SHARE, spec.share)
     if spec is not None:
-        keeps = ", access stays" if isinstance(spec, ShareSpec) and spec.retain_access else ""
-        yield "deletion", f"{spec.deletion_policy}{keeps}{', protected' if spec.protect else ''}"
-        if spec.labels:
-            yield "labels", ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items()))
+        yield from _spec_facts(view, spec)
     for name, value in (view.settings or {}).items():
         if name != "name" and value not in (None, "", {}, [], ()):
             yield name.replace("_", " "), shown_value(value)
 
 
-def _status(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> str:
+def _spec_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str]]:
+    """Yield what was asked for: every field that has not its default, those that belong together on one line."""
+    cls: type = SPECS[Kind(view.record.kind)] if view.spec is None and view.record is not None else type(view.spec)
+    if "size_bytes" in spec:
+        yield from _size_facts(view, spec)
+    for name, rule in codec_of(cls).rules.items():
+        if name in spec and name not in _TOLD_APART:
+            names_one = rule.refers_to in MANAGED_KINDS and isinstance(spec[name], str)
+            value = address_of(rule.refers_to, spec[name]) if rule.refers_to and names_one else spec[name]
+            yield rule.label or name.replace("_", " "), shown_value(value)
+    if view.observed is not None and view.observed.trashed_at is not None:
+        yield "in the trash", f"since {view.observed.trashed_at}"
+    keeps = ", access stays" if spec.get("retain_access") else ""
+    policy = spec.get("deletion_policy", DeletionPolicy.RETAIN)
+    yield "deletion", f"{policy}{keeps}{', protected' if spec.get('protect') else ''}"
+    if spec.get("labels"):
+        yield "labels", ", ".join(f"{key}={value}" for key, value in sorted(spec["labels"].items()))
+
+
+def _status(view: ResourceView, spec: JsonObject | None) -> str:
     if view.record is None:
         return "in the manifests" if spec is None else "in the manifests, not applied yet"
     if view.spec is None and spec is not None:
@@ -170,31 +178,26 @@ def _status(view: ResourceView, spec: ShareSpec | SnapshotSpec | None) -> str:
     return "applied"
 
 
-def _share_facts(view: ResourceView, spec: ShareSpec) -> Iterator[tuple[str, str]]:
-    size_bytes = spec.size_bytes
+def _size_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str]]:
+    size_bytes = spec["size_bytes"]
     if view.observed is not None and view.observed.size_bytes is not None:
         size_bytes = view.observed.size_bytes
     size = format_size(size_bytes)
-    wanted_bytes = view.spec.size_bytes if isinstance(view.spec, ShareSpec) else spec.size_bytes
+    wanted_bytes = (_spec_of(view) or spec)["size_bytes"]
     if size_bytes != wanted_bytes:
         size += f" (its manifest says {format_size(wanted_bytes)})"
     yield "size", size
     if view.used_bytes is not None:
         share = f", {view.used_bytes / size_bytes:.0%}" if size_bytes else ""
         yield "used", f"{approximate_size(view.used_bytes)}{share}"
-    yield "protocol", spec.protocol
-    named = (("type", spec.share_type), ("zone", spec.availability_zone), ("network", spec.share_network))
-    yield from ((label, value) for label, value in named if value is not None)
-    if view.observed is not None and view.observed.trashed_at is not None:
-        yield "in the trash", f"since {view.observed.trashed_at}"
 
 
-def _mount_lines(spec: ShareSpec, locations: tuple[str, ...], *, color: bool) -> Iterator[str]:
+def _mount_lines(spec: JsonObject, locations: tuple[str, ...], *, color: bool) -> Iterator[str]:
     if not locations:
         return
     yield ""
     yield paint("Export locations", "heading", color)
     for location in locations:
         yield f"  {visible(location)}"
-        for system, command in mount_commands(spec.protocol, location, spec.name):
+        for system, command in mount_commands(spec["protocol"], location, spec["name"]):
             yield f"    {paint(f'{system:<8}', 'faint', color)} {visible(command)}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver
     from sharectl.manifests.desired import Desired
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
@@ -40,7 +41,7 @@ class ResourceView:
     """
 
     address: Address
-    spec: ShareSpec | SnapshotSpec | None
+    spec: Spec | None
     record: Record | None
     rules: tuple[RuleRecord, ...] = ()
     snapshots: tuple[Record, ...] = ()
