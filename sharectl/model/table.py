@@ -98,25 +98,26 @@ _ENTRIES: Final = (
     KindEntry(Kind.IMPORT, "imports", row={"address": "str", "backend": "str", "backend_id": "str"}),
 )
 
-KINDS: Final[Mapping[Kind, KindEntry]] = {entry.kind: entry for entry in _ENTRIES}
+KINDS: Final[Mapping[str, KindEntry]] = {entry.kind: entry for entry in _ENTRIES}
 
 
 SPECS: Final[Mapping[Kind, type[Spec]]] = {entry.kind: entry.spec for entry in _ENTRIES if entry.spec is not None}
 
 
 @cache
-def row_shapes(kind: Kind) -> Shapes | None:
+def row_shapes(kind: str) -> Shapes | None:
     """Return what the specs in the rows of a kind hold; None where that is not said."""
-    entry = KINDS[kind]
-    if entry.spec is not None and entry.records_spec:
+    entry = KINDS.get(kind)
+    if entry is not None and entry.spec is not None and entry.records_spec:
         return codec_of(entry.spec).shapes
-    return None if entry.row is None else shapes_of(entry.row, KindEntry)
+    return None if entry is None or entry.row is None else shapes_of(entry.row, KindEntry)
 
 
 @cache
-def attribute_shapes(kind: Kind) -> Shapes | None:
+def attribute_shapes(kind: str) -> Shapes | None:
     """Return what the attributes in the rows of a kind hold; None where that is not said."""
-    attributes = KINDS[kind].attributes
+    entry = KINDS.get(kind)
+    attributes = None if entry is None else entry.attributes
     if isinstance(attributes, type):
         return codec_of(attributes).shapes
     return None if attributes is None else shapes_of(attributes, KindEntry)

@@ -109,12 +109,12 @@ def server_spec_of(record: Record) -> ShareServerSpec:
 
 def spec_object_of(record: Record) -> JsonObject:
     """Return the spec as a JSON object, defaults left out. Raises DamagedRowError."""
-    return _object(record, "spec", record.spec, row_shapes(Kind(record.kind)))
+    return _object(record, "spec", record.spec, row_shapes(record.kind))
 
 
 def attributes_of(record: Record) -> JsonObject:
     """Return what the backend answered. Raises DamagedRowError."""
-    return _object(record, "attributes", record.attributes, attribute_shapes(Kind(record.kind)))
+    return _object(record, "attributes", record.attributes, attribute_shapes(record.kind))
 
 
 def allocations_of(record: Record) -> tuple[NetworkAllocation, ...]:
