@@ -11,6 +11,7 @@ from sharectl.model.verbs import Verb
 from sharectl.planner.access.exports import NO_EXPORTS, unseen_exports
 from sharectl.planner.access.revocations import check_revocations
 from sharectl.planner.backends.foreign import find_foreign_backends, find_unseen_backends
+from sharectl.planner.backends.hindrances import hindrances
 from sharectl.planner.backends.steps import backends_of, plan_backends
 from sharectl.planner.backends.twins import note_twin_backends
 from sharectl.planner.backends.undeclared import refuse_renamed_backends
@@ -91,6 +92,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         note_open_operations(draft)
     refuse_renamed_backends(draft)
     note_twin_backends(draft)
+    draft.diagnostics += hindrances(draft)
     plan_moves(draft)
     draft.diagnostics += unseen_exports(draft)
     unread = find_unread(draft)

@@ -38,6 +38,13 @@ class PoolReport:
     capabilities: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Hindrance(NamedTuple):
+    """What keeps clients out although the backend serves them, such as a folder on the way that is closed, and how to mend it."""
+
+    summary: str
+    remedy: str
+
+
 @dataclass(frozen=True, slots=True)
 class BackendReport:
     """What a driver says of its backend as a whole.
@@ -45,13 +52,14 @@ class BackendReport:
     `identity` names the storage itself and stays the same for its life (a file system's UUID, a cluster's and an SVM's UUID):
     sharectl pins it in the state and refuses to work on another. It is None until `prepare` has been called the first time.
     `protocols` are the protocols that it exports; `capabilities` are inherited by its pools as in Manila. `max_share_servers` is
-    how many share servers it can have at all, None where it knows no limit.
+    how many share servers it can have at all, None where it knows no limit. Each plan warns of the `hindrances`.
     """
 
     identity: str | None
     protocols: tuple[str, ...]
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     max_share_servers: int | None = None
+    hindrances: tuple[Hindrance, ...] = ()
 
 
 class ObservedShare(NamedTuple):

@@ -231,6 +231,13 @@ def test_two_backends_on_one_host_are_named_and_on_two_hosts_not(repository: Con
     ended = validated(repository, here, backend("b", "linux", config.format("NAS.example.org", 11, "y")))
     assert ended.code == 1
     assert "is also the root of backend a on nas.example.org" in ended.err
+    forwarded = here.replace("nas.example.org", "nas.example.org, port: 2201")
+    other = backend("b", "linux", config.format("nas.example.org, port: 2202", 11, "x"))
+    assert validated(repository, forwarded, other).code == 0, "behind each port may be a host of its own"
+    ended = validated(repository, forwarded, other.replace("2202", "2201"))
+    assert "is also the root of backend a on nas.example.org:2201" in ended.err
+    plain = backend("b", "linux", config.format("nas.example.org, port: 22", 11, "x"))
+    assert "on nas.example.org" in validated(repository, here, plain).err
     nested = config.format("nas.example.org", 11, "x/deep").replace("/srv/sharectl", "/srv/other")
     assert "lies inside the pool 'p' of backend a" in validated(repository, here, backend("b", "linux", nested)).err
 

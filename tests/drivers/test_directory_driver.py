@@ -174,6 +174,23 @@ def test_an_unmounted_pool_makes_the_backend_unavailable_and_its_capacity_zero(
     assert names_in(tmp_path / "slow") == []
 
 
+def test_a_closed_folder_above_a_pool_is_reported_where_samba_serves_it(tmp_path: Path) -> None:
+    """Samba enters as each user; the folder is named, with what opens it. An NFS server enters as root."""
+    driver = open_driver("directory", {"root": "above/root"}, tmp_path)
+    driver.prepare()
+    nfs, smb = (driver.create_share(new_request(name, protocol=name)) for name in ("NFS", "CIFS"))
+    rule, user = AccessRule("ip", "10.0.0.0/8", "rw"), AccessRule("user", "alice", "rw")
+    driver.update_access(ref(nfs), [rule], [rule], [])
+    assert driver.report().hindrances == ()
+    driver.update_access(ref(smb), [user], [user], [])
+    (tmp_path / "above").chmod(0o700)
+    closed = {folder for folder in (tmp_path / "above", *tmp_path.parents) if not folder.stat().st_mode & 0o001}
+    (found,) = driver.report().hindrances
+    named = min(closed, key=lambda folder: len(folder.parts))
+    assert f"the folder {named} is closed to all but its owner and group" in found.summary
+    assert f"chmod o+x {named}" in found.remedy
+
+
 def test_a_pool_added_to_the_configuration_is_prepared_by_its_first_share(tmp_path: Path) -> None:
     """And one taken away that has been in use makes the backend unavailable."""
     one = {"root": "r", "pools": {"a": "a"}}

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.directory import exports, files, samba
 from sharectl.drivers.directory.storage import PRIVATE
+from sharectl.model.observed import Hindrance
 from sharectl.model.requests import RuleStatus
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from sharectl.drivers.directory.records import ShareRecord
     from sharectl.drivers.directory.storage import Metadata, Storage
@@ -102,6 +103,18 @@ class AccessFiles:
         exported = _fragments(metadata, _EXPORTS, _EXPORTS_SUFFIX)
         sections = _fragments(metadata, _SECTIONS, _SECTIONS_SUFFIX)
         return AccessReader(self._storage, metadata, self._options, exported, sections)
+
+    def hindrances(self, metadata: Metadata) -> Iterator[Hindrance]:
+        """Yield what keeps the users of Samba sections from getting to their shares."""
+        if not _fragments(metadata, _SECTIONS, _SECTIONS_SUFFIX):
+            return
+        for pool, path in sorted(self._storage.settings.pools.items()):
+            closed = files.closed_folder(path)
+            if closed is not None:
+                yield Hindrance(
+                    f"users of Samba do not get to the pool {pool!r}: the folder {closed} is closed to all but its owner and group",
+                    f"let everybody pass through it (chmod o+x {closed}), or make all of them members of its group",
+                )
 
     def _put_section(self, metadata: Metadata, resource_id: str, text: str | None) -> None:
         name = resource_id + _SECTIONS_SUFFIX

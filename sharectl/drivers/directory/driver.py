@@ -60,9 +60,11 @@ class DirectoryDriver:
 
     def report(self) -> BackendReport:
         """As in the contract."""
-        with _readable("the backend cannot be read"):
+        with _readable("the backend cannot be read"), self._storage.metadata_if_prepared() as metadata:
             identity = self._storage.identity()
-        return BackendReport(identity, (Protocol.NFS.value, Protocol.CIFS.value), dict(_CAPABILITIES))
+            hindrances = () if metadata is None else tuple(self._access.hindrances(metadata))
+        protocols = (Protocol.NFS.value, Protocol.CIFS.value)
+        return BackendReport(identity, protocols, dict(_CAPABILITIES), hindrances=hindrances)
 
     def prepare(self) -> str:
         """As in the contract."""

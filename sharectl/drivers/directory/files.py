@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
@@ -57,6 +58,16 @@ def open_beneath(top_fd: int, parts: Sequence[str]) -> int:
             os.close(descriptor)
         descriptor = inner
     return descriptor
+
+
+def closed_folder(path: str) -> str | None:
+    """Return the first folder on the way to `path`, or that itself, that only its owner and group may pass through."""
+    whole = Path(path).resolve()
+    for folder in (*reversed(whole.parents), whole):
+        with suppress(OSError):
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                return str(folder)
+    return None
 
 
 def names_in(name: str, dir_fd: int) -> list[str]:

@@ -9,7 +9,14 @@ from sharectl.drivers.linux.agent.contract import Resize
 from sharectl.drivers.linux.agent.wire.tables import rows_of
 from sharectl.drivers.linux.share_checks import SQUASH_SPEC, extra_spec_problems, protocol_problem, protocols_of
 from sharectl.model.access import AccessRule
-from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport
+from sharectl.model.observed import (
+    BackendReport,
+    Hindrance,
+    ObservedShare,
+    ObservedShareServer,
+    ObservedSnapshot,
+    PoolReport,
+)
 from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
@@ -57,7 +64,9 @@ class LinuxDriver:
             "ipv4_support": True,
             "ipv6_support": True,
         }
-        return BackendReport(self._agent.call("identity", {}), protocols, capabilities)
+        told = self._agent.call("report", {})
+        hindrances = tuple(Hindrance(**hindrance) for hindrance in told["hindrances"])
+        return BackendReport(told["identity"], protocols, capabilities, hindrances=hindrances)
 
     def prepare(self) -> str:
         """As in the contract."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent import rights
 from sharectl.drivers.linux.agent.contract import Rule, Squash
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SQUASH_SPEC: Final = "linux:nfs_squash"
 """The extra spec by which a share type asks for another squash than the backend's settings say."""
 
+_SSH_PORT: Final = 22
 _MADE_UP_SERVER: Final = re.compile(r"[A-Z0-9]{1,7}-[0-9A-F]{7}")
 
 
@@ -124,7 +125,7 @@ def storage_places(backend: BackendSpec, base_directory: str) -> Iterator[Storag
     """Yield the root, the pools and their images; links are resolved on this machine alone."""
     del base_directory  # all paths are absolute
     ssh = backend.config.get("host", {}).get("ssh")
-    host = "" if ssh is None else f"{ssh['address'].lower().rstrip('.')}"
+    host = "" if ssh is None else _host_of(ssh)
 
     def place(location: str, what: str, *path: str) -> StoragePlace:
         return StoragePlace(host, os.path.normpath(location) if host else os.path.realpath(location), what, path)
@@ -134,3 +135,11 @@ def storage_places(backend: BackendSpec, base_directory: str) -> Iterator[Storag
         yield place(pool["path"], f"the pool {name!r}", "pools", name, "path")
         if "image" in pool:
             yield place(pool["image"], f"the image of the pool {name!r}", "pools", name, "image")
+
+
+def _host_of(ssh: Mapping[str, Any]) -> str:
+    """Return the host that an address and a port lead to: behind one address each port may be forwarded to a host of its own."""
+    address, port = ssh["address"].lower().rstrip("."), ssh.get("port", _SSH_PORT)
+    if port == _SSH_PORT:
+        return str(address)
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -267,3 +267,30 @@ def test_users_that_a_killed_call_left_go_with_the_share(
     assert users_of(own_backend) == {"alice"}
     own_backend.driver.delete_share(ref(share))
     assert users_of(own_backend) == frozenset()
+
+
+def test_a_folder_above_the_pool_that_is_closed_to_smbd_is_named(own_backend: OperationsLab) -> None:
+    """Nobody gets in, so no rule counts as in force, and the backend reports the folder with what mends it; then all is well."""
+    share = own_backend.share("behind", ANYBODY, ALICE, protocol="CIFS")
+    client, server = own_backend.network.client, own_backend.host.ipv4
+    assert own_backend.driver.report().hindrances == ()
+    own_backend.folder.chmod(0o700)
+    assert "NT_STATUS_" in smb(client, server, "behind", "alice", PASSWORDS["ALICE"], "ls").text
+    (found,) = own_backend.driver.report().hindrances
+    assert f"the folder {own_backend.folder} (mode 0700) is closed" in found.summary
+    assert f"chmod o+x {own_backend.folder}" in found.remedy
+    statuses = own_backend.allow(share, ANYBODY, ALICE)
+    assert {status.status for status in statuses.values()} == {"error"}
+    assert all("no SMB client gets to the pool 'fast'" in status.reason for status in statuses.values())
+    own_backend.folder.chmod(0o711)
+    assert own_backend.driver.report().hindrances == ()
+    assert {status.status for status in own_backend.allow(share, ANYBODY, ALICE).values()} == {"active"}
+    assert smb(client, server, "behind", "alice", PASSWORDS["ALICE"], "ls").is_ok
+
+
+def test_a_backend_that_only_exports_over_nfs_is_hindered_by_no_folder(own_backend: OperationsLab) -> None:
+    """Ganesha works as root."""
+    own_backend.share("by-nfs", ANYBODY)
+    own_backend.folder.chmod(0o700)
+    assert own_backend.driver.report().hindrances == ()
+    own_backend.folder.chmod(0o755)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.records import Records, ShareRow
     from sharectl.drivers.linux.agent.rights import Status
     from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
+    from sharectl.drivers.linux.agent.smb.entry import Hindrance
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
@@ -72,7 +73,22 @@ class Access:
             statuses.update(self._serve(servers, row, granted, passwords))
         except Problem as problem:
             raise closing.after_problem(problem, lambda: closing.close_section(servers.smb, row, granted)) from problem
+        closed = self._hindrance(row.pool)
+        if closed is not None:
+            reason = f"{closed.summary}; {closed.remedy}"
+            statuses |= {rule: ("error", reason) for rule, status in statuses.items() if status == rights.ACTIVE}
         return statuses
+
+    def hindrances(self) -> list[Hindrance]:
+        """Return what keeps the clients of SMB shares from getting to their pools."""
+        served = self._records.pools_of_protocol("CIFS") if self._records.exists() else []
+        found = [self._hindrance(pool.name) for pool in self._pools if pool.name in served]
+        return [each for each in found if each is not None]
+
+    def _hindrance(self, pool: str) -> Hindrance | None:
+        from sharectl.drivers.linux.agent.smb.entry import hindrance  # noqa: PLC0415 - only where there are SMB shares
+
+        return hindrance(pool, self._pools.folder(pool))
 
     def withdraw(self, row: ShareRow) -> None:
         """Take all access away at once, also from clients that use the share now, and unbind its volume."""

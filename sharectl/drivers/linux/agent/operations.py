@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _IDENTITY: Final = "identity"
 _LOCKS: Final = 256
 _BEFORE_PREPARE: Final = frozenset(
-    {"identity", "prepare", "pools", "raise_fence", "list_shares", "list_snapshots", "list_share_servers"}
+    {"report", "prepare", "pools", "raise_fence", "list_shares", "list_snapshots", "list_share_servers"}
 )
 _WITHOUT_EFFECT: Final = (_BEFORE_PREPARE | {"used_bytes"}) - {"prepare", "raise_fence"}
 
@@ -57,7 +57,7 @@ class Backend:
         self._servers = ShareServers(self._records, networks, self._room, self._access)
         self._listing = Listing(self._records, self._pools, self._access, self._room)
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-            "identity": self._identity,
+            "report": self._report,
             "prepare": self._prepare,
             "raise_fence": lambda _: None,
             "pools": self._report_pools,
@@ -127,8 +127,11 @@ class Backend:
         """Let go of files; the servers go on."""
         self._records.close()
 
-    def _identity(self, _params: Mapping[str, Any]) -> str | None:
-        return self._records.value(_IDENTITY) if self._records.exists() else None
+    def _report(self, _params: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "identity": self._records.value(_IDENTITY) if self._records.exists() else None,
+            "hindrances": [hindrance._asdict() for hindrance in self._access.hindrances()],
+        }
 
     def _prepare(self, params: Mapping[str, Any]) -> str:
         if not self._records.exists():

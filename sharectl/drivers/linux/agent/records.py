@@ -193,6 +193,11 @@ class Records(Database):
                     [(found.get(wanted, LOST), resource_id) for resource_id, wanted in unread],
                 )
 
+    def pools_of_protocol(self, protocol: str) -> list[str]:
+        """Return the pools that have shares of this protocol, those in the trash left out."""
+        statement = "SELECT DISTINCT pool FROM share WHERE protocol = ? AND trashed_at IS NULL"
+        return [str(pool) for (pool,) in self.query(statement, (protocol,))]
+
     def has_unread(self, pool: str) -> bool:
         """Tell whether the pool has records without identities, from an older version."""
         statement = (

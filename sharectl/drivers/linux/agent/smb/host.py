@@ -31,6 +31,8 @@ _FOLDERS: Final = ("private", "lock", "state", "cache", "run", "ncalrpc", "log",
 _MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), without the final zero
 _LONGEST_SOCKET: Final = "private/msg.sock/4194304"
 _COMMAND_SECONDS: Final = 60.0
+NOBODY: Final = 65534
+"""The user and the group of the account that works on files, unless another is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Host:
     @property
     def account(self) -> str:
         """The name of the account that owns the files."""
-        return {0: "root", 65534: "nobody"}.get(self.uid, "_files")
+        return {0: "root", NOBODY: "nobody"}.get(self.uid, "_files")
 
     def path(self, name: str) -> str:
         """Return the path of a file of the server."""

@@ -13,7 +13,7 @@ from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.smb import sockets
 from sharectl.drivers.linux.agent.smb.configuration import check_section
-from sharectl.drivers.linux.agent.smb.host import Host, find, is_of_session
+from sharectl.drivers.linux.agent.smb.host import NOBODY, Host, find, is_of_session
 from sharectl.drivers.linux.agent.smb.names import local_user
 from sharectl.drivers.linux.agent.smb.shares import Shares
 from sharectl.drivers.linux.agent.smb.users import Users
@@ -25,7 +25,6 @@ _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 10.0
-_NOBODY: Final = 65534
 
 
 def _raising_problems(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
@@ -49,7 +48,7 @@ class SambaServer:
     What NFS clients or the host left there keeps its Unix permissions, under which `uid` may not write it: 0 may write all.
     """
 
-    def __init__(self, instance: Instance, port: int = 445, uid: int = _NOBODY, gid: int = _NOBODY) -> None:
+    def __init__(self, instance: Instance, port: int = 445, uid: int = NOBODY, gid: int = NOBODY) -> None:
         """Touch nothing."""
         self._host = Host(instance, port, uid, gid)
         self._users = Users(self._host)

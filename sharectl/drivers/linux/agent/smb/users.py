@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.daemons import locked, wait_until, write_atomically
-from sharectl.drivers.linux.agent.smb.host import is_of_session
+from sharectl.drivers.linux.agent.smb.host import NOBODY, is_of_session
 from sharectl.drivers.linux.agent.smb.names import RESERVED_USERS, local_user
 from sharectl.drivers.linux.agent.smb.nt_hash import nt_hash
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _FIRST_USER_ID: Final = 1_000_000_000
 _NO_USER_ID: Final = 4_294_967_295
-_NOBODY: Final = 65534
 _MAX_PASSWORD_CHARACTERS: Final = 127  # the longest that Windows lets a person type
 _MAX_PASSWORD_BYTES: Final = 254  # the line that pdbedit reads
 _FIELDS: Final = 6
@@ -170,15 +169,15 @@ class Users:
 
     def _write_accounts(self, user_ids: Mapping[str, int]) -> None:
         uid, gid = self._host.uid, self._host.gid
-        owner = [] if uid in {0, _NOBODY} else [f"_files:x:{uid}:{gid}::/:/bin/false"]
+        owner = [] if uid in {0, NOBODY} else [f"_files:x:{uid}:{gid}::/:/bin/false"]
         accounts = [
             *owner,
             f"root:x:0:{gid if uid == 0 else 0}::/:/bin/false",
-            f"nobody:x:{_NOBODY}:{gid if uid == _NOBODY else _NOBODY}::/:/bin/false",
-            *(f"{name}:x:{user_id}:{_NOBODY}::/:/bin/false" for name, user_id in sorted(user_ids.items())),
+            f"nobody:x:{NOBODY}:{gid if uid == NOBODY else NOBODY}::/:/bin/false",
+            *(f"{name}:x:{user_id}:{NOBODY}::/:/bin/false" for name, user_id in sorted(user_ids.items())),
         ]
-        own_group = [] if gid in {0, _NOBODY} else [f"_files:x:{gid}:"]
-        self._write("nss/group", [*own_group, "root:x:0:", f"nogroup:x:{_NOBODY}:"])
+        own_group = [] if gid in {0, NOBODY} else [f"_files:x:{gid}:"]
+        self._write("nss/group", [*own_group, "root:x:0:", f"nogroup:x:{NOBODY}:"])
         self._write("nss/passwd", accounts)
 
     def _write(self, name: str, lines: list[str]) -> None:

@@ -41,9 +41,13 @@ class PoolRoom:
             raise Problem(ProblemKind.POOL, message)
         return self._pools[name]
 
+    def folder(self, name: str) -> str:
+        """Return the folder of a pool."""
+        return str(self._settings[self.get(name).name]["path"])
+
     def path(self, name: str, volume: str) -> str:
         """Return the folder of a volume's data."""
-        return os.path.join(self._settings[self.get(name).name]["path"], volume)  # noqa: PTH118 - paths are text everywhere in the agent
+        return os.path.join(self.folder(name), volume)  # noqa: PTH118 - paths are text everywhere in the agent
 
     def makes_at_once(self, name: str) -> bool:
         """Tell whether the kernel makes a volume in one step, where an image takes several with time between them."""

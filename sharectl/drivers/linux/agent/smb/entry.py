@@ -1,0 +1,61 @@
+"""Whether smbd gets to a folder: it enters as the account that works on files, to which a folder on the way may be closed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from contextlib import suppress
+from typing import NamedTuple
+
+from sharectl.drivers.linux.agent.smb.host import NOBODY
+
+_SECONDS = 10.0
+
+
+class Hindrance(NamedTuple):
+    """What keeps clients out, and how to mend it, field for field as in a BackendReport of the contract."""
+
+    summary: str
+    remedy: str
+
+
+def hindrance(pool: str, path: str) -> Hindrance | None:
+    """Return what keeps smbd from getting to the folder of a pool, None where nothing does."""
+    closed = _closed_folder(path)
+    if closed is None:
+        return None
+    mode = 0
+    with suppress(OSError):
+        mode = stat.S_IMODE(os.stat(closed).st_mode)  # noqa: PTH116 - paths are text everywhere in the agent
+    return Hindrance(
+        f"no SMB client gets to the pool {pool!r}: smbd enters as nobody, to whom the folder {closed} (mode {mode:04o}) is closed",
+        f"let everybody pass through it (chmod o+x {closed}), or move the pool",
+    )
+
+
+def _closed_folder(path: str) -> str | None:
+    """Return the first folder on the way to `path`, or that itself, that nobody may not pass through."""
+    if _can_pass(path):
+        return None
+    parts = path.split("/")
+    folders = ["/".join(parts[:end]) for end in range(2, len(parts) + 1)]
+    return next((folder for folder in folders if os.path.isdir(folder) and not _can_pass(folder)), None)  # noqa: PTH112 - as above
+
+
+def _can_pass(folder: str) -> bool:
+    """Tell whether the account may, as the kernel sees it with modes and access control lists."""
+    try:
+        asked = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            ["/usr/bin/test", "-x", folder],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=(),
+            timeout=_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError):  # nobody can say
+        return True
+    return asked.returncode == 0
