@@ -138,7 +138,7 @@ def addresses_with_rules(
     wanted = {
         address
         for address, digest in desired.digests.items()
-        if (record := records.get(address)) is not None and record.digest != digest
+        if (record := records.get(address)) is not None and not record.is_applied(digest)
     }
     moved = {former for formers in desired.moves.values() for former in formers if former in records}
     removed = {address for address in records if is_of(Kind.SHARE, address) and address not in desired.digests}
@@ -215,7 +215,7 @@ def _sort_out(draft: Draft, digests: Mapping[Address, bytes], selects: Callable[
         record = records.get(address)
         if (
             record is not None
-            and record.digest == digest
+            and record.is_applied(digest)
             and address not in deviations
             and address not in exported
             and address not in options.replaces

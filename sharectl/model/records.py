@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from sharectl.model.canonical import DIGEST_SIZE_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,8 +18,8 @@ class Record(NamedTuple):
     """A resource as it was last applied: one row, read a hundred thousand at a time and therefore a tuple.
 
     `resource_id` was made by sharectl before the backend was asked for anything. `version` starts at 1 and grows by one with
-    each change of the row. `digest` is the digest of `spec` (or a mark, where an access rule was refused) followed by
-    that of the access rules in force (16 bytes each).
+    each change of the row. `spec_digest` is that of the manifest that the row was applied from, None where the backend refused one of
+    its access rules, so that no manifest equals the row; `access_digest` is that of the rules in force (16 bytes each).
     `spec` and `attributes` are canonical JSON; `attributes` holds what the backend answered: `backend_id`, `export_locations`,
     a backend's `identity`; and the `export_settings` that were last put in force.
     """
@@ -28,11 +30,20 @@ class Record(NamedTuple):
     backend: str | None
     pool: str | None
     version: int
-    digest: bytes
+    spec_digest: bytes | None
+    access_digest: bytes
     size_bytes: int | None
     protect: bool
     spec: bytes
     attributes: bytes
+
+    def is_applied(self, digest: bytes) -> bool:
+        """Tell whether the row is as a manifest wants it whose spec and access rules have `digest`, one after the other."""
+        return self.spec_digest is not None and self.spec_digest + self.access_digest == digest
+
+    def has_spec(self, digest: bytes) -> bool:
+        """Tell the same of the spec alone."""
+        return self.spec_digest == digest[:DIGEST_SIZE_BYTES]
 
 
 class RuleRecord(NamedTuple):

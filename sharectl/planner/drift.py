@@ -88,7 +88,7 @@ def _share_deviation(record: Record, share: ObservedShare | None) -> Deviation |
         or (share.size_bytes is not None and share.size_bytes != record.size_bytes)
         or share.pool != record.pool
         or not has_attributes(record, share)
-        or access_digest(share.access) != record.digest[16:]
+        or access_digest(share.access) != record.access_digest
     ):
         return Deviation(DriftKind.CHANGED, share)
     return None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.access import NO_ACCESS_DIGEST, access_digest
-from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json, digest_of
+from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind
 from sharectl.model.records import Record
 from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ObservedSnapshot
     from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
-
-_REFUSED_DIGEST = b"rules refused".ljust(DIGEST_SIZE_BYTES, b"\0")
-"""Stands for the spec in the digest of a share of which a rule was refused, so that the planner looks at it each time."""
 
 DEPOSED_MARK = "@deposed-"
 """Stands in the address of a share that a replacement has pushed aside and that waits for its removal."""
@@ -105,7 +102,8 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
         backend=backend,
         pool=observed.pool,
         version=0,
-        digest=_spec_digest(spec) + access_digest(rules),
+        spec_digest=_spec_digest(spec),
+        access_digest=access_digest(rules),
         size_bytes=spec.size_bytes if observed.size_bytes is None else observed.size_bytes,
         protect=spec.protect,
         spec=spec_json,
@@ -148,14 +146,14 @@ def _spec_digest(spec: ShareSpec) -> bytes:
 def with_share_spec(record: Record, spec: ShareSpec) -> Record:
     """Return the row with another spec and the same access rules."""
     spec_json = canonical_json(spec.as_plain())
-    spec_digest = _REFUSED_DIGEST if record.digest[:DIGEST_SIZE_BYTES] == _REFUSED_DIGEST else _spec_digest(spec)
-    return record._replace(digest=spec_digest + record.digest[DIGEST_SIZE_BYTES:], protect=spec.protect, spec=spec_json)
+    spec_digest = None if record.spec_digest is None else _spec_digest(spec)
+    return record._replace(spec_digest=spec_digest, protect=spec.protect, spec=spec_json)
 
 
 def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = False) -> Record:
     """Return the row with `rules` in force. Where others were `refused`, no manifest is what the row says, until none is any more."""
-    spec_digest = _REFUSED_DIGEST if refused else _spec_digest(share_spec_of(record))
-    return record._replace(digest=spec_digest + access_digest(rules))
+    spec_digest = None if refused else _spec_digest(share_spec_of(record))
+    return record._replace(spec_digest=spec_digest, access_digest=access_digest(rules))
 
 
 def snapshot_record(
@@ -170,7 +168,8 @@ def snapshot_record(
             backend=share.backend,
             pool=share.pool,
             version=0,
-            digest=b"",
+            spec_digest=None,
+            access_digest=NO_ACCESS_DIGEST,
             size_bytes=observed.size_bytes,
             protect=False,
             spec=b"",
@@ -183,7 +182,7 @@ def snapshot_record(
 def with_snapshot_spec(record: Record, spec: SnapshotSpec) -> Record:
     """Return the row with another spec."""
     spec_json = canonical_json(spec.as_plain())
-    return record._replace(digest=digest_of(spec_json) + NO_ACCESS_DIGEST, protect=spec.protect, spec=spec_json)
+    return record._replace(spec_digest=digest_of(spec_json), protect=spec.protect, spec=spec_json)
 
 
 def backend_record(address: Address, identity: str, driver: str) -> Record:
@@ -196,7 +195,8 @@ def backend_record(address: Address, identity: str, driver: str) -> Record:
         backend=address.partition("/")[2],
         pool=None,
         version=0,
-        digest=digest_of(spec_json) + NO_ACCESS_DIGEST,
+        spec_digest=digest_of(spec_json),
+        access_digest=NO_ACCESS_DIGEST,
         size_bytes=None,
         protect=False,
         spec=spec_json,

@@ -9,7 +9,7 @@ from sharectl.render.paint import paint
 from sharectl.render.tables import Cell, Column, table_lines
 from sharectl.render.text import PLAIN, counted, visible
 from sharectl.render.values import shown_value
-from sharectl.state.rows import attributes_of, spec_object_of
+from sharectl.state.rows import attributes_of, plain_columns_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -118,12 +118,7 @@ def record_object(record: Record, rules: Iterable[RuleRecord]) -> JsonObject:
 
 def record_fields(record: Record) -> JsonObject:
     """Return the row as JSON fields; what the state keeps as JSON text is JSON here, the digest is hexadecimal."""
-    return {
-        **record._asdict(),
-        "digest": record.digest.hex(),
-        "spec": spec_object_of(record),
-        "attributes": attributes_of(record),
-    }
+    return {**plain_columns_of(record), "spec": spec_object_of(record), "attributes": attributes_of(record)}
 
 
 def rules_list(rules: Iterable[RuleRecord]) -> list[JsonObject]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Holder,
         Lease,
         LockStatus,
+        OperationRecord,
         Record,
         RuleRecord,
         StateView,
@@ -34,8 +35,39 @@ class StateReader(Protocol):
         """Return the records at `addresses` (None: all of them; unknown addresses are left out) and every open intent."""
         ...
 
-    def of_kind(self, kind: Kind) -> Mapping[Address, Record]:
-        """Return all records of one kind; costs in proportion to those."""
+    def record(self, address: Address) -> Record | None:
+        """Return the record at `address`, or None."""
+        ...
+
+    def find(
+        self, *, kind: Kind | None = None, backend: str | None = None, after: Address = "", limit: int | None = None
+    ) -> Mapping[Address, Record]:
+        """Return the records of this kind and on this backend (None: of any), in the order of their addresses.
+
+        Costs in proportion to what is returned. For a page, pass the last address of the one before it as `after`.
+        """
+        ...
+
+    def with_id(self, resource_id: str) -> Mapping[Address, Record]:
+        """Return the records of this resource: one, or none."""
+        ...
+
+    def children(self, record: Record) -> Mapping[Address, Record]:
+        """Return the snapshots of a share, or the shares on a share server."""
+        ...
+
+    def addresses(self, prefix: str = "", *, limit: int | None = None) -> Sequence[Address]:
+        """Return the addresses that begin with `prefix`, in their order; for completion."""
+        ...
+
+    def addresses_like(self, address: Address) -> Sequence[Address]:
+        """Return some hundred addresses among which is what was probably meant by one that is not there; for "did you mean"."""
+        ...
+
+    def operations(
+        self, *, address: Address | None = None, backend: str | None = None, resource_id: str | None = None
+    ) -> tuple[OperationRecord, ...]:
+        """Return the open intents (about this resource or address, or on this backend), oldest first."""
         ...
 
     def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:

@@ -12,6 +12,7 @@ from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
 from sharectl.model.kinds import kind_of
 from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord, RunRecord
+from sharectl.state.rows import digests_in, plain_columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -120,9 +121,6 @@ class Document:
     history: Sequence[tuple[int, HistoryEntry]]
 
 
-EMPTY: Final = Document(lineage="", serial=0, records=(), rules={}, operations=(), runs=(), history=())
-
-
 class DocumentError(Exception):
     """A document that is no state; `str()` says what is wrong and where, as a path such as `resources[3].digest`."""
 
@@ -155,11 +153,11 @@ def compose(document: Document) -> bytes:
 
 
 def _plain_record(record: Record) -> JsonObject:
-    plain = record._asdict()
-    plain["digest"] = record.digest.hex()
-    plain["spec"] = orjson.loads(record.spec)
-    plain["attributes"] = orjson.loads(record.attributes)
-    return plain
+    return {
+        **plain_columns_of(record),
+        "spec": orjson.loads(record.spec),
+        "attributes": orjson.loads(record.attributes),
+    }
 
 
 def _plain(value: object, fields: Iterable[str], json_field: str = "") -> JsonObject:
@@ -271,17 +269,18 @@ def _record_of(item: JsonObject, where: str, problems: _Problems) -> Record:
             problems.add(f"{where}.kind", f"must be the kind in its address ({item['address']})")
     except ValueError as error:
         problems.add(f"{where}.address", f"must be an address: {error}")
-    digest = b""
+    digests: tuple[bytes | None, bytes] = None, b""
     try:
-        digest = bytes.fromhex(item["digest"])
+        digests = digests_in(item["digest"])
     except ValueError:
-        problems.add(f"{where}.digest", "must be hexadecimal")
+        problems.add(f"{where}.digest", "must be hexadecimal, of 32 bytes")
     if item["version"] < 1:
         problems.add(f"{where}.version", "must be 1 or more")
     if item["size_bytes"] is not None and item["size_bytes"] < 0:
         problems.add(f"{where}.size_bytes", "must not be negative")
     texts = {"spec": canonical_json(item["spec"]), "attributes": canonical_json(item["attributes"])}
-    return Record(**{**item, **texts, "digest": digest})
+    columns = {name: value for name, value in item.items() if name != "digest"}
+    return Record(**{**columns, **texts, "spec_digest": digests[0], "access_digest": digests[1]})
 
 
 def _operation_of(item: JsonObject, where: str, problems: _Problems) -> OperationRecord:

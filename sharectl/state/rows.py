@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from operator import itemgetter
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -49,6 +50,10 @@ def _is_clean(value: object) -> bool:
     return type(value) is str and value != "" and (value.isprintable() or _CONTROL.search(value) is None)
 
 
+def _is_digest(value: object) -> bool:
+    return type(value) is bytes and len(value) == DIGEST_SIZE_BYTES
+
+
 def _is_optional_text(value: object) -> bool:
     return value is None or type(value) is str
 
@@ -92,6 +97,27 @@ _VERBS: Final = frozenset(verb.value for verb in Verb)
 _MANAGED: Final = frozenset({Kind.SHARE, Kind.SNAPSHOT, Kind.SHARE_SERVER})
 
 
+_REFUSED: Final = b"rules refused".ljust(DIGEST_SIZE_BYTES, b"\0")
+"""Stands in documents for the digest of a spec of which an access rule was refused."""
+
+
+def plain_columns_of(record: Record) -> JsonObject:
+    """Return the columns as JSON documents have them, spec and attributes left out: both digests are one text there."""
+    plain = record._asdict()
+    digest = (plain.pop("spec_digest") or _REFUSED) + plain.pop("access_digest")
+    del plain["spec"], plain["attributes"]
+    return {**plain, "digest": digest.hex()}
+
+
+def digests_in(text: str) -> tuple[bytes | None, bytes]:
+    """Return the digests of spec and access in the text that `plain_columns_of` wrote; raises ValueError where it is none."""
+    both = bytes.fromhex(text)
+    if len(both) != 2 * DIGEST_SIZE_BYTES:
+        raise ValueError(text)
+    spec_digest = both[:DIGEST_SIZE_BYTES]
+    return None if spec_digest == _REFUSED else spec_digest, both[DIGEST_SIZE_BYTES:]
+
+
 def share_spec_of(record: Record) -> ShareSpec:
     """Return the spec last applied to a share. Raises DamagedRowError."""
     return ShareSpec.from_plain(spec_object_of(record))
@@ -115,6 +141,15 @@ def spec_object_of(record: Record) -> JsonObject:
 def attributes_of(record: Record) -> JsonObject:
     """Return what the backend answered. Raises DamagedRowError."""
     return _object(record, "attributes", record.attributes, attribute_shapes(record.kind))
+
+
+def parent_id_of(record: Record) -> str | None:
+    """Return the resource id of the share that a snapshot is of, or of the share server that a share is on."""
+    name = _PARENTS.get(record.kind)
+    if name is None or name.encode() not in record.attributes:
+        return None
+    found = (_json_object(record.attributes) or {}).get(name)
+    return found if type(found) is str else None
 
 
 def allocations_of(record: Record) -> tuple[NetworkAllocation, ...]:
@@ -184,6 +219,7 @@ def _json_object(data: bytes) -> JsonObject | None:
     return plain if type(plain) is dict else None
 
 
+_PARENTS: Final[Mapping[str, str]] = {Kind.SNAPSHOT: "share_resource_id", Kind.SHARE: "share_server_id"}
 _PREFIXES: Final = {kind.value: f"{kind.value}/" for kind in Kind}
 _COLUMNS: Final[Mapping[str, _Check]] = {
     "address": _is_clean,
@@ -191,7 +227,8 @@ _COLUMNS: Final[Mapping[str, _Check]] = {
     "pool": _is_optional_text,
     "version": _is_positive,
     "size_bytes": lambda value: value is None or _is_count(value),
-    "digest": lambda value: type(value) is bytes and len(value) == 2 * DIGEST_SIZE_BYTES,
+    "spec_digest": lambda value: value is None or _is_digest(value),
+    "access_digest": _is_digest,
     "spec": lambda value: type(value) is bytes,
     "attributes": lambda value: type(value) is bytes,
 }
@@ -231,8 +268,10 @@ def _are_sound(records: Mapping[Address, Record]) -> bool:
                 for name in ("backend", "pool", "version", "size_bytes")
                 for value in {*column(name)}
             )
-            and {*map(len, column("digest"))} <= {2 * DIGEST_SIZE_BYTES}
-            and {type(value) for name in ("digest", "spec", "attributes") for value in column(name)} <= {bytes}
+            and {*map(len, column("access_digest")), *map(len, filter(None, column("spec_digest")))}
+            <= {DIGEST_SIZE_BYTES}
+            and {*map(type, column("spec_digest"))} <= {bytes, NoneType}
+            and {type(value) for name in ("access_digest", "spec", "attributes") for value in column(name)} <= {bytes}
         )
     except (KeyError, TypeError):
         return False

@@ -79,13 +79,31 @@ def make_record(name: str = "projects", **changes: Any) -> Record:  # noqa: ANN4
         backend="filer",
         pool="pool-1",
         version=1,
-        digest=bytes(range(32)),
+        spec_digest=bytes(range(16)),
+        access_digest=bytes(range(16, 32)),
         size_bytes=10 << 30,
         protect=False,
         spec=canonical_json({"name": name, "protocol": "NFS", "size_bytes": 10 << 30}),
         attributes=canonical_json({"backend_id": f"b-{name}", "name": name, "export_locations": [f"10.0.0.1:/{name}"]}),
     )
     return record._replace(**changes)
+
+
+def make_snapshot(name: str, share: str) -> Record:
+    """Return the record of a snapshot of the share that `make_record(share)` makes."""
+    attributes = {
+        "backend_id": name,
+        "name": name,
+        "share_backend_id": f"b-{share}",
+        "share_resource_id": f"id-{share}",
+    }
+    return make_record(
+        name,
+        address=f"snapshot/{name}",
+        kind="snapshot",
+        spec=canonical_json({"name": name, "share": share}),
+        attributes=canonical_json(attributes),
+    )
 
 
 def make_operation(operation_id: str = "operation-1", name: str = "projects") -> OperationRecord:
@@ -121,7 +139,7 @@ def whole_view(store: StateStore) -> StateView:
 
 def _of_kind(store: StateStore, kind: Kind) -> Mapping[Address, Record]:
     with store.read() as reader:
-        return reader.of_kind(kind)
+        return reader.find(kind=kind)
 
 
 class StateStoreConformance:
@@ -251,6 +269,104 @@ class StateStoreConformance:
         assert sorted(_of_kind(store, Kind.SHARE_SERVER)) == ["share_server/a-default@b", "share_server/z@b"]
         assert list(_of_kind(store, Kind.SHARE)) == ["share/a"]
         assert _of_kind(store, Kind.SHARE)["share/a"] == whole_view(store).records["share/a"]
+
+    @pytest.fixture
+    def peopled(self, store: StateStore, lease: Lease) -> StateStore:
+        """Return a store with shares on two backends, a share server, snapshots and intents."""
+        server = make_record(
+            "net", address="share_server/net@filer", kind="share_server", resource_id="server-1", pool=None
+        )
+        on_server = canonical_json(
+            {"backend_id": "b", "name": "tenant", "export_locations": [], "share_server_id": "server-1"}
+        )
+        snapshots = [make_snapshot(name, share) for name, share in (("s1", "a"), ("s2", "a"), ("s3", "b"))]
+        shares = [make_record(name) for name in ("a", "b", "c")]
+        rows = [
+            *shares,
+            make_record("z", backend="other"),
+            make_record("tenant", attributes=on_server),
+            server,
+            *snapshots,
+        ]
+        store.commit(lease, [PutRun(RUN), *(PutResource(row, None) for row in rows)])
+        operations = [
+            make_operation("o2", "b"),
+            make_operation("o1", "a"),
+            replace(make_operation("o3", "z"), backend="other"),
+        ]
+        store.commit(lease, [BeginOperation(operation) for operation in operations])
+        return store
+
+    def test_one_record_is_looked_up_by_its_address(self, peopled: StateStore) -> None:
+        """None where there is none, and where there could never be one."""
+        with peopled.read() as reader:
+            found = reader.record("share/a")
+            assert found == reader.view().records["share/a"]
+            assert reader.record("share/nobody") is None
+            assert reader.record("share/\udcff") is None
+
+    def test_records_are_found_by_kind_and_backend_and_in_pages(self, peopled: StateStore) -> None:
+        """In the order of their addresses; a page begins after the last address of the one before."""
+        with peopled.read() as reader:
+            assert list(reader.find()) == sorted(reader.view().records)
+            assert list(reader.find(kind=Kind.SHARE, backend="other")) == ["share/z"]
+            assert list(reader.find(backend="nobody")) == []
+            pages, after = [], ""
+            while page := list(reader.find(kind=Kind.SHARE, after=after, limit=2)):
+                pages.append(page)
+                after = page[-1]
+        assert pages == [["share/a", "share/b"], ["share/c", "share/tenant"], ["share/z"]]
+
+    def test_a_record_is_found_by_its_resource_id(self, peopled: StateStore) -> None:
+        """Whatever its address is now."""
+        with peopled.read() as reader:
+            assert list(reader.with_id("id-b")) == ["share/b"]
+            assert reader.with_id("nobody") == {}
+
+    def test_children_are_the_snapshots_of_a_share_and_the_shares_on_a_server(
+        self, peopled: StateStore, lease: Lease
+    ) -> None:
+        """Also after the share was renamed: what holds them together are the ids."""
+        peopled.commit(lease, [RenameResource("share/a", "share/renamed", 1)])
+        with peopled.read() as reader:
+            records = reader.view().records
+            assert list(reader.children(records["share/renamed"])) == ["snapshot/s1", "snapshot/s2"]
+            assert list(reader.children(records["share_server/net@filer"])) == ["share/tenant"]
+            assert reader.children(records["share/c"]) == {}
+
+    def test_addresses_are_completed(self, peopled: StateStore) -> None:
+        """In their order, and no more than are asked for."""
+        with peopled.read() as reader:
+            assert list(reader.addresses("share/")) == ["share/a", "share/b", "share/c", "share/tenant", "share/z"]
+            assert list(reader.addresses("s", limit=2)) == ["share/a", "share/b"]
+            assert list(reader.addresses()) == sorted(reader.view().records)
+            assert list(reader.addresses("share/\udcff")) == []
+
+    @pytest.mark.parametrize(
+        "slip", ["share/projcts-0777", "share/project-0777", "share/projects-077", "share/rpojects-0777"]
+    )
+    def test_what_was_meant_is_among_the_addresses_like_it(self, store: StateStore, lease: Lease, slip: str) -> None:
+        """Among thousands, wherever the slip is; some hundred are returned at most."""
+        store.commit(lease, [PutResource(make_record(f"projects-{number:04}"), None) for number in range(2000)])
+        with store.read() as reader:
+            found = reader.addresses_like(slip)
+        assert "share/projects-0777" in found
+        assert len(found) < 300
+
+    def test_intents_are_looked_up_by_resource_address_and_backend(self, peopled: StateStore) -> None:
+        """In the order of their begin."""
+        with peopled.read() as reader:
+            ids = [
+                [operation.operation_id for operation in found]
+                for found in (
+                    reader.operations(),
+                    reader.operations(resource_id="id-a"),
+                    reader.operations(address="share/b"),
+                    reader.operations(backend="other"),
+                    reader.operations(backend="other", address="share/a"),
+                )
+            ]
+        assert ids == [["o2", "o1", "o3"], ["o1"], ["o2"], ["o3"], []]
 
     def test_rules_are_a_set_sorted_by_key_and_replaced_as_a_whole(self, store: StateStore, lease: Lease) -> None:
         """A second PutRules leaves nothing of the first, and no rules leave no entry."""

@@ -47,7 +47,7 @@ def _problems_of_share(checks: ShareChecks, desired: Desired, view: StateView, a
     if record.backend is None or record.backend not in desired.backends:
         return ()
     is_resized = (
-        record.digest[:16] != desired.digests[address][:16]
+        not record.has_spec(desired.digests[address])
         and desired.flaws.is_sound(address, "size")
         and spec.size_bytes != share_spec_of(record).size_bytes
     )
@@ -115,7 +115,7 @@ def state_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
     findings = []
     for address, digest in sorted(desired.digests.items()):
         record = view.records.get(address)
-        if record is None or record.digest[:16] == digest[:16] or record.kind != Kind.SHARE:
+        if record is None or record.has_spec(digest) or record.kind != Kind.SHARE:
             continue
         old = share_spec_of(record)
         new = desired.share(address)

@@ -11,7 +11,7 @@ from sharectl.engine.verbs.share import share_ref
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, kind_of, name_of
 from sharectl.planner.field_changes import plain_changes, rule_changes
-from sharectl.state.rows import snapshot_spec_of, spec_object_of
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,10 +63,10 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
 ) -> ResourceView:
     """Return what manifests, state and, if `ask`, the backend know of the resource. Raises DiagnosticError where nobody does."""
     with store.read() as reader:
-        record = reader.view((address,)).records.get(address)
+        record = reader.record(address)
         rules = reader.rules((address,)).get(address, ())
         is_share = record is not None and record.kind == Kind.SHARE
-        snapshots = _snapshots_of(reader, address) if is_share else ()
+        snapshots = tuple(reader.children(record).values()) if record is not None and is_share else ()
         pinned = None if record is None else _identity_of(reader, record)
     settings = settings_of(desired, address)
     if record is None and address not in desired.digests and settings is None:
@@ -90,12 +90,6 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
     return replace(view, observed=observed, used_bytes=used_bytes, diagnostics=diagnostics)
 
 
-def _snapshots_of(reader: StateReader, address: Address) -> tuple[Record, ...]:
-    share = name_of(address)
-    snapshots = sorted(reader.of_kind(Kind.SNAPSHOT).values())
-    return tuple(record for record in snapshots if snapshot_spec_of(record).share == share)
-
-
 def _not_inspectable(address: Address, known: Known) -> Diagnostic:
     remedy = did_you_mean(address, known()) or "`sharectl state list` names what there is"
     return error("show.unknown", f"neither the manifests nor the state have {address}", remedy=remedy)
@@ -104,7 +98,7 @@ def _not_inspectable(address: Address, known: Known) -> Diagnostic:
 def _identity_of(reader: StateReader, record: Record) -> str | None:
     """Return the identity that the state pinned of the resource's backend."""
     address = address_of(Kind.BACKEND, record.backend or "")
-    backend = reader.view((address,)).records.get(address)
+    backend = reader.record(address)
     return None if backend is None else backend.resource_id
 
 

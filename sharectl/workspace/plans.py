@@ -57,7 +57,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         view = reader.view(addresses)
         if any(spec.share_servers for spec in desired.backends.values()):
             backends.networks.attach_for_reading(reader, view.lineage)
-            view = replace(view, records={**reader.of_kind(Kind.SHARE_SERVER), **view.records})
+            view = replace(view, records={**reader.find(kind=Kind.SHARE_SERVER), **view.records})
         questions = questions_for(desired, view, request)
         if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
             view = reader.view()  # what is not in a part of the state may be in another
@@ -181,7 +181,7 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     whole = request.refresh == "full" and not options.targets
     if request.refresh != "none" and not whole:
         for address, record in records.items():
-            looks = request.refresh == "full" or desired.digests.get(address) != record.digest
+            looks = request.refresh == "full" or not record.is_applied(desired.digests.get(address, b""))
             if looks and record.backend is not None and record.kind in _ASKED_BY_ID[request.refresh]:
                 ids.setdefault(record.backend, set()).add(record.resource_id)
     importing = {wanted.backend for wanted in options.imports.values()}
@@ -212,7 +212,7 @@ def _backends_of_removals(desired: Desired, view: StateView, options: PlanOption
             digest = desired.digests.get(address)
             replaced = digest is not None and (
                 address in options.replaces
-                or (record.digest[:16] != digest[:16] and desired.share(address).replacement != "refuse")
+                or (not record.has_spec(digest) and desired.share(address).replacement != "refuse")
             )
             if digest is None or options.destroy or replaced:
                 found.add(record.backend)
@@ -231,6 +231,6 @@ def _places_something(desired: Desired, view: StateView, options: PlanOptions) -
             record = records.get(address)
             if record is None:
                 return True
-            if record.digest[:16] != digest[:16] and desired.share(address).replacement != "refuse":
+            if not record.has_spec(digest) and desired.share(address).replacement != "refuse":
                 return True
     return False

@@ -104,7 +104,7 @@ class NetworkServices:
     def attach_for_reading(self, reader: StateReader, lineage: str) -> None:
         """Let the services know what the state says of addresses now, unless they keep their accounts there; nothing can be taken then."""
         if not self._writes:
-            rows = reader.of_kind(Kind.NETWORK_ALLOCATION)
+            rows = reader.find(kind=Kind.NETWORK_ALLOCATION)
             self._know(lineage, StateAddressLedger(lambda: rows))
 
     def attach(self, store: StateStore, lease: Lease) -> None:
@@ -114,7 +114,7 @@ class NetworkServices:
             store.commit(lease, changes)
 
         with store.read() as reader:
-            rows = reader.of_kind(Kind.NETWORK_ALLOCATION)
+            rows = reader.find(kind=Kind.NETWORK_ALLOCATION)
             lineage = reader.view(()).lineage
         self._writes = True
         self._know(lineage, StateAddressLedger(lambda: rows, commit))

@@ -83,7 +83,7 @@ def inspect_share_network(desired: Desired, store: StateStore, address: Address)
 def server_edges(store: StateStore) -> list[tuple[Address, Address]]:
     """Return what depends on what on account of share servers, as the state knows it: shares on servers, servers on networks and backends."""
     with store.read() as reader:
-        if not reader.of_kind(Kind.SHARE_SERVER):
+        if not reader.find(kind=Kind.SHARE_SERVER):
             return []
         records = reader.view().records
     by_server = _shares_by_server(records)

@@ -280,7 +280,7 @@ def _surprises(console: Console, damage: Damage) -> Iterator[str]:
         ("UPDATE resource SET resource_id = '' WHERE address = 'share/one'", "share/one"),
         ("UPDATE resource SET resource_id = 'a' || char(7) WHERE address = 'share/one'", "share/one"),
         ("UPDATE resource SET backend = NULL WHERE address = 'share/one'", "share/one"),
-        ("UPDATE resource SET digest = x'00' WHERE address = 'share/one'", "share/one"),
+        ("UPDATE resource SET access_digest = x'00' WHERE address = 'share/one'", "share/one"),
         ("UPDATE resource SET size_bytes = -1 WHERE address = 'share/one'", "share/one"),
         ("UPDATE resource SET spec = 'text' WHERE address = 'share/one'", "share/one"),
         ("UPDATE resource SET spec = CAST('{' AS BLOB) WHERE address = 'share/one'", "share/one"),

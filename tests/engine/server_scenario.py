@@ -103,7 +103,7 @@ def leak_address(site: Site) -> None:
 
     with site.store() as store, site.opened(store) as (backends, _), site.locked(store, backends, []) as run:
         with store.read() as reader:
-            rows = reader.of_kind(Kind.NETWORK_ALLOCATION)
+            rows = reader.find(kind=Kind.NETWORK_ALLOCATION)
         ledger = StateAddressLedger(lambda: rows, lambda changes: store.commit(run.lease, changes))
         lost = NetworkAllocation("ghost/0", "ghost", "10.0.9.9", 4, "10.0.9.0/24", None, "flat", None, 1500)
         ledger.claim(AddressClaim("somewhere", "tenants", lost))

@@ -40,7 +40,7 @@ class TestStateAddressLedger(AllocationLedgerConformance):
 def rows_of(store: StateStore) -> Mapping[str, Record]:
     """Return the rows of addresses."""
     with store.read() as reader:
-        return reader.of_kind(Kind.NETWORK_ALLOCATION)
+        return reader.find(kind=Kind.NETWORK_ALLOCATION)
 
 
 def test_without_the_lock_nothing_is_taken() -> None:

@@ -18,13 +18,14 @@ from sharectl.state.testing import ALICE, BOB, make_record, whole_view
 if TYPE_CHECKING:
     from pathlib import Path
 
+CURRENT = len(MIGRATIONS)
 NEXT = (*MIGRATIONS, ("ALTER TABLE run ADD COLUMN note TEXT", "UPDATE resource SET pool = 'migrated'"))
 BROKEN = (*MIGRATIONS, ("UPDATE resource SET pool = 'half'", "SELECT nothing FROM nowhere"))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where a state of version 1 with one record is."""
+    """Return where a state of the newest version with one record is."""
     with closing(open_store(tmp_path / "state.db", create=True)) as store:
         lease = store.acquire(ALICE, duration_seconds=60)
         store.commit(lease, [PutResource(make_record(), None)])
@@ -44,10 +45,10 @@ def test_an_older_file_is_migrated_with_the_first_lease_and_a_copy_is_kept(path:
         assert whole_view(store).records == {"share/projects": make_record(pool="migrated")}
         store.commit(lease, [PutResource(make_record(), 1)])
         store.release(lease)
-    backup = path.with_name("state.db.v1.backup")
+    backup = path.with_name(f"state.db.v{CURRENT}.backup")
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["state.db", backup.name]
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
-    assert (version_of(path), version_of(backup)) == (2, 1)
+    assert (version_of(path), version_of(backup)) == (CURRENT + 1, CURRENT)
     with closing(open_store(backup, create=True)) as store:
         store.acquire(BOB, duration_seconds=60)
         assert whole_view(store).records == {"share/projects": make_record()}
@@ -68,7 +69,7 @@ def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
     """All of its statements count, or none; the copy made before is kept."""
     with closing(open_store(path, create=True, migrations=BROKEN)) as store, pytest.raises(StateCorruptError):
         store.acquire(ALICE, duration_seconds=60)
-    assert version_of(path) == 1
+    assert version_of(path) == CURRENT
     with closing(open_store(path, create=True)) as store:
         assert whole_view(store).records == {"share/projects": make_record()}
         store.acquire(ALICE, duration_seconds=60)
@@ -88,14 +89,14 @@ def test_a_reading_whose_migration_fails_is_refused(path: Path) -> None:
 
 def test_a_copy_that_cannot_be_made_stops_the_migration(path: Path) -> None:
     """Nothing is migrated without one, and no part of a copy is left."""
-    path.with_name("state.db.v1.backup").mkdir()
+    path.with_name(f"state.db.v{CURRENT}.backup").mkdir()
     with (
         closing(open_store(path, create=True, migrations=NEXT)) as store,
         pytest.raises(StateUnavailableError),
     ):
         store.acquire(ALICE, duration_seconds=60)
-    assert version_of(path) == 1
-    assert sorted(entry.name for entry in path.parent.iterdir()) == ["state.db", "state.db.v1.backup"]
+    assert version_of(path) == CURRENT
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["state.db", f"state.db.v{CURRENT}.backup"]
 
 
 def test_a_file_is_not_migrated_under_somebody_who_works_on_it(path: Path) -> None:
@@ -125,3 +126,57 @@ def test_a_state_without_a_log_gets_one_back(path: Path) -> None:
         store.commit(lease, [PutResource(make_record("more"), None)])
         assert path.with_name("state.db-wal").exists()
         assert set(whole_view(store).records) == {"share/projects", "share/more"}
+
+
+VERSION_1 = """
+INSERT INTO resource VALUES ('share/projects', 'share', 'id-1', 'filer', 'p', 3, x'00112233445566778899aabbccddeeff0f0e0d0c0b0a09080706050403020100', 5, 1, '{}', '{}');
+INSERT INTO resource VALUES ('share/refused', 'share', 'id-2', 'filer', 'p', 1, CAST('rules refused' AS BLOB), 5, 0, '{}', '{}');
+UPDATE resource SET spec = CAST(spec AS BLOB), attributes = CAST(attributes AS BLOB);
+UPDATE resource SET digest = x'72756c6573207265667573656400000000000000000000000000000000000000' WHERE resource_id = 'id-2';
+INSERT INTO access_rule VALUES ('share/projects', 'ip', '10.0.0.1', 'rw', 'active', '');
+UPDATE meta SET lineage = 'lineage-1', serial = 7;
+PRAGMA user_version = 1;
+"""
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Path:
+    """Return where a state of version 1 is, as sharectl wrote it then."""
+    path = tmp_path / "first.db"
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in MIGRATIONS[0]:
+            connection.execute(statement)
+        connection.executescript(VERSION_1.replace("'{}', '{}'", "CAST('{}' AS BLOB), CAST('{}' AS BLOB)"))
+    return path
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_version_1_had_both_digests_in_one(first: Path, locked: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """They are two now, and a share of which a rule was refused has none of its spec; its rules stay."""
+    with closing(open_store(first, create=True)) as store:
+        if locked:
+            store.acquire(ALICE, duration_seconds=60)
+        view = whole_view(store)
+        digests = {address: (record.spec_digest, record.access_digest) for address, record in view.records.items()}
+        with store.read() as reader:
+            assert reader.rules().keys() == {"share/projects"}
+        assert (view.lineage, view.serial, view.records["share/projects"].version) == ("lineage-1", 7, 3)
+    assert digests == {
+        "share/projects": (
+            bytes.fromhex("00112233445566778899aabbccddeeff"),
+            bytes.fromhex("0f0e0d0c0b0a09080706050403020100"),
+        ),
+        "share/refused": (None, bytes(16)),
+    }
+    assert version_of(first) == (CURRENT if locked else 1)
+
+
+def test_a_refused_rule_survives_a_document(tmp_path: Path) -> None:
+    """Documents have both digests in one text, as before."""
+    with closing(open_store(tmp_path / "state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutResource(make_record(spec_digest=None), None)])
+        document = store.export_document()
+        store.import_document(lease, document, force=True)
+        assert whole_view(store).records["share/projects"].spec_digest is None
+        assert store.export_document() == document

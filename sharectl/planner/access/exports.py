@@ -137,7 +137,7 @@ def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[F
 
 
 def _has_access(record: Record) -> bool:
-    return record.digest[16:] != NO_ACCESS_DIGEST
+    return record.access_digest != NO_ACCESS_DIGEST
 
 
 def unseen_exports(draft: Draft) -> list[Diagnostic]:

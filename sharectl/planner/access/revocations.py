@@ -114,9 +114,7 @@ def _recorded_rules(draft: Draft) -> int:
     others = (
         1
         for address, record in draft.state.records.items()
-        if record.kind == Kind.SHARE
-        and address not in read
-        and record.digest[len(NO_ACCESS_DIGEST) :] != NO_ACCESS_DIGEST
+        if record.kind == Kind.SHARE and address not in read and record.access_digest != NO_ACCESS_DIGEST
     )
     return sum(len(rules) for rules in read.values()) + sum(others)
 

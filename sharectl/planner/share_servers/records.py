@@ -40,7 +40,8 @@ def share_server_record(  # noqa: PLR0913, PLR0917 - the columns of a row
         backend=backend,
         pool=None,
         version=0,
-        digest=b"",
+        spec_digest=None,
+        access_digest=NO_ACCESS_DIGEST,
         size_bytes=None,
         protect=False,
         spec=b"",
@@ -52,7 +53,7 @@ def share_server_record(  # noqa: PLR0913, PLR0917 - the columns of a row
 def with_server_spec(record: Record, spec: ShareServerSpec) -> Record:
     """Return the row with another spec."""
     spec_json = canonical_json(spec.as_plain())
-    return record._replace(digest=digest_of(spec_json) + NO_ACCESS_DIGEST, spec=spec_json)
+    return record._replace(spec_digest=digest_of(spec_json), spec=spec_json)
 
 
 def share_server_id_of(share: Record) -> str | None:

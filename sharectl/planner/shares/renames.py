@@ -48,7 +48,7 @@ def _recorded_likeness(draft: Draft, address: Address) -> Likeness:
     record = draft.records[address]
     spec = spec_object_of(record)
     fields = (spec.get(name) for name in ("protocol", "share_type", "share_network"))
-    return (record.size_bytes, *fields, record.digest[16:])
+    return (record.size_bytes, *fields, record.access_digest)
 
 
 def _wanted_likeness(draft: Draft, address: Address) -> Likeness:

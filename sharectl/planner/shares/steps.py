@@ -137,7 +137,7 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
     """
     record, new = draft.records[address], draft.desired.share(address)
     seen = draft.deviations.get(address)
-    if record.digest == draft.desired.digests[address] and seen is None:
+    if record.is_applied(draft.desired.digests[address]) and seen is None:
         return
     old = replace(share_spec_of(record), name=new.name)
     before, after = old.as_plain(), new.as_plain()

@@ -14,12 +14,13 @@ from sharectl.model.records import (
     PutResource,
     PutRules,
     PutRun,
+    Record,
     RemoveResource,
     RenameBackend,
     RenameResource,
 )
 from sharectl.state.contract import DamagedRowError, StateRefusedError, VersionConflictError
-from sharectl.state.rows import expect_operation, expect_records, expect_rules
+from sharectl.state.rows import expect_operation, expect_records, expect_rules, parent_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     _Writer = Callable[[sqlite3.Connection, Sequence[Any]], None]
 
 INSERT_RESOURCE: Final = (
-    "INSERT INTO resource (address, kind, resource_id, backend, pool, version, digest, size_bytes, protect, spec, attributes)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO resource (address, kind, resource_id, backend, pool, version, spec_digest, access_digest, size_bytes,"
+    " protect, spec, attributes, parent_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_RULE: Final = "INSERT INTO access_rule (share_address, access_type, access_to, access_level, status, reason) VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_OPERATION: Final = (
@@ -45,10 +46,13 @@ INSERT_HISTORY: Final = (
     "INSERT INTO history (sequence, run_id, at, address, verb, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE_RESOURCE: Final = (
-    "UPDATE resource SET kind = ?, resource_id = ?, backend = ?, pool = ?, version = version + 1, digest = ?, size_bytes = ?,"
-    " protect = ?, spec = ?, attributes = ? WHERE address = ? AND version = ?"
+    "UPDATE resource SET kind = ?, resource_id = ?, backend = ?, pool = ?, version = version + 1, spec_digest = ?,"
+    " access_digest = ?, size_bytes = ?,"
+    " protect = ?, spec = ?, attributes = ?, parent_id = ? WHERE address = ? AND version = ?"
 )
 _RENAME: Final = "UPDATE resource SET address = ?, version = version + 1 WHERE address = ? AND version = ?"
+_KIND: Final = Record._fields.index("kind")
+_VERSION: Final = Record._fields.index("version")
 _SERVERS: Final = address_of(Kind.SHARE_SERVER, "")
 
 
@@ -106,6 +110,11 @@ def _names_in(change: Change) -> tuple[str, ...]:
     return ()
 
 
+def resource_row(record: Record) -> tuple[object, ...]:
+    """Return the values for INSERT_RESOURCE."""
+    return (*record, parent_id_of(record))
+
+
 def operation_row(operation: OperationRecord) -> tuple[str | bytes | None, ...]:
     """Return the values for INSERT_OPERATION."""
     return (
@@ -148,7 +157,7 @@ def _put(connection: sqlite3.Connection, changes: Sequence[PutResource]) -> None
         expect_records({record.address: record for record in records})
     new = [record for record, change in zip(records, changes, strict=True) if change.expected_version is None]
     try:
-        connection.executemany(INSERT_RESOURCE, new)
+        connection.executemany(INSERT_RESOURCE, map(resource_row, new))
     except sqlite3.IntegrityError:
         if len(changes) > 1:
             raise _MixedError from None
@@ -156,8 +165,8 @@ def _put(connection: sqlite3.Connection, changes: Sequence[PutResource]) -> None
         raise
     known = [record for record, change in zip(records, changes, strict=True) if change.expected_version is not None]
     rows = [
-        (kind, resource_id, backend, pool, digest, size_bytes, protect, spec, attributes, address, version)
-        for address, kind, resource_id, backend, pool, version, digest, size_bytes, protect, spec, attributes in known
+        (*record[_KIND:_VERSION], *resource_row(record)[_VERSION + 1 :], record.address, record.version)
+        for record in known
     ]
     cursor = connection.executemany(_UPDATE_RESOURCE, rows)
     _expect_changed(connection, cursor, [(record.address, record.version) for record in known])

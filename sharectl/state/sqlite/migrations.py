@@ -103,7 +103,35 @@ _VERSION_1: Final[Migration] = (
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1,)
+_VERSION_2: Final[Migration] = (
+    """CREATE TABLE resource_2 (
+        address TEXT NOT NULL PRIMARY KEY CHECK (typeof(address) = 'text'),
+        kind TEXT NOT NULL CHECK (typeof(kind) = 'text'),
+        resource_id TEXT NOT NULL CHECK (typeof(resource_id) = 'text'),
+        backend TEXT CHECK (typeof(backend) IN ('text', 'null')),
+        pool TEXT CHECK (typeof(pool) IN ('text', 'null')),
+        version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version >= 1),
+        spec_digest BLOB CHECK (spec_digest IS NULL OR typeof(spec_digest) = 'blob' AND length(spec_digest) = 16),
+        access_digest BLOB NOT NULL CHECK (typeof(access_digest) = 'blob' AND length(access_digest) = 16),
+        size_bytes INTEGER CHECK (size_bytes IS NULL OR typeof(size_bytes) = 'integer' AND size_bytes >= 0),
+        protect INTEGER NOT NULL CHECK (protect IN (0, 1)),
+        spec BLOB NOT NULL CHECK (typeof(spec) = 'blob'),
+        attributes BLOB NOT NULL CHECK (typeof(attributes) = 'blob'),
+        parent_id TEXT CHECK (typeof(parent_id) IN ('text', 'null'))
+    )""",
+    # A spec whose digest was a mark instead had an access rule refused.
+    """INSERT INTO resource_2 SELECT address, kind, resource_id, backend, pool, version,
+        nullif(substr(digest, 1, 16), x'72756c65732072656675736564000000'), substr(digest, 17),
+        size_bytes, protect, spec, attributes, CASE WHEN json_valid(CAST(attributes AS TEXT)) THEN
+            json_extract(CAST(attributes AS TEXT), iif(kind = 'snapshot', '$.share_resource_id', '$.share_server_id')) END
+        FROM resource ORDER BY address""",
+    "DROP TABLE resource",
+    "ALTER TABLE resource_2 RENAME TO resource",
+    "CREATE INDEX resource_by_backend ON resource (backend, address)",
+    "CREATE INDEX resource_by_parent ON resource (parent_id) WHERE parent_id IS NOT NULL",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
@@ -129,8 +157,9 @@ def check_version(connection: sqlite3.Connection, location: Path, known: int) ->
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
     """Bring the schema to the newest version inside one transaction, which this function opens and ends.
 
-    Another process that did the same meanwhile leaves nothing to be done.
+    Another process that did the same meanwhile leaves nothing to be done. What refers to a table is left alone while the table is made anew.
     """
+    connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("BEGIN IMMEDIATE")
     try:
         for statements in migrations[schema_version(connection) :]:
@@ -141,6 +170,8 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> 
     except BaseException:
         connection.rollback()
         raise
+    finally:
+        connection.execute("PRAGMA foreign_keys = ON")
 
 
 def back_up(connection: sqlite3.Connection, path: Path, version: int) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from sharectl.model.access import AccessRule
-from sharectl.model.kinds import address_of, rule_address
+from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord, StateView
 from sharectl.state.collection import collection_paused
 from sharectl.state.lock import HeldLock
@@ -17,20 +17,22 @@ from sharectl.state.sqlite.errors import damaged, translated
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sharectl.model.kinds import Address, Kind
+    from sharectl.model.kinds import Address
     from sharectl.state.sqlite.snapshots import Snapshot
 
 # The name in brackets is FLAG_CONVERTER's, which turns the column into a bool.
 _SELECT_RESOURCES: Final = (
-    "SELECT address, kind, resource_id, backend, pool, version, digest, size_bytes,"
+    "SELECT address, kind, resource_id, backend, pool, version, spec_digest, access_digest, size_bytes,"
     ' protect AS "protect [sharectl_flag]", spec, attributes FROM resource'
 )
 _SELECT_RULES: Final = "SELECT share_address, access_type, access_to, access_level, status, reason FROM access_rule"
 _RULE_ORDER: Final = " ORDER BY share_address, access_type, access_to"
-_SELECT_OPERATIONS: Final = "SELECT operation_id, run_id, address, verb, resource_id, backend, pool, started_at, payload FROM operation ORDER BY sequence"
+_SELECT_OPERATIONS: Final = (
+    "SELECT operation_id, run_id, address, verb, resource_id, backend, pool, started_at, payload FROM operation"
+)
 _SELECT_RUNS: Final = (
     "SELECT run_id, command, user, host, started_at, git_commit, ci_job_url FROM run ORDER BY sequence"
 )
@@ -47,12 +49,16 @@ _SELECT_LOCK: Final = (
 
 # SQLite before 3.32 takes no more than 999 parameters.
 _ADDRESSES_PER_QUERY: Final = 900
+_LIKE_ADDRESSES: Final = 60
 _HISTORY_ENTRY_START: Final = 1
 _HISTORY_RUN_START: Final = 7
 
 # The rows are tuples of the right length already: to name their fields, tuple.__new__ is the shortest way.
 _record: Final[Callable[[tuple[object, ...]], Record]] = partial(tuple.__new__, Record)
 _first = itemgetter(0)
+
+
+_Read = TypeVar("_Read")
 
 
 class Revision(NamedTuple):
@@ -65,7 +71,7 @@ class Revision(NamedTuple):
 def read_revision(connection: sqlite3.Connection, location: Path) -> Revision:
     """Return the lineage and the serial."""
     row = connection.execute("SELECT lineage, serial FROM meta").fetchone()
-    if row is None or not isinstance(row[0], str) or not row[0] or not isinstance(row[1], int) or row[1] < 0:
+    if row is None or [type(value) for value in row] != [str, int] or row[1] < 0 or (row[1] > 0 and not row[0]):
         raise damaged(location, "it does not say which state it is")
     return Revision(*row)
 
@@ -76,9 +82,22 @@ def read_lock(connection: sqlite3.Connection) -> HeldLock | None:
     return None if row is None else HeldLock(*row)
 
 
-def read_operations(connection: sqlite3.Connection) -> tuple[OperationRecord, ...]:
-    """Return the open intents, oldest first."""
-    return tuple(expect_operation(OperationRecord(*row)) for row in connection.execute(_SELECT_OPERATIONS))
+def read_operations(connection: sqlite3.Connection, **wanted: str | None) -> tuple[OperationRecord, ...]:
+    """Return the open intents with these values in their columns (None: with any), oldest first."""
+    where, values = _conditions({f"{name} = ?": value for name, value in wanted.items()})
+    rows = connection.execute(f"{_SELECT_OPERATIONS}{where} ORDER BY sequence", values)
+    return tuple(expect_operation(OperationRecord(*row)) for row in rows)
+
+
+def _conditions(values: Mapping[str, str | None]) -> tuple[str, list[str]]:
+    """Return a WHERE clause of the conditions that have a value, and those values."""
+    chosen = {condition: value for condition, value in values.items() if value is not None}
+    return f" WHERE {' AND '.join(chosen)}" if chosen else "", list(chosen.values())
+
+
+def _range_of(prefix: str) -> dict[str, str]:
+    """Return the conditions for an address to begin with `prefix`, which is not empty."""
+    return {"address >= ?": prefix, "address < ?": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
 
 
 def read_runs(connection: sqlite3.Connection) -> list[RunRecord]:
@@ -127,12 +146,47 @@ def read_view(
         )
 
 
-def read_kind(connection: sqlite3.Connection, kind: Kind) -> dict[Address, Record]:
-    """Return what `StateReader.of_kind` does."""
-    prefix = address_of(kind, "")
-    bounds = (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))  # as in history_lines
-    rows = connection.execute(f"{_SELECT_RESOURCES} WHERE address >= ? AND address < ?", bounds)
-    return _records_of(rows)
+def read_found(
+    connection: sqlite3.Connection,
+    *,
+    kind: Kind | None = None,
+    backend: str | None = None,
+    after: Address = "",
+    limit: int | None = None,
+) -> dict[Address, Record]:
+    """Return what `StateReader.find` does."""
+    kinds = {} if kind is None else _range_of(address_of(kind, ""))
+    where, values = _conditions({**kinds, "backend = ?": backend, "address > ?": after or None})
+    order = f"{where} ORDER BY address LIMIT ?"
+    return _records_of(connection.execute(_SELECT_RESOURCES + order, [*values, -1 if limit is None else limit]))
+
+
+def read_addresses(connection: sqlite3.Connection, prefix: str, limit: int | None) -> list[Address]:
+    """Return what `StateReader.addresses` does."""
+    where, values = _conditions(_range_of(prefix) if prefix else {})
+    rows = connection.execute(
+        f"SELECT address FROM resource{where} ORDER BY address LIMIT ?",  # noqa: S608 - constants
+        [*values, -1 if limit is None else limit],
+    )
+    return list(map(_first, rows))
+
+
+def read_addresses_like(connection: sqlite3.Connection, address: Address) -> list[Address]:
+    """Return the neighbours of `address`, and those that end as it does: a slip in one place leaves the beginning alone, or the end."""
+    kind, _, name = address.partition("/")
+    ending = name[-max(3, len(name) // 3) :]
+    selects = (
+        ("SELECT address FROM resource WHERE address > ? ORDER BY address LIMIT ?", (address,)),
+        ("SELECT address FROM resource WHERE address < ? ORDER BY address DESC LIMIT ?", (address,)),
+        (
+            "SELECT address FROM resource WHERE address > ? AND substr(address, ?) = ? LIMIT ?",
+            (f"{kind}/", -len(ending), ending),
+        ),
+    )
+    found: dict[Address, None] = {}
+    for select, values in selects if name else selects[:2]:
+        found |= dict.fromkeys(map(_first, connection.execute(select, (*values, _LIKE_ADDRESSES))))
+    return list(found)
 
 
 def _records_of(rows: Iterable[tuple[object, ...]]) -> dict[Address, Record]:
@@ -158,45 +212,65 @@ class SqliteReader:
         self._snapshot = snapshot
         self._location = location
 
-    def view(self, addresses: Collection[Address] | None = None) -> StateView:
-        """See StateReader."""
+    def _read(self, read: Callable[[sqlite3.Connection], _Read]) -> _Read:
         with translated(self._location):
-            view = read_view(self._snapshot.connection, self._location, addresses)
-            self._snapshot.verify()
-        return view
-
-    def of_kind(self, kind: Kind) -> Mapping[Address, Record]:
-        """See StateReader."""
-        with translated(self._location):
-            found = read_kind(self._snapshot.connection, kind)
+            found = read(self._snapshot.connection)
             self._snapshot.verify()
         return found
 
-    def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
-        """See StateReader."""
-        with translated(self._location):
-            rules = read_rules(self._snapshot.connection, share_addresses)
-            self._snapshot.verify()
-        return rules
-
-
-class EmptyReader:
-    """The StateReader of a state that has not been made yet."""
-
     def view(self, addresses: Collection[Address] | None = None) -> StateView:
         """See StateReader."""
-        del addresses
-        return StateView(lineage="", serial=0, records={}, operations=())
+        return self._read(lambda connection: read_view(connection, self._location, addresses))
 
-    def of_kind(self, kind: Kind) -> Mapping[Address, Record]:
+    def record(self, address: Address) -> Record | None:
         """See StateReader."""
-        del kind
-        return {}
+        chosen = (address,)
+        found = self._read(
+            lambda connection: _records_of(_select(connection, _SELECT_RESOURCES, "address", "", chosen))
+        )
+        return found.get(address)
+
+    def find(
+        self, *, kind: Kind | None = None, backend: str | None = None, after: Address = "", limit: int | None = None
+    ) -> Mapping[Address, Record]:
+        """See StateReader."""
+        return self._read(
+            lambda connection: read_found(connection, kind=kind, backend=backend, after=after, limit=limit)
+        )
+
+    def with_id(self, resource_id: str) -> Mapping[Address, Record]:
+        """See StateReader; a scan of the table, which takes 20 ms of 100,000 rows."""
+        select = f"{_SELECT_RESOURCES} WHERE resource_id = ?"
+        return self._read(lambda connection: _records_of(connection.execute(select, (resource_id,))))
+
+    def children(self, record: Record) -> Mapping[Address, Record]:
+        """See StateReader."""
+        select = f"{_SELECT_RESOURCES} WHERE parent_id = ? ORDER BY address"
+        return self._read(lambda connection: _records_of(connection.execute(select, (record.resource_id,))))
+
+    def addresses(self, prefix: str = "", *, limit: int | None = None) -> Sequence[Address]:
+        """See StateReader."""
+        if not is_storable(prefix):
+            return ()
+        return self._read(lambda connection: read_addresses(connection, prefix, limit))
+
+    def addresses_like(self, address: Address) -> Sequence[Address]:
+        """See StateReader."""
+        if not is_storable(address):
+            return ()
+        return self._read(lambda connection: read_addresses_like(connection, address))
+
+    def operations(
+        self, *, address: Address | None = None, backend: str | None = None, resource_id: str | None = None
+    ) -> tuple[OperationRecord, ...]:
+        """See StateReader."""
+        return self._read(
+            lambda connection: read_operations(connection, address=address, backend=backend, resource_id=resource_id)
+        )
 
     def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
         """See StateReader."""
-        del share_addresses
-        return {}
+        return self._read(lambda connection: read_rules(connection, share_addresses))
 
 
 def _select(

@@ -28,7 +28,7 @@ _GONE_REMEDY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An open read transaction: what it shows does not change. `version` is the one in the file.
+    """An open read transaction: what it shows does not change. `version` is the one in the file, 0 where there is no file yet.
 
     `verify` is called after reading and raises StateUnavailableError where what was read cannot be trusted.
     """
@@ -72,10 +72,14 @@ class Snapshots:
         raise StateUnavailableError(str(self._path), f"the state file has {what} while it was in use", _GONE_REMEDY)
 
     @contextmanager
-    def open(self) -> Iterator[Snapshot | None]:
-        """Open a snapshot for the block; None where there is no state yet."""
+    def open(self) -> Iterator[Snapshot]:
+        """Open a snapshot for the block; where there is no state yet, of an empty one without a lineage."""
         if not self.is_present():
-            yield None
+            with closing(files.connect_memory()) as empty:
+                migrate(empty, self._migrations)
+                empty.execute("PRAGMA ignore_check_constraints = ON")
+                empty.execute("UPDATE meta SET lineage = ''")
+                yield Snapshot(empty, 0, self._do_nothing)
             return
         with translated(self._path):
             unchanged = _unchanged_since_now(self._path)

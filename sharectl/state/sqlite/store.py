@@ -25,7 +25,7 @@ from sharectl.state.sqlite import files
 from sharectl.state.sqlite.changes import apply_changes
 from sharectl.state.sqlite.errors import damaged, translated
 from sharectl.state.sqlite.migrations import MIGRATIONS, back_up, check_version, migrate
-from sharectl.state.sqlite.reader import EmptyReader, SqliteReader, history_lines, is_storable, read_lock
+from sharectl.state.sqlite.reader import SqliteReader, history_lines, is_storable, read_lock
 from sharectl.state.sqlite.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class SqliteStore:
     def read(self) -> Iterator[StateReader]:
         """See StateStore."""
         with self._snapshots.open() as snapshot:
-            yield EmptyReader() if snapshot is None else SqliteReader(snapshot, self._path)
+            yield SqliteReader(snapshot, self._path)
 
     def commit(self, lease: Lease, changes: Sequence[Change]) -> None:
         """See StateStore."""
@@ -147,8 +147,6 @@ class SqliteStore:
     def lock_status(self) -> LockStatus | None:
         """See StateStore."""
         with self._snapshots.open() as snapshot:
-            if snapshot is None:
-                return None
             with translated(self._path):
                 lock = read_lock(snapshot.connection)
                 snapshot.verify()
@@ -166,8 +164,6 @@ class SqliteStore:
         if address is not None and not is_storable(address):
             return
         with self._snapshots.open() as snapshot:
-            if snapshot is None:
-                return
             lines = history_lines(snapshot.connection, address, limit, self._path)
             while True:
                 with translated(self._path):
@@ -179,12 +175,10 @@ class SqliteStore:
 
     def export_document(self) -> bytes:
         """See StateStore; the format is in docs/state.md."""
-        from sharectl.state.document import EMPTY, compose  # noqa: PLC0415 - only two commands need it
+        from sharectl.state.document import compose  # noqa: PLC0415 - only two commands need it
         from sharectl.state.sqlite.transfer import read_document  # noqa: PLC0415 - only two commands need it
 
         with self._snapshots.open() as snapshot, collection_paused():
-            if snapshot is None:
-                return compose(EMPTY)
             with translated(self._path):
                 files.expect_sound(snapshot.connection, self._path)
                 document = read_document(snapshot.connection, self._path)
@@ -217,7 +211,7 @@ class SqliteStore:
         from sharectl.state.sqlite.copies import read_mark  # noqa: PLC0415 - only where something was changed
 
         with self._snapshots.open() as snapshot:
-            if snapshot is None:
+            if not snapshot.version:
                 return ContentMark("", 0, 0, 0), 0
             with translated(self._path):
                 mark = read_mark(snapshot.connection, self._path)
@@ -230,18 +224,15 @@ class SqliteStore:
         from sharectl.state.sqlite.copies import write_copy_of  # noqa: PLC0415 - only where something was changed
 
         with self._snapshots.open() as snapshot:
-            if snapshot is None:
+            if not snapshot.version:
                 raise StateUnavailableError(self.location, "there is no state file")
             with translated(target):
                 write_copy_of(snapshot.connection, target)
 
     def has_run(self, run_id: str) -> bool:
         """See KnowsRuns."""
-        with self._snapshots.open() as snapshot:
-            if snapshot is None:
-                return False
-            with translated(self._path):
-                return bool(snapshot.connection.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone())
+        with self._snapshots.open() as snapshot, translated(self._path):
+            return bool(snapshot.connection.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone())
 
     def close(self) -> None:
         """See StateStore. SQLite's files beside the state are merged into it and removed where nobody else needs them."""
@@ -341,7 +332,7 @@ class SqliteStore:
             raise StateUnavailableError(self.location, "it has been closed")
         if self._writer is None:
             with self._snapshots.open() as snapshot:
-                if snapshot is None:
+                if not snapshot.version:
                     raise StateUnavailableError(
                         self.location,
                         "there is no state file",

@@ -14,6 +14,7 @@ from sharectl.state.sqlite.changes import (
     INSERT_RUN,
     history_row,
     operation_row,
+    resource_row,
     run_row,
 )
 from sharectl.state.sqlite.reader import read_history, read_rules, read_runs, read_view
@@ -43,7 +44,7 @@ def replace_content(connection: sqlite3.Connection, document: Document) -> None:
     """Make `document` the whole content; the lock stays as it is."""
     for table in _CONTENT_TABLES:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are those above
-    connection.executemany(INSERT_RESOURCE, document.records)
+    connection.executemany(INSERT_RESOURCE, map(resource_row, document.records))
     connection.executemany(
         INSERT_RULE,
         (
