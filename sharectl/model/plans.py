@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.share_networks import ShareServerSpec
@@ -113,13 +114,6 @@ class UpdateRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateSnapshot:
-    """Take a snapshot of the share that `spec` names."""
-
-    spec: SnapshotSpec
-
-
-@dataclass(frozen=True, slots=True)
 class Adopt:
     """Take over a share or a snapshot, or bring a share back from the trash.
 
@@ -140,10 +134,10 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class SetUpShareServer:
-    """Make a share server as `spec` says: create, repair or update it."""
+class SetUp:
+    """Make the resource what `spec` says: take a snapshot, or create, repair or update a share server."""
 
-    spec: ShareServerSpec
+    spec: Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +155,9 @@ Work = (
     | RevertShare
     | UpdateAccess
     | UpdateRecord
-    | CreateSnapshot
     | Adopt
     | Move
-    | SetUpShareServer
+    | SetUp
     | ReleaseAllocation
 )
 """What a verb needs besides the address; verbs that remove need nothing."""

@@ -1,8 +1,14 @@
-"""The verbs: what one step does."""
+"""The table of verbs: what one step does, and to what."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sharectl.model.kinds import MANAGED_KINDS, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Verb(StrEnum):
@@ -28,3 +34,68 @@ class Verb(StrEnum):
     UPDATE_SHARE_SERVER = "update-share-server"
     DELETE_SHARE_SERVER = "delete-share-server"
     RELEASE_ALLOCATION = "release-allocation"
+
+
+class Effect(Enum):
+    """What a verb does to the resource at its address."""
+
+    MAKES = auto()
+    TAKES_OVER = auto()
+    CHANGES = auto()
+    RECORDS = auto()
+    """The state alone changes."""
+    REMOVES = auto()
+
+
+class VerbEntry(NamedTuple):
+    """What holds for a verb: the kind that it is done to (None: any that the state records), and its effect.
+
+    One that `destroys` takes data away for good. `fate` says what becomes of what is removed, for people; `{old}` is replaced by `old `
+    where another resource takes its place.
+    """
+
+    kind: Kind | None
+    effect: Effect
+    destroys: bool = False
+    fate: str = ""
+
+
+VERBS: Final[Mapping[Verb, VerbEntry]] = {
+    Verb.PREPARE_BACKEND: VerbEntry(Kind.BACKEND, Effect.CHANGES),
+    Verb.CREATE_SHARE: VerbEntry(Kind.SHARE, Effect.MAKES),
+    Verb.EXTEND_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES),
+    Verb.SHRINK_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES),
+    Verb.REVERT_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES, destroys=True),
+    Verb.UPDATE_ACCESS: VerbEntry(Kind.SHARE, Effect.CHANGES),
+    Verb.UPDATE_RECORD: VerbEntry(None, Effect.RECORDS),
+    Verb.DELETE_SHARE: VerbEntry(
+        Kind.SHARE, Effect.REMOVES, destroys=True, fate="the {old}share and all data in it are destroyed"
+    ),
+    Verb.TRASH_SHARE: VerbEntry(
+        Kind.SHARE, Effect.REMOVES, fate="the {old}share goes to the trash, out of everybody's reach"
+    ),
+    Verb.CREATE_SNAPSHOT: VerbEntry(Kind.SNAPSHOT, Effect.MAKES),
+    Verb.DELETE_SNAPSHOT: VerbEntry(
+        Kind.SNAPSHOT, Effect.REMOVES, destroys=True, fate="the {old}snapshot is destroyed"
+    ),
+    Verb.ADOPT: VerbEntry(None, Effect.TAKES_OVER),
+    Verb.RESTORE_SHARE: VerbEntry(Kind.SHARE, Effect.TAKES_OVER),
+    Verb.FORGET: VerbEntry(
+        None, Effect.REMOVES, fate="the {old}share stays on its backend, and sharectl no longer looks after it"
+    ),
+    Verb.MOVE: VerbEntry(None, Effect.RECORDS),
+    Verb.CREATE_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.MAKES),
+    Verb.REPAIR_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.CHANGES),
+    Verb.UPDATE_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.CHANGES),
+    Verb.DELETE_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.REMOVES),
+    Verb.RELEASE_ALLOCATION: VerbEntry(Kind.NETWORK_ALLOCATION, Effect.REMOVES),
+}
+
+
+def verbs_that(*effects: Effect, managed: bool = False) -> frozenset[Verb]:
+    """Return the verbs that have one of these effects; those of `managed` kinds alone, if that is asked for."""
+    return frozenset(
+        verb
+        for verb, entry in VERBS.items()
+        if entry.effect in effects and not (managed and entry.kind not in {None, *MANAGED_KINDS})
+    )

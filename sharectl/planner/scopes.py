@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import Effect, Verb, verbs_that
 
 if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 RESIZING: Final = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
 REVERTING: Final = frozenset({Verb.REVERT_SHARE})
-REMOVING: Final = frozenset({Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET, Verb.DELETE_SNAPSHOT})
-MAKING: Final = frozenset({Verb.CREATE_SHARE, Verb.ADOPT, Verb.RESTORE_SHARE, Verb.CREATE_SNAPSHOT})
+REMOVING: Final = verbs_that(Effect.REMOVES, managed=True)
+MAKING: Final = verbs_that(Effect.MAKES, Effect.TAKES_OVER, managed=True)
 USING: Final = frozenset(Verb) - {Verb.MOVE, Verb.UPDATE_RECORD}
 """Whatever needs the resource itself; its row may follow the manifest all the same."""
 CONTENT: Final = RESIZING | REVERTING

@@ -10,18 +10,18 @@ from sharectl.model.plans import Action
 from sharectl.model.quantities import format_size
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
 from sharectl.planner.records import DEPOSED_MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import FieldChange, Plan, Step
 
 _NAMED_CANDIDATES: Final = 3
-_DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT})
-_MAKING: Final = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT, Verb.CREATE_SHARE_SERVER})
+_DESTROYING: Final = frozenset(verb for verb in verbs_that(Effect.REMOVES) if VERBS[verb].destroys)
+_MAKING: Final = verbs_that(Effect.MAKES)
 _STRENGTH: Final = {
     action: rank
     for rank, action in enumerate(
@@ -81,7 +81,7 @@ class Block:
         return next((str(c.before) for c in step.changes if c.field == "size"), None) if step is not None else None
 
 
-_REMOVING: Final = _DESTROYING | {Verb.TRASH_SHARE, Verb.FORGET}
+_REMOVING: Final = verbs_that(Effect.REMOVES, managed=True)
 
 
 def plan_blocks(plan: Plan) -> list[Block]:
@@ -174,14 +174,6 @@ def reasons(steps: Sequence[Step]) -> str:
     return "; ".join(dict.fromkeys(step.reason for step in steps))
 
 
-_FATES: Final[Mapping[Verb, str]] = {
-    Verb.DELETE_SHARE: "the {old}share and all data in it are destroyed",
-    Verb.DELETE_SNAPSHOT: "the {old}snapshot is destroyed",
-    Verb.TRASH_SHARE: "the {old}share goes to the trash, out of everybody's reach",
-    Verb.FORGET: "the {old}share stays on its backend, and sharectl no longer looks after it",
-}
-
-
 def fate(block: Block) -> str | None:
     """Return what becomes of the share or snapshot that the block removes or turns back; None where that is all there is to say of it."""
     removal = block.removal
@@ -189,7 +181,7 @@ def fate(block: Block) -> str | None:
         return f"what was written since {block.reverts_to} was taken is destroyed"
     if removal is None or block.action is Action.FORGET:
         return None
-    text = _FATES[removal.verb].format(old="" if block.creation is None else "old ")
+    text = VERBS[removal.verb].fate.format(old="" if block.creation is None else "old ")
     return text if block.lost_size is None else f"{text} ({block.lost_size})"
 
 

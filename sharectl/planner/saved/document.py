@@ -14,7 +14,6 @@ from sharectl.model.plans import (
     Adopt,
     Candidate,
     CreateShare,
-    CreateSnapshot,
     Drift,
     DriftKind,
     FieldChange,
@@ -26,7 +25,7 @@ from sharectl.model.plans import (
     ReleaseAllocation,
     ResizeShare,
     RevertShare,
-    SetUpShareServer,
+    SetUp,
     Step,
     Summary,
     UnreadBackend,
@@ -34,7 +33,7 @@ from sharectl.model.plans import (
     UpdateRecord,
 )
 from sharectl.model.table import spec_from_plain
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import VERBS, Effect, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -221,7 +220,7 @@ def _step(plain: Mapping[str, Any]) -> Step:
         verb=verb,
         reason=plain["reason"],
         backend=plain.get("backend"),
-        work=_WORK[verb](plain) if verb in _WORK else None,
+        work=_work(verb, plain),
         changes=_changes(plain.get("changes", ())),
         expected_version=plain.get("expected_version"),
         waits_for=tuple(plain.get("waits_for", ())),
@@ -260,15 +259,17 @@ _WORK: Final[Mapping[Verb, Callable[[Mapping[str, Any]], Work]]] = {
     Verb.REVERT_SHARE: lambda plain: RevertShare(_spec(plain)),
     Verb.UPDATE_ACCESS: _access,
     Verb.UPDATE_RECORD: lambda plain: UpdateRecord(_spec(plain)),
-    Verb.CREATE_SNAPSHOT: lambda plain: CreateSnapshot(_spec(plain)),
     Verb.ADOPT: lambda plain: Adopt(_spec(plain), plain["import_id"], plain.get("import_resource_id")),
     Verb.RESTORE_SHARE: lambda plain: Adopt(_spec(plain), plain["import_id"], plain.get("import_resource_id")),
     Verb.MOVE: lambda plain: Move(plain["moved_from"], _spec(plain) if "spec" in plain else None),
-    Verb.CREATE_SHARE_SERVER: lambda plain: SetUpShareServer(_spec(plain)),
-    Verb.REPAIR_SHARE_SERVER: lambda plain: SetUpShareServer(_spec(plain)),
-    Verb.UPDATE_SHARE_SERVER: lambda plain: SetUpShareServer(_spec(plain)),
     Verb.RELEASE_ALLOCATION: lambda plain: ReleaseAllocation(plain["import_id"], plain["import_resource_id"]),
 }
+
+
+def _work(verb: Verb, plain: Mapping[str, Any]) -> Work | None:
+    if verb in _WORK:
+        return _WORK[verb](plain)
+    return SetUp(_spec(plain)) if VERBS[verb].effect in {Effect.MAKES, Effect.CHANGES} else None
 
 
 def _changes(plain: Iterable[Mapping[str, Any]]) -> tuple[FieldChange, ...]:

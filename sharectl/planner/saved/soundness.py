@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from sharectl.model.access import AccessLevel, AccessType
-from sharectl.model.kinds import Kind, kind_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, kind_of
 from sharectl.model.plans import Action, Adopt, CreateShare, Move, PrepareBackend, ReleaseAllocation, UpdateAccess
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import ShareSpec
 from sharectl.model.table import KINDS
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import VERBS, Effect, Verb
 from sharectl.planner.report import summarize
 
 if TYPE_CHECKING:
@@ -22,35 +22,25 @@ if TYPE_CHECKING:
 _REPLACING: Final = frozenset({Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE})
 _CREATING: Final = _REPLACING | {Action.CREATE}
 _REMOVING: Final = _REPLACING | {Action.DELETE}
+_OF_EFFECT: Final[Mapping[Effect, frozenset[Action]]] = {
+    Effect.MAKES: _CREATING,
+    Effect.TAKES_OVER: frozenset({Action.ADOPT}),
+    Effect.CHANGES: frozenset({Action.UPDATE}),
+    Effect.RECORDS: frozenset({Action.UPDATE}),
+    Effect.REMOVES: _REMOVING,
+}
 _ACTIONS: Final[Mapping[Verb, frozenset[Action]]] = {
+    **{verb: _OF_EFFECT[entry.effect] for verb, entry in VERBS.items()},
     Verb.PREPARE_BACKEND: frozenset({Action.CREATE}),
-    Verb.CREATE_SHARE: _CREATING,
-    Verb.EXTEND_SHARE: frozenset({Action.UPDATE}),
-    Verb.SHRINK_SHARE: frozenset({Action.UPDATE}),
     Verb.REVERT_SHARE: frozenset({Action.REVERT}),
     Verb.UPDATE_ACCESS: _CREATING | {Action.UPDATE, Action.ADOPT, Action.FORGET},
-    Verb.UPDATE_RECORD: frozenset({Action.UPDATE}),
-    Verb.DELETE_SHARE: _REMOVING,
-    Verb.TRASH_SHARE: _REMOVING,
-    Verb.CREATE_SNAPSHOT: _CREATING,
-    Verb.DELETE_SNAPSHOT: _REMOVING,
-    Verb.ADOPT: frozenset({Action.ADOPT}),
-    Verb.RESTORE_SHARE: frozenset({Action.ADOPT}),
     Verb.FORGET: _REPLACING | {Action.FORGET},
     Verb.MOVE: _REPLACING | {Action.MOVE},
     Verb.CREATE_SHARE_SERVER: frozenset({Action.CREATE}),
-    Verb.REPAIR_SHARE_SERVER: frozenset({Action.UPDATE}),
-    Verb.UPDATE_SHARE_SERVER: frozenset({Action.UPDATE}),
     Verb.DELETE_SHARE_SERVER: frozenset({Action.DELETE}),
     Verb.RELEASE_ALLOCATION: frozenset({Action.DELETE}),
 }
-_ANY_KIND: Final = frozenset({Verb.UPDATE_RECORD, Verb.FORGET, Verb.MOVE})
-_KINDS: Final[Mapping[str, Kind]] = {
-    "backend": Kind.BACKEND,
-    "snapshot": Kind.SNAPSHOT,
-    "server": Kind.SHARE_SERVER,
-    "allocation": Kind.NETWORK_ALLOCATION,
-}
+_RECORDED: Final = MANAGED_KINDS | {Kind.SHARE_SERVER, Kind.BACKEND}
 _WITHOUT_BACKEND: Final = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD, Verb.CREATE_SHARE})
 _LARGEST: Final = 1 << 63
 
@@ -119,11 +109,8 @@ def _check_step(step: Step, where: str) -> None:
     if step.action not in _ACTIONS[step.verb]:
         _fail(where, f"{step.verb.value} is no part of the action {step.action.word}")
     kind = _kind(step.address, where)
-    if step.verb in _ANY_KIND:
-        fits = kind in {Kind.SHARE, Kind.SNAPSHOT, Kind.SHARE_SERVER, Kind.BACKEND}
-    else:
-        fits = kind is _KINDS.get(step.verb.value.rpartition("-")[2], Kind.SHARE)
-    if not fits:
+    wanted = VERBS[step.verb].kind
+    if kind not in (_RECORDED if wanted is None else {wanted}):
         _fail(where, f"{step.verb.value} is nothing to be done to {kind.value}")
     if step.former is not None and _kind(step.former, where) is not kind:
         _fail(where, f"{step.former} is another kind")

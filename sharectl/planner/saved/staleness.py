@@ -10,8 +10,9 @@ from sharectl.model.diagnostics import DiagnosticError, Severity, error, warning
 from sharectl.model.kinds import Kind
 from sharectl.model.plans import Held, PrepareBackend, UpdateAccess
 from sharectl.model.specs import ShareSpec, SnapshotSpec
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import Effect, Verb, verbs_that
 from sharectl.planner.report import summarize
+from sharectl.planner.scopes import MAKING
 from sharectl.state.rows import share_spec_of, snapshot_spec_of
 
 if TYPE_CHECKING:
@@ -26,17 +27,7 @@ _NAMED: Final = 3
 _CODE: Final = "plan.stale"
 _NEW_PLAN: Final = "make a new plan with `sharectl plan --out FILE`, look at it, and apply that"
 _RESIZES: Final = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
-_REMOVES: Final = frozenset(
-    {
-        Verb.DELETE_SHARE,
-        Verb.TRASH_SHARE,
-        Verb.FORGET,
-        Verb.DELETE_SNAPSHOT,
-        Verb.DELETE_SHARE_SERVER,
-        Verb.RELEASE_ALLOCATION,
-    }
-)
-_MAKES: Final = frozenset({Verb.CREATE_SHARE, Verb.ADOPT, Verb.RESTORE_SHARE, Verb.CREATE_SNAPSHOT})
+_REMOVES: Final = verbs_that(Effect.REMOVES)
 
 
 class Rows(NamedTuple):
@@ -116,7 +107,7 @@ def _is_done(step: Step, steps: Sequence[Step], rows: Rows) -> bool:
     """Tell whether the state records what the step was to do; in doubt it does not."""
     record = rows.records.get(step.address)
     if step.verb in _REMOVES:
-        return record is None or any(other.verb in _MAKES for other in steps if other is not step)
+        return record is None or any(other.verb in MAKING for other in steps if other is not step)
     return record is not None and _is_recorded(step, record, rows)
 
 

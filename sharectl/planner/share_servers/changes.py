@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.capabilities import Capability
 from sharectl.model.fields import Policy, fields_with, rule_of, written_name
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, SetUpShareServer, UpdateRecord
+from sharectl.model.plans import Action, FieldChange, SetUp, UpdateRecord
 from sharectl.model.share_networks import ShareNetworkSubnet
 from sharectl.model.verbs import Verb
 from sharectl.planner.share_servers.subnets import server_spec, subnet_label
@@ -60,7 +60,7 @@ def follow_network(draft: Draft, address: Address) -> None:
             "its network changed",
             backend=record.backend,
             record=record,
-            work=SetUpShareServer(new),
+            work=SetUp(new),
             changes=tuple(changes),
         )
     else:

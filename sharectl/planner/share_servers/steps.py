@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, ReleaseAllocation, SetUpShareServer, UpdateRecord
+from sharectl.model.plans import Action, FieldChange, ReleaseAllocation, SetUp, UpdateRecord
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.share_servers.changes import follow_network, spec_to_mend
@@ -70,7 +70,7 @@ def _make(draft: Draft) -> None:
                 Action.CREATE,
                 f"the first share on {address_of(Kind.SHARE_NETWORK, spec.share_network)} there",
                 backend=first.backend,
-                work=SetUpShareServer(spec),
+                work=SetUp(spec),
                 changes=tuple(_description(spec)),
             )
 
@@ -114,7 +114,7 @@ def _mend(draft: Draft, address: Address, selects: Selects) -> None:
         f"it {deviation.problem}" if not deviation.problem.startswith("its") else deviation.problem,
         backend=record.backend,
         record=record,
-        work=SetUpShareServer(spec_to_mend(draft, record)),
+        work=SetUp(spec_to_mend(draft, record)),
     )
     if seen.servers is not None and lost_addresses(record, seen.servers):
         _record_new_exports(draft, record, selects)

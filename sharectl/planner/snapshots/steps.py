@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.capabilities import Capability
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, CreateSnapshot, FieldChange, UpdateRecord
+from sharectl.model.plans import Action, FieldChange, SetUp, UpdateRecord
 from sharectl.model.specs import DeletionPolicy
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
@@ -53,7 +53,7 @@ def plan_new_snapshot(draft: Draft, address: Address) -> None:
         "gone from its backend; taken again, of the share as it is now" if lost else "not there yet",
         backend=backend,
         record=record,
-        work=CreateSnapshot(spec),
+        work=SetUp(spec),
         changes=plain_changes({}, spec.as_plain()),
     )
 
