@@ -12,9 +12,10 @@ from sharectl.cli.codes import ExitCode, Finished, code_of_findings, finish
 from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sharectl.cli.session import Session
+    from sharectl.model.backends import BackendSpec
     from sharectl.workspace.run import LockedRun
     from sharectl.workspace.trash import TrashedShare
 
@@ -81,11 +82,11 @@ def purge(
     from sharectl.planner.backends.unread import unread_findings
     from sharectl.render.trash import trash_lines
     from sharectl.workspace.backends import allowed_backends
-    from sharectl.workspace.trash import PurgeWish, look_into, purgeable
+    from sharectl.workspace.trash import PurgeRequest, look_into, purgeable
 
     session = start(chdir, file)
     age_seconds = None if older_than is None else parse_duration_seconds(older_than)
-    wish = PurgeWish(subject, age_seconds, everything)
+    request = PurgeRequest(subject, age_seconds, everything)
     desired = session.repository.desired()
     specs, allowed = desired.backends, allowed_backends(allow_unreadable, desired.backends)
     out = session.output
@@ -95,24 +96,24 @@ def purge(
         if diagnostics:
             out.diagnostics(diagnostics)
         finish(code_of_findings(diagnostics))
-        doomed = purgeable(trash, wish, datetime.now(UTC))
+        doomed = purgeable(trash, request, datetime.now(UTC))
         if not doomed:
             out.note("Nothing in the trash is meant by that.")
             return
         out.write_lines(trash_lines(doomed, out.look))
         count = "this share" if len(doomed) == 1 else f"these {len(doomed)} shares"
         session.agree(f"Remove {count} and all data in them? They cannot be recovered.", yes=yes)
-        _purge(session, run, doomed)
+        _purge(session, run, specs, doomed)
 
 
-def _purge(session: Session, run: LockedRun, doomed: Sequence[TrashedShare]) -> None:
+def _purge(session: Session, run: LockedRun, specs: Mapping[str, BackendSpec], doomed: Sequence[TrashedShare]) -> None:
     from sharectl.workspace.trash import purge as purge_shares
 
     def report(trashed: TrashedShare, problem: str) -> None:
         name = f"{trashed.share.backend_id} on {trashed.backend}"
         session.output.note(f"failed   {name}: {problem}" if problem else f"purged   {name}")
 
-    failed = purge_shares(run, doomed, report)
+    failed = purge_shares(run, specs, doomed, report)
     session.output.note(f"{len(doomed) - failed} of {len(doomed)} purged.")
     if failed:
         raise Finished(ExitCode.FAILED)

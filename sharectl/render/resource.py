@@ -23,7 +23,10 @@ from sharectl.state.rows import attributes_of, spec_object_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.ignoring import AccessPattern
+    from sharectl.model.observed import ObservedShare
     from sharectl.render.text import Look
     from sharectl.workspace.inspection import ResourceView
 
@@ -50,6 +53,7 @@ def resource_lines(view: ResourceView, look: Look = PLAIN) -> Iterator[str]:
     elif is_share and view.record is not None:
         yield ""
         yield "Nobody has access: the share has no access rules."
+    yield from _ignored_lines(view, color=color)
     if spec is not None and is_share:
         yield from _mount_lines(spec, export_locations(view), color=color)
     if view.snapshots:
@@ -58,6 +62,28 @@ def resource_lines(view: ResourceView, look: Look = PLAIN) -> Iterator[str]:
         for snapshot in view.snapshots:
             size = "" if snapshot.size_bytes is None else f"  {format_size(snapshot.size_bytes)}"
             yield f"  {visible(snapshot.address)}{size}"
+
+
+def _ignored_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
+    """Yield the patterns of access rules that belong to others, each with the rules of the share that it covers now."""
+    if not view.ignored:
+        return
+    yield ""
+    yield paint("Left to others (spec.ignore.access of the backend)", "heading", color)
+    for pattern, rules in _covered(view):
+        yield f"  {visible(f'{pattern.access_type}:{pattern.to}')}{_in_force(view, rules)}"
+
+
+def _in_force(view: ResourceView, rules: list[AccessRule]) -> str:
+    if view.observed is None:
+        return ""
+    named = ", ".join(f"{visible(rule.key)} {visible(rule.access_level)}" for rule in rules)
+    return f"  has access: {named}" if named else "  nobody has access by it"
+
+
+def _covered(view: ResourceView) -> list[tuple[AccessPattern, list[AccessRule]]]:
+    others = () if view.observed is None else view.observed.ignored_access
+    return [(pattern, [rule for rule in others if pattern.covers(rule)]) for pattern in view.ignored]
 
 
 def _wanted_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
@@ -88,16 +114,22 @@ def resource_object(view: ResourceView) -> JsonObject:
         "spec": spec,
         "record": None if view.record is None else record_fields(view.record),
         "access": rules_list(view.rules),
-        "observed": None
-        if observed is None
-        else observed._asdict() | {"access": [r._asdict() for r in observed.access]},
+        "observed": None if observed is None else _observed_fields(observed),
         "used_bytes": view.used_bytes,
         "export_locations": [] if spec is None else [_location_fields(spec, location) for location in locations],
         "snapshots": [snapshot.address for snapshot in view.snapshots],
         "settings": view.settings,
         "wanted": changes_to_list(view.wanted),
         "last_error": _failure_fields(view),
+        "ignored_access": [
+            {**pattern._asdict(), "rules": [rule._asdict() for rule in rules]} for pattern, rules in _covered(view)
+        ],
     }
+
+
+def _observed_fields(observed: ObservedShare) -> JsonObject:
+    rules = {"access": observed.access, "ignored_access": observed.ignored_access}
+    return observed._asdict() | {name: [rule._asdict() for rule in found] for name, found in rules.items()}
 
 
 def _failure_fields(view: ResourceView) -> JsonObject | None:

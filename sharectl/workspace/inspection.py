@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.engine.verbs.share import share_ref
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, kind_of, name_of
 from sharectl.planner.field_changes import plain_changes, rule_changes
 from sharectl.state.rows import spec_object_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.ignoring import AccessPattern
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.model.plans import FieldChange
@@ -37,7 +39,8 @@ class ResourceView:
     `record` is its row of the state, None where it has not been applied. `observed` is the share as the backend lists it, and
     `used_bytes` what its data occupies; both None where the backend was not asked or did not say. `settings` is the manifest of any other
     kind. `wanted` is what the manifest wants otherwise than the record says, `last_failure` the last thing that failed and has not
-    been done since. `manifest_is_unread` where there may be a manifest that could not be read.
+    been done since. `manifest_is_unread` where there may be a manifest that could not be read. `ignored` are the access rules of
+    others that the share's backend is told to leave alone.
     """
 
     address: Address
@@ -52,6 +55,7 @@ class ResourceView:
     wanted: tuple[FieldChange, ...] = ()
     last_failure: HistoryEntry | None = None
     manifest_is_unread: bool = False
+    ignored: tuple[AccessPattern, ...] = ()
 
 
 Known = Callable[[], "Sequence[Address]"]
@@ -83,11 +87,17 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         settings=settings,
         wanted=wanted_changes(desired, address, record, rules),
         last_failure=last_failure(store, address),
+        ignored=_ignored_access(desired, record) if is_share else (),
     )
     if not ask or record is None or record.kind != Kind.SHARE:
         return view
     observed, used_bytes, diagnostics = _ask(backends, record, pinned)
     return replace(view, observed=observed, used_bytes=used_bytes, diagnostics=diagnostics)
+
+
+def _ignored_access(desired: Desired, record: Record | None) -> tuple[AccessPattern, ...]:
+    backend = None if record is None else desired.backends.get(record.backend or "")
+    return () if backend is None else IgnoreList.from_plain(backend.ignore).access
 
 
 def _not_inspectable(address: Address, known: Known) -> Diagnostic:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import DriverError, TransientError
-from sharectl.engine.answers import misbehaviour
+from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write
+from sharectl.engine.reach import executor_for
+from sharectl.executors.calls import UNBEGUN_KINDS, CallFailedError, DeleteShare, FailureKind
 from sharectl.manifests.names import safe_name
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error
@@ -17,7 +18,7 @@ from sharectl.model.requests import ShareRef
 from sharectl.model.specs import Protocol
 from sharectl.model.verbs import Verb
 from sharectl.planner.drift import identity_problem
-from sharectl.state.contract import LeaseLostError, StateError
+from sharectl.state.contract import LeaseLostError
 from sharectl.workspace.backends import require_backends
 from sharectl.workspace.survey import Question, survey
 
@@ -28,9 +29,14 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
+    from sharectl.model.records import Change
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.run import LockedRun
+
+
+_CERTAIN: Final = frozenset({FailureKind.REFUSED, FailureKind.CONFLICT, FailureKind.FENCED, *UNBEGUN_KINDS})
+"""Failures after which the share is there as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ def look_into(
 
 
 @dataclass(frozen=True, slots=True)
-class PurgeWish:
+class PurgeRequest:
     """Which of the trash is to go: what `subject` names (an address or a backend's id), of what is old enough."""
 
     subject: str | None = None
@@ -105,23 +111,23 @@ class PurgeWish:
     everything: bool = False
 
 
-def purgeable(trash: Trash, wish: PurgeWish, now: datetime) -> tuple[TrashedShare, ...]:
+def purgeable(trash: Trash, request: PurgeRequest, now: datetime) -> tuple[TrashedShare, ...]:
     """Return what the wish is about. Raises DiagnosticError where it names something that is not there, or that the state holds."""
-    if wish.subject is None and wish.older_than_seconds is None and not wish.everything:
+    if request.subject is None and request.older_than_seconds is None and not request.everything:
         remedy = "name an address or an id, pass --older-than 7d, or --all for everything"
         raise DiagnosticError(error("usage.purge", "purge what?", remedy=remedy))
     chosen = list(trash.shares)
-    if wish.subject is not None:
-        chosen = [one for one in chosen if wish.subject in {one.address, one.share.backend_id}]
+    if request.subject is not None:
+        chosen = [one for one in chosen if request.subject in {one.address, one.share.backend_id}]
         if not chosen:
             known = [text for one in trash.shares for text in (one.address, one.share.backend_id)]
-            remedy = did_you_mean(wish.subject, known) or "`sharectl trash list` shows what there is"
-            raise DiagnosticError(error("trash.not-found", f"the trash has no {wish.subject}", remedy=remedy))
+            remedy = did_you_mean(request.subject, known) or "`sharectl trash list` shows what there is"
+            raise DiagnosticError(error("trash.not-found", f"the trash has no {request.subject}", remedy=remedy))
         held = [one for one in chosen if one.held_by is not None]
         if held:
             raise DiagnosticError(*(_held(one) for one in held))
-    if wish.older_than_seconds is not None:
-        limit = wish.older_than_seconds
+    if request.older_than_seconds is not None:
+        limit = request.older_than_seconds
         chosen = [one for one in chosen if (age := one.age_seconds(now)) is not None and age >= limit]
     return tuple(one for one in chosen if one.held_by is None)
 
@@ -135,53 +141,101 @@ def _held(trashed: TrashedShare) -> Diagnostic:
     )
 
 
-def purge(run: LockedRun, doomed: Sequence[TrashedShare], report: Callable[[TrashedShare, str], None]) -> int:
-    """Remove these shares for good, one after the other, each with its intent and its history; return how many failed.
+def purge(
+    run: LockedRun,
+    specs: Mapping[str, BackendSpec],
+    doomed: Sequence[TrashedShare],
+    report: Callable[[TrashedShare, str], None],
+) -> int:
+    """Remove these shares for good, each with its intent and its history; return how many failed.
 
     `report` is called after each with what went wrong, or an empty text. Raises StateError and LeaseLostError.
     """
-    failed = 0
-    for trashed in doomed:
-        problem = _purge_one(run, trashed)
-        failed += bool(problem)
-        report(trashed, problem)
-    return failed
 
+    def commit(changes: Sequence[Change]) -> None:
+        run.store.commit(run.lease, changes)
 
-def _purge_one(run: LockedRun, trashed: TrashedShare) -> str:
-    share, now = trashed.share, run.environment.now
-    operation = OperationRecord(
-        operation_id=run.environment.new_id(),
-        run_id=run.record.run_id,
-        address=trashed.address,
-        verb=Verb.DELETE_SHARE.value,
-        resource_id=share.resource_id or "",
-        backend=trashed.backend,
-        pool=share.pool,
-        started_at=now(),
-        payload=canonical_json({"spec": None}),
-    )
-    run.store.commit(run.lease, [BeginOperation(operation)])
-    detail = {"reason": "trash purge", "backend": trashed.backend, "backend_id": share.backend_id}
-    outcome, problem = "done", ""
+    executor = executor_for(run.environment, run.heartbeat.tenure.require, lambda name: specs[name].lanes)
+    loop = Loop(executor, commit, run.environment, Patience())
+    removals = [_Removal(run, trashed, specs[trashed.backend].step_timeout_seconds, report) for trashed in doomed]
     try:
-        driver = run.environment.driver(trashed.backend)
-        run.heartbeat.tenure.require()
-        driver.delete_share(_reference(share))
-    except TransientError as failure:  # what became of it is unknown: the intent stays, and the next run asks
-        return f"{failure}; the next apply finds out what became of it"
-    except (LeaseLostError, StateError):
-        raise
-    except DriverError as failure:
-        outcome, problem = "failed", str(failure)
-        detail["error"] = problem
-    except (Exception, SystemExit, GeneratorExit) as failure:  # noqa: BLE001 - a driver may be anybody's
-        return f"{misbehaviour(failure)}; the next apply finds out what became of it"
-    entry = HistoryEntry(
-        run.record.run_id, now(), trashed.address, Verb.DELETE_SHARE.value, outcome, canonical_json(detail)
-    )
-    run.store.commit(run.lease, [EndOperation(operation.operation_id), AddHistory(entry)])
-    return problem
+        for removal in removals:
+            loop.start(removal)
+        while loop.jobs and not any(removal.error for removal in removals):
+            loop.turn()
+    finally:
+        loop.close()
+    for removal in removals:
+        if removal.error is not None:
+            raise removal.error
+    return sum(removal.has_failed for removal in removals)
+
+
+class _Removal(Job):
+    """One share on its way out of the trash."""
+
+    def __init__(
+        self,
+        run: LockedRun,
+        trashed: TrashedShare,
+        timeout_seconds: float,
+        report: Callable[[TrashedShare, str], None],
+    ) -> None:
+        super().__init__(self._procedure(), trashed.backend, attempts=1, timeout_seconds=timeout_seconds)
+        self._run = run
+        self._trashed = trashed
+        self._report = report
+        self.has_failed = False
+        self.error: Exception | None = None
+
+    def ended(self, value: str) -> None:
+        """Tell how it went."""
+        self.has_failed = bool(value)
+        self._report(self._trashed, value)
+
+    def broke(self, error: Exception) -> None:
+        """Keep what ends the command."""
+        self.error = error
+
+    def _procedure(self) -> Procedure[str]:
+        share, operation = self._trashed.share, self._intent()
+        yield Write([BeginOperation(operation)])
+        detail = {"reason": "trash purge", "backend": self._trashed.backend, "backend_id": share.backend_id}
+        problem = ""
+        try:
+            yield DeleteShare(_reference(share))
+        except CallFailedError as failed:
+            problem = failed.failure.message
+            if failed.failure.kind is FailureKind.NOT_PERMITTED:
+                raise LeaseLostError(problem) from failed
+            if failed.failure.kind not in _CERTAIN:  # the intent stays, and the next run asks
+                return f"{problem}; the next apply finds out what became of it"
+            detail["error"] = problem
+        outcome = "failed" if problem else "done"
+        entry = HistoryEntry(
+            operation.run_id,
+            self._run.environment.now(),
+            operation.address,
+            operation.verb,
+            outcome,
+            canonical_json(detail),
+        )
+        yield Write([EndOperation(operation.operation_id), AddHistory(entry)])
+        return problem
+
+    def _intent(self) -> OperationRecord:
+        trashed, environment = self._trashed, self._run.environment
+        return OperationRecord(
+            operation_id=environment.new_id(),
+            run_id=self._run.record.run_id,
+            address=trashed.address,
+            verb=Verb.DELETE_SHARE.value,
+            resource_id=trashed.share.resource_id or "",
+            backend=trashed.backend,
+            pool=trashed.share.pool,
+            started_at=environment.now(),
+            payload=canonical_json({"spec": None}),
+        )
 
 
 def _reference(share: ObservedShare) -> ShareRef:

@@ -163,3 +163,24 @@ def test_a_pattern_that_names_nobody_is_refused(console: Console) -> None:
     ended = console("validate")
     assert ended.code == 1
     assert "backup.example.org" in ended.err
+
+
+def test_show_names_what_is_left_to_others(shared: Console) -> None:
+    """The patterns of the share's backend, each with the rules that it covers now; of a backend all that it ignores."""
+    shown = shared("show", "share/one").out
+    assert "Left to others (spec.ignore.access of the backend)\n  ip:10.9.0.0/24  has access: ip:10.9.0.7 ro\n" in shown
+    assert "  user:CORP\\backup*  nobody has access by it\n" in shown
+    unasked = shared("show", "share/one", "--refresh", "none").out
+    assert "\n  ip:10.9.0.0/24\n" in unasked
+    plain = json.loads(shared("show", "share/one", "-o", "json").out)
+    assert plain["ignored_access"] == [
+        {
+            "access_type": "ip",
+            "to": "10.9.0.0/24",
+            "rules": [{"access_type": "ip", "access_to": "10.9.0.7", "access_level": "ro"}],
+        },
+        {"access_type": "user", "to": "CORP\\backup*", "rules": []},
+    ]
+    assert "scratch*" in shared("show", "backend/nas").out
+    configure(shared, "")
+    assert "Left to others" not in shared("show", "share/one").out
