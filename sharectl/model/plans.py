@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.backends import BackendSpec
@@ -298,3 +298,10 @@ class Plan:
     def is_empty(self) -> bool:
         """Tell whether there is nothing to do."""
         return not self.steps
+
+
+def backends_of(steps: Iterable[Step]) -> list[str]:
+    """Return every backend that a step may run on, by name."""
+    steps = tuple(steps)
+    tried = {candidate.backend for step in steps for candidate in step.candidates}
+    return sorted(tried | {step.backend for step in steps if step.backend is not None})

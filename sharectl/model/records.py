@@ -45,6 +45,10 @@ class Record(NamedTuple):
         """Tell the same of the spec alone."""
         return self.spec_digest == digest[:DIGEST_SIZE_BYTES]
 
+    def has_access(self, digest: bytes) -> bool:
+        """Tell the same of the access rules; not where one of them was refused."""
+        return self.spec_digest is not None and self.access_digest == digest[DIGEST_SIZE_BYTES:]
+
 
 class RuleRecord(NamedTuple):
     """An access rule in force on a share, or one that the backend refused, with its reason."""

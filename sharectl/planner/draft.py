@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity, error
+from sharectl.model.kinds import MANAGED_KINDS, Kind
 from sharectl.model.plans import Step
+from sharectl.model.records import Record
 from sharectl.planner.access.exports import NO_EXPORTS
 from sharectl.planner.scopes import Refusal
 from sharectl.planner.strays import strays_by_name
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Action, FieldChange, Work
-    from sharectl.model.records import Record, StateView
+    from sharectl.model.records import StateView
     from sharectl.model.verbs import Verb
     from sharectl.planner.access.exports import ExportChange, Exports
     from sharectl.planner.drift import Deviation
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
     from sharectl.planner.options import PlanOptions
     from sharectl.planner.shares.checks import ShareChecks
     from sharectl.planner.strays import Strays
+
+
+_KIND_AND_BACKEND: Final = itemgetter(Record._fields.index("kind"), Record._fields.index("backend"))
 
 
 def step_id(verb: Verb, address: Address) -> str:
@@ -38,7 +45,8 @@ def step_id(verb: Verb, address: Address) -> str:
 class Draft:
     """What the parts of the planner share; `records` is the state's, with moved resources under their new addresses.
 
-    `servers` leads from the resource ids of the recorded share servers to their addresses. `awaited` leads from a new resource that
+    `recorded_total` counts its shares and snapshots, `held_by_backend` all that is on a backend; `others` are the addresses of the
+    other kinds, by kind. `servers` leads from the resource ids of the recorded share servers to their addresses. `awaited` leads from a new resource that
     the plan leaves out to the one without which it cannot be made, and of which is said why. `snapshotted` are the shares that new
     snapshots are of.
     """
@@ -60,6 +68,8 @@ class Draft:
     revocations: list[Address] = field(default_factory=list)
     servers: dict[str, Address] = field(default_factory=dict)
     recorded_total: int = 0
+    held_by_backend: dict[str, int] = field(default_factory=dict)
+    others: dict[str, list[Address]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     awaited: dict[Address, Address] = field(default_factory=dict)
     export_changes: dict[Address, ExportChange] = field(default_factory=dict)
@@ -68,6 +78,20 @@ class Draft:
     _holders: dict[str, list[str]] | None = None
     _checks: ShareChecks | None = None
     snapshotted: frozenset[Address] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Look through the state once."""
+        self.export_changes = dict(self.exports.changes)
+        counts = Counter(map(_KIND_AND_BACKEND, self.records.values()))
+        self.recorded_total = sum(count for (kind, _), count in counts.items() if kind in MANAGED_KINDS)
+        for (kind, backend), count in counts.items():
+            if backend is not None and kind != Kind.BACKEND:
+                self.held_by_backend[backend] = self.held_by_backend.get(backend, 0) + count
+        if self.recorded_total < len(self.records):
+            for address, record in self.records.items():
+                if record.kind not in MANAGED_KINDS:
+                    self.others.setdefault(record.kind, []).append(address)
+        self.servers = {self.records[a].resource_id: a for a in self.others.get(Kind.SHARE_SERVER, ())}
 
     @property
     def is_stopped(self) -> bool:

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 
 
 def note_open_operations(draft: Draft) -> None:
+    """Tell of a run that is at work, or of the operations that an earlier one left open."""
+    if draft.state.writer is not None:
+        _note_writer(draft, draft.state.writer)
+    elif draft.state.operations:
+        _note_left_open(draft)
+
+
+def _note_left_open(draft: Draft) -> None:
     """Tell of the operations whose end is not recorded, and of the way out where their backend is gone for good."""
     first = min(draft.state.operations, key=lambda operation: (operation.started_at, operation.operation_id))
     gone = sorted({name for o in draft.state.operations if (name := o.backend) and name not in draft.desired.backends})
@@ -28,7 +36,7 @@ def note_open_operations(draft: Draft) -> None:
     )
 
 
-def note_writer(draft: Draft, writer: LockStatus) -> None:
+def _note_writer(draft: Draft, writer: LockStatus) -> None:
     """Tell of another run that is at work: what the plan sees is in motion."""
     count = len(draft.state.operations)
     begun = f"{count} of its operations {'has' if count == 1 else 'have'} begun and not ended; " if count else ""

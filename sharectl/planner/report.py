@@ -82,10 +82,12 @@ def _repair(steps: Mapping[Verb, str], changes: Iterable[FieldChange]) -> str | 
 
 
 def _unknown(draft: Draft) -> list[Drift]:
-    held = Counter(record.backend for record in draft.state.records.values() if record.kind != Kind.BACKEND)
+    held = draft.held_by_backend
     return [
         Drift(
-            address_of(Kind.BACKEND, name), DriftKind.UNKNOWN, f"could not be read in full; {_held(held[name])} on it"
+            address_of(Kind.BACKEND, name),
+            DriftKind.UNKNOWN,
+            f"could not be read in full; {_held(held.get(name, 0))} on it",
         )
         for name, seen in sorted(draft.observed.items())
         if seen.error is not None or identity_problem(draft.state, seen) is not None

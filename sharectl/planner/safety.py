@@ -32,7 +32,7 @@ def check_empty(draft: Draft) -> bool:
     options = draft.options
     if draft.desired.digests or options.destroy or options.allow_empty or options.targets:
         return True
-    held = sum(1 for record in draft.records.values() if record.kind in {"share", "snapshot"})
+    held = draft.recorded_total
     if not held:
         return True
     draft.diagnostics.append(

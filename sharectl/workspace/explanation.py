@@ -254,7 +254,6 @@ def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers de
     }
     observed = survey(desired.backends, backends, questions).observed
     draft = Draft(desired, view, observed, PlanOptions(), find_deviations(view, observed), dict(view.records))
-    draft.servers = {r.resource_id: a for a, r in view.records.items() if r.kind == Kind.SHARE_SERVER}
     return tuple(ServerPlaces.for_shares(draft, shares).marked(pools))
 
 

@@ -16,9 +16,10 @@ from sharectl.drivers.registry import UnknownDriverError, driver_factory
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
-from sharectl.plan import addresses_with_rules, plan
+from sharectl.plan import plan
 from sharectl.planner.access.exports import export_wishes, find_exports
 from sharectl.planner.drift import find_deviations
+from sharectl.planner.due import addresses_with_rules
 from sharectl.planner.imports.unfinished import import_address
 from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from sharectl.manifests.desired import Desired
 from sharectl.model.backends import CapacityPolicy, NetworkPluginSpec
 from sharectl.model.diagnostics import DiagnosticError, Source, error
-from sharectl.plan import addresses_with_rules, plan
+from sharectl.plan import plan
 from sharectl.planner.drift import find_deviations
+from sharectl.planner.due import addresses_with_rules
+from sharectl.planner.options import PlanOptions
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
 from sharectl.workspace.planfile import read_plan_file, write_plan_file
 from tests.planner.model import settle
@@ -93,12 +95,14 @@ def test_deviations_that_were_found_before_may_be_handed_in() -> None:
 
 
 def test_the_rules_that_a_plan_wants_to_see_are_those_of_shares_that_are_not_as_they_should_be() -> None:
-    """Changed, renamed and drifted shares; not those that are left alone, and not snapshots."""
-    world = World().wants("a").wants("b").wants("c").wants("d").wants_snapshot("s", "d")
+    """Shares whose access changes or that may be replaced, renamed and drifted ones; not those that keep their access, and not snapshots."""
+    world = World().wants("a").wants("b").wants("c").wants("d").wants("f").wants("g").wants_snapshot("s", "d")
     settle(world)
-    world.wants("a", "2GiB").renames("share/b", "share/e").by_hand("share/c", pool="p2").vanishes("snapshot/s")
+    world.wants("a", access=["ip:10.0.0.1"]).renames("share/b", "share/e").by_hand("share/c", pool="p2")
+    world.wants("f", "2GiB").wants("g", labels={"team": "a"}, replacement="createFirst").vanishes("snapshot/s")
     deviations = find_deviations(world.view(), world.observed())
-    assert addresses_with_rules(world.desired(), world.view(), deviations) == {"share/a", "share/b", "share/c"}
+    found = addresses_with_rules(world.desired(), world.view(), deviations, PlanOptions())
+    assert found == {"share/a", "share/b", "share/c", "share/g"}
 
 
 def test_a_plan_is_equal_after_it_was_written_and_read(tmp_path: Path) -> None:

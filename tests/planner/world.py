@@ -20,10 +20,12 @@ from sharectl.model.records import OperationRecord, StateView
 from sharectl.model.settings import SafetyLimits
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet
 from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, ShareTypeSpec, SnapshotSpec
-from sharectl.plan import PlanOptions, plan
+from sharectl.plan import plan
 from sharectl.planner.draft import Draft
+from sharectl.planner.drift import find_deviations
+from sharectl.planner.due import addresses_with_rules
 from sharectl.planner.observed import BackendObservation, ServerObservation
-from sharectl.planner.options import Import
+from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.records import with_share_spec
 from sharectl.scheduler import pool_from_report
 
@@ -395,8 +397,12 @@ class World:
         return PlanOptions(**words)
 
     def plan(self, **words: Any) -> Plan:  # noqa: ANN401 - see options()
-        """Plan."""
-        return plan(self.desired(), self.view(), self.observed(), self.pools(), self.options(**words))
+        """Plan, with the access rules alone that the planner asks to see."""
+        desired, view, observed, options = self.desired(), self.view(), self.observed(), self.options(**words)
+        asked = addresses_with_rules(desired, view, find_deviations(view, observed), options)
+        rules = {address: rules for address, rules in view.rules.items() if address in asked}
+        view = replace(view, rules=rules, rules_total=sum(map(len, view.rules.values())))
+        return plan(desired, view, observed, self.pools(), options)
 
     def _is_wanted(self, address: str) -> bool:
         kind, _, name = address.partition("/")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of, name_of
-from sharectl.model.plans import Action, PrepareBackend
+from sharectl.model.plans import Action, PrepareBackend, backends_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.undeclared import note_undeclared_backends
 from sharectl.planner.shares.retention import add_forget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import Step
     from sharectl.planner.draft import Draft
 
 
@@ -25,13 +24,6 @@ def plan_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> No
     _refuse_undeclared(draft)
     note_undeclared_backends(draft)
     _refuse_without_secrets(draft)
-
-
-def backends_of(steps: Iterable[Step]) -> list[str]:
-    """Return every backend that a step may run on, by name."""
-    steps = tuple(steps)
-    tried = {candidate.backend for step in steps for candidate in step.candidates}
-    return sorted(tried | {step.backend for step in steps if step.backend is not None})
 
 
 def _refuse_without_secrets(draft: Draft) -> None:
@@ -79,8 +71,8 @@ def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) ->
     """Add a step for each recorded backend that has no manifest and that nothing is on once the plan is done."""
     undeclared = [
         address
-        for address, record in sorted(draft.records.items())
-        if record.kind == Kind.BACKEND and name_of(address) not in draft.desired.backends
+        for address in sorted(draft.others.get(Kind.BACKEND, ()))
+        if name_of(address) not in draft.desired.backends
     ]
     if not undeclared:
         return

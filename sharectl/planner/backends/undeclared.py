@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, name_of
@@ -12,15 +12,13 @@ from sharectl.model.verbs import Verb
 if TYPE_CHECKING:
     from sharectl.planner.draft import Draft
 
-_BACKENDS: Final = address_of(Kind.BACKEND, "")
-
 
 def refuse_renamed_backends(draft: Draft) -> None:
     """Refuse to take a renamed backend for a new one: its storage is known under a name that has no manifest any more."""
     former = {
-        record.resource_id: name_of(address)
-        for address, record in draft.records.items()
-        if address.startswith(_BACKENDS) and name_of(address) not in draft.desired.backends
+        draft.records[address].resource_id: name_of(address)
+        for address in draft.others.get(Kind.BACKEND, ())
+        if name_of(address) not in draft.desired.backends
     }
     if not former:
         return
@@ -29,7 +27,7 @@ def refuse_renamed_backends(draft: Draft) -> None:
         if seen.report is None or address in draft.records or seen.report.identity not in former:
             continue
         old = former[seen.report.identity]
-        count = sum(record.backend == old and record.kind != Kind.BACKEND for record in draft.records.values())
+        count = draft.held_by_backend.get(old, 0)
         draft.refuse(
             "backend.renamed",
             address,
@@ -42,7 +40,7 @@ def refuse_renamed_backends(draft: Draft) -> None:
 
 def note_undeclared_backends(draft: Draft) -> None:
     """Tell of each backend that has no manifest while something stays on it, unless an error tells of it already."""
-    undeclared = {record.backend for record in draft.records.values()} - draft.desired.backends.keys() - {None}
+    undeclared = draft.held_by_backend.keys() - draft.desired.backends.keys()
     if not undeclared:
         return
     held = Counter(

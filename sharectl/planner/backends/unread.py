@@ -12,11 +12,9 @@ from sharectl.planner.drift import identity_problem
 from sharectl.planner.selection import selector
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from sharectl.model.diagnostics import Diagnostic
-    from sharectl.model.kinds import Address
-    from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
     from sharectl.planner.observed import BackendObservation
 
@@ -32,9 +30,8 @@ def find_unread(draft: Draft) -> tuple[UnreadBackend, ...]:
     backends that it names, and about those that hold what it selects; asked for their pools alone, backends are not looked at. Nothing more is asked of `destroy` than what the state holds.
     """
     unread = []
-    held = _count_by_backend(draft.records)
     for name, seen in sorted(draft.observed.items()):
-        problem = _problem(draft, seen, held.get(name, 0))
+        problem = _problem(draft, seen, draft.held_by_backend.get(name, 0))
         if problem is None:
             continue
         concerned = _is_asked_for(draft, name)
@@ -114,11 +111,3 @@ def _problem(draft: Draft, seen: BackendObservation, held: int) -> Diagnostic | 
             address=address_of(Kind.BACKEND, name),
         )
     return None
-
-
-def _count_by_backend(records: Mapping[Address, Record]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for record in records.values():
-        if record.backend is not None and record.kind != Kind.BACKEND:
-            counts[record.backend] = counts.get(record.backend, 0) + 1
-    return counts

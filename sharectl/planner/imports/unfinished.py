@@ -6,7 +6,7 @@ The state has a row `import/NAME` for it, from the moment that an import is agre
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.canonical import canonical_json, digest_of
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from sharectl.model.kinds import Address
     from sharectl.planner.draft import Draft
-
-_ROWS: Final = f"{Kind.IMPORT}/"
 
 
 def import_address(address: Address) -> Address:
@@ -78,7 +76,7 @@ def refuse_unfinished_import(draft: Draft, address: Address) -> bool:
 
 def forget_given_up_imports(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
     """Add a step for each import that was begun and is wanted no longer: the manifest is gone, or the share is there by other means."""
-    for row in [row for row in draft.records if row[:7] == _ROWS]:
+    for row in draft.others.get(Kind.IMPORT, ()):
         record = draft.records[row]
         [(address, wanted)] = unfinished_imports([record])
         given_up = address not in draft.desired.digests or address in draft.records

@@ -250,10 +250,12 @@ def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: Sha
 
 
 def _plan_access(draft: Draft, address: Address, record: Record, observed: ObservedShare | None) -> None:
+    exported = draft.export_changes.get(address)
+    if observed is None and exported is None and record.has_access(draft.desired.digests[address]):
+        return
     wanted, spec = draft.desired.access(address), draft.desired.share(address)
     recorded = draft.state.rules.get(draft.moved_from.get(address, address), ())
     active = {rule.rule for rule in recorded if rule.status == "active"}
-    exported = draft.export_changes.get(address)
     current = tuple(sorted(active)) if observed is None else observed.access
     wanted = possible_rules(
         draft, address, record, without_ignored(draft, address, record.backend, wanted, current), current

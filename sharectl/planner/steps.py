@@ -1,0 +1,163 @@
+"""The steps of a plan, of all kinds of resources: what is due becomes steps, and what is refused is taken out again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.model.kinds import Kind, address_of, is_of
+from sharectl.planner.access.revocations import check_revocations
+from sharectl.planner.backends.foreign import find_unseen_backends
+from sharectl.planner.backends.steps import plan_backends
+from sharectl.planner.holds import hold_refused
+from sharectl.planner.imports.steps import plan_imports
+from sharectl.planner.imports.unfinished import forget_given_up_imports, refuse_unfinished_import
+from sharectl.planner.order import linked_steps
+from sharectl.planner.refusals import refuse_left_out, refuse_lost_sources
+from sharectl.planner.safety import check_kept_snapshots, check_limits
+from sharectl.planner.scopes import MAKING, REMOVING
+from sharectl.planner.selection import move_selector, selector
+from sharectl.planner.share_servers.steps import plan_share_servers
+from sharectl.planner.shares.in_the_way import refuse_taken_name, refuse_taken_snapshot
+from sharectl.planner.shares.placed_checks import may_be_cloned
+from sharectl.planner.shares.placement import place_new_shares
+from sharectl.planner.shares.renames import undeclared_renames
+from sharectl.planner.shares.revert import hold_for_snapshot, is_awaited
+from sharectl.planner.shares.steps import (
+    plan_beside_refusal,
+    plan_changed_share,
+    plan_lost_share,
+    plan_new_share,
+    plan_removed_share,
+)
+from sharectl.planner.snapshots.steps import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
+from sharectl.state.rows import spec_object_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Held, Step
+    from sharectl.model.settings import SchedulerSettings
+    from sharectl.planner.draft import Draft
+    from sharectl.planner.due import Due
+    from sharectl.scheduler import Pool
+
+
+def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerSettings) -> None:
+    """Add the steps for all that is due, and refuse what must not or cannot be done."""
+    plan_imports(draft)
+    draft.new += due.new
+    for address in due.changed:
+        _plan_existing(draft, address)
+    draft.diagnostics += find_unseen_backends(draft)
+    draft.new = sorted(address for address in draft.new if _is_free(draft, address))
+    for address in due.removed:
+        if address not in draft.replaced:
+            removes = plan_removed_snapshot if is_of(Kind.SNAPSHOT, address) else plan_removed_share
+            removes(draft, address)
+    ordered_pools = sorted(pools, key=lambda pool: pool.host)  # of equal pools, the scheduler takes the first
+    placed = place_new_shares(draft, [a for a in draft.new if _can_be_placed(draft, a)], ordered_pools, settings)
+    for address in sorted(placed):
+        plan_new_share(draft, address, placed[address], _reason_of_new(draft, address))
+    _refuse_halves(draft, placed)
+    for address in draft.new:
+        if is_of(Kind.SNAPSHOT, address):
+            plan_new_snapshot(draft, address)
+    refuse_lost_sources(draft)
+    selects = selector(draft)
+    plan_share_servers(draft, selects)
+    forget_given_up_imports(draft, selects)
+    plan_backends(draft, selects)
+    draft.diagnostics += undeclared_renames(draft)
+    check_limits(draft)
+    check_kept_snapshots(draft)
+
+
+def settled_steps(draft: Draft) -> tuple[tuple[Step, ...], tuple[Held, ...]]:
+    """Return the steps in their order, without those that refusals hold, and what is held."""
+    held = hold_refused(draft)
+    for address in sorted(held.kept):
+        plan_beside_refusal(draft, address)
+    check_revocations(draft)
+    return linked_steps(draft, move_selector(draft)), held.report()
+
+
+def _reason_of_new(draft: Draft, address: Address) -> str:
+    if address in draft.replaced:
+        return "a new share in place of the old one"
+    return "gone from its backend; made again where its snapshot is" if address in draft.records else "not there yet"
+
+
+def _can_be_placed(draft: Draft, address: Address) -> bool:
+    """Tell whether this is a share; refuse a clone whose snapshot is not there and will not be."""
+    if not is_of(Kind.SHARE, address):
+        return False
+    source = draft.desired.share(address).source_snapshot
+    if source is None:
+        return True
+    snapshot = address_of(Kind.SNAPSHOT, source)
+    if hold_for_snapshot(draft, address, snapshot):
+        return False
+    if snapshot in draft.records or snapshot in draft.new:
+        return may_be_cloned(draft, address)
+    refuse_left_out(draft, address, snapshot)
+    return False
+
+
+def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
+    """Refuse replacements of which only the removal would be left, because the new share belongs on another backend."""
+    explained = {diagnostic.address for diagnostic in draft.diagnostics}
+    for address in sorted(draft.replaced.keys() - placed - explained):
+        draft.refuse(
+            "share.half-replaced",
+            address,
+            f"{address} would be removed, and the new share in its place would be on a backend that this plan leaves out",
+            remedy="plan without --backend, or name the new backend too",
+            holds=MAKING | REMOVING,
+        )
+
+
+def _plan_existing(draft: Draft, address: Address) -> None:
+    deviation = draft.deviations.get(address)
+    gone = deviation is not None and deviation.observed is None
+    if is_of(Kind.SNAPSHOT, address):
+        if not gone:
+            plan_changed_snapshot(draft, address)
+        elif not is_awaited(draft, address):
+            draft.new.append(address)  # taken again when it is known where its share will be
+    elif gone:
+        _plan_lost_share(draft, address)
+    else:
+        plan_changed_share(draft, address)
+        if address in draft.replaced:
+            draft.new.append(address)
+
+
+def _is_free(draft: Draft, address: Address) -> bool:
+    """Tell whether a resource may be made; refuse what is to be taken over, or whose name is taken by what the state does not know."""
+    if not refuse_unfinished_import(draft, address):
+        return False
+    if is_of(Kind.SNAPSHOT, address):
+        return refuse_taken_snapshot(draft, address)
+    return refuse_taken_name(draft, address, draft.strays_by_name)
+
+
+def _plan_lost_share(draft: Draft, address: Address) -> None:
+    """Plan a vanished share in its own place, or, where that would be the wrong one, with the new shares.
+
+    It is the wrong one for a clone whose snapshot will not be there, and for a share that is to be on another network now. A share
+    that is listed under its name all the same (put back from a copy, by hand) is not made beside that.
+    """
+    if not _is_free(draft, address):
+        return
+    wanted, record = draft.desired.share(address), draft.records[address]
+    source = wanted.source_snapshot
+    if source is not None and hold_for_snapshot(draft, address, address_of(Kind.SNAPSHOT, source)):
+        return
+    snapshot = None if source is None else draft.records.get(address_of(Kind.SNAPSHOT, source))
+    near_source = source is None or (snapshot is not None and snapshot.backend == record.backend)
+    if near_source and spec_object_of(record).get("share_network") == wanted.share_network:
+        plan_lost_share(draft, address)
+    else:
+        draft.recreations.append(address)
+        draft.new.append(address)
