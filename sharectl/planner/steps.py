@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.model.kinds import Kind, address_of, is_of
+from sharectl.model.kinds import Kind, address_of, is_of, kind_of
 from sharectl.planner.access.revocations import check_revocations
 from sharectl.planner.backends.foreign import find_unseen_backends
 from sharectl.planner.backends.steps import plan_backends
@@ -33,7 +33,7 @@ from sharectl.planner.snapshots.steps import plan_changed_snapshot, plan_new_sna
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Held, Step
@@ -53,16 +53,14 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     draft.new = sorted(address for address in draft.new if _is_free(draft, address))
     for address in due.removed:
         if address not in draft.replaced:
-            removes = plan_removed_snapshot if is_of(Kind.SNAPSHOT, address) else plan_removed_share
-            removes(draft, address)
+            _KINDS[kind_of(address)].removed(draft, address)
     ordered_pools = sorted(pools, key=lambda pool: pool.host)  # of equal pools, the scheduler takes the first
     placed = place_new_shares(draft, [a for a in draft.new if _can_be_placed(draft, a)], ordered_pools, settings)
     for address in sorted(placed):
         plan_new_share(draft, address, placed[address], _reason_of_new(draft, address))
     _refuse_halves(draft, placed)
     for address in draft.new:
-        if is_of(Kind.SNAPSHOT, address):
-            plan_new_snapshot(draft, address)
+        _KINDS[kind_of(address)].new(draft, address)
     refuse_lost_sources(draft)
     selects = selector(draft)
     plan_share_servers(draft, selects)
@@ -119,27 +117,25 @@ def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
 
 def _plan_existing(draft: Draft, address: Address) -> None:
     deviation = draft.deviations.get(address)
-    gone = deviation is not None and deviation.observed is None
-    if is_of(Kind.SNAPSHOT, address):
-        if not gone:
-            plan_changed_snapshot(draft, address)
-        elif not is_awaited(draft, address):
-            draft.new.append(address)  # taken again when it is known where its share will be
-    elif gone:
-        _plan_lost_share(draft, address)
-    else:
-        plan_changed_share(draft, address)
-        if address in draft.replaced:
-            draft.new.append(address)
+    entry = _KINDS[kind_of(address)]
+    is_gone = deviation is not None and deviation.observed is None
+    (entry.lost if is_gone else entry.changed)(draft, address)
 
 
 def _is_free(draft: Draft, address: Address) -> bool:
     """Tell whether a resource may be made; refuse what is to be taken over, or whose name is taken by what the state does not know."""
-    if not refuse_unfinished_import(draft, address):
-        return False
-    if is_of(Kind.SNAPSHOT, address):
-        return refuse_taken_snapshot(draft, address)
-    return refuse_taken_name(draft, address, draft.strays_by_name)
+    return refuse_unfinished_import(draft, address) and _KINDS[kind_of(address)].is_free(draft, address)
+
+
+def _plan_lost_snapshot(draft: Draft, address: Address) -> None:
+    if not is_awaited(draft, address):
+        draft.new.append(address)  # taken again when it is known where its share will be
+
+
+def _plan_changed_share(draft: Draft, address: Address) -> None:
+    plan_changed_share(draft, address)
+    if address in draft.replaced:
+        draft.new.append(address)
 
 
 def _plan_lost_share(draft: Draft, address: Address) -> None:
@@ -161,3 +157,26 @@ def _plan_lost_share(draft: Draft, address: Address) -> None:
     else:
         draft.recreations.append(address)
         draft.new.append(address)
+
+
+class _Entry(NamedTuple):
+    """How a kind is planned: what tells whether one may be made, and what plans one that is new, has changed, is lost, or is not wanted."""
+
+    is_free: Callable[[Draft, Address], bool]
+    new: Callable[[Draft, Address], None]
+    changed: Callable[[Draft, Address], None]
+    lost: Callable[[Draft, Address], None]
+    removed: Callable[[Draft, Address], None]
+
+
+def _placed_with_all(draft: Draft, address: Address) -> None:
+    """Plan nothing for a new share by itself: all of them are placed together."""
+
+
+_KINDS: Final[Mapping[Kind, _Entry]] = {
+    Kind.SHARE: _Entry(refuse_taken_name, _placed_with_all, _plan_changed_share, _plan_lost_share, plan_removed_share),
+    Kind.SNAPSHOT: _Entry(
+        refuse_taken_snapshot, plan_new_snapshot, plan_changed_snapshot, _plan_lost_snapshot, plan_removed_snapshot
+    ),
+}
+"""The kinds that a plan makes, changes and removes."""

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.planner.draft import Draft
-    from sharectl.planner.strays import Strays
 
 _NAMED_AT_MOST: Final = 4
 
 
-def refuse_taken_name(draft: Draft, address: Address, strays: Strays) -> bool:
+def refuse_taken_name(draft: Draft, address: Address) -> bool:
     """Tell whether a share may be made; refuse it where storage of its name is somewhere already, which would be left behind.
 
     What lies in the trash was put there on purpose: it is told, and holds nothing.
@@ -30,7 +29,7 @@ def refuse_taken_name(draft: Draft, address: Address, strays: Strays) -> bool:
     (its deletionPolicy was retain) does not count.
     """
     names = dict.fromkeys((address, *draft.desired.moves.get(address, ())))
-    of_the_name = [stray for name in names for stray in strays.get(name_of(name), ())]
+    of_the_name = [stray for name in names for stray in draft.strays_by_name.get(name_of(name), ())]
     found = [(backend, share) for backend, share in of_the_name if share.trashed_at is None]
     if address in draft.replaced:
         found = [(backend, share) for backend, share in found if share.resource_id is None]
