@@ -13,7 +13,7 @@ from sharectl.model.backends import BackendSpec
 from sharectl.model.fields import camel
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
-from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
+from sharectl.model.specs import ShareSpec, ShareTypeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,10 +117,10 @@ def add_user_on_nfs(checker: Checker, *path: str | int) -> None:
     checker.add("access-type", "an NFS share takes no access rule for a user", remedy, *path, "type", detail=detail)
 
 
-def build_snapshot(document: JsonObject, checker: Checker) -> JsonObject:
-    """Return the snapshot's plain spec."""
+def build_managed(cls: type[Spec], document: JsonObject, checker: Checker) -> JsonObject:
+    """Return the plain spec of a resource that a plan makes and that is not a share."""
     checker.exportable(document["metadata"]["name"])
-    return _plain(SnapshotSpec, document, checker)
+    return _plain(cls, document, checker)
 
 
 def _plain(cls: type[Spec], document: JsonObject, checker: Checker) -> JsonObject:

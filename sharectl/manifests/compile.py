@@ -9,11 +9,11 @@ from sharectl.manifests.builders import (
     PLACEMENT_FIELDS,
     Checker,
     build_backend,
+    build_managed,
     build_security_service,
     build_share,
     build_share_network,
     build_share_type,
-    build_snapshot,
     check_moves,
     check_rule,
 )
@@ -29,7 +29,8 @@ from sharectl.manifests.validation import accepts, compiled_test, explain
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
 from sharectl.model.diagnostics import did_you_mean
-from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, Kind, address_of
+from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, MANAGED_KINDS, Kind, address_of
+from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -121,7 +122,7 @@ class _Compiler:
         self.references: dict[str, None] = {}
         self.placements: dict[tuple[str | None, str | None, bool], None] = {}
         self.shares = _Resources()
-        self.snapshots = _Resources()
+        self.others = _Resources()
 
     def take(self, document: Document) -> None:
         """Compile one document, unless there is nothing in it."""
@@ -251,27 +252,26 @@ class _Compiler:
     def _build(self, kind: Kind, sound: SoundDocument, document: Document, checker: Checker) -> None:
         value = sound.value
         place = (document.number, document.name_line, document.name_column)
-        former = check_moves(value, checker, may_move=kind in (Kind.SHARE, Kind.SNAPSHOT))
+        former = check_moves(value, checker, may_move=kind in MANAGED_KINDS)
         if former and checker.address:
             self.index.moves[checker.address] = [address_of(kind, old) for old in former]
         if kind is Kind.SHARE:
             self._share(sound, place, checker)
-        elif kind is Kind.SNAPSHOT:
-            self._snapshot(sound, place, checker)
+        elif kind in MANAGED_KINDS:
+            self._managed(kind, sound, place, checker)
         elif kind is Kind.ACCESS_RULE:
             self._rule(sound, place, checker)
         else:
             self._setting(kind, sound, place, checker)
 
-    def _snapshot(self, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
-        plain = build_snapshot(sound.value, checker)
-        share = address_of(Kind.SHARE, plain["share"])
-        self._refer(references_of(Kind.SNAPSHOT, plain), sound, checker, is_linked=bool(checker.address))
+    def _managed(self, kind: Kind, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
+        plain = build_managed(SPECS[kind], sound.value, checker)
+        self._refer(references_of(kind, plain), sound, checker, is_linked=bool(checker.address))
         if checker.address:
-            if sound.is_written("spec", "share"):
-                self.index.snapshots_of.append((checker.address, share))
+            if kind is Kind.SNAPSHOT and sound.is_written("spec", "share"):
+                self.index.snapshots_of.append((checker.address, address_of(Kind.SHARE, plain["share"])))
             digest = digest_of(canonical_json(plain)) + NO_ACCESS_DIGEST
-            self.snapshots.add(checker.address, digest, canonical_json([plain, [], place]))
+            self.others.add(checker.address, digest, canonical_json([plain, [], place]))
 
     def _share(self, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
         protocol_is_known = sound.is_written("spec", "protocol")
@@ -349,11 +349,11 @@ class _Compiler:
         """Return the compiled file."""
         index = self.index
         index.documents = self.documents
-        index.addresses = self.shares.addresses + self.snapshots.addresses
+        index.addresses = self.shares.addresses + self.others.addresses
         index.references = list(self.references)
         index.placements = list(self.placements)
-        digests = bytes(self.shares.digests + self.snapshots.digests)
-        compiled = CompiledFile(self.settings, index, digests, bytes(self.shares.lines + self.snapshots.lines))
+        digests = bytes(self.shares.digests + self.others.digests)
+        compiled = CompiledFile(self.settings, index, digests, bytes(self.shares.lines + self.others.lines))
         compiled.declared = self.declared
         compiled.loose = self.loose
         compiled.unsound = self.unsound

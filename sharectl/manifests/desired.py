@@ -11,7 +11,7 @@ from sharectl.manifests.linked import Linked, entries_of
 from sharectl.manifests.positions import FilePositions
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
 from sharectl.model.canonical import canonical_json, digest_of
-from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, kind_of, name_of, split_rule_address
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of, split_rule_address
 from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.model.table import SPECS
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.linked import Entry
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Source
     from sharectl.model.kinds import Address
     from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
@@ -119,6 +120,14 @@ class Desired:
     def snapshot(self, address: Address) -> SnapshotSpec:
         """Return the snapshot at `address`."""
         return SnapshotSpec.from_plain(self._record(address, Kind.SNAPSHOT).plain)
+
+    def spec(self, address: Address) -> Spec:
+        """Return the spec at `address`, whatever its kind."""
+        return (
+            self.share(address)
+            if is_of(Kind.SHARE, address)
+            else SPECS[kind_of(address)].from_plain(self.plain(address))
+        )
 
     def access(self, share_address: Address) -> tuple[AccessRule, ...]:
         """Return the access rules of a share, from its own document and from AccessRule documents, sorted by key.

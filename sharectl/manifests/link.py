@@ -11,7 +11,7 @@ from sharectl.manifests.linked import Entry, Linked, RuleEntry, cycles, entries_
 from sharectl.model.access import AccessRule, access_digest
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.diagnostics import did_you_mean
-from sharectl.model.kinds import Kind, address_of, is_of, kind_of, name_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -82,7 +82,7 @@ class Linker:
         clones: dict[Address, Address] = {}
         reverts: dict[Address, Address] = {}
         snapshots_of: dict[Address, Address] = {}
-        wanted = {address for address in only if address.partition("/")[0] in (Kind.SHARE, Kind.SNAPSHOT)}
+        wanted = {address for address in only if kind_of(address) in MANAGED_KINDS}
         wanted |= self._moves_from(wanted).keys()
         chosen = set(wanted)
         hints: set[Address] = set()
@@ -101,13 +101,16 @@ class Linker:
                         )
                         if "source_snapshot" in plain:
                             clones[address] = address_of(Kind.SNAPSHOT, plain["source_snapshot"])
-                            wanted.add(clones[address])
                         if "revert_to" in plain:
                             reverts[address] = address_of(Kind.SNAPSHOT, plain["revert_to"]["snapshot"])
                             wanted.add(reverts[address])
-                    else:
+                    elif is_of(Kind.SNAPSHOT, address):
                         snapshots_of[address] = address_of(Kind.SHARE, plain["share"])
-                        wanted.add(snapshots_of[address])
+                    wanted.update(
+                        reference.address
+                        for reference in references_of(kind_of(address), plain)
+                        if reference.is_prerequisite and kind_of(reference.address) in MANAGED_KINDS
+                    )
             wanted -= chosen
             chosen |= wanted
         self._take(places)
@@ -290,7 +293,7 @@ class Linker:
         if self._guesses > _MAX_GUESSES:
             return ""
         prefix = f"{kind}/"
-        if self.linked.entries is not None and kind in (Kind.SHARE, Kind.SNAPSHOT):
+        if self.linked.entries is not None and kind in MANAGED_KINDS:
             addresses: Iterable[Address] = (address for file in self.files for address in file.index.addresses)
         else:
             addresses = (*self.linked.digests, *self.linked.settings)
