@@ -28,19 +28,17 @@ def history(
     """Show what was done, newest first: when, by whom, from which commit and CI job, and what changed."""
     from sharectl.cli.session import start
     from sharectl.cli.values import parse_address
-    from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
-    from sharectl.model.kinds import split_rule_address
+    from sharectl.model.diagnostics import DiagnosticError, error
+    from sharectl.model.kinds import resource_of
 
     session = start(chdir)
     wanted = None if address is None else parse_address(address)
     with session.repository.existing_store() as store:
         found = list(store.history(address=wanted, limit=limit))
-        if wanted is not None and not found:
-            known = session.repository.addresses(store)
-            if split_rule_address(wanted)[0] not in known:
-                summary = (
-                    f"there is no {wanted}, neither in the manifests nor in the state, and nothing was ever done at it"
-                )
-                remedy = did_you_mean(wanted, known) or "`sharectl state list` names what there is"
-                raise DiagnosticError(error("state.unknown-address", summary, remedy=remedy, address=wanted))
+        if wanted is not None and not found and not session.repository.knows(resource_of(wanted), store):
+            summary = (
+                f"there is no {wanted}, neither in the manifests nor in the state, and nothing was ever done at it"
+            )
+            remedy = session.repository.nearest(wanted, store) or "`sharectl state list` names what there is"
+            raise DiagnosticError(error("state.unknown-address", summary, remedy=remedy, address=wanted))
     session.output.show("history", output, found)

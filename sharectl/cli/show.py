@@ -65,7 +65,9 @@ def show(
         return
     repository = session.repository
     with repository.store() as store, repository.backends(desired.backends) as backends:
-        found = inspect_resource(desired, store, backends, address, ask=ask, known=lambda: repository.addresses(store))
+        found = inspect_resource(
+            desired, store, backends, address, ask=ask, nearest=lambda: repository.nearest(address, store)
+        )
     view = found if is_whole else replace(found, manifest_is_unread=True)
     session.output.show("resource", output, view)
     _say_unread(session, view.diagnostics, view.record, allowed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, has_errors
+from sharectl.model.diagnostics import DiagnosticError, error, has_errors
 from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.quantities import GIB
 from sharectl.model.settings import SchedulerSettings
@@ -40,7 +40,7 @@ def share_meant(desired: Desired, store: StateStore, is_named: Callable[[str], b
     Raises DiagnosticError where there is none, or more than one.
     """
     with store.read() as reader:
-        records = reader.view().records
+        records = frozenset(reader.addresses(address_of(Kind.SHARE, "")))
     new = []
     for address in desired.digests:
         if is_of(Kind.SHARE, address) and address not in records:
@@ -103,8 +103,10 @@ def explain_share(repository: Repository, store: StateStore, inquiry: Inquiry) -
     if address is None:
         address = share_meant(desired, store, is_named)
     elif address not in desired.digests:
-        shares = [other for other in repository.addresses(store) if is_of(Kind.SHARE, other)]
-        remedy = did_you_mean(address, shares) or "name a share that has a manifest, or pass its file with -f"
+        remedy = (
+            repository.nearest(address, store, Kind.SHARE)
+            or "name a share that has a manifest, or pass its file with -f"
+        )
         raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
     with repository.backends(desired.backends) as backends:
         plan, witness = _witnessed(repository, desired, store, backends, address, PlanOptions(backends=inquiry.limits))

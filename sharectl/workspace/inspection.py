@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.engine.verbs.share import share_ref
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.diagnostics import DiagnosticError, error, warning
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, kind_of, name_of
 from sharectl.planner.field_changes import plain_changes, rule_changes
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sharectl.drivers.base import Driver
     from sharectl.manifests.desired import Desired
@@ -58,14 +57,13 @@ class ResourceView:
     ignored: tuple[AccessPattern, ...] = ()
 
 
-Known = Callable[[], "Sequence[Address]"]
-"""Finds every address that there is, so that the one that was meant can be named; called for mistakes only."""
-
-
 def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how closely they are asked
-    desired: Desired, store: StateStore, backends: Backends, address: Address, *, ask: bool, known: Known
+    desired: Desired, store: StateStore, backends: Backends, address: Address, *, ask: bool, nearest: Callable[[], str]
 ) -> ResourceView:
-    """Return what manifests, state and, if `ask`, the backend know of the resource. Raises DiagnosticError where nobody does."""
+    """Return what manifests, state and, if `ask`, the backend know of the resource.
+
+    Raises DiagnosticError where nobody does, with what `nearest` says may have been meant.
+    """
     with store.read() as reader:
         record = reader.record(address)
         rules = reader.rules((address,)).get(address, ())
@@ -74,7 +72,9 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         pinned = None if record is None else _identity_of(reader, record)
     settings = settings_of(desired, address)
     if record is None and address not in desired.digests and settings is None:
-        raise DiagnosticError(_not_inspectable(address, known))
+        remedy = nearest() or "`sharectl state list` names what there is"
+        summary = f"neither the manifests nor the state have {address}"
+        raise DiagnosticError(error("show.unknown", summary, remedy=remedy, address=address))
     spec: ShareSpec | SnapshotSpec | None = None
     if address in desired.digests:
         spec = desired.share(address) if kind_of(address) is Kind.SHARE else desired.snapshot(address)
@@ -100,15 +100,9 @@ def _ignored_access(desired: Desired, record: Record | None) -> tuple[AccessPatt
     return () if backend is None else IgnoreList.from_plain(backend.ignore).access
 
 
-def _not_inspectable(address: Address, known: Known) -> Diagnostic:
-    remedy = did_you_mean(address, known()) or "`sharectl state list` names what there is"
-    return error("show.unknown", f"neither the manifests nor the state have {address}", remedy=remedy)
-
-
 def _identity_of(reader: StateReader, record: Record) -> str | None:
     """Return the identity that the state pinned of the resource's backend."""
-    address = address_of(Kind.BACKEND, record.backend or "")
-    backend = reader.record(address)
+    backend = reader.record(address_of(Kind.BACKEND, record.backend or ""))
     return None if backend is None else backend.resource_id
 
 

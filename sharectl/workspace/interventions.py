@@ -22,7 +22,6 @@ from sharectl.model.records import (
 )
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import backend_id_of
-from sharectl.planner.share_servers.records import share_server_id_of
 from sharectl.workspace.records import require_records
 
 if TYPE_CHECKING:
@@ -57,13 +56,11 @@ def rename_backend(edit: Edit, former: Address, address: Address) -> int:
     """Give a backend another name in the state, with all that is on it; return how many resources follow. Raises DiagnosticError."""
     old, new = name_of(former), name_of(address)
     with edit.store.read() as reader:
-        view = reader.view()
-    following = [row.address for row in view.records.values() if row.backend == old and row.kind != Kind.BACKEND]
-    pinned = view.records.get(former)
+        following = [row for row in reader.find(backend=old).values() if row.kind != Kind.BACKEND]
+        pinned, taken = reader.record(former), reader.record(address)
     if pinned is None and not following:
         remedy = "`sharectl state list` names what there is"
         raise DiagnosticError(error("state.unknown-address", f"the state has no {former}", remedy=remedy))
-    taken = view.records.get(address)
     if taken is not None:
         same = pinned is not None and taken.resource_id == pinned.resource_id
         detail = "both are the same storage." if same else "they are different storages." if pinned is not None else ""
@@ -124,22 +121,21 @@ def forget_resources(edit: Edit, addresses: Sequence[Address]) -> dict[Address, 
 
 def _refuse_servers_in_use(store: StateStore, records: Mapping[Address, Record]) -> None:
     """Refuse to forget share servers that shares of the state are on, unless those are forgotten too. Raises DiagnosticError."""
-    servers = {record.resource_id: record.address for record in records.values() if record.kind == Kind.SHARE_SERVER}
-    if not servers:
-        return
     with store.read() as reader:
-        others = reader.view().records
-    for address, other in sorted(others.items()):
-        if other.kind == Kind.SHARE and address not in records and (server := share_server_id_of(other)) in servers:
-            remedy = f"forget {address} too, or leave both"
-            raise DiagnosticError(error("state.server-in-use", f"{address} is on {servers[server]}", remedy=remedy))
+        for server in records.values():
+            used_by = reader.children(server) if server.kind == Kind.SHARE_SERVER else ()
+            for address in used_by:
+                if address not in records:
+                    remedy = f"forget {address} too, or leave both"
+                    summary = f"{address} is on {server.address}"
+                    raise DiagnosticError(error("state.server-in-use", summary, remedy=remedy))
 
 
 def rename_resource(edit: Edit, former: Address, address: Address) -> None:
     """Give a row another address; nothing changes on its backend. Raises DiagnosticError."""
     held = require_records(edit.store, [former])[former]
     with edit.store.read() as reader:
-        is_taken = address in reader.view((address,)).records
+        is_taken = reader.record(address) is not None
     if kind_of(former) in {Kind.SHARE_SERVER, Kind.NETWORK_ALLOCATION}:
         remedy = "its address says which network and backend it is on; leave it"
         raise DiagnosticError(error("state.derived", f"{former} cannot have another address", remedy=remedy))

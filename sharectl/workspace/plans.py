@@ -13,7 +13,7 @@ from sharectl.drivers.base import (
     SettlesExports,
 )
 from sharectl.drivers.registry import UnknownDriverError, driver_factory
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
 from sharectl.plan import plan
@@ -93,13 +93,12 @@ class Planner:
             with store.read() as reader:
                 missing -= reader.view(missing).records.keys()
         if missing:
-            known = self.repository.addresses(store)
             raise DiagnosticError(
                 *(
                     error(
                         "plan.unknown-address",
                         f"there is no {address}, neither in the manifests nor in the state",
-                        remedy=did_you_mean(address, known) or "`sharectl state list` names what there is",
+                        remedy=self.repository.nearest(address, store) or "`sharectl state list` names what there is",
                         address=address,
                     )
                     for address in sorted(missing)

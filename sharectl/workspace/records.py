@@ -21,19 +21,19 @@ def require_records(store: StateStore, addresses: Sequence[Address]) -> dict[Add
     """Return the rows at these addresses; raises DiagnosticError, with the nearest address, for each that has none."""
     with store.read() as reader:
         records = dict(reader.view(addresses).records)
-        missing = [address for address in dict.fromkeys(addresses) if address not in records]
-        known = list(reader.view().records) if missing else []
+        missing = [_not_in_state(address, reader) for address in dict.fromkeys(addresses) if address not in records]
     if missing:
-        raise DiagnosticError(*(_not_in_state(address, known) for address in missing))
+        raise DiagnosticError(*missing)
     return records
 
 
-def _not_in_state(address: Address, known: Sequence[Address]) -> Diagnostic:
+def _not_in_state(address: Address, reader: StateReader) -> Diagnostic:
     share_address, key = split_rule_address(address)
-    if key is not None and share_address in known:
+    if key is not None and reader.record(share_address) is not None:
         remedy = f"an access rule goes with its share: remove it from the manifests, or name {share_address}"
     else:
-        remedy = did_you_mean(address, known) or "`sharectl state list` names what there is"
+        near = did_you_mean(address, reader.addresses_like(address))
+        remedy = near or "`sharectl state list` names what there is"
     return error("state.unknown-address", f"the state has no {address}", remedy=remedy, address=address)
 
 

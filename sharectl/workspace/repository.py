@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
+from sharectl.model.kinds import is_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.project import Project
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
-    from sharectl.model.kinds import Address
+    from sharectl.model.kinds import Address, Kind
     from sharectl.planner.elsewhere import Elsewhere
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
@@ -157,15 +158,25 @@ class Repository:
         own = self._loaded(())
         return Elsewhere.of(own.desired, is_whole=not has_errors(own.diagnostics))
 
-    def addresses(self, store: StateStore) -> list[Address]:
-        """Return every address in the manifests and the state, to find the one that was meant; slow, for mistakes only."""
+    def knows(self, address: Address, store: StateStore) -> bool:
+        """Tell whether the state or a manifest has the address."""
         with store.read() as reader:
-            records = reader.view().records
-        return [*self.load().desired.addresses, *records]
+            if reader.record(address) is not None:
+                return True
+        return address in self.load({address}).desired.addresses
 
-    def nearest(self, address: Address, store: StateStore) -> str:
-        """Return what may have been meant by an address that nobody knows, as the remedy of an error."""
-        return did_you_mean(address, self.addresses(store)) or "`sharectl state list` names what there is"
+    def nearest(self, address: Address, store: StateStore, kind: Kind | None = None) -> str:
+        """Return `did you mean …?` for an address that nobody knows (with `kind`, only of that kind), or an empty text.
+
+        The state is asked first, which looks it up; all manifests are read only where it has nothing like it.
+        """
+        with store.read() as reader:
+            known = reader.addresses_like(address)
+        near = did_you_mean(address, [other for other in known if kind is None or is_of(kind, other)])
+        if near:
+            return near
+        known = self.load().desired.addresses
+        return did_you_mean(address, [other for other in known if kind is None or is_of(kind, other)])
 
     @contextmanager
     def store(self, *, create: bool = False, hint: bool = True, tells_overtaken: bool = True) -> Iterator[StateStore]:

@@ -9,12 +9,9 @@ from sharectl.drivers.base import DriverError
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.kinds import Kind, address_of, name_of
-from sharectl.planner.share_servers.records import share_server_id_of
 from sharectl.state.rows import server_spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from sharectl.manifests.desired import Desired
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
@@ -48,13 +45,12 @@ class ShareNetworkView:
 def inspect_share_server(store: StateStore, backends: Backends, address: Address, *, ask: bool) -> ShareServerView:
     """Return what the state and, if `ask`, the backend know of the share server. Raises DiagnosticError where there is none."""
     with store.read() as reader:
-        records = reader.view().records
-    record = records.get(address)
+        record = reader.record(address)
+        shares = () if record is None else tuple(reader.children(record).values())
+        servers = reader.addresses(address_of(Kind.SHARE_SERVER, "")) if record is None else ()
     if record is None:
-        servers = [other for other, held in records.items() if held.kind == Kind.SHARE_SERVER]
         remedy = did_you_mean(address, servers) or "a share server is made with the first share on its network"
         raise DiagnosticError(error("show.unknown", f"the state has no {address}", remedy=remedy, address=address))
-    shares = tuple(_shares_by_server(records).get(record.resource_id, ()))
     if not ask:
         return ShareServerView(address, record, shares)
     observed, problem = _ask(backends, record)
@@ -65,13 +61,11 @@ def inspect_share_network(desired: Desired, store: StateStore, address: Address)
     """Return what manifests and state know of the share network. Raises DiagnosticError where neither knows it."""
     name = name_of(address)
     with store.read() as reader:
-        records = reader.view().records
-    by_server = _shares_by_server(records)
-    servers = tuple(
-        (record, len(by_server.get(record.resource_id, ())))
-        for _, record in sorted(records.items())
-        if record.kind == Kind.SHARE_SERVER and server_spec_of(record).share_network == name
-    )
+        servers = tuple(
+            (record, len(reader.children(record)))
+            for record in reader.find(kind=Kind.SHARE_SERVER).values()
+            if server_spec_of(record).share_network == name
+        )
     spec = desired.share_networks.get(name)
     if spec is None and not servers:
         remedy = did_you_mean(address, [address_of(Kind.SHARE_NETWORK, known) for known in desired.share_networks])
@@ -83,30 +77,12 @@ def inspect_share_network(desired: Desired, store: StateStore, address: Address)
 def server_edges(store: StateStore) -> list[tuple[Address, Address]]:
     """Return what depends on what on account of share servers, as the state knows it: shares on servers, servers on networks and backends."""
     with store.read() as reader:
-        if not reader.find(kind=Kind.SHARE_SERVER):
-            return []
-        records = reader.view().records
-    by_server = _shares_by_server(records)
-    edges: list[tuple[Address, Address]] = []
-    for address, record in sorted(records.items()):
-        if record.kind == Kind.SHARE_SERVER:
-            edges += [(share.address, address) for share in by_server.get(record.resource_id, ())]
+        edges: list[tuple[Address, Address]] = []
+        for address, record in reader.find(kind=Kind.SHARE_SERVER).items():
+            edges += [(share, address) for share in reader.children(record)]
             edges.append((address, address_of(Kind.SHARE_NETWORK, server_spec_of(record).share_network)))
             edges.append((address, address_of(Kind.BACKEND, record.backend or "")))
     return edges
-
-
-def _shares_by_server(records: Mapping[Address, Record]) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = {}
-    for _, record in sorted(_shares(records.items())):
-        server_id = share_server_id_of(record)
-        if server_id is not None:
-            found.setdefault(server_id, []).append(record)
-    return found
-
-
-def _shares(records: Iterable[tuple[Address, Record]]) -> Sequence[tuple[Address, Record]]:
-    return [(address, record) for address, record in records if record.kind == Kind.SHARE]
 
 
 def _ask(backends: Backends, record: Record) -> tuple[ObservedShareServer | None, Diagnostic | None]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Change
-    from sharectl.state.contract import StateStore
+    from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.run import LockedRun
 
@@ -80,26 +80,30 @@ def look_into(
     asked = require_backends(names, specs) or frozenset(specs)
     found = survey(specs, backends, {name: Question(lists=True) for name in asked})
     with store.read() as reader:
-        view = reader.view()
-    holders = {operation.resource_id: operation.address for operation in view.operations}
-    holders.update((record.resource_id, address) for address, record in view.records.items())
-    shares, diagnostics = [], []
-    for name in sorted(asked):
-        seen = found.observed[name]
-        problem = identity_problem(view, seen)
-        if problem is not None:
-            diagnostics.append(replace(problem, severity=Severity.ERROR))
-        elif seen.shares is None:
-            summary = f"backend {name} could not be looked into: {seen.error}"
-            diagnostics.append(error("backend.unknown", summary, address=address_of(Kind.BACKEND, name)))
-        else:
-            shares += [
-                TrashedShare(name, share, holders.get(resource_id))
-                for resource_id, share in seen.shares.items()
-                if share.trashed_at is not None
-            ]
+        view = reader.view([address_of(Kind.BACKEND, name) for name in asked])
+        shares, diagnostics = [], []
+        for name in sorted(asked):
+            seen = found.observed[name]
+            problem = identity_problem(view, seen)
+            if problem is not None:
+                diagnostics.append(replace(problem, severity=Severity.ERROR))
+            elif seen.shares is None:
+                summary = f"backend {name} could not be looked into: {seen.error}"
+                diagnostics.append(error("backend.unknown", summary, address=address_of(Kind.BACKEND, name)))
+            else:
+                shares += [
+                    TrashedShare(name, share, _holder(reader, resource_id))
+                    for resource_id, share in seen.shares.items()
+                    if share.trashed_at is not None
+                ]
     shares.sort(key=lambda trashed: (trashed.share.trashed_at or "", trashed.backend, trashed.share.backend_id))
     return Trash(tuple(shares), tuple(diagnostics))
+
+
+def _holder(reader: StateReader, resource_id: str) -> Address | None:
+    """Return the address at which the state, or an open intent, has the resource."""
+    holders = (*reader.with_id(resource_id), *(one.address for one in reader.operations(resource_id=resource_id)))
+    return next(iter(holders), None)
 
 
 @dataclass(frozen=True, slots=True)
