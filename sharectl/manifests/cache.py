@@ -1,116 +1,223 @@
-"""Keep compiled files under the hash of their content, so that unchanged manifests are not read again."""
+"""Keep compiled files between runs: by what the file system says of a file, so that it is not even read, and by its content."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import tempfile
+import secrets
+import struct
 import time
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import orjson
 
 from sharectl import __version__
+from sharectl.manifests.checked_file import TEMPORARY_SUFFIX, read_checked, write_checked
+from sharectl.manifests.packs import SUFFIX, Pack, write_pack
 from sharectl.private import make_private
 
-_FORMAT: Final = 4
-_SUFFIX: Final = ".manifest"
-_CHECKSUM_BYTES: Final = 32
-_MAX_ENTRY_BYTES: Final = 256 << 20
-_TOUCH_AFTER_SECONDS: Final = 24 * 3600.0
-_KEEP_UNUSED_SECONDS: Final = 14 * 24 * 3600.0
-_KEEP_UNUSED_ENTRIES: Final = 1000
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sharectl.manifests.compiled import CompiledFile
+
+    Recompile = Callable[[CompiledFile], CompiledFile]
+
+_FORMAT: Final = 5
+_INDEX: Final = "index"
+_KEY_BYTES: Final = 20
+_MOST_PACKS: Final = 8
+_LEAST_UNSEEN_KEPT: Final = 1000
+_KEEP_FOREIGN_SECONDS: Final = 3600.0
+_SETTLED_NANOSECONDS: Final = 2_000_000_000
+_LEFT_OVER: Final = (SUFFIX, TEMPORARY_SUFFIX, ".manifest")
+
+
+_STATUS: Final = struct.Struct("<3Q2q")
+_PLACE: Final = struct.Struct("<2I")
+_PLACE_OFFSET: Final = _STATUS.size + _KEY_BYTES
+_ROW_BYTES: Final = _PLACE_OFFSET + _PLACE.size
+_NO_STATUS: Final = bytes(_STATUS.size)
 
 
 class ManifestCache:
-    """Entries in a folder, one file each, named by a hash of the content, the schemas, the format and sharectl's version.
+    """A folder with packs of compiled files, and an index of them, all of this version and these schemas.
 
-    Each entry begins with a checksum over its name and content. An entry that is torn, damaged or another's is not used;
-    a folder that cannot be read or written makes everything slower, and nothing else. The folder may be deleted at any time.
+    What is torn, damaged or another version's is not used; a folder that cannot be read or written makes everything slower, and nothing
+    else; where two processes write at once, the index of one of them stays. The folder may be deleted at any time.
+
+    A status is relied upon only if the file had not changed for two seconds when the run began, by the clock of the file system that
+    both the file and the cache are on: clocks of file systems are coarse, and a second change within a tick would go unnoticed.
     """
 
     def __init__(self, directory: Path) -> None:
-        """Use `directory`, which is made when the first entry is written."""
+        """Use `directory`, which is made when there is something to keep."""
         self._directory = os.fspath(directory)
-        self._prefix: bytes | None = None
-        self._used: set[str] = set()
-        self._stored = False
+        self._began = time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        self._packs: list[tuple[str, Pack | None]] = []
+        self._rows: dict[str, bytes] | None = None
+        self._by_key: dict[bytes, bytes] | None = None
+        self._seen: dict[str, bytes] = {}
+        self._unsettled: set[str] = set()
+        self._new: list[CompiledFile] = []
 
-    def key(self, data: bytes) -> str:
-        """Return the name of the entry for a file's content."""
-        if self._prefix is None:
-            from sharectl.manifests.schemas import schemas_digest  # noqa: PLC0415 - a circle of no use otherwise
-
-            self._prefix = f"{_FORMAT}\0{__version__}\0".encode() + schemas_digest()
-        return hashlib.sha256(self._prefix + hashlib.sha256(data).digest()).hexdigest()
-
-    def get(self, key: str) -> bytes | None:
-        """Return the entry, or None where there is none that is whole."""
-        path = f"{self._directory}/{key}{_SUFFIX}"
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:
+    def known(self, path: str, found: os.stat_result, recompile: Recompile) -> CompiledFile | None:
+        """Return what the file at `path` was compiled to, if it is the same file with the same content by its status."""
+        row = self._index().get(path)
+        if row is None or not row.startswith(_status_of(found)):
             return None
-        try:
-            status = os.fstat(descriptor)
-            if not _CHECKSUM_BYTES < status.st_size <= _MAX_ENTRY_BYTES:
-                return None
-            entry = os.read(descriptor, status.st_size)
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
-        content = entry[_CHECKSUM_BYTES:]
-        if len(entry) != status.st_size or _checksum(key, content) != entry[:_CHECKSUM_BYTES]:
-            return None
-        self._used.add(key)
-        if abs(time.time() - status.st_mtime) > _TOUCH_AFTER_SECONDS:
-            with contextlib.suppress(OSError):
-                os.utime(path)
-        return content
+        return self._take(path, row, recompile)
 
-    def put(self, key: str, content: bytes) -> None:
-        """Keep an entry, whole or not at all; a folder that cannot be written is left alone."""
-        if len(content) + _CHECKSUM_BYTES > _MAX_ENTRY_BYTES:
-            return
-        temporary = None
-        try:
-            if not os.path.isdir(self._directory):  # noqa: PTH112 - paths are strings here, for speed
-                make_private(Path(self._directory))
-            descriptor, temporary = tempfile.mkstemp(dir=self._directory, suffix=".tmp")
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(_checksum(key, content) + content)
-            os.replace(temporary, f"{self._directory}/{key}{_SUFFIX}")  # noqa: PTH105 - as above
-        except OSError:
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)  # noqa: PTH108 - as above
-            return
-        self._used.add(key)
-        self._stored = True
+    def same(self, path: str, found: os.stat_result | None, data: bytes, recompile: Recompile) -> CompiledFile | None:
+        """Return what a file of this content was compiled to."""
+        if self._by_key is None:
+            self._by_key = {row[_STATUS.size : _PLACE_OFFSET]: row for row in self._index().values()}
+        row = self._by_key.get(_key_of(data))
+        if row is None:
+            return None
+        self._unsettled.add(path)
+        return self._take(path, _status_of(found) + row[_STATUS.size :], recompile)
 
-    def prune(self) -> None:
-        """Remove what the last runs did not use; does nothing where this run has written no entry."""
-        if not self._stored:
+    def put(self, path: str, found: os.stat_result | None, data: bytes, compiled: CompiledFile) -> None:
+        """Keep a compiled file when the run saves."""
+        self._index()
+        place = _PLACE.pack(len(self._packs), len(self._new))
+        self._seen[path] = _status_of(found) + _key_of(data) + place
+        self._unsettled.add(path)
+        self._new.append(compiled)
+
+    def save(self) -> None:
+        """Write what is new: packs, and where files are found in the same place with the same content the next time."""
+        if not self._unsettled:
             return
+        known, rows = self._index(), dict(self._seen)
+        horizon = self._horizon()
+        for path in self._unsettled:
+            if not _is_settled(rows[path], horizon):
+                rows[path] = _NO_STATUS + rows[path][_STATUS.size :]
+        if not self._new and all(
+            rows[path] in {known.get(path), _NO_STATUS + rows[path][_STATUS.size :]} for path in self._unsettled
+        ):
+            return
+        unseen = (
+            path for path, row in known.items() if path not in rows and self._packs[_place(row)[0]][1] is not None
+        )
+        rows |= {path: known[path] for path in islice(unseen, max(_LEAST_UNSEEN_KEPT, len(rows)))}
+        if self._new:
+            self._packs.append((self._write(self._new), None))
+        used = {_place(row)[0] for row in rows.values()}
+        names = [name if number in used else "" for number, (name, _) in enumerate(self._packs)]
+        names, rows = self._compacted(names, rows)
+        rows = {path: row for path, row in rows.items() if names[_place(row)[0]] and _is_text(path)}
+        head = orjson.dumps([names, list(rows)])
+        if write_checked(f"{self._directory}/{_INDEX}", _version(), b"".join((head, b"\n", *rows.values()))):
+            self._remove_left_over(set(names))
+
+    def _take(self, path: str, row: bytes, recompile: Recompile) -> CompiledFile | None:
+        pack_number, number = _place(row)
+        pack = self._packs[pack_number][1]
+        if pack is None or number >= len(pack):
+            return None
+        self._seen[path] = row
+        return pack.file(number, recompile)
+
+    def _index(self) -> dict[str, bytes]:
+        """Return what the index says of each path; its packs are opened with it.
+
+        A row is the status of the file (all zero where it cannot be relied upon), the key of its content, and its pack and its place there.
+        """
+        if self._rows is None:
+            self._rows = {}
+            content = read_checked(f"{self._directory}/{_INDEX}", _version())
+            with contextlib.suppress(ValueError, TypeError):  # it was written by something else
+                head, _, table = (content or b"").partition(b"\n")
+                names, paths = orjson.loads(head)
+                self._packs = [(name, Pack.open(f"{self._directory}/{name}")) for name in names]
+                rows = (table[start : start + _ROW_BYTES] for start in range(0, len(table), _ROW_BYTES))
+                self._rows = dict(zip(paths, rows, strict=True))
+        return self._rows
+
+    def _write(self, files: list[CompiledFile]) -> str:
+        """Write a pack, and return its name; an empty one where that did not work."""
+        name = f"{secrets.token_hex(12)}{SUFFIX}"
         with contextlib.suppress(OSError):
-            now = time.time()
-            unused: list[tuple[float, str]] = []
-            with os.scandir(self._directory) as entries:
-                unused.extend(
-                    (now - entry.stat(follow_symlinks=False).st_mtime, entry.path)
-                    for entry in entries
-                    if entry.name.endswith((_SUFFIX, ".tmp")) and entry.name.removesuffix(_SUFFIX) not in self._used
-                )
-            unused.sort()
-            for number, (age_seconds, path) in enumerate(unused):
-                limit = _TOUCH_AFTER_SECONDS if path.endswith(".tmp") else _KEEP_UNUSED_SECONDS
-                if number >= _KEEP_UNUSED_ENTRIES or age_seconds > limit:
+            return name if write_pack(f"{self._directory}/{name}", files) else ""
+        return ""
+
+    def _compacted(self, names: list[str], rows: dict[str, bytes]) -> tuple[list[str], dict[str, bytes]]:
+        """Return the names of the packs and the rows, all in one new pack where there are many packs, or more in them than is in use."""
+        used = sorted({_place(row) for row in rows.values()})
+        held = sum(len(pack) for name, (_, pack) in zip(names, self._packs, strict=True) if name and pack is not None)
+        if sum(map(bool, names)) <= _MOST_PACKS and held <= max(2 * len(used), _LEAST_UNSEEN_KEPT):
+            return names, rows
+        files = []
+        for pack_number, number in used:
+            pack = self._packs[pack_number][1]
+            files.append(self._new[number] if pack is None else pack.file(number, _lost))
+        places = {place: _PLACE.pack(0, number) for number, place in enumerate(used)}
+        return [self._write(files)], {path: row[:_PLACE_OFFSET] + places[_place(row)] for path, row in rows.items()}
+
+    def _horizon(self) -> tuple[int, int]:
+        """Return the device that the cache is on, and since when by its clock nothing may have changed in a file whose status counts."""
+        probe = f"{self._directory}/{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        try:
+            if not os.path.isdir(self._directory):  # noqa: PTH112 - strings, as everywhere here
+                make_private(Path(self._directory))
+            descriptor = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            found = os.fstat(descriptor)
+            os.close(descriptor)
+            os.unlink(probe)  # noqa: PTH108 - strings, as everywhere here
+        except OSError:
+            return 0, 0
+        wall_ns, boot_ns = self._began
+        age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - boot_ns
+        return found.st_dev, min(found.st_mtime_ns - age_ns, wall_ns) - _SETTLED_NANOSECONDS
+
+    def _remove_left_over(self, names: set[str]) -> None:
+        """Remove what no index of this version names and nobody is writing any more."""
+        with contextlib.suppress(OSError), os.scandir(self._directory) as entries:
+            for entry in entries:
+                if entry.name.endswith(_LEFT_OVER) and entry.name not in names:
                     with contextlib.suppress(OSError):
-                        os.unlink(path)  # noqa: PTH108 - as above
+                        if abs(time.time() - entry.stat(follow_symlinks=False).st_mtime) > _KEEP_FOREIGN_SECONDS:
+                            os.unlink(entry.path)  # noqa: PTH108 - as above
 
 
-def _checksum(key: str, content: bytes) -> bytes:
-    checksum = hashlib.sha256(key.encode())
-    checksum.update(content)
-    return checksum.digest()
+def _status_of(found: os.stat_result | None) -> bytes:
+    """Return what tells one content of a file from another, as far as the file system knows."""
+    if found is None:
+        return _NO_STATUS
+    return _STATUS.pack(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _place(row: bytes) -> tuple[int, int]:
+    pack, number = _PLACE.unpack_from(row, _PLACE_OFFSET)
+    return pack, number
+
+
+def _is_settled(row: bytes, horizon: tuple[int, int]) -> bool:
+    """Tell whether the status in a row can be relied upon."""
+    device, _, _, modified_ns, changed_ns = _STATUS.unpack_from(row)
+    return bool(device == horizon[0] and max(modified_ns, changed_ns) < horizon[1])
+
+
+def _is_text(path: str) -> bool:
+    """Tell whether a path can be written as text; that of a name which is not UTF-8 cannot."""
+    return path.isascii() or path.isprintable()
+
+
+def _key_of(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_KEY_BYTES).digest()
+
+
+def _version() -> bytes:
+    from sharectl.manifests.schemas import schemas_digest  # noqa: PLC0415 - a circle of no use otherwise
+
+    return f"{_FORMAT}\0{__version__}\0".encode() + schemas_digest()
+
+
+def _lost(_: CompiledFile) -> CompiledFile:
+    raise OSError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
 
-_LENGTHS: Final = struct.Struct("<4Q")
 ENTRY_DIGEST_SIZE_BYTES: Final = 2 * DIGEST_SIZE_BYTES
 
 
@@ -90,7 +88,7 @@ LooseReference = tuple[int, "Path", str, str]
 
 
 class CompiledFile:
-    """A compiled file. The index and the records are decoded when they are first asked for.
+    """A compiled file. The records are decoded when they are first asked for.
 
     `unsound` holds the paths at which a document does not say what was written, `declared` the documents that are named and of which
     nothing else can be used, with their places, `loose` the references of those and of documents without a name. A file that has some of these, or
@@ -98,12 +96,12 @@ class CompiledFile:
     """
 
     __slots__ = (
+        "_digests",
         "_index",
         "_index_json",
         "_lines",
         "_records",
         "declared",
-        "digests",
         "findings",
         "loose",
         "settings",
@@ -113,26 +111,48 @@ class CompiledFile:
     def __init__(self, settings: Settings, index: Index, digests: bytes, records: bytes) -> None:
         """Keep what the compiler made; `records` holds a line of JSON for each resource."""
         self.settings = settings
-        self.digests = digests
         self.declared: list[tuple[str, Place]] = []
         self.findings: list[Finding] = []
         self.loose: list[LooseReference] = []
         self.unsound: dict[Address, frozenset[Path]] = {}
-        self._index: Index | None = index
+        self._index = index
         self._index_json = b""
+        self._digests = digests
         self._records = records
         self._lines: list[bytes] | None = None
 
     @property
+    def is_sound(self) -> bool:
+        """Tell whether everything in the file can be used as it is."""
+        return not (self.findings or self.declared or self.unsound)
+
+    @property
     def index(self) -> Index:
         """The part for linking."""
-        if self._index is None:
-            self._index = _decode_index(self._index_json)
         return self._index
+
+    @property
+    def index_json(self) -> bytes:
+        """The same as JSON."""
+        if not self._index_json:
+            values: list[Any] = [getattr(self.index, name) for name in Index.__slots__]
+            values[-1] = [tuple(rule) for rule in self.index.rules]
+            self._index_json = orjson.dumps(values)
+        return self._index_json
+
+    @property
+    def digests(self) -> bytes:
+        """The digests of all resources, those of `index.addresses`, one behind the other."""
+        return self._digests
+
+    @property
+    def records(self) -> bytes:
+        """A line of JSON for each resource."""
+        return self._records
 
     def mentions(self, quoted_addresses: Sequence[bytes]) -> bool:
         """Tell whether the file may hold or refer to one of these addresses, given as JSON strings."""
-        index_json = self._index_json or self._encode_index()
+        index_json = self.index_json
         return any(address in index_json for address in quoted_addresses)
 
     def digest(self, number: int) -> bytes:
@@ -142,39 +162,13 @@ class CompiledFile:
     def record(self, number: int) -> ResourceRecord:
         """Return the resource `index.addresses[number]`."""
         if self._lines is None:
-            self._lines = self._records.split(b"\n")
+            self._lines = self.records.split(b"\n")
         return ResourceRecord(*orjson.loads(self._lines[number]))
 
-    def encode(self) -> bytes:
-        """Return the file's cache entry."""
-        settings = orjson.dumps([[tuple(setting) for setting in self.settings.settings], self.settings.drivers])
-        index = self._index_json or self._encode_index()
-        lengths = _LENGTHS.pack(len(settings), len(index), len(self.digests), len(self._records))
-        return b"".join((lengths, settings, index, self.digests, self._records))
 
-    @classmethod
-    def decode(cls, entry: bytes) -> CompiledFile:
-        """Return the file that `encode` wrote; the caller has verified the entry's checksum."""
-        lengths = _LENGTHS.unpack_from(entry)
-        parts, offset = [], _LENGTHS.size
-        for length in lengths:
-            parts.append(entry[offset : offset + length])
-            offset += length
-        settings, drivers = orjson.loads(parts[0])
-        compiled = cls(Settings([Setting(*setting) for setting in settings], drivers), Index(), parts[2], parts[3])
-        compiled._index, compiled._index_json = None, parts[1]
-        return compiled
-
-    def _encode_index(self) -> bytes:
-        index = self.index
-        values: list[Any] = [getattr(index, name) for name in Index.__slots__]
-        values[-1] = [tuple(rule) for rule in index.rules]
-        self._index_json = orjson.dumps(values)
-        return self._index_json
-
-
-def _decode_index(text: bytes) -> Index:
-    index = Index(*orjson.loads(text))
+def decoded_index(values: Sequence[Any]) -> Index:
+    """Return the index that `index_json` gives the values of."""
+    index = Index(*values)
     index.placements = [(share_type, zone, network) for share_type, zone, network in index.placements]
     index.rules = [RuleDocument(*rule) for rule in index.rules]
     return index

@@ -14,8 +14,8 @@ MAX_FILE_BYTES: Final = 64 << 20
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-def read_regular_file(path: str) -> tuple[tuple[int, int], bytes]:
-    """Return the identity (device, inode) and content of a regular file; raises OSError for anything else, and never waits."""
+def read_regular_file(path: str) -> tuple[os.stat_result, bytes]:
+    """Return the status before it was read, and the content, of a regular file; raises OSError for anything else, and never waits."""
     descriptor = os.open(path, _OPEN_FLAGS)
     try:
         status = os.fstat(descriptor)
@@ -25,7 +25,7 @@ def read_regular_file(path: str) -> tuple[tuple[int, int], bytes]:
             raise OSError(errno.EINVAL, "it is a pipe, socket or device, not a file", path)
         if status.st_size > MAX_FILE_BYTES:
             raise OSError(errno.EFBIG, f"it is larger than {MAX_FILE_BYTES >> 20} MiB", path)
-        return (status.st_dev, status.st_ino), _read_all(descriptor, status.st_size)
+        return status, _read_all(descriptor, status.st_size)
     finally:
         os.close(descriptor)
 

@@ -47,30 +47,35 @@ class Linker:
 
     def link_all(self) -> Linked:
         """Link everything."""
-        linked = self.linked
-        total = 0
+        linked, total = self.linked, 0
+        placements: set[tuple[str | None, str | None, bool]] = set()
+        clones: dict[Address, Address] = {}
+        reverts: dict[Address, Address] = {}
+        snapshots_of: dict[Address, Address] = {}
         for file in self.files:
-            addresses, digests = file.index.addresses, file.digests
+            index, digests = file.index, file.digests
             linked.digests.update(
-                zip(addresses, [digests[i : i + 32] for i in range(0, len(digests), 32)], strict=True)
+                zip(index.addresses, [digests[i : i + 32] for i in range(0, len(digests), 32)], strict=True)
             )
-            total += len(addresses)
-            linked.moves.update((new, tuple(old)) for new, old in file.index.moves.items())
+            total += len(index.addresses)
+            placements.update(index.placements)
+            clones.update(index.clones)
+            reverts.update(index.reverts)
+            snapshots_of.update(index.snapshots_of)
+            if index.moves:
+                linked.moves.update((new, tuple(old)) for new, old in index.moves.items())
         self._link_settings()
         rule_count = self._collect_rules(None)
         self._check_duplicates(total, rule_count)
-        placements = {placement for file in self.files for placement in file.index.placements}
         misplaced = {placement for placement in placements if self._misplaced(*placement)}
         for number, file in enumerate(self.files):
-            if not all(map(self._exists, file.index.references)) or not misplaced.isdisjoint(file.index.placements):
-                self._check_file(number, range(len(file.index.addresses)))
+            index = file.index
+            if not all(map(self._exists, index.references)) or not misplaced.isdisjoint(index.placements):
+                self._check_file(number, range(len(index.addresses)))
         self._check_loose()
         self._check_rules()
         self._check_moves(linked.moves, linked.digests)
-        clones = {share: snapshot for file in self.files for share, snapshot in file.index.clones}
-        reverts = {share: snapshot for file in self.files for share, snapshot in file.index.reverts}
         if clones or reverts:
-            snapshots_of = {snapshot: share for file in self.files for snapshot, share in file.index.snapshots_of}
             self._check_cycles(clones, snapshots_of)
             self._check_reverts(reverts, snapshots_of)
         return linked
@@ -170,17 +175,16 @@ class Linker:
         return address not in self._unsound or not touches(path, self._unsound[address])
 
     def _link_settings(self) -> None:
-        for number, file in enumerate(self.files):
-            for setting in file.settings.settings:
-                address = f"{setting.kind}/{setting.name}"
-                first = self.linked.settings.setdefault(address, (number, setting))
-                if first[1] is not setting:
-                    self._twin(address, number, setting.place[0], first[0], first[1].place)
-        for number, file in enumerate(self.files):
-            for setting in file.settings.settings:
-                address = f"{setting.kind}/{setting.name}"
-                for reference, path, _ in references_of(Kind(setting.kind), setting.plain):
-                    self._check_reference(number, setting.place[0], path, reference, address)
+        settings = [(number, each) for number, file in enumerate(self.files) for each in file.settings.settings]
+        for number, setting in settings:
+            address = f"{setting.kind}/{setting.name}"
+            first = self.linked.settings.setdefault(address, (number, setting))
+            if first[1] is not setting:
+                self._twin(address, number, setting.place[0], first[0], first[1].place)
+        for number, setting in settings:
+            for position, name in enumerate(setting.plain.get("security_services", ())):
+                path, target = ("spec", "securityServices", position), address_of(Kind.SECURITY_SERVICE, name)
+                self._check_reference(number, setting.place[0], path, target, f"{setting.kind}/{setting.name}")
 
     def _collect_rules(self, shares: Collection[Address] | None) -> int:
         count = 0

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from sharectl.manifests.compiled import CompiledFile
 from sharectl.manifests.desired import Desired
+from sharectl.manifests.files import read_regular_file
 from sharectl.manifests.flaws import Flaws
 from sharectl.manifests.link import Linker
 from sharectl.manifests.positions import FilePositions
 from sharectl.manifests.sources import Sources, read_sources
-from sharectl.model.diagnostics import Diagnostic, Source, error, has_errors, warning
+from sharectl.model.diagnostics import Diagnostic, DiagnosticError, Source, error, has_errors, warning
 from sharectl.model.kinds import split_rule_address
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Collection, Sequence
 
     from sharectl.manifests.cache import ManifestCache
     from sharectl.manifests.compile import DriverSchemas
+    from sharectl.manifests.compiled import CompiledFile
     from sharectl.manifests.findings import Path as FieldPath
     from sharectl.manifests.sources import SourceFile
     from sharectl.model.canonical import JsonObject
@@ -58,8 +62,10 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     loaded and linked (all other kinds are always loaded); an address that does not exist is left out.
     Never raises for what is in the sources.
     """
-    read = read_sources(sources, base_directory=Path(base_directory), stdin=stdin)
-    loader = _Loader(read, cache, driver_schema, known_drivers)
+    loader = _Loader(cache, driver_schema, known_drivers)
+    known = None if cache is None else loader.known
+    read = read_sources(sources, base_directory=Path(base_directory), stdin=stdin, known=known)
+    loader.files = read.files
     files = [loader.compiled(number, file) for number, file in enumerate(read.files)]
     linker = Linker(files, loader.positions, loader.possible_names)
     linked = (
@@ -78,7 +84,7 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     order = {file.path: number for number, file in enumerate(read.files)}
     diagnostics.sort(key=lambda diagnostic: _order(diagnostic, order))
     if cache is not None:
-        cache.prune()
+        cache.save()
     if not has_errors(diagnostics):
         desired = Desired(linked, files, loader.later_positions)
         return Loaded(desired, tuple(diagnostics), desired)
@@ -106,12 +112,11 @@ class _Loader:
 
     def __init__(
         self,
-        read: Sources,
         cache: ManifestCache | None,
         driver_schema: Callable[[str], JsonObject | None],
         known_drivers: Callable[[], Sequence[str]],
     ) -> None:
-        self._files = read.files
+        self.files: list[SourceFile] = []
         self._cache = cache
         self._driver_schema = driver_schema
         self._known_drivers = known_drivers
@@ -122,14 +127,30 @@ class _Loader:
         self.hides_backends = False
         self.diagnostics: list[Diagnostic] = []
 
-    def compiled(self, number: int, file: SourceFile) -> CompiledFile:
-        key = None
-        if self._cache is not None:
-            key = self._cache.key(file.data)
-            entry = self._cache.get(key)
-            compiled = None if entry is None else CompiledFile.decode(entry)
-            if compiled is not None and self._is_current(compiled):
+    def known(self, path: str, status: os.stat_result) -> CompiledFile | None:
+        """Return what the cache holds of a file, by its status."""
+        return None if self._cache is None else self._cache.known(path, status, partial(self._compiled_again, path))
+
+    def _compiled_again(self, path: str, before: CompiledFile) -> CompiledFile:
+        """Compile a file again of which the cache has lost a part since the beginning of the run."""
+        from sharectl.manifests.compile import compile_file  # noqa: PLC0415 - unchanged files are not compiled
+
+        with suppress(OSError):
+            compiled, _ = compile_file(read_regular_file(path)[1], self._driver_schemas())
+            if compiled.digests == before.digests:
                 return compiled
+        summary = f"{path} was changed while sharectl was at work"
+        raise DiagnosticError(error("manifest.changed", summary, remedy="run the command again"))
+
+    def compiled(self, number: int, file: SourceFile) -> CompiledFile:
+        """Return a file compiled, from the cache where it is there, with what is wrong in it among `diagnostics`."""
+        path = file.real_path or file.path
+        compiled = file.compiled
+        if compiled is None and self._cache is not None:
+            compiled = self._cache.same(path, file.status, file.data, partial(self._compiled_again, path))
+        if compiled is not None and self._is_current(compiled):
+            file.forget()
+            return compiled
         from sharectl.manifests.compile import compile_file, names_in_text  # noqa: PLC0415 - unchanged files are not compiled
 
         compiled, reading = compile_file(file.data, self._driver_schemas())
@@ -145,17 +166,14 @@ class _Loader:
         is_empty = not reading.problems and not compiled.index.documents
         if is_empty:
             self.diagnostics.append(_empty(file))
-        if (
-            self._cache is not None
-            and key is not None
-            and not (is_empty or reading.problems or compiled.findings or compiled.declared or compiled.unsound)
-        ):
-            self._cache.put(key, compiled.encode())
+        if self._cache is not None and compiled.is_sound and not (is_empty or reading.problems):
+            self._cache.put(path, file.status, file.data, compiled)
+            file.forget()
         return compiled
 
     def positions(self, number: int) -> FilePositions:
         if number not in self._positions:
-            file = self._files[number]
+            file = self.files[number]
             self._positions[number] = FilePositions(file.path, file.data, self._concealed.setdefault(number, set()))
         return self._positions[number]
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.manifests.cache import ManifestCache
+from sharectl import __version__
+from sharectl.manifests.checked_file import read_checked, write_checked
 from sharectl.manifests.files import PROJECT_FILE, read_regular_file
+from sharectl.manifests.schemas import schemas_digest
 from sharectl.model.diagnostics import DiagnosticError, Source, error
 from sharectl.model.kinds import API_VERSION
 from sharectl.model.settings import PackSettings, SafetyLimits, SchedulerSettings
@@ -107,15 +109,14 @@ def _read(file: Path, shown: str) -> tuple[JsonObject | None, list[Diagnostic]]:
             "project.unreadable", summary, remedy="mend the file or its permissions", source=Source(shown, 1, 1)
         )
         return None, [problem]
-    cache = ManifestCache(file.parent / _CACHE_DIRECTORY)
-    key = cache.key(b"project\0" + data)
-    entry = cache.get(key)
+    kept, key = f"{file.parent}/{_CACHE_DIRECTORY}/project", f"{__version__}\0".encode() + schemas_digest() + data
+    entry = read_checked(kept, key)
     if entry is not None:
         known: JsonObject = orjson.loads(entry)
         return known, []
     spec, problems = _checked(data, shown)
     if not problems and (file.parent / _CACHE_DIRECTORY).parent.is_dir():
-        cache.put(key, orjson.dumps(spec))
+        write_checked(kept, key, orjson.dumps(spec))
     return spec, problems
 
 

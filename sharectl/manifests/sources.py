@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from sharectl.manifests.checkouts import left_out, working_tree
 from sharectl.manifests.files import MAX_FILE_BYTES, read_regular_file, why_unreadable
@@ -12,19 +13,66 @@ from sharectl.manifests.folders import FoundFile, Walk, printable
 from sharectl.model.diagnostics import Diagnostic, Source, did_you_mean, error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from sharectl.manifests.compiled import CompiledFile
+
+    Known = Callable[[str, os.stat_result], CompiledFile | None]
 
 STANDARD_INPUT: Final = "-"
 STANDARD_INPUT_NAME: Final = "<stdin>"
 
 
-class SourceFile(NamedTuple):
-    """A file's content, under the name that the user (or the folder) gave it; `real_path` is None for standard input."""
+class SourceFile:
+    """A file under the name that the user (or the folder) gave it; `real_path` and `status` are None for standard input.
 
-    path: str
-    data: bytes
-    real_path: str | None
+    `compiled` is what the cache holds of it: then it is read only if its text is asked for.
+    """
+
+    __slots__ = ("_data", "_digest", "compiled", "path", "real_path", "status")
+
+    def __init__(
+        self,
+        path: str,
+        real_path: str | None,
+        status: os.stat_result | None,
+        data: bytes | None,
+        compiled: CompiledFile | None = None,
+    ) -> None:
+        """Keep what was read."""
+        self.path = path
+        self.real_path = real_path
+        self.status = status
+        self.compiled = compiled
+        self._data = data
+        self._digest = b""
+
+    @property
+    def data(self) -> bytes:
+        """The content; empty where the file has another one, or has gone, since it was first looked at."""
+        if self._data is not None:
+            return self._data
+        try:
+            status, data = read_regular_file(str(self.real_path))
+        except OSError:
+            return b""
+        is_same = self.status is not None and _identity(status) == _identity(self.status)
+        return data if is_same or _digest(data) == self._digest else b""
+
+    def forget(self) -> None:
+        """Let go of the content, which can be read again."""
+        if self.real_path is not None and self._data is not None:
+            self._digest = _digest(self._data)
+            self._data = None
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data).digest()
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @dataclass(slots=True)
@@ -35,10 +83,12 @@ class Sources:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
-def read_sources(names: Sequence[str], *, base_directory: Path, stdin: BinaryIO | None = None) -> Sources:
+def read_sources(
+    names: Sequence[str], *, base_directory: Path, stdin: BinaryIO | None = None, known: Known | None = None
+) -> Sources:
     """Return the content of the files, folders and `-` in `names`; relative names are under `base_directory`.
 
-    A file that is reached twice is read once. A link found in a folder must lead to a place in that folder, in `base_directory`, or in
+    `known` returns what a file was compiled to, by its path and status: then it is not read. A file that is reached twice is read once. A link found in a folder must lead to a place in that folder, in `base_directory`, or in
     the git working tree around it.
     """
     sources = Sources()
@@ -49,9 +99,9 @@ def read_sources(names: Sequence[str], *, base_directory: Path, stdin: BinaryIO 
             continue
         path = os.path.join(base_directory, name)  # noqa: PTH118 - strings: a hundred thousand paths pass here
         if os.path.isdir(path):  # noqa: PTH112 - as above
-            _read_folder(name, path, os.path.realpath(base_directory), sources, seen)
+            _read_folder(name, path, os.path.realpath(base_directory), sources, seen, known)
         else:
-            _read(FoundFile(printable(name), path, is_link=False), sources, seen)
+            _read(FoundFile(printable(name), path, is_link=False), sources, seen, known)
     if sources.diagnostics:
         read = {os.path.normpath(file.path) for file in sources.files}
         sources.diagnostics[:] = [found for found in sources.diagnostics if not _is_read_after_all(found, read)]
@@ -63,7 +113,9 @@ def _is_read_after_all(found: Diagnostic, read: set[str]) -> bool:
     return found.code == "manifest.skipped" and found.source is not None and os.path.normpath(found.source.path) in read
 
 
-def _read_folder(name: str, path: str, base: str, sources: Sources, seen: set[tuple[int, int]]) -> None:
+def _read_folder(  # noqa: PLR0913, PLR0917 - where, and what is known before
+    name: str, path: str, base: str, sources: Sources, seen: set[tuple[int, int]], known: Known | None
+) -> None:
     real, top = os.path.realpath(path), working_tree(base)
     walk = Walk((real, base) if top is None else (real, base, top))
     walk.folder(printable(name), path)
@@ -72,7 +124,7 @@ def _read_folder(name: str, path: str, base: str, sources: Sources, seen: set[tu
             summary = f"cannot read {file.shown}: the link leads out of the manifests' folder"
             walk.refuse(file.shown, summary, "put the file itself here, or name it on the command line")
         else:
-            _read(file, sources, seen)
+            _read(file, sources, seen, known)
     around = working_tree(real)
     if around is not None:
         walk.diagnostics += left_out(printable(name), real, around)
@@ -86,9 +138,14 @@ def _read_folder(name: str, path: str, base: str, sources: Sources, seen: set[tu
         _refuse(sources, printable(name), summary, remedy)
 
 
-def _read(file: FoundFile, sources: Sources, seen: set[tuple[int, int]]) -> None:
+def _read(file: FoundFile, sources: Sources, seen: set[tuple[int, int]], known: Known | None) -> None:
+    data = compiled = None
     try:
-        identity, data = read_regular_file(file.path)
+        if known is not None:
+            status = os.stat(file.path)  # noqa: PTH116 - strings: a hundred thousand paths pass here
+            compiled = known(file.path, status)
+        if compiled is None:
+            status, data = read_regular_file(file.path)
     except OSError as failure:
         summary = f"cannot read {file.shown}: {why_unreadable(failure, file.path)}"
         remedy = "mend the file or its permissions, or take it out of the manifests"
@@ -96,9 +153,10 @@ def _read(file: FoundFile, sources: Sources, seen: set[tuple[int, int]]) -> None
             remedy = _instead_of_missing(file)
         _refuse(sources, file.shown, summary, remedy)
     else:
+        identity = status.st_dev, status.st_ino
         if identity not in seen:
             seen.add(identity)
-            sources.files.append(SourceFile(file.shown, data, file.path))
+            sources.files.append(SourceFile(file.shown, file.path, status, data, compiled))
 
 
 def _instead_of_missing(file: FoundFile) -> str:
@@ -131,7 +189,7 @@ def _read_standard_input(sources: Sources, stdin: BinaryIO | None) -> None:
             "split it into files",
         )
         return
-    sources.files.append(SourceFile(STANDARD_INPUT_NAME, data, None))
+    sources.files.append(SourceFile(STANDARD_INPUT_NAME, None, None, data))
 
 
 def _refuse(sources: Sources, shown: str, summary: str, remedy: str) -> None:
