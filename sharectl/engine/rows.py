@@ -105,20 +105,21 @@ class Rows:
     def task(self, step: Step, backend: str | None, index: int, new_id: Callable[[], str]) -> Task:
         """Return the task of one attempt at the step."""
         record = self._records.get(step.former or step.address)
+        work, spec = step.work, step.spec
         related = None
         extra_specs = None
-        if isinstance(step.spec, SnapshotSpec):
-            related = self._records.get(address_of(Kind.SHARE, step.spec.share))
-        elif isinstance(step.work, Adopt):
+        if isinstance(spec, SnapshotSpec):
+            related = self._records.get(address_of(Kind.SHARE, spec.share))
+        elif isinstance(work, Adopt):
             related = self._records.get(import_address(step.address))
-        elif isinstance(step.spec, ShareSpec):
-            related = self._records.get(address_of(Kind.SNAPSHOT, _snapshot_of(step, step.spec) or ""))
-            extra_specs = self._plan.extra_specs.get(step.spec.share_type or "")
+        elif isinstance(spec, ShareSpec):
+            related = self._records.get(address_of(Kind.SNAPSHOT, _snapshot_of(step, spec) or ""))
+            extra_specs = self._plan.extra_specs.get(spec.share_type or "")
         known_id = None if record is None else record.resource_id
-        if isinstance(step.work, ReleaseAllocation):
-            known_id = step.work.allocation_id
-        elif record is None and isinstance(step.work, Adopt):
-            known_id = step.work.resource_id
+        if isinstance(work, ReleaseAllocation):
+            known_id = work.allocation_id
+        elif record is None and isinstance(work, Adopt):
+            known_id = work.resource_id
         candidate = step.candidates[index] if step.candidates else None
         server = self._records.get(candidate.share_server or "") if candidate is not None else None
         return Task(
@@ -177,6 +178,7 @@ def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:
 
 
 def _touched_by(step: Step) -> Iterator[Address]:
+    spec = step.spec
     yield step.address
     if step.former is not None:
         yield step.former
@@ -185,7 +187,7 @@ def _touched_by(step: Step) -> Iterator[Address]:
     for candidate in step.candidates:
         if candidate.share_server is not None:
             yield candidate.share_server
-    if isinstance(step.spec, SnapshotSpec):
-        yield address_of(Kind.SHARE, step.spec.share)
-    elif isinstance(step.spec, ShareSpec) and (snapshot := _snapshot_of(step, step.spec)) is not None:
+    if isinstance(spec, SnapshotSpec):
+        yield address_of(Kind.SHARE, spec.share)
+    elif isinstance(spec, ShareSpec) and (snapshot := _snapshot_of(step, spec)) is not None:
         yield address_of(Kind.SNAPSHOT, snapshot)

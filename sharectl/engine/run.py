@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sharectl.model.records import Change, RunRecord
     from sharectl.state.contract import StateStore
 
-_PREPARED: Final = 16
+_PREPARED: Final = 64
 """How many steps of a backend have their intent and wait for a free place, so that no place waits for a commit; its width, if larger."""
 _OF_THE_STATE_AT_ONCE: Final = 1000
 _NOT_WRITTEN: Final = "the state could not be written"

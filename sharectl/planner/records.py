@@ -94,7 +94,7 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
     rules: Iterable[AccessRule],
 ) -> Record:
     """Return the row of a share that is there as `observed`, applied from `spec`, with `rules` in force."""
-    spec_json = canonical_json(spec.as_plain())
+    spec_json, spec_digest = _written(spec)
     return Record(
         address=address,
         kind=Kind.SHARE,
@@ -102,7 +102,7 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
         backend=backend,
         pool=observed.pool,
         version=0,
-        spec_digest=_spec_digest(spec),
+        spec_digest=spec_digest,
         access_digest=access_digest(rules),
         size_bytes=spec.size_bytes if observed.size_bytes is None else observed.size_bytes,
         protect=spec.protect,
@@ -139,20 +139,27 @@ def as_asked(spec: ShareSpec) -> ShareSpec:
     return replace(spec, revert_to=None) if withdrawn else spec
 
 
-def _spec_digest(spec: ShareSpec) -> bytes:
-    return digest_of(canonical_json(as_asked(spec).as_plain()))
+def _written(spec: ShareSpec) -> tuple[bytes, bytes]:
+    """Return the spec as a row holds it, and the digest of it as a manifest says it."""
+    spec_json = canonical_json(spec.as_plain())
+    asked = as_asked(spec)
+    return spec_json, digest_of(spec_json if asked is spec else canonical_json(asked.as_plain()))
 
 
 def with_share_spec(record: Record, spec: ShareSpec) -> Record:
     """Return the row with another spec and the same access rules."""
-    spec_json = canonical_json(spec.as_plain())
-    spec_digest = None if record.spec_digest is None else _spec_digest(spec)
-    return record._replace(spec_digest=spec_digest, protect=spec.protect, spec=spec_json)
+    spec_json, spec_digest = _written(spec)
+    known_digest = None if record.spec_digest is None else spec_digest
+    return record._replace(spec_digest=known_digest, protect=spec.protect, spec=spec_json)
 
 
 def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = False) -> Record:
     """Return the row with `rules` in force. Where others were `refused`, no manifest is what the row says, until none is any more."""
-    spec_digest = None if refused else _spec_digest(share_spec_of(record))
+    spec_digest = record.spec_digest
+    if refused:
+        spec_digest = None
+    elif spec_digest is None:
+        _, spec_digest = _written(share_spec_of(record))
     return record._replace(spec_digest=spec_digest, access_digest=access_digest(rules))
 
 

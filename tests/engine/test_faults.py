@@ -147,7 +147,7 @@ def test_a_backend_that_fails_every_other_time_is_asked_again(tmp_path: Path) ->
     with site.store() as store, site.opened(store) as (_, planned):
         assert planned().is_empty
     plan = site.write(zoned("a", "a"), here("x"), *shares).plan()
-    site.write(zoned("a", "a", lanes=1, faults=faults), here("x"), *shares)
+    site.write(zoned("a", "a", lanes=1, spec="attempts: 12,", faults=faults), here("x"), *shares)
     run = site.apply(plan=replaced_backend(site, plan))
     assert run.result.succeeded, run.result
     assert run.of(StepRetried)

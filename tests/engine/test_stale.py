@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.events import StepFailed, StepSkipped
 from sharectl.model.records import BeginOperation, OperationRecord
+from sharectl.model.verbs import Verb
 from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import Site, backend, share
 
@@ -94,15 +95,14 @@ def test_an_unresolved_operation_blocks_its_own_address_alone(tmp_path: Path) ->
     site = Site(tmp_path / "r")
     site.write(backend("a"), backend("b", spec="availabilityZone: b,"), share("x"), share("y")).apply()
     record = describe_run("test", site.root, {})
-    backend_name = site.records()["share/x"].backend
     with site.store() as store, held_lease(store, record) as lease:
         operation = OperationRecord(
             "o",
             record.run_id,
             "share/x",
-            "unheard-of",
+            Verb.DELETE_SHARE.value,
             "r",
-            backend_name,
+            "retired",
             None,
             "2026-01-01T00:00:00Z",
             b'{"spec":null}',
@@ -113,7 +113,7 @@ def test_an_unresolved_operation_blocks_its_own_address_alone(tmp_path: Path) ->
     ).apply()
     assert [failure.error for failure in run.result.failures] == [
         (
-            "an earlier unheard-of of share/x is unresolved (started 2026-01-01T00:00:00Z); see to its backend, "
+            "an earlier delete-share of share/x is unresolved (started 2026-01-01T00:00:00Z); see to its backend, "
             "or give it up with `sharectl state drop o`"
         )
     ]

@@ -13,10 +13,11 @@ from sharectl.engine.tasks import Result, put, removed
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, LooksUp, Outcome, Runner, Site
 from sharectl.engine.verbs.share import recover_change, share_ref
 from sharectl.executors.calls import AccessUpdated, Done, EndAccess, RuleOutcome, UpdateAccess, ask
+from sharectl.model.canonical import canonical_json
 from sharectl.model.observed import ObservedShare
 from sharectl.model.records import RuleRecord
 from sharectl.model.verbs import Verb
-from sharectl.planner.records import export_locations_of, share_attributes, with_access, with_export_settings
+from sharectl.planner.records import share_attributes, with_access, with_export_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from sharectl.executors.calls import Answer
     from sharectl.model import plans
     from sharectl.model.access import AccessRule, ExportSettings
+
+
+_NO_LOCATIONS: Final = canonical_json({"export_locations": ()})[1:-1]
+"""Stands in the attributes of a share without export locations, and nowhere else: a quote within a text is escaped."""
 
 
 def _given(task: Task) -> tuple[AccessRule, ...]:
@@ -42,7 +47,7 @@ def _update(task: Task) -> Calls[Answer]:
     if (settings := _export_settings(task)) is not None:
         share = replace(share, export_settings=dict(settings))
     # A share that was taken over may get its export locations only now, with its first access.
-    lists = not export_locations_of(record)
+    lists = _NO_LOCATIONS in record.attributes
     return ask(UpdateAccess(share, work.rules, _given(task), work.repairs, lists))
 
 
