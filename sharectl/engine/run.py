@@ -90,6 +90,7 @@ class PlanRun:
         self._steps = Steps(plan, self._rows, Journal(run, environment.now), environment, self._loop)
         self._waiting: dict[str | None, deque[tuple[Step, int]]] = {}
         self._active: Counter[str | None] = Counter()
+        self._settled: Counter[str | None] = Counter()
         self._attempts: dict[str, Attempt] = {}
         self._unprepared: dict[str, list[tuple[Step, int]]] = {}
         self._events: deque[Event] = deque()
@@ -193,12 +194,12 @@ class PlanRun:
             self._start_waiting(backend)
 
     def _start_waiting(self, backend: str | None) -> None:
-        """Start as many steps as have room: those that run, and some that are ready to."""
+        """Start as many steps as have room: those that run, and some that are ready to; few at first, so that calls begin at once."""
         if backend is None:
             most = _OF_THE_STATE_AT_ONCE
         else:
             width = self._plan.backends[backend].lanes
-            most = width + max(width, _PREPARED)
+            most = width + min(max(width, _PREPARED), width + 2 * self._settled[backend])
         waiting = self._waiting.get(backend, ())
         while waiting and self._active[backend] < most:
             step, index = waiting.popleft()
@@ -236,6 +237,7 @@ class PlanRun:
 
     def _leave(self, attempt: Attempt) -> None:
         self._active[attempt.backend] -= 1
+        self._settled[attempt.backend] += 1
         del self._attempts[attempt.step.step_id]
 
     def _has_other_candidate(self, attempt: Attempt) -> bool:

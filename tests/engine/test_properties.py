@@ -76,6 +76,50 @@ def manifests(draw: st.DrawFn) -> list[str]:
     return found
 
 
+class Foreign(NamedTuple):
+    """A share that sharectl did not make here: somebody's own, or that of another state."""
+
+    backend: str
+    pool: str
+    name: str
+    is_managed: bool
+
+
+@st.composite
+def foreign_storage(draw: st.DrawFn) -> list[Foreign]:
+    """Return shares of others, some of them under names that the manifests use."""
+    names = st.sampled_from(["s0", "s1", "s2", "c0", "theirs"])
+    one = st.builds(Foreign, st.sampled_from("ab"), st.sampled_from(["p1", "p2"]), names, st.booleans())
+    return draw(st.lists(one, max_size=3, unique=True))
+
+
+FOREIGN = (
+    "SELECT backend_id, resource_id, pool, size_bytes, access, content, trashed_at FROM shares WHERE content = 'theirs'"
+)
+
+
+def put_there(site: Site, shares: list[Foreign]) -> list[list[tuple[Any, ...]]]:
+    """Let others make their shares, where the place is free; return all that is theirs."""
+    for share_there in shares:
+        resource_id = f"other-state-{share_there.pool}-{share_there.name}" if share_there.is_managed else None
+        site.query(
+            share_there.backend,
+            "INSERT OR IGNORE INTO shares(backend_id, resource_id, name, pool, size_bytes, access, content)"
+            ' VALUES (?, ?, ?, ?, 7, \'[["ip","10.9.9.9","rw"]]\', \'theirs\')',
+            f"{share_there.pool}/{share_there.name}",
+            resource_id,
+            share_there.name,
+            share_there.pool,
+        )
+    return [site.query(name, FOREIGN) for name in "ab"]
+
+
+def take_away(site: Site) -> None:
+    """Let others remove what is theirs."""
+    for name in "ab":
+        site.query(name, "DELETE FROM shares WHERE content = 'theirs'")
+
+
 def assert_consistent(run: Run) -> None:
     """Assert what holds of the events of every run."""
     steps = {step.step_id: step for step in run.plan.steps}
@@ -100,9 +144,19 @@ def assert_consistent(run: Run) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(manifests(), manifests(), faults(), faults())
-def test_after_any_failures_the_next_apply_converges(before: list[str], after: list[str], one: str, other: str) -> None:
-    """A first apply on good backends, a change on bad ones, and good ones again."""
+@given(manifests(), manifests(), faults(), faults(), foreign_storage(), st.booleans())
+def test_after_any_failures_the_next_apply_converges(  # noqa: PLR0913, PLR0917 - the dimensions
+    before: list[str],
+    after: list[str],
+    one: str,
+    other: str,
+    theirs: list[Foreign],
+    is_late: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """A first apply on good backends, a change on bad ones, and good ones again; and what is of others stays as it is.
+
+    It comes before the change is planned, or between plan and apply.
+    """
     good = [
         backend("a", lanes=2, config="pools: [{name: p, count: 2}],"),
         backend("b", lanes=2, config="pools: [{name: p, count: 2}],"),
@@ -114,8 +168,14 @@ def test_after_any_failures_the_next_apply_converges(before: list[str], after: l
         assert_consistent(run)
         assert run.result.succeeded, run.result
         site.write(*bad, *after)
-        assert_consistent(site.apply(held=True))
-        run = site.write(*good, *after).apply()
+        made = site.plan() if is_late else None
+        there_too = put_there(site, theirs)
+        assert_consistent(site.apply(plan=made, held=True))
+        assert [site.query(name, FOREIGN) for name in "ab"] == there_too
+        site.write(*good, *after).apply(held=True)
+        assert [site.query(name, FOREIGN) for name in "ab"] == there_too
+        take_away(site)
+        run = site.apply()
         assert run.result.succeeded, run.result
         assert site.plan().is_empty
         assert not site.view().operations
@@ -180,9 +240,9 @@ def blasted(wanted: list[Blast]) -> Iterator[None]:
 
 
 @settings(max_examples=15, deadline=None)
-@given(manifests(), manifests(), blasts)
+@given(manifests(), manifests(), blasts, foreign_storage())
 def test_whatever_backends_raise_the_next_apply_converges(
-    before: list[str], after: list[str], wanted: list[Blast]
+    before: list[str], after: list[str], wanted: list[Blast], theirs: list[Foreign]
 ) -> None:
     """Anything at all, in any call, opening and closing included: the run ends, and a good day brings the next plan to nothing."""
     good = [backend(name, lanes=2, config="pools: [{name: p, count: 2}],") for name in "ab"]
@@ -190,8 +250,11 @@ def test_whatever_backends_raise_the_next_apply_converges(
         site = Site(Path(folder) / "r")
         assert site.write(*good, *before).apply().result.succeeded
         site.write(*good, *after)
-        with blasted(wanted), suppress(AssertionError):  # a plan that has errors, which `apply` does not take
-            assert_consistent(site.apply())
+        there_too = put_there(site, theirs)
+        with blasted(wanted), suppress(AssertionError):  # a plan that is stopped, which `apply` does not take
+            assert_consistent(site.apply(held=True))
+        assert [site.query(name, FOREIGN) for name in "ab"] == there_too
+        take_away(site)
         run = site.apply()
         assert run.result.succeeded, run.result
         assert site.plan().is_empty
