@@ -42,7 +42,7 @@ def copy_document(copy: Copy) -> bytes:
 
     store = open_store(copy.path, create=False)
     try:
-        return store.export_document()
+        return b"".join(store.export_document())
     finally:
         store.close()
 
@@ -52,7 +52,8 @@ def _is_damaged(session: Session) -> bool:
 
     try:
         with session.repository.store(hint=False) as store:
-            store.export_document()
+            for _ in store.export_document():
+                pass
     except StateCorruptError:
         return True
     return False

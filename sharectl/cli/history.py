@@ -26,6 +26,8 @@ def history(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show what was done, newest first: when, by whom, from which commit and CI job, and what changed."""
+    from itertools import chain
+
     from sharectl.cli.session import start
     from sharectl.cli.values import parse_address
     from sharectl.model.diagnostics import DiagnosticError, error
@@ -34,11 +36,12 @@ def history(
     session = start(chdir)
     wanted = None if address is None else parse_address(address)
     with session.repository.existing_store() as store:
-        found = list(store.history(address=wanted, limit=limit))
-        if wanted is not None and not found and not session.repository.knows(resource_of(wanted), store):
+        found = store.history(address=wanted, limit=limit)
+        newest = next(found, None)
+        if wanted is not None and newest is None and not session.repository.knows(resource_of(wanted), store):
             summary = (
                 f"there is no {wanted}, neither in the manifests nor in the state, and nothing was ever done at it"
             )
             remedy = session.repository.nearest(wanted, store) or "`sharectl state list` names what there is"
             raise DiagnosticError(error("state.unknown-address", summary, remedy=remedy, address=wanted))
-    session.output.show("history", output, found)
+        session.output.show("history", output, found if newest is None else chain((newest,), found))

@@ -166,7 +166,9 @@ def pull(*, chdir: opt.Chdir = Path()) -> None:
 
     session = start(chdir)
     with session.repository.existing_store() as store:
-        session.output.write(store.export_document().decode() + "\n")
+        for part in store.export_document():
+            session.output.write(part.decode())
+        session.output.write("\n")
 
 
 @app.command()

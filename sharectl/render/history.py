@@ -45,11 +45,11 @@ def history_lines(history: Iterable[HistoryLine], look: Look = PLAIN) -> Iterato
 
 
 def history_object(history: Iterable[HistoryLine]) -> JsonObject:
-    """Return the entries as a JSON object, `sharectl-history` version 1, each with its run."""
+    """Return the entries as a JSON object, `sharectl-history` version 1, each with its run; they are made as they are drawn."""
     return {
         "format": FORMAT,
         "version": VERSION,
-        "entries": [
+        "entries": (
             {
                 "sequence": line.sequence,
                 "at": line.entry.at,
@@ -60,7 +60,7 @@ def history_object(history: Iterable[HistoryLine]) -> JsonObject:
                 "run": asdict(line.run),
             }
             for line in history
-        ],
+        ),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WIDTH_WITHOUT_TERMINAL: Final = 100
 _LINES_PER_WRITE: Final = 1000
+_ITEMS_PER_PART: Final = 500
 _UNSAFE_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -98,8 +100,10 @@ class Output:
         self._out.check()
 
     def write_json(self, value: object) -> None:
-        """Write one JSON document, indented by 2, and a line end."""
-        self.write(json_text(value, indent=True) + "\n")
+        """Write one JSON document, indented by 2, and a line end; see json_parts()."""
+        for part in json_parts(value):
+            self.write(part)
+        self.write("\n")
 
     def write_json_line(self, value: object) -> None:
         """Write one JSON document on one line."""
@@ -127,6 +131,21 @@ class Output:
         if environ.get("FORCE_COLOR", "0") not in {"", "0"}:
             return True
         return stream.is_terminal and not self.is_dumb
+
+
+def json_parts(value: object) -> Iterator[str]:
+    """Yield the text of a JSON document, indented by 2: the items of an iterator in its last field as they are drawn, some hundred in a part."""
+    *_, (name, items) = value.items() if isinstance(value, dict) and value else [("", None)]
+    if not isinstance(value, dict) or not isinstance(items, Iterator):
+        yield json_text(value, indent=True)
+        return
+    before, brackets, after = json_text({**value, name: []}, indent=True).rpartition("[]")
+    separator = "[\n    "
+    while part := list(islice(items, _ITEMS_PER_PART)):
+        texts = (json_text(item, indent=True).replace("\n", "\n    ") for item in part)
+        yield before + separator + ",\n    ".join(texts)
+        before, separator, brackets = "", ",\n    ", "\n  ]"
+    yield before + brackets + after
 
 
 def json_text(value: object, *, indent: bool) -> str:

@@ -122,8 +122,11 @@ class StateStore(Protocol):
         """Yield history, newest first; `address` also matches the access rules of that share."""
         ...
 
-    def export_document(self) -> bytes:
-        """Return everything but the lock as one JSON document (format version inside), for `state pull`."""
+    def export_document(self) -> Iterator[bytes]:
+        """Yield everything but the lock as one JSON document (format version inside), part after part, for `state pull`.
+
+        All parts are of one moment, and no more than one is held in memory.
+        """
         ...
 
     def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:

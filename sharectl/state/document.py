@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -12,10 +13,10 @@ from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
 from sharectl.model.kinds import kind_of
 from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord, RunRecord
-from sharectl.state.rows import digests_in, plain_columns_of
+from sharectl.state.rows import digests_in, json_object, plain_columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from sharectl.model.canonical import JsonObject
@@ -26,6 +27,7 @@ _Item = TypeVar("_Item")
 FORMAT: Final = "sharectl-state"
 FORMAT_VERSION: Final = 1
 _SHOWN_PROBLEMS: Final = 10
+_ITEMS_PER_PART: Final = 500
 _OUTCOMES: Final = ("done", "failed", "recovered")
 _STATUSES: Final = ("active", "error")
 
@@ -110,58 +112,81 @@ _HISTORY_ENTRY_FIELDS: Final = tuple(name for name in _HISTORY_FIELDS if name !=
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Everything in a state but its lock; operations, runs and history oldest first, history with its numbers."""
+    """Everything in a state but its lock: records and rules by address; operations, runs and history oldest first, history with its numbers."""
 
     lineage: str
     serial: int
-    records: Sequence[Record]
-    rules: Mapping[Address, tuple[RuleRecord, ...]]
+    records: Iterable[Record]
+    rules: Iterable[tuple[Address, tuple[RuleRecord, ...]]]
     operations: Sequence[OperationRecord]
-    runs: Sequence[RunRecord]
-    history: Sequence[tuple[int, HistoryEntry]]
+    runs: Iterable[RunRecord]
+    history: Iterable[tuple[int, HistoryEntry]]
 
 
 class DocumentError(Exception):
     """A document that is no state; `str()` says what is wrong and where, as a path such as `resources[3].digest`."""
 
 
-def compose(document: Document) -> bytes:
-    """Return the JSON text of `document`: sorted keys, resources by address, two spaces of indentation, a final newline.
+def compose(document: Document) -> Iterator[bytes]:
+    """Yield the JSON text of `document` in parts: sorted keys, two spaces of indentation, a final newline.
 
-    Raises orjson.JSONDecodeError where a stored spec, attribute, payload or detail is no JSON.
+    Items are written as they come, so that a document that is read as it is written takes no more memory than a part.
+    Raises DamagedRowError where a stored spec, attribute, payload or detail is not a JSON object.
     """
-    plain = {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "lineage": document.lineage,
-        "serial": document.serial,
-        "resources": [_plain_record(record) for record in sorted(document.records, key=itemgetter(0))],
-        "rules": {
-            share_address: [
-                {**rule._asdict(), "status": status, "reason": reason} for rule, status, reason in share_rules
-            ]
-            for share_address, share_rules in document.rules.items()
-        },
-        "operations": [_plain(operation, _OPERATION_FIELDS, "payload") for operation in document.operations],
-        "runs": [_plain(run, _RUN_FIELDS) for run in document.runs],
-        "history": [
-            {"sequence": sequence, **_plain(entry, _HISTORY_ENTRY_FIELDS, "detail")}
-            for sequence, entry in document.history
-        ],
-    }
-    return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    yield b'{\n  "format": "%s",\n  "history": ' % FORMAT.encode()
+    yield from _list(
+        {"sequence": sequence, **_plain(entry, _HISTORY_ENTRY_FIELDS, f"line {sequence} of the history", "detail")}
+        for sequence, entry in document.history
+    )
+    yield b',\n  "lineage": %s,\n  "operations": ' % orjson.dumps(document.lineage)
+    yield from _list(
+        _plain(operation, _OPERATION_FIELDS, f"operation {operation.operation_id}", "payload")
+        for operation in document.operations
+    )
+    yield b',\n  "resources": '
+    yield from _list(map(_plain_record, document.records))
+    yield b',\n  "rules": '
+    yield from _sequence(
+        (b"%s: %s" % (orjson.dumps(address), _text(_plain_rules(rules))) for address, rules in document.rules), b"{}"
+    )
+    yield b',\n  "runs": '
+    yield from _list(_plain(run, _RUN_FIELDS) for run in document.runs)
+    yield b',\n  "serial": %d,\n  "version": %d\n}\n' % (document.serial, FORMAT_VERSION)
+
+
+def _list(items: Iterable[JsonObject]) -> Iterator[bytes]:
+    return _sequence(map(_text, items), b"[]")
+
+
+def _sequence(texts: Iterable[bytes], brackets: bytes) -> Iterator[bytes]:
+    """Yield a list or object of such items at the second level, some hundred in a part."""
+    separator = b"%c\n    " % brackets[0]
+    remaining = iter(texts)
+    while part := list(islice(remaining, _ITEMS_PER_PART)):
+        yield separator + b",\n    ".join(part)
+        separator = b",\n    "
+    yield brackets if separator[:1] == brackets[:1] else b"\n  %c" % brackets[1]
+
+
+def _text(item: object) -> bytes:
+    return orjson.dumps(item, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).replace(b"\n", b"\n    ")
+
+
+def _plain_rules(rules: Iterable[RuleRecord]) -> list[JsonObject]:
+    return [{**rule._asdict(), "status": status, "reason": reason} for rule, status, reason in rules]
 
 
 def _plain_record(record: Record) -> JsonObject:
+    texts = {"spec": record.spec, "attributes": record.attributes}
     return {
         **plain_columns_of(record),
-        "spec": orjson.loads(record.spec),
-        "attributes": orjson.loads(record.attributes),
+        **{name: json_object(record.address, name, text) for name, text in texts.items()},
     }
 
 
-def _plain(value: object, fields: Iterable[str], json_field: str = "") -> JsonObject:
-    return {name: orjson.loads(getattr(value, name)) if name == json_field else getattr(value, name) for name in fields}
+def _plain(value: object, fields: Iterable[str], row: str = "", json_field: str = "") -> JsonObject:
+    plain = {name: getattr(value, name) for name in fields}
+    return {**plain, json_field: json_object(row, json_field, plain[json_field])} if json_field else plain
 
 
 def parse(text: bytes) -> Document:
@@ -186,7 +211,9 @@ def parse(text: bytes) -> Document:
     problems.in_repeated([run.run_id for run in runs], "runs", "run_id")
     _check_history(history, {run.run_id for run in runs}, problems)
     problems.raise_if_any()
-    return Document(plain["lineage"], plain["serial"], records, rules, operations, runs, history)
+    records.sort(key=itemgetter(0))
+    by_address = sorted(rules.items())
+    return Document(plain["lineage"], plain["serial"], records, by_address, operations, runs, history)
 
 
 class _Problems:

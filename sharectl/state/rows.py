@@ -201,10 +201,16 @@ def _named(operation: OperationRecord) -> str:
     return f"operation {operation.operation_id} on {operation.address}"
 
 
-def _object(record: Record, what: str, data: bytes, shapes: Shapes | None) -> JsonObject:
+def json_object(row: str, what: str, data: bytes) -> JsonObject:
+    """Return the JSON object in a column of a row. Raises DamagedRowError."""
     plain = _json_object(data)
     if plain is None:
-        raise DamagedRowError(record.address, f"its {what} is not a JSON object")
+        raise DamagedRowError(row, f"its {what} is not a JSON object")
+    return plain
+
+
+def _object(record: Record, what: str, data: bytes, shapes: Shapes | None) -> JsonObject:
+    plain = json_object(record.address, what, data)
     fault = "" if shapes is None else shapes.fault(plain)
     if fault:
         raise DamagedRowError(record.address, f"its {what} {fault}")
@@ -351,16 +357,24 @@ def expect_operation(operation: OperationRecord) -> OperationRecord:
     return operation
 
 
-def expect_entry(sequence: object, entry: HistoryEntry, run: RunRecord) -> None:
+def expect_entry(sequence: object, entry: HistoryEntry) -> None:
     """Check a line of the history that has just been read. Raises DamagedRowError."""
-    texts = (entry.run_id, entry.at, entry.address, entry.verb, run.command, run.user, run.host, run.started_at)
+    texts = (entry.run_id, entry.at, entry.address, entry.verb)
     if not (
         type(sequence) is int
         and all(map(_is_text, texts))
-        and all(map(_is_optional_text, (run.git_commit, run.ci_job_url)))
         and entry.outcome in OUTCOMES
         and type(entry.detail) is bytes
         and _json_object(entry.detail) is not None
     ):
         row = f"line {sequence} of the history"
         raise DamagedRowError(row, "its columns are not those of a line")
+
+
+def expect_run(run: RunRecord) -> RunRecord:
+    """Return a run that has just been read, once its columns have been checked. Raises DamagedRowError."""
+    texts = (run.run_id, run.command, run.user, run.host, run.started_at)
+    if not (all(map(_is_text, texts)) and all(map(_is_optional_text, (run.git_commit, run.ci_job_url)))):
+        row = f"run {run.run_id}"
+        raise DamagedRowError(row, "its columns are not those of a run")
+    return run

@@ -137,6 +137,11 @@ def whole_view(store: StateStore) -> StateView:
         return reader.view()
 
 
+def document_of(store: StateStore) -> bytes:
+    """Return the whole document that the store exports."""
+    return b"".join(store.export_document())
+
+
 def _of_kind(store: StateStore, kind: Kind) -> Mapping[Address, Record]:
     with store.read() as reader:
         return reader.find(kind=kind)
@@ -481,7 +486,7 @@ class StateStoreConformance:
         store.commit(lease, [PutResource(make_record(), None)])
         other = open_again()
         assert set(whole_view(other).records) == {"share/projects"}
-        assert other.export_document() == store.export_document()
+        assert document_of(other) == document_of(store)
 
     def test_the_lock_belongs_to_one_and_the_error_names_its_holder(
         self, store: StateStore, lease: Lease, open_again: Callable[[], StateStore]
@@ -530,7 +535,7 @@ class StateStoreConformance:
         for use in (
             store.renew,
             lambda lease: store.commit(lease, [PutResource(make_record(), None)]),
-            lambda lease: store.import_document(lease, store.export_document(), force=True),
+            lambda lease: store.import_document(lease, document_of(store), force=True),
         ):
             with pytest.raises(LeaseLostError):
                 use(late)
@@ -638,20 +643,20 @@ class StateStoreConformance:
         self, filled: StateStore, lease: Lease, open_again: Callable[[], StateStore]
     ) -> None:
         """Whatever was changed meanwhile, after a forced import the state is the exported one again."""
-        document = filled.export_document()
+        document = document_of(filled)
         before, history = whole_view(filled), list(filled.history())
         filled.import_document(lease, document)
-        assert filled.export_document() == document
+        assert document_of(filled) == document
         filled.commit(lease, [RemoveResource("share/projects", 1), BeginOperation(make_operation())])
         filled.import_document(lease, document, force=True)
         other = open_again()
-        assert other.export_document() == document
+        assert document_of(other) == document
         assert whole_view(other) == before
         assert list(other.history()) == history
 
     def test_a_document_says_what_it_is(self, filled: StateStore) -> None:
         """Its format, the version of that, and which state at which serial it is."""
-        document: JsonObject = orjson.loads(filled.export_document())
+        document: JsonObject = orjson.loads(document_of(filled))
         view = whole_view(filled)
         assert (document["format"], document["version"]) == ("sharectl-state", 1)
         assert (document["lineage"], document["serial"]) == (view.lineage, view.serial)
@@ -670,22 +675,22 @@ class StateStoreConformance:
         self, filled: StateStore, lease: Lease, changes: JsonObject, words: str
     ) -> None:
         """Another lineage, an older serial, or other content under the same serial."""
-        before = filled.export_document()
+        before = document_of(filled)
         document = orjson.dumps({**orjson.loads(before), **changes})
         with pytest.raises(StateRefusedError, match=words):
             filled.import_document(lease, document)
-        assert filled.export_document() == before
+        assert document_of(filled) == before
         filled.import_document(lease, document, force=True)
-        assert orjson.loads(filled.export_document()) == orjson.loads(document)
+        assert orjson.loads(document_of(filled)) == orjson.loads(document)
 
     def test_open_intents_block_an_import_unless_forced(self, filled: StateStore, lease: Lease) -> None:
         """They are all that tells of what may be half done on a backend."""
         filled.commit(lease, [BeginOperation(make_operation())])
-        document = filled.export_document()
+        document = document_of(filled)
         with pytest.raises(StateRefusedError, match="share/projects"):
             filled.import_document(lease, document)
         filled.import_document(lease, document, force=True)
-        assert filled.export_document() == document
+        assert document_of(filled) == document
 
     def test_a_copy_holds_what_the_store_held_and_stays(self, filled: StateStore, lease: Lease, tmp_path: Path) -> None:
         """For stores that write copies: one opens by itself, with mode 0600, and later commits do not reach it."""
@@ -693,12 +698,12 @@ class StateStoreConformance:
 
         if not isinstance(filled, WritesCopies):
             pytest.skip("this store writes no copies")
-        before = filled.export_document()
+        before = document_of(filled)
         filled.write_copy(tmp_path / "copy.db")
         filled.commit(lease, [PutResource(make_record("later"), None)])
         assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
         with closing(open_store(tmp_path / "copy.db", create=False)) as copy:
-            assert copy.export_document() == before
+            assert document_of(copy) == before
 
     def test_the_mark_of_the_content_changes_with_what_is_held(self, filled: StateStore, lease: Lease) -> None:
         """For stores that write copies: not with a run that did nothing."""
@@ -716,7 +721,7 @@ class StateStoreConformance:
             pytest.skip("this store does not know runs")
         assert not filled.has_run("run-2")
         filled.commit(lease, [PutRun(replace(RUN, run_id="run-2"))])
-        filled.import_document(lease, filled.export_document())
+        filled.import_document(lease, document_of(filled))
         assert filled.has_run("run-2")
 
     @pytest.mark.parametrize("document", [b"", b"{", b"[]", b"null", b'{"format": "sharectl-state"}', b"\xff\xfe"])
@@ -724,8 +729,8 @@ class StateStoreConformance:
         self, filled: StateStore, lease: Lease, document: bytes
     ) -> None:
         """And changes nothing."""
-        before = filled.export_document()
+        before = document_of(filled)
         for force in (False, True):
             with pytest.raises(StateRefusedError):
                 filled.import_document(lease, document, force=force)
-        assert filled.export_document() == before
+        assert document_of(filled) == before

@@ -80,7 +80,8 @@ def copy_folders(project: Project, environ: Mapping[str, str]) -> tuple[Path, ..
 def _damage(store: StateStore) -> tuple[Diagnostic, ...]:
     """Tell whether a copy is damaged because the state itself is: somebody else, or the disk, has changed it meanwhile."""
     try:
-        store.export_document()
+        for _ in store.export_document():
+            pass
     except StateCorruptError as failure:
         detail = "the file was changed during this command: what was done is on the backends, and may be missing in the state."
         return (error("state.corrupt", str(failure), detail=detail, remedy=failure.remedy),)

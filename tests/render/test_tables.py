@@ -14,6 +14,7 @@ from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import ShareTypeSpec
 from sharectl.render.history import history_lines, history_object
 from sharectl.render.lock import lock_lines, lock_object
+from sharectl.render.output import json_parts, json_text
 from sharectl.render.pool_table import pools_lines, pools_object, used_share
 from sharectl.render.simulation import simulation_lines
 from sharectl.render.state_tables import record_lines, record_object, state_lines, state_object
@@ -279,9 +280,17 @@ def test_an_empty_history_is_said() -> None:
     assert list(history_lines([])) == ["The history is empty."]
 
 
+@pytest.mark.parametrize("count", [0, 1, 500, 501, 1100])
+def test_a_list_that_is_drawn_as_it_is_written_makes_the_same_text(count: int) -> None:
+    """As one that is there as a whole."""
+    items = [{"n": number, "deep": {"text": "a\nb", "list": []}} for number in range(count)]
+    whole = {"format": "x", "version": 1, "entries": items}
+    assert "".join(json_parts({**whole, "entries": iter(items)})) == json_text(whole, indent=True)
+
+
 def test_history_as_json() -> None:
     """Each entry with its whole run."""
-    plain = orjson.loads(orjson.dumps(history_object(lines_of_history())))
+    plain = orjson.loads("".join(json_parts(history_object(lines_of_history()))))
     assert (plain["format"], plain["version"]) == ("sharectl-history", 1)
     assert plain["entries"][2]["detail"] == {"changes": [7], "error": "no space"}
     changes = plain["entries"][1]["detail"]["changes"]

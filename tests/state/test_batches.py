@@ -10,7 +10,7 @@ import pytest
 from sharectl.model.records import AddHistory, BeginOperation, EndOperation, PutRun
 from sharectl.state.contract import StateRefusedError
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, RUN, make_entry, make_operation, whole_view
+from sharectl.state.testing import ALICE, RUN, document_of, make_entry, make_operation, whole_view
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,11 +57,11 @@ def test_one_change_that_cannot_be_kept_refuses_the_whole_commit(
     store = open_store(tmp_path / "state.db", create=True)
     lease = store.acquire(ALICE, duration_seconds=60)
     store.commit(lease, [PutRun(RUN), BeginOperation(make_operation("twice"))])
-    before = store.export_document()
+    before = document_of(store)
     good = [AddHistory(make_entry("share/a")), AddHistory(make_entry("share/b")), BeginOperation(make_operation("new"))]
     with pytest.raises(StateRefusedError):
         store.commit(lease, [*good, bad])
-    assert store.export_document() == before
+    assert document_of(store) == before
     store.close()
 
 

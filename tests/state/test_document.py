@@ -21,7 +21,7 @@ WHOLE = Document(
     lineage="lineage-1",
     serial=7,
     records=[make_record("a"), make_record("b", backend=None, pool=None, size_bytes=None)],
-    rules={"share/a": (make_rule("10.0.0.1"), make_rule("10.0.0.2", "ro", "error", "refused"))},
+    rules=[("share/a", (make_rule("10.0.0.1"), make_rule("10.0.0.2", "ro", "error", "refused")))],
     operations=[make_operation()],
     runs=[RUN],
     history=[(1, make_entry("share/a")), (5, make_entry("share/b", "failed"))],
@@ -36,10 +36,33 @@ JSON_VALUES = st.recursive(
 OBJECTS = st.dictionaries(TEXTS, JSON_VALUES, max_size=4).map(canonical_json)
 
 
+def composed(document: Document) -> bytes:
+    """Return the whole text of a document."""
+    return b"".join(compose(document))
+
+
 def test_a_document_is_parsed_as_it_was_composed() -> None:
     """Nothing is lost or changed on the way, and resources are in the order of their addresses."""
-    assert parse(compose(WHOLE)) == WHOLE
-    assert [item["address"] for item in orjson.loads(compose(WHOLE))["resources"]] == ["share/a", "share/b"]
+    assert parse(composed(WHOLE)) == WHOLE
+    assert [item["address"] for item in orjson.loads(composed(WHOLE))["resources"]] == ["share/a", "share/b"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1200])
+def test_parts_make_the_text_that_a_writer_of_json_would_make(count: int) -> None:
+    """Sorted keys, indented by two, whatever fits into a part."""
+    names = [f"s{number:04}" for number in range(count)]
+    document = Document(
+        lineage="lineage-1",
+        serial=7,
+        records=map(make_record, names),
+        rules=((f"share/{name}", (make_rule("10.0.0.1"),)) for name in names),
+        operations=[make_operation(name, name) for name in names],
+        runs=[RUN] * count,
+        history=((number, make_entry(name)) for number, name in enumerate(names)),
+    )
+    text = composed(document)
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    assert text == orjson.dumps(orjson.loads(text), option=options)
 
 
 @given(spec=OBJECTS, attributes=OBJECTS, detail=OBJECTS, texts=st.lists(TEXTS, min_size=7, max_size=7))
@@ -49,14 +72,14 @@ def test_composing_and_parsing_is_identity(spec: bytes, attributes: bytes, detai
         lineage="lineage-1",
         serial=1,
         records=[make_record("a", spec=spec, attributes=attributes, backend=texts[0], resource_id=texts[1])],
-        rules={"share/a": (make_rule(texts[2], reason=texts[3]),)},
+        rules=[("share/a", (make_rule(texts[2], reason=texts[3]),))],
         operations=[],
         runs=[RunRecord("run", texts[4], texts[5], texts[6], "t")],
         history=[(3, HistoryEntry("run", "t", "share/a", "v", "done", detail))],
     )
-    text = compose(document)
+    text = composed(document)
     assert parse(text) == document
-    assert compose(parse(text)) == text
+    assert composed(parse(text)) == text
 
 
 def remove(*path: str | int) -> Callable[[Any], None]:
@@ -130,7 +153,7 @@ def repeat(*path: str | int) -> Callable[[Any], None]:
 )
 def test_a_document_that_is_not_exactly_a_state_is_refused(change: Callable[[Any], None], finding: str) -> None:
     """The finding says where and what."""
-    plain = orjson.loads(compose(WHOLE))
+    plain = orjson.loads(composed(WHOLE))
     change(plain)
     with pytest.raises(DocumentError) as caught:
         parse(orjson.dumps(plain))
@@ -139,7 +162,7 @@ def test_a_document_that_is_not_exactly_a_state_is_refused(change: Callable[[Any
 
 def test_all_findings_are_told_up_to_ten() -> None:
     """The rest is counted."""
-    plain = orjson.loads(compose(WHOLE))
+    plain = orjson.loads(composed(WHOLE))
     plain["resources"] = ["x"] * 25
     with pytest.raises(DocumentError) as caught:
         parse(orjson.dumps(plain))

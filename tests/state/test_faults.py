@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sharectl.model.records import PutResource, PutRules, PutRun
 from sharectl.state.contract import StateError, StateUnavailableError
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, RUN, make_record, make_rule, whole_view
+from sharectl.state.testing import ALICE, RUN, document_of, make_record, make_rule, whole_view
 
 from .processes import WITHOUT_PRIVILEGES, run, start
 
@@ -171,7 +171,7 @@ except StateUnavailableError as error:
 
 _READ_AND_TRY_TO_WRITE = """
 store = open_store(path, create=True)
-print(len(whole_view(store).records), len(store.export_document()) > 0)
+print(len(whole_view(store).records), len(document_of(store)) > 0)
 try:
     store.acquire(ME, duration_seconds=60)
 except StateUnavailableError as error:
@@ -360,7 +360,12 @@ def exercise(path: Path) -> bool:
     except StateError:
         return True
     with closing(store):
-        for use in (lambda: whole_view(store), store.export_document, lambda: list(store.history()), store.lock_status):
+        for use in (
+            lambda: whole_view(store),
+            lambda: document_of(store),
+            lambda: list(store.history()),
+            store.lock_status,
+        ):
             _tolerating_state_errors(use)
         try:
             lease = store.acquire(ALICE, duration_seconds=60)

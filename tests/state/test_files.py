@@ -23,7 +23,7 @@ from sharectl.state.contract import (
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.migrations import APPLICATION_ID, MIGRATIONS
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, make_record, whole_view
+from sharectl.state.testing import ALICE, document_of, make_record, whole_view
 
 from .processes import start
 
@@ -105,7 +105,7 @@ def test_a_missing_file_reads_as_an_empty_state_and_nothing_is_written(tmp_path:
         assert list(store.history()) == []
         assert store.lock_status() is None
         assert store.break_lock(1) is False
-        assert b'"resources": []' in store.export_document()
+        assert b'"resources": []' in document_of(store)
         with pytest.raises(StateUnavailableError, match="no state file") as caught:
             store.acquire(ALICE, duration_seconds=60)
         assert caught.value.remedy
@@ -290,7 +290,7 @@ def test_a_garbage_page_is_found_before_a_lease_is_given(path: Path) -> None:
             store.acquire(ALICE, duration_seconds=60)
         assert "sharectl state restore" in caught.value.remedy
         with pytest.raises(StateCorruptError):
-            store.export_document()
+            document_of(store)
     assert traces(path.parent)["state.db"] == before["state.db"]
 
 
@@ -318,8 +318,8 @@ def test_history_without_its_run_and_text_that_is_no_json_are_damage(path: Path)
     with closing(open_store(path, create=True)) as store:
         with pytest.raises(StateCorruptError, match="run"):
             list(store.history())
-        with pytest.raises(StateCorruptError, match="never writes"):
-            store.export_document()
+        with pytest.raises(StateCorruptError, match="not a JSON object"):
+            document_of(store)
 
 
 def test_a_row_that_breaks_a_check_is_found_before_a_lease_is_given(path: Path) -> None:
@@ -362,10 +362,10 @@ def test_a_commit_without_changes_checks_the_lease_and_leaves_the_serial(path: P
 def test_a_new_state_takes_any_document(path: Path, tmp_path: Path) -> None:
     """It has nothing to lose: so a state is restored from its document."""
     with closing(open_store(path, create=False)) as store:
-        document = store.export_document()
+        document = document_of(store)
     with closing(open_store(tmp_path / "restored.db", create=True)) as store:
         store.import_document(store.acquire(ALICE, duration_seconds=60), document)
-        assert store.export_document() == document
+        assert document_of(store) == document
 
 
 def test_creating_leaves_a_file_that_came_first(path: Path) -> None:

@@ -13,7 +13,7 @@ from sharectl.model.records import PutResource
 from sharectl.state.contract import LockedError, StateCorruptError, StateNewerError, StateUnavailableError
 from sharectl.state.sqlite.migrations import MIGRATIONS
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, BOB, make_record, whole_view
+from sharectl.state.testing import ALICE, BOB, document_of, make_record, whole_view
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def test_an_older_file_is_read_as_after_the_migration_without_being_touched(path
     with closing(open_store(path, create=False, migrations=NEXT)) as store:
         assert whole_view(store).records == {"share/projects": make_record(pool="migrated")}
         assert store.lock_status() is None
-        assert b"migrated" in store.export_document()
+        assert b"migrated" in document_of(store)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert [entry.name for entry in path.parent.iterdir()] == ["state.db"]
 
@@ -176,7 +176,7 @@ def test_a_refused_rule_survives_a_document(tmp_path: Path) -> None:
     with closing(open_store(tmp_path / "state.db", create=True)) as store:
         lease = store.acquire(ALICE, duration_seconds=60)
         store.commit(lease, [PutResource(make_record(spec_digest=None), None)])
-        document = store.export_document()
+        document = document_of(store)
         store.import_document(lease, document, force=True)
         assert whole_view(store).records["share/projects"].spec_digest is None
-        assert store.export_document() == document
+        assert document_of(store) == document

@@ -12,7 +12,7 @@ from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord, StateView
 from sharectl.state.collection import collection_paused
 from sharectl.state.lock import HeldLock
-from sharectl.state.rows import expect_entry, expect_operation, expect_records, expect_rules
+from sharectl.state.rows import expect_entry, expect_operation, expect_records, expect_rules, expect_run
 from sharectl.state.sqlite.errors import damaged, translated
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ _SELECT_LOCK: Final = (
 # SQLite before 3.32 takes no more than 999 parameters.
 _ADDRESSES_PER_QUERY: Final = 900
 _LIKE_ADDRESSES: Final = 60
+_ROWS_AT_ONCE: Final = 500
 _HISTORY_ENTRY_START: Final = 1
 _HISTORY_RUN_START: Final = 7
 
@@ -100,14 +101,30 @@ def _range_of(prefix: str) -> dict[str, str]:
     return {"address >= ?": prefix, "address < ?": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
 
 
-def read_runs(connection: sqlite3.Connection) -> list[RunRecord]:
-    """Return the runs, oldest first."""
-    return [RunRecord(*row) for row in connection.execute(_SELECT_RUNS)]
+def read_runs(connection: sqlite3.Connection) -> Iterator[RunRecord]:
+    """Yield the runs, oldest first."""
+    return (expect_run(RunRecord(*row)) for row in connection.execute(_SELECT_RUNS))
 
 
-def read_history(connection: sqlite3.Connection) -> list[tuple[int, HistoryEntry]]:
-    """Return the history with its numbers, oldest first."""
-    return [(sequence, HistoryEntry(*entry)) for sequence, *entry in connection.execute(_SELECT_HISTORY)]
+def read_history(connection: sqlite3.Connection) -> Iterator[tuple[int, HistoryEntry]]:
+    """Yield the history with its numbers, oldest first."""
+    for sequence, *row in connection.execute(_SELECT_HISTORY):
+        entry = HistoryEntry(*row)
+        expect_entry(sequence, entry)
+        yield sequence, entry
+
+
+def records_in_order(connection: sqlite3.Connection) -> Iterator[Record]:
+    """Yield all records by address."""
+    cursor = connection.execute(f"{_SELECT_RESOURCES} ORDER BY address")
+    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        yield from _records_of(rows).values()
+
+
+def rules_in_order(connection: sqlite3.Connection) -> Iterator[tuple[Address, tuple[RuleRecord, ...]]]:
+    """Yield the rules of each share by its address."""
+    for _, rows in groupby(connection.execute(_SELECT_RULES + _RULE_ORDER), _first):
+        yield from _rules_by_share(rows).items()
 
 
 def history_lines(
@@ -126,7 +143,8 @@ def history_lines(
         if row[_HISTORY_RUN_START] is None:
             raise damaged(location, f"the run of history line {row[0]} is not in it")
         entry, run = HistoryEntry(*row[_HISTORY_ENTRY_START:_HISTORY_RUN_START]), RunRecord(*row[_HISTORY_RUN_START:])
-        expect_entry(row[0], entry, run)
+        expect_entry(row[0], entry)
+        expect_run(run)
         yield HistoryLine(row[0], entry, run)
 
 

@@ -7,11 +7,12 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sharectl.model.records import ContentMark, Lease
 from sharectl.state.collection import collection_paused
 from sharectl.state.contract import (
+    DamagedRowError,
     LeaseLostError,
     LockedError,
     StateBusyError,
@@ -20,7 +21,7 @@ from sharectl.state.contract import (
     StateUnavailableError,
 )
 from sharectl.state.lock import SYSTEM_CLOCK, here, process_start, status_of, timestamp
-from sharectl.state.rows import expect_whole_state
+from sharectl.state.rows import expect_operation, expect_whole_rows, expect_whole_state
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.changes import apply_changes
 from sharectl.state.sqlite.errors import damaged, translated
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
     from sharectl.state.contract import StateReader
     from sharectl.state.lock import Clock, HeldLock
     from sharectl.state.sqlite.migrations import Migration
+    from sharectl.state.sqlite.snapshots import Snapshot
 
+_Item = TypeVar("_Item")
 _FIRST_POLL_SECONDS: Final = 0.05
 _LONGEST_POLL_SECONDS: Final = 1.0
 _SHORTEST_BUSY_SECONDS: Final = 3.0  # whoever waits for no holder waits for commits all the same
 _UNLOCK_BUSY_SECONDS: Final = 5.0
+_PULLED: Final = "push a document that `sharectl state pull` wrote"
 _TAKE: Final = (
     "UPDATE lock SET token = max(token + 1, ?), user = ?, host = ?, process_id = ?, command = ?, process_started = ?, node = ?,"
     " boot_id = ?, process_namespace = ?, acquired_at = ?, heartbeat_at = ?, heartbeat_boottime_seconds = ?,"
@@ -164,30 +168,27 @@ class SqliteStore:
         if address is not None and not is_storable(address):
             return
         with self._snapshots.open() as snapshot:
-            lines = history_lines(snapshot.connection, address, limit, self._path)
-            while True:
-                with translated(self._path):
-                    line = next(lines, None)
-                    snapshot.verify()
-                if line is None:
-                    return
-                yield line
+            yield from self._each(snapshot, history_lines(snapshot.connection, address, limit, self._path))
 
-    def export_document(self) -> bytes:
+    def _each(self, snapshot: Snapshot, items: Iterator[_Item]) -> Iterator[_Item]:
+        while True:
+            with translated(self._path):
+                item = next(items, None)
+                snapshot.verify()
+            if item is None:
+                return
+            yield item
+
+    def export_document(self) -> Iterator[bytes]:
         """See StateStore; the format is in docs/state.md."""
         from sharectl.state.document import compose  # noqa: PLC0415 - only two commands need it
         from sharectl.state.sqlite.transfer import read_document  # noqa: PLC0415 - only two commands need it
 
-        with self._snapshots.open() as snapshot, collection_paused():
+        with self._snapshots.open() as snapshot:
             with translated(self._path):
                 files.expect_sound(snapshot.connection, self._path)
                 document = read_document(snapshot.connection, self._path)
-                snapshot.verify()
-            try:
-                return compose(document)
-            except (AttributeError, TypeError, ValueError) as error:
-                # The store writes only JSON, and only values of these types: somebody else did, or the disk.
-                raise damaged(self._path, f"a row holds what sharectl never writes ({error})") from error
+            yield from self._each(snapshot, compose(document))
 
     def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:
         """See StateStore. The document is checked as a whole before anything is changed."""
@@ -198,9 +199,13 @@ class SqliteStore:
             with collection_paused():
                 content = parse(document)
         except DocumentError as error:
-            raise StateRefusedError(
-                self.location, f"the document is not taken: {error}", "push a document that `sharectl state pull` wrote"
-            ) from error
+            raise StateRefusedError(self.location, f"the document is not taken: {error}", _PULLED) from error
+        try:
+            expect_whole_rows(content.records)
+            for operation in content.operations:
+                expect_operation(operation)
+        except DamagedRowError as error:
+            raise StateRefusedError(self.location, f"the document is not taken: {error.fault}", _PULLED) from error
         with self._transaction(lease) as connection:
             if not force:
                 refuse_loss(connection, content, self._path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from sharectl.state.contract import StateRefusedError
@@ -17,7 +18,14 @@ from sharectl.state.sqlite.changes import (
     resource_row,
     run_row,
 )
-from sharectl.state.sqlite.reader import read_history, read_rules, read_runs, read_view
+from sharectl.state.sqlite.reader import (
+    read_history,
+    read_operations,
+    read_revision,
+    read_runs,
+    records_in_order,
+    rules_in_order,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,14 +35,14 @@ _CONTENT_TABLES = ("history", "run", "operation", "access_rule", "resource")
 
 
 def read_document(connection: sqlite3.Connection, location: Path) -> Document:
-    """Return everything but the lock, as the open transaction sees it."""
-    view = read_view(connection, location)
+    """Return everything but the lock, as the open transaction sees it; rows are read as they are asked for."""
+    revision = read_revision(connection, location)
     return Document(
-        lineage=view.lineage,
-        serial=view.serial,
-        records=list(view.records.values()),
-        rules=read_rules(connection),
-        operations=view.operations,
+        lineage=revision.lineage,
+        serial=revision.serial,
+        records=records_in_order(connection),
+        rules=rules_in_order(connection),
+        operations=read_operations(connection),
         runs=read_runs(connection),
         history=read_history(connection),
     )
@@ -49,7 +57,7 @@ def replace_content(connection: sqlite3.Connection, document: Document) -> None:
         INSERT_RULE,
         (
             (share_address, *rule, status, reason)
-            for share_address, rules in document.rules.items()
+            for share_address, rules in document.rules
             for rule, status, reason in rules
         ),
     )
@@ -65,14 +73,17 @@ def refuse_loss(connection: sqlite3.Connection, document: Document, location: Pa
     A state that holds nothing and has done nothing yet has nothing to lose, whatever its lineage.
     """
     current = read_document(connection, location)
-    if not (current.records or current.operations or current.history):
+    (is_used,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM resource) OR EXISTS (SELECT 1 FROM history)"
+    ).fetchone()
+    if not (is_used or current.operations):
         return
     reasons = []
     if document.lineage != current.lineage:
         reasons.append(f"it belongs to another state (lineage {document.lineage}, here {current.lineage})")
     elif document.serial < current.serial:
         reasons.append(f"it is older (serial {document.serial}, here {current.serial})")
-    elif document.serial == current.serial and compose(document) != compose(current):
+    elif document.serial == current.serial and _differ(document, current):
         reasons.append(f"it differs from the state at the same serial ({current.serial})")
     if current.operations:
         count = len(current.operations)
@@ -83,3 +94,7 @@ def refuse_loss(connection: sqlite3.Connection, document: Document, location: Pa
             f"the document is not taken: {'; '.join(reasons)}",
             "keep a copy with `sharectl state pull`, let `sharectl apply` finish what has begun, or insist with --force",
         )
+
+
+def _differ(one: Document, other: Document) -> bool:
+    return any(first != second for first, second in zip_longest(compose(one), compose(other)))
