@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 from sharectl.model.fields import ANY, Policy, rule_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from dataclasses import Field
 
     from sharectl.model.fields import Rule
@@ -114,6 +114,19 @@ class Codec:
                 plain.update(codec_of(part).plain(held))
         return plain
 
+    def differences(self, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401 - as above
+        """Yield the fields of the plain form that differ, with both values; None stands for one that is left out."""
+        writers = dict(self._writers)
+        values = zip(self.names, self._values(before), self._values(after), self._defaults, strict=True)
+        for name, old, new, default in values:
+            if old != new:
+                write = writers.get(name) or _as_it_is
+                yield name, None if old == default else write(old), None if new == default else write(new)
+        for name, _, part in self._flat:
+            old, new = getattr(before, name), getattr(after, name)
+            if old != new:
+                yield from codec_of(part).differences(old, new)
+
     def value(self, plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
         """Return the value of a JSON object."""
         values = dict(plain)
@@ -210,6 +223,10 @@ def _part(cls: type) -> Shape:
         lambda value: codec_of(cls).plain(value),
         lambda plain: codec_of(cls).value(plain),
     )
+
+
+def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
+    return value
 
 
 def _sequence(item: Shape) -> Shape:

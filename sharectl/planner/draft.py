@@ -38,7 +38,7 @@ _KIND_AND_BACKEND: Final = itemgetter(Record._fields.index("kind"), Record._fiel
 
 def step_id(verb: Verb, address: Address) -> str:
     """Return the id of the one step that does `verb` to `address`."""
-    return f"{verb.value}:{address}"
+    return verb + ":" + address
 
 
 @dataclass(slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from sharectl.model.codec import codec_of
 from sharectl.model.plans import FieldChange
 from sharectl.model.quantities import format_size
 
@@ -11,26 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from sharectl.model.access import AccessRule
+    from sharectl.model.codec import Spec
 
 
-def plain_changes(
-    before: Mapping[str, Any], after: Mapping[str, Any], *, skip: Collection[str] = ()
-) -> tuple[FieldChange, ...]:
+def plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     """Return what differs between two plain specs, by field; absent fields are None, sizes are written with units."""
-    changes = []
-    for name in sorted(before.keys() | after.keys()):
-        if name in skip or before.get(name) == after.get(name):
-            continue
-        if name == "size_bytes":
-            changes.append(size_change(before.get(name), after.get(name)))
-        else:
-            changes.append(FieldChange(name, before.get(name), after.get(name)))
-    return tuple(changes)
+    names = sorted(before.keys() | after.keys())
+    return tuple(
+        _change(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
+    )
 
 
-def metadata_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
-    """Return what differs apart from the size, which is a change of the share itself."""
-    return plain_changes(before, after, skip=("size_bytes",))
+def _change(name: str, before: Any, after: Any) -> FieldChange:  # noqa: ANN401 - whatever the field holds
+    return size_change(before, after) if name == "size_bytes" else FieldChange(name, before, after)
+
+
+def spec_changes(before: Spec, after: Spec, *, skip: Collection[str] = ()) -> tuple[FieldChange, ...]:
+    """Return the same of two specs of one kind, without making plain ones."""
+    found = codec_of(type(before)).differences(before, after)
+    return tuple(_change(*each) for each in sorted(found, key=itemgetter(0)) if each[0] not in skip)
 
 
 def size_change(before_bytes: int | None, after_bytes: int | None) -> FieldChange:

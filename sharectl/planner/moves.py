@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import did_you_mean, error, warning
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.kinds import Kind, address_of, kind_of
 from sharectl.model.plans import Action, FieldChange, Move
 from sharectl.model.verbs import Verb
 
@@ -22,13 +22,17 @@ _MOST_NAMED: Final = 3
 def plan_moves(draft: Draft) -> None:
     """Add a step for each `moved-from` annotation that still has something to do, and rename the draft's records."""
     deviations: dict[Address, Deviation] = {}
+    leaving: dict[Kind, list[Address]] = {}
     for address, formers in sorted(draft.desired.moves.items()):
         if draft.options.destroy:
             _tell_former_target(draft, address, formers)
             continue
         present = [former for former in formers if former in draft.records]
         if not present:
-            _nothing_moved(draft, address, formers)
+            kind = kind_of(address)
+            if kind not in leaving:
+                leaving[kind] = _leaving(draft, kind)
+            _nothing_moved(draft, address, formers, leaving[kind])
             continue
         former = present[0]
         if former in draft.desired.digests or draft.options.described_elsewhere(former):
@@ -76,16 +80,17 @@ def _tell_former_target(draft: Draft, address: Address, formers: Sequence[Addres
     )
 
 
-def _nothing_moved(draft: Draft, address: Address, formers: Sequence[Address]) -> None:
-    """Say that a former name is unknown where this plan removes something that may have been meant.
+def _nothing_moved(draft: Draft, address: Address, formers: Sequence[Address], leaving: Sequence[Address]) -> None:
+    """Say that a former name is unknown where something of its kind is `leaving`, which may have been meant.
 
     An error where a new resource would be made, empty, beside one of nearly that name which would go. An annotation that has done
     its work stays unmentioned.
     """
-    leaving = _leaving(draft, address.partition("/")[0])
+    if not leaving:
+        return
     near = next(filter(None, (did_you_mean(former, leaving) for former in formers)), "")
     is_new = address not in draft.records
-    if not leaving or not (near or is_new):
+    if not (near or is_new):
         return
     named = ", ".join(leaving[:_MOST_NAMED]) + (", …" if len(leaving) > _MOST_NAMED else "")
     remedy = "correct the annotation sharectl/moved-from, or remove it"
@@ -101,14 +106,14 @@ def _nothing_moved(draft: Draft, address: Address, formers: Sequence[Address]) -
     )
 
 
-def _leaving(draft: Draft, kind: str) -> list[Address]:
+def _leaving(draft: Draft, kind: Kind) -> list[Address]:
     """Return the recorded resources of a kind that neither a manifest nor an annotation names, and that the plan may remove."""
     known = draft.desired.digests.keys() | {former for names in draft.desired.moves.values() for former in names}
     targets = draft.options.targets
     return sorted(
         address
         for address in draft.records.keys() - known
-        if address.startswith(f"{kind}/")
+        if draft.records[address].kind == kind
         and (not targets or address in targets)
         and not draft.options.described_elsewhere(address)
     )

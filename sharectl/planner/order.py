@@ -11,11 +11,12 @@ from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
 from sharectl.planner.records import DEPOSED_MARK
+from sharectl.planner.scopes import RESIZING
 from sharectl.planner.share_servers.waits import server_waits
 from sharectl.planner.snapshots.owners import SHARE_REMOVALS, clones_of_removed_snapshots, snapshots_of_removed_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Step
@@ -50,34 +51,33 @@ def _linked(step: Step, waits_for: tuple[str, ...], renamed: set[Address]) -> St
     return replace(step, waits_for=waits_for, expected_version=version)
 
 
-def needs_of_steps(draft: Draft) -> dict[str, dict[str, None]]:
-    """Return the ids of all steps that each step would wait for, whether or not the plan has them, in the order of addresses."""
+def needs_of_steps(draft: Draft, verbs: Container[Verb] = frozenset(Verb)) -> dict[str, dict[str, None]]:
+    """Return the ids of the steps with one of `verbs` that each step would wait for, whether or not the plan has them, by address."""
     snapshots_of = snapshots_of_removed_shares(draft)
     asides = {step.former: step.address for step in draft.steps.values() if DEPOSED_MARK in step.address}
     forgotten = _forgotten_by_backend(draft)
     on_servers = server_waits(draft)
     taken = _taken_before_reverts(draft)
-    return {
-        name: dict.fromkeys(
-            (
-                *_needed(draft.steps[name], snapshots_of, asides, forgotten),
-                *taken.get(name, ()),
-                *on_servers.get(name, ()),
-            )
-        )
-        for name in sorted(draft.steps, key=lambda name: (draft.steps[name].address, name))
-    }
+    found = {}
+    for name in sorted(draft.steps, key=lambda name: (draft.steps[name].address, name)):
+        step = draft.steps[name]
+        ids = [step_id(verb, address) for verb, address in _needed(step, snapshots_of, asides) if verb in verbs]
+        if step.verb is Verb.FORGET:
+            ids += forgotten.get(step.address, ())
+        found[name] = dict.fromkeys((*ids, *taken.get(name, ()), *on_servers.get(name, ())))
+    return found
 
 
 def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
     """Return what each step waits for, in the order of addresses."""
     waits: dict[str, tuple[str, ...]] = {}
-    for name, needed in needs_of_steps(draft).items():
+    prepared = {step.backend: step.step_id for step in draft.steps.values() if step.verb is Verb.PREPARE_BACKEND}
+    for name, needed in needs_of_steps(draft, {step.verb for step in draft.steps.values()}).items():
         step = draft.steps[name]
         present = {other: None for other in needed if other in draft.steps and other != name}
-        prepares = step_id(Verb.PREPARE_BACKEND, address_of(Kind.BACKEND, step.backend or ""))
+        prepares = prepared.get(step.backend)
         if (
-            prepares in draft.steps
+            prepares is not None
             and prepares != name
             and not any(draft.steps[other].backend == step.backend for other in present)
         ):
@@ -114,44 +114,47 @@ def _leads_to(waits: Mapping[str, Iterable[str]], start: str, goal: str) -> bool
 
 
 def _needed(
-    step: Step,
-    snapshots_of: Mapping[str, list[Address]],
-    asides: Mapping[Address | None, Address],
-    forgotten: Mapping[Address, list[str]],
-) -> list[str]:
-    """Return the ids of all steps that this one would wait for, whether or not the plan has them."""
+    step: Step, snapshots_of: Mapping[str, list[Address]], asides: Mapping[Address | None, Address]
+) -> Iterator[tuple[Verb, Address]]:
+    """Yield what has to be done before a step, and to what, whether or not the plan does it."""
     address, verb = step.address, step.verb
     if verb is Verb.MOVE:
-        return [step_id(Verb.MOVE, step.former or "")]
-    needed = [step_id(Verb.MOVE, address)]
+        yield Verb.MOVE, step.former or ""
+        return
+    yield Verb.MOVE, address
     if verb is Verb.UPDATE_ACCESS:
-        needed.append(step_id(Verb.CREATE_SHARE, address))
-    elif verb in {Verb.EXTEND_SHARE, Verb.SHRINK_SHARE}:
-        needed.append(step_id(Verb.REVERT_SHARE, address))
-    if verb is Verb.CREATE_SHARE:
-        needed += [step_id(removal, address) for removal in SHARE_REMOVALS]
+        yield Verb.CREATE_SHARE, address
+    elif verb in RESIZING:
+        yield Verb.REVERT_SHARE, address
+    elif verb is Verb.CREATE_SHARE:
+        for removal in SHARE_REMOVALS:
+            yield removal, address
         if address in asides:
-            needed.append(step_id(Verb.MOVE, asides[address]))
+            yield Verb.MOVE, asides[address]
     elif verb in SHARE_REMOVALS:
-        needed += forgotten.get(address, ())
-        needed += [step_id(Verb.DELETE_SNAPSHOT, snapshot) for snapshot in snapshots_of.get(step.step_id, ())]
+        for snapshot in snapshots_of.get(step.step_id, ()):
+            yield Verb.DELETE_SNAPSHOT, snapshot
         successor, mark, _ = address.partition(DEPOSED_MARK)
         if mark:
-            needed += [step_id(Verb.CREATE_SHARE, successor), step_id(Verb.UPDATE_ACCESS, successor)]
-    return [*needed, *_of_spec(step)]
+            yield Verb.CREATE_SHARE, successor
+            yield Verb.UPDATE_ACCESS, successor
+    yield from _of_spec(step)
 
 
-def _of_spec(step: Step) -> list[str]:
-    """Return the ids of the steps that bring about what the spec refers to."""
-    if isinstance(step.spec, SnapshotSpec):
-        share = address_of(Kind.SHARE, step.spec.share)
-        makes = _MAKES_SHARE if step.verb in {Verb.CREATE_SNAPSHOT, Verb.ADOPT} else ()
-        return [step_id(Verb.MOVE, share), *(step_id(verb, share) for verb in makes)]
-    if isinstance(step.spec, ShareSpec) and step.spec.source_snapshot is not None:
-        snapshot = address_of(Kind.SNAPSHOT, step.spec.source_snapshot)
-        needed = [step_id(Verb.MOVE, snapshot)]
-        return [*needed, step_id(Verb.CREATE_SNAPSHOT, snapshot)] if step.verb is Verb.CREATE_SHARE else needed
-    return []
+def _of_spec(step: Step) -> Iterator[tuple[Verb, Address]]:
+    """Yield what brings about what the spec refers to."""
+    spec = step.spec
+    if isinstance(spec, SnapshotSpec):
+        share = address_of(Kind.SHARE, spec.share)
+        yield Verb.MOVE, share
+        if step.verb in {Verb.CREATE_SNAPSHOT, Verb.ADOPT}:
+            for verb in _MAKES_SHARE:
+                yield verb, share
+    elif isinstance(spec, ShareSpec) and spec.source_snapshot is not None:
+        snapshot = address_of(Kind.SNAPSHOT, spec.source_snapshot)
+        yield Verb.MOVE, snapshot
+        if step.verb is Verb.CREATE_SHARE:
+            yield Verb.CREATE_SNAPSHOT, snapshot
 
 
 def _taken_before_reverts(draft: Draft) -> dict[str, list[str]]:

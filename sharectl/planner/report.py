@@ -173,12 +173,12 @@ def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
     for step in steps:
         if DEPOSED_MARK in step.address and step.action is Action.CREATE_THEN_DELETE:
             continue  # the other half of a replacement, counted there
-        known = actions.get(step.address)
-        if known is None or _STRENGTH.index(step.action) < _STRENGTH.index(known):
+        known = actions.setdefault(step.address, step.action)
+        if known is not step.action and _STRENGTH.index(step.action) < _STRENGTH.index(known):
             actions[step.address] = step.action
-        if step.verb in {Verb.UPDATE_ACCESS, Verb.FORGET}:
+        if step.verb is Verb.UPDATE_ACCESS or step.verb is Verb.FORGET:
             rules.update(_rule_action(change).word for change in step.changes if change.field.startswith("access/"))
-    by_action = Counter(action.word for action in actions.values())
+    by_action = {action.word: count for action, count in Counter(actions.values()).items()}
     return Summary(dict(sorted(by_action.items())), dict(sorted(rules.items())), unchanged)
 
 

@@ -14,7 +14,7 @@ from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.access.ignored import without_ignored
 from sharectl.planner.access.revocations import may_revoke
-from sharectl.planner.field_changes import metadata_changes, plain_changes, rule_changes, size_change
+from sharectl.planner.field_changes import plain_changes, rule_changes, size_change, spec_changes
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, removal_reason
@@ -37,8 +37,6 @@ _REPLACED = "replaced by the new share"
 _RECORDED = sorted(fields_with(ShareSpec, Policy.METADATA))
 _FIELDS = ShareSpec.__dataclass_fields__
 _IMMUTABLE = fields_with(ShareSpec, Policy.IMMUTABLE)
-_OF_ACCESS = frozenset({"protocol", "share_network"})
-"""Fields that say what the access rules mean; where they cannot follow, rules that were written for the new value do not either."""
 
 
 def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, ...], reason: str) -> None:
@@ -88,7 +86,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
     """Add the steps that make an existing share what its manifest says; none where it is so already."""
     record = draft.records[address]
     new = draft.desired.share(address)
-    old = replace(share_spec_of(record), name=new.name)
+    old = _recorded(record, new.name)
     seen = draft.deviations.get(address)
     observed = seen.observed if seen else None
     if observed is not None and observed.trashed_at is not None:
@@ -126,7 +124,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
         _plan_record(draft, address, record, old, new, observed)
     else:
         same_size = observed is not None and observed.size_bytes in {None, record.size_bytes}
-        kept = replace(new, size_bytes=old.size_bytes)
+        kept = new if new.size_bytes == old.size_bytes else replace(new, size_bytes=old.size_bytes)
         _plan_record(draft, address, record, old, kept, observed if same_size else None)
 
 
@@ -139,13 +137,18 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
     seen = draft.deviations.get(address)
     if record.is_applied(draft.desired.digests[address]) and seen is None:
         return
-    old = replace(share_spec_of(record), name=new.name)
-    before, after = old.as_plain(), new.as_plain()
+    old = _recorded(record, new.name)
     refused = any(refusal.address == address_of(Kind.BACKEND, record.backend or "") for refusal in draft.refusals)
     reachable = record.backend in draft.desired.backends and not refused
-    if reachable and all(before.get(name) == after.get(name) for name in _OF_ACCESS):
+    if reachable and (old.protocol, old.share_network) == (new.protocol, new.share_network):
         _plan_access(draft, address, record, seen.observed if seen else None)
     _plan_record(draft, address, record, old, _recordable(old, new), None)
+
+
+def _recorded(record: Record, name: str) -> ShareSpec:
+    """Return the spec of the row under the name that the share has now."""
+    spec = share_spec_of(record)
+    return spec if spec.name == name else replace(spec, name=name)
 
 
 def _recordable(old: ShareSpec, new: ShareSpec) -> ShareSpec:
@@ -239,7 +242,7 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
 
 def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: ShareSpec) -> list[FieldChange]:
     """Return the changes that the existing share cannot follow."""
-    changes = plain_changes(old.as_plain(), new.as_plain())
+    changes = spec_changes(old, new)
     backend = draft.desired.backends.get(record.backend or "")
     harmless = set()
     if backend is not None and new.availability_zone in {None, backend.availability_zone}:
@@ -296,8 +299,10 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
 ) -> None:
     """Add the step that brings the state alone up to date: fields that the backend never sees, and what it tells of itself."""
-    kept = replace(new, size_bytes=old.size_bytes, revert_to=recorded_revert(new.revert_to, old.revert_to))
-    changes = metadata_changes(as_asked(old).as_plain(), as_asked(kept).as_plain())
+    kept = new
+    if new.revert_to is not None or old.revert_to is not None:
+        kept = replace(new, revert_to=recorded_revert(new.revert_to, old.revert_to))
+    changes = spec_changes(as_asked(old), as_asked(kept), skip=("size_bytes",))
     if observed is not None:
         changes += _observed_changes(record, observed)
     resized = draft.has(Verb.EXTEND_SHARE, address) or draft.has(Verb.SHRINK_SHARE, address)

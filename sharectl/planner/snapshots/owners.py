@@ -8,6 +8,7 @@ from sharectl.model.capabilities import Capability
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import DEPOSED_MARK, backend_id_of
+from sharectl.planner.strays import stray_snapshots
 from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -51,20 +52,21 @@ def clones_of_removed_snapshots(draft: Draft) -> dict[Address, list[str]]:
 
 def unknown_snapshots_of_removed_shares(draft: Draft) -> dict[Address, list[str]]:
     """Return the backend's ids of the snapshots that the state does not know, by the address of the share that they would go with."""
-    known = {record.resource_id for record in draft.records.values() if record.kind == Kind.SNAPSHOT}
-    found: dict[Address, list[str]] = {}
+    removed: dict[str, list[Step]] = {}
     for step in draft.steps.values():
-        seen = draft.observed.get(step.backend or "")
-        if not removes_data(step) or seen is None or seen.snapshots is None:
-            continue  # what could not be looked at is refused, see unseen_removals
-        share_id = backend_id_of(removed_record(draft, step.address))
-        strays = [
-            snapshot.backend_id
-            for snapshot in (*seen.snapshots.values(), *seen.unmanaged_snapshots)
-            if snapshot.share_backend_id == share_id and snapshot.resource_id not in known
-        ]
-        if strays:
-            found[step.address.partition(DEPOSED_MARK)[0]] = sorted(strays)
+        if removes_data(step):
+            removed.setdefault(step.backend or "", []).append(step)
+    known = {record.resource_id for record in draft.records.values() if record.kind == Kind.SNAPSHOT} if removed else ()
+    found: dict[Address, list[str]] = {}
+    for backend, steps in removed.items():
+        seen = draft.observed.get(backend)
+        strays: dict[str, list[str]] = {}  # by share; what could not be looked at is refused, see unseen_removals
+        for snapshot in () if seen is None else stray_snapshots(seen, known):
+            strays.setdefault(snapshot.share_backend_id, []).append(snapshot.backend_id)
+        for step in steps if strays else ():
+            of_share = strays.get(backend_id_of(removed_record(draft, step.address)))
+            if of_share:
+                found[step.address.partition(DEPOSED_MARK)[0]] = sorted(of_share)
     return found
 
 

@@ -11,7 +11,7 @@ from sharectl.model.plans import Action, FieldChange, SetUp, UpdateRecord
 from sharectl.model.specs import DeletionPolicy
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
-from sharectl.planner.field_changes import metadata_changes, plain_changes
+from sharectl.planner.field_changes import plain_changes, spec_changes
 from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, refuse_left_out, removal_reason
 from sharectl.planner.snapshots.owners import share_resource_id
 from sharectl.state.rows import snapshot_spec_of, spec_object_of
@@ -76,7 +76,7 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
     if new.share != old.share and not _is_of(draft, record, address_of(Kind.SHARE, new.share)):
         refuse_immutable(draft, address, FieldChange("share", old.share, new.share), frozenset())
         new = replace(new, share=old.share)
-    changes = metadata_changes(old.as_plain(), new.as_plain())
+    changes = spec_changes(old, new)
     if changes:
         draft.add(
             Verb.UPDATE_RECORD,
