@@ -1,0 +1,83 @@
+"""Sizes: extended, shrunk and measured."""
+
+# `needs` takes the Protocol of a capability, which mypy reports for any argument that is a type:
+# mypy: disable-error-code="type-abstract"
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sharectl.drivers.base import (
+    Driver,
+    ExtendsShares,
+    MeasuresUsage,
+    NotFoundError,
+    ShrinksShares,
+)
+from sharectl.drivers.testing.references import new_id, ref
+from sharectl.drivers.testing.suite import Suite
+from sharectl.model.quantities import GIB
+from sharectl.model.requests import ShareRef
+
+
+class SizeTests(Suite):
+    """A change of size goes in its own direction alone."""
+
+    def test_extend_records_the_size(self, driver: Driver) -> None:
+        """The new size is listed; asking for it again is no error."""
+        able = self.needs(driver, ExtendsShares)
+        share = self.create(driver, "projects")
+        for _ in range(2):
+            able.extend_share(ref(share), 2 * GIB)
+        assert self.listed(driver, share).size_bytes == 2 * GIB
+
+    def test_extend_never_makes_smaller(self, driver: Driver) -> None:
+        """A share that has more room than is asked for keeps it, whatever its reference says, and the answer is its size."""
+        able = self.needs(driver, ExtendsShares)
+        share = self.create(driver, "projects")
+        assert able.extend_share(ref(share), 4 * GIB) is None
+        assert able.extend_share(ref(share), 2 * GIB) == 4 * GIB
+        assert self.listed(driver, share).size_bytes == 4 * GIB
+
+    def test_shrink_never_makes_larger(self, driver: Driver) -> None:
+        """A share that is smaller than is asked for stays so, and the answer is its size."""
+        able = self.needs(driver, ShrinksShares)
+        share = self.create(driver, "projects")
+        assert able.shrink_share(ref(share), GIB // 2) is None
+        assert able.shrink_share(ref(share), GIB) == GIB // 2
+        assert self.listed(driver, share).size_bytes == GIB // 2
+
+    def test_extends_that_race_leave_the_largest_size(self, driver: Driver) -> None:
+        """Whichever comes last, none takes back the room that another has made."""
+        able = self.needs(driver, ExtendsShares)
+        share = self.create(driver, "projects")
+        sizes = [number * GIB for number in range(2, 8)]
+        with ThreadPoolExecutor(len(sizes)) as threads:
+            for done in [threads.submit(able.extend_share, ref(share), size) for size in sizes]:
+                done.result()
+        assert self.listed(driver, share).size_bytes == max(sizes)
+
+    def test_shrink_records_the_size_and_keeps_what_is_used(self, driver: Driver) -> None:
+        """An empty share can be made smaller; asking for it again is no error."""
+        able = self.needs(driver, ShrinksShares)
+        share = self.create(driver, "projects")
+        for _ in range(2):
+            able.shrink_share(ref(share), GIB // 2)
+        assert self.listed(driver, share).size_bytes == GIB // 2
+
+    def test_resizing_a_share_that_is_not_there_is_not_found(self, driver: Driver) -> None:
+        """The engine must learn that the share is gone."""
+        able = self.needs(driver, ExtendsShares)
+        with pytest.raises(NotFoundError):
+            able.extend_share(ShareRef(new_id(), "x", "x", driver.pools()[0].name, self.protocol, GIB), 2 * GIB)
+
+    def test_usage_of_a_share_is_measured(self, driver: Driver) -> None:
+        """It is a number of bytes; for a share that is not there, not found."""
+        able = self.needs(driver, MeasuresUsage)
+        share = self.create(driver, "projects")
+        assert able.used_bytes(ref(share)) >= 0
+        driver.delete_share(ref(share))
+        with pytest.raises(NotFoundError):
+            able.used_bytes(ref(share))
