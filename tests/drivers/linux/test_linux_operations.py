@@ -20,8 +20,8 @@ from sharectl.drivers.base import (
 )
 from sharectl.drivers.linux.agent.access import Access
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.creation import Creation
 from sharectl.drivers.linux.agent.records import ShareServerRow
-from sharectl.drivers.linux.agent.shares import Shares
 from sharectl.drivers.linux.agent.volumes.btrfs.place import Place
 from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
 from sharectl.model.requests import ShareRef, ShareServerRef
@@ -171,17 +171,17 @@ def test_a_lost_share_that_is_made_anew_keeps_its_name(backend: OperationsLab, m
 
 def test_two_shares_of_one_name_at_once_get_two(backend: OperationsLab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The slower of two calls, which found the name free, looks for another."""
-    check = Shares._free_volume
+    check = Creation._free_volume
     quicker: list[str] = []
 
-    def overtaken(shares: Shares, *args: Any) -> str:  # noqa: ANN401 - handed on
+    def overtaken(shares: Creation, *args: Any) -> str:  # noqa: ANN401 - handed on
         found = check(shares, *args)
         if not quicker:
             quicker.append("")
             quicker[0] = backend.share("race").backend_id
         return found
 
-    monkeypatch.setattr(Shares, "_free_volume", overtaken)
+    monkeypatch.setattr(Creation, "_free_volume", overtaken)
     slower = backend.share("race")
     assert quicker == ["fast/race"]
     assert slower.backend_id == f"fast/race-{str(slower.resource_id)[:8]}"

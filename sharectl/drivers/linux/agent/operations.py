@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.access import Access, Credentials
 from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, Rule
+from sharectl.drivers.linux.agent.creation import Creation
 from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.host.namespaces import TenantNetworks
 from sharectl.drivers.linux.agent.host.system_errors import told_as
@@ -19,6 +20,7 @@ from sharectl.drivers.linux.agent.rights import RuleOutcome
 from sharectl.drivers.linux.agent.servers import ServerRoom
 from sharectl.drivers.linux.agent.share_servers import ListedServer, ShareServers
 from sharectl.drivers.linux.agent.shares import Shares
+from sharectl.drivers.linux.agent.snapshots import Snapshots
 from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 from sharectl.drivers.linux.agent.wire.tables import table
 
@@ -51,7 +53,9 @@ class Backend:
         self._room = ServerRoom(self._root, settings, self._records)
         self._access = Access(self._room, self._pools, self._records)
         options = {"squash": settings["nfs"]["squash"], "security": list(settings["nfs"]["security"])}
-        self._shares = Shares(self._records, self._pools, self._access, options)
+        self._creation = Creation(self._records, self._pools, self._access, options)
+        self._shares = Shares(self._records, self._pools, self._access)
+        self._snapshots = Snapshots(self._records, self._pools, self._access)
         self._pools.sweep = self._shares.sweep
         networks = TenantNetworks(settings["tenant_networks"], settings["namespace"])
         self._servers = ShareServers(self._records, networks, self._room, self._access)
@@ -69,14 +73,14 @@ class Backend:
             "used_bytes": lambda p: self._shares.used_bytes(p["resource_id"]),
             "list_snapshots": lambda p: table(ListedSnapshot, self._listing.snapshots(p["resource_ids"])),
             "create_snapshot": lambda p: listed_snapshot(
-                self._shares.create_snapshot(p["share_id"], p["resource_id"], p["name"])
+                self._snapshots.create(p["share_id"], p["resource_id"], p["name"])
             )._asdict(),
-            "delete_snapshot": lambda p: self._shares.delete_snapshot(p["resource_id"]),
-            "revert_share": lambda p: self._shares.revert(p["resource_id"], p["snapshot_id"]),
+            "delete_snapshot": lambda p: self._snapshots.delete(p["resource_id"]),
+            "revert_share": lambda p: self._snapshots.revert(p["resource_id"], p["snapshot_id"]),
             "trash_share": lambda p: self._shares.trash(p["resource_id"]),
             "restore_share": lambda p: self._listing.share(self._shares.restore(p["resource_id"]))._asdict(),
             "adopt_share": lambda p: self._listing.share(
-                self._shares.adopt(p["backend_id"], p["resource_id"], p["size_bytes"])
+                self._creation.adopt(p["backend_id"], p["resource_id"], p["size_bytes"])
             )._asdict(),
             "list_share_servers": lambda p: table(ListedServer, self._servers.list(p["resource_ids"])),
             "create_share_server": lambda p: self._servers.create(p)._asdict(),
@@ -175,7 +179,7 @@ class Backend:
         return table(Listed, self._listing.shares(params["resource_ids"], params["passwords"]))
 
     def _create_share(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        row, was_there = self._shares.create(params)
+        row, was_there = self._creation.create(params)
         return (self._listing.share(row) if was_there else self._listing.new_share(row))._asdict()
 
     def _update_access(self, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.holdings import checked_id
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.host.namespaces import Address, Segment, namespace_name
 from sharectl.drivers.linux.agent.records import ShareServerRow
-from sharectl.drivers.linux.agent.shares import checked_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
