@@ -27,7 +27,7 @@ from sharectl.drivers.base import (
     ShareInUseError,
     TransientError,
 )
-from sharectl.drivers.directory import files, trees
+from sharectl.drivers.directory import access, files, trees
 from sharectl.drivers.directory.records import RecordFolder, ShareRecord
 from sharectl.drivers.testing import new_id, ref, snapshot_ref
 from sharectl.model.access import AccessRule
@@ -174,8 +174,12 @@ def test_an_unmounted_pool_makes_the_backend_unavailable_and_its_capacity_zero(
     assert names_in(tmp_path / "slow") == []
 
 
-def test_a_closed_folder_above_a_pool_is_reported_where_samba_serves_it(tmp_path: Path) -> None:
+def test_a_closed_folder_above_a_pool_is_reported_where_samba_serves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Samba enters as each user; the folder is named, with what opens it. An NFS server enters as root."""
+    monkeypatch.setattr(access, "SMB_CONF", tmp_path / "smb.conf")
+    (tmp_path / "smb.conf").write_text(f"include = {tmp_path}/above/root/.sharectl/smb.conf", encoding="utf-8")
     driver = open_driver("directory", {"root": "above/root"}, tmp_path)
     driver.prepare()
     nfs, smb = (driver.create_share(new_request(name, protocol=name)) for name in ("NFS", "CIFS"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
@@ -26,6 +27,9 @@ _INCLUDES: Final = "smb.conf"
 _EXPORTS_SUFFIX: Final = ".exports"
 _SECTIONS_SUFFIX: Final = ".conf"
 _MAX_FRAGMENT_BYTES: Final = 16 << 20
+SMB_CONF: Final = Path("/etc/samba/smb.conf")
+"""The configuration of the Samba of this host."""
+
 MOST_RULES_REMEDY: Final = "name networks instead of single addresses"
 
 
@@ -105,8 +109,9 @@ class AccessFiles:
         return AccessReader(self._storage, metadata, self._options, exported, sections)
 
     def hindrances(self, metadata: Metadata) -> Iterator[Hindrance]:
-        """Yield what keeps the users of Samba sections from getting to their shares."""
-        if not _fragments(metadata, _SECTIONS, _SECTIONS_SUFFIX):
+        """Yield what keeps users of Samba from getting to their shares, where the Samba of this host includes the sections."""
+        includes = f"{self._storage.settings.root}/{PRIVATE}/{_INCLUDES}"
+        if not _fragments(metadata, _SECTIONS, _SECTIONS_SUFFIX) or not _mentions(SMB_CONF, includes):
             return
         for pool, path in sorted(self._storage.settings.pools.items()):
             closed = files.closed_folder(path)
@@ -212,6 +217,12 @@ def require_exportable(problem: str | None) -> None:
     """Raise DriverError with the problem, if there is one."""
     if problem is not None:
         raise DriverError(problem)
+
+
+def _mentions(file: Path, text: str) -> bool:
+    with suppress(OSError):
+        return text in file.read_text(encoding="utf-8", errors="replace")
+    return False
 
 
 def _fragments(metadata: Metadata, folder: str, suffix: str) -> set[str]:
