@@ -12,6 +12,8 @@ from pathlib import Path
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 HERE = Path(__file__).resolve().parent.parent
+BYTECODE = Path(tempfile.gettempdir(), "sharectl-bench-bytecode")
+"""Compiled modules are kept here, whatever the environment says: an installed sharectl compiles nothing when it starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Tree:
                     cwd=root,
                     stdout=stdout,
                     stderr=subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONHASHSEED": "0", **(environment or {})},
+                    env=_environment(environment or {}),
                     check=True,
                 )
             found = json.loads(result.read_bytes())
@@ -71,6 +73,11 @@ class Tree:
     def least_seconds(self, root: Path, *arguments: str, rounds: int = 3) -> float:
         """Return the least wall time of some runs."""
         return min(self.measured(root, *arguments).seconds for _ in range(rounds))
+
+
+def _environment(more: dict[str, str]) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**own, "PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": str(BYTECODE), **more}
 
 
 THIS: Tree = Tree(HERE, sys.executable)
