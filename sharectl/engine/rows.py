@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sharectl.engine.tasks import Task
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Adopt, ReleaseAllocation
-from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports.unfinished import import_address
 from sharectl.planner.saved import staleness
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
     from sharectl.model.records import OperationRecord, Record, RuleRecord
+    from sharectl.model.specs import ShareSpec
     from sharectl.state.contract import StateStore
 
 _OF_THE_STATE_ALONE = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD})
@@ -96,8 +97,9 @@ class Rows:
             return step.candidates[index].backend
         if step.verb in _OF_THE_STATE_ALONE and step.backend is None:
             return None
-        if isinstance(step.spec, SnapshotSpec):
-            owner = self._records.get(address_of(Kind.SHARE, step.spec.share))
+        share = _share_of(step)
+        if share is not None:
+            owner = self._records.get(share)
             return step.backend if owner is None else owner.backend
         record = self._records.get(step.address)
         return step.backend if record is None else record.backend
@@ -105,14 +107,14 @@ class Rows:
     def task(self, step: Step, backend: str | None, index: int, new_id: Callable[[], str]) -> Task:
         """Return the task of one attempt at the step."""
         record = self._records.get(step.former or step.address)
-        work, spec = step.work, step.spec
+        work, spec, share = step.work, _share_spec_of(step), _share_of(step)
         related = None
         extra_specs = None
-        if isinstance(spec, SnapshotSpec):
-            related = self._records.get(address_of(Kind.SHARE, spec.share))
+        if share is not None:
+            related = self._records.get(share)
         elif isinstance(work, Adopt):
             related = self._records.get(import_address(step.address))
-        elif isinstance(spec, ShareSpec):
+        elif spec is not None:
             related = self._records.get(address_of(Kind.SNAPSHOT, _snapshot_of(step, spec) or ""))
             extra_specs = self._plan.extra_specs.get(spec.share_type or "")
         known_id = None if record is None else record.resource_id
@@ -177,8 +179,18 @@ def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:
     return spec.source_snapshot
 
 
+def _share_of(step: Step) -> Address | None:
+    """Return the share that what a step makes or records is of; None for a share itself."""
+    needed = () if step.spec is None else prerequisites_of(step.spec)
+    return next((address_of(*each) for each in needed if each.kind is Kind.SHARE), None)
+
+
+def _share_spec_of(step: Step) -> ShareSpec | None:
+    return cast("ShareSpec", step.spec) if step.spec is not None and is_of(Kind.SHARE, step.address) else None
+
+
 def _touched_by(step: Step) -> Iterator[Address]:
-    spec = step.spec
+    share, spec = _share_of(step), _share_spec_of(step)
     yield step.address
     if step.former is not None:
         yield step.former
@@ -187,7 +199,7 @@ def _touched_by(step: Step) -> Iterator[Address]:
     for candidate in step.candidates:
         if candidate.share_server is not None:
             yield candidate.share_server
-    if isinstance(spec, SnapshotSpec):
-        yield address_of(Kind.SHARE, spec.share)
-    elif isinstance(spec, ShareSpec) and (snapshot := _snapshot_of(step, spec)) is not None:
+    if share is not None:
+        yield share
+    elif spec is not None and (snapshot := _snapshot_of(step, spec)) is not None:
         yield address_of(Kind.SNAPSHOT, snapshot)

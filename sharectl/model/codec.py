@@ -25,6 +25,7 @@ class Spec:
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    name: str
 
     def as_plain(self) -> dict[str, Any]:
         """Return the JSON object from which `from_plain` makes an equal value."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
-    from sharectl.model.share_networks import ShareServerSpec
     from sharectl.model.specs import ShareSpec, SnapshotSpec
     from sharectl.model.verbs import Verb
 
@@ -110,7 +109,7 @@ class UpdateAccess:
 class UpdateRecord:
     """Record `spec`; the backend is changed in nothing."""
 
-    spec: ShareSpec | SnapshotSpec | ShareServerSpec
+    spec: Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ class Move:
     """Rename the row at the address `former`, and record `spec`, if there is one."""
 
     former: Address
-    spec: ShareSpec | SnapshotSpec | None = None
+    spec: Spec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +183,7 @@ class Step:
     waits_for: tuple[str, ...] = ()
 
     @property
-    def spec(self) -> ShareSpec | SnapshotSpec | ShareServerSpec | None:
+    def spec(self) -> Spec | None:
         """What the resource is to be, where the verb says so."""
         return getattr(self.work, "spec", None)
 

@@ -89,7 +89,7 @@ class ShareServerSpec(Spec):
     """
 
     name: str = field(metadata=ruled(Policy.IDENTITY))
-    share_network: str = field(metadata=ruled(Policy.IDENTITY, refers_to=Kind.SHARE_NETWORK))
+    share_network: str = field(metadata=ruled(Policy.IDENTITY, refers_to=Kind.SHARE_NETWORK, is_prerequisite=True))
     subnet: ShareNetworkSubnet
     address_count: int = field(
         default=1, metadata=ruled(Policy.IN_PLACE, minimum=1, verbs=(Verb.UPDATE_SHARE_SERVER,), is_always_kept=True)

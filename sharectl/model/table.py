@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.backends import BackendSpec
 from sharectl.model.codec import codec_of, shapes_of
@@ -15,7 +15,7 @@ from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec,
 from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from dataclasses import Field
 
     from sharectl.model.codec import Shapes, Spec
@@ -121,6 +121,29 @@ def attribute_shapes(kind: str) -> Shapes | None:
     if isinstance(attributes, type):
         return codec_of(attributes).shapes
     return None if attributes is None else shapes_of(attributes, KindEntry)
+
+
+class Prerequisite(NamedTuple):
+    """What has to be there before: a resource of this kind and name."""
+
+    kind: Kind
+    name: str
+
+
+def prerequisites_of(spec: Spec) -> Iterator[Prerequisite]:
+    """Yield what the fields of a spec name that has to be there first."""
+    cls: type = type(spec)
+    for field_name, kind in _prerequisite_fields(cls):
+        value = getattr(spec, field_name)
+        for name in value if isinstance(value, tuple) else (value,):
+            if name is not None:
+                yield Prerequisite(kind, name)
+
+
+@cache
+def _prerequisite_fields(cls: type) -> tuple[tuple[str, Kind], ...]:
+    rules = codec_of(cls).rules.items()
+    return tuple((name, rule.refers_to) for name, rule in rules if rule.is_prerequisite and rule.refers_to is not None)
 
 
 def spec_from_plain(kind: Kind, plain: object) -> Any:  # noqa: ANN401 - of the class that the kind has

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import CreateShare, Held, UpdateRecord
-from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec
+from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
 from sharectl.planner.order import needs_of_steps
@@ -129,8 +129,9 @@ class _Refusals:
             found = self.of(step.verb, step.former)
         if found is None and step.backend is not None:
             found = self.of(step.verb, f"{Kind.BACKEND}/{step.backend}")
-        if found is None and step.verb in _ON_NETWORK and isinstance(step.spec, ShareSpec | ShareServerSpec):
-            found = self.of(step.verb, f"{Kind.SHARE_NETWORK}/{step.spec.share_network}")
+        for needed in prerequisites_of(step.spec) if step.spec is not None and step.verb in _ON_NETWORK else ():
+            if found is None and needed.kind is Kind.SHARE_NETWORK:
+                found = self.of(step.verb, address_of(*needed))
         return found
 
     def of_removals(self) -> Iterator[tuple[Address, Refusal]]:
@@ -260,9 +261,10 @@ def _keep_recorded_size(draft: Draft, address: Address) -> None:
     """Let the row of a share that is not resized say so: with the size of its manifest in it no plan would look at it again."""
     name = step_id(Verb.UPDATE_RECORD, address)
     step = draft.steps.get(name)
-    if step is not None and isinstance(step.spec, ShareSpec):
+    if step is not None and step.spec is not None:
         size_bytes = share_spec_of(draft.records[address]).size_bytes
-        draft.steps[name] = replace(step, work=UpdateRecord(replace(step.spec, size_bytes=size_bytes)))
+        kept = ShareSpec.from_plain({**step.spec.as_plain(), "size_bytes": size_bytes})
+        draft.steps[name] = replace(step, work=UpdateRecord(kept))
 
 
 def _drop_useless_servers(draft: Draft) -> None:

@@ -128,7 +128,7 @@ def _add_move(draft: Draft, former: Address, address: Address) -> None:
     record = draft.records.pop(former)
     draft.records[address] = record._replace(address=address)
     draft.moved_from[address] = former
-    spec = draft.desired.share(address) if record.kind == Kind.SHARE else draft.desired.snapshot(address)
+    spec = draft.desired.spec(address)
     draft.add(
         Verb.MOVE,
         address,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.dependencies import topological_order
-from sharectl.model.kinds import Kind, address_of, is_of, of_kind
-from sharectl.model.specs import ShareSpec, SnapshotSpec
-from sharectl.model.verbs import Verb
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, of_kind
+from sharectl.model.plans import RevertShare
+from sharectl.model.table import prerequisites_of
+from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
 from sharectl.planner.draft import step_id
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.scopes import RESIZING
+from sharectl.planner.scopes import MAKING, RESIZING
 from sharectl.planner.share_servers.waits import server_waits
 from sharectl.planner.snapshots.owners import SHARE_REMOVALS, clones_of_removed_snapshots, snapshots_of_removed_shares
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Step
     from sharectl.planner.draft import Draft
 
-_MAKES_SHARE = (Verb.CREATE_SHARE, Verb.ADOPT, Verb.RESTORE_SHARE)
+_MAKES: Final = verbs_that(Effect.MAKES, managed=True)
+_MAKERS: Final[Mapping[Kind, tuple[Verb, ...]]] = {
+    kind: tuple(verb for verb in Verb if verb in MAKING and VERBS[verb].kind in {None, kind}) for kind in MANAGED_KINDS
+}
 
 
 def linked_steps(draft: Draft, selects: Callable[[Address], bool] | None = None) -> tuple[Step, ...]:
@@ -144,17 +148,13 @@ def _needed(
 def _of_spec(step: Step) -> Iterator[tuple[Verb, Address]]:
     """Yield what brings about what the spec refers to."""
     spec = step.spec
-    if isinstance(spec, SnapshotSpec):
-        share = address_of(Kind.SHARE, spec.share)
-        yield Verb.MOVE, share
-        if step.verb in {Verb.CREATE_SNAPSHOT, Verb.ADOPT}:
-            for verb in _MAKES_SHARE:
-                yield verb, share
-    elif isinstance(spec, ShareSpec) and spec.source_snapshot is not None:
-        snapshot = address_of(Kind.SNAPSHOT, spec.source_snapshot)
-        yield Verb.MOVE, snapshot
-        if step.verb is Verb.CREATE_SHARE:
-            yield Verb.CREATE_SNAPSHOT, snapshot
+    makes = step.verb in _MAKES or (step.verb is Verb.ADOPT and not is_of(Kind.SHARE, step.address))
+    for kind, name in () if spec is None else prerequisites_of(spec):
+        if kind in MANAGED_KINDS:
+            needed = address_of(kind, name)
+            yield Verb.MOVE, needed
+            for verb in _MAKERS[kind] if makes else ():
+                yield verb, needed
 
 
 def _taken_before_reverts(draft: Draft) -> dict[str, list[str]]:
@@ -165,12 +165,12 @@ def _taken_before_reverts(draft: Draft) -> dict[str, list[str]]:
     reverts = {step.address: step for step in draft.steps.values() if step.verb is Verb.REVERT_SHARE}
     found: dict[str, list[str]] = {}
     for step in reverts.values():
-        if isinstance(step.spec, ShareSpec) and step.spec.revert_to is not None:
-            found[step.step_id] = [step_id(Verb.MOVE, address_of(Kind.SNAPSHOT, step.spec.revert_to.snapshot))]
+        if isinstance(step.work, RevertShare) and step.work.spec.revert_to is not None:
+            found[step.step_id] = [step_id(Verb.MOVE, address_of(Kind.SNAPSHOT, step.work.spec.revert_to.snapshot))]
     for name in sorted(draft.steps) if reverts else ():
         step = draft.steps[name]
-        if step.verb is Verb.CREATE_SNAPSHOT and isinstance(step.spec, SnapshotSpec):
-            revert = reverts.get(address_of(Kind.SHARE, step.spec.share))
+        if step.verb is Verb.CREATE_SNAPSHOT:
+            revert = reverts.get(address_of(Kind.SHARE, draft.desired.snapshot(step.address).share))
             if revert is not None:
                 found[revert.step_id].append(name)
     return found

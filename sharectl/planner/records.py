@@ -9,13 +9,14 @@ from sharectl.model.access import NO_ACCESS_DIGEST, access_digest
 from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind
 from sharectl.model.records import Record
-from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
+from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.codec import Spec
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ObservedSnapshot
     from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
@@ -94,7 +95,7 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
     rules: Iterable[AccessRule],
 ) -> Record:
     """Return the row of a share that is there as `observed`, applied from `spec`, with `rules` in force."""
-    spec_json, spec_digest = _written(spec)
+    spec_json, spec_digest = _written(spec.as_plain())
     return Record(
         address=address,
         kind=Kind.SHARE,
@@ -139,18 +140,22 @@ def as_asked(spec: ShareSpec) -> ShareSpec:
     return replace(spec, revert_to=None) if withdrawn else spec
 
 
-def _written(spec: ShareSpec) -> tuple[bytes, bytes]:
-    """Return the spec as a row holds it, and the digest of it as a manifest says it."""
-    spec_json = canonical_json(spec.as_plain())
-    asked = as_asked(spec)
-    return spec_json, digest_of(spec_json if asked is spec else canonical_json(asked.as_plain()))
+def _written(plain: JsonObject) -> tuple[bytes, bytes]:
+    """Return a spec as a row holds it, and the digest of it as a manifest says it: without the answered request that it no longer asks for."""
+    spec_json = canonical_json(plain)
+    if not plain.get("revert_to", {}).get("withdrawn"):
+        return spec_json, digest_of(spec_json)
+    return spec_json, digest_of(canonical_json({name: plain[name] for name in plain if name != "revert_to"}))
 
 
-def with_share_spec(record: Record, spec: ShareSpec) -> Record:
-    """Return the row with another spec and the same access rules."""
-    spec_json, spec_digest = _written(spec)
-    known_digest = None if record.spec_digest is None else spec_digest
-    return record._replace(spec_digest=known_digest, protect=spec.protect, spec=spec_json)
+def with_spec(record: Record, spec: Spec) -> Record:
+    """Return the row with another spec. That of a share of which a rule was refused stays without a digest."""
+    plain = spec.as_plain()
+    spec_json, spec_digest = _written(plain)
+    is_refused = record.kind == Kind.SHARE and record.spec_digest is None
+    return record._replace(
+        spec_digest=None if is_refused else spec_digest, protect=plain.get("protect", False), spec=spec_json
+    )
 
 
 def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = False) -> Record:
@@ -159,7 +164,7 @@ def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = 
     if refused:
         spec_digest = None
     elif spec_digest is None:
-        _, spec_digest = _written(share_spec_of(record))
+        _, spec_digest = _written(spec_object_of(record))
     return record._replace(spec_digest=spec_digest, access_digest=access_digest(rules))
 
 
@@ -167,7 +172,7 @@ def snapshot_record(
     address: Address, resource_id: str, spec: SnapshotSpec, observed: ObservedSnapshot, share: Record
 ) -> Record:
     """Return the row of a snapshot that is there as `observed`, applied from `spec`, of the share with the row `share`."""
-    return with_snapshot_spec(
+    return with_spec(
         Record(
             address=address,
             kind=Kind.SNAPSHOT,
@@ -184,12 +189,6 @@ def snapshot_record(
         ),
         spec,
     )
-
-
-def with_snapshot_spec(record: Record, spec: SnapshotSpec) -> Record:
-    """Return the row with another spec."""
-    spec_json = canonical_json(spec.as_plain())
-    return record._replace(spec_digest=digest_of(spec_json), protect=spec.protect, spec=spec_json)
 
 
 def backend_record(address: Address, identity: str, driver: str) -> Record:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.fields import rule_of, written_name
 from sharectl.model.kinds import Kind, address_of, kind_of
-from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.plans import CreateShare
 from sharectl.model.table import KINDS
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
@@ -74,10 +74,11 @@ def is_protected(draft: Draft, address: Address, record: Record) -> bool:
 def refuse_lost_sources(draft: Draft) -> None:
     """Refuse snapshots of shares, and clones of snapshots, that are gone or will be elsewhere when they are needed."""
     for step in tuple(draft.steps.values()):
-        if step.verb is Verb.CREATE_SNAPSHOT and isinstance(step.spec, SnapshotSpec):
-            _refuse_lost_source(draft, step, address_of(Kind.SHARE, step.spec.share), Verb.CREATE_SHARE)
-        elif step.verb is Verb.CREATE_SHARE and isinstance(step.spec, ShareSpec) and step.spec.source_snapshot:
-            source = address_of(Kind.SNAPSHOT, step.spec.source_snapshot)
+        if step.verb is Verb.CREATE_SNAPSHOT:
+            share = address_of(Kind.SHARE, draft.desired.snapshot(step.address).share)
+            _refuse_lost_source(draft, step, share, Verb.CREATE_SHARE)
+        elif isinstance(step.work, CreateShare) and step.work.spec.source_snapshot:
+            source = address_of(Kind.SNAPSHOT, step.work.spec.source_snapshot)
             _refuse_lost_source(draft, step, source, Verb.CREATE_SNAPSHOT)
             taken = draft.steps.get(step_id(Verb.CREATE_SNAPSHOT, source))
             holder = draft.records[source].backend if taken is None else taken.backend

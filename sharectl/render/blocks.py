@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action
+from sharectl.model.plans import Action, RevertShare
 from sharectl.model.quantities import format_size
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
@@ -14,8 +14,10 @@ from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
 from sharectl.planner.records import DEPOSED_MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
+    from sharectl.model.codec import Spec
     from sharectl.model.kinds import Address
     from sharectl.model.plans import FieldChange, Plan, Step
 
@@ -69,10 +71,10 @@ class Block:
     @property
     def reverts_to(self) -> Address | None:
         """The snapshot that the share is turned back to, if it is."""
-        step = next((step for step in self.steps if step.verb is Verb.REVERT_SHARE), None)
-        if step is None or not isinstance(step.spec, ShareSpec) or step.spec.revert_to is None:
-            return None
-        return address_of(Kind.SNAPSHOT, step.spec.revert_to.snapshot)
+        for step in self.steps:
+            if isinstance(step.work, RevertShare) and step.work.spec.revert_to is not None:
+                return address_of(Kind.SNAPSHOT, step.work.spec.revert_to.snapshot)
+        return None
 
     @property
     def lost_size(self) -> str | None:
@@ -116,16 +118,27 @@ def split_changes(steps: Iterable[Step]) -> tuple[list[FieldChange], list[FieldC
 _WHOLE: Final = _REMOVING | _MAKING | {Verb.ADOPT, Verb.RESTORE_SHARE}
 
 
-def described(spec: ShareSpec | SnapshotSpec | ShareServerSpec | None) -> str:
-    """Return what a new resource is, in a few words: `100GiB NFS, type gold`, `of share/home`."""
-    if isinstance(spec, SnapshotSpec):
-        return f"of {address_of(Kind.SHARE, spec.share)}"
-    if isinstance(spec, ShareServerSpec):
-        subnet = spec.subnet
-        wire = subnet.cidr or subnet.neutron_net_id or subnet.nova_net_id
-        return f"on {address_of(Kind.SHARE_NETWORK, spec.share_network)}{'' if wire is None else f', {wire}'}"
+def described(spec: Spec | None) -> str:
+    """Return what a new resource is, in a few words: `100GiB NFS, type gold`, `of share/home`; of most kinds, its fields."""
     if spec is None:
         return ""
+    words = _WORDS.get(type(spec))
+    if words is not None:
+        return words(spec)
+    return ", ".join(f"{name} {value}" for name, value in spec.as_plain().items() if name not in {"name", "labels"})
+
+
+def _snapshot_words(spec: SnapshotSpec) -> str:
+    return f"of {address_of(Kind.SHARE, spec.share)}"
+
+
+def _server_words(spec: ShareServerSpec) -> str:
+    subnet = spec.subnet
+    wire = subnet.cidr or subnet.neutron_net_id or subnet.nova_net_id
+    return f"on {address_of(Kind.SHARE_NETWORK, spec.share_network)}{'' if wire is None else f', {wire}'}"
+
+
+def _share_words(spec: ShareSpec) -> str:
     words = f"{format_size(spec.size_bytes)} {spec.protocol}"
     if spec.share_type is not None:
         words += f", type {spec.share_type}"
@@ -136,6 +149,13 @@ def described(spec: ShareSpec | SnapshotSpec | ShareServerSpec | None) -> str:
     if spec.source_snapshot is not None:
         words += f", from {address_of(Kind.SNAPSHOT, spec.source_snapshot)}"
     return words
+
+
+_WORDS: Final[Mapping[type[Spec], Callable[[Any], str]]] = {
+    ShareSpec: _share_words,
+    SnapshotSpec: _snapshot_words,
+    ShareServerSpec: _server_words,
+}
 
 
 def placement(step: Step, most: int | None) -> str:

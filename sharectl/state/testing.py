@@ -99,7 +99,7 @@ def make_snapshot(name: str, share: str) -> Record:
     }
     return make_record(
         name,
-        address=f"snapshot/{name}",
+        address=address_of(Kind.SNAPSHOT, name),
         kind="snapshot",
         spec=canonical_json({"name": name, "share": share}),
         attributes=canonical_json(attributes),
@@ -342,7 +342,13 @@ class StateStoreConformance:
     def test_addresses_are_completed(self, peopled: StateStore) -> None:
         """In their order, and no more than are asked for."""
         with peopled.read() as reader:
-            assert list(reader.addresses("share/")) == ["share/a", "share/b", "share/c", "share/tenant", "share/z"]
+            assert list(reader.addresses(Kind.SHARE.prefix)) == [
+                "share/a",
+                "share/b",
+                "share/c",
+                "share/tenant",
+                "share/z",
+            ]
             assert list(reader.addresses("s", limit=2)) == ["share/a", "share/b"]
             assert list(reader.addresses()) == sorted(reader.view().records)
             assert list(reader.addresses("share/\udcff")) == []

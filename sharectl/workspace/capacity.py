@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
 from sharectl.model.kinds import Kind, address_of
+from sharectl.model.plans import CreateShare, ResizeShare
 from sharectl.model.quantities import GIB
-from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.workspace.backends import require_backends
 from sharectl.workspace.survey import Question, survey
@@ -87,10 +87,10 @@ def pools_after_plan(  # noqa: PLR0913, PLR0917 - what a plan is made of
     scheduler = Scheduler(pools, project.scheduler)
     for step in plan.steps:
         record = records.get(former.get(step.address) or step.address)
-        if step.verb is Verb.CREATE_SHARE and isinstance(step.spec, ShareSpec):
-            first = step.candidates[0]
-            share_type = desired.share_types.get(step.spec.share_type or "")
-            scheduler.reserve(request_from_share(step.spec, share_type), f"{first.backend}#{first.pool}")
+        if isinstance(step.work, CreateShare):
+            spec, first = step.work.spec, step.work.candidates[0]
+            share_type = desired.share_types.get(spec.share_type or "")
+            scheduler.reserve(request_from_share(spec, share_type), f"{first.backend}#{first.pool}")
         elif record is not None and record.size_bytes is not None:
             after_bytes = _size_after(step, record.size_bytes)
             scheduler.consume(f"{record.backend}#{record.pool}", (after_bytes - record.size_bytes) / GIB)
@@ -98,6 +98,6 @@ def pools_after_plan(  # noqa: PLR0913, PLR0917 - what a plan is made of
 
 
 def _size_after(step: Step, size_bytes: int) -> int:
-    if step.verb in {Verb.EXTEND_SHARE, Verb.SHRINK_SHARE} and isinstance(step.spec, ShareSpec):
-        return step.spec.size_bytes
+    if isinstance(step.work, ResizeShare):
+        return step.work.spec.size_bytes
     return 0 if step.verb is Verb.DELETE_SHARE else size_bytes

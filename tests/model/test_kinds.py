@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of, name_of, of_kind, resource_of, rule_address
+from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +21,11 @@ ELSEWHERE: Final = sorted(
 )
 _PREFIX: Final = re.compile(rf"(^|[^\w/])({'|'.join(Kind)})/$|/access/$")
 _KINDS: Final = frozenset(map(str, Kind))
+_SPECS: Final = frozenset(spec.__name__ for spec in SPECS.values())
 
 
 def spelled_out(source: str) -> Iterator[str]:
-    """Yield the places of a module that spell a kind or an address by hand."""
+    """Yield the places of a module that spell a kind or an address by hand, or ask a spec for its class."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             found = _PREFIX.fullmatch(node.value) is not None
@@ -35,6 +37,8 @@ def spelled_out(source: str) -> Iterator[str]:
                 and isinstance(after, ast.FormattedValue)
                 for before, after in pairs
             )
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            found = not _SPECS.isdisjoint(name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name))
         elif isinstance(node, ast.Compare):
             compared = [part.value for part in (node.left, *node.comparators) if isinstance(part, ast.Constant)]
             found = "kind" in ast.unparse(node) and not _KINDS.isdisjoint(map(str, compared))
@@ -46,7 +50,7 @@ def spelled_out(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("module", ELSEWHERE)
 def test_no_other_module_spells_addresses_or_kinds(module: str) -> None:
-    """`address_of`, `is_of` and `kind_of` are the one way."""
+    """`address_of`, `is_of` and `kind_of` are the one way; what depends on the kind is in a table."""
     assert list(spelled_out((PACKAGE / module).read_text(encoding="utf-8"))) == []
 
 
@@ -58,6 +62,7 @@ def test_no_other_module_spells_addresses_or_kinds(module: str) -> None:
         'f"the {kind} is on share_network/{network}"',
         'address.partition("/access/")[0]',
         'record.kind == "snapshot"',
+        "isinstance(step.spec, ShareSpec | SnapshotSpec)",
     ],
 )
 def test_what_is_spelled_by_hand_is_found(source: str) -> None:

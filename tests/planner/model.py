@@ -18,10 +18,9 @@ from sharectl.planner.records import (
     share_record,
     snapshot_record,
     with_access,
-    with_share_spec,
-    with_snapshot_spec,
+    with_spec,
 )
-from sharectl.planner.share_servers.records import share_server_record, with_server_spec
+from sharectl.planner.share_servers.records import share_server_record
 from sharectl.planner.share_servers.subnets import allocation_ids
 from sharectl.state.rows import allocations_of, attributes_of, server_spec_of, share_spec_of, snapshot_spec_of
 from tests.planner.world import allocation
@@ -144,7 +143,7 @@ def _resize(world: World, step: Step) -> None:
     record, size_bytes = world.records[step.address], _share(step).size_bytes
     world.by_hand(step.address, size_bytes=size_bytes)
     spec = replace(share_spec_of(record), size_bytes=size_bytes)
-    _put(world, with_share_spec(record, spec)._replace(size_bytes=size_bytes))
+    _put(world, with_spec(record, spec)._replace(size_bytes=size_bytes))
 
 
 def _revert_share(world: World, step: Step) -> None:
@@ -157,7 +156,7 @@ def _revert_share(world: World, step: Step) -> None:
     )
     known = share_spec_of(record)
     assert known.revert_to is None or known.revert_to.request != wanted.request, "a request is answered twice"
-    _put(world, with_share_spec(record, replace(known, revert_to=wanted)))
+    _put(world, with_spec(record, replace(known, revert_to=wanted)))
 
 
 def _update_access(world: World, step: Step) -> None:
@@ -171,15 +170,15 @@ def _update_access(world: World, step: Step) -> None:
 def _update_record(world: World, step: Step) -> None:
     record = world.records[step.address]
     if isinstance(step.spec, SnapshotSpec):
-        _put(world, with_snapshot_spec(record, step.spec))
+        _put(world, with_spec(record, step.spec))
         return
     if isinstance(step.spec, ShareServerSpec):
-        _put(world, with_server_spec(record, step.spec))
+        _put(world, with_spec(record, step.spec))
         return
     recorded = share_spec_of(record).revert_to
     spec = replace(_share(step), revert_to=recorded_revert(_share(step).revert_to, recorded))
     if step.backend is None:
-        _put(world, with_share_spec(record, spec))
+        _put(world, with_spec(record, spec))
         return
     seen = world.observed_share(step.address)
     world.rules[step.address] = tuple(RuleRecord(rule, "active") for rule in seen.access)
@@ -259,10 +258,10 @@ def _move(world: World, step: Step) -> None:
     world.records[step.address] = record._replace(version=record.version + 1)
     if isinstance(step.spec, ShareSpec):
         old = share_spec_of(record)
-        _put(world, with_share_spec(world.records[step.address], replace(old, name=step.spec.name)))
+        _put(world, with_spec(world.records[step.address], replace(old, name=step.spec.name)))
     elif isinstance(step.spec, SnapshotSpec):
         snapshot = snapshot_spec_of(record)
-        _put(world, with_snapshot_spec(world.records[step.address], replace(snapshot, name=step.spec.name)))
+        _put(world, with_spec(world.records[step.address], replace(snapshot, name=step.spec.name)))
 
 
 def _make_server(world: World, step: Step) -> None:

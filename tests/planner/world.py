@@ -26,7 +26,7 @@ from sharectl.planner.drift import find_deviations
 from sharectl.planner.due import addresses_with_rules
 from sharectl.planner.observed import BackendObservation, ServerObservation
 from sharectl.planner.options import Import, PlanOptions
-from sharectl.planner.records import with_share_spec
+from sharectl.planner.records import with_spec
 from sharectl.scheduler import pool_from_report
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ class World:
         wanted = self.shares[address.removeprefix("share/")].revert_to
         assert wanted is not None
         begun = replace(spec, revert_to=replace(wanted, cut_short=True))
-        self.records[address] = with_share_spec(record, begun)._replace(version=record.version + 1)
+        self.records[address] = with_spec(record, begun)._replace(version=record.version + 1)
         return self
 
     def loses_row(self, address: str) -> World:

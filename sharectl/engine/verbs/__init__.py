@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.verbs import access, allocation, backend, share, share_server, snapshot, state_only
-from sharectl.model.specs import SnapshotSpec
+from sharectl.model.kinds import Kind, is_of
 from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def entry_of(step: Step) -> Entry:
     """Return the entry of the table for a step."""
     if step.backend is None and step.verb in state_only.TABLE:
         return state_only.TABLE[step.verb]
-    if step.verb is Verb.ADOPT and isinstance(step.spec, SnapshotSpec):
+    if step.verb is Verb.ADOPT and is_of(Kind.SNAPSHOT, step.address):
         return snapshot.ADOPTION
     return TABLE[step.verb]
 

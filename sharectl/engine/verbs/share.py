@@ -40,7 +40,7 @@ from sharectl.model.requests import ShareRef, ShareRequest, SnapshotRef
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports.unfinished import import_address
-from sharectl.planner.records import recorded_revert, share_record, spec_as_there, with_share_spec
+from sharectl.planner.records import recorded_revert, share_record, spec_as_there, with_spec
 from sharectl.state.rows import attributes_of, payload_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _resized(task: Task, answer: Size) -> Result:
     """Record the size that the share has, which is not the one of its manifest where somebody else has resized it meanwhile."""
     record = task.known_record
     spec = replace(share_spec_of(record), size_bytes=answer.size_bytes)
-    return put(with_share_spec(record, spec)._replace(size_bytes=answer.size_bytes))
+    return put(with_spec(record, spec)._replace(size_bytes=answer.size_bytes))
 
 
 def _reversion(task: Task) -> Calls[Answer]:
@@ -207,7 +207,7 @@ def _reverted(task: Task, _answer: Done) -> Result:
     """Record the request alone: size and access are as they were."""
     record = task.known_record
     wanted = cast("ShareSpec", task.step.spec).revert_to
-    return put(with_share_spec(record, replace(share_spec_of(record), revert_to=wanted)))
+    return put(with_spec(record, replace(share_spec_of(record), revert_to=wanted)))
 
 
 def _listed(task: Task, answer: SharesListed) -> Result:

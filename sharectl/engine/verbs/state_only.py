@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sharectl.engine.tasks import Result, put, removed
 from sharectl.engine.verbs.base import Calls, Entry, Runner
 from sharectl.engine.verbs.share import recorded_spec
 from sharectl.executors.calls import Done
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, kind_of
 from sharectl.model.records import PutResource, RenameResource
-from sharectl.model.share_networks import ShareServerSpec
-from sharectl.model.specs import ShareSpec, SnapshotSpec
+from sharectl.model.table import SPECS
 from sharectl.model.verbs import Verb
-from sharectl.planner.records import with_share_spec, with_snapshot_spec
-from sharectl.planner.share_servers.records import with_server_spec
+from sharectl.planner.records import with_spec
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sharectl.engine.tasks import Task
+    from sharectl.model.plans import UpdateRecord
     from sharectl.model.records import Change
 
 
 def _recorded(task: Task) -> Result:
     record = task.known_record
-    if isinstance(task.step.spec, SnapshotSpec):
-        return put(with_snapshot_spec(record, task.step.spec))
-    if isinstance(task.step.spec, ShareServerSpec):
-        return put(with_server_spec(record, task.step.spec))
-    return put(with_share_spec(record, recorded_spec(task, record)))
+    if record.kind == Kind.SHARE:
+        return put(with_spec(record, recorded_spec(task, record)))
+    return put(with_spec(record, cast("UpdateRecord", task.step.work).spec))
 
 
 def _moved(task: Task) -> Result:
@@ -41,12 +37,8 @@ def _moved(task: Task) -> Result:
     changes: list[Change] = [RenameResource(record.address, address, record.version)]
     moved = record._replace(address=address, version=record.version + 1)
     if task.step.spec is not None:
-        plain = spec_object_of(record)
-        name = task.step.spec.name
-        if record.kind == Kind.SNAPSHOT:
-            renamed = with_snapshot_spec(moved, replace(SnapshotSpec.from_plain(plain), name=name))
-        else:
-            renamed = with_share_spec(moved, replace(ShareSpec.from_plain(plain), name=name))
+        plain = {**spec_object_of(record), "name": task.step.spec.name}
+        renamed = with_spec(moved, SPECS[kind_of(address)].from_plain(plain))
         changes.append(PutResource(renamed, moved.version))
         moved = renamed._replace(version=moved.version + 1)
     return Result(tuple(changes), moved, None)

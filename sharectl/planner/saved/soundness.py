@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.kinds import MANAGED_KINDS, Kind, kind_of
-from sharectl.model.plans import Action, Adopt, CreateShare, Move, PrepareBackend, ReleaseAllocation, UpdateAccess
+from sharectl.model.plans import (
+    Action,
+    Adopt,
+    CreateShare,
+    Move,
+    PrepareBackend,
+    ReleaseAllocation,
+    ResizeShare,
+    UpdateAccess,
+)
 from sharectl.model.quantities import format_size
-from sharectl.model.specs import ShareSpec
 from sharectl.model.table import KINDS
 from sharectl.model.verbs import VERBS, Effect, Verb
 from sharectl.planner.report import summarize
@@ -201,8 +209,8 @@ def _check_shown(plan: Plan) -> None:
     """Hold what is printed against what would be done."""
     for step in plan.steps:
         where = f"step {step.step_id}"
-        if step.verb in {Verb.EXTEND_SHARE, Verb.SHRINK_SHARE, Verb.CREATE_SHARE} and isinstance(step.spec, ShareSpec):
-            wanted = format_size(step.spec.size_bytes)
+        if isinstance(step.work, CreateShare | ResizeShare):
+            wanted = format_size(step.work.spec.size_bytes)
             sizes = [change.after for change in _changes(step, "size", where) if change.field == "size"]
             if sizes != [wanted]:
                 _fail(where, f"it shows the size {sizes[0] if sizes else 'of nothing'}, and would make it {wanted}")

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from sharectl.model.diagnostics import DiagnosticError, Severity, error, warning
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import MANAGED_KINDS, Kind
 from sharectl.model.plans import Held, PrepareBackend, UpdateAccess
-from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Effect, Verb, verbs_that
 from sharectl.planner.report import summarize
 from sharectl.planner.scopes import MAKING
-from sharectl.state.rows import share_spec_of, snapshot_spec_of
+from sharectl.state.rows import share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
     from sharectl.model.records import Record, RuleRecord
+    from sharectl.model.specs import ShareSpec
 
 _NAMED: Final = 3
 _CODE: Final = "plan.stale"
@@ -126,10 +126,10 @@ def _is_recorded(step: Step, record: Record, rows: Rows) -> bool:
             is_recorded = are_wanted and all(rule.status == "active" for rule in rules)
         case Verb.CREATE_SHARE_SERVER:
             is_recorded = record.kind == Kind.SHARE_SERVER
-        case _ if isinstance(step.spec, SnapshotSpec) and record.kind == Kind.SNAPSHOT:
-            is_recorded = snapshot_spec_of(record) == step.spec
-        case _ if isinstance(step.spec, ShareSpec) and record.kind == Kind.SHARE:
+        case _ if step.spec is not None and record.kind == Kind.SHARE:
             is_recorded = _is_as_wanted(step, share_spec_of(record), record)
+        case _ if step.spec is not None and record.kind in MANAGED_KINDS:
+            is_recorded = step.spec.as_plain() == spec_object_of(record)
         case _:
             pass
     return is_recorded

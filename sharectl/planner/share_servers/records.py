@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.access import NO_ACCESS_DIGEST
-from sharectl.model.canonical import canonical_json, digest_of
+from sharectl.model.canonical import canonical_json
 from sharectl.model.kinds import Kind
 from sharectl.model.records import Record
+from sharectl.planner.records import with_spec
 from sharectl.state.rows import attributes_of
 
 if TYPE_CHECKING:
@@ -47,13 +48,7 @@ def share_server_record(  # noqa: PLR0913, PLR0917 - the columns of a row
         spec=b"",
         attributes=canonical_json(attributes),
     )
-    return with_server_spec(row, spec)
-
-
-def with_server_spec(record: Record, spec: ShareServerSpec) -> Record:
-    """Return the row with another spec."""
-    spec_json = canonical_json(spec.as_plain())
-    return record._replace(spec_digest=digest_of(spec_json), spec=spec_json)
+    return with_spec(row, spec)
 
 
 def share_server_id_of(share: Record) -> str | None:

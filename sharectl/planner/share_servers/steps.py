@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, ReleaseAllocation, SetUp, UpdateRecord
-from sharectl.model.specs import ShareSpec
+from sharectl.model.plans import Action, CreateShare, FieldChange, ReleaseAllocation, SetUp, UpdateRecord
 from sharectl.model.verbs import Verb
 from sharectl.planner.share_servers.changes import follow_network, spec_to_mend
 from sharectl.planner.share_servers.drift import lost_addresses
@@ -60,9 +59,9 @@ def _make(draft: Draft) -> None:
         first = step.candidates[0] if step.candidates else None
         if first is None or first.share_server is None or first.share_server in draft.records:
             continue
-        if draft.has(Verb.CREATE_SHARE_SERVER, first.share_server) or not isinstance(step.spec, ShareSpec):
+        if draft.has(Verb.CREATE_SHARE_SERVER, first.share_server) or not isinstance(step.work, CreateShare):
             continue
-        spec = _new_server(draft, step.spec.share_network or "", first.backend)
+        spec = _new_server(draft, step.work.spec.share_network or "", first.backend)
         if spec is not None:
             draft.add(
                 Verb.CREATE_SHARE_SERVER,

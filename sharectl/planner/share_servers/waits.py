@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Action
-from sharectl.model.specs import SnapshotSpec
+from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
 from sharectl.planner.share_servers.records import share_server_id_of
@@ -56,7 +56,8 @@ def server_of(draft: Draft, step: Step) -> Address | None:
         return step.candidates[0].share_server
     if step.verb in _WITHOUT_SERVER or step.backend is None:
         return None
-    address = address_of(Kind.SHARE, step.spec.share) if isinstance(step.spec, SnapshotSpec) else step.address
+    needed = () if step.spec is None else prerequisites_of(step.spec)
+    address = next((address_of(*each) for each in needed if each.kind is Kind.SHARE), step.address)
     record = draft.records.get(address)
     server_id = None if record is None or record.kind != Kind.SHARE else share_server_id_of(record)
     return None if server_id is None else draft.servers.get(server_id)
