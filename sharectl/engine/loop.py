@@ -36,7 +36,7 @@ from sharectl.executors.calls import (
 from sharectl.state.contract import LeaseLostError, StateUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from sharectl.engine.environment import Environment
     from sharectl.executors.base import Executor, Report
@@ -96,6 +96,9 @@ class Patience:
     spare: int = 0
 
 
+USUAL_PATIENCE: Final = Patience()
+
+
 class Loop:
     """Carries jobs on, turn by turn."""
 
@@ -121,9 +124,9 @@ class Loop:
         self.ending = ""
 
     @property
-    def jobs(self) -> Iterable[Job]:
+    def jobs(self) -> Collection[Job]:
         """The jobs that have not ended."""
-        return tuple(self._jobs)
+        return self._jobs.keys()
 
     def start(self, job: Job) -> None:
         """Begin with the job in the next turn."""
@@ -153,7 +156,7 @@ class Loop:
 
     def abandon(self, jobs: Iterable[Job]) -> None:
         """Carry these jobs no further; nothing of theirs is written, and what they have asked is not waited for."""
-        for job in jobs:
+        for job in tuple(jobs):
             if job in self._jobs:
                 del self._jobs[job]
                 self._executor.abandon(job.number)
@@ -163,6 +166,10 @@ class Loop:
         self._writes = [entry for entry in self._writes if entry[0] in self._jobs]
         self._pauses = [entry for entry in self._pauses if entry[2] in self._jobs]
         heapq.heapify(self._pauses)
+
+    def wake(self) -> None:
+        """End the wait of a turn now. May be called from any thread, and inside a signal handler."""
+        self._executor.wake()
 
     def close(self) -> None:
         """Abandon everything."""

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sharectl.engine.identity import expect_identity
 from sharectl.engine.journal import Journal
 from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write
-from sharectl.engine.reach import executor_for
+from sharectl.engine.reach import loop_for
 from sharectl.engine.verbs import TABLE
-from sharectl.engine.verbs.base import Holdings, Intent, LooksUp
+from sharectl.engine.verbs.backend import expect_storage
+from sharectl.engine.verbs.base import Holdings, Intent
 from sharectl.executors.calls import (
     UNANSWERED_KINDS,
     CallFailedError,
     FailureKind,
-    Identify,
     ListShares,
     ListSnapshots,
     ask,
 )
 from sharectl.model.events import OperationRecovered, RecoveryStarted
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import VERBS, Verb
 from sharectl.planner.imports.unfinished import import_address
 from sharectl.state.contract import LeaseLostError, StateError, VersionConflictError
 from sharectl.state.rows import expect_whole_state, payload_of
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from sharectl.engine.heartbeat import Heartbeat
     from sharectl.model.events import Event
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare, ObservedSnapshot
     from sharectl.model.records import OperationRecord, Record, RunRecord
     from sharectl.state.contract import StateStore
 
@@ -71,9 +71,8 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
         if operations and again is None:
             counts = Counter(operation.backend or "" for operation in operations)
             observer(RecoveryStarted(len(operations), dict(sorted(counts.items()))))
-        lanes = executor_for(environment, heartbeat.tenure.require, width)
         patience = Patience(UNANSWERED_KINDS | {FailureKind.UNAVAILABLE}, spare=1)
-        loop = Loop(lanes, lambda changes: store.commit(heartbeat.lease, changes), environment, patience)
+        loop = loop_for(environment, store, heartbeat, width, patience)
         journal = Journal(run, environment.now)
         recovery = _Recovery(loop, records, journal, heartbeat.tenure.require, silence_seconds)
         try:
@@ -173,8 +172,7 @@ class _Recovery:
         """Make sure that behind the backend is the storage that the state knows, and start what follows."""
         if any(operation.verb != Verb.PREPARE_BACKEND for operation in operations):
             pinned = self._records.get(address_of(Kind.BACKEND, backend))
-            found = yield from ask(Identify())
-            expect_identity(backend, None if pinned is None else pinned.resource_id, found.identity)
+            yield from expect_storage(backend, None if pinned is None else pinned.resource_id)
         groups: dict[Address, list[OperationRecord]] = {}
         for operation in operations:
             groups.setdefault(operation.address, []).append(operation)
@@ -190,9 +188,7 @@ class _Recovery:
         """List what many intents are about at once; where the driver cannot, each is asked for alone."""
         holdings: Holdings | None
         try:
-            shares = yield from self._listed(operations, LooksUp.SHARES)
-            snapshots = yield from self._listed(operations, LooksUp.SNAPSHOTS)
-            holdings = Holdings(shares, snapshots)
+            holdings = yield from self._listed(operations)
         except CallFailedError as error:
             if error.failure.kind in _NO_ANSWER:
                 raise
@@ -200,15 +196,21 @@ class _Recovery:
         for operation in operations:
             self._resolve(backend, (operation,), holdings)
 
-    def _listed(self, operations: Iterable[OperationRecord], what: LooksUp) -> Procedure[dict[str, Any]]:
-        ids = {one.resource_id for one in operations if one.verb in TABLE and TABLE[Verb(one.verb)].looks_up is what}
-        if not ids:
-            return {}
-        if what is LooksUp.SHARES:
-            shares = yield from ask(ListShares(tuple(sorted(ids))))
-            return {share.resource_id: share for share in shares.shares if share.resource_id is not None}
-        snapshots = yield from ask(ListSnapshots(tuple(sorted(ids))))
-        return {found.resource_id: found for found in snapshots.snapshots if found.resource_id is not None}
+    def _listed(self, operations: Iterable[OperationRecord]) -> Procedure[Holdings]:
+        ids: dict[Kind, list[str]] = {}
+        for operation in operations:
+            if operation.verb in VERBS:
+                ids.setdefault(VERBS[Verb(operation.verb)].kind or Kind.SHARE, []).append(operation.resource_id)
+        shares: Iterable[ObservedShare] = ()
+        snapshots: Iterable[ObservedSnapshot] = ()
+        if Kind.SHARE in ids:
+            shares = (yield from ask(ListShares(tuple(sorted({*ids[Kind.SHARE]}))))).shares
+        if Kind.SNAPSHOT in ids:
+            snapshots = (yield from ask(ListSnapshots(tuple(sorted({*ids[Kind.SNAPSHOT]}))))).snapshots
+        return Holdings(
+            {share.resource_id: share for share in shares if share.resource_id is not None},
+            {snapshot.resource_id: snapshot for snapshot in snapshots if snapshot.resource_id is not None},
+        )
 
     def _resolve(self, backend: str, operations: Sequence[OperationRecord], holdings: Holdings | None) -> None:
         def resolved() -> Procedure[None]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.board import Board
 from sharectl.engine.journal import Journal
-from sharectl.engine.loop import Loop, Patience
-from sharectl.engine.reach import executor_for
+from sharectl.engine.reach import loop_for
 from sharectl.engine.rows import Rows
 from sharectl.engine.steps import Attempt, Ending, EndingKind, Steps
 from sharectl.model.events import (
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from sharectl.model.events import Event
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
-    from sharectl.model.records import Change, RunRecord
+    from sharectl.model.records import RunRecord
     from sharectl.state.contract import StateStore
 
 _PREPARED: Final = 64
@@ -81,12 +80,7 @@ class PlanRun:
         self._cancellation = cancellation
         self._board = Board(plan.steps)
         self._rows = Rows(plan, store)
-        self._executor = executor_for(environment, heartbeat.tenure.require, lambda name: plan.backends[name].lanes)
-
-        def commit(changes: Iterable[Change]) -> None:
-            store.commit(heartbeat.lease, tuple(changes))
-
-        self._loop = Loop(self._executor, commit, environment, Patience())
+        self._loop = loop_for(environment, store, heartbeat, lambda name: plan.backends[name].lanes)
         self._steps = Steps(plan, self._rows, Journal(run, environment.now), environment, self._loop)
         self._waiting: dict[str | None, deque[tuple[Step, int]]] = {}
         self._active: Counter[str | None] = Counter()
@@ -126,12 +120,12 @@ class PlanRun:
     def _on_request(self, immediate: bool) -> None:  # noqa: FBT001 - the contract of Cancellation.subscribe
         """Take note of a cancel; this may be a signal handler, and what it interrupts may be in the middle of anything."""
         self._requests.append(immediate)
-        self._executor.wake()
+        self._loop.wake()
 
     def _on_loss(self, problem: str) -> None:
         """Take note, in the thread of the heartbeat, that the lease is lost."""
         self._loss = problem
-        self._executor.wake()
+        self._loop.wake()
 
     def _heed(self) -> None:
         while self._requests:

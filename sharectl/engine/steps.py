@@ -5,22 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sharectl.engine.identity import expect_identity
 from sharectl.engine.loop import Job, Procedure, Write
 from sharectl.engine.verbs import entry_of
+from sharectl.engine.verbs.backend import expect_storage
 from sharectl.engine.verbs.base import Runner
 from sharectl.executors.calls import (
     TRANSIENT_KINDS,
     UNANSWERED_KINDS,
-    UNBEGUN_KINDS,
     CallFailedError,
     Done,
     Failure,
     FailureKind,
-    Identify,
-    ask,
 )
 from sharectl.executors.failures import failure_of
 from sharectl.model.events import StepRetried, StepStarted
@@ -53,6 +50,18 @@ class EndingKind(Enum):
     FAILED = auto()
     CANCELLED = auto()
     STATE_LOST = auto()
+
+
+_ENDINGS: Final = {
+    FailureKind.NOT_PERMITTED: EndingKind.STATE_LOST,
+    FailureKind.WITHDRAWN: EndingKind.CANCELLED,
+    # Where a name is taken, or another run is at work, another place is no way out; nor where nobody knows how a call ended.
+    **dict.fromkeys(
+        (FailureKind.CONFLICT, FailureKind.FENCED, FailureKind.MISBEHAVED, *UNANSWERED_KINDS), EndingKind.FAILED
+    ),
+}
+_UNHEARD: Final = UNANSWERED_KINDS | {FailureKind.NOT_PERMITTED}
+"""Failures after which nothing more can be said of a call that had begun, or nothing can be written of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +146,15 @@ class Steps:
         started = self._environment.monotonic()
         try:
             ending = yield from self._perform(attempt)
-        except CallFailedError as error:
-            return _before_intent(error.failure)
+        except CallFailedError as failed:  # before there was an intent
+            return _ending(failed.failure)
         except VersionConflictError as problem:
-            return Ending(
-                EndingKind.FAILED,
-                error=f"the state was changed by somebody else: {problem}",
-                unresolved=attempt.in_doubt,
-            )
+            error = f"the state was changed by somebody else: {problem}"
+            return Ending(EndingKind.FAILED, error, unresolved=attempt.in_doubt)
         except StateRefusedError as problem:  # it is about a value of this step, and no other is affected
-            return Ending(EndingKind.FAILED, error=str(problem), unresolved=attempt.in_doubt)
+            return Ending(EndingKind.FAILED, str(problem), unresolved=attempt.in_doubt)
         except (StateError, LeaseLostError) as problem:
-            return Ending(EndingKind.STATE_LOST, error=str(problem), unresolved=attempt.in_doubt)
+            return Ending(EndingKind.STATE_LOST, str(problem), unresolved=attempt.in_doubt)
         if ending.kind is EndingKind.DONE:
             return replace(ending, pool=attempt.pool, seconds=self._environment.monotonic() - started)
         return ending
@@ -186,17 +192,12 @@ class Steps:
         return Ending(EndingKind.REFUSED, error=f"backend {attempt.backend} does not answer; it was not asked")
 
     def _expect_storage(self, backend: str, entry: Entry, verb: Verb) -> Procedure[None]:
-        """Make sure, once, that behind the backend is the storage that the state knows, and that its network service can be opened."""
-        needs_network = entry.runner is Runner.NETWORK
-        known = f"{backend} with its network" if needs_network else backend
-        if known in self._identified or verb is Verb.PREPARE_BACKEND:
-            return
-        found = yield from ask(Identify(network=needs_network))
-        try:
-            expect_identity(backend, self._rows.identity_of(backend), found.identity)
-        except Exception as error:
-            raise CallFailedError(failure_of(error)) from error
-        self._identified.add(known)
+        """Look once which storage is behind the backend, and whether its network service can be opened, where that is needed."""
+        network = entry.runner is Runner.NETWORK
+        known = f"{backend} with its network" if network else backend
+        if known not in self._identified and verb is not Verb.PREPARE_BACKEND:
+            yield from expect_storage(backend, self._rows.identity_of(backend), network=network)
+            self._identified.add(known)
 
     def _begin(self, attempt: Attempt, task: Task, entry: Entry) -> Procedure[OperationRecord]:
         """Make the intent durable."""
@@ -226,58 +227,40 @@ class Steps:
     ) -> Procedure[Ending]:
         """Record that a call has failed. What it may have left half made is removed; where that fails too, the intent stays open."""
         kind, error = failure.kind, failure.message
-        if kind is FailureKind.NOT_PERMITTED or kind in UNANSWERED_KINDS:
-            return _unheard(failure)
+        if kind in _UNHEARD:
+            return _ending(failure, unresolved=True)
         if kind is FailureKind.WITHDRAWN:
             with suppress(StateError, LeaseLostError):  # it was not begun, whether or not that can be written
                 yield Write([EndOperation(operation.operation_id)])
             attempt.in_doubt = False
-            return Ending(EndingKind.CANCELLED, error=error)
+            return _ending(failure)
         is_uncertain = _may_be_done(failure, is_repeatable=attempt.call is None or attempt.call.repeatable)
         if kind is FailureKind.MISBEHAVED or (entry.stays_open and is_uncertain):
-            return (yield from self._leave_open(task, error))
+            return (yield from self._leave_open(task, EndingKind.FAILED, error))
         if entry.leftovers is not None and attempt.has_begun and kind is not FailureKind.FENCED:
             try:
                 yield from entry.leftovers(task)
             except CallFailedError as leftover:
-                if leftover.failure.kind is FailureKind.NOT_PERMITTED or leftover.failure.kind in UNANSWERED_KINDS:
-                    return _unheard(leftover.failure)
+                if leftover.failure.kind in _UNHEARD:
+                    return _ending(leftover.failure, unresolved=True)
                 error = f"{error}; and what it may have left could not be removed: {leftover}"
-                ending = yield from self._leave_open(task, error)
-                return replace(ending, kind=_ending_of(kind))
+                return (yield from self._leave_open(task, _ending(failure).kind, error))
         yield Write([self._journal.failed(task, error), EndOperation(operation.operation_id)])
         attempt.in_doubt = False
-        return Ending(_ending_of(kind), error=error)
+        return _ending(failure)
 
-    def _leave_open(self, task: Task, error: str) -> Procedure[Ending]:
+    def _leave_open(self, task: Task, kind: EndingKind, error: str) -> Procedure[Ending]:
         """Record that how the call ended is unknown; the next run asks the backend."""
         yield Write([self._journal.failed(task, error)])
-        return Ending(EndingKind.FAILED, error=error, unresolved=True)
+        return Ending(kind, error, unresolved=True)
 
 
-def _ending_of(kind: FailureKind) -> EndingKind:
-    """Return how a step ends: where its name is taken, or another run is at work, another place is no way out."""
-    fails = kind in {FailureKind.CONFLICT, FailureKind.FENCED}
-    return EndingKind.FAILED if fails else EndingKind.REFUSED
-
-
-def _before_intent(failure: Failure) -> Ending:
-    """Return how an attempt ends that had not asked for anything yet."""
-    kind = failure.kind
-    if kind is FailureKind.NOT_PERMITTED:
-        return Ending(EndingKind.STATE_LOST, error=failure.message)
-    if kind is FailureKind.WITHDRAWN:
-        return Ending(EndingKind.CANCELLED, error=failure.message)
-    if kind in TRANSIENT_KINDS or kind in UNBEGUN_KINDS or kind is FailureKind.REFUSED:
-        return Ending(EndingKind.REFUSED, error=failure.message)
-    return Ending(EndingKind.FAILED, error=failure.message)
-
-
-def _unheard(failure: Failure) -> Ending:
-    """Return how an attempt ends of which nobody knows how it ended on the backend, or which can write nothing any more."""
-    if failure.kind is FailureKind.NOT_PERMITTED:
-        return Ending(EndingKind.STATE_LOST, error=failure.message, unresolved=True)
-    return Ending(EndingKind.FAILED, error=f"{failure.message}; how it ended is unknown", unresolved=True)
+def _ending(failure: Failure, *, unresolved: bool = False) -> Ending:
+    """Return how an attempt ends with this failure."""
+    error = failure.message
+    if unresolved and failure.kind in UNANSWERED_KINDS:
+        error = f"{error}; how it ended is unknown"
+    return Ending(_ENDINGS.get(failure.kind, EndingKind.REFUSED), error, unresolved=unresolved)
 
 
 def _may_be_done(failure: Failure, *, is_repeatable: bool) -> bool:

@@ -152,19 +152,12 @@ class CreateShare(Call[ShareMade]):
 
 
 @dataclass(frozen=True, slots=True)
-class ExtendShare(Call[Size]):
-    """Make a share at least so large."""
+class ResizeShare(Call[Size]):
+    """Make a share at least so large where it `grows`, else at most so large."""
 
     share: ShareRef
     size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ShrinkShare(Call[Size]):
-    """Make a share at most so large."""
-
-    share: ShareRef
-    size_bytes: int
+    grows: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +174,8 @@ class RevertShare(Call[Done]):
 class UpdateAccess(Call[AccessUpdated]):
     """Make `rules` the access of a share to which sharectl has given `given` so far.
 
-    With `repairs` the backend holds something else than `given`, so that only the whole set counts. With `lists` the share is
-    listed afterwards.
+    With `repairs` the backend may hold something else than `given`, so that only the whole set counts. With `lists` the share is
+    listed afterwards. One that `may_be_gone` has no access then.
     """
 
     share: ShareRef
@@ -190,14 +183,7 @@ class UpdateAccess(Call[AccessUpdated]):
     given: tuple[AccessRule, ...] = ()
     repairs: bool = False
     lists: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EndAccess(Call[Done]):
-    """End all access to a share to which sharectl has given `given`; one that is not there has none."""
-
-    share: ShareRef
-    given: tuple[AccessRule, ...]
+    may_be_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

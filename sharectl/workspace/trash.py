@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write
-from sharectl.engine.reach import executor_for
+from sharectl.engine.loop import Job, Procedure, Write
+from sharectl.engine.reach import loop_for
 from sharectl.executors.calls import UNBEGUN_KINDS, CallFailedError, DeleteShare, FailureKind
 from sharectl.manifests.names import safe_name
 from sharectl.model.canonical import canonical_json
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
-    from sharectl.model.records import Change
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.run import LockedRun
@@ -155,12 +154,7 @@ def purge(
 
     `report` is called after each with what went wrong, or an empty text. Raises StateError and LeaseLostError.
     """
-
-    def commit(changes: Sequence[Change]) -> None:
-        run.store.commit(run.lease, changes)
-
-    executor = executor_for(run.environment, run.heartbeat.tenure.require, lambda name: specs[name].lanes)
-    loop = Loop(executor, commit, run.environment, Patience())
+    loop = loop_for(run.environment, run.store, run.heartbeat, lambda name: specs[name].lanes)
     removals = [_Removal(run, trashed, specs[trashed.backend].step_timeout_seconds, report) for trashed in doomed]
     try:
         for removal in removals:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sharectl.drivers.base import BackendUnavailableError, DriverError, NotFoundError, TransientError
 from sharectl.drivers.ignoring import rules_to_end
 from sharectl.engine.answers import all_expected
 from sharectl.engine.tasks import Result, put, removed
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, LooksUp, Outcome, Runner, Site
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site
 from sharectl.engine.verbs.share import recover_change, share_ref
-from sharectl.executors.calls import AccessUpdated, Done, EndAccess, RuleOutcome, UpdateAccess, ask
+from sharectl.executors.calls import AccessUpdated, RuleOutcome, UpdateAccess, ask
 from sharectl.model.canonical import canonical_json
 from sharectl.model.observed import ObservedShare
 from sharectl.model.records import RuleRecord
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from sharectl.executors.calls import Answer
     from sharectl.model import plans
     from sharectl.model.access import AccessRule, ExportSettings
-
 
 _NO_LOCATIONS: Final = canonical_json({"export_locations": ()})[1:-1]
 """Stands in the attributes of a share without export locations, and nowhere else: a quote within a text is escaped."""
@@ -47,8 +45,7 @@ def _update(task: Task) -> Calls[Answer]:
     if (settings := _export_settings(task)) is not None:
         share = replace(share, export_settings=dict(settings))
     # A share that was taken over may get its export locations only now, with its first access.
-    lists = _NO_LOCATIONS in record.attributes
-    return ask(UpdateAccess(share, work.rules, _given(task), work.repairs, lists))
+    return ask(UpdateAccess(share, work.rules, _given(task), work.repairs, lists=_NO_LOCATIONS in record.attributes))
 
 
 def _updated(task: Task, answer: AccessUpdated) -> Result:
@@ -63,68 +60,69 @@ def _updated(task: Task, answer: AccessUpdated) -> Result:
 
 
 def _end(task: Task) -> Calls[Answer]:
-    return ask(EndAccess(share_ref(task.known_record), _given(task)))
+    return ask(UpdateAccess(share_ref(task.known_record), (), _given(task), repairs=True, may_be_gone=True))
 
 
-def _recover_end(intent: Intent) -> Calls[Outcome]:
+def _recover_end(_intent: Intent) -> Calls[Outcome]:
     """Leave the share in the state: whether its access has ended the next plan sees, which forgets it then."""
-    del intent
     yield from ()
     return Outcome((), "it was not forgotten; the next plan ends what access it still has, and forgets it")
 
 
 TABLE: Final[Mapping[Verb, Entry]] = {
     Verb.UPDATE_ACCESS: Entry(Runner.DRIVER, _update, _updated, recover_change),
-    Verb.FORGET: Entry(Runner.DRIVER, _end, removed, _recover_end, looks_up=LooksUp.NOTHING),
+    Verb.FORGET: Entry(Runner.DRIVER, _end, removed, _recover_end),
 }
 
 
-def _execute_update(site: Site, call: UpdateAccess) -> AccessUpdated:
+def _execute(site: Site, call: UpdateAccess) -> AccessUpdated:
     given = set(call.given)
     add, delete = [rule for rule in call.rules if rule not in given], sorted(given - set(call.rules))
     if call.repairs:
         # The backend holds something else than `given`: with no change to rely on, it makes the whole set so.
         add, delete = [], rules_to_end(site.driver, given, call.rules)
-    statuses = _statuses(site, call, add, delete)
-    rules = tuple(_outcome(rule, statuses.get(rule)) for rule in call.rules)
+    try:
+        statuses = _statuses(site.driver, call, add, delete)
+    except NotFoundError:
+        if not call.may_be_gone:
+            raise
+        statuses = {}
     listed: list[ObservedShare] = []
     if call.lists:
         found = site.driver.list_shares([call.share.resource_id])
         listed = all_expected("list_shares", ObservedShare, found)
-    return AccessUpdated(rules, next(iter(listed), None))
+    outcomes = tuple(_outcome(rule, statuses.get(rule)) for rule in call.rules)
+    return AccessUpdated(outcomes, next(iter(listed), None))
 
 
 def _statuses(
-    site: Site, call: UpdateAccess, add: list[AccessRule], delete: list[AccessRule]
-) -> Mapping[AccessRule, tuple[str, str]]:
+    driver: Any,  # noqa: ANN401 - anybody's
+    call: UpdateAccess,
+    add: list[AccessRule],
+    delete: list[AccessRule],
+) -> Mapping[AccessRule, Any]:
     """Have the driver make `rules` the access of the share; what it cannot add keeps nobody in who is to be out.
 
     Where it fails as a whole, it is asked once more for the revocations alone, with what is in force already and stays.
     """
     try:
-        return site.driver.update_access(call.share, call.rules, add, delete)
+        return cast("Mapping[AccessRule, Any]", driver.update_access(call.share, call.rules, add, delete))
     except (NotFoundError, BackendUnavailableError):
         raise
     except DriverError as problem:
         kept = [rule for rule in call.rules if rule in call.given]
         if len(kept) == len(call.rules) or not (delete or call.repairs):
             raise
-        narrowed = site.driver.update_access(call.share, kept, [], delete)
+        narrowed = driver.update_access(call.share, kept, [], delete)
         if isinstance(problem, TransientError):
             raise
         return {**dict.fromkeys(call.rules, ("error", str(problem))), **narrowed}
 
 
-def _outcome(rule: AccessRule, status: tuple[str, str] | None) -> RuleOutcome:
+def _outcome(rule: AccessRule, status: object) -> RuleOutcome:
     if not isinstance(status, tuple) or not all(isinstance(part, str) for part in status):
         return RuleOutcome(rule, "error", "the driver said nothing of this rule")
     return RuleOutcome(rule, status[0], status[1])
 
 
-def _execute_end(site: Site, call: EndAccess) -> Done:
-    with suppress(NotFoundError):
-        site.driver.update_access(call.share, (), (), rules_to_end(site.driver, call.given, ()))
-    return Done()
-
-
-EXECUTIONS: Final[Executions] = {UpdateAccess: _execute_update, EndAccess: _execute_end}
+EXECUTIONS: Final[Executions] = {UpdateAccess: _execute}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.networking import network_errors_translated
 from sharectl.engine.tasks import Result
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, LooksUp, Outcome, Runner, Site
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site
 from sharectl.executors.calls import Allocate, Allocated, Deallocate, Done, ask
 from sharectl.model.kinds import name_of
 from sharectl.model.networks import AllocationRequest
@@ -68,7 +68,6 @@ TABLE: Final[Mapping[Verb, Entry]] = {
         lambda task: _release(task.resource_id),
         _released,
         _recover_release,
-        looks_up=LooksUp.NOTHING,
     ),
 }
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, cast
 from sharectl.drivers.base import ConflictError
 from sharectl.engine.answers import expected, report_of
 from sharectl.engine.tasks import Result, put
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, LooksUp, Outcome, Runner, Site
-from sharectl.executors.calls import Identify, Identity, PrepareBackend, ask
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site
+from sharectl.executors.calls import CallFailedError, Failure, FailureKind, Identify, Identity, PrepareBackend, ask
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import backend_record
 
@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 
     from sharectl.engine.tasks import Task
     from sharectl.model import plans
+
+
+def expect_storage(backend: str, pinned: str | None, *, network: bool = False) -> Calls[None]:
+    """Make sure that behind the backend is the storage that the state has `pinned` (None: it was never prepared).
+
+    With `network`, that its network service can be opened, too.
+    """
+    found = (yield from ask(Identify(network))).identity
+    message = ""
+    if pinned is None:
+        message = f"backend {backend} has never been prepared"
+    elif found != pinned:
+        seen = f"is {found}" if found else "was never prepared (is its file system mounted?)"
+        message = f"backend {backend} is not the storage that the state knows: it {seen}, pinned is {pinned}"
+    if message:
+        raise CallFailedError(Failure(FailureKind.REFUSED, message))
 
 
 def _prepared(task: Task, answer: Identity) -> Result:
@@ -35,7 +51,6 @@ TABLE: Final[Mapping[Verb, Entry]] = {
         lambda task: ask(PrepareBackend(task.backend or "", cast("plans.PrepareBackend", task.step.work).identity)),
         _prepared,
         _recover,
-        looks_up=LooksUp.NOTHING,
     ),
 }
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sharectl.executors.calls import Answer, Call, ListShares, ListSnapshots, ask
+from sharectl.executors.calls import Answer, Call, Done, ListShares, ListSnapshots, ask
 
 if TYPE_CHECKING:
-    from sharectl.drivers.base import Driver
     from sharectl.engine.tasks import Result, Task
     from sharectl.model.observed import ObservedShare, ObservedSnapshot
     from sharectl.model.records import Change, OperationRecord, Record
@@ -90,16 +89,7 @@ class Intent:
         return next(iter(listed.snapshots), None)
 
 
-class LooksUp(Enum):
-    """What recovery lists for many intents at once."""
-
-    NOTHING = auto()
-    SHARES = auto()
-    SNAPSHOTS = auto()
-
-
-def _no_payload(task: Task) -> dict[str, object]:
-    del task
+def _no_payload(_task: Task) -> dict[str, object]:
     return {}
 
 
@@ -107,16 +97,16 @@ def _no_payload(task: Task) -> dict[str, object]:
 class Entry:
     """A verb: `calls` asks for it and returns the last answer, from which `changes` makes what the state records.
 
-    `recover` finds out how an intent of an earlier run ended; asked again it gives the same outcome. What asks no backend leaves none. `payload` is what the intent
-    holds for it besides the spec, `looks_up` what it asks first of all. `leftovers` removes what a failed making may have left;
-    where the verb `stays_open`, a failure in doubt leaves the intent to the next run.
+    `recover` finds out how an intent of an earlier run ended; asked again it gives the same outcome. What asks no backend leaves no
+    intent. `payload` is what the intent holds besides the spec. `leftovers` removes what a failed making may have left; where the
+    verb `stays_open`, a failure in doubt leaves the intent to the next run. How a verb is shown stands in `sharectl.model.verbs`,
+    whether it may be repeated in its calls.
     """
 
     runner: Runner
     calls: Callable[[Task], Calls[Answer]]
     changes: Callable[[Task, Any], Result]
     recover: Callable[[Intent], Calls[Outcome]] | None = None
-    looks_up: LooksUp = LooksUp.SHARES
     payload: Callable[[Task], dict[str, object]] = _no_payload
     leftovers: Callable[[Task], Calls[None]] | None = None
     stays_open: bool = False
@@ -125,8 +115,13 @@ class Entry:
 class Site(NamedTuple):
     """Where a call is made: the driver of a backend, and the way to its network service. Both ask a permit before each request."""
 
-    driver: Driver
+    driver: Any
     open_network: Callable[[], NetworkPlugin]
 
 
 Executions = Mapping[type[Call[Answer]], Callable[[Site, Any], Answer]]
+
+
+def done(_nothing: object) -> Done:
+    """Return the answer to a call that brings nothing back."""
+    return Done()

@@ -5,34 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final, cast
 
-from sharectl.drivers.base import (
-    AdoptsShares,
-    ExtendsShares,
-    NotFoundError,
-    RevertsShares,
-    ShrinksShares,
-    TrashesShares,
-)
+from sharectl.drivers.base import NotFoundError
 from sharectl.engine.answers import all_expected, expected
 from sharectl.engine.tasks import Result, put, removed
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site
-from sharectl.executors.calls import (
-    AdoptShare,
-    CreateShare,
-    DeleteShare,
-    Done,
-    ExtendShare,
-    ListShares,
-    RestoreShare,
-    RevertShare,
-    ShareMade,
-    SharesListed,
-    ShrinkShare,
-    Size,
-    TrashShare,
-    UpdateAccess,
-    ask,
-)
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site, done
+from sharectl.executors import calls
+from sharectl.executors.calls import ask
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.observed import ObservedShare
 from sharectl.model.records import PutResource, PutRules, Record, RemoveResource, RuleRecord
@@ -170,25 +148,22 @@ def _unfinished(request: ShareRequest) -> ShareRef:
 
 def _remove_leftovers(task: Task) -> Calls[None]:
     if task.record is None:  # else it is a share that was there before, and is made again in its place
-        yield from ask(DeleteShare(_unfinished(_request(task))))
+        yield from ask(calls.DeleteShare(_unfinished(_request(task))))
 
 
-def _made(task: Task, answer: ShareMade) -> Result:
+def _made(task: Task, answer: calls.ShareMade) -> Result:
     observed = answer.share
     spec = spec_as_there(cast("ShareSpec", task.step.spec), observed, task.record)
     record = share_record(task.step.address, task.resource_id, task.backend or "", spec, observed, observed.access)
     return put(record, active_rules(observed.access), version=task.version)
 
 
-def _extension(task: Task) -> Calls[Answer]:
-    return ask(ExtendShare(share_ref(task.known_record), cast("ShareSpec", task.step.spec).size_bytes))
+def _resizing(task: Task) -> Calls[Answer]:
+    grows = task.step.verb is Verb.EXTEND_SHARE
+    return ask(calls.ResizeShare(share_ref(task.known_record), cast("ShareSpec", task.step.spec).size_bytes, grows))
 
 
-def _shrinking(task: Task) -> Calls[Answer]:
-    return ask(ShrinkShare(share_ref(task.known_record), cast("ShareSpec", task.step.spec).size_bytes))
-
-
-def _resized(task: Task, answer: Size) -> Result:
+def _resized(task: Task, answer: calls.Size) -> Result:
     """Record the size that the share has, which is not the one of its manifest where somebody else has resized it meanwhile."""
     record = task.known_record
     spec = replace(share_spec_of(record), size_bytes=answer.size_bytes)
@@ -200,17 +175,17 @@ def _reversion(task: Task) -> Calls[Answer]:
     if cast("ShareSpec", task.step.spec).revert_to is None or task.related is None:
         message = f"the state has no snapshot to turn {record.address} back to"
         raise NotFoundError(message)
-    return ask(RevertShare(share_ref(record), snapshot_ref(task.related)))
+    return ask(calls.RevertShare(share_ref(record), snapshot_ref(task.related)))
 
 
-def _reverted(task: Task, _answer: Done) -> Result:
+def _reverted(task: Task, _answer: calls.Done) -> Result:
     """Record the request alone: size and access are as they were."""
     record = task.known_record
     wanted = cast("ShareSpec", task.step.spec).revert_to
     return put(with_spec(record, replace(share_spec_of(record), revert_to=wanted)))
 
 
-def _listed(task: Task, answer: SharesListed) -> Result:
+def _listed(task: Task, answer: calls.SharesListed) -> Result:
     """Record the share as its backend lists it, under the spec of its manifest."""
     record = task.known_record
     observed = next(iter(answer.shares), None)
@@ -226,10 +201,10 @@ def _listed(task: Task, answer: SharesListed) -> Result:
 
 def _adoption(task: Task) -> Calls[Answer]:
     work = cast("Adopt", task.step.work)
-    return ask(AdoptShare(work.backend_id, task.resource_id, cast("ShareSpec", work.spec).size_bytes))
+    return ask(calls.AdoptShare(work.backend_id, task.resource_id, cast("ShareSpec", work.spec).size_bytes))
 
 
-def _taken_over(task: Task, answer: ShareMade) -> Result:
+def _taken_over(task: Task, answer: calls.ShareMade) -> Result:
     observed = answer.share
     spec = cast("ShareSpec", task.step.spec)
     spec = replace(spec, size_bytes=observed.size_bytes or spec.size_bytes)
@@ -274,12 +249,12 @@ def _recover_creation(intent: Intent) -> Calls[Outcome]:
     there = yield from intent.share()
     if intent.is_replaced or there is None:
         # Also sweeps what may be there half made, and is not listed for that reason.
-        yield from ask(DeleteShare(_unfinished(request)))
+        yield from ask(calls.DeleteShare(_unfinished(request)))
         replaced = intent.is_replaced
         return Outcome(
             (), "it had been made a second time, and that one was removed" if replaced else "it was not made"
         )
-    made = yield from ask(CreateShare(request))  # finishes what may be half made
+    made = yield from ask(calls.CreateShare(request))  # finishes what may be half made
     spec = ShareSpec.from_plain(_spec_of(intent))
     return Outcome(_as_observed(intent, spec, intent.record, made.share), "it had been made, and is recorded now")
 
@@ -306,7 +281,7 @@ def _recover_reversion(intent: Intent) -> Calls[Outcome]:
     begun = ShareSpec.from_plain(_spec_of(intent)).revert_to
     spec = replace(_spec_as_held(record, observed), revert_to=None if begun is None else replace(begun, cut_short=True))
     if observed.trashed_at is None:
-        yield from ask(UpdateAccess(share_ref(record), observed.access, given=observed.access))
+        yield from ask(calls.UpdateAccess(share_ref(record), observed.access, given=observed.access))
     changes = _as_observed(intent, spec, record, observed)
     return Outcome(changes, "nobody knows whether it was turned back; it is not repeated by itself")
 
@@ -348,28 +323,28 @@ def recover_taking_over(intent: Intent) -> Calls[Outcome]:
 TABLE: Final[Mapping[Verb, Entry]] = {
     Verb.CREATE_SHARE: Entry(
         Runner.DRIVER,
-        lambda task: ask(CreateShare(_request(task))),
+        lambda task: ask(calls.CreateShare(_request(task))),
         _made,
         _recover_creation,
         payload=_payload,
         leftovers=_remove_leftovers,
     ),
-    Verb.EXTEND_SHARE: Entry(Runner.DRIVER, _extension, _resized, recover_change),
-    Verb.SHRINK_SHARE: Entry(Runner.DRIVER, _shrinking, _resized, recover_change),
+    Verb.EXTEND_SHARE: Entry(Runner.DRIVER, _resizing, _resized, recover_change),
+    Verb.SHRINK_SHARE: Entry(Runner.DRIVER, _resizing, _resized, recover_change),
     Verb.REVERT_SHARE: Entry(Runner.DRIVER, _reversion, _reverted, _recover_reversion, stays_open=True),
     Verb.UPDATE_RECORD: Entry(
-        Runner.DRIVER, lambda task: ask(ListShares((task.known_record.resource_id,))), _listed, recover_change
+        Runner.DRIVER, lambda task: ask(calls.ListShares((task.known_record.resource_id,))), _listed, recover_change
     ),
     Verb.DELETE_SHARE: Entry(
-        Runner.DRIVER, lambda task: ask(DeleteShare(share_ref(task.known_record))), removed, _recover_deletion
+        Runner.DRIVER, lambda task: ask(calls.DeleteShare(share_ref(task.known_record))), removed, _recover_deletion
     ),
     Verb.TRASH_SHARE: Entry(
-        Runner.DRIVER, lambda task: ask(TrashShare(share_ref(task.known_record))), removed, _recover_trashing
+        Runner.DRIVER, lambda task: ask(calls.TrashShare(share_ref(task.known_record))), removed, _recover_trashing
     ),
     Verb.ADOPT: Entry(Runner.DRIVER, _adoption, _taken_over, recover_taking_over, stays_open=True),
     Verb.RESTORE_SHARE: Entry(
         Runner.DRIVER,
-        lambda task: ask(RestoreShare(task.resource_id)),
+        lambda task: ask(calls.RestoreShare(task.resource_id)),
         _taken_over,
         recover_taking_over,
         stays_open=True,
@@ -377,58 +352,30 @@ TABLE: Final[Mapping[Verb, Entry]] = {
 }
 
 
-def _create(site: Site, call: CreateShare) -> ShareMade:
-    return ShareMade(expected("create_share", ObservedShare, site.driver.create_share(call.request)))
+def _made_by(name: str, shown: object) -> calls.ShareMade:
+    return calls.ShareMade(expected(name, ObservedShare, shown))
 
 
-def _extend(site: Site, call: ExtendShare) -> Size:
-    kept_bytes = cast("ExtendsShares", site.driver).extend_share(call.share, call.size_bytes)
-    return Size(expected("extend_share", int, kept_bytes or call.size_bytes))
+def _resize(site: Site, call: calls.ResizeShare) -> calls.Size:
+    name = "extend_share" if call.grows else "shrink_share"
+    kept_bytes = getattr(site.driver, name)(call.share, call.size_bytes)
+    return calls.Size(expected(name, int, kept_bytes or call.size_bytes))
 
 
-def _shrink(site: Site, call: ShrinkShare) -> Size:
-    kept_bytes = cast("ShrinksShares", site.driver).shrink_share(call.share, call.size_bytes)
-    return Size(expected("shrink_share", int, kept_bytes or call.size_bytes))
-
-
-def _revert(site: Site, call: RevertShare) -> Done:
-    cast("RevertsShares", site.driver).revert_share(call.share, call.snapshot)
-    return Done()
-
-
-def _list(site: Site, call: ListShares) -> SharesListed:
+def _list(site: Site, call: calls.ListShares) -> calls.SharesListed:
     listed = site.driver.list_shares(list(call.resource_ids))
-    return SharesListed(tuple(all_expected("list_shares", ObservedShare, listed)))
-
-
-def _delete(site: Site, call: DeleteShare) -> Done:
-    site.driver.delete_share(call.share)
-    return Done()
-
-
-def _trash(site: Site, call: TrashShare) -> Done:
-    cast("TrashesShares", site.driver).trash_share(call.share)
-    return Done()
-
-
-def _restore(site: Site, call: RestoreShare) -> ShareMade:
-    restored = cast("TrashesShares", site.driver).restore_share(call.resource_id)
-    return ShareMade(expected("restore_share", ObservedShare, restored))
-
-
-def _adopt(site: Site, call: AdoptShare) -> ShareMade:
-    adopted = cast("AdoptsShares", site.driver).adopt_share(call.backend_id, call.resource_id, call.size_bytes)
-    return ShareMade(expected("adopt_share", ObservedShare, adopted))
+    return calls.SharesListed(tuple(all_expected("list_shares", ObservedShare, listed)))
 
 
 EXECUTIONS: Final[Executions] = {
-    CreateShare: _create,
-    ExtendShare: _extend,
-    ShrinkShare: _shrink,
-    RevertShare: _revert,
-    ListShares: _list,
-    DeleteShare: _delete,
-    TrashShare: _trash,
-    RestoreShare: _restore,
-    AdoptShare: _adopt,
+    calls.CreateShare: lambda site, call: _made_by("create_share", site.driver.create_share(call.request)),
+    calls.ResizeShare: _resize,
+    calls.RevertShare: lambda site, call: done(site.driver.revert_share(call.share, call.snapshot)),
+    calls.ListShares: _list,
+    calls.DeleteShare: lambda site, call: done(site.driver.delete_share(call.share)),
+    calls.TrashShare: lambda site, call: done(site.driver.trash_share(call.share)),
+    calls.RestoreShare: lambda site, call: _made_by("restore_share", site.driver.restore_share(call.resource_id)),
+    calls.AdoptShare: lambda site, call: _made_by(
+        "adopt_share", site.driver.adopt_share(call.backend_id, call.resource_id, call.size_bytes)
+    ),
 }

@@ -10,18 +10,9 @@ from typing import TYPE_CHECKING, Final, cast
 from sharectl.engine.answers import expected
 from sharectl.engine.tasks import Result, put, removed
 from sharectl.engine.verbs.allocation import give_back, take_addresses
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, LooksUp, Outcome, Runner, Site
-from sharectl.executors.calls import (
-    CallFailedError,
-    CountServers,
-    DeleteServer,
-    Done,
-    FailureKind,
-    MakeServer,
-    ServerMade,
-    ServersCounted,
-    ask,
-)
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site, done
+from sharectl.executors import calls
+from sharectl.executors.calls import CallFailedError, FailureKind, ask
 from sharectl.model.observed import ObservedShareServer
 from sharectl.model.records import PutResource, Record, RemoveResource
 from sharectl.model.requests import ShareServerRef, ShareServerRequest
@@ -34,7 +25,6 @@ from sharectl.state.rows import allocations_of, attributes_of, payload_of, serve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
     from sharectl.engine.tasks import Task
     from sharectl.executors.calls import Answer
     from sharectl.model.networks import NetworkAllocation
@@ -44,22 +34,22 @@ _REFUSALS: Final = frozenset({FailureKind.REFUSED, FailureKind.CONFLICT})
 
 def _make(
     resource_id: str, spec: ShareServerSpec, record: Record | None = None, *, updates: bool = False
-) -> Calls[ServerMade]:
+) -> Calls[calls.ServerMade]:
     """Take the addresses, and make the server (or make it well, or update it)."""
     former = () if record is None else allocations_of(record)
     allocations = yield from take_addresses(resource_id, spec, former)
     request = ShareServerRequest(resource_id, spec.name, spec.share_network, allocations, spec.security_services)
-    return (yield from ask(MakeServer(request, updates)))
+    return (yield from ask(calls.MakeServer(request, updates)))
 
 
-def _remove(resource_id: str, spec: ShareServerSpec, record: Record | None = None) -> Calls[Done]:
+def _remove(resource_id: str, spec: ShareServerSpec, record: Record | None = None) -> Calls[calls.Done]:
     """Remove the server, or what a cut-short creation left of it, and give its addresses back; nothing there is no error."""
     reference = ShareServerRef(resource_id, "", spec.name)
     allocations: tuple[NetworkAllocation, ...] = ()
     if record is not None:
         attributes, allocations = attributes_of(record), allocations_of(record)
         reference = ShareServerRef(resource_id, attributes["backend_id"], attributes["name"], allocations)
-    yield from ask(DeleteServer(reference))
+    yield from ask(calls.DeleteServer(reference))
     recorded = (allocation.allocation_id for allocation in allocations)
     return (
         yield from give_back(resource_id, dict.fromkeys((*allocation_ids(resource_id, spec.address_count), *recorded)))
@@ -70,7 +60,7 @@ def _wanted(task: Task) -> ShareServerSpec:
     return cast("ShareServerSpec", task.step.spec)
 
 
-def _made(task: Task, answer: ServerMade) -> Result:
+def _made(task: Task, answer: calls.ServerMade) -> Result:
     address, backend = task.step.address, task.backend or ""
     fresh = share_server_record(address, task.resource_id, backend, _wanted(task), answer.server, answer.allocations)
     return put(fresh, version=task.version)
@@ -87,7 +77,7 @@ def _deletion(task: Task) -> Calls[Answer]:
 
 
 def _is_there(intent: Intent) -> Calls[bool]:
-    answer = yield from ask(CountServers((intent.resource_id,)))
+    answer = yield from ask(calls.CountServers((intent.resource_id,)))
     return answer.count > 0
 
 
@@ -95,7 +85,7 @@ def _spec_of(intent: Intent) -> ShareServerSpec:
     return ShareServerSpec.from_plain(payload_of(intent.operation)["spec"])
 
 
-def _row(intent: Intent, made: ServerMade, version: int | None) -> PutResource:
+def _row(intent: Intent, made: calls.ServerMade, version: int | None) -> PutResource:
     operation = intent.operation
     backend = operation.backend or ""
     fresh = share_server_record(
@@ -148,7 +138,6 @@ TABLE: Final[Mapping[Verb, Entry]] = {
         lambda task: _make(task.resource_id, _wanted(task), task.record),
         _made,
         _recover_creation,
-        looks_up=LooksUp.NOTHING,
         leftovers=_remove_leftovers,
     ),
     Verb.REPAIR_SHARE_SERVER: Entry(
@@ -156,39 +145,27 @@ TABLE: Final[Mapping[Verb, Entry]] = {
         lambda task: _make(task.resource_id, _wanted(task), task.record),
         _made,
         _recover_change,
-        looks_up=LooksUp.NOTHING,
     ),
     Verb.UPDATE_SHARE_SERVER: Entry(
         Runner.NETWORK,
         lambda task: _make(task.resource_id, _wanted(task), task.record, updates=True),
         _made,
         _recover_change,
-        looks_up=LooksUp.NOTHING,
     ),
-    Verb.DELETE_SHARE_SERVER: Entry(Runner.NETWORK, _deletion, removed, _recover_deletion, looks_up=LooksUp.NOTHING),
+    Verb.DELETE_SHARE_SERVER: Entry(Runner.NETWORK, _deletion, removed, _recover_deletion),
 }
 
 
-def _execute_make(site: Site, call: MakeServer) -> ServerMade:
-    if call.updates:
-        observed = cast("UpdatesShareServers", site.driver).update_share_server(call.request)
-    else:
-        observed = cast("HandlesShareServers", site.driver).create_share_server(call.request)
-    return ServerMade(expected("create_share_server", ObservedShareServer, observed), call.request.allocations)
-
-
-def _execute_count(site: Site, call: CountServers) -> ServersCounted:
-    servers = cast("HandlesShareServers", site.driver).list_share_servers(list(call.resource_ids))
-    return ServersCounted(len(servers))
-
-
-def _execute_delete(site: Site, call: DeleteServer) -> Done:
-    cast("HandlesShareServers", site.driver).delete_share_server(call.server)
-    return Done()
+def _execute_make(site: Site, call: calls.MakeServer) -> calls.ServerMade:
+    make = site.driver.update_share_server if call.updates else site.driver.create_share_server
+    observed = expected("create_share_server", ObservedShareServer, make(call.request))
+    return calls.ServerMade(observed, call.request.allocations)
 
 
 EXECUTIONS: Final[Executions] = {
-    MakeServer: _execute_make,
-    CountServers: _execute_count,
-    DeleteServer: _execute_delete,
+    calls.MakeServer: _execute_make,
+    calls.CountServers: lambda site, call: calls.ServersCounted(
+        len(site.driver.list_share_servers(list(call.resource_ids)))
+    ),
+    calls.DeleteServer: lambda site, call: done(site.driver.delete_share_server(call.server)),
 }

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING, Final, cast
 from sharectl.drivers.base import NotFoundError
 from sharectl.engine.answers import all_expected, expected
 from sharectl.engine.tasks import Result, put, removed
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, LooksUp, Outcome, Runner, Site
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site, done
 from sharectl.engine.verbs.share import recover_taking_over, recovered_removal, share_ref, snapshot_ref
-from sharectl.executors.calls import (
-    CreateSnapshot,
-    DeleteSnapshot,
-    Done,
-    ListSnapshots,
-    SnapshotMade,
-    SnapshotsListed,
-    ask,
-)
+from sharectl.executors import calls
+from sharectl.executors.calls import ask
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.observed import ObservedSnapshot
 from sharectl.model.records import PutResource
@@ -30,7 +23,6 @@ from sharectl.state.rows import payload_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.base import SnapshotsShares
     from sharectl.engine.tasks import Task
     from sharectl.executors.calls import Answer
     from sharectl.model.plans import Adopt
@@ -42,7 +34,7 @@ def _creation(task: Task) -> Calls[Answer]:
         message = f"the state has no share for {task.step.address}"
         raise NotFoundError(message)
     name = cast("SnapshotSpec", task.step.spec).name
-    return ask(CreateSnapshot(share_ref(task.related), task.resource_id, name))
+    return ask(calls.CreateSnapshot(share_ref(task.related), task.resource_id, name))
 
 
 def _unfinished(resource_id: str, spec: SnapshotSpec, share: Record | None) -> SnapshotRef:
@@ -53,10 +45,10 @@ def _unfinished(resource_id: str, spec: SnapshotSpec, share: Record | None) -> S
 def _remove_leftovers(task: Task) -> Calls[None]:
     if task.record is None:  # else it is one that was there before, and is taken again in its place
         spec = cast("SnapshotSpec", task.step.spec)
-        yield from ask(DeleteSnapshot(_unfinished(task.resource_id, spec, task.related)))
+        yield from ask(calls.DeleteSnapshot(_unfinished(task.resource_id, spec, task.related)))
 
 
-def _made(task: Task, answer: SnapshotMade) -> Result:
+def _made(task: Task, answer: calls.SnapshotMade) -> Result:
     return _recorded(task, answer.snapshot)
 
 
@@ -68,7 +60,7 @@ def _recorded(task: Task, observed: ObservedSnapshot) -> Result:
     )
 
 
-def _found(task: Task, answer: SnapshotsListed) -> Result:
+def _found(task: Task, answer: calls.SnapshotsListed) -> Result:
     """Record a snapshot that sharectl took and the state does not know any more; nothing changes on its backend."""
     if not answer.snapshots or task.related is None:
         backend_id = cast("Adopt", task.step.work).backend_id
@@ -83,7 +75,7 @@ def _recover_creation(intent: Intent) -> Calls[Outcome]:
     share = intent.records.get(address_of(Kind.SHARE, spec.share))
     observed = yield from intent.snapshot()
     if observed is None or share is None or intent.is_replaced:
-        yield from ask(DeleteSnapshot(_unfinished(operation.resource_id, spec, share)))
+        yield from ask(calls.DeleteSnapshot(_unfinished(operation.resource_id, spec, share)))
         kept = observed is not None
         return Outcome((), "it belongs to nothing in the state, and was removed" if kept else "it was not taken")
     fresh = snapshot_record(operation.address, operation.resource_id, spec, observed, share)
@@ -102,20 +94,18 @@ TABLE: Final[Mapping[Verb, Entry]] = {
         _creation,
         _made,
         _recover_creation,
-        looks_up=LooksUp.SNAPSHOTS,
         leftovers=_remove_leftovers,
     ),
     Verb.DELETE_SNAPSHOT: Entry(
         Runner.DRIVER,
-        lambda task: ask(DeleteSnapshot(snapshot_ref(task.known_record))),
+        lambda task: ask(calls.DeleteSnapshot(snapshot_ref(task.known_record))),
         removed,
         _recover_deletion,
-        looks_up=LooksUp.SNAPSHOTS,
     ),
 }
 ADOPTION: Final = Entry(
     Runner.DRIVER,
-    lambda task: ask(ListSnapshots((task.resource_id,))),
+    lambda task: ask(calls.ListSnapshots((task.resource_id,))),
     _found,
     recover_taking_over,
     stays_open=True,
@@ -123,19 +113,18 @@ ADOPTION: Final = Entry(
 """What `adopt` is for a snapshot."""
 
 
-def _create(site: Site, call: CreateSnapshot) -> SnapshotMade:
-    taken = cast("SnapshotsShares", site.driver).create_snapshot(call.share, call.resource_id, call.name)
-    return SnapshotMade(expected("create_snapshot", ObservedSnapshot, taken))
+def _create(site: Site, call: calls.CreateSnapshot) -> calls.SnapshotMade:
+    taken = site.driver.create_snapshot(call.share, call.resource_id, call.name)
+    return calls.SnapshotMade(expected("create_snapshot", ObservedSnapshot, taken))
 
 
-def _list(site: Site, call: ListSnapshots) -> SnapshotsListed:
-    listed = cast("SnapshotsShares", site.driver).list_snapshots(list(call.resource_ids))
-    return SnapshotsListed(tuple(all_expected("list_snapshots", ObservedSnapshot, listed)))
+def _list(site: Site, call: calls.ListSnapshots) -> calls.SnapshotsListed:
+    listed = site.driver.list_snapshots(list(call.resource_ids))
+    return calls.SnapshotsListed(tuple(all_expected("list_snapshots", ObservedSnapshot, listed)))
 
 
-def _delete(site: Site, call: DeleteSnapshot) -> Done:
-    cast("SnapshotsShares", site.driver).delete_snapshot(call.snapshot)
-    return Done()
-
-
-EXECUTIONS: Final[Executions] = {CreateSnapshot: _create, ListSnapshots: _list, DeleteSnapshot: _delete}
+EXECUTIONS: Final[Executions] = {
+    calls.CreateSnapshot: _create,
+    calls.ListSnapshots: _list,
+    calls.DeleteSnapshot: lambda site, call: done(site.driver.delete_snapshot(call.snapshot)),
+}
