@@ -134,7 +134,11 @@ def operations(*, output: Annotated[Format, opt.output("operations")] = Format.T
 @app.command()
 def drop(
     names: Annotated[
-        list[str], typer.Argument(metavar="OPERATION...", help="As `state operations` lists them: ids, or addresses.")
+        list[str],
+        typer.Argument(
+            metavar="OPERATION...",
+            help="As `state operations` lists them: ids, addresses, or the ids of their resources.",
+        ),
     ],
     *,
     yes: opt.Yes = False,

@@ -235,15 +235,13 @@ _COLUMNS: Final[Mapping[str, _Check]] = {
     "size_bytes": lambda value: value is None or _is_count(value),
     "spec_digest": lambda value: value is None or _is_digest(value),
     "access_digest": _is_digest,
-    "spec": lambda value: type(value) is bytes,
-    "attributes": lambda value: type(value) is bytes,
 }
 
 
 def expect_records(records: Mapping[Address, Record]) -> None:
     """Check the columns of rows that have just been read; specs and attributes are checked when they are decoded.
 
-    Whole columns are looked at first: for 100,000 rows that takes a quarter of the time of reading them. Raises DamagedRowError.
+    Whole columns are looked at first: for 100,000 rows that takes a third of the time of reading them. Raises DamagedRowError.
     """
     if _are_sound(records):
         return
@@ -260,24 +258,18 @@ def _are_sound(records: Mapping[Address, Record]) -> bool:
         return map(itemgetter(Record._fields.index(name)), records.values())
 
     try:
-        texts = (
-            "".join(column("address")) + "".join(column("resource_id")) + "".join(filter(None, {*column("backend")}))
-        )
+        backends = {*column("backend")}
+        texts = "".join(column("address")) + "".join(column("resource_id")) + "".join(backends)
         return (
             texts.isprintable()
-            and None not in {*column("backend")}
             and all(map(str.startswith, column("address"), map(_PREFIXES.__getitem__, column("kind"))))
             and records.keys().isdisjoint(_PREFIXES.values())
             and all(column("resource_id"))
-            and all(
-                _COLUMNS[name](value)
-                for name in ("backend", "pool", "version", "size_bytes")
-                for value in {*column(name)}
-            )
+            and all(backends)
+            and all(_COLUMNS[name](value) for name in ("pool", "version", "size_bytes") for value in {*column(name)})
             and {*map(len, column("access_digest")), *map(len, filter(None, column("spec_digest")))}
             <= {DIGEST_SIZE_BYTES}
-            and {*map(type, column("spec_digest"))} <= {bytes, NoneType}
-            and {type(value) for name in ("access_digest", "spec", "attributes") for value in column(name)} <= {bytes}
+            and {*map(type, column("access_digest")), *map(type, column("spec_digest"))} <= {bytes, NoneType}
         )
     except (KeyError, TypeError):
         return False

@@ -81,11 +81,11 @@ def open_operations(store: StateStore) -> tuple[OperationRecord, ...]:
 
 
 def chosen_operations(operations: Sequence[OperationRecord], names: Sequence[str]) -> list[OperationRecord]:
-    """Return the operations with these ids, or at these addresses. Raises DiagnosticError for what is none."""
+    """Return the operations with these ids, at these addresses or on these resources. Raises DiagnosticError for what is none."""
     chosen: dict[str, OperationRecord] = {}
     problems = []
     for name in names:
-        found = [operation for operation in operations if name in {operation.operation_id, operation.address}]
+        found = [each for each in operations if name in {each.operation_id, each.address, each.resource_id}]
         chosen |= {operation.operation_id: operation for operation in found}
         if not found:
             near = did_you_mean(name, [operation.operation_id for operation in operations])

@@ -62,11 +62,14 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         questions = questions_for(desired, view, request)
         if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
             view = reader.view()  # what is not in a part of the state may be in another
-        found = survey(desired.backends, backends, questions)
-        view = replace(view, writer=writer or _other_writer(store))
-        deviations = find_deviations(view, found.observed)
-        exports = find_exports(view, found.observed, _export_wishes(desired, questions))
-        wanted = addresses_with_rules(desired, view, deviations, request.options, exports)
+    found = survey(
+        desired.backends, backends, questions
+    )  # which may take minutes: nothing of the state is kept open meanwhile
+    view = replace(view, writer=writer or _other_writer(store))
+    deviations = find_deviations(view, found.observed)
+    exports = find_exports(view, found.observed, _export_wishes(desired, questions))
+    wanted = addresses_with_rules(desired, view, deviations, request.options, exports)
+    with store.read() as reader:
         view = replace(view, rules=_rules(reader, wanted))
     return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations, exports)
 

@@ -19,7 +19,7 @@ from sharectl.model.records import BeginOperation, OperationRecord, PutResource,
 from sharectl.planner.imports.unfinished import import_record
 from sharectl.planner.options import Import
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, RUN
+from sharectl.state.testing.samples import ALICE, RUN
 from tests.cli.conftest import SIMULATED
 from tests.cli.console import Console
 

@@ -13,7 +13,7 @@ import pytest
 
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import whole_view
+from sharectl.state.testing.samples import whole_view
 from tests.cli.console import Console
 
 if TYPE_CHECKING:

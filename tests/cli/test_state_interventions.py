@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sharectl.engine.environment import utc_now
 from sharectl.model.records import BeginOperation, OperationRecord, PutRun
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, RUN, whole_view
+from sharectl.state.testing.samples import ALICE, RUN, whole_view
+from sharectl.workspace.survey import survey
 from tests.cli.conftest import SIMULATED
 from tests.state.processes import start
 
@@ -150,3 +152,28 @@ def test_a_plan_beside_a_run_at_work_says_who_it_is(applied: Console) -> None:
     assert "cut short" not in told.err
     assert "alice@one.example is at work since" in listed.out
     assert "cut short" in applied("plan").err
+
+
+def test_an_intent_is_given_up_by_the_id_of_its_resource(applied: Console) -> None:
+    """As the backend knows it, whatever address it was for."""
+    leave_open(applied, "retired")
+    [operation] = view_of(applied).operations
+    assert applied("state", "drop", operation.resource_id, "--yes").code == 0
+    assert view_of(applied).operations == ()
+
+
+def test_nothing_of_the_state_is_held_open_while_backends_are_asked(
+    applied: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that others write can be merged meanwhile."""
+    merged = []
+
+    def asking(*arguments: Any) -> Any:  # noqa: ANN401 - handed on
+        with closing(sqlite3.connect(applied.root / ".sharectl" / "state.db", isolation_level=None)) as other:
+            other.execute("UPDATE meta SET serial = serial + 1")
+            merged.append(other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+        return survey(*arguments)
+
+    monkeypatch.setattr("sharectl.workspace.plans.survey", asking)
+    assert applied("plan").code == 0
+    assert merged == [True]

@@ -15,7 +15,7 @@ from pathlib import Path
 from sharectl.state.sqlite.store import open_store
 from sharectl.model.records import *
 from sharectl.state.contract import *
-from sharectl.state.testing import ALICE, BOB, RUN, document_of, make_entry, make_record, make_rule, whole_view
+from sharectl.state.testing.samples import ALICE, BOB, RUN, document_of, make_entry, make_record, make_rule, whole_view
 ME = Holder("alice", "one.example", os.getpid(), "sharectl apply")
 path = Path(sys.argv[1])
 """

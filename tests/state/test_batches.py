@@ -10,7 +10,7 @@ import pytest
 from sharectl.model.records import AddHistory, BeginOperation, EndOperation, PutRun
 from sharectl.state.contract import StateRefusedError
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, RUN, document_of, make_entry, make_operation, whole_view
+from sharectl.state.testing.samples import ALICE, RUN, document_of, make_entry, make_operation, whole_view
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sharectl.model.canonical import canonical_json
 from sharectl.model.records import HistoryEntry, RunRecord
 from sharectl.state.document import Document, DocumentError, compose, parse
-from sharectl.state.testing import RUN, make_entry, make_operation, make_record, make_rule
+from sharectl.state.testing.samples import RUN, make_entry, make_operation, make_record, make_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sharectl.model.records import PutResource, PutRules, PutRun
 from sharectl.state.contract import StateError, StateUnavailableError
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, RUN, document_of, make_record, make_rule, whole_view
+from sharectl.state.testing.samples import ALICE, RUN, document_of, make_record, make_rule, whole_view
 
 from .processes import WITHOUT_PRIVILEGES, run, start
 

@@ -23,7 +23,7 @@ from sharectl.state.contract import (
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.migrations import APPLICATION_ID, MIGRATIONS
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, document_of, make_record, whole_view
+from sharectl.state.testing.samples import ALICE, document_of, make_record, whole_view
 
 from .processes import start
 

@@ -18,7 +18,7 @@ from sharectl.model.records import Holder
 from sharectl.state.contract import LockedError, StateUnavailableError
 from sharectl.state.lock import SYSTEM_CLOCK, Clock, has_ended, here, process_start, timestamp
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, BOB, make_record, whole_view
+from sharectl.state.testing.samples import ALICE, BOB, make_record, whole_view
 
 from .processes import run, start
 

@@ -13,7 +13,7 @@ from sharectl.model.records import PutResource
 from sharectl.state.contract import LockedError, StateCorruptError, StateNewerError, StateUnavailableError
 from sharectl.state.sqlite.migrations import MIGRATIONS
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing import ALICE, BOB, document_of, make_record, whole_view
+from sharectl.state.testing.samples import ALICE, BOB, document_of, make_record, whole_view
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,8 @@ from sharectl.model.canonical import canonical_json
 from sharectl.model.records import StateView
 from sharectl.model.specs import Protocol, ShareSpec, SnapshotSpec
 from sharectl.state.rows import share_spec_of, snapshot_spec_of
-from sharectl.state.testing import StateStoreConformance, make_record
+from sharectl.state.testing import StateStoreConformance
+from sharectl.state.testing.samples import make_record
 
 SHARE = ShareSpec(name="projects", size_bytes=10 << 30, protocol=Protocol.NFS, labels={"team": "a"})
 SNAPSHOT = SnapshotSpec(name="monday", share="projects", protect=True)

@@ -1,0 +1,20 @@
+"""The conformance suite of state stores: every promise of the contract, for whoever writes a store.
+
+Subclass it in a test module, and say how a store on one and the same state is opened:
+
+    class TestMyStore(StateStoreConformance):
+        @pytest.fixture
+        def make_store(self, tmp_path):
+            return lambda: open_my_store(tmp_path / "state")
+"""
+
+from __future__ import annotations
+
+from sharectl.state.testing.commits import CommitsConformance
+from sharectl.state.testing.documents import DocumentsConformance
+from sharectl.state.testing.leases import LeasesConformance
+from sharectl.state.testing.lookups import LookupsConformance
+
+
+class StateStoreConformance(CommitsConformance, LookupsConformance, LeasesConformance, DocumentsConformance):
+    """What every StateStore must do; subclasses override the fixture `make_store`."""

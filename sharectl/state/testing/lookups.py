@@ -1,0 +1,192 @@
+"""What readers look up: by address, kind, backend, id, parent and page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.model.canonical import canonical_json
+from sharectl.model.kinds import Kind, address_of, kind_of
+from sharectl.model.records import (
+    BeginOperation,
+    Lease,
+    PutResource,
+    PutRules,
+    PutRun,
+    RenameResource,
+)
+from sharectl.state.testing.base import Conformance
+from sharectl.state.testing.samples import (
+    RUN,
+    document_of,
+    make_operation,
+    make_record,
+    make_rule,
+    make_snapshot,
+    of_kind,
+    whole_view,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sharectl.state.contract import StateStore
+
+
+class LookupsConformance(Conformance):
+    """What readers look up: by address, kind, backend, id, parent and page."""
+
+    def test_a_view_of_some_addresses_leaves_out_the_others_and_the_unknown(
+        self, store: StateStore, lease: Lease
+    ) -> None:
+        """Also thousands at once, and addresses that could never be stored."""
+        names = [f"s{number}" for number in range(2500)]
+        store.commit(lease, [PutResource(make_record(name), None) for name in names])
+        with store.read() as reader:
+            assert set(reader.view(["share/s1", "share/nobody", "share/\udcff", "share/s1"]).records) == {"share/s1"}
+            assert set(reader.view({address_of(Kind.SHARE, name) for name in names[1:]}).records) == {
+                address_of(Kind.SHARE, name) for name in names[1:]
+            }
+            assert reader.view(()).records == {}
+
+    def test_the_records_of_a_kind_are_those_and_no_others(self, store: StateStore, lease: Lease) -> None:
+        """Kinds whose names begin alike are told apart."""
+        assert of_kind(store, Kind.SHARE_SERVER) == {}
+        addresses = ("share/a", "share_server/a-default@b", "share_network/a", "snapshot/a", "share_server/z@b")
+        store.commit(
+            lease,
+            [
+                PutResource(make_record()._replace(address=address, kind=str(kind_of(address))), None)
+                for address in addresses
+            ],
+        )
+        assert sorted(of_kind(store, Kind.SHARE_SERVER)) == ["share_server/a-default@b", "share_server/z@b"]
+        assert list(of_kind(store, Kind.SHARE)) == ["share/a"]
+        assert of_kind(store, Kind.SHARE)["share/a"] == whole_view(store).records["share/a"]
+
+    @pytest.fixture
+    def peopled(self, store: StateStore, lease: Lease) -> StateStore:
+        """Return a store with shares on two backends, a share server, snapshots and intents."""
+        server = make_record(
+            "net", address="share_server/net@filer", kind="share_server", resource_id="server-1", pool=None
+        )
+        on_server = canonical_json(
+            {"backend_id": "b", "name": "tenant", "export_locations": [], "share_server_id": "server-1"}
+        )
+        snapshots = [make_snapshot(name, share) for name, share in (("s1", "a"), ("s2", "a"), ("s3", "b"))]
+        shares = [make_record(name) for name in ("a", "b", "c")]
+        rows = [
+            *shares,
+            make_record("z", backend="other"),
+            make_record("tenant", attributes=on_server),
+            server,
+            *snapshots,
+        ]
+        store.commit(lease, [PutRun(RUN), *(PutResource(row, None) for row in rows)])
+        operations = [
+            make_operation("o2", "b"),
+            make_operation("o1", "a"),
+            replace(make_operation("o3", "z"), backend="other"),
+        ]
+        store.commit(lease, [BeginOperation(operation) for operation in operations])
+        return store
+
+    def test_one_record_is_looked_up_by_its_address(self, peopled: StateStore) -> None:
+        """None where there is none, and where there could never be one."""
+        with peopled.read() as reader:
+            found = reader.record("share/a")
+            assert found == reader.view().records["share/a"]
+            assert reader.record("share/nobody") is None
+            assert reader.record("share/\udcff") is None
+
+    def test_records_are_found_by_kind_and_backend_and_in_pages(self, peopled: StateStore) -> None:
+        """In the order of their addresses; a page begins after the last address of the one before."""
+        with peopled.read() as reader:
+            assert list(reader.find()) == sorted(reader.view().records)
+            assert list(reader.find(kind=Kind.SHARE, backend="other")) == ["share/z"]
+            assert list(reader.find(backend="nobody")) == []
+            pages, after = [], ""
+            while page := list(reader.find(kind=Kind.SHARE, after=after, limit=2)):
+                pages.append(page)
+                after = page[-1]
+        assert pages == [["share/a", "share/b"], ["share/c", "share/tenant"], ["share/z"]]
+
+    def test_a_record_is_found_by_its_resource_id(self, peopled: StateStore) -> None:
+        """Whatever its address is now."""
+        with peopled.read() as reader:
+            assert list(reader.with_id("id-b")) == ["share/b"]
+            assert reader.with_id("nobody") == {}
+
+    def test_children_are_the_snapshots_of_a_share_and_the_shares_on_a_server(
+        self, peopled: StateStore, lease: Lease
+    ) -> None:
+        """Also after the share was renamed: what holds them together are the ids."""
+        peopled.commit(lease, [RenameResource("share/a", "share/renamed", 1)])
+        with peopled.read() as reader:
+            records = reader.view().records
+            assert list(reader.children(records["share/renamed"])) == ["snapshot/s1", "snapshot/s2"]
+            assert list(reader.children(records["share_server/net@filer"])) == ["share/tenant"]
+            assert reader.children(records["share/c"]) == {}
+
+    def test_addresses_are_completed(self, peopled: StateStore) -> None:
+        """In their order, and no more than are asked for."""
+        with peopled.read() as reader:
+            assert list(reader.addresses(Kind.SHARE.prefix)) == [
+                "share/a",
+                "share/b",
+                "share/c",
+                "share/tenant",
+                "share/z",
+            ]
+            assert list(reader.addresses("s", limit=2)) == ["share/a", "share/b"]
+            assert list(reader.addresses()) == sorted(reader.view().records)
+            assert list(reader.addresses("share/\udcff")) == []
+
+    @pytest.mark.parametrize(
+        "slip", ["share/projcts-0777", "share/project-0777", "share/projects-077", "share/rpojects-0777"]
+    )
+    def test_what_was_meant_is_among_the_addresses_like_it(self, store: StateStore, lease: Lease, slip: str) -> None:
+        """Among thousands, wherever the slip is; some hundred are returned at most."""
+        store.commit(lease, [PutResource(make_record(f"projects-{number:04}"), None) for number in range(2000)])
+        with store.read() as reader:
+            found = reader.addresses_like(slip)
+        assert "share/projects-0777" in found
+        assert len(found) < 300
+
+    def test_intents_are_looked_up_by_resource_address_and_backend(self, peopled: StateStore) -> None:
+        """In the order of their begin."""
+        with peopled.read() as reader:
+            ids = [
+                [operation.operation_id for operation in found]
+                for found in (
+                    reader.operations(),
+                    reader.operations(resource_id="id-a"),
+                    reader.operations(address="share/b"),
+                    reader.operations(backend="other"),
+                    reader.operations(backend="other", address="share/a"),
+                )
+            ]
+        assert ids == [["o2", "o1", "o3"], ["o1"], ["o2"], ["o3"], []]
+
+    def test_a_reader_sees_one_moment_whatever_others_commit(
+        self, store: StateStore, lease: Lease, open_again: Callable[[], StateStore]
+    ) -> None:
+        """Records and rules belong together; the next reader sees the new."""
+        store.commit(lease, [PutResource(make_record(), None)])
+        with open_again().read() as reader, store.read() as own_reader:
+            store.commit(
+                lease, [PutResource(make_record("b"), None), PutRules("share/projects", (make_rule("10.0.0.1"),))]
+            )
+            for one_reader in (reader, own_reader):
+                assert set(one_reader.view().records) == {"share/projects"}
+                assert one_reader.rules() == {}
+        assert set(whole_view(store).records) == {"share/projects", "share/b"}
+
+    def test_reading_needs_no_lock(self, store: StateStore, lease: Lease, open_again: Callable[[], StateStore]) -> None:
+        """Not even while somebody else holds it."""
+        store.commit(lease, [PutResource(make_record(), None)])
+        other = open_again()
+        assert set(whole_view(other).records) == {"share/projects"}
+        assert document_of(other) == document_of(store)
