@@ -1,12 +1,12 @@
-"""The kinds of resources, and their addresses: `kind/name`."""
+"""The table of kinds, and the addresses of resources: `kind/name`."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 API_VERSION: Final = "sharectl/v1"
 
@@ -40,15 +40,83 @@ class Kind(StrEnum):
         return member
 
     @property
+    def singular(self) -> str:
+        """What sentences call one of the kind: `share type`."""
+        return self.value.replace("_", " ")
+
+    @property
     def document_kind(self) -> str:
         """The `kind:` of a manifest: `ShareType` for `share_type`."""
         return "".join(word.capitalize() for word in self.value.split("_"))
 
 
-DERIVED_KINDS: Final = frozenset({Kind.SHARE_SERVER, Kind.NETWORK_ALLOCATION, Kind.IMPORT})
+class KindEntry(NamedTuple):
+    """What holds for a kind as a whole; what holds for a field stands with the field, in the class of the spec.
+
+    `spec` is that class, within `sharectl.model`, and empty where neither a manifest nor a row holds one. `schema` is empty where nobody
+    writes manifests. With `records_spec` the state keeps the spec, and a plan compares with it; else rows keep the fields in `row`.
+    Fields without a policy of their own are `unrecorded` where that is set. `attributes` are what rows keep of a backend's answer: fields, or a class
+    of the model. Fields are annotated as those of a class are. `because` and `way_out` are for immutable fields that say nothing of their
+    own; `{address}` in them stands for the resource. `parent` is the kind that its address stands under.
+    """
+
+    plural: str
+    spec: str = ""
+    schema: str = ""
+    records_spec: bool = False
+    unrecorded: bool = False
+    row: Mapping[str, str] | None = None
+    attributes: Mapping[str, str] | str = ""
+    because: str = ""
+    way_out: str = ""
+    parent: Kind | None = None
+
+
+KINDS: Final[Mapping[str, KindEntry]] = {
+    Kind.BACKEND: KindEntry("backends", "backends.BackendSpec", "backend", unrecorded=True, row={"driver": "str"}),
+    Kind.SHARE_TYPE: KindEntry("share types", "specs.ShareTypeSpec", "share-type", unrecorded=True),
+    Kind.SHARE: KindEntry(
+        "shares",
+        "specs.ShareSpec",
+        "share",
+        records_spec=True,
+        attributes={
+            "backend_id": "str",
+            "name": "str",
+            "export_locations": "tuple[str, ...]",
+            "share_server_id": "str | None",
+            "export_settings": "Mapping[str, str] | None",
+        },
+        because="a share with another value is another share, and what is in this one would stay behind.",
+        way_out="take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
+    ),
+    Kind.ACCESS_RULE: KindEntry("access rules", schema="access-rule", parent=Kind.SHARE),
+    Kind.SNAPSHOT: KindEntry(
+        "snapshots",
+        "specs.SnapshotSpec",
+        "snapshot",
+        records_spec=True,
+        attributes={"backend_id": "str", "name": "str", "share_resource_id": "str", "share_backend_id": "str"},
+    ),
+    Kind.SHARE_NETWORK: KindEntry("share networks", "share_networks.ShareNetworkSpec", "share-network"),
+    Kind.SECURITY_SERVICE: KindEntry("security services", "share_networks.SecurityServiceSpec", "security-service"),
+    Kind.SHARE_SERVER: KindEntry(
+        "share servers",
+        "share_networks.ShareServerSpec",
+        records_spec=True,
+        attributes={"backend_id": "str", "name": "str", "allocations": "tuple[NetworkAllocation, ...]"},
+    ),
+    Kind.NETWORK_ALLOCATION: KindEntry(
+        "network allocations", row={"scope": "str"}, attributes="networks.NetworkAllocation"
+    ),
+    Kind.IMPORT: KindEntry("imports", row={"address": "str", "backend": "str", "backend_id": "str"}),
+}
+"""The table of kinds: one entry for each."""
+
+DERIVED_KINDS: Final = frozenset(kind for kind in Kind if not KINDS[kind].schema)
 """Kinds that nobody writes a manifest for: the planner derives share servers, what they take from the network follows, and an import leaves its row until it is done."""
 
-MANAGED_KINDS: Final = frozenset({Kind.SHARE, Kind.SNAPSHOT})
+MANAGED_KINDS: Final = frozenset(kind for kind in Kind if KINDS[kind].schema and KINDS[kind].records_spec)
 """Kinds that a plan makes, changes and removes: the state records what their manifests said."""
 
 KIND_OF_DOCUMENT: Final[dict[str, Kind]] = {kind.document_kind: kind for kind in Kind if kind not in DERIVED_KINDS}

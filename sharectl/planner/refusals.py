@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.fields import rule_of, written_name
-from sharectl.model.kinds import Kind, address_of, kind_of
+from sharectl.model.kinds import KINDS, Kind, address_of, kind_of
 from sharectl.model.plans import CreateShare
-from sharectl.model.table import KINDS
+from sharectl.model.table import SPECS
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
 from sharectl.planner.records import DEPOSED_MARK
@@ -51,11 +51,11 @@ def may_remove(draft: Draft, address: Address, record: Record, reason: str = "")
 
 def refuse_immutable(draft: Draft, address: Address, change: FieldChange, holds: frozenset[Verb]) -> None:
     """Refuse the change of a field that cannot change in place, with the reason and the way out that the table of kinds has."""
-    entry = KINDS[kind_of(address)]
-    field = entry.field(change.field)
+    kind = kind_of(address)
+    entry, field = KINDS[kind], SPECS[kind].__dataclass_fields__[change.field]
     rule, written = rule_of(field), written_name(field)
     draft.refuse(
-        f"{entry.kind}.immutable",
+        f"{kind}.immutable",
         address,
         f"{address}: {written} cannot change in place, from {change.before} to {change.after}",
         detail=(rule.because or entry.because).format(address=address),

@@ -10,15 +10,15 @@ import pytest
 from sharectl.manifests.schemas import schema_of
 from sharectl.model.codec import Spec, codec_of, part_of
 from sharectl.model.fields import Policy, rule_of, ruled, written_name
-from sharectl.model.kinds import DERIVED_KINDS, MANAGED_KINDS, Kind
+from sharectl.model.kinds import DERIVED_KINDS, KINDS, MANAGED_KINDS, Kind
 from sharectl.model.specs import SchedulerHints, ShareSpec, SnapshotSpec
-from sharectl.model.table import KINDS, spec_from_plain
+from sharectl.model.table import SPECS, spec_from_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from dataclasses import Field
 
-WITH_SPEC = sorted(kind for kind, entry in KINDS.items() if entry.spec is not None)
+WITH_SPEC = sorted(SPECS)
 WITH_SCHEMA = sorted(kind for kind in WITH_SPEC if KINDS[kind].schema)
 
 
@@ -68,9 +68,8 @@ def test_what_a_plan_manages_has_a_manifest_and_a_recorded_spec() -> None:
 @pytest.mark.parametrize("kind", WITH_SPEC)
 def test_every_field_of_every_spec_has_a_policy(kind: Kind) -> None:
     """A new field is never immutable, or forgotten, by accident."""
-    spec = KINDS[kind].spec
-    assert spec is not None
-    assert list(without_policy(spec, KINDS[kind].default_policy)) == []
+    default = Policy.UNRECORDED if KINDS[kind].unrecorded else None
+    assert list(without_policy(SPECS[kind], default)) == []
 
 
 def test_a_field_without_a_policy_is_found() -> None:
@@ -90,8 +89,7 @@ def test_a_field_without_a_policy_is_found() -> None:
 def test_what_cannot_change_says_why_and_what_to_do(kind: Kind) -> None:
     """Each field by itself, or its kind for all of them."""
     entry = KINDS[kind]
-    assert entry.spec is not None
-    for field in immutable(entry.spec):
+    for field in immutable(SPECS[kind]):
         rule = rule_of(field)
         assert rule.way_out or entry.way_out, field.name
 
@@ -99,8 +97,7 @@ def test_what_cannot_change_says_why_and_what_to_do(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", WITH_SCHEMA)
 def test_schema_and_spec_have_the_same_fields(kind: Kind) -> None:
     """Under the same names, at each depth; access rules are a set of their own, and a driver's configuration is the driver's."""
-    spec = KINDS[kind].spec
-    assert spec is not None
+    spec = SPECS[kind]
     schema = named_in_schema(schema_of(kind.document_kind)["properties"]["spec"])
     schema.pop("access", None)
     if any(rule_of(field).is_spread for field in fields(spec)):

@@ -17,7 +17,7 @@ from sharectl.model.plans import (
     UpdateAccess,
 )
 from sharectl.model.quantities import format_size
-from sharectl.model.table import KINDS
+from sharectl.model.table import SPECS
 from sharectl.model.verbs import VERBS, Effect, Verb
 from sharectl.planner.report import summarize
 
@@ -153,7 +153,7 @@ def _check_spec(step: Step, kind: Kind, where: str) -> None:
     spec = step.spec
     if spec is None:
         return
-    wanted = KINDS[kind].spec
+    wanted = SPECS.get(kind)
     if wanted is None or not isinstance(spec, wanted):
         _fail(where, "its spec is that of another kind")
 
