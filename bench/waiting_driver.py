@@ -16,11 +16,10 @@ from sharectl.model.requests import RuleStatus
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sharectl.drivers.base import DriverEnvironment
+    from sharectl.drivers.base import Capability, DriverEnvironment
     from sharectl.model.access import AccessRule
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.capabilities import Capability
     from sharectl.model.requests import ShareRef, ShareRequest
 
 _POOLS: Final = 10

@@ -9,11 +9,11 @@ returns the same answer; share servers have a module of their own, `share_server
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
 from sharectl.model.access import AccessRule, ExportSettings
-from sharectl.model.capabilities import Capability
 from sharectl.model.checks import ConfigProblem
 from sharectl.model.observed import BackendReport, CapacityBytes, ObservedShare, ObservedSnapshot, PoolReport
 from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
@@ -230,6 +230,21 @@ class RefusesOldFences(Protocol):
         with the same fence it changes nothing. A backend that was never prepared remembers the fence when it is.
         """
         ...
+
+
+class Capability(StrEnum):
+    """Optional capabilities, as the planner and the JSON output name them."""
+
+    EXTEND = "extend"
+    SHRINK = "shrink"
+    SNAPSHOT = "snapshot"
+    CLONE = "clone"
+    REVERT = "revert"
+    TRASH = "trash"
+    ADOPT = "adopt"
+    USAGE = "usage"
+    SHARE_SERVERS = "share-servers"
+    SHARE_SERVER_UPDATE = "share-server-update"
 
 
 _CAPABILITY_PROTOCOLS: Mapping[Capability, type] = {

@@ -11,8 +11,8 @@ from sharectl.model.quantities import format_size
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sharectl.drivers.base import Capability
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.capabilities import Capability
 
 __all__ = [
     "ChecksExtraSpecs",

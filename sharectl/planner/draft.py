@@ -18,8 +18,8 @@ from sharectl.planner.strays import strays_by_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sharectl.drivers.base import Capability
     from sharectl.manifests.desired import Desired
-    from sharectl.model.capabilities import Capability
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Action, FieldChange, Work

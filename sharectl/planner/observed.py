@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.model.capabilities import Capability
+    from sharectl.drivers.base import Capability
     from sharectl.model.checks import ConfigProblem
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.networks import NetworkAllocation

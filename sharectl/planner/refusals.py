@@ -14,7 +14,7 @@ from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.scopes import REMOVING
 
 if TYPE_CHECKING:
-    from sharectl.model.capabilities import Capability
+    from sharectl.drivers.base import Capability
     from sharectl.model.kinds import Address
     from sharectl.model.plans import FieldChange, Step
     from sharectl.model.records import Record

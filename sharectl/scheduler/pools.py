@@ -11,8 +11,8 @@ from sharectl.model.quantities import GIB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sharectl.drivers.base import Capability
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.capabilities import Capability
     from sharectl.model.observed import BackendReport, CapacityBytes, PoolReport
 
 DEFAULT_POOL_NAME: Final = "_pool0"

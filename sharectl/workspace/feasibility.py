@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.capabilities import Capability
+from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import format_size

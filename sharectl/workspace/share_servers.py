@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import DriverError
+from sharectl.drivers.base import Capability, DriverError
 from sharectl.drivers.registry import driver_factory
 from sharectl.engine.addresses import StateAddressLedger
 from sharectl.engine.answers import all_expected
 from sharectl.engine.networking import network_errors_translated
-from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.observed import ObservedShareServer

@@ -17,9 +17,8 @@ from sharectl.workspace.share_servers import observe_servers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.base import Driver
+    from sharectl.drivers.base import Capability, Driver
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.capabilities import Capability
     from sharectl.model.observed import BackendReport
     from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.planner.observed import Observed, ServerObservation

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from sharectl.drivers.base import Capability
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.drivers.testing import DriverConformance
 from sharectl.drivers.testing_share_servers import ShareServerConformance
 from sharectl.model.access import AccessRule
-from sharectl.model.capabilities import Capability
 from sharectl.model.requests import ShareServerRequest
 
 from .opening import open_driver, share_problems

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.base import DriverError
+from sharectl.drivers.base import Capability, DriverError
 from sharectl.drivers.registry import UnknownDriverError, driver_factory, driver_names, make_secret_resolver
 from sharectl.drivers.secret_references import MAX_SECRET_BYTES
-from sharectl.model.capabilities import Capability
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,6 +16,7 @@ import pytest
 
 from sharectl.drivers.base import (
     BackendUnavailableError,
+    Capability,
     ConflictError,
     DriverError,
     NotFoundError,
@@ -26,7 +27,6 @@ from sharectl.drivers.base import (
 )
 from sharectl.drivers.testing import new_id, ref, snapshot_ref
 from sharectl.model.access import AccessRule
-from sharectl.model.capabilities import Capability
 from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRef
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from sharectl.drivers.base import Capability
 from sharectl.manifests.desired import Desired
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
-from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.networks import NetworkAllocation
 from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sharectl.drivers.base import Capability
 from sharectl.model.backends import BackendSpec, CapacityPolicy
-from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.observed import BackendReport, PoolReport
 from sharectl.model.quantities import GIB

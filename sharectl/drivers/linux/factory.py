@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.base import Capability
 from sharectl.drivers.linux.agent.contract import Squash
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS
 from sharectl.drivers.linux.share_checks import SQUASH_SPEC
-from sharectl.model.capabilities import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
-from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, ShareInUseError
+from sharectl.drivers.base import Capability, ConflictError, DriverError, NotFoundError, ShareInUseError
 from sharectl.drivers.simulated import checks
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.drivers.simulated.faults import Subject
@@ -18,7 +18,6 @@ from sharectl.drivers.simulated.rows import (
     subject_of,
 )
 from sharectl.drivers.simulated.servers import HandlesServers, UpdatesServers
-from sharectl.model.capabilities import Capability
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.base import Capability
 from sharectl.drivers.simulated.schema import CONFIG_SCHEMA
-from sharectl.model.capabilities import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

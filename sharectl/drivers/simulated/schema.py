@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.capabilities import Capability
+from sharectl.drivers.base import Capability
 
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject

@@ -6,8 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sharectl.drivers.base import DriverError
-from sharectl.model.capabilities import Capability
+from sharectl.drivers.base import Capability, DriverError
 from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.capabilities import Capability
+from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of
 from sharectl.model.plans import Action, Adopt, FieldChange

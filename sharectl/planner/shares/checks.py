@@ -6,10 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.drivers.base import ChecksConfig, DriverError
+from sharectl.drivers.base import Capability, ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import ChecksShares, TellsCapabilities
-from sharectl.model.capabilities import Capability
 from sharectl.model.checks import ShareProblem, WantedShare
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, rule_address

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl import scheduler as scheduling
-from sharectl.model.capabilities import Capability
+from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Candidate

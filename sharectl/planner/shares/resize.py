@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.model.capabilities import Capability
+from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
 from sharectl.model.plans import Action, ResizeShare
 from sharectl.model.quantities import GIB

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.capabilities import Capability
+from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, FieldChange, RevertShare

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.capabilities import Capability
+from sharectl.drivers.base import Capability
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import DEPOSED_MARK, backend_id_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.model.capabilities import Capability
+from sharectl.drivers.base import Capability
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, FieldChange, SetUp, UpdateRecord
 from sharectl.model.specs import DeletionPolicy

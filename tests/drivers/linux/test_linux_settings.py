@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import pytest
 
-from sharectl.drivers.base import ChecksConfig, DriverEnvironment, DriverError, capabilities_of
+from sharectl.drivers.base import Capability, ChecksConfig, DriverEnvironment, DriverError, capabilities_of
 from sharectl.drivers.linux.connection import AgentConnection
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
 from sharectl.drivers.linux.settings import (
@@ -24,7 +24,6 @@ from sharectl.drivers.linux.settings import (
 from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
 from sharectl.manifests.project import find_project
 from sharectl.model.backends import BackendSpec
-from sharectl.model.capabilities import Capability
 from sharectl.model.diagnostics import Severity
 from sharectl.workspace.validation import load_manifests
 
