@@ -117,15 +117,16 @@ class Codec:
 
     def differences(self, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401 - as above
         """Yield the fields of the plain form that differ, with both values; None stands for one that is left out."""
-        writers = dict(self._writers)
-        values = zip(self.names, self._values(before), self._values(after), self._defaults, strict=True)
-        for name, old, new, default in values:
+        values = self._values(before), self._values(after)
+        for name, old, new, default in (
+            zip(self.names, *values, self._defaults, strict=True) if values[0] != values[1] else ()
+        ):
             if old != new:
-                write = writers.get(name) or _as_it_is
+                write = next((write for written, write in self._writers if written == name), _as_it_is)
                 yield name, None if old == default else write(old), None if new == default else write(new)
         for name, _, part in self._flat:
             old, new = getattr(before, name), getattr(after, name)
-            if old != new:
+            if old is not new:
                 yield from codec_of(part).differences(old, new)
 
     def value(self, plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Step
     from sharectl.planner.draft import Draft
 
+_INDEPENDENT: Final = RESIZING | {Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD}
+"""In a plan of these alone no step waits for another."""
 _MAKES: Final = verbs_that(Effect.MAKES, managed=True)
 _MAKERS: Final[Mapping[Kind, tuple[Verb, ...]]] = {
     kind: tuple(verb for verb in Verb if verb in MAKING and VERBS[verb].kind in {None, kind}) for kind in MANAGED_KINDS
@@ -34,6 +36,8 @@ def linked_steps(draft: Draft, selects: Callable[[Address], bool] | None = None)
 
     A rename that `selects` leaves out is dropped, unless another step needs it.
     """
+    if all(step.verb in _INDEPENDENT for step in draft.steps.values()):
+        return tuple(sorted(draft.steps.values(), key=lambda step: (step.address, step.step_id)))
     waits = _waits(draft)
     if selects is not None:
         needed = {name for names in waits.values() for name in names}

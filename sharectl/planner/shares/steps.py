@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
@@ -37,6 +38,7 @@ _REPLACED = "replaced by the new share"
 _RECORDED = sorted(fields_with(ShareSpec, Policy.METADATA))
 _FIELDS = ShareSpec.__dataclass_fields__
 _IMMUTABLE = fields_with(ShareSpec, Policy.IMMUTABLE)
+_immutable_values = attrgetter(*sorted(_IMMUTABLE))
 
 
 def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, ...], reason: str) -> None:
@@ -242,14 +244,15 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
 
 def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: ShareSpec) -> list[FieldChange]:
     """Return the changes that the existing share cannot follow."""
-    changes = spec_changes(old, new)
+    if _immutable_values(old) == _immutable_values(new):
+        return []
     backend = draft.desired.backends.get(record.backend or "")
     harmless = set()
     if backend is not None and new.availability_zone in {None, backend.availability_zone}:
         harmless.add("availability_zone")
     if new.source_snapshot is None or was_renamed(draft, Kind.SNAPSHOT, old.source_snapshot, new.source_snapshot):
         harmless.add("source_snapshot")
-    return [change for change in changes if change.field in _IMMUTABLE - harmless]
+    return [change for change in spec_changes(old, new) if change.field in _IMMUTABLE - harmless]
 
 
 def _plan_access(draft: Draft, address: Address, record: Record, observed: ObservedShare | None) -> None:
