@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 from sharectl.engine.tasks import Task
-from sharectl.model.kinds import Kind, address_of, is_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Adopt, ReleaseAllocation
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
@@ -107,12 +107,10 @@ class Rows:
     def task(self, step: Step, backend: str | None, index: int, new_id: Callable[[], str]) -> Task:
         """Return the task of one attempt at the step."""
         record = self._records.get(step.former or step.address)
-        work, spec, share = step.work, _share_spec_of(step), _share_of(step)
+        work, spec = step.work, _share_spec_of(step)
         related = None
         extra_specs = None
-        if share is not None:
-            related = self._records.get(share)
-        elif isinstance(work, Adopt):
+        if isinstance(work, Adopt):
             related = self._records.get(import_address(step.address))
         elif spec is not None:
             related = self._records.get(address_of(Kind.SNAPSHOT, _snapshot_of(step, spec) or ""))
@@ -129,6 +127,7 @@ class Rows:
             resource_id=known_id or new_id(),
             record=record,
             related=related,
+            rows=self._records,
             rules=self._rules.get(step.address, ()),
             candidate=candidate,
             share_server_id=None if server is None else server.resource_id,
@@ -190,7 +189,7 @@ def _share_spec_of(step: Step) -> ShareSpec | None:
 
 
 def _touched_by(step: Step) -> Iterator[Address]:
-    share, spec = _share_of(step), _share_spec_of(step)
+    spec = _share_spec_of(step)
     yield step.address
     if step.former is not None:
         yield step.former
@@ -199,7 +198,8 @@ def _touched_by(step: Step) -> Iterator[Address]:
     for candidate in step.candidates:
         if candidate.share_server is not None:
             yield candidate.share_server
-    if share is not None:
-        yield share
-    elif spec is not None and (snapshot := _snapshot_of(step, spec)) is not None:
+    for needed in () if step.spec is None else prerequisites_of(step.spec):
+        if needed.kind in MANAGED_KINDS:
+            yield address_of(*needed)
+    if spec is not None and (snapshot := _snapshot_of(step, spec)) is not None:
         yield address_of(Kind.SNAPSHOT, snapshot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import NotFoundError
@@ -11,6 +11,7 @@ from sharectl.model.records import PutResource, PutRules, RemoveResource
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sharectl.model.kinds import Address
     from sharectl.model.plans import Candidate, Step
     from sharectl.model.records import Change, Record, RuleRecord
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class Task:
     """One attempt at a step, with everything that it works on.
 
-    `record` is the row at the step's address now, None where there is none. `related` is the row of the share that a snapshot is
-    of, of the snapshot that a new share is a clone of or that a share is turned back to, or the row that remembers an import.
+    `record` is the row at the step's address now, None where there is none. `rows` are those of what its spec names too. `related` is
+    the row of the snapshot that a new share is a clone of or that a share is turned back to, or the row that remembers an import.
     `rules` are the recorded access rules. `resource_id` is the id under which the backend knows, or will know, the resource.
     `share_server_id` is that of the server which a new share is to be on. `resized` says that another step changes the size.
     """
@@ -29,6 +30,7 @@ class Task:
     resource_id: str
     record: Record | None = None
     related: Record | None = None
+    rows: Mapping[Address, Record] = field(default_factory=dict)
     rules: tuple[RuleRecord, ...] = ()
     candidate: Candidate | None = None
     share_server_id: str | None = None

@@ -30,11 +30,16 @@ if TYPE_CHECKING:
 
 
 def _creation(task: Task) -> Calls[Answer]:
-    if task.related is None:
+    share = _share_of(task)
+    if share is None:
         message = f"the state has no share for {task.step.address}"
         raise NotFoundError(message)
     name = cast("SnapshotSpec", task.step.spec).name
-    return ask(calls.CreateSnapshot(share_ref(task.related), task.resource_id, name))
+    return ask(calls.CreateSnapshot(share_ref(share), task.resource_id, name))
+
+
+def _share_of(task: Task) -> Record | None:
+    return task.rows.get(address_of(Kind.SHARE, cast("SnapshotSpec", task.step.spec).share))
 
 
 def _unfinished(resource_id: str, spec: SnapshotSpec, share: Record | None) -> SnapshotRef:
@@ -45,7 +50,7 @@ def _unfinished(resource_id: str, spec: SnapshotSpec, share: Record | None) -> S
 def _remove_leftovers(task: Task) -> Calls[None]:
     if task.record is None:  # else it is one that was there before, and is taken again in its place
         spec = cast("SnapshotSpec", task.step.spec)
-        yield from ask(calls.DeleteSnapshot(_unfinished(task.resource_id, spec, task.related)))
+        yield from ask(calls.DeleteSnapshot(_unfinished(task.resource_id, spec, _share_of(task))))
 
 
 def _made(task: Task, answer: calls.SnapshotMade) -> Result:
@@ -53,7 +58,7 @@ def _made(task: Task, answer: calls.SnapshotMade) -> Result:
 
 
 def _recorded(task: Task, observed: ObservedSnapshot) -> Result:
-    spec, share = cast("SnapshotSpec", task.step.spec), cast("Record", task.related)
+    spec, share = cast("SnapshotSpec", task.step.spec), cast("Record", _share_of(task))
     return put(
         snapshot_record(task.step.address, task.resource_id, spec, observed, share),
         version=task.version,
@@ -62,7 +67,7 @@ def _recorded(task: Task, observed: ObservedSnapshot) -> Result:
 
 def _found(task: Task, answer: calls.SnapshotsListed) -> Result:
     """Record a snapshot that sharectl took and the state does not know any more; nothing changes on its backend."""
-    if not answer.snapshots or task.related is None:
+    if not answer.snapshots or _share_of(task) is None:
         backend_id = cast("Adopt", task.step.work).backend_id
         message = f"the snapshot {backend_id!r} is not there any more, or its share is not in the state"
         raise NotFoundError(message)
