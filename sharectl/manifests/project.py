@@ -13,6 +13,7 @@ from sharectl.manifests.schemas import schemas_digest
 from sharectl.model.diagnostics import DiagnosticError, Source, error
 from sharectl.model.kinds import API_VERSION
 from sharectl.model.settings import PackSettings, SafetyLimits, SchedulerSettings
+from sharectl.model.state_urls import StateUrlError, path_in_state_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,6 +143,7 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
     spec: JsonObject | None = None
     if len(documents) == 1 and not reading.unread:
         number, value = documents[0].number, documents[0].value
+        positions.conceal(number, ("spec", "state", "url"))  # which may hold a password
         read = what_was_read(value, "Project")
         findings += read.findings(number)
         sound = read.mended()
@@ -177,12 +179,33 @@ def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
         wrong = {found.path[-1] for found in findings}
         spec["manifests"] = [name for number, name in enumerate(spec["manifests"]) if number not in wrong]
     state = spec.get("state", {})
-    for part, key in ((state, "file"), (state.get("copies", {}), "directory")):
+    for part, key in ((state, "file"), (state, "url"), (state.get("copies", {}), "directory")):
         if "\0" in part.get(key, ""):
             del part[key]
             path = ("spec", "state", *(("copies",) if part is not state else ()), key)
             findings.append(Finding("project.state", "the path holds a NUL character", "", "remove it", document, path))
+    if "url" in state and (wrong_url := _url_finding(state, document)) is not None:
+        del state["url"]
+        findings.append(wrong_url)
     return findings
+
+
+def _url_finding(state: JsonObject, document: int) -> Finding | None:
+    from sharectl.manifests.findings import Finding  # noqa: PLC0415 - as above
+
+    path = ("spec", "state", "url")
+    if "file" in state:
+        summary = "the state is named twice, by `file` and by `url`"
+        return Finding("project.state", summary, "", "leave one of them out", document, path)
+    try:
+        path_in_state_url(state["url"])
+    except StateUrlError as problem:
+        return Finding("project.state", f"the state cannot be opened: {problem}", "", problem.remedy, document, path)
+    return None
+
+
+def _state_path(state: JsonObject) -> str:
+    return path_in_state_url(state["url"]) if "url" in state else str(state.get("file", _STATE_FILE))
 
 
 def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
@@ -192,7 +215,7 @@ def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
         root=root,
         file=file,
         manifests=tuple(spec.get("manifests", (".",))),
-        state_path=root / spec.get("state", {}).get("file", _STATE_FILE),
+        state_path=root / _state_path(spec.get("state", {})),
         cache_directory=root / _CACHE_DIRECTORY,
         safety=SafetyLimits(
             max_deletion_percentage=float(safety.get("maxDeletionPercentage", 10.0)),

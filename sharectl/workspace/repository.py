@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
 from sharectl.model.kinds import is_of
+from sharectl.model.state_urls import StateUrlError, is_state_url, path_in_state_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -270,7 +271,11 @@ def with_state(project: Project, environ: Mapping[str, str]) -> Project:
     elsewhere = environ.get(STATE_VARIABLE)
     if not elsewhere:
         return project
-    path = Path(elsewhere).expanduser()
+    try:
+        path = Path(path_in_state_url(elsewhere) if is_state_url(elsewhere) else elsewhere).expanduser()
+    except StateUrlError as problem:
+        summary = f"{STATE_VARIABLE} names no state: {problem}"
+        raise DiagnosticError(error("usage.state", summary, remedy=problem.remedy)) from None
     if not path.is_absolute():
         remedy = f"write an absolute path: {STATE_VARIABLE}={(Path.cwd() / path)}"
         raise DiagnosticError(

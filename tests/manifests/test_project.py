@@ -89,6 +89,8 @@ def test_finding_a_project_writes_nothing_into_a_folder_that_sharectl_has_not_us
         ("- x\n", [("1:1", "manifest.schema")]),
         (HEAD + "spec: {manifests: [a, ../b, /c]}\n", [("3:23", "project.manifests"), ("3:29", "project.manifests")]),
         (HEAD + 'spec: {state: {file: "a\\0b"}}\n', [("3:22", "project.state")]),
+        (HEAD + 'spec: {state: {url: "postgresql://x"}}\n', [("3:21", "project.state")]),
+        (HEAD + 'spec: {state: {url: "sqlite:a", file: b}}\n', [("3:21", "project.state")]),
     ],
 )
 def test_a_mistake_is_found_at_its_place(tmp_path: Path, text: str, expected: list[tuple[str, str]]) -> None:
@@ -111,3 +113,12 @@ def test_a_project_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "sharectl.yaml").symlink_to("nowhere")
     with pytest.raises(DiagnosticError):
         find_project(tmp_path)
+
+
+def test_a_password_in_the_url_of_a_state_is_not_repeated(tmp_path: Path) -> None:
+    """Neither by what is said of the URL, nor by the excerpt of its line."""
+    write(tmp_path, HEAD + "spec: {state: {url: 'postgresql://me:hunter2@db/x'}}\n")
+    with pytest.raises(DiagnosticError) as refused:
+        find_project(tmp_path)
+    [found] = refused.value.diagnostics
+    assert "hunter2" not in f"{found.summary}{found.detail}{found.remedy}{found.source}"
