@@ -104,7 +104,8 @@ def record_lines(record: Record, rules: Sequence[RuleRecord], look: Look = PLAIN
     for title, plain in (("applied", spec_object_of(record)), ("backend says", attributes_of(record))):
         yield f"  {title}"
         for key, value in plain.items():
-            yield f"    {visible(key):<18} {shown_value(value)}"
+            if value != {}:
+                yield f"    {visible(key):<18} {shown_value(value)}"
     if rules:
         yield "  access"
         yield from (f"    {rule_text(rule)}" for rule in rules)
