@@ -32,10 +32,10 @@ def apply(
     output: Annotated[Format, opt.output("plan")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Make backends and state what the manifests say: show the plan, ask, do it.
+    """Bring the backends in line with the manifests: show the plan, ask, apply it.
 
-    Ctrl-C once: no new step starts, those that run are finished and recorded. Twice: stop at once; the next apply finds out what
-    became of the rest.
+    Ctrl-C once: no new step starts, and running steps finish and are recorded. Twice: stop at once; the next apply works out what
+    happened to the rest.
     """
     from sharectl.cli.runs import RunChoices, planner, run_locked
     from sharectl.cli.session import start

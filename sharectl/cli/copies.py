@@ -23,7 +23,7 @@ def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, fo
     )
     if broken:
         output.note(f"The state at {path} is damaged; it is kept beside it under another name.")
-    output.note("What was changed after that copy is not in it: the next plan shows where the backends differ.")
+    output.note("Changes made after that copy are not in it: the next plan shows where the backends differ.")
     session.agree(f"Make this the state at {path}?", yes=yes)
     document = copy_document(copy)
     expect_document(document, copy.name)

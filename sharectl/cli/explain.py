@@ -21,7 +21,7 @@ def explain(
         str | None,
         typer.Argument(
             metavar="[ADDRESS]",
-            help="A share with a manifest; without it, the one share that is new.",
+            help="A share with a manifest; by default the one new share.",
             autocompletion=complete_address,
         ),
     ] = None,
@@ -29,7 +29,9 @@ def explain(
     file: opt.Files = None,
     backend: Annotated[
         list[str] | None,
-        typer.Option(help="As a plan with this --backend places it.", metavar="NAME", autocompletion=complete_backend),
+        typer.Option(
+            help="Explain it as a plan with this --backend places it.", metavar="NAME", autocompletion=complete_backend
+        ),
     ] = None,
     allow_unreadable: opt.AllowUnreadable = None,
     output: Annotated[Format, opt.output("explanation")] = Format.TEXT,

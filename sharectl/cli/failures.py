@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _USAGE: Final = "usage."
-_SYSTEM_REMEDY: Final = "mend that and run the command again; what is recorded in the state is safe"
+_SYSTEM_REMEDY: Final = "fix that and run the command again; what is recorded in the state is safe"
 
 
 def explain_failure(failure: BaseException, environ: Mapping[str, str], words: Sequence[str] = ()) -> int:
@@ -94,8 +94,8 @@ def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]
         place = "" if failure.filename is None else f"{failure.filename}: "
         found = error("system.failed", f"{place}{failure.strerror or failure}", remedy=_SYSTEM_REMEDY)
     else:
-        summary = f"sharectl failed in a way that it should not: {type(failure).__name__}: {failure}"
-        remedy = "run it again with SHARECTL_DEBUG=1 and report what is printed; the state is safe"
+        summary = f"sharectl failed in an unexpected way: {type(failure).__name__}: {failure}"
+        remedy = "run it again with SHARECTL_DEBUG=1 and report what it prints; the state is safe"
         found = error("internal", summary, remedy=remedy)
     return (found,), ExitCode.FAILED
 
@@ -108,6 +108,6 @@ def _locked(failure: LockedError) -> Diagnostic:
     return error(
         "state.locked",
         f"the state is locked by {holder.user}@{holder.host} (process {holder.process_id}), which runs `{holder.command}`",
-        detail=f"since {status.acquired_at}, last heard of at {status.heartbeat_at}. {status.reason}".strip(),
-        remedy="wait for it (--lock-timeout 5m), or, if it is surely dead, `sharectl unlock`",
+        detail=f"since {status.acquired_at}, last heartbeat at {status.heartbeat_at}. {status.reason}".strip(),
+        remedy="wait for it (--lock-timeout 5m), or run `sharectl unlock` if it is certainly dead",
     )

@@ -25,9 +25,10 @@ class GraphFormat(StrEnum):
 def graph(
     *,
     file: opt.Files = None,
-    style: Annotated[GraphFormat, typer.Option("--format", help="For Graphviz, or for Markdown.")] = GraphFormat.DOT,
+    style: Annotated[GraphFormat, typer.Option("--format", help="For Graphviz or for Markdown.")] = GraphFormat.DOT,
     steps: Annotated[
-        bool, typer.Option("--steps", help="The steps of the plan and what each waits for, instead of the manifests.")
+        bool,
+        typer.Option("--steps", help="Draw the steps of the plan and what each waits for, instead of the manifests."),
     ] = False,
     refresh: opt.RefreshMode = opt.Refresh.FULL,
     allow_unreadable: opt.AllowUnreadable = None,

@@ -40,7 +40,7 @@ def history(
         newest = next(found, None)
         if wanted is not None and newest is None and not session.repository.knows(resource_of(wanted), store):
             summary = (
-                f"there is no {wanted}, neither in the manifests nor in the state, and nothing was ever done at it"
+                f"there is no {wanted}, neither in the manifests nor in the state, and nothing was ever done to it"
             )
             remedy = session.repository.nearest(wanted, store) or "`sharectl state list` names what there is"
             raise DiagnosticError(error("state.unknown-address", summary, remedy=remedy, address=wanted))

@@ -37,16 +37,16 @@ def import_(
         str | None,
         typer.Option(help="The backend that holds it.", metavar="NAME", autocompletion=complete_backend),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Take over everything that the backend holds.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Import everything that the backend holds.")] = False,
     write: Annotated[
-        Path | None, typer.Option(help="Write manifests for what has none into this folder.", metavar="DIR")
+        Path | None, typer.Option(help="Write manifests into this folder for shares that have none.", metavar="DIR")
     ] = None,
     size: Annotated[
         str,
-        typer.Option(help="What to write for a share whose backend knows no size.", metavar="SIZE"),
+        typer.Option(help="The size to write if the backend knows none.", metavar="SIZE"),
     ] = "1GiB",
     protocol: Annotated[
-        Protocol, typer.Option(help="What to write for a share that its backend does not export yet.")
+        Protocol, typer.Option(help="The protocol to write if the backend does not export the share yet.")
     ] = Protocol.NFS,
     file: opt.Files = None,
     yes: opt.Yes = False,
@@ -97,9 +97,7 @@ def import_(
     if diagnostics:
         session.output.diagnostics(diagnostics)
     before = partial(_begin, found, write_file)
-    run = RunChoices(
-        "import", "Take these over?", yes, lock_timeout, output, before=before, writes=write_file is not None
-    )
+    run = RunChoices("import", "Import these?", yes, lock_timeout, output, before=before, writes=write_file is not None)
     run_locked(session, desired.backends, Planner(repository, desired, found.options, "none"), run)
     finish(ExitCode.FAILED if found.left_out else code_of_findings(found.diagnostics))
 

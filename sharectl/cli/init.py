@@ -21,9 +21,11 @@ class Forge(StrEnum):
 
 @app.command()
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; made if it is not there.")] = Path(),
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where to write it; made if it is not there.")
+    ] = Path(),
     *,
-    forge: Annotated[Forge, typer.Option("--ci", help="For which forge the CI workflow is.")] = Forge.GITHUB,
+    forge: Annotated[Forge, typer.Option("--ci", help="The forge whose CI runs the workflow.")] = Forge.GITHUB,
 ) -> None:
     """Write a small repository that works: a backend, a share type, a share, and a CI job."""
     from sharectl.cli.session import standard_output, working_directory

@@ -45,7 +45,7 @@ def settings_meant(mount_root: str, credentials: str, namespace: str) -> MountSe
             )
     if _NAMESPACE.fullmatch(namespace) is None:
         remedy = "write small letters, digits and dashes"
-        raise DiagnosticError(error("usage.namespace", f"{namespace!r} is no namespace of Kubernetes", remedy=remedy))
+        raise DiagnosticError(error("usage.namespace", f"{namespace!r} is not a Kubernetes namespace", remedy=remedy))
     return MountSettings(mount_root, credentials, namespace)
 
 

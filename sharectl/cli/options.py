@@ -47,7 +47,10 @@ Chdir = Annotated[
 Files = Annotated[
     list[str] | None,
     typer.Option(
-        "--file", "-f", help="Manifests: a file, a folder, or - for standard input. Again for more.", metavar="PATH"
+        "--file",
+        "-f",
+        help="A file or a folder of manifests, or - for standard input; may be repeated.",
+        metavar="PATH",
     ),
 ]
 RefreshMode = Annotated[
@@ -63,47 +66,45 @@ Exclude = Annotated[
 ]
 Replace = Annotated[
     list[str] | None,
-    typer.Option(
-        help="Make a new, empty share in place of this one.", metavar="ADDRESS", autocompletion=complete_address
-    ),
+    typer.Option(help="Replace this share with a new, empty one.", metavar="ADDRESS", autocompletion=complete_address),
 ]
 Label = Annotated[list[str] | None, typer.Option(help="Only resources with this label.", metavar="KEY=VALUE")]
 Backend = Annotated[
     list[str] | None,
     typer.Option(help="Only what is on this backend.", metavar="NAME", autocompletion=complete_backend),
 ]
-AllowDeletions = Annotated[int, typer.Option(help="Lift the limit: this many removals are meant.", metavar="N", min=0)]
+AllowDeletions = Annotated[int, typer.Option(help="Allow this many removals, beyond the limit.", metavar="N", min=0)]
 AllowRecreations = Annotated[
-    int, typer.Option(help="Lift the limit: this many lost shares may be made again, empty.", metavar="N", min=0)
+    int, typer.Option(help="Allow this many lost shares to be made again, empty.", metavar="N", min=0)
 ]
 AllowRevocations = Annotated[
-    int, typer.Option(help="Lift the limit: this many access rules may be taken away or narrowed.", metavar="N", min=0)
+    int, typer.Option(help="Allow this many access rules to be removed or narrowed.", metavar="N", min=0)
 ]
-AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="The manifests are empty, and that is meant.")]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Allow an empty set of manifests.")]
 AllowShared = Annotated[
     list[str] | None,
     typer.Option(
-        help="Use this backend although it holds shares of another state; remembered once applied.",
+        help="Use this backend even though it holds shares of another state; remembered once applied.",
         metavar="NAME",
         autocompletion=complete_backend,
     ),
 ]
 OverrideProtection = Annotated[
     list[str] | None,
-    typer.Option(help="Remove this although it is protected.", metavar="ADDRESS", autocompletion=complete_address),
+    typer.Option(help="Remove this even though it is protected.", metavar="ADDRESS", autocompletion=complete_address),
 ]
 AllowUnreadable = Annotated[
     list[str] | None,
     typer.Option(
         "--allow-unreadable",
-        help="Succeed although this backend cannot be read.",
+        help="Succeed even if this backend cannot be read.",
         metavar="BACKEND",
         autocompletion=complete_backend,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 LockTimeout = Annotated[str, typer.Option(help="How long to wait for the lock: 30s, 5m.", metavar="TIME")]
-DetailedExitcode = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 2 where there is something.")]
+DetailedExitcode = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 2 if there is drift.")]
 
 
 @dataclass(frozen=True, slots=True)

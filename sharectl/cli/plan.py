@@ -24,7 +24,7 @@ def plan(
         Path | None, typer.Option(help="Save the plan; `sharectl apply FILE` runs exactly that.", metavar="FILE")
     ] = None,
     detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit with 2 where there are changes.")
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 if there are changes.")
     ] = False,
     destroy: Annotated[bool, typer.Option("--destroy", help="Plan what `sharectl destroy` would do.")] = False,
     output: Annotated[Format, opt.output("plan")] = Format.TEXT,
@@ -47,6 +47,6 @@ def plan(
         session.output.note(f"Saved to {out}; `sharectl apply {out}` runs exactly this.")
     elif destroy and not result.is_empty:
         session.output.note(
-            "`sharectl destroy` does this; `sharectl plan --destroy --out FILE` keeps it, to be applied."
+            "`sharectl destroy` does this; `sharectl plan --destroy --out FILE` saves it to be applied."
         )
     finish(or_changes(code_of_plan(result), detailed=detailed_exitcode and not result.is_empty))

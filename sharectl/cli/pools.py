@@ -37,12 +37,13 @@ def pools(
     share_type: Annotated[
         str | None, typer.Option("--type", help="Only the pools that this share type may use.", metavar="NAME")
     ] = None,
-    sort: Annotated[Sort, typer.Option(help="Order by name, or by a figure from the largest.")] = Sort.NAME,
+    sort: Annotated[Sort, typer.Option(help="Order by name, or by a figure, largest first.")] = Sort.NAME,
     after_plan: Annotated[
         bool, typer.Option("--after-plan", help="Show what is left once the manifests are applied.")
     ] = False,
     simulate: Annotated[
-        str | None, typer.Option(help='How many more would fit, and where: "100x50GiB type=gold".', metavar="PATTERN")
+        str | None,
+        typer.Option(help='How many more shares would fit, and where: "100x50GiB type=gold".', metavar="PATTERN"),
     ] = None,
     allow_unreadable: opt.AllowUnreadable = None,
     output: Annotated[Format, opt.output("pools")] = Format.TEXT,

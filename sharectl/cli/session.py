@@ -66,7 +66,7 @@ class Session:
         if sys.stdin is None or not sys.stdin.isatty():
             summary = "nobody can be asked: standard input is not a terminal"
             raise DiagnosticError(error("usage.no-terminal", summary, remedy=f"pass --yes{instead}"))
-        self.output.note(f"{question} Only `yes` is taken as consent.")
+        self.output.note(f"{question} Type `yes` to agree.")
         if sys.stdin.readline().strip() != "yes":
             self.output.note(refused)
             raise Finished(ExitCode.FAILED)

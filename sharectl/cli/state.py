@@ -1,4 +1,4 @@
-"""`sharectl state`: look into the state, and mend it by hand."""
+"""`sharectl state`: look into the state, and repair it by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from sharectl.model.kinds import Kind, is_of, resource_of
 from sharectl.render.formats import Format
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="Look into the state, and mend it by hand."
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Look into the state, and repair it by hand.",
 )
 
 AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", autocompletion=complete_address)]
@@ -110,7 +113,7 @@ def mv(
 
 @app.command()
 def operations(*, output: Annotated[Format, opt.output("operations")] = Format.TEXT, chdir: opt.Chdir = Path()) -> None:
-    """List what has begun on a backend and whose end is not recorded; the next `sharectl apply` asks the backends and resolves it."""
+    """List operations that have begun on a backend and whose end is not recorded; the next `sharectl apply` asks the backends and resolves them."""
     from sharectl.cli.session import start
     from sharectl.workspace.interventions import open_operations
 
@@ -123,7 +126,7 @@ def operations(*, output: Annotated[Format, opt.output("operations")] = Format.T
         return
     if found and busy is not None and not busy.expired:
         session.output.note(
-            f"{busy.holder.user}@{busy.holder.host} is at work since {busy.acquired_at}; they may be of that run."
+            f"{busy.holder.user}@{busy.holder.host} has been at work since {busy.acquired_at}; they may belong to that run."
         )
     elif found:
         session.output.note(
@@ -145,7 +148,7 @@ def drop(
     lock_timeout: opt.LockTimeout = "0",
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Give up open operations that no backend can be asked about any more. What they may have made or changed there is not recorded."""
+    """Drop open operations that no backend can be asked about any more; what they may have made or changed there is not recorded."""
     from sharectl.cli.session import edited_state, start
     from sharectl.workspace.interventions import chosen_operations, drop_operations, open_operations
 
@@ -158,9 +161,9 @@ def drop(
             "No backend is asked. What these operations may have made stays there and is not in the state; what they may have changed "
             "or removed is recorded as it was before. The next plan shows what is there, where the backend can be read."
         )
-        session.agree("Give them up?", yes=yes)
+        session.agree("Drop them?", yes=yes)
         drop_operations(edit, chosen)
-        out.note(f"{len(chosen)} given up.")
+        out.note(f"{len(chosen)} dropped.")
 
 
 @app.command()
@@ -180,12 +183,12 @@ def push(
     document: Annotated[Path, typer.Argument(metavar="FILE", help="What `state pull` wrote.")],
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Also a document of another state, or an older one than is there.")
+        bool, typer.Option("--force", help="Also if it is of another state, or older than what is there.")
     ] = False,
     lock_timeout: opt.LockTimeout = "0",
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Replace the whole state by a document of `state pull`."""
+    """Replace the whole state with a document that `state pull` wrote."""
     from sharectl.cli.session import edited_state, start
     from sharectl.workspace.interventions import expect_document, read_document
 
@@ -208,9 +211,7 @@ def restore(
     ] = None,
     *,
     yes: opt.Yes = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also over a newer state, or over that of another lineage.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also over a newer state, or one of another lineage.")] = False,
     lock_timeout: opt.LockTimeout = "0",
     output: Annotated[Format, opt.output("copies")] = Format.TEXT,
     chdir: opt.Chdir = Path(),

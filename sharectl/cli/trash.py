@@ -63,9 +63,9 @@ def purge(
     ] = None,
     *,
     older_than: Annotated[
-        str | None, typer.Option(help="Only what has lain there this long: 12h, 7d.", metavar="TIME")
+        str | None, typer.Option(help="Only what has been there for at least this long: 12h, 7d.", metavar="TIME")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that lies there.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Everything in the trash.")] = False,
     backend: opt.Backend = None,
     allow_unreadable: opt.AllowUnreadable = None,
     file: opt.Files = None,
@@ -73,7 +73,7 @@ def purge(
     lock_timeout: opt.LockTimeout = "0",
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Remove shares in the trash for good, data and all. A share that the state holds is never touched."""
+    """Remove shares in the trash for good, with their data. A share that the state holds is never touched."""
     from datetime import UTC, datetime
 
     from sharectl.cli.runs import locked
@@ -98,7 +98,7 @@ def purge(
         finish(code_of_findings(diagnostics))
         doomed = purgeable(trash, request, datetime.now(UTC))
         if not doomed:
-            out.note("Nothing in the trash is meant by that.")
+            out.note("Nothing in the trash matches.")
             return
         out.write_lines(trash_lines(doomed, out.look))
         count = "this share" if len(doomed) == 1 else f"these {len(doomed)} shares"

@@ -1,4 +1,4 @@
-"""`sharectl unlock`: take the lock away from a holder that is surely dead."""
+"""`sharectl unlock`: take the lock away from a holder that is certainly dead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def unlock(*, yes: opt.Yes = False, chdir: opt.Chdir = Path()) -> None:
-    """Remove the lock. Its holder, should it live after all, cannot write any more; what it was doing is resolved by the next apply."""
+    """Remove the lock. A holder that is still alive can no longer write; the next apply resolves what it was doing."""
     from sharectl.cli.session import start
     from sharectl.render.lock import lock_lines
 
@@ -26,6 +26,8 @@ def unlock(*, yes: opt.Yes = False, chdir: opt.Chdir = Path()) -> None:
             return
         session.agree("Remove this lock?", yes=yes, refused="The lock stays.")
         removed = store.break_lock(held.token)
-    session.output.note("The lock is removed." if removed else "Somebody else has taken the lock meanwhile; it stays.")
+    session.output.note(
+        "The lock is removed." if removed else "Somebody else has taken the lock in the meantime; it stays."
+    )
     if not removed:
         raise Finished(ExitCode.FAILED)

@@ -73,7 +73,7 @@ def parse_client(text: str, addresses_of_host: Callable[[str], Sequence[str]]) -
         return Client(text, (span,))
     if _HOST_NAME.fullmatch(text) is None:
         raise DiagnosticError(
-            error("usage.client", f"{text[:80]!r} is no address, network or host name", remedy=_REMEDY)
+            error("usage.client", f"{text[:80]!r} is not an address, a network or a host name", remedy=_REMEDY)
         )
     try:
         found = addresses_of_host(text)

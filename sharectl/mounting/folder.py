@@ -88,6 +88,6 @@ def _foreign(path: Path) -> Diagnostic:
     return error(
         "mounts.foreign-file",
         f"{path} is there already, and sharectl did not write it",
-        detail="nothing was written, so that nothing of yours is overwritten.",
+        detail="nothing was written, so nothing of yours was overwritten.",
         remedy="move it away, or name another folder with --directory",
     )

@@ -74,10 +74,10 @@ def written_lines(folder: str, written: Written) -> Iterator[str]:
     yield f"{counted(written.written, 'file')} written to {visible(folder)}, {written.unchanged} unchanged."
     if written.stale:
         names = listed([visible(name) for name in written.stale], _MOST_NAMED)
-        yield f"{counted(len(written.stale), 'file')} of an earlier run left there, of no mount any more: {names}"
+        yield f"{counted(len(written.stale), 'file')} of an earlier run left there that no mount needs any more: {names}"
 
 
 def nothing_line(client: str | None) -> str:
     """Return what is said where there are no mounts."""
     whom = "anybody" if client is None else visible(client)
-    return f"There is nothing to mount: no access rule in force lets {whom} reach a share that was asked for."
+    return f"There is nothing to mount: no access rule in force lets {whom} reach any of these shares."

@@ -190,7 +190,7 @@ class _Stream:
                 error(
                     "output.failed",
                     f"standard output cannot be written: {self._problem}",
-                    remedy="see to where it is written to, then run the command again",
+                    remedy="check where it is written to, then run the command again",
                 )
             )
 

@@ -89,9 +89,9 @@ def drift_lines(plan: Plan, look: Look = PLAIN) -> Iterator[str]:
     """Yield what differs between the backends and the state, and whether the plan mends it."""
     color = look.color
     if not plan.drift:
-        yield "No drift: what the backends report is what the state says."
+        yield "No drift: the backends hold what the state says."
         return
-    yield paint("Drift: what the backends report otherwise than the state says", "heading", color)
+    yield paint("Drift: the backends differ from the state", "heading", color)
     verbs = {step.step_id: step.verb for step in plan.steps}
     column = _column([drift.address for drift in plan.drift])
     for drift in plan.drift:
@@ -106,7 +106,7 @@ def _repair(drift: Drift, verbs: Mapping[str, Verb]) -> str:
     if drift.kind in {DriftKind.UNMANAGED, DriftKind.IGNORED}:
         return ""
     verb = verbs.get(drift.repaired_by or "")
-    return "; this plan leaves it so" if verb is None else f"; this plan answers with {verb.value}"
+    return "; this plan does not change that" if verb is None else f"; this plan repairs it with {verb.value}"
 
 
 def _legend_lines(blocks: Iterable[Block], *, color: bool) -> Iterator[str]:
@@ -178,7 +178,7 @@ def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool, hint: bo
     elif plan.held and not plan.is_empty:
         yield f"{held_count(plan)} held; `sharectl apply` does the rest and ends with exit code 1."
     elif hint and not plan.is_empty:
-        yield "`sharectl apply` does this; `sharectl plan --out FILE` keeps it, to be applied exactly so."
+        yield "`sharectl apply` does this; `sharectl plan --out FILE` saves it, so that exactly this is applied."
 
 
 def _column(addresses: Iterable[str]) -> int:

@@ -163,7 +163,7 @@ class PlainView:
                 what = f"{event.verb} {visible(event.address)}{place(event.backend)}: {visible(event.outcome)}"
             case CancelRequested():
                 word, style = "cancel", "warning"
-                what = "everything stops now" if event.immediate else "running steps finish, no other starts"
+                what = "stopping now" if event.immediate else "running steps finish, no others start"
             case _:
                 return ""
         return f"{lead} {self._word(word, style)} {what}"

@@ -90,7 +90,7 @@ def _wanted_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
     """Yield what the manifest wants otherwise, and what failed when that was last tried."""
     if view.wanted:
         yield ""
-        yield paint("Wanted by its manifest, and not so yet", "heading", color)
+        yield paint("Changes in its manifest that are not applied yet", "heading", color)
         for change in view.wanted:
             yield f"  {change_action(change).value} {change_text(change)}"
     if view.last_failure is not None:

@@ -52,7 +52,7 @@ def state_lines(
         if view.writer is not None:
             writer = view.writer
             who = visible(f"{writer.holder.user}@{writer.holder.host}")
-            yield f"{count} not ended; {who} is at work since {visible(writer.acquired_at)}."
+            yield f"{count} not ended; {who} has been at work since {visible(writer.acquired_at)}."
             return
         yield f"{count} of an earlier run unresolved; the next `sharectl apply` asks the backends and resolves them."
 

@@ -44,7 +44,7 @@ def _unwritable_rules(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
     return tuple(
         warning(
             "import.rule",
-            f"the access rule {rule.key} {rule.access_level} of {share.backend_id} on backend {backend} cannot stand in a manifest",
+            f"the access rule {rule.key} {rule.access_level} of {share.backend_id} on backend {backend} cannot be written in a manifest",
             detail=f"{why}. The manifest of {address} is written without it; who gets in by it does so until the next apply.",
             remedy="add the clients that are meant to the manifest before it is applied",
             address=address,

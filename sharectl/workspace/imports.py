@@ -132,7 +132,7 @@ def _backends_to_ask(desired: Desired, wish: Wish) -> list[str]:
         raise DiagnosticError(error("usage.import", "import what?", remedy=remedy))
     if wish.address is not None and not is_of(Kind.SHARE, wish.address):
         raise DiagnosticError(
-            error("usage.import", f"{wish.address} is no share", remedy="only shares can be imported")
+            error("usage.import", f"{wish.address} is not a share", remedy="only shares can be imported")
         )
     if wish.backend is None:
         return sorted(desired.backends)

@@ -243,7 +243,7 @@ def write_repository(directory: Path, forge: str) -> tuple[str, ...]:
             error(
                 "init.exists",
                 f"{directory / taken[0]} is there already",
-                detail="nothing was written, so that nothing of yours is overwritten.",
+                detail="nothing was written, so nothing of yours was overwritten.",
                 remedy=f"this is a repository: go on with `sharectl plan`, or {elsewhere}"
                 if is_repository
                 else elsewhere,

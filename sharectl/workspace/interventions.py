@@ -181,7 +181,9 @@ def require_name(address: Address) -> None:
         remedy = (
             "a name has small letters, digits, dots, dashes and underscores, 63 at most, a letter or digit at both ends"
         )
-        raise DiagnosticError(error("usage.name", f"{name_of(address)!r} is no name for a resource", remedy=remedy))
+        raise DiagnosticError(
+            error("usage.name", f"{name_of(address)!r} cannot be the name of a resource", remedy=remedy)
+        )
 
 
 def forgotten_note(record: Record, rules: Iterable[RuleRecord] = ()) -> str:

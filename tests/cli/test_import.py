@@ -55,7 +55,7 @@ def test_a_rule_that_no_manifest_can_hold_is_named_and_left_out(applied: Console
     stray(applied, "alpha", access=rules)
     ended = applied("import", "--backend", "sim", "--all", "--write", "taken", "--yes")
     assert ended.code == 1, ended.err
-    assert "the access rule ip:* rw of gold1/alpha on backend sim cannot stand in a manifest" in ended.err
+    assert "the access rule ip:* rw of gold1/alpha on backend sim cannot be written in a manifest" in ended.err
     assert "the access rule ip:0.0.0.0 rw of gold1/alpha" in ended.err
     text = (applied.root / "taken" / "imported-sim.yaml").read_text(encoding="utf-8")
     assert "# Left out: the access rule ip:* rw" in text

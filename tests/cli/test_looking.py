@@ -103,7 +103,7 @@ def test_a_saved_plan_is_shown(simulated: Console, output: str) -> None:
         assert document == orjson.loads(simulated("plan", "-o", output).out)
         return
     assert shown == simulated("plan", "-o", output).out.replace(
-        "`sharectl apply` does this; `sharectl plan --out FILE` keeps it, to be applied exactly so.\n", ""
+        "`sharectl apply` does this; `sharectl plan --out FILE` saves it, so that exactly this is applied.\n", ""
     )
 
 

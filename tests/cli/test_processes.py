@@ -171,14 +171,14 @@ def test_only_yes_is_consent(tmp_path: Path) -> None:
     """The plan is shown, without telling to do what is being done; `y` is not enough, `yes` is."""
     root = repository(tmp_path)
     hesitant = Terminal("apply", cwd=root)
-    hesitant.wait_for("Only `yes` is taken as consent.")
+    hesitant.wait_for("Type `yes` to agree.")
     hesitant.type("y")
     assert hesitant.end() == 1
     assert "Nothing was changed." in hesitant.text
     assert "`sharectl apply` does this" not in hesitant.text
     assert calls(root, "create_share") == 0
     sure = Terminal("apply", cwd=root)
-    sure.wait_for("consent.")
+    sure.wait_for("to agree.")
     sure.type("yes")
     assert sure.end() == 0
     assert "Applied in" in sure.text
@@ -188,7 +188,7 @@ def test_ctrl_c_at_the_question_cancels(tmp_path: Path) -> None:
     """130, nothing changed, and the lock is given back."""
     root = repository(tmp_path)
     asked = Terminal("apply", cwd=root)
-    asked.wait_for("consent.")
+    asked.wait_for("to agree.")
     asked.interrupt()
     assert asked.end() == 130
     assert "Cancelled." in asked.text
@@ -243,7 +243,7 @@ def test_two_applies_at_once(tmp_path: Path) -> None:
     """The second is refused with the name of the holder (75), or waits for it with --lock-timeout."""
     root = repository(tmp_path)
     first = Terminal("apply", cwd=root)
-    first.wait_for("consent.")
+    first.wait_for("to agree.")
     refused = run("apply", "--yes", cwd=root)
     assert refused.code == 75
     assert f"process {first.process.pid}" in refused.err
@@ -269,7 +269,7 @@ def test_the_lock_of_a_dead_holder_is_no_obstacle(tmp_path: Path) -> None:
     """`kill -9` at the question: the next apply takes over."""
     root = repository(tmp_path)
     dead = Terminal("apply", cwd=root)
-    dead.wait_for("consent.")
+    dead.wait_for("to agree.")
     dead.process.kill()
     assert dead.end() == -signal.SIGKILL
     assert "can be taken over" in run("lock", "status", cwd=root).out
@@ -280,7 +280,7 @@ def test_unlock_takes_the_lock_away(tmp_path: Path) -> None:
     """It shows the holder and asks; whoever had the lock cannot write any more."""
     root = repository(tmp_path)
     holder = Terminal("apply", cwd=root)
-    holder.wait_for("consent.")
+    holder.wait_for("to agree.")
     assert run("unlock", cwd=root).code == 64
     hesitant = Terminal("unlock", cwd=root)
     hesitant.wait_for("Remove this lock?")
@@ -290,7 +290,7 @@ def test_unlock_takes_the_lock_away(tmp_path: Path) -> None:
     assert run("unlock", "--yes", cwd=root).code == 0
     holder.type("yes")
     assert holder.end() == 1
-    assert "lock" in holder.text.partition("consent.")[2]
+    assert "lock" in holder.text.partition("to agree.")[2]
     assert calls(root, "create_share") == 0
 
 

@@ -127,7 +127,7 @@ def test_a_share_server_whose_backend_is_silent_or_that_is_gone_is_shown_as_the_
     assert "backend tenants could not be asked" in shown.err
     assert "backend tenants could not be read" in tenants("plan").err
     tenants.write("backends.yaml", _BACKENDS)
-    assert "is gone from backend tenants; this plan answers with repair-share-server" in tenants("refresh").out
+    assert "is gone from backend tenants; this plan repairs it with repair-share-server" in tenants("refresh").out
     assert tenants("apply", "--yes").code == 0
     assert "No changes" in tenants("plan").out
 

@@ -66,7 +66,7 @@ def test_a_host_comes_from_all_its_addresses() -> None:
 )
 def test_what_names_nobody_is_refused(text: str) -> None:
     """A resolver would take `10` for 0.0.0.10, so it is not asked."""
-    with pytest.raises(DiagnosticError, match="is no address, network or host name"):
+    with pytest.raises(DiagnosticError, match="is not an address, a network or a host name"):
         client(text, "10.0.0.5")
 
 

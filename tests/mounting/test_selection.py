@@ -23,7 +23,7 @@ BOTH_VERSIONS = ("[fd00::1]:/srv/home", "10.0.0.1:/srv/home")
 def share(name: str = "home", protocol: str = "NFS", locations: tuple[str, ...] = NFS, **labels: str) -> Record:
     """Return the row of a share."""
     return Record(
-        f"share/{name}", "share", f"id-{name}", "nas1", "default", 1, b"", GIB, False,  # noqa: FBT003 - a case says yes or no
+        f"share/{name}", "share", f"id-{name}", "nas1", "default", 1, b"", b"", GIB, False,  # noqa: FBT003 - a case says yes or no
         canonical_json(ShareSpec(name, GIB, protocol, labels=labels).as_plain()),
         canonical_json({"backend_id": "b", "export_locations": list(locations), "name": name}),
     )  # fmt: skip

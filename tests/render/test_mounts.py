@@ -349,7 +349,7 @@ def test_what_became_of_the_units_is_said() -> None:
     """And which are of no mount any more."""
     assert list(written_lines("/etc/u", Written(1, 2, ()))) == ["1 file written to /etc/u, 2 unchanged."]
     assert list(written_lines("/etc/u", Written(2, 0, ("mnt-x.mount",))))[1] == (
-        "1 file of an earlier run left there, of no mount any more: mnt-x.mount"
+        "1 file of an earlier run left there that no mount needs any more: mnt-x.mount"
     )
 
 

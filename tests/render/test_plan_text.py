@@ -148,7 +148,7 @@ def test_drift_alone_can_be_shown(golden: Golden) -> None:
 
 def test_no_drift_is_said() -> None:
     """In one line."""
-    assert list(drift_lines(a_plan())) == ["No drift: what the backends report is what the state says."]
+    assert list(drift_lines(a_plan())) == ["No drift: the backends hold what the state says."]
 
 
 def test_a_plan_of_ten_thousand_new_shares_is_shown_in_a_moment() -> None:
