@@ -11,7 +11,7 @@ from sharectl.manifests.linked import Linked, entries_of
 from sharectl.manifests.positions import FilePositions
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
 from sharectl.model.canonical import canonical_json, digest_of
-from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of, split_rule_address
+from sharectl.model.kinds import MANAGED_KINDS, Address, Kind, address_of, is_of, kind_of, name_of, split_rule_address
 from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.model.table import SPECS
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Source
-    from sharectl.model.kinds import Address
     from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
 
 Step = str | int
@@ -49,6 +48,7 @@ class Desired:
         self._linked = linked
         self._files = files
         self._positions = positions
+        self._last: tuple[Address, Any] = ("", None)  # a spec and its access rules are asked for one after the other
         self._shares: dict[Address, ShareSpec] = {}  # a new share is asked for by several parts of the planner
         self.digests: Mapping[Address, bytes] = MappingProxyType(linked.digests)
         self.moves: Mapping[Address, tuple[Address, ...]] = MappingProxyType(linked.moves)
@@ -205,10 +205,12 @@ class Desired:
         return entry.file, self._files[entry.file].record(entry.number).place
 
     def _record(self, address: Address, kind: Kind) -> Any:  # noqa: ANN401 - a ResourceRecord
-        if not address.startswith(f"{kind.value}/"):
+        if not is_of(kind, address):
             raise KeyError(address)
-        entry = self._entries()[address]
-        return self._files[entry.file].record(entry.number)
+        if self._last[0] != address:
+            entry = self._entries()[address]
+            self._last = address, self._files[entry.file].record(entry.number)
+        return self._last[1]
 
     def _entries(self) -> Mapping[Address, Entry]:
         if self._linked.entries is None:

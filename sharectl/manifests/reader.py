@@ -28,6 +28,7 @@ MAX_EXPANDED_CHARACTERS: Final = 1_000_000
 MAX_VALUES_PER_DOCUMENT: Final = 100_000
 MAX_EVENTS_PER_DOCUMENT: Final = 2 * MAX_VALUES_PER_DOCUMENT  # of a key and its value
 _MAX_RESUMES: Final = 100
+_MOST_KEYS_KNOWN: Final = 1000
 
 _CORE_TAG: Final = "tag:yaml.org,2002:"
 _SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
@@ -217,6 +218,7 @@ class _SegmentReader:
         key: Any = _IN_LIST
         line = values = 0
         name_mark: Mark | None = None
+        keys: set[str] = set()  # that are text even without quotes: a file has few, and each of them many times
         for event in segment.events():
             kind = event.__class__
             values += 1
@@ -224,6 +226,9 @@ class _SegmentReader:
                 raise too_large(event.start_mark)
             if kind is ScalarEvent:
                 value: Any = event.value
+                if key is _NO_KEY and value in keys and value not in container and event.anchor is event.tag is None:
+                    key = value
+                    continue
                 if len(value) > MAX_SCALAR_CHARACTERS:
                     raise _too_long(event.start_mark)
                 if event.implicit[0]:
@@ -281,6 +286,8 @@ class _SegmentReader:
                 key = _NO_KEY
             else:
                 key = self.key(value, container, event.start_mark)
+                if kind is ScalarEvent and event.implicit[0] and key.__class__ is str and len(keys) < _MOST_KEYS_KNOWN:
+                    keys.add(key)
 
     def key(self, value: Any, container: dict[Any, Any], mark: Mark) -> Any:  # noqa: ANN401 - a string or the merge marker
         if value.__class__ is not str and value is not _MERGE:
