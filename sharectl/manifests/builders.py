@@ -16,7 +16,7 @@ from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
 from sharectl.model.specs import ShareSpec, ShareTypeSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Spec
@@ -31,9 +31,9 @@ _MAX_VLAN: Final = 4094
 class Checker:
     """Collects the findings of one document."""
 
-    def __init__(self, document: int, address: str, findings: list[Finding]) -> None:
-        """Add to `findings`."""
-        self.document = document
+    def __init__(self, place: Sequence[int], address: str, findings: list[Finding]) -> None:
+        """Add to `findings`, for the document at `place`: its number, and a line in it."""
+        self.document, self.line = place[0], place[1]
         self.address = address
         self.findings = findings
 
@@ -49,7 +49,16 @@ class Checker:
     ) -> None:
         """Record an error at `path`; `{other}` in the summary becomes the place of `other`."""
         finding = Finding(
-            f"manifest.{code}", summary, detail, remedy, self.document, path, key, self.address or None, other
+            f"manifest.{code}",
+            summary,
+            detail,
+            remedy,
+            self.document,
+            path,
+            key,
+            self.address or None,
+            other,
+            self.line,
         )
         self.findings.append(finding)
 

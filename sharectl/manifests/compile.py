@@ -144,13 +144,13 @@ class _Compiler:
         if sound is None:
             self._declare(address, document)
         else:
-            checker = Checker(document.number, address, [])
+            checker = Checker((document.number, document.line), address, [])
             self._build(kind, sound, document, checker)
             self.findings += sound.sound_findings(checker.findings)
             if sound.unsound and address:
                 self.unsound[address] = sound.unsound
         if self.may_hold_variables:
-            self._check_variables(value, document.number, address)
+            self._check_variables(document, address)
 
     def _mended(self, address: str, document: Document) -> SoundDocument | None:
         """Explain what is wrong with the form of a document, and return what is sound in it; None where there are too many to explain."""
@@ -164,7 +164,8 @@ class _Compiler:
             return None
         self.drivers.explained += 1
         read = what_was_read(document.value, document.value["kind"])
-        self.findings += [found._replace(address=address or None) for found in read.findings(document.number)]
+        found = read.findings(document.number)
+        self.findings += [each._replace(address=address or None, line=document.line) for each in found]
         return read.mended()
 
     def _kind(self, document: Document) -> Kind | None:
@@ -216,12 +217,12 @@ class _Compiler:
         summary = "`kind` is missing" if kind is None else f"there is no kind {str(kind)[:60]!r}"
         self._add(document, "kind", summary, remedy, *(() if kind is None else ("kind",)))
 
-    def _check_variables(self, value: JsonObject, document: int, address: str) -> None:
+    def _check_variables(self, document: Document, address: str) -> None:
         """Refuse variables that nothing has filled in, but for those in descriptions: a folder called `${HOME}` would be made."""
-        parts = {part: value[part] for part in ("metadata", "spec") if part in value}
+        parts = {part: document.value[part] for part in ("metadata", "spec") if part in document.value}
         places = list(places_of_variables(parts, ()))
-        known = {finding.path for finding in self.findings if places and finding.document == document}
-        checker = Checker(document, address, self.findings)
+        known = {finding.path for finding in self.findings if places and finding.document == document.number}
+        checker = Checker((document.number, document.line), address, self.findings)
         for path in places:
             if path not in known:
                 where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
@@ -230,7 +231,9 @@ class _Compiler:
                 checker.add("variable", f"{where} holds a variable that nothing has filled in", remedy, *path)
 
     def _add(self, document: Document, code: str, summary: str, remedy: str, *path: str) -> None:
-        self.findings.append(Finding(f"manifest.{code}", summary, "", remedy, document.number, path))
+        self.findings.append(
+            Finding(f"manifest.{code}", summary, "", remedy, document.number, path, line=document.line)
+        )
 
     def _declare(self, address: str, document: Document) -> None:
         if address:
@@ -247,7 +250,7 @@ class _Compiler:
             if is_linked:
                 self.references[target] = None
             else:
-                self.loose.append((checker.document, path, target, checker.address))
+                self.loose.append(((checker.document, checker.line), path, target, checker.address))
 
     def _build(self, kind: Kind, sound: SoundDocument, document: Document, checker: Checker) -> None:
         value = sound.value
@@ -343,7 +346,11 @@ class _Compiler:
         if not self.drivers.accepts(driver, config):
             known_paths = {finding.path for finding in checker.findings}
             findings = explain(config, schema, document=checker.document, prefix=("spec", "config"))
-            checker.findings += [f._replace(address=checker.address) for f in findings if f.path not in known_paths]
+            checker.findings += [
+                f._replace(address=checker.address or None, line=checker.line)
+                for f in findings
+                if f.path not in known_paths
+            ]
 
     def finish(self) -> CompiledFile:
         """Return the compiled file."""

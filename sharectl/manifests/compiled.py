@@ -83,8 +83,8 @@ class Index:
     rules: list[RuleDocument] = field(default_factory=list)
 
 
-LooseReference = tuple[int, "Path", str, str]
-"""A reference of a document that is not linked: the document's number, the field's path, what it names, and the document's address, if it has one."""
+LooseReference = tuple[tuple[int, int], "Path", str, str]
+"""A reference of a document that is not linked: the document's number and line, the field's path, what it names, and the document's address, if it has one."""
 
 
 class CompiledFile:

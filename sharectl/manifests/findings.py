@@ -23,7 +23,7 @@ def touches(path: Path, places: Iterable[Path]) -> bool:
 
 
 class Finding(NamedTuple):
-    """An error at `path` in document `document` of its file; `key` points at the key instead of the value.
+    """An error at `path` in document `document` of its file, which `line` is in; `key` points at the key instead of the value.
 
     In `remedy`, `{written}` stands for the text of the value as the user wrote it; in `summary`, `{other}` for the
     place of the value at `other` in the same document.
@@ -38,6 +38,7 @@ class Finding(NamedTuple):
     key: bool = False
     address: str | None = None
     other: Path = ()
+    line: int = 0
 
     @property
     def is_about_unknown_setting(self) -> bool:
@@ -48,6 +49,8 @@ class Finding(NamedTuple):
 
     def diagnostic(self, positions: FilePositions) -> Diagnostic:
         """Return the diagnostic, with its place looked up in the file."""
+        if self.line:
+            positions = positions.in_document(self.document, self.line)
         remedy = self.remedy
         if "{written}" in remedy:
             written = positions.spot(self.document, self.path).text or ""

@@ -163,13 +163,29 @@ class Linker:
 
     def _check_loose(self) -> None:
         for number, file in enumerate(self.files):
-            for document, path, target, address in file.loose:
-                self._check_reference(number, document, path, target, address)
+            for place, path, target, address in file.loose:
+                self._check_reference(number, place, path, target, address)
 
-    def _add(self, file: int, finding: Finding) -> None:
-        """Record a finding, unless it follows from something in its document that is not what was written."""
-        if finding.address is None or self._is_written(finding.address, *finding.path):
-            self.findings.append((file, finding))
+    def _add(  # noqa: PLR0913, PLR0917 - the parts of a Finding
+        self,
+        file: int,
+        place: Sequence[int],
+        code: str,
+        summary: str,
+        remedy: str,
+        path: Path,
+        address: Address,
+        detail: str = "",
+    ) -> None:
+        checker = Checker(place, address, [])
+        checker.add(code, summary, remedy, *path, detail=detail)
+        self._keep(file, checker)
+
+    def _keep(self, file: int, checker: Checker) -> None:
+        """Keep the findings, but for those that follow from something in their document that is not what was written."""
+        for finding in checker.findings:
+            if not checker.address or self._is_written(checker.address, *finding.path):
+                self.findings.append((file, finding))
 
     def _is_written(self, address: Address, *path: str | int) -> bool:
         return address not in self._unsound or not touches(path, self._unsound[address])
@@ -180,11 +196,11 @@ class Linker:
             address = f"{setting.kind}/{setting.name}"
             first = self.linked.settings.setdefault(address, (number, setting))
             if first[1] is not setting:
-                self._twin(address, number, setting.place[0], first[0], first[1].place)
+                self._twin(address, number, setting.place, first[0], first[1].place)
         for number, setting in settings:
             for position, name in enumerate(setting.plain.get("security_services", ())):
                 path, target = ("spec", "securityServices", position), address_of(Kind.SECURITY_SERVICE, name)
-                self._check_reference(number, setting.place[0], path, target, f"{setting.kind}/{setting.name}")
+                self._check_reference(number, setting.place, path, target, f"{setting.kind}/{setting.name}")
 
     def _collect_rules(self, shares: Collection[Address] | None) -> int:
         count = 0
@@ -229,7 +245,7 @@ class Linker:
                 first = names.setdefault(entry.rule.name, entry)
                 if first is not entry:
                     address = address_of(Kind.ACCESS_RULE, entry.rule.name)
-                    self._twin(address, entry.file, entry.rule.place[0], first.file, first.rule.place)
+                    self._twin(address, entry.file, entry.rule.place, first.file, first.rule.place)
         self._check_declared(names if rule_count else {})
 
     def _check_declared(self, rule_names: Mapping[str, RuleEntry]) -> None:
@@ -247,7 +263,7 @@ class Linker:
                     rule_entry = rule_names[name_of(address)]
                     first = (rule_entry.file, rule_entry.rule.place)
                 if first != (number, place):
-                    self._twin(address, number, place.document, *first)
+                    self._twin(address, number, place, *first)
 
     def _report_twins(self, twins: Mapping[Address, list[Entry]]) -> None:
         for address, entries in twins.items():
@@ -255,16 +271,15 @@ class Linker:
             first_place = self.files[first.file].record(first.number).place
             for entry in entries[1:]:
                 place = self.files[entry.file].record(entry.number).place
-                self._twin(address, entry.file, place[0], first.file, first_place)
+                self._twin(address, entry.file, place, first.file, first_place)
 
-    def _twin(self, address: Address, file: int, document: int, first_file: int, first_place: Sequence[int]) -> None:
+    def _twin(
+        self, address: Address, file: int, place: Sequence[int], first_file: int, first_place: Sequence[int]
+    ) -> None:
         kind = kind_of(address).document_kind
         where = f"{self.positions(first_file).path}:{first_place[1]}:{first_place[2]}"
         summary = f"the {kind} {name_of(address)!r} is described twice; the other place is {where}"
-        finding = Finding(
-            "manifest.duplicate-name", summary, "", "rename one, or remove it", document, _NAME_PATH, address=address
-        )
-        self._add(file, finding)
+        self._add(file, place, "duplicate-name", summary, "rename one, or remove it", _NAME_PATH, address)
 
     # -- references
 
@@ -273,24 +288,24 @@ class Linker:
         addresses = file.index.addresses
         for number in numbers:
             record = file.record(number)
-            address, plain, document = addresses[number], record.plain, record.place[0]
+            address, plain, place = addresses[number], record.plain, record.place
             for reference, path, _ in references_of(kind_of(address), plain):
-                self._check_reference(file_number, document, path, reference, address)
+                self._check_reference(file_number, place, path, reference, address)
             if is_of(Kind.SHARE, address):
-                self._check_placement(file_number, document, plain, address)
+                self._check_placement(file_number, place, plain, address)
         for rule in file.index.rules if rules else ():
             self._check_reference(
-                file_number, rule.place[0], ("spec", "share"), rule.share, address_of(Kind.ACCESS_RULE, rule.name)
+                file_number, rule.place, ("spec", "share"), rule.share, address_of(Kind.ACCESS_RULE, rule.name)
             )
 
-    def _check_reference(self, file: int, document: int, path: Path, target: Address, address: Address) -> None:
+    def _check_reference(self, file: int, place: Sequence[int], path: Path, target: Address, address: Address) -> None:
         if self._exists(target):
             return
         kind, name = kind_of(target), name_of(target)
         guess = self._guess(kind, name)
         remedy = guess or f"describe the {kind.document_kind} {name!r}, or correct the name"
         summary = f"there is no {kind.document_kind} {name!r}"
-        self._add(file, Finding("manifest.dangling", summary, "", remedy, document, path, address=address or None))
+        self._add(file, place, "dangling", summary, remedy, path, address)
 
     def _guess(self, kind: Kind, name: str) -> str:
         self._guesses += 1
@@ -322,7 +337,7 @@ class Linker:
         servers = extra_specs.get("driver_handles_share_servers", "").removeprefix("<is>").strip().lower()
         return "shareNetwork" if servers == str(not has_network).lower() else ""
 
-    def _check_placement(self, file: int, document: int, plain: JsonObject, address: Address) -> None:
+    def _check_placement(self, file: int, place: Sequence[int], plain: JsonObject, address: Address) -> None:
         share_type, zone, network = plain.get("share_type"), plain.get("availability_zone"), plain.get("share_network")
         wrong = self._misplaced(share_type, zone, network is not None)
         related = [(address, field) for field in PLACEMENT_FIELDS]
@@ -341,7 +356,7 @@ class Linker:
             )
             remedy = "remove shareNetwork, or choose another type"
         path = ("spec", wrong) if wrong == "availabilityZone" or network is not None else ("spec", "type")
-        self._add(file, Finding("manifest.placement", summary, "", remedy, document, path, address=address))
+        self._add(file, place, "placement", summary, remedy, path, address)
 
     # -- rules, moves, cycles
 
@@ -352,7 +367,7 @@ class Linker:
                     for rule_entry in rule_entries:
                         self._check_reference(
                             rule_entry.file,
-                            rule_entry.rule.place[0],
+                            rule_entry.rule.place,
                             ("spec", "share"),
                             share,
                             address_of(Kind.ACCESS_RULE, rule_entry.rule.name),
@@ -360,25 +375,25 @@ class Linker:
                 continue
             entry = self.entries()[share]
             record = self.files[entry.file].record(entry.number)
-            seen: dict[tuple[str, str], tuple[int, int, Path]] = {
-                (rule[0], rule[1]): (entry.file, record.place[0], ("spec", "access", number, "to"))
+            seen: dict[tuple[str, str], tuple[int, Sequence[int], Path]] = {
+                (rule[0], rule[1]): (entry.file, record.place, ("spec", "access", number, "to"))
                 for number, rule in enumerate(record.access)
                 if rule[1]
             }
             is_nfs = record.plain["protocol"] == "NFS" and self._is_written(share, "spec", "protocol")
             for file_number, rule in sorted(rule_entries, key=_rule_order):
-                checker = Checker(rule.place[0], address_of(Kind.ACCESS_RULE, rule.name), [])
+                checker = Checker(rule.place, address_of(Kind.ACCESS_RULE, rule.name), [])
                 if rule.access_type == "user" and is_nfs:
                     add_user_on_nfs(checker, "spec")
-                here = (file_number, rule.place[0], ("spec", "to"))
+                here = (file_number, rule.place, ("spec", "to"))
                 other = seen.setdefault((rule.access_type, rule.access_to), here)
                 if other != here:
-                    place = self.positions(other[0]).source(other[1], other[2])
+                    file, (document, line, _), path = other
+                    place = self.positions(file).in_document(document, line).source(document, path)
                     key = f"{rule.access_type}:{rule.access_to}"
                     summary = f"the access rule {key} of {share} stands twice; the other place is {place}"
                     checker.add("duplicate-access", summary, "keep one of the two", "spec", "to")
-                for finding in checker.findings:
-                    self._add(file_number, finding)
+                self._keep(file_number, checker)
             grants = [AccessRule(*rule) for rule in record.access]
             grants += [AccessRule(rule.access_type, rule.access_to, rule.access_level) for _, rule in rule_entries]
             self.linked.digests[share] = self.linked.digests[share][:DIGEST_SIZE_BYTES] + access_digest(grants)
@@ -418,8 +433,8 @@ class Linker:
         """Record an error about a share or snapshot at its own document, if there is one among the files."""
         entry = self.entries().get(address) or next(iter(self._find({address}).get(address, ())), None)
         if entry is not None:
-            document = self.files[entry.file].record(entry.number).place[0]
-            self._add(entry.file, Finding(f"manifest.{code}", summary, detail, remedy, document, path, address=address))
+            place = self.files[entry.file].record(entry.number).place
+            self._add(entry.file, place, code, summary, remedy, path, address, detail)
 
 
 def _rule_order(entry: RuleEntry) -> tuple[int, int]:

@@ -158,7 +158,8 @@ class _Loader:
             # Nobody has compared these settings with a schema: any of them may be a secret.
             self.positions(number).conceal(problem.document, ("spec", "config"))
         for problem in reading.problems:
-            source = self.positions(number).place(problem.line, problem.column, problem.document)
+            positions = self.positions(number).in_document(problem.document, problem.line)
+            source = positions.place(problem.line, problem.column, problem.document)
             self.diagnostics.append(error(problem.code, problem.summary, remedy=problem.remedy, source=source))
         for text in reading.unread:
             self.possible_names |= names_in_text(text)

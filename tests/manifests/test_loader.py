@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import random
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -759,3 +760,17 @@ def test_what_is_masked_stays_masked_when_places_are_asked_for_later(tmp_path: P
     for number in range(20):
         assert readable.field_source(f"share/s{number}", "spec", "size").line == 4
     assert "hunter2" not in str(readable.field_source("backend/b", "spec", "driver").excerpt)
+
+
+def test_a_mistake_in_a_large_file_takes_no_more_room_than_the_file(tmp_path: Path) -> None:
+    """Only its own document is read again for its place."""
+    documents = [share(f"s{number}") for number in range(2000)]
+    peaks = []
+    for last in ("", ", x: 1", ", type: none"):
+        tracemalloc.start()
+        loaded = load_text(tmp_path, "".join(documents) + share("last", last))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(loaded.diagnostics) == (1 if last else 0)
+        assert all(str(found.source).startswith("a.yaml:10004:") for found in loaded.diagnostics)
+    assert max(peaks) < 1.5 * peaks[0]
