@@ -765,6 +765,9 @@ def test_what_is_masked_stays_masked_when_places_are_asked_for_later(tmp_path: P
 def test_a_mistake_in_a_large_file_takes_no_more_room_than_the_file(tmp_path: Path) -> None:
     """Only its own document is read again for its place."""
     documents = [share(f"s{number}") for number in range(2000)]
+    assert codes(load_text(tmp_path, share("last", ", x: 1"))) == [
+        "unknown-field"
+    ]  # what is imported for it takes room, too
     peaks = []
     for last in ("", ", x: 1", ", type: none"):
         tracemalloc.start()
