@@ -1,15 +1,15 @@
 """The loop of a run: one thread that takes what is ready, commits in batches, submits calls, and takes their answers.
 
-What is to be done is written as a procedure, a generator that yields what it needs next: a Call, whose answer it is sent, or a
-Write, which is durable when it goes on. A call that failed for good comes back as CallFailedError, a write that was refused as what
-the store raised. A procedure never waits otherwise, and no two run at once, so that nothing in the engine needs a lock.
+Work is written as a procedure, a generator that yields what it needs next: a Call, and is sent its answer, or a Write, and goes
+on when that is durable. A call that failed for good raises CallFailedError in it, a refused write raises what the store raised.
+Procedures wait for nothing else, and no two run at once, so that nothing in the engine needs a lock.
 
-One turn: what the executor reports is handed to the procedures that wait for it; each goes on to its next call, which is submitted,
-or its next write; then all writes are one transaction. Intents and results of many steps share it, and nothing is submitted before its
-intent is durable.
+In a turn the loop hands what the executor reports to the procedures that wait for it. Each goes on to its next call, which is
+submitted, or to its next write. Then all writes are committed as one transaction, intents and results of many steps together, so
+that no call is submitted before its intent is durable.
 
-A transient failure is repeated after a pause, as often as the job allows and where the call may be repeated at all. A backend that
-leaves more calls unanswered, one after the other, than it is wide is silent: what has not begun on it is not asked of it any more.
+A call that failed for now is submitted again after a pause, as often as its job allows, and only if it may be repeated. A backend
+that leaves as many calls unanswered in a row as it is wide is silent: what has not begun on it is not asked any more.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sharectl.model.records import Change
 
 _GATHERING_SECONDS: Final = 0.004
-"""How long outcomes are gathered while other calls are under way: a transaction costs the same for one step as for many."""
+"""How long the loop gathers answers while other calls are under way: a transaction for many steps costs little more than for one."""
 
 
 class Write(NamedTuple):
@@ -58,7 +58,7 @@ Procedure = Generator["Call[Answer] | Write", Any, T]
 
 
 class Job:
-    """A procedure on its way, on one backend (None: on the state alone). It is told of what happens to it in the loop's thread."""
+    """A procedure in progress, on one backend (None: on the state alone). Its methods are called in the loop's thread."""
 
     def __init__(
         self, procedure: Procedure[Any], backend: str | None, *, attempts: int, timeout_seconds: float
@@ -75,11 +75,11 @@ class Job:
         self.trouble: Failure | None = None
 
     def began(self) -> None:
-        """Take note that a call has left. A job that `has_begun` is finished, also where the run is ending."""
+        """Note that its call has begun. A job that `has_begun` is finished even if the run is ending."""
         self.has_begun = True
 
     def retried(self, number: int, delay_seconds: float, error: str) -> None:
-        """Take note that try `number` has failed for now."""
+        """Note that try `number` has failed and is repeated after `delay_seconds`."""
 
     def ended(self, value: Any) -> None:  # noqa: ANN401 - what its procedure returns
         """Take what the procedure has returned."""
@@ -90,7 +90,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """When a backend counts as silent: failures of `kinds`, one after the other, `spare` more than the backend is wide."""
+    """A backend is silent after as many failures of `kinds` in a row as it is wide, and `spare` more."""
 
     kinds: frozenset[FailureKind] = UNANSWERED_KINDS
     spare: int = 0
@@ -109,7 +109,7 @@ class Loop:
         environment: Environment,
         patience: Patience,
     ) -> None:
-        """Write with `commit`, which raises as StateStore.commit; the environment has the clock and the chance."""
+        """Write with `commit`, which raises what StateStore.commit raises; the environment has the clock and the randomness."""
         self._executor = executor
         self._commit = commit
         self._environment = environment
@@ -134,20 +134,20 @@ class Loop:
         self._ready.append((job, None, None))
 
     def is_silent(self, backend: str | None) -> bool:
-        """Tell whether the backend has left so many calls unanswered that it is not asked any more."""
+        """Tell whether the backend is asked no more because it does not answer."""
         if backend is None or backend not in self._troubles:
             return False
         return self._troubles[backend] >= self._executor.width(backend) + self._patience.spare
 
     def turn(self) -> None:
-        """Wait for something to happen, for no longer than the watch interval, and carry everything on as far as it goes."""
+        """Wait for reports, no longer than the watch interval, and carry every job on as far as it goes."""
         if not self._ready:
             self._take_reports(self._wait_seconds())
             self._repeat_due()
         self._carry_on()
 
     def end(self, reason: str) -> None:
-        """Let nothing more begin: what has begun is finished, what waits to be repeated or for its turn is not made."""
+        """Let nothing more begin. What has begun is finished; calls that wait for their turn or for another try fail."""
         self.ending = reason
         pauses, self._pauses = self._pauses, []
         for _, _, job in pauses:
@@ -155,7 +155,7 @@ class Loop:
         self._withdraw(Failure(FailureKind.WITHDRAWN, reason), tuple(self._calls.values()))
 
     def abandon(self, jobs: Iterable[Job]) -> None:
-        """Carry these jobs no further; nothing of theirs is written, and what they have asked is not waited for."""
+        """Drop these jobs: nothing more of theirs is written, and their calls are not waited for."""
         for job in tuple(jobs):
             if job in self._jobs:
                 del self._jobs[job]
@@ -185,7 +185,7 @@ class Loop:
         return longest
 
     def _take_reports(self, wait_seconds: float) -> None:
-        """Take what there is to report, and gather more where answers have come and other calls are under way."""
+        """Take all reports; if answers have come and other calls are under way, gather some more."""
         outstanding = len(self._calls)
         for report in self._executor.reports(wait_seconds):
             self._take(report)
@@ -252,14 +252,16 @@ class Loop:
             self._submit(heapq.heappop(self._pauses)[2])
 
     def _carry_on(self) -> None:
-        """Let procedures go on until all wait. What they write in the end waits for the next turn where others are under way."""
-        has_written = False
-        while self._ready or (self._writes and not (has_written and self._calls)):
-            while self._ready:
-                self._resume(*self._ready.popleft())
-            if self._writes and not (has_written and self._calls):
-                self._write()
-                has_written = True
+        """Let procedures go on until all wait, with one transaction; what they want to write after it is for the next turn."""
+        self._resume_all()
+        if self._writes:
+            batch, self._writes = self._writes, []
+            self._write_together(batch)
+            self._resume_all()
+
+    def _resume_all(self) -> None:
+        while self._ready:
+            self._resume(*self._ready.popleft())
 
     def _resume(self, job: Job, value: Any, error: Exception | None) -> None:  # noqa: ANN401 - an answer, or None
         try:
@@ -293,13 +295,8 @@ class Loop:
         self._calls[job.number] = job
         self._executor.submit(Submission(job.number, job.backend, job.call, job.timeout_seconds))
 
-    def _write(self) -> None:
-        """Commit what is to be written as one."""
-        batch, self._writes = self._writes, []
-        self._write_together(batch)
-
     def _write_together(self, batch: Sequence[tuple[Job, Sequence[Change]]]) -> None:
-        """Commit these; where something in it is refused, in smaller parts, so that the refusal meets its cause alone."""
+        """Commit these as one; if something in them is refused, commit the halves, so that the refusal reaches its cause alone."""
         error = self._committed([change for _, changes in batch for change in changes])
         if error is None or len(batch) == 1 or isinstance(error, StateUnavailableError | LeaseLostError):
             self._ready.extend((job, None, error) for job, _ in batch)

@@ -1,16 +1,14 @@
-"""The contract of an executor: whoever makes the calls of a run, in threads of this process or in workers elsewhere.
+"""The contract of an executor, which makes the calls of a run: in threads of this process, or in workers elsewhere.
 
-The loop of a run decides what is called, when, and how often; the executor decides where. A call that is submitted waits until
-its backend has room: `width` calls of a backend run at once, and no more, whoever runs them. One that begins is reported as
-`Began`, with the worker that has it; then comes exactly one outcome: an answer, or a failure. Right before each request that
-leaves for a backend the worker makes sure that the run may still begin one (the `Permit` that it is given; for a worker elsewhere the
-deadline of the lease that travels with the call, and the fence of the run), and that the call has not been abandoned.
+The loop of a run decides what is called, when, and how often; the executor decides where. A submitted call waits until its
+backend has room: at most `width` calls of a backend run at once, on all workers together. When a call begins, it is reported as
+`Began`, with the worker that has it. Then comes exactly one outcome, an answer or a failure. Right before each request to a
+backend the worker checks that the call has not been abandoned and that the run may still begin one: with the `Permit` that it is
+given, or elsewhere by the deadline of the lease, which travels with the call, and by the fence of the run.
 
-A call that has begun and has no answer within its `timeout_seconds` is reported as SILENT, one whose worker is gone as
-WORKER_LOST: in both cases nobody knows how it ended, its intent stays open, and nothing that comes later is reported. Its place
-is free for another. An executor repeats nothing by itself: what is to be repeated is submitted again.
-
-Nothing that a driver raises comes out of an executor otherwise than as a Failure.
+A call that has no answer `timeout_seconds` after it began is reported as SILENT, and one whose worker is gone as WORKER_LOST. In
+both cases nobody knows how it ended: its intent stays open, later answers are dropped, and its place is free for another call.
+An executor never repeats a call by itself. Whatever a driver raises, it reports as a Failure.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ Execute = Callable[[str, "Call[Answer]", Permit], "Answer"]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A call on its way. `number` is unique within the run; the time runs from the moment when the call begins."""
+    """A call to be made. `number` is unique within the run; the timeout counts from when the call begins."""
 
     number: int
     backend: str

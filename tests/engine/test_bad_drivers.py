@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import sharectl.workspace.run
 from sharectl.apply import apply
 from sharectl.engine.cancel import Cancellation
 from sharectl.model.events import StepFailed, StepStarted
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.model.events import Event
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.records import RuleRecord
+    from sharectl.model.requests import ShareRequest
 
 RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
 
@@ -298,3 +301,23 @@ def test_an_identity_that_is_none_is_not_pinned(tmp_path: Path, answer: object) 
     assert not run.result.problem
     assert "backend/a" not in fresh.records()
     assert fresh.apply().result.succeeded
+
+
+def test_a_value_that_the_state_cannot_store_fails_its_own_step(site: Site) -> None:
+    """Text that is not Unicode, of one share: the run goes on, and the next apply finds out about that one."""
+
+    def create(request: ShareRequest) -> ObservedShare:
+        made = plain(request)
+        return made._replace(backend_id="pool/\ud800") if request.name == "x" else made
+
+    with site.store() as store, site.opened(store) as (backends, planned), site.locked(store, backends, []) as run:
+        plan = planned()
+        driver = backends.driver("a")
+        plain = driver.create_share
+        setattr(driver, "create_share", create)  # noqa: B010 - mypy refuses to see a method replaced
+        result = sharectl.workspace.run.apply_plan(run, plan, lambda _: None, Cancellation())
+    assert [(failure.address, failure.unresolved) for failure in result.failures] == [("share/x", True)]
+    assert not result.problem
+    assert "share/y" in site.records()
+    assert site.apply().result.succeeded
+    assert site.plan().is_empty

@@ -347,3 +347,18 @@ def test_every_verb_can_be_done_by_somebody_who_has_only_the_calls(tmp_path: Pat
         assert site.apply(options=scenario.options(site)).result.succeeded
     scenario.check(site)
     assert {"CreateShare", "UpdateAccess", "RevertShare", "AdoptShare", "RestoreShare", "DeleteShare"} <= travelled
+
+
+def test_a_turn_has_one_transaction(bench: Bench) -> None:
+    """However long a chain of steps of the state alone is, a cancel between two of them is noticed, and events are handed on."""
+
+    class Chained(Noted):
+        def ended(self, value: object) -> None:
+            if len(bench.batches) < 5:
+                bench.loop.start(Chained(writes(run_record(f"r{len(bench.batches)}"))))
+
+    bench.loop.start(Chained(writes(run_record("r"))))
+    for turn in range(1, 6):
+        bench.loop.turn()
+        assert len(bench.batches) == turn
+    assert not bench.loop.jobs
