@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import typer  # noqa: TC002 - typer reads the annotations at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Sequence
 
-    from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
     from sharectl.model.kinds import Address
 
@@ -24,13 +23,15 @@ def complete_address(ctx: typer.Context, incomplete: str) -> list[str]:
         kinds = (f"{kind.value}/" for kind in (Kind.SHARE, Kind.SNAPSHOT, Kind.BACKEND))
         return [kind for kind in kinds if kind.startswith(incomplete)]
     directory = _directory(ctx)
-    known = {*_manifests(directory, None)[0], *_recorded(directory)}
-    return sorted(address for address in known if address.startswith(incomplete))
+    return sorted({*_described(directory, incomplete), *_recorded(directory, incomplete)})
 
 
 def complete_backend(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of backends that begin with what is typed; shares are not read."""
-    return [name for name in _manifests(_directory(ctx), ())[1] if name.startswith(incomplete)]
+    from sharectl.model.kinds import Kind, address_of, name_of
+
+    prefix = address_of(Kind.BACKEND, incomplete)
+    return [name_of(address) for address in _described(_directory(ctx), prefix)]
 
 
 def _directory(ctx: typer.Context) -> Path:
@@ -39,20 +40,18 @@ def _directory(ctx: typer.Context) -> Path:
     return Path(outer) / (ctx.params.get("chdir") or Path())
 
 
-def _manifests(directory: Path, only: Collection[Address] | None) -> tuple[list[Address], list[str]]:
-    """Return all addresses and all backends; a repository with mistakes completes nothing, and says nothing in the middle of a line."""
+def _described(directory: Path, prefix: str) -> list[Address]:
+    """Return the addresses in the manifests; a repository with mistakes completes nothing, and says nothing in the middle of a line."""
     from sharectl.model.diagnostics import DiagnosticError
-    from sharectl.workspace.validation import load_manifests
+    from sharectl.workspace.validation import addresses_in_manifests
 
     try:
-        project = _project(directory)
-        desired: Desired = load_manifests(project, directory=project.root, only=only).desired
+        return addresses_in_manifests(_project(directory), prefix)
     except DiagnosticError:
-        return [], []
-    return list(desired.addresses), list(desired.backends)
+        return []
 
 
-def _recorded(directory: Path) -> list[Address]:
+def _recorded(directory: Path, prefix: str) -> Sequence[Address]:
     from sharectl.model.diagnostics import DiagnosticError
     from sharectl.state.contract import StateError
     from sharectl.state.sqlite.store import open_store
@@ -61,11 +60,11 @@ def _recorded(directory: Path) -> list[Address]:
         store = open_store(_project(directory).state_path, create=False)
         try:
             with store.read() as reader:
-                return list(reader.view().records)
+                return reader.addresses(prefix)
         finally:
             store.close()
     except (DiagnosticError, StateError):
-        return []
+        return ()
 
 
 def _project(directory: Path) -> Project:

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+import orjson
+
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.files import read_regular_file
 from sharectl.manifests.flaws import Flaws
@@ -63,10 +65,7 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     Never raises for what is in the sources.
     """
     loader = _Loader(cache, driver_schema, known_drivers)
-    known = None if cache is None else loader.known
-    read = read_sources(sources, base_directory=Path(base_directory), stdin=stdin, known=known)
-    loader.files = read.files
-    files = [loader.compiled(number, file) for number, file in enumerate(read.files)]
+    read, files = loader.read(sources, base_directory, stdin)
     linker = Linker(files, loader.positions, loader.possible_names)
     linked = (
         linker.link_all() if only is None else linker.link_only({split_rule_address(address)[0] for address in only})
@@ -92,6 +91,29 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     readable = Desired(linked, files, loader.later_positions, flaws)
     unsound = {address for file in files for address in file.unsound}
     return Loaded(Desired(linked.without(unsound, files), files, loader.later_positions), tuple(diagnostics), readable)
+
+
+def addresses_beginning(  # noqa: PLR0913 - as load()
+    prefix: str,
+    sources: Sequence[str],
+    *,
+    base_directory: Path,
+    cache: ManifestCache,
+    driver_schema: Callable[[str], JsonObject | None],
+    known_drivers: Callable[[], Sequence[str]],
+) -> list[Address]:
+    """Return the shares and snapshots in the sources whose addresses begin with `prefix`; files without any are not decoded."""
+    loader = _Loader(cache, driver_schema, known_drivers)
+    _, files = loader.read(sources, base_directory, None)
+    cache.save()
+    needle = orjson.dumps(prefix)[:-1]
+    return [
+        address
+        for file in files
+        if file.mentions([needle])
+        for address in file.index.addresses
+        if address.startswith(prefix)
+    ]
 
 
 def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noqa: FBT001 - as the field
@@ -126,6 +148,15 @@ class _Loader:
         self.possible_names: set[str] = set()
         self.hides_backends = False
         self.diagnostics: list[Diagnostic] = []
+
+    def read(
+        self, sources: Sequence[str], base_directory: Path, stdin: BinaryIO | None
+    ) -> tuple[Sources, list[CompiledFile]]:
+        """Read the sources, and compile what has changed in them."""
+        known = None if self._cache is None else self.known
+        read = read_sources(sources, base_directory=Path(base_directory), stdin=stdin, known=known)
+        self.files = read.files
+        return read, [self.compiled(number, file) for number, file in enumerate(read.files)]
 
     def known(self, path: str, status: os.stat_result) -> CompiledFile | None:
         """Return what the cache holds of a file, by its status."""

@@ -13,7 +13,6 @@ from sharectl.planner.backends.unread import UNREAD_CODES, unread_findings
 from sharectl.planner.options import PlanOptions
 from sharectl.scheduler.decision import Outcome
 from sharectl.workspace.backends import allowed_backends
-from sharectl.workspace.capacity import survey_pools
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def explain_share(repository: Repository, store: StateStore, inquiry: Inquiry) -
         raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
     with repository.backends(desired.backends) as backends:
         plan, witness = _witnessed(repository, desired, store, backends, address, PlanOptions(backends=inquiry.limits))
-        explanation = witness.explanation or _placed_anew(repository, desired, store, backends, address)
+        explanation = witness.explanation or _placed_anew(repository, desired, store, backends, address, witness.pools)
     explained = Explained(
         address, explanation, _recorded_place(store, address), witness.after, _said_of(plan, address, allowed)
     )
@@ -144,7 +143,7 @@ def _settled(repository: Repository, store: StateStore, address: Address, inquir
         plan, witness = _witnessed(repository, desired, store, backends, address, options)
         if plan.steps or plan.held or plan.is_stopped or witness.explanation is not None:
             return None
-        explanation = _placed_anew(repository, desired, store, backends, address)
+        explanation = _placed_anew(repository, desired, store, backends, address, witness.pools)
     if loaded.diagnostics:
         repository.tell(loaded.diagnostics)
     return Explained(address, explanation, place, 0, _said_of(plan, address, allowed))
@@ -184,14 +183,18 @@ def _said_of(plan: Plan, address: Address, allowed: frozenset[str]) -> tuple[Dia
     return unread_findings(said, allowed)
 
 
-def _placed_anew(
-    repository: Repository, desired: Desired, store: StateStore, backends: Backends, address: Address
+def _placed_anew(  # noqa: PLR0913, PLR0917 - all that a placement depends on
+    repository: Repository,
+    desired: Desired,
+    store: StateStore,
+    backends: Backends,
+    address: Address,
+    pools: tuple[Pool, ...],
 ) -> Explanation:
     """Return what the pools would say to a share that a plan does not place, were it placed now."""
     from sharectl.scheduler import PlacedShare, Scheduler, explain  # noqa: PLC0415 - only where something is placed
 
     settings, spec = repository.project.scheduler, desired.share(address)
-    pools, _ = survey_pools(desired, backends)
     with store.read() as reader:
         view = reader.view(None if _needs_all_shares(pools, settings, spec) else _rows_needed(spec))
         pools = _marked_with_networks(desired, backends, reader, view, address, pools)

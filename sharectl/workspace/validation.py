@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
-from sharectl.manifests.loader import load
+from sharectl.manifests.loader import addresses_beginning, load
 from sharectl.model.diagnostics import error
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
 from sharectl.workspace.backends import _missing_secrets
@@ -36,6 +36,23 @@ def driver_schema(name: str) -> JsonObject | None:
         return driver_factory(name).config_schema
     except DriverError:
         return None
+
+
+def addresses_in_manifests(project: Project, prefix: str) -> list[Address]:
+    """Return the addresses in the project's manifests that begin with `prefix`; of shares and snapshots nothing else is read."""
+    from sharectl.manifests.cache import ManifestCache  # noqa: PLC0415 - brings in sqlite3
+
+    if not any(is_of(kind, prefix) for kind in MANAGED_KINDS):
+        desired = load_manifests(project, directory=project.root, only=()).desired
+        return [address for address in desired.addresses if address.startswith(prefix)]
+    return addresses_beginning(
+        prefix,
+        project.manifests,
+        base_directory=project.root,
+        cache=ManifestCache(project.cache_directory),
+        driver_schema=driver_schema,
+        known_drivers=driver_names,
+    )
 
 
 def load_manifests(

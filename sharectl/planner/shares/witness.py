@@ -10,19 +10,21 @@ from sharectl import scheduler as scheduling
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.scheduler import Explanation, PlacedShare, Request, Scheduler
+    from sharectl.scheduler import Explanation, PlacedShare, Pool, Request, Scheduler
 
 
 @dataclass(slots=True)
 class Witness:
     """Watches the placement of the share called `name`, and changes nothing of it.
 
-    `explanation` is None until its turn comes. `after` counts the other new shares whose places were reserved before.
+    `explanation` is None until its turn comes. `after` counts the other new shares whose places were reserved before. `pools` are
+    those that the backends have reported for the plan.
     """
 
     name: str
     explanation: Explanation | None = None
     after: int = 0
+    pools: tuple[Pool, ...] = ()
 
     def look(
         self, scheduler: Scheduler, requests: Sequence[Request], placed: Sequence[PlacedShare], already: int
