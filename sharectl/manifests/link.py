@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sharectl.manifests.builders import PLACEMENT_FIELDS, Checker, add_user_on_nfs
 from sharectl.manifests.fields import references_of
-from sharectl.manifests.findings import Finding, touches
+from sharectl.manifests.link_report import LinkReport
 from sharectl.manifests.linked import Entry, Linked, RuleEntry, cycles, entries_of
 from sharectl.model.access import AccessRule, access_digest
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
-from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from sharectl.manifests.compiled import CompiledFile
-    from sharectl.manifests.positions import FilePositions
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
 
 Path = tuple[str | int, ...]
-_NAME_PATH: Final = ("metadata", "name")
-_MAX_GUESSES: Final = 50
-_MAX_CANDIDATES: Final = 2000
-_NEAR_CHARACTERS: Final = 2
 
 
-class Linker:
-    """Links files, all of them or only what some addresses need, and collects findings as (file's number, Finding)."""
-
-    def __init__(
-        self, files: Sequence[CompiledFile], positions: Callable[[int], FilePositions], possible_names: Collection[str]
-    ) -> None:
-        """Link `files`; `positions` finds places in the file of a number; `possible_names` may exist in documents that could not be read."""
-        self.files = files
-        self.positions = positions
-        self.possible_names = possible_names
-        self.linked = Linked()
-        self.findings: list[tuple[int, Finding]] = []
-        self._declared: set[Address] = {address for file in files for address, _ in file.declared}
-        self._unsound = {address: paths for file in files for address, paths in file.unsound.items()}
-        self._guesses = 0
+class Linker(LinkReport):
+    """Links files, all of them or only what some addresses need."""
 
     def link_all(self) -> Linked:
         """Link everything."""
@@ -166,30 +146,6 @@ class Linker:
             for place, path, target, address in file.loose:
                 self._check_reference(number, place, path, target, address)
 
-    def _add(  # noqa: PLR0913, PLR0917 - the parts of a Finding
-        self,
-        file: int,
-        place: Sequence[int],
-        code: str,
-        summary: str,
-        remedy: str,
-        path: Path,
-        address: Address,
-        detail: str = "",
-    ) -> None:
-        checker = Checker(place, address, [])
-        checker.add(code, summary, remedy, *path, detail=detail)
-        self._keep(file, checker)
-
-    def _keep(self, file: int, checker: Checker) -> None:
-        """Keep the findings, but for those that follow from something in their document that is not what was written."""
-        for finding in checker.findings:
-            if not checker.address or self._is_written(checker.address, *finding.path):
-                self.findings.append((file, finding))
-
-    def _is_written(self, address: Address, *path: str | int) -> bool:
-        return address not in self._unsound or not touches(path, self._unsound[address])
-
     def _link_settings(self) -> None:
         settings = [(number, each) for number, file in enumerate(self.files) for each in file.settings.settings]
         for number, setting in settings:
@@ -219,14 +175,6 @@ class Linker:
         if self.linked.entries is None:
             self.linked.entries = entries_of(self.files)
         return self.linked.entries
-
-    def _exists(self, address: Address) -> bool:
-        return (
-            address in self.linked.digests
-            or address in self.linked.settings
-            or address in self._declared
-            or name_of(address) in self.possible_names
-        )
 
     # -- names
 
@@ -273,14 +221,6 @@ class Linker:
                 place = self.files[entry.file].record(entry.number).place
                 self._twin(address, entry.file, place, first.file, first_place)
 
-    def _twin(
-        self, address: Address, file: int, place: Sequence[int], first_file: int, first_place: Sequence[int]
-    ) -> None:
-        kind = kind_of(address).document_kind
-        where = f"{self.positions(first_file).path}:{first_place[1]}:{first_place[2]}"
-        summary = f"the {kind} {name_of(address)!r} is described twice; the other place is {where}"
-        self._add(file, place, "duplicate-name", summary, "rename one, or remove it", _NAME_PATH, address)
-
     # -- references
 
     def _check_file(self, file_number: int, numbers: Iterable[int], *, rules: bool = True) -> None:
@@ -297,34 +237,6 @@ class Linker:
             self._check_reference(
                 file_number, rule.place, ("spec", "share"), rule.share, address_of(Kind.ACCESS_RULE, rule.name)
             )
-
-    def _check_reference(self, file: int, place: Sequence[int], path: Path, target: Address, address: Address) -> None:
-        if self._exists(target):
-            return
-        kind, name = kind_of(target), name_of(target)
-        guess = self._guess(kind, name)
-        remedy = guess or f"describe the {kind.document_kind} {name!r}, or correct the name"
-        summary = f"there is no {kind.document_kind} {name!r}"
-        self._add(file, place, "dangling", summary, remedy, path, address)
-
-    def _guess(self, kind: Kind, name: str) -> str:
-        self._guesses += 1
-        if self._guesses > _MAX_GUESSES:
-            return ""
-        prefix = f"{kind}/"
-        if self.linked.entries is not None and kind in MANAGED_KINDS:
-            addresses: Iterable[Address] = (address for file in self.files for address in file.index.addresses)
-        else:
-            addresses = (*self.linked.digests, *self.linked.settings)
-        names = [address[len(prefix) :] for address in addresses if address.startswith(prefix)]
-        if len(names) > _MAX_CANDIDATES:
-            names = [
-                other
-                for other in names
-                if abs(len(other) - len(name)) <= _NEAR_CHARACTERS
-                and (other[:2] == name[:2] or other[-2:] == name[-2:])
-            ]
-        return did_you_mean(name, names[:_MAX_CANDIDATES])
 
     def _misplaced(self, share_type: str | None, zone: str | None, has_network: bool) -> str:  # noqa: FBT001 - a row of the index
         found = self.linked.settings.get(address_of(Kind.SHARE_TYPE, share_type)) if share_type else None

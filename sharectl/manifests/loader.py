@@ -188,10 +188,7 @@ class _Loader:
         for problem in reading.problems:
             # Nobody has compared these settings with a schema: any of them may be a secret.
             self.positions(number).conceal(problem.document, ("spec", "config"))
-        for problem in reading.problems:
-            positions = self.positions(number).in_document(problem.document, problem.line)
-            source = positions.place(problem.line, problem.column, problem.document)
-            self.diagnostics.append(error(problem.code, problem.summary, remedy=problem.remedy, source=source))
+        self.diagnostics += [problem.diagnostic(self.positions(number)) for problem in reading.problems]
         for text in reading.unread:
             self.possible_names |= names_in_text(text)
             self.hides_backends |= _BACKEND in text or not text.isascii()

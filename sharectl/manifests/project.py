@@ -129,15 +129,7 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
 
     positions = FilePositions(shown, data)
     reading = read_documents(data)
-    problems = [
-        error(
-            problem.code,
-            problem.summary,
-            remedy=problem.remedy,
-            source=positions.place(problem.line, problem.column, problem.document),
-        )
-        for problem in reading.problems
-    ]
+    problems = [problem.diagnostic(positions) for problem in reading.problems]
     documents = [document for document in reading.documents if document.value is not None]
     findings: list[Finding] = []
     spec: JsonObject | None = None

@@ -8,26 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from sharectl.manifests.scalars import SPECIAL_FIRST, ScalarError, resolve
-from sharectl.manifests.syntax import (
-    SYNTAX,
-    Problem,
-    binary_problem,
-    explain_syntax,
-    position_of,
-    without_byte_order_marks,
-)
+from sharectl.manifests.segments import MAX_EVENTS_PER_DOCUMENT, FatalError, segments, too_large
+from sharectl.manifests.syntax import Problem, binary_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from sharectl.manifests.segments import Segment
     from sharectl.manifests.syntax import Mark
 
 MAX_DEPTH: Final = 64
 MAX_SCALAR_CHARACTERS: Final = 64 * 1024
 MAX_EXPANDED_CHARACTERS: Final = 1_000_000
-MAX_VALUES_PER_DOCUMENT: Final = 100_000
-MAX_EVENTS_PER_DOCUMENT: Final = 2 * MAX_VALUES_PER_DOCUMENT  # of a key and its value
-_MAX_RESUMES: Final = 100
 _MOST_KEYS_KNOWN: Final = 1000
 
 _CORE_TAG: Final = "tag:yaml.org,2002:"
@@ -83,14 +75,6 @@ _NO_KEY: Final = object()
 _IN_LIST: Final = object()
 
 
-class _FatalError(Exception):
-    """The rest of this document cannot be read."""
-
-    def __init__(self, mark: Mark, summary: str, remedy: str, code: str = SYNTAX) -> None:
-        super().__init__(summary)
-        self.mark, self.summary, self.remedy, self.code = mark, summary, remedy, code
-
-
 def read_documents(data: bytes, take: Callable[[Document], None] | None = None) -> Reading:
     """Return all documents of `data` and all that is wrong with it; after an error, reading resumes at the next `---`.
 
@@ -105,86 +89,9 @@ def read_documents(data: bytes, take: Callable[[Document], None] | None = None) 
         reading.problems.append(unreadable)
         reading.unread.append(data)
         return reading
-    for segment in segments(data, reading):
+    for segment in segments(data, reading.problems, reading.unread):
         segment.read(_SegmentReader(reading, segment.first_document, take or reading.documents.append).read)
     return reading
-
-
-class Segment:
-    """A part of a file that is parsed in one go; what lies before it is blanked, so that lines keep their numbers."""
-
-    def __init__(self, data: bytes, first_document: int, first_line: int = 1) -> None:
-        """Start at document `first_document`, which begins in `first_line`; whatever is before that is blank."""
-        self.first_line = first_line
-        self.data = data
-        self.first_document = first_document
-        self.documents_seen = 0
-        self.problem: Problem | None = None
-
-    def resume_line(self, problem_line: int) -> int:
-        """Return after how many lines the next document may begin: in the very line that shows the last one to be broken, or below it."""
-        return problem_line - 1 if problem_line > self.first_line else problem_line
-
-    def events(self) -> Iterator[Any]:
-        """Return the parser's events, which raise YAMLError; whoever reads them counts `documents_seen`."""
-        from yaml.cyaml import CParser  # type: ignore[attr-defined]  # noqa: PLC0415 - reading unchanged files does without it
-
-        return iter(CParser(self.data).get_event, None)
-
-    def read(self, consume: Any) -> None:  # noqa: ANN401 - any consumer of the events
-        """Hand the events to `consume`, and keep the problem that ended them early, if one did."""
-        from yaml import YAMLError  # noqa: PLC0415 - reading unchanged files does without it
-
-        try:
-            consume(self)
-        except _FatalError as fatal:
-            self.problem = self._problem(fatal.code, fatal.summary, fatal.remedy, fatal.mark.line, fatal.mark.column)
-        except YAMLError as failure:
-            code, summary, remedy = explain_syntax(failure)
-            line, column = position_of(failure, self.data)
-            self.problem = self._problem(code, summary, remedy, line, column)
-
-    def _problem(self, code: str, summary: str, remedy: str, line: int, column: int) -> Problem:
-        return Problem(
-            code, summary, remedy, line + 1, column + 1, self.first_document + max(0, self.documents_seen - 1)
-        )
-
-
-def segments(data: bytes, reading: Reading | None = None) -> Iterator[Segment]:
-    """Yield the file as one segment, and after each segment that could not be read to its end, the rest from the next `---`.
-
-    The caller reads each segment before it asks for the next. With `reading`, problems and unread text are kept there.
-    """
-    segment = Segment(without_byte_order_marks(data), 0)
-    for _ in range(_MAX_RESUMES):
-        yield segment
-        problem = segment.problem
-        if problem is None:
-            return
-        begin, rest = _next_document(segment.data, segment.resume_line(problem.line))
-        if reading is not None:
-            reading.problems.append(problem)
-            lines = segment.data[:begin].split(b"\n")
-            start = max((i for i, line in enumerate(lines[: problem.line - 1]) if line.startswith(b"---")), default=0)
-            reading.unread.append(b"\n".join(lines[start:]))
-        if rest is None:
-            return
-        segment = Segment(
-            rest, segment.first_document + max(1, segment.documents_seen), segment.data.count(b"\n", 0, begin) + 1
-        )
-
-
-def _next_document(data: bytes, line: int) -> tuple[int, bytes | None]:
-    r"""Return where the first `---` after `line` (from 1) begins, and the data with everything before it blanked."""
-    offset = 0
-    for _ in range(line):
-        offset = data.find(b"\n", offset) + 1
-        if offset == 0:
-            return len(data), None
-    found = offset if data.startswith(b"---", offset) else data.find(b"\n---", max(0, offset - 1)) + 1
-    if found == 0 and not data.startswith(b"---", offset):
-        return len(data), None
-    return found, b"\n" * data.count(b"\n", 0, found) + data[found:]
 
 
 class _SegmentReader:
@@ -355,12 +262,12 @@ class _SegmentReader:
         if anchored is None:
             summary = "the alias has no anchor before it in this document, or stands inside its own anchor"
             remedy = "define it with `&` earlier in the same document; text that begins with * goes in quotes"
-            raise _FatalError(event.start_mark, summary, remedy, "manifest.alias")
+            raise FatalError(event.start_mark, summary, remedy, "manifest.alias")
         value, weight = anchored
         self.expanded += weight + 1
         if self.expanded > MAX_EXPANDED_CHARACTERS:
             summary = f"the aliases of this document stand for more than {MAX_EXPANDED_CHARACTERS:,} characters"
-            raise _FatalError(
+            raise FatalError(
                 event.start_mark, summary, "write the values out, or use fewer aliases", "manifest.alias-bomb"
             )
         return value
@@ -382,25 +289,19 @@ class _SegmentReader:
                 mapping.setdefault(key, value)
 
 
-def _too_long(mark: Mark) -> _FatalError:
+def _too_long(mark: Mark) -> FatalError:
     summary = f"this text is longer than {MAX_SCALAR_CHARACTERS // 1024} KiB"
-    return _FatalError(mark, summary, "shorten it; no field of a manifest needs so much", "manifest.too-long")
+    return FatalError(mark, summary, "shorten it; no field of a manifest needs so much", "manifest.too-long")
 
 
-def too_large(mark: Mark) -> Exception:
-    """Return what ends the reading of a document that is beyond all measure; the next is read on."""
-    summary = f"this document holds more than {MAX_VALUES_PER_DOCUMENT:,} values"
-    return _FatalError(mark, summary, "split it; no manifest needs so many", "manifest.too-large")
-
-
-def _too_deep(mark: Mark) -> _FatalError:
+def _too_deep(mark: Mark) -> FatalError:
     summary = f"more than {MAX_DEPTH} levels are nested here"
-    return _FatalError(mark, summary, "flatten it; no manifest is so deep", "manifest.too-deep")
+    return FatalError(mark, summary, "flatten it; no manifest is so deep", "manifest.too-deep")
 
 
-def _key_not_text(mark: Mark) -> _FatalError:
+def _key_not_text(mark: Mark) -> FatalError:
     remedy = (
         "write the key as text; a value that begins with { or [ may need quotes, "
         "and {{ }} is for a program that fills it in before: sharectl expands no variables"
     )
-    return _FatalError(mark, "a list or mapping cannot be a key", remedy, "manifest.key")
+    return FatalError(mark, "a list or mapping cannot be a key", remedy, "manifest.key")

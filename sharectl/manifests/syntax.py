@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from sharectl.model.diagnostics import error
+
+if TYPE_CHECKING:
+    from sharectl.manifests.positions import FilePositions
+    from sharectl.model.diagnostics import Diagnostic
 
 SYNTAX: Final = "manifest.syntax"
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -39,6 +45,16 @@ class Problem(NamedTuple):
     line: int
     column: int
     document: int
+
+    def diagnostic(self, positions: FilePositions) -> Diagnostic:
+        """Return the diagnostic, with its place in the file."""
+        positions = positions.in_document(self.document, self.line)
+        return error(
+            self.code,
+            self.summary,
+            remedy=self.remedy,
+            source=positions.place(self.line, self.column, self.document),
+        )
 
 
 def without_byte_order_marks(data: bytes) -> bytes:
