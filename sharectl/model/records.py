@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 
@@ -209,8 +209,46 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What a lease is for: everything, all that is on some backends, or of that only what is at some addresses.
+
+    Two leases may be held at once where their scopes do not touch. A backend that remembers the newest token refuses older ones, so that two
+    leases on addresses of one backend need a driver that does not.
+    """
+
+    backends: frozenset[str] = frozenset()
+    addresses: frozenset[Address] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse addresses without the backends that they are on."""
+        if self.addresses and not self.backends:
+            message = "a scope of addresses names their backends too"
+            raise ValueError(message)
+
+    @property
+    def is_everything(self) -> bool:
+        """Tell whether nothing is left out."""
+        return not self.backends
+
+    def touches(self, other: Scope) -> bool:
+        """Tell whether two holders could write the same row."""
+        if self.addresses and other.addresses:
+            return not self.addresses.isdisjoint(other.addresses)
+        return self.is_everything or other.is_everything or not self.backends.isdisjoint(other.backends)
+
+    def holds(self, address: Address, backend: str | None) -> bool:
+        """Tell whether a row at `address` on `backend` is within the scope."""
+        if self.is_everything:
+            return True
+        return backend in self.backends and (not self.addresses or address in self.addresses)
+
+
+EVERYTHING: Final = Scope()
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write. `token` grows with every acquisition: a store refuses a commit whose token is not the newest.
+    """The right to write what is in `scope`. `token` grows with every acquisition: a store refuses commits under a lease that another has replaced.
 
     Backends remember it too. It is no less than the time of day in seconds, so that a state which was restored from an older copy
     does not fall behind what they remember.
@@ -219,11 +257,12 @@ class Lease:
     token: int
     holder: Holder
     duration_seconds: float
+    scope: Scope = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
 class LockStatus:
-    """The lock as it stands: its holder, when it was taken, its last heartbeat, and whether it can be taken over now, and why."""
+    """A lease as it stands: its holder, when it was taken, its last heartbeat, whether it can be taken over now, and why."""
 
     token: int
     holder: Holder
@@ -231,6 +270,7 @@ class LockStatus:
     heartbeat_at: str
     expired: bool
     reason: str
+    scope: Scope = EVERYTHING
 
 
 class ContentMark(NamedTuple):

@@ -36,4 +36,9 @@ def lock_lines(status: LockStatus | None, look: Look = PLAIN) -> Iterator[str]:
 
 def lock_object(status: LockStatus | None) -> JsonObject:
     """Return the lock as a JSON object, `sharectl-lock` version 1; `lock` is null where nobody holds it."""
-    return {"format": FORMAT, "version": VERSION, "lock": None if status is None else asdict(status)}
+    return {"format": FORMAT, "version": VERSION, "lock": None if status is None else _plain(status)}
+
+
+def _plain(status: LockStatus) -> JsonObject:
+    scope = {"backends": sorted(status.scope.backends), "addresses": sorted(status.scope.addresses)}
+    return {**asdict(status), "scope": scope}

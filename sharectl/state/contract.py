@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from sharectl.model.records import EVERYTHING
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         OperationRecord,
         Record,
         RuleRecord,
+        Scope,
         StateView,
     )
 
@@ -90,15 +93,17 @@ class StateStore(Protocol):
     def commit(self, lease: Lease, changes: Sequence[Change]) -> None:
         """Make all of `changes` durable, or none: when this returns, a power cut does not undo them.
 
-        Raises LeaseLostError where `lease` is not the newest, VersionConflictError where a row is not at the expected version,
+        Raises LeaseLostError where `lease` has been taken away, StateRefusedError where a change is beyond its scope, VersionConflictError where a row is not at the expected version,
         and StateUnavailableError where the medium refuses (disk full, read-only, vanished); none of these changes anything.
         """
         ...
 
-    def acquire(self, holder: Holder, *, duration_seconds: float, wait_seconds: float = 0.0) -> Lease:
-        """Take the lock, waiting up to `wait_seconds` for its holder; raises LockedError, which carries the holder's LockStatus.
+    def acquire(
+        self, holder: Holder, *, duration_seconds: float, wait_seconds: float = 0.0, scope: Scope = EVERYTHING
+    ) -> Lease:
+        """Take a lease, waiting up to `wait_seconds` for the holders of those that it touches; raises LockedError, which carries one's LockStatus.
 
-        A lock whose lease has run out, or whose holder is known to be dead, is taken over.
+        A lease that has run out, or whose holder is known to be dead, is taken over.
         """
         ...
 
@@ -110,8 +115,12 @@ class StateStore(Protocol):
         """Give the lock back; a lease that was lost already is no error."""
         ...
 
-    def lock_status(self) -> LockStatus | None:
-        """Return the lock as it stands, or None where nobody holds it."""
+    def leases(self) -> Sequence[LockStatus]:
+        """Return all leases that are held or have run out, the oldest first."""
+        ...
+
+    def lock_status(self, scope: Scope = EVERYTHING) -> LockStatus | None:
+        """Return the oldest lease that touches `scope`, or None where nobody holds one."""
         ...
 
     def break_lock(self, token: int) -> bool:

@@ -16,6 +16,8 @@ from sharectl.model.records import Holder, LockStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sharectl.model.records import Scope
+
 _BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
 _PROCESS_NAMESPACE_LINK: Final = Path("/proc/self/ns/pid")
 _ENDED_STATES: Final = frozenset({"Z", "X", "x"})
@@ -46,7 +48,7 @@ class Place:
 
 
 class HeldLock(NamedTuple):
-    """The lock's row while somebody holds it; the columns of the table `lock` from `token` on, in their order."""
+    """A lease's row: the columns of the table `lease`, in the order of their reading."""
 
     token: int
     user: str
@@ -61,6 +63,7 @@ class HeldLock(NamedTuple):
     heartbeat_at: str
     heartbeat_boottime_seconds: float
     duration_seconds: float
+    scope: str
 
 
 class _Verdict(NamedTuple):
@@ -130,8 +133,8 @@ def has_ended(process_id: int, process_started: str) -> bool:
     return fields[_STATE_FIELD] in _ENDED_STATES or fields[_START_TIME_FIELD] != process_started
 
 
-def status_of(lock: HeldLock, clock: Clock) -> LockStatus:
-    """Return the lock as people see it, with the verdict whether it can be taken over now."""
+def status_of(lock: HeldLock, scope: Scope, clock: Clock) -> LockStatus:
+    """Return a lease as people see it, with the verdict whether it can be taken over now."""
     verdict = _by_process(lock, here(clock)) or _by_boottime(lock, clock) or _by_wall_clock(lock, clock)
     return LockStatus(
         token=lock.token,
@@ -140,6 +143,7 @@ def status_of(lock: HeldLock, clock: Clock) -> LockStatus:
         heartbeat_at=lock.heartbeat_at,
         expired=verdict.expired,
         reason=verdict.reason,
+        scope=scope,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from operator import itemgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.codec import shapes_of
 from sharectl.model.kinds import Kind, kind_of
 from sharectl.model.networks import NetworkAllocation
-from sharectl.model.records import Record
+from sharectl.model.records import Record, Scope
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.table import attribute_shapes, row_shapes
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.records import HistoryEntry, OperationRecord, RuleRecord, RunRecord
     from sharectl.state.contract import StateReader
+    from sharectl.state.lock import HeldLock
 
     _Check = Callable[[Any], bool]
 
@@ -347,6 +349,23 @@ def expect_operation(operation: OperationRecord) -> OperationRecord:
         raise DamagedRowError(_named(operation), f"its resource_id is {operation.resource_id!r}")
     payload_of(operation)
     return operation
+
+
+def scope_of(lock: HeldLock) -> Scope:
+    """Return the scope of a lease that has just been read, once its columns have been checked; raises ValueError."""
+    texts = (lock.user, lock.host, lock.command, lock.node, lock.boot_id, lock.process_namespace, lock.acquired_at)
+    numbers = (lock.heartbeat_boottime_seconds, lock.duration_seconds)
+    if not (all(map(_is_text, (*texts, lock.heartbeat_at))) and _is_optional_text(lock.process_started)):
+        message = "a text in it is not one"
+        raise ValueError(message)
+    if type(lock.process_id) is not int or not all(type(number) is float and isfinite(number) for number in numbers):
+        message = "a number in it is not one"
+        raise ValueError(message)
+    names = {name: frozenset(found) for name, found in orjson.loads(lock.scope).items()}
+    if not all(map(_is_text, (name for found in names.values() for name in found))):
+        message = "its scope is not one"
+        raise ValueError(message)
+    return Scope(**names)
 
 
 def expect_entry(sequence: object, entry: HistoryEntry) -> None:

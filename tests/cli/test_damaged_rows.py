@@ -141,6 +141,7 @@ def fill(console: Console) -> None:
         row = import_record("share/taken", Import("sim", "gold1/taken"))
         store.commit(lease, [PutRun(RUN), BeginOperation(operation), PutResource(row, None)])
         store.release(lease)
+        store.acquire(ALICE, duration_seconds=0)  # which has run out
 
 
 def damages_of(path: Path, table: str) -> list[Damage]:
@@ -232,7 +233,7 @@ class _Mute:
         return Ended(0, "", "")
 
 
-@pytest.mark.parametrize("table", ["resource", "access_rule", "operation", "history", "run", "meta", "lock"])
+@pytest.mark.parametrize("table", ["resource", "access_rule", "operation", "history", "run", "meta", "lease"])
 def test_whatever_a_column_holds_a_command_ends_with_a_result_or_a_diagnostic(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], table: str
 ) -> None:

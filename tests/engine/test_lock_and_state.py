@@ -196,7 +196,7 @@ def test_when_the_disk_is_full_no_step_starts_any_more_and_the_next_apply_goes_o
 
     def commit(store: SqliteStore, lease, changes) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001 - as the original
         commits.append(1)
-        if len(commits) == 12:
+        if len(commits) == 6:
             _full(store)
         plain(store, lease, changes)
 

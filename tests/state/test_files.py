@@ -299,7 +299,8 @@ def test_a_garbage_page_is_found_before_a_lease_is_given(path: Path) -> None:
     [
         "DELETE FROM meta",
         "DROP TABLE access_rule",
-        "UPDATE lock SET token = 1, acquired_at = 'x', heartbeat_at = 'x', duration_seconds = 1, boot_id = ''",
+        "INSERT INTO lease VALUES (1, 'u', 'h', 1, 'c', NULL, 'n', '', '', 'x', 'x', 0, 1, '{}')",
+        "INSERT INTO lease VALUES (1, 'u', 'h', 1, 'c', NULL, 'n', '', '', 'x', '2026-05-04T12:00:00Z', 0, 1, '[]')",
     ],
 )
 def test_rows_that_sharectl_never_writes_are_damage(path: Path, damage: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.model.records import PutResource
+from sharectl.model.records import EVERYTHING, PutResource
 from sharectl.state.contract import LockedError, StateCorruptError, StateNewerError, StateUnavailableError
 from sharectl.state.sqlite.migrations import MIGRATIONS
 from sharectl.state.sqlite.store import open_store
@@ -169,6 +169,22 @@ def test_version_1_had_both_digests_in_one(first: Path, locked: bool) -> None:  
         "share/refused": (None, bytes(16)),
     }
     assert version_of(first) == (CURRENT if locked else 1)
+
+
+def test_a_lock_that_was_left_behind_is_a_lease_on_everything_now(first: Path) -> None:
+    """Tokens go on from where they were."""
+    with closing(sqlite3.connect(first)) as connection:
+        connection.execute(
+            "UPDATE lock SET token = 9000000000, user = 'u', host = 'h', process_id = 1, command = 'c', node = 'n', boot_id = '',"
+            " process_namespace = '', acquired_at = '2026-05-04T12:00:00Z', heartbeat_at = '2026-05-04T12:00:00Z',"
+            " heartbeat_boottime_seconds = 0.0, duration_seconds = 1.0"
+        )
+        connection.commit()
+    with closing(open_store(first, create=True)) as store:
+        status = store.lock_status()
+        assert status is not None
+        assert (status.token, status.holder.user, status.expired, status.scope) == (9000000000, "u", True, EVERYTHING)
+        assert store.acquire(ALICE, duration_seconds=60).token == 9000000001
 
 
 def test_a_refused_rule_survives_a_document(tmp_path: Path) -> None:

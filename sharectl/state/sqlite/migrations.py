@@ -131,7 +131,31 @@ _VERSION_2: Final[Migration] = (
     "CREATE INDEX resource_by_parent ON resource (parent_id) WHERE parent_id IS NOT NULL",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final[Migration] = (
+    "ALTER TABLE meta ADD COLUMN last_token INTEGER NOT NULL DEFAULT 0 CHECK (typeof(last_token) = 'integer' AND last_token >= 0)",
+    """CREATE TABLE lease (
+        token INTEGER PRIMARY KEY,
+        user TEXT NOT NULL,
+        host TEXT NOT NULL,
+        process_id INTEGER NOT NULL,
+        command TEXT NOT NULL,
+        process_started TEXT,
+        node TEXT NOT NULL,
+        boot_id TEXT NOT NULL,
+        process_namespace TEXT NOT NULL,
+        acquired_at TEXT NOT NULL,
+        heartbeat_at TEXT NOT NULL,
+        heartbeat_boottime_seconds REAL NOT NULL,
+        duration_seconds REAL NOT NULL,
+        scope TEXT NOT NULL
+    )""",
+    "UPDATE meta SET last_token = (SELECT token FROM lock)",
+    """INSERT INTO lease SELECT token, user, host, process_id, command, process_started, node, boot_id, process_namespace, acquired_at,
+        heartbeat_at, heartbeat_boottime_seconds, duration_seconds, '{}' FROM lock WHERE acquired_at IS NOT NULL""",
+    "DROP TABLE lock",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -11,7 +11,6 @@ from sharectl.model.access import AccessRule
 from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord, StateView
 from sharectl.state.collection import collection_paused
-from sharectl.state.lock import HeldLock
 from sharectl.state.rows import expect_entry, expect_operation, expect_records, expect_rules, expect_run
 from sharectl.state.sqlite.errors import damaged, translated
 
@@ -42,10 +41,6 @@ _SELECT_LINES: Final = (
     " run.run_id, command, user, host, started_at, git_commit, ci_job_url"
     " FROM history LEFT JOIN run ON run.run_id = history.run_id"
 )
-_SELECT_LOCK: Final = (
-    "SELECT token, user, host, process_id, command, process_started, node, boot_id, process_namespace, acquired_at,"
-    " heartbeat_at, heartbeat_boottime_seconds, duration_seconds FROM lock WHERE acquired_at IS NOT NULL"
-)
 
 # SQLite before 3.32 takes no more than 999 parameters.
 _ADDRESSES_PER_QUERY: Final = 900
@@ -75,12 +70,6 @@ def read_revision(connection: sqlite3.Connection, location: Path) -> Revision:
     if row is None or [type(value) for value in row] != [str, int] or row[1] < 0 or (row[1] > 0 and not row[0]):
         raise damaged(location, "it does not say which state it is")
     return Revision(*row)
-
-
-def read_lock(connection: sqlite3.Connection) -> HeldLock | None:
-    """Return the lock's row, or None where nobody holds it."""
-    row = connection.execute(_SELECT_LOCK).fetchone()
-    return None if row is None else HeldLock(*row)
 
 
 def read_operations(connection: sqlite3.Connection, **wanted: str | None) -> tuple[OperationRecord, ...]:

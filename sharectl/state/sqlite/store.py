@@ -9,24 +9,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from sharectl.model.records import ContentMark, Lease
+from sharectl.model.records import EVERYTHING, ContentMark, Lease
 from sharectl.state.collection import collection_paused
 from sharectl.state.contract import (
     DamagedRowError,
-    LeaseLostError,
     LockedError,
     StateBusyError,
     StateError,
     StateRefusedError,
     StateUnavailableError,
 )
-from sharectl.state.lock import SYSTEM_CLOCK, here, process_start, status_of, timestamp
+from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.state.rows import expect_operation, expect_whole_rows, expect_whole_state
-from sharectl.state.sqlite import files
+from sharectl.state.sqlite import files, leases
 from sharectl.state.sqlite.changes import apply_changes
-from sharectl.state.sqlite.errors import damaged, translated
+from sharectl.state.sqlite.errors import translated
 from sharectl.state.sqlite.migrations import MIGRATIONS, back_up, check_version, migrate
-from sharectl.state.sqlite.reader import SqliteReader, history_lines, is_storable, read_lock
+from sharectl.state.sqlite.reader import SqliteReader, history_lines, is_storable
 from sharectl.state.sqlite.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Change, HistoryLine, Holder, LockStatus
+    from sharectl.model.records import Change, HistoryLine, Holder, LockStatus, Scope
     from sharectl.state.contract import StateReader
-    from sharectl.state.lock import Clock, HeldLock
+    from sharectl.state.lock import Clock
     from sharectl.state.sqlite.migrations import Migration
     from sharectl.state.sqlite.snapshots import Snapshot
 
@@ -46,17 +45,6 @@ _LONGEST_POLL_SECONDS: Final = 1.0
 _SHORTEST_BUSY_SECONDS: Final = 3.0  # whoever waits for no holder waits for commits all the same
 _UNLOCK_BUSY_SECONDS: Final = 5.0
 _PULLED: Final = "push a document that `sharectl state pull` wrote"
-_TAKE: Final = (
-    "UPDATE lock SET token = max(token + 1, ?), user = ?, host = ?, process_id = ?, command = ?, process_started = ?, node = ?,"
-    " boot_id = ?, process_namespace = ?, acquired_at = ?, heartbeat_at = ?, heartbeat_boottime_seconds = ?,"
-    " duration_seconds = ?"
-)
-_RENEW: Final = "UPDATE lock SET heartbeat_at = ?, heartbeat_boottime_seconds = ?, boot_id = ?, duration_seconds = ?"
-_FREE: Final = (
-    "UPDATE lock SET user = NULL, host = NULL, process_id = NULL, command = NULL, process_started = NULL, node = NULL,"
-    " boot_id = NULL, process_namespace = NULL, acquired_at = NULL, heartbeat_at = NULL,"
-    " heartbeat_boottime_seconds = NULL, duration_seconds = NULL WHERE token = ? AND acquired_at IS NOT NULL"
-)
 
 
 def open_store(
@@ -111,22 +99,26 @@ class SqliteStore:
     def commit(self, lease: Lease, changes: Sequence[Change]) -> None:
         """See StateStore."""
         with self._transaction(lease) as connection:
+            leases.expect_within(connection, lease, changes, self._path)
             apply_changes(connection, changes)
             if changes:
                 connection.execute("UPDATE meta SET serial = serial + 1")
 
-    def acquire(self, holder: Holder, *, duration_seconds: float, wait_seconds: float = 0.0) -> Lease:
+    def acquire(
+        self, holder: Holder, *, duration_seconds: float, wait_seconds: float = 0.0, scope: Scope = EVERYTHING
+    ) -> Lease:
         """See StateStore. Before the first lease, the file is checked for damage as a whole."""
         deadline_seconds = time.monotonic() + wait_seconds
         pause_seconds = _FIRST_POLL_SECONDS
         while True:
             patience_seconds = max(_SHORTEST_BUSY_SECONDS, deadline_seconds - time.monotonic())
             try:
-                return self._acquire_once(holder, duration_seconds, patience_seconds)
+                with self._transaction(patience_seconds=patience_seconds) as connection:
+                    return leases.take(connection, self._path, holder, scope, duration_seconds, self._clock)
             except (LockedError, StateBusyError) as refused:
                 left_seconds = deadline_seconds - time.monotonic()
                 if left_seconds <= 0:
-                    raise self._as_locked(refused) from refused
+                    raise self._as_locked(refused, scope) from refused
             if self._closed.wait(min(pause_seconds, left_seconds)):
                 raise StateUnavailableError(self.location, "it has been closed")
             pause_seconds = min(2 * pause_seconds, _LONGEST_POLL_SECONDS)
@@ -134,34 +126,29 @@ class SqliteStore:
     def renew(self, lease: Lease) -> None:
         """See StateStore."""
         with self._transaction(lease) as connection:
-            connection.execute(
-                _RENEW,
-                (
-                    timestamp(self._clock.wall()),
-                    self._clock.boottime_seconds(),
-                    self._clock.boot_id(),
-                    lease.duration_seconds,
-                ),
-            )
+            leases.renew(connection, lease, self._clock)
 
     def release(self, lease: Lease) -> None:
         """See StateStore."""
         self.break_lock(lease.token)
 
-    def lock_status(self) -> LockStatus | None:
+    def leases(self) -> tuple[LockStatus, ...]:
         """See StateStore."""
-        with self._snapshots.open() as snapshot:
-            with translated(self._path):
-                lock = read_lock(snapshot.connection)
-                snapshot.verify()
-            return None if lock is None else self._status_of(lock)
+        with self._snapshots.open() as snapshot, translated(self._path):
+            found = leases.read_leases(snapshot.connection, self._clock, self._path)
+            snapshot.verify()
+        return tuple(found)
+
+    def lock_status(self, scope: Scope = EVERYTHING) -> LockStatus | None:
+        """See StateStore."""
+        return next((status for status in self.leases() if status.scope.touches(scope)), None)
 
     def break_lock(self, token: int) -> bool:
         """See StateStore."""
         if not self._snapshots.is_present():
             return False
         with self._transaction(patience_seconds=_UNLOCK_BUSY_SECONDS) as connection:
-            return connection.execute(_FREE, (token,)).rowcount == 1
+            return leases.free(connection, token)
 
     def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
         """See StateStore. All lines come from one snapshot, taken when the first is asked for."""
@@ -206,6 +193,8 @@ class SqliteStore:
                 expect_operation(operation)
         except DamagedRowError as error:
             raise StateRefusedError(self.location, f"the document is not taken: {error.fault}", _PULLED) from error
+        if not lease.scope.is_everything:
+            raise StateRefusedError(self.location, "the lease is not for everything")
         with self._transaction(lease) as connection:
             if not force:
                 refuse_loss(connection, content, self._path)
@@ -252,55 +241,18 @@ class SqliteStore:
             if self._snapshots.trusted and self._snapshots.is_present() and files.has_sidecars(self._path):
                 files.tidy(self._path)
 
-    def _as_locked(self, refused: LockedError | StateBusyError) -> LockedError | StateBusyError:
+    def _as_locked(self, refused: LockedError | StateBusyError, scope: Scope) -> LockedError | StateBusyError:
         """Say of a file that is kept locked who holds the lock in it, where that can be read."""
         if isinstance(refused, LockedError):
             return refused
         try:
-            status = self.lock_status()
+            status = self.lock_status(scope)
         except StateError:
             return refused
         if status is None:
             return refused
         remedy = f"; {refused.remedy}" if refused.remedy else ""
         return LockedError(self.location, replace(status, reason=f"{refused.reason}{remedy}"))
-
-    def _acquire_once(self, holder: Holder, duration_seconds: float, patience_seconds: float) -> Lease:
-        with self._transaction(patience_seconds=patience_seconds) as connection:
-            lock = read_lock(connection)
-            if lock is not None:
-                status = self._status_of(lock)
-                if not status.expired:
-                    raise LockedError(self.location, status)
-            wall = self._clock.wall()
-            now = timestamp(wall)
-            place = here(self._clock)
-            connection.execute(
-                _TAKE,
-                (
-                    int(wall.timestamp()),
-                    holder.user,
-                    holder.host,
-                    holder.process_id,
-                    holder.command,
-                    process_start(holder.process_id),
-                    place.node,
-                    place.boot_id,
-                    place.process_namespace,
-                    now,
-                    now,
-                    self._clock.boottime_seconds(),
-                    duration_seconds,
-                ),
-            )
-            token = connection.execute("SELECT token FROM lock").fetchone()[0]
-        return Lease(token=token, holder=holder, duration_seconds=duration_seconds)
-
-    def _status_of(self, lock: HeldLock) -> LockStatus:
-        try:
-            return status_of(lock, self._clock)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise damaged(self._path, f"the record of its lock cannot be understood ({error})") from error
 
     @contextmanager
     def _transaction(
@@ -324,7 +276,7 @@ class SqliteStore:
             try:
                 check_version(connection, self._path, len(self._migrations))
                 if lease is not None:
-                    _expect_newest(connection, lease)
+                    leases.expect_held(connection, lease, self._clock, self._path)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -390,13 +342,3 @@ class SqliteStore:
 def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
     """Let statements wait no longer than this for another process that writes."""
     connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
-
-
-def _expect_newest(connection: sqlite3.Connection, lease: Lease) -> None:
-    row = connection.execute("SELECT token, user, host FROM lock WHERE acquired_at IS NOT NULL").fetchone()
-    if row is None:
-        message = f"the lock (token {lease.token}) has been taken away; nobody holds it now"
-        raise LeaseLostError(message)
-    if row[0] != lease.token:
-        message = f"the lock (token {lease.token}) has passed to {row[1]}@{row[2]} (token {row[0]})"
-        raise LeaseLostError(message)

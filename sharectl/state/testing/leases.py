@@ -6,18 +6,29 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sharectl.model.records import (
+    EVERYTHING,
+    BeginOperation,
+    EndOperation,
     Holder,
     Lease,
     PutResource,
+    PutRules,
+    PutRun,
+    RemoveResource,
+    RenameBackend,
+    RenameResource,
+    Scope,
 )
 from sharectl.state.contract import (
     LeaseLostError,
     LockedError,
+    StateRefusedError,
 )
 from sharectl.state.testing.base import Conformance
 from sharectl.state.testing.samples import (
@@ -25,7 +36,9 @@ from sharectl.state.testing.samples import (
     BOB,
     LEASE_SECONDS,
     PATIENCE_SECONDS,
+    RUN,
     document_of,
+    make_operation,
     make_record,
     whole_view,
 )
@@ -33,6 +46,7 @@ from sharectl.state.testing.samples import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sharectl.model.records import Change
     from sharectl.state.contract import StateStore
 
 
@@ -145,3 +159,90 @@ class LeasesConformance(Conformance):
         with ThreadPoolExecutor(len(stores)) as pool:
             leases = [lease for lease in pool.map(contend, stores) if lease is not None]
         assert len(leases) == 1
+
+    @pytest.mark.parametrize(
+        ("scope", "touches"),
+        [
+            (EVERYTHING, True),
+            (Scope(frozenset({"filer"})), True),
+            (Scope(frozenset({"filer", "other"})), True),
+            (Scope(frozenset({"other"})), False),
+            (Scope(frozenset({"filer"}), frozenset({"share/a"})), True),
+            (Scope(frozenset({"other"}), frozenset({"share/z"})), False),
+        ],
+    )
+    def test_leases_are_in_each_others_way_only_where_they_touch(
+        self, store: StateStore, open_again: Callable[[], StateStore], scope: Scope, *, touches: bool
+    ) -> None:
+        """Who comes second is told of the lease in the way, and of no other; what does not touch it is held beside it."""
+        first = store.acquire(ALICE, duration_seconds=LEASE_SECONDS, scope=Scope(frozenset({"filer"})))
+        status = store.lock_status(scope)
+        assert (status is not None) == touches
+        if touches:
+            with pytest.raises(LockedError) as caught:
+                open_again().acquire(BOB, duration_seconds=LEASE_SECONDS, scope=scope)
+            assert (caught.value.status.holder, caught.value.status.scope) == (ALICE, first.scope)
+            return
+        second = open_again().acquire(BOB, duration_seconds=LEASE_SECONDS, scope=scope)
+        assert [held.token for held in store.leases()] == [first.token, second.token]
+        for lease in (first, second):
+            store.renew(lease)
+            store.commit(lease, [PutRun(RUN)])
+
+    def test_two_leases_on_addresses_of_one_backend_do_not_touch(
+        self, store: StateStore, open_again: Callable[[], StateStore]
+    ) -> None:
+        """Unless they have one in common."""
+        backend = frozenset({"filer"})
+        store.acquire(ALICE, duration_seconds=LEASE_SECONDS, scope=Scope(backend, frozenset({"share/a", "share/b"})))
+        open_again().acquire(BOB, duration_seconds=LEASE_SECONDS, scope=Scope(backend, frozenset({"share/c"})))
+        with pytest.raises(LockedError):
+            open_again().acquire(BOB, duration_seconds=LEASE_SECONDS, scope=Scope(backend, frozenset({"share/b"})))
+
+    def test_everything_is_free_once_all_leases_are_given_back(
+        self, store: StateStore, open_again: Callable[[], StateStore]
+    ) -> None:
+        """And a lease that ran out is taken over by one that touches it, and by no other."""
+        late = store.acquire(ALICE, duration_seconds=0.0, scope=Scope(frozenset({"filer"})))
+        other = open_again().acquire(BOB, duration_seconds=LEASE_SECONDS, scope=Scope(frozenset({"other"})))
+        store.commit(late, [PutRun(RUN)])
+        store.release(other)
+        newest = open_again().acquire(BOB, duration_seconds=LEASE_SECONDS, wait_seconds=PATIENCE_SECONDS)
+        assert newest.token > other.token > late.token
+        with pytest.raises(LeaseLostError):
+            store.commit(late, [PutRun(RUN)])
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            PutResource(make_record("new", backend="other"), None),
+            PutResource(make_record("a", backend="other"), 1),
+            PutResource(make_record("z", backend="filer"), 1),
+            PutResource(make_record("b"), 1),
+            RemoveResource("share/z", 1),
+            RenameResource("share/a", "share/b2", 1),
+            PutRules("share/z", ()),
+            BeginOperation(make_operation("o9", "b")),
+            EndOperation("o3"),
+            RenameBackend("filer", "nas", None),
+        ],
+    )
+    def test_what_is_beyond_the_scope_of_a_lease_is_refused(
+        self, store: StateStore, lease: Lease, change: Change
+    ) -> None:
+        """With its whole commit: rows of other backends and addresses, before the change and after it."""
+        rows = [make_record("a"), make_record("b"), make_record("z", backend="other")]
+        operation = replace(make_operation("o3", "z"), backend="other")
+        store.commit(lease, [PutRun(RUN), *(PutResource(row, None) for row in rows), BeginOperation(operation)])
+        store.release(lease)
+        scope = Scope(frozenset({"filer"}), frozenset({"share/a", "share/a2", "share/new"}))
+        narrow = store.acquire(ALICE, duration_seconds=LEASE_SECONDS, scope=scope)
+        before = document_of(store)
+        with pytest.raises(StateRefusedError):
+            store.commit(narrow, [PutResource(make_record("a", pool="pool-2"), 1), change])
+        assert document_of(store) == before
+        store.commit(
+            narrow, [PutResource(make_record("a", pool="pool-2"), 1), RenameResource("share/a", "share/a2", 2)]
+        )
+        with pytest.raises(StateRefusedError):
+            store.import_document(narrow, before, force=True)

@@ -1,0 +1,134 @@
+"""Leases in the state file: one row for each, which tells who may write what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model.canonical import canonical_json
+from sharectl.model.records import (
+    BeginOperation,
+    EndOperation,
+    Lease,
+    PutResource,
+    PutRules,
+    RemoveResource,
+    RenameBackend,
+    RenameResource,
+    Scope,
+)
+from sharectl.state.contract import LeaseLostError, LockedError, StateRefusedError
+from sharectl.state.lock import HeldLock, here, process_start, status_of, timestamp
+from sharectl.state.rows import scope_of
+from sharectl.state.sqlite.errors import damaged
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Change, Holder, LockStatus
+    from sharectl.state.lock import Clock
+
+_SELECT: Final = (
+    "SELECT token, user, host, process_id, command, process_started, node, boot_id, process_namespace, acquired_at,"
+    " heartbeat_at, heartbeat_boottime_seconds, duration_seconds, scope FROM lease ORDER BY token"
+)
+_INSERT: Final = (
+    "INSERT INTO lease (token, user, host, process_id, command, process_started, node, boot_id, process_namespace,"
+    " acquired_at, heartbeat_at, heartbeat_boottime_seconds, duration_seconds, scope)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_RENEW: Final = "UPDATE lease SET heartbeat_at = ?, heartbeat_boottime_seconds = ?, boot_id = ?, duration_seconds = ? WHERE token = ?"
+
+
+def read_leases(connection: sqlite3.Connection, clock: Clock, location: Path) -> list[LockStatus]:
+    """Return the leases as they stand, the oldest first."""
+    found = []
+    for row in connection.execute(_SELECT):
+        lock = HeldLock(*row)
+        try:
+            found.append(status_of(lock, scope_of(lock), clock))
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise damaged(location, f"the record of its lock cannot be understood ({error})") from error
+    return found
+
+
+def take(  # noqa: PLR0913, PLR0917 - where, who, what and how long
+    connection: sqlite3.Connection, location: Path, holder: Holder, scope: Scope, duration_seconds: float, clock: Clock
+) -> Lease:
+    """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over."""
+    for status in read_leases(connection, clock, location):
+        if not scope.touches(status.scope):
+            continue
+        if not status.expired:
+            raise LockedError(str(location), status)
+        free(connection, status.token)
+    wall, place = clock.wall(), here(clock)
+    connection.execute("UPDATE meta SET last_token = max(last_token + 1, ?)", (int(wall.timestamp()),))
+    (token,) = connection.execute("SELECT last_token FROM meta").fetchone()
+    now = timestamp(wall)
+    who = (holder.user, holder.host, holder.process_id, holder.command, process_start(holder.process_id))
+    where = (place.node, place.boot_id, place.process_namespace)
+    what = canonical_json({"addresses": sorted(scope.addresses), "backends": sorted(scope.backends)}).decode()
+    connection.execute(_INSERT, (token, *who, *where, now, now, clock.boottime_seconds(), duration_seconds, what))
+    return Lease(token, holder, duration_seconds, scope)
+
+
+def renew(connection: sqlite3.Connection, lease: Lease, clock: Clock) -> None:
+    """Write a heartbeat."""
+    values = (timestamp(clock.wall()), clock.boottime_seconds(), clock.boot_id(), lease.duration_seconds, lease.token)
+    connection.execute(_RENEW, values)
+
+
+def free(connection: sqlite3.Connection, token: int) -> bool:
+    """Remove a lease; return whether it was there."""
+    return connection.execute("DELETE FROM lease WHERE token = ?", (token,)).rowcount == 1
+
+
+def expect_held(connection: sqlite3.Connection, lease: Lease, clock: Clock, location: Path) -> None:
+    """Raise LeaseLostError where the lease has been taken away."""
+    if connection.execute("SELECT 1 FROM lease WHERE token = ?", (lease.token,)).fetchone() is not None:
+        return
+    for status in read_leases(connection, clock, location):
+        if status.scope.touches(lease.scope):
+            who = f"{status.holder.user}@{status.holder.host} (token {status.token})"
+            message = f"the lock (token {lease.token}) has passed to {who}"
+            raise LeaseLostError(message)
+    message = f"the lock (token {lease.token}) has been taken away; nobody holds it now"
+    raise LeaseLostError(message)
+
+
+def expect_within(connection: sqlite3.Connection, lease: Lease, changes: Sequence[Change], location: Path) -> None:
+    """Raise StateRefusedError where a change is beyond the scope of the lease."""
+    if lease.scope.is_everything:
+        return
+    for address, backend in (place for change in changes for place in _places(connection, change)):
+        if not lease.scope.holds(address, backend):
+            raise StateRefusedError(
+                str(location), f"{address} on backend {backend} is beyond the lease", "take a lease that includes it"
+            )
+
+
+def _places(connection: sqlite3.Connection, change: Change) -> Iterator[tuple[Address, str | None]]:
+    """Yield the addresses that a change is about, with the backends that they are on before and after it."""
+    match change:
+        case PutResource(record):
+            yield record.address, record.backend
+            yield from _recorded(connection, record.address)
+        case RemoveResource(address) | PutRules(address):
+            yield from _recorded(connection, address)
+        case RenameResource(address, new_address):
+            yield from _recorded(connection, address)
+            yield from ((new_address, backend) for _, backend in _recorded(connection, address))
+        case RenameBackend(backend, new_backend):
+            yield from (("", backend), ("", new_backend))
+        case BeginOperation(operation):
+            yield operation.address, operation.backend
+        case EndOperation(operation_id):
+            select = "SELECT address, backend FROM operation WHERE operation_id = ?"
+            yield from connection.execute(select, (operation_id,))
+
+
+def _recorded(connection: sqlite3.Connection, address: Address) -> list[tuple[Address, str | None]]:
+    return connection.execute("SELECT address, backend FROM resource WHERE address = ?", (address,)).fetchall()
