@@ -31,7 +31,7 @@ def share_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
     for address in sorted(desired.digests):
         if is_of(Kind.SHARE, address):
             found += diagnostics_of(desired, address, _problems_of_share(checks, desired, view, address))
-        elif address not in view.records:
+        elif is_of(Kind.SNAPSHOT, address) and address not in view.records:
             found += _problems_of_snapshot(checks, desired, view, address)
     return tuple(found)
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sharectl.model.observed import ObservedShare
     from sharectl.model.plans import FieldChange
     from sharectl.model.records import HistoryEntry, Record, RuleRecord
-    from sharectl.model.specs import ShareSpec, SnapshotSpec
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
 
@@ -75,9 +74,7 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         remedy = nearest() or "`sharectl state list` names what there is"
         summary = f"neither the manifests nor the state have {address}"
         raise DiagnosticError(error("show.unknown", summary, remedy=remedy, address=address))
-    spec: ShareSpec | SnapshotSpec | None = None
-    if address in desired.digests:
-        spec = desired.share(address) if kind_of(address) is Kind.SHARE else desired.snapshot(address)
+    spec = desired.spec(address) if address in desired.digests else None
     view = ResourceView(
         address,
         spec,
