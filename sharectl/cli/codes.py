@@ -25,12 +25,12 @@ class ExitCode(IntEnum):
 
 
 MEANINGS: Final[dict[ExitCode, str]] = {
-    ExitCode.DONE: "done, or nothing to do; `plan` and `refresh`: looked at everything that was asked for",
+    ExitCode.DONE: "done, or nothing to do; `plan` and `refresh`: everything that was asked for was looked at",
     ExitCode.FAILED: (
-        "something was asked for and not done, or could not be looked at: a failed step, a refusal, a share that waits, "
-        "a backend that could not be read and is not named by `--allow-unreadable`; what was done is recorded, and what to do next has been said"
+        "something that was asked for was not done, or could not be looked at: a failed step, a refusal, a share that waits, "
+        "a backend that could not be read and is not named by `--allow-unreadable`; what was done is recorded, and the output says what to do next"
     ),
-    ExitCode.CHANGES: "with `--detailed-exitcode` only, and where 1 does not hold: `plan` found changes, `refresh` found drift",
+    ExitCode.CHANGES: "only with `--detailed-exitcode`, and only if 1 does not apply: `plan` found changes, `refresh` found drift",
     ExitCode.USAGE: (
         "wrong usage: an unknown command or option, a value that cannot be read, "
         "or consent that nobody was there to give (`--yes` is missing)"

@@ -41,7 +41,7 @@ def _directory(ctx: typer.Context) -> Path:
 
 
 def _described(directory: Path, prefix: str) -> list[Address]:
-    """Return the addresses in the manifests; a repository with mistakes completes nothing, and says nothing in the middle of a line."""
+    """Return the addresses in the manifests; a repository with mistakes completes nothing, and prints nothing into the line."""
     from sharectl.model.diagnostics import DiagnosticError
     from sharectl.workspace.validation import addresses_in_manifests
 

@@ -1,4 +1,4 @@
-"""What is said of a command that failed: a diagnostic for everything, and never a traceback."""
+"""How a command that failed says why: always a diagnostic, never a traceback."""
 
 from __future__ import annotations
 

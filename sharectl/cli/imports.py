@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sharectl.cli.session import Session
-    from sharectl.workspace.imports import Found
+    from sharectl.workspace.imports import FoundImports
     from sharectl.workspace.run import LockedRun
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -63,12 +63,12 @@ def import_(
     from sharectl.cli.session import start
     from sharectl.cli.values import parse_address, parse_size
     from sharectl.workspace.import_manifests import manifest_path, manifest_text, outside_warning
-    from sharectl.workspace.imports import Wish, find_imports
+    from sharectl.workspace.imports import ImportRequest, find_imports
     from sharectl.workspace.plans import Planner
 
     session = start(chdir, file)
     named = None if address is None else parse_address(address)
-    wish = Wish(named, backend_id, backend, everything, parse_size(size), protocol)
+    request = ImportRequest(named, backend_id, backend, everything, parse_size(size), protocol)
     if file is not None and "-" in file:
         remedy = "name the files instead"
         raise DiagnosticError(
@@ -77,7 +77,7 @@ def import_(
     repository = session.repository
     desired = repository.desired()
     with repository.store() as store, repository.backends(desired.backends) as backends:
-        found = find_imports(desired, store, backends, wish, writes=write is not None)
+        found = find_imports(desired, store, backends, request, writes=write is not None)
     if not found.options.imports:
         if found.left_out:
             session.output.diagnostics(found.diagnostics)
@@ -87,7 +87,7 @@ def import_(
     diagnostics = list(found.diagnostics)
     write_file = None
     if write is not None and found.documents:
-        path, text = manifest_path(session.path(write), wish), manifest_text(found)
+        path, text = manifest_path(session.path(write), request), manifest_text(found)
         sources = [session.path(Path(name)) for name in file or ()]
         sources = sources or [session.project.root / name for name in session.project.manifests]
         diagnostics += outside_warning(path, sources)
@@ -102,7 +102,7 @@ def import_(
     finish(ExitCode.FAILED if found.left_out else code_of_findings(found.diagnostics))
 
 
-def _begin(found: Found, write_file: Callable[[], None] | None, run: LockedRun) -> None:
+def _begin(found: FoundImports, write_file: Callable[[], None] | None, run: LockedRun) -> None:
     """Let the state remember what is taken over, before there are manifests that could be taken for wishes of something new."""
     from sharectl.workspace.imports import begin_imports
 

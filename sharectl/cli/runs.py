@@ -92,7 +92,7 @@ def show_plan(session: Session, plan: Plan, output: Format, *, hint: bool = Fals
 class RunChoices:
     """The choices of a run as the command line has them; `question` is asked before anything changes, unless `yes`.
 
-    `instead` is what can be done where nobody is there to be asked, besides --yes; `before` is called once it is decided, and only
+    `instead` is what to do, besides passing --yes, if nobody can be asked; `before` is called once it is decided, and only
     where nothing of the plan is refused. `allow_unreadable` are backends that a saved plan need not have read.
     """
 

@@ -116,7 +116,7 @@ def standard_output() -> Output:
 
 @contextmanager
 def kept_afterwards(session: Session, store: StateStore) -> Iterator[None]:
-    """Keep a copy of the state when the block has ended, however it did; a state that is damaged by then is no success."""
+    """Keep a copy of the state when the block has ended, however it did; a state that is damaged by then fails the command."""
     from datetime import UTC, datetime
 
     from sharectl.workspace.copies import keep_copy_of

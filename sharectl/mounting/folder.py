@@ -21,7 +21,7 @@ _MOST_OF_NAME: Final = 100
 
 
 class Written(NamedTuple):
-    """What became of the files: how many were written and how many were so already, and the ones of before that are of no use any more."""
+    """What was done to the files: how many were written, how many were up to date, and those from before that are not needed any more."""
 
     written: int
     unchanged: int

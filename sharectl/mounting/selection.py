@@ -61,7 +61,7 @@ class Mount:
 
 
 class LeftOut(NamedTuple):
-    """A share that would be mounted if something were otherwise."""
+    """A share that would be mounted but for one thing."""
 
     address: Address
     reason: str
@@ -103,7 +103,7 @@ class Selected(NamedTuple):
 def select_mounts(records: Iterable[Record], rules: Mapping[Address, Sequence[RuleRecord]], wanted: Wanted) -> Selected:
     """Return the mounts of the shares among `records`, sorted by address.
 
-    A share that the client may not reach is no mount, and not left out either: nothing is missing.
+    A share that the client may not reach is neither a mount nor left out: nothing is missing.
     """
     # Most shares have the rules of many others; what follows from equal rules is found once.
     access_of = lru_cache(maxsize=_MOST_REMEMBERED)(partial(_access, wanted))

@@ -65,7 +65,7 @@ class Block:
 
     @property
     def destroys(self) -> bool:
-        """Tell whether data goes that cannot be had back."""
+        """Tell whether data is lost for good."""
         return self.reverts_to is not None or any(step.verb in _DESTROYING for step in self.steps)
 
     @property

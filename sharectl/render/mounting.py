@@ -40,7 +40,7 @@ def mount_commands(protocol: str, location: str, name: str) -> tuple[MountComman
 def _nfs(location: Location, name: str) -> Iterable[MountCommand]:
     source = location.source
     yield MountCommand("Linux", shlex.join(["mount", "-t", "nfs", "-o", NFS_VERSION, source, f"/mnt/{name}"]))
-    # Servers take requests from privileged ports alone unless they are told otherwise; macOS uses others by itself.
+    # Servers take requests from privileged ports alone by default; macOS uses others unless told.
     yield MountCommand("macOS", shlex.join(["mount_nfs", "-o", "vers=4,resvport", source, f"/Volumes/{name}"]))
 
 

@@ -50,7 +50,7 @@ class Output:
     def for_streams(cls, stdout: TextIO | None, stderr: TextIO | None, *, environ: Mapping[str, str]) -> Output:
         """Return the output on these streams (None: it was closed before the program began); colours on a terminal unless `NO_COLOR` is set or `TERM` is `dumb`.
 
-        `FORCE_COLOR` (other than `0`) colours what is no terminal; `NO_COLOR` is stronger.
+        `FORCE_COLOR` (other than `0`) colours the output even without a terminal; `NO_COLOR` is stronger.
         """
         return cls(stdout, stderr, environ=environ)
 

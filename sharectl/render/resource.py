@@ -87,7 +87,7 @@ def _covered(view: ResourceView) -> list[tuple[AccessPattern, list[AccessRule]]]
 
 
 def _wanted_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
-    """Yield what the manifest wants otherwise, and what failed when that was last tried."""
+    """Yield where the manifest differs from the record, and what failed last."""
     if view.wanted:
         yield ""
         yield paint("Changes in its manifest that are not applied yet", "heading", color)

@@ -1,4 +1,4 @@
-"""Foreign text made harmless for a terminal, and the small arithmetic of lines: width, padding, clipping, wrapping."""
+"""Text from elsewhere made safe for a terminal, and the arithmetic of lines: width, padding, clipping, wrapping."""
 
 from __future__ import annotations
 

@@ -19,27 +19,29 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
-    from sharectl.workspace.imports import Found, Wanted, Wish
+    from sharectl.workspace.imports import Chosen, FoundImports, ImportRequest
 
 
-def _documents(unwritten: Wanted, wish: Wish) -> tuple[ManifestDocument, ...]:
+def _documents(unwritten: Chosen, request: ImportRequest) -> tuple[ManifestDocument, ...]:
     from sharectl.manifests.write import document_of  # noqa: PLC0415 - only where manifests are written
 
     return tuple(
         document_of(
-            _spec_of(address, share, wish), _found_access(share, wish).rules, comment=_comment(backend, share, wish)
+            _spec_of(address, share, request),
+            _found_access(share, request).rules,
+            comment=_comment(backend, share, request),
         )
         for address, (backend, share) in unwritten.items()
     )
 
 
-def _found_access(share: ObservedShare, wish: Wish) -> FoundAccess:
+def _found_access(share: ObservedShare, request: ImportRequest) -> FoundAccess:
     from sharectl.manifests.found_access import writable_access  # noqa: PLC0415 - only where manifests are written
 
-    return writable_access(share.access, share.protocol or wish.protocol)
+    return writable_access(share.access, share.protocol or request.protocol)
 
 
-def _unwritable_rules(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
+def _unwritable_rules(unwritten: Chosen, request: ImportRequest) -> tuple[Diagnostic, ...]:
     """Name the rules that no manifest can hold: the share is taken over all the same, and they end with the next apply."""
     return tuple(
         warning(
@@ -50,19 +52,19 @@ def _unwritable_rules(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
             address=address,
         )
         for address, (backend, share) in unwritten.items()
-        for rule, why in _found_access(share, wish).left_out
+        for rule, why in _found_access(share, request).left_out
     )
 
 
-def _spec_of(address: Address, share: ObservedShare, wish: Wish) -> ShareSpec:
+def _spec_of(address: Address, share: ObservedShare, request: ImportRequest) -> ShareSpec:
     return ShareSpec(
         name=name_of(address),
-        size_bytes=wish.size_bytes if share.size_bytes is None else share.size_bytes,
-        protocol=Protocol(share.protocol or wish.protocol),
+        size_bytes=request.size_bytes if share.size_bytes is None else share.size_bytes,
+        protocol=Protocol(share.protocol or request.protocol),
     )
 
 
-def _comment(backend: str, share: ObservedShare, wish: Wish) -> str:
+def _comment(backend: str, share: ObservedShare, request: ImportRequest) -> str:
     lines = [f"{share.backend_id} on backend {backend}, pool {share.pool}; as it was found."]
     if share.size_bytes is None:
         lines.append("The backend knows no size for it: this one was chosen at the import.")
@@ -70,13 +72,13 @@ def _comment(backend: str, share: ObservedShare, wish: Wish) -> str:
         lines.append("The backend does not export it yet: this protocol was chosen at the import.")
     lines += [
         f"Left out: the access rule {rule.key} {rule.access_level} ({why})."
-        for rule, why in _found_access(share, wish).left_out
+        for rule, why in _found_access(share, request).left_out
     ]
     lines.append("deletionPolicy is retain: should this manifest go, the share and its data stay.")
     return "\n".join(lines)
 
 
-def _guesses(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
+def _guesses(unwritten: Chosen, request: ImportRequest) -> tuple[Diagnostic, ...]:
     """Say what had to be chosen for shares whose backend does not know it."""
     sizeless = [address for address, (_, share) in unwritten.items() if share.size_bytes is None]
     silent = [address for address, (_, share) in unwritten.items() if share.protocol is None]
@@ -84,9 +86,9 @@ def _guesses(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
         return ()
     parts = []
     if sizeless:
-        parts.append(f"size {format_size(wish.size_bytes)} for {len(sizeless)} of them, such as {sizeless[0]}")
+        parts.append(f"size {format_size(request.size_bytes)} for {len(sizeless)} of them, such as {sizeless[0]}")
     if silent:
-        parts.append(f"protocol {wish.protocol} for {len(silent)} of them, such as {silent[0]}")
+        parts.append(f"protocol {request.protocol} for {len(silent)} of them, such as {silent[0]}")
     return (
         warning(
             "import.chosen",
@@ -97,16 +99,16 @@ def _guesses(unwritten: Wanted, wish: Wish) -> tuple[Diagnostic, ...]:
     )
 
 
-def manifest_text(found: Found) -> str:
+def manifest_text(found: FoundImports) -> str:
     """Return the manifests that have to be written, as YAML."""
     from sharectl.manifests.write import dump  # noqa: PLC0415 - only where manifests are written
 
     return dump(found.documents)
 
 
-def manifest_path(directory: Path, wish: Wish) -> Path:
+def manifest_path(directory: Path, request: ImportRequest) -> Path:
     """Return where the manifests go: a file in `directory` that does not exist yet."""
-    base = f"imported-{wish.backend}" if wish.everything else name_of(wish.address or "")
+    base = f"imported-{request.backend}" if request.everything else name_of(request.address or "")
     path = directory / f"{base}.yaml"
     number = 2
     while os.path.lexists(path):

@@ -38,7 +38,7 @@ _NAMED_AT_MOST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ImportRequest:
     """What the user asked to import: one share by the backend's id, or everything on a backend.
 
     `size_bytes` and `protocol` are for manifests of shares whose backend does not know its own.
@@ -53,7 +53,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundImports:
     """The options of the plan that takes the shares over, the manifests that have to be written first, and what to know before.
 
     `left_out` is how many of all that a backend holds cannot be taken over.
@@ -65,18 +65,20 @@ class Found:
     left_out: int = 0
 
 
-Wanted = dict["Address", "tuple[str, ObservedShare]"]
+Chosen = dict["Address", "tuple[str, ObservedShare]"]
 """What is to be taken over: by address, the backend and the share on it."""
 
 
-def find_imports(desired: Desired, store: StateStore, backends: Backends, wish: Wish, *, writes: bool) -> Found:
+def find_imports(
+    desired: Desired, store: StateStore, backends: Backends, request: ImportRequest, *, writes: bool
+) -> FoundImports:
     """Ask the backend (of one share: every backend, unless one is named) and return what is to be taken over.
 
-    Raises DiagnosticError where the wish is incomplete, where one share is asked for and not found, and where a backend that has
+    Raises DiagnosticError where the request is incomplete, where one share is asked for and not found, and where a backend that has
     to be asked does not answer. A share without a manifest is refused too, unless
     one `writes` it.
     """
-    names = _backends_to_ask(desired, wish)
+    names = _backends_to_ask(desired, request)
     found = survey(desired.backends, backends, {name: Question(lists=True) for name in names})
     with store.read() as reader:
         records = reader.view().records
@@ -85,24 +87,24 @@ def find_imports(desired: Desired, store: StateStore, backends: Backends, wish: 
         (name, share)
         for name in names
         for share in importable_shares(ids, found.observed[name])
-        if not wish.everything or (share.trashed_at is None and not _is_ignored(desired, name, share))
+        if not request.everything or (share.trashed_at is None and not _is_ignored(desired, name, share))
     ]
-    left_out = [(name, share) for name, share in shares if share.not_adoptable and wish.everything]
-    if wish.everything:
+    left_out = [(name, share) for name, share in shares if share.not_adoptable and request.everything]
+    if request.everything:
         wanted = _all(desired, records, [pair for pair in shares if not pair[1].not_adoptable])
     else:
-        wanted = _one(shares, wish, found, records)
+        wanted = _one(shares, request, found, records)
     _require_answers(found, names, wanted)
     imports = {address: Import(backend, share.backend_id) for address, (backend, share) in wanted.items()}
-    if wish.everything:
+    if request.everything:
         imports |= snapshot_imports(desired, records, wanted, {name: found.observed[name] for name in names})
     options = PlanOptions(imports=imports, targets=frozenset(imports))
     unwritten = {address: wanted[address] for address in sorted(wanted) if address not in desired.digests}
     if unwritten and not writes:
         raise DiagnosticError(_without_manifest(list(unwritten), desired))
-    chosen = (*_guesses(unwritten, wish), *_unwritable_rules(unwritten, wish))
+    chosen = (*_guesses(unwritten, request), *_unwritable_rules(unwritten, request))
     diagnostics = (*_left_out(left_out), *_differences(desired, wanted), *chosen)
-    return Found(options, _documents(unwritten, wish), diagnostics, len(left_out))
+    return FoundImports(options, _documents(unwritten, request), diagnostics, len(left_out))
 
 
 def _is_ignored(desired: Desired, backend: str, share: ObservedShare) -> bool:
@@ -121,25 +123,25 @@ def _without_manifest(addresses: Sequence[Address], desired: Desired) -> Diagnos
     return error("import.no-manifest", summary, remedy=remedy, address=addresses[0])
 
 
-def _backends_to_ask(desired: Desired, wish: Wish) -> list[str]:
-    if wish.everything and wish.address is not None:
+def _backends_to_ask(desired: Desired, request: ImportRequest) -> list[str]:
+    if request.everything and request.address is not None:
         remedy = "leave out the address, or --all"
-        raise DiagnosticError(error("usage.import", f"all of them, or just {wish.address}?", remedy=remedy))
-    if wish.everything and wish.backend is None:
+        raise DiagnosticError(error("usage.import", f"all of them, or just {request.address}?", remedy=remedy))
+    if request.everything and request.backend is None:
         raise DiagnosticError(error("usage.import", "--all of which backend?", remedy="name it with --backend"))
-    if not wish.everything and (wish.address is None or wish.backend_id is None):
+    if not request.everything and (request.address is None or request.backend_id is None):
         remedy = "write `sharectl import share/NAME ID`, or `sharectl import --backend NAME --all --write DIR`"
         raise DiagnosticError(error("usage.import", "import what?", remedy=remedy))
-    if wish.address is not None and not is_of(Kind.SHARE, wish.address):
+    if request.address is not None and not is_of(Kind.SHARE, request.address):
         raise DiagnosticError(
-            error("usage.import", f"{wish.address} is not a share", remedy="only shares can be imported")
+            error("usage.import", f"{request.address} is not a share", remedy="only shares can be imported")
         )
-    if wish.backend is None:
+    if request.backend is None:
         return sorted(desired.backends)
-    return list(require_backends([wish.backend], desired.backends))
+    return list(require_backends([request.backend], desired.backends))
 
 
-def _require_answers(found: Survey, names: Sequence[str], wanted: Wanted) -> None:
+def _require_answers(found: Survey, names: Sequence[str], wanted: Chosen) -> None:
     """Refuse where a backend is silent, unless the share has been found already on one that is not."""
     silent = [(name, found.observed[name].error) for name in names if found.observed[name].shares is None]
     if silent and not wanted:
@@ -152,45 +154,45 @@ def _require_answers(found: Survey, names: Sequence[str], wanted: Wanted) -> Non
 
 
 def _one(
-    shares: list[tuple[str, ObservedShare]], wish: Wish, found: Survey, records: Mapping[Address, Record]
-) -> Wanted:
-    matches = [(backend, share) for backend, share in shares if share.backend_id == wish.backend_id]
+    shares: list[tuple[str, ObservedShare]], request: ImportRequest, found: Survey, records: Mapping[Address, Record]
+) -> Chosen:
+    matches = [(backend, share) for backend, share in shares if share.backend_id == request.backend_id]
     if len(matches) == 1:
-        return {wish.address or "": matches[0]}
+        return {request.address or "": matches[0]}
     if matches:
         holders = ", ".join(backend for backend, _ in matches)
-        summary = f"several backends hold a share {wish.backend_id!r}: {holders}"
+        summary = f"several backends hold a share {request.backend_id!r}: {holders}"
         raise DiagnosticError(error("import.ambiguous", summary, remedy="name one with --backend"))
     if any(seen.shares is None for seen in found.observed.values() if seen.error is not None):
         return {}
-    holder = _holder(wish, found, records)
+    holder = _holder(request, found, records)
     if holder is not None:
-        summary = f"{wish.backend_id!r} is {holder} in the state already"
-        remedy = f"`sharectl state mv {holder} {wish.address}` gives it another address"
+        summary = f"{request.backend_id!r} is {holder} in the state already"
+        remedy = f"`sharectl state mv {holder} {request.address}` gives it another address"
         raise DiagnosticError(error("import.managed", summary, remedy=remedy))
     known = sorted(share.backend_id for _, share in shares)
     more = f" and {len(known) - _NAMED_AT_MOST} more" if len(known) > _NAMED_AT_MOST else ""
     there = f"there are: {', '.join(known[:_NAMED_AT_MOST]) or 'none'}{more}"
-    remedy = did_you_mean(wish.backend_id or "", known) or there
+    remedy = did_you_mean(request.backend_id or "", known) or there
     raise DiagnosticError(
-        error("import.not-found", f"no backend holds an unmanaged share {wish.backend_id!r}", remedy=remedy)
+        error("import.not-found", f"no backend holds an unmanaged share {request.backend_id!r}", remedy=remedy)
     )
 
 
-def _holder(wish: Wish, found: Survey, records: Mapping[Address, Record]) -> Address | None:
+def _holder(request: ImportRequest, found: Survey, records: Mapping[Address, Record]) -> Address | None:
     """Return the address under which the state holds the share that is to be imported, or None."""
     ids = {
         share.resource_id
         for seen in found.observed.values()
         for share in (seen.shares or {}).values()
-        if share.backend_id == wish.backend_id
+        if share.backend_id == request.backend_id
     }
     return next((address for address, record in records.items() if record.resource_id in ids), None)
 
 
-def _all(desired: Desired, records: Mapping[Address, Record], shares: list[tuple[str, ObservedShare]]) -> Wanted:
+def _all(desired: Desired, records: Mapping[Address, Record], shares: list[tuple[str, ObservedShare]]) -> Chosen:
     """Give each share an address: that of the manifest of its name which has no share yet, else a free one like its name."""
-    wanted: Wanted = {}
+    wanted: Chosen = {}
     begun = {named: address for address, named in unfinished_imports(records.values()) if address not in records}
     rest = []
     for backend, share in sorted(shares, key=lambda pair: (pair[1].backend_id, pair[0])):
@@ -236,7 +238,7 @@ def _left_out(shares: Sequence[tuple[str, ObservedShare]]) -> tuple[Diagnostic, 
 
 
 def begin_imports(store: StateStore, lease: Lease, imports: Mapping[Address, Import]) -> None:
-    """Let the state remember what is to be taken over, so that whatever comes of it, nothing of it is made new instead."""
+    """Record in the state what is to be taken over, so that none of it is ever made anew instead."""
     rows = {
         address: import_record(address, wanted) for address, wanted in imports.items() if is_of(Kind.SHARE, address)
     }
@@ -251,8 +253,8 @@ def begin_imports(store: StateStore, lease: Lease, imports: Mapping[Address, Imp
         store.commit(lease, changes)
 
 
-def _differences(desired: Desired, wanted: Wanted) -> tuple[Diagnostic, ...]:
-    """Warn of shares that are otherwise than the manifest says under which they are taken over: the next apply changes them."""
+def _differences(desired: Desired, wanted: Chosen) -> tuple[Diagnostic, ...]:
+    """Warn of shares that differ from the manifest that takes them over: the next apply changes them."""
     found = []
     for address, (_, share) in sorted(wanted.items()):
         if address not in desired.digests:

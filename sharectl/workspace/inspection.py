@@ -36,7 +36,7 @@ class ResourceView:
 
     `record` is its row of the state, None where it has not been applied. `observed` is the share as the backend lists it, and
     `used_bytes` what its data occupies; both None where the backend was not asked or did not say. `settings` is the manifest of any other
-    kind. `wanted` is what the manifest wants otherwise than the record says, `last_failure` the last thing that failed and has not
+    kind. `wanted` is where the manifest differs from the record, `last_failure` the last thing that failed and has not
     been done since. `manifest_is_unread` where there may be a manifest that could not be read. `ignored` are the access rules of
     others that the share's backend is told to leave alone.
     """
@@ -147,7 +147,7 @@ _LOOKED_THROUGH = 50
 
 
 def settings_of(desired: Desired, address: Address) -> JsonObject | None:
-    """Return the manifest of a resource that is no share and no snapshot; None where there is none."""
+    """Return the manifest of a resource other than a share or a snapshot; None where there is none."""
     spec = desired.settings.get(kind_of(address), {}).get(name_of(address))
     return None if spec is None else asdict(spec)
 
@@ -155,7 +155,7 @@ def settings_of(desired: Desired, address: Address) -> JsonObject | None:
 def wanted_changes(
     desired: Desired, address: Address, record: Record | None, rules: Sequence[RuleRecord]
 ) -> tuple[FieldChange, ...]:
-    """Return what the manifest wants otherwise than the state records; nothing where one of them is missing."""
+    """Return where the manifest differs from what the state records; nothing where one of them is missing."""
     if record is None or address not in desired.digests or record.kind not in MANAGED_KINDS:
         return ()
     before, after = spec_object_of(record), desired.plain(address)

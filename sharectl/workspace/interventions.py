@@ -149,7 +149,7 @@ def rename_resource(edit: Edit, former: Address, address: Address) -> None:
 
 
 def expect_document(content: bytes, name: str) -> None:
-    """Refuse what is no document of a state, before a state is made for it. Raises DiagnosticError."""
+    """Refuse anything but the document of a state, before a state is made for it. Raises DiagnosticError."""
     from sharectl.state.document import DocumentError, parse  # noqa: PLC0415 - only where a state is brought back
 
     try:

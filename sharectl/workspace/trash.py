@@ -43,7 +43,7 @@ class TrashedShare:
     """A share in the trash of a backend.
 
     `address` is the one that its name suggests. `held_by` is the address at which the state, or an intent that is still open, has
-    this very share; such a one is no waste.
+    this very share; such a share is not waste.
     """
 
     backend: str
