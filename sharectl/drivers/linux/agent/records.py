@@ -360,8 +360,15 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "is_removing": bool,
 }
 
+_READ_AT: Final = {
+    kind: tuple((place, _READ[name]) for place, name in enumerate(names) if name in _READ)
+    for kind, names in _NAMES.items()
+}
+
 
 def _decoded(kind: type[_Row], row: Sequence[Any]) -> _Row:
     """Return a row of the file, whose columns are the fields in their order."""
-    named = zip(_NAMES[kind], row, strict=True)
-    return kind(*(_READ[name](value) if name in _READ else value for name, value in named))
+    values = list(row)
+    for place, read in _READ_AT[kind]:
+        values[place] = read(values[place])
+    return kind(*values)
