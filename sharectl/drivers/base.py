@@ -94,7 +94,7 @@ class Driver(Protocol):
         ...
 
     def delete_share(self, share: ShareRef) -> None:
-        """Remove the share with its data, its exports and its access; one that is gone already is no error."""
+        """Remove the share with its data, its exports and its access; a missing one is not an error."""
         ...
 
     def update_access(
@@ -121,7 +121,7 @@ class ExtendsShares(Protocol):
     """Can make a share larger while it is in use."""
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
-        """Make the share at least `size_bytes` large, never smaller; one that is so already is no error.
+        """Make the share at least `size_bytes` large, never smaller; doing so again is not an error.
 
         What counts is the size that it has when it is changed, not the one in `share`: somebody may have made room since the plan.
         Returns the size that it keeps where it was larger already; None where it is as asked.
@@ -154,7 +154,7 @@ class SnapshotsShares(Protocol):
         ...
 
     def delete_snapshot(self, snapshot: SnapshotRef) -> None:
-        """Remove the snapshot; one that is gone already is no error."""
+        """Remove the snapshot; a missing one is not an error."""
         ...
 
 
@@ -202,7 +202,7 @@ class AdoptsShares(Protocol):
     def adopt_share(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ObservedShare:
         """Put the existing share under `resource_id`, leaving its data and access as they are.
 
-        `size_bytes` is the size to record where the backend itself knows none. Adopting under the same id again is no error;
+        `size_bytes` is the size to record where the backend itself knows none. Adopting under the same id again is not an error;
         raises NotFoundError, and ConflictError where it is managed under another id.
         """
         ...

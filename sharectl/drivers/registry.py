@@ -80,7 +80,7 @@ def _load(entry_point: EntryPoint) -> DriverFactory:
     missing = [name for name in ("config_schema", "capabilities", "open") if not hasattr(factory, name)]
     if missing:
         message = (
-            f"the driver {entry_point.name!r} of the package {package!r} is no driver factory: "
+            f"the driver {entry_point.name!r} of the package {package!r} is not a driver factory: "
             f"{entry_point.value!r} has no {', '.join(missing)}"
         )
         raise DriverError(message)

@@ -94,7 +94,7 @@ def _from_file(path: str, base_directory: str) -> str:
         message = f"the secret {{file: {path}}} cannot be used: it is not UTF-8 text"
         raise DriverError(message) from None
     except (OSError, ValueError) as cause:
-        reason = cause.strerror if isinstance(cause, OSError) else "it is no path"
+        reason = cause.strerror if isinstance(cause, OSError) else "it is not a path"
         message = f"the secret {{file: {path}}} cannot be read: {reason}"
         raise DriverError(message) from cause
     if len(content) > MAX_SECRET_BYTES:

@@ -40,7 +40,7 @@ class HandlesShareServers(Protocol):
         ...
 
     def delete_share_server(self, server: ShareServerRef) -> None:
-        """Remove the server and whatever a cut-short creation left of it; one that is gone already is no error.
+        """Remove the server and whatever a cut-short creation left of it; a missing one is not an error.
 
         Raises ShareInUseError where shares are on it, in the trash or not. Nothing of them is touched.
         """
@@ -52,5 +52,5 @@ class UpdatesShareServers(Protocol):
     """Can change the directory services and the number of addresses of a share server that is in use."""
 
     def update_share_server(self, request: ShareServerRequest) -> ObservedShareServer:
-        """Make the server as requested without moving its shares; one that is so already is no error. Raises NotFoundError."""
+        """Make the server as requested without moving its shares; doing so again is not an error. Raises NotFoundError."""
         ...

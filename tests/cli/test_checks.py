@@ -68,7 +68,7 @@ RULE = "    - {{type: {}, to: {}, level: {}}}\n"
         ),
         (
             share("s", RULE.format("user", "alice", "rw") + RULE.format("user", "ALICE", "ro"), protocol="CIFS"),
-            "Samba sees no difference of case",
+            "Samba ignores case",
         ),
     ],
     ids=["read-only by address", "users that differ in case"],

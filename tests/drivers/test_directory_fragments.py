@@ -206,7 +206,7 @@ def test_what_samba_cannot_say_is_an_error(rule: AccessRule, reason: str) -> Non
 
 
 def test_two_spellings_of_a_user_with_two_levels_are_an_error() -> None:
-    """Samba sees no difference of case."""
+    """Samba ignores case."""
     one, other = AccessRule("user", "Alice", "ro"), AccessRule("user", "alice", "rw")
     text, statuses = render_section("x", "/srv/x", [one, other])
     assert [statuses[rule].status for rule in (one, other)] == ["active", "error"]

@@ -134,7 +134,7 @@ def test_a_missing_secret_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         resolve({"env": "NO_SUCH_SECRET"})
     with pytest.raises(DriverError, match=r"file: nowhere.*No such file"):
         resolve({"file": "nowhere"})
-    with pytest.raises(DriverError, match="it is no path"):
+    with pytest.raises(DriverError, match="it is not a path"):
         resolve({"file": "nul\0byte"})
 
 

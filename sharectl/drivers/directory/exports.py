@@ -159,4 +159,4 @@ def _names_network(access_to: str) -> bool:
 def _why_not(rule: AccessRule) -> str:
     if rule.access_type != "ip":
         return f"an NFS export knows addresses, not {rule.access_type}s"
-    return f"{rule.access_to!r} is not an address or network in its canonical form"
+    return f"{rule.access_to!r} is not an address or network in canonical form"

@@ -98,7 +98,7 @@ class RecordFolder(Generic[AnyRecord]):
         files.write_durably(self._folder, name, orjson.dumps(plain), self._private_fd)
 
     def remove(self, resource_id: str) -> None:
-        """Remove the record durably; one that is gone already is no error."""
+        """Remove the record durably; a missing one is not an error."""
         files.remove_durably(self._folder, f"{checked_id(resource_id)}{_SUFFIX}", self._private_fd)
 
 

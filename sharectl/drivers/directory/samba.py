@@ -57,7 +57,7 @@ def render_section(
         elif rule.access_type == "ip":
             hosts.append(rule)
         elif users.setdefault(rule.access_to.casefold(), rule) != rule:
-            statuses[rule] = RuleStatus("error", "another rule names the same user; Samba sees no difference of case")
+            statuses[rule] = RuleStatus("error", "another rule names the same user; Samba ignores case")
     if not users and not hosts:
         return None, statuses
     return _section_text(section, path, tuple(users.values()), hosts), statuses
@@ -128,7 +128,7 @@ def _rule_problem(rule: AccessRule) -> str | None:
         if rule.access_level == "ro":
             return "Samba cannot make a share read-only by address; write a user rule with level ro"
         if network_of(rule.access_to) is None:
-            return f"{rule.access_to!r} is not an address or network in its canonical form"
+            return f"{rule.access_to!r} is not an address or network in canonical form"
         nobody = nobody_at(rule.access_to)
         return None if nobody is None else f"{rule.access_to} {nobody.why}; {nobody.remedy}"
     if rule.access_type != "user":

@@ -123,7 +123,7 @@ def read_settings(config: Mapping[str, Any], base_directory: str) -> DirectorySe
 
 
 def absolute_path(path: str, base: str) -> str:
-    """Return `path` below `base` unless it is absolute, without `.` and `..`; raises ValueError for what is no path."""
+    """Return `path` below `base` unless it is absolute, without `.` and `..`; raises ValueError for what is not a path."""
     if "\0" in path:
         message = "a path cannot contain a NUL character"
         raise ValueError(message)

@@ -163,7 +163,7 @@ class Shares:
             if names.is_adoptable(directory):
                 status = files.status_of(directory, pool.fd)
             if status is None or not stat.S_ISDIR(status.st_mode):
-                message = f"the backend has no share {backend_id!r}: in the pool {pool_name!r} is no such directory"
+                message = f"the backend has no share {backend_id!r}: the pool {pool_name!r} has no such directory"
                 raise NotFoundError(message)
             with self._storage.locked(metadata):
                 known = metadata.shares.read(resource_id)

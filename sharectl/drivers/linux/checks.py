@@ -55,7 +55,7 @@ def _addresses(config: Mapping[str, Any], *, share_servers: bool) -> Iterator[Co
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
-            yield ConfigProblem(path, f"{text!r} is no address", "write an IPv4 or IPv6 address, without a prefix")
+            yield ConfigProblem(path, f"{text!r} is not an address", "write an IPv4 or IPv6 address, without a prefix")
             continue
         if address in seen:
             yield ConfigProblem(path, f"{text!r} is the same address as {seen[address]!r}", "keep one of the two")
@@ -99,7 +99,7 @@ def _loop(path: tuple[str, str], pool: Mapping[str, Any]) -> Iterator[ConfigProb
         try:
             size_bytes = parse_size(pool["size"])
         except SizeError:
-            yield ConfigProblem((*path, "size"), f"{pool['size']!r} is no size that a file can have", SIZE_HINT)
+            yield ConfigProblem((*path, "size"), f"{pool['size']!r} is not a size that a file can have", SIZE_HINT)
             return
         if size_bytes < SMALLEST_IMAGE_BYTES:
             yield ConfigProblem((*path, "size"), f"{pool['size']} is too small for btrfs", "give it 256MiB or more")
@@ -149,7 +149,7 @@ def _tunnels(vxlan: Mapping[str, Any]) -> Iterator[ConfigProblem]:
         try:
             versions.add(ipaddress.ip_address(text).version)
         except ValueError:
-            yield ConfigProblem(place, f"{text!r} is no address", "write an IPv4 or IPv6 address, without a prefix")
+            yield ConfigProblem(place, f"{text!r} is not an address", "write an IPv4 or IPv6 address, without a prefix")
     if len(versions) > 1:
         yield ConfigProblem(path, "a tunnel has two ends of one kind, IPv4 or IPv6", "name addresses of one kind")
 

@@ -102,7 +102,7 @@ class Session:
             message = f"the call {method} cannot be sent to {place_of(self._host)}: {cause}"
             raise DriverError(message) from cause
         except TimeoutError:
-            message = f"{place_of(self._host)} gave no answer to {method} within {timeout_seconds:g} s; it may still be at work on it"
+            message = f"{place_of(self._host)} did not answer {method} within {timeout_seconds:g} s; it may still be at work on it"
             raise BackendUnavailableError(message) from None
         finally:
             with self._lock:
@@ -212,7 +212,7 @@ class Session:
         self._drain_errors()
         said = f"{buffer.greeting()}\n{self._error_text.decode(errors='replace')}".splitlines()[-_KEPT_LINES:]
         if broken is not None:
-            reason = f"{place_of(self._host)} sent what is no answer: {broken}"
+            reason = f"{place_of(self._host)} sent what is not an answer: {broken}"
         else:
             reason = explain_end(self._host, said, exit_code, was_ready=buffer.is_ready)
         with self._lock:

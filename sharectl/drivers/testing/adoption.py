@@ -24,7 +24,7 @@ class AdoptionTests(Suite):
     """Taken over, or in the way."""
 
     def test_a_share_that_sharectl_did_not_make_is_listed_and_adopted(self, driver: Driver) -> None:
-        """Adoption puts it under an id; adopting again under the same id is no error."""
+        """Adoption puts it under an id; adopting again under the same id is not an error."""
         able = self.needs(driver, AdoptsShares)
         backend_id = self.make_unmanaged(driver)
         (found,) = driver.list_shares()

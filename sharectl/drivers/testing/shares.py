@@ -83,7 +83,7 @@ class ShareTests(Suite):
         assert set(again.access) == set(self.rules)
 
     def test_two_shares_of_one_name_are_two(self, driver: Driver) -> None:
-        """A name that another managed share has is no obstacle."""
+        """A name that another managed share has is not an obstacle."""
         one, other = self.create(driver, "projects"), self.create(driver, "projects")
         assert one.backend_id != other.backend_id
         assert {share.resource_id for share in driver.list_shares()} == {one.resource_id, other.resource_id}

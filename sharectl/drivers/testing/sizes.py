@@ -26,7 +26,7 @@ class SizeTests(Suite):
     """A change of size goes in its own direction alone."""
 
     def test_extend_records_the_size(self, driver: Driver) -> None:
-        """The new size is listed; asking for it again is no error."""
+        """The new size is listed; asking for it again is not an error."""
         able = self.needs(driver, ExtendsShares)
         share = self.create(driver, "projects")
         for _ in range(2):
@@ -60,7 +60,7 @@ class SizeTests(Suite):
         assert self.listed(driver, share).size_bytes == max(sizes)
 
     def test_shrink_records_the_size_and_keeps_what_is_used(self, driver: Driver) -> None:
-        """An empty share can be made smaller; asking for it again is no error."""
+        """An empty share can be made smaller; asking for it again is not an error."""
         able = self.needs(driver, ShrinksShares)
         share = self.create(driver, "projects")
         for _ in range(2):

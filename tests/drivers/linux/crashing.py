@@ -85,7 +85,7 @@ def recorded(record: Path, identity: str) -> None:
 
 
 def in_process(pool: VolumePool, call: Sequence[Any], number: int, records: str, *, survived: int | None) -> bool:
-    """Make the call in a process that is killed after `survived` effects; return whether it came to its end."""
+    """Make the call in a process that is killed after `survived` effects; return whether it finished."""
     child = os.fork()
     if child == 0:
         try:
@@ -146,7 +146,7 @@ def main() -> None:
 
 
 def seen_between(job: dict[str, Any], records: str) -> list[list[str] | None]:
-    """Kill and repeat until a call comes to its end; return what was seen after each."""
+    """Kill and repeat until a call finishes; return what was seen after each."""
     kind = {"btrfs": BtrfsPool, "image": ImagePool}[job["pool"].pop("kind")]
     between: list[list[str] | None] = []
     number = 0

@@ -61,7 +61,7 @@ def filled(value: Any, number: int) -> Any:  # noqa: ANN401 - parts of documents
 
 
 def in_process(job: dict[str, Any], requests: list[list[Any]], number: int, *, survived: int | None) -> bool:
-    """Make the requests in a process that is killed after `survived` effects; return whether it came to its end."""
+    """Make the requests in a process that is killed after `survived` effects; return whether it finished."""
     child = os.fork()
     if child == 0:
         try:

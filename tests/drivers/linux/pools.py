@@ -83,7 +83,7 @@ def crash_everywhere(
     """Kill a process before each effect of `call` in turn, repeat the call in another process, and return what was seen between.
 
     `pool` has the class and the arguments of the pool; `before` and `call` are lists of a method's name and arguments, in which
-    `{n}` stands for the number of the attempt; `every` leaves effects out, where calls are slow. The last attempt comes to its end before the kill. One answer for each attempt
+    `{n}` stands for the number of the attempt; `every` leaves effects out, where calls are slow. The last attempt finishes before the kill. One answer for each attempt
     that was killed: what `seen` of `crashing` says.
     """
     job = json.dumps({"pool": pool, "before": before, "call": call, "every": every})

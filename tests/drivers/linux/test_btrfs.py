@@ -164,7 +164,7 @@ def test_the_device_of_a_file_system_is_its_loop_device(top: str) -> None:
 
 
 def test_without_quotas_nothing_is_counted(lab_directory: str) -> None:
-    """And that is no error."""
+    """And that is not an error."""
     with opened(make_host_folder(lab_directory, "btrfs", 128 * MEBIBYTE)) as descriptor:
         file_system = ioctls.file_system_id(descriptor)
         assert file_system is not None

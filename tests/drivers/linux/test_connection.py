@@ -244,7 +244,7 @@ def test_a_call_is_waited_for_no_longer_than_it_says(connection: AgentConnection
     """Its answer, when it comes, is nobody's; the agent goes on."""
     pid = agent_pid(connection)
     go = tmp_path / "go"
-    with pytest.raises(BackendUnavailableError, match=r"gave no answer to wait within 0.1 s; it may still be at work"):
+    with pytest.raises(BackendUnavailableError, match=r"did not answer wait within 0.1 s; it may still be at work"):
         connection.call("wait", {"started": str(tmp_path / "started"), "until": str(go)}, timeout_seconds=0.1)
     go.touch()
     wait_for(Path(f"{go}.done").exists, "the end of the call")
@@ -255,7 +255,7 @@ def test_an_agent_that_reads_no_more_is_given_up(connection: AgentConnection) ->
     """A frame that is half written can have no other after it."""
     pid = agent_pid(connection)
     os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(BackendUnavailableError, match=r"gave no answer to echo within 0.2 s"):
+    with pytest.raises(BackendUnavailableError, match=r"did not answer echo within 0.2 s"):
         connection.call("echo", {"value": "x" * 1_000_000}, timeout_seconds=0.2)
     wait_for(lambda: state_of(pid) == "", "the end of the stopped agent")
     assert agent_pid(connection) != pid
@@ -293,7 +293,7 @@ def _pipe_is_full(pid: int) -> bool:
 
 
 def test_closing_leaves_nothing() -> None:
-    """No process, no zombie, no thread, no open file; and closing again is no error."""
+    """No process, no zombie, no thread, no open file; and closing again is not an error."""
     need()
     open_files = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a descriptor, or text as in the agent
     threads = threading.active_count()
@@ -525,7 +525,7 @@ def test_answers_that_are_none_end_the_connection(
     """The process is killed: nothing that it says can be believed."""
     (tmp_path / "answers").write_bytes(READY + answers)
     connection = connect(script(f"cat {tmp_path}/answers; exec sleep 60"))
-    with pytest.raises(BackendUnavailableError, match="the agent on this machine sent what is no answer: "):
+    with pytest.raises(BackendUnavailableError, match="the agent on this machine sent what is not an answer: "):
         connection.call("facts")
     connection.close()
 

@@ -126,7 +126,7 @@ def test_what_is_no_network_stays_as_it_was_read() -> None:
 
 def test_an_order_cannot_be_made_of_what_is_no_network() -> None:
     """The caller has to check first."""
-    with pytest.raises(ValueError, match="is no network"):
+    with pytest.raises(ValueError, match="is not a network"):
         ordered({Client("everybody", "rw")})
 
 

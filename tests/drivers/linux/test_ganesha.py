@@ -32,7 +32,7 @@ def test_a_server_that_runs_is_not_started_again(ganesha: GaneshaServer, lab_dir
 
 
 def test_a_server_that_was_never_started_is_down(make_ganesha: MakeGanesha, lab_directory: str) -> None:
-    """It has no exports, and stopping it or removing an export is no error, and leaves nothing."""
+    """It has no exports, and stopping it or removing an export is not an error, and leaves nothing."""
     down = make_ganesha()
     assert not down.is_running()
     assert down.live() == {}

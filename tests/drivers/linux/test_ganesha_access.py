@@ -174,7 +174,7 @@ def test_squash_decides_who_root_is(lab: Lab, squash: Squash, owner: int) -> Non
 
 
 def test_put_again_changes_nothing(lab: Lab) -> None:
-    """And is no error."""
+    """And is not an error."""
     export = lab.export((lab.network.client.ipv4, "rw"))
     lab.server.put(export)
     assert lab.server.live([export.export_id]) == {export.export_id: export}

@@ -387,7 +387,7 @@ def test_an_export_that_the_server_reads_otherwise_is_not_taken_for_done(
         "sharectl.drivers.linux.agent.nfs.ganesha.server.export_text",
         lambda export: export_text(export).replace("Clients = 10.77.1.21;", "Clients = nowhere.invalid;"),
     )
-    with pytest.raises(Problem, match=r"otherwise than it was given: .*nowhere\.invalid") as raised:
+    with pytest.raises(Problem, match=r"differently from what it was given: .*nowhere\.invalid") as raised:
         ganesha.put(export_of(lab_directory, 1, ("10.77.1.21", "rw")))
     assert raised.value.kind is ProblemKind.TRANSIENT
     assert "\n" not in str(raised.value)
@@ -402,7 +402,7 @@ def test_an_export_that_stays_is_not_taken_for_removed(
     monkeypatch.setattr(
         GaneshaBus, "call", lambda bus, method, *words: () if method == "RemoveExport" else call(bus, method, *words)
     )
-    with pytest.raises(Problem, match="keeps the export 1"):
+    with pytest.raises(Problem, match="still has the export 1"):
         ganesha.remove(1)
 
 
@@ -412,7 +412,7 @@ def test_a_server_that_goes_away_again_and_again_is_said(
     """The caller may try again."""
     kill(layout_of(lab_directory).pid)
     monkeypatch.setattr(process.GaneshaProcess, "answers", lambda _process: True)
-    with pytest.raises(Problem, match="ended or hangs") as raised:
+    with pytest.raises(Problem, match="ended or hung") as raised:
         ganesha.live()
     assert raised.value.kind is ProblemKind.TRANSIENT
 

@@ -139,7 +139,7 @@ def test_a_folder_is_exported_only_while_something_is_mounted_there(host: Host) 
 
 
 def test_a_removed_export_is_gone_and_lets_go_of_its_files(host: Host) -> None:
-    """The others stay; removing it twice is no error."""
+    """The others stay; removing it twice is not an error."""
     exports = {number: host.export(number) for number in (1, 2)}
     for export in exports.values():
         host.server().put(export)

@@ -120,7 +120,7 @@ def test_an_export_that_shows_more_than_was_asked_is_closed_to_who_is_not_to_be_
         for module in (rights, exports):
             patched.setattr(module, "nobody_at", lambda _: None)
         with pytest.raises(
-            TransientError, match=r"otherwise than it was given: .*; meanwhile the share is closed to all but"
+            TransientError, match=r"differently from what it was given: .*; meanwhile the share is closed to all but"
         ):
             driver.update_access(ref(share), [stays, everybody], [everybody], [goes])
         assert nfs(network.client, server, "/shares/seen", "ls").is_done
@@ -356,7 +356,7 @@ def test_a_server_that_ends_as_often_as_it_is_started_is_told(
 
     with monkeypatch.context() as patched:
         patched.setattr(GaneshaServer, "put", down)
-        with pytest.raises(TransientError, match="was started, and ended again at once; its log"):
+        with pytest.raises(TransientError, match="was started but ended at once; its log"):
             backend.allow(share, ANYBODY)
     assert backend.access_of(share) == set()
 

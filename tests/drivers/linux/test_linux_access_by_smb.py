@@ -101,7 +101,7 @@ def test_users_in_the_notation_of_windows(own_backend: OperationsLab) -> None:
     )
     statuses = driver.update_access(ref(share), [carol, again, dave, root], [], [])
     assert statuses[carol].status == "active"
-    assert statuses[again].reason == "another rule names the same user; Samba sees no difference of case"
+    assert statuses[again].reason == "another rule names the same user; Samba ignores case"
     assert "belongs to a domain" in statuses[dave].reason
     assert "needs the account root itself" in statuses[root].reason
     (listed,) = driver.list_shares()
@@ -167,14 +167,14 @@ def test_a_section_that_somebody_changed_is_drift_and_repaired(own_backend: Oper
 
 
 def test_a_share_whose_volume_was_replaced_by_a_link_is_not_reachable(own_backend: OperationsLab) -> None:
-    """What the section leads to is no folder of ours any more."""
+    """What the section leads to is no longer one of our folders."""
     share = own_backend.share("office", BOB, protocol="CIFS")
     volume = own_backend.volume(share)
     volume.rename(volume.with_name("aside"))
     volume.symlink_to("/etc")
     assert list(own_backend.driver.list_shares([str(share.resource_id)])) == []
     assert [listed.resource_id for listed in own_backend.driver.list_shares()] == [None]
-    with pytest.raises(ConflictError, match="is no subvolume, so it is left alone; move it away"):
+    with pytest.raises(ConflictError, match="is not a subvolume, so it is left alone; move it away"):
         own_backend.driver.delete_share(ref(share))
     assert (volume.with_name("aside")).is_dir()
 

@@ -129,7 +129,7 @@ def test_the_snapshot_of_a_share_of_the_same_name_is_no_way_back(backend: Operat
     backend.driver.delete_share(ref(old))
     new = backend.share("heir")
     assert new.backend_id == old.backend_id
-    with pytest.raises(Exception, match="the snapshot 'monday' is not of the share 'heir'"):
+    with pytest.raises(Exception, match="the snapshot 'monday' was not taken of the share 'heir'"):
         backend.driver.revert_share(ref(new), snapshot_ref(snapshot))
 
 
@@ -140,9 +140,9 @@ def test_a_snapshot_in_the_place_of_ours_is_not_ours(backend: OperationsLab) -> 
     place = backend.folder / "pool/.sharectl/snapshots" / str(snapshot.resource_id)
     theirs = replaced_by_hand(place)
     assert list(backend.driver.list_snapshots([str(snapshot.resource_id)])) == []
-    with pytest.raises(NotFoundError, match="another one has come under that name"):
+    with pytest.raises(NotFoundError, match="another one has that name now"):
         backend.driver.create_share(backend.request("copy", snapshot=snapshot_ref(snapshot)))
-    with pytest.raises(NotFoundError, match="another one has come under that name"):
+    with pytest.raises(NotFoundError, match="another one has that name now"):
         backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
     with pytest.raises(ConflictError, match="is of another volume"):
         backend.driver.create_snapshot(ref(share), str(snapshot.resource_id), "monday")

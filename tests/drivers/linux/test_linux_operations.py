@@ -59,9 +59,9 @@ def test_a_name_that_is_none_leaves_nothing(backend: OperationsLab, name: str) -
 @pytest.mark.parametrize("resource_id", HOSTILE_IDS, ids=repr)
 def test_an_id_that_is_none_is_refused(backend: OperationsLab, resource_id: str) -> None:
     """It would become the name of a folder."""
-    with pytest.raises(DriverError, match="is no resource id"):
+    with pytest.raises(DriverError, match="is not a resource id"):
         backend.driver.create_share(backend.request("victim", resource_id=resource_id))
-    with pytest.raises(DriverError, match="is no resource id"):
+    with pytest.raises(DriverError, match="is not a resource id"):
         backend.driver.delete_share(ShareRef(resource_id, "x", "x", "fast", "NFS", MIB))
 
 
@@ -297,7 +297,7 @@ def test_a_share_server_that_is_being_removed_takes_no_share(own_backend: Operat
     records.put_share_server(ShareServerRow(server_id, "tenant", "net", (), is_made=True))
     assert records.close_share_server(server_id) == []
     params = {**asdict(own_backend.request("late", share_server_id=server_id)), "snapshot_id": None, "options": {}}
-    with pytest.raises(ConflictError, match="the share server 'tenant' is half made, or being removed"):
+    with pytest.raises(ConflictError, match="the share server 'tenant' is half made or being removed"):
         driver._agent.call("create_share", params)
     assert list(driver.list_shares()) == []
 
@@ -391,7 +391,7 @@ def test_the_snapshot_of_another_share_is_no_way_back(backend: OperationsLab) ->
     """Nothing of the share is touched, nor of its access."""
     share, other = backend.share("mine", ANYBODY), backend.share("theirs")
     snapshot = backend.snapshot(other)
-    with pytest.raises(DriverError, match="the snapshot 'monday' is not of the share 'mine'"):
+    with pytest.raises(DriverError, match="the snapshot 'monday' was not taken of the share 'mine'"):
         backend.driver.revert_share(ref(share), snapshot_ref(snapshot))
     assert backend.access_of(share) == {ANYBODY}
 

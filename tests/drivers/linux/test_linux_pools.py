@@ -161,7 +161,7 @@ def test_an_image_that_was_replaced_is_another_pool(own_backend: OperationsLab) 
     other.prepare()
     driver = own_backend.open()
     for call in (driver.list_shares, driver.list_snapshots, lambda: driver.used_bytes(ref(share))):
-        with pytest.raises(BackendUnavailableError, match="is on another file system"):
+        with pytest.raises(BackendUnavailableError, match="is on a different file system"):
             call()
     assert [(pool.total_bytes, pool.free_bytes) for pool in driver.pools()] == [(0, 0)]
 
@@ -179,7 +179,7 @@ def test_an_image_that_never_was_the_pool_does_not_stay_in_its_place(own_backend
         file.truncate(1 << 30)
     run("mkfs.btrfs", "-q", str(image))
     driver = own_backend.open()
-    with pytest.raises(BackendUnavailableError, match="holds another file system than the one that was prepared"):
+    with pytest.raises(BackendUnavailableError, match="holds a different file system from the one that was prepared"):
         driver.update_access(ref(share), [ANYBODY], [], [])
     (own_backend.folder / "kept.img").rename(image)
     driver.update_access(ref(share), [ANYBODY], [], [])

@@ -72,7 +72,7 @@ def test_an_nfs_server_knows_no_users_and_one_level_for_an_address() -> None:
 def test_what_is_no_canonical_address_reaches_no_server(text: str) -> None:
     """Neither's grammar."""
     rule = Rule("ip", text, "rw")
-    expected = ("error", f"{text!r} is not an address or network in its canonical form")
+    expected = ("error", f"{text!r} is not an address or network in canonical form")
     assert nfs_clients([rule]) == (frozenset(), {rule: expected})
     assert smb_rights([rule], KNOWN) == (SmbRights(frozenset(), frozenset(), frozenset()), {rule: expected})
 
@@ -129,7 +129,7 @@ def test_a_user_is_named_once_whatever_the_notation(other: str) -> None:
     rules = [Rule("user", "ALICE", "ro"), Rule("user", other, "rw")]
     granted, statuses = smb_rights(rules, KNOWN)
     assert granted.users == {"ALICE"}
-    assert statuses[rules[1]] == ("error", "another rule names the same user; Samba sees no difference of case")
+    assert statuses[rules[1]] == ("error", "another rule names the same user; Samba ignores case")
 
 
 def test_a_user_who_cannot_log_in_has_no_right() -> None:

@@ -178,8 +178,8 @@ def test_locations_carry_the_first_address_of_each_kind_or_the_host_name(
     ("changes", "expected"),
     [
         ({"addresses": None}, ("", "`addresses` is missing")),
-        ({"addresses": ["nas1"]}, ("addresses.0", "'nas1' is no address")),
-        ({"addresses": ["10.0.0.5", "10.0.0.0/24"]}, ("addresses.1", "'10.0.0.0/24' is no address")),
+        ({"addresses": ["nas1"]}, ("addresses.0", "'nas1' is not an address")),
+        ({"addresses": ["10.0.0.5", "10.0.0.0/24"]}, ("addresses.1", "'10.0.0.0/24' is not an address")),
         ({"addresses": ["fd00::5", "fd00:0::5"]}, ("addresses.1", "'fd00:0::5' is the same address as 'fd00::5'")),
         ({"addresses": ["FD00::5"]}, ("addresses.0", "'FD00::5' is another spelling of 'fd00::5'")),
         ({"addresses": ["::"]}, ("addresses.0", "clients cannot mount from ::")),
@@ -213,7 +213,7 @@ def test_locations_carry_the_first_address_of_each_kind_or_the_host_name(
         ({"pools": {"a": {**LOOP, "size": "100MB"}}}, ("pools.a.size", "100MB is too small for btrfs")),
         (
             {"pools": {"a": {**LOOP, "size": "0GiB"}}},
-            ("pools.a.size", "'0GiB' is no size that a file can have"),
+            ("pools.a.size", "'0GiB' is not a size that a file can have"),
         ),
         (
             {"pools": {"a": {**LOOP, "image": "/srv/trial/it.img"}}},
@@ -238,11 +238,11 @@ def test_locations_carry_the_first_address_of_each_kind_or_the_host_name(
         ),
         (
             {"tenantNetworks": {"vxlan": {"local": "nas1"}}},
-            ("tenantNetworks.vxlan.local", "'nas1' is no address"),
+            ("tenantNetworks.vxlan.local", "'nas1' is not an address"),
         ),
         (
             {"tenantNetworks": {"vxlan": {"local": "10.0.0.1", "remotes": ["10.0.0.2", "xx"]}}},
-            ("tenantNetworks.vxlan.remotes.1", "'xx' is no address"),
+            ("tenantNetworks.vxlan.remotes.1", "'xx' is not an address"),
         ),
         (
             {"tenantNetworks": {"vxlan": {"local": "10.0.0.1", "remotes": ["fd00::1"]}}},
@@ -463,7 +463,7 @@ def diagnostics(folder: Path, manifest: str) -> list[tuple[str, int, int, str]]:
 def test_each_problem_is_shown_at_its_line_and_column(tmp_path: Path) -> None:
     """All of them at once."""
     assert diagnostics(tmp_path, MANIFEST) == [
-        ("backend.config", 10, 9, "'nowhere' is no address"),
+        ("backend.config", 10, 9, "'nowhere' is not an address"),
         ("backend.config", 13, 34, "the pool 'inner' is inside the pool 'fast'"),
         ("backend.config", 15, 18, "the linux driver cannot set up Kerberos for NFS yet (krb5)"),
         ("backend.config", 18, 9, "the linux driver cannot join an Active Directory yet"),

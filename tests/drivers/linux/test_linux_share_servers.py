@@ -206,7 +206,7 @@ def test_creation_is_idempotent_and_listed(open_driver: Callable[[], LinuxDriver
 
 
 def test_a_share_server_with_shares_is_not_deleted(driver: LinuxDriver) -> None:
-    """Not even for one in the trash; without shares it leaves nothing, and twice is no error."""
+    """Not even for one in the trash; without shares it leaves nothing, and twice is not an error."""
     wanted = request()
     server = driver.create_share_server(wanted)
     reference = ShareServerRef(wanted.resource_id, server.backend_id, server.name)

@@ -52,7 +52,7 @@ def test_a_hostile_section_reaches_no_file(lab: Lab, section: Section) -> None:
 def test_two_shares_whose_names_differ_in_case_alone_are_a_conflict(lab: Lab) -> None:
     """To Samba they are one; the one that is there stays."""
     section = lab.put("Case", writers="alice")
-    with pytest.raises(Problem, match="Samba sees no difference of case") as caught:
+    with pytest.raises(Problem, match="Samba ignores case") as caught:
         lab.server.put(lab.section("case", writers="bob"))
     assert caught.value.kind is ProblemKind.CONFLICT
     lab.server.remove("CASE")
@@ -91,7 +91,7 @@ def test_a_program_that_is_missing_is_named_with_its_package(
 
 
 def test_a_server_that_never_was_has_nothing(lab_directory: str) -> None:
-    """Reading and removing is no error, and makes no file."""
+    """Reading and removing is not an error, and makes no file."""
     server = SambaServer(Instance("never", f"{lab_directory}/never"))
     assert not server.is_running()
     server.remove("data")
@@ -399,7 +399,7 @@ def test_a_server_that_dies_during_a_change_is_said(own_lab: Lab, monkeypatch: p
     section = own_lab.section("during", writers="alice")
     monkeypatch.setattr(smb_host.Host, "pid", lambda _: 1)
     os.kill(own_lab.pid(), signal.SIGKILL)
-    with pytest.raises(Problem, match="took no reload-config message") as caught:
+    with pytest.raises(Problem, match="did not accept the reload-config message") as caught:
         own_lab.server.put(section)
     assert caught.value.kind is ProblemKind.TRANSIENT
     monkeypatch.undo()

@@ -194,7 +194,7 @@ def test_a_right_that_is_given_cuts_nobody(lab: Lab) -> None:
 
 
 def test_a_share_that_is_removed_is_gone_for_everybody(lab: Lab) -> None:
-    """Also for those who use it; removing it again is no error."""
+    """Also for those who use it; removing it again is not an error."""
     lab.put("removed", writers="alice")
     with lab.session("removed") as session:
         assert session.write("a").is_ok

@@ -57,7 +57,7 @@ def test_sessions_that_cannot_be_listed_are_not_taken_for_none(
         assert bob.write("a").is_ok
         with monkeypatch.context() as broken:
             broken.setattr(commands, "find", lambda name: str(program) if name == "smbstatus" else real(name))
-            with pytest.raises(Problem, match=f"does not tell who is connected .*{said}") as caught:
+            with pytest.raises(Problem, match=f"cannot tell who is connected .*{said}") as caught:
                 lab.put("unlisted", writers="alice")
         assert caught.value.kind is ProblemKind.TRANSIENT
         lab.put("unlisted", writers="alice")
@@ -74,7 +74,7 @@ def test_users_are_those_whose_password_is_the_stored_one(lab: Lab) -> None:
 
 
 def test_a_user_who_is_removed_is_gone(lab: Lab) -> None:
-    """Sessions end too; removing the user again is no error, and neither is making it again."""
+    """Sessions end too; removing the user again is not an error, and neither is making it again."""
     lab.put("leaving", writers="dave")
     lab.server.ensure_user("dave", "pw")
     with Session(lab.network.client, lab.network.server.ipv4, "leaving", "dave", "pw") as session:
@@ -127,7 +127,7 @@ def test_a_user_that_was_disabled_by_hand_is_no_user(lab: Lab) -> None:
 @pytest.mark.parametrize("password", ["", "a\nb", "a\0b", "x" * 128, "\ud800"])
 def test_a_password_that_cannot_be_typed_or_kept_is_refused(lab: Lab, password: str) -> None:
     """The message does not show it."""
-    with pytest.raises(Problem, match="it has 1 to 127 characters, and no line break") as caught:
+    with pytest.raises(Problem, match="it must have 1 to 127 characters and no line breaks") as caught:
         lab.server.ensure_user("frank", password)
     assert caught.value.kind is ProblemKind.REFUSED
     assert "frank" not in lab.server.users()

@@ -177,7 +177,7 @@ class Access:
         if is_down or (servers.instance not in self._started and not server.is_running()):
             server.ensure_running(self.is_ready(servers, {*self._confirmed, row.resource_id}))
             if not _put(server, export):
-                message = "the NFS server was started, and ended again at once; its log on the storage host says why"
+                message = "the NFS server was started but ended at once; its log on the storage host says why"
                 raise Problem(ProblemKind.TRANSIENT, message)
         self._started.add(servers.instance)
         self._confirmed.add(row.resource_id)

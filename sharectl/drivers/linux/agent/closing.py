@@ -20,7 +20,7 @@ def after_problem(problem: Problem, close: Callable[[], str]) -> Problem:
     try:
         outcome = close()
     except Problem as worse:
-        outcome = f"and who is not to be in could not be shut out: {worse}"
+        outcome = f"and those who should be out could not be shut out: {worse}"
     return Problem(problem.kind, f"{problem}; {outcome}") if outcome else problem
 
 

@@ -175,7 +175,7 @@ class VolumePool(Protocol):
         ...
 
     def delete(self, volume: str, identity: str | None = None) -> None:
-        """Remove the volume and its data; one that is gone is no error. Space may come back later."""
+        """Remove the volume and its data; a missing one is not an error. Space may come back later."""
         ...
 
     def resize(self, volume: str, size_bytes: int, how: Resize = Resize.EXACTLY, *, identity: str | None = None) -> int:
@@ -197,7 +197,7 @@ class VolumePool(Protocol):
         ...
 
     def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
-        """Remove the snapshot; one that is gone is no error."""
+        """Remove the snapshot; a missing one is not an error."""
         ...
 
     def revert(
@@ -276,7 +276,7 @@ class NfsServer(Protocol):
         ...
 
     def remove(self, export_id: int) -> None:
-        """Withdraw the export at once, also from clients that use it; one that is not there is no error. Works when the server is down."""
+        """Withdraw the export at once, also from clients that use it; a missing one is not an error. Works when the server is down."""
         ...
 
     def live(self, export_ids: Collection[int] | None = None) -> Mapping[int, Export]:
@@ -356,7 +356,7 @@ class SmbServer(Protocol):
         ...
 
     def remove_user(self, user: str) -> None:
-        """Remove the user; one that is gone is no error."""
+        """Remove the user; a missing one is not an error."""
         ...
 
     def stop(self) -> None:

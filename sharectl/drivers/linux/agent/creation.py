@@ -217,7 +217,7 @@ class Creation:
             message = f"the backend has no share server with the id {server_id}"
             raise Problem(ProblemKind.NOT_FOUND, message)
         if server is not None and not server.is_made:
-            message = f"the share server {server.name!r} is half made, or being removed; apply again when it is whole"
+            message = f"the share server {server.name!r} is half made or being removed; apply again when that is done"
             raise Problem(ProblemKind.CONFLICT, message)
 
 

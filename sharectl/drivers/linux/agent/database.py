@@ -95,7 +95,7 @@ class Database:
         self._is_old = False
 
     def exists(self) -> bool:
-        """Tell whether `create` ever came to its end for this path."""
+        """Tell whether `create` ever finished for this path."""
         return os.path.exists(self._path)  # noqa: PTH110 - paths are text everywhere in the agent
 
     def create(self) -> None:

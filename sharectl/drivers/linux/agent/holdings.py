@@ -78,6 +78,6 @@ def require_own(row: ShareRow, found: str | None) -> None:
 def checked_id(resource_id: str) -> str:
     """Return the id; raises REFUSED where it is none, since it becomes the name of a folder."""
     if not _RESOURCE_ID.fullmatch(resource_id):
-        message = f"{resource_id[:80]!r} is no resource id"
+        message = f"{resource_id[:80]!r} is not a resource id"
         raise Problem(ProblemKind.REFUSED, message)
     return resource_id

@@ -330,7 +330,7 @@ def next_export_id(connection: sqlite3.Connection, instance: str) -> int:
         if taken is None:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(export_id + 1)))
             return export_id
-    message = f"the server exports {MAX_EXPORT_ID} shares, and NFS-Ganesha knows no more export ids"
+    message = f"the server exports {MAX_EXPORT_ID} shares, and NFS-Ganesha has no more export ids"
     raise Problem(ProblemKind.REFUSED, message)
 
 
@@ -341,7 +341,7 @@ def _insertion(table: str, row: ShareRow | SnapshotRow | ShareServerRow, how: st
 
 
 def _encoded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as the file has them: what is no text, number or truth as JSON."""
+    """Return values as the file has them: what is not text, a number or a boolean as JSON."""
     return {
         name: json.dumps(value, sort_keys=True) if isinstance(value, dict | list | tuple) else value
         for name, value in values.items()

@@ -151,7 +151,7 @@ def _problem_of_user(rule: Rule, known_users: Mapping[str, User], taken: Collect
     if user is None:
         return f"the backend knows no user {rule.access_to!r}: add it with its password under smb.users of the backend"
     if user.account in taken:
-        return "another rule names the same user; Samba sees no difference of case"
+        return "another rule names the same user; Samba ignores case"
     return user.problem
 
 
@@ -165,9 +165,9 @@ def _problem_of_network(text: str) -> str | None:
             "" if "%" in text else text
         )  # a zone may hold any text, and means nothing elsewhere
     except ValueError:
-        return f"{text!r} is not an address or network in its canonical form"
+        return f"{text!r} is not an address or network in canonical form"
     canonical = str(network.network_address if network.prefixlen == network.max_prefixlen else network)
     if canonical != text:
-        return f"{text!r} is not an address or network in its canonical form"
+        return f"{text!r} is not an address or network in canonical form"
     nobody = nobody_at(text)
     return None if nobody is None else f"{text} {nobody.why}; {nobody.remedy}"

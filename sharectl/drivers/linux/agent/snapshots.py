@@ -59,7 +59,7 @@ class Snapshots:
         row, pool = self._holdings.present(share_id)
         snapshot = self._holdings.known_snapshot(snapshot_id)
         if snapshot.share_id != share_id if snapshot.share_id else snapshot.share_backend_id != row.backend_id:
-            message = f"the snapshot {snapshot.name!r} is not of the share {row.export_name!r}"
+            message = f"the snapshot {snapshot.name!r} was not taken of the share {row.export_name!r}"
             raise Problem(ProblemKind.REFUSED, message)
         before = row.suspended
         if before is None:

@@ -73,7 +73,7 @@ def is_process(pid: int, marker: str) -> bool:
     """Tell whether the process is a living daemon of root's (see is_daemon) and has `marker` among its arguments."""
     arguments = _arguments(pid)
     if not arguments and is_daemon(pid):
-        # For an instant within execve(2) a process has no arguments, and is no less the daemon that was just started.
+        # For an instant within execve(2) a process has no arguments, and is still the daemon that was just started.
         holds_within(lambda: _arguments(pid) != b"" or not is_daemon(pid), _EXECVE_SECONDS)
         arguments = _arguments(pid)
     return os.fsencode(marker) in arguments and is_daemon(pid)
@@ -107,7 +107,7 @@ def is_daemon(pid: int) -> bool:
 
 
 def stop(pid_file: str, marker: str, grace_seconds: float = 10.0) -> None:
-    """Ask the daemon to end, and kill it if it has not after `grace_seconds`; one that does not run is no error."""
+    """Ask the daemon to end, and kill it if it has not after `grace_seconds`; one that does not run is not an error."""
     pid = running_pid(pid_file, marker)
     if pid is None:
         return

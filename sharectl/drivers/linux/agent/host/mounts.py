@@ -85,7 +85,7 @@ def make_mount_point(path: str) -> None:
 
 
 def remove_mount_point(path: str) -> None:
-    """Remove the folder that `make_mount_point` made; one that is gone is no error. Raises IN_USE while something is mounted there."""
+    """Remove the folder that `make_mount_point` made; a missing one is not an error. Raises IN_USE while something is mounted there."""
     if is_mount_point(path):
         message = f"{path} cannot be removed: something is mounted there"
         raise Problem(ProblemKind.IN_USE, message)
@@ -134,7 +134,7 @@ def bind(source: str, target: str) -> None:
 
 
 def detach(target: str) -> None:
-    """Take everything that is mounted at `target` out of sight at once, also while it is in use; nothing mounted is no error.
+    """Take everything that is mounted at `target` out of sight at once, also while it is in use; nothing mounted is not an error.
 
     Who is inside stays there: the kernel lets go of the file system with the last of them.
     """
@@ -147,12 +147,12 @@ def _detach(target: str) -> None:
         try:
             system_calls.unmount(target, system_calls.DETACH)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # another process was quicker: it is no mount point any more
+            if error.errno != errno.EINVAL:  # another process was quicker: it is no longer a mount point
                 raise
 
 
 def unbind(target: str) -> None:
-    """Take away everything that is mounted at `target`; nothing mounted is no error. Raises IN_USE where it is held for over 2 s."""
+    """Take away everything that is mounted at `target`; nothing mounted is not an error. Raises IN_USE where it is held for over 2 s."""
     if not holds_within(lambda: _is_free(target), _BUSY_SECONDS):
         message = f"{target} cannot be unmounted: it is in use on the host; `fuser -vm {target}` shows by what"
         raise Problem(ProblemKind.IN_USE, message)
@@ -166,7 +166,7 @@ def _is_free(target: str) -> bool:
         except OSError as error:
             if error.errno == errno.EBUSY:
                 return False
-            if error.errno != errno.EINVAL:  # another process was quicker: it is no mount point any more
+            if error.errno != errno.EINVAL:  # another process was quicker: it is no longer a mount point
                 raise problem_of(error, f"{target} cannot be unmounted") from error
     return True
 

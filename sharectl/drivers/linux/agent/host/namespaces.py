@@ -187,7 +187,7 @@ class TenantNetworks:
         _run([*self._prefix, *words])
 
     def _add(self, *words: str) -> None:
-        """Add a link; that another process added it a moment ago is no error."""
+        """Add a link; that another process added it a moment ago is not an error."""
         try:
             self._do(*words)
         except Problem:

@@ -63,7 +63,7 @@ def prefix_of(network: str) -> Prefix | None:
 
 @functools.lru_cache(maxsize=65536)
 def canonical_network(network: str) -> str:
-    """Return the network as the model writes it: one address without a prefix; what is no network stays as it is."""
+    """Return the network as the model writes it: one address without a prefix; what is not a network stays as it is."""
     if prefix_of(network) is None:
         return network
     parsed = ipaddress.ip_network(network)
@@ -123,7 +123,7 @@ def _spelled_out(level: str, treatment: Treatment | None) -> str:
 def _by_length(client: Client) -> tuple[int, int, int]:
     prefix = prefix_of(client.network)
     if prefix is None:
-        message = f"{client.network!r} is no network"
+        message = f"{client.network!r} is not a network"
         raise ValueError(message)
     return prefix.version, -prefix.length, prefix.address
 

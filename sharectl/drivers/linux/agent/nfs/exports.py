@@ -53,7 +53,7 @@ def canonical_security(flavours: tuple[str, ...]) -> tuple[str, ...]:
 def problem_of_path(path: str) -> str | None:
     """Return why a folder of the host cannot stand in a server's configuration, or None."""
     if not path.startswith("/") or os.path.normpath(path) != path or path.startswith("//") or path == "/":
-        return f"{path[:80]!r} is no absolute path in its simplest form"
+        return f"{path[:80]!r} is not a normalized absolute path"
     if _OUT_OF_QUOTES.intersection(path) or any(_breaks_text(character) for character in path):
         return f"the path {path[:80]!r} has a quotation mark, a backslash or a control character, which no export can carry"
     if len(path.encode()) > _MAXIMUM_PATH_BYTES:
@@ -126,7 +126,7 @@ def _problems_of_clients(clients: frozenset[Client]) -> Iterator[str]:
     for network, level in sorted(clients):
         prefix = prefix_of(network)
         if prefix is None or canonical_network(network) != network:
-            yield f"the client {network[:80]!r} is no address or network in its canonical form"
+            yield f"the client {network[:80]!r} is not an address or network in canonical form"
         elif (nobody := nobody_at(network)) is not None:
             yield f"the client {network} {nobody.why}: {nobody.remedy}"
         if level not in LEVELS:

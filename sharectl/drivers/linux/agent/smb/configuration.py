@@ -48,7 +48,7 @@ def check_section(section: Section, server: str) -> None:
     accounts = [local_user(user, server) for user in (*sorted(section.writers), *sorted(section.readers))]
     if len(set(accounts)) != len(accounts):
         double = next(account for account in accounts if accounts.count(account) > 1)
-        message = f"the share {section.name!r} names the user {double!r} twice; Samba sees no difference of case"
+        message = f"the share {section.name!r} names the user {double!r} twice; Samba ignores case"
         raise Problem(ProblemKind.REFUSED, message)
 
 
@@ -170,7 +170,7 @@ def _network_problem(network: str) -> str | None:
         parsed = None
     canonical = {str(parsed), str(parsed.network_address) if parsed.num_addresses == 1 else ""} if parsed else set()
     if network not in canonical:
-        return f"{network!r} is not an address or network in its canonical form"
+        return f"{network!r} is not an address or network in canonical form"
     nobody = nobody_at(network)
     return None if nobody is None else f"the network {network} {nobody.why}: {nobody.remedy}"
 

@@ -29,7 +29,7 @@ def server_name(instance: str) -> str:
 
 @lru_cache(maxsize=65536)
 def local_user(user: str, server: str) -> str:
-    r"""Return the account that `user` means on `server`, in lower case, since Samba sees no difference of case.
+    r"""Return the account that `user` means on `server`, in lower case, since Samba ignores case.
 
     `alice`, `SERVER\alice` and `.\alice` are the server's own. Raises REFUSED for users of a domain and for names that Samba
     cannot keep apart from something else.

@@ -64,7 +64,7 @@ class SambaServer:
         return local_user(user, self._host.server)
 
     def is_running(self) -> bool:
-        """Tell whether smbd answers on all its addresses, with the configuration that it is to have.
+        """Tell whether smbd answers on all its addresses, with its intended configuration.
 
         One whose `smb.conf` was changed by hand, or belongs to other settings, does not: nobody knows what it lets in.
         """
@@ -133,7 +133,7 @@ class SambaServer:
 
     @_raising_problems
     def remove_user(self, user: str) -> None:
-        """Remove the user and end its sessions; one that is gone is no error."""
+        """Remove the user and end its sessions; a missing one is not an error."""
         if self._exists():
             self._ready()
             self._users.remove(user)

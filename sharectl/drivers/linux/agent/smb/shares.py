@@ -184,7 +184,7 @@ class Shares:
             if there == request.name:
                 sections.pop(key, None)
         elif there != request.name:
-            message = f"the SMB share {request.name!r} cannot be made: there is {there!r}, and Samba sees no difference of case"
+            message = f"the SMB share {request.name!r} cannot be made: there is {there!r}, and Samba ignores case"
             return Problem(ProblemKind.CONFLICT, message)
         else:
             sections[key] = request.text
@@ -228,7 +228,7 @@ class Shares:
         if result.returncode != 0 and message_type != "ping":
             lines = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()]
             reason = lines[-1] if lines else "it said nothing"
-            message = f"the SMB server {self._host.instance.name!r} took no {message_type} message: {reason}"
+            message = f"the SMB server {self._host.instance.name!r} did not accept the {message_type} message: {reason}"
             raise Problem(ProblemKind.TRANSIENT, message)
         return result.stdout
 

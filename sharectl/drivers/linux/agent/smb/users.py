@@ -125,8 +125,8 @@ class Users:
         if result.returncode != 0 or not rule or not all(len(row) > 1 and row[0].isdigit() for row in rows):
             lines = [line.strip() for line in (result.stderr or result.stdout).splitlines() if line.strip()]
             message = (
-                f"smbstatus does not tell who is connected to the SMB server {self._host.instance.name!r}, so sessions may go on "
-                f"that are to end (exit code {result.returncode}): {lines[-1] if lines else 'it said nothing'}; apply again"
+                f"smbstatus cannot tell who is connected to the SMB server {self._host.instance.name!r}, so sessions that should end may "
+                f"go on (exit code {result.returncode}): {lines[-1] if lines else 'it said nothing'}; apply again"
             )
             raise Problem(ProblemKind.TRANSIENT, message)
         return [(int(row[0]), row[1]) for row in rows]
@@ -210,5 +210,7 @@ def _check_password(user: str, password: str) -> None:
         or len(password.encode("utf-8", "replace")) > _MAX_PASSWORD_BYTES
         or any(character in "\r\n\0" or 0xD800 <= ord(character) < 0xE000 for character in password)  # noqa: PLR2004 - surrogates
     ):
-        message = f"the password of the user {user!r} cannot be set: it has 1 to 127 characters, and no line break"
+        message = (
+            f"the password of the user {user!r} cannot be set: it must have 1 to 127 characters and no line breaks"
+        )
         raise Problem(ProblemKind.REFUSED, message)

@@ -142,7 +142,7 @@ def _require_btrfs(name: str, path: str) -> None:
 def _check_identity(pool: VolumePool, pinned: str) -> None:
     found = pool.identity()
     if found != pinned:
-        message = f"the pool {pool.name!r} is on another file system ({found}) than when it was prepared ({pinned}); mount the right one"
+        message = f"the pool {pool.name!r} is on a different file system ({found}) from the one that was prepared ({pinned}); mount the right one"
         raise Problem(ProblemKind.UNAVAILABLE, message)
 
 

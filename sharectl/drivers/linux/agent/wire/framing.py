@@ -20,7 +20,7 @@ READY: Final = b"\0sharectl-agent ready\n"
 
 
 class FramingError(Exception):
-    """What was to be sent is no frame, or what arrived is none; `str()` says why in one line."""
+    """What was to be sent is not a frame, or what arrived is none; `str()` says why in one line."""
 
 
 class ByteStream(Protocol):
@@ -53,7 +53,7 @@ def body_length(prefix: bytes) -> int:
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """Return the message in the body of a frame; raises FramingError where it is no JSON object."""
+    """Return the message in the body of a frame; raises FramingError where it is not a JSON object."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as cause:
@@ -66,7 +66,7 @@ def decode(body: bytes) -> dict[str, Any]:
 
 
 def read_frame(stream: ByteStream) -> dict[str, Any] | None:
-    """Return the next message, None at the end of the stream; raises FramingError for what is no frame or is cut short."""
+    """Return the next message, None at the end of the stream; raises FramingError for what is not a frame or is cut short."""
     prefix = stream.read(LENGTH_BYTES)
     if not prefix:
         return None
@@ -86,7 +86,7 @@ class FrameBuffer:
         self.is_ready = False
 
     def add(self, data: bytes) -> list[dict[str, Any]]:
-        """Return the messages that are whole now; raises FramingError for what is no frame."""
+        """Return the messages that are whole now; raises FramingError for what is not a frame."""
         self._bytes += data
         if not self.is_ready and not self._pass_ready():
             return []

@@ -114,7 +114,7 @@ def _greet(
 def _check(hello: dict[str, Any]) -> None:
     protocol = hello.get("params", {}).get("protocol")
     if hello.get("method") != HELLO or protocol != PROTOCOL:
-        message = f"the agent speaks protocol {PROTOCOL}, and was addressed in {protocol!r}"
+        message = f"the agent speaks protocol {PROTOCOL} but was addressed in {protocol!r}"
         raise Problem(ProblemKind.REFUSED, message)
     if os.geteuid() != 0:
         message = (

@@ -190,7 +190,7 @@ class GaneshaProcess:
             raise Problem(ProblemKind.UNAVAILABLE, f"the NFS server does not start: {reason}")
 
     def stop(self) -> None:
-        """Stop what runs of the two; neither running is no error.
+        """Stop what runs of the two; neither running is not an error.
 
         One that no pid file names (the agent was killed before the daemon wrote it) is found by its arguments.
         """

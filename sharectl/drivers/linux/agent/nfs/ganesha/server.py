@@ -67,7 +67,7 @@ class GaneshaServer:
         self._check()
 
     def is_running(self) -> bool:
-        """Tell whether the server can be spoken to, and was started with the configuration that it is to have.
+        """Tell whether the server can be spoken to, and was started with its intended configuration.
 
         One that serves clients out of control, or by other settings, is not running in this sense.
         """
@@ -97,7 +97,7 @@ class GaneshaServer:
         """
         export = checked(export)
         if self._keytab is None and export.security != ("sys",):
-            message = "this NFS server has no Kerberos keytab, so that an export can have the security sys alone"
+            message = "this NFS server has no Kerberos keytab, so an export can only have the security flavour sys"
             raise Problem(ProblemKind.REFUSED, message)
         if not os.path.isdir(self._layout.staging):  # noqa: PTH112 - as above
             self._layout.make()
@@ -157,7 +157,7 @@ class GaneshaServer:
 
     def _check(self) -> None:
         if not 1 <= self._port <= 65535:  # noqa: PLR2004 - the ports of TCP
-            raise Problem(ProblemKind.REFUSED, f"{self._port} is no port: it has to be one of 1 to 65535")
+            raise Problem(ProblemKind.REFUSED, f"{self._port} is not a port: it has to be one of 1 to 65535")
         if not self._minor_versions or not set(self._minor_versions).issubset({0, 1, 2}):
             raise Problem(ProblemKind.REFUSED, "the minor versions of NFSv4 are 0, 1 and 2, and one at least is needed")
         problem = problem_of_path(self._keytab) if self._keytab is not None else None
@@ -193,7 +193,7 @@ class GaneshaServer:
             try:
                 action()
             except NoAnswerError as error:
-                message = f"the NFS server ended or hangs while it was spoken to; see {self._layout.log}"
+                message = f"the NFS server ended or hung in the middle of a request; see {self._layout.log}"
                 raise Problem(ProblemKind.TRANSIENT, message) from error
         return True
 
@@ -204,7 +204,7 @@ class GaneshaServer:
             raise Problem(ProblemKind.REFUSED, f"the NFS server refuses the export {export.pseudo}: {error}") from error
         if self._shown([export.export_id]).get(export.export_id) != export:
             reason = reply if _COMPLAINT in reply else "it may have been changed at the same time; repeat the apply"
-            message = f"the NFS server shows the export {export.pseudo} otherwise than it was given: {reason}"
+            message = f"the NFS server shows the export {export.pseudo} differently from what it was given: {reason}"
             raise Problem(ProblemKind.TRANSIENT, " ".join(message.split()))
 
     def _take_back(self, export: Export, path: str) -> None:
@@ -252,7 +252,9 @@ class GaneshaServer:
         with suppress(RefusedError):  # it is not there; what else it might be shows below
             self._bus.call("RemoveExport", "q", export_id)
         if self._shown([export_id]):
-            message = f"the NFS server keeps the export {export_id} though it was told to remove it; repeat the apply"
+            message = (
+                f"the NFS server still has the export {export_id} although it was told to remove it; repeat the apply"
+            )
             raise Problem(ProblemKind.TRANSIENT, message)
 
     def _ids_in_force(self) -> list[int]:
@@ -287,10 +289,10 @@ class GaneshaServer:
 
 
 def _single_address(addresses: Collection[str]) -> str | None:
-    """Return the address to bind to; raises REFUSED where one is no address."""
+    """Return the address to bind to; raises REFUSED where one is not an address."""
     for address in addresses:
         if "/" in address or prefix_of(address) is None or canonical_network(address) != address:
-            message = f"{address[:80]!r} is no IP address in its canonical form"
+            message = f"{address[:80]!r} is not an IP address in canonical form"
             raise Problem(ProblemKind.REFUSED, message)
     return next(iter(addresses)) if len(addresses) == 1 else None
 
@@ -301,13 +303,13 @@ def _grants_no_more(one: Export, other: Export) -> bool:
 
 
 def _files(folder: str) -> set[str]:
-    """Return the names of what is no folder: the server reads all of these."""
+    """Return the names of what is not a folder: the server reads all of these."""
     with os.scandir(folder) as entries:
         return {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
 
 
 def _content(path: str) -> str | None:
-    """Return the text of a regular file; None where there is none, or where it is no text."""
+    """Return the text of a regular file; None where there is none, or where it is not text."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError):

@@ -97,9 +97,7 @@ class KernelNfsServer:
                 return False
             said = self._reexport()
             if self._live(stored[export.export_id]) != export:
-                message = (
-                    f"the kernel's NFS server does not export {export.path} as it was told: {said or 'it says nothing'}"
-                )
+                message = f"the kernel's NFS server does not export {export.path} as asked: {said or 'it says nothing'}"
                 raise Problem(ProblemKind.REFUSED, message)
             return True
 
@@ -120,7 +118,7 @@ class KernelNfsServer:
     def live(self, export_ids: Collection[int] | None = None) -> Mapping[int, Export]:
         """Return the exports in force, of these ids alone where they are given; empty where the server is down.
 
-        What others export on the host is none of ours, and left out.
+        What others export on the host is not ours, and is left out.
         """
         if not self.is_running():
             return {}

@@ -35,7 +35,7 @@ class PoolImage:
         self._size_bytes = size_bytes - size_bytes % _SECTOR_BYTES if size_bytes is not None else None
 
     def make(self) -> None:
-        """Make the image unless it is there; it appears when it is whole. A file that is no btrfs image is never touched."""
+        """Make the image unless it is there; it appears when it is whole. A file that is not a btrfs image is never touched."""
         if self.identity() is not None:
             return
         if self._size_bytes is None or self._size_bytes < _SMALLEST_BYTES:
@@ -72,7 +72,7 @@ class PoolImage:
         finally:
             os.close(descriptor)
         if magic != _MAGIC:
-            message = f"{self._path} is there and is no btrfs image, so it is left alone; name another file as the pool's image"
+            message = f"{self._path} is there and is not a btrfs image, so it is left alone; name another file as the pool's image"
             raise Problem(ProblemKind.CONFLICT, message)
         return str(uuid.UUID(bytes=found))
 

@@ -136,7 +136,7 @@ class Place:
             raise Problem(ProblemKind.IN_USE, message)
 
     def destroy(self, folder_fd: int, name: str, identity: str | None = None) -> None:
-        """Remove a subvolume with those inside, which are part of its data; one that is gone, or is another, is no error.
+        """Remove a subvolume with those inside, which are part of its data; one that is gone, or is another, is not an error.
 
         By its id, so that what has come to have the name meanwhile stays. Raises IN_USE where somebody goes on making subvolumes
         inside, CONFLICT where it is none.
@@ -210,7 +210,7 @@ class Place:
                 ioctls.start_rescan(self.descriptor)
             if not holds_within(self._is_exact, patience_seconds):
                 message = (
-                    f"the kernel is counting what is stored in {self.path} and enforces no sizes until it is done; "
+                    f"btrfs is still counting what is stored in {self.path} and enforces no sizes until it is done; "
                     f"it goes on by itself (`btrfs quota rescan -s {self.path}`): try again later"
                 )
                 raise Problem(ProblemKind.UNAVAILABLE, message)
@@ -240,10 +240,10 @@ def opened_subvolume(name: str, folder_fd: int, missing: str) -> Iterator[int]:
 
 def _require_identity(descriptor: int, identity: str | None, missing: str) -> None:
     if identity is not None and identity != ioctls.origin(descriptor).identity:
-        message = f"{missing} that it once had: another one has come under that name"
+        message = f"{missing} any more: another one has that name now"
         raise Problem(ProblemKind.NOT_FOUND, message)
 
 
 def _not_a_volume(name: str) -> Problem:
-    message = f"{name!r} in the pool is no subvolume, so it is left alone; move it away or choose another name"
+    message = f"{name!r} in the pool is not a subvolume, so it is left alone; move it away or choose another name"
     return Problem(ProblemKind.CONFLICT, message)

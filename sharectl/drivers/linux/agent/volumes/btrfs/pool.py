@@ -96,7 +96,7 @@ class BtrfsPool:
             if not self.is_mounted():
                 if self._image is not None and not was_mounted:
                     system_calls.unmount(self._path)  # or the right image would find the place taken
-                    message = f"the image of the pool {self._name!r} holds another file system than the one that was prepared; bring back the right one"
+                    message = f"the image of the pool {self._name!r} holds a different file system from the one that was prepared; bring back the right one"
                     raise Problem(ProblemKind.UNAVAILABLE, message)
                 raise self._absent()
 
@@ -357,7 +357,7 @@ class BtrfsPool:
 
     def _absent(self) -> Problem:
         how = "prepare it" if self._image is not None else "mount its btrfs file system (is it in /etc/fstab?)"
-        message = f"the pool {self._name!r} is not there: {self._path} is no prepared folder on btrfs; {how}"
+        message = f"the pool {self._name!r} is not there: {self._path} is not a prepared folder on btrfs; {how}"
         return Problem(ProblemKind.UNAVAILABLE, message)
 
 

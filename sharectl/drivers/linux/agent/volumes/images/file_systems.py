@@ -47,7 +47,7 @@ class FileSystem(Protocol):
         ...
 
     def grow_mounted(self, folder: str, device: str, size_bytes: int) -> None:
-        """Let the mounted one have all of its device, which has `size_bytes` now; one that has it already is no error."""
+        """Let the mounted one have all of its device, which has `size_bytes` now; one that has it already is not an error."""
         ...
 
     def require_fits(self, image: str, size_bytes: int) -> None:

@@ -58,7 +58,7 @@ class Place:
         return _is_there(volume + ENDING, self.images_fd)
 
     def is_blocked(self, volume: str) -> bool:
-        """Tell whether something is where the volume would be mounted that is no empty folder."""
+        """Tell whether something is where the volume would be mounted that is not an empty folder."""
         try:
             with opened(volume, self.descriptor) as folder_fd:
                 return bool(os.listdir(folder_fd))  # noqa: PTH208 - a descriptor, which pathlib cannot list
@@ -94,9 +94,7 @@ class Place:
             except FileNotFoundError as error:
                 raise Problem(ProblemKind.NOT_FOUND, missing) from error
             if identity not in {None, files.identity(descriptor)}:
-                raise Problem(
-                    ProblemKind.NOT_FOUND, f"{missing} that it once had: another one has come under that name"
-                )
+                raise Problem(ProblemKind.NOT_FOUND, f"{missing} any more: another one has that name now")
             yield descriptor
 
     @contextmanager
@@ -109,9 +107,7 @@ class Place:
             raise Problem(ProblemKind.NOT_FOUND, missing) from error
         try:
             if identity not in {None, files.identity_of_snapshot(descriptor)}:
-                raise Problem(
-                    ProblemKind.NOT_FOUND, f"{missing} that it once had: another one has come under that name"
-                )
+                raise Problem(ProblemKind.NOT_FOUND, f"{missing} any more: another one has that name now")
             yield descriptor
         finally:
             os.close(descriptor)
@@ -136,7 +132,7 @@ class Place:
             os.close(descriptor)
 
     def attach(self, volume: str, image_fd: int) -> None:
-        """Mount a volume; one that is mounted is no error. Raises CONFLICT where something else is mounted in its place."""
+        """Mount a volume; one that is mounted is not an error. Raises CONFLICT where something else is mounted in its place."""
         point = self.point(volume)
         if loops.is_mounted_at(self.path(volume), point):
             return

@@ -320,7 +320,7 @@ class ImagePool:
             return file.read().strip()
 
     def _absent(self) -> Problem:
-        message = f"the pool {self._name!r} is not there: {self._path} is no prepared folder; mount what belongs there (is it in /etc/fstab?)"
+        message = f"the pool {self._name!r} is not there: {self._path} is not a prepared folder; mount what belongs there (is it in /etc/fstab?)"
         return Problem(ProblemKind.UNAVAILABLE, message)
 
 
