@@ -268,9 +268,9 @@ def test_a_package_that_is_missing_is_named(
     [
         (Instance("a", '/srv/a"b'), {}, "quotation mark"),
         (Instance("a", "/srv/a\nb"), {}, "control character"),
-        (Instance("a", "/srv/a", ("10.0.0.1; }",)), {}, "no IP address"),
-        (Instance("a", "/srv/a", ("10.0.0.0/8",)), {}, "no IP address"),
-        (Instance("a", "/srv/a"), {"port": 0}, "no port"),
+        (Instance("a", "/srv/a", ("10.0.0.1; }",)), {}, "not an IP address"),
+        (Instance("a", "/srv/a", ("10.0.0.0/8",)), {}, "not an IP address"),
+        (Instance("a", "/srv/a"), {"port": 0}, "is not a port"),
         (Instance("a", "/srv/a"), {"minor_versions": ()}, "minor versions"),
         (Instance("a", "/srv/a"), {"minor_versions": (3,)}, "minor versions"),
         (Instance("a", "/srv/a"), {"keytab": 'x"'}, "keytab"),
