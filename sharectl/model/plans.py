@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from sharectl.model.field_changes import plain_changes, rule_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
     from sharectl.model.specs import ShareSpec, SnapshotSpec
     from sharectl.model.verbs import Verb
@@ -35,14 +38,6 @@ class Action(StrEnum):
     def word(self) -> str:
         """The name that JSON and sentences use: `create`, `create-then-delete`."""
         return self.name.lower().replace("_", "-")
-
-
-class FieldChange(NamedTuple):
-    """One field before and after, as people and JSON read it; None stands for absent."""
-
-    field: str
-    before: Any
-    after: Any
 
 
 class Candidate(NamedTuple):
@@ -162,6 +157,22 @@ Work = (
 """What a verb needs besides the address; verbs that remove need nothing."""
 
 
+def changes_of(work: Work | None) -> tuple[FieldChange, ...]:
+    """Return the changes that a new share, or the access to one, stands for; of other work nothing follows."""
+    match work:
+        case CreateShare(spec=spec):
+            return plain_changes({}, spec.as_plain())
+        case UpdateAccess(rules=rules):
+            return rule_changes((), rules)
+        case _:
+            return ()
+
+
+def stated(work: Work | None, changes: tuple[FieldChange, ...]) -> tuple[FieldChange, ...] | None:
+    """Return the changes that a step has to state, None where they follow from its work."""
+    return None if changes and changes == changes_of(work) else changes
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One node of the graph that apply walks: one driver call, or one change of the state alone.
@@ -178,9 +189,14 @@ class Step:
     reason: str
     backend: str | None = None
     work: Work | None = None
-    changes: tuple[FieldChange, ...] = ()
+    stated_changes: tuple[FieldChange, ...] | None = None
     expected_version: int | None = None
     waits_for: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> tuple[FieldChange, ...]:
+        """What becomes different; what follows from the work is not held besides."""
+        return changes_of(self.work) if self.stated_changes is None else self.stated_changes
 
     @property
     def spec(self) -> Spec | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity, error
 from sharectl.model.kinds import MANAGED_KINDS, Kind
-from sharectl.model.plans import Step
+from sharectl.model.plans import Step, UpdateAccess, stated
 from sharectl.model.records import Record
 from sharectl.planner.access.exports import NO_EXPORTS
 from sharectl.planner.scopes import Refusal
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Capability
     from sharectl.manifests.desired import Desired
     from sharectl.model.diagnostics import Diagnostic, Source
+    from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import Action, FieldChange, Work
+    from sharectl.model.plans import Action, Work
     from sharectl.model.records import StateView
     from sharectl.model.verbs import Verb
     from sharectl.planner.access.exports import ExportChange, Exports
@@ -143,10 +144,12 @@ class Draft:
         backend: str | None = None,
         record: Record | None = None,
         work: Work | None = None,
-        changes: tuple[FieldChange, ...] = (),
+        changes: tuple[FieldChange, ...] | None = (),
     ) -> None:
-        """Take a step into the plan; `record` is the row that it expects at its address."""
+        """Take a step into the plan; `record` is the row that it expects at its address; no `changes` (None) are those of its work."""
         name = step_id(verb, address)
+        if isinstance(work, UpdateAccess) and changes:
+            changes = stated(work, changes)
         version = None if record is None else record.version
         self.steps[name] = Step(name, address, action, verb, reason, backend, work, changes, version)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import did_you_mean, error, warning
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of, kind_of
-from sharectl.model.plans import Action, FieldChange, Move
+from sharectl.model.plans import Action, Move
 from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from sharectl.planner.scopes import REMOVING
 
 if TYPE_CHECKING:
     from sharectl.drivers.base import Capability
+    from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import FieldChange, Step
+    from sharectl.model.plans import Step
     from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
 

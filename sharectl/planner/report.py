@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from sharectl.model.field_changes import FieldChange, size_change
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, Drift, DriftKind, FieldChange, Summary
+from sharectl.model.plans import Action, Drift, DriftKind, Summary
 from sharectl.model.verbs import Verb
 from sharectl.planner.access.ignored import ignore_list
 from sharectl.planner.drift import identity_problem
-from sharectl.planner.field_changes import size_change
 from sharectl.planner.records import DEPOSED_MARK, export_locations_of
 from sharectl.planner.strays import importable_shares
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sharectl.model.codec import Spec
+    from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import FieldChange, Plan, Step
+    from sharectl.model.plans import Plan, Step
 
 _NAMED_CANDIDATES: Final = 3
 _DESTROYING: Final = frozenset(verb for verb in verbs_that(Effect.REMOVES) if VERBS[verb].destroys)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from sharectl.model.plans import FieldChange
+from sharectl.model.field_changes import FieldChange
 from sharectl.render.paint import paint
 from sharectl.render.text import PLAIN, visible
 from sharectl.render.values import shown_value

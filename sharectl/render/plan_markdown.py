@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model.diagnostics import Diagnostic
-    from sharectl.model.plans import Drift, FieldChange, Plan
+    from sharectl.model.field_changes import FieldChange
+    from sharectl.model.plans import Drift, Plan
     from sharectl.render.blocks import Block
 
 MOST_CHARACTERS: Final = 60_000

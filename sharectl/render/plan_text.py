@@ -23,7 +23,8 @@ from sharectl.render.values import change_action, change_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.model.plans import Drift, FieldChange, Plan
+    from sharectl.model.field_changes import FieldChange
+    from sharectl.model.plans import Drift, Plan
     from sharectl.render.blocks import Block
     from sharectl.render.text import Look
 

@@ -8,7 +8,8 @@ from sharectl.model.plans import Action
 from sharectl.render.text import visible
 
 if TYPE_CHECKING:
-    from sharectl.model.plans import FieldChange
+    from sharectl.model.field_changes import FieldChange
+
 
 RULE_PREFIX: Final = "access/"
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.engine.verbs.share import share_ref
 from sharectl.model.diagnostics import DiagnosticError, error, warning
+from sharectl.model.field_changes import plain_changes, rule_changes
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, kind_of, name_of
-from sharectl.planner.field_changes import plain_changes, rule_changes
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.field_changes import FieldChange
     from sharectl.model.ignoring import AccessPattern
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
-    from sharectl.model.plans import FieldChange
     from sharectl.model.records import HistoryEntry, Record, RuleRecord
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends

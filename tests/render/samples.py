@@ -7,6 +7,7 @@ from typing import Any
 from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import Diagnostic, Source, error, has_errors, warning
+from sharectl.model.field_changes import FieldChange, plain_changes
 from sharectl.model.plans import (
     Action,
     Adopt,
@@ -14,7 +15,6 @@ from sharectl.model.plans import (
     CreateShare,
     Drift,
     DriftKind,
-    FieldChange,
     Held,
     Move,
     Plan,
@@ -26,11 +26,11 @@ from sharectl.model.plans import (
     Summary,
     UpdateAccess,
     UpdateRecord,
+    stated,
 )
 from sharectl.model.records import OperationRecord, Record, RuleRecord, RunRecord
 from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.field_changes import plain_changes
 
 GIB = 1 << 30
 
@@ -65,6 +65,7 @@ def a_step(address: str, action: Action, verb: Verb, reason: str, **fields: obje
     fields = {
         name: value for name, value in fields.items() if name not in {"spec", "candidates", "rules", "moved_from"}
     }
+    fields["stated_changes"] = stated(work, fields.pop("changes", ()))  # type: ignore[arg-type]
     return Step(f"{verb.value}:{address}", address, action, verb, reason, work=work, **fields)  # type: ignore[arg-type]
 
 

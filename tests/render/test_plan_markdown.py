@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from sharectl.model.diagnostics import Source, error
-from sharectl.model.plans import Action, Candidate, Drift, DriftKind, FieldChange
+from sharectl.model.field_changes import FieldChange
+from sharectl.model.plans import Action, Candidate, Drift, DriftKind
 from sharectl.model.verbs import Verb
 from sharectl.render.markdown_text import code, fence_for, prose
 from sharectl.render.plan_markdown import MOST_CHARACTERS, plan_markdown

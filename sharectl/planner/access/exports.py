@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.diagnostics import warning
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import FieldChange
 from sharectl.planner.drift import identity_problem
 from sharectl.planner.records import RECORDED_SETTINGS, settings_in
 from sharectl.planner.selection import selector

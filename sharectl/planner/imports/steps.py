@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import did_you_mean
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of
-from sharectl.model.plans import Action, Adopt, FieldChange
+from sharectl.model.plans import Action, Adopt
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import Verb
 from sharectl.planner.drift import identity_problem

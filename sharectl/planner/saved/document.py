@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import kind_of
 from sharectl.model.plans import (
     Action,
@@ -16,7 +17,6 @@ from sharectl.model.plans import (
     CreateShare,
     Drift,
     DriftKind,
-    FieldChange,
     Held,
     Move,
     Origin,
@@ -31,6 +31,7 @@ from sharectl.model.plans import (
     UnreadBackend,
     UpdateAccess,
     UpdateRecord,
+    stated,
 )
 from sharectl.model.table import spec_from_plain
 from sharectl.model.verbs import VERBS, Effect, Verb
@@ -213,6 +214,7 @@ def _drift_to_object(drift: Drift) -> JsonObject:
 
 def _step(plain: Mapping[str, Any]) -> Step:
     verb = Verb(plain["verb"])
+    work = _work(verb, plain)
     return Step(
         step_id=plain["id"],
         address=plain["address"],
@@ -220,8 +222,8 @@ def _step(plain: Mapping[str, Any]) -> Step:
         verb=verb,
         reason=plain["reason"],
         backend=plain.get("backend"),
-        work=_work(verb, plain),
-        changes=_changes(plain.get("changes", ())),
+        work=work,
+        stated_changes=stated(work, _changes(plain.get("changes", ()))),
         expected_version=plain.get("expected_version"),
         waits_for=tuple(plain.get("waits_for", ())),
     )

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.plans import FieldChange, Plan, Step
+    from sharectl.model.field_changes import FieldChange
+    from sharectl.model.plans import Plan, Step
 
 _REPLACING: Final = frozenset({Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE})
 _CREATING: Final = _REPLACING | {Action.CREATE}

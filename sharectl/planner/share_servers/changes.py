@@ -6,9 +6,10 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.fields import Policy, fields_with, rule_of, written_name
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, SetUp, UpdateRecord
+from sharectl.model.plans import Action, SetUp, UpdateRecord
 from sharectl.model.share_networks import ShareNetworkSubnet
 from sharectl.model.verbs import Verb
 from sharectl.planner.share_servers.subnets import server_spec, subnet_label

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, CreateShare, FieldChange, ReleaseAllocation, SetUp, UpdateRecord
+from sharectl.model.plans import Action, CreateShare, ReleaseAllocation, SetUp, UpdateRecord
 from sharectl.model.verbs import Verb
 from sharectl.planner.share_servers.changes import follow_network, spec_to_mend
 from sharectl.planner.share_servers.drift import lost_addresses

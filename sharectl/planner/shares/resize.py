@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
+from sharectl.model.field_changes import size_change
 from sharectl.model.plans import Action, ResizeShare
 from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
-from sharectl.planner.field_changes import size_change
 from sharectl.planner.refusals import lacks
 from sharectl.planner.scopes import RESIZING
 from sharectl.planner.shares.placed_checks import has_possible_size
 
 if TYPE_CHECKING:
+    from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
-    from sharectl.model.plans import FieldChange
     from sharectl.model.records import Record
     from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft

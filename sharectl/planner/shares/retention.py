@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.plans import Action, FieldChange
+from sharectl.model.field_changes import FieldChange
+from sharectl.model.plans import Action
 from sharectl.model.verbs import Verb
 from sharectl.planner.access.revocations import count_revocations
 from sharectl.planner.records import DEPOSED_MARK

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, RevertShare
+from sharectl.model.plans import Action, RevertShare
 from sharectl.model.verbs import Verb
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.refusals import is_protected, lacks, refuse_left_out

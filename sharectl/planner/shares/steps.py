@@ -7,15 +7,15 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
+from sharectl.model.field_changes import FieldChange, rule_changes, size_change, spec_changes
 from sharectl.model.fields import Policy, fields_with, written_name
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, Candidate, CreateShare, FieldChange, Move, UpdateAccess, UpdateRecord
+from sharectl.model.plans import Action, Candidate, CreateShare, Move, UpdateAccess, UpdateRecord
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.access.ignored import without_ignored
 from sharectl.planner.access.revocations import may_revoke
-from sharectl.planner.field_changes import plain_changes, rule_changes, size_change, spec_changes
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, removal_reason
@@ -55,7 +55,7 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
         backend=candidates[0].backend,
         record=record,
         work=CreateShare(spec, candidates, draft.holders_of(spec.name)),
-        changes=plain_changes({}, spec.as_plain()),
+        changes=None,
     )
     if rules:
         draft.add(
@@ -67,7 +67,7 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
             work=UpdateAccess(
                 rules, export_settings=draft.exports.settings(candidates[0].backend, spec.protocol, spec.share_type)
             ),
-            changes=rule_changes((), rules),
+            changes=None,
         )
 
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
+from sharectl.model.field_changes import FieldChange, plain_changes, spec_changes
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, FieldChange, SetUp, UpdateRecord
+from sharectl.model.plans import Action, SetUp, UpdateRecord
 from sharectl.model.specs import DeletionPolicy
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
-from sharectl.planner.field_changes import plain_changes, spec_changes
 from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, refuse_left_out, removal_reason
 from sharectl.planner.snapshots.owners import share_resource_id
 from sharectl.state.rows import snapshot_spec_of, spec_object_of

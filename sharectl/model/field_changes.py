@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sharectl.model.codec import codec_of
-from sharectl.model.plans import FieldChange
 from sharectl.model.quantities import format_size
 
 if TYPE_CHECKING:
@@ -14,6 +13,14 @@ if TYPE_CHECKING:
 
     from sharectl.model.access import AccessRule
     from sharectl.model.codec import Spec
+
+
+class FieldChange(NamedTuple):
+    """One field before and after, as people and JSON read it; None stands for absent."""
+
+    field: str
+    before: Any
+    after: Any
 
 
 def plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
