@@ -83,11 +83,11 @@ _FAULT: Final[JsonObject] = {
     "required": ["call", "effect"],
     "additionalProperties": False,
     "properties": {
-        "call": {"enum": [*CALLS, "*"], "description": "The call that it befalls; * is every call."},
+        "call": {"enum": [*CALLS, "*"], "description": "The call that it affects; * is every call."},
         "effect": {"enum": list(EFFECTS), "description": "What happens; see docs/reference/simulated-driver.md."},
         "nth": {"type": "integer", "minimum": 1, "description": "Only the nth of the calls that match."},
-        "first": {"type": "integer", "minimum": 1, "description": "Only the first so many of the calls that match."},
-        "every": {"type": "integer", "minimum": 1, "description": "Each so manieth of the calls that match."},
+        "first": {"type": "integer", "minimum": 1, "description": "Only the first n of the calls that match."},
+        "every": {"type": "integer", "minimum": 1, "description": "Every nth of the calls that match."},
         "probability": {
             "type": "number",
             "minimum": 0,
