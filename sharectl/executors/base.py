@@ -61,7 +61,7 @@ class Executor(Protocol):
         ...
 
     def submit(self, submission: Submission) -> None:
-        """Make the call as soon as its backend has room. Returns at once."""
+        """Make the call as soon as its backend has room, and somebody waits for `reports`. Returns at once."""
         ...
 
     def reports(self, timeout_seconds: float) -> Sequence[Report]:

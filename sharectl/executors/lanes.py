@@ -1,7 +1,10 @@
-"""Lanes: for each backend a pool of threads of fixed width, so that no backend waits for another.
+"""Lanes: for each backend a pool of threads, as many as it is wide, so that no backend waits for another.
 
 The threads do nothing but make calls. They share no lock: what is queued and what runs stands in two dictionaries, and whoever
 takes an entry out of one has the call.
+
+The interpreter runs one thread at a time, and threads on several cores that all want it cost more than their calls, if those are
+short. So threads are woken a few at a time, and more only while calls take long: one that finds its lane empty waits to be woken.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from sharectl.executors.calls import Answer
 
 _OVERDUE_CHECK_SECONDS: Final = 0.05
+_PACE: Final = 2
+"""How many threads are woken at once while answers come; twice as many each time that none has come for a while."""
+_MOST_AT_ONCE: Final = 256
+_PACE_SECONDS: Final = 0.001
 
 
 class _AbandonedError(BaseException):
@@ -31,16 +38,26 @@ class _AbandonedError(BaseException):
 
 
 class _Lane:
-    """The threads of one backend. `threads` and `unfinished` are touched by the loop's thread alone."""
+    """The threads of one backend: those that wait to be woken are in `idle`. `threads` is touched by the loop's thread alone."""
 
-    __slots__ = ("name", "queue", "threads", "unfinished", "width")
+    __slots__ = ("idle", "name", "queue", "threads", "width")
 
     def __init__(self, name: str, width: int) -> None:
         self.name = name
         self.width = width
-        self.queue: SimpleQueue[Submission | None] = SimpleQueue()
+        self.queue: deque[Submission] = deque()
+        self.idle: deque[SimpleQueue[None]] = deque()
         self.threads = 0
-        self.unfinished = 0
+
+    @property
+    def busy(self) -> int:
+        """How many threads are at work."""
+        return self.threads - len(self.idle)
+
+    @property
+    def lacks_threads(self) -> bool:
+        """Tell whether calls wait although there is room for them."""
+        return bool(self.queue) and self.busy < self.width
 
 
 class Lanes:
@@ -61,10 +78,11 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._queued: dict[int, Submission] = {}
         self._running: dict[int, tuple[Submission, float]] = {}
-        self._reports: deque[tuple[_Lane, Report]] = deque()
+        self._reports: deque[Report] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._rung = False
-        self._short: list[_Lane] = []
+        self._pace = _PACE
+        self._is_closed = False
         self._check_at = 0.0
 
     def width(self, backend: str) -> int:
@@ -77,22 +95,26 @@ class Lanes:
         if lane is None:
             lane = self._lanes[submission.backend] = _Lane(submission.backend, self.width(submission.backend))
         self._queued[submission.number] = submission
-        lane.queue.put(submission)
-        lane.unfinished += 1
-        self._staff(lane)
+        lane.queue.append(submission)
 
     def reports(self, timeout_seconds: float) -> Sequence[Report]:
-        """See Executor. The places of calls that were reported as silent are free from now on, no sooner."""
-        while self._short:
-            self._staff(self._short.pop())
-        with suppress(Empty):
-            self._bell.get(timeout=timeout_seconds) if timeout_seconds > 0 else self._bell.get_nowait()
+        """See Executor."""
+        until = monotonic() + timeout_seconds
+        while True:
+            left_seconds = until - monotonic()
+            wait_seconds = min(left_seconds, _PACE_SECONDS) if self._wake_threads() else left_seconds
+            with suppress(Empty):
+                self._bell.get(timeout=wait_seconds) if wait_seconds > 0 else self._bell.get_nowait()
+                break
+            if wait_seconds >= left_seconds:
+                break
+            self._pace = min(2 * self._pace, _MOST_AT_ONCE)
         self._rung = False  # before they are taken: whoever adds one later rings again
         found: list[Report] = []
         while self._reports:
-            lane, report = self._reports.popleft()
-            lane.unfinished -= not isinstance(report.outcome, Began)
-            found.append(report)
+            found.append(self._reports.popleft())
+        if any(not isinstance(report.outcome, Began) for report in found):
+            self._pace = _PACE
         now = self._clock()
         if now >= self._check_at:
             self._check_at = now + _OVERDUE_CHECK_SECONDS
@@ -101,11 +123,7 @@ class Lanes:
 
     def withdraw(self, number: int) -> bool:
         """See Executor."""
-        submission = self._queued.pop(number, None)
-        if submission is None:
-            return False
-        self._lanes[submission.backend].unfinished -= 1
-        return True
+        return self._queued.pop(number, None) is not None
 
     def abandon(self, number: int) -> None:
         """See Executor."""
@@ -120,24 +138,28 @@ class Lanes:
 
     def close(self) -> None:
         """See Executor."""
+        self._is_closed = True  # before the threads are woken: whoever waits later sees it first
         self._queued.clear()
         self._running.clear()
         for lane in self._lanes.values():
-            for _ in range(lane.threads):
-                lane.queue.put(None)
+            lane.queue.clear()
+            while lane.idle:
+                lane.idle.popleft().put(None)
 
-    def _staff(self, lane: _Lane) -> None:
-        """Start a thread where one is missing."""
-        if lane.threads < min(lane.width, lane.unfinished):
-            lane.threads += 1
-            threading.Thread(target=self._work, args=(lane,), name=f"lane-{lane.name}", daemon=True).start()
+    def _wake_threads(self) -> bool:
+        """Wake some threads, or start them, where calls wait; tell whether some still do that have room."""
+        lacking = sorted((lane for lane in self._lanes.values() if lane.lacks_threads), key=lambda lane: lane.busy)
+        for lane in lacking[: self._pace]:
+            if lane.idle:
+                lane.idle.popleft().put(None)
+            else:
+                lane.threads += 1
+                threading.Thread(target=self._work, args=(lane,), name=f"lane-{lane.name}", daemon=True).start()
+        return bool(lacking)
 
     def _leave_thread(self, backend: str) -> None:
-        """Leave a thread behind in the call that it does not come back from; another takes its place."""
-        lane = self._lanes[backend]
-        lane.threads -= 1
-        lane.unfinished -= 1
-        self._short.append(lane)
+        """Leave a thread behind in the call that it does not come back from; another takes its place with the next reports."""
+        self._lanes[backend].threads -= 1
 
     def _overdue(self, now: float) -> Iterator[Report]:
         for number, (submission, deadline) in self._running.copy().items():
@@ -147,18 +169,25 @@ class Lanes:
                 yield Report(number, Failure(FailureKind.SILENT, message))
 
     def _work(self, lane: _Lane) -> None:
-        worker = Began(threading.current_thread().name)
-        while (submission := lane.queue.get()) is not None:
+        worker, woken = Began(threading.current_thread().name), SimpleQueue[None]()
+        while not self._is_closed:
+            try:
+                submission = lane.queue.popleft()
+            except IndexError:
+                lane.idle.append(woken)
+                if not self._is_closed:
+                    woken.get()
+                continue
             number = submission.number
             self._running[number] = submission, self._clock() + submission.timeout_seconds
             if self._queued.pop(number, None) is None:  # withdrawn
                 self._running.pop(number, None)
                 continue
-            self._reports.append((lane, Report(number, worker)))
+            self._reports.append(Report(number, worker))
             outcome = self._outcome(submission)
             if self._running.pop(number, None) is None:  # abandoned: another thread has taken the place of this one
                 return
-            self._reports.append((lane, Report(number, outcome)))
+            self._reports.append(Report(number, outcome))
             if not self._rung:
                 self._rung = True
                 self._bell.put(None)

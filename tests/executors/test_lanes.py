@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,6 +74,16 @@ def submission(number: int, backend: str = "a") -> Submission:
     return Submission(number, backend, Identify(), 1.0)
 
 
+def entered(executor: Lanes, backend: Backend, within_seconds: float = PATIENCE_SECONDS) -> bool:
+    """Tell whether a call enters the backend in time."""
+    deadline = monotonic() + within_seconds
+    while not backend.entered.acquire(blocking=False):
+        if monotonic() > deadline:
+            return False
+        assert not [outcome for _, outcome in executor.reports(0.001) if not isinstance(outcome, Began)]
+    return True
+
+
 def outcomes(executor: Lanes, wanted: int) -> dict[int, Any]:
     """Return so many outcomes by number."""
     found: dict[int, Any] = {}
@@ -96,8 +107,8 @@ def test_a_backend_has_no_more_calls_at_once_than_it_is_wide() -> None:
         for number in range(10):
             executor.submit(submission(number, "wide"))
         for _ in range(3):
-            assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
-        assert not backend.entered.acquire(timeout=0.02)
+            assert entered(executor, backend)
+        assert not entered(executor, backend, 0.02)
         backend.gate.set()
         assert outcomes(executor, 10) == dict.fromkeys(range(10), Done())
     assert backend.most == 3
@@ -173,7 +184,7 @@ def test_a_call_can_be_taken_back_until_it_begins() -> None:
     with lanes(backend.execute, width=1) as executor:
         for number in (1, 2, 3):
             executor.submit(submission(number))
-        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert entered(executor, backend)
         assert not executor.withdraw(1)
         assert executor.withdraw(2)
         assert not executor.withdraw(2)
@@ -188,14 +199,14 @@ def test_a_call_that_is_overdue_is_given_up_and_its_place_goes_to_the_next() -> 
     with lanes(backend.execute, width=1, clock=lambda: seconds[0]) as executor:
         executor.submit(submission(1, "overdue"))
         executor.submit(submission(2, "overdue"))
-        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert entered(executor, backend)
         seconds[0] = 0.9
         assert [outcome for _, outcome in executor.reports(0.0) if isinstance(outcome, Failure)] == []
         seconds[0] = 1.0
         assert outcomes(executor, 1) == {1: Failure(FailureKind.SILENT, "no answer within 1 s")}
         assert not backend.entered.acquire(timeout=0.02)  # whoever hears of it may yet take the next one back
         executor.reports(0.0)
-        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert entered(executor, backend)
         first = threads_of("overdue")
         backend.gate.set()
         assert outcomes(executor, 1) == {2: Done()}
@@ -213,7 +224,7 @@ def test_an_abandoned_call_is_never_told_of_and_begins_no_further_request() -> N
     with lanes(backend.execute, width=1) as executor:
         executor.submit(submission(1))
         executor.submit(submission(2))
-        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert entered(executor, backend)
         executor.abandon(1)
         executor.abandon(2)
         executor.submit(submission(3))
@@ -239,7 +250,7 @@ def test_nothing_that_waits_begins_after_close() -> None:
     with lanes(backend.execute, width=1) as executor:
         executor.submit(submission(1, "closed"))
         executor.submit(submission(2, "closed"))
-        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert entered(executor, backend)
         executor.close()
         threads = threads_of("closed")
         backend.gate.set()
@@ -285,3 +296,21 @@ def test_children_of_drivers_may_use_every_core() -> None:
     """No thread is bound to one, which a child process would inherit."""
     found = subprocess.run([sys.executable, "-c", _AFFINITY], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == str(sorted(os.sched_getaffinity(0)))
+
+
+def test_short_calls_take_few_threads_and_long_ones_all_that_there_may_be() -> None:
+    """Threads that all want the interpreter cost more than short calls; a backend that makes them wait is asked at its full width."""
+    with lanes(lambda *_: Done(), width=32) as executor:
+        for number in range(200):
+            executor.submit(submission(number, "short"))
+        outcomes(executor, 200)
+        assert len(threads_of("short")) < 16
+    backend = Backend()
+    with lanes(backend.execute, width=32) as executor:
+        for number in range(40):
+            executor.submit(submission(number, "long"))
+        for _ in range(32):
+            assert entered(executor, backend)
+        backend.gate.set()
+        outcomes(executor, 40)
+    assert backend.most == 32

@@ -56,6 +56,10 @@ _VERSION: Final = Record._fields.index("version")
 _SERVERS: Final = address_of(Kind.SHARE_SERVER, "")
 
 
+_TOGETHER: Final = 64
+"""Rows in one statement. Around each statement the interpreter's lock changes hands, which costs more than a row if many threads want it."""
+
+
 class _MixedError(Exception):
     """One of several changes does not fit; which one shows when they are made one at a time."""
 
@@ -157,7 +161,7 @@ def _put(connection: sqlite3.Connection, changes: Sequence[PutResource]) -> None
         expect_records({record.address: record for record in records})
     new = [record for record, change in zip(records, changes, strict=True) if change.expected_version is None]
     try:
-        connection.executemany(INSERT_RESOURCE, map(resource_row, new))
+        _insert(connection, INSERT_RESOURCE, [resource_row(record) for record in new])
     except sqlite3.IntegrityError:
         if len(changes) > 1:
             raise _MixedError from None
@@ -175,28 +179,42 @@ def _put(connection: sqlite3.Connection, changes: Sequence[PutResource]) -> None
 def _put_rules(connection: sqlite3.Connection, changes: Sequence[PutRules]) -> None:
     with _refusing_damage():
         expect_rules({change.share_address: change.rules for change in changes})
-    connection.executemany(
-        "DELETE FROM access_rule WHERE share_address = ?", [(change.share_address,) for change in changes]
-    )
+    _delete(connection, "access_rule", "share_address", [change.share_address for change in changes])
     rows = [
         (change.share_address, *rule, status, reason) for change in changes for rule, status, reason in change.rules
     ]
-    connection.executemany(INSERT_RULE, rows)
+    _insert(connection, INSERT_RULE, rows)
 
 
 def _begin(connection: sqlite3.Connection, changes: Sequence[BeginOperation]) -> None:
     with _refusing_damage():
         rows = [operation_row(expect_operation(change.operation)) for change in changes]
-    connection.executemany(INSERT_OPERATION, rows)
+    _insert(connection, INSERT_OPERATION, rows)
 
 
 def _end(connection: sqlite3.Connection, changes: Sequence[EndOperation]) -> None:
-    rows = [(change.operation_id,) for change in changes]
-    connection.executemany("DELETE FROM operation WHERE operation_id = ?", rows)
+    _delete(connection, "operation", "operation_id", [change.operation_id for change in changes])
 
 
 def _add_history(connection: sqlite3.Connection, changes: Sequence[AddHistory]) -> None:
-    connection.executemany(INSERT_HISTORY, [(None, *history_row(change.entry)) for change in changes])
+    _insert(connection, INSERT_HISTORY, [(None, *history_row(change.entry)) for change in changes])
+
+
+def _insert(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    """Execute an INSERT for all rows, with many of them in each statement."""
+    head, separator, marks = statement.partition(" VALUES ")
+    for start in range(0, len(rows), _TOGETHER):
+        part = rows[start : start + _TOGETHER]
+        values = [value for row in part for value in row]
+        connection.execute(f"{head}{separator}{', '.join([marks] * len(part))}", values)
+
+
+def _delete(connection: sqlite3.Connection, table: str, column: str, values: Sequence[str]) -> None:
+    """Delete the rows with these values in a column, many with each statement."""
+    for start in range(0, len(values), _TOGETHER):
+        part = values[start : start + _TOGETHER]
+        marks = ", ".join("?" * len(part))
+        connection.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", part)  # noqa: S608 - the names are those above
 
 
 def _rename(connection: sqlite3.Connection, changes: Sequence[RenameResource]) -> None:
