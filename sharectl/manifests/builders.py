@@ -176,6 +176,10 @@ def build_backend(document: JsonObject, checker: Checker) -> JsonObject:
     plain = {"config": {}, **plain_of(BackendSpec, document["spec"])}
     if plain.get("step_timeout_seconds") == 0:
         checker.add("duration", "a time-out of zero fails every step", "write one such as 5m", "spec", "stepTimeout")
+    if plain.get("list_timeout_seconds") == 0:
+        checker.add(
+            "duration", "a time-out of zero leaves no time to answer", "write one such as 2m", "spec", "listTimeout"
+        )
     if "network" in plain:
         _check_secrets(plain["network"].get("config", {}), checker, "spec", "network", "config")
     _check_secrets(plain["config"], checker, "spec", "config")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -39,12 +40,15 @@ class _Asker(threading.Thread, Generic[T]):
             self.answer = Answer(error=error)
 
 
-def ask_each(names: Iterable[str], ask: Callable[[str], T], timeout_seconds: float) -> dict[str, Answer[T]]:
-    """Return `ask(name)` for each name, in the given order; no longer than `timeout_seconds` in all."""
+def ask_each(
+    names: Iterable[str], ask: Callable[[str], T], timeout_seconds: float | Mapping[str, float]
+) -> dict[str, Answer[T]]:
+    """Return `ask(name)` for each name, in the given order; no longer than `timeout_seconds` in all, or than each may take by its name."""
     askers = {name: _Asker(name, ask) for name in names}
     for asker in askers.values():
         asker.start()
-    deadline = monotonic() + timeout_seconds
-    for asker in askers.values():
-        asker.join(max(0.0, deadline - monotonic()))
+    begun = monotonic()
+    for name, asker in askers.items():
+        seconds = timeout_seconds[name] if isinstance(timeout_seconds, Mapping) else timeout_seconds
+        asker.join(max(0.0, begun + seconds - monotonic()))
     return {name: asker.answer for name, asker in askers.items()}

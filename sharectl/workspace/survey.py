@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from sharectl.workspace.backends import Backends
 
 
-QUESTION_TIMEOUT_SECONDS = 120.0
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """What one backend is asked: its shares, snapshots and share servers (all, those with these ids, or not at all), and its pools.
@@ -62,7 +59,8 @@ class Survey:
 def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapping[str, Question]) -> Survey:
     """Ask every backend its question, side by side; one that does not answer is observed with its error."""
     asked = {name: question for name, question in questions.items() if question.lists_something or question.pools}
-    answers = ask_each(sorted(asked), lambda name: _ask(specs[name], backends, asked[name]), QUESTION_TIMEOUT_SECONDS)
+    seconds = {name: specs[name].list_timeout_seconds for name in asked}
+    answers = ask_each(sorted(asked), lambda name: _ask(specs[name], backends, asked[name]), seconds)
     observed: dict[str, BackendObservation] = {}
     pools: list[Pool] = []
     for name in sorted(specs):
@@ -73,7 +71,7 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
             continue
         error = None
         if answer is not None:
-            error = f"no answer within {QUESTION_TIMEOUT_SECONDS:g} s" if answer.error is None else told(answer.error)
+            error = f"no answer within {seconds[name]:g} s" if answer.error is None else told(answer.error)
         asked_ids = asked[name].resource_ids if name in asked else frozenset()
         observed[name] = BackendObservation(name, _capabilities(specs[name]), error=error, asked_ids=asked_ids)
     for name, seen in tuple(observed.items()):

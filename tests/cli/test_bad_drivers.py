@@ -75,9 +75,10 @@ def test_a_driver_that_hangs_while_it_is_closed_holds_nobody(console: Console, m
 
 
 def test_one_slow_backend_makes_no_other_unknown(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backend that hangs while it is opened is unknown; the healthy one is read as ever."""
+    """A backend that hangs while it is opened is unknown after its `listTimeout`; the healthy one is read as ever."""
     console.write("all.yaml", BACKENDS + SHARES)
     assert console("apply", "--yes").code == 0
+    console.write("all.yaml", BACKENDS.replace("spec: {driver", "spec: {listTimeout: 1s, driver", 1) + SHARES)
     going_on = threading.Event()
     plain = type(FACTORY).open
 
@@ -86,7 +87,6 @@ def test_one_slow_backend_makes_no_other_unknown(console: Console, monkeypatch: 
             going_on.wait(60)
         return plain(factory, backend, environment)
 
-    monkeypatch.setattr(sharectl.workspace.survey, "QUESTION_TIMEOUT_SECONDS", 1.0)
     monkeypatch.setattr(type(FACTORY), "open", opens)
     ended = console("refresh")
     going_on.set()
