@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import struct
 import time
@@ -40,6 +41,8 @@ _STATUS: Final = struct.Struct("<3Q2q")
 _PLACE: Final = struct.Struct("<2I")
 _PLACE_OFFSET: Final = _STATUS.size + _KEY_BYTES
 _ROW_BYTES: Final = _PLACE_OFFSET + _PLACE.size
+_LOCAL: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "tmpfs", "overlay"})
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
 _NO_STATUS: Final = bytes(_STATUS.size)
 
 
@@ -50,7 +53,8 @@ class ManifestCache:
     else; where two processes write at once, the index of one of them stays. The folder may be deleted at any time.
 
     A status is relied upon only if the file had not changed for two seconds when the run began, by the clock of the file system that
-    both the file and the cache are on: clocks of file systems are coarse, and a second change within a tick would go unnoticed.
+    both the file and the cache are on: clocks of file systems are coarse, and a second change within a tick would go unnoticed. On a
+    network file system it is not relied upon at all, for a client may be told of changes late unless it opens the file.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -172,6 +176,8 @@ class ManifestCache:
             os.unlink(probe)  # noqa: PTH108 - strings, as everywhere here
         except OSError:
             return 0, 0
+        if not _is_local(os.path.realpath(self._directory)):
+            return 0, 0
         wall_ns, boot_ns = self._began
         age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - boot_ns
         return found.st_dev, min(found.st_mtime_ns - age_ns, wall_ns) - _SETTLED_NANOSECONDS
@@ -184,6 +190,26 @@ class ManifestCache:
                     with contextlib.suppress(OSError):
                         if abs(time.time() - entry.stat(follow_symlinks=False).st_mtime) > _KEEP_FOREIGN_SECONDS:
                             os.unlink(entry.path)  # noqa: PTH108 - as above
+
+
+def _is_local(path: str) -> bool:
+    """Tell whether a path is on a file system of this machine's own, by what the kernel says of its mounts."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123 - as above
+            return file_system_at(path, file.read()) in _LOCAL
+    except OSError:
+        return False
+
+
+def file_system_at(path: str, mounts: str) -> str:
+    """Return the type of the file system that an absolute path is on; `mounts` is what the kernel's `mountinfo` holds."""
+    found = ("", "")
+    for line in mounts.splitlines():
+        fields, _, rest = line.partition(" - ")
+        point = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields.split(" ")[4])
+        if f"{path}/".startswith(f"{point.rstrip('/')}/") and len(point) >= len(found[0]):
+            found = (point, rest.partition(" ")[0])
+    return found[1]
 
 
 def _status_of(found: os.stat_result | None) -> bytes:

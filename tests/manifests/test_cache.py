@@ -17,7 +17,7 @@ import sharectl.manifests.cache as cache_module
 import sharectl.manifests.compile as compile_module
 import sharectl.manifests.files as files_module
 import sharectl.manifests.sources as sources_module
-from sharectl.manifests.cache import ManifestCache
+from sharectl.manifests.cache import ManifestCache, file_system_at
 from sharectl.model.diagnostics import DiagnosticError
 from tests.manifests.support import SCHEMAS, codes, document, load_folder, load_text, share
 
@@ -172,6 +172,21 @@ def test_a_change_right_after_a_run_is_seen(tmp_path: Path) -> None:
             assert set(load_text(tmp_path / "m", share(name), cache=cache_of(tmp_path)).desired.digests) == {
                 f"share/{name}"
             }
+
+
+def test_the_file_system_of_a_path_is_that_of_the_nearest_mount() -> None:
+    """The last of those at one place; on a network file system no status is relied upon, for a client may hear of changes late."""
+    mounts = (
+        "21 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
+        "30 21 0:50 / /srv/with\\040blank rw - nfs4 server:/x rw\n"
+        "31 21 0:51 / /srv/two rw - xfs /dev/vdb rw\n"
+        "32 31 0:52 / /srv/two rw master:1 - fuse.sshfs me@there: rw\n"
+    )
+    found = {
+        path: file_system_at(path, mounts)
+        for path in ("/", "/home/x", "/srv/with blank/a", "/srv/twofold", "/srv/two/a")
+    }
+    assert list(found.values()) == ["ext4", "ext4", "nfs4", "ext4", "fuse.sshfs"]
 
 
 def test_a_file_is_found_by_its_content_wherever_it_is(tmp_path: Path, compiled: list[int]) -> None:
