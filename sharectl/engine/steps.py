@@ -55,13 +55,13 @@ class EndingKind(Enum):
 _ENDINGS: Final = {
     FailureKind.NOT_PERMITTED: EndingKind.STATE_LOST,
     FailureKind.WITHDRAWN: EndingKind.CANCELLED,
-    # Where a name is taken, or another run is at work, another place is no way out; nor where nobody knows how a call ended.
+    # Another candidate does not help if the name is taken or a later run is at work, and is not safe if nobody knows how a call ended.
     **dict.fromkeys(
         (FailureKind.CONFLICT, FailureKind.FENCED, FailureKind.MISBEHAVED, *UNANSWERED_KINDS), EndingKind.FAILED
     ),
 }
 _UNHEARD: Final = UNANSWERED_KINDS | {FailureKind.NOT_PERMITTED}
-"""Failures after which nothing more can be said of a call that had begun, or nothing can be written of it."""
+"""Nobody knows how the call ended, or nothing can be recorded any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class Steps:
     def _begin(self, attempt: Attempt, task: Task, entry: Entry) -> Procedure[OperationRecord]:
         """Make the intent durable."""
         operation = self._journal.intent(task, entry)
-        attempt.in_doubt = True  # before it is written: whoever abandons this attempt meanwhile must not call it closed
+        attempt.in_doubt = True  # before it is written: an attempt that is abandoned meanwhile may have it open
         try:
             yield Write([BeginOperation(operation)])
         except Exception:
@@ -264,9 +264,9 @@ def _ending(failure: Failure, *, unresolved: bool = False) -> Ending:
 
 
 def _may_be_done(failure: Failure, *, is_repeatable: bool) -> bool:
-    """Tell whether a call that failed may have been done all the same.
+    """Tell whether a call that failed may have taken effect nevertheless.
 
-    One that must not be repeated is repeated only where the backend says when to come again: it has certainly not begun then.
+    A backend that says when to come again has not begun.
     """
     if not is_repeatable:
         return failure.kind in TRANSIENT_KINDS and failure.retry_after_seconds is None

@@ -1,1 +1,1 @@
-"""Executors: whoever makes the calls of a run, in this process or elsewhere; all concurrency is here."""
+"""Executors make the calls of a run, in this process or elsewhere. All concurrency is here."""

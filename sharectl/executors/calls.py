@@ -1,4 +1,4 @@
-"""What a run asks of a backend, and what it gets back: the only values that leave the process of a run.
+"""What a run asks of a backend, and what it gets back. No other values may leave the process of a run.
 
 A call names everything that it needs in the words of the driver's contract. It holds no row of the state and no secret:
 drivers resolve the references in their own configuration. `sharectl.executors.wire` has the JSON form of both.
@@ -326,6 +326,6 @@ class CallFailedError(Exception):
 
 
 def ask(call: Call[AnswerT_co]) -> Generator[Call[Answer], Answer, AnswerT_co]:
-    """Yield the call, and return its answer as what it is. Raises CallFailedError, thrown in by whoever runs the generator."""
+    """Yield the call and return its answer. Raises CallFailedError."""
     answer: AnswerT_co = yield call  # type: ignore[assignment]
     return answer

@@ -1,7 +1,7 @@
 """Lanes: for each backend a pool of threads, as many as it is wide, so that no backend waits for another.
 
-The threads do nothing but make calls. They share no lock: what is queued and what runs stands in two dictionaries, and whoever
-takes an entry out of one has the call.
+The threads do nothing but make calls. They share no lock: queued and running calls stand in two dictionaries, and a call
+belongs to the thread that takes it out of one.
 
 The interpreter runs one thread at a time, and threads on several cores that all want it cost more than their calls, if those are
 short. So threads are woken a few at a time, and more only while calls take long: one that finds its lane empty waits to be woken.
@@ -109,7 +109,7 @@ class Lanes:
             if wait_seconds >= left_seconds:
                 break
             self._pace = min(2 * self._pace, _MOST_AT_ONCE)
-        self._rung = False  # before they are taken: whoever adds one later rings again
+        self._rung = False  # before they are taken: a thread that adds one later rings again
         found: list[Report] = []
         while self._reports:
             found.append(self._reports.popleft())
@@ -138,7 +138,7 @@ class Lanes:
 
     def close(self) -> None:
         """See Executor."""
-        self._is_closed = True  # before the threads are woken: whoever waits later sees it first
+        self._is_closed = True  # before the threads are woken: one that goes idle later looks at it first
         self._queued.clear()
         self._running.clear()
         for lane in self._lanes.values():

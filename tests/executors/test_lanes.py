@@ -204,7 +204,7 @@ def test_a_call_that_is_overdue_is_given_up_and_its_place_goes_to_the_next() -> 
         assert [outcome for _, outcome in executor.reports(0.0) if isinstance(outcome, Failure)] == []
         seconds[0] = 1.0
         assert outcomes(executor, 1) == {1: Failure(FailureKind.SILENT, "no answer within 1 s")}
-        assert not backend.entered.acquire(timeout=0.02)  # whoever hears of it may yet take the next one back
+        assert not backend.entered.acquire(timeout=0.02)  # the loop may still withdraw the next one
         executor.reports(0.0)
         assert entered(executor, backend)
         first = threads_of("overdue")
