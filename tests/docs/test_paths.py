@@ -15,9 +15,9 @@ from .test_pages import DOCUMENTS, text_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HISTORY = {"CHANGELOG.md"}
-"""It speaks of what was."""
-PAGES = [document for document in DOCUMENTS if document not in HISTORY]
+NOT_OF_TODAY = {"CHANGELOG.md", "docs/how-to-add-a-kind.md"}
+"""The first speaks of what was, the second of what its reader makes; a test of its own does as it says."""
+PAGES = [document for document in DOCUMENTS if document not in NOT_OF_TODAY]
 
 _MODULE = re.compile(r"`([\w/]+\.py)(?:::\w+)?`")
 _FOLDER = re.compile(r"`((?:sharectl|tests|tools|bench|schemas|docs|\.ci)/(?:[\w.-]+/)*)`")
