@@ -41,7 +41,7 @@ def parse_address_range(text: str) -> AddressRange:
     try:
         found = _parse(text)
     except ValueError as cause:
-        message = f"{text[:80]!r} is no range of addresses; write 10.20.0.10, 10.20.0.10-10.20.0.20 or 10.20.0.16/28"
+        message = f"{text[:80]!r} is not a range of addresses; write 10.20.0.10, 10.20.0.10-10.20.0.20 or 10.20.0.16/28"
         raise ValueError(message) from cause
     if found.last < found.first:
         message = f"the range {text[:80]!r} ends before it begins"

@@ -31,13 +31,13 @@ SIZE_HINT: Final = "write a number and a unit, such as 100GiB, 1.5TiB or 500GB"
 
 
 class SizeError(ValueError):
-    """A text that is no size; `str()` of it says what is wrong and what a size looks like."""
+    """A text that is not a size; `str()` of it says what is wrong and what a size looks like."""
 
 
 def parse_size(text: str) -> int:
     """Return the bytes that `text` names: `100GiB`, `1.5TiB`, `500GB` (decimal), `750 MiB`.
 
-    Raises SizeError for anything else, for zero, for a size that is no whole number of bytes, and beyond LARGEST_SIZE_BYTES.
+    Raises SizeError for anything else, for zero, for a size that is not a whole number of bytes, and beyond LARGEST_SIZE_BYTES.
     """
     match = _PATTERN.fullmatch(text)
     if match is None:

@@ -166,7 +166,7 @@ class BeginOperation:
 
 @dataclass(frozen=True, slots=True)
 class EndOperation:
-    """Remove an intent; one that is gone already is no error."""
+    """Remove an intent; removing one that is gone is not an error."""
 
     operation_id: str
 

@@ -43,7 +43,7 @@ _METADATA: Final = ruled(Policy.METADATA)
 
 @dataclass(frozen=True, slots=True)
 class SchedulerHints:
-    """Wishes about the place of a new share, with Manila's names; `same_host` and `different_host` hold names of shares."""
+    """Hints about the place of a new share, with Manila's names; `same_host` and `different_host` hold names of shares."""
 
     same_host: tuple[str, ...] = field(default=(), metadata=ruled(refers_to=Kind.SHARE))
     different_host: tuple[str, ...] = field(default=(), metadata=ruled(refers_to=Kind.SHARE))
@@ -55,7 +55,7 @@ NO_HINTS: Final = SchedulerHints()
 
 @dataclass(frozen=True, slots=True)
 class RevertRequest:
-    """The wish to turn a share back to the snapshot called `snapshot`, once for each new `request` (a date, a ticket number).
+    """A request to turn a share back to the snapshot called `snapshot`, once for each new `request` (a date, a ticket number).
 
     In the state it is the last request that was begun. Never in a manifest are `cut_short` (the attempt ended without an answer,
     so that nobody knows whether the share was turned back) and `withdrawn` (the manifest no longer asks, and the state

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, is_of
-from sharectl.model.quantities import format_size
+from sharectl.model.field_changes import size_change
 from sharectl.planner.shares.checks import Found, ShareChecks, clone_problem, diagnostics_of
+from sharectl.planner.shares.resize import would_shrink
 from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:
@@ -121,14 +122,6 @@ def state_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
         new = desired.share(address)
         is_sound = desired.flaws.is_sound(address, "size", "allowShrink")
         if is_sound and new.size_bytes < old.size_bytes and not new.allow_shrink:
-            findings.append(
-                error(
-                    "share.shrink",
-                    f"{address} would shrink from {format_size(old.size_bytes)} to {format_size(new.size_bytes)}",
-                    detail="a smaller share may not hold what is in it, and whoever uses it may count on the room.",
-                    remedy=f"write size: {format_size(old.size_bytes)}, or set allowShrink: true",
-                    address=address,
-                    source=desired.field_source(address, "spec", "size"),
-                )
-            )
+            change = size_change(old.size_bytes, new.size_bytes)
+            findings.append(would_shrink(address, change, desired.field_source(address, "spec", "size")))
     return tuple(findings)

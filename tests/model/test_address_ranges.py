@@ -49,7 +49,7 @@ def test_a_range_is_an_address_two_or_a_network(text: str, first: str, last: str
 )
 def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
     """In one line."""
-    with pytest.raises(ValueError, match=r"is no range of addresses; write 10\.20\.0\.10, 10\.20") as refused:
+    with pytest.raises(ValueError, match=r"is not a range of addresses; write 10\.20\.0\.10, 10\.20") as refused:
         parse_address_range(text)
     assert "\n" not in str(refused.value)
 

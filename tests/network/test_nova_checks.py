@@ -53,7 +53,7 @@ def test_a_subnet_without_id(plugin: NetworkPlugin) -> None:
     [
         ({"cidr": "10.99.0.0/24"}, "has no 10.99.0.0/24, but 10."),
         ({"cidr": "CIDR", "allocation_ranges": ("192.0.2.1",)}, "192.0.2.1 is not within the Nova network's 10."),
-        ({"cidr": "CIDR", "excluded": ("x",)}, "'x' is no range of addresses"),
+        ({"cidr": "CIDR", "excluded": ("x",)}, "'x' is not a range of addresses"),
     ],
 )
 def test_a_subnet_that_contradicts_nova(

@@ -89,14 +89,27 @@ def holds_growth(  # noqa: PLR0913, PLR0917 - both specs and what is there
     return True
 
 
+def would_shrink(address: Address, change: FieldChange, source: Source | None = None) -> Diagnostic:
+    """Return the error about a share that its manifest makes smaller without allowing that."""
+    return error(
+        "share.shrink",
+        f"{address} would shrink from {change.before} to {change.after}",
+        detail="a smaller share may not hold what is in it, and whoever uses it may count on the room.",
+        remedy=f"write size: {change.before}, or set allowShrink: true",
+        address=address,
+        source=source,
+    )
+
+
 def _may_shrink(draft: Draft, address: Address, record: Record, new: ShareSpec, change: FieldChange) -> bool:
     if not new.allow_shrink:
+        found = would_shrink(address, change)
         draft.refuse(
-            "share.shrink",
+            found.code,
             address,
-            f"{address} would shrink from {change.before} to {change.after}",
-            detail="a smaller share may not hold what is in it, and whoever uses it may count on the room.",
-            remedy=f"write size: {change.before}, or set allowShrink: true",
+            found.summary,
+            detail=found.detail,
+            remedy=found.remedy,
             path="spec.size",
             holds=RESIZING,
         )
