@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
-from sharectl.model.diagnostics import warning
+from sharectl.model.diagnostics import Diagnostic, Source, error, warning
 from sharectl.model.field_changes import size_change
 from sharectl.model.plans import Action, ResizeShare
 from sharectl.model.quantities import GIB
