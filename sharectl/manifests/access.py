@@ -51,7 +51,7 @@ def canonical_ip(text: str) -> str:
 def canonical_client(text: str) -> str:
     """Return the address or network of a client as `canonical_ip` does.
 
-    Raises AccessError also for what is no client's: the unspecified address, a multicast group, IPv4 in IPv6 notation.
+    Raises AccessError also for what cannot be a client's: the unspecified address, a multicast group, IPv4 in IPv6 notation.
     """
     canonical = canonical_ip(text)
     nobody = nobody_at(canonical)
@@ -75,7 +75,7 @@ def canonical_user(text: str) -> str:
     if not isinstance(_canonical_ip(user), _Refusal):
         problem, remedy = "it is an address", "set `type: ip`"
     if problem:
-        raise AccessError(*_Refusal("user", f"{text[:80]!r} is no user: {problem}", remedy))
+        raise AccessError(*_Refusal("user", f"{text[:80]!r} is not a user: {problem}", remedy))
     return user
 
 
@@ -119,9 +119,9 @@ def _canonical_ip(text: str) -> str | _Refusal:
         ip = ipaddress.ip_address(address)
         network = ipaddress.ip_network(f"{address}/{prefix}" if slash else address, strict=False)
     except ValueError:
-        return _Refusal("ip", f"{text[:80]!r} is no IP address or network", "")
+        return _Refusal("ip", f"{text[:80]!r} is not an IP address or network", "")
     if network.network_address != ip:
-        summary = f"{text!r} is no network: it names a host within {network}"
+        summary = f"{text!r} is not a network: it names a host within {network}"
         return _Refusal("host-bits", summary, f"write {network} for the network, or {ip} for the one host")
     return str(ip) if network.prefixlen == network.max_prefixlen else str(network)
 
@@ -129,10 +129,10 @@ def _canonical_ip(text: str) -> str | _Refusal:
 def _problem_of_form(text: str) -> _Refusal | None:
     if text.lower() in _EVERYBODY:
         remedy = "write 0.0.0.0/0 for every IPv4 address, and ::/0 for every IPv6 address"
-        return _Refusal("ip", f"{text!r} is no IP address or network", remedy)
+        return _Refusal("ip", f"{text!r} is not an IP address or network", remedy)
     address, slash, prefix = text.partition("/")
     if slash and not _PREFIX_LENGTH.fullmatch(prefix):
-        return _Refusal("ip", f"{text[:80]!r} is no network with a prefix length", "")
+        return _Refusal("ip", f"{text[:80]!r} is not a network with a prefix length", "")
     if "%" in address:
         return _Refusal("ip", f"{text[:80]!r} has a zone, which means nothing to another host", "leave the zone out")
     return None

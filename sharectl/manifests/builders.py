@@ -71,7 +71,7 @@ class Checker:
             )
 
     def ip(self, text: str, *path: str | int, network: bool = False) -> str | None:
-        """Return the canonical address (or network) at `path`, or None where it is none."""
+        """Return the canonical address (or network) at `path`, or None where it is not one."""
         try:
             canonical = canonical_ip(text)
         except AccessError as failure:
@@ -133,7 +133,7 @@ def build_managed(cls: type[Spec], document: JsonObject, checker: Checker) -> Js
 
 
 def _plain(cls: type[Spec], document: JsonObject, checker: Checker) -> JsonObject:
-    """Return the plain form of the spec in a document that meets its schema; a size that is none is left out, and an error."""
+    """Return the plain form of the spec in a document that meets its schema; a size that cannot be read is left out and reported."""
 
     def failed(path: tuple[str, ...], failure: SizeError) -> None:
         remedy = "write a number and a unit, such as 100GiB, 1.5TiB or 500GB"
@@ -164,7 +164,10 @@ def check_moves(document: JsonObject, checker: Checker, *, may_move: bool) -> li
     wrong = [name for name in names if not is_name(name)]
     if wrong:
         checker.add(
-            "moved", f"{wrong[0]!r} is no former name", "write the old name, or several with commas between them", *path
+            "moved",
+            f"{wrong[0]!r} is not a former name",
+            "write the old name, or several with commas between them",
+            *path,
         )
     if document["metadata"]["name"] in names:
         checker.add("moved", "the annotation names the resource itself", "write the name that it had before", *path)

@@ -70,7 +70,7 @@ def _sparse(shown: str, folder: str, top: str) -> Iterator[Diagnostic]:
         return
     command = ["git", "-c", "core.fsmonitor=false", "ls-files", "-t", "-z", "--", ":(icase)*.yaml", ":(icase)*.yml"]
     try:
-        listed = subprocess.run(  # noqa: S603 - fixed words; the folder is no word of the command
+        listed = subprocess.run(  # noqa: S603 - fixed words; the folder is not part of the command
             command, cwd=folder, capture_output=True, check=True, timeout=_GIT_TIMEOUT_SECONDS
         )
     except (OSError, subprocess.SubprocessError):

@@ -174,7 +174,7 @@ class _Compiler:
             remedy = "write apiVersion, kind, metadata and spec, or move the file out of the manifests"
             if isinstance(value, list):
                 remedy = _NO_LISTS
-            self._add(document, "not-a-manifest", "this document is no mapping, and so no manifest", remedy)
+            self._add(document, "not-a-manifest", "this document is not a mapping, so it is not a manifest", remedy)
             return None
         version, kind = value.get("apiVersion"), value.get("kind")
         if version is UNREAD or kind is UNREAD:
@@ -192,7 +192,7 @@ class _Compiler:
             self._add(
                 document,
                 "not-a-manifest",
-                f"this document {shown}, not {API_VERSION}: it is no manifest of sharectl",
+                f"this document {shown}, not {API_VERSION}: it is not a manifest of sharectl",
                 remedy,
                 *path,
             )

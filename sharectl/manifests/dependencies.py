@@ -29,7 +29,7 @@ class CycleError(Exception):
 def topological_order(waits_for: Mapping[str, Collection[str]]) -> list[str]:
     """Return the nodes in the given order, except that what a node waits for comes before it.
 
-    Names that are no nodes are taken as done. Linear in nodes and edges. Raises CycleError.
+    Names that are not nodes are taken as done. Linear in nodes and edges. Raises CycleError.
     """
     order: list[str] = []
     entered: set[str] = set()

@@ -1,4 +1,4 @@
-"""Read one regular file, without ever waiting for what is no file; the names of those that hold manifests."""
+"""Read one regular file, without ever waiting for a pipe or device; the names of files that hold manifests."""
 
 from __future__ import annotations
 

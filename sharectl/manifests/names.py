@@ -21,7 +21,7 @@ def is_name(text: object) -> bool:
 def why_not_exportable(name: str, protocol: str = "CIFS") -> str:
     """Return why no file system or export would take the share or snapshot `name`, or an empty string.
 
-    What Windows and Samba keep for themselves is no matter for a share of another protocol.
+    What Windows and Samba keep for themselves does not concern a share of another protocol.
     """
     if ".." in name:
         return "two dots in a row are the way out of a directory"

@@ -169,7 +169,7 @@ def _secrets_in(roots: dict[int, _Node], concealed: set[tuple[int, tuple[Step, .
 
 
 def _document_starts(data: bytes) -> tuple[list[int], list[int]]:
-    """Return the lines (from 1) and offsets at which documents begin; none where lines may end otherwise than with a line feed."""
+    """Return the lines (from 1) and offsets at which documents begin; empty where lines may end with anything but a line feed."""
     if _ODD_LINE_END.search(data):
         return [], []
     lines, offsets = [1], [0]

@@ -153,7 +153,7 @@ def instead_of_field(name: str, known: Sequence[str]) -> str:
 
 
 def instead_of_choice(field: str, value: object, choices: Sequence[str]) -> str:
-    """Return what to write instead of a value that is none of the choices of a field; empty where nobody can tell."""
+    """Return what to write instead of a value that a field does not offer; empty where nobody can tell."""
     if isinstance(value, list):
         return _ONE_PROTOCOL if field == "protocol" else "write one of them"
     if field == "type" and "ip" not in choices:  # not that of an access rule
@@ -171,7 +171,7 @@ def instead_of_boolean(value: object) -> str:
 
 
 def instead_of_size(value: object) -> str:
-    """Return what to write instead of what is no size; empty where nobody can tell."""
+    """Return what to write instead of something that is not a size; empty where nobody can tell."""
     match = _SIZE.fullmatch(str(value).strip().lstrip("+"))
     if match is None or isinstance(value, bool):
         return ""

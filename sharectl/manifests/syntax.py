@@ -1,4 +1,4 @@
-"""Say in plain words why a file is no YAML, and no text."""
+"""Say in plain words why a file is not YAML, or not text."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def foreign_problem(data: bytes) -> Problem | None:
 
 
 def binary_problem(data: bytes) -> Problem | None:
-    """Return why `data` is no UTF-8 text, or None where it is."""
+    """Return why `data` is not UTF-8 text, or None where it is."""
     remedy = "save the file as UTF-8 text"
     foreign = foreign_problem(data)
     if foreign is not None:
@@ -97,7 +97,7 @@ def binary_problem(data: bytes) -> Problem | None:
         return Problem("manifest.binary", "the file is UTF-16, not UTF-8", remedy, 1, 1, 0)
     found = _BINARY.search(data)
     if found is not None:
-        summary = f"the file holds the control character 0x{found[0][0]:02x}: it is no text"
+        summary = f"the file holds the control character 0x{found[0][0]:02x}: it is not text"
         return Problem("manifest.binary", summary, remedy, *_line_and_column(data, found.start()), 0)
     if not data.isascii():
         try:
@@ -141,7 +141,7 @@ _EXPLANATIONS: Final = (
     ),
     (
         "could not find expected ':'",
-        "this line is no `key: value`",
+        "this line is not `key: value`",
         "add the colon and a space, or check the indentation",
     ),
     ("did not find expected key", "a key of this mapping was expected here", "check the indentation and the quotes"),

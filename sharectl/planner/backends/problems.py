@@ -130,12 +130,18 @@ def _spec_problems(
         if separator and scope not in {"capabilities", "provisioning"}:
             near = did_you_mean(scope, scopes) if scope not in scopes else ""
             if near:
-                found[key] = (f"no driver reads the extra spec {key!r}, whose scope is none of theirs", near, False)
+                found[key] = (
+                    f"no driver reads the extra spec {key!r}, whose scope belongs to none of them",
+                    near,
+                    False,
+                )
             continue
         plain = rest if scope == "capabilities" else key
         near = "" if plain in known else did_you_mean(plain, known)
         if near:
-            summary = f"the extra spec {key!r} is none that Manila knows; only a backend that reports it can take such a share"
+            summary = (
+                f"the extra spec {key!r} is unknown to Manila; only a backend that reports it can take such a share"
+            )
             found[key] = (summary, near, False)
     return found
 
@@ -152,7 +158,7 @@ def _places(desired: Desired, name: str, driver: str, base_directory: str) -> tu
         try:
             return tuple(factory.storage_places(spec, base_directory))
         except (DriverError, ValueError):
-            return ()  # a path that is none, which is a finding of the configuration
+            return ()  # not a path: a finding of the configuration
     return ()
 
 
