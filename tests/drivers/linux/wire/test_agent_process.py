@@ -216,7 +216,7 @@ def test_another_protocol_is_refused(wire: Wire, first: dict[str, Any]) -> None:
     answer = wire.answer()
     assert answer is not None
     assert answer["error"]["kind"] == "refused"
-    assert "the agent speaks protocol 1, and was addressed in" in answer["error"]["message"]
+    assert "the agent speaks protocol 1 but was addressed in" in answer["error"]["message"]
     assert wire.answer() is None
 
 
@@ -294,7 +294,7 @@ def test_the_real_operations_are_opened() -> None:
     ).for_agent()
     data = encode(hello(**settings))
     program = "from sharectl.drivers.linux.agent.main import main; main()"
-    here = Path(__file__).resolve().parents[3]
+    here = Path(__file__).resolve().parents[4]
     from_sources = subprocess.run(
         (sys.executable, "-c", program), input=data, check=True, capture_output=True, timeout=60, cwd=here
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KILLED = 9
 _STRIDE = 17
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[4]
 _EFFECTS = frozenset(
     {"os.rename", "os.remove", "os.mkdir", "os.kill", "subprocess.Popen", "socket.connect", "fcntl.flock"}
 )

@@ -1,0 +1,1 @@
+"""Tests of what the agent does on its host."""
