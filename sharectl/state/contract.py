@@ -112,7 +112,7 @@ class StateStore(Protocol):
         ...
 
     def release(self, lease: Lease) -> None:
-        """Give the lock back; a lease that was lost already is no error."""
+        """Give the lock back; one that was lost already is not an error."""
         ...
 
     def leases(self) -> Sequence[LockStatus]:

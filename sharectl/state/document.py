@@ -124,7 +124,7 @@ class Document:
 
 
 class DocumentError(Exception):
-    """A document that is no state; `str()` says what is wrong and where, as a path such as `resources[3].digest`."""
+    """A document that is not a state; `str()` says what is wrong and where, as a path such as `resources[3].digest`."""
 
 
 def compose(document: Document) -> Iterator[bytes]:

@@ -237,6 +237,8 @@ _COLUMNS: Final[Mapping[str, _Check]] = {
     "size_bytes": lambda value: value is None or _is_count(value),
     "spec_digest": lambda value: value is None or _is_digest(value),
     "access_digest": _is_digest,
+    "spec": lambda value: type(value) is bytes,
+    "attributes": lambda value: type(value) is bytes,
 }
 
 
@@ -272,6 +274,7 @@ def _are_sound(records: Mapping[Address, Record]) -> bool:
             and {*map(len, column("access_digest")), *map(len, filter(None, column("spec_digest")))}
             <= {DIGEST_SIZE_BYTES}
             and {*map(type, column("access_digest")), *map(type, column("spec_digest"))} <= {bytes, NoneType}
+            and {*map(type, column("spec")), *map(type, column("attributes"))} <= {bytes}
         )
     except (KeyError, TypeError):
         return False

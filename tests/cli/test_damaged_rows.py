@@ -289,6 +289,7 @@ def _surprises(console: Console, damage: Damage) -> Iterator[str]:
         ("UPDATE resource SET spec = CAST('[]' AS BLOB) WHERE address = 'share/one'", "share/one"),
         ("UPDATE resource SET attributes = CAST('{}' AS BLOB) WHERE address = 'share/one'", "share/one"),
         ("UPDATE resource SET attributes = CAST('null' AS BLOB) WHERE address = 'share/one'", "share/one"),
+        ("UPDATE resource SET attributes = -1 WHERE address = 'share/one'", "share/one"),
         ("UPDATE access_rule SET status = 'perhaps' WHERE share_address = 'share/two'", "share/two"),
         ("UPDATE access_rule SET access_level = '' WHERE share_address = 'share/two'", "share/two"),
         ("UPDATE operation SET verb = 'levitate'", "op-1"),
@@ -314,3 +315,20 @@ def test_a_damaged_row_is_named_with_the_way_back_before_anything_is_done(
     assert row in ended.err
     assert "state restore" in ended.err
     assert (contents(state_of(root)), storage_of(root)) == before
+
+
+@pytest.mark.parametrize("column", ["attributes = -1", "spec = 'text'", "size_bytes = 'x'"])
+def test_columns_of_a_wrong_type_are_told_by_a_plan(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str
+) -> None:
+    """Also where the row equals its manifest, so that nothing in it is decoded."""
+    root = tmp_path / "damaged"
+    shutil.copytree(whole, root, symlinks=True)
+    with closing(sqlite3.connect(state_of(root))) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(f"UPDATE resource SET {column} WHERE address = 'share/two'")  # noqa: S608 - those above
+        connection.commit()
+    ended = Console(root, capsys)("plan")
+    assert ended.code == 1
+    assert "error[state.corrupt]" in ended.err
+    assert "share/two" in ended.err

@@ -186,7 +186,7 @@ class CommitsConformance(Conformance):
         assert whole_view(store).records.keys() == {*view.records, "backend/filer"}
 
     def test_an_intent_is_open_from_its_begin_to_its_end(self, store: StateStore, lease: Lease) -> None:
-        """Every view shows the open ones, in the order of their begin; ending one that is gone is no error."""
+        """Every view shows the open ones, in the order of their begin; ending one that is gone is not an error."""
         first, second = make_operation("z"), make_operation("a", "other")
         store.commit(lease, [BeginOperation(first)])
         store.commit(lease, [BeginOperation(second)])
