@@ -55,16 +55,12 @@ def requested_format(words: Sequence[str]) -> str:
 
 def _write_in_format(output: Output, diagnostics: Sequence[Diagnostic], code: int, style: str) -> None:
     from sharectl.model.diagnostics import DiagnosticError
+    from sharectl.render.formats import DOCUMENTS
 
+    found = next((each for each in DOCUMENTS["failure"] if each == style), None)
     try:
-        if style == "json":
-            from sharectl.render.failure import failure_object
-
-            output.write_json_line(failure_object(diagnostics, code))
-        elif style == "markdown":
-            from sharectl.render.failure import failure_markdown
-
-            output.write_lines(failure_markdown(diagnostics))
+        if found is not None:
+            output.show("failure", found, diagnostics, code, on_one_line=True)
     except DiagnosticError:  # standard output cannot be written, which is what has been said perhaps
         return
 

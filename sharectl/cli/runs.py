@@ -159,9 +159,7 @@ def _agree(session: Session, plan: Plan, choices: RunChoices) -> None:
         session.output.diagnostics(plan.diagnostics)
     if plan.is_stopped or (plan.held and choices.writes):
         if choices.output is Format.JSON:
-            from sharectl.render.failure import failure_object
-
-            session.output.write_json_line(failure_object(plan.diagnostics, ExitCode.FAILED))
+            session.output.show("failure", Format.JSON, plan.diagnostics, ExitCode.FAILED, on_one_line=True)
         raise Finished(ExitCode.FAILED)
     session.agree(choices.question, yes=plan.is_empty or choices.yes, instead=choices.instead)
 

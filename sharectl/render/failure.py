@@ -27,7 +27,8 @@ def failure_object(diagnostics: Sequence[Diagnostic], exit_code: int) -> JsonObj
     }
 
 
-def failure_markdown(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
+def failure_markdown(diagnostics: Sequence[Diagnostic], exit_code: int) -> Iterator[str]:
     """Yield why there is no other answer, for the summary of a job."""
+    del exit_code  # whoever reads the summary of a job sees it there
     yield "## sharectl failed"
     yield from diagnostic_lines(diagnostics)

@@ -79,11 +79,13 @@ class Output:
         """How text is drawn on standard output: for its width on a terminal, or where `COLUMNS` is set."""
         return Look(self.color_out, self.width if self._out.is_terminal or self._columns.isdecimal() else None)
 
-    def show(self, document: str, style: Format, *values: object, **choices: object) -> None:
-        """Write a document of `render.formats` in the format; `choices` are those of its text."""
+    def show(self, document: str, style: Format, *values: object, on_one_line: bool = False, **choices: object) -> None:
+        """Write a document of `render.formats` in the format; `choices` are those of its text, JSON may be `on_one_line`."""
         write = writer(document, style)
         if style is Format.TEXT:
             self.write_lines(write(*values, look=self.look, **choices))
+        elif style is Format.JSON and on_one_line:
+            self.write_json_line(write(*values))
         elif style is Format.JSON:
             self.write_json(write(*values))
         else:
