@@ -191,7 +191,7 @@ def test_a_server_with_other_settings_is_started_anew(repository: Repository, ne
     assert nfs(network.client, network.server.ipv4, "/shares/projects", "ls").is_done
     config = backend_config(folder, network, nfs={"versions": ["4.1", "4.2"]})
     repository.write("Backend", "nas", {"driver": "linux", "config": config})
-    assert "its access was changed on the backend" in repository.run("plan").stdout
+    assert "versions 4.0,4.1,4.2 → 4.1,4.2" in repository.run("plan").stdout
     repository.apply()
     assert "NFS4ERR_MINOR_VERS_MISMATCH" in nfs(network.client, network.server.ipv4, "/shares/projects", "ls").text
     assert repository.changes() == 0
