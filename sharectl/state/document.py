@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -26,6 +27,7 @@ _Item = TypeVar("_Item")
 
 FORMAT: Final = "sharectl-state"
 FORMAT_VERSION: Final = 1
+LINEAGE: Final = re.compile(r"[0-9a-zA-Z-]{1,64}")
 _SHOWN_PROBLEMS: Final = 10
 _ITEMS_PER_PART: Final = 500
 _OUTCOMES: Final = ("done", "failed", "recovered")
@@ -271,6 +273,8 @@ def _check_head(plain: JsonObject, problems: _Problems) -> None:
         problems.add("version", f"must be {FORMAT_VERSION}, the only one that this sharectl knows")
     if not plain["lineage"]:
         problems.add("lineage", "must not be empty")
+    elif not LINEAGE.fullmatch(plain["lineage"]):
+        problems.add("lineage", "must be letters, digits and hyphens, at most 64")
     if plain["serial"] < 0:
         problems.add("serial", "must not be negative")
 

@@ -122,6 +122,7 @@ def repeat(*path: str | int) -> Callable[[Any], None]:
         (put(2, "version"), "version must be 1"),
         (put("1", "version"), "version must be a whole number"),
         (put("", "lineage"), "lineage must not be empty"),
+        (put("../other", "lineage"), "lineage must be letters, digits and hyphens, at most 64"),
         (put(-1, "serial"), "serial must not be negative"),
         (put(True, "serial"), "serial must be a whole number"),  # noqa: FBT003 - a value of JSON
         (remove("runs"), "runs is missing"),

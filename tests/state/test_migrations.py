@@ -117,6 +117,21 @@ def test_a_file_is_not_migrated_under_somebody_who_works_on_it(path: Path) -> No
             whole_view(older)
 
 
+def test_the_lock_of_an_older_file_can_be_taken_away(path: Path) -> None:
+    """Its holder may be dead without anybody here being able to tell; the file is migrated, and a holder that lives is refused."""
+    with (
+        closing(open_store(path, create=True)) as older,
+        closing(open_store(path, create=False, migrations=NEXT)) as newer,
+    ):
+        lease = older.acquire(ALICE, duration_seconds=60)
+        with pytest.raises(LockedError):
+            newer.break_lock(lease.token + 1)
+        assert newer.break_lock(lease.token)
+        assert newer.lock_status() is None
+        with pytest.raises(StateNewerError):
+            older.commit(lease, [PutResource(make_record("more"), None)])
+
+
 def test_a_state_without_a_log_gets_one_back(path: Path) -> None:
     """Tools that copy databases switch the log off; the next writer switches it on."""
     with closing(sqlite3.connect(path)) as connection:
@@ -169,6 +184,39 @@ def test_version_1_had_both_digests_in_one(first: Path, locked: bool) -> None:  
         "share/refused": (None, bytes(16)),
     }
     assert version_of(first) == (CURRENT if locked else 1)
+
+
+def test_version_1_did_not_say_what_a_row_belongs_to(first: Path) -> None:
+    """Snapshots belong to shares, and shares to share servers; the address of a server names it, too, and is none of its shares."""
+    rows = (
+        ("snapshot/s", "snapshot", "id-3", '{"share_resource_id": "id-1"}'),
+        ("share_server/net@filer", "share_server", "server-1", "{}"),
+        ("share/tenant", "share", "id-4", '{"share_server_id": "server-1"}'),
+        ("network_allocation/net/10.0.0.1", "network_allocation", "a-1", '{"share_server_id": "server-1"}'),
+    )
+    with closing(sqlite3.connect(first)) as connection:
+        connection.executemany(
+            "INSERT INTO resource VALUES (?, ?, ?, 'filer', NULL, 1, zeroblob(32), NULL, 0, CAST('{}' AS BLOB), CAST(? AS BLOB))",
+            rows,
+        )
+        connection.commit()
+    with closing(open_store(first, create=True)) as store, store.read() as reader:
+        records = reader.view().records
+        assert list(reader.children(records["share/projects"])) == ["snapshot/s"]
+        assert list(reader.children(records["share_server/net@filer"])) == ["share/tenant"]
+
+
+def test_a_row_of_version_1_that_was_damaged_is_told_as_damage(first: Path) -> None:
+    """With the way back, by who reads and who writes; nothing was asked to be changed."""
+    with closing(sqlite3.connect(first)) as connection:
+        connection.execute("UPDATE resource SET digest = x'00' WHERE address = 'share/projects'")
+        connection.commit()
+    with closing(open_store(first, create=True)) as store:
+        with pytest.raises(StateCorruptError, match="damaged: a row does not fit"):
+            whole_view(store)
+        with pytest.raises(StateCorruptError, match="damaged: a row does not fit"):
+            store.acquire(ALICE, duration_seconds=60)
+    assert version_of(first) == 1
 
 
 def test_a_lock_that_was_left_behind_is_a_lease_on_everything_now(first: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sharectl.model.records import ContentMark
 from sharectl.private import make_private
 from sharectl.state.contract import KnowsRuns
+from sharectl.state.document import LINEAGE
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.errors import damaged
 from sharectl.state.sqlite.migrations import sync_directory
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"(?P<taken>[0-9]{8}T[0-9]{6}Z)-(?P<serial>[0-9]{1,19})\.db")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
-_LINEAGE: Final = re.compile(r"[0-9a-zA-Z-]{1,64}")
 _DRAFT_SUFFIX: Final = ".draft"
 _FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 _SHORT: Final = 8
@@ -63,7 +63,7 @@ def read_mark(connection: sqlite3.Connection, location: Path) -> ContentMark:
         "SELECT lineage, (SELECT count(*) FROM resource), (SELECT coalesce(max(sequence), 0) FROM history),"
         " (SELECT coalesce(max(sequence), 0) FROM operation) FROM meta"
     ).fetchone()
-    if row is None or [type(value) for value in row] != [str, int, int, int] or not _LINEAGE.fullmatch(row[0]):
+    if row is None or [type(value) for value in row] != [str, int, int, int] or not LINEAGE.fullmatch(row[0]):
         raise damaged(location, "it does not say which state it is")
     return ContentMark(*row)
 
@@ -153,7 +153,7 @@ def _written(folder: Path, name: str) -> tuple[str, int]:
 def lineage_folders(base: Path) -> Iterator[Path]:
     """Yield the folders of lineages under `base`."""
     with suppress(OSError):
-        yield from sorted(path for path in base.iterdir() if path.is_dir() and _LINEAGE.fullmatch(path.name))
+        yield from sorted(path for path in base.iterdir() if path.is_dir() and LINEAGE.fullmatch(path.name))
 
 
 def _names(folder: Path) -> list[str]:

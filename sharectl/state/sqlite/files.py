@@ -181,7 +181,7 @@ def create(path: Path, migrations: Sequence[Migration]) -> None:
         try:
             with closing(_connect(draft, "mode=rw")) as connection:
                 prepare_writing(connection, path)
-                migrate(connection, migrations)
+                migrate(connection, path, migrations)
             try:
                 path.hardlink_to(draft)
             except FileExistsError:

@@ -122,7 +122,7 @@ _VERSION_2: Final[Migration] = (
     # A spec whose digest was a mark instead had an access rule refused.
     """INSERT INTO resource_2 SELECT address, kind, resource_id, backend, pool, version,
         nullif(substr(digest, 1, 16), x'72756c65732072656675736564000000'), substr(digest, 17),
-        size_bytes, protect, spec, attributes, CASE WHEN json_valid(CAST(attributes AS TEXT)) THEN
+        size_bytes, protect, spec, attributes, CASE WHEN kind IN ('share', 'snapshot') AND json_valid(CAST(attributes AS TEXT)) THEN
             json_extract(CAST(attributes AS TEXT), iif(kind = 'snapshot', '$.share_resource_id', '$.share_server_id')) END
         FROM resource ORDER BY address""",
     "DROP TABLE resource",
@@ -178,10 +178,11 @@ def check_version(connection: sqlite3.Connection, location: Path, known: int) ->
     return version
 
 
-def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+def migrate(connection: sqlite3.Connection, location: Path, migrations: Sequence[Migration]) -> None:
     """Bring the schema to the newest version inside one transaction, which this function opens and ends.
 
     Another process that did the same meanwhile leaves nothing to be done. What refers to a table is left alone while the table is made anew.
+    Raises StateCorruptError where a row does not meet the newer schema: no sharectl has written it.
     """
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("BEGIN IMMEDIATE")
@@ -191,6 +192,9 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> 
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
         connection.execute("COMMIT")
+    except sqlite3.IntegrityError as error:
+        connection.rollback()
+        raise damaged(location, f"a row does not fit the format that follows its own ({error})") from error
     except BaseException:
         connection.rollback()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -86,8 +87,8 @@ def _conditions(values: Mapping[str, str | None]) -> tuple[str, list[str]]:
 
 
 def _range_of(prefix: str) -> dict[str, str]:
-    """Return the conditions for an address to begin with `prefix`, which is not empty."""
-    return {"address >= ?": prefix, "address < ?": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
+    """Return the conditions for an address to begin with `prefix`; the last of all characters stands for what may follow."""
+    return {"address >= ?": prefix, "address < ?": prefix + chr(sys.maxunicode)}
 
 
 def read_runs(connection: sqlite3.Connection) -> Iterator[RunRecord]:

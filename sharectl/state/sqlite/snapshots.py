@@ -76,7 +76,7 @@ class Snapshots:
         """Open a snapshot for the block; where there is no state yet, of an empty one without a lineage."""
         if not self.is_present():
             with closing(files.connect_memory()) as empty:
-                migrate(empty, self._migrations)
+                migrate(empty, self._path, self._migrations)
                 empty.execute("PRAGMA ignore_check_constraints = ON")
                 empty.execute("UPDATE meta SET lineage = ''")
                 yield Snapshot(empty, 0, self._do_nothing)
@@ -140,7 +140,7 @@ class Snapshots:
         copy = files.connect_memory()
         try:
             connection.backup(copy)
-            migrate(copy, self._migrations)
+            migrate(copy, self._path, self._migrations)
         except BaseException:
             copy.close()
             raise

@@ -20,7 +20,7 @@ from sharectl.state.contract import (
     StateUnavailableError,
 )
 from sharectl.state.lock import SYSTEM_CLOCK
-from sharectl.state.rows import expect_operation, expect_whole_rows, expect_whole_state
+from sharectl.state.rows import expect_operation, expect_records, expect_rules, expect_whole_rows, expect_whole_state
 from sharectl.state.sqlite import files, leases
 from sharectl.state.sqlite.changes import apply_changes
 from sharectl.state.sqlite.errors import translated
@@ -147,7 +147,7 @@ class SqliteStore:
         """See StateStore."""
         if not self._snapshots.is_present():
             return False
-        with self._transaction(patience_seconds=_UNLOCK_BUSY_SECONDS) as connection:
+        with self._transaction(patience_seconds=_UNLOCK_BUSY_SECONDS, breaking=token) as connection:
             return leases.free(connection, token)
 
     def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
@@ -188,6 +188,8 @@ class SqliteStore:
         except DocumentError as error:
             raise StateRefusedError(self.location, f"the document is not taken: {error}", _PULLED) from error
         try:
+            expect_records({record.address: record for record in content.records})
+            expect_rules(dict(content.rules))
             expect_whole_rows(content.records)
             for operation in content.operations:
                 expect_operation(operation)
@@ -256,14 +258,19 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(
-        self, lease: Lease | None = None, *, patience_seconds: float = files.BUSY_TIMEOUT_SECONDS
+        self,
+        lease: Lease | None = None,
+        *,
+        patience_seconds: float = files.BUSY_TIMEOUT_SECONDS,
+        breaking: int | None = None,
     ) -> Iterator[sqlite3.Connection]:
         """Open a transaction that is durable when the block ends, or changes nothing; with `lease` it must be the newest.
 
-        Another process that writes is waited for up to `patience_seconds`, and no longer than for any commit.
+        Another process that writes is waited for up to `patience_seconds`, and no longer than for any commit. The holder of the token
+        `breaking`, which is to be taken away, does not keep an older file from being migrated.
         """
         with self._guard, translated(self._path):
-            connection = self._open_writer()
+            connection = self._open_writer(breaking)
             self._expect_same_files()
             is_impatient = patience_seconds < files.BUSY_TIMEOUT_SECONDS
             try:
@@ -284,7 +291,7 @@ class SqliteStore:
                 raise
             self._expect_same_files()
 
-    def _open_writer(self) -> sqlite3.Connection:
+    def _open_writer(self, breaking: int | None) -> sqlite3.Connection:
         if self._closed.is_set():
             raise StateUnavailableError(self.location, "it has been closed")
         if self._writer is None:
@@ -307,7 +314,7 @@ class SqliteStore:
                     raise
             try:
                 files.prepare_writing(writer, self._path)
-                self._migrate(writer, version)
+                self._migrate(writer, version, breaking)
                 self._writer_identities = files.identities_with_sidecars(self._path)
             except BaseException:
                 writer.close()
@@ -316,17 +323,17 @@ class SqliteStore:
             self._writer = writer
         return self._writer
 
-    def _migrate(self, writer: sqlite3.Connection, version: int) -> None:
+    def _migrate(self, writer: sqlite3.Connection, version: int, breaking: int | None) -> None:
         """Bring an older file to the newest version, unless somebody is at work with the sharectl that knows the older one."""
         if version == len(self._migrations):
             # Reading makes SQLite create its files beside the state, which must stay the same from now on.
             check_version(writer, self._path, version)
             return
         status = self.lock_status()
-        if status is not None and not status.expired:
+        if status is not None and not status.expired and status.token != breaking:
             raise LockedError(self.location, status)
         back_up(writer, self._path, version)
-        migrate(writer, self._migrations)
+        migrate(writer, self._path, self._migrations)
 
     def _expect_same_files(self) -> None:
         """Raise StateUnavailableError where commits would go to files that have no name any more."""

@@ -157,3 +157,28 @@ class DocumentsConformance(Conformance):
             with pytest.raises(StateRefusedError):
                 filled.import_document(lease, document, force=force)
         assert document_of(filled) == before
+
+    @pytest.mark.parametrize(
+        "where",
+        [
+            ("resources", 0, "backend"),
+            ("resources", 0, "resource_id"),
+            ("rules", "share/projects", 0, "access_to"),
+            ("rules", "share/projects", 0, "access_level"),
+        ],
+    )
+    @pytest.mark.parametrize("value", ["", "a\nb"])
+    def test_a_document_with_rows_that_no_reader_takes_is_refused_forced_or_not(
+        self, filled: StateStore, lease: Lease, where: tuple[str | int, ...], value: str
+    ) -> None:
+        """The state would count as damaged from then on."""
+        before = document_of(filled)
+        document = orjson.loads(before)
+        part = document
+        for step in where[:-1]:
+            part = part[step]
+        part[where[-1]] = value
+        for force in (False, True):
+            with pytest.raises(StateRefusedError, match="share/"):
+                filled.import_document(lease, orjson.dumps(document), force=force)
+        assert document_of(filled) == before

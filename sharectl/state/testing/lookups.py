@@ -143,6 +143,8 @@ class LookupsConformance(Conformance):
             assert list(reader.addresses("s", limit=2)) == ["share/a", "share/b"]
             assert list(reader.addresses()) == sorted(reader.view().records)
             assert list(reader.addresses("share/\udcff")) == []
+            assert list(reader.addresses("share/\ud7ff")) == []
+            assert list(reader.addresses("share/\U0010ffff")) == []
 
     @pytest.mark.parametrize(
         "slip", ["share/projcts-0777", "share/project-0777", "share/projects-077", "share/rpojects-0777"]
