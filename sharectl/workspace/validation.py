@@ -127,12 +127,15 @@ def config_findings(desired: Desired) -> tuple[Diagnostic, ...]:
         )
         for name, spec in desired.backends.items()
         if desired.flaws.is_sound(address_of(Kind.BACKEND, name), "driver")
-        for problem in _config_problems(spec)
+        for problem in _config_problems(
+            spec, has_sound_servers=desired.flaws.is_sound(address_of(Kind.BACKEND, name), "shareServers")
+        )
         if desired.flaws.is_sound_at(address_of(Kind.BACKEND, name), "spec", "config", *problem.path)
     )
 
 
-def _config_problems(spec: BackendSpec) -> Sequence[ConfigProblem]:
+def _config_problems(spec: BackendSpec, *, has_sound_servers: bool) -> Sequence[ConfigProblem]:
+    """Return what the driver finds wrong; where nobody knows whether the backend makes share servers, what is wrong either way."""
     try:
         factory = driver_factory(spec.driver)
     except DriverError:
@@ -143,7 +146,11 @@ def _config_problems(spec: BackendSpec) -> Sequence[ConfigProblem]:
 
     if not jsonschema_rs.Draft202012Validator(factory.config_schema).is_valid(dict(spec.config)):
         return ()  # said already, and what does not meet the schema cannot be looked into
-    return factory.config_problems(spec)
+    problems = factory.config_problems(spec)
+    if has_sound_servers:
+        return problems
+    otherwise = factory.config_problems(replace(spec, share_servers=not spec.share_servers))
+    return [problem for problem in problems if problem in otherwise]
 
 
 def setting_findings(project: Project, directory: Path) -> tuple[Diagnostic, ...]:

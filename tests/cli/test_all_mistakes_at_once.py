@@ -362,3 +362,16 @@ def test_several_mistakes_are_found_as_each_alone(repository: _Repository, mista
     """None is hidden by another, and none follows from another."""
     alone = frozenset[tuple[str, str, str]]().union(*map(repository.found_alone, mistakes))
     assert repository.found(*mistakes) == alone
+
+
+@pytest.mark.parametrize(("written", "codes"), [(False, {"backend.config"}), ("many", {"manifest.schema"})])
+def test_what_a_wrong_setting_would_call_for_is_not_missed(
+    repository: _Repository,
+    written: bool | str,  # noqa: FBT001 - a parameter of the test
+    codes: set[str],
+) -> None:
+    """A linux backend without share servers needs addresses; where nobody can tell whether it is without, none are missed."""
+    config = {"pools": {"a": {"type": "btrfs", "path": "/srv/pool"}}}
+    spec = {"driver": "linux", "shareServers": written, "config": config}
+    mistake = Mistake("servers", lambda documents: documents["Backend/spare"].update(spec=spec))
+    assert {code for code, _, _ in repository.found(mistake)} == codes
