@@ -14,7 +14,16 @@ from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
 from sharectl.model.kinds import kind_of
 from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord, RunRecord
-from sharectl.state.rows import digests_in, json_object, plain_columns_of
+from sharectl.state.contract import DamagedRowError
+from sharectl.state.rows import (
+    digests_in,
+    expect_operation,
+    expect_records,
+    expect_rules,
+    expect_whole_rows,
+    json_object,
+    plain_columns_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -216,6 +225,20 @@ def parse(text: bytes) -> Document:
     records.sort(key=itemgetter(0))
     by_address = sorted(rules.items())
     return Document(plain["lineage"], plain["serial"], records, by_address, operations, runs, history)
+
+
+def parse_whole(text: bytes) -> Document:
+    """Return the document in `text`, whose rows a reader of the state would all take; raises DocumentError as `parse` does."""
+    document = parse(text)
+    try:
+        expect_records({record.address: record for record in document.records})
+        expect_rules(dict(document.rules))
+        expect_whole_rows(document.records)
+        for operation in document.operations:
+            expect_operation(operation)
+    except DamagedRowError as error:
+        raise DocumentError(error.fault) from error
+    return document
 
 
 class _Problems:

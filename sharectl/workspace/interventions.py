@@ -150,10 +150,10 @@ def rename_resource(edit: Edit, former: Address, address: Address) -> None:
 
 def expect_document(content: bytes, name: str) -> None:
     """Refuse anything but the document of a state, before a state is made for it. Raises DiagnosticError."""
-    from sharectl.state.document import DocumentError, parse  # noqa: PLC0415 - only where a state is brought back
+    from sharectl.state.document import DocumentError, parse_whole  # noqa: PLC0415 - only where a state is brought back
 
     try:
-        parse(content)
+        parse_whole(content)
     except DocumentError as problem:
         remedy = "push a document that `sharectl state pull` wrote"
         raise DiagnosticError(error("state.refused", f"{name} is not taken: {problem}", remedy=remedy)) from problem

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -192,6 +194,21 @@ def test_a_damaged_copy_is_passed_over(applied: Console, kept: Path) -> None:
     assert applied("state", "restore", "--yes").code == 1
 
 
+def test_a_copy_with_a_damaged_row_takes_nothing_away(applied: Console, kept: Path) -> None:
+    """The damaged state stays where it is: an empty one in its place would let the next apply make everything again."""
+    (copy,) = names(kept)
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("UPDATE resource SET spec = CAST('{}' AS BLOB) WHERE address = 'share/one'")
+        connection.commit()
+    path = applied.root / ".sharectl" / "state.db"
+    path.write_bytes(path.read_bytes()[:9000])
+    refused = applied("state", "restore", "--yes")
+    assert refused.code == 1
+    assert "is not taken: share/one: its spec lacks" in refused.err
+    assert path.stat().st_size == 9000
+    assert not path.with_name("state.db.damaged-1").exists()
+
+
 def test_another_clone_of_the_repository_finds_them(applied: Console) -> None:
     """By its git repository, whatever is written of user and password in the address; another folder in it is another project."""
     root = applied.root
@@ -227,6 +244,10 @@ def test_a_lost_state_takes_a_document_too(applied: Console) -> None:
     document = applied.write("state.json", applied("state", "pull").out)
     shutil.rmtree(applied.root / ".sharectl")
     applied.write("wrong.json", "{}")
+    assert applied("state", "push", "wrong.json").code == 1
+    wrong = json.loads(document.read_text(encoding="utf-8"))
+    wrong["resources"][-1]["backend"] = None
+    applied.write("wrong.json", json.dumps(wrong))
     assert applied("state", "push", "wrong.json").code == 1
     assert not (applied.root / ".sharectl" / "state.db").exists()
     assert applied("state", "push", str(document)).code == 0

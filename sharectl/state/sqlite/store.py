@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sharectl.model.records import EVERYTHING, ContentMark, Lease
 from sharectl.state.collection import collection_paused
 from sharectl.state.contract import (
-    DamagedRowError,
     LockedError,
     StateBusyError,
     StateError,
@@ -20,7 +19,7 @@ from sharectl.state.contract import (
     StateUnavailableError,
 )
 from sharectl.state.lock import SYSTEM_CLOCK
-from sharectl.state.rows import expect_operation, expect_records, expect_rules, expect_whole_rows, expect_whole_state
+from sharectl.state.rows import expect_whole_state
 from sharectl.state.sqlite import files, leases
 from sharectl.state.sqlite.changes import apply_changes
 from sharectl.state.sqlite.errors import translated
@@ -179,22 +178,14 @@ class SqliteStore:
 
     def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:
         """See StateStore. The document is checked as a whole before anything is changed."""
-        from sharectl.state.document import DocumentError, parse  # noqa: PLC0415 - only two commands need it
+        from sharectl.state.document import DocumentError, parse_whole  # noqa: PLC0415 - only two commands need it
         from sharectl.state.sqlite.transfer import refuse_loss, replace_content  # noqa: PLC0415 - only two commands need it
 
         try:
             with collection_paused():
-                content = parse(document)
+                content = parse_whole(document)
         except DocumentError as error:
             raise StateRefusedError(self.location, f"the document is not taken: {error}", _PULLED) from error
-        try:
-            expect_records({record.address: record for record in content.records})
-            expect_rules(dict(content.rules))
-            expect_whole_rows(content.records)
-            for operation in content.operations:
-                expect_operation(operation)
-        except DamagedRowError as error:
-            raise StateRefusedError(self.location, f"the document is not taken: {error.fault}", _PULLED) from error
         if not lease.scope.is_everything:
             raise StateRefusedError(self.location, "the lease is not for everything")
         with self._transaction(lease) as connection:
