@@ -195,7 +195,7 @@ class ManifestCache:
 def _is_local(path: str) -> bool:
     """Tell whether a path is on a file system of this machine's own, by what the kernel says of its mounts."""
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123 - as above
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:  # noqa: PTH123 - as above
             return file_system_at(path, file.read()) in _LOCAL
     except OSError:
         return False
@@ -204,7 +204,7 @@ def _is_local(path: str) -> bool:
 def file_system_at(path: str, mounts: str) -> str:
     """Return the type of the file system that an absolute path is on; `mounts` is what the kernel's `mountinfo` holds."""
     found = ("", "")
-    for line in mounts.splitlines():
+    for line in filter(None, mounts.split("\n")):  # the kernel escapes no other end of a line
         fields, _, rest = line.partition(" - ")
         point = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields.split(" ")[4])
         if f"{path}/".startswith(f"{point.rstrip('/')}/") and len(point) >= len(found[0]):

@@ -184,7 +184,8 @@ class _Loader:
             return compiled
         from sharectl.manifests.compile import compile_file, names_in_text  # noqa: PLC0415 - unchanged files are not compiled
 
-        compiled, reading = compile_file(file.data, self._driver_schemas())
+        data = file.data  # once: it may be another the next time
+        compiled, reading = compile_file(data, self._driver_schemas())
         for problem in reading.problems:
             # Nobody has compared these settings with a schema: any of them may be a secret.
             self.positions(number).conceal(problem.document, ("spec", "config"))
@@ -196,7 +197,7 @@ class _Loader:
         if is_empty:
             self.diagnostics.append(_empty(file))
         if self._cache is not None and compiled.is_sound and not (is_empty or reading.problems):
-            self._cache.put(path, file.status, file.data, compiled)
+            self._cache.put(path, file.status, data, compiled)
             file.forget()
         return compiled
 

@@ -189,6 +189,37 @@ def test_the_file_system_of_a_path_is_that_of_the_nearest_mount() -> None:
     assert list(found.values()) == ["ext4", "ext4", "nfs4", "ext4", "fuse.sshfs"]
 
 
+def test_a_file_that_is_emptied_while_it_is_compiled_again_is_not_taken_for_what_it_was(
+    tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of it is kept under the content that was compiled."""
+    load_text(tmp_path / "m", TEXT, cache=cache_of(tmp_path))
+    counted, path = sources_module.read_regular_file, tmp_path / "m" / "a.yaml"
+
+    def emptied_after(name: str) -> object:
+        found = counted(name)
+        path.write_bytes(b"")
+        return found
+
+    read.clear()
+    monkeypatch.setitem(SCHEMAS, "simulated", {"type": "object"})
+    monkeypatch.setattr(sources_module, "read_regular_file", emptied_after)
+    load_folder(tmp_path / "m", cache=cache_of(tmp_path))
+    monkeypatch.setattr(sources_module, "read_regular_file", counted)
+    assert codes(load_folder(tmp_path / "m", cache=cache_of(tmp_path))) == ["empty"]
+
+
+def test_folders_with_odd_names_may_be_mounted_somewhere() -> None:
+    """Whoever may mount something chooses the name; the kernel writes all but blanks, tabs and ends of lines as they are."""
+    mounts = (
+        "21 1 254:1 / / rw - ext4 /dev/vda rw\n"
+        "30 21 0:50 / /mnt/a\x0cb rw - fuse.x x\x1cy rw\n"
+        "31 21 0:51 / /mnt/a\u2028b rw - nfs4 server:/x\rz rw\n"
+    )
+    assert file_system_at("/home/x", mounts) == "ext4"
+    assert file_system_at("/mnt/a\u2028b/c", mounts) == "nfs4"
+
+
 def test_a_file_is_found_by_its_content_wherever_it_is(tmp_path: Path, compiled: list[int]) -> None:
     """A fresh checkout of the same commit, with the cache of another."""
     load_text(tmp_path / "m", TEXT, cache=cache_of(tmp_path))
