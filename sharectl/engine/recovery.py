@@ -23,7 +23,7 @@ from sharectl.model.events import OperationRecovered, RecoveryStarted
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.verbs import VERBS, Verb
 from sharectl.planner.imports.unfinished import import_address
-from sharectl.state.contract import LeaseLostError, StateError, VersionConflictError
+from sharectl.state.contract import LeaseLostError, StateError, StateRefusedError, VersionConflictError
 from sharectl.state.rows import expect_whole_state, payload_of
 
 if TYPE_CHECKING:
@@ -241,6 +241,8 @@ class _Recovery:
             yield Write(self._journal.recovered(operation, outcome))
         except VersionConflictError:  # another intent at the same address has just been resolved: it is looked at again
             self.again.append(operation)
+        except StateRefusedError:  # it is about a value that this backend lists, and no other intent is affected
+            self.unresolved.append(operation)
         else:
             words = outcome.words
             self._events.append(OperationRecovered(operation.address, operation.verb, operation.backend, words))

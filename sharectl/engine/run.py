@@ -99,9 +99,9 @@ class PlanRun:
         started = self._environment.monotonic()
         counts = Counter(step.backend or "" for step in self._plan.steps)
         self._events.append(RunStarted(self._run_id, len(self._plan.steps), dict(counts)))
-        if self._cancellation.requested:
-            self._requests.append(False)
         self._cancellation.subscribe(self._on_request)
+        if self._cancellation.requested and not self._requests:  # before there was anybody to be told
+            self._requests.append(False)
         try:
             self._heartbeat.on_loss(self._on_loss)
             self._begin()

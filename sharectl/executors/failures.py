@@ -24,17 +24,23 @@ def failure_of(error: BaseException) -> Failure:
     """Return what was raised in a call, by anybody's driver, as a failure."""
     for kind_of_error, kind in _KINDS:
         if isinstance(error, kind_of_error):
-            return Failure(kind, _text(error), _seconds(getattr(error, "retry_after_seconds", None)))
+            return Failure(kind, _text(error), _seconds(error))
     message = f"the driver failed in a way that it should not: {type(error).__name__}: {_text(error)}"
     return Failure(FailureKind.MISBEHAVED, message.removesuffix(": "))
 
 
-def _seconds(asked: object) -> float | None:
-    return float(asked) if isinstance(asked, int | float) and isfinite(asked) else None
+def _seconds(error: BaseException) -> float | None:
+    """Return after how long the backend is to be asked again. A driver may be anybody's, and so may its errors."""
+    try:
+        asked = getattr(error, "retry_after_seconds", None)
+        return float(asked) if isinstance(asked, int | float) and isfinite(asked) else None
+    except BaseException:  # noqa: BLE001 - as above
+        return None
 
 
 def _text(error: BaseException) -> str:
+    """Return what the error says, as text that can be written down: it may name a file whose name cannot be decoded."""
     try:
-        return str(error)
-    except BaseException:  # noqa: BLE001 - a driver may be anybody's, and so may its errors
+        return str(error).encode(errors="backslashreplace").decode()
+    except BaseException:  # noqa: BLE001 - as above
         return ""

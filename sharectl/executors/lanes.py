@@ -193,10 +193,14 @@ class Lanes:
                 self._bell.put(None)
 
     def _outcome(self, submission: Submission) -> Answer | Failure:
-        def permit() -> None:
+        def expect_wanted() -> None:
             if submission.number not in self._running:
                 raise _AbandonedError
+
+        def permit() -> None:
+            expect_wanted()
             self._permit()
+            expect_wanted()  # the permit may have taken longer than anybody waits for the call
 
         try:
             return self._execute(submission.backend, submission.call, permit)

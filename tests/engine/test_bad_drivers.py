@@ -12,6 +12,7 @@ import pytest
 
 import sharectl.workspace.run
 from sharectl.apply import apply
+from sharectl.drivers.base import DriverError
 from sharectl.engine.cancel import Cancellation
 from sharectl.model.events import StepFailed, StepStarted
 from tests.engine.site import Run, Site, backend, share, snapshot
@@ -80,6 +81,19 @@ def test_an_exception_that_is_none_of_the_contract_leaves_the_intent_open(site: 
     assert len(site.view().operations) == 2
     assert site.apply().result.succeeded
     assert site.plan().is_empty
+
+
+def test_a_refusal_whose_text_is_no_unicode_is_a_refusal(site: Site) -> None:
+    """It may name a file whose name cannot be decoded. Nothing is in doubt, and people read what the driver said."""
+
+    def refuse(*_: object) -> None:
+        message = "cannot replace caf\udce9"
+        raise DriverError(message)
+
+    run = apply_with(site, "create_share", refuse)
+    assert {failure.error for failure in run.result.failures} == {"cannot replace caf\\udce9"}
+    assert not any(failure.unresolved for failure in run.result.failures)
+    assert not site.view().operations
 
 
 def test_an_exception_in_a_report_fails_the_steps_and_opens_nothing(site: Site) -> None:

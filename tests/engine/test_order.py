@@ -22,6 +22,7 @@ from sharectl.model.events import (
 from tests.engine.site import Site, backend, share, snapshot, widest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sharectl.model.events import Event
@@ -180,6 +181,20 @@ def test_a_cancel_before_the_run_starts_nothing(tmp_path: Path) -> None:
     run = Site(tmp_path / "r").write(backend("a"), share("x")).apply(cancellation=cancellation)
     assert (run.result.done, run.result.skipped, run.result.cancelled) == (0, 2, True)
     assert [type(event) for event in run.events] == [RunStarted, CancelRequested, StepSkipped, StepSkipped, RunFinished]
+
+
+def test_a_cancel_while_the_run_subscribes_is_not_lost(tmp_path: Path) -> None:
+    """A signal may come between any two instructions."""
+
+    class Late(Cancellation):
+        def subscribe(self, notify: Callable[[bool], object]) -> None:
+            self.request()
+            super().subscribe(notify)
+
+    site = Site(tmp_path / "r").write(backend("a"), share("x"))
+    run = site.apply(cancellation=Late())
+    assert (run.result.done, run.result.cancelled) == (0, True)
+    assert len(run.of(CancelRequested)) == 1
 
 
 def test_a_cancel_that_comes_when_all_is_done_changes_nothing(tmp_path: Path) -> None:

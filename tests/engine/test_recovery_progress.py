@@ -12,6 +12,7 @@ from sharectl.drivers.base import BackendUnavailableError
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.model.canonical import canonical_json
 from sharectl.model.events import OperationRecovered, RecoveryStarted
+from sharectl.model.observed import ObservedShare
 from sharectl.model.records import BeginOperation, OperationRecord
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
@@ -226,3 +227,18 @@ def test_passing_trouble_is_tried_again(site: Site) -> None:
     site.write(backend("a", lanes=4, config="faults: [{call: delete_share, first: 2, effect: transient}],"), share("x"))
     recover(site)
     assert not site.view().operations
+
+
+def test_a_value_that_cannot_be_recorded_holds_up_no_other_intent(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend may list 2^64 - 1 bytes where it means that there is no limit. What else is open is resolved, and the apply goes on."""
+    leave_open(site, Verb.CREATE_SHARE, ids(count=6))
+    plain = SimulatedDriver.list_shares
+    limitless = ObservedShare("r0003", "pool/r0003", "r0003", "pool", (1 << 64) - 1, "NFS", (), (), None, None)
+
+    def lists(driver: SimulatedDriver, wanted: list[str] | None = None) -> object:
+        return [*plain(driver, wanted), *([limitless] if wanted and "r0003" in wanted else [])]
+
+    monkeypatch.setattr(SimulatedDriver, "list_shares", lists)
+    monkeypatch.setattr(SimulatedDriver, "create_share", lambda *_: limitless)
+    recover(site)
+    assert [operation.resource_id for operation in site.view().operations] == ["r0003"]

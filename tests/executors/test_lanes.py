@@ -143,6 +143,13 @@ class _Odd(BaseException):
         raise RuntimeError
 
 
+class _Odder(TransientError):
+    def __getattribute__(self, name: str) -> object:
+        if name == "retry_after_seconds":
+            raise RuntimeError
+        return super().__getattribute__(name)
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -159,6 +166,8 @@ class _Odd(BaseException):
         (_Odd(), FailureKind.MISBEHAVED),
         (TransientError("busy", "soon"), FailureKind.TRANSIENT),  # type: ignore[arg-type] - anybody's driver
         (TransientError("busy", float("nan")), FailureKind.TRANSIENT),
+        (TransientError("busy", 10**400), FailureKind.TRANSIENT),
+        (_Odder("busy"), FailureKind.TRANSIENT),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
@@ -231,6 +240,44 @@ def test_an_abandoned_call_is_never_told_of_and_begins_no_further_request() -> N
         backend.gate.set()
         assert outcomes(executor, 1) == {3: Done()}
         assert backend.permits == 1
+
+
+@pytest.mark.parametrize("ends", ["overdue", "abandoned", "closed"])
+def test_a_call_that_is_given_up_while_its_permit_is_asked_does_not_leave(ends: str) -> None:
+    """The permit may take long, where the lock is renewed first."""
+    seconds = [0.0]
+    asked, renewed = threading.Event(), threading.Event()
+    left = []
+
+    def permit() -> None:
+        asked.set()
+        renewed.wait(PATIENCE_SECONDS)
+
+    def execute(_backend: str, _call: Call[Answer], permit: Permit) -> Answer:
+        permit()
+        left.append("request")
+        return Done()
+
+    executor = Lanes(execute, permit, lambda _: 1, lambda: seconds[0])
+    try:
+        executor.submit(submission(1, "renewing"))
+        executor.reports(0.01)
+        assert asked.wait(PATIENCE_SECONDS)
+        threads = threads_of("renewing")
+        if ends == "overdue":
+            seconds[0] = 1.0
+            assert outcomes(executor, 1) == {1: Failure(FailureKind.SILENT, "no answer within 1 s")}
+        elif ends == "abandoned":
+            executor.abandon(1)
+        else:
+            executor.close()
+        renewed.set()
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive()
+        assert not left
+    finally:
+        executor.close()
 
 
 def test_threads_are_started_when_they_are_needed() -> None:
