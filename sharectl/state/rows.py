@@ -282,7 +282,7 @@ def _are_sound(records: Mapping[Address, Record]) -> bool:
 
 def _fault_of(record: Record) -> str:
     """Return what is wrong with the columns of a row; "" where nothing is."""
-    prefix = _PREFIXES.get(record.kind) if type(record.kind) is str else None
+    prefix = _PREFIXES.get(record.kind) if isinstance(record.kind, str) else None
     if prefix is None:
         return f"its kind is {record.kind!r}"
     wrong = next((name for name, check in _COLUMNS.items() if not check(getattr(record, name))), None)

@@ -13,6 +13,7 @@ import pytest
 import sharectl.workspace.run
 from sharectl.apply import apply
 from sharectl.drivers.base import DriverError
+from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.engine.cancel import Cancellation
 from sharectl.model.events import StepFailed, StepStarted
 from tests.engine.site import Run, Site, backend, share, snapshot
@@ -94,6 +95,23 @@ def test_a_refusal_whose_text_is_no_unicode_is_a_refusal(site: Site) -> None:
     assert {failure.error for failure in run.result.failures} == {"cannot replace caf\\udce9"}
     assert not any(failure.unresolved for failure in run.result.failures)
     assert not site.view().operations
+
+
+def test_a_size_that_cannot_be_recorded_fails_its_own_step_and_is_named(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is written with it in one transaction is recorded."""
+    plain = SimulatedDriver.create_share
+
+    def create(driver: SimulatedDriver, request: ShareRequest) -> ObservedShare:
+        made = plain(driver, request)
+        return made._replace(size_bytes=(1 << 64) - 1) if request.name == "y" else made
+
+    monkeypatch.setattr(SimulatedDriver, "create_share", create)
+    run = site.apply()
+    assert [(failure.address, failure.unresolved) for failure in run.result.failures] == [("share/y", True)]
+    assert "share/y: its size_bytes is 18446744073709551615" in run.result.failures[0].error
+    assert {"share/x", "snapshot/s"} <= site.records().keys()
 
 
 def test_an_exception_in_a_report_fails_the_steps_and_opens_nothing(site: Site) -> None:

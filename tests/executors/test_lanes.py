@@ -143,7 +143,7 @@ class _Odd(BaseException):
         raise RuntimeError
 
 
-class _Odder(TransientError):
+class _EvasiveError(TransientError):
     def __getattribute__(self, name: str) -> object:
         if name == "retry_after_seconds":
             raise RuntimeError
@@ -167,7 +167,7 @@ class _Odder(TransientError):
         (TransientError("busy", "soon"), FailureKind.TRANSIENT),  # type: ignore[arg-type] - anybody's driver
         (TransientError("busy", float("nan")), FailureKind.TRANSIENT),
         (TransientError("busy", 10**400), FailureKind.TRANSIENT),
-        (_Odder("busy"), FailureKind.TRANSIENT),
+        (_EvasiveError("busy"), FailureKind.TRANSIENT),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
