@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _PREPARED: Final = 64
 """How many steps of a backend have their intent and wait for a free place, so that no place waits for a commit; its width, if larger."""
+_ONLY_WITH_A_PLACE: Final = frozenset({Verb.REVERT_SHARE})
+"""What has no intent before there is a place for it: of an open one the next run has to say that nobody knows whether it was done."""
 _OF_THE_STATE_AT_ONCE: Final = 1000
 _NOT_WRITTEN: Final = "the state could not be written"
 _RESOLVED_LATER: Final = "what was running is resolved by the next apply"
@@ -190,12 +192,12 @@ class PlanRun:
     def _start_waiting(self, backend: str | None) -> None:
         """Start as many steps as have room: those that run, and some that are ready to; few at first, so that calls begin at once."""
         if backend is None:
-            most = _OF_THE_STATE_AT_ONCE
+            width = most = _OF_THE_STATE_AT_ONCE
         else:
             width = self._plan.backends[backend].lanes
             most = width + min(max(width, _PREPARED), width + 2 * self._settled[backend])
         waiting = self._waiting.get(backend, ())
-        while waiting and self._active[backend] < most:
+        while waiting and self._active[backend] < (width if waiting[0][0].verb in _ONLY_WITH_A_PLACE else most):
             step, index = waiting.popleft()
             if not self._board.is_open(step.step_id):
                 continue

@@ -60,6 +60,8 @@ _ENDINGS: Final = {
         (FailureKind.CONFLICT, FailureKind.FENCED, FailureKind.MISBEHAVED, *UNANSWERED_KINDS), EndingKind.FAILED
     ),
 }
+_IN_DOUBT: Final = UNANSWERED_KINDS | {FailureKind.MISBEHAVED}
+"""Nobody knows how the call ended."""
 _UNHEARD: Final = UNANSWERED_KINDS | {FailureKind.NOT_PERMITTED}
 """Nobody knows how the call ended, or nothing can be recorded any more."""
 
@@ -146,8 +148,11 @@ class Steps:
         started = self._environment.monotonic()
         try:
             ending = yield from self._perform(attempt)
-        except CallFailedError as failed:  # before there was an intent
-            return _ending(failed.failure)
+        except (
+            CallFailedError
+        ) as failed:  # before there was an intent: nothing is in doubt that kept a share from its next place
+            ending = _ending(failed.failure)
+            return replace(ending, kind=EndingKind.REFUSED) if failed.failure.kind in _IN_DOUBT else ending
         except VersionConflictError as problem:
             error = f"the state was changed by somebody else: {problem}"
             return Ending(EndingKind.FAILED, error, unresolved=attempt.in_doubt)

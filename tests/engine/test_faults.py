@@ -122,6 +122,25 @@ def test_a_hanging_report_is_given_up_without_an_open_intent(tmp_path: Path) -> 
     assert not site.view().operations
 
 
+@pytest.mark.parametrize(
+    "fault", ["latency: {report: 700ms}", "faults: [{call: report, effect: hang}], hangSeconds: 1"]
+)
+def test_a_backend_that_hangs_before_anything_was_asked_of_it_is_passed_over(tmp_path: Path, fault: str) -> None:
+    """Every new share that may be elsewhere is made there: nothing is in doubt."""
+    pool, spec = "pools: [{name: p, total: 90TiB}],", "stepTimeout: 200ms,"
+    site = Site(tmp_path / "r").write(backend("a", spec=spec, config=pool), backend("b"), share("first"))
+    assert site.apply().result.succeeded
+    names = ["x", "y", "z"]
+    site.write(backend("a", spec=spec, config=pool), backend("b"), share("first"), *map(share, names))
+    made = site.plan()
+    assert {step.candidates[0].backend for step in made.steps if step.candidates} == {"a"}
+    site.write(backend("a", spec=spec, config=f"{pool} {fault},"), backend("b"), share("first"), *map(share, names))
+    run = site.apply(plan=made)
+    assert run.result.succeeded, run.result
+    assert {site.records()[f"share/{name}"].backend for name in names} == {"b"}
+    assert not site.view().operations
+
+
 def test_a_backend_that_always_fails_fails_its_own_shares_and_names_the_cause_for_what_waited(tmp_path: Path) -> None:
     """Failures stay where they happen."""
     site = Site(tmp_path / "r")

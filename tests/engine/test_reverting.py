@@ -8,7 +8,7 @@ import pytest
 
 from sharectl.drivers.base import TransientError
 from sharectl.engine.cancel import Cancellation
-from sharectl.model.events import OperationRecovered, StepRetried
+from sharectl.model.events import OperationRecovered, StepFinished, StepRetried
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.workspace.interventions import Edit, forget_resources
@@ -237,3 +237,27 @@ def test_a_directory_that_was_being_swapped_is_back_after_the_recovery(tmp_path:
     assert site.write(DIRECTORY, share("x", spec=revert), snapshot("s", "x")).apply().plan.is_empty
     assert (files / "x" / "file").read_text() == "newer"
     assert codes(site) == ["share.revert-cut-short"]
+
+
+def test_of_many_reverts_those_alone_are_in_doubt_that_had_a_place(tmp_path: Path) -> None:
+    """Each of which somebody has to look into; the others are planned again."""
+    names = [f"x{number:02}" for number in range(20)]
+    snapshots = [snapshot(f"s-{name}", name) for name in names]
+    site = Site(tmp_path / "r").write(backend("a", lanes=2), *map(share, names), *snapshots)
+    assert site.apply().result.succeeded
+    slow = backend("a", lanes=2, config="latency: {revert_share: 40ms},")
+    asked = [share(name, spec=f"revertTo: {{snapshot: s-{name}, request: r}},") for name in names]
+    site.write(slow, *asked, *snapshots)
+    finished: list[Event] = []
+
+    def observe(event: Event, cancellation: Cancellation) -> None:
+        if isinstance(event, StepFinished) and event.verb == Verb.REVERT_SHARE:
+            finished.append(event)
+            if len(finished) == 6:
+                cancellation.request()
+                cancellation.request()
+
+    assert site.apply(observer=observe).result.cancelled
+    assert len(site.view().operations) <= 2
+    assert site.apply().result.succeeded
+    assert not site.view().operations
