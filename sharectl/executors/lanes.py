@@ -31,6 +31,8 @@ _PACE: Final = 2
 """How many threads are woken at once while answers come; twice as many each time that none has come for a while."""
 _MOST_AT_ONCE: Final = 256
 _PACE_SECONDS: Final = 0.001
+_WITHOUT_THREADS_SECONDS: Final = 1.0
+"""After how long a call may be made again for which there was no thread; it has certainly not begun."""
 
 
 class _AbandonedError(BaseException):
@@ -153,9 +155,25 @@ class Lanes:
             if lane.idle:
                 lane.idle.popleft().put(None)
             else:
-                lane.threads += 1
-                threading.Thread(target=self._work, args=(lane,), name=f"lane-{lane.name}", daemon=True).start()
+                self._start_thread(lane)
         return bool(lacking)
+
+    def _start_thread(self, lane: _Lane) -> None:
+        """Start a thread. Where the system gives no more, the lane goes on with those that it has; without any, its calls fail for now."""
+        lane.threads += 1
+        try:
+            threading.Thread(target=self._work, args=(lane,), name=f"lane-{lane.name}", daemon=True).start()
+        except RuntimeError as error:
+            lane.threads -= 1
+            if lane.threads:
+                lane.width = lane.threads
+                return
+            failure = Failure(FailureKind.UNAVAILABLE, f"it was not asked: {error}", _WITHOUT_THREADS_SECONDS)
+            while lane.queue:
+                number = lane.queue.popleft().number
+                if self.withdraw(number):
+                    self._reports.append(Report(number, failure))
+            self.wake()
 
     def _leave_thread(self, backend: str) -> None:
         """Leave a thread behind in the call that it does not come back from; another takes its place with the next reports."""

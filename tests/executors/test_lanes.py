@@ -291,6 +291,37 @@ def test_threads_are_started_when_they_are_needed() -> None:
         assert len(threads_of("lazy")) == 1
 
 
+@pytest.mark.parametrize("available", [0, 1, 2])
+def test_where_the_system_gives_no_more_threads_a_lane_goes_on_with_those_it_has(
+    monkeypatch: pytest.MonkeyPatch, available: int
+) -> None:
+    """Without any, calls fail for now, and are made when there is one again."""
+    plain, left = threading.Thread.start, [available]
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "lane-few":
+            if not left[0]:
+                message = "can't start new thread"
+                raise RuntimeError(message)
+            left[0] -= 1
+        plain(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    backend = Backend()
+    with lanes(backend.execute, width=8) as executor:
+        for number in range(20):
+            executor.submit(submission(number, "few"))
+        for _ in range(available):
+            assert entered(executor, backend)
+        backend.gate.set()
+        failure = Failure(FailureKind.UNAVAILABLE, "it was not asked: can't start new thread", 1.0)
+        assert outcomes(executor, 20) == dict.fromkeys(range(20), Done() if available else failure)
+        left[0] = 1
+        executor.submit(submission(20, "few"))
+        assert outcomes(executor, 1) == {20: Done()}
+    assert backend.most <= max(1, available)
+
+
 def test_nothing_that_waits_begins_after_close() -> None:
     """And the threads end, the one that hung as well, when it comes back."""
     backend = Backend()
