@@ -92,7 +92,7 @@ def read_sources(
     the git working tree around it.
     """
     sources = Sources()
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[int, ...]] = set()
     for name in names:
         if name == STANDARD_INPUT:
             _read_standard_input(sources, stdin)
@@ -114,7 +114,7 @@ def _is_read_after_all(found: Diagnostic, read: set[str]) -> bool:
 
 
 def _read_folder(  # noqa: PLR0913, PLR0917 - where, and what is known before
-    name: str, path: str, base: str, sources: Sources, seen: set[tuple[int, int]], known: Known | None
+    name: str, path: str, base: str, sources: Sources, seen: set[tuple[int, ...]], known: Known | None
 ) -> None:
     real, top = os.path.realpath(path), working_tree(base)
     walk = Walk((real, base) if top is None else (real, base, top))
@@ -138,7 +138,7 @@ def _read_folder(  # noqa: PLR0913, PLR0917 - where, and what is known before
         _refuse(sources, printable(name), summary, remedy)
 
 
-def _read(file: FoundFile, sources: Sources, seen: set[tuple[int, int]], known: Known | None) -> None:
+def _read(file: FoundFile, sources: Sources, seen: set[tuple[int, ...]], known: Known | None) -> None:
     data = compiled = None
     try:
         if known is not None:
@@ -153,7 +153,8 @@ def _read(file: FoundFile, sources: Sources, seen: set[tuple[int, int]], known: 
             remedy = _instead_of_missing(file)
         _refuse(sources, file.shown, summary, remedy)
     else:
-        identity = status.st_dev, status.st_ino
+        # Whoever checks out another commit meanwhile may write this file over the inode of one that was read and has gone.
+        identity = status.st_dev, status.st_ino, status.st_ctime_ns
         if identity not in seen:
             seen.add(identity)
             sources.files.append(SourceFile(file.shown, file.path, status, data, compiled))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import sharectl.manifests.sources as sources_module
 from tests.manifests.support import brief, codes, load_folder, share
 
 if TYPE_CHECKING:
@@ -131,3 +132,27 @@ def test_a_file_without_permission_is_diagnosed(tmp_path: Path) -> None:
 def test_a_missing_source_is_an_error(tmp_path: Path, name: str) -> None:
     """It is never an empty set of manifests."""
     assert codes(load_folder(tmp_path, name)) == ["unreadable"]
+
+
+def test_a_file_on_the_inode_of_one_that_has_gone_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout during the run removes one file, and writes another where the first was on the disk: it is not the same file twice."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(share(name))
+    original = sources_module.read_regular_file
+    first = (tmp_path / "a.yaml").stat()
+
+    def on_one_inode(path: str) -> tuple[os.stat_result, bytes]:
+        found, data = original(path)
+        times = {"st_ctime_ns": found.st_ctime_ns + path.endswith("b.yaml"), "st_mtime_ns": found.st_mtime_ns}
+        return os.stat_result((found.st_mode, first.st_ino, *found[2:]), times), data
+
+    monkeypatch.setattr(sources_module, "read_regular_file", on_one_inode)
+    assert sorted(load_folder(tmp_path).desired.digests) == ["share/a", "share/b"]
+
+
+def test_a_file_with_two_names_is_read_once(tmp_path: Path) -> None:
+    """Or else each of its documents would be described twice."""
+    (tmp_path / "a.yaml").write_text(share("a"))
+    (tmp_path / "b.yaml").hardlink_to(tmp_path / "a.yaml")
+    (tmp_path / "c.yaml").symlink_to("a.yaml")
+    assert not load_folder(tmp_path).diagnostics
