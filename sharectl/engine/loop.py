@@ -153,6 +153,7 @@ class Loop:
         for _, _, job in pauses:
             self._cut_short(job)
         self._withdraw(Failure(FailureKind.WITHDRAWN, reason), tuple(self._calls.values()))
+        self._executor.go_on()
 
     def abandon(self, jobs: Iterable[Job]) -> None:
         """Drop these jobs: nothing more of theirs is written, and their calls are not waited for."""
@@ -166,6 +167,11 @@ class Loop:
         self._writes = [entry for entry in self._writes if entry[0] in self._jobs]
         self._pauses = [entry for entry in self._pauses if entry[2] in self._jobs]
         heapq.heapify(self._pauses)
+
+    def hold(self) -> None:
+        """Let no call begin until `end`, which has to follow, and end the wait of a turn now. May be called inside a signal handler."""
+        self._executor.hold()
+        self._executor.wake()
 
     def wake(self) -> None:
         """End the wait of a turn now. May be called from any thread, and inside a signal handler."""

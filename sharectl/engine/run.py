@@ -122,7 +122,7 @@ class PlanRun:
     def _on_request(self, immediate: bool) -> None:  # noqa: FBT001 - the contract of Cancellation.subscribe
         """Take note of a cancel; this may be a signal handler, and what it interrupts may be in the middle of anything."""
         self._requests.append(immediate)
-        self._loop.wake()
+        self._loop.hold()  # the loop may be held up by who watches, while calls have their intents and wait for a place
 
     def _on_loss(self, problem: str) -> None:
         """Take note, in the thread of the heartbeat, that the lease is lost."""

@@ -80,6 +80,14 @@ class Executor(Protocol):
         """End the wait of `reports` now. May be called from any thread, and inside a signal handler."""
         ...
 
+    def hold(self) -> None:
+        """Let no call begin until `go_on`; those that have begun go on. May be called inside a signal handler."""
+        ...
+
+    def go_on(self) -> None:
+        """Let calls begin again, with the next `reports`."""
+        ...
+
     def close(self) -> None:
         """Abandon everything, and let the workers go."""
         ...

@@ -85,6 +85,7 @@ class Lanes:
         self._rung = False
         self._pace = _PACE
         self._is_closed = False
+        self._is_held = False
         self._check_at = 0.0
 
     def width(self, backend: str) -> int:
@@ -138,6 +139,14 @@ class Lanes:
         """See Executor."""
         self._bell.put(None)
 
+    def hold(self) -> None:
+        """See Executor."""
+        self._is_held = True
+
+    def go_on(self) -> None:
+        """See Executor."""
+        self._is_held = False
+
     def close(self) -> None:
         """See Executor."""
         self._is_closed = True  # before the threads are woken: one that goes idle later looks at it first
@@ -150,6 +159,8 @@ class Lanes:
 
     def _wake_threads(self) -> bool:
         """Wake some threads, or start them, where calls wait; tell whether some still do that have room."""
+        if self._is_held:
+            return False
         lacking = sorted((lane for lane in self._lanes.values() if lane.lacks_threads), key=lambda lane: lane.busy)
         for lane in lacking[: self._pace]:
             if lane.idle:
@@ -190,8 +201,10 @@ class Lanes:
         worker, woken = Began(threading.current_thread().name), SimpleQueue[None]()
         while not self._is_closed:
             try:
-                submission = lane.queue.popleft()
+                submission = None if self._is_held else lane.queue.popleft()
             except IndexError:
+                submission = None
+            if submission is None:
                 lane.idle.append(woken)
                 if not self._is_closed:
                     woken.get()

@@ -85,6 +85,12 @@ class Scripted:
     def wake(self) -> None:
         """See Executor."""
 
+    def hold(self) -> None:
+        """See Executor."""
+
+    def go_on(self) -> None:
+        """See Executor."""
+
     def close(self) -> None:
         """See Executor."""
 

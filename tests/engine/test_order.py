@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -181,6 +182,28 @@ def test_a_cancel_before_the_run_starts_nothing(tmp_path: Path) -> None:
     run = Site(tmp_path / "r").write(backend("a"), share("x")).apply(cancellation=cancellation)
     assert (run.result.done, run.result.skipped, run.result.cancelled) == (0, 2, True)
     assert [type(event) for event in run.events] == [RunStarted, CancelRequested, StepSkipped, StepSkipped, RunFinished]
+
+
+def test_a_cancel_holds_also_while_the_observer_is_held_up(tmp_path: Path) -> None:
+    """It may write into a pipe that nobody reads. Calls that have their intent and wait for a place do not begin."""
+    slow = backend("a", lanes=1, config="latency: {create_share: 20ms},")
+    site = Site(tmp_path / "r").write(slow, *[share(f"s{number:02}") for number in range(20)])
+    begun: list[int] = []
+    finished: list[Event] = []
+
+    def observe(event: Event, cancellation: Cancellation) -> None:
+        if isinstance(event, StepFinished) and event.verb == "create-share":
+            finished.append(event)
+            if len(finished) == 6:
+                cancellation.request()
+                begun.append(len(site.calls("a", "create_share")))
+                time.sleep(0.3)
+
+    run = site.apply(observer=observe)
+    assert run.result.cancelled
+    assert not run.result.failures
+    assert len(site.calls("a", "create_share")) <= begun[0] + 1  # one may be on its way from its intent to the backend
+    assert not site.view().operations
 
 
 def test_a_cancel_while_the_run_subscribes_is_not_lost(tmp_path: Path) -> None:
