@@ -29,7 +29,7 @@ def test_show_after_a_failure_says_what_is_recorded_first(applied: Console) -> N
     assert applied("apply", "--yes").code == 1
     shown = applied("show", "share/one")
     assert shown.code == 0
-    recorded, _, wanted = shown.out.partition("Wanted by its manifest")
+    recorded, _, wanted = shown.out.partition("Changes in its manifest that are not applied yet")
     assert "1GiB (its manifest says 3GiB)" in recorded
     assert "~ size  1GiB → 3GiB" in wanted
     assert "Last error" in wanted

@@ -95,7 +95,8 @@ def takes_signals(process: subprocess.Popen[bytes]) -> bool:
 
 
 def at_call(wanted: int, number: int, *arguments: str, cwd: Path, times: int = 1) -> subprocess.CompletedProcess[bytes]:
-    """Run a command that gets the signal at that call, and at the following ones."""
+    """Run a command that gets the signal at that call, and at the following ones; without a cache, so that calls are always as many."""
+    shutil.rmtree(cwd / ".sharectl" / "cache", ignore_errors=True)
     return subprocess.run(
         [sys.executable, "-c", AT_A_CALL, str(wanted), str(number), str(times), *arguments],
         cwd=cwd,
@@ -118,10 +119,8 @@ def test_a_signal_at_any_call_cancels_a_plan(tmp_path: Path, number: int) -> Non
     """From the first calls, which import, to the last, which closes: 130 and one line."""
     root = repository(tmp_path)
     total = calls_of("plan", cwd=root)
-    cache = root / ".sharectl" / "cache"
     parts = (1, 2, 4, 6, 8, 9) if number == signal.SIGINT else (3, 7)
     for wanted in (1, 2, 5, 100, *(total * part // 10 for part in parts)):
-        shutil.rmtree(cache, ignore_errors=True)  # so that each plan makes as many calls as the first
         ended = at_call(wanted, number, "plan", cwd=root)
         assert (wanted, ended.returncode, ended.stderr) == (wanted, 130, b"Cancelled.\n")
 
@@ -246,6 +245,7 @@ def test_a_signal_where_nobody_reads_any_more(tmp_path: Path) -> None:
     root = repository(tmp_path)
     total = calls_of("plan", cwd=root)
     for part in (3, 6, 9):
+        shutil.rmtree(root / ".sharectl" / "cache", ignore_errors=True)  # as in at_call
         done = subprocess.run(
             [
                 *("/bin/bash", "-c", 'exec "$@" > >(exec true)', "bash", sys.executable, "-c", AT_A_CALL),

@@ -231,7 +231,7 @@ class TestConfiguration:
                 {"gateway": "10.0.0.1", "mask": 24, "allowedIpRanges": ["10.0.1.1"]},
                 "10.0.1.1 is not within the network",
             ),
-            ({"gateway": "10.0.0.1", "mask": 24, "excluded": ["x"]}, "'x' is no range"),
+            ({"gateway": "10.0.0.1", "mask": 24, "excluded": ["x"]}, "'x' is not a range of addresses"),
         ],
     )
     def test_a_configuration_that_cannot_work_is_refused_at_once(

@@ -356,7 +356,7 @@ def test_a_type_bounds_the_size_of_its_shares() -> None:
     grown = request(size_gib=7, specs=specs, operation=Operation.EXTEND, new_size_gib=21)
     assert "at most 20 GiB" in size_limit_diagnostics(grown)[0].summary
     broken = request(specs={"provisioning:max_share_size": "big"})
-    assert "no number" in size_limit_diagnostics(broken)[0].summary
+    assert "not a number of GiB" in size_limit_diagnostics(broken)[0].summary
     (decision,) = place_all(Scheduler([pool()], DEFAULTS), [request(size_gib=4, specs=specs)])
     assert decision.diagnostics[0].code == "scheduler.size-limit"
 
