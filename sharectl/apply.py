@@ -32,8 +32,9 @@ def apply(  # noqa: PLR0913 - the plan, where it is recorded, what it runs on, a
 ) -> RunResult:
     """Do what the plan says, under the lease of `heartbeat`, and return how it went.
 
-    `observer` is called in this thread, with every event; where it raises, running steps finish and are recorded as after a
-    cancel, and the exception is passed on. A step is refused where its row in the state has changed since the plan was made, or
+    `observer` is called in this thread, with every event. While it blocks (a pipe that nobody reads), calls under way go on, and
+    their results are recorded when it returns. Where it raises, running steps finish and are recorded as after a cancel, and the
+    exception is passed on. A step is refused where its row in the state has changed since the plan was made, or
     where an earlier operation on its address is unresolved. A failed step takes along only what waits for it.
     """
     return PlanRun(plan, store, heartbeat, run, environment, cancellation or Cancellation()).run(observer)
