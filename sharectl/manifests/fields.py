@@ -126,13 +126,6 @@ def written_of(cls: type, plain: JsonObject) -> JsonObject:
     return written
 
 
-def path_of(cls: type, name: str) -> Path:
-    """Return the path, from the top of the document, of the field that the plain form calls `name`."""
-    if name in _IN_METADATA:
-        return ("metadata", name)
-    return next((("spec", *field.path) for field in layout_of(cls) if field.name == name), ("spec",))
-
-
 @cache
 def _spread_of(cls: type) -> str:
     """Return the field whose keys stand beside the other fields, empty where there is none."""

@@ -40,11 +40,6 @@ class Kind(StrEnum):
         return member
 
     @property
-    def singular(self) -> str:
-        """What sentences call one of the kind: `share type`."""
-        return self.value.replace("_", " ")
-
-    @property
     def document_kind(self) -> str:
         """The `kind:` of a manifest: `ShareType` for `share_type`."""
         return "".join(word.capitalize() for word in self.value.split("_"))

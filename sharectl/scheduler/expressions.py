@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     Evaluate = Callable[[Namespaces], Any]
     Join = Callable[[Any, Any], Any]
 
-NAMESPACES: Final = ("stats", "capabilities", "extra", "share")
 MAX_LENGTH: Final = 4096
 MAX_DEPTH: Final = 50
 _MAX_POWER_BITS: Final = 4096

@@ -276,9 +276,6 @@ def _start(host: HostSettings, archive: bytes) -> subprocess.Popen[bytes]:
         )
     except OSError as cause:
         raise BackendUnavailableError(explain_end(host, [str(cause)], None, was_ready=False), RETRY_SECONDS) from cause
-    with suppress(OSError):  # it ended already, and the thread that reads will say why
-        # The thread of a lane has one core, and the agent's threads are to have all.
-        os.sched_setaffinity(process.pid, os.sched_getaffinity(os.getpid()))
     return process
 
 

@@ -84,7 +84,6 @@ class FakeBackend:
         return {
             "pid": os.getpid(),
             "session": os.getsid(0),
-            "cores": sorted(os.sched_getaffinity(0)),
             "environment": dict(os.environ),
             "folder": os.getcwd(),  # noqa: PTH109 - text as in the agent
             "path": sys.path[0],
