@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from sharectl.model.access import NO_ACCESS_DIGEST
-from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.networks import NetworkAllocation
 from sharectl.model.records import PutResource, Record, RemoveResource
 from sharectl.network.base import AddressClaim, AddressTakenError, NetworkError
+from sharectl.planner.records import bare_record
 from sharectl.state.contract import VersionConflictError
 from sharectl.state.rows import attributes_of, spec_object_of
 
@@ -111,20 +110,16 @@ def _address(claim: AddressClaim) -> Address:
 
 
 def _row(claim: AddressClaim) -> Record:
-    spec = canonical_json({"scope": claim.scope})
-    return Record(
-        address=_address(claim),
-        kind=Kind.NETWORK_ALLOCATION,
-        resource_id=claim.allocation.allocation_id,
-        backend=claim.backend,
-        pool=None,
+    allocation = claim.allocation
+    spec = {"scope": claim.scope}
+    return bare_record(
+        Kind.NETWORK_ALLOCATION,
+        _address(claim),
+        allocation.allocation_id,
+        claim.backend,
+        spec,
+        allocation.as_plain(),
         version=1,
-        spec_digest=digest_of(spec),
-        access_digest=NO_ACCESS_DIGEST,
-        size_bytes=None,
-        protect=False,
-        spec=spec,
-        attributes=canonical_json(claim.allocation.as_plain()),
     )
 
 

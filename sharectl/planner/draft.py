@@ -196,3 +196,11 @@ class Draft:
         found = error(code, summary, detail=detail, remedy=remedy, address=address, source=source)
         self.diagnostics.append(found)
         self.refusals.append(Refusal(address, found, holds, former))
+
+    def refuse_found(
+        self, found: Diagnostic, address: Address, *, path: str, holds: frozenset[Verb] | None = None
+    ) -> None:
+        """Refuse, as `refuse` does, for what a check has found without knowing the place."""
+        self.refuse(
+            found.code, address, found.summary, detail=found.detail, remedy=found.remedy, path=path, holds=holds
+        )

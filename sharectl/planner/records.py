@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.access import NO_ACCESS_DIGEST, access_digest
 from sharectl.model.canonical import canonical_json, digest_of
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import Kind, name_of
 from sharectl.model.records import Record
 from sharectl.state.rows import attributes_of, spec_object_of
 
@@ -193,20 +193,34 @@ def snapshot_record(
 
 def backend_record(address: Address, identity: str, driver: str) -> Record:
     """Return the row of a backend that has been prepared; it pins the identity of the storage."""
-    spec_json = canonical_json({"driver": driver})
+    return bare_record(Kind.BACKEND, address, identity, name_of(address), {"driver": driver}, {"identity": identity})
+
+
+def bare_record(  # noqa: PLR0913, PLR0917 - what such a row holds
+    kind: Kind,
+    address: Address,
+    resource_id: str,
+    backend: str,
+    spec: JsonObject,
+    attributes: JsonObject,
+    *,
+    version: int = 0,
+) -> Record:
+    """Return the row of what has neither a manifest's spec nor a pool, a size or access rules."""
+    spec_json = canonical_json(spec)
     return Record(
         address=address,
-        kind=Kind.BACKEND,
-        resource_id=identity,
-        backend=address.partition("/")[2],
+        kind=kind,
+        resource_id=resource_id,
+        backend=backend,
         pool=None,
-        version=0,
+        version=version,
         spec_digest=digest_of(spec_json),
         access_digest=NO_ACCESS_DIGEST,
         size_bytes=None,
         protect=False,
         spec=spec_json,
-        attributes=canonical_json({"identity": identity}),
+        attributes=canonical_json(attributes),
     )
 
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from sharectl.model.access import NO_ACCESS_DIGEST
-from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.model.plans import Action
-from sharectl.model.records import Record
 from sharectl.model.verbs import Verb
 from sharectl.planner.options import Import
+from sharectl.planner.records import bare_record
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from sharectl.model.kinds import Address
+    from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
 
 
@@ -32,21 +31,9 @@ def import_address(address: Address) -> Address:
 
 def import_record(address: Address, wanted: Import) -> Record:
     """Return the row that remembers an import."""
-    spec = canonical_json({"address": address, "backend": wanted.backend, "backend_id": wanted.backend_id})
-    return Record(
-        address=import_address(address),
-        kind=Kind.IMPORT,
-        resource_id=import_address(address),
-        backend=wanted.backend,
-        pool=None,
-        version=0,
-        spec_digest=digest_of(spec),
-        access_digest=NO_ACCESS_DIGEST,
-        size_bytes=None,
-        protect=False,
-        spec=spec,
-        attributes=b"{}",
-    )
+    spec = {"address": address, "backend": wanted.backend, "backend_id": wanted.backend_id}
+    remembered = import_address(address)
+    return bare_record(Kind.IMPORT, remembered, remembered, wanted.backend, spec, {})
 
 
 def unfinished_imports(records: Iterable[Record]) -> Iterator[tuple[Address, Import]]:

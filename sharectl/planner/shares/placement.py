@@ -161,14 +161,7 @@ def _fitting_request(draft: Draft, address: Address, placement: Placement) -> Re
         request = _checked(draft, address, request)
     found = () if request is None else scheduling.size_limit_diagnostics(request)
     for diagnostic in found:
-        draft.refuse(
-            diagnostic.code,
-            address,
-            diagnostic.summary,
-            detail=diagnostic.detail,
-            remedy=diagnostic.remedy,
-            path="spec.size",
-        )
+        draft.refuse_found(diagnostic, address, path="spec.size")
     return None if found else request
 
 

@@ -103,16 +103,7 @@ def would_shrink(address: Address, change: FieldChange, source: Source | None = 
 
 def _may_shrink(draft: Draft, address: Address, record: Record, new: ShareSpec, change: FieldChange) -> bool:
     if not new.allow_shrink:
-        found = would_shrink(address, change)
-        draft.refuse(
-            found.code,
-            address,
-            found.summary,
-            detail=found.detail,
-            remedy=found.remedy,
-            path="spec.size",
-            holds=RESIZING,
-        )
+        draft.refuse_found(would_shrink(address, change), address, path="spec.size", holds=RESIZING)
         return False
     return _is_able(draft, address, record, Capability.SHRINK, change)
 
@@ -134,15 +125,7 @@ def _may_extend(draft: Draft, address: Address, record: Record, new: ShareSpec, 
     )
     found = size_limit_diagnostics(request)
     for diagnostic in found:
-        draft.refuse(
-            diagnostic.code,
-            address,
-            diagnostic.summary,
-            detail=diagnostic.detail,
-            remedy=diagnostic.remedy,
-            path="spec.size",
-            holds=RESIZING,
-        )
+        draft.refuse_found(diagnostic, address, path="spec.size", holds=RESIZING)
     return not found
 
 
