@@ -218,4 +218,4 @@ def _shown(value: object) -> str:
 
 
 def _example(schema: JsonObject) -> str:
-    return f"here goes: {schema['description']}" if "description" in schema else "correct it"
+    return f"expected here: {schema['description']}" if "description" in schema else "correct it"

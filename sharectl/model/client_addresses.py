@@ -15,7 +15,7 @@ _LOOPBACK: Final = ipaddress.ip_network("::1/128")
 _NOBODYS: Final = tuple(
     (ipaddress.ip_network(network), what)
     for network, what in (
-        ("0.0.0.0/8", "is the unspecified address, or of its network"),
+        ("0.0.0.0/8", "is an unspecified address"),
         ("224.0.0.0/4", "is a multicast address"),
         ("255.255.255.255/32", "is the broadcast address"),
         ("240.0.0.0/4", "is of a reserved range"),
