@@ -1,14 +1,20 @@
-"""Canonical access rules: addresses and networks as `ipaddress` prints them, users in Windows notation."""
+"""Canonical access rules: addresses and networks as `ipaddress` prints them, users in Windows notation, and what to write for other forms."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.manifests.proposals import NO_GROUPS, NO_VARIABLES, mentions_variable
-from sharectl.model.client_addresses import nobody_at
+from sharectl.model.access import AccessLevel, AccessRule, AccessType
+from sharectl.model.client_addresses import nobody_at, without_ipv6_notation
+from sharectl.model.specs import Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_USER_CHARACTERS: Final = 256
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -41,8 +47,6 @@ def canonical_ip(text: str) -> str:
     result = _canonical_ip(text)
     if isinstance(result, _Refusal):
         if not result.remedy:
-            from sharectl.manifests.client_forms import instead_of_client  # noqa: PLC0415 - only mistakes need it
-
             result = result._replace(remedy=instead_of_client(text))
         raise AccessError(*result)
     return result
@@ -109,8 +113,6 @@ def _problem_of_parts(user: str) -> str:
 
 @lru_cache(maxsize=65536)
 def _canonical_ip(text: str) -> str | _Refusal:
-    import ipaddress  # noqa: PLC0415 - unchanged manifests need none
-
     problem = _problem_of_form(text)
     if problem is not None:
         return problem
@@ -136,3 +138,127 @@ def _problem_of_form(text: str) -> _Refusal | None:
     if "%" in address:
         return _Refusal("ip", f"{text[:80]!r} has a zone, which means nothing to another host", "leave the zone out")
     return None
+
+
+_FORMS: Final = "write one such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32"
+_BY_ADDRESS: Final = (
+    "clients are known by address alone: an NFS server would trust whatever a name service says at that moment"
+)
+_HOST_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_*?\[\]-]+(?:\.[A-Za-z0-9_*?\[\]-]+)*\.?")
+_DOTTED: Final = re.compile(r"(?:[0-9]{1,3}\.){1,3}(?:[0-9]{1,3}|\*|x)?")
+_SHORT_NETWORK: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3}){0,2})\.?/([0-9]{1,2})")
+_MOST_NETWORKS: Final = 4
+
+
+def instead_of_client(text: str) -> str:
+    """Return what to write instead of `text`, which is neither an address nor a network of hosts."""
+    client = re.sub(r"\([^)]*\)$", "", text.strip()).strip("[]").strip()
+    if mentions_variable(text):
+        return NO_VARIABLES
+    if client.startswith(("@", "&", "+")):
+        return f"netgroups and groups are not looked up; {_BY_ADDRESS}; write the addresses or networks of its hosts"
+    networks = _networks(client)
+    if networks is not None:
+        return f"write {networks}"
+    if "\\" in client or "@" in client:
+        return "for a user, set `type: user` (CIFS)"
+    if client and _HOST_NAME.fullmatch(client):
+        what = "names with wildcards" if set(client) & set("*?[]") else "host names"
+        example = "its network, such as 10.20.0.0/24" if what != "host names" else "its address, such as 10.20.0.5"
+        return f"{what} are not resolved; {_BY_ADDRESS}; write {example}, in a rule for each"
+    return _FORMS
+
+
+def _networks(client: str) -> str | None:
+    """Return the networks that a client in another notation stands for."""
+    for reading in (_with_mask, _shortened, _range):
+        try:
+            found = reading(client)
+        except ValueError:
+            continue
+        if found:
+            return found
+    return None
+
+
+def _with_mask(client: str) -> str:
+    """Read `192.168.10.1/255.255.255.0`, and an address that had brackets or options about it."""
+    address, slash, _ = client.partition("/")
+    network = ipaddress.ip_network(client, strict=False)
+    ip = ipaddress.ip_address(address)
+    if not slash or network.prefixlen == network.max_prefixlen:
+        return str(ip)
+    return str(network) if ip == network.network_address else f"{network} for the network, or {ip} for the one host"
+
+
+def _shortened(client: str) -> str:
+    """Read `10.20.`, `10.20.*`, `10.20.x` and `10.20/16`."""
+    short = _SHORT_NETWORK.fullmatch(client)
+    if short is not None:
+        given = short[1].split(".")
+        return str(ipaddress.ip_network(f"{'.'.join(given + ['0'] * (4 - len(given)))}/{short[2]}", strict=False))
+    if not _DOTTED.fullmatch(client.replace(".*.*", ".*")):
+        return ""
+    given = [part for part in client.split(".") if part.isdigit()]
+    if len(given) == 4:  # noqa: PLR2004 - a whole address, which is none: some part is over 255, or begins with a zero
+        return ""
+    return str(ipaddress.ip_network(f"{'.'.join(given + ['0'] * (4 - len(given)))}/{8 * len(given)}"))
+
+
+def _range(client: str) -> str:
+    """Read `10.0.0.1-10.0.0.9` and `10.0.0.1-9`."""
+    first, dash, last = (part.strip() for part in client.partition("-"))
+    if not dash:
+        return ""
+    if last.isdigit():
+        last = f"{first.rpartition('.')[0]}.{last}"
+    networks = list(ipaddress.summarize_address_range(ipaddress.IPv4Address(first), ipaddress.IPv4Address(last)))
+    if len(networks) > _MOST_NETWORKS:
+        return f"the {len(networks)} networks of this range, from {networks[0]} to {networks[-1]}, each in a rule of its own"
+    shown = (str(n.network_address) if n.prefixlen == n.max_prefixlen else str(n) for n in networks)
+    return f"{' and '.join(shown)}{', each in a rule of its own' if len(networks) > 1 else ''}"
+
+
+class FoundAccess(NamedTuple):
+    """The rules that a manifest can hold, and those that none can, each with the reason."""
+
+    rules: tuple[AccessRule, ...]
+    left_out: tuple[tuple[AccessRule, str], ...]
+
+
+def writable_access(rules: Iterable[AccessRule], protocol: str) -> FoundAccess:
+    """Return what a manifest can say of the rules in force on a share of this protocol.
+
+    A rule that means something which a manifest writes otherwise (an IPv4 address in IPv6 notation) is written so.
+    """
+    kept: dict[str, AccessRule] = {}
+    left_out: list[tuple[AccessRule, str]] = []
+    for rule in rules:
+        problem = _problem(rule, protocol)
+        if problem:
+            left_out.append((rule, problem))
+            continue
+        try:
+            written = _written(rule)
+        except AccessError as error:
+            left_out.append((rule, error.summary))
+            continue
+        if kept.setdefault(written.key, written) != written:
+            left_out.append((rule, f"another rule gives {written.access_to} another level"))
+    return FoundAccess(tuple(kept.values()), tuple(left_out))
+
+
+def _problem(rule: AccessRule, protocol: str) -> str:
+    if rule.access_level not in set(AccessLevel):
+        return f"a manifest knows the levels rw and ro, not {rule.access_level!r}"
+    if rule.access_type not in set(AccessType):
+        return f"a manifest knows addresses and users, not {rule.access_type!r}"
+    if rule.access_type == AccessType.USER and protocol == Protocol.NFS:
+        return "an NFS share takes no access rule for a user"
+    return ""
+
+
+def _written(rule: AccessRule) -> AccessRule:
+    if rule.access_type == AccessType.USER:
+        return rule._replace(access_to=canonical_user(rule.access_to))
+    return rule._replace(access_to=canonical_client(without_ipv6_notation(rule.access_to)))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.manifests.access import AccessError, canonical_client, canonical_ip, canonical_user
 from sharectl.manifests.concealment import is_secret_name
 from sharectl.manifests.fields import plain_of
-from sharectl.manifests.findings import Finding
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
 from sharectl.model.backends import BackendSpec
 from sharectl.model.fields import camel
@@ -16,76 +15,15 @@ from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
 from sharectl.model.specs import ShareSpec, ShareTypeSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from sharectl.manifests.findings import Checker
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Spec
     from sharectl.model.quantities import SizeError
 
-PLACEMENT_FIELDS: Final = ("type", "availabilityZone", "shareNetwork")
-"""What a share asks for that its type may rule out."""
 _BOOLEAN_EXTRA_SPECS: Final = ("driver_handles_share_servers",)
 _MAX_VLAN: Final = 4094
-
-
-class Checker:
-    """Collects the findings of one document."""
-
-    def __init__(self, place: Sequence[int], address: str, findings: list[Finding]) -> None:
-        """Add to `findings`, for the document at `place`: its number, and a line in it."""
-        self.document, self.line = place[0], place[1]
-        self.address = address
-        self.findings = findings
-
-    def add(  # noqa: PLR0913 - the parts of a Finding
-        self,
-        code: str,
-        summary: str,
-        remedy: str,
-        *path: str | int,
-        detail: str = "",
-        key: bool = False,
-        other: tuple[str | int, ...] = (),
-    ) -> None:
-        """Record an error at `path`; `{other}` in the summary becomes the place of `other`."""
-        finding = Finding(
-            f"manifest.{code}",
-            summary,
-            detail,
-            remedy,
-            self.document,
-            path,
-            key,
-            self.address or None,
-            other,
-            self.line,
-        )
-        self.findings.append(finding)
-
-    def exportable(self, name: str, protocol: str = "NFS") -> None:
-        """Check the name of a share of this protocol, or of a snapshot, which is exported under no name of its own."""
-        reason = why_not_exportable(name, protocol)
-        if reason:
-            self.add(
-                "name", f"the name {name!r} cannot be exported: {reason}", "choose another name", "metadata", "name"
-            )
-
-    def ip(self, text: str, *path: str | int, network: bool = False) -> str | None:
-        """Return the canonical address (or network) at `path`, or None where it is not one."""
-        try:
-            canonical = canonical_ip(text)
-        except AccessError as failure:
-            self.add(failure.code, failure.summary, failure.remedy, *path)
-            return None
-        if ("/" in text) is not network:
-            wanted = (
-                "a network with its prefix length, such as 10.20.0.0/24"
-                if network
-                else "an address without a prefix length"
-            )
-            self.add("ip", f"{text[:80]!r} is not {wanted}", f"write {wanted}", *path)
-            return None
-        return canonical
 
 
 def build_share(
@@ -96,7 +34,7 @@ def build_share(
     Where the protocol is not known, nothing is checked that depends on it.
     """
     metadata, spec = document["metadata"], document["spec"]
-    checker.exportable(metadata["name"], spec["protocol"] if protocol_is_known else "NFS")
+    _check_exportable(metadata["name"], spec["protocol"] if protocol_is_known else "NFS", checker)
     plain = {"size_bytes": 0, **_plain(ShareSpec, document, checker)}
     rules = []
     for number, rule in enumerate(spec.get("access", ())):
@@ -104,6 +42,13 @@ def build_share(
         access_to = check_rule(rule, protocol, checker, "spec", "access", number)
         rules.append([rule["type"], access_to or "", rule["level"]])
     return plain, rules
+
+
+def _check_exportable(name: str, protocol: str, checker: Checker) -> None:
+    reason = why_not_exportable(name, protocol)
+    if reason:
+        summary = f"the name {name!r} cannot be exported: {reason}"
+        checker.add("name", summary, "choose another name", "metadata", "name")
 
 
 def check_rule(rule: JsonObject, protocol: str | None, checker: Checker, *path: str | int) -> str | None:
@@ -128,7 +73,7 @@ def add_user_on_nfs(checker: Checker, *path: str | int) -> None:
 
 def build_managed(cls: type[Spec], document: JsonObject, checker: Checker) -> JsonObject:
     """Return the plain spec of a resource that a plan makes and that is not a share."""
-    checker.exportable(document["metadata"]["name"])
+    _check_exportable(document["metadata"]["name"], "NFS", checker)  # it is exported under no name of its own
     return _plain(cls, document, checker)
 
 
@@ -232,8 +177,8 @@ def build_share_network(document: JsonObject, checker: Checker) -> JsonObject:
 def _check_subnet(plain: JsonObject, checker: Checker, path: tuple[str | int, ...]) -> None:
     import ipaddress  # noqa: PLC0415 - only networks need it
 
-    cidr = checker.ip(plain["cidr"], *path, "cidr", network=True) if "cidr" in plain else None
-    gateway = checker.ip(plain["gateway"], *path, "gateway") if "gateway" in plain else None
+    cidr = _checked_ip(plain["cidr"], checker, *path, "cidr", network=True) if "cidr" in plain else None
+    gateway = _checked_ip(plain["gateway"], checker, *path, "gateway") if "gateway" in plain else None
     if cidr is not None:
         plain["cidr"] = cidr if "/" in cidr else plain["cidr"]
     if gateway is not None:
@@ -258,6 +203,22 @@ def _check_subnet(plain: JsonObject, checker: Checker, path: tuple[str | int, ..
             *path,
             "segmentationId",
         )
+
+
+def _checked_ip(text: str, checker: Checker, *path: str | int, network: bool = False) -> str | None:
+    """Return the canonical address (or network) at `path`, or None where it is not one."""
+    try:
+        canonical = canonical_ip(text)
+    except AccessError as failure:
+        checker.add(failure.code, failure.summary, failure.remedy, *path)
+        return None
+    if ("/" in text) is network:
+        return canonical
+    wanted = (
+        "a network with its prefix length, such as 10.20.0.0/24" if network else "an address without a prefix length"
+    )
+    checker.add("ip", f"{text[:80]!r} is not {wanted}", f"write {wanted}", *path)
+    return None
 
 
 def _check_ranges(plain: JsonObject, checker: Checker, path: tuple[str | int, ...]) -> None:
@@ -286,7 +247,7 @@ def build_security_service(document: JsonObject, checker: Checker) -> JsonObject
     """Return the keyword arguments of the SecurityServiceSpec."""
     spec = document["spec"]
     if "dnsIp" in spec:
-        checker.ip(spec["dnsIp"], "spec", "dnsIp")
+        _checked_ip(spec["dnsIp"], checker, "spec", "dnsIp")
     return plain_of(SecurityServiceSpec, spec)
 
 

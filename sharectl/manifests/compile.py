@@ -6,8 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.builders import (
-    PLACEMENT_FIELDS,
-    Checker,
     build_backend,
     build_managed,
     build_security_service,
@@ -17,15 +15,23 @@ from sharectl.manifests.builders import (
     check_moves,
     check_rule,
 )
-from sharectl.manifests.compiled import CompiledFile, Index, LooseReference, Place, RuleDocument, Setting, Settings
+from sharectl.manifests.compiled import (
+    PLACEMENT_FIELDS,
+    CompiledFile,
+    Index,
+    LooseReference,
+    Place,
+    RuleDocument,
+    Setting,
+    Settings,
+)
 from sharectl.manifests.concealment import is_secret_name
 from sharectl.manifests.fields import Reference, references_of
-from sharectl.manifests.findings import Finding
+from sharectl.manifests.findings import Checker, Finding
 from sharectl.manifests.names import is_name
 from sharectl.manifests.proposals import NO_VARIABLES, instead_of_secret_name, places_of_variables
 from sharectl.manifests.reader import UNREAD, Document, read_documents
-from sharectl.manifests.soundness import SoundDocument, what_was_read
-from sharectl.manifests.validation import accepts, compiled_test, explain
+from sharectl.manifests.validation import SoundDocument, accepts, compiled_test, explain, what_was_read
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
 from sharectl.model.diagnostics import did_you_mean

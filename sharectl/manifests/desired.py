@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sharectl.manifests.compiled import CompiledFile, Index, RuleDocument, Setting, Settings
-from sharectl.manifests.flaws import NO_FLAWS, Flaws
+from sharectl.manifests.findings import NO_FLAWS, Flaws
 from sharectl.manifests.linked import Linked, entries_of
 from sharectl.manifests.positions import FilePositions
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest

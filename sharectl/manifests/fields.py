@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from dataclasses import Field
 
+    from sharectl.manifests.findings import Path
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address, Kind
 
-Path = tuple[str | int, ...]
 _IN_METADATA: Final = frozenset({"name", "labels"})
 _ABSENT: Final = object()
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

@@ -1,18 +1,19 @@
-"""What a check finds, before its place in a file is looked up."""
+"""What checks find in manifests, before its place in a file is looked up."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.manifests.concealment import may_name_secret
 from sharectl.model.diagnostics import Diagnostic, Severity
 from sharectl.model.kinds import Kind, is_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sharectl.manifests.positions import FilePositions
-
+    from sharectl.model.kinds import Address
 
 Path = tuple[str | int, ...]
 
@@ -62,3 +63,48 @@ class Finding(NamedTuple):
             summary = summary.replace("{other}", str(positions.source(self.document, self.other)))
         source = positions.source(self.document, self.path, key=self.key)
         return Diagnostic(Severity.ERROR, self.code, summary, self.detail, remedy, self.address, source)
+
+
+class Checker:
+    """Collects the findings of one document."""
+
+    def __init__(self, place: Sequence[int], address: str, findings: list[Finding]) -> None:
+        """Add to `findings`, for the document at `place`: its number, and a line in it."""
+        self.document, self.line = place[0], place[1]
+        self.address = address
+        self.findings = findings
+
+    def add(  # noqa: PLR0913 - the parts of a Finding
+        self,
+        code: str,
+        summary: str,
+        remedy: str,
+        *path: str | int,
+        detail: str = "",
+        key: bool = False,
+        other: tuple[str | int, ...] = (),
+    ) -> None:
+        """Record an error at `path`; `{other}` in the summary becomes the place of `other`."""
+        address = self.address or None
+        self.findings.append(
+            Finding(f"manifest.{code}", summary, detail, remedy, self.document, path, key, address, other, self.line)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Flaws:
+    """The paths at which documents are wrong, by address; `hides_backends` where text that could not be read may describe backends."""
+
+    paths: Mapping[Address, frozenset[Path]] = field(default_factory=dict)
+    hides_backends: bool = False
+
+    def is_sound(self, address: Address, *fields: str) -> bool:
+        """Tell whether nothing is wrong with any of these fields of the document's spec."""
+        return not self.paths or all(self.is_sound_at(address, "spec", field) for field in fields)
+
+    def is_sound_at(self, address: Address, *path: str | int) -> bool:
+        """Tell whether nothing is wrong with what stands at `path` in the document, around it or within."""
+        return address not in self.paths or not touches(path, self.paths[address])
+
+
+NO_FLAWS: Final = Flaws()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.manifests.builders import PLACEMENT_FIELDS, Checker, add_user_on_nfs
+from sharectl.manifests.compiled import PLACEMENT_FIELDS
 from sharectl.manifests.fields import references_of
+from sharectl.manifests.findings import Checker
 from sharectl.manifests.link_report import LinkReport
 from sharectl.manifests.linked import Entry, Linked, RuleEntry, cycles, entries_of
 from sharectl.model.access import AccessRule, access_digest
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from sharectl.manifests.findings import Path
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
-
-Path = tuple[str | int, ...]
 
 
 class Linker(LinkReport):
@@ -296,6 +296,8 @@ class Linker(LinkReport):
             for file_number, rule in sorted(rule_entries, key=_rule_order):
                 checker = Checker(rule.place, address_of(Kind.ACCESS_RULE, rule.name), [])
                 if rule.access_type == "user" and is_nfs:
+                    from sharectl.manifests.builders import add_user_on_nfs  # noqa: PLC0415 - only a mistake needs it
+
                     add_user_on_nfs(checker, "spec")
                 here = (file_number, rule.place, ("spec", "to"))
                 other = seen.setdefault((rule.access_type, rule.access_to), here)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.manifests.builders import Checker
-from sharectl.manifests.findings import touches
+from sharectl.manifests.findings import Checker, touches
 from sharectl.manifests.linked import Linked
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, kind_of, name_of

@@ -12,7 +12,7 @@ import orjson
 
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.files import read_regular_file
-from sharectl.manifests.flaws import Flaws
+from sharectl.manifests.findings import Flaws
 from sharectl.manifests.link import Linker
 from sharectl.manifests.positions import FilePositions
 from sharectl.manifests.sources import Sources, read_sources

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.manifests.concealment import Span, is_secret_name, masked_line, may_hold_secrets, may_name_secret
 from sharectl.manifests.reader import MAX_DEPTH
-from sharectl.manifests.segments import MAX_EVENTS_PER_DOCUMENT, Segment, segments, too_large
+from sharectl.manifests.syntax import MAX_EVENTS_PER_DOCUMENT, Segment, segments, too_large
 from sharectl.model.diagnostics import Source
 
 if TYPE_CHECKING:

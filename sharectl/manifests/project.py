@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl import __version__
-from sharectl.manifests.checked_file import read_checked, write_checked
-from sharectl.manifests.files import PROJECT_FILE, read_regular_file
+from sharectl.manifests.files import PROJECT_FILE, read_checked, read_regular_file, write_checked
 from sharectl.manifests.schemas import schemas_digest
 from sharectl.model.diagnostics import DiagnosticError, Source, error
 from sharectl.model.kinds import API_VERSION
@@ -125,7 +124,7 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
     from sharectl.manifests.findings import Finding  # noqa: PLC0415 - an unchanged project file is not checked again
     from sharectl.manifests.positions import FilePositions  # noqa: PLC0415 - as above
     from sharectl.manifests.reader import read_documents  # noqa: PLC0415 - as above
-    from sharectl.manifests.soundness import what_was_read  # noqa: PLC0415 - as above
+    from sharectl.manifests.validation import what_was_read  # noqa: PLC0415 - as above
 
     positions = FilePositions(shown, data)
     reading = read_documents(data)

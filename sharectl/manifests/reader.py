@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from sharectl.manifests.scalars import SPECIAL_FIRST, ScalarError, resolve
-from sharectl.manifests.segments import MAX_EVENTS_PER_DOCUMENT, FatalError, segments, too_large
-from sharectl.manifests.syntax import Problem, binary_problem
+from sharectl.manifests.syntax import MAX_EVENTS_PER_DOCUMENT, FatalError, Problem, binary_problem, segments, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sharectl.manifests.segments import Segment
-    from sharectl.manifests.syntax import Mark
+    from sharectl.manifests.syntax import Mark, Segment
 
 MAX_DEPTH: Final = 64
 MAX_SCALAR_CHARACTERS: Final = 64 * 1024

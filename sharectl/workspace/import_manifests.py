@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sharectl.manifests.found_access import FoundAccess
+    from sharectl.manifests.access import FoundAccess
     from sharectl.manifests.write import ManifestDocument
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
@@ -36,7 +36,7 @@ def _documents(unwritten: Chosen, request: ImportRequest) -> tuple[ManifestDocum
 
 
 def _found_access(share: ObservedShare, request: ImportRequest) -> FoundAccess:
-    from sharectl.manifests.found_access import writable_access  # noqa: PLC0415 - only where manifests are written
+    from sharectl.manifests.access import writable_access  # noqa: PLC0415 - only where manifests are written
 
     return writable_access(share.access, share.protocol or request.protocol)
 

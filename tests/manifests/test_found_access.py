@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sharectl.manifests.found_access import writable_access
+from sharectl.manifests.access import writable_access
 from sharectl.model.access import AccessRule
 
 NETWORK = AccessRule("ip", "10.0.0.0/8", "rw")
