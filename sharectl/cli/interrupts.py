@@ -150,6 +150,29 @@ class diverted:  # noqa: N801 - used as a function, and too early for contextlib
             _watches[-1].divert(None)
 
 
+def wait_for_input(descriptor: int) -> None:
+    """Wait until there is something to read; a signal is answered meanwhile.
+
+    A plain read may miss one: a signal that comes just before the read blocks is answered only once somebody types.
+    """
+    import select
+
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        former = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        try:
+            while descriptor not in select.select([descriptor, reader], [], [])[0]:
+                os.read(reader, 64)
+        finally:
+            signal.set_wakeup_fd(former)
+    except ValueError:  # outside of the main thread, where no signal arrives
+        return
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def _is_importing(frame: FrameType | None) -> bool:
     """Tell whether a module is being imported: there extension modules crash on an exception, and the making of a class renames it."""
     while frame is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.interrupts import wait_for_input
 from sharectl.cli.values import parse_duration_seconds
 from sharectl.model.diagnostics import DiagnosticError, error, has_errors
 from sharectl.private import NAME, mend_private
@@ -67,6 +68,7 @@ class Session:
             summary = "nobody can be asked: standard input is not a terminal"
             raise DiagnosticError(error("usage.no-terminal", summary, remedy=f"pass --yes{instead}"))
         self.output.note(f"{question} Type `yes` to agree.")
+        wait_for_input(sys.stdin.fileno())
         if sys.stdin.readline().strip() != "yes":
             self.output.note(refused)
             raise Finished(ExitCode.FAILED)

@@ -128,6 +128,9 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self._read(deadline):
             pass
+        if time.monotonic() > deadline:
+            message = f"the command did not end:\n{self.text}"
+            raise AssertionError(message)
         os.close(self._master)
         return self.process.wait(PATIENCE_SECONDS)
 

@@ -47,6 +47,30 @@ sys.exit(code)
 """
 """A program that sends itself a signal at a given call of a function, counted from where signals are taken, which is the first thing that it does."""
 
+UNNOTICED = """
+import _thread, os, sys, threading
+from pathlib import Path
+from sharectl.cli import interrupts
+
+reader, writer = os.pipe()
+watch = interrupts.prepare(to_the_end=True)
+watch.begin()
+main = threading.main_thread()
+stat = Path(f"/proc/self/task/{main.native_id}/stat")
+
+def interrupt():
+    while sys._current_frames()[main.ident].f_code.co_name != "wait_for_input" or ") S " not in stat.read_text():
+        pass
+    _thread.interrupt_main()
+
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    interrupts.wait_for_input(reader)
+except interrupts.Interrupted:
+    os._exit(130)
+"""
+"""A program whose handler is due, while the wait it came before was not interrupted: as if a signal came just before a wait blocks."""
+
 AT_AN_IMPORT = """
 import os, signal, sys
 from sharectl.cli import main
@@ -258,6 +282,12 @@ def test_a_signal_where_nobody_reads_any_more(tmp_path: Path) -> None:
             check=False,
         )
         assert (done.returncode, done.stderr) == (130, b"Cancelled.\n")
+
+
+def test_a_signal_just_before_a_question_waits_is_not_lost() -> None:
+    """It is answered although nobody types."""
+    done = subprocess.run([sys.executable, "-c", UNNOTICED], timeout=PATIENCE_SECONDS, check=False)
+    assert done.returncode == 130
 
 
 def test_nohup_is_respected(tmp_path: Path) -> None:
