@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 from sharectl.model.plans import Plan, backends_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.verbs import Verb
-from sharectl.planner.access.exports import NO_EXPORTS, unseen_exports
-from sharectl.planner.backends.foreign import find_foreign_backends
-from sharectl.planner.backends.hindrances import hindrances
-from sharectl.planner.backends.twins import note_twin_backends
-from sharectl.planner.backends.undeclared import refuse_renamed_backends
-from sharectl.planner.backends.unread import find_unread
+from sharectl.planner.backends.findings import (
+    find_foreign_backends,
+    find_unread,
+    hindrances,
+    note_open_operations,
+    note_twin_backends,
+    refuse_renamed_backends,
+)
 from sharectl.planner.draft import Draft
-from sharectl.planner.drift import find_deviations, without_own_rules_ignored
-from sharectl.planner.due import find_due, is_quiet
+from sharectl.planner.exports import NO_EXPORTS, unseen_exports
 from sharectl.planner.moves import plan_moves
-from sharectl.planner.open_operations import note_open_operations
+from sharectl.planner.observed import find_deviations, without_own_rules_ignored
 from sharectl.planner.options import PlanOptions
 from sharectl.planner.report import drift_report, summarize
 from sharectl.planner.safety import check_empty
-from sharectl.planner.selection import unknown_addresses
+from sharectl.planner.selection import find_due, is_quiet, unknown_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Held, Step
     from sharectl.model.records import StateView
-    from sharectl.planner.access.exports import Exports
-    from sharectl.planner.drift import Deviation
-    from sharectl.planner.observed import Observed
+    from sharectl.planner.exports import Exports
+    from sharectl.planner.observed import Deviation, Observed
     from sharectl.scheduler import Pool
 
 _NO_OPTIONS = PlanOptions()

@@ -43,7 +43,7 @@ def explain(
     """
     from sharectl.cli.session import start
     from sharectl.cli.values import parse_address
-    from sharectl.planner.backends.unread import UNREAD_CODES
+    from sharectl.planner.backends.findings import UNREAD_CODES
     from sharectl.workspace.explanation import Inquiry, explain_share
 
     session = start(chdir, file)

@@ -77,7 +77,7 @@ def _say_unread(
     session: Session, diagnostics: Sequence[Diagnostic], record: Record | None, allowed: frozenset[str]
 ) -> None:
     """Say what could not be looked at, and end with 1 where that was not allowed."""
-    from sharectl.planner.backends.unread import unread_findings
+    from sharectl.planner.backends.findings import unread_findings
 
     found = unread_findings(diagnostics, allowed, None if record is None else record.backend)
     if found:

@@ -38,7 +38,7 @@ def list_(
 ) -> None:
     """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
     from sharectl.cli.session import start
-    from sharectl.planner.backends.unread import unread_findings
+    from sharectl.planner.backends.findings import unread_findings
     from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.trash import look_into
 
@@ -79,7 +79,7 @@ def purge(
     from sharectl.cli.runs import locked
     from sharectl.cli.session import start
     from sharectl.cli.values import parse_duration_seconds
-    from sharectl.planner.backends.unread import unread_findings
+    from sharectl.planner.backends.findings import unread_findings
     from sharectl.render.trash import trash_lines
     from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.trash import PurgeRequest, look_into, purgeable

@@ -123,3 +123,14 @@ def _likeliest(word: str, known: Sequence[str]) -> list[str]:
         return same - abs(len(name) - len(word))
 
     return heapq.nlargest(_MOST_COMPARED, known, key=in_common)
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return `1 share`, `2 shares`, `2 entries`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or noun + 's'}"
+
+
+def listed(items: Sequence[str], most: int = 5) -> str:
+    """Return the items in a row, the first `most` by name and the others counted."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return f"{', '.join(items[:most])}{more}"

@@ -1,18 +1,18 @@
-"""The plan while it is being made: everything known, and the steps and diagnostics so far."""
+"""The plan while it is being made: everything known, and the steps, refusals and diagnostics so far."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import Severity, error
 from sharectl.model.kinds import MANAGED_KINDS, Kind
 from sharectl.model.plans import Step, UpdateAccess, stated
 from sharectl.model.records import Record
-from sharectl.planner.access.exports import NO_EXPORTS
-from sharectl.planner.scopes import Refusal
+from sharectl.model.verbs import Effect, Verb, verbs_that
+from sharectl.planner.exports import NO_EXPORTS
 from sharectl.planner.strays import strays_by_name
 
 if TYPE_CHECKING:
@@ -25,16 +25,33 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Action, Work
     from sharectl.model.records import StateView
-    from sharectl.model.verbs import Verb
-    from sharectl.planner.access.exports import ExportChange, Exports
-    from sharectl.planner.drift import Deviation
-    from sharectl.planner.observed import Observed
+    from sharectl.planner.exports import ExportChange, Exports
+    from sharectl.planner.observed import Deviation, Observed
     from sharectl.planner.options import PlanOptions
     from sharectl.planner.shares.checks import ShareChecks
     from sharectl.planner.strays import Strays
 
-
+RESIZING: Final = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
+REVERTING: Final = frozenset({Verb.REVERT_SHARE})
+REMOVING: Final = verbs_that(Effect.REMOVES, managed=True)
+MAKING: Final = verbs_that(Effect.MAKES, Effect.TAKES_OVER, managed=True)
+USING: Final = frozenset(Verb) - {Verb.MOVE, Verb.UPDATE_RECORD}
+"""Whatever needs the resource itself; its row may follow the manifest all the same."""
+CONTENT: Final = RESIZING | REVERTING
+"""What touches the data of a share that is there."""
 _KIND_AND_BACKEND: Final = itemgetter(Record._fields.index("kind"), Record._fields.index("backend"))
+
+
+class Refusal(NamedTuple):
+    """One thing that is not done: what was said of it, and the verbs that it holds at its address; None holds all of them.
+
+    `former` is the address that the resource had, where a rename is refused: what is there must not be touched either.
+    """
+
+    address: Address
+    diagnostic: Diagnostic
+    verbs: frozenset[Verb] | None = None
+    former: Address | None = None
 
 
 def step_id(verb: Verb, address: Address) -> str:

@@ -11,16 +11,10 @@ from sharectl.model.plans import CreateShare, Held, UpdateRecord
 from sharectl.model.specs import ShareSpec
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
+from sharectl.planner.draft import REMOVING, RESIZING, step_id
 from sharectl.planner.order import needs_of_steps
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.scopes import REMOVING, RESIZING
-from sharectl.planner.snapshots.owners import (
-    SHARE_REMOVALS,
-    clones_of_removed_snapshots,
-    removed_record,
-    share_resource_id,
-)
+from sharectl.planner.snapshots import SHARE_REMOVALS, clones_of_removed_snapshots, removed_record, share_resource_id
 from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:
@@ -28,8 +22,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Step
-    from sharectl.planner.draft import Draft
-    from sharectl.planner.scopes import Refusal
+    from sharectl.planner.draft import Draft, Refusal
 
 _ON_NETWORK = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SHARE_SERVER, Verb.UPDATE_SHARE_SERVER})
 

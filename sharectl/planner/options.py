@@ -10,11 +10,37 @@ from sharectl.model.settings import SafetyLimits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sharectl.manifests.desired import Desired
     from sharectl.model.kinds import Address
-    from sharectl.planner.elsewhere import Elsewhere
-    from sharectl.planner.shares.witness import Witness
+    from sharectl.planner.shares.placement import Witness
 
 _DEFAULT_LIMITS = SafetyLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What the project's own manifests describe, for a plan of files that were named with -f.
+
+    `rules` are the keys of those access rules of a share that are documents of their own. `is_whole` is False where the project's
+    manifests have mistakes: then nobody knows all that they describe, and nothing counts as gone.
+    """
+
+    addresses: frozenset[Address] = frozenset()
+    rules: Mapping[Address, frozenset[str]] = field(default_factory=dict)
+    is_whole: bool = True
+
+    @classmethod
+    def of(cls, own: Desired, *, is_whole: bool) -> Elsewhere:
+        """Return what the manifests `own` of the project describe."""
+        return cls(frozenset(own.addresses), own.rule_documents(), is_whole)
+
+    def describes(self, address: Address) -> bool:
+        """Tell whether the project's manifests describe the resource, or may do so."""
+        return not self.is_whole or address in self.addresses
+
+    def describes_rule(self, address: Address, key: str) -> bool:
+        """Tell whether a document of the project's manifests gives this access to the share, or may do so."""
+        return not self.is_whole or key in self.rules.get(address, ())
 
 
 @dataclass(frozen=True, slots=True)

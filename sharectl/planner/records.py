@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Spec
     from sharectl.model.kinds import Address
-    from sharectl.model.observed import ObservedShare, ObservedSnapshot
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.observed import ObservedShare, ObservedShareServer, ObservedSnapshot
+    from sharectl.model.share_networks import ShareServerSpec
     from sharectl.model.specs import RevertRequest, ShareSpec, SnapshotSpec
 
 DEPOSED_MARK = "@deposed-"
 """Stands in the address of a share that a replacement has pushed aside and that waits for its removal."""
+RECORDED_SETTINGS: Final = b'"export_settings":{'
+"""Stands in the attributes of a share whose export settings are recorded, and nowhere else: a quote within a text is escaped."""
 
 
 def deposed_address(record: Record) -> Address:
     """Return the address under which a replaced share waits for its removal."""
     return f"{record.address}{DEPOSED_MARK}{record.resource_id[:8]}"
-
-
-RECORDED_SETTINGS: Final = b'"export_settings":{'
-"""Stands in the attributes of a share whose export settings are recorded, and nowhere else: a quote within a text is escaped."""
 
 
 def share_attributes(observed: ObservedShare, *, with_settings: bool = True) -> bytes:
@@ -232,3 +232,42 @@ def backend_id_of(record: Record) -> str:
 def export_locations_of(record: Record) -> tuple[str, ...]:
     """Return the export locations last seen of the share."""
     return tuple(attributes_of(record)["export_locations"])
+
+
+def share_server_record(  # noqa: PLR0913, PLR0917 - the columns of a row
+    address: Address,
+    resource_id: str,
+    backend: str,
+    spec: ShareServerSpec,
+    observed: ObservedShareServer,
+    allocations: Iterable[NetworkAllocation],
+) -> Record:
+    """Return the row of a share server that is there as `observed`, made from `spec`, with these addresses."""
+    attributes = {
+        "backend_id": observed.backend_id,
+        "name": observed.name,
+        "allocations": [allocation.as_plain() for allocation in allocations],
+    }
+    row = Record(
+        address=address,
+        kind=Kind.SHARE_SERVER,
+        resource_id=resource_id,
+        backend=backend,
+        pool=None,
+        version=0,
+        spec_digest=None,
+        access_digest=NO_ACCESS_DIGEST,
+        size_bytes=None,
+        protect=False,
+        spec=b"",
+        attributes=canonical_json(attributes),
+    )
+    return with_spec(row, spec)
+
+
+def share_server_id_of(share: Record) -> str | None:
+    """Return the resource id of the share server that the recorded share is on, if it is on one."""
+    if b'"share_server_id"' not in share.attributes:
+        return None
+    found: str | None = attributes_of(share).get("share_server_id")
+    return found

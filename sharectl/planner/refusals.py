@@ -9,9 +9,8 @@ from sharectl.model.kinds import KINDS, Kind, address_of, kind_of
 from sharectl.model.plans import CreateShare
 from sharectl.model.table import SPECS
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
+from sharectl.planner.draft import REMOVING, step_id
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.scopes import REMOVING
 
 if TYPE_CHECKING:
     from sharectl.drivers.base import Capability

@@ -9,8 +9,8 @@ from sharectl.model.field_changes import FieldChange, size_change
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, Drift, DriftKind, Summary
 from sharectl.model.verbs import Verb
-from sharectl.planner.access.ignored import ignore_list
-from sharectl.planner.drift import identity_problem
+from sharectl.planner.access import ignore_list
+from sharectl.planner.observed import identity_problem
 from sharectl.planner.records import DEPOSED_MARK, export_locations_of
 from sharectl.planner.strays import importable_shares
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import error
+from sharectl.model.access import NO_ACCESS_DIGEST
+from sharectl.model.diagnostics import counted, error, listed
+from sharectl.model.kinds import Kind, resource_of
 from sharectl.model.verbs import Verb
+from sharectl.planner.draft import REMOVING
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.scopes import REMOVING
-from sharectl.planner.snapshots.owners import (
+from sharectl.planner.snapshots import (
     removes_data,
     snapshots_of_removed_shares,
     unknown_snapshots_of_removed_shares,
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
     from sharectl.model.kinds import Address
     from sharectl.planner.draft import Draft
-
-_NAMED_AT_MOST = 5
 
 
 def check_empty(draft: Draft) -> bool:
@@ -48,43 +48,65 @@ def check_empty(draft: Draft) -> bool:
 
 def check_limits(draft: Draft) -> None:
     """Refuse more removals or recreations than the safety limits allow; the numbers and the flag that lifts it are said."""
-    if not draft.options.destroy:
+    options, total = draft.options, draft.recorded_total
+    them = f"of {total} shares and snapshots"
+    if not options.destroy:
         reverts = any(step.verb is Verb.REVERT_SHARE for step in draft.steps.values())
         doing = "remove, or turn back," if reverts else "remove"
-        _check_count(
-            draft, draft.removals, doing, "safety.deletions", "--allow-deletions", draft.options.allow_deletions
-        )
-    _check_count(
-        draft,
-        draft.recreations,
-        "make again, empty,",
-        "safety.recreations",
-        "--allow-recreations",
-        draft.options.allow_recreations,
-    )
+        _check_count(draft, "deletions", doing, draft.removals, (total, them), options.allow_deletions)
+    doing = "make again, empty,"
+    _check_count(draft, "recreations", doing, draft.recreations, (total, them), options.allow_recreations)
+
+
+def check_revocations(draft: Draft) -> None:
+    """Refuse more revocations than the safety limits allow; those of deletions hold, and a flag of their own lifts them."""
+    verbs, options = (Verb.UPDATE_ACCESS, Verb.FORGET), draft.options
+    revoked = [rule for rule in draft.revocations if any(draft.has(verb, resource_of(rule)) for verb in verbs)]
+    if revoked and not options.destroy:
+        total = max(_recorded_rules(draft), len(revoked))
+        of_all = total, f"of {total} access rules"
+        why = "; a folder of access rules that is missing looks just like this"
+        _check_count(draft, "revocations", "take away or narrow", revoked, of_all, options.allow_revocations, why)
 
 
 def _check_count(  # noqa: PLR0913, PLR0917 - the words of one refusal
-    draft: Draft, addresses: Sequence[Address], doing: str, code: str, flag: str, allowed: int
+    draft: Draft,
+    what: str,
+    doing: str,
+    addresses: Sequence[Address],
+    of_all: tuple[int, str],
+    allowed: int,
+    why: str = "",
 ) -> None:
-    limits = draft.options.limits
-    count, total = len(addresses), max(draft.recorded_total, 1)
-    percentage = 100 * count / total
+    """Refuse that `doing` is done to more addresses (`of_all`, in numbers and words) than the limits allow; `--allow-WHAT` lifts that."""
+    limits, count = draft.options.limits, len(addresses)
+    percentage = 100 * count / max(of_all[0], 1)
     if count <= limits.deletion_floor or percentage <= limits.max_deletion_percentage or count <= allowed:
         return
-    named = ", ".join(sorted(addresses)[:_NAMED_AT_MOST])
-    more = f" and {count - _NAMED_AT_MOST} more" if count > _NAMED_AT_MOST else ""
     draft.diagnostics.append(
         error(
-            code,
-            f"the plan would {doing} {count} of {draft.recorded_total} shares and snapshots ({percentage:.0f} %)",
+            f"safety.{what}",
+            f"the plan would {doing} {count} {of_all[1]} ({percentage:.0f} %)",
             detail=(
-                f"{named}{more}. The limits are {limits.deletion_floor} of them or {limits.max_deletion_percentage:g} % "
-                "(safety in sharectl.yaml)."
+                f"{listed(sorted(addresses))}. The limits are {limits.deletion_floor} of them or "
+                f"{limits.max_deletion_percentage:g} % (safety in sharectl.yaml){why}."
             ),
-            remedy=f"if that is meant, pass {flag} {count}",
+            remedy=f"if that is meant, pass --allow-{what} {count}",
         )
     )
+
+
+def _recorded_rules(draft: Draft) -> int:
+    """Return how many rules the state holds; where its store does not say, at least so many."""
+    if draft.state.rules_total is not None:
+        return draft.state.rules_total
+    read = draft.state.rules
+    others = (
+        1
+        for address, record in draft.state.records.items()
+        if record.kind == Kind.SHARE and address not in read and record.access_digest != NO_ACCESS_DIGEST
+    )
+    return sum(len(rules) for rules in read.values()) + sum(others)
 
 
 def check_kept_snapshots(draft: Draft) -> None:
@@ -125,13 +147,8 @@ def check_kept_snapshots(draft: Draft) -> None:
             draft.refuse(
                 "share.unknown-snapshots",
                 address,
-                f"{address} would be deleted, and its backend holds {_counted(len(strays))} of it that the state does not know",
+                f"{address} would be deleted, and its backend holds {counted(len(strays), 'snapshot')} of it that the state does not know",
                 detail=f"the first is {strays[0]}; it may have been kept on purpose, and goes with its share on many backends.",
                 remedy=f"keep the share, remove the snapshots on the backend, or pass --override-protection {address}",
                 holds=REMOVING,
             )
-
-
-def _counted(snapshots: int) -> str:
-    """Return the number of snapshots in words."""
-    return "1 snapshot" if snapshots == 1 else f"{snapshots} snapshots"

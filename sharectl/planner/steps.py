@@ -5,23 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of
-from sharectl.planner.access.revocations import check_revocations
-from sharectl.planner.backends.foreign import find_unseen_backends
+from sharectl.planner.backends.findings import find_unseen_backends
 from sharectl.planner.backends.steps import plan_backends
+from sharectl.planner.draft import MAKING, REMOVING
 from sharectl.planner.holds import hold_refused
-from sharectl.planner.imports.steps import plan_imports
-from sharectl.planner.imports.unfinished import forget_given_up_imports, refuse_unfinished_import
+from sharectl.planner.imports import forget_given_up_imports, plan_imports, refuse_unfinished_import
+from sharectl.planner.moves import undeclared_renames
 from sharectl.planner.order import linked_steps
 from sharectl.planner.refusals import refuse_left_out, refuse_lost_sources
-from sharectl.planner.safety import check_kept_snapshots, check_limits
-from sharectl.planner.scopes import MAKING, REMOVING
+from sharectl.planner.safety import check_kept_snapshots, check_limits, check_revocations
 from sharectl.planner.selection import move_selector, selector
 from sharectl.planner.share_servers.steps import plan_share_servers
-from sharectl.planner.shares.in_the_way import refuse_taken_name, refuse_taken_snapshot
-from sharectl.planner.shares.placed_checks import may_be_cloned
+from sharectl.planner.shares.changes import hold_for_snapshot, is_awaited, may_be_cloned
 from sharectl.planner.shares.placement import place_new_shares
-from sharectl.planner.shares.renames import undeclared_renames
-from sharectl.planner.shares.revert import hold_for_snapshot, is_awaited
 from sharectl.planner.shares.steps import (
     plan_beside_refusal,
     plan_changed_share,
@@ -29,7 +25,8 @@ from sharectl.planner.shares.steps import (
     plan_new_share,
     plan_removed_share,
 )
-from sharectl.planner.snapshots.steps import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
+from sharectl.planner.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
+from sharectl.planner.strays import refuse_taken_name, refuse_taken_snapshot
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Held, Step
     from sharectl.model.settings import SchedulerSettings
     from sharectl.planner.draft import Draft
-    from sharectl.planner.due import Due
+    from sharectl.planner.selection import Due
     from sharectl.scheduler import Pool
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.verbs import Verb
-from sharectl.planner.backends.unread import allow_remedy
+from sharectl.planner.backends.findings import allow_remedy
 from sharectl.planner.saved.document import held_to_list, unread_to_list
 from sharectl.render.frame import place
 from sharectl.render.held import held_lines

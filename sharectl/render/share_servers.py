@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.planner.share_servers.subnets import subnet_label
+from sharectl.planner.share_servers.changes import subnet_label
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import record_fields
 from sharectl.render.text import PLAIN, counted, listed, visible

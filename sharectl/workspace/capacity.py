@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.project import Project
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.plans import Step
-    from sharectl.planner.elsewhere import Elsewhere
+    from sharectl.planner.options import Elsewhere
     from sharectl.scheduler import Pool
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends

@@ -9,7 +9,7 @@ from sharectl.model.diagnostics import DiagnosticError, error, has_errors
 from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.quantities import GIB
 from sharectl.model.settings import SchedulerSettings
-from sharectl.planner.backends.unread import UNREAD_CODES, unread_findings
+from sharectl.planner.backends.findings import UNREAD_CODES, unread_findings
 from sharectl.planner.options import PlanOptions
 from sharectl.scheduler.decision import Outcome
 from sharectl.workspace.backends import allowed_backends
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Plan
     from sharectl.model.records import Record, StateView
     from sharectl.model.specs import ShareSpec
-    from sharectl.planner.shares.witness import Witness
+    from sharectl.planner.shares.placement import Witness
     from sharectl.scheduler import Explanation, Pool, Request
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
@@ -158,7 +158,7 @@ def _witnessed(  # noqa: PLR0913, PLR0917 - all that a plan is made of
     options: PlanOptions,
 ) -> tuple[Plan, Witness]:
     """Return a plan, and what the placement of the share looked like in it. Raises DiagnosticError for an unknown backend."""
-    from sharectl.planner.shares.witness import Witness  # noqa: PLC0415 - only where something is placed
+    from sharectl.planner.shares.placement import Witness  # noqa: PLC0415 - only where something is placed
     from sharectl.workspace.plans import PlanRequest, make_plan  # noqa: PLC0415 - as above
 
     project, witness = repository.project, Witness(name_of(address))
@@ -246,7 +246,7 @@ def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers de
     if all(desired.share(share).share_network is None for share in shares):
         return pools
     from sharectl.planner.draft import Draft  # noqa: PLC0415 - only where shares have networks
-    from sharectl.planner.drift import find_deviations  # noqa: PLC0415 - as above
+    from sharectl.planner.observed import find_deviations  # noqa: PLC0415 - as above
     from sharectl.planner.share_servers.places import ServerPlaces  # noqa: PLC0415 - as above
     from sharectl.workspace.share_servers import subnets_to_check  # noqa: PLC0415 - as above
 

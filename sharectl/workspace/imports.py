@@ -12,8 +12,7 @@ from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import GIB, format_size
 from sharectl.model.records import PutResource
 from sharectl.model.specs import Protocol
-from sharectl.planner.imports.snapshots import snapshot_imports
-from sharectl.planner.imports.unfinished import import_record, unfinished_imports
+from sharectl.planner.imports import import_record, snapshot_imports, unfinished_imports
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.strays import importable_shares
 from sharectl.workspace.backends import require_backends

@@ -17,10 +17,10 @@ from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
 from sharectl.plan import plan
-from sharectl.planner.access.exports import export_wishes, find_exports
-from sharectl.planner.drift import find_deviations
-from sharectl.planner.due import addresses_with_rules
-from sharectl.planner.imports.unfinished import import_address
+from sharectl.planner.exports import export_wishes, find_exports
+from sharectl.planner.imports import import_address
+from sharectl.planner.observed import find_deviations
+from sharectl.planner.selection import addresses_with_rules
 from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.model.records import LockStatus, RuleRecord, StateView
-    from sharectl.planner.access.exports import ExportWishes
+    from sharectl.planner.exports import ExportWishes
     from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address, Kind
-    from sharectl.planner.elsewhere import Elsewhere
+    from sharectl.planner.options import Elsewhere
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
 
@@ -154,7 +154,7 @@ class Repository:
         """Return what the project's own manifests describe, for a plan of files that were named; None where none were."""
         if not self.files:
             return None
-        from sharectl.planner.elsewhere import Elsewhere  # noqa: PLC0415 - only for -f
+        from sharectl.planner.options import Elsewhere  # noqa: PLC0415 - only for -f
 
         own = self._loaded(())
         return Elsewhere.of(own.desired, is_whole=not has_errors(own.diagnostics))

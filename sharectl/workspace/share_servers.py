@@ -16,7 +16,7 @@ from sharectl.model.observed import ObservedShareServer
 from sharectl.network.base import NetworkEnvironment, NetworkError
 from sharectl.network.registry import network_plugin_factory
 from sharectl.planner.observed import ServerObservation
-from sharectl.planner.share_servers.subnets import server_address, subnet_for
+from sharectl.planner.share_servers.changes import server_address, subnet_for
 from sharectl.workspace.opening import OpenedOnce
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from sharectl.model.records import AddHistory, BeginOperation, EndOperation, His
 from sharectl.model.requests import ShareRef
 from sharectl.model.specs import Protocol
 from sharectl.model.verbs import Verb
-from sharectl.planner.drift import identity_problem
+from sharectl.planner.observed import identity_problem
 from sharectl.state.contract import LeaseLostError
 from sharectl.workspace.backends import require_backends
 from sharectl.workspace.survey import Question, survey

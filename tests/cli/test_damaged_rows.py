@@ -16,7 +16,7 @@ import pytest
 
 from sharectl.model.canonical import canonical_json
 from sharectl.model.records import BeginOperation, OperationRecord, PutResource, PutRun
-from sharectl.planner.imports.unfinished import import_record
+from sharectl.planner.imports import import_record
 from sharectl.planner.options import Import
 from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing.samples import ALICE, RUN

@@ -8,7 +8,7 @@ import orjson
 
 from sharectl.engine.verbs import TABLE
 from sharectl.engine.verbs.base import Runner
-from sharectl.planner.share_servers.records import share_server_id_of
+from sharectl.planner.records import share_server_id_of
 from sharectl.state.rows import allocations_of, attributes_of
 from tests.engine.site import UNLIMITED, Site, backend, share
 

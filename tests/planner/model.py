@@ -16,12 +16,12 @@ from sharectl.planner.records import (
     backend_record,
     recorded_revert,
     share_record,
+    share_server_record,
     snapshot_record,
     with_access,
     with_spec,
 )
-from sharectl.planner.share_servers.records import share_server_record
-from sharectl.planner.share_servers.subnets import allocation_ids
+from sharectl.planner.share_servers.changes import allocation_ids
 from sharectl.state.rows import allocations_of, attributes_of, server_spec_of, share_spec_of, snapshot_spec_of
 from tests.planner.world import allocation
 

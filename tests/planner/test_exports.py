@@ -8,7 +8,7 @@ import pytest
 
 from sharectl.drivers.linux import FACTORY
 from sharectl.model.backends import BackendSpec
-from sharectl.planner.access.exports import export_wishes
+from sharectl.planner.exports import export_wishes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,10 +14,11 @@ from sharectl.manifests.desired import Desired
 from sharectl.model.backends import CapacityPolicy, NetworkPluginSpec
 from sharectl.model.diagnostics import DiagnosticError, Source, error
 from sharectl.plan import plan
-from sharectl.planner.drift import find_deviations
-from sharectl.planner.due import addresses_with_rules
+from sharectl.planner.exports import NO_EXPORTS
+from sharectl.planner.observed import find_deviations
 from sharectl.planner.options import PlanOptions
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
+from sharectl.planner.selection import addresses_with_rules
 from sharectl.workspace.planfile import read_plan_file, write_plan_file
 from tests.planner.model import settle
 from tests.planner.world import World, change_lines, codes, rule, step_lines
@@ -101,7 +102,7 @@ def test_the_rules_that_a_plan_wants_to_see_are_those_of_shares_that_are_not_as_
     world.wants("a", access=["ip:10.0.0.1"]).renames("share/b", "share/e").by_hand("share/c", pool="p2")
     world.wants("f", "2GiB").wants("g", labels={"team": "a"}, replacement="createFirst").vanishes("snapshot/s")
     deviations = find_deviations(world.view(), world.observed())
-    found = addresses_with_rules(world.desired(), world.view(), deviations, PlanOptions())
+    found = addresses_with_rules(world.desired(), world.view(), deviations, PlanOptions(), NO_EXPORTS)
     assert found == {"share/a", "share/b", "share/c", "share/g"}
 
 

@@ -22,11 +22,11 @@ from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec,
 from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.plan import plan
 from sharectl.planner.draft import Draft
-from sharectl.planner.drift import find_deviations
-from sharectl.planner.due import addresses_with_rules
-from sharectl.planner.observed import BackendObservation, ServerObservation
+from sharectl.planner.exports import NO_EXPORTS
+from sharectl.planner.observed import BackendObservation, ServerObservation, find_deviations
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.records import with_spec
+from sharectl.planner.selection import addresses_with_rules
 from sharectl.scheduler import pool_from_report
 
 if TYPE_CHECKING:
@@ -399,7 +399,7 @@ class World:
     def plan(self, **words: Any) -> Plan:  # noqa: ANN401 - see options()
         """Plan, with the access rules alone that the planner asks to see."""
         desired, view, observed, options = self.desired(), self.view(), self.observed(), self.options(**words)
-        asked = addresses_with_rules(desired, view, find_deviations(view, observed), options)
+        asked = addresses_with_rules(desired, view, find_deviations(view, observed), options, NO_EXPORTS)
         rules = {address: rules for address, rules in view.rules.items() if address in asked}
         view = replace(view, rules=rules, rules_total=sum(map(len, view.rules.values())))
         return plan(desired, view, observed, self.pools(), options)

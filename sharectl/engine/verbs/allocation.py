@@ -11,7 +11,7 @@ from sharectl.executors.calls import Allocate, Allocated, Deallocate, Done, ask
 from sharectl.model.kinds import name_of
 from sharectl.model.networks import AllocationRequest
 from sharectl.model.verbs import Verb
-from sharectl.planner.share_servers.subnets import allocation_ids
+from sharectl.planner.share_servers.changes import allocation_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -18,8 +18,8 @@ from sharectl.model.records import PutResource, Record, RemoveResource
 from sharectl.model.requests import ShareServerRef, ShareServerRequest
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.share_servers.records import share_server_record
-from sharectl.planner.share_servers.subnets import allocation_ids
+from sharectl.planner.records import share_server_record
+from sharectl.planner.share_servers.changes import allocation_ids
 from sharectl.state.rows import allocations_of, attributes_of, payload_of, server_spec_of
 
 if TYPE_CHECKING:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.model.plans import Action, PrepareBackend, backends_of
 from sharectl.model.verbs import Verb
-from sharectl.planner.backends.undeclared import note_undeclared_backends
-from sharectl.planner.shares.retention import add_forget
+from sharectl.planner.backends.findings import _recorded
+from sharectl.planner.shares.steps import add_forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,4 +111,36 @@ def _refuse_undeclared(draft: Draft) -> None:
             remedy=f"name the file with the Backend {backend} with -f too, or leave -f out"
             if named
             else f"restore the Backend manifest of {backend} until nothing is left on it",
+        )
+
+
+def note_undeclared_backends(draft: Draft) -> None:
+    """Tell of each backend that has no manifest while something stays on it, unless an error tells of it already."""
+    undeclared = draft.held_by_backend.keys() - draft.desired.backends.keys()
+    if not undeclared:
+        return
+    held = Counter(
+        str(record.backend)
+        for address, record in draft.records.items()
+        if record.backend in undeclared and record.kind != Kind.BACKEND and not draft.has(Verb.FORGET, address)
+    )
+    told = {found.address for found in draft.diagnostics if found.code == "backend.undeclared"}
+    renamed = [found.remedy for found in draft.diagnostics if found.code == "backend.renamed"]
+    for name, count in sorted(held.items()):
+        address = address_of(Kind.BACKEND, name)
+        if address in told or any(f" {address} " in remedy for remedy in renamed):
+            continue
+        named = draft.options.described_elsewhere(address)
+        them = "it is" if count == 1 else "they are"
+        draft.diagnostics.append(
+            warning(
+                "backend.manifest-gone",
+                f"backend {name} has no manifest{' in the files named with -f' if named else ''}, and {_recorded(count)} on it",
+                detail=f"nobody asks that backend: whether {them} there, as recorded, is not known, and no change gets there.",
+                remedy=f"name the file with the Backend {name} with -f too, or leave -f out"
+                if named
+                else f"restore the Backend manifest; if it has another name now, `sharectl state mv {address} backend/NEW-NAME`; "
+                "to forget what is on it, `sharectl state rm` each",
+                address=address,
+            )
         )

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "sharectl-plan"
 VERSION: Final = 1
-
 _ACTIONS: Final = {action.word: action for action in Action}
 
 

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from sharectl.model.diagnostics import DiagnosticError, Severity, error, warning
+from sharectl.model.diagnostics import DiagnosticError, Severity, error, listed, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind
 from sharectl.model.plans import Held, PrepareBackend, UpdateAccess
 from sharectl.model.verbs import Effect, Verb, verbs_that
+from sharectl.planner.draft import MAKING
 from sharectl.planner.report import summarize
-from sharectl.planner.scopes import MAKING
 from sharectl.state.rows import share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -177,14 +177,14 @@ def _diagnostics(
     if done and counts[True] == len(plan.steps):
         yield _note("this plan has been applied already: all of it is recorded in the state")
     elif done:
-        summary = f"{counts[True]} of {len(plan.steps)} steps are done already: {_listed(sorted(done))}"
+        summary = f"{counts[True]} of {len(plan.steps)} steps are done already: {listed(sorted(done), _NAMED)}"
         yield _note(summary)
     if not changed:
         return
     wasted = len(held) == len(plan.steps) - counts[True]
     yield error(
         _CODE,
-        f"the state has changed since this plan was made: {_listed(sorted(changed))}",
+        f"the state has changed since this plan was made: {listed(sorted(changed), _NAMED)}",
         detail=(
             f"{len(held)} of {len(plan.steps)} steps are not done because of that; "
             + ("no other is left, and nothing was begun." if wasted else "the others do not depend on them.")
@@ -195,10 +195,3 @@ def _diagnostics(
 
 def _note(summary: str) -> Diagnostic:
     return replace(warning("plan.applied", summary), severity=Severity.NOTE)
-
-
-def _listed(addresses: Iterable[Address]) -> str:
-    """Return the first few addresses and how many more there are."""
-    names = list(addresses)
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

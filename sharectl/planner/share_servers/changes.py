@@ -1,4 +1,4 @@
-"""What becomes of a share server whose network has another manifest than it was made from."""
+"""Share servers and the manifests of their networks: the subnet that each is in, and what becomes of it when that changes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,90 @@ from sharectl.model.field_changes import FieldChange
 from sharectl.model.fields import Policy, fields_with, rule_of, written_name
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, SetUp, UpdateRecord
-from sharectl.model.share_networks import ShareNetworkSubnet
+from sharectl.model.share_networks import ShareNetworkSubnet, ShareServerSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.share_servers.subnets import server_spec, subnet_label
+from sharectl.planner.records import share_server_id_of
 from sharectl.state.rows import server_spec_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record
-    from sharectl.model.share_networks import ShareServerSpec
+    from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
     from sharectl.planner.draft import Draft
 
+_DEFAULT: Final = "default"
 _OF_FUTURE_SERVERS: Final = fields_with(ShareNetworkSubnet, Policy.METADATA)
 """Fields of a subnet that say where new addresses come from; a server that has its own is not touched by them."""
+
+
+def subnet_for(network: ShareNetworkSpec, zone: str | None) -> ShareNetworkSubnet | None:
+    """Return the subnet for backends in the zone: the zone's own, else the one without a zone, as Manila chooses; None where neither is."""
+    by_zone = {subnet.availability_zone: subnet for subnet in network.subnets}
+    return by_zone.get(zone) or by_zone.get(None)
+
+
+def subnet_label(subnet: ShareNetworkSubnet) -> str:
+    """Return how addresses of share servers name the subnet: its availability zone, or `default`."""
+    return subnet.availability_zone or _DEFAULT
+
+
+def server_address(network: str, subnet: ShareNetworkSubnet, backend: str) -> Address:
+    """Return `share_server/NETWORK-SUBNET@BACKEND`."""
+    return address_of(Kind.SHARE_SERVER, f"{network}-{subnet_label(subnet)}@{backend}")
+
+
+def server_spec(
+    network: ShareNetworkSpec,
+    subnet: ShareNetworkSubnet,
+    address_count: int,
+    security_services: Mapping[str, SecurityServiceSpec],
+) -> ShareServerSpec:
+    """Return what a share server in the subnet is to be; `security_services` are all that the manifests describe."""
+    return ShareServerSpec(
+        name=f"{network.name}-{subnet_label(subnet)}",
+        share_network=network.name,
+        subnet=subnet,
+        address_count=address_count,
+        security_services=tuple(
+            security_services[name] for name in network.security_services if name in security_services
+        ),
+    )
+
+
+def allocation_ids(server_id: str, count: int) -> tuple[str, ...]:
+    """Return the ids under which a share server's addresses are asked for; they follow from its own, so that none is ever lost."""
+    return tuple(f"{server_id}/{number}" for number in range(count))
+
+
+def check_modes(draft: Draft) -> None:
+    """Refuse a backend whose manifest gives it share servers while it has shares without, or takes them while it has some."""
+    with_servers = {name for name, spec in draft.desired.backends.items() if spec.share_servers}
+    first: dict[str, Address] = {}
+    for address, record in draft.records.items() if with_servers else ():
+        if record.kind == Kind.SHARE and record.backend in with_servers and share_server_id_of(record) is None:
+            first[record.backend] = min(address, first.get(record.backend, address))
+    for backend, share in sorted(first.items()):
+        draft.refuse(
+            "backend.share-server-mode",
+            address_of(Kind.BACKEND, backend),
+            f"backend {backend} is to make share servers, and {share} is there without one",
+            detail="a backend works with share servers for all of its shares, or for none (Manila's driver_handles_share_servers).",
+            remedy="remove shareServers; give the storage for tenants a Backend of its own",
+            path="spec.shareServers",
+        )
+    taken = {draft.records[address].backend or "": address for address in draft.servers.values()}
+    for name, server in sorted(taken.items()):
+        if name in draft.desired.backends and name not in with_servers:
+            draft.refuse(
+                "backend.share-server-mode",
+                address_of(Kind.BACKEND, name),
+                f"backend {name} has {server}, and its manifest says that it makes no share servers",
+                detail="the shares on it would have nobody to export them.",
+                remedy="put shareServers: true back until its share servers are gone",
+                path="spec.shareServers",
+            )
 
 
 def follow_network(draft: Draft, address: Address) -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity
 from sharectl.model.kinds import Kind, address_of, is_of
-from sharectl.planner.share_servers.records import share_server_id_of
-from sharectl.planner.share_servers.subnets import server_address, subnet_for, subnet_label
-from sharectl.planner.share_servers.use import unused_servers
-from sharectl.planner.share_servers.waits import removals_by_server, server_limit, waits_for_successor
+from sharectl.planner.records import share_server_id_of
+from sharectl.planner.share_servers.changes import server_address, subnet_for, subnet_label
+from sharectl.planner.share_servers.use import removals_by_server, server_limit, unused_servers, waits_for_successor
 from sharectl.state.rows import server_spec_of
 
 if TYPE_CHECKING:

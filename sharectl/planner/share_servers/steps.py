@@ -8,12 +8,16 @@ from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, CreateShare, ReleaseAllocation, SetUp, UpdateRecord
 from sharectl.model.verbs import Verb
-from sharectl.planner.share_servers.changes import follow_network, spec_to_mend
-from sharectl.planner.share_servers.drift import lost_addresses
-from sharectl.planner.share_servers.modes import check_modes
-from sharectl.planner.share_servers.subnets import allocation_ids, server_spec, subnet_for
-from sharectl.planner.share_servers.use import shares_on, unused_servers
-from sharectl.planner.share_servers.waits import server_of
+from sharectl.planner.observed import lost_addresses
+from sharectl.planner.share_servers.changes import (
+    allocation_ids,
+    check_modes,
+    follow_network,
+    server_spec,
+    spec_to_mend,
+    subnet_for,
+)
+from sharectl.planner.share_servers.use import server_of, shares_on, unused_servers
 from sharectl.state.rows import allocations_of, server_spec_of
 
 if TYPE_CHECKING:

@@ -44,7 +44,6 @@ _DOING: Final[Mapping[Capability, str]] = {
 }
 _PLAIN_NAME: Final = "a"
 """A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
-
 _MOST_KNOWN: Final = 10_000
 _UNREADABLE: Final = "*"
 """In place of the name of a backend that nobody could read: no backend can be called so."""

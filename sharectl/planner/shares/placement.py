@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sharectl import scheduler as scheduling
@@ -24,11 +24,59 @@ if TYPE_CHECKING:
     from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft
     from sharectl.planner.shares.checks import Verdict
-    from sharectl.scheduler import Decision, Pool, Request, Scheduler
+    from sharectl.scheduler import Decision, Explanation, PlacedShare, Pool, Request, Scheduler
     from sharectl.scheduler.explanation import PoolVerdict
 
 _NAMED_BACKENDS = 5
 Placement = dict[str, tuple[Candidate, ...]]
+_MOST_EXPLAINED = 200
+"""So many different refusals are worked out to the figures; who has more reads no more of them, and each costs a look at every pool."""
+
+
+@dataclass(slots=True)
+class Witness:
+    """Watches the placement of the share called `name`, and changes nothing of it.
+
+    `explanation` is None until its turn comes. `after` counts the other new shares whose places were reserved before. `pools` are
+    those that the backends have reported for the plan.
+    """
+
+    name: str
+    explanation: Explanation | None = None
+    after: int = 0
+    pools: tuple[Pool, ...] = ()
+
+    def look(
+        self, scheduler: Scheduler, requests: Sequence[Request], placed: Sequence[PlacedShare], already: int
+    ) -> None:
+        """See what is about to be placed together, after the `already` new shares that are in the scheduler's account."""
+        wanted = next((request for request in requests if request.id == self.name), None)
+        if wanted is None:
+            return
+        ahead = _placed_before(scheduler, requests, wanted)
+        if ahead:
+            scheduler = scheduling.Scheduler(scheduler.pools_after(), scheduler.settings, placed)
+            scheduling.place_all(scheduler, ahead)
+        later = {request.id for request in requests} - {request.id for request in ahead}
+        self.explanation = scheduling.explain(scheduler, _without_hints_at(wanted, later))
+        self.after = already + len(ahead)
+
+
+def _placed_before(scheduler: Scheduler, requests: Sequence[Request], wanted: Request) -> list[Request]:
+    """Return those that have their turn before; packing places all of them together."""
+    if scheduler.settings.algorithm != "manila":
+        return [request for request in requests if request is not wanted]
+    ordered = [requests[place] for place in scheduling.placement_order(requests)]
+    return ordered[: ordered.index(wanted)]
+
+
+def _without_hints_at(request: Request, later: set[str]) -> Request:
+    """Return the request without hints at new shares whose turn comes later: these keep to them then."""
+    hints = request.hints
+    same, different = (
+        tuple(name for name in names if name not in later) for names in (hints.same_host, hints.different_host)
+    )
+    return replace(request, hints=replace(hints, same_host=same, different_host=different))
 
 
 def place_new_shares(
@@ -286,10 +334,6 @@ def _needed_capabilities(spec: ShareSpec) -> frozenset[Capability]:
     if spec.source_snapshot is not None:
         needed.add(Capability.CLONE)
     return frozenset(needed)
-
-
-_MOST_EXPLAINED = 200
-"""So many different refusals are worked out to the figures; who has more reads no more of them, and each costs a look at every pool."""
 
 
 class _Refusals:

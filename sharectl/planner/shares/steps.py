@@ -1,4 +1,4 @@
-"""Steps for shares: make, change, repair, replace and remove them."""
+"""Steps for shares: make, change, repair, replace, remove and forget them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
+from sharectl.model.diagnostics import listed
 from sharectl.model.field_changes import FieldChange, rule_changes, size_change, spec_changes
 from sharectl.model.fields import Policy, fields_with, written_name
 from sharectl.model.kinds import Kind, address_of
@@ -14,20 +15,19 @@ from sharectl.model.plans import Action, Candidate, CreateShare, Move, UpdateAcc
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.access.ignored import without_ignored
-from sharectl.planner.access.revocations import may_revoke
+from sharectl.planner.access import count_revocations, may_revoke, without_ignored
+from sharectl.planner.draft import CONTENT, REMOVING, USING
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, removal_reason
-from sharectl.planner.scopes import CONTENT, REMOVING, USING
 from sharectl.planner.share_servers.places import server_of_lost_share
-from sharectl.planner.shares.placed_checks import may_be_cloned, possible_rules
-from sharectl.planner.shares.resize import holds_growth, plan_resize
-from sharectl.planner.shares.retention import add_forget, plan_retained_share
-from sharectl.planner.shares.revert import plan_revert
+from sharectl.planner.shares.changes import holds_growth, may_be_cloned, plan_resize, plan_revert, possible_rules
 from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sharectl.model.access import AccessRule
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record
@@ -346,3 +346,62 @@ def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldCha
         ("export_locations", known["export_locations"], list(observed.export_locations)),
     )
     return tuple(FieldChange(field, before, after) for field, before, after in pairs if before != after)
+
+
+def plan_retained_share(draft: Draft, address: Address, record: Record, reason: str) -> None:
+    """Add the step that forgets a share and leaves it on its backend; its access ends with it, unless the manifest said otherwise."""
+    there = access_in_force(draft, address, record)
+    if not there:
+        add_forget(draft, address, record, f"{reason}; deletionPolicy retain leaves it on its backend")
+        return
+    if spec_object_of(record).get("retain_access", False):
+        kept = _named(there)
+        why = f"{reason}; deletionPolicy retain leaves it on its backend, and with retainAccess {kept} keep access"
+        add_forget(draft, address, record, why)
+        return
+    if record.backend not in draft.desired.backends:
+        _refuse_out_of_reach(draft, address, record, there)
+        return
+    if DEPOSED_MARK not in address and address not in draft.replaced:
+        count_revocations(draft, address, there)
+    draft.add(
+        Verb.FORGET,
+        address,
+        Action.FORGET,
+        f"{reason}; deletionPolicy retain leaves it on its backend, without access",
+        backend=record.backend,
+        record=record,
+        changes=tuple(FieldChange(f"access/{rule.key}", rule.access_level, None) for rule in there),
+    )
+
+
+def add_forget(draft: Draft, address: Address, record: Record, reason: str) -> None:
+    """Add the step that takes a share or a backend out of the state alone."""
+    draft.add(Verb.FORGET, address, Action.FORGET, reason, record=record)
+
+
+def access_in_force(draft: Draft, address: Address, record: Record) -> tuple[AccessRule, ...]:
+    """Return who has access to a recorded share, by key: as its backend lists it where that differs, else as recorded."""
+    seen = draft.deviations.get(record.address)
+    if seen is not None and seen.observed is not None:
+        rules = list(seen.observed.access)
+    else:
+        origin = address if address in draft.state.records else address.partition(DEPOSED_MARK)[0]
+        recorded = draft.state.rules.get(draft.moved_from.get(origin, origin), ())
+        rules = [rule.rule for rule in recorded if rule.status == "active"]
+    return tuple(sorted(rules, key=lambda rule: rule.key))
+
+
+def _refuse_out_of_reach(draft: Draft, address: Address, record: Record, there: tuple[AccessRule, ...]) -> None:
+    draft.refuse(
+        "share.access-stays",
+        address,
+        f"{address} would be forgotten, and {_named(there)} would keep access: the manifest of backend {record.backend} is gone",
+        detail="without it sharectl cannot reach the share to end its access.",
+        remedy=f"restore that manifest and apply; or `sharectl state rm {address}` forgets the share and leaves its access as it is",
+        holds=REMOVING,
+    )
+
+
+def _named(rules: Iterable[AccessRule]) -> str:
+    return listed([f"{rule.key} {rule.access_level}" for rule in rules])

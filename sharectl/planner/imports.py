@@ -1,28 +1,124 @@
-"""Imports: shares that exist on a backend are taken over as they are."""
+"""Imports: what exists on a backend is taken over as it is, and remembered until it is, so that it is never made new and empty instead.
+
+The state has a row `import/NAME` for it, from the moment that an import is agreed to.
+"""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.field_changes import FieldChange
-from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
 from sharectl.model.plans import Action, Adopt
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import Verb
-from sharectl.planner.drift import identity_problem
+from sharectl.planner.observed import identity_problem
+from sharectl.planner.options import Import
+from sharectl.planner.records import backend_id_of, bare_record
 from sharectl.planner.strays import importable_shares, stray_snapshots
-from sharectl.state.rows import server_spec_of
+from sharectl.state.rows import server_spec_of, spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from sharectl.manifests.desired import Desired
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
+    from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
-    from sharectl.planner.observed import BackendObservation
-    from sharectl.planner.options import Import
+    from sharectl.planner.observed import BackendObservation, Observed
+
+
+def import_address(address: Address) -> Address:
+    """Return the address of the row that remembers the import of the share or snapshot at `address`."""
+    kind = address.partition("/")[0]
+    return address_of(Kind.IMPORT, name_of(address) if kind == Kind.SHARE else f"{kind}.{name_of(address)}")
+
+
+def import_record(address: Address, wanted: Import) -> Record:
+    """Return the row that remembers an import."""
+    spec = {"address": address, "backend": wanted.backend, "backend_id": wanted.backend_id}
+    remembered = import_address(address)
+    return bare_record(Kind.IMPORT, remembered, remembered, wanted.backend, spec, {})
+
+
+def unfinished_imports(records: Iterable[Record]) -> Iterator[tuple[Address, Import]]:
+    """Yield what is to be taken over, by the address under which it is to be."""
+    for record in records:
+        if record.kind == Kind.IMPORT:
+            plain = spec_object_of(record)
+            yield plain["address"], Import(record.backend or plain["backend"], plain["backend_id"])
+
+
+def refuse_unfinished_import(draft: Draft, address: Address) -> bool:
+    """Tell whether a share or snapshot may be made; refuse one that is to be taken over."""
+    record = draft.records.get(import_address(address))
+    if record is None:
+        return True
+    [(_, wanted)] = unfinished_imports([record])
+    command = f"sharectl import {address} {shlex.quote(wanted.backend_id)} --backend {wanted.backend}"
+    draft.refuse(
+        "import.unfinished",
+        address,
+        f"{address} is to be taken over from backend {wanted.backend} ({wanted.backend_id}), which has not come about yet",
+        detail="an import of it was begun, and refused or cut short. Made now, it would be new and empty.",
+        remedy=f"`{command}` finishes it; `sharectl state rm {record.address}` gives it up",
+    )
+    return False
+
+
+def forget_given_up_imports(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
+    """Add a step for each import that was begun and is wanted no longer: the manifest is gone, or the share is there by other means."""
+    for row in draft.others.get(Kind.IMPORT, ()):
+        record = draft.records[row]
+        [(address, wanted)] = unfinished_imports([record])
+        given_up = address not in draft.desired.digests or address in draft.records
+        left_out = draft.options.backends and wanted.backend not in draft.options.backends
+        if not given_up or left_out or (selects is not None and not selects(address)):
+            continue
+        draft.add(
+            Verb.FORGET,
+            record.address,
+            Action.FORGET,
+            f"the import of {wanted.backend_id} as {address} is no longer wanted",
+            record=record,
+        )
+
+
+def snapshot_imports(
+    desired: Desired,
+    records: Mapping[Address, Record],
+    shares: Mapping[Address, tuple[str, ObservedShare]],
+    observed: Observed,
+) -> dict[Address, Import]:
+    """Return the snapshots that have a manifest and no row: of shares in the state, or of those that are taken over now."""
+    known_ids = {record.resource_id for record in records.values()}
+    there = {
+        (backend, snapshot.share_backend_id, snapshot.name): snapshot
+        for backend, seen in observed.items()
+        for snapshot in stray_snapshots(seen, known_ids)
+        if snapshot.resource_id is not None
+    }
+    found: dict[Address, Import] = {}
+    for address in desired.digests if there else ():
+        if not is_of(Kind.SNAPSHOT, address) or address in records:
+            continue
+        spec = desired.snapshot(address)
+        share = address_of(Kind.SHARE, spec.share)
+        record = records.get(share)
+        if share in shares:
+            place = shares[share][0], shares[share][1].backend_id
+        elif record is not None:
+            place = record.backend or "", backend_id_of(record)
+        else:
+            continue
+        snapshot = there.get((*place, spec.name))
+        if snapshot is not None:
+            found[address] = Import(place[0], snapshot.backend_id)
+    return found
 
 
 def plan_imports(draft: Draft) -> None:

@@ -1,15 +1,15 @@
-"""Access that a plan takes away: which rules, how many at once, and whether a protected share may lose its last."""
+"""Access that a plan gives and takes away: rules that are others' to give, which are lost, and whether a share may lose them."""
 
 from __future__ import annotations
 
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.access import NO_ACCESS_DIGEST, AccessLevel, AccessType
-from sharectl.model.diagnostics import error
-from sharectl.model.kinds import Kind, rule_address, split_rule_address
+from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.diagnostics import listed
+from sharectl.model.ignoring import IgnoreList
+from sharectl.model.kinds import rule_address, split_rule_address
 from sharectl.model.verbs import Verb
-from sharectl.planner.elsewhere import rules_left_out
 from sharectl.planner.refusals import is_protected
 
 if TYPE_CHECKING:
@@ -20,10 +20,52 @@ if TYPE_CHECKING:
     from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
 
-_NAMED_AT_MOST: Final = 5
 _ACCESS: Final = frozenset({Verb.UPDATE_ACCESS})
 _Network = tuple[int, int, int]
 """IP version, prefix length and the bits of the prefix."""
+
+
+def rules_left_out(draft: Draft, address: Address, before: Iterable[AccessRule], after: Iterable[AccessRule]) -> str:
+    """Return the access rules that the share would lose only because their documents were not named with -f; empty where there are none."""
+    elsewhere = draft.options.elsewhere
+    if elsewhere is None or draft.options.destroy:
+        return ""
+    kept = {rule.key for rule in after}
+    lost = sorted({rule.key for rule in before} - kept)
+    return listed([key for key in lost if elsewhere.describes_rule(split_rule_address(address)[0], key)])
+
+
+def ignore_list(draft: Draft, backend: str | None) -> IgnoreList:
+    """Return what is ignored on the backend; nothing where it has no manifest."""
+    spec = draft.desired.backends.get(backend or "")
+    return IgnoreList() if spec is None or not spec.ignore else IgnoreList.from_plain(spec.ignore)
+
+
+def without_ignored(
+    draft: Draft,
+    address: Address,
+    backend: str | None,
+    wanted: tuple[AccessRule, ...],
+    in_force: Collection[AccessRule] = (),
+) -> tuple[AccessRule, ...]:
+    """Return the wanted rules that are sharectl's to give; refuse, one by one, those that the backend's manifest leaves to others.
+
+    One that sharectl has given already stays among them.
+    """
+    ignored = ignore_list(draft, backend)
+    if not ignored.access:
+        return wanted
+    others = [rule for rule in wanted if ignored.covers_rule(rule)]
+    for rule in others:
+        draft.refuse(
+            "access.ignored",
+            rule_address(address, rule.key),
+            f"the rule {rule.key} of {address} is one that backend {backend} ignores",
+            detail="what its `ignore.access` covers belongs to others: sharectl neither gives it nor takes it away.",
+            remedy=f"take the rule out, or narrow spec.ignore.access of backend {backend}",
+            holds=frozenset({Verb.UPDATE_ACCESS}),
+        )
+    return tuple(rule for rule in wanted if rule not in others or rule in in_force) if others else wanted
 
 
 def narrowed(before: Collection[AccessRule], after: Collection[AccessRule]) -> tuple[AccessRule, ...]:
@@ -64,7 +106,7 @@ def may_revoke(
         draft.refuse(
             "safety.protected-access",
             address,
-            f"{address} is protected and would lose all of its access ({_named([rule.key for rule in lost])})",
+            f"{address} is protected and would lose all of its access ({listed([rule.key for rule in lost])})",
             detail="a manifest with its access rules that is missing looks just like this. Its access stays as it is.",
             remedy=f"restore the rules, or apply it with protect: false first, or pass --override-protection {address}",
             holds=_ACCESS,
@@ -77,51 +119,6 @@ def may_revoke(
 def count_revocations(draft: Draft, address: Address, rules: Iterable[AccessRule]) -> None:
     """Note rules that the plan takes away or narrows."""
     draft.revocations += [rule_address(address, rule.key) for rule in rules]
-
-
-def check_revocations(draft: Draft) -> None:
-    """Refuse more revocations than the safety limits allow; those of deletions hold, and a flag of their own lifts them."""
-    verbs = (Verb.UPDATE_ACCESS, Verb.FORGET)
-    revoked = sorted(
-        rule for rule in draft.revocations if any(draft.has(verb, split_rule_address(rule)[0]) for verb in verbs)
-    )
-    limits, count = draft.options.limits, len(revoked)
-    if draft.options.destroy or count <= limits.deletion_floor or count <= draft.options.allow_revocations:
-        return
-    total = max(_recorded_rules(draft), count)
-    percentage = 100 * count / total
-    if percentage <= limits.max_deletion_percentage:
-        return
-    draft.diagnostics.append(
-        error(
-            "safety.revocations",
-            f"the plan would take away or narrow {count} of {total} access rules ({percentage:.0f} %)",
-            detail=(
-                f"{_named(revoked)}. The limits are {limits.deletion_floor} of them or "
-                f"{limits.max_deletion_percentage:g} % (safety in sharectl.yaml); a folder of access rules that is missing looks "
-                "just like this."
-            ),
-            remedy=f"if that is meant, pass --allow-revocations {count}",
-        )
-    )
-
-
-def _recorded_rules(draft: Draft) -> int:
-    """Return how many rules the state holds; where its store does not say, at least so many."""
-    if draft.state.rules_total is not None:
-        return draft.state.rules_total
-    read = draft.state.rules
-    others = (
-        1
-        for address, record in draft.state.records.items()
-        if record.kind == Kind.SHARE and address not in read and record.access_digest != NO_ACCESS_DIGEST
-    )
-    return sum(len(rules) for rules in read.values()) + sum(others)
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
-    return f"{', '.join(names[:_NAMED_AT_MOST])}{more}"
 
 
 def _by_network(rules: Collection[AccessRule]) -> dict[_Network, str]:

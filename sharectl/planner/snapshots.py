@@ -1,25 +1,110 @@
-"""Steps for snapshots: take them, and remove them."""
+"""Snapshots: the steps for them, and which of them go with which share."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
 from sharectl.model.field_changes import FieldChange, plain_changes, spec_changes
-from sharectl.model.kinds import Kind, address_of
+from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Action, SetUp, UpdateRecord
 from sharectl.model.specs import DeletionPolicy
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
+from sharectl.planner.records import DEPOSED_MARK, backend_id_of
 from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, refuse_left_out, removal_reason
-from sharectl.planner.snapshots.owners import share_resource_id
-from sharectl.state.rows import snapshot_spec_of, spec_object_of
+from sharectl.planner.strays import stray_snapshots
+from sharectl.state.rows import attributes_of, snapshot_spec_of, spec_object_of
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address
+    from sharectl.model.plans import Step
     from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
+
+SHARE_REMOVALS: Final = (Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
+
+
+def snapshots_of_removed_shares(draft: Draft) -> dict[str, list[Address]]:
+    """Return the recorded snapshots of each share that the plan removes, sorted, by the id of the step that removes it."""
+    removals = {
+        removed_record(draft, step.address).resource_id: step.step_id
+        for step in draft.steps.values()
+        if step.verb in SHARE_REMOVALS and is_of(Kind.SHARE, step.address)
+    }
+    found: dict[str, list[Address]] = {}
+    if removals:
+        for address, record in sorted(draft.records.items()):
+            if record.kind == Kind.SNAPSHOT:
+                removal = removals.get(share_resource_id(record))
+                if removal is not None:
+                    found.setdefault(removal, []).append(address)
+    return found
+
+
+def clones_of_removed_snapshots(draft: Draft) -> dict[Address, list[str]]:
+    """Return the ids of the steps that delete clones, sorted, by the address of the snapshot that is deleted too."""
+    deleted = {step.address for step in draft.steps.values() if step.verb is Verb.DELETE_SNAPSHOT}
+    found: dict[Address, list[str]] = {}
+    for name in sorted(draft.steps) if deleted else ():
+        step = draft.steps[name]
+        if step.verb is Verb.DELETE_SHARE:
+            source = spec_object_of(removed_record(draft, step.address)).get("source_snapshot")
+            if source is not None and (snapshot := address_of(Kind.SNAPSHOT, source)) in deleted:
+                found.setdefault(snapshot, []).append(name)
+    return found
+
+
+def unknown_snapshots_of_removed_shares(draft: Draft) -> dict[Address, list[str]]:
+    """Return the backend's ids of the snapshots that the state does not know, by the address of the share that they would go with."""
+    removed: dict[str, list[Step]] = {}
+    for step in draft.steps.values():
+        if removes_data(step):
+            removed.setdefault(step.backend or "", []).append(step)
+    known = {record.resource_id for record in draft.records.values() if record.kind == Kind.SNAPSHOT} if removed else ()
+    found: dict[Address, list[str]] = {}
+    for backend, steps in removed.items():
+        seen = draft.observed.get(backend)
+        strays: dict[str, list[str]] = {}  # by share; what could not be looked at is refused, see unseen_removals
+        for snapshot in () if seen is None else stray_snapshots(seen, known):
+            strays.setdefault(snapshot.share_backend_id, []).append(snapshot.backend_id)
+        for step in steps if strays else ():
+            of_share = strays.get(backend_id_of(removed_record(draft, step.address)))
+            if of_share:
+                found[step.address.partition(DEPOSED_MARK)[0]] = sorted(of_share)
+    return found
+
+
+def unseen_removals(draft: Draft) -> list[Address]:
+    """Return the shares that the plan removes without having seen all snapshots of their backend, which may go with them."""
+    found = set()
+    for step in draft.steps.values():
+        seen = draft.observed.get(step.backend or "")
+        if not removes_data(step) or seen is None or Capability.SNAPSHOT not in seen.capabilities:
+            continue
+        if seen.snapshots is None or (seen.asked_ids is not None and not seen.all_snapshots):
+            found.add(step.address.partition(DEPOSED_MARK)[0])
+    return sorted(found)
+
+
+def share_resource_id(snapshot: Record) -> str:
+    """Return the resource id of the share that the recorded snapshot is of."""
+    return str(attributes_of(snapshot)["share_resource_id"])
+
+
+def removes_data(step: Step) -> bool:
+    """Tell whether the step takes a share from its backend."""
+    return step.verb in {Verb.DELETE_SHARE, Verb.TRASH_SHARE}
+
+
+def removed_record(draft: Draft, address: Address) -> Record:
+    """Return the row of a share that is removed, which a replacement has taken from the draft's records."""
+    record = draft.records.get(address)
+    if record is None:
+        address = address.partition(DEPOSED_MARK)[0]
+        record = draft.state.records[draft.moved_from.get(address, address)]
+    return record
 
 
 def plan_new_snapshot(draft: Draft, address: Address) -> None:

@@ -1,4 +1,4 @@
-"""Settings of exports: which ones a backend's configuration and a share type ask for, and which shares are exported otherwise."""
+"""Settings of exports: which ones a backend's configuration and a share type ask for, and which exports have others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.diagnostics import warning
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of
-from sharectl.planner.drift import identity_problem
+from sharectl.planner.observed import identity_problem
 from sharectl.planner.records import RECORDED_SETTINGS, settings_in
 from sharectl.planner.selection import selector
 from sharectl.state.rows import spec_object_of

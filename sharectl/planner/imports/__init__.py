@@ -1,1 +1,0 @@
-"""Imports: what is there already and is taken over."""

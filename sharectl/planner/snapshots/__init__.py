@@ -1,1 +1,0 @@
-"""Snapshots: the steps for them, and which of them go with which share."""
