@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sharectl.model.codec import Spec
 from sharectl.model.fields import Policy, Unit, ruled
+from sharectl.model.frozen import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.model.access import AccessType
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

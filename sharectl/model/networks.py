@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Literal
+
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sharectl.model.access import (
     AccessRule,  # noqa: TC001 - a NamedTuple resolves its annotations at run time
     ExportSettings,  # noqa: TC001 - as above
 )
+from sharectl.model.frozen import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

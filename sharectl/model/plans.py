@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.model.field_changes import plain_changes, rule_changes
+from sharectl.model.frozen import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.codec import Spec
 from sharectl.model.fields import Policy, ruled
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind
 from sharectl.model.verbs import Verb
 

@@ -7,9 +7,9 @@ once, never twice at once for the same allocation. `sharectl.network.testing` ho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sharectl.model.frozen import dataclass
 from sharectl.model.networks import AllocationRequest, IpVersion, NetworkAllocation
 
 if TYPE_CHECKING:

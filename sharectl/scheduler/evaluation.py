@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from operator import add
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.model.frozen import dataclass
 from sharectl.scheduler.decision import RankedPool
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.weighers import fill_unknown, normalised

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from sharectl.model.frozen import dataclass
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.evaluation import run_filters, weigh
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.diagnostics import Diagnostic, Severity, error, warning
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.scheduler.decision import Batch, Decision, Outcome, RankedPool
 from sharectl.scheduler.engine import Scheduler

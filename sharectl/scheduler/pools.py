@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.quantities import GIB
 
 if TYPE_CHECKING:

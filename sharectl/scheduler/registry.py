@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.diagnostics import did_you_mean, error
+from sharectl.model.frozen import dataclass
 from sharectl.scheduler import affinity, filters, weighers
 from sharectl.scheduler.errors import SchedulerConfigError
 from sharectl.scheduler.guards import FILTER_PARTS, WEIGHER_PARTS, guarded_filter, guarded_weigher, missing_parts

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import NO_HINTS, SchedulerHints
 from sharectl.scheduler.extra_specs import Requirement, effective_specs, requirements_of, uses_thin_logic

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.frozen import dataclass
 from sharectl.model.quantities import SizeError, parse_size
 from sharectl.model.specs import ShareSpec
 from sharectl.scheduler.engine import Scheduler

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.model.frozen import dataclass
 from sharectl.network.openstack.account import Account, read_account
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.model.frozen import dataclass
 from sharectl.network.base import NetworkError, NetworkNotFoundError, NetworkUnavailableError
 from sharectl.network.openstack.answers import error_of
 from sharectl.network.openstack.service import OpenStackService

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.address_ranges import AddressRange, parse_address_range, without
+from sharectl.model.frozen import dataclass, field
 from sharectl.network.base import NetworkAllocation, NetworkError
 from sharectl.network.segments import segmentation_problem
 

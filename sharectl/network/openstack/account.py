@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.model.frozen import dataclass, field
 from sharectl.network.base import NetworkError
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.model.frozen import dataclass
 from sharectl.network.base import NetworkError, NetworkNotFoundError, NetworkTransientError, NetworkUnavailableError
 
 if TYPE_CHECKING:
