@@ -6,6 +6,7 @@ import ipaddress
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.drivers.linux.agent.smb.names import problem_of_user
 from sharectl.model.checks import ConfigProblem
 from sharectl.model.quantities import SIZE_HINT, SizeError, parse_size
 
@@ -193,6 +194,10 @@ def _smb(smb: Mapping[str, Any]) -> Iterator[ConfigProblem]:
         )
     seen: dict[str, str] = {}
     for name in smb.get("users", {}):
+        if (problem := problem_of_user(name)) is not None:
+            yield ConfigProblem(
+                ("smb", "users", name), f"{name!r} cannot be an SMB user: {problem}", "choose another name"
+            )
         other = seen.setdefault(name.casefold(), name)
         if other != name:
             yield ConfigProblem(

@@ -68,15 +68,28 @@ def ssh_command(ssh: SshSettings) -> list[str]:
     ]
 
 
-def agent_environment(host: HostSettings) -> dict[str, str]:
-    """Return the environment of the process.
+_LOCAL_VARIABLES: Final = ("PATH", "HOME")
+_SSH_VARIABLES: Final = (
+    *_LOCAL_VARIABLES,
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "KRB5CCNAME",
+    "XDG_RUNTIME_DIR",
+)
 
-    The agent on this machine starts servers that live on, so it gets none of the secrets that sharectl's environment may hold.
-    ssh needs its agent and its home; its complaints are read, so they are in English, and it never opens a window to ask.
+
+def agent_environment(host: HostSettings) -> dict[str, str]:
+    """Return the environment of the process: a short list, for sharectl's own holds passwords.
+
+    The agent on this machine starts servers that live on. ssh may send variables to the host (SendEnv) and hands all of them to a
+    ProxyCommand; it needs its agent, a Kerberos ticket and its home. Its complaints are read, so they are in English, and it never
+    opens a window to ask.
     """
-    if host.ssh is None:
-        return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
+    names = _LOCAL_VARIABLES if host.ssh is None else _SSH_VARIABLES
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    return kept if host.ssh is None else {**kept, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
 
 
 def _configured_path(path: str) -> str:

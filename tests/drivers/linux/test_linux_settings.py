@@ -269,6 +269,18 @@ def test_locations_carry_the_first_address_of_each_kind_or_the_host_name(
             ("smb.activeDirectory", "the linux driver cannot join an Active Directory yet"),
         ),
         (
+            {"smb": {"users": {"root": {"password": {"env": "A"}}}}},
+            ("smb.users.root", "'root' cannot be an SMB user: the server needs the account root itself"),
+        ),
+        (
+            {"smb": {"users": {"Nobody": {"password": {"env": "A"}}}}},
+            ("smb.users.Nobody", "'Nobody' cannot be an SMB user: the server needs the account nobody itself"),
+        ),
+        (
+            {"smb": {"users": {"www-data": {"password": {"env": "A"}}}}},
+            ("smb.users.www-data", "'www-data' cannot be an SMB user: www-data is a system account"),
+        ),
+        (
             {"smb": {"users": {"alice": {"password": {"env": "A"}}, "Alice": {"password": {"env": "A"}}}}},
             ("smb.users.Alice", "'Alice' and 'alice' are one user to Windows and Samba"),
         ),

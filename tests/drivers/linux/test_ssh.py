@@ -54,6 +54,24 @@ def test_the_agent_runs_on_the_host(ssh_host: SshHost) -> None:
     wait_for(lambda: not lives(facts["pid"]), "the end of the agent")
 
 
+def test_ssh_knows_nothing_of_the_secrets_of_the_environment(
+    ssh_host: SshHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its own process, which hands its environment to a ProxyCommand and to SendEnv, nor the storage host learns a password."""
+    monkeypatch.setenv("FILER_PASSWORD", "hunter2")
+    seen = ssh_host.folder / "environment"
+    wrapper = ssh_host.folder / "bin" / "ssh"
+    lines = wrapper.read_text(encoding="ascii").splitlines()
+    wrapper.write_text("\n".join((lines[0], f"env > {seen}", *lines[1:], "")), encoding="ascii")
+    connection = connect(ssh_host.settings())
+    assert "FILER_PASSWORD" not in connection.call("facts")["environment"]
+    connection.close()
+    told = dict(line.partition("=")[::2] for line in seen.read_text(encoding="utf-8").splitlines())
+    allowed = {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "KRB5CCNAME", "XDG_RUNTIME_DIR"}
+    assert set(told) <= {*allowed, "LC_ALL", "SSH_ASKPASS_REQUIRE", "PWD", "SHLVL", "_"}
+    assert told["LC_ALL"] == "C"
+
+
 def test_the_host_has_an_ipv6_address(ssh_host: SshHost) -> None:
     """Written as it is."""
     connection = connect(ssh_host.settings(address=ssh_host.network.server.ipv6))

@@ -17,6 +17,13 @@ _GROUP_MARKS: Final = frozenset("@+&")
 RESERVED_USERS: Final = frozenset({"root", "nobody", "_files"})
 """Accounts that the server itself needs; no user of a share can have their names."""
 
+# The accounts that Linux distributions make for their own programs (Debian's base-passwd, Fedora's setup, systemd).
+_SYSTEM_ACCOUNTS: Final = re.compile(
+    "_apt|_chrony|_rpc|adm|avahi|backup|bin|bind|chrony|daemon|dbus|dhcpcd|dnsmasq|ftp|games|gnats|halt|irc|list|lp|mail|man|"
+    "messagebus|mysql|named|news|nfsnobody|ntp|operator|polkitd|postfix|postgres|proxy|rpc|rpcuser|shutdown|sshd|statd|sync|sys|"
+    "syslog|systemd-[a-z]+|tcpdump|tss|unbound|uucp|uuidd|www-data"
+)
+
 
 def server_name(instance: str) -> str:
     """Return the NetBIOS name of an instance: its name in capitals, cut short with a digest where Windows would not take it."""
@@ -41,14 +48,15 @@ def local_user(user: str, server: str) -> str:
             f"give it users of its own, such as alice or {server}\\alice"
         )
         raise Problem(ProblemKind.REFUSED, message)
-    problem = _problem(name)
+    problem = problem_of_user(name)
     if problem is not None:
         message = f"the user {user!r} cannot exist on an SMB server: {problem}"
         raise Problem(ProblemKind.REFUSED, message)
     return name.lower()
 
 
-def _problem(name: str) -> str | None:
+def problem_of_user(name: str) -> str | None:
+    """Return why no user of an SMB server can have the name, given without a domain; None where one can."""
     if not name or len(name) > _MAX_USER_CHARACTERS:
         return f"a name has 1 to {_MAX_USER_CHARACTERS} characters"
     if not name.isprintable() or name != name.strip() or "  " in name:
@@ -59,4 +67,10 @@ def _problem(name: str) -> str | None:
         return f"it begins or ends with {name[0] if name[-1] not in '$.' else name[-1]}, which has a meaning of its own"
     if len(name.lower()) != len(name) or name.lower().upper().lower() != name.lower():
         return "it has letters whose capitals are not one letter each, which Samba and Windows read differently"
-    return f"the server needs the account {name.lower()} itself" if name.lower() in RESERVED_USERS else None
+    return _problem_of_account(name.lower())
+
+
+def _problem_of_account(account: str) -> str | None:
+    if account in RESERVED_USERS:
+        return f"the server needs the account {account} itself"
+    return f"{account} is a system account" if _SYSTEM_ACCOUNTS.fullmatch(account) else None
