@@ -1,22 +1,61 @@
-"""The folder `.sharectl`: readable by its owner alone, and never taken into git by mistake."""
+"""What sharectl writes on disk: files whole or not at all, and folders readable by their owner alone, which git ignores."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAME: Final = ".sharectl"
 MODE: Final = 0o700
+DRAFT_SUFFIX: Final = ".draft"
+"""The end of the name of a file that is not whole yet; one that is old was left by a process that was killed."""
+_MOST_OF_NAME: Final = 100
 _OTHERS_WRITE: Final = stat.S_IWOTH
 _IGNORE: Final = """\
 # Written by sharectl: the state and the cache belong to this machine, not into git.
 *
 """
+
+
+@contextmanager
+def draft_of(
+    target: Path, *, mode: int = 0o600, is_new: bool = False, is_durable: bool = True, suffix: str = DRAFT_SUFFIX
+) -> Iterator[Path]:
+    """Yield the path of an empty file beside `target`, which takes its name in one step when the block ends, and is gone if the block fails.
+
+    `mode` is less the umask. Where `is_new`, a file that is at `target` by then stays: FileExistsError. Raises OSError.
+    """
+    draft = target.with_name(f".{target.name[:_MOST_OF_NAME]}.{secrets.token_hex(8)}{suffix}")
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        yield draft
+        if is_durable:
+            os.fsync(descriptor)
+        if is_new:
+            target.hardlink_to(draft)
+        else:
+            draft.replace(target)
+        if is_durable:
+            sync_directory(target.parent)
+    finally:
+        os.close(descriptor)
+        draft.unlink(missing_ok=True)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def make_private(directory: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The folder `.sharectl`: private whatever the umask, and never taken into git by mistake."""
+"""Files are written whole or not at all; the folder `.sharectl` is private whatever the umask, and never taken into git by mistake."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.cli import main
-from sharectl.private import make_private, mend_private
+from sharectl.private import draft_of, make_private, mend_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,3 +101,42 @@ def test_an_ignore_file_of_the_user_is_kept(tmp_path: Path) -> None:
     (ours / ".gitignore").write_text("!state.db\n")
     make_private(ours)
     assert (ours / ".gitignore").read_text() == "!state.db\n"
+
+
+def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    """It takes the place of what was there, with mode 0600 unless another was asked for."""
+    target = tmp_path / "file"
+    target.write_bytes(b"before")
+    with draft_of(target) as draft:
+        draft.write_bytes(b"after")
+        assert target.read_bytes() == b"before"
+    assert target.read_bytes() == b"after"
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_of_a_file_that_cannot_be_finished_nothing_is_left(tmp_path: Path) -> None:
+    """What was there stays."""
+    target = tmp_path / "file"
+    target.write_bytes(b"before")
+    with pytest.raises(UnicodeEncodeError), draft_of(target) as draft:
+        draft.write_text("half \udcff", encoding="utf-8")
+    assert target.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_new_file_does_not_replace_one_that_came_meanwhile(tmp_path: Path) -> None:
+    """Whoever was first keeps the name."""
+    target = tmp_path / "file"
+    with pytest.raises(FileExistsError), draft_of(target, is_new=True):
+        target.write_bytes(b"first")
+    assert target.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path: Path) -> None:
+    """The draft beside it has a shorter one."""
+    target = tmp_path / ("x" * 255)
+    with draft_of(target) as draft:
+        draft.write_bytes(b"content")
+    assert target.read_bytes() == b"content"

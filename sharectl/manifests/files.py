@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.private import make_private
+from sharectl.private import draft_of, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,18 +121,12 @@ def write_checked(path: str, key: bytes, content: bytes) -> bool:
 
 def write_whole(path: str, parts: Iterable[bytes]) -> bool:
     """Write a file in one step; return whether that worked. Its folder is made where it is missing."""
-    temporary = None
-    folder = os.path.dirname(path)  # noqa: PTH120 - strings, as in all of the cache
+    target = Path(path)
     try:
-        if not os.path.isdir(folder):  # noqa: PTH112 - as above
-            make_private(Path(folder))
-        descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=TEMPORARY_SUFFIX)
-        with os.fdopen(descriptor, "wb") as file:
+        if not target.parent.is_dir():
+            make_private(target.parent)
+        with draft_of(target, is_durable=False, suffix=TEMPORARY_SUFFIX) as draft, draft.open("wb") as file:
             file.writelines(parts)
-        os.replace(temporary, path)  # noqa: PTH105 - as above
     except OSError:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108 - as above
         return False
     return True

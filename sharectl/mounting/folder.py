@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.private import draft_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from sharectl.model.diagnostics import Diagnostic
 
 _MODE: Final = 0o644
-_MOST_OF_NAME: Final = 100
 
 
 class Written(NamedTuple):
@@ -68,20 +66,9 @@ def _marked_text(entry: os.DirEntry[str], mark: str) -> str | None:
 
 def _put(path: Path, text: str, *, is_new: bool) -> None:
     """Write the file in one step; one that is new does not replace what somebody else has put there since."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:_MOST_OF_NAME]}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fchmod(descriptor, _MODE)
-            os.fsync(descriptor)
-        if is_new:
-            path.hardlink_to(temporary)
-        else:
-            Path(temporary).replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            Path(temporary).unlink()
+    with draft_of(path, is_new=is_new) as draft:
+        draft.write_bytes(text.encode())
+        draft.chmod(_MODE)
 
 
 def _foreign(path: Path) -> Diagnostic:

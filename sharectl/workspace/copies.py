@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
-from sharectl.private import make_private
+from sharectl.private import draft_of, make_private
 from sharectl.state.contract import StateCorruptError, StateError, WritesCopies
 from sharectl.state.sqlite.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
 from sharectl.workspace.git import git_lines
@@ -211,18 +210,8 @@ def _note_origin(folder: Path, project: Project) -> None:
     origins = [*known, origin_of(project)][-_MOST_ORIGINS:]
     make_private(folder)
     data = orjson.dumps({"format": _FORMAT, "version": 1, "origins": [asdict(origin) for origin in origins]})
-    import tempfile  # noqa: PLC0415 - only where a project is new to the copies
-
-    descriptor, draft = tempfile.mkstemp(prefix=".", suffix=".draft", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(folder / _ORIGINS)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    with draft_of(folder / _ORIGINS) as draft:
+        draft.write_bytes(data)
 
 
 def _origins_of(folder: Path) -> Sequence[Origin]:

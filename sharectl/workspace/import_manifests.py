@@ -9,6 +9,7 @@ from sharectl.model.diagnostics import DiagnosticError, error, warning
 from sharectl.model.kinds import name_of
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import Protocol, ShareSpec
+from sharectl.private import draft_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,17 +120,10 @@ def manifest_path(directory: Path, request: ImportRequest) -> Path:
 
 def write_manifests(path: Path, text: str) -> None:
     """Write the manifests, whole or not at all. Raises DiagnosticError; no file is overwritten."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            path.hardlink_to(temporary)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with draft_of(path, mode=0o666, is_new=True) as draft:
+            draft.write_text(text, encoding="utf-8")
     except OSError as problem:
         summary = f"{path} could not be written: {problem.strerror}"
         remedy = "nothing was taken over; name another folder with --write"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +12,7 @@ from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.plans import Origin
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
 from sharectl.planner.saved.soundness import UnsoundPlanError, check_plan
+from sharectl.private import draft_of
 from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
@@ -30,17 +28,8 @@ def write_plan_file(path: Path, plan: Plan) -> None:
     body = orjson.dumps(plan_to_document(plan))
     data = b'{"checksum":"' + _checksum(body).encode() + b'","plan":' + body + b"}\n"
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                Path(temporary).unlink()
-            raise
+        with draft_of(path) as draft:
+            draft.write_bytes(data)
     except OSError as problem:
         raise DiagnosticError(
             error("plan.unwritable", f"the plan could not be written to {path}: {problem.strerror}")

@@ -381,7 +381,7 @@ def test_a_name_that_the_file_system_refuses_leaves_no_draft(tmp_path: Path, mon
     """Some file systems have no hard links: the reason says so."""
 
     def refuse(self: Path, target: Path) -> None:
-        raise PermissionError(1, "Operation not permitted")
+        raise PermissionError(1, "Operation not permitted", str(target), None, str(self))
 
     monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
     with pytest.raises(StateUnavailableError) as caught:

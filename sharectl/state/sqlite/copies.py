@@ -5,29 +5,26 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-import tempfile
 import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.records import ContentMark
-from sharectl.private import make_private
+from sharectl.private import DRAFT_SUFFIX, draft_of, make_private
 from sharectl.state.contract import KnowsRuns
 from sharectl.state.document import LINEAGE
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.errors import damaged
-from sharectl.state.sqlite.migrations import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sharectl.state.contract import WritesCopies
 
 _NAME: Final = re.compile(r"(?P<taken>[0-9]{8}T[0-9]{6}Z)-(?P<serial>[0-9]{1,19})\.db")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
-_DRAFT_SUFFIX: Final = ".draft"
 _FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 _SHORT: Final = 8
 _CHECKED_WHOLE_BYTES: Final = 16 << 20
@@ -73,22 +70,11 @@ def write_copy_of(connection: sqlite3.Connection, target: Path) -> None:
 
     Raises OSError, sqlite3.Error, and StateCorruptError where the copy is not sound.
     """
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=_DRAFT_SUFFIX, dir=target.parent)
-    draft = Path(name)
-    try:
-        with closing(sqlite3.connect(draft, isolation_level=None)) as destination:
-            destination.execute("PRAGMA synchronous = OFF")  # the whole file is made durable once, below
-            connection.backup(destination)
-            destination.execute("PRAGMA journal_mode = DELETE")
-            _expect_same(connection, destination, target)
-        os.fsync(descriptor)
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-    sync_directory(target.parent)
+    with draft_of(target) as draft, closing(sqlite3.connect(draft, isolation_level=None)) as destination:
+        destination.execute("PRAGMA synchronous = OFF")  # the whole file is made durable once
+        connection.backup(destination)
+        destination.execute("PRAGMA journal_mode = DELETE")
+        _expect_same(connection, destination, target)
 
 
 def _expect_same(source: sqlite3.Connection, copy: sqlite3.Connection, target: Path) -> None:
@@ -167,7 +153,7 @@ def _sweep(folder: Path) -> None:
     """Remove what a process that was killed has left half written."""
     with suppress(OSError):
         for path in folder.iterdir():
-            if path.name.endswith(_DRAFT_SUFFIX) and time.time() - path.stat().st_mtime > _FORGOTTEN_AFTER_SECONDS:
+            if path.name.endswith(DRAFT_SUFFIX) and time.time() - path.stat().st_mtime > _FORGOTTEN_AFTER_SECONDS:
                 path.unlink()
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import tempfile
 import time
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
-from sharectl.private import make_private
+from sharectl.private import draft_of, make_private, sync_directory
 from sharectl.state.contract import StateCorruptError, StateNotOursError, StateUnavailableError
 from sharectl.state.sqlite.errors import damaged, from_system, not_ours, translated
-from sharectl.state.sqlite.migrations import APPLICATION_ID, check_version, migrate, sync_directory
+from sharectl.state.sqlite.migrations import APPLICATION_ID, check_version, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from sharectl.state.sqlite.migrations import Migration
 
@@ -175,27 +174,23 @@ def create(path: Path, migrations: Sequence[Migration]) -> None:
     with translated(path):
         for made in make_private(path.parent):
             sync_directory(made.parent)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-        os.close(descriptor)
-        draft = Path(name)
         try:
-            with closing(_connect(draft, "mode=rw")) as connection:
-                prepare_writing(connection, path)
-                migrate(connection, path, migrations)
-            try:
-                path.hardlink_to(draft)
-            except FileExistsError:
-                return
-            except OSError as error:
-                reason = f"the file cannot be put in place under its name ({error.strerror})"
-                raise StateUnavailableError(
-                    str(path), reason, "put the state on a local file system with hard links"
-                ) from error
-        finally:
-            draft.unlink(missing_ok=True)
-            for suffix in _SIDECARS:
-                sidecar(draft, suffix).unlink(missing_ok=True)
-        sync_directory(path.parent)
+            with draft_of(path, is_new=True) as draft:
+                try:
+                    with closing(_connect(draft, "mode=rw")) as connection:
+                        prepare_writing(connection, path)
+                        migrate(connection, path, migrations)
+                finally:
+                    for suffix in _SIDECARS:
+                        sidecar(draft, suffix).unlink(missing_ok=True)
+        except FileExistsError:
+            return
+        except OSError as error:
+            if error.filename2 is None:
+                raise
+            reason = f"the file cannot be put in place under its name ({error.strerror})"
+            remedy = "put the state on a local file system with hard links"
+            raise StateUnavailableError(str(path), reason, remedy) from error
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sharectl.private import draft_of
 from sharectl.state.contract import StateNewerError
 from sharectl.state.sqlite.errors import damaged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 APPLICATION_ID: Final = 0x73686374
 """The bytes `shct`, by which `file` and sharectl recognise a state file (SQLite's `application_id`)."""
@@ -205,25 +204,7 @@ def migrate(connection: sqlite3.Connection, location: Path, migrations: Sequence
 def back_up(connection: sqlite3.Connection, path: Path, version: int) -> Path:
     """Copy the file, as it is at `version`, to `NAME.vVERSION.backup` beside it (mode 0600, durable); return that path."""
     target = path.with_name(f"{path.name}.v{version}.backup")
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=path.parent)
-    copy = Path(name)
-    os.close(descriptor)
-    try:
-        with closing(sqlite3.connect(copy, isolation_level=None)) as destination:
-            connection.backup(destination)
-            destination.execute("PRAGMA journal_mode = DELETE")
-        copy.replace(target)
-    except BaseException:
-        copy.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
+    with draft_of(target) as draft, closing(sqlite3.connect(draft, isolation_level=None)) as destination:
+        connection.backup(destination)
+        destination.execute("PRAGMA journal_mode = DELETE")
     return target
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in `directory` durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
