@@ -1,11 +1,9 @@
-"""Write the reference of all kinds, `docs/reference/kinds.md`, from the schemas and the examples, and the schema of any kind."""
+"""Write the reference of all kinds, `docs/reference/kinds.md`, from the schemas and the examples."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import orjson
 
 from sharectl.manifests.schemas import schema_name_of, schema_of
 from sharectl.model.kinds import KIND_OF_DOCUMENT
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 REFERENCE: Final = ROOT / "docs" / "reference" / "kinds.md"
-MANIFEST: Final = ROOT / "schemas" / "manifest.schema.json"
 
 _INTRODUCTION: Final = """# Kinds
 
@@ -74,26 +71,10 @@ def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value).replace("'", '"')
 
 
-def manifest_schema() -> str:
-    """Return the schema of a document of any kind, which leads editors to that of its kind."""
-    kinds = (*KIND_OF_DOCUMENT, "Project")
-    schema = orjson.loads(MANIFEST.read_bytes())
-    schema["properties"]["kind"]["enum"] = kinds
-    schema["allOf"] = [
-        {
-            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-            "then": {"$ref": f"{schema_name_of(kind)}.schema.json"},
-        }
-        for kind in kinds
-    ]
-    return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-
-
 def main() -> None:
-    """Write the page and the schema."""
+    """Write the page."""
     REFERENCE.parent.mkdir(parents=True, exist_ok=True)
     REFERENCE.write_text(reference(), encoding="utf-8")
-    MANIFEST.write_text(manifest_schema(), encoding="utf-8")
 
 
 if __name__ == "__main__":

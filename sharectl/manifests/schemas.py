@@ -6,10 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT
+
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
 
 _SUFFIX: Final = ".schema.json"
+_ANY_KIND: Final = "manifest"
 
 
 @cache
@@ -21,14 +24,42 @@ def _directory() -> Path:
 
 def schema_names() -> tuple[str, ...]:
     """Return the names of all schemas, sorted: one for each kind, `project`, and `manifest` for any of them."""
-    return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in _directory().glob(f"*{_SUFFIX}")))
+    return tuple(sorted([_ANY_KIND, *(path.name.removesuffix(_SUFFIX) for path in _directory().glob(f"*{_SUFFIX}"))]))
 
 
 def schema_text(name: str) -> str:
     """Return the schema `name` as JSON text; raises KeyError where there is none of that name."""
     if name not in schema_names():
         raise KeyError(name)
+    if name == _ANY_KIND:
+        return _schema_of_any_kind()
     return (_directory() / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+
+
+def _schema_of_any_kind() -> str:
+    """Return the schema of a document of any kind, which leads editors to that of its kind."""
+    import orjson  # noqa: PLC0415 - only editors need it
+
+    kinds = (*KIND_OF_DOCUMENT, "Project")
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Manifest",
+        "description": "Any document that sharectl reads, for editors: the schema of its kind, found by `kind`.",
+        "type": "object",
+        "required": ["apiVersion", "kind"],
+        "properties": {
+            "apiVersion": {"const": API_VERSION, "description": "The version of this format."},
+            "kind": {"enum": kinds, "description": "What the document describes."},
+        },
+        "allOf": [
+            {
+                "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                "then": {"$ref": f"{schema_name_of(kind)}{_SUFFIX}"},
+            }
+            for kind in kinds
+        ],
+    }
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def schema_name_of(document_kind: str) -> str:

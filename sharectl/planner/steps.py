@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of
 from sharectl.planner.backends.findings import find_unseen_backends
@@ -10,27 +10,19 @@ from sharectl.planner.backends.steps import plan_backends
 from sharectl.planner.draft import MAKING, REMOVING
 from sharectl.planner.holds import hold_refused
 from sharectl.planner.imports import forget_given_up_imports, plan_imports, refuse_unfinished_import
+from sharectl.planner.kinds import planner_of
 from sharectl.planner.moves import undeclared_renames
 from sharectl.planner.order import linked_steps
 from sharectl.planner.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planner.safety import check_kept_snapshots, check_limits, check_revocations
 from sharectl.planner.selection import move_selector, selector
 from sharectl.planner.share_servers.steps import plan_share_servers
-from sharectl.planner.shares.changes import hold_for_snapshot, is_awaited, may_be_cloned
+from sharectl.planner.shares.changes import hold_for_snapshot, may_be_cloned
 from sharectl.planner.shares.placement import place_new_shares
-from sharectl.planner.shares.steps import (
-    plan_beside_refusal,
-    plan_changed_share,
-    plan_lost_share,
-    plan_new_share,
-    plan_removed_share,
-)
-from sharectl.planner.snapshots import plan_changed_snapshot, plan_new_snapshot, plan_removed_snapshot
-from sharectl.planner.strays import refuse_taken_name, refuse_taken_snapshot
-from sharectl.state.rows import spec_object_of
+from sharectl.planner.shares.steps import plan_beside_refusal, plan_new_share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Held, Step
@@ -50,14 +42,14 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     draft.new = sorted(address for address in draft.new if _is_free(draft, address))
     for address in due.removed:
         if address not in draft.replaced:
-            _KINDS[kind_of(address)].removed(draft, address)
+            planner_of(kind_of(address)).removed(draft, address)
     ordered_pools = sorted(pools, key=lambda pool: pool.host)  # of equal pools, the scheduler takes the first
     placed = place_new_shares(draft, [a for a in draft.new if _can_be_placed(draft, a)], ordered_pools, settings)
     for address in sorted(placed):
         plan_new_share(draft, address, placed[address], _reason_of_new(draft, address))
     _refuse_halves(draft, placed)
     for address in draft.new:
-        _KINDS[kind_of(address)].new(draft, address)
+        planner_of(kind_of(address)).new(draft, address)
     refuse_lost_sources(draft)
     selects = selector(draft)
     plan_share_servers(draft, selects)
@@ -114,66 +106,11 @@ def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
 
 def _plan_existing(draft: Draft, address: Address) -> None:
     deviation = draft.deviations.get(address)
-    entry = _KINDS[kind_of(address)]
+    planner = planner_of(kind_of(address))
     is_gone = deviation is not None and deviation.observed is None
-    (entry.lost if is_gone else entry.changed)(draft, address)
+    (planner.lost if is_gone else planner.changed)(draft, address)
 
 
 def _is_free(draft: Draft, address: Address) -> bool:
     """Tell whether a resource may be made; refuse what is to be taken over, or whose name is taken by what the state does not know."""
-    return refuse_unfinished_import(draft, address) and _KINDS[kind_of(address)].is_free(draft, address)
-
-
-def _plan_lost_snapshot(draft: Draft, address: Address) -> None:
-    if not is_awaited(draft, address):
-        draft.new.append(address)  # taken again when it is known where its share will be
-
-
-def _plan_changed_share(draft: Draft, address: Address) -> None:
-    plan_changed_share(draft, address)
-    if address in draft.replaced:
-        draft.new.append(address)
-
-
-def _plan_lost_share(draft: Draft, address: Address) -> None:
-    """Plan a vanished share in its own place, or, where that would be the wrong one, with the new shares.
-
-    It is the wrong one for a clone whose snapshot will not be there, and for a share that is to be on another network now. A share
-    that is listed under its name all the same (put back from a copy, by hand) is not made beside that.
-    """
-    if not _is_free(draft, address):
-        return
-    wanted, record = draft.desired.share(address), draft.records[address]
-    source = wanted.source_snapshot
-    if source is not None and hold_for_snapshot(draft, address, address_of(Kind.SNAPSHOT, source)):
-        return
-    snapshot = None if source is None else draft.records.get(address_of(Kind.SNAPSHOT, source))
-    near_source = source is None or (snapshot is not None and snapshot.backend == record.backend)
-    if near_source and spec_object_of(record).get("share_network") == wanted.share_network:
-        plan_lost_share(draft, address)
-    else:
-        draft.recreations.append(address)
-        draft.new.append(address)
-
-
-class _Entry(NamedTuple):
-    """How a kind is planned: what tells whether one may be made, and what plans one that is new, has changed, is lost, or is not wanted."""
-
-    is_free: Callable[[Draft, Address], bool]
-    new: Callable[[Draft, Address], None]
-    changed: Callable[[Draft, Address], None]
-    lost: Callable[[Draft, Address], None]
-    removed: Callable[[Draft, Address], None]
-
-
-def _placed_with_all(draft: Draft, address: Address) -> None:
-    """Plan nothing for a new share by itself: all of them are placed together."""
-
-
-_KINDS: Final[Mapping[Kind, _Entry]] = {
-    Kind.SHARE: _Entry(refuse_taken_name, _placed_with_all, _plan_changed_share, _plan_lost_share, plan_removed_share),
-    Kind.SNAPSHOT: _Entry(
-        refuse_taken_snapshot, plan_new_snapshot, plan_changed_snapshot, _plan_lost_snapshot, plan_removed_snapshot
-    ),
-}
-"""The kinds that a plan makes, changes and removes."""
+    return refuse_unfinished_import(draft, address) and planner_of(kind_of(address)).is_free(draft, address)

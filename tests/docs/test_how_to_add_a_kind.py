@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PAGE: Final = (ROOT / "docs" / "how-to-add-a-kind.md").read_text(encoding="utf-8")
 _NEW: Final = re.compile(r"^`([^`\n]+)`, new:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _CHANGED: Final = re.compile(r"^`([^`\n]+)`:\n\n```diff\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_UNTRACKED: Final = {"__pycache__", ".coverage", "node_modules"}
 _MANIFESTS: Final = """apiVersion: sharectl/v1
 kind: Backend
 metadata: {name: nas}
@@ -45,33 +46,52 @@ class Copy:
     """A copy of sharectl with the patches of the page, and a repository that it is used in."""
 
     def __init__(self, folder: Path) -> None:
-        """Copy and patch."""
+        """Copy."""
         self.code, self.repository = folder / "code", folder / "repository"
-        ignored = shutil.ignore_patterns("__pycache__")
-        for part in ("sharectl", "schemas", "examples"):
-            shutil.copytree(ROOT / part, self.code / part, ignore=ignored)
+        for path in _files(ROOT):
+            (self.code / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / path, self.code / path)
+        self.repository.mkdir()
+        (self.repository / "sharectl.yaml").write_text(
+            "apiVersion: sharectl/v1\nkind: Project\nspec: {manifests: [all.yaml]}\n", encoding="utf-8"
+        )
+
+    def add_kind(self) -> None:
+        """Do what the page says of a kind."""
         for path, text in _NEW.findall(PAGE):
             (self.code / path).write_text(text, encoding="utf-8")
         for _, patch in _CHANGED.findall(PAGE):
             command = ["patch", "-p1", "--fuzz=2", "--no-backup-if-mismatch"]
             done = subprocess.run(command, cwd=self.code, input=patch, text=True, capture_output=True, check=False)
             assert done.returncode == 0, done.stdout
-        self._insert(
-            "schemas/share.schema.json", r"```json\n(        \"description\".*?)^```$", '        "retainAccess"'
-        )
-        self._insert("sharectl/model/specs.py", r"```python\n(    description.*?)^```$", "    retain_access: bool")
-        self.repository.mkdir()
-        (self.repository / "sharectl.yaml").write_text(
-            "apiVersion: sharectl/v1\nkind: Project\nspec: {manifests: [all.yaml]}\n", encoding="utf-8"
-        )
+        line = re.search(r'under "Added":\n\n```markdown\n(.*?)^```$', PAGE, re.DOTALL | re.MULTILINE)
+        self._insert("CHANGELOG.md", line, "", after="### Added\n\n")
+        self._make_reference()
 
-    def _insert(self, path: str, block: str, before: str) -> None:
-        found = re.search(block, PAGE, re.DOTALL | re.MULTILINE)
-        assert found is not None
+    def add_field(self) -> None:
+        """Do what the page says of a field."""
+        schema = re.search(r"```json\n(        \"description\".*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+        self._insert("schemas/share.schema.json", schema, '        "retainAccess"')
+        spec = re.search(r"```python\n(    description.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+        self._insert("sharectl/model/specs.py", spec, "    retain_access: bool")
+        self._make_reference()
+
+    def changed(self) -> set[str]:
+        """Return the files that are new or different."""
+        files = _files(self.code) | _files(ROOT)
+        return {path for path in files if _content(self.code / path) != _content(ROOT / path)}
+
+    def _insert(self, path: str, block: re.Match[str] | None, before: str, *, after: str = "") -> None:
+        assert block is not None
         file = self.code / path
         text = file.read_text(encoding="utf-8")
-        assert text.count(before) == 1
-        file.write_text(text.replace(before, found[1] + before), encoding="utf-8")
+        at = text.index(after) + len(after) if after else text.index(before)
+        file.write_text(text[:at] + block[1] + text[at:], encoding="utf-8")
+
+    def _make_reference(self) -> None:
+        command = [sys.executable, "-m", "tools.reference"]
+        environment = {**os.environ, "PYTHONPATH": str(self.code)}
+        subprocess.run(command, cwd=self.code, env=environment, check=True)
 
     def sharectl(self, *words: str) -> str:
         """Return what a command prints."""
@@ -88,10 +108,26 @@ class Copy:
         (self.repository / "all.yaml").write_text(text, encoding="utf-8")
 
 
+def _files(folder: Path) -> set[str]:
+    """Return the files outside tests, as git lists them where it can."""
+    tops = ("sharectl", "schemas", "examples", "docs", "tools", "bench")
+    found = [path for top in tops for path in (folder / top).rglob("*") if path.is_file()]
+    found += [path for path in folder.iterdir() if path.is_file()]
+    relative = (path.relative_to(folder) for path in found)
+    return {path.as_posix() for path in relative if not _UNTRACKED & {*path.parts} and path.suffix != ".pyc"}
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """Return a copy with the patches."""
-    return Copy(tmp_path_factory.mktemp("kind"))
+    """Return a copy with all that the page says."""
+    copy = Copy(tmp_path_factory.mktemp("kind"))
+    copy.add_kind()
+    copy.add_field()
+    return copy
 
 
 def test_the_new_kind_is_planned_applied_shown_and_removed(copy: Copy) -> None:
@@ -122,10 +158,18 @@ def test_the_new_field_is_recorded_compared_and_shown(copy: Copy) -> None:
     assert "description    two" in copy.sharectl("show", "share/ledger")
 
 
-def test_the_files_are_those_that_the_page_counts() -> None:
-    """Twelve, each in the table and each with its text."""
-    written = [path for path, _ in (*_NEW.findall(PAGE), *_CHANGED.findall(PAGE))]
+def test_a_kind_is_twelve_files(tmp_path: Path) -> None:
+    """Those of the table, with the generated one and the changelog; no other file outside tests is new or different."""
+    copy = Copy(tmp_path)
+    copy.add_kind()
     counted = re.findall(r"^\| `([^`]+)` \|", PAGE.partition("## A kind")[2], re.MULTILINE)
-    assert sorted(written) == sorted(counted)
+    assert sorted(copy.changed()) == sorted(counted)
     assert len(counted) == 12
     assert not {path for path, _ in _NEW.findall(PAGE) if (ROOT / path).exists()}
+
+
+def test_a_field_is_three_files(tmp_path: Path) -> None:
+    """The schema, the spec and the generated reference."""
+    copy = Copy(tmp_path)
+    copy.add_field()
+    assert sorted(copy.changed()) == ["docs/reference/kinds.md", "schemas/share.schema.json", "sharectl/model/specs.py"]

@@ -1,11 +1,13 @@
-"""The table of verbs: one file for each kind, with what is asked for it, how, what the state records, and what is left open."""
+"""The table of verbs: a module for each kind, named as it is, with what is asked for it, how, what the state records, and what is left open."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Final
 
-from sharectl.engine.verbs import access, allocation, backend, share, share_server, snapshot, state_only
-from sharectl.model.kinds import Kind, is_of
+from sharectl.engine.verbs import snapshot, state_only
+from sharectl.model.kinds import KINDS, Kind, is_of
 from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:
@@ -15,24 +17,10 @@ if TYPE_CHECKING:
     from sharectl.executors.calls import Answer, Call
     from sharectl.model.plans import Step
 
-TABLE: Final[Mapping[Verb, Entry]] = {
-    **share.TABLE,
-    **access.TABLE,
-    **snapshot.TABLE,
-    **share_server.TABLE,
-    **allocation.TABLE,
-    **backend.TABLE,
-}
+_MODULES: Final = [import_module(f"{__name__}.{each.name}") for each in iter_modules(__path__) if each.name in KINDS]
+TABLE: Final[Mapping[Verb, Entry]] = {verb: entry for each in _MODULES for verb, entry in each.TABLE.items()}
 """Verbs as they are done on a backend; `state_only` has those that need none."""
-
-_EXECUTIONS: Final[Executions] = {
-    **share.EXECUTIONS,
-    **access.EXECUTIONS,
-    **snapshot.EXECUTIONS,
-    **share_server.EXECUTIONS,
-    **allocation.EXECUTIONS,
-    **backend.EXECUTIONS,
-}
+_EXECUTIONS: Final[Executions] = {call: made for each in _MODULES for call, made in each.EXECUTIONS.items()}
 
 
 def entry_of(step: Step) -> Entry:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sharectl.engine.answers import expected
 from sharectl.engine.tasks import Result, put, removed
-from sharectl.engine.verbs.allocation import give_back, take_addresses
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site, done
+from sharectl.engine.verbs.network_allocation import give_back, take_addresses
 from sharectl.executors import calls
 from sharectl.executors.calls import CallFailedError, FailureKind, ask
 from sharectl.model.observed import ObservedShareServer
