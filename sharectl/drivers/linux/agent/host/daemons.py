@@ -106,6 +106,14 @@ def is_daemon(pid: int) -> bool:
     return fields["State"][0] not in {"Z", "X"} and (is_server or is_starter)
 
 
+def started_at(pid: int) -> str:
+    """Return when a process was started, which with its number tells it from all others of this boot; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def stop(pid_file: str, marker: str, grace_seconds: float = 10.0) -> None:
     """Ask the daemon to end, and kill it if it has not after `grace_seconds`; one that does not run is not an error."""
     pid = running_pid(pid_file, marker)

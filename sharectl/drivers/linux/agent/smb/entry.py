@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 from contextlib import suppress
+from functools import lru_cache
 from typing import NamedTuple
 
 from sharectl.drivers.linux.agent.smb.host import NOBODY
@@ -22,7 +23,7 @@ class Hindrance(NamedTuple):
 
 def hindrance(pool: str, path: str) -> Hindrance | None:
     """Return what keeps smbd from getting to the folder of a pool, None where nothing does."""
-    closed = _closed_folder(path)
+    closed = _closed_folder(path, _rights_on_the_way(path))
     if closed is None:
         return None
     mode = 0
@@ -34,13 +35,34 @@ def hindrance(pool: str, path: str) -> Hindrance | None:
     )
 
 
-def _closed_folder(path: str) -> str | None:
-    """Return the first folder on the way to `path`, or that itself, that nobody may not pass through."""
+def _folders_to(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(2, len(parts) + 1)]
+
+
+def _rights_on_the_way(path: str) -> tuple[object, ...]:
+    """Return what decides who may pass: mode, owner and access control list of each folder. A share is made more often than they change."""
+    return tuple(_rights(folder) for folder in _folders_to(path))
+
+
+def _rights(folder: str) -> tuple[object, ...] | None:
+    acl = None
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - as above
+        with suppress(OSError):
+            acl = os.getxattr(folder, "system.posix_acl_access")
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_gid, acl)
+
+
+@lru_cache(maxsize=64)
+def _closed_folder(path: str, rights: tuple[object, ...]) -> str | None:
+    """Return the first folder on the way to `path`, or that itself, that nobody may not pass through, with these rights on the way."""
+    del rights  # by which the answer is remembered
     if _can_pass(path):
         return None
-    parts = path.split("/")
-    folders = ["/".join(parts[:end]) for end in range(2, len(parts) + 1)]
-    return next((folder for folder in folders if os.path.isdir(folder) and not _can_pass(folder)), None)  # noqa: PTH112 - as above
+    return next((folder for folder in _folders_to(path) if os.path.isdir(folder) and not _can_pass(folder)), None)  # noqa: PTH112 - as above
 
 
 def _can_pass(folder: str) -> bool:

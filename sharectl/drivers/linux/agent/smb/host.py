@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -31,6 +33,7 @@ _FOLDERS: Final = ("private", "lock", "state", "cache", "run", "ncalrpc", "log",
 _MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), without the final zero
 _LONGEST_SOCKET: Final = "private/msg.sock/4194304"
 _COMMAND_SECONDS: Final = 60.0
+_HELPERS: Final = frozenset({"smbd-notifyd", "notifyd", "smbd-cleanupd", "cleanupd"})  # as versions of Samba call them
 NOBODY: Final = 65534
 """The user and the group of the account that works on files, unless another is named."""
 
@@ -73,6 +76,18 @@ class Host:
             return int(Path(self.path("run/smbd.pid")).read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
             return None
+
+    def sessions(self) -> bool:
+        """Tell whether anybody is connected, or may be: whether smbd has children other than its helpers."""
+        pid = self.pid()
+        return pid is not None and any(_is_session(child) for child in _children(pid))
+
+    def reload(self) -> None:
+        """Have smbd itself read its configuration again, without the processes of its sessions."""
+        pid = self.pid()
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGHUP)
 
     def prepare(self) -> None:
         """Make the folders, for root alone: smbd opens all that is in them before it becomes another user."""
@@ -189,6 +204,22 @@ def is_of_session(pid: int, session: int | None) -> bool:
             and Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").startswith("smbd")
             and is_daemon(pid)
         )
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _is_session(pid: int) -> bool:
+    """Tell whether a child of smbd is not one of its helpers, by the name that it gives itself."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip() not in _HELPERS
     except (FileNotFoundError, ProcessLookupError):
         return False
 

@@ -53,6 +53,7 @@ class SambaServer:
         self._host = Host(instance, port, uid, gid)
         self._users = Users(self._host)
         self._shares = Shares(self._host, self._users)
+        self._answering: tuple[int, str] | None = None  # the process that listened, and when it was started
 
     @property
     def name(self) -> str:
@@ -207,10 +208,19 @@ class SambaServer:
         return [pid for pid in pids if is_of_session(pid, session) or daemons.is_process(pid, self._host.marker)]
 
     def _is_answering(self, pid: int) -> bool:
-        """Tell whether the process listens on all its addresses."""
+        """Tell whether the process listens on all its addresses. One that did so once does, as long as it lives.
+
+        The kernel looks through all sockets of the machine for its list of them, which takes longer than all the rest of a change.
+        """
+        process = (pid, daemons.started_at(pid))
+        if process == self._answering:
+            return True
         addresses = {sockets.kernel_form(address) for address in self._host.instance.addresses}
         listened = sockets.listeners_of(pid, self._host.port)
-        return bool(listened) and addresses <= listened
+        if not listened or not addresses <= listened:
+            return False
+        self._answering = process
+        return True
 
 
 def _last_words(path: str, skipped_bytes: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -40,6 +41,15 @@ class _Request:
     problem: Problem | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _File:
+    """A file of sections as it was read: its bytes (None where there is none), its text, and its sections by folded name."""
+
+    content: bytes | None
+    text: str | None
+    sections: Mapping[str, str]
+
+
 class Shares:
     """The sections of one server; each call is safe from several threads and processes.
 
@@ -55,6 +65,8 @@ class Shares:
         self._turn = threading.Condition()
         self._queue: list[_Request] = []
         self._is_serving = False
+        self._files: dict[str, _File] = {}
+        self._live: tuple[_File, _File, dict[str, Section]] | None = None  # and what it was made of
 
     def put(self, section: Section) -> None:
         """Make the section one of those in force. Precondition: `check_section` accepts it."""
@@ -70,15 +82,23 @@ class Shares:
 
     def stored(self) -> dict[str, Section]:
         """Return the sections as they are, or will be once what was changed by hand is undone."""
-        sound = self._sound(self._read("shares.conf")[1], self._read("loaded.conf")[1])
+        sound = self._sound(self._read("shares.conf").sections, self._read("loaded.conf").sections)
         return {section.name: section for section in self._parsed(sound.values())}
 
-    def live(self) -> dict[str, Section]:
+    def live(self) -> Mapping[str, Section]:
         """Return the sections that smbd has; one that is not as it was put has an empty path.
 
         Lines before the first section, and sections that nobody put, may change all others (a second `[global]`): then all have.
         """
-        stored, loaded = self._read("shares.conf")[1], self._read("loaded.conf")[1]
+        stored_file, loaded_file = self._read("shares.conf"), self._read("loaded.conf")
+        known = self._live
+        if known is not None and known[0] is stored_file and known[1] is loaded_file:
+            return known[2]
+        found = self._live_of(stored_file.sections, loaded_file.sections)
+        self._live = (stored_file, loaded_file, found)
+        return found
+
+    def _live_of(self, stored: Mapping[str, str], loaded: Mapping[str, str]) -> dict[str, Section]:
         is_foreign = any(
             key not in loaded and parse_section(text, self._host.server) is None for key, text in stored.items()
         )
@@ -93,8 +113,8 @@ class Shares:
 
     def mend(self, is_ready: Callable[[Section], bool]) -> None:
         """Undo what was changed by hand, and take out what is not ready, before smbd reads it. Precondition: the caller holds the lock."""
-        text, stored = self._read("shares.conf")
-        sound = self._sound(stored, self._read("loaded.conf")[1])
+        stored = self._read("shares.conf")
+        sound = self._sound(stored.sections, self._read("loaded.conf").sections)
         mended = join_sections(
             {
                 key: part
@@ -102,12 +122,12 @@ class Shares:
                 if (section := parse_section(part, self._host.server)) is not None and is_ready(section)
             }
         )
-        if mended != text:
+        if mended != stored.text:
             write_atomically(self._host.path("shares.conf"), mended)
 
     def mark_loaded(self) -> None:
         """Note that smbd has what is stored. Precondition: the caller holds the lock, and smbd has just started."""
-        self._write_loaded(self._read("shares.conf")[0])
+        self._write_loaded(self._read("shares.conf").text)
 
     def _change(self, request: _Request) -> None:
         """Have the request served, by this thread with all others that wait, or by one that waited with it."""
@@ -139,20 +159,19 @@ class Shares:
                 self._turn.notify_all()
 
     def _apply(self, batch: list[_Request]) -> None:
-        stored_text, stored = self._read("shares.conf")
-        loaded_text, loaded = self._read("loaded.conf")
-        target = self._sound(stored, loaded)
+        stored, loaded = self._read("shares.conf"), self._read("loaded.conf")
+        target = self._sound(stored.sections, loaded.sections)
         for request in batch:
             request.problem = self._enter(target, request)
         text = join_sections(target)
-        if text != stored_text:
+        if text != stored.text:
             try:
                 write_atomically(self._host.path("shares.conf"), text)
             except OSError:
-                self._withdraw_in_place(stored, loaded, target)
+                self._withdraw_in_place(stored.sections, loaded.sections, target)
                 raise
-        if not text == stored_text == loaded_text and self._host.pid() is not None:
-            self._enforce(stored, loaded, target)
+        if not text == stored.text == loaded.text and self._host.pid() is not None:
+            self._enforce(stored.sections, loaded.sections, target)
             self._write_loaded(text)
 
     def _withdraw_in_place(
@@ -205,7 +224,16 @@ class Shares:
         return text == known or parse_section(text, self._host.server) is not None
 
     def _enforce(self, stored: Mapping[str, str], loaded: Mapping[str, str], target: Mapping[str, str]) -> None:
-        """Have smbd take the file and end the sessions that lost something; return when it has done so."""
+        """Have smbd take the file and end the sessions that lost something; return when it has done so.
+
+        Where nobody is connected, a signal to smbd is enough. Whoever connected before it was served has what was there before, and is
+        seen once it was.
+        """
+        if not self._host.sessions():
+            self._host.reload()
+            self._await_smbd()
+            if not self._host.sessions():
+                return
         self._tell("reload-config")
         users: set[str] = set()
         for key in sorted(loaded.keys() | stored.keys()):
@@ -214,12 +242,15 @@ class Shares:
             if key and any(cut.is_whole for cut in cuts):
                 self._tell("close-share", _name_of(texts[0]))
             users.update(*(cut.users for cut in cuts))
-        # Messages are served in their order, so an answer to this one says that those before it were.
+        self._await_smbd()
+        if users:
+            self._users.end_sessions(users)
+
+    def _await_smbd(self) -> None:
+        """Wait until smbd has served all that it was sent: messages in their order, and signals before messages."""
         if "PONG" not in self._tell("ping"):
             message = f"the SMB server {self._host.instance.name!r} does not answer, so it may not have taken its configuration"
             raise Problem(ProblemKind.TRANSIENT, message)
-        if users:
-            self._users.end_sessions(users)
 
     def _tell(self, message_type: str, *parameters: str) -> str:
         """Send smbd a message, and return what came back."""
@@ -235,12 +266,16 @@ class Shares:
     def _parsed(self, texts: Iterable[str]) -> Iterable[Section]:
         return (section for text in texts if (section := parse_section(text, self._host.server)) is not None)
 
-    def _read(self, name: str) -> tuple[str | None, dict[str, str]]:
-        try:
-            text = Path(self._host.path(name)).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return None, {}
-        return text, split_sections(text)
+    def _read(self, name: str) -> _File:
+        """Return a file; the same object as before where it has not changed."""
+        content: bytes | None = None
+        with suppress(FileNotFoundError):
+            content = Path(self._host.path(name)).read_bytes()
+        known = self._files.get(name)
+        if known is None or known.content != content:
+            text = None if content is None else content.decode("utf-8", "replace")
+            known = self._files[name] = _File(content, text, split_sections(text or ""))
+        return known
 
     def _write_loaded(self, text: str | None) -> None:
         """Replace `loaded.conf`; not durably, for it means nothing without the smbd of this boot."""

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -43,6 +44,7 @@ class Users:
     def __init__(self, host: Host) -> None:
         """Touch nothing."""
         self._host = host
+        self._listed: tuple[bytes, dict[str, Account]] | None = None  # what was read, of which files
 
     def prepare(self) -> None:
         """Write the accounts that the server itself needs, keeping the users."""
@@ -138,9 +140,28 @@ class Users:
             return None
 
     def _accounts(self) -> dict[str, Account]:
-        """Return all users by name, from the form of smbpasswd(5): `name:uid:LM hash:NT hash:[flags]:changed:`."""
+        """Return all users by name, read again only where one of the files that they are in has changed since."""
         if not os.path.exists(self._host.path("private/passdb.tdb")):  # noqa: PTH110 - as above
             return {}
+        read = self._digest()
+        if self._listed is not None and self._listed[0] == read:
+            return self._listed[1]
+        found = self._list()
+        # Where they changed meanwhile, the list may be older than they are.
+        self._listed = (read, found) if read is not None and read == self._digest() else None
+        return found
+
+    def _digest(self) -> bytes | None:
+        """Return a digest of the files that the list of users depends on; None where they cannot be read."""
+        try:
+            passwords = Path(self._host.path("private/passdb.tdb")).read_bytes()
+            accounts = Path(self._host.path("nss/passwd")).read_bytes()
+        except OSError:  # pdbedit says what is wrong
+            return None
+        return blake2b(accounts, key=blake2b(passwords).digest()).digest()
+
+    def _list(self) -> dict[str, Account]:
+        """Return all users by name, from the form of smbpasswd(5): `name:uid:LM hash:NT hash:[flags]:changed:`."""
         found = {}
         for line in self._pdbedit("--list", "--smbpasswd-style").stdout.splitlines():
             fields = line.split(":")
