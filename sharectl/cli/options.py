@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from sharectl.cli.complete import complete_address, complete_backend
+from sharectl.model.frozen import dataclass
 from sharectl.render.formats import DOCUMENTS, Format
 
 if TYPE_CHECKING:

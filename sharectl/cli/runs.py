@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
@@ -13,6 +13,7 @@ from sharectl.cli.options import PlanChoices
 from sharectl.cli.session import kept_afterwards
 from sharectl.cli.values import parse_addresses, parse_duration_seconds, parse_labels
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.frozen import dataclass
 from sharectl.render.formats import Format
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import os
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from sharectl.cli.codes import ExitCode, Finished
 from sharectl.cli.interrupts import wait_for_input
 from sharectl.cli.values import parse_duration_seconds
 from sharectl.model.diagnostics import DiagnosticError, error, has_errors
+from sharectl.model.frozen import dataclass
 from sharectl.private import NAME, mend_private
 from sharectl.render.output import Output
 from sharectl.workspace.repository import Input, Repository, project_at, with_state

@@ -8,13 +8,13 @@ returns the same answer; share servers have a module of their own, `share_server
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
 from sharectl.model.access import AccessRule, ExportSettings
 from sharectl.model.checks import ConfigProblem
+from sharectl.model.frozen import dataclass
 from sharectl.model.observed import BackendReport, CapacityBytes, ObservedShare, ObservedSnapshot, PoolReport
 from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass
 from itertools import count
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -33,6 +32,7 @@ from sharectl.executors.calls import (
     Failure,
     FailureKind,
 )
+from sharectl.model.frozen import dataclass
 from sharectl.state.contract import LeaseLostError, StateUnavailableError
 
 if TYPE_CHECKING:

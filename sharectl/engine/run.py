@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.board import Board
@@ -20,6 +19,7 @@ from sharectl.model.events import (
     StepFinished,
     StepSkipped,
 )
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id

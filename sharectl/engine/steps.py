@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ from sharectl.executors.calls import (
 )
 from sharectl.executors.failures import failure_of
 from sharectl.model.events import StepRetried, StepStarted
+from sharectl.model.frozen import dataclass
 from sharectl.model.records import BeginOperation, EndOperation
 from sharectl.model.verbs import Verb
 from sharectl.state.contract import LeaseLostError, StateError, StateRefusedError, VersionConflictError

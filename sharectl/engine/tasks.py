@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import NotFoundError
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.records import PutResource, PutRules, RemoveResource
 
 if TYPE_CHECKING:

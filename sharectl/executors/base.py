@@ -14,8 +14,9 @@ An executor never repeats a call by itself. Whatever a driver raises, it reports
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

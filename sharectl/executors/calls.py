@@ -6,9 +6,10 @@ drivers resolve the references in their own configuration. `sharectl.executors.w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.manifests.concealment import may_name_secret
 from sharectl.model.diagnostics import Diagnostic, Severity
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, is_of
 
 if TYPE_CHECKING:

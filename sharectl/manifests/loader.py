@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -17,6 +16,7 @@ from sharectl.manifests.link import Linker
 from sharectl.manifests.positions import FilePositions
 from sharectl.manifests.sources import Sources, read_sources
 from sharectl.model.diagnostics import Diagnostic, DiagnosticError, Source, error, has_errors, warning
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import split_rule_address
 
 if TYPE_CHECKING:

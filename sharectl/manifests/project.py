@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +9,7 @@ from sharectl import __version__
 from sharectl.manifests.files import PROJECT_FILE, read_checked, read_regular_file, write_checked
 from sharectl.manifests.schemas import schemas_digest
 from sharectl.model.diagnostics import DiagnosticError, Source, error
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import API_VERSION
 from sharectl.model.settings import PackSettings, SafetyLimits, SchedulerSettings
 from sharectl.model.state_urls import StateUrlError, path_in_state_url

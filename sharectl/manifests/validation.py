@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,6 +19,7 @@ from sharectl.manifests.proposals import (
 from sharectl.manifests.reader import UNREAD
 from sharectl.manifests.schemas import schema_of
 from sharectl.model.diagnostics import did_you_mean
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.fields import written_of
 from sharectl.manifests.names import MOVED_FROM
 from sharectl.manifests.scalars import needs_quotes
 from sharectl.manifests.schemas import schema_of
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import API_VERSION
 from sharectl.model.table import SPECS
 

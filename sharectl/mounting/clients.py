@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from sharectl.model.frozen import dataclass
 from sharectl.model.specs import Protocol
 
 # A name begins with a letter or a digit, so that no command takes a location for one of its options.

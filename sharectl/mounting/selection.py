@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.manifests.names import is_name
 from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, name_of
 from sharectl.model.specs import Protocol
 from sharectl.mounting.clients import Reach, reach_of

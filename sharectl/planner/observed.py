@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from sharectl.model.access import access_digest
 from sharectl.model.diagnostics import Diagnostic, warning
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import DriftKind
 from sharectl.planner.records import has_attributes

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.settings import SafetyLimits
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.frozen import dataclass
 from sharectl.model.specs import Protocol
 from sharectl.render.text import listed, visible
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.frozen import dataclass
 from sharectl.render.paint import paint
 from sharectl.render.text import PLAIN, display_width
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -12,6 +11,7 @@ import orjson
 
 from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import kind_of
 from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord, RunRecord
 from sharectl.state.contract import DamagedRowError

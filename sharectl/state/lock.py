@@ -6,11 +6,11 @@ import os
 import platform
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.model.frozen import dataclass
 from sharectl.model.records import Holder, LockStatus
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import CreateShare, ResizeShare
 from sharectl.model.quantities import GIB

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.frozen import dataclass
 from sharectl.private import draft_of, make_private
 from sharectl.state.contract import StateCorruptError, StateError, WritesCopies
 from sharectl.state.sqlite.copies import copies_in, follows, keep_copy, lineage_folders, newest_in

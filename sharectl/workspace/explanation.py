@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import DiagnosticError, error, has_errors
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.quantities import GIB
 from sharectl.model.settings import SchedulerSettings

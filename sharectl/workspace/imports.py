@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.names import NAME_LIMIT, safe_name
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.frozen import dataclass
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import GIB, format_size

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.engine.verbs.share import share_ref
 from sharectl.model.diagnostics import DiagnosticError, error, warning
 from sharectl.model.field_changes import plain_changes, rule_changes
+from sharectl.model.frozen import dataclass
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, kind_of, name_of
 from sharectl.state.rows import spec_object_of

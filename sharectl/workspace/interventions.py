@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sharectl.engine.environment import utc_now
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, kind_of, name_of
 from sharectl.model.records import (
     AddHistory,

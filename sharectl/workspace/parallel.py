@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

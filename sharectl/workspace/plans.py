@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from sharectl.drivers.base import (
 )
 from sharectl.drivers.registry import UnknownDriverError, driver_factory
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
 from sharectl.plan import plan

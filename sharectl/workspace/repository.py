@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import is_of
 from sharectl.model.state_urls import StateUrlError, is_state_url, path_in_state_url
 

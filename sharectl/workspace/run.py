@@ -6,7 +6,6 @@ import getpass
 import os
 import socket
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,6 +13,7 @@ from sharectl.engine.environment import Environment, new_resource_id, utc_now
 from sharectl.engine.fence import Fence
 from sharectl.engine.heartbeat import Heartbeat
 from sharectl.engine.recovery import recover
+from sharectl.model.frozen import dataclass
 from sharectl.model.records import Holder, PutRun, RunRecord
 from sharectl.state.contract import StateError
 from sharectl.state.lock import SYSTEM_CLOCK

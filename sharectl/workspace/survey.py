@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import BackendUnavailableError, ClonesSnapshots, SnapshotsShares, capabilities_of
 from sharectl.drivers.registry import UnknownDriverError, driver_factory
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.answers import all_expected, pools_of, report_of, told
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
 from sharectl.planner.observed import BackendObservation
 from sharectl.workspace.parallel import ask_each

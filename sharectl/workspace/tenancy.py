@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.state.rows import server_spec_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ from sharectl.executors.calls import UNBEGUN_KINDS, CallFailedError, DeleteShare
 from sharectl.manifests.names import safe_name
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error
+from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import AddHistory, BeginOperation, EndOperation, HistoryEntry, OperationRecord
 from sharectl.model.requests import ShareRef

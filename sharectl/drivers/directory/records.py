@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import orjson
 
 from sharectl.drivers.base import BackendUnavailableError, DriverError
 from sharectl.drivers.directory import files
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.base import DriverError, PoolError
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,6 @@ import os
 import threading
 import uuid
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ import orjson
 from sharectl.drivers.base import BackendUnavailableError, PoolError, TransientError, fenced
 from sharectl.drivers.directory import files, trees
 from sharectl.drivers.directory.records import RecordFolder, ShareRecord, SnapshotRecord, checked_id
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

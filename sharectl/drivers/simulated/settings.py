@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sharectl.drivers.base import Capability, DriverError
+from sharectl.model.frozen import dataclass
 from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sharectl.executors.calls import Answer, Call, Done, ListShares, ListSnapshots, ask
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from sharectl.engine.tasks import Result, Task

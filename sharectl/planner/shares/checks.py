@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.base import Capability, ChecksConfig, DriverError
@@ -11,6 +10,7 @@ from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import ChecksShares, TellsCapabilities
 from sharectl.model.checks import ShareProblem, WantedShare
 from sharectl.model.diagnostics import error
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.frozen import dataclass
 from sharectl.state.contract import StateError, StateUnavailableError
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.errors import translated
