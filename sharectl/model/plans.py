@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.field_changes import plain_changes, rule_changes
 from sharectl.model.frozen import dataclass, field
+from sharectl.model.verbs import VERBS, Effect, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
     from sharectl.model.specs import ShareSpec, SnapshotSpec
-    from sharectl.model.verbs import Verb
 
 
 class Action(StrEnum):
@@ -38,6 +38,9 @@ class Action(StrEnum):
     def word(self) -> str:
         """The name that JSON and sentences use: `create`, `create-then-delete`."""
         return self.name.lower().replace("_", "-")
+
+
+REPLACING: Final = (Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE)
 
 
 class Candidate(NamedTuple):
@@ -155,6 +158,46 @@ Work = (
     | ReleaseAllocation
 )
 """What a verb needs besides the address; verbs that remove need nothing."""
+
+
+_WORK: Final[Mapping[Verb, type[Work]]] = {
+    Verb.PREPARE_BACKEND: PrepareBackend,
+    Verb.CREATE_SHARE: CreateShare,
+    Verb.EXTEND_SHARE: ResizeShare,
+    Verb.SHRINK_SHARE: ResizeShare,
+    Verb.REVERT_SHARE: RevertShare,
+    Verb.UPDATE_ACCESS: UpdateAccess,
+    Verb.UPDATE_RECORD: UpdateRecord,
+    Verb.ADOPT: Adopt,
+    Verb.RESTORE_SHARE: Adopt,
+    Verb.MOVE: Move,
+    Verb.RELEASE_ALLOCATION: ReleaseAllocation,
+}
+
+_OF_EFFECT: Final[Mapping[Effect, tuple[Action, ...]]] = {
+    Effect.MAKES: (Action.CREATE, *REPLACING),
+    Effect.TAKES_OVER: (Action.ADOPT,),
+    Effect.CHANGES: (Action.UPDATE,),
+    Effect.RECORDS: (Action.UPDATE,),
+    Effect.REMOVES: (Action.DELETE, *REPLACING),
+}
+ACTIONS: Final[Mapping[Verb, tuple[Action, ...]]] = {
+    **{verb: _OF_EFFECT[entry.effect] for verb, entry in VERBS.items()},
+    Verb.PREPARE_BACKEND: (Action.CREATE,),
+    Verb.REVERT_SHARE: (Action.REVERT,),
+    Verb.UPDATE_ACCESS: (Action.UPDATE, Action.CREATE, *REPLACING, Action.ADOPT, Action.FORGET),
+    Verb.FORGET: (Action.FORGET, *REPLACING),
+    Verb.MOVE: (Action.MOVE, *REPLACING),
+    Verb.CREATE_SHARE_SERVER: (Action.CREATE,),
+    Verb.DELETE_SHARE_SERVER: (Action.DELETE,),
+    Verb.RELEASE_ALLOCATION: (Action.DELETE,),
+}
+"""The actions that each verb can be a part of, the usual one first."""
+
+
+def work_class(verb: Verb) -> type[Work] | None:
+    """Return the class of what a verb needs besides the address; None where it needs nothing."""
+    return _WORK.get(verb) or (SetUp if VERBS[verb].effect in {Effect.MAKES, Effect.CHANGES} else None)
 
 
 def changes_of(work: Work | None) -> tuple[FieldChange, ...]:

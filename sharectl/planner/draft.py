@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import Severity, error
 from sharectl.model.kinds import MANAGED_KINDS, Kind
-from sharectl.model.plans import Step, UpdateAccess, stated
+from sharectl.model.plans import ACTIONS, Step, UpdateAccess, stated
 from sharectl.model.records import Record
 from sharectl.model.verbs import Effect, Verb, verbs_that
 from sharectl.planner.exports import NO_EXPORTS
@@ -155,20 +155,25 @@ class Draft:
         self,
         verb: Verb,
         address: Address,
-        action: Action,
         reason: str,
         *,
+        action: Action | None = None,
         backend: str | None = None,
         record: Record | None = None,
         work: Work | None = None,
         changes: tuple[FieldChange, ...] | None = (),
     ) -> None:
-        """Take a step into the plan; `record` is the row that it expects at its address; no `changes` (None) are those of its work."""
+        """Take a step into the plan, a part of the usual `action` of its verb unless another is given.
+
+        `record` is the row that it expects at its address; no `changes` (None) are those of its work.
+        """
         name = step_id(verb, address)
         if isinstance(work, UpdateAccess) and changes:
             changes = stated(work, changes)
         version = None if record is None else record.version
-        self.steps[name] = Step(name, address, action, verb, reason, backend, work, changes, version)
+        self.steps[name] = Step(
+            name, address, action or ACTIONS[verb][0], verb, reason, backend, work, changes, version
+        )
 
     def has(self, verb: Verb, address: Address) -> bool:
         """Tell whether the plan does `verb` to `address`."""

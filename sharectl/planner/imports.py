@@ -12,7 +12,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
-from sharectl.model.plans import Action, Adopt
+from sharectl.model.plans import Adopt
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import Verb
 from sharectl.planner.observed import identity_problem
@@ -82,7 +82,6 @@ def forget_given_up_imports(draft: Draft, selects: Callable[[Address], bool] | N
         draft.add(
             Verb.FORGET,
             record.address,
-            Action.FORGET,
             f"the import of {wanted.backend_id} as {address} is no longer wanted",
             record=record,
         )
@@ -185,7 +184,6 @@ def _plan_snapshot_import(draft: Draft, address: Address, wanted: Import, seen: 
     draft.add(
         Verb.ADOPT,
         address,
-        Action.ADOPT,
         f"{wanted.backend_id} on backend {wanted.backend} is taken over as it is",
         backend=wanted.backend,
         work=Adopt(spec, wanted.backend_id, snapshot.resource_id),
@@ -249,7 +247,6 @@ def _plan_import(
     draft.add(
         verb,
         address,
-        Action.ADOPT,
         f"{wanted.backend_id} on backend {wanted.backend} {what}",
         backend=wanted.backend,
         work=Adopt(spec, wanted.backend_id, share.resource_id),

@@ -8,7 +8,7 @@ from sharectl.model.access import access_digest
 from sharectl.model.diagnostics import did_you_mean, error, warning
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of, name_of
-from sharectl.model.plans import Action, Move
+from sharectl.model.plans import Move
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.state.rows import spec_object_of
@@ -141,7 +141,6 @@ def _add_move(draft: Draft, former: Address, address: Address) -> None:
     draft.add(
         Verb.MOVE,
         address,
-        Action.MOVE,
         "renamed in the manifests; nothing changes on its backend",
         record=record,
         work=Move(former, spec),

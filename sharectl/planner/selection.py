@@ -241,11 +241,7 @@ def is_quiet(draft: Draft, due: Due) -> bool:
 
 
 def addresses_with_rules(
-    desired: Desired,
-    state: StateView,
-    deviations: Mapping[Address, Deviation],
-    options: PlanOptions,
-    exports: Exports,
+    desired: Desired, state: StateView, deviations: Mapping[Address, Deviation], options: PlanOptions, exports: Exports
 ) -> set[Address]:
     """Return the shares whose recorded access rules the planner will want to see: what is due, unless its access stays as it is."""
     records = state.records

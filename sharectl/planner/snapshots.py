@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import Capability
 from sharectl.model.field_changes import FieldChange, plain_changes, spec_changes
 from sharectl.model.kinds import Kind, address_of, is_of
-from sharectl.model.plans import Action, SetUp, UpdateRecord
+from sharectl.model.plans import SetUp, UpdateRecord
 from sharectl.model.specs import DeletionPolicy
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import step_id
@@ -134,7 +134,6 @@ def plan_new_snapshot(draft: Draft, address: Address) -> None:
     draft.add(
         Verb.CREATE_SNAPSHOT,
         address,
-        Action.CREATE,
         "gone from its backend; taken again, of the share as it is now" if lost else "not there yet",
         backend=backend,
         record=record,
@@ -166,7 +165,6 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
         draft.add(
             Verb.UPDATE_RECORD,
             address,
-            Action.UPDATE,
             "the state alone; the backend is not asked for anything",
             record=record,
             work=UpdateRecord(new),
@@ -192,10 +190,5 @@ def plan_removed_snapshot(draft: Draft, address: Address) -> None:
     verb = Verb.FORGET if forget else Verb.DELETE_SNAPSHOT
     why = "and so is the snapshot" if gone else f"deletionPolicy {policy}"
     draft.add(
-        verb,
-        address,
-        Action.FORGET if forget else Action.DELETE,
-        f"{removal_reason(draft)}; {why}",
-        backend=None if forget else record.backend,
-        record=record,
+        verb, address, f"{removal_reason(draft)}; {why}", backend=None if forget else record.backend, record=record
     )

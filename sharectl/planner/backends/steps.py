@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, name_of
-from sharectl.model.plans import Action, PrepareBackend, backends_of
+from sharectl.model.plans import PrepareBackend, backends_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import _recorded
 from sharectl.planner.shares.steps import add_forget
@@ -57,7 +57,6 @@ def _prepare_backends(draft: Draft, selects: Callable[[Address], bool] | None) -
             draft.add(
                 Verb.PREPARE_BACKEND,
                 address,
-                Action.CREATE,
                 f"never used before; {spec.driver} makes it ready and the state pins its identity",
                 backend=name,
                 work=PrepareBackend(_identity(draft, name)),

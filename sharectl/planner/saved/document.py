@@ -2,53 +2,123 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
+from sharectl.model.codec import Shapes, shapes_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import kind_of
 from sharectl.model.plans import (
     Action,
-    Adopt,
     Candidate,
-    CreateShare,
     Drift,
     DriftKind,
     Held,
-    Move,
     Origin,
     Plan,
-    PrepareBackend,
-    ReleaseAllocation,
-    ResizeShare,
-    RevertShare,
-    SetUp,
     Step,
     Summary,
     UnreadBackend,
-    UpdateAccess,
-    UpdateRecord,
+    Work,
     stated,
+    work_class,
 )
 from sharectl.model.table import spec_from_plain
-from sharectl.model.verbs import VERBS, Effect, Verb
+from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.plans import Work
 
 FORMAT: Final = "sharectl-plan"
 VERSION: Final = 1
+
 _ACTIONS: Final = {action.word: action for action in Action}
+_TEXT: Final = "str | None"
+_LIST: Final = "tuple[Any, ...]"
+_SHAPES: Final[Mapping[str, Shapes]] = {
+    name: shapes_of(annotations, Plan)
+    for name, annotations in {
+        "plan": {
+            "lineage": "str",
+            "serial": "int",
+            "stopped": "bool | None",
+            "summary": "Any",
+            "steps": _LIST,
+            "drift": _LIST,
+            "diagnostics": _LIST,
+            "held": f"{_LIST} | None",
+            "unreadable": f"{_LIST} | None",
+            "backends": "Mapping[str, Any]",
+            "extra_specs": "Mapping[str, Mapping[str, str]]",
+        },
+        "step": {
+            **dict.fromkeys(("id", "address", "action", "verb", "reason"), "str"),
+            **dict.fromkeys(("backend", "identity", "import_id", "import_resource_id", "moved_from"), _TEXT),
+            "expected_version": "int | None",
+            "repairs": "bool | None",
+            "export_settings": "Mapping[str, str] | None",
+            **dict.fromkeys(("waits_for", "beside"), "tuple[str, ...] | None"),
+            **dict.fromkeys(("changes", "candidates", "rules"), f"{_LIST} | None"),
+        },
+        "candidate": {
+            "backend": "str",
+            "pool": "str",
+            "weight": "float",
+            "weights": "Mapping[str, float]",
+            "share_server": _TEXT,
+        },
+        "access rule": dict.fromkeys(AccessRule._fields, "str"),
+        "change": {"field": "str", "before": "Any", "after": "Any"},
+        "drift": {**dict.fromkeys(("address", "kind", "summary"), "str"), "changes": _LIST, "repaired_by": _TEXT},
+        "held resource": {**dict.fromkeys(("address", "reason", "cause", "code"), "str"), "verbs": "tuple[str, ...]"},
+        "unreadable backend": {"backend": "str", "allowed": "bool"},
+        "summary": {"by_action": "Mapping[str, int]", "rules_by_action": "Mapping[str, int]", "unchanged": "int"},
+        "diagnostic": {
+            **dict.fromkeys(("severity", "code", "summary"), "str"),
+            **dict.fromkeys(("detail", "remedy", "address"), _TEXT),
+        },
+        "source": {"path": "str", "line": "int", "column": "int", "document": "int | None", "excerpt": _TEXT},
+        "origin": {"state_path": "str", "commit": _TEXT, "folder": "str"},
+    }.items()
+}
+"""What the objects of a document hold; further fields are passed over."""
 
 
 class PlanDocumentError(ValueError):
     """A document that is no plan, or one of another version."""
+
+
+class _Part(NamedTuple):
+    """How a field of a step's work is written: under which key, what stands there, and how that is read again."""
+
+    key: str
+    write: Callable[[Any], Any] = lambda value: value
+    read: Callable[[Any], Any] = lambda plain: plain
+
+
+_PARTS: Final[Mapping[str, _Part]] = {
+    "candidates": _Part(
+        "candidates", lambda each: [_candidate_to_object(c) for c in each], lambda plain: tuple(map(_candidate, plain))
+    ),
+    "beside": _Part("beside", list, tuple),
+    "rules": _Part("rules", lambda rules: [rule._asdict() for rule in rules], lambda plain: tuple(map(_rule, plain))),
+    "export_settings": _Part("export_settings", dict, lambda plain: tuple(sorted(plain.items()))),
+    "backend_id": _Part("import_id"),
+    "allocation_id": _Part("import_id"),
+    "resource_id": _Part("import_resource_id"),
+    "share_server_id": _Part("import_resource_id"),
+    "former": _Part("moved_from"),
+}
+_PARTS_OF: Final[Mapping[type, tuple[tuple[str, _Part], ...]]] = {
+    work: tuple((part.name, _PARTS.get(part.name) or _Part(part.name)) for part in fields(work) if part.name != "spec")
+    for work in get_args(Work)
+}
+"""How the fields of each step's work are written, but for its spec."""
 
 
 def plan_to_document(plan: Plan) -> JsonObject:
@@ -58,13 +128,12 @@ def plan_to_document(plan: Plan) -> JsonObject:
         "version": VERSION,
         "lineage": plan.lineage,
         "serial": plan.serial,
-        "summary": {
-            "by_action": dict(plan.summary.by_action),
-            "rules_by_action": dict(plan.summary.rules_by_action),
-            "unchanged": plan.summary.unchanged,
-        },
+        "summary": asdict(plan.summary),
         "steps": [step_to_object(step) for step in plan.steps],
-        "drift": [_drift_to_object(drift) for drift in plan.drift],
+        "drift": [
+            {**_plain_fields(drift), "kind": drift.kind.value, "changes": changes_to_list(drift.changes)}
+            for drift in plan.drift
+        ],
         "diagnostics": [diagnostic_to_object(diagnostic) for diagnostic in plan.diagnostics],
         "held": held_to_list(plan.held),
         "stopped": plan.is_stopped,
@@ -89,24 +158,35 @@ def plan_from_document(document: object) -> Plan:
         message = f"its version is {document.get('version')!r}, and this sharectl reads {VERSION}"
         raise PlanDocumentError(message)
     try:
-        diagnostics = tuple(_diagnostic(plain) for plain in document["diagnostics"])
+        plain = _checked("plan", document)
+        diagnostics = tuple(map(_diagnostic, plain["diagnostics"]))
+        origin = plain.get("origin")
         return Plan(
-            lineage=document["lineage"],
-            serial=document["serial"],
-            steps=tuple(_step(plain) for plain in document["steps"]),
-            drift=tuple(_drift(plain) for plain in document["drift"]),
+            lineage=plain["lineage"],
+            serial=plain["serial"],
+            steps=tuple(map(_step, plain["steps"])),
+            drift=tuple(map(_drift, plain["drift"])),
             diagnostics=diagnostics,
-            held=tuple(_held(plain) for plain in document.get("held", ())),
-            is_stopped=document.get("stopped", has_errors(diagnostics)),
-            summary=Summary(**document["summary"]),
-            backends={name: BackendSpec.checked(plain) for name, plain in document["backends"].items()},
-            extra_specs=document["extra_specs"],
-            unread=tuple(UnreadBackend(plain["backend"], plain["allowed"]) for plain in document.get("unreadable", ())),
-            origin=None if document.get("origin") is None else Origin(**document["origin"]),
+            held=tuple(map(_held, plain.get("held") or ())),
+            is_stopped=has_errors(diagnostics) if (stopped := plain.get("stopped")) is None else stopped,
+            summary=Summary(**_checked("summary", plain["summary"])),
+            backends={name: BackendSpec.checked(backend) for name, backend in plain["backends"].items()},
+            extra_specs=plain["extra_specs"],
+            unread=tuple(map(_unread, plain.get("unreadable") or ())),
+            origin=None if origin is None else Origin(**_checked("origin", origin)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"it is damaged: {type(error).__name__}: {error}"
         raise PlanDocumentError(message) from error
+
+
+def _checked(what: str, plain: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever stands in the document
+    """Return an object of the document, which is as it has to be. Raises ValueError."""
+    if fault := _SHAPES[what].fault(plain):
+        message = f"{'an' if what[0] in 'aou' else 'a'} {what} {fault}"
+        raise ValueError(message)
+    found: Mapping[str, Any] = plain
+    return found
 
 
 def step_to_object(step: Step) -> JsonObject:
@@ -121,65 +201,27 @@ def step_to_object(step: Step) -> JsonObject:
         "waits_for": list(step.waits_for),
         "expected_version": step.expected_version,
         "changes": changes_to_list(step.changes),
-        **_work_to_object(step.work),
     }
     plain = {key: value for key, value in plain.items() if value not in (None, [])}
+    for name, part in () if step.work is None else _PARTS_OF[type(step.work)]:
+        value = getattr(step.work, name)
+        if value is not None and value is not False:
+            plain[part.key] = part.write(value)
     if step.spec is not None:
         plain["spec"] = step.spec.as_plain()
-    if isinstance(step.work, UpdateAccess):
-        plain["rules"] = [rule._asdict() for rule in step.work.rules]
-        if step.work.export_settings is not None:
-            plain["export_settings"] = dict(step.work.export_settings)
-    if isinstance(step.work, CreateShare) and step.work.beside is not None:
-        plain["beside"] = list(step.work.beside)
     if step.verb is Verb.FORGET and step.backend is not None:
         plain["rules"] = []
     return plain
 
 
-def _work_to_object(work: Work | None) -> JsonObject:
-    match work:
-        case PrepareBackend(identity):
-            return {"identity": identity}
-        case CreateShare(_, candidates, _):
-            return {"candidates": [_candidate_to_object(candidate) for candidate in candidates]}
-        case UpdateAccess(_, repairs, _):
-            return {"repairs": repairs or None}
-        case Adopt(_, backend_id, resource_id) | ReleaseAllocation(backend_id, resource_id):
-            return {"import_id": backend_id, "import_resource_id": resource_id}
-        case Move(former, _):
-            return {"moved_from": former}
-        case _:
-            return {}
-
-
 def _candidate_to_object(candidate: Candidate) -> JsonObject:
-    plain = {
-        "backend": candidate.backend,
-        "pool": candidate.pool,
-        "weight": candidate.weight,
-        "weights": dict(candidate.weights),
-    }
-    return plain if candidate.share_server is None else {**plain, "share_server": candidate.share_server}
+    plain = {**candidate._asdict(), "weights": dict(candidate.weights)}
+    return {key: value for key, value in plain.items() if value is not None}
 
 
 def held_to_list(held: Iterable[Held]) -> list[JsonObject]:
     """Return what a plan leaves undone as JSON objects."""
-    return [
-        {
-            "address": each.address,
-            "reason": each.reason,
-            "cause": each.cause,
-            "code": each.code,
-            "verbs": [verb.value for verb in each.verbs],
-        }
-        for each in held
-    ]
-
-
-def _held(plain: Mapping[str, Any]) -> Held:
-    verbs = tuple(Verb(word) for word in plain["verbs"])
-    return Held(plain["address"], plain["reason"], plain["cause"], plain["code"], verbs)
+    return [{**_plain_fields(each), "verbs": [verb.value for verb in each.verbs]} for each in held]
 
 
 def changes_to_list(changes: Iterable[FieldChange]) -> list[JsonObject]:
@@ -189,108 +231,85 @@ def changes_to_list(changes: Iterable[FieldChange]) -> list[JsonObject]:
 
 def diagnostic_to_object(diagnostic: Diagnostic) -> JsonObject:
     """Return a diagnostic as a JSON object; fields that say nothing are left out."""
-    plain: JsonObject = {
-        "severity": diagnostic.severity.value,
-        "code": diagnostic.code,
-        "summary": diagnostic.summary,
-        "detail": diagnostic.detail,
-        "remedy": diagnostic.remedy,
-        "address": diagnostic.address,
-        "source": None if diagnostic.source is None else asdict(diagnostic.source),
-    }
+    source = None if diagnostic.source is None else asdict(diagnostic.source)
+    plain = {**_plain_fields(diagnostic), "severity": diagnostic.severity.value, "source": source}
     return {key: value for key, value in plain.items() if value not in (None, "")}
 
 
-def _drift_to_object(drift: Drift) -> JsonObject:
-    return {
-        "address": drift.address,
-        "kind": drift.kind.value,
-        "summary": drift.summary,
-        "changes": changes_to_list(drift.changes),
-        "repaired_by": drift.repaired_by,
-    }
+def _plain_fields(value: Drift | Held | Diagnostic) -> JsonObject:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def _step(plain: Mapping[str, Any]) -> Step:
-    verb = Verb(plain["verb"])
-    work = _work(verb, plain)
+def _step(plain: object) -> Step:
+    found = _checked("step", plain)
+    verb = Verb(found["verb"])
+    work = _work(verb, found)
     return Step(
-        step_id=plain["id"],
-        address=plain["address"],
-        action=_ACTIONS[plain["action"]],
+        step_id=found["id"],
+        address=found["address"],
+        action=_ACTIONS[found["action"]],
         verb=verb,
-        reason=plain["reason"],
-        backend=plain.get("backend"),
+        reason=found["reason"],
+        backend=found.get("backend"),
         work=work,
-        stated_changes=stated(work, _changes(plain.get("changes", ()))),
-        expected_version=plain.get("expected_version"),
-        waits_for=tuple(plain.get("waits_for", ())),
+        stated_changes=stated(work, _changes(found.get("changes"))),
+        expected_version=found.get("expected_version"),
+        waits_for=tuple(found.get("waits_for") or ()),
     )
-
-
-def _spec(plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of the class that the kind has
-    return spec_from_plain(kind_of(plain["address"]), plain["spec"])
-
-
-def _candidate(plain: Mapping[str, Any]) -> Candidate:
-    weights = tuple(plain["weights"].items())
-    return Candidate(plain["backend"], plain["pool"], plain["weight"], weights, plain.get("share_server"))
-
-
-def _new_share(plain: Mapping[str, Any]) -> CreateShare:
-    beside = plain.get("beside")
-    return CreateShare(
-        _spec(plain), tuple(map(_candidate, plain["candidates"])), None if beside is None else tuple(beside)
-    )
-
-
-def _access(plain: Mapping[str, Any]) -> UpdateAccess:
-    settings = plain.get("export_settings")
-    rules = tuple(AccessRule(**rule) for rule in plain["rules"])
-    return UpdateAccess(
-        rules, plain.get("repairs", False), None if settings is None else tuple(sorted(settings.items()))
-    )
-
-
-_WORK: Final[Mapping[Verb, Callable[[Mapping[str, Any]], Work]]] = {
-    Verb.PREPARE_BACKEND: lambda plain: PrepareBackend(plain.get("identity")),
-    Verb.CREATE_SHARE: _new_share,
-    Verb.EXTEND_SHARE: lambda plain: ResizeShare(_spec(plain)),
-    Verb.SHRINK_SHARE: lambda plain: ResizeShare(_spec(plain)),
-    Verb.REVERT_SHARE: lambda plain: RevertShare(_spec(plain)),
-    Verb.UPDATE_ACCESS: _access,
-    Verb.UPDATE_RECORD: lambda plain: UpdateRecord(_spec(plain)),
-    Verb.ADOPT: lambda plain: Adopt(_spec(plain), plain["import_id"], plain.get("import_resource_id")),
-    Verb.RESTORE_SHARE: lambda plain: Adopt(_spec(plain), plain["import_id"], plain.get("import_resource_id")),
-    Verb.MOVE: lambda plain: Move(plain["moved_from"], _spec(plain) if "spec" in plain else None),
-    Verb.RELEASE_ALLOCATION: lambda plain: ReleaseAllocation(plain["import_id"], plain["import_resource_id"]),
-}
 
 
 def _work(verb: Verb, plain: Mapping[str, Any]) -> Work | None:
-    if verb in _WORK:
-        return _WORK[verb](plain)
-    return SetUp(_spec(plain)) if VERBS[verb].effect in {Effect.MAKES, Effect.CHANGES} else None
+    made = work_class(verb)
+    if made is None:
+        return None
+    parts = {name: part.read(plain[part.key]) for name, part in _PARTS_OF[made] if plain.get(part.key) is not None}
+    if "spec" in plain and any(field.name == "spec" for field in fields(made)):
+        parts["spec"] = spec_from_plain(kind_of(plain["address"]), plain["spec"])
+    found: Work = made(**parts)
+    return found
 
 
-def _changes(plain: Iterable[Mapping[str, Any]]) -> tuple[FieldChange, ...]:
-    return tuple(FieldChange(change["field"], change["before"], change["after"]) for change in plain)
+def _candidate(plain: object) -> Candidate:
+    found = _checked("candidate", plain)
+    weights = tuple(found["weights"].items())
+    return Candidate(found["backend"], found["pool"], found["weight"], weights, found.get("share_server"))
 
 
-def _drift(plain: Mapping[str, Any]) -> Drift:
-    return Drift(
-        plain["address"], DriftKind(plain["kind"]), plain["summary"], _changes(plain["changes"]), plain["repaired_by"]
-    )
+def _rule(plain: object) -> AccessRule:
+    return AccessRule(**_checked("access rule", plain))
 
 
-def _diagnostic(plain: Mapping[str, Any]) -> Diagnostic:
-    source = plain.get("source")
+def _changes(plain: Iterable[object] | None) -> tuple[FieldChange, ...]:
+    found = (_checked("change", change) for change in plain or ())
+    return tuple(FieldChange(change["field"], change["before"], change["after"]) for change in found)
+
+
+def _drift(plain: object) -> Drift:
+    found = _checked("drift", plain)
+    kind, changes = DriftKind(found["kind"]), _changes(found["changes"])
+    return Drift(found["address"], kind, found["summary"], changes, found.get("repaired_by"))
+
+
+def _held(plain: object) -> Held:
+    found = _checked("held resource", plain)
+    verbs = tuple(map(Verb, found["verbs"]))
+    return Held(found["address"], found["reason"], found["cause"], found["code"], verbs)
+
+
+def _unread(plain: object) -> UnreadBackend:
+    found = _checked("unreadable backend", plain)
+    return UnreadBackend(found["backend"], found["allowed"])
+
+
+def _diagnostic(plain: object) -> Diagnostic:
+    found = {key: value for key, value in _checked("diagnostic", plain).items() if value is not None}
+    source = found.get("source")
     return Diagnostic(
-        severity=Severity(plain["severity"]),
-        code=plain["code"],
-        summary=plain["summary"],
-        detail=plain.get("detail", ""),
-        remedy=plain.get("remedy", ""),
-        address=plain.get("address"),
-        source=None if source is None else Source(**source),
+        severity=Severity(found["severity"]),
+        code=found["code"],
+        summary=found["summary"],
+        detail=found.get("detail", ""),
+        remedy=found.get("remedy", ""),
+        address=found.get("address"),
+        source=None if source is None else Source(**_checked("source", source)),
     )

@@ -9,7 +9,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.fields import Policy, fields_with, rule_of, written_name
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, SetUp, UpdateRecord
+from sharectl.model.plans import SetUp, UpdateRecord
 from sharectl.model.share_networks import ShareNetworkSubnet, ShareServerSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import share_server_id_of
@@ -115,20 +115,11 @@ def follow_network(draft: Draft, address: Address) -> None:
         reason = "the state alone; it says where further addresses come from, and no server has to change for that"
         moved = [FieldChange(f"subnet.{name}", a, b) for name, a, b in _differences(old, new)]
         changes = moved or [FieldChange("security_services", "recorded otherwise", "as in the manifest")]
-        draft.add(
-            Verb.UPDATE_RECORD,
-            address,
-            Action.UPDATE,
-            reason,
-            record=record,
-            work=UpdateRecord(new),
-            changes=tuple(changes),
-        )
+        draft.add(Verb.UPDATE_RECORD, address, reason, record=record, work=UpdateRecord(new), changes=tuple(changes))
     elif draft.can(record.backend, Capability.SHARE_SERVER_UPDATE):
         draft.add(
             Verb.UPDATE_SHARE_SERVER,
             address,
-            Action.UPDATE,
             "its network changed",
             backend=record.backend,
             record=record,

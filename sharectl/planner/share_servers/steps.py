@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, CreateShare, ReleaseAllocation, SetUp, UpdateRecord
+from sharectl.model.plans import CreateShare, ReleaseAllocation, SetUp, UpdateRecord
 from sharectl.model.verbs import Verb
 from sharectl.planner.observed import lost_addresses
 from sharectl.planner.share_servers.changes import (
@@ -71,7 +71,6 @@ def _make(draft: Draft) -> None:
             draft.add(
                 Verb.CREATE_SHARE_SERVER,
                 first.share_server,
-                Action.CREATE,
                 f"the first share on {address_of(Kind.SHARE_NETWORK, spec.share_network)} there",
                 backend=first.backend,
                 work=SetUp(spec),
@@ -114,7 +113,6 @@ def _mend(draft: Draft, address: Address, selects: Selects) -> None:
     draft.add(
         Verb.REPAIR_SHARE_SERVER,
         address,
-        Action.UPDATE,
         f"it {deviation.problem}" if not deviation.problem.startswith("its") else deviation.problem,
         backend=record.backend,
         record=record,
@@ -138,7 +136,6 @@ def _record_new_exports(draft: Draft, server: Record, selects: Selects) -> None:
         draft.add(
             Verb.UPDATE_RECORD,
             address,
-            Action.UPDATE,
             "its share server may get another address",
             backend=record.backend,
             record=record,
@@ -153,7 +150,6 @@ def _remove(draft: Draft, address: Address) -> None:
     draft.add(
         Verb.DELETE_SHARE_SERVER,
         address,
-        Action.DELETE,
         "no share is left on it",
         backend=record.backend,
         record=record,
@@ -172,7 +168,6 @@ def _release(draft: Draft, selects: Selects) -> None:
             draft.add(
                 Verb.RELEASE_ALLOCATION,
                 address,
-                Action.DELETE,
                 "no share server has this address",
                 backend=backend,
                 work=ReleaseAllocation(allocation.allocation_id, allocation.share_server_id),

@@ -9,7 +9,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import Diagnostic, Source, error, warning
 from sharectl.model.field_changes import FieldChange, size_change
 from sharectl.model.kinds import Kind, address_of, rule_address
-from sharectl.model.plans import Action, ResizeShare, RevertShare
+from sharectl.model.plans import ResizeShare, RevertShare
 from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import MAKING, RESIZING, REVERTING
@@ -152,7 +152,6 @@ def plan_resize(  # noqa: PLR0913, PLR0917 - both specs and what is there
     draft.add(
         verb,
         address,
-        Action.UPDATE,
         "its size was changed on the backend" if by_hand else "its manifest says so",
         backend=record.backend,
         record=record,
@@ -265,7 +264,6 @@ def plan_revert(draft: Draft, address: Address, record: Record, old: ShareSpec, 
     draft.add(
         Verb.REVERT_SHARE,
         address,
-        Action.REVERT,
         reason,
         backend=record.backend,
         record=record,

@@ -50,8 +50,8 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
     draft.add(
         Verb.CREATE_SHARE,
         address,
-        action,
         reason,
+        action=action,
         backend=candidates[0].backend,
         record=record,
         work=CreateShare(spec, candidates, draft.holders_of(spec.name)),
@@ -61,8 +61,8 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
         draft.add(
             Verb.UPDATE_ACCESS,
             address,
-            action,
             "its access rules",
+            action=action,
             backend=candidates[0].backend,
             work=UpdateAccess(
                 rules, export_settings=draft.exports.settings(candidates[0].backend, spec.protocol, spec.share_type)
@@ -181,8 +181,8 @@ def plan_replacement(draft: Draft, address: Address, record: Record, reason: str
         draft.add(
             Verb.MOVE,
             aside,
-            Action.CREATE_THEN_DELETE,
             f"{reason}; the old share is kept until the new one is there",
+            action=Action.CREATE_THEN_DELETE,
             record=record,
             work=Move(address),
         )
@@ -234,8 +234,8 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
     draft.add(
         verb,
         address,
-        action,
         f"{reason}; deletionPolicy {policy}",
+        action=action,
         backend=record.backend,
         record=record,
         changes=(FieldChange("size", format_size(record.size_bytes or 0), None),),
@@ -285,7 +285,6 @@ def _plan_access(draft: Draft, address: Address, record: Record, observed: Obser
     draft.add(
         Verb.UPDATE_ACCESS,
         address,
-        Action.UPDATE,
         "; ".join(reasons),
         backend=record.backend,
         record=record,
@@ -319,7 +318,6 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     draft.add(
         Verb.UPDATE_RECORD,
         address,
-        Action.UPDATE,
         "the state alone; the backend is not asked for anything but what it holds",
         backend=record.backend if observed is not None else None,
         record=record,
@@ -367,7 +365,6 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
     draft.add(
         Verb.FORGET,
         address,
-        Action.FORGET,
         f"{reason}; deletionPolicy retain leaves it on its backend, without access",
         backend=record.backend,
         record=record,
@@ -377,7 +374,7 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
 
 def add_forget(draft: Draft, address: Address, record: Record, reason: str) -> None:
     """Add the step that takes a share or a backend out of the state alone."""
-    draft.add(Verb.FORGET, address, Action.FORGET, reason, record=record)
+    draft.add(Verb.FORGET, address, reason, record=record)
 
 
 def access_in_force(draft: Draft, address: Address, record: Record) -> tuple[AccessRule, ...]:
