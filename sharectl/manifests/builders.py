@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.access import AccessError, canonical_client, canonical_ip, canonical_user
-from sharectl.manifests.concealment import is_secret_name
 from sharectl.manifests.fields import plain_of
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
+from sharectl.manifests.positions import is_secret_name
 from sharectl.model.backends import BackendSpec
 from sharectl.model.fields import camel
 from sharectl.model.kinds import Kind, address_of

@@ -9,6 +9,7 @@ import re
 import secrets
 import struct
 import time
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sharectl.manifests.compiled import CompiledFile
-
-    Recompile = Callable[[CompiledFile], CompiledFile]
 
 _FORMAT: Final = 5
 _INDEX: Final = "index"
@@ -67,15 +66,17 @@ class ManifestCache:
         self._seen: dict[str, bytes] = {}
         self._unsettled: set[str] = set()
         self._new: list[CompiledFile] = []
+        self.compile_again: Callable[[str, CompiledFile], CompiledFile] = _lost
+        """Compiles a file again of which the cache has lost a part since the run began."""
 
-    def known(self, path: str, found: os.stat_result, recompile: Recompile) -> CompiledFile | None:
+    def known(self, path: str, found: os.stat_result) -> CompiledFile | None:
         """Return what the file at `path` was compiled to, if it is the same file with the same content by its status."""
         row = self._index().get(path)
         if row is None or not row.startswith(_status_of(found)):
             return None
-        return self._take(path, row, recompile)
+        return self._take(path, row)
 
-    def same(self, path: str, found: os.stat_result | None, data: bytes, recompile: Recompile) -> CompiledFile | None:
+    def same(self, path: str, found: os.stat_result | None, data: bytes) -> CompiledFile | None:
         """Return what a file of this content was compiled to."""
         if self._by_key is None:
             self._by_key = {row[_STATUS.size : _PLACE_OFFSET]: row for row in self._index().values()}
@@ -83,7 +84,7 @@ class ManifestCache:
         if row is None:
             return None
         self._unsettled.add(path)
-        return self._take(path, _status_of(found) + row[_STATUS.size :], recompile)
+        return self._take(path, _status_of(found) + row[_STATUS.size :])
 
     def put(self, path: str, found: os.stat_result | None, data: bytes, compiled: CompiledFile) -> None:
         """Keep a compiled file when the run saves."""
@@ -120,13 +121,13 @@ class ManifestCache:
         if write_checked(f"{self._directory}/{_INDEX}", _version(), b"".join((head, b"\n", *rows.values()))):
             self._remove_left_over(set(names))
 
-    def _take(self, path: str, row: bytes, recompile: Recompile) -> CompiledFile | None:
+    def _take(self, path: str, row: bytes) -> CompiledFile | None:
         pack_number, number = _place(row)
         pack = self._packs[pack_number][1]
         if pack is None or number >= len(pack):
             return None
         self._seen[path] = row
-        return pack.file(number, recompile)
+        return pack.file(number, partial(self.compile_again, path))
 
     def _index(self) -> dict[str, bytes]:
         """Return what the index says of each path; its packs are opened with it.
@@ -160,7 +161,7 @@ class ManifestCache:
         files = []
         for pack_number, number in used:
             pack = self._packs[pack_number][1]
-            files.append(self._new[number] if pack is None else pack.file(number, _lost))
+            files.append(self._new[number] if pack is None else pack.file(number, partial(_lost, "")))
         places = {place: _PLACE.pack(0, number) for number, place in enumerate(used)}
         return [self._write(files)], {path: row[:_PLACE_OFFSET] + places[_place(row)] for path, row in rows.items()}
 
@@ -245,5 +246,5 @@ def _version() -> bytes:
     return f"{_FORMAT}\0{__version__}\0".encode() + schemas_digest()
 
 
-def _lost(_: CompiledFile) -> CompiledFile:
+def _lost(_path: str, _before: CompiledFile) -> CompiledFile:
     raise OSError

@@ -25,13 +25,14 @@ from sharectl.manifests.compiled import (
     Setting,
     Settings,
 )
-from sharectl.manifests.concealment import is_secret_name
 from sharectl.manifests.fields import Reference, references_of
 from sharectl.manifests.findings import Checker, Finding
 from sharectl.manifests.names import is_name
+from sharectl.manifests.positions import is_secret_name
 from sharectl.manifests.proposals import NO_VARIABLES, instead_of_secret_name, places_of_variables
 from sharectl.manifests.reader import UNREAD, Document, read_documents
-from sharectl.manifests.validation import SoundDocument, accepts, compiled_test, explain, what_was_read
+from sharectl.manifests.schemas import accepts
+from sharectl.manifests.validation import SoundDocument, explain, what_was_read
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
 from sharectl.model.diagnostics import did_you_mean
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.findings import Path
     from sharectl.manifests.reader import Reading
+    from sharectl.manifests.schemas import DriverSchemas
     from sharectl.model.kinds import Address
 
 _BUILDERS: Final[dict[Kind, Callable[[JsonObject, Checker], JsonObject]]] = {
@@ -54,37 +56,6 @@ _BUILDERS: Final[dict[Kind, Callable[[JsonObject, Checker], JsonObject]]] = {
 _NO_LISTS: Final = "write each item as a document of its own, with a line `---` between"
 _MOST_EXPLAINED: Final = 1000
 _NAME_IN_TEXT: Final = re.compile(rb"\bname[\"']?\s*:\s*[\"']?([a-z0-9._-]+)")
-
-
-class DriverSchemas:
-    """The config schemas of drivers, each asked for and compiled once; and how many documents were explained with them."""
-
-    def __init__(
-        self, schema_of_driver: Callable[[str], JsonObject | None], known: Callable[[], Sequence[str]]
-    ) -> None:
-        """Ask `schema_of_driver` for a driver's schema (None where there is no such driver), and `known` for all names."""
-        self._schema_of_driver = schema_of_driver
-        self.known = known
-        self.explained = 0
-        self._schemas: dict[str, JsonObject | None] = {}
-        self._tests: dict[str, Callable[[Any], bool]] = {}
-
-    def schema(self, driver: str) -> JsonObject | None:
-        """Return the schema of the driver's config."""
-        if driver not in self._schemas:
-            self._schemas[driver] = self._schema_of_driver(driver)
-        return self._schemas[driver]
-
-    def digest(self, driver: str) -> str:
-        """Return the digest of that schema, empty where there is no such driver."""
-        schema = self.schema(driver)
-        return "" if schema is None else digest_of(canonical_json(schema)).hex()
-
-    def accepts(self, driver: str, config: JsonObject) -> bool:
-        """Tell whether `config` meets the schema of a driver that exists."""
-        if driver not in self._tests:
-            self._tests[driver] = compiled_test(self.schema(driver) or {})
-        return self._tests[driver](config)
 
 
 def compile_file(data: bytes, drivers: DriverSchemas) -> tuple[CompiledFile, Reading]:

@@ -52,6 +52,11 @@ class RuleDocument(NamedTuple):
     labels: dict[str, str]
     place: Sequence[int]
 
+    @property
+    def key(self) -> str:
+        """The key of the rule within its share."""
+        return f"{self.access_type}:{self.access_to}"
+
 
 class ResourceRecord(NamedTuple):
     """A share or snapshot: its spec as `as_plain` writes it, its inline rules in their order, and its place."""

@@ -2,30 +2,93 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sharectl.manifests.compiled import CompiledFile, Index, RuleDocument, Setting, Settings
 from sharectl.manifests.findings import NO_FLAWS, Flaws
-from sharectl.manifests.linked import Linked, entries_of
-from sharectl.manifests.positions import FilePositions
-from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
-from sharectl.model.canonical import canonical_json, digest_of
+from sharectl.model.access import AccessRule
 from sharectl.model.kinds import MANAGED_KINDS, Address, Kind, address_of, is_of, kind_of, name_of, split_rule_address
 from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from sharectl.manifests.linked import Entry
+    from sharectl.manifests.compiled import CompiledFile, ResourceRecord, RuleDocument, Setting
+    from sharectl.manifests.positions import FilePositions
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Source
     from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
 
-Step = str | int
+Value = TypeVar("Value")
+
+
+class Entry(NamedTuple):
+    """Where a resource's record is: the file's number and the number within the file."""
+
+    file: int
+    number: int
+
+
+class RuleEntry(NamedTuple):
+    """An AccessRule document and its file's number."""
+
+    file: int
+    rule: RuleDocument
+
+
+@dataclass(slots=True)
+class Linked:
+    """All files as one: digests of shares and snapshots, the rule documents of each share, and the former addresses."""
+
+    files: Sequence[CompiledFile]
+    digests: dict[Address, bytes] = field(default_factory=dict)
+    settings: dict[Address, tuple[int, Setting]] = field(default_factory=dict)
+    rules: dict[Address, list[RuleEntry]] = field(default_factory=dict)
+    moves: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
+    _entries: dict[Address, Entry] | None = None
+
+    @property
+    def entries(self) -> dict[Address, Entry]:
+        """Where the record of every share and snapshot is (the first, where there are two)."""
+        if self._entries is None:
+            self._entries = {}
+            for file_number, file in enumerate(self.files):
+                for number, address in enumerate(file.index.addresses):
+                    self._entries.setdefault(address, Entry(file_number, number))
+        return self._entries
+
+    @entries.setter
+    def entries(self, entries: dict[Address, Entry]) -> None:
+        self._entries = entries
+
+    def record(self, entry: Entry) -> ResourceRecord:
+        """Return the record of a share or snapshot."""
+        return self.files[entry.file].record(entry.number)
+
+    def place_of(self, address: Address) -> tuple[int, Sequence[int]] | None:
+        """Return the file's number and the place of the document that describes something else than an access rule."""
+        if address in self.settings:
+            number, setting = self.settings[address]
+            return number, setting.place
+        entry = self.entries.get(address)
+        return None if entry is None else (entry.file, self.record(entry).place)
+
+    def without(self, addresses: Collection[Address]) -> Linked:
+        """Return the same without some documents."""
+        rules = {
+            share: [entry for entry in found if address_of(Kind.ACCESS_RULE, entry.rule.name) not in addresses]
+            for share, found in self.rules.items()
+        }
+        parts = [_without(part, addresses) for part in (self.digests, self.settings, rules, self.moves, self.entries)]
+        return Linked(self.files, *parts)
+
+
+def _without(part: dict[Address, Value], addresses: Collection[Address]) -> dict[Address, Value]:
+    return {address: value for address, value in part.items() if address not in addresses}
 
 
 class Desired:
@@ -36,19 +99,14 @@ class Desired:
     addresses that its manifest gives. Asking for an address that is not there raises KeyError. `flaws` are those of its documents.
     """
 
-    def __init__(
-        self,
-        linked: Linked,
-        files: Sequence[CompiledFile],
-        positions: Callable[[int], FilePositions],
-        flaws: Flaws = NO_FLAWS,
-    ) -> None:
-        """Read from `files`; `positions` gives the positions of the file with a number."""
+    def __init__(self, linked: Linked, positions: Callable[[int], FilePositions], flaws: Flaws = NO_FLAWS) -> None:
+        """Read what `linked` finds in files; `positions` gives the positions of the file with a number."""
         self.flaws = flaws
         self._linked = linked
-        self._files = files
         self._positions = positions
-        self._last: tuple[Address, Any] = ("", None)  # a spec and its access rules are asked for one after the other
+        self._last: tuple[Address, ResourceRecord] | None = (
+            None  # a spec and its access rules are asked for one after the other
+        )
         self._shares: dict[Address, ShareSpec] = {}  # a new share is asked for by several parts of the planner
         self.digests: Mapping[Address, bytes] = MappingProxyType(linked.digests)
         self.moves: Mapping[Address, tuple[Address, ...]] = MappingProxyType(linked.moves)
@@ -56,43 +114,6 @@ class Desired:
         self.share_types: Mapping[str, ShareTypeSpec] = self._settings(Kind.SHARE_TYPE)
         self.share_networks: Mapping[str, ShareNetworkSpec] = self._settings(Kind.SHARE_NETWORK)
         self.security_services: Mapping[str, SecurityServiceSpec] = self._settings(Kind.SECURITY_SERVICE)
-
-    @classmethod
-    def of(  # noqa: PLR0913 - one argument for each kind, all optional
-        cls,
-        *,
-        shares: Iterable[ShareSpec] = (),
-        access: Mapping[Address, Iterable[AccessRule]] | None = None,
-        snapshots: Iterable[SnapshotSpec] = (),
-        backends: Iterable[BackendSpec] = (),
-        share_types: Iterable[ShareTypeSpec] = (),
-        share_networks: Iterable[ShareNetworkSpec] = (),
-        security_services: Iterable[SecurityServiceSpec] = (),
-        moves: Mapping[Address, tuple[Address, ...]] | None = None,
-    ) -> Desired:
-        """Return a Desired of these specs, without any file; `access` is by the address of the share. Nothing is checked."""
-        addresses, digests, lines = [], [], []
-        index = Index()
-        for share in shares:
-            address, plain = address_of(Kind.SHARE, share.name), share.as_plain()
-            rules = list((access or {}).get(address, ()))
-            addresses.append(address)
-            digests.append(digest_of(canonical_json(plain)) + access_digest(rules))
-            lines.append(canonical_json([plain, [list(rule) for rule in rules], (0, 1, 1)]))
-        for snapshot in snapshots:
-            plain = snapshot.as_plain()
-            addresses.append(address_of(Kind.SNAPSHOT, snapshot.name))
-            digests.append(digest_of(canonical_json(plain)) + NO_ACCESS_DIGEST)
-            lines.append(canonical_json([plain, [], (0, 1, 1)]))
-        index.addresses = addresses
-        file = CompiledFile(Settings(), index, b"".join(digests), b"\n".join(lines))
-        linked = Linked(dict(zip(addresses, digests, strict=True)), moves=dict(moves or {}))
-        desired = cls(linked, [file], lambda _: FilePositions("<memory>", b""))
-        desired.backends = _by_name(backends)
-        desired.share_types = _by_name(share_types)
-        desired.share_networks = _by_name(share_networks)
-        desired.security_services = _by_name(security_services)
-        return desired
 
     @property
     def settings(self) -> Mapping[Kind, Mapping[str, Any]]:
@@ -148,7 +169,7 @@ class Desired:
         if rule_key is not None:
             rule = self._rule_document(share_address, rule_key)
             if rule is not None:
-                return MappingProxyType(rule[1].labels)
+                return MappingProxyType(rule.rule.labels)
             return self.labels_of(share_address)
         return MappingProxyType(self.plain(address).get("labels", {}))
 
@@ -163,22 +184,20 @@ class Desired:
 
     def source(self, address: Address) -> Source:
         """Return where the resource is named (its `metadata.name`), or where an access rule stands."""
-        file, place = self._place(address)
-        if file is None:
+        file, (document, line, column) = self._place(address)
+        if self._is_inline(address):
             share_address, rule_key = split_rule_address(address)
             keys = [f"{rule[0]}:{rule[1]}" for rule in self._record(share_address, Kind.SHARE).access]
             if rule_key not in keys:
                 raise KeyError(address)
             return self.field_source(share_address, "spec", "access", keys.index(rule_key))
-        document, line, column = place
         return self._positions(file).in_document(document, line).place(line, column, document)
 
-    def field_source(self, address: Address, *path: Step) -> Source:
+    def field_source(self, address: Address, *path: str | int) -> Source:
         """Return where a field of the resource's document stands (`"spec", "size"`), or the nearest one around it that exists."""
-        file, place = self._place(address)
-        if file is None:
+        if self._is_inline(address):
             return self.source(address)
-        document, line, _ = place
+        file, (document, line, _) = self._place(address)
         return self._positions(file).in_document(document, line).source(document, path)
 
     def describes(self, address: Address) -> bool:
@@ -187,41 +206,34 @@ class Desired:
 
     def rule_documents(self) -> Mapping[Address, frozenset[str]]:
         """Return the keys of the access rules that are documents of their own, by the address of their share."""
-        return {
-            address: frozenset(f"{rule.access_type}:{rule.access_to}" for _, rule in rules)
-            for address, rules in self._linked.rules.items()
-        }
+        return {address: frozenset(rule.key for _, rule in rules) for address, rules in self._linked.rules.items()}
 
-    def _place(self, address: Address) -> tuple[int | None, Sequence[int]]:
-        """Return the number of the file and the place of the document that describes the resource; no number for a rule within its share's."""
+    def _is_inline(self, address: Address) -> bool:
+        """Tell whether an access rule stands in the document of its share."""
         share_address, rule_key = split_rule_address(address)
-        if rule_key is not None:
-            found = self._rule_document(share_address, rule_key)
-            return (None, ()) if found is None else (found[0], found[1].place)
-        if address in self._linked.settings:
-            number, setting = self._linked.settings[address]
-            return number, setting.place
-        entry = self._entries()[address]
-        return entry.file, self._files[entry.file].record(entry.number).place
+        return rule_key is not None and self._rule_document(share_address, rule_key) is None
 
-    def _record(self, address: Address, kind: Kind) -> Any:  # noqa: ANN401 - a ResourceRecord
+    def _place(self, address: Address) -> tuple[int, Sequence[int]]:
+        """Return the number of the file and the place of the document that describes the resource: for a rule within its share's, of that."""
+        share_address, rule_key = split_rule_address(address)
+        found = None if rule_key is None else self._rule_document(share_address, rule_key)
+        if found is not None:
+            return found.file, found.rule.place
+        place = self._linked.place_of(share_address)
+        if place is None:
+            raise KeyError(address)
+        return place
+
+    def _record(self, address: Address, kind: Kind) -> ResourceRecord:
         if not is_of(kind, address):
             raise KeyError(address)
-        if self._last[0] != address:
-            entry = self._entries()[address]
-            self._last = address, self._files[entry.file].record(entry.number)
+        if self._last is None or self._last[0] != address:
+            self._last = address, self._linked.record(self._linked.entries[address])
         return self._last[1]
 
-    def _entries(self) -> Mapping[Address, Entry]:
-        if self._linked.entries is None:
-            self._linked.entries = entries_of(self._files)
-        return self._linked.entries
-
-    def _rule_document(self, share_address: Address, rule_key: str) -> tuple[int, RuleDocument] | None:
-        for file, rule in self._linked.rules.get(share_address, ()):
-            if f"{rule.access_type}:{rule.access_to}" == rule_key:
-                return file, rule
-        return None
+    def _rule_document(self, share_address: Address, rule_key: str) -> RuleEntry | None:
+        entries = self._linked.rules.get(share_address, ())
+        return next((entry for entry in entries if entry.rule.key == rule_key), None)
 
     def _settings(self, kind: Kind) -> Mapping[str, Any]:
         settings: Iterable[Setting] = (setting for _, setting in self._linked.settings.values() if setting.kind == kind)
@@ -230,7 +242,3 @@ class Desired:
         return MappingProxyType(
             {setting.name: spec.from_plain({"name": setting.name, **setting.plain}) for setting in ordered}
         )
-
-
-def _by_name(specs: Iterable[Any]) -> Mapping[str, Any]:
-    return MappingProxyType({spec.name: spec for spec in sorted(specs, key=lambda spec: str(spec.name))})

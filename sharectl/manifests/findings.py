@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.manifests.concealment import may_name_secret
 from sharectl.model.diagnostics import Diagnostic, Severity
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, is_of
@@ -54,9 +53,7 @@ class Finding(NamedTuple):
             positions = positions.in_document(self.document, self.line)
         remedy = self.remedy
         if "{written}" in remedy:
-            written = positions.spot(self.document, self.path).text or ""
-            if any(isinstance(step, str) and may_name_secret(step) for step in self.path):
-                written = "***"
+            written = positions.written(self.document, self.path)
             remedy = remedy.replace("{written}", written.replace("\\", "\\\\").replace('"', '\\"')[:80])
         summary = self.summary
         if self.other:

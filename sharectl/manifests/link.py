@@ -2,243 +2,273 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.compiled import PLACEMENT_FIELDS
+from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
-from sharectl.manifests.findings import Checker
-from sharectl.manifests.link_report import LinkReport
-from sharectl.manifests.linked import Entry, Linked, RuleEntry, cycles, entries_of
+from sharectl.manifests.findings import Checker, touches
 from sharectl.model.access import AccessRule, access_digest
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
-from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
+from sharectl.model.diagnostics import did_you_mean
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of, of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from sharectl.manifests.findings import Path
+    from sharectl.manifests.compiled import CompiledFile
+    from sharectl.manifests.findings import Finding, Path
+    from sharectl.manifests.positions import FilePositions
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
 
+_MAX_GUESSES: Final = 50
+_MAX_CANDIDATES: Final = 2000
+_NEAR_CHARACTERS: Final = 2
 
-class Linker(LinkReport):
-    """Links files, all of them or only what some addresses need."""
+
+class Linker:
+    """Links files, all that is in them or only what some addresses need; `linked` is what they come to together."""
+
+    def __init__(
+        self, files: Sequence[CompiledFile], positions: Callable[[int], FilePositions], possible_names: Collection[str]
+    ) -> None:
+        """Link `files`; `positions` finds places in the file of a number; `possible_names` may exist in documents that could not be read."""
+        self.linked = Linked(files)
+        self._files = files
+        self._positions = positions
+        self._possible_names = possible_names
+        self._declared: set[Address] = {address for file in files for address, _ in file.declared}
+        self._unsound = {address: paths for file in files for address, paths in file.unsound.items()}
+        self._is_partial = False
+        self._guesses = 0
+        self._checkers: list[tuple[int, Checker]] = []
+
+    @property
+    def findings(self) -> list[tuple[int, Finding]]:
+        """What is wrong, each with its file's number, but for what follows from something that is not what was written."""
+        return [
+            (file, finding)
+            for file, checker in self._checkers
+            for finding in checker.findings
+            if self._is_written(checker.address, *finding.path)
+        ]
 
     def link_all(self) -> Linked:
         """Link everything."""
-        linked, total = self.linked, 0
-        placements: set[tuple[str | None, str | None, bool]] = set()
-        clones: dict[Address, Address] = {}
-        reverts: dict[Address, Address] = {}
-        snapshots_of: dict[Address, Address] = {}
-        for file in self.files:
-            index, digests = file.index, file.digests
+        linked, indexes = self.linked, [file.index for file in self._files]
+        for file, index in zip(self._files, indexes, strict=True):
+            digests = file.digests
             linked.digests.update(
                 zip(index.addresses, [digests[i : i + 32] for i in range(0, len(digests), 32)], strict=True)
             )
-            total += len(index.addresses)
-            placements.update(index.placements)
-            clones.update(index.clones)
-            reverts.update(index.reverts)
-            snapshots_of.update(index.snapshots_of)
-            if index.moves:
-                linked.moves.update((new, tuple(old)) for new, old in index.moves.items())
+            linked.moves.update((new, tuple(old)) for new, old in index.moves.items())
         self._link_settings()
-        rule_count = self._collect_rules(None)
-        self._check_duplicates(total, rule_count)
-        misplaced = {placement for placement in placements if self._misplaced(*placement)}
-        for number, file in enumerate(self.files):
-            index = file.index
+        self._collect_rules(None)
+        if sum(len(index.addresses) for index in indexes) != len(linked.digests):
+            self._report_twins(self._find(None))
+        self._check_declared(self._rule_names())
+        misplaced = {
+            each for each in {each for index in indexes for each in index.placements} if self._misplaced(*each)
+        }
+        for number, index in enumerate(indexes):
             if not all(map(self._exists, index.references)) or not misplaced.isdisjoint(index.placements):
-                self._check_file(number, range(len(index.addresses)))
-        self._check_loose()
+                for position in range(len(index.addresses)):
+                    self._check_document(Entry(number, position))
+                for rule in index.rules:
+                    self._check_share_of(RuleEntry(number, rule))
+            for place, path, target, address in self._files[number].loose:
+                self._check_reference(number, place, path, target, address)
         self._check_rules()
         self._check_moves(linked.moves, linked.digests)
-        if clones or reverts:
-            self._check_cycles(clones, snapshots_of)
-            self._check_reverts(reverts, snapshots_of)
+        self._check_order(self._files)
         return linked
 
     def link_only(self, only: Collection[Address]) -> Linked:
         """Link the shares and snapshots in `only`, those that they are made from or turned back to, and what has a name of them now."""
+        self._is_partial = True
         self._link_settings()
-        places: dict[Address, list[Entry]] = {}
-        clones: dict[Address, Address] = {}
-        reverts: dict[Address, Address] = {}
-        snapshots_of: dict[Address, Address] = {}
         wanted = {address for address in only if kind_of(address) in MANAGED_KINDS}
         wanted |= self._moves_from(wanted).keys()
-        chosen = set(wanted)
+        places: dict[Address, list[Entry]] = {}
+        chosen: set[Address] = set()
         hints: set[Address] = set()
         while wanted:
             found = self._find(wanted)
             places.update(found)
+            chosen |= wanted
             wanted = set()
             for address, entries in found.items():
                 for entry in entries:
-                    plain = self.files[entry.file].record(entry.number).plain
-                    if is_of(Kind.SHARE, address):
-                        hints.update(
-                            found.address
-                            for found in references_of(Kind.SHARE, plain)
-                            if "schedulerHints" in found.path
-                        )
-                        if "source_snapshot" in plain:
-                            clones[address] = address_of(Kind.SNAPSHOT, plain["source_snapshot"])
-                        if "revert_to" in plain:
-                            reverts[address] = address_of(Kind.SNAPSHOT, plain["revert_to"]["snapshot"])
-                            wanted.add(reverts[address])
-                    elif is_of(Kind.SNAPSHOT, address):
-                        snapshots_of[address] = address_of(Kind.SHARE, plain["share"])
-                    wanted.update(
-                        reference.address
-                        for reference in references_of(kind_of(address), plain)
-                        if reference.is_prerequisite and kind_of(reference.address) in MANAGED_KINDS
-                    )
+                    for reference in references_of(kind_of(address), self.linked.record(entry).plain):
+                        if kind_of(reference.address) not in MANAGED_KINDS:
+                            continue
+                        is_needed = reference.is_prerequisite or "revertTo" in reference.path
+                        (wanted if is_needed else hints).add(reference.address)
             wanted -= chosen
-            chosen |= wanted
-        self._take(places)
+        self._take({address: entries[0] for address, entries in places.items()})
         self._declared.update(self._find(hints - places.keys()))
         self._collect_rules(chosen)
-        self._report_twins({address: entries for address, entries in places.items() if len(entries) > 1})
+        self._report_twins(places)
         for address in sorted(places):
             for entry in places[address]:
-                self._check_file(entry.file, (entry.number,), rules=False)
+                self._check_document(entry)
         self._check_rules()
         formers = {former for moved in self.linked.moves.values() for former in moved}
         self._check_moves(self._moves_from(formers), {*self.linked.digests, *self._find(formers)})
-        self._check_cycles(clones, snapshots_of)
-        self._check_reverts(reverts, snapshots_of)
+        self._check_order(
+            [self._files[number] for number in sorted({entry.file for entry in self.linked.entries.values()})]
+        )
         return self.linked
+
+    # -- what is in the files
 
     def _moves_from(self, formers: AbstractSet[Address]) -> dict[Address, tuple[Address, ...]]:
         """Return the moves, among all files, of what says that it was one of `formers`."""
-        needles = [f'"{former}"'.encode() for former in formers]
         return {
             new: tuple(old)
-            for file in self.files
-            if needles and file.mentions(needles)
+            for _, file in self._mentioning(formers)
             for new, old in file.index.moves.items()
             if not formers.isdisjoint(old)
         }
 
-    def _find(self, addresses: Collection[Address]) -> dict[Address, list[Entry]]:
-        needles = [f'"{address}"'.encode() for address in addresses]
+    def _find(self, addresses: Collection[Address] | None) -> dict[Address, list[Entry]]:
+        """Return where shares and snapshots are described: all, or those at some addresses."""
         found: dict[Address, list[Entry]] = {}
-        for file_number, file in enumerate(self.files):
-            if needles and file.mentions(needles):
-                for number, address in enumerate(file.index.addresses):
-                    if address in addresses:
-                        found.setdefault(address, []).append(Entry(file_number, number))
+        for file_number, file in self._mentioning(addresses):
+            for number, address in enumerate(file.index.addresses):
+                if addresses is None or address in addresses:
+                    found.setdefault(address, []).append(Entry(file_number, number))
         return found
 
-    def _take(self, places: Mapping[Address, list[Entry]]) -> None:
-        self.linked.entries = {address: entries[0] for address, entries in places.items()}
-        for address, entry in self.linked.entries.items():
-            file = self.files[entry.file]
+    def _mentioning(self, addresses: Collection[Address] | None) -> Iterator[tuple[int, CompiledFile]]:
+        """Yield the files, with their numbers, that may hold or refer to one of the addresses; without addresses, all."""
+        needles = None if addresses is None else [f'"{address}"'.encode() for address in addresses]
+        for number, file in enumerate(self._files if needles is None or needles else ()):
+            if needles is None or file.mentions(needles):
+                yield number, file
+
+    def _take(self, entries: dict[Address, Entry]) -> None:
+        self.linked.entries = entries
+        for address, entry in entries.items():
+            file = self._files[entry.file]
             self.linked.digests[address] = file.digest(entry.number)
             if address in file.index.moves:
                 self.linked.moves[address] = tuple(file.index.moves[address])
 
-    def _check_loose(self) -> None:
-        for number, file in enumerate(self.files):
-            for place, path, target, address in file.loose:
-                self._check_reference(number, place, path, target, address)
-
     def _link_settings(self) -> None:
-        settings = [(number, each) for number, file in enumerate(self.files) for each in file.settings.settings]
+        settings = [(number, each) for number, file in enumerate(self._files) for each in file.settings.settings]
         for number, setting in settings:
             address = f"{setting.kind}/{setting.name}"
             first = self.linked.settings.setdefault(address, (number, setting))
             if first[1] is not setting:
-                self._twin(address, number, setting.place, first[0], first[1].place)
+                self._report_twin(address, number, setting.place, first[0], first[1].place)
         for number, setting in settings:
-            for position, name in enumerate(setting.plain.get("security_services", ())):
-                path, target = ("spec", "securityServices", position), address_of(Kind.SECURITY_SERVICE, name)
-                self._check_reference(number, setting.place, path, target, f"{setting.kind}/{setting.name}")
+            address = f"{setting.kind}/{setting.name}"
+            for target, path, _ in references_of(Kind(setting.kind), setting.plain):
+                self._check_reference(number, setting.place, path, target, address)
 
-    def _collect_rules(self, shares: Collection[Address] | None) -> int:
-        count = 0
-        needles = None if shares is None else [f'"{share}"'.encode() for share in shares]
-        for number, file in enumerate(self.files):
-            if needles is not None and not file.mentions(needles):
-                continue
+    def _collect_rules(self, shares: Collection[Address] | None) -> None:
+        for number, file in self._mentioning(shares):
             for rule in file.index.rules:
-                count += 1
                 if shares is None or rule.share in shares:
                     self.linked.rules.setdefault(rule.share, []).append(RuleEntry(number, rule))
-        return count
 
-    def entries(self) -> dict[Address, Entry]:
-        """Return where every share's and snapshot's record is."""
-        if self.linked.entries is None:
-            self.linked.entries = entries_of(self.files)
-        return self.linked.entries
+    # -- findings
+
+    def _at(self, file: int, place: Sequence[int], address: Address) -> Checker:
+        """Return what takes findings about a document."""
+        checker = Checker(place, address, [])
+        self._checkers.append((file, checker))
+        return checker
+
+    def _is_written(self, address: Address, *path: str | int) -> bool:
+        return address not in self._unsound or not touches(path, self._unsound[address])
+
+    def _exists(self, address: Address) -> bool:
+        return (
+            address in self.linked.digests
+            or address in self.linked.settings
+            or address in self._declared
+            or name_of(address) in self._possible_names
+        )
 
     # -- names
 
-    def _check_duplicates(self, resource_count: int, rule_count: int) -> None:
-        if resource_count != len(self.linked.digests):
-            places: dict[Address, list[Entry]] = {}
-            for file_number, file in enumerate(self.files):
-                for number, address in enumerate(file.index.addresses):
-                    places.setdefault(address, []).append(Entry(file_number, number))
-            self._report_twins({address: entries for address, entries in places.items() if len(entries) > 1})
-        if rule_count:
-            names: dict[str, RuleEntry] = {}
-            for entry in sorted(
-                (entry for entries in self.linked.rules.values() for entry in entries), key=_rule_order
-            ):
-                first = names.setdefault(entry.rule.name, entry)
-                if first is not entry:
-                    address = address_of(Kind.ACCESS_RULE, entry.rule.name)
-                    self._twin(address, entry.file, entry.rule.place, first.file, first.rule.place)
-        self._check_declared(names if rule_count else {})
+    def _rule_names(self) -> dict[Address, tuple[int, Sequence[int]]]:
+        """Return where the document of each access rule is, and report what has the name of another."""
+        names: dict[Address, tuple[int, Sequence[int]]] = {}
+        for entry in sorted((entry for entries in self.linked.rules.values() for entry in entries), key=_rule_order):
+            address, here = address_of(Kind.ACCESS_RULE, entry.rule.name), (entry.file, entry.rule.place)
+            first = names.setdefault(address, here)
+            if first is not here:
+                self._report_twin(address, *here, *first)
+        return names
 
-    def _check_declared(self, rule_names: Mapping[str, RuleEntry]) -> None:
-        known: dict[Address, tuple[int, Sequence[int]]] = {}
-        for number, file in enumerate(self.files):
+    def _check_declared(self, known: dict[Address, tuple[int, Sequence[int]]]) -> None:
+        """Report documents of which only the name can be used, where another has it; `known` are the places of rules."""
+        for number, file in enumerate(self._files):
             for address, place in file.declared:
-                first = known.setdefault(address, (number, place))
-                if address in self.linked.digests:
-                    entry = self.entries()[address]
-                    first = (entry.file, self.files[entry.file].record(entry.number).place)
-                elif address in self.linked.settings:
-                    file_number, setting = self.linked.settings[address]
-                    first = (file_number, setting.place)
-                elif address.startswith(f"{Kind.ACCESS_RULE}/") and name_of(address) in rule_names:
-                    rule_entry = rule_names[name_of(address)]
-                    first = (rule_entry.file, rule_entry.rule.place)
+                first = self.linked.place_of(address) or known.setdefault(address, (number, place))
                 if first != (number, place):
-                    self._twin(address, number, place, *first)
+                    self._report_twin(address, number, place, *first)
 
-    def _report_twins(self, twins: Mapping[Address, list[Entry]]) -> None:
-        for address, entries in twins.items():
-            first = entries[0]
-            first_place = self.files[first.file].record(first.number).place
-            for entry in entries[1:]:
-                place = self.files[entry.file].record(entry.number).place
-                self._twin(address, entry.file, place, first.file, first_place)
+    def _report_twins(self, places: Mapping[Address, list[Entry]]) -> None:
+        for address, (first, *others) in places.items():
+            for entry in others:
+                place = self.linked.record(entry).place
+                self._report_twin(address, entry.file, place, first.file, self.linked.record(first).place)
+
+    def _report_twin(
+        self, address: Address, file: int, place: Sequence[int], first_file: int, first_place: Sequence[int]
+    ) -> None:
+        where = f"{self._positions(first_file).path}:{first_place[1]}:{first_place[2]}"
+        kind, name = kind_of(address).document_kind, name_of(address)
+        summary = f"the {kind} {name!r} is described twice; the other place is {where}"
+        self._at(file, place, address).add("duplicate-name", summary, "rename one, or remove it", "metadata", "name")
 
     # -- references
 
-    def _check_file(self, file_number: int, numbers: Iterable[int], *, rules: bool = True) -> None:
-        file = self.files[file_number]
-        addresses = file.index.addresses
-        for number in numbers:
-            record = file.record(number)
-            address, plain, place = addresses[number], record.plain, record.place
-            for reference, path, _ in references_of(kind_of(address), plain):
-                self._check_reference(file_number, place, path, reference, address)
-            if is_of(Kind.SHARE, address):
-                self._check_placement(file_number, place, plain, address)
-        for rule in file.index.rules if rules else ():
-            self._check_reference(
-                file_number, rule.place, ("spec", "share"), rule.share, address_of(Kind.ACCESS_RULE, rule.name)
-            )
+    def _check_document(self, entry: Entry) -> None:
+        """Check what a share or snapshot refers to."""
+        address, record = self._files[entry.file].index.addresses[entry.number], self.linked.record(entry)
+        for target, path, _ in references_of(kind_of(address), record.plain):
+            self._check_reference(entry.file, record.place, path, target, address)
+        if is_of(Kind.SHARE, address):
+            self._check_placement(entry.file, record.place, record.plain, address)
+
+    def _check_share_of(self, entry: RuleEntry) -> None:
+        address = address_of(Kind.ACCESS_RULE, entry.rule.name)
+        self._check_reference(entry.file, entry.rule.place, ("spec", "share"), entry.rule.share, address)
+
+    def _check_reference(self, file: int, place: Sequence[int], path: Path, target: Address, address: Address) -> None:
+        if not self._exists(target):
+            kind, name = kind_of(target), name_of(target)
+            remedy = self._guess(kind, name) or f"describe the {kind.document_kind} {name!r}, or correct the name"
+            summary = f"there is no {kind.document_kind} {name!r}"
+            self._at(file, place, address).add("dangling", summary, remedy, *path)
+
+    def _guess(self, kind: Kind, name: str) -> str:
+        self._guesses += 1
+        if self._guesses > _MAX_GUESSES:
+            return ""
+        if self._is_partial and kind in MANAGED_KINDS:
+            addresses = [address for file in self._files for address in file.index.addresses]
+        else:
+            addresses = [*self.linked.digests, *self.linked.settings]
+        names = [name_of(address) for address in of_kind(kind, addresses)]
+        if len(names) > _MAX_CANDIDATES:
+            names = [
+                other
+                for other in names
+                if abs(len(other) - len(name)) <= _NEAR_CHARACTERS
+                and (other[:2] == name[:2] or other[-2:] == name[-2:])
+            ]
+        return did_you_mean(name, names[:_MAX_CANDIDATES])
 
     def _misplaced(self, share_type: str | None, zone: str | None, has_network: bool) -> str:  # noqa: FBT001 - a row of the index
+        """Return the field of a share that its type rules out, if one is."""
         found = self.linked.settings.get(address_of(Kind.SHARE_TYPE, share_type)) if share_type else None
         if found is None:
             return ""
@@ -260,6 +290,7 @@ class Linker(LinkReport):
             summary = f"the type {share_type!r} is not offered in the zone {zone!r}"
             remedy = "choose a zone among the type's availability_zones, or another type"
         elif network is None:
+            wrong = "type"
             summary = f"the type {share_type!r} is for backends with share servers, and the share names no shareNetwork"
             remedy = "add shareNetwork, or choose another type"
         else:
@@ -267,26 +298,18 @@ class Linker(LinkReport):
                 f"the type {share_type!r} is for backends without share servers, and the share names a shareNetwork"
             )
             remedy = "remove shareNetwork, or choose another type"
-        path = ("spec", wrong) if wrong == "availabilityZone" or network is not None else ("spec", "type")
-        self._add(file, place, "placement", summary, remedy, path, address)
+        self._at(file, place, address).add("placement", summary, remedy, "spec", wrong)
 
-    # -- rules, moves, cycles
+    # -- rules, moves, order
 
     def _check_rules(self) -> None:
         for share, rule_entries in self.linked.rules.items():
             if share not in self.linked.digests:
-                if self.linked.entries is not None:
-                    for rule_entry in rule_entries:
-                        self._check_reference(
-                            rule_entry.file,
-                            rule_entry.rule.place,
-                            ("spec", "share"),
-                            share,
-                            address_of(Kind.ACCESS_RULE, rule_entry.rule.name),
-                        )
+                for rule_entry in rule_entries if self._is_partial else ():
+                    self._check_share_of(rule_entry)
                 continue
-            entry = self.entries()[share]
-            record = self.files[entry.file].record(entry.number)
+            entry = self.linked.entries[share]
+            record = self.linked.record(entry)
             seen: dict[tuple[str, str], tuple[int, Sequence[int], Path]] = {
                 (rule[0], rule[1]): (entry.file, record.place, ("spec", "access", number, "to"))
                 for number, rule in enumerate(record.access)
@@ -294,20 +317,19 @@ class Linker(LinkReport):
             }
             is_nfs = record.plain["protocol"] == "NFS" and self._is_written(share, "spec", "protocol")
             for file_number, rule in sorted(rule_entries, key=_rule_order):
-                checker = Checker(rule.place, address_of(Kind.ACCESS_RULE, rule.name), [])
+                address = address_of(Kind.ACCESS_RULE, rule.name)
                 if rule.access_type == "user" and is_nfs:
                     from sharectl.manifests.builders import add_user_on_nfs  # noqa: PLC0415 - only a mistake needs it
 
-                    add_user_on_nfs(checker, "spec")
+                    add_user_on_nfs(self._at(file_number, rule.place, address), "spec")
                 here = (file_number, rule.place, ("spec", "to"))
                 other = seen.setdefault((rule.access_type, rule.access_to), here)
                 if other != here:
                     file, (document, line, _), path = other
-                    place = self.positions(file).in_document(document, line).source(document, path)
-                    key = f"{rule.access_type}:{rule.access_to}"
-                    summary = f"the access rule {key} of {share} stands twice; the other place is {place}"
+                    place = self._positions(file).in_document(document, line).source(document, path)
+                    summary = f"the access rule {rule.key} of {share} stands twice; the other place is {place}"
+                    checker = self._at(file_number, rule.place, address)
                     checker.add("duplicate-access", summary, "keep one of the two", "spec", "to")
-                self._keep(file_number, checker)
             grants = [AccessRule(*rule) for rule in record.access]
             grants += [AccessRule(rule.access_type, rule.access_to, rule.access_level) for _, rule in rule_entries]
             self.linked.digests[share] = self.linked.digests[share][:DIGEST_SIZE_BYTES] + access_digest(grants)
@@ -317,39 +339,57 @@ class Linker(LinkReport):
         for new in sorted(moves):
             for old in moves[new]:
                 other = claimed.setdefault(old, new)
-                summary = ""
                 if old in described:
                     summary = f"{old} is still described, so {new} cannot have been it"
                 elif other != new:
                     summary = f"both {other} and {new} say that they were {old}"
-                if summary:
-                    path = ("metadata", "annotations", "sharectl/moved-from")
-                    self._blame(new, "moved", summary, "remove the old document, or the name from the annotation", path)
+                else:
+                    continue
+                remedy = "remove the old document, or the name from the annotation"
+                self._blame(new, "moved", summary, remedy, "metadata", "annotations", "sharectl/moved-from")
 
-    def _check_cycles(self, clones: Mapping[Address, Address], snapshots_of: Mapping[Address, Address]) -> None:
-        for cycle in cycles(clones, snapshots_of):
+    def _check_order(self, files: Sequence[CompiledFile]) -> None:
+        """Check that shares and snapshots can be made one after the other, and that shares are turned back to snapshots of their own."""
+        indexes = [file.index for file in files]
+        clones, reverts, owners = (
+            {edge[0]: edge[1] for index in indexes for edge in getattr(index, name) if edge[0] in self.linked.digests}
+            for name in ("clones", "reverts", "snapshots_of")
+        )
+        for cycle in _cycles(clones | owners if clones else {}):
             summary = f"a cycle: {' → '.join((*cycle, cycle[0]))}"
-            detail = "Each would have to exist before the others."
             remedy = "make one of the shares without sourceSnapshot"
-            self._blame(cycle[0], "cycle", summary, remedy, ("spec", "sourceSnapshot"), detail)
-
-    def _check_reverts(self, reverts: Mapping[Address, Address], snapshots_of: Mapping[Address, Address]) -> None:
+            detail = "Each would have to exist before the others."
+            self._blame(cycle[0], "cycle", summary, remedy, "spec", "sourceSnapshot", detail=detail)
         for share, snapshot in reverts.items():
-            owner = snapshots_of.get(snapshot, share)
+            owner = owners.get(snapshot, share)
             if owner != share:
                 summary = f"{share} cannot be turned back to {snapshot}, which is a snapshot of {owner}"
                 remedy = "name a snapshot of this share; a new share with sourceSnapshot holds the files of any"
-                self._blame(share, "revert", summary, remedy, ("spec", "revertTo", "snapshot"))
+                self._blame(share, "revert", summary, remedy, "spec", "revertTo", "snapshot")
 
-    def _blame(  # noqa: PLR0913, PLR0917 - the parts of a Finding
-        self, address: Address, code: str, summary: str, remedy: str, path: Path, detail: str = ""
-    ) -> None:
+    def _blame(self, address: Address, code: str, summary: str, remedy: str, *path: str, detail: str = "") -> None:
         """Record an error about a share or snapshot at its own document, if there is one among the files."""
-        entry = self.entries().get(address) or next(iter(self._find({address}).get(address, ())), None)
+        entry = self.linked.entries.get(address) or next(iter(self._find({address}).get(address, ())), None)
         if entry is not None:
-            place = self.files[entry.file].record(entry.number).place
-            self._add(entry.file, place, code, summary, remedy, path, address, detail)
+            checker = self._at(entry.file, self.linked.record(entry).place, address)
+            checker.add(code, summary, remedy, *path, detail=detail)
 
 
 def _rule_order(entry: RuleEntry) -> tuple[int, int]:
     return entry.file, entry.rule.place[0]
+
+
+def _cycles(needs: Mapping[Address, Address]) -> Iterator[list[Address]]:
+    """Yield the members of each cycle, from the least on; each needs one other at most."""
+    done: set[Address] = set()
+    for start in sorted(needs):
+        trail: dict[Address, None] = {}
+        node = start
+        while node in needs and node not in done and node not in trail:
+            trail[node] = None
+            node = needs[node]
+        if node in trail:
+            members = list(trail)[list(trail).index(node) :]
+            least = members.index(min(members))
+            yield members[least:] + members[:least]
+        done.update(trail)

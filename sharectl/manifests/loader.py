@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -13,25 +12,25 @@ from sharectl.manifests.desired import Desired
 from sharectl.manifests.files import read_regular_file
 from sharectl.manifests.findings import Flaws
 from sharectl.manifests.link import Linker
-from sharectl.manifests.positions import FilePositions
 from sharectl.manifests.sources import Sources, read_sources
 from sharectl.model.diagnostics import Diagnostic, DiagnosticError, Source, error, has_errors, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import split_rule_address
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
 
     from sharectl.manifests.cache import ManifestCache
-    from sharectl.manifests.compile import DriverSchemas
     from sharectl.manifests.compiled import CompiledFile
     from sharectl.manifests.findings import Path as FieldPath
+    from sharectl.manifests.positions import FilePositions
+    from sharectl.manifests.schemas import DriverSchemas
     from sharectl.manifests.sources import SourceFile
-    from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
 
 _BACKEND: Final = b"Backend"
+_MOST_POSITIONS: Final = 8
+"""Of how many files at a time the positions are kept: they take far more room than the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +51,17 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     *,
     base_directory: Path,
     cache: ManifestCache | None,
-    driver_schema: Callable[[str], JsonObject | None],
-    known_drivers: Callable[[], Sequence[str]],
+    drivers: DriverSchemas,
     only: Collection[Address] | None = None,
     stdin: BinaryIO | None = None,
 ) -> Loaded:
     """Load the files, folders and standard input (`-`) in `sources`; relative ones are under `base_directory`.
 
-    `driver_schema` returns the JSON Schema of a driver's config, None for an unknown driver; it is asked only for drivers of
-    Backend documents. With `only`, just the shares and snapshots at these addresses, and those that they are made from, are
-    loaded and linked (all other kinds are always loaded); an address that does not exist is left out.
+    `drivers` is asked only for the drivers of Backend documents. With `only`, just the shares and snapshots at these addresses, and those
+    that they are made from, are loaded and linked (all other kinds are always loaded); an address that does not exist is left out.
     Never raises for what is in the sources.
     """
-    loader = _Loader(cache, driver_schema, known_drivers)
+    loader = _Loader(cache, drivers)
     read, files = loader.read(sources, base_directory, stdin)
     linker = Linker(files, loader.positions, loader.possible_names)
     linked = (
@@ -85,26 +82,18 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     if cache is not None:
         cache.save()
     if not has_errors(diagnostics):
-        desired = Desired(linked, files, loader.later_positions)
+        desired = Desired(linked, loader.positions)
         return Loaded(desired, tuple(diagnostics), desired)
     flaws = _flaws(files, loader.hides_backends or has_errors(read.diagnostics))
-    readable = Desired(linked, files, loader.later_positions, flaws)
-    unsound = {address for file in files for address in file.unsound}
-    return Loaded(Desired(linked.without(unsound, files), files, loader.later_positions), tuple(diagnostics), readable)
+    sound = linked.without({address for file in files for address in file.unsound})
+    return Loaded(Desired(sound, loader.positions), tuple(diagnostics), Desired(linked, loader.positions, flaws))
 
 
-def addresses_beginning(  # noqa: PLR0913 - as load()
-    prefix: str,
-    sources: Sequence[str],
-    *,
-    base_directory: Path,
-    cache: ManifestCache,
-    driver_schema: Callable[[str], JsonObject | None],
-    known_drivers: Callable[[], Sequence[str]],
+def addresses_beginning(
+    prefix: str, sources: Sequence[str], *, base_directory: Path, cache: ManifestCache, drivers: DriverSchemas
 ) -> list[Address]:
     """Return the shares and snapshots in the sources whose addresses begin with `prefix`; files without any are not decoded."""
-    loader = _Loader(cache, driver_schema, known_drivers)
-    _, files = loader.read(sources, base_directory, None)
+    _, files = _Loader(cache, drivers).read(sources, base_directory, None)
     cache.save()
     needle = orjson.dumps(prefix)[:-1]
     return [
@@ -122,9 +111,7 @@ def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noq
         for address, wrong in file.unsound.items():
             paths.setdefault(address, set()).update(wrong)
         for finding in file.findings:
-            if (
-                finding.address is not None and finding.code != "manifest.missing"
-            ):  # whose path is that of the whole around it
+            if finding.address is not None and finding.code != "manifest.missing":  # whose path is the whole around it
                 paths.setdefault(finding.address, set()).add(finding.path)
     return Flaws({address: frozenset(wrong) for address, wrong in paths.items()}, hides_backends)
 
@@ -132,60 +119,64 @@ def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noq
 class _Loader:
     """Compiles files or takes them from the cache, and finds positions in them."""
 
-    def __init__(
-        self,
-        cache: ManifestCache | None,
-        driver_schema: Callable[[str], JsonObject | None],
-        known_drivers: Callable[[], Sequence[str]],
-    ) -> None:
-        self.files: list[SourceFile] = []
-        self._cache = cache
-        self._driver_schema = driver_schema
-        self._known_drivers = known_drivers
-        self._drivers: DriverSchemas | None = None
-        self._positions: dict[int, FilePositions] = {}
-        self._concealed: dict[int, set[tuple[int, FieldPath]]] = {}
+    def __init__(self, cache: ManifestCache | None, drivers: DriverSchemas) -> None:
         self.possible_names: set[str] = set()
         self.hides_backends = False
         self.diagnostics: list[Diagnostic] = []
+        self._files: list[SourceFile] = []
+        self._cache = cache
+        self._drivers = drivers
+        self._positions: dict[int, FilePositions] = {}
+        self._concealed: dict[int, set[tuple[int, FieldPath]]] = {}
+        if cache is not None:
+            cache.compile_again = self._compiled_again
 
     def read(
         self, sources: Sequence[str], base_directory: Path, stdin: BinaryIO | None
     ) -> tuple[Sources, list[CompiledFile]]:
         """Read the sources, and compile what has changed in them."""
-        known = None if self._cache is None else self.known
+        known = None if self._cache is None else self._cache.known
         read = read_sources(sources, base_directory=Path(base_directory), stdin=stdin, known=known)
-        self.files = read.files
-        return read, [self.compiled(number, file) for number, file in enumerate(read.files)]
+        self._files = read.files
+        return read, [self._compiled(number, file) for number, file in enumerate(read.files)]
 
-    def known(self, path: str, status: os.stat_result) -> CompiledFile | None:
-        """Return what the cache holds of a file, by its status."""
-        return None if self._cache is None else self._cache.known(path, status, partial(self._compiled_again, path))
+    def positions(self, number: int) -> FilePositions:
+        """Return the positions of a file."""
+        from sharectl.manifests.positions import FilePositions  # noqa: PLC0415 - most runs point at nothing
+
+        if number not in self._positions:
+            while len(self._positions) >= _MOST_POSITIONS:
+                del self._positions[next(iter(self._positions))]
+            file = self._files[number]
+            self._positions[number] = FilePositions(file.path, file.data, self._concealed.setdefault(number, set()))
+        return self._positions[number]
 
     def _compiled_again(self, path: str, before: CompiledFile) -> CompiledFile:
         """Compile a file again of which the cache has lost a part since the beginning of the run."""
         from sharectl.manifests.compile import compile_file  # noqa: PLC0415 - unchanged files are not compiled
 
         with suppress(OSError):
-            compiled, _ = compile_file(read_regular_file(path)[1], self._driver_schemas())
+            compiled, _ = compile_file(read_regular_file(path)[1], self._drivers)
             if compiled.digests == before.digests:
                 return compiled
         summary = f"{path} was changed while sharectl was at work"
         raise DiagnosticError(error("manifest.changed", summary, remedy="run the command again"))
 
-    def compiled(self, number: int, file: SourceFile) -> CompiledFile:
+    def _compiled(self, number: int, file: SourceFile) -> CompiledFile:
         """Return a file compiled, from the cache where it is there, with what is wrong in it among `diagnostics`."""
         path = file.real_path or file.path
         compiled = file.compiled
         if compiled is None and self._cache is not None:
-            compiled = self._cache.same(path, file.status, file.data, partial(self._compiled_again, path))
-        if compiled is not None and self._is_current(compiled):
+            compiled = self._cache.same(path, file.status, file.data)
+        if compiled is not None and all(
+            self._drivers.digest(driver) == digest for driver, digest in compiled.settings.drivers.items()
+        ):
             file.forget()
             return compiled
         from sharectl.manifests.compile import compile_file, names_in_text  # noqa: PLC0415 - unchanged files are not compiled
 
         data = file.data  # once: it may be another the next time
-        compiled, reading = compile_file(data, self._driver_schemas())
+        compiled, reading = compile_file(data, self._drivers)
         for problem in reading.problems:
             # Nobody has compared these settings with a schema: any of them may be a secret.
             self.positions(number).conceal(problem.document, ("spec", "config"))
@@ -200,29 +191,6 @@ class _Loader:
             self._cache.put(path, file.status, data, compiled)
             file.forget()
         return compiled
-
-    def positions(self, number: int) -> FilePositions:
-        if number not in self._positions:
-            file = self.files[number]
-            self._positions[number] = FilePositions(file.path, file.data, self._concealed.setdefault(number, set()))
-        return self._positions[number]
-
-    def later_positions(self, number: int) -> FilePositions:
-        """Return the positions of a file, keeping those of the last few files only."""
-        while len(self._positions) > 8 and number not in self._positions:  # noqa: PLR2004 - positions take far more room than the text
-            del self._positions[next(iter(self._positions))]
-        return self.positions(number)
-
-    def _driver_schemas(self) -> DriverSchemas:
-        if self._drivers is None:
-            from sharectl.manifests.compile import DriverSchemas  # noqa: PLC0415 - as above
-
-            self._drivers = DriverSchemas(self._driver_schema, self._known_drivers)
-        return self._drivers
-
-    def _is_current(self, compiled: CompiledFile) -> bool:
-        drivers = compiled.settings.drivers
-        return all(self._driver_schemas().digest(driver) == digest for driver, digest in drivers.items())
 
 
 def _empty(file: SourceFile) -> Diagnostic:

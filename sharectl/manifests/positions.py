@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sharectl.manifests.concealment import Span, is_secret_name, masked_line, may_hold_secrets, may_name_secret
 from sharectl.manifests.reader import MAX_DEPTH
 from sharectl.manifests.syntax import MAX_EVENTS_PER_DOCUMENT, Segment, segments, too_large
 from sharectl.model.diagnostics import Source
@@ -16,6 +16,99 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.findings import Path
     from sharectl.manifests.syntax import Mark
+
+MASK: Final = "***"
+_SECRET_NAME: Final = re.compile(
+    r"(?:passw(?:or)?d|passphrase|secret|token|credentials?|(?:api|private|access|secret)[-_]?key)\Z", re.IGNORECASE
+)
+_PART_OF_SECRET_NAME: Final = re.compile(
+    r"passw|passphrase|pwd|secret|token|credential|psk|(?:api|private|access|secret|auth|ssh|encryption)key"
+    r"|^(?:pass|pw|auth|cred|creds)$|(?:pw|pass)$"
+)
+_SECRET_WORDS: Final = ("password", "passwd", "passphrase", "secret", "token", "credential", "credentials")
+_NEAR: Final = 0.8
+_KEY_ON_LINE: Final = re.compile(
+    r"""(?P<name>[A-Za-z][\w.-]{0,63}(?: [\w.-]{1,63})?)["']?\s*:\s*(?!\{\s*["']?(?:env|file)["']?\s*:)(?=\S)"""
+)
+_OPEN_KEY: Final = re.compile(r"""\s*(?:-\s+)*["']?(?P<name>[A-Za-z][\w. -]{0,63})["']?\s*:(?:\s.*)?\Z""")
+_MAYBE_SECRETS: Final = re.compile(
+    rb"config|SecurityService|pas|pwd|pw|sec[er]|tok|cred|key|psk|auth|phrase", re.IGNORECASE
+)
+
+
+class Span(NamedTuple):
+    """The place of a text, from its first line and column to the column behind its last; all count from 0."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a field of this name is made to hold a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def may_name_secret(name: str) -> bool:
+    """Tell whether somebody may have typed a secret under this name: that of a secret, or nearly so (`passwrd`, `bind_pw`)."""
+    from difflib import SequenceMatcher  # noqa: PLC0415 - only mistakes are shown
+
+    if is_secret_name(name):
+        return True
+    plain = re.sub(r"[^a-z]", "", name.lower())
+    if _PART_OF_SECRET_NAME.search(plain):
+        return True
+    return any(
+        abs(len(plain) - len(word)) <= 3 and SequenceMatcher(None, plain, word).ratio() >= _NEAR  # noqa: PLR2004 - a slip or two
+        for word in _SECRET_WORDS
+    )
+
+
+def may_hold_secrets(data: bytes) -> bool:
+    """Tell, quickly, whether there may be anything to conceal in a file."""
+    return _MAYBE_SECRETS.search(data) is not None
+
+
+def masked_line(lines: list[str], number: int, spans: list[Span], most_characters: int) -> str:
+    """Return the beginning of line `number` (from 0) with every secret in it masked: those at `spans`, and what its own text gives away.
+
+    The text alone is all there is where a document is broken and its parts are not known.
+    """
+    text = lines[number]
+    for span in sorted(spans, reverse=True):
+        if span.line <= number <= span.end_line:
+            start = span.column if span.line == number else len(text) - len(text.lstrip())
+            end = span.end_column if span.end_line == number else len(text)
+            if start < end:
+                text = text[:start] + MASK + text[end:]
+    text = text[:most_characters]
+    for found in _KEY_ON_LINE.finditer(text):
+        words = found["name"].split(" ")
+        if may_name_secret(words[-1]) or may_name_secret(found["name"]):
+            return text[: found.end()] + MASK
+    return MASK if _within_secret(lines, number) else text
+
+
+def _within_secret(lines: list[str], number: int) -> bool:
+    """Tell whether the line goes on with the value of a secret's key above it, by indentation."""
+    indent = _indent(lines[number])
+    for above in range(number - 1, max(-1, number - 200), -1):
+        line = lines[above]
+        if line.strip() and _indent(line) < indent:
+            found = _OPEN_KEY.match(line)
+            return found is not None and may_name_secret(found["name"]) and not _is_reference(lines[number])
+    return False
+
+
+def _is_reference(line: str) -> bool:
+    return re.match(r"""\s*["']?(?:env|file)["']?\s*:""", line) is not None
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
 
 Step = str | int
 _DOCUMENT_START: Final = re.compile(rb"^(?:\xef\xbb\xbf)?---(?=\s|\Z)", re.MULTILINE)
@@ -120,6 +213,11 @@ class FilePositions:
             if key and step is path[-1]:
                 mark = key_mark
         return Spot(mark.line + self._first_line, mark.column + 1, node.text)
+
+    def written(self, document: int, path: Path) -> str:
+        """Return the text of the scalar at `path` as it was written; that of a secret is masked."""
+        may_be_secret = any(isinstance(step, str) and may_name_secret(step) for step in path)
+        return MASK if may_be_secret else self.spot(document, path).text or ""
 
     def excerpt(self, line: int) -> str | None:
         """Return the text of `line` (from 1) without its line end, shortened where it is very long, secrets masked."""

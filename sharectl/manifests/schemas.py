@@ -1,4 +1,4 @@
-"""The JSON Schemas of all kinds, from the wheel or from a source checkout."""
+"""The JSON Schemas of all kinds, from the wheel or from a source checkout, and those of drivers, with their quick yes-or-no tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sharectl.model.canonical import JsonObject
 
 _SUFFIX: Final = ".schema.json"
@@ -82,3 +84,43 @@ def schemas_digest() -> bytes:
     from sharectl.model.canonical import digest_of  # noqa: PLC0415 - `sharectl schema` needs none
 
     return digest_of("\0".join(schema_text(name) for name in schema_names()).encode())
+
+
+@cache
+def accepts(document_kind: str) -> Callable[[Any], bool]:
+    """Return the compiled yes-or-no test of documents of this kind."""
+    return compiled_test(schema_of(document_kind))
+
+
+def compiled_test(schema: JsonObject) -> Callable[[Any], bool]:
+    """Return the compiled yes-or-no test of `schema`."""
+    import jsonschema_rs  # noqa: PLC0415 - unchanged manifests are not validated again
+
+    test: Callable[[Any], bool] = jsonschema_rs.Draft202012Validator(schema).is_valid
+    return test
+
+
+class DriverSchemas:
+    """The config schemas of drivers, each asked for and compiled once; and how many documents were explained with them."""
+
+    def __init__(
+        self, schema_of_driver: Callable[[str], JsonObject | None], known: Callable[[], Sequence[str]]
+    ) -> None:
+        """Ask `schema_of_driver` for a driver's schema (None where there is no such driver), and `known` for all names."""
+        self.schema = cache(schema_of_driver)
+        self.known = known
+        self.explained = 0
+        self._tests: dict[str, Callable[[Any], bool]] = {}
+
+    def digest(self, driver: str) -> str:
+        """Return the digest of that schema, empty where there is no such driver."""
+        from sharectl.model.canonical import canonical_json, digest_of  # noqa: PLC0415 - as above
+
+        schema = self.schema(driver)
+        return "" if schema is None else digest_of(canonical_json(schema)).hex()
+
+    def accepts(self, driver: str, config: JsonObject) -> bool:
+        """Tell whether `config` meets the schema of a driver that exists."""
+        if driver not in self._tests:
+            self._tests[driver] = compiled_test(self.schema(driver) or {})
+        return self._tests[driver](config)

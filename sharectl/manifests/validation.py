@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sharectl.manifests.concealment import is_secret_name, may_name_secret
 from sharectl.manifests.findings import Finding, Path, touches
+from sharectl.manifests.positions import is_secret_name, may_name_secret
 from sharectl.manifests.proposals import (
     NO_VARIABLES,
     instead_of_boolean,
@@ -17,12 +17,12 @@ from sharectl.manifests.proposals import (
     mentions_variable,
 )
 from sharectl.manifests.reader import UNREAD
-from sharectl.manifests.schemas import schema_of
+from sharectl.manifests.schemas import accepts, compiled_test, schema_of
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sharectl.model.canonical import JsonObject
 
@@ -38,20 +38,6 @@ _TYPE_NAMES: Final = {
 }
 _MAX_SHOWN_CHARACTERS: Final = 60
 _REFERENCE_REMEDY: Final = "write a reference instead, {env: NAME} or {file: PATH}"
-
-
-@cache
-def accepts(document_kind: str) -> Callable[[Any], bool]:
-    """Return the compiled yes-or-no test of documents of this kind."""
-    return compiled_test(schema_of(document_kind))
-
-
-def compiled_test(schema: JsonObject) -> Callable[[Any], bool]:
-    """Return the compiled yes-or-no test of `schema`."""
-    import jsonschema_rs  # noqa: PLC0415 - unchanged manifests are not validated again
-
-    test: Callable[[Any], bool] = jsonschema_rs.Draft202012Validator(schema).is_valid
-    return test
 
 
 def explain(value: object, schema: JsonObject, *, document: int, prefix: Path = ()) -> list[Finding]:

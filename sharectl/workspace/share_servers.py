@@ -69,7 +69,8 @@ def _network_findings(desired: Desired, name: str, spec: BackendSpec) -> tuple[D
         remedy = "add network: {plugin: standalone}, or another plugin"
         source = desired.field_source(address, "spec", "shareServers")
         return (error("backend.no-network", summary, remedy=remedy, address=address, source=source),)
-    from sharectl.manifests.validation import compiled_test, explain  # noqa: PLC0415 - only where there are share servers
+    from sharectl.manifests.schemas import compiled_test  # noqa: PLC0415 - only where there are share servers
+    from sharectl.manifests.validation import explain  # noqa: PLC0415 - only where there are share servers
 
     schema = network_plugin_factory(spec.network.plugin).config_schema
     config = dict(spec.network.config)

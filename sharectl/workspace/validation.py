@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
 from sharectl.manifests.loader import addresses_beginning, load
+from sharectl.manifests.schemas import DriverSchemas, compiled_test
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.settings import SchedulerSettings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sharectl.manifests.desired import Desired
+    from sharectl.manifests.findings import Flaws
     from sharectl.manifests.loader import Loaded
     from sharectl.manifests.project import Project
     from sharectl.model.backends import BackendSpec
@@ -50,8 +52,7 @@ def addresses_in_manifests(project: Project, prefix: str) -> list[Address]:
         project.manifests,
         base_directory=project.root,
         cache=ManifestCache(project.cache_directory),
-        driver_schema=driver_schema,
-        known_drivers=driver_names,
+        drivers=DriverSchemas(driver_schema, driver_names),
     )
 
 
@@ -70,8 +71,7 @@ def load_manifests(
         list(sources) or list(project.manifests),
         base_directory=directory if sources else project.root,
         cache=ManifestCache(project.cache_directory),
-        driver_schema=driver_schema,
-        known_drivers=driver_names,
+        drivers=DriverSchemas(driver_schema, driver_names),
         only=only,
         stdin=stdin,
     )
@@ -118,23 +118,17 @@ def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...
 def config_findings(desired: Desired) -> tuple[Diagnostic, ...]:
     """Return an error for everything in the configuration of a backend that meets the schema and that its driver finds wrong all the same."""
     return tuple(
-        error(
-            "backend.config",
-            problem.summary,
-            remedy=problem.remedy,
-            address=address_of(Kind.BACKEND, name),
-            source=desired.field_source(address_of(Kind.BACKEND, name), "spec", "config", *problem.path),
-        )
+        error("backend.config", problem.summary, remedy=problem.remedy, address=address, source=source)
         for name, spec in desired.backends.items()
-        if desired.flaws.is_sound(address_of(Kind.BACKEND, name), "driver")
-        for problem in _config_problems(
-            spec, has_sound_servers=desired.flaws.is_sound(address_of(Kind.BACKEND, name), "shareServers")
-        )
-        if desired.flaws.is_sound_at(address_of(Kind.BACKEND, name), "spec", "config", *problem.path)
+        for address in (address_of(Kind.BACKEND, name),)
+        if desired.flaws.is_sound(address, "driver")
+        for problem in _config_problems(spec, desired.flaws, address)
+        if desired.flaws.is_sound_at(address, "spec", "config", *problem.path)
+        for source in (desired.field_source(address, "spec", "config", *problem.path),)
     )
 
 
-def _config_problems(spec: BackendSpec, *, has_sound_servers: bool) -> Sequence[ConfigProblem]:
+def _config_problems(spec: BackendSpec, flaws: Flaws, address: Address) -> Sequence[ConfigProblem]:
     """Return what the driver finds wrong; where nobody knows whether the backend makes share servers, what is wrong either way."""
     try:
         factory = driver_factory(spec.driver)
@@ -142,12 +136,10 @@ def _config_problems(spec: BackendSpec, *, has_sound_servers: bool) -> Sequence[
         return ()  # a finding of the manifest's own
     if not isinstance(factory, ChecksConfig):
         return ()
-    import jsonschema_rs  # noqa: PLC0415 - only for drivers that check more than their schema
-
-    if not jsonschema_rs.Draft202012Validator(factory.config_schema).is_valid(dict(spec.config)):
+    if not flaws.is_sound(address, "config") and not compiled_test(factory.config_schema)(dict(spec.config)):
         return ()  # said already, and what does not meet the schema cannot be looked into
     problems = factory.config_problems(spec)
-    if has_sound_servers:
+    if flaws.is_sound(address, "shareServers"):
         return problems
     otherwise = factory.config_problems(replace(spec, share_servers=not spec.share_servers))
     return [problem for problem in problems if problem in otherwise]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sharectl.manifests.loader import Loaded, load
+from sharectl.manifests.schemas import DriverSchemas
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -59,8 +60,7 @@ def load_folder(
         sources or ["."],
         base_directory=folder,
         cache=cache,
-        driver_schema=SCHEMAS.get,
-        known_drivers=lambda: tuple(SCHEMAS),
+        drivers=DriverSchemas(SCHEMAS.get, lambda: tuple(SCHEMAS)),
         only=only,
     )
 

@@ -24,6 +24,8 @@ from tests.manifests.support import SCHEMAS, codes, document, load_folder, load_
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sharectl.manifests.schemas import DriverSchemas
+
 TEXT = (
     share(
         "a",
@@ -45,7 +47,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     original = compile_module.compile_file
 
-    def counted(data: bytes, drivers: compile_module.DriverSchemas) -> object:
+    def counted(data: bytes, drivers: DriverSchemas) -> object:
         calls.append(len(data))
         return original(data, drivers)
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharectl.manifests.dependencies import CycleError, dependencies_of, dependency_edges, find_cycle, topological_order
-from sharectl.manifests.desired import Desired
 from sharectl.model.access import AccessRule
 from sharectl.model.share_networks import ShareNetworkSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
+from tests.desired import desired_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ def test_where_there_is_no_cycle_none_is_found() -> None:
 
 def test_manifests_depend_on_what_they_refer_to() -> None:
     """Type, network and snapshot of a share; the share of a snapshot and of a rule; the services of a network."""
-    desired = Desired.of(
+    desired = desired_of(
         shares=[
             ShareSpec("a", 1, "NFS", share_type="gold", share_network="net", source_snapshot="s"),
             ShareSpec("b", 1, "NFS"),

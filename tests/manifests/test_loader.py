@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.manifests.loader import load
+from sharectl.manifests.schemas import DriverSchemas
 from sharectl.manifests.validation import explain
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
@@ -222,6 +223,12 @@ BACKEND = document("Backend", "b", "{driver: open}")
         (document("ShareNetwork", "n", "{subnets: [{}], securityServices: [x]}"), [("a.yaml:4:42", "dangling")]),
         (document("SecurityService", "s", "{type: ldap, dnsIp: dns.example}"), [("a.yaml:4:27", "ip")]),
         (document("SecurityService", "s", "{type: nis}"), [("a.yaml:4:14", "schema")]),
+        (
+            share("a")
+            + document("AccessRule", "r", "{share: a, type: ip, to: 10.0.0.1, level: rw}")
+            + document("AccessRule", "q", "{share: b, type: ip, to: 10.0.0.1, level: rw}"),
+            [("a.yaml:14:15", "dangling")],
+        ),
         ("apiVersion: v1\nkind: ConfigMap\n", [("a.yaml:1:13", "not-a-manifest")]),
         ("kind: Share\n", [("a.yaml:1:1", "not-a-manifest")]),
         ("- a\n", [("a.yaml:1:1", "not-a-manifest")]),
@@ -613,7 +620,7 @@ def test_asking_for_what_is_not_there_is_a_key_error(tmp_path: Path) -> None:
 
 def test_standard_input_is_read_once(tmp_path: Path) -> None:
     """Diagnostics call it <stdin>."""
-    arguments = {"base_directory": tmp_path, "cache": None, "driver_schema": {}.get, "known_drivers": tuple}
+    arguments = {"base_directory": tmp_path, "cache": None, "drivers": DriverSchemas({}.get, tuple)}
     loaded = load(["-", "-"], stdin=io.BytesIO(share("a", ", x: 1").encode()), **arguments)
     assert [brief(diagnostic) for diagnostic in loaded.diagnostics] == [("<stdin>:4:35", "manifest.unknown-field")]
     assert codes(load(["-"], stdin=None, **arguments)) == ["unreadable"]

@@ -12,6 +12,7 @@ import pytest
 
 from sharectl.manifests.cache import ManifestCache
 from sharectl.manifests.loader import load
+from sharectl.manifests.schemas import DriverSchemas
 from sharectl.model.diagnostics import Severity
 from tests.manifests.support import SCHEMAS, load_folder, share
 
@@ -74,8 +75,7 @@ def test_a_manifest_of_any_name_that_is_named_itself_is_read(tmp_path: Path, nam
         [".", name],
         base_directory=tmp_path,
         cache=None,
-        driver_schema=SCHEMAS.get,
-        known_drivers=lambda: sorted(SCHEMAS),
+        drivers=DriverSchemas(SCHEMAS.get, lambda: tuple(SCHEMAS)),
     )
     assert not loaded.diagnostics
     assert list(loaded.desired.digests) == ["share/a"]
@@ -230,8 +230,7 @@ def test_empty_standard_input_is_an_error(tmp_path: Path) -> None:
         ["-", "b.yaml"],
         base_directory=tmp_path,
         cache=None,
-        driver_schema=SCHEMAS.get,
-        known_drivers=lambda: tuple(SCHEMAS),
+        drivers=DriverSchemas(SCHEMAS.get, lambda: tuple(SCHEMAS)),
         stdin=BytesIO(b""),
     )
     assert _brief(loaded) == [("<stdin>", "error", "empty")]

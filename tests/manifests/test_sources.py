@@ -109,10 +109,11 @@ def test_a_file_without_permission_is_diagnosed(tmp_path: Path) -> None:
     program = (
         "import os, pathlib, sys\n"
         "from sharectl.manifests.loader import load\n"
+        "from sharectl.manifests.schemas import DriverSchemas\n"
         "import sharectl.manifests.compile, jsonschema_rs, yaml.cyaml\n"
         "os.chdir(sys.argv[1])\n"
         "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "found = load(['.'], base_directory=pathlib.Path('.'), cache=None, driver_schema=lambda name: None, known_drivers=tuple)\n"
+        "found = load(['.'], base_directory=pathlib.Path('.'), cache=None, drivers=DriverSchemas(lambda name: None, tuple))\n"
         "print([d.summary for d in found.diagnostics])\n"
     )
     for path in (tmp_path, *tmp_path.parents[:2]):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sharectl.manifests.project import find_project
-from sharectl.manifests.schemas import schema_name_of, schema_names, schema_of, schema_text
-from sharectl.manifests.validation import accepts, explain
+from sharectl.manifests.schemas import accepts, schema_name_of, schema_names, schema_of, schema_text
+from sharectl.manifests.validation import explain
 from sharectl.model.kinds import KIND_OF_DOCUMENT
 from tests.manifests.support import load_folder
 

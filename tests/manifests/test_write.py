@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharectl.manifests.access import AccessError, canonical_client
-from sharectl.manifests.desired import Desired
 from sharectl.manifests.reader import read_documents
 from sharectl.manifests.write import (
     ManifestDocument,
@@ -21,6 +20,7 @@ from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet
 from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, ShareTypeSpec, SnapshotSpec
+from tests.desired import desired_of
 from tests.manifests.support import load_text
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def test_shares_are_read_back_as_they_were_written(
         return
     loaded = load_text(tmp_path_factory.mktemp("written"), text)
     assert not loaded.diagnostics
-    expected = Desired.of(shares=specs, access=access, snapshots=snapshots)
+    expected = desired_of(shares=specs, access=access, snapshots=snapshots)
     assert loaded.desired.digests == expected.digests
     for spec in specs:
         address = f"share/{spec.name}"
@@ -208,7 +208,7 @@ def test_every_other_kind_is_read_back_as_it_was_written(tmp_path: Path) -> None
     assert tuple(desired.security_services.values()) == services
     assert desired.access("share/a") == (AccessRule("ip", "10.0.0.0/8", "ro"),)
     assert desired.moves == {"share/a": ("share/b", "share/c"), "snapshot/p": ("snapshot/q",)}
-    memory = Desired.of(backends=backends, share_types=types, share_networks=networks, security_services=services)
+    memory = desired_of(backends=backends, share_types=types, share_networks=networks, security_services=services)
     assert (memory.backends, memory.share_types, memory.share_networks, memory.security_services) == (
         desired.backends,
         desired.share_types,

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.manifests.desired import Desired
 from sharectl.model.backends import CapacityPolicy, NetworkPluginSpec
 from sharectl.model.diagnostics import DiagnosticError, Source, error
 from sharectl.plan import plan
@@ -20,6 +19,7 @@ from sharectl.planner.options import PlanOptions
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
 from sharectl.planner.selection import addresses_with_rules
 from sharectl.workspace.planfile import read_plan_file, write_plan_file
+from tests.desired import desired_of
 from tests.planner.model import settle
 from tests.planner.world import World, change_lines, codes, rule, step_lines
 
@@ -228,7 +228,7 @@ def test_a_plan_that_cannot_take_its_place_leaves_nothing_behind(tmp_path: Path)
 
 def test_the_default_options_plan_everything() -> None:
     """An empty world, with neither options nor settings."""
-    result = plan(Desired.of(), World().view(), {}, ())
+    result = plan(desired_of(), World().view(), {}, ())
     assert result.is_empty
     assert (step_lines(result), change_lines(result), codes(result)) == ([], [], [])
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from sharectl.drivers.base import Capability
-from sharectl.manifests.desired import Desired
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
 from sharectl.model.diagnostics import error
@@ -28,10 +27,12 @@ from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.records import with_spec
 from sharectl.planner.selection import addresses_with_rules
 from sharectl.scheduler import pool_from_report
+from tests.desired import desired_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sharectl.manifests.desired import Desired
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.plans import Plan
     from sharectl.model.records import Record, RuleRecord
@@ -352,7 +353,7 @@ class World:
 
     def desired(self) -> Desired:
         """Return what the manifests want."""
-        return Desired.of(
+        return desired_of(
             shares=self.shares.values(),
             access=self.access,
             snapshots=self.snapshots.values(),
