@@ -77,6 +77,10 @@ class StateReader(Protocol):
         """Return the recorded rules of these shares (None: of all), sorted by key; shares without rules are left out."""
         ...
 
+    def count_rules(self) -> int:
+        """Return how many access rules are recorded."""
+        ...
+
 
 class StateStore(Protocol):
     """Where the state lives. Reading never needs the lock. Methods may be called from any thread."""

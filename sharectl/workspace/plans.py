@@ -26,16 +26,16 @@ from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
-    from sharectl.model.records import LockStatus, RuleRecord, StateView
+    from sharectl.model.records import LockStatus, StateView
     from sharectl.planner.exports import ExportWishes
     from sharectl.planner.options import PlanOptions
-    from sharectl.state.contract import StateReader, StateStore
+    from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.repository import Repository
 
@@ -72,8 +72,9 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     deviations = find_deviations(view, found.observed)
     exports = find_exports(view, found.observed, _export_wishes(desired, questions))
     wanted = addresses_with_rules(desired, view, deviations, request.options, exports)
-    with store.read() as reader:
-        view = replace(view, rules=_rules(reader, wanted))
+    if wanted:
+        with store.read() as reader:
+            view = replace(view, rules=reader.rules(wanted), rules_total=reader.count_rules())
     return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations, exports)
 
 
@@ -145,10 +146,6 @@ def _other_writer(store: StateStore) -> LockStatus | None:
         return None
     own = status.holder.process_id == os.getpid() and status.holder.host == socket.gethostname()
     return None if own else status
-
-
-def _rules(reader: StateReader, addresses: Collection[Address]) -> Mapping[Address, tuple[RuleRecord, ...]]:
-    return reader.rules(addresses) if addresses else {}
 
 
 def _addresses_to_read(desired: Desired, options: PlanOptions) -> set[Address] | None:

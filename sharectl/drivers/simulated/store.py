@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS shares(
     trashed_at TEXT,
     share_server_id TEXT
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS shares_by_pool ON shares(pool, size_bytes);
+CREATE INDEX IF NOT EXISTS shares_by_pool ON shares(pool, size_bytes, used_bytes);
 CREATE TABLE IF NOT EXISTS snapshots(
     resource_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,

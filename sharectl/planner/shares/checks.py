@@ -18,6 +18,8 @@ from sharectl.model.specs import DeletionPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from jsonschema_rs import Draft202012Validator
+
     from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule
     from sharectl.model.backends import BackendSpec
@@ -45,6 +47,8 @@ _DOING: Final[Mapping[Capability, str]] = {
 _PLAIN_NAME: Final = "a"
 """A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
 _MOST_KNOWN: Final = 10_000
+_VALIDATORS: Final[dict[int, tuple[JsonObject, Draft202012Validator]]] = {}
+"""By the identity of the schema, which is kept beside it: backends of one driver have one validator."""
 _UNREADABLE: Final = "*"
 """In place of the name of a backend that nobody could read: no backend can be called so."""
 _DECIDING_FIELDS: Final = ("enabled", "availabilityZone", "shareServers", "capabilities")
@@ -224,9 +228,12 @@ def _check_of(spec: BackendSpec) -> ShareCheck | None:
 
 def is_sound(schema: JsonObject, spec: BackendSpec) -> bool:
     """Tell whether the configuration meets the schema of its driver, so that it can be looked into."""
-    import jsonschema_rs  # noqa: PLC0415 - only where something is new or changed
+    known = _VALIDATORS.get(id(schema))
+    if known is None:
+        import jsonschema_rs  # noqa: PLC0415 - only where something is new or changed
 
-    return bool(jsonschema_rs.Draft202012Validator(schema).is_valid(dict(spec.config)))
+        known = _VALIDATORS[id(schema)] = schema, jsonschema_rs.Draft202012Validator(schema)
+    return bool(known[1].is_valid(dict(spec.config)))
 
 
 def _meets(traits: Traits, known: Mapping[str, object]) -> bool:

@@ -144,13 +144,11 @@ def read_view(
     """Return what `StateReader.view` does."""
     with collection_paused():
         revision = read_revision(connection, location)
-        (rules_total,) = connection.execute("SELECT count(*) FROM access_rule").fetchone()
         return StateView(
             lineage=revision.lineage,
             serial=revision.serial,
             records=_records_of(_select(connection, _SELECT_RESOURCES, "address", "", addresses)),
             operations=read_operations(connection),
-            rules_total=rules_total,
         )
 
 
@@ -279,6 +277,10 @@ class SqliteReader:
     def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
         """See StateReader."""
         return self._read(lambda connection: read_rules(connection, share_addresses))
+
+    def count_rules(self) -> int:
+        """See StateReader."""
+        return int(self._read(lambda connection: connection.execute("SELECT count(*) FROM access_rule").fetchone()[0]))
 
 
 def _select(

@@ -137,6 +137,7 @@ class CommitsConformance(Conformance):
                 "share/b": (make_rule("10.0.0.1"),),
             }
             assert set(reader.rules(["share/b", "share/c", "share/nobody"])) == {"share/b"}
+            assert reader.count_rules() == sum(map(len, reader.rules().values()))
             assert isinstance(reader.rules()["share/a"][0].rule, AccessRule)
         store.commit(lease, [PutRules("share/a", (make_rule("10.0.0.9", "ro"),)), PutRules("share/b", ())])
         with store.read() as reader:
