@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sharectl.model.records import StateView
     from sharectl.planner.exports import Exports
     from sharectl.planner.observed import Deviation, Observed
-    from sharectl.scheduler import Pool
+    from sharectl.scheduler.pools import Pool
 
 _NO_OPTIONS = PlanOptions()
 _DEFAULT_SETTINGS = SchedulerSettings()

@@ -59,7 +59,7 @@ def pools(
     session = start(chdir, file)
     pattern = None
     if simulate is not None:
-        from sharectl.scheduler import parse_pattern
+        from sharectl.scheduler.simulation import parse_pattern
 
         pattern = parse_pattern(simulate)
     desired = session.repository.desired() if after_plan else session.readable()[0]
@@ -77,7 +77,7 @@ def pools(
     out = session.output
     simulation = None
     if pattern is not None:
-        from sharectl.scheduler import simulate as simulate_shares
+        from sharectl.scheduler.simulation import simulate as simulate_shares
 
         room = found if after is None else tuple(after.values())
         simulation = simulate_shares(room, session.project.scheduler, pattern, desired.share_types)

@@ -18,7 +18,6 @@ from sharectl.planner.safety import check_kept_snapshots, check_limits, check_re
 from sharectl.planner.selection import move_selector, selector
 from sharectl.planner.share_servers.steps import plan_share_servers
 from sharectl.planner.shares.changes import hold_for_snapshot, may_be_cloned
-from sharectl.planner.shares.placement import place_new_shares
 from sharectl.planner.shares.steps import plan_beside_refusal, plan_new_share
 
 if TYPE_CHECKING:
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from sharectl.model.settings import SchedulerSettings
     from sharectl.planner.draft import Draft
     from sharectl.planner.selection import Due
-    from sharectl.scheduler import Pool
+    from sharectl.planner.shares.placement import Placement
+    from sharectl.scheduler.pools import Pool
 
 
 def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerSettings) -> None:
@@ -43,8 +43,7 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     for address in due.removed:
         if address not in draft.replaced:
             planner_of(kind_of(address)).removed(draft, address)
-    ordered_pools = sorted(pools, key=lambda pool: pool.host)  # of equal pools, the scheduler takes the first
-    placed = place_new_shares(draft, [a for a in draft.new if _can_be_placed(draft, a)], ordered_pools, settings)
+    placed = _placed(draft, pools, settings)
     for address in sorted(placed):
         plan_new_share(draft, address, placed[address], _reason_of_new(draft, address))
     _refuse_halves(draft, placed)
@@ -58,6 +57,17 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     draft.diagnostics += undeclared_renames(draft)
     check_limits(draft)
     check_kept_snapshots(draft)
+
+
+def _placed(draft: Draft, pools: Sequence[Pool], settings: SchedulerSettings) -> Placement:
+    """Return the candidates of each new share that has a place."""
+    addresses = [address for address in draft.new if _can_be_placed(draft, address)]
+    if not addresses:
+        return {}
+    from sharectl.planner.shares.placement import place_new_shares  # noqa: PLC0415 - most plans need no scheduler
+
+    ordered_pools = sorted(pools, key=lambda pool: pool.host)  # of equal pools, the scheduler takes the first
+    return place_new_shares(draft, addresses, ordered_pools, settings)
 
 
 def settled_steps(draft: Draft) -> tuple[tuple[Step, ...], tuple[Held, ...]]:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.canonical import JsonObject
     from sharectl.render.text import Look
-    from sharectl.scheduler import Explanation
-    from sharectl.scheduler.explanation import PoolVerdict
+    from sharectl.scheduler.explanation import Explanation, PoolVerdict
     from sharectl.workspace.explanation import Explained
 
 FORMAT: Final = "sharectl-explanation"

@@ -11,7 +11,7 @@ from sharectl.render.frame import bar
 from sharectl.render.simulation import simulation_lines, simulation_object
 from sharectl.render.tables import Cell, Column, table_lines
 from sharectl.render.text import PLAIN, visible
-from sharectl.scheduler.ledger import CHANGING_STATS
+from sharectl.scheduler.pools import CHANGING_STATS
 from sharectl.scheduler.values import boolean, is_thin, number
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from sharectl.model.canonical import JsonObject
     from sharectl.render.text import Look
-    from sharectl.scheduler import Pool, Simulation
+    from sharectl.scheduler.pools import Pool
+    from sharectl.scheduler.simulation import Simulation
 
 FORMAT: Final = "sharectl-pools"
 VERSION: Final = 1

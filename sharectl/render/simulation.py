@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.canonical import JsonObject
     from sharectl.render.text import Look
-    from sharectl.scheduler import Pattern, Simulation
+    from sharectl.scheduler.simulation import Pattern, Simulation
 
 _COLUMNS = (Column("POOL"), Column("TAKES", right=True))
 

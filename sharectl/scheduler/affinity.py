@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sharectl.model.specs import SchedulerHints
-    from sharectl.scheduler.ledger import Ledger, PoolState
+    from sharectl.scheduler.pools import Ledger, PoolState
     from sharectl.scheduler.request import Query
 
 _MAX_QUERY_DEPTH: Final = 50

@@ -12,7 +12,7 @@ from sharectl.scheduler.values import INFINITE, UNKNOWN, format_gib, number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sharectl.scheduler.ledger import PoolState
+    from sharectl.scheduler.pools import PoolState
     from sharectl.scheduler.request import Traits
 
 NEVER: Final = -math.inf

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.scheduler.decision import Decision, Outcome
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, run_filters, weigh
-from sharectl.scheduler.fast.classes import CapacityView, view_key
+from sharectl.scheduler.fast.classes import CapacityView, FactIndex, view_key
 from sharectl.scheduler.fast.functions import PoolFunctions
-from sharectl.scheduler.fast.index import FactIndex
 from sharectl.scheduler.fast.quick import RequestClass, decide_quickly
 from sharectl.scheduler.filters import DriverCheck
-from sharectl.scheduler.ledger import Ledger
+from sharectl.scheduler.pools import Ledger
 from sharectl.scheduler.registry import rules_from
 from sharectl.scheduler.request import Operation, Query, traits_of
 
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from sharectl.scheduler.evaluation import Problem
     from sharectl.scheduler.fast.classes import PoolSet
     from sharectl.scheduler.filters import Filter
-    from sharectl.scheduler.ledger import PoolState
-    from sharectl.scheduler.pools import Pool
+    from sharectl.scheduler.pools import Pool, PoolState
     from sharectl.scheduler.request import PlacedShare, Request
 
 _DRIVER_CHECK: Final = DriverCheck()

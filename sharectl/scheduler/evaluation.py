@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.scheduler.filters import Filter
-    from sharectl.scheduler.ledger import Ledger, PoolState
+    from sharectl.scheduler.pools import Ledger, PoolState
     from sharectl.scheduler.registry import Rules
     from sharectl.scheduler.request import Query
 

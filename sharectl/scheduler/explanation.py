@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.model.frozen import dataclass
+from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import UnfitValueError
-from sharectl.scheduler.evaluation import run_filters, weigh
+from sharectl.scheduler.evaluation import first_refusal, run_filters, weigh
+from sharectl.scheduler.filters import Stability
+from sharectl.scheduler.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.settings import SchedulerSettings
+    from sharectl.model.specs import ShareTypeSpec
     from sharectl.scheduler.decision import Decision
-    from sharectl.scheduler.engine import Scheduler
     from sharectl.scheduler.evaluation import Problem, Stage, Weighing
-    from sharectl.scheduler.ledger import PoolState
-    from sharectl.scheduler.request import Query, Request
+    from sharectl.scheduler.pools import Pool, PoolState
+    from sharectl.scheduler.request import Query
 
 
 class WeightPart(NamedTuple):
@@ -157,3 +161,17 @@ def _distance(verdict: PoolVerdict, stages: Sequence[Stage]) -> tuple[int, int]:
     """Order refused pools by nearness: fewest refusals, then the latest first refusal."""
     names = [stage.filter.name for stage in stages]
     return verdict.refusals, -names.index(verdict.refused_by or names[0]) if verdict.refused_by in names else 0
+
+
+def suitable_pools(pools: Sequence[Pool], settings: SchedulerSettings, share_type: ShareTypeSpec) -> tuple[Pool, ...]:
+    """Return the pools that no filter refuses for what the type asks; filters that look at the single share are not asked."""
+    scheduler = Scheduler(pools, settings)
+    request = Request(share_type.name, 0, extra_specs=share_type.extra_specs)
+    query = scheduler.query_for(request)
+    lasting = [each for each in scheduler.filters_for(request) if each.stability is Stability.FIXED]
+    states = scheduler.ledger.by_host
+    return tuple(
+        pool
+        for pool in pools
+        if pool.host in states and first_refusal(states[pool.host], query, scheduler.ledger, lasting)[0] is None
+    )

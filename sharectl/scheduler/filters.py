@@ -9,13 +9,13 @@ from sharectl.model.diagnostics import did_you_mean
 from sharectl.scheduler import capacity
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.expressions import ExpressionError, compile_expression
-from sharectl.scheduler.ledger import CHANGING_STATS
+from sharectl.scheduler.pools import CHANGING_STATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.scheduler.expressions import Namespaces
-    from sharectl.scheduler.ledger import Ledger, PoolState
+    from sharectl.scheduler.pools import Ledger, PoolState
     from sharectl.scheduler.request import Query, Request
 
 

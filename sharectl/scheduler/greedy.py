@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sharectl.scheduler.decision import Decision, Outcome
-from sharectl.scheduler.limits import size_limit_diagnostics
+from sharectl.scheduler.request import size_limit_diagnostics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sharectl.model.specs import SchedulerHints
     from sharectl.scheduler.engine import Scheduler
@@ -30,7 +30,7 @@ def place_greedily(scheduler: Scheduler, requests: Sequence[Request]) -> tuple[D
             decisions[place] = Decision(request.id, Outcome.NO_VALID_HOST, diagnostics=broken)
             continue
         if request.id in wishes:
-            request = replace(request, hints=_hints_now(wishes[request.id], waiting, scheduler, wishes))
+            request = _with_hints_now(request, wishes, waiting, scheduler.ledger.hosts_of_share)
         decisions[place] = scheduler.place(request)
     return tuple(decision for decision in decisions if decision is not None)
 
@@ -54,33 +54,37 @@ def mutual_hints(requests: Iterable[Request]) -> Mapping[str, SchedulerHints]:
     wishes = {request.id: request.hints for request in hinted}
     by_id = {request.id: request for request in requests}
     for request in hinted:
-        for name in request.hints.same_host:
-            if name in by_id:
-                theirs = wishes.get(name, by_id[name].hints)
-                wishes[name] = replace(theirs, same_host=_with(theirs.same_host, request.id))
-        for name in request.hints.different_host:
-            if name in by_id:
-                theirs = wishes.get(name, by_id[name].hints)
-                wishes[name] = replace(theirs, different_host=_with(theirs.different_host, request.id))
+        for hint in ("same_host", "different_host"):
+            for name in getattr(request.hints, hint):
+                if name in by_id:
+                    theirs = wishes.get(name, by_id[name].hints)
+                    both: dict[str, Any] = {hint: tuple(dict.fromkeys((*getattr(theirs, hint), request.id)))}
+                    wishes[name] = replace(theirs, **both)
     return wishes
 
 
-def _hints_now(
-    hints: SchedulerHints, waiting: set[str], scheduler: Scheduler, batch: Mapping[str, SchedulerHints]
-) -> SchedulerHints:
-    """Return the hints without the shares that are still to come: their own turn will hold against this one.
+def with_hints(
+    request: Request,
+    hints: SchedulerHints,
+    together: Callable[[str], bool],
+    apart: Callable[[str], bool] | None = None,
+) -> Request:
+    """Return the request with those of the hints that name shares for which `together` and `apart` (by default the same) hold."""
+    same_host = tuple(filter(together, hints.same_host))
+    different_host = tuple(filter(apart or together, hints.different_host))
+    return replace(request, hints=replace(hints, same_host=same_host, different_host=different_host))
+
+
+def _with_hints_now(
+    request: Request, wishes: Mapping[str, SchedulerHints], waiting: set[str], placed: Mapping[str, object]
+) -> Request:
+    """Return the request without hints at shares that are still to come: their own turn will hold against this one.
 
     A share of the batch that found no place keeps no other away.
     """
-    placed = scheduler.ledger.hosts_of_share
-    return replace(
-        hints,
-        same_host=tuple(name for name in hints.same_host if name not in waiting),
-        different_host=tuple(
-            name for name in hints.different_host if name not in waiting and (name in placed or name not in batch)
-        ),
+    return with_hints(
+        request,
+        wishes[request.id],
+        lambda name: name not in waiting,
+        lambda name: name not in waiting and (name in placed or name not in wishes),
     )
-
-
-def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
-    return names if name in names else (*names, name)

@@ -13,7 +13,7 @@ from sharectl.scheduler.filters import evaluate_function
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.scheduler.ledger import PoolState
+    from sharectl.scheduler.pools import PoolState
     from sharectl.scheduler.request import Query
 
 _GOODNESS_MAX = 100

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.plans import Step
     from sharectl.planner.options import Elsewhere
-    from sharectl.scheduler import Pool
+    from sharectl.scheduler.pools import Pool
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
 
@@ -46,7 +46,7 @@ def survey_pools(
 
 def pools_of_type(project: Project, desired: Desired, pools: Sequence[Pool], share_type: str) -> tuple[Pool, ...]:
     """Return the pools that shares of the type may use at all. Raises DiagnosticError where there is no such type."""
-    from sharectl.scheduler import suitable_pools  # noqa: PLC0415 - only where it is asked for
+    from sharectl.scheduler.explanation import suitable_pools  # noqa: PLC0415 - only where it is asked for
 
     if share_type not in desired.share_types:
         known = sorted(desired.share_types)
@@ -76,7 +76,8 @@ def pools_after_plan(  # noqa: PLR0913, PLR0917 - what a plan is made of
     `elsewhere` is what the project describes, where the manifests are of other files. Sizes are counted as the scheduler reserves them. Shares that cannot be placed are among the diagnostics, as errors.
     """
     from sharectl.planner.options import PlanOptions  # noqa: PLC0415 - only where a plan is asked for
-    from sharectl.scheduler import Scheduler, request_from_share  # noqa: PLC0415 - as above
+    from sharectl.scheduler.engine import Scheduler  # noqa: PLC0415 - as above
+    from sharectl.scheduler.request import request_from_share  # noqa: PLC0415 - as above
     from sharectl.workspace.plans import PlanRequest, make_plan  # noqa: PLC0415 - as above
 
     options = PlanOptions(limits=project.safety, elsewhere=elsewhere)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from sharectl.model.records import Record, StateView
     from sharectl.model.specs import ShareSpec
     from sharectl.planner.shares.placement import Witness
-    from sharectl.scheduler import Explanation, Pool, Request
+    from sharectl.scheduler.explanation import Explanation
+    from sharectl.scheduler.pools import Pool
+    from sharectl.scheduler.request import Request
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.repository import Repository
@@ -193,7 +195,9 @@ def _placed_anew(  # noqa: PLR0913, PLR0917 - all that a placement depends on
     pools: tuple[Pool, ...],
 ) -> Explanation:
     """Return what the pools would say to a share that a plan does not place, were it placed now."""
-    from sharectl.scheduler import PlacedShare, Scheduler, explain  # noqa: PLC0415 - only where something is placed
+    from sharectl.scheduler.engine import Scheduler  # noqa: PLC0415 - only where something is placed
+    from sharectl.scheduler.explanation import explain  # noqa: PLC0415 - only where something is placed
+    from sharectl.scheduler.request import PlacedShare  # noqa: PLC0415 - only where something is placed
 
     settings, spec = repository.project.scheduler, desired.share(address)
     with store.read() as reader:
@@ -265,7 +269,7 @@ def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers de
 
 def _request(desired: Desired, records: Mapping[Address, Record], address: Address) -> Request:
     from sharectl.planner.share_servers.places import on_network  # noqa: PLC0415 - only where something is placed
-    from sharectl.scheduler import request_from_share  # noqa: PLC0415 - as above
+    from sharectl.scheduler.request import request_from_share  # noqa: PLC0415 - as above
 
     spec = desired.share(address)
     share_type = None if spec.share_type is None else desired.share_types[spec.share_type]

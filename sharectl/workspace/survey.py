@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sharectl.model.observed import BackendReport
     from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.planner.observed import Observed, ServerObservation
-    from sharectl.scheduler import Pool
+    from sharectl.scheduler.pools import Pool
     from sharectl.workspace.backends import Backends
 
 
@@ -150,6 +150,6 @@ def _ask_servers(
 def _pools(
     spec: BackendSpec, driver: Driver, report: BackendReport, capabilities: frozenset[Capability]
 ) -> tuple[Pool, ...]:
-    from sharectl.scheduler import pool_from_report  # noqa: PLC0415 - only where something is to be placed
+    from sharectl.scheduler.pools import pool_from_report  # noqa: PLC0415 - only where something is to be placed
 
     return tuple(pool_from_report(spec, report, pool, capabilities) for pool in pools_of(driver))

@@ -150,7 +150,7 @@ def setting_findings(project: Project, directory: Path) -> tuple[Diagnostic, ...
     if project.scheduler == SchedulerSettings():
         return ()
     from sharectl.manifests.project import setting_source  # noqa: PLC0415 - only where something other than the default is set
-    from sharectl.scheduler import setting_problems  # noqa: PLC0415 - as above
+    from sharectl.scheduler.registry import setting_problems  # noqa: PLC0415 - as above
 
     return tuple(
         replace(problem.diagnostic, source=setting_source(project, problem.setting, directory, key=problem.at_key))

@@ -13,23 +13,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it runs 
 
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import SchedulerHints
-from sharectl.scheduler import (
-    Operation,
-    Outcome,
-    PlacedShare,
-    Request,
-    Retry,
-    Scheduler,
-    explain,
-    pools_of_manila_backend,
-)
+from sharectl.scheduler.decision import Outcome
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.explanation import explain
+from sharectl.scheduler.pools import pools_of_manila_backend
+from sharectl.scheduler.request import Operation, PlacedShare, Request, Retry
 from sharectl.scheduler.values import INFINITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sharectl.scheduler import Explanation, RankedPool
-    from sharectl.scheduler.ledger import PoolState
+    from sharectl.scheduler.decision import RankedPool
+    from sharectl.scheduler.explanation import Explanation
+    from sharectl.scheduler.pools import PoolState
 
 WEIGHT_TOLERANCE = 1e-9
 

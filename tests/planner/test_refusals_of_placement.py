@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from sharectl import scheduler as scheduling
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.share_servers.places import ServerPlaces
 from sharectl.planner.shares.placement import _Refusals
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.explanation import explain
+from sharectl.scheduler.pools import Pool
+from sharectl.scheduler.request import Request
 from tests.planner.world import World
 
 if TYPE_CHECKING:
@@ -95,20 +98,20 @@ def test_what_packing_gained_stands_in_the_plan(tmp_path: Path) -> None:
 def test_equal_shares_are_explained_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands that do not fit cost one look at the pools for each size and type, and there is an end to that too."""
     asked: list[str] = []
-    explain = scheduling.explain
     monkeypatch.setattr(
-        "sharectl.scheduler.explain", lambda scheduler, request: asked.append(request.id) or explain(scheduler, request)
+        "sharectl.planner.shares.placement.explain",
+        lambda scheduler, request: asked.append(request.id) or explain(scheduler, request),
     )
-    pool = scheduling.Pool("b#p", "b", "p", capabilities={"total_capacity_gb": 10, "free_capacity_gb": 5})
+    pool = Pool("b#p", "b", "p", capabilities={"total_capacity_gb": 10, "free_capacity_gb": 5})
     places = ServerPlaces(World().draft())
-    refusals = _Refusals(scheduling.Scheduler([pool], SchedulerSettings()), places, ())
+    refusals = _Refusals(Scheduler([pool], SchedulerSettings()), places, ())
     specs: dict[str, str] = {}
     for number in range(1_000):
-        nearest = refusals.nearest(scheduling.Request(f"s{number}", 50, extra_specs=specs))
+        nearest = refusals.nearest(Request(f"s{number}", 50, extra_specs=specs))
         assert nearest is not None
         assert nearest.sentence == "CapacityFilter: needs 50 GiB, 5.0 GiB free"
     assert asked == ["s0"]
     for size in range(100, 1_000):
-        refusals.nearest(scheduling.Request("t", size, extra_specs=specs))
+        refusals.nearest(Request("t", size, extra_specs=specs))
     assert len(asked) == 200
-    assert refusals.nearest(scheduling.Request("t", 999, extra_specs=specs)) is None
+    assert refusals.nearest(Request("t", 999, extra_specs=specs)) is None

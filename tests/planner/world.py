@@ -26,7 +26,7 @@ from sharectl.planner.observed import BackendObservation, ServerObservation, fin
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.records import with_spec
 from sharectl.planner.selection import addresses_with_rules
-from sharectl.scheduler import pool_from_report
+from sharectl.scheduler.pools import pool_from_report
 from tests.desired import desired_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.plans import Plan
     from sharectl.model.records import Record, RuleRecord
-    from sharectl.scheduler import Pool
+    from sharectl.scheduler.pools import Pool
 
 EVERYTHING = frozenset(Capability)
 

@@ -11,15 +11,17 @@ from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import ShareSpec, ShareTypeSpec
 from sharectl.render.explain import explanation_lines, explanation_object
 from sharectl.render.text import Look
-from sharectl.scheduler import Explanation, Scheduler, explain, request_from_share
 from sharectl.scheduler.decision import Decision, Outcome
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.explanation import Explanation, explain
+from sharectl.scheduler.request import request_from_share
 from tests.render.samples import GIB
 from tests.render.test_tables import a_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sharectl.scheduler import Pool
+    from sharectl.scheduler.pools import Pool
 
     Golden = Callable[[str, Iterable[str]], None]
 

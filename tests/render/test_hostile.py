@@ -31,8 +31,10 @@ from sharectl.render.resource import resource_lines, resource_object
 from sharectl.render.simulation import simulation_lines
 from sharectl.render.state_tables import record_lines, state_lines
 from sharectl.render.text import Look
-from sharectl.scheduler import Decision, Explanation, Outcome, Pattern, Pool, Simulation
-from sharectl.scheduler.explanation import FilterStage, PoolVerdict, WeightPart
+from sharectl.scheduler.decision import Decision, Outcome
+from sharectl.scheduler.explanation import Explanation, FilterStage, PoolVerdict, WeightPart
+from sharectl.scheduler.pools import Pool
+from sharectl.scheduler.simulation import Pattern, Simulation
 from sharectl.workspace.inspection import ResourceView
 from tests.render.samples import a_record
 

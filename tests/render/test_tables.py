@@ -20,8 +20,8 @@ from sharectl.render.simulation import simulation_lines
 from sharectl.render.state_tables import record_lines, record_object, state_lines, state_object
 from sharectl.render.tables import Cell, Column, table_lines
 from sharectl.render.text import Look
-from sharectl.scheduler import Pool, parse_pattern, simulate
-from sharectl.scheduler.simulation import MOST_COUNTED
+from sharectl.scheduler.pools import Pool
+from sharectl.scheduler.simulation import MOST_COUNTED, parse_pattern, simulate
 from tests.render.samples import A_RUN, AN_INTENT, RULES, a_record
 
 if TYPE_CHECKING:

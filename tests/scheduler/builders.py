@@ -6,7 +6,8 @@ from typing import Any
 
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import SchedulerHints
-from sharectl.scheduler import Pool, Request
+from sharectl.scheduler.pools import Pool
+from sharectl.scheduler.request import Request
 
 
 def pool(host: str = "b#p", *, zone: str | None = None, enabled: bool = True, **capabilities: Any) -> Pool:  # noqa: ANN401

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sharectl.scheduler.decision import Decision, Outcome, RankedPool
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.evaluation import Problem, diagnostics_of
-from sharectl.scheduler.ledger import Ledger
+from sharectl.scheduler.pools import Ledger
 from sharectl.scheduler.registry import rules_from
 from sharectl.scheduler.request import Operation, Query, traits_of
 from sharectl.scheduler.weighers import fill_unknown, normalised
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sharectl.model.settings import SchedulerSettings
-    from sharectl.scheduler import PlacedShare, Pool, Request
-    from sharectl.scheduler.ledger import PoolState
+    from sharectl.scheduler.pools import Pool, PoolState
+    from sharectl.scheduler.request import PlacedShare, Request
 
 
 class ReferenceScheduler:

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.scheduler import Operation, Request, Scheduler, capacity, explain
+from sharectl.scheduler import capacity
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.explanation import explain
 from sharectl.scheduler.fast.classes import CapacityView
-from sharectl.scheduler.ledger import PoolState
-from sharectl.scheduler.request import traits_of
+from sharectl.scheduler.pools import PoolState
+from sharectl.scheduler.request import Operation, Request, traits_of
 
 from .builders import DEFAULTS, pool, request
 

@@ -10,7 +10,10 @@ from sharectl.model.backends import BackendSpec, CapacityPolicy
 from sharectl.model.observed import BackendReport, PoolReport
 from sharectl.model.quantities import GIB, parse_size
 from sharectl.model.settings import SchedulerSettings
-from sharectl.scheduler import PlacedShare, Pool, Request, Scheduler, explain, pool_from_report
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.explanation import explain
+from sharectl.scheduler.pools import Pool, pool_from_report
+from sharectl.scheduler.request import PlacedShare, Request
 
 from .builders import pool as manila_pool
 

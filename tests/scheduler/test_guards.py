@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from sharectl.scheduler import Scheduler, UnfitValueError, explain
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.errors import UnfitValueError
+from sharectl.scheduler.explanation import explain
 from sharectl.scheduler.filters import BaseFilter, Stability
-from sharectl.scheduler.guards import guarded_filter, guarded_weigher
+from sharectl.scheduler.registry import guarded_filter, guarded_weigher
 
 from .builders import DEFAULTS, pool, request
 

@@ -15,23 +15,15 @@ from sharectl.model.observed import BackendReport, PoolReport
 from sharectl.model.quantities import GIB
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import SchedulerHints, ShareSpec, ShareTypeSpec
-from sharectl.scheduler import (
-    Operation,
-    Outcome,
-    PlacedShare,
-    Retry,
-    Scheduler,
-    SchedulerConfigError,
-    explain,
-    parse_pattern,
-    place_all,
-    pool_from_report,
-    pools_of_manila_backend,
-    request_from_share,
-    simulate,
-    size_limit_diagnostics,
-)
+from sharectl.scheduler.batch import place_all
+from sharectl.scheduler.decision import Outcome
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.errors import SchedulerConfigError
+from sharectl.scheduler.explanation import explain
 from sharectl.scheduler.filters import BaseFilter
+from sharectl.scheduler.pools import pool_from_report, pools_of_manila_backend
+from sharectl.scheduler.request import Operation, PlacedShare, Retry, request_from_share, size_limit_diagnostics
+from sharectl.scheduler.simulation import parse_pattern, simulate
 
 from .builders import DEFAULTS, apart, pool, request, together
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from sharectl.model.settings import SchedulerSettings
-from sharectl.scheduler import setting_problems
+from sharectl.scheduler.registry import setting_problems
 
 if TYPE_CHECKING:
     from pathlib import Path

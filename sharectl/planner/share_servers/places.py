@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sharectl.model.records import Record
     from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft
-    from sharectl.scheduler import Pool, Request
+    from sharectl.scheduler.pools import Pool
+    from sharectl.scheduler.request import Request
 
 NETWORKS_CAPABILITY: Final = "share_networks"
 """Under this name pools tell the scheduler for which share networks they can take shares now."""

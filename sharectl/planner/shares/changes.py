@@ -212,7 +212,11 @@ def _may_extend(draft: Draft, address: Address, record: Record, new: ShareSpec, 
     share_type = draft.desired.share_types.get(new.share_type or "")
     if share_type is None:
         return True
-    from sharectl.scheduler import Operation, request_from_share, size_limit_diagnostics  # noqa: PLC0415 - rarely needed
+    from sharectl.scheduler.request import (  # noqa: PLC0415 - rarely needed
+        Operation,
+        request_from_share,
+        size_limit_diagnostics,
+    )
 
     request = replace(
         request_from_share(new, share_type),

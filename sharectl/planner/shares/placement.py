@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sharectl import scheduler as scheduling
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, is_of
@@ -14,6 +13,11 @@ from sharectl.model.quantities import GIB
 from sharectl.model.specs import DeletionPolicy
 from sharectl.planner.share_servers.places import ServerPlaces, on_network
 from sharectl.planner.shares.checks import diagnostics_of, needs_of
+from sharectl.scheduler.batch import place_all, place_batch
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.explanation import explain
+from sharectl.scheduler.greedy import placement_order, with_hints
+from sharectl.scheduler.request import PlacedShare, request_from_share, size_limit_diagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,8 +28,10 @@ if TYPE_CHECKING:
     from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft
     from sharectl.planner.shares.checks import Verdict
-    from sharectl.scheduler import Decision, Explanation, PlacedShare, Pool, Request, Scheduler
-    from sharectl.scheduler.explanation import PoolVerdict
+    from sharectl.scheduler.decision import Decision
+    from sharectl.scheduler.explanation import Explanation, PoolVerdict
+    from sharectl.scheduler.pools import Pool
+    from sharectl.scheduler.request import Request
 
 _NAMED_BACKENDS = 5
 Placement = dict[str, tuple[Candidate, ...]]
@@ -55,10 +61,10 @@ class Witness:
             return
         ahead = _placed_before(scheduler, requests, wanted)
         if ahead:
-            scheduler = scheduling.Scheduler(scheduler.pools_after(), scheduler.settings, placed)
-            scheduling.place_all(scheduler, ahead)
+            scheduler = Scheduler(scheduler.pools_after(), scheduler.settings, placed)
+            place_all(scheduler, ahead)
         later = {request.id for request in requests} - {request.id for request in ahead}
-        self.explanation = scheduling.explain(scheduler, _without_hints_at(wanted, later))
+        self.explanation = explain(scheduler, with_hints(wanted, wanted.hints, lambda name: name not in later))
         self.after = already + len(ahead)
 
 
@@ -66,17 +72,8 @@ def _placed_before(scheduler: Scheduler, requests: Sequence[Request], wanted: Re
     """Return those that have their turn before; packing places all of them together."""
     if scheduler.settings.algorithm != "manila":
         return [request for request in requests if request is not wanted]
-    ordered = [requests[place] for place in scheduling.placement_order(requests)]
+    ordered = [requests[place] for place in placement_order(requests)]
     return ordered[: ordered.index(wanted)]
-
-
-def _without_hints_at(request: Request, later: set[str]) -> Request:
-    """Return the request without hints at new shares whose turn comes later: these keep to them then."""
-    hints = request.hints
-    same, different = (
-        tuple(name for name in names if name not in later) for names in (hints.same_host, hints.different_host)
-    )
-    return replace(request, hints=replace(hints, same_host=same, different_host=different))
 
 
 def place_new_shares(
@@ -87,8 +84,6 @@ def place_new_shares(
     A clone is placed after the share that its snapshot is of, since it has to be near it. A share that has no place, and might have
     one on a backend that tells nothing of its pools, is held: said of, and left for a later plan.
     """
-    if not addresses:
-        return {}
     draft.snapshotted = frozenset(
         address_of(Kind.SHARE, draft.desired.snapshot(other).share)
         for other in draft.new
@@ -96,7 +91,7 @@ def place_new_shares(
     )
     places = ServerPlaces.for_shares(draft, addresses)
     placed = _placed_shares(draft, addresses)
-    scheduler = scheduling.Scheduler(places.marked(pools), settings, placed)
+    scheduler = Scheduler(places.marked(pools), settings, placed)
     placement: Placement = {}
     silent = _silent_backends(draft, pools)
     waiting = list(addresses)
@@ -105,7 +100,7 @@ def place_new_shares(
         ready = [address for address in waiting if not _waits_for_source(draft, address, unplaced)]
         for group in places.groups(ready):
             if places.is_limited:  # what is open to a network depends on the servers that those before it take
-                scheduler = scheduling.Scheduler(places.marked(scheduler.pools_after()), settings, placed)
+                scheduler = Scheduler(places.marked(scheduler.pools_after()), settings, placed)
             placed += _place_group(draft, group, _Refusals(scheduler, places, silent), placement, placed)
         done = set(ready)
         waiting = [address for address in waiting if address not in done]
@@ -130,15 +125,15 @@ def _place_group(
     addresses: Iterable[Address],
     refusals: _Refusals,
     placement: Placement,
-    placed: Sequence[scheduling.PlacedShare],
-) -> list[scheduling.PlacedShare]:
+    placed: Sequence[PlacedShare],
+) -> list[PlacedShare]:
     """Place shares together, into `placement`; return those that have a place now, besides those `placed` before."""
     requests = [
         request for address in addresses if (request := _fitting_request(draft, address, placement)) is not None
     ]
     if draft.options.witness is not None:
         draft.options.witness.look(refusals.scheduler, requests, placed, len(placement))
-    batch = scheduling.place_batch(refusals.scheduler, requests)
+    batch = place_batch(refusals.scheduler, requests)
     draft.diagnostics += batch.diagnostics
     for decision in batch.decisions:
         if decision.candidates or not _hold(draft, decision, placement, refusals.silent):
@@ -146,7 +141,7 @@ def _place_group(
     draft.diagnostics += _once(batch.decisions)
     sizes_gib = {request.id: request.size_gib for request in requests}
     return [
-        scheduling.PlacedShare(decision.request_id, decision.host, sizes_gib[decision.request_id])
+        PlacedShare(decision.request_id, decision.host, sizes_gib[decision.request_id])
         for decision in batch.decisions
         if decision.host is not None
     ]
@@ -207,7 +202,7 @@ def _fitting_request(draft: Draft, address: Address, placement: Placement) -> Re
     request = _request(draft, address, placement)
     if request is not None:
         request = _checked(draft, address, request)
-    found = () if request is None else scheduling.size_limit_diagnostics(request)
+    found = () if request is None else size_limit_diagnostics(request)
     for diagnostic in found:
         draft.refuse_found(diagnostic, address, path="spec.size")
     return None if found else request
@@ -238,7 +233,7 @@ def _request(draft: Draft, address: Address, placement: Placement) -> Request | 
     spec = draft.desired.share(address)
     share_type = None if spec.share_type is None else draft.desired.share_types[spec.share_type]
     if spec.source_snapshot is None:
-        return on_network(scheduling.request_from_share(spec, share_type))
+        return on_network(request_from_share(spec, share_type))
     place = _snapshot_place(draft, spec.source_snapshot, placement)
     if place is None:
         source = address_of(Kind.SNAPSHOT, spec.source_snapshot)
@@ -252,9 +247,7 @@ def _request(draft: Draft, address: Address, placement: Placement) -> Request | 
         spec = replace(spec, hints=replace(spec.hints, only_host=f"{backend}#{pool}"))
     zone = draft.desired.backends[backend].availability_zone if backend in draft.desired.backends else None
     return on_network(
-        scheduling.request_from_share(
-            spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone
-        )
+        request_from_share(spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone)
     )
 
 
@@ -272,7 +265,7 @@ def _snapshot_place(draft: Draft, snapshot: str, placement: Placement) -> tuple[
     return record.backend, record.pool
 
 
-def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[scheduling.PlacedShare]:
+def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[PlacedShare]:
     """Return the existing shares that hints of the new ones name; the pools' own figures account for all others."""
     named: set[str] = set()
     for address in addresses:
@@ -282,9 +275,7 @@ def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[schedulin
     for name in sorted(named):
         record = draft.records.get(address_of(Kind.SHARE, name))
         if record is not None:
-            placed.append(
-                scheduling.PlacedShare(name, f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB)
-            )
+            placed.append(PlacedShare(name, f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB))
     return placed
 
 
@@ -350,7 +341,7 @@ class _Refusals:
         unfit = tuple(request.unfit.items())
         key = (id(self.scheduler.query_for(request).traits), request.size_gib, request.hints, unfit)
         if key not in self._nearest and len(self._nearest) < _MOST_EXPLAINED:
-            self._nearest[key] = scheduling.explain(self.scheduler, request).nearest
+            self._nearest[key] = explain(self.scheduler, request).nearest
         return self._nearest.get(key)
 
 

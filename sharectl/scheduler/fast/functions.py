@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.expressions import ExpressionError, conjuncts_of
 from sharectl.scheduler.filters import namespaces, share_facts
-from sharectl.scheduler.ledger import CHANGING_STATS
+from sharectl.scheduler.pools import CHANGING_STATS
 from sharectl.scheduler.weighers import GoodnessWeigher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from sharectl.scheduler.expressions import Expression
-    from sharectl.scheduler.ledger import PoolState
+    from sharectl.scheduler.pools import PoolState
     from sharectl.scheduler.request import Query
 
     Ask = Callable[[PoolState, Query], object]

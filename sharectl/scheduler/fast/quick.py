@@ -9,8 +9,7 @@ from sharectl.model.specs import NO_HINTS
 from sharectl.scheduler.capacity import GRID
 from sharectl.scheduler.decision import Decision, Outcome, RankedPool
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, weigh
-from sharectl.scheduler.fast.classes import PoolSet, fixed_verdicts, view_key
-from sharectl.scheduler.fast.index import positions_in
+from sharectl.scheduler.fast.classes import PoolSet, fixed_verdicts, positions_in, view_key
 from sharectl.scheduler.filters import ChoosesHosts, Stability
 from sharectl.scheduler.registry import BUILT_IN_FILTERS, BUILT_IN_WEIGHERS
 from sharectl.scheduler.weighers import CapacityWeigher, GoodnessWeigher
@@ -19,11 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
     from sharectl.scheduler.evaluation import Problem
-    from sharectl.scheduler.fast.classes import CapacityView
+    from sharectl.scheduler.fast.classes import CapacityView, FactIndex
     from sharectl.scheduler.fast.functions import PoolFunctions
-    from sharectl.scheduler.fast.index import FactIndex
     from sharectl.scheduler.filters import Filter
-    from sharectl.scheduler.ledger import Ledger, PoolState
+    from sharectl.scheduler.pools import Ledger, PoolState
     from sharectl.scheduler.registry import Rules
     from sharectl.scheduler.request import Query
     from sharectl.scheduler.weighers import Weigher

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import SchedulerHints
-from sharectl.scheduler import Operation, PlacedShare, Pool, Request, Retry, Scheduler
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.request import Operation, PlacedShare, Request, Retry
 from tests.scheduler.builders import pool
 from tests.scheduler.reference import ReferenceScheduler
+
+if TYPE_CHECKING:
+    from sharectl.scheduler.pools import Pool
 
 SIZES = st.sampled_from([1, 5, 10, 10.5, 40, 100, 1 / 1024, 0.3])
 CAPACITIES = st.sampled_from([0, 5, 40, 100, 100.5, 1000, "unknown"])

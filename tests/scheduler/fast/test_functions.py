@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.scheduler import Scheduler
+from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.expressions import ExpressionError, conjuncts_of
 from tests.scheduler.builders import DEFAULTS, pool, request
 
 if TYPE_CHECKING:
-    from sharectl.scheduler import Pool
+    from sharectl.scheduler.pools import Pool
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,15 @@ from hypothesis import strategies as st
 
 from sharectl.model.settings import PackSettings, SchedulerSettings
 from sharectl.model.specs import SchedulerHints
-from sharectl.scheduler import Pool, Request, Scheduler, SchedulerConfigError, place_all, place_batch
-from sharectl.scheduler.pack import _worth
+from sharectl.scheduler.batch import _worth, place_all, place_batch
+from sharectl.scheduler.engine import Scheduler
+from sharectl.scheduler.errors import SchedulerConfigError
 
 from .builders import DEFAULTS, apart, pool, request, together
+
+if TYPE_CHECKING:
+    from sharectl.scheduler.pools import Pool
+    from sharectl.scheduler.request import Request
 
 PACK = SchedulerSettings(algorithm="pack", pack=PackSettings(effort=2))
 
