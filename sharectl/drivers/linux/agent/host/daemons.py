@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.host import system_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +22,8 @@ _POLL_SECONDS: Final = 0.005
 _START_SECONDS: Final = 20.0
 _COMMAND_SECONDS: Final = 30.0
 _EXECVE_SECONDS: Final = 0.1
+_HOST_NAME: Final = "localhost"  # in every /etc/hosts; a name with dots would be searched for in a domain
+_RESOLVER: Final = {"RES_OPTIONS": "timeout:1 attempts:1"}
 _ROOT: Final = "0"
 _DAEMONS: Final = frozenset({"smbd", "ganesha.nfsd", "dbus-daemon"})
 _STARTERS: Final = frozenset({"nsenter", "setsid", "env"})
@@ -33,7 +37,21 @@ def start(
 
     `namespace` is the path of a network namespace. `nsenter` enters that alone: `ip netns exec` would also make a mount
     namespace, in which later bind mounts are not seen. Raises TRANSIENT where the daemon cannot be started.
+
+    The daemon's host is called localhost. Servers look their host's name up as they start, Ganesha twice, and where the host does not
+    know it and the name service is out of order, as it may be after a power failure, they would wait for 20 s.
     """
+
+    def start_there() -> None:
+        with suppress(OSError):  # in a container that forbids it, the start may take longer
+            system_calls.take_host_name(_HOST_NAME)
+        _start(argv, namespace, output_path, environment or {})
+
+    with ThreadPoolExecutor(1, "start") as own_thread:  # the new host name ends with it
+        own_thread.submit(start_there).result()
+
+
+def _start(argv: Sequence[str], namespace: str | None, output_path: str, environment: Mapping[str, str]) -> None:
     enter = ["nsenter", f"--net={namespace}", "--"] if namespace is not None else []
     command = [*enter, "setsid", "--fork", "--", *argv]
     with Path(output_path).open("ab") as output:
@@ -43,7 +61,7 @@ def start(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **_RESOLVER, **environment},
                 cwd="/",
                 timeout=_COMMAND_SECONDS,
                 check=False,

@@ -1,4 +1,4 @@
-"""The system calls that Python's standard library does not have: mounting, exchange of two names, flushing one file system."""
+"""The system calls that Python's standard library does not have: mounting, exchange of two names, a host name of one's own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ NO_DEVICES: Final = 0x4
 NO_ACCESS_TIME: Final = 0x400
 DETACH: Final = 0x2
 
+_NEW_UTS: Final = 0x04000000  # CLONE_NEWUTS
 _NO_FOLLOW: Final = 0x8  # UMOUNT_NOFOLLOW
 _NO_REPLACE: Final = 1  # RENAME_NOREPLACE
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE
@@ -60,6 +61,12 @@ def exchange(name: str, from_fd: int, other_name: str, to_fd: int) -> None:
 def sync_file_system(descriptor: int) -> None:
     """Write everything of one file system to its device."""
     _call("syncfs", descriptor)
+
+
+def take_host_name(name: str) -> None:
+    """Give this thread, and the processes that it starts, a host name that nobody else sees."""
+    _call("unshare", _NEW_UTS)
+    _call("sethostname", name.encode(), ctypes.c_size_t(len(name.encode())))
 
 
 def is_mount_root(path: str) -> bool:

@@ -35,13 +35,15 @@ _LEVEL_WORDS: Final = {"rw": "RW", "ro": "RO", "none": "None"}
 class ServerOptions:
     """What a Ganesha instance is started with; its folders come from the caller.
 
-    `address` is the one that it answers on, None for all of its namespace. `keytab` turns Kerberos on.
+    `address` is the one that it answers on, None for all of its namespace. `owner` is what clients tell it from other servers by: two
+    of one name would be one server with two addresses to them. `keytab` turns Kerberos on.
     """
 
     port: int
     address: str | None
     minor_versions: tuple[int, ...]
     plugins: str
+    owner: str
     keytab: str | None = None
 
 
@@ -65,6 +67,7 @@ def server_text(options: ServerOptions, *, exports: str, recovery: str) -> str:
         "}\n"
         "NFSv4 {\n"
         f"  Minor_Versions = {', '.join(map(str, options.minor_versions))};\n"
+        f'  Server_Owner = "{options.owner}";\n  Server_Scope = "{options.owner}";\n'
         "  Graceless = true;\n  Only_Numeric_Owners = true;\n"
         f'  RecoveryBackend = fs_ng;\n  RecoveryRoot = "{recovery}";\n'
         "}\n"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SERVER: Final = "ganesha.nfsd"
 _BUS: Final = "dbus-daemon"
 
+_MACHINE_ID: Final = "/etc/machine-id"
+
 EXPORTS: Final = "exports.d"
 WITHHELD: Final = "exports.off"
 
@@ -119,6 +121,11 @@ class Layout:
         if len(os.fsencode(beside)) <= _MAXIMUM_SOCKET_PATH_BYTES:
             return beside
         return f"/run/sharectl/{hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:32]}.bus"
+
+    def owner(self) -> str:
+        """Return a name for the server that no other has: made of this machine's and the folder's."""
+        machine = next(iter(_lines(_MACHINE_ID)), "") or os.uname().nodename
+        return hashlib.sha256(os.fsencode(f"{machine}:{self.folder}")).hexdigest()[:32]
 
     def make(self) -> None:
         """Make the folders."""

@@ -167,7 +167,9 @@ class GaneshaServer:
     def _configuration(self) -> str:
         if self._plugins is None:  # looked for once: it takes as long as a call of the server
             self._plugins = plugins_folder()
-        options = ServerOptions(self._port, self._address, self._minor_versions, self._plugins, self._keytab)
+        options = ServerOptions(
+            self._port, self._address, self._minor_versions, self._plugins, self._layout.owner(), self._keytab
+        )
         return server_text(options, exports=EXPORTS, recovery=self._layout.recovery)
 
     def _runs_with(self, text: str) -> bool:
