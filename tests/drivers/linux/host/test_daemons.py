@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.host import daemons, namespaces
+from sharectl.drivers.linux.agent.host import daemons, namespaces, sockets
 from sharectl.drivers.linux.agent.nfs.ganesha import process as ganesha_process
 from sharectl.drivers.linux.agent.nfs.ganesha.process import GaneshaProcess
-from sharectl.drivers.linux.agent.smb import sockets
 from sharectl.drivers.linux.agent.smb.host import is_of_session
 from tests.drivers.linux.lab import need
 

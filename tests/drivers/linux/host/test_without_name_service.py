@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 import threading
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.drivers.linux.agent.host import system_calls
 from sharectl.drivers.linux.agent.nfs.ganesha.process import Layout
 from tests.drivers.linux.lab import Host, Network, need, run
 
@@ -46,26 +46,15 @@ def _deaf_resolver(host: Host) -> Iterator[socket.socket]:
     found: list[socket.socket] = []
 
     def listen() -> None:
-        descriptor = os.open(host.namespace_path, os.O_RDONLY)
-        try:
-            _set_namespace(descriptor)
-        finally:
-            os.close(descriptor)
-        found.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        system_calls.enter_network(host.namespace_path)
+        found.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
         found[0].bind((_RESOLVER, 53))
-        found[0].setblocking(False)
 
     thread = threading.Thread(target=listen)
     thread.start()
     thread.join()
     with found[0] as resolver:
         yield resolver
-
-
-def _set_namespace(descriptor: int) -> None:
-    import ctypes  # noqa: PLC0415 - os.setns is in Python 3.12
-
-    assert ctypes.CDLL(None, use_errno=True).setns(descriptor, 0) == 0
 
 
 def test_no_server_asks_for_a_name_as_it_starts(lab_directory: str, network: Network) -> None:
@@ -84,5 +73,5 @@ def test_no_server_asks_for_a_name_as_it_starts(lab_directory: str, network: Net
 def test_no_two_servers_are_one_to_their_clients(lab_directory: str) -> None:
     """Although they have one name for their host: a client that took two for one would read from one what is on the other."""
     owners = {Layout(f"{root}/nfs").owner() for root in (f"{lab_directory}/main", f"{lab_directory}/other")}
-    assert len(owners) == 2  # noqa: PLR2004 - the two
+    assert len(owners) == 2
     assert Layout(f"{lab_directory}/main/nfs").owner() in owners  # the same after a restart

@@ -206,13 +206,13 @@ def test_an_export_that_somebody_added_is_live(ganesha: GaneshaServer, lab_direc
 def test_a_port_in_use_is_said_and_nothing_is_left_running(
     make_ganesha: MakeGanesha, ganesha: GaneshaServer, lab_directory: str
 ) -> None:
-    """With what to do."""
+    """With who has it and what to do: asking again would not help."""
     second = make_ganesha("second")
-    with pytest.raises(
-        Problem, match=r"port 2049 on 10\.77\.1\.10 of .* is in use .*give this server another"
-    ) as raised:
+    pid = Path(layout_of(lab_directory).pid).read_text(encoding="ascii").strip()
+    words = rf"port 2049 on 10\.77\.1\.10 of .* is in use by 'ganesha.nfsd' \(process {pid}\); stop that, or give this server another"
+    with pytest.raises(Problem, match=words) as raised:
         second.ensure_running(always)
-    assert raised.value.kind is ProblemKind.UNAVAILABLE
+    assert raised.value.kind is ProblemKind.CONFLICT
     layout = layout_of(lab_directory, "second")
     assert daemons.running_pid(layout.bus_pid, layout.bus_configuration) is None
     ganesha.stop()
@@ -222,8 +222,9 @@ def test_a_port_in_use_is_said_and_nothing_is_left_running(
 
 def test_an_address_that_is_not_there_is_said(make_ganesha: MakeGanesha) -> None:
     """With its name, and where it was looked for."""
-    with pytest.raises(Problem, match=r"no interface of /run/netns/\S+ has the address 10\.77\.1\.200"):
+    with pytest.raises(Problem, match=r"no interface of /run/netns/\S+ has the address 10\.77\.1\.200") as raised:
         make_ganesha(address="10.77.1.200").ensure_running(always)
+    assert raised.value.kind is ProblemKind.REFUSED
 
 
 def test_a_namespace_that_is_gone_is_said(make_ganesha: MakeGanesha) -> None:
@@ -260,7 +261,7 @@ def test_a_package_that_is_missing_is_named(
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Problem, match=words) as raised:
         new.ensure_running(always)
-    assert raised.value.kind is ProblemKind.UNAVAILABLE
+    assert raised.value.kind is ProblemKind.REFUSED
 
 
 @pytest.mark.parametrize(

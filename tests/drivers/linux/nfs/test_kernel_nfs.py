@@ -176,7 +176,7 @@ def test_the_server_is_not_started_for_the_admin(host: Host) -> None:
     Path(host.path("threads")).unlink()
     with pytest.raises(Problem, match="systemctl enable --now nfs-server") as raised:
         host.server().ensure_running(always)
-    assert raised.value.kind is ProblemKind.UNAVAILABLE
+    assert raised.value.kind is ProblemKind.REFUSED
 
 
 def test_a_folder_that_is_not_ready_is_withheld_until_it_is(host: Host) -> None:

@@ -1,4 +1,4 @@
-"""The system calls that Python's standard library does not have: mounting, exchange of two names, a host name of one's own."""
+"""The system calls that Python's standard library does not have: mounting, exchange of two names, namespaces for a thread."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ NO_ACCESS_TIME: Final = 0x400
 DETACH: Final = 0x2
 
 _NEW_UTS: Final = 0x04000000  # CLONE_NEWUTS
+_NEW_NET: Final = 0x40000000  # CLONE_NEWNET
 _NO_FOLLOW: Final = 0x8  # UMOUNT_NOFOLLOW
 _NO_REPLACE: Final = 1  # RENAME_NOREPLACE
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE
@@ -67,6 +68,15 @@ def take_host_name(name: str) -> None:
     """Give this thread, and the processes that it starts, a host name that nobody else sees."""
     _call("unshare", _NEW_UTS)
     _call("sethostname", name.encode(), ctypes.c_size_t(len(name.encode())))
+
+
+def enter_network(namespace: str) -> None:
+    """Put this thread, and the processes that it starts, into the network namespace of a file."""
+    descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _call("setns", descriptor, _NEW_NET)
+    finally:
+        os.close(descriptor)
 
 
 def is_mount_root(path: str) -> bool:

@@ -188,11 +188,11 @@ class Host:
 
 
 def find(program: str) -> str:
-    """Return where a program of Samba is; raises UNAVAILABLE with the package to install."""
+    """Return where a program of Samba is; raises REFUSED with the package to install."""
     path = commands.find(program)
     if path is None:
         message = f"{program} is not installed on the storage host; install the package {_PACKAGES[program]}"
-        raise Problem(ProblemKind.UNAVAILABLE, message)
+        raise Problem(ProblemKind.REFUSED, message)
     return path
 
 
@@ -231,4 +231,4 @@ def _nss_wrapper() -> str:
     message = (
         f"{_LIBRARY} is not installed on the storage host; install the package libnss-wrapper (nss_wrapper elsewhere)"
     )
-    raise Problem(ProblemKind.UNAVAILABLE, message)
+    raise Problem(ProblemKind.REFUSED, message)

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind, Section
-from sharectl.drivers.linux.agent.host import daemons
-from sharectl.drivers.linux.agent.smb import sockets
+from sharectl.drivers.linux.agent.host import daemons, sockets
 from sharectl.drivers.linux.agent.smb.configuration import check_section
 from sharectl.drivers.linux.agent.smb.host import NOBODY, Host, find, is_of_session
 from sharectl.drivers.linux.agent.smb.names import local_user
@@ -167,8 +166,11 @@ class SambaServer:
     def _start(self) -> None:
         instance, output, log = self._host.instance, self._host.path("log/output"), self._host.path("log/smbd.log")
         if sockets.is_taken(instance.namespace, instance.addresses, self._host.port):
-            what = "cannot start: another process listens at this port already"
-            raise self._failure(what, ProblemKind.CONFLICT)
+            raise self._taken_port() or self._failure("could not start: its port was taken", ProblemKind.TRANSIENT)
+        missing = sockets.missing_address(instance.namespace, instance.addresses)
+        if missing is not None:
+            what = f"cannot start: {missing}"
+            raise self._failure(what, missing.kind)
         Path(output).unlink(missing_ok=True)
         logged_bytes = os.stat(log).st_size if os.path.exists(log) else 0  # noqa: PTH110, PTH116 - as above
         daemons.start(
@@ -182,13 +184,18 @@ class SambaServer:
             return
         pid = self._host.pid()
         last_words = _last_words(output, 0) or _last_words(log, logged_bytes) or f"it said nothing in {log}"
-        if pid is None:
-            what = f"ended as it started: {last_words}"
-            raise self._failure(what, ProblemKind.TRANSIENT)
         self._end()
         addresses = ", ".join(instance.addresses) or "any address"
-        what = f"does not listen on {addresses}: {last_words}"
-        raise self._failure(what, ProblemKind.TRANSIENT)
+        what = f"does not listen on {addresses}" if pid is not None else "ended as it started"
+        raise self._taken_port() or self._failure(f"{what}: {last_words}", ProblemKind.TRANSIENT)
+
+    def _taken_port(self) -> Problem | None:
+        """Return the failure where somebody else listens at the port, which lasts until somebody does something."""
+        holder = sockets.holder(self._host.instance.namespace, self._host.port)
+        if holder is None:
+            return None
+        what = f"cannot start: the port is in use by {holder}; stop that, or give this server another port or address"
+        return self._failure(what, ProblemKind.CONFLICT)
 
     def _failure(self, what: str, kind: ProblemKind) -> Problem:
         return Problem(kind, f"the SMB server {self._host.instance.name!r} (port {self._host.port}) {what}")

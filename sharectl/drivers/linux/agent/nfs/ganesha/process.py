@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.host import daemons, sockets
 from sharectl.drivers.linux.agent.nfs.exports import problem_of_path
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus, NoAnswerError, RefusedError
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import bus_address, bus_text
@@ -192,9 +192,9 @@ class GaneshaProcess:
         seconds = _START_SECONDS + _START_SECONDS_PER_EXPORT * export_count
         daemons.wait_until(self._is_up_or_ended, f"the NFS server does not answer; see {layout.log}", seconds)
         if not (self._has_bus() and self.is_alive()):
-            reason = self._reason() if self._has_bus() else self._reason_of_bus()
+            kind, reason = self._reason() if self._has_bus() else (ProblemKind.UNAVAILABLE, self._reason_of_bus())
             self.stop()
-            raise Problem(ProblemKind.UNAVAILABLE, f"the NFS server does not start: {reason}")
+            raise Problem(kind, f"the NFS server does not start: {reason}")
 
     def stop(self) -> None:
         """Stop what runs of the two; neither running is not an error.
@@ -242,8 +242,11 @@ class GaneshaProcess:
             return True
         return _listens(pid, self._port) and self.answers()
 
-    def _reason(self) -> str:
-        """Return what the log says about the end of the server, in words for people where it is one of the usual two."""
+    def _reason(self) -> tuple[ProblemKind, str]:
+        """Return what the log says about the end of the server, in words for people where it is one of the usual two.
+
+        These two last until somebody does something.
+        """
         lines = _lines(self.layout.log)
         for line in reversed(lines):
             failed = _BIND_ERROR.search(line)
@@ -252,29 +255,40 @@ class GaneshaProcess:
         told = [match["text"].strip() for line in lines if (match := _COMPLAINT.search(line))]
         told = [text for text in told if not text.startswith(_MEANINGLESS)]
         told = told or [line.strip() for line in _lines(self.layout.output) if line.strip()]
-        return f"{told[-1] if told else 'it says nothing'} (log: {self.layout.log})"
+        return ProblemKind.UNAVAILABLE, f"{told[-1] if told else 'it says nothing'} (log: {self.layout.log})"
 
-    def _reason_of_bind(self, number: int) -> str:
-        where = f" of {self._instance.namespace}" if self._instance.namespace is not None else ""
+    def _reason_of_bind(self, number: int) -> tuple[ProblemKind, str]:
+        namespace = self._instance.namespace
+        where = f" of {namespace}" if namespace is not None else ""
         address = ", ".join(self._instance.addresses) or "any address"
         if number == errno.EADDRINUSE:
+            holder = sockets.holder(namespace, self._port)
+            if holder is None:
+                return (
+                    ProblemKind.TRANSIENT,
+                    f"port {self._port} on {address}{where} was in use by a program that has ended since",
+                )
             return (
-                f"port {self._port} on {address}{where} is in use by another program; "
-                "stop that one (ss -tlnp shows it) or give this server another port or address"
+                ProblemKind.CONFLICT,
+                f"port {self._port} on {address}{where} is in use by {holder}; stop that, or give this server another port or address",
             )
         if number == errno.EADDRNOTAVAIL:
-            return f"no interface{where} has the address {address}; add it to one, or mend the server's addresses"
-        return f"it cannot listen on port {self._port} of {address}{where}: {os.strerror(number)}"
+            missing = sockets.missing_address(namespace, self._instance.addresses)
+            return (missing.kind, str(missing)) if missing else (ProblemKind.TRANSIENT, f"{address} came late")
+        return (
+            ProblemKind.UNAVAILABLE,
+            f"it cannot listen on port {self._port} of {address}{where}: {os.strerror(number)}",
+        )
 
 
 def plugins_folder() -> str:
-    """Return the folder of Ganesha's file system modules; raises UNAVAILABLE where the one for local file systems is missing."""
+    """Return the folder of Ganesha's file system modules; raises REFUSED where the one for local file systems is missing."""
     for pattern in _PLUGIN_FOLDERS:
         for folder in sorted(glob.glob(pattern)):  # noqa: PTH207 - paths are text everywhere in the agent
             if _exists(os.path.join(folder, "libfsalvfs.so")):  # noqa: PTH118 - as above
                 return folder
     message = "Ganesha's module for local file systems is not installed; install the package nfs-ganesha-vfs"
-    raise Problem(ProblemKind.UNAVAILABLE, message)
+    raise Problem(ProblemKind.REFUSED, message)
 
 
 def rotate(log: str) -> None:
@@ -294,7 +308,7 @@ def _program(name: str, package: str) -> str:
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}")
     if path is None:
         message = f"{name} is not installed on the storage host; install the package {package}"
-        raise Problem(ProblemKind.UNAVAILABLE, message)
+        raise Problem(ProblemKind.REFUSED, message)
     return path
 
 

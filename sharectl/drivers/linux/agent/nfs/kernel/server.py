@@ -67,7 +67,7 @@ class KernelNfsServer:
             return False
 
     def ensure_running(self, is_ready: Callable[[Export], bool]) -> None:
-        """Put the stored exports in force that are ready, and withhold the others; raises UNAVAILABLE where the server does not run.
+        """Put the stored exports in force that are ready, and withhold the others; raises REFUSED where the server does not run.
 
         Where all are in force already, nothing is asked or done. The host starts its server itself, before anything of ours is
         mounted: what then keeps a folder that is not ready from being exported is `mountpoint` (see `file_text`).
@@ -77,7 +77,7 @@ class KernelNfsServer:
                 "the kernel's NFS server does not run on the storage host; start it (systemctl enable --now nfs-server), "
                 "or let sharectl run Ganesha (nfs.server: ganesha)"
             )
-            raise Problem(ProblemKind.UNAVAILABLE, message)
+            raise Problem(ProblemKind.REFUSED, message)
         with self._changing() as stored:
             table = self._table()
             if all(live_export(entry, table.get(entry.export.path, [])) == entry.export for entry in stored.values()):
@@ -169,7 +169,7 @@ class KernelNfsServer:
             )
         except FileNotFoundError:
             message = "exportfs is not installed on the storage host; install the package nfs-kernel-server"
-            raise Problem(ProblemKind.UNAVAILABLE, message) from None
+            raise Problem(ProblemKind.REFUSED, message) from None
         except subprocess.TimeoutExpired:
             message = f"exportfs does not end within {_EXPORTFS_SECONDS:g} s"
             raise Problem(ProblemKind.TRANSIENT, message) from None
