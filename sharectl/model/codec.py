@@ -96,7 +96,7 @@ class Codec:
         self.rules: dict[str, Rule] = {field.name: rule_of(field) for field in declared}
         shapes = {field.name: _shape(str(field.type), cls, rule_of(field)) for field in declared}
         self._writers = tuple((name, shape.write) for name, shape in shapes.items() if shape.write is not None)
-        self._readers = tuple((name, shape.read) for name, shape in shapes.items() if shape.read is not None)
+        self._readers = {name: shape.read for name, shape in shapes.items() if shape.read is not None}
         for _, _, part in self._flat:
             shapes |= codec_of(part).shapes.fields
             self.rules |= codec_of(part).rules
@@ -132,14 +132,13 @@ class Codec:
     def value(self, plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
         """Return the value of a JSON object."""
         values = dict(plain)
-        for name, read in self._readers:
-            if values.get(name) is not None:
-                values[name] = read(values[name])
+        for name in self._readers.keys() & plain.keys():
+            if values[name] is not None:
+                values[name] = self._readers[name](values[name])
         for name, _, part in self._flat:
             codec = codec_of(part)
-            found = {key: values.pop(key) for key in codec.names if key in values}
-            if found:
-                values[name] = codec.value(found)
+            if not plain.keys().isdisjoint(codec.names):
+                values[name] = codec.value({key: values.pop(key) for key in codec.names if key in plain})
         return self._cls(**values)
 
     def fault(self, plain: object) -> str:

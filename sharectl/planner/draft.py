@@ -175,9 +175,9 @@ class Draft:
             name, address, action or ACTIONS[verb][0], verb, reason, backend, work, changes, version
         )
 
-    def has(self, verb: Verb, address: Address) -> bool:
-        """Tell whether the plan does `verb` to `address`."""
-        return step_id(verb, address) in self.steps
+    def has(self, address: Address, *verbs: Verb) -> bool:
+        """Tell whether the plan does one of `verbs` to `address`."""
+        return any(step_id(verb, address) in self.steps for verb in verbs)
 
     def can(self, backend: str | None, capability: Capability) -> bool:
         """Tell whether the backend's driver has the capability."""

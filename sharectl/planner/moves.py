@@ -159,7 +159,7 @@ def undeclared_renames(draft: Draft) -> Iterator[Diagnostic]:
             gone.setdefault(_recorded_likeness(draft, address), []).append(address)
     named = 0
     for address in sorted(draft.new if gone else ()):
-        if named == _MOST_UNDECLARED or not draft.has(Verb.CREATE_SHARE, address) or address in draft.records:
+        if named == _MOST_UNDECLARED or not draft.has(address, Verb.CREATE_SHARE) or address in draft.records:
             continue
         alike = gone.get(_wanted_likeness(draft, address))
         if alike:
@@ -181,7 +181,7 @@ def _wanted_likeness(draft: Draft, address: Address) -> Likeness:
 
 
 def _undeclared(draft: Draft, address: Address, former: Address) -> Diagnostic:
-    forgets = draft.has(Verb.FORGET, former)
+    forgets = draft.has(former, Verb.FORGET)
     fate = "is forgotten and stays on its backend, with its data" if forgets else "is removed, with its data"
     return warning(
         "share.undeclared-rename",

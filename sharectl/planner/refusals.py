@@ -95,7 +95,7 @@ def refuse_lost_sources(draft: Draft) -> None:
 
 def _refuse_lost_source(draft: Draft, step: Step, needed: Address, maker: Verb) -> None:
     deviation = draft.deviations.get(needed)
-    if deviation is not None and deviation.observed is None and not draft.has(maker, needed):
+    if deviation is not None and deviation.observed is None and not draft.has(needed, maker):
         refuse_left_out(draft, step.address, needed)
 
 

@@ -61,7 +61,7 @@ def check_limits(draft: Draft) -> None:
 def check_revocations(draft: Draft) -> None:
     """Refuse more revocations than the safety limits allow; those of deletions hold, and a flag of their own lifts them."""
     verbs, options = (Verb.UPDATE_ACCESS, Verb.FORGET), draft.options
-    revoked = [rule for rule in draft.revocations if any(draft.has(verb, resource_of(rule)) for verb in verbs)]
+    revoked = [rule for rule in draft.revocations if draft.has(resource_of(rule), *verbs)]
     if revoked and not options.destroy:
         total = max(_recorded_rules(draft), len(revoked))
         of_all = total, f"of {total} access rules"
@@ -115,7 +115,7 @@ def check_kept_snapshots(draft: Draft) -> None:
         return
     for removal, snapshots in sorted(snapshots_of_removed_shares(draft).items()):
         step = draft.steps[removal]
-        kept = [address for address in snapshots if not draft.has(Verb.DELETE_SNAPSHOT, address)]
+        kept = [address for address in snapshots if not draft.has(address, Verb.DELETE_SNAPSHOT)]
         there = [address for address in kept if address not in draft.deviations]
         if not removes_data(step) or not there:
             continue

@@ -80,7 +80,7 @@ def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) ->
     needed = {
         record.backend
         for address, record in draft.records.items()
-        if record.kind != Kind.BACKEND and not draft.has(Verb.FORGET, address)
+        if record.kind != Kind.BACKEND and not draft.has(address, Verb.FORGET)
     }
     for address in undeclared:
         name = name_of(address)
@@ -121,7 +121,7 @@ def note_undeclared_backends(draft: Draft) -> None:
     held = Counter(
         str(record.backend)
         for address, record in draft.records.items()
-        if record.backend in undeclared and record.kind != Kind.BACKEND and not draft.has(Verb.FORGET, address)
+        if record.backend in undeclared and record.kind != Kind.BACKEND and not draft.has(address, Verb.FORGET)
     )
     told = {found.address for found in draft.diagnostics if found.code == "backend.undeclared"}
     renamed = [found.remedy for found in draft.diagnostics if found.code == "backend.renamed"]

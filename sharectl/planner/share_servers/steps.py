@@ -64,7 +64,7 @@ def _make(draft: Draft) -> None:
         first = step.candidates[0] if step.candidates else None
         if first is None or first.share_server is None or first.share_server in draft.records:
             continue
-        if draft.has(Verb.CREATE_SHARE_SERVER, first.share_server) or not isinstance(step.work, CreateShare):
+        if draft.has(first.share_server, Verb.CREATE_SHARE_SERVER) or not isinstance(step.work, CreateShare):
             continue
         spec = _new_server(draft, step.work.spec.share_network or "", first.backend)
         if spec is not None:
@@ -125,13 +125,11 @@ def _mend(draft: Draft, address: Address, selects: Selects) -> None:
 def _record_new_exports(draft: Draft, server: Record, selects: Selects) -> None:
     """Let the shares on a server that may get another address be recorded once more: their export locations name it."""
     for address, record in shares_on(draft, server.resource_id):
-        busy = any(
-            draft.has(verb, address) for verb in (Verb.CREATE_SHARE, Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
-        )
+        busy = draft.has(address, Verb.CREATE_SHARE, Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
         deviation = draft.deviations.get(address)
         gone = deviation is not None and deviation.observed is None
         planned = address in draft.desired.digests and (selects is None or selects(address))
-        if busy or gone or not planned or draft.has(Verb.UPDATE_RECORD, address):
+        if busy or gone or not planned or draft.has(address, Verb.UPDATE_RECORD):
             continue
         draft.add(
             Verb.UPDATE_RECORD,

@@ -16,7 +16,7 @@ from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.access import count_revocations, may_revoke, without_ignored
-from sharectl.planner.draft import CONTENT, REMOVING, USING
+from sharectl.planner.draft import CONTENT, REMOVING, RESIZING, USING
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, removal_reason
@@ -307,11 +307,10 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     changes = spec_changes(as_asked(old), as_asked(kept), skip=("size_bytes",))
     if observed is not None:
         changes += _observed_changes(record, observed)
-    resized = draft.has(Verb.EXTEND_SHARE, address) or draft.has(Verb.SHRINK_SHARE, address)
-    if not resized:
-        changes += _recorded_size_change(record, old, new, observed)
-    accessed = draft.has(Verb.UPDATE_ACCESS, address)
-    if observed is not None and not changes and not resized and not accessed:
+    size = _recorded_size_change(record, old, new, observed)
+    if size and not draft.has(address, *RESIZING):
+        changes += size
+    if observed is not None and not changes and not draft.has(address, Verb.UPDATE_ACCESS, *RESIZING):
         changes = (FieldChange("access", "recorded otherwise", "as on the backend"),)
     if not changes:
         return
