@@ -9,6 +9,7 @@ from sharectl.manifests.fields import plain_of
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
 from sharectl.manifests.positions import is_secret_name
 from sharectl.model.backends import BackendSpec
+from sharectl.model.client_addresses import nobody_at
 from sharectl.model.fields import camel
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
@@ -193,6 +194,7 @@ def _check_subnet(plain: JsonObject, checker: Checker, path: tuple[str | int, ..
         )
     if cidr:
         _check_ranges(plain, checker, path)
+        _check_reserved(cidr, checker, *path, "cidr")
     kind, segment = plain.get("network_type"), plain.get("segmentation_id")
     if segment is not None and (kind == "flat" or (kind == "vlan" and segment > _MAX_VLAN)):
         reason = "a flat network has none" if kind == "flat" else f"a VLAN id is at most {_MAX_VLAN}"
@@ -219,6 +221,18 @@ def _checked_ip(text: str, checker: Checker, *path: str | int, network: bool = F
     )
     checker.add("ip", f"{text[:80]!r} is not {wanted}", f"write {wanted}", *path)
     return None
+
+
+def _check_reserved(cidr: str, checker: Checker, *path: str | int) -> None:
+    """Refuse a network whose addresses no machine can have on a wire that it shares with others."""
+    import ipaddress  # noqa: PLC0415 - only networks need it
+
+    network, nobody = ipaddress.ip_network(cidr), nobody_at(cidr)
+    reason = nobody.why if nobody is not None else ""
+    if network.is_loopback or network.is_link_local:
+        reason = "is of the addresses that every machine gives itself"
+    if reason:
+        checker.add("subnet", f"{cidr} {reason}", "name a network of the tenant's, such as 10.20.0.0/24", *path)
 
 
 def _check_ranges(plain: JsonObject, checker: Checker, path: tuple[str | int, ...]) -> None:

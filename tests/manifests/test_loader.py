@@ -198,6 +198,18 @@ BACKEND = document("Backend", "b", "{driver: open}")
             document("ShareNetwork", "n", "{subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.0.0/24}]}"),
             [("a.yaml:4:47", "ip")],
         ),
+        *(
+            (document("ShareNetwork", "n", f"{{subnets: [{{cidr: '{cidr}'}}]}}"), [("a.yaml:4:25", "subnet")])
+            for cidr in (
+                "127.0.0.0/24",
+                "169.254.0.0/16",
+                "224.0.0.0/24",
+                "240.0.0.0/8",
+                "0.0.0.0/8",
+                "fe80::/64",
+                "ff02::/64",
+            )
+        ),
         (
             document("ShareNetwork", "n", "{subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.1.1}]}"),
             [("a.yaml:4:47", "subnet")],

@@ -12,7 +12,7 @@ from tests.cli.console import Console
 from tests.drivers.linux.lab import lab_directory, need, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.repository import Repository
-from tests.drivers.linux.tenants import namespaces, switch
+from tests.drivers.linux.tenants import namespaces, segment_of, switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,8 @@ def test_a_tenant_finds_its_share_where_the_port_is(
     succeed(console, "apply", "--yes")
     first = check(console, neutron, subnet, network)
     address = first["fixed_ips"][0]["ip_address"]
-    tunnel = json.loads(run("ip", "-n", switch.namespace, "-d", "-j", "link", "show", f"scx{vni}").stdout)[0]
+    segment = segment_of(switch.path, vni)
+    tunnel = json.loads(run("ip", "-n", segment, "-d", "-j", "link", "show", f"scx{vni}").stdout)[0]
     assert (tunnel["linkinfo"]["info_data"]["id"], tunnel["mtu"]) == (vni, network["mtu"])
     tenant = neutron.api("POST", "/ports", {"port": {"network_id": network["id"]}})["port"]["fixed_ips"][0][
         "ip_address"

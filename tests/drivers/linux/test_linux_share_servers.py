@@ -19,14 +19,16 @@ from sharectl.model.backends import BackendSpec
 from sharectl.model.networks import NetworkAllocation
 from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest
 from sharectl.model.share_networks import SecurityServiceSpec
+from tests.drivers.linux.agents import wait_for
+from tests.drivers.linux.attacker import attack
 from tests.drivers.linux.backends import PASSWORDS, environment
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.smb_client import smb, write
-from tests.drivers.linux.tenants import namespaces
+from tests.drivers.linux.tenants import links_in, namespaces, segment_of, segments_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sharectl.drivers.linux.driver import LinuxDriver
     from sharectl.model.observed import ObservedShare
@@ -37,7 +39,7 @@ RW = AccessRule("ip", "10.20.0.0/24", "rw")
 
 
 @pytest.fixture
-def open_driver(lab_directory: str, switch: Switch) -> Iterator[Callable[[], LinuxDriver]]:
+def open_driver(lab_directory: str, switch: Switch) -> Iterator[Callable[..., LinuxDriver]]:
     """Give what opens the same backend with share servers, each time with an agent of its own."""
     need("mkfs.btrfs", "ganesha.nfsd", "dbus-daemon", "smbd", "pdbedit", file_system="btrfs")
     pool = {"type": "loop", "path": f"{lab_directory}/pool", "image": f"{lab_directory}/pool.img", "size": "1 GiB"}
@@ -48,15 +50,15 @@ def open_driver(lab_directory: str, switch: Switch) -> Iterator[Callable[[], Lin
         "tenantNetworks": {
             "flat": {"bridge": "br-flat"},
             "vlan": {"bridge": "br-{id}"},
-            "vxlan": {"local": "192.0.2.10"},
         },
         "nfs": {"versions": ["4.0", "4.1", "4.2"]},  # libnfs speaks 4.0
         "smb": {"users": {name.lower(): {"password": {"env": name}} for name in PASSWORDS}},
     }
-    spec = BackendSpec("nas", "linux", config, share_servers=True)
     opened: list[Any] = []
 
-    def make() -> LinuxDriver:
+    def make(remotes: Sequence[str] = ()) -> LinuxDriver:
+        networks = {**config["tenantNetworks"], "vxlan": {"local": "192.0.2.10", "remotes": list(remotes)}}
+        spec = BackendSpec("nas", "linux", {**config, "tenantNetworks": networks}, share_servers=True)
         opened.append(FACTORY.open(spec, environment(lab_directory)))
         driver: LinuxDriver = opened[-1]
         driver.prepare()
@@ -73,7 +75,7 @@ def open_driver(lab_directory: str, switch: Switch) -> Iterator[Callable[[], Lin
 
 
 @pytest.fixture
-def driver(open_driver: Callable[[], LinuxDriver]) -> LinuxDriver:
+def driver(open_driver: Callable[..., LinuxDriver]) -> LinuxDriver:
     """Give the backend, prepared."""
     return open_driver()
 
@@ -252,6 +254,112 @@ def test_a_share_server_that_died_is_repaired(driver: LinuxDriver, switch: Switc
         assert driver.create_share_server(wanted).healthy
         client = switch.add_client(f"c-{what[:5]}", "scb100", "10.20.0.21/24" if what == "servers" else "10.20.0.22/24")
         assert nfs(client, "10.20.0.10", "/shares/data", "ls").is_done, "its exports are back"
+
+
+def as_older_versions_made_it(switch: Switch, vni: int) -> None:
+    """Put a VXLAN where versions before 0.1 had it: bridge, tunnel and ports in the host's own network."""
+    segment = segment_of(switch.path, vni)
+    ports = [name for name in links_in(segment) if name.startswith("scp")]
+    for port in ports:
+        run("ip", "-n", segment, "link", "set", port, "netns", switch.namespace)
+    run("ip", "netns", "del", segment)
+    run("ip", "-n", switch.namespace, "link", "add", f"scb{vni}", "type", "bridge")
+    words = ("type", "vxlan", "id", str(vni), "local", "192.0.2.10", "dstport", "4789")
+    wait_for(
+        lambda: run("ip", "-n", switch.namespace, "link", "add", f"scx{vni}", *words, check=False).returncode == 0,
+        "the end of the tunnel that was there",
+    )
+    for port in (f"scx{vni}", *ports):
+        run("ip", "-n", switch.namespace, "link", "set", port, "master", f"scb{vni}", "up")
+    run("ip", "-n", switch.namespace, "link", "set", f"scb{vni}", "up")
+
+
+def test_what_an_older_version_made_is_taken_out_of_the_hosts_network(driver: LinuxDriver, switch: Switch) -> None:
+    """Listed as not well; the repair of one server moves the ports of all on its VXLAN, and no client has to mount again."""
+    one, two = request("10.20.0.10"), request("10.20.0.11")
+    for wanted in (one, two):
+        driver.create_share_server(wanted)
+        grant(driver, share_on(driver, wanted.resource_id, name=f"data{wanted.allocations[0].ip_address[-1]}"), RW)
+    as_older_versions_made_it(switch, 100)
+    assert [server.healthy for server in driver.list_share_servers()] == [False, False]
+    assert {server.problem for server in driver.list_share_servers()} == {
+        "its VXLAN 100 is in the host's own network, as an older sharectl made it, where tenants reach the host"
+    }
+    assert driver.create_share_server(one).healthy
+    assert [server.healthy for server in driver.list_share_servers()] == [True, True]
+    assert not {name for name in links_in(switch.namespace) if name.startswith("sc")}
+    client = switch.add_client("client", "scb100", "10.20.0.21/24")
+    assert nfs(client, "10.20.0.10", "/shares/data0", "ls").is_done
+    assert nfs(client, "10.20.0.11", "/shares/data1", "ls").is_done
+
+
+def test_what_an_older_version_made_is_removed_from_the_hosts_network(driver: LinuxDriver, switch: Switch) -> None:
+    """A share server that goes before it was mended leaves no bridge and no tunnel there."""
+    wanted = request()
+    driver.create_share_server(wanted)
+    as_older_versions_made_it(switch, 100)
+    driver.delete_share_server(ShareServerRef(wanted.resource_id, "", wanted.name))
+    assert not {name for name in links_in(switch.namespace) if name.startswith("sc")}
+    assert segments_of(switch.path) == []
+
+
+def test_tunnels_follow_their_settings(
+    open_driver: Callable[..., LinuxDriver], switch: Switch, lab_directory: str
+) -> None:
+    """Other ends that come and go are drift, in the tunnel and in what the host lets in; so is a filter that somebody took away."""
+    wanted = request()
+
+    def sources() -> set[str]:
+        listed = run("ip", "-n", switch.namespace, "xfrm", "policy", "list").stdout.splitlines()
+        return {line.split()[1] for line in listed if line.startswith("src ")}
+
+    def ends() -> set[str]:
+        listed = run("bridge", "-n", segment_of(switch.path, 100), "fdb", "show", "dev", "scx100").stdout.splitlines()
+        return {line.split()[2] for line in listed if line.startswith("00:00:00:00:00:00 dst")}
+
+    open_driver(remotes=["192.0.2.20", "192.0.2.21"]).create_share_server(wanted)
+    assert (ends(), sources()) == (
+        {"192.0.2.20", "192.0.2.21"},
+        {"0.0.0.0/0", "192.0.2.20/32", "192.0.2.21/32"},
+    )
+    driver = open_driver(remotes=["192.0.2.21", "192.0.2.22"])
+    (listed,) = driver.list_share_servers()
+    assert listed.problem == "the tunnel of its VXLAN 100 has other ends than the settings say"
+    assert driver.create_share_server(wanted).healthy
+    assert (ends(), sources()) == (
+        {"192.0.2.21", "192.0.2.22"},
+        {"0.0.0.0/0", "192.0.2.21/32", "192.0.2.22/32"},
+    )
+    run("ip", "-n", switch.namespace, "xfrm", "policy", "flush")
+    (listed,) = driver.list_share_servers()
+    assert listed.problem == "the host takes packets for its VXLAN 100 from anybody"
+    assert driver.create_share_server(wanted).healthy
+    driver.delete_share_server(ShareServerRef(wanted.resource_id, "", wanted.name))
+    assert sources() == set()
+
+
+def test_a_bridge_of_the_host_is_closed_where_the_host_has_no_address_on_it(
+    driver: LinuxDriver, switch: Switch
+) -> None:
+    """It carries frames, and answers nobody; on a VLAN, a tenant's own network, the host may have no address."""
+    switch.add_bridge("br-300")
+    wanted = request(vni=300, network_type="vlan")
+    driver.create_share_server(wanted)
+    assert "inet" not in run("ip", "-n", switch.namespace, "addr", "show", "br-300").stdout
+    grant(driver, share_on(driver, wanted.resource_id), RW)
+    client = switch.add_client("client", "br-300", "10.20.0.21/24")
+    assert nfs(client, "10.20.0.10", "/shares/data", "ls").is_done
+    shown = run("ip", "-n", switch.namespace, "-o", "link", "show", "br-300").stdout
+    mac = shown.partition("link/ether ")[2].split()[0]
+    own = {"ipv4": "10.20.0.21", "ipv6": "fe80::21"}
+    server = attack(client, "arp", own=own, targets=["10.20.0.10", "192.0.2.10"])
+    assert [address for _, address in server] == ["10.20.0.10"]
+    targets = [[mac, "192.0.2.10"], [mac, "ff02::1"], ["33:33:00:00:00:01", "ff02::1"]]
+    assert mac not in {answer[0] for answer in attack(client, "echo", own=own, targets=targets)}
+
+    run("ip", "-n", switch.namespace, "addr", "add", "10.20.0.2/24", "dev", "br-300")
+    with pytest.raises(DriverError, match=r"the host has the address 10\.20\.0\.2/24 on br-300"):
+        driver.create_share_server(request("10.20.0.12", vni=300, network_type="vlan"))
 
 
 def test_a_changed_address_is_followed(driver: LinuxDriver, switch: Switch) -> None:

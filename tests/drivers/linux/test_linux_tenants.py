@@ -23,7 +23,7 @@ from tests.drivers.linux.lab import Host, need, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.repository import Repository
 from tests.drivers.linux.smb_client import smb, write
-from tests.drivers.linux.tenants import namespaces
+from tests.drivers.linux.tenants import links_in, namespaces, segment_of, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,9 +89,8 @@ class House:
 
     def links(self) -> set[str]:
         """Return the names of the tunnels, bridges and ports on the storage host."""
-        listed = run("ip", "-n", f"{self.mark}-storage", "-o", "link").stdout
-        names = {line.split(": ")[1].partition("@")[0] for line in listed.splitlines()}
-        return {name for name in names if name.startswith("sc")}
+        places = (f"{self.mark}-storage", *segments_of(f"/run/netns/{self.mark}-storage"))
+        return {name for place in places for name in links_in(place) if name.startswith("sc")}
 
     def own_namespaces(self) -> set[str]:
         """Return the network namespaces of share servers that are on record, or were when the test asked."""
@@ -126,7 +125,7 @@ def house(lab_directory: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[House
     lab = str(EXAMPLE / "lab.sh")
     run(lab, "up", mark)
     yield house
-    left = house.own_namespaces()
+    left = house.own_namespaces() | set(segments_of(f"/run/netns/{mark}-storage"))
     kill(f"{house.root}/servers/")
     for namespace in left:
         run("ip", "netns", "del", namespace, check=False)
@@ -196,7 +195,7 @@ def test_a_share_server_that_died_is_in_the_plan_and_one_apply_brings_it_back(ho
         if "namespace" in lost:
             run("ip", "netns", "del", f"sharectl-{server}")
         if "tunnel" in lost:
-            run("ip", "-n", f"{house.mark}-storage", "link", "del", "scx5001")
+            run("ip", "-n", segment_of(f"/run/netns/{house.mark}-storage", 5001), "link", "del", "scx5001")
         planned = house.planned()
         assert said in planned[f"repair-share-server:{RED}"]
         assert not any("blue" in step for step in planned)
