@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
@@ -32,7 +31,7 @@ def draft_of(
 
     `mode` is less the umask. Where `is_new`, a file that is at `target` by then stays: FileExistsError. Raises OSError.
     """
-    draft = target.with_name(f".{target.name[:_MOST_OF_NAME]}.{secrets.token_hex(8)}{suffix}")
+    draft = target.with_name(f".{target.name[:_MOST_OF_NAME]}.{os.urandom(8).hex()}{suffix}")
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         yield draft

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sharectl.apply import RunResult
     from sharectl.cli.session import Session
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.events import Event
     from sharectl.model.plans import Plan
     from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateStore
@@ -119,14 +120,14 @@ def run_locked(
     if json and not choices.yes:
         summary = "nobody can be asked: with --output json the plan is not shown"
         raise DiagnosticError(error("usage.no-question", summary, remedy=f"pass --yes{choices.instead}"))
-    from sharectl.render.result import left_out_lines
-
     with locked(session, specs, choices.command, choices.lock_timeout, json=json) as (run, backends):
         plan = make_plan(run.store, backends)
         _agree(session, plan, choices)
         result = _applied(session, run, plan, choices)
     code = code_of_run(plan, result, choices.allow_unreadable)
     if result is not None:
+        from sharectl.render.result import left_out_lines
+
         _report(session, plan, result, choices.output, code)
         for line in left_out_lines(sorted(set(unread_in(plan)) - choices.allow_unreadable)):
             session.output.note(line)
@@ -138,7 +139,6 @@ def locked(
     session: Session, specs: Mapping[str, BackendSpec], command: str, lock_timeout: str, *, json: bool = False
 ) -> Iterator[tuple[LockedRun, Backends]]:
     """Take the lock, and yield the run (what an earlier one left open is resolved) and its backends."""
-    from sharectl.render.progress import progress_view
     from sharectl.workspace.run import describe_run, locked_run
 
     wait_seconds = parse_duration_seconds(lock_timeout)
@@ -146,10 +146,26 @@ def locked(
     with ExitStack() as stack:
         store = stack.enter_context(session.repository.store(create=True))
         backends = stack.enter_context(session.repository.backends(specs))
-        recovering = stack.enter_context(progress_view(session.output, mode="json" if json else "plain"))
+        recovering = stack.enter_context(_recovery_view(session, json=json))
         run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds))
         stack.enter_context(kept_afterwards(session, store))
         yield run, backends
+
+
+@contextmanager
+def _recovery_view(session: Session, *, json: bool) -> Iterator[Callable[[Event], None]]:
+    """Yield the observer of a recovery, which opens its view with the first event: most runs have nothing to recover."""
+    views: list[Callable[[Event], None]] = []
+    with ExitStack() as stack:
+
+        def observe(event: Event) -> None:
+            from sharectl.render.progress import progress_view
+
+            if not views:
+                views.append(stack.enter_context(progress_view(session.output, mode="json" if json else "plain")))
+            views[0](event)
+
+        yield observe
 
 
 def _agree(session: Session, plan: Plan, choices: RunChoices) -> None:
@@ -167,15 +183,15 @@ def _agree(session: Session, plan: Plan, choices: RunChoices) -> None:
 
 def _applied(session: Session, run: LockedRun, plan: Plan, choices: RunChoices) -> RunResult | None:
     """Apply the plan; None where there is nothing to do, and the plan has said so already."""
-    from sharectl.engine.cancel import Cancellation
-    from sharectl.render.progress import progress_view
-    from sharectl.workspace.run import apply_plan
-
     json = choices.output is Format.JSON
     if choices.before is not None:
         choices.before(run)
     if plan.is_empty and not json:
         return None
+    from sharectl.engine.cancel import Cancellation
+    from sharectl.render.progress import progress_view
+    from sharectl.workspace.run import apply_plan
+
     cancellation = Cancellation()
     with diverted(cancellation.request), progress_view(session.output, mode="json" if json else "auto") as show:
         return apply_plan(run, plan, show, cancellation)

@@ -9,7 +9,6 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError
-from sharectl.executors.lanes import Lanes
 from sharectl.model.frozen import dataclass, field
 
 if TYPE_CHECKING:
@@ -37,6 +36,15 @@ def no_network(backend: str) -> NetworkPlugin:
     raise DriverError(message)
 
 
+def lanes(
+    execute: Execute, permit: Permit, width: Callable[[str], int], clock: Callable[[], float] = monotonic
+) -> Executor:
+    """Return the executor of this process."""
+    from sharectl.executors.lanes import Lanes  # noqa: PLC0415 - most runs change nothing
+
+    return Lanes(execute, permit, width, clock)
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """`driver` opens the driver of a backend once and returns the same one afterwards; it may raise DriverError.
@@ -53,4 +61,4 @@ class Environment:
     new_id: Callable[[], str] = new_resource_id
     random: Random = field(default_factory=SystemRandom)
     watch_interval_seconds: float = 0.05
-    executor: Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor] = Lanes
+    executor: Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor] = lanes

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 import struct
 import time
 from functools import partial
@@ -147,7 +146,7 @@ class ManifestCache:
 
     def _write(self, files: list[CompiledFile]) -> str:
         """Write a pack, and return its name; an empty one where that did not work."""
-        name = f"{secrets.token_hex(12)}{SUFFIX}"
+        name = f"{os.urandom(12).hex()}{SUFFIX}"
         with contextlib.suppress(OSError):
             return name if write_pack(f"{self._directory}/{name}", files) else ""
         return ""
@@ -167,7 +166,7 @@ class ManifestCache:
 
     def _horizon(self) -> tuple[int, int]:
         """Return the device that the cache is on, and since when by its clock nothing may have changed in a file whose status counts."""
-        probe = f"{self._directory}/{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        probe = f"{self._directory}/{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
         try:
             if not os.path.isdir(self._directory):  # noqa: PTH112 - strings, as everywhere here
                 make_private(Path(self._directory))

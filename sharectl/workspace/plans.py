@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -144,7 +143,7 @@ def _other_writer(store: StateStore) -> LockStatus | None:
     status = store.lock_status()
     if status is None or status.expired:
         return None
-    own = status.holder.process_id == os.getpid() and status.holder.host == socket.gethostname()
+    own = status.holder.process_id == os.getpid() and status.holder.host == os.uname().nodename
     return None if own else status
 
 

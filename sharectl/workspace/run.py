@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -12,7 +11,6 @@ from urllib.parse import urlsplit, urlunsplit
 from sharectl.engine.environment import Environment, new_resource_id, utc_now
 from sharectl.engine.fence import Fence
 from sharectl.engine.heartbeat import Heartbeat
-from sharectl.engine.recovery import recover
 from sharectl.model.frozen import dataclass
 from sharectl.model.records import Holder, PutRun, RunRecord
 from sharectl.state.contract import StateError
@@ -96,21 +94,25 @@ def locked_run(
     """Take the lock, resolve open intents, and yield the run; raises as `held_lease`."""
     with _held(store, record, wait_seconds) as heartbeat:
         with store.read() as reader:
-            lineage = reader.view(()).lineage
-        fence = Fence(lineage, heartbeat.tenure)
+            view = reader.view(())
+        fence = Fence(view.lineage, heartbeat.tenure)
         environment = Environment(
             driver=lambda name: fence.raised_for(name, backends.driver(name)), network=backends.networks.plugin
         )
         backends.networks.attach(store, heartbeat.lease)
-        unresolved = recover(
-            store,
-            heartbeat,
-            run=record,
-            environment=environment,
-            width=backends.width,
-            silence_seconds=RECOVERY_SILENCE_SECONDS,
-            observer=observer,
-        )
+        unresolved: tuple[OperationRecord, ...] = ()
+        if view.operations:
+            from sharectl.engine.recovery import recover  # noqa: PLC0415 - most runs find nothing open
+
+            unresolved = recover(
+                store,
+                heartbeat,
+                run=record,
+                environment=environment,
+                width=backends.width,
+                silence_seconds=RECOVERY_SILENCE_SECONDS,
+                observer=observer,
+            )
         yield LockedRun(store, heartbeat, record, environment, unresolved)
 
 
@@ -135,7 +137,7 @@ def describe_run(command: str, directory: Path, environ: Mapping[str, str]) -> R
         run_id=new_resource_id(),
         command=command,
         user=_user(),
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         started_at=utc_now(),
         git_commit=next(iter(git_lines(directory, "rev-parse", "HEAD")), None),
         ci_job_url=_ci_job_url(environ),

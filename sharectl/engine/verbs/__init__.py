@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pkgutil import iter_modules
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.verbs import snapshot, state_only
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from sharectl.executors.calls import Answer, Call
     from sharectl.model.plans import Step
 
-_MODULES: Final = [import_module(f"{__name__}.{each.name}") for each in iter_modules(__path__) if each.name in KINDS]
+_NAMES: Final = sorted(each.stem for each in Path(__file__).parent.glob("*.py"))
+_MODULES: Final = [import_module(f"{__name__}.{name}") for name in _NAMES if name in KINDS]
 TABLE: Final[Mapping[Verb, Entry]] = {verb: entry for each in _MODULES for verb, entry in each.TABLE.items()}
 """Verbs as they are done on a backend; `state_only` has those that need none."""
 _EXECUTIONS: Final[Executions] = {call: made for each in _MODULES for call, made in each.EXECUTIONS.items()}

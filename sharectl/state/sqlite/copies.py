@@ -172,5 +172,5 @@ def _read(path: Path) -> Copy | None:
             ).fetchone()
     except Exception:  # noqa: BLE001 - a copy that is damaged, whatever by, is no copy
         return None
-    taken = datetime.strptime(match["taken"], _STAMP).replace(tzinfo=UTC)
+    taken = datetime.fromisoformat(match["taken"])
     return Copy(path, taken.isoformat().replace("+00:00", "Z"), serial, mark, operations, *(run or ()))
