@@ -80,7 +80,10 @@ class Host:
     def sessions(self) -> bool:
         """Tell whether anybody is connected, or may be: whether smbd has children other than its helpers."""
         pid = self.pid()
-        return pid is not None and any(_is_session(child) for child in _children(pid))
+        if pid is None:
+            return False
+        children = _children(pid)
+        return children is None or any(_is_session(child) for child in children)
 
     def reload(self) -> None:
         """Have smbd itself read its configuration again, without the processes of its sessions."""
@@ -208,12 +211,12 @@ def is_of_session(pid: int, session: int | None) -> bool:
         return False
 
 
-def _children(pid: int) -> list[int]:
-    """Return the processes that a process has started."""
+def _children(pid: int) -> list[int] | None:
+    """Return the processes that a process has started; None where it has ended, or the kernel does not list them (CONFIG_PROC_CHILDREN)."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
     except (FileNotFoundError, ProcessLookupError):
-        return []
+        return None
 
 
 def _is_session(pid: int) -> bool:
