@@ -8,48 +8,56 @@ from sharectl.manifests.access import AccessError, canonical_client, canonical_i
 from sharectl.manifests.fields import plain_of
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
 from sharectl.manifests.positions import is_secret_name
-from sharectl.model.backends import BackendSpec
+from sharectl.manifests.proposals import NO_SECRETS, REFERENCE_REMEDY
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.fields import camel
-from sharectl.model.kinds import Kind, address_of
-from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
-from sharectl.model.specs import ShareSpec, ShareTypeSpec
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of
+from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from sharectl.manifests.findings import Checker
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.codec import Spec
     from sharectl.model.quantities import SizeError
 
-_BOOLEAN_EXTRA_SPECS: Final = ("driver_handles_share_servers",)
+_SHARE_SERVERS: Final = "driver_handles_share_servers"
 _MAX_VLAN: Final = 4094
 
 
-def build_share(
-    document: JsonObject, checker: Checker, *, protocol_is_known: bool = True
-) -> tuple[JsonObject, list[list[str]]]:
-    """Return the share's plain spec and its inline rules, in their order (a wrong rule is left out).
+def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_known: bool = True) -> JsonObject:
+    """Return the plain form of the spec in a document of this kind that meets its schema; a size that cannot be read is reported.
 
-    Where the protocol is not known, nothing is checked that depends on it.
+    Where the protocol of a share is not known, nothing is checked that depends on it.
     """
+
+    def failed(path: tuple[str, ...], failure: SizeError) -> None:
+        remedy = "write a number and a unit, such as 100GiB, 1.5TiB or 500GB"
+        checker.add("size", str(failure), remedy, "spec", *path)
+
     metadata, spec = document["metadata"], document["spec"]
-    _check_exportable(metadata["name"], spec["protocol"] if protocol_is_known else "NFS", checker)
-    plain = {"size_bytes": 0, **_plain(ShareSpec, document, checker)}
-    rules = []
-    for number, rule in enumerate(spec.get("access", ())):
-        protocol = spec["protocol"] if protocol_is_known else None
-        access_to = check_rule(rule, protocol, checker, "spec", "access", number)
-        rules.append([rule["type"], access_to or "", rule["level"]])
-    return plain, rules
+    plain = {"name": metadata["name"], **plain_of(SPECS[kind], spec, failed)}
+    if metadata.get("labels"):
+        plain["labels"] = metadata["labels"]
+    if kind is Kind.SHARE:
+        plain.setdefault("size_bytes", 0)
+    if kind in MANAGED_KINDS:  # what is no share is exported under no name of its own
+        protocol = spec["protocol"] if kind is Kind.SHARE and protocol_is_known else "NFS"
+        reason = why_not_exportable(metadata["name"], protocol)
+        if reason:
+            summary = f"the name {metadata['name']!r} cannot be exported: {reason}"
+            checker.add("name", summary, "choose another name", "metadata", "name")
+    elif kind in _CHECKS:
+        _CHECKS[kind](spec, plain, checker)
+    return plain
 
 
-def _check_exportable(name: str, protocol: str, checker: Checker) -> None:
-    reason = why_not_exportable(name, protocol)
-    if reason:
-        summary = f"the name {name!r} cannot be exported: {reason}"
-        checker.add("name", summary, "choose another name", "metadata", "name")
+def inline_rules(spec: JsonObject, protocol: str | None, checker: Checker) -> list[list[str]]:
+    """Return the access rules of a share in their order, a wrong one without saying to whom; `protocol` is None where it is not known."""
+    return [
+        [rule["type"], check_rule(rule, protocol, checker, "spec", "access", number) or "", rule["level"]]
+        for number, rule in enumerate(spec.get("access", ()))
+    ]
 
 
 def check_rule(rule: JsonObject, protocol: str | None, checker: Checker, *path: str | int) -> str | None:
@@ -72,26 +80,6 @@ def add_user_on_nfs(checker: Checker, *path: str | int) -> None:
     checker.add("access-type", "an NFS share takes no access rule for a user", remedy, *path, "type", detail=detail)
 
 
-def build_managed(cls: type[Spec], document: JsonObject, checker: Checker) -> JsonObject:
-    """Return the plain spec of a resource that a plan makes and that is not a share."""
-    _check_exportable(document["metadata"]["name"], "NFS", checker)  # it is exported under no name of its own
-    return _plain(cls, document, checker)
-
-
-def _plain(cls: type[Spec], document: JsonObject, checker: Checker) -> JsonObject:
-    """Return the plain form of the spec in a document that meets its schema; a size that cannot be read is left out and reported."""
-
-    def failed(path: tuple[str, ...], failure: SizeError) -> None:
-        remedy = "write a number and a unit, such as 100GiB, 1.5TiB or 500GB"
-        checker.add("size", str(failure), remedy, "spec", *path)
-
-    metadata = document["metadata"]
-    plain = {"name": metadata["name"], **plain_of(cls, document["spec"], failed)}
-    if metadata.get("labels"):
-        plain["labels"] = metadata["labels"]
-    return plain
-
-
 def check_moves(document: JsonObject, checker: Checker, *, may_move: bool) -> list[str]:
     """Return the former names that the document's annotation gives."""
     annotation = document["metadata"].get("annotations", {}).get(MOVED_FROM)
@@ -109,102 +97,70 @@ def check_moves(document: JsonObject, checker: Checker, *, may_move: bool) -> li
     names = former_names(annotation)
     wrong = [name for name in names if not is_name(name)]
     if wrong:
-        checker.add(
-            "moved",
-            f"{wrong[0]!r} is not a former name",
-            "write the old name, or several with commas between them",
-            *path,
-        )
+        remedy = "write the old name, or several with commas between them"
+        checker.add("moved", f"{wrong[0]!r} is not a former name", remedy, *path)
     if document["metadata"]["name"] in names:
         checker.add("moved", "the annotation names the resource itself", "write the name that it had before", *path)
     return [] if wrong else [name for name in dict.fromkeys(names) if name != document["metadata"]["name"]]
 
 
-def build_backend(document: JsonObject, checker: Checker) -> JsonObject:
-    """Return the keyword arguments of the BackendSpec, nested ones as objects; the driver's schema is checked elsewhere."""
-    plain = {"config": {}, **plain_of(BackendSpec, document["spec"])}
-    if plain.get("step_timeout_seconds") == 0:
-        checker.add("duration", "a time-out of zero fails every step", "write one such as 5m", "spec", "stepTimeout")
-    if plain.get("list_timeout_seconds") == 0:
-        checker.add(
-            "duration", "a time-out of zero leaves no time to answer", "write one such as 2m", "spec", "listTimeout"
-        )
+def _check_backend(_spec: JsonObject, plain: JsonObject, checker: Checker) -> None:
+    """Check what is not the driver's: its config is checked against its schema elsewhere."""
+    plain.setdefault("config", {})
+    for name, effect, example in (("step", "fails every step", "5m"), ("list", "leaves no time to answer", "2m")):
+        if plain.get(f"{name}_timeout_seconds") == 0:
+            remedy = f"write one such as {example}"
+            checker.add("duration", f"a time-out of zero {effect}", remedy, "spec", f"{name}Timeout")
     if "network" in plain:
         _check_secrets(plain["network"].get("config", {}), checker, "spec", "network", "config")
     _check_secrets(plain["config"], checker, "spec", "config")
     for number, pattern in enumerate(plain.get("ignore", {}).get("access", ())):
         if pattern["type"] == "ip":
             check_rule(pattern, None, checker, "spec", "ignore", "access", number)
-    return plain
 
 
-def build_share_type(document: JsonObject, checker: Checker) -> JsonObject:
-    """Return the keyword arguments of the ShareTypeSpec, with Manila's texts for numbers and booleans."""
-    plain = plain_of(ShareTypeSpec, document["spec"])
+def _check_share_type(_spec: JsonObject, plain: JsonObject, checker: Checker) -> None:
+    """Write numbers and booleans as Manila's texts."""
     extra_specs = {name: str(value) for name, value in plain.get("extra_specs", {}).items()}
-    for name in _BOOLEAN_EXTRA_SPECS:
-        if name in extra_specs and extra_specs[name].removeprefix("<is>").strip().lower() not in ("true", "false"):
-            checker.add(
-                "extra-spec",
-                f"{name} is true or false, not {extra_specs[name][:60]!r}",
-                "write true or false",
-                "spec",
-                "extraSpecs",
-                name,
-            )
-    return {**plain, "extra_specs": extra_specs}
+    plain["extra_specs"] = extra_specs
+    servers = extra_specs.get(_SHARE_SERVERS, "true")
+    if servers.removeprefix("<is>").strip().lower() not in ("true", "false"):
+        summary = f"{_SHARE_SERVERS} is true or false, not {servers[:60]!r}"
+        checker.add("extra-spec", summary, "write true or false", "spec", "extraSpecs", _SHARE_SERVERS)
 
 
-def build_share_network(document: JsonObject, checker: Checker) -> JsonObject:
-    """Return the keyword arguments of the ShareNetworkSpec, subnets as objects."""
-    network = plain_of(ShareNetworkSpec, document["spec"])
+def _check_share_network(_spec: JsonObject, plain: JsonObject, checker: Checker) -> None:
     zones: dict[str | None, int] = {}
-    for number, plain in enumerate(network["subnets"]):
+    for number, subnet in enumerate(plain["subnets"]):
         path = ("spec", "subnets", number)
-        _check_subnet(plain, checker, path)
-        zone = plain.get("availability_zone")
+        _check_subnet(subnet, checker, path)
+        zone = subnet.get("availability_zone")
         if zone in zones:
             where = f"zone {zone}" if zone else "shares without a zone of their own"
-            checker.add(
-                "subnet",
-                f"a second subnet for {where}; the first is spec.subnets[{zones[zone]}]",
-                "keep one for each zone",
-                *path,
-            )
+            summary = f"a second subnet for {where}; the first is spec.subnets[{zones[zone]}]"
+            checker.add("subnet", summary, "keep one for each zone", *path)
         zones.setdefault(zone, number)
-    return {"security_services": [], **network}
 
 
 def _check_subnet(plain: JsonObject, checker: Checker, path: tuple[str | int, ...]) -> None:
     import ipaddress  # noqa: PLC0415 - only networks need it
 
-    cidr = _checked_ip(plain["cidr"], checker, *path, "cidr", network=True) if "cidr" in plain else None
-    gateway = _checked_ip(plain["gateway"], checker, *path, "gateway") if "gateway" in plain else None
-    if cidr is not None:
-        plain["cidr"] = cidr if "/" in cidr else plain["cidr"]
-    if gateway is not None:
-        plain["gateway"] = gateway
+    cidr, gateway = (
+        _checked_ip(plain[name], checker, *path, name, network=name == "cidr") if name in plain else None
+        for name in ("cidr", "gateway")
+    )
+    plain |= {name: ip for name, ip in (("cidr", cidr), ("gateway", gateway)) if ip and (name != "cidr" or "/" in ip)}
     if cidr and gateway and ipaddress.ip_address(gateway) not in ipaddress.ip_network(cidr):
-        checker.add(
-            "subnet",
-            f"the gateway {gateway} is outside of {cidr}",
-            "name the router's address in the subnet",
-            *path,
-            "gateway",
-        )
+        summary = f"the gateway {gateway} is outside of {cidr}"
+        checker.add("subnet", summary, "name the router's address in the subnet", *path, "gateway")
     if cidr:
         _check_ranges(plain, checker, path)
         _check_reserved(cidr, checker, *path, "cidr")
     kind, segment = plain.get("network_type"), plain.get("segmentation_id")
     if segment is not None and (kind == "flat" or (kind == "vlan" and segment > _MAX_VLAN)):
         reason = "a flat network has none" if kind == "flat" else f"a VLAN id is at most {_MAX_VLAN}"
-        checker.add(
-            "subnet",
-            f"segmentationId cannot be {segment}: {reason}",
-            "correct it, or the networkType",
-            *path,
-            "segmentationId",
-        )
+        summary = f"segmentationId cannot be {segment}: {reason}"
+        checker.add("subnet", summary, "correct it, or the networkType", *path, "segmentationId")
 
 
 def _checked_ip(text: str, checker: Checker, *path: str | int, network: bool = False) -> str | None:
@@ -241,28 +197,18 @@ def _check_ranges(plain: JsonObject, checker: Checker, path: tuple[str | int, ..
     subnet = parse_address_range(plain["cidr"])
     for name in ("allocation_ranges", "excluded"):
         for number, text in enumerate(plain.get(name, ())):
+            place = (*path, camel(name), number)
             try:
-                found = parse_address_range(text)
+                if not subnet.holds(parse_address_range(text)):
+                    summary = f"{text} is not within {plain['cidr']}"
+                    checker.add("subnet", summary, "name addresses of the subnet", *place)
             except ValueError as failure:
-                checker.add("subnet", str(failure), "correct it", *path, camel(name), number)
-                continue
-            if not subnet.holds(found):
-                checker.add(
-                    "subnet",
-                    f"{text} is not within {plain['cidr']}",
-                    "name addresses of the subnet",
-                    *path,
-                    camel(name),
-                    number,
-                )
+                checker.add("subnet", str(failure), "correct it", *place)
 
 
-def build_security_service(document: JsonObject, checker: Checker) -> JsonObject:
-    """Return the keyword arguments of the SecurityServiceSpec."""
-    spec = document["spec"]
+def _check_security_service(spec: JsonObject, _plain: JsonObject, checker: Checker) -> None:
     if "dnsIp" in spec:
         _checked_ip(spec["dnsIp"], checker, "spec", "dnsIp")
-    return plain_of(SecurityServiceSpec, spec)
 
 
 def _check_secrets(config: JsonObject, checker: Checker, *path: str | int) -> None:
@@ -270,10 +216,7 @@ def _check_secrets(config: JsonObject, checker: Checker, *path: str | int) -> No
         if not (isinstance(value, dict) and len(value) == 1 and ("env" in value or "file" in value)):
             where = ".".join(str(step) for step in place)
             summary = f"{where} takes a reference to a secret, and nothing else"
-            detail = "A secret in a manifest would be in the repository for ever."
-            checker.add(
-                "secret", summary, "write a reference instead, {env: NAME} or {file: PATH}", *place, detail=detail
-            )
+            checker.add("secret", summary, REFERENCE_REMEDY, *place, detail=NO_SECRETS)
 
 
 def _secret_fields(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:  # noqa: ANN401 - any JSON value
@@ -286,3 +229,12 @@ def _secret_fields(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tu
     elif isinstance(value, list):
         for number, part in enumerate(value):
             yield from _secret_fields(part, (*path, number))
+
+
+_CHECKS: Final[Mapping[Kind, Callable[[JsonObject, JsonObject, Checker], None]]] = {
+    Kind.BACKEND: _check_backend,
+    Kind.SHARE_TYPE: _check_share_type,
+    Kind.SHARE_NETWORK: _check_share_network,
+    Kind.SECURITY_SERVICE: _check_security_service,
+}
+"""What a schema cannot say of a kind, by what is written below `spec` and its plain form."""

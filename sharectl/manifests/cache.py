@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.compiled import CompiledFile
 
-_FORMAT: Final = 5
+_FORMAT: Final = 6
 _INDEX: Final = "index"
 _KEY_BYTES: Final = 20
 _MOST_PACKS: Final = 8

@@ -5,54 +5,36 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.manifests.builders import (
-    build_backend,
-    build_managed,
-    build_security_service,
-    build_share,
-    build_share_network,
-    build_share_type,
-    check_moves,
-    check_rule,
-)
-from sharectl.manifests.compiled import (
-    PLACEMENT_FIELDS,
-    CompiledFile,
-    Index,
-    LooseReference,
-    Place,
-    RuleDocument,
-    Setting,
-    Settings,
-)
-from sharectl.manifests.fields import Reference, references_of
-from sharectl.manifests.findings import Checker, Finding
+from sharectl.manifests.builders import build, check_moves, check_rule, inline_rules
+from sharectl.manifests.compiled import PLACEMENT_FIELDS, CompiledFile, Index, RuleDocument, Setting, Settings
+from sharectl.manifests.fields import references_of
+from sharectl.manifests.findings import Checker
 from sharectl.manifests.names import is_name
 from sharectl.manifests.positions import is_secret_name
 from sharectl.manifests.proposals import NO_VARIABLES, instead_of_secret_name, places_of_variables
 from sharectl.manifests.reader import UNREAD, Document, read_documents
 from sharectl.manifests.schemas import accepts
 from sharectl.manifests.validation import SoundDocument, explain, what_was_read
-from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
+from sharectl.model.access import AccessRule, access_digest
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, MANAGED_KINDS, Kind, address_of
-from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
-    from sharectl.manifests.findings import Path
+    from sharectl.manifests.compiled import LooseReference
+    from sharectl.manifests.findings import Finding, Path
     from sharectl.manifests.reader import Reading
     from sharectl.manifests.schemas import DriverSchemas
     from sharectl.model.kinds import Address
 
-_BUILDERS: Final[dict[Kind, Callable[[JsonObject, Checker], JsonObject]]] = {
-    Kind.BACKEND: build_backend,
-    Kind.SHARE_TYPE: build_share_type,
-    Kind.SHARE_NETWORK: build_share_network,
-    Kind.SECURITY_SERVICE: build_security_service,
+_EDGES: Final[dict[Path, str]] = {
+    ("spec", "sourceSnapshot"): "clones",
+    ("spec", "revertTo", "snapshot"): "reverts",
+    ("spec", "share"): "snapshots_of",
 }
+"""The references of shares and snapshots that have a place of their own in the index, by the path of the field."""
 _NO_LISTS: Final = "write each item as a document of its own, with a line `---` between"
 _MOST_EXPLAINED: Final = 1000
 _NAME_IN_TEXT: Final = re.compile(rb"\bname[\"']?\s*:\s*[\"']?([a-z0-9._-]+)")
@@ -70,66 +52,49 @@ def names_in_text(text: bytes) -> set[str]:
     return {name.decode() for name in _NAME_IN_TEXT.findall(text)}
 
 
-class _Resources:
-    """The shares or the snapshots of a file; each line is copied at once, for the encoder's buffers are much larger than what is in them."""
-
-    def __init__(self) -> None:
-        self.addresses: list[str] = []
-        self.digests = bytearray()
-        self.lines = bytearray()
-
-    def add(self, address: str, digest: bytes, line: bytes) -> None:
-        self.addresses.append(address)
-        self.digests += digest
-        self.lines += line + b"\n"
-
-
 class _Compiler:
+    """Compiles the documents of one file; what resources come to is copied at once, for the encoder's buffers are much larger than what is in them."""
+
     def __init__(self, drivers: DriverSchemas, *, may_hold_variables: bool) -> None:
         self.drivers = drivers
         self.may_hold_variables = may_hold_variables
         self.findings: list[Finding] = []
-        self.documents = 0
         self.has_unexplained = False
-        self.declared: list[tuple[str, Place]] = []
+        self.declared: list[tuple[str, Sequence[int]]] = []
         self.loose: list[LooseReference] = []
         self.unsound: dict[Address, frozenset[Path]] = {}
         self.settings = Settings()
         self.index = Index()
         self.references: dict[str, None] = {}
         self.placements: dict[tuple[str | None, str | None, bool], None] = {}
-        self.shares = _Resources()
-        self.others = _Resources()
+        self.digests = bytearray()
+        self.records = bytearray()
 
     def take(self, document: Document) -> None:
-        """Compile one document, unless there is nothing in it."""
-        if document.value is not None:
-            self.documents += 1
-            self.add(document)
-
-    def add(self, document: Document) -> None:
-        """Compile one document with all that is wrong with it; what is sound in it is checked and linked even so."""
-        value = document.value
-        kind = self._kind(document)
+        """Compile one document with all that is wrong with it, unless there is nothing in it; what is sound is checked and linked even so."""
+        if document.value is None:
+            return
+        self.index.documents += 1
+        kind = self._kind(document.value, Checker((document.number, document.line), "", self.findings))
         if kind is None:
             return
-        name = _name_of(value)
-        address = address_of(kind, name) if is_name(name) else ""
-        sound: SoundDocument | None = SoundDocument(value)
-        if not document.sound or not accepts(value["kind"])(value):
-            sound = self._mended(address, document)
-        if sound is None:
-            self._declare(address, document)
-        else:
-            checker = Checker((document.number, document.line), address, [])
-            self._build(kind, sound, document, checker)
+        name = _name_of(document.value)
+        checker = Checker((document.number, document.line), address_of(kind, name) if is_name(name) else "", [])
+        place = (document.number, document.name_line, document.name_column)
+        sound: SoundDocument | None = SoundDocument(document.value)
+        if not document.sound or not accepts(document.value["kind"])(document.value):
+            sound = self._mended(document, checker.address)
+        if sound is not None:
+            self._build(kind, sound, place, checker)
             self.findings += sound.sound_findings(checker.findings)
-            if sound.unsound and address:
-                self.unsound[address] = sound.unsound
+            if sound.unsound and checker.address:
+                self.unsound[checker.address] = sound.unsound
+        elif checker.address:
+            self.declared.append((checker.address, place))
         if self.may_hold_variables:
-            self._check_variables(document, address)
+            self._check_variables(document, checker.address)
 
-    def _mended(self, address: str, document: Document) -> SoundDocument | None:
+    def _mended(self, document: Document, address: str) -> SoundDocument | None:
         """Explain what is wrong with the form of a document, and return what is sound in it; None where there are too many to explain."""
         if self.drivers.explained >= _MOST_EXPLAINED:
             if not self.has_unexplained:
@@ -137,7 +102,9 @@ class _Compiler:
                 summary = (
                     f"there are mistakes in more than {_MOST_EXPLAINED:,} documents; those from here on are not shown"
                 )
-                self._add(document, "too-many", summary, "mend the others first")
+                Checker((document.number, document.line), "", self.findings).add(
+                    "too-many", summary, "mend the others first"
+                )
             return None
         self.drivers.explained += 1
         read = what_was_read(document.value, document.value["kind"])
@@ -145,54 +112,38 @@ class _Compiler:
         self.findings += [each._replace(address=address or None, line=document.line) for each in found]
         return read.mended()
 
-    def _kind(self, document: Document) -> Kind | None:
-        value = document.value
+    def _kind(self, value: Any, checker: Checker) -> Kind | None:  # noqa: ANN401 - any JSON value
+        """Return the kind of a document; None, and a finding, where it is not a manifest of any kind."""
         if not isinstance(value, dict):
             remedy = "write apiVersion, kind, metadata and spec, or move the file out of the manifests"
-            if isinstance(value, list):
-                remedy = _NO_LISTS
-            self._add(document, "not-a-manifest", "this document is not a mapping, so it is not a manifest", remedy)
+            summary = "this document is not a mapping, so it is not a manifest"
+            checker.add("not-a-manifest", summary, _NO_LISTS if isinstance(value, list) else remedy)
             return None
         version, kind = value.get("apiVersion"), value.get("kind")
         if version is UNREAD or kind is UNREAD:
             return None
         if isinstance(value.get("sops"), dict):
             remedy = "decrypt it first: `sops decrypt FILE | sharectl plan -f -`"
-            self._add(document, "encrypted", "this document is encrypted with sops", remedy, "sops")
+            checker.add("encrypted", "this document is encrypted with sops", remedy, "sops")
             return None
         if version != API_VERSION:
             shown = "has no apiVersion" if version is None else f"is {str(version)[:60]!r}"
             remedy = f"write `apiVersion: {API_VERSION}`, or move the file out of the manifests"
-            path = () if version is None else ("apiVersion",)
             if isinstance(kind, str) and kind.endswith("List"):
                 remedy = _NO_LISTS
-            self._add(
-                document,
-                "not-a-manifest",
-                f"this document {shown}, not {API_VERSION}: it is not a manifest of sharectl",
-                remedy,
-                *path,
-            )
+            summary = f"this document {shown}, not {API_VERSION}: it is not a manifest of sharectl"
+            checker.add("not-a-manifest", summary, remedy, *(() if version is None else ("apiVersion",)))
             return None
         known = KIND_OF_DOCUMENT.get(kind) if isinstance(kind, str) else None
-        if known is None:
-            self._unknown_kind(document, kind)
-        return known
-
-    def _unknown_kind(self, document: Document, kind: object) -> None:
         if kind == "Project":
-            self._add(
-                document,
-                "kind",
-                "a Project belongs in the file sharectl.yaml at the root",
-                "rename or move the file",
-                "kind",
-            )
-            return
-        guess = did_you_mean(str(kind), list(KIND_OF_DOCUMENT))
-        remedy = f"{guess + ' ' if guess else ''}kinds: {', '.join(KIND_OF_DOCUMENT)}"
-        summary = "`kind` is missing" if kind is None else f"there is no kind {str(kind)[:60]!r}"
-        self._add(document, "kind", summary, remedy, *(() if kind is None else ("kind",)))
+            summary = "a Project belongs in the file sharectl.yaml at the root"
+            checker.add("kind", summary, "rename or move the file", "kind")
+        elif known is None:
+            guess = did_you_mean(str(kind), list(KIND_OF_DOCUMENT))
+            remedy = f"{guess + ' ' if guess else ''}kinds: {', '.join(KIND_OF_DOCUMENT)}"
+            summary = "`kind` is missing" if kind is None else f"there is no kind {str(kind)[:60]!r}"
+            checker.add("kind", summary, remedy, *(() if kind is None else ("kind",)))
+        return known
 
     def _check_variables(self, document: Document, address: str) -> None:
         """Refuse variables that nothing has filled in, but for those in descriptions: a folder called `${HOME}` would be made."""
@@ -207,70 +158,48 @@ class _Compiler:
                 remedy = instead_of_secret_name(_value_at(parts, path)) if is_secret else NO_VARIABLES
                 checker.add("variable", f"{where} holds a variable that nothing has filled in", remedy, *path)
 
-    def _add(self, document: Document, code: str, summary: str, remedy: str, *path: str) -> None:
-        self.findings.append(
-            Finding(f"manifest.{code}", summary, "", remedy, document.number, path, line=document.line)
-        )
-
-    def _declare(self, address: str, document: Document) -> None:
-        if address:
-            place = Place(document.number, document.name_line, document.name_column)
-            self.declared.append((address, place))
-
-    def _refer(
-        self, references: Iterable[Reference], sound: SoundDocument, checker: Checker, *, is_linked: bool
-    ) -> None:
-        """Keep what a document refers to; where the document itself is not linked, with the place."""
-        for target, path, _ in references:
-            if not sound.is_written(*path):
-                continue
-            if is_linked:
-                self.references[target] = None
-            else:
-                self.loose.append(((checker.document, checker.line), path, target, checker.address))
-
-    def _build(self, kind: Kind, sound: SoundDocument, document: Document, checker: Checker) -> None:
-        value = sound.value
-        place = (document.number, document.name_line, document.name_column)
-        former = check_moves(value, checker, may_move=kind in MANAGED_KINDS)
+    def _build(self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker) -> None:
+        former = check_moves(sound.value, checker, may_move=kind in MANAGED_KINDS)
         if former and checker.address:
             self.index.moves[checker.address] = [address_of(kind, old) for old in former]
-        if kind is Kind.SHARE:
-            self._share(sound, place, checker)
-        elif kind in MANAGED_KINDS:
-            self._managed(kind, sound, place, checker)
-        elif kind is Kind.ACCESS_RULE:
+        if kind is Kind.ACCESS_RULE:
             self._rule(sound, place, checker)
+        elif kind in MANAGED_KINDS:
+            self._resource(kind, sound, place, checker)
         else:
             self._setting(kind, sound, place, checker)
 
-    def _managed(self, kind: Kind, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
-        plain = build_managed(SPECS[kind], sound.value, checker)
-        self._refer(references_of(kind, plain), sound, checker, is_linked=bool(checker.address))
-        if checker.address:
-            if kind is Kind.SNAPSHOT and sound.is_written("spec", "share"):
-                self.index.snapshots_of.append((checker.address, address_of(Kind.SHARE, plain["share"])))
-            digest = digest_of(canonical_json(plain)) + NO_ACCESS_DIGEST
-            self.others.add(checker.address, digest, canonical_json([plain, [], place]))
-
-    def _share(self, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
+    def _resource(self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker) -> None:
+        """Keep a share, a snapshot or another resource that a plan makes."""
         protocol_is_known = sound.is_written("spec", "protocol")
-        plain, rules = build_share(sound.value, checker, protocol_is_known=protocol_is_known)
-        if sound.unsound:
-            for number, rule in enumerate(rules):
-                rule[1:] = _rule_as_written(sound, rule, "spec", "access", number)
-        self._check_twins(rules, checker)
-        self._refer(references_of(Kind.SHARE, plain), sound, checker, is_linked=bool(checker.address))
+        plain = build(kind, sound.value, checker, protocol_is_known=protocol_is_known)
+        rules: list[list[str]] = []
+        if kind is Kind.SHARE:
+            rules = inline_rules(sound.value["spec"], plain["protocol"] if protocol_is_known else None, checker)
+            if sound.unsound:
+                for number, rule in enumerate(rules):
+                    rule[1:] = _rule_as_written(sound, rule, "spec", "access", number)
+            self._check_twins(rules, checker)
+        for target, path, _ in references_of(kind, plain):
+            self._refer(target, path, sound, checker, is_linked=bool(checker.address))
         if not checker.address:
             return
-        if "source_snapshot" in plain:
-            self.index.clones.append((checker.address, address_of(Kind.SNAPSHOT, plain["source_snapshot"])))
-        if "revert_to" in plain and sound.is_written("spec", "revertTo", "snapshot"):
-            self.index.reverts.append((checker.address, address_of(Kind.SNAPSHOT, plain["revert_to"]["snapshot"])))
-        if all(sound.is_written("spec", name) for name in PLACEMENT_FIELDS):
+        if kind is Kind.SHARE and all(sound.is_written("spec", name) for name in PLACEMENT_FIELDS):
             self.placements[plain.get("share_type"), plain.get("availability_zone"), "share_network" in plain] = None
-        digest = digest_of(canonical_json(plain)) + access_digest([AccessRule(*rule) for rule in rules])
-        self.shares.add(checker.address, digest, canonical_json([plain, rules, place]))
+        self.index.addresses.append(checker.address)
+        self.digests += digest_of(canonical_json(plain)) + access_digest([AccessRule(*rule) for rule in rules])
+        self.records += canonical_json([plain, rules, place]) + b"\n"
+
+    def _refer(self, target: Address, path: Path, sound: SoundDocument, checker: Checker, *, is_linked: bool) -> None:
+        """Keep what a document refers to; where the document itself is not linked, with the place."""
+        if not sound.is_written(*path):
+            return
+        if not is_linked:
+            self.loose.append(((checker.document, checker.line), path, target, checker.address))
+            return
+        self.references[target] = None
+        if path in _EDGES and not checker.address.startswith(Kind.ACCESS_RULE.prefix):
+            getattr(self.index, _EDGES[path]).append((checker.address, target))
 
     @staticmethod
     def _check_twins(rules: list[list[str]], checker: Checker) -> None:
@@ -279,37 +208,34 @@ class _Compiler:
             first = seen.setdefault((access_type, access_to), number)
             if first != number and access_to:
                 summary = f"the access rule {access_type}:{access_to} stands twice; the other place is {{other}}"
+                other = ("spec", "access", first, "to")
                 path = ("spec", "access", number, "to")
-                checker.add(
-                    "duplicate-access", summary, "keep one of the two", *path, other=("spec", "access", first, "to")
-                )
+                checker.add("duplicate-access", summary, "keep one of the two", *path, other=other)
 
-    def _rule(self, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
+    def _rule(self, sound: SoundDocument, place: Sequence[int], checker: Checker) -> None:
         spec, metadata = sound.value["spec"], sound.value["metadata"]
         share = address_of(Kind.SHARE, spec["share"])
         rule = [spec["type"], check_rule(spec, None, checker, "spec") or "", spec["level"]]
         access_to, level = _rule_as_written(sound, rule, "spec")
         is_linked = bool(access_to) and sound.is_written("spec", "share") and bool(checker.address)
-        self._refer([Reference(share, ("spec", "share"))], sound, checker, is_linked=is_linked)
-        if not is_linked:
-            if checker.address:
-                self.declared.append((checker.address, Place(*place)))
-            return
-        labels = metadata.get("labels", {})
-        self.index.rules.append(RuleDocument(metadata["name"], share, spec["type"], access_to, level, labels, place))
+        self._refer(share, ("spec", "share"), sound, checker, is_linked=is_linked)
+        if is_linked:
+            labels = metadata.get("labels", {})
+            self.index.rules.append(
+                RuleDocument(metadata["name"], share, spec["type"], access_to, level, labels, place)
+            )
+        elif checker.address:
+            self.declared.append((checker.address, place))
 
-    def _setting(self, kind: Kind, sound: SoundDocument, place: tuple[int, int, int], checker: Checker) -> None:
-        value = sound.value
-        plain = _BUILDERS[kind](value, checker)
-        labels = value["metadata"].get("labels")
-        if labels:
-            plain["labels"] = labels
+    def _setting(self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker) -> None:
+        plain = build(kind, sound.value, checker)
         if kind is Kind.BACKEND:
             self._check_driver(plain["driver"], plain["config"], checker)
         if checker.address:
-            self.settings.settings.append(Setting(kind.value, value["metadata"]["name"], plain, place))
+            self.settings.settings.append(Setting(kind.value, plain, place))
         else:
-            self._refer(references_of(kind, plain), sound, checker, is_linked=False)
+            for target, path, _ in references_of(kind, plain):
+                self._refer(target, path, sound, checker, is_linked=False)
 
     def _check_driver(self, driver: str, config: JsonObject, checker: Checker) -> None:
         schema = self.drivers.schema(driver)
@@ -331,13 +257,9 @@ class _Compiler:
 
     def finish(self) -> CompiledFile:
         """Return the compiled file."""
-        index = self.index
-        index.documents = self.documents
-        index.addresses = self.shares.addresses + self.others.addresses
-        index.references = list(self.references)
-        index.placements = list(self.placements)
-        digests = bytes(self.shares.digests + self.others.digests)
-        compiled = CompiledFile(self.settings, index, digests, bytes(self.shares.lines + self.others.lines))
+        self.index.references = list(self.references)
+        self.index.placements = list(self.placements)
+        compiled = CompiledFile(self.settings, self.index, bytes(self.digests), bytes(self.records))
         compiled.declared = self.declared
         compiled.loose = self.loose
         compiled.unsound = self.unsound

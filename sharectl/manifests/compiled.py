@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -24,21 +25,20 @@ PLACEMENT_FIELDS: Final = ("type", "availabilityZone", "shareNetwork")
 """What a share asks for that its type may rule out."""
 
 
-class Place(NamedTuple):
-    """Where a document's name stands: the document's number from 0, line and column from 1."""
-
-    document: int
-    line: int
-    column: int
-
-
 class Setting(NamedTuple):
-    """A document of a kind that is always loaded whole: a backend, share type, share network or security service."""
+    """A document of a kind that is always loaded whole: a backend, share type, share network or security service; as all here, with its place.
+
+    A place is where a document's name stands: the document's number from 0, line and column from 1.
+    """
 
     kind: str
-    name: str
     plain: JsonObject
     place: Sequence[int]
+
+    @property
+    def address(self) -> Address:
+        """The address of what it describes."""
+        return f"{self.kind}/{self.plain['name']}"
 
 
 class RuleDocument(NamedTuple):
@@ -78,7 +78,7 @@ class Settings:
 class Index:
     """What linking needs to know of a file's shares, snapshots and access rules. Every reference is an address.
 
-    `addresses` holds shares and then snapshots. `placements` are the distinct (type, zone, has network) of shares.
+    `placements` are the distinct (type, zone, has network) of shares.
     `clones` and `reverts` are edges share to snapshot, `snapshots_of` are those snapshot to share. `moves` leads from new to former addresses.
     """
 
@@ -92,6 +92,8 @@ class Index:
     moves: dict[str, list[str]] = field(default_factory=dict)
     rules: list[RuleDocument] = field(default_factory=list)
 
+
+_LINE_END: Final = re.compile(rb"\n|\Z")
 
 LooseReference = tuple[tuple[int, int], "Path", str, str]
 """A reference of a document that is not linked: the document's number and line, the field's path, what it names, and the document's address, if it has one."""
@@ -121,7 +123,7 @@ class CompiledFile:
     def __init__(self, settings: Settings, index: Index, digests: bytes, records: bytes) -> None:
         """Keep what the compiler made; `records` holds a line of JSON for each resource."""
         self.settings = settings
-        self.declared: list[tuple[str, Place]] = []
+        self.declared: list[tuple[str, Sequence[int]]] = []
         self.findings: list[Finding] = []
         self.loose: list[LooseReference] = []
         self.unsound: dict[Address, frozenset[Path]] = {}
@@ -129,7 +131,7 @@ class CompiledFile:
         self._index_json = b""
         self._digests = digests
         self._records = records
-        self._lines: list[bytes] | None = None
+        self._lines: tuple[bytes, list[int]] | None = None
 
     @property
     def is_sound(self) -> bool:
@@ -172,8 +174,10 @@ class CompiledFile:
     def record(self, number: int) -> ResourceRecord:
         """Return the resource `index.addresses[number]`."""
         if self._lines is None:
-            self._lines = self.records.split(b"\n")
-        return ResourceRecord(*orjson.loads(self._lines[number]))
+            text = self.records
+            self._lines = text, [0, *(end.end() for end in _LINE_END.finditer(text))]
+        text, starts = self._lines
+        return ResourceRecord(*orjson.loads(text[starts[number] : starts[number + 1]]))
 
 
 def decoded_index(values: Sequence[Any]) -> Index:

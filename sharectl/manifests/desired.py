@@ -58,7 +58,8 @@ class Linked:
             self._entries = {}
             for file_number, file in enumerate(self.files):
                 for number, address in enumerate(file.index.addresses):
-                    self._entries.setdefault(address, Entry(file_number, number))
+                    if address in self.digests:
+                        self._entries.setdefault(address, Entry(file_number, number))
         return self._entries
 
     @entries.setter
@@ -83,8 +84,14 @@ class Linked:
             share: [entry for entry in found if address_of(Kind.ACCESS_RULE, entry.rule.name) not in addresses]
             for share, found in self.rules.items()
         }
-        parts = [_without(part, addresses) for part in (self.digests, self.settings, rules, self.moves, self.entries)]
-        return Linked(self.files, *parts)
+        return Linked(
+            self.files,
+            digests=_without(self.digests, addresses),
+            settings=_without(self.settings, addresses),
+            rules=_without(rules, addresses),
+            moves=_without(self.moves, addresses),
+            _entries=None if self._entries is None else _without(self._entries, addresses),
+        )
 
 
 def _without(part: dict[Address, Value], addresses: Collection[Address]) -> dict[Address, Value]:
@@ -237,8 +244,5 @@ class Desired:
 
     def _settings(self, kind: Kind) -> Mapping[str, Any]:
         settings: Iterable[Setting] = (setting for _, setting in self._linked.settings.values() if setting.kind == kind)
-        ordered = sorted(settings, key=lambda setting: setting.name)
-        spec = SPECS[kind]
-        return MappingProxyType(
-            {setting.name: spec.from_plain({"name": setting.name, **setting.plain}) for setting in ordered}
-        )
+        specs = sorted((SPECS[kind].from_plain(setting.plain) for setting in settings), key=lambda spec: spec.name)
+        return MappingProxyType({spec.name: spec for spec in specs})

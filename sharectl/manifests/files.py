@@ -102,7 +102,10 @@ def read_part(path: str, offset: int, size: int | None = None) -> bytes | None:
     except OSError:
         return None
     try:
-        length = os.fstat(descriptor).st_size - offset if size is None else size
+        rest = os.fstat(descriptor).st_size - offset
+        length = rest if size is None else size
+        if length > rest:  # before so much memory is asked for: a damaged file may name any size
+            return None
         parts, position = [], offset
         while position < offset + length and (part := os.pread(descriptor, offset + length - position, position)):
             parts.append(part)

@@ -160,14 +160,12 @@ class Linker:
     def _link_settings(self) -> None:
         settings = [(number, each) for number, file in enumerate(self._files) for each in file.settings.settings]
         for number, setting in settings:
-            address = f"{setting.kind}/{setting.name}"
-            first = self.linked.settings.setdefault(address, (number, setting))
+            first = self.linked.settings.setdefault(setting.address, (number, setting))
             if first[1] is not setting:
-                self._report_twin(address, number, setting.place, first[0], first[1].place)
+                self._report_twin(setting.address, number, setting.place, first[0], first[1].place)
         for number, setting in settings:
-            address = f"{setting.kind}/{setting.name}"
             for target, path, _ in references_of(Kind(setting.kind), setting.plain):
-                self._check_reference(number, setting.place, path, target, address)
+                self._check_reference(number, setting.place, path, target, setting.address)
 
     def _collect_rules(self, shares: Collection[Address] | None) -> None:
         for number, file in self._mentioning(shares):

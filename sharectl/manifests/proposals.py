@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _VARIABLE: Final = re.compile(r"\$\{|\$\(|\{\{|<no value>|<nil>|%\{|^\$[A-Za-z_]\w*$")
 _UNFILLED: Final = re.compile(r"\$\{[A-Za-z_]|\$\([A-Za-z_]|\{\{|^\$[A-Z_][A-Z0-9_]*(?:/|$)")
@@ -22,6 +22,8 @@ _SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)[ _]*([A-Za-z]*)")
 _LARGEST_NUMBER_OF_GIB: Final = 10**8
 
 NO_VARIABLES: Final = "sharectl expands no variables; let envsubst, kustomize or helm do it, and pass what they write: `… | sharectl plan -f -`"
+NO_SECRETS: Final = "A secret in a manifest would be in the repository for ever."
+REFERENCE_REMEDY: Final = "write a reference instead, {env: NAME} or {file: PATH}"
 NO_GROUPS: Final = "there are no access rules for groups; name each user in a rule of its own, as CORP\\alice"
 _NO_GUESTS: Final = "there is no access without a user on CIFS; name users, or share with NFS and grant by address"
 _NO_DENIAL: Final = (
@@ -34,120 +36,82 @@ _ANCHORS: Final = (
     "and write the value again in another document"
 )
 
-_OTHER_CHOICES: Final[dict[str, dict[str, str]]] = {
-    "type": {
-        "group": NO_GROUPS,
-        "guest": _NO_GUESTS,
-        "host": "write ip, and the host's address",
-        "network": "write ip, and the network as 10.20.0.0/24",
-        "cidr": "write ip",
-        "hostname": "write ip, and the host's address",
-    },
-    "level": {
-        "none": _NO_DENIAL,
-        "deny": _NO_DENIAL,
-        "read": "write ro",
-        "r": "write ro",
-        "readonly": "write ro",
-        "write": "write rw",
-        "w": "write rw",
-        "readwrite": "write rw",
-        "full": "write rw",
-        "change": "write rw",
-    },
-    "protocol": {
-        "smb": "the protocol that Windows and Samba call SMB has Manila's name here: write CIFS",
-        "smb3": "the protocol that Windows and Samba call SMB has Manila's name here: write CIFS",
-        "samba": "the protocol that Windows and Samba call SMB has Manila's name here: write CIFS",
-        "nfs3": "write NFS; the backend decides which versions it speaks",
-        "nfs4": "write NFS; the backend decides which versions it speaks",
-        "nfsv3": "write NFS; the backend decides which versions it speaks",
-        "nfsv4": "write NFS; the backend decides which versions it speaks",
-    },
-    "deletionPolicy": {"recycle": "write trash", "keep": "write retain", "orphan": "write retain"},
-}
+_CIFS: Final = "the protocol that Windows and Samba call SMB has Manila's name here: write CIFS"
 
-_IS_NAMED: Final = {
-    "share_proto": "protocol",
-    "proto": "protocol",
-    "protocols": "protocol",
-    "share_type": "type",
-    "share_type_name": "type",
-    "sharetype": "type",
-    "shareproto": "protocol",
-    "volume_type": "type",
-    "storageclassname": "type",
-    "storageclass": "type",
-    "access_to": "to",
-    "accessto": "to",
-    "client": "to",
-    "access_level": "level",
-    "accesslevel": "level",
-    "permission": "level",
-    "access_type": "type",
-    "accesstype": "type",
-    "clients": "access",
-    "acl": "access",
-    "access_rules": "access",
-    "accessrules": "access",
-    "snapshot_id": "sourceSnapshot",
-    "source_snapshot_id": "sourceSnapshot",
-    "datasource": "sourceSnapshot",
-    "share_network_id": "shareNetwork",
-    "share_id": "share",
-    "share_name": "share",
-    "scheduler_hints": "schedulerHints",
-    "reclaimpolicy": "deletionPolicy",
-    "persistentvolumereclaimpolicy": "deletionPolicy",
-    "provisioner": "driver",
-    "share_driver": "driver",
-    "parameters": "extraSpecs",
-    "security_service_id": "securityServices",
-    "dhss": "shareServers",
-    "driver_handles_share_servers": "shareServers",
-    "quota": "size",
-    "capacity": "size",
-    "size_gb": "size",
-    "sizegb": "size",
-    "size_gib": "size",
-}
-_ADVICE: Final = {
-    "resources": "in place of resources.requests.storage, write `size: 250GiB`",
-    "accessmodes": "who may read and who may write is said by access rules: `level: ro` or `level: rw`",
-    "is_public": "no share is public; who may reach it is said by its access rules",
-    "public": "no share is public; who may reach it is said by its access rules",
-    "readonly": "say it with the `level: ro` of an access rule",
-    "description": "write it as an annotation: `metadata: {annotations: {description: …}}`",
-    "display_name": "the name is `metadata.name`",
-    "share_name": "the name is `metadata.name`",
-    "name": "the name is `metadata.name`",
-    "namespace": (
-        "there are no namespaces: a name stands for one thing in the whole project; leave `namespace:` out of the kustomization"
+
+def _by_word(remedies: Mapping[str, str]) -> dict[str, str]:
+    """Return the remedies by each of the words that they are for."""
+    return {word: remedy for remedy, words in remedies.items() for word in words.split()}
+
+
+_OTHER_CHOICES: Final = {
+    "type": _by_word(
+        {
+            NO_GROUPS: "group",
+            _NO_GUESTS: "guest",
+            "write ip, and the host's address": "host hostname",
+            "write ip, and the network as 10.20.0.0/24": "network",
+            "write ip": "cidr",
+        }
     ),
-    "metadata": "write Manila's metadata as `metadata: {labels: {…}}`, beside `spec`",
-    "share_server_id": "sharectl makes share servers itself, one for each network and backend",
-    "host": "to choose the pool, write `schedulerHints: {onlyHost: backend#pool}`",
-    "pool": "to choose the pool, write `schedulerHints: {onlyHost: backend#pool}`",
-    "user": "write `type: user` and `to: NAME`",
-    "ip": "write `type: ip` and `to: ADDRESS`",
-    **dict.fromkeys(
-        ("status", "finalizers", "ownerreferences", "resourceversion", "uid", "creationtimestamp", "generation"),
-        _API_SERVER,
+    "level": _by_word(
+        {_NO_DENIAL: "none deny", "write ro": "read r readonly", "write rw": "write w readwrite full change"}
     ),
+    "protocol": _by_word(
+        {_CIFS: "smb smb3 samba", "write NFS; the backend decides which versions it speaks": "nfs3 nfs4 nfsv3 nfsv4"}
+    ),
+    "deletionPolicy": _by_word({"write trash": "recycle", "write retain": "keep orphan"}),
 }
+"""What is written in other programs for a choice, in lower-case letters and digits alone."""
+
+_IS_NAMED: Final = _by_word(
+    {
+        "protocol": "shareproto proto protocols",
+        "type": "sharetype sharetypename volumetype storageclass storageclassname accesstype",
+        "to": "accessto client",
+        "level": "accesslevel permission",
+        "access": "clients acl accessrules",
+        "sourceSnapshot": "snapshotid sourcesnapshotid datasource",
+        "shareNetwork": "sharenetworkid",
+        "share": "shareid sharename",
+        "deletionPolicy": "reclaimpolicy persistentvolumereclaimpolicy",
+        "driver": "provisioner sharedriver",
+        "extraSpecs": "parameters",
+        "securityServices": "securityserviceid",
+        "shareServers": "dhss driverhandlesshareservers",
+        "size": "quota capacity sizegb sizegib",
+    }
+)
+"""How fields are called in other programs, without the marks between words."""
+
+_ADVICE: Final = _by_word(
+    {
+        "in place of resources.requests.storage, write `size: 250GiB`": "resources",
+        "who may read and who may write is said by access rules: `level: ro` or `level: rw`": "accessmodes",
+        "no share is public; who may reach it is said by its access rules": "ispublic public",
+        "say it with the `level: ro` of an access rule": "readonly",
+        "write it as an annotation: `metadata: {annotations: {description: …}}`": "description",
+        "the name is `metadata.name`": "displayname sharename name",
+        "there are no namespaces: a name stands for one thing in the whole project; leave `namespace:` out of the kustomization": "namespace",
+        "write Manila's metadata as `metadata: {labels: {…}}`, beside `spec`": "metadata",
+        "sharectl makes share servers itself, one for each network and backend": "shareserverid",
+        "to choose the pool, write `schedulerHints: {onlyHost: backend#pool}`": "host pool",
+        "write `type: user` and `to: NAME`": "user",
+        "write `type: ip` and `to: ADDRESS`": "ip",
+        _API_SERVER: "status finalizers ownerreferences resourceversion uid creationtimestamp generation",
+    }
+)
 
 
 def instead_of_field(name: str, known: Sequence[str]) -> str:
     """Return what to write instead of the unknown field `name`, where `known` fields may stand; empty where nobody can tell."""
-    folded = name.lower().replace("-", "_")
-    joined = folded.replace("_", "")
-    same = next((field for field in known if field.lower() == joined), "")
-    wanted = same or _IS_NAMED.get(folded, _IS_NAMED.get(joined, ""))
+    joined = re.sub(r"[-_]", "", name.lower())
+    wanted = next((field for field in known if field.lower() == joined), _IS_NAMED.get(joined, ""))
     if wanted in known:
         return f"write `{wanted}`"
-    if folded in _ADVICE or joined in _ADVICE:
-        return _ADVICE.get(folded) or _ADVICE[joined]
-    if folded.startswith("x_"):
+    if joined in _ADVICE:
+        return _ADVICE[joined]
+    if name.lower().startswith(("x-", "x_")):
         return _ANCHORS
     return did_you_mean(name, known)
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sharectl.manifests.findings import Finding, Path, touches
 from sharectl.manifests.positions import is_secret_name, may_name_secret
 from sharectl.manifests.proposals import (
+    NO_SECRETS,
     NO_VARIABLES,
+    REFERENCE_REMEDY,
     instead_of_boolean,
     instead_of_choice,
     instead_of_field,
@@ -37,7 +39,6 @@ _TYPE_NAMES: Final = {
     "null": "nothing",
 }
 _MAX_SHOWN_CHARACTERS: Final = 60
-_REFERENCE_REMEDY: Final = "write a reference instead, {env: NAME} or {file: PATH}"
 
 
 def explain(value: object, schema: JsonObject, *, document: int, prefix: Path = ()) -> list[Finding]:
@@ -113,11 +114,10 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
 
 def _secret_finding(value: object, document: int, path: Path) -> Finding:
     where = ".".join(str(step) for step in path)
-    summary, remedy = f"{where} takes a reference to a secret, and nothing else", _REFERENCE_REMEDY
+    summary, remedy = f"{where} takes a reference to a secret, and nothing else", REFERENCE_REMEDY
     if path[-1:] == ("env",) and isinstance(value, str):
         summary, remedy = f"{where} is not the name of an environment variable", instead_of_secret_name(value)
-    detail = "A secret in a manifest would be in the repository for ever."
-    return Finding("manifest.secret", summary, detail, remedy, document, path)
+    return Finding("manifest.secret", summary, NO_SECRETS, remedy, document, path)
 
 
 def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path) -> tuple[str, str]:  # noqa: ANN401, C901, PLR0911 - any JSON value; one branch for each rule of JSON Schema

@@ -230,7 +230,7 @@ def test_a_file_is_found_by_its_content_wherever_it_is(tmp_path: Path, compiled:
 
 
 @pytest.mark.parametrize("name", ["index", "pack"])
-@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "swap", "directory", "link", "gone"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "size", "empty", "swap", "directory", "link", "gone"])
 def test_a_damaged_cache_is_not_used(
     tmp_path: Path, compiled: list[int], read: list[str], name: str, damage: str
 ) -> None:
@@ -243,6 +243,8 @@ def test_a_damaged_cache_is_not_used(
         path.write_bytes(content[:50])
     elif damage == "flip":
         path.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
+    elif damage == "size":
+        path.write_bytes(content[:36] + b"\x7f" + content[37:])
     elif damage == "empty":
         path.write_bytes(b"")
     elif damage == "swap":
