@@ -14,10 +14,10 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sharectl.model.settings import PackSettings, SchedulerSettings
-from sharectl.scheduler.batch import place_all
 from sharectl.scheduler.engine import Scheduler
-from sharectl.scheduler.pools import Pool, pools_of_manila_backend
+from sharectl.scheduler.pools import Pool
 from sharectl.scheduler.request import Request
+from tests.scheduler.builders import place_all, pools_of_manila_backend
 from tests.scheduler.reference import ReferenceScheduler
 
 TYPES = 20

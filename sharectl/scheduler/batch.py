@@ -8,13 +8,14 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model.diagnostics import Diagnostic, Severity, error, warning
+from sharectl.model.diagnostics import Diagnostic, Severity, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.scheduler.decision import Batch, Decision, Outcome, RankedPool
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import SchedulerConfigError
 from sharectl.scheduler.greedy import mutual_hints, place_greedily, placement_order, with_hints
+from sharectl.scheduler.registry import no_solver
 from sharectl.scheduler.request import size_limit_diagnostics
 from sharectl.scheduler.values import format_gib, number
 
@@ -33,17 +34,12 @@ _LEAST_PART_FOR_WEIGHT: Final = 0.1
 """The least part of the effort that the search for the most weight gets."""
 
 
-def place_all(scheduler: Scheduler, requests: Sequence[Request]) -> tuple[Decision, ...]:
-    """Place all requests with reservations and return their decisions in the order of `requests`.
+def place_batch(scheduler: Scheduler, requests: Sequence[Request]) -> Batch:
+    """Place all requests with reservations; the decisions are in their order, beside what there is to say of the whole batch.
 
     `settings.algorithm` is `manila` (greedy, the default) or `pack`, which needs the extra of that name. Requests that break a
     size limit of their type are refused and reserve nothing.
     """
-    return place_batch(scheduler, requests).decisions
-
-
-def place_batch(scheduler: Scheduler, requests: Sequence[Request]) -> Batch:
-    """Place all requests as `place_all`, and tell what the algorithm has to say of the whole batch."""
     if scheduler.settings.algorithm == "pack":
         return place_packed(scheduler, requests)
     return Batch(place_greedily(scheduler, requests))
@@ -86,13 +82,7 @@ def _solver() -> _Library:
     try:
         return import_module("ortools.sat.python.cp_model")
     except ImportError:
-        raise SchedulerConfigError(
-            error(
-                "scheduler.no-solver",
-                "the placement algorithm pack needs a solver that is not installed",
-                remedy="install sharectl[pack], or choose the algorithm manila",
-            )
-        ) from None
+        raise SchedulerConfigError(no_solver()) from None
 
 
 def _copy(scheduler: Scheduler) -> Scheduler:

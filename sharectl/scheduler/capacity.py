@@ -159,24 +159,21 @@ def _apart(needed_gib: float, free_gib: float, what: str) -> str:
 
 
 def _reserved(state: PoolState, traits: Traits) -> float:
-    value = state.reserved(traits.reserve)
-    try:
-        percentage = float(value)
-    except (TypeError, ValueError, OverflowError):
-        percentage = math.nan
-    if math.isfinite(percentage):
-        return percentage / 100
-    raise UnfitValueError(_RULE, str(traits.reserve), value, "which is not a percentage")
+    return _finite(str(traits.reserve), state.reserved(traits.reserve), "which is not a percentage") / 100
 
 
 def _total(state: PoolState) -> float:
+    return _finite("total_capacity_gb", state.total, "which is not a capacity")
+
+
+def _finite(key: str, value: Any, why: str) -> float:  # noqa: ANN401 - whatever the driver reported
     try:
-        total = float(state.total)
+        figure = float(value)
     except (TypeError, ValueError, OverflowError):
-        total = math.nan
-    if math.isfinite(total):
-        return total
-    raise UnfitValueError(_RULE, "total_capacity_gb", state.total, "which is not a capacity")
+        figure = math.nan
+    if math.isfinite(figure):
+        return figure
+    raise UnfitValueError(_RULE, key, value, why)
 
 
 def _figure(key: str, value: Any) -> float:  # noqa: ANN401 - whatever the driver reported

@@ -13,7 +13,7 @@ from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, run_fil
 from sharectl.scheduler.fast.classes import CapacityView, FactIndex, view_key
 from sharectl.scheduler.fast.functions import PoolFunctions
 from sharectl.scheduler.fast.quick import RequestClass, decide_quickly
-from sharectl.scheduler.filters import DriverCheck
+from sharectl.scheduler.filters import DRIVER_CHECK
 from sharectl.scheduler.pools import Ledger
 from sharectl.scheduler.registry import rules_from
 from sharectl.scheduler.request import Operation, Query, traits_of
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from sharectl.model.settings import SchedulerSettings
-    from sharectl.scheduler.evaluation import Problem
     from sharectl.scheduler.fast.classes import PoolSet
     from sharectl.scheduler.filters import Filter
     from sharectl.scheduler.pools import Pool, PoolState
     from sharectl.scheduler.request import PlacedShare, Request
 
-_DRIVER_CHECK: Final = DriverCheck()
 _DECIDED_BY_TARGET: Final = (Operation.EXTEND, Operation.MANAGE, Operation.MIGRATE)
 
 
@@ -111,7 +109,7 @@ class Scheduler:
     def filters_for(self, request: Request) -> tuple[Filter, ...]:
         """Return the filters that judge the request: an extension has a shorter list than all others."""
         filters = self.rules.extend_filters if request.operation is Operation.EXTEND else self.rules.filters
-        return (_DRIVER_CHECK, *filters) if request.unfit else filters
+        return (DRIVER_CHECK, *filters) if request.unfit else filters
 
     def states_for(self, request: Request) -> tuple[PoolState, ...]:
         """Return the pools that the request may see: an administrator who names the host sees disabled ones too."""
@@ -120,7 +118,7 @@ class Scheduler:
         return self._ledger_with_disabled().states
 
     def consume(self, host: str, size_gib: float, *, thin_logic: bool = True) -> None:
-        """Reserve `size_gib` on `host`; an unknown host is ignored. `thin_logic` is that of the share type."""
+        """Reserve `size_gib` on `host` (give it back where negative); an unknown host is ignored. `thin_logic` is the share type's."""
         state = self._state(host)
         if state is None:
             return
@@ -129,12 +127,6 @@ class Scheduler:
             self._functions.changes.append(state.index)
             for view in self._views.values():
                 view.update(state)
-
-    def release(self, host: str, size_gib: float, share_id: str | None = None) -> None:
-        """Give back what was reserved on `host`, and forget that the share was there."""
-        self.consume(host, -size_gib)
-        if share_id is not None:
-            self.ledger.unsettle(share_id, host)
 
     def pools_after(self) -> tuple[Pool, ...]:
         """Return all pools with the capacities as they are now."""
@@ -219,17 +211,15 @@ class Scheduler:
         stages, problems = run_filters(states, query, self.ledger, self.filters_for(request))
         alive = stages[-1].passed if stages else tuple(states)
         if not alive:
-            return self._refused(request, stages[-1].filter.name, problems)
+            last = stages[-1].filter.name
+            return Decision(request.id, Outcome.NO_VALID_HOST, None, (), last, diagnostics_of(problems))
         weighing, unfit = weigh(alive, query, self.rules)
         problems += unfit
         if not weighing.states:
-            return self._refused(request, None, problems)
+            return Decision(request.id, Outcome.NO_VALID_HOST, diagnostics=diagnostics_of(problems))
         candidates = weighing.ranked(None if all_candidates else self.settings.max_attempts)
         host: str | None = candidates[0].host
         if request.operation in _DECIDED_BY_TARGET:
             host = request.target_host if any(state.host == request.target_host for state in weighing.states) else None
         outcome = Outcome.NO_VALID_HOST if host is None else Outcome.SCHEDULED
         return Decision(request.id, outcome, host, candidates, None, diagnostics_of(problems))
-
-    def _refused(self, request: Request, last_filter: str | None, problems: Sequence[Problem]) -> Decision:
-        return Decision(request.id, Outcome.NO_VALID_HOST, None, (), last_filter, diagnostics_of(problems))

@@ -326,10 +326,6 @@ def _numeric(join: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return calculate
 
 
-def _divide(left: Any, right: Any) -> Any:  # noqa: ANN401 - numbers, checked by the caller
-    return left / float(right)
-
-
 def _power_of(base: Any, exponent: Any) -> Any:  # noqa: ANN401 - numbers, checked by the caller
     whole = isinstance(base, int) and isinstance(exponent, int)
     if whole and base.bit_length() * abs(exponent) > _MAX_POWER_BITS:
@@ -345,4 +341,4 @@ def _power_of(base: Any, exponent: Any) -> Any:  # noqa: ANN401 - numbers, check
 _multiply: Final = _numeric(operator.mul)
 _raise: Final = _numeric(_power_of)
 _SUMS: Final[Mapping[str, Join]] = {"+": _numeric(operator.add), "-": _numeric(operator.sub)}
-_PRODUCTS: Final[Mapping[str, Join]] = {"*": _multiply, "/": _numeric(_divide)}
+_PRODUCTS: Final[Mapping[str, Join]] = {"*": _multiply, "/": _numeric(lambda left, right: left / float(right))}

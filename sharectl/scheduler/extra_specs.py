@@ -117,7 +117,7 @@ def matcher(wanted: str) -> Matcher:  # noqa: PLR0911 - one return for each kind
     if name not in _NUMERIC and name not in _TEXTUAL and name not in ("<in>", "<is>"):
         return _equals(text)
     if operand is None:
-        return _never
+        return lambda _value: False
     if name == "<in>":
         return lambda value: value is not None and operand in value
     if name == "<is>":
@@ -149,11 +149,6 @@ def _lower(value: Any) -> Any:  # noqa: ANN401 - a capability is any JSON value
     return value.lower() if isinstance(value, str) else value
 
 
-def _never(value: object) -> bool:
-    del value
-    return False
-
-
 def _equals(text: str) -> Matcher:
     truth = boolean(text)
     return lambda value: value is truth if isinstance(value, bool) else value == text
@@ -161,15 +156,14 @@ def _equals(text: str) -> Matcher:
 
 def _one_of(words: list[str]) -> Matcher:
     accepted = frozenset(words[1::2])
-    if not accepted:
-        return _refuse_empty_or
-    return lambda value: isinstance(value, str) and value in accepted
 
+    def judge(value: Any) -> bool:  # noqa: ANN401 - a capability is any JSON value
+        if not accepted:
+            message = "<or> without a word after it"
+            raise TypeError(message)
+        return isinstance(value, str) and value in accepted
 
-def _refuse_empty_or(value: object) -> bool:
-    del value
-    message = "<or> without a word after it"
-    raise TypeError(message)
+    return judge
 
 
 def _numeric(compare: Callable[[float, float], bool], operand: str) -> Matcher:

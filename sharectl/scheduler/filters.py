@@ -1,19 +1,23 @@
-"""Manila's filters, each a small object that judges one pool for one request and can say why it refused."""
+"""Manila's filters, each a row of a table: how it judges one pool for one request, and why it refused."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from sharectl.model.diagnostics import did_you_mean
+from sharectl.model.frozen import dataclass
 from sharectl.scheduler import capacity
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.expressions import ExpressionError, compile_expression
+from sharectl.scheduler.json_query import QueryError, parse_query, query_holds
 from sharectl.scheduler.pools import CHANGING_STATS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from sharectl.model.specs import SchedulerHints
     from sharectl.scheduler.expressions import Namespaces
     from sharectl.scheduler.pools import Ledger, PoolState
     from sharectl.scheduler.request import Query, Request
@@ -39,17 +43,12 @@ class HostChoice(NamedTuple):
     never: frozenset[str] = frozenset()
 
 
-@runtime_checkable
-class ChoosesHosts(Protocol):
-    """A filter of stability REQUEST whose verdict depends on nothing but the host: it lets the engine look at few pools."""
-
-    def hosts(self, query: Query, ledger: Ledger) -> HostChoice:
-        """Return the hosts that pass; asked only where the filter concerns the request and does not stop it."""
-        ...
-
-
 class Filter(Protocol):
-    """What every filter meets; an entry point of the group `sharectl.scheduler.filters` names one such object."""
+    """What every filter meets; an entry point of the group `sharectl.scheduler.filters` names one such object.
+
+    One of stability REQUEST whose verdict depends on nothing but the host may have `hosts(query, ledger)` besides, which returns a
+    HostChoice, so that few pools are looked at; it is asked only where the filter concerns the request and does not stop it.
+    """
 
     @property
     def name(self) -> str:
@@ -61,19 +60,19 @@ class Filter(Protocol):
         """What the verdict can change with; REQUEST is always right, and the slowest."""
         ...
 
-    def concerns(self, query: Query) -> bool:
+    def concerns(self, query: Query, /) -> bool:
         """Tell whether the filter has any say on this request: where not, every pool passes."""
         ...
 
-    def stops(self, query: Query, ledger: Ledger) -> str | None:
+    def stops(self, query: Query, ledger: Ledger, /) -> str | None:
         """Return why no pool at all can take the request, else None."""
         ...
 
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
+    def passes(self, state: PoolState, query: Query, ledger: Ledger, /) -> bool:
         """Judge one pool; raises UnfitValueError for a value with which it cannot be judged."""
         ...
 
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
+    def reason(self, state: PoolState, query: Query, ledger: Ledger, /) -> str:
         """Say, with figures and without the filter's name, why a pool that did not pass was refused."""
         ...
 
@@ -84,255 +83,269 @@ class BaseFilter:
     name = ""
     stability = Stability.REQUEST
 
-    def concerns(self, query: Query) -> bool:
+    def concerns(self, _query: Query, /) -> bool:
         """Concern every request."""
         return True
 
-    def stops(self, query: Query, ledger: Ledger) -> str | None:
+    def stops(self, _query: Query, _ledger: Ledger, /) -> str | None:
         """Stop none."""
         return None
 
 
-class DriverCheck(BaseFilter):
-    """Keeps a share from backends whose drivers would refuse it for good; applies without being listed in the settings."""
-
-    name = "DriverCheck"
-
-    def concerns(self, query: Query) -> bool:
-        """Concern requests with an unfit backend."""
-        return bool(query.request.unfit)
-
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass the pools of all other backends."""
-        return state.pool.backend not in query.request.unfit
-
-    def hosts(self, query: Query, ledger: Ledger) -> HostChoice:
-        """Return the pools of the unfit backends."""
-        unfit = query.request.unfit
-        return HostChoice(
-            never=frozenset(host for host, state in ledger.by_host.items() if state.pool.backend in unfit)
-        )
-
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Say what the driver would say."""
-        return query.request.unfit[state.pool.backend]
+_ANYTHING: Final = BaseFilter()
 
 
-class OnlyHostFilter(BaseFilter):
-    """The hint `only_host` of an administrator names the one pool."""
+@dataclass(frozen=True, slots=True)
+class BuiltInFilter:
+    """A filter of Manila's, by its parts."""
 
-    name = "OnlyHostFilter"
-
-    def concerns(self, query: Query) -> bool:
-        """Concern administrators' requests with the hint."""
-        return query.request.is_admin and query.request.hints.only_host is not None
-
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass the named pool."""
-        return state.host == query.request.hints.only_host
-
-    def hosts(self, query: Query, ledger: Ledger) -> HostChoice:
-        """Return the named pool."""
-        return HostChoice(only=frozenset({query.request.hints.only_host or ""}))
-
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Name the wanted pool."""
-        return f"the hint only_host asks for {query.request.hints.only_host}"
+    name: str
+    stability: Stability
+    passes: Callable[[PoolState, Query, Ledger], bool]
+    reason: Callable[[PoolState, Query, Ledger], str]
+    concerns: Callable[[Query], bool] = _ANYTHING.concerns
+    stops: Callable[[Query, Ledger], str | None] = _ANYTHING.stops
+    hosts: Callable[[Query, Ledger], HostChoice] | None = None
 
 
-class AvailabilityZoneFilter(BaseFilter):
-    """The share's zone, and the zones that its type allows."""
-
-    name = "AvailabilityZoneFilter"
-    stability = Stability.FIXED
-
-    def concerns(self, query: Query) -> bool:
-        """Concern requests with a zone of their own or of their type."""
-        return query.traits.availability_zone is not None or bool(query.traits.availability_zones)
-
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass pools in the zone asked for, which the type allows."""
-        zone, traits = state.pool.availability_zone, query.traits
-        if traits.availability_zone is not None and zone != traits.availability_zone:
-            return False
-        return not traits.availability_zones or zone in traits.availability_zones
-
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Name both zones."""
-        zone = state.pool.availability_zone or "no availability zone"
-        wanted = query.traits.availability_zone
-        if wanted is not None and wanted != state.pool.availability_zone:
-            return f"in {zone}, the share asks for {wanted}"
-        return f"in {zone}, the share type allows {', '.join(sorted(query.traits.availability_zones))}"
+def _is_in_zone(state: PoolState, query: Query, _ledger: Ledger) -> bool:
+    zone, traits = state.pool.availability_zone, query.traits
+    if traits.availability_zone is not None and zone != traits.availability_zone:
+        return False
+    return not traits.availability_zones or zone in traits.availability_zones
 
 
-class CapacityFilter(BaseFilter):
-    """Room for the share, thin or thick, after the reserve that holds for the request."""
-
-    name = "CapacityFilter"
-    stability = Stability.CAPACITY
-
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass pools that have room."""
-        return capacity.fits(state, query.size_gib, query.traits)
-
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Give the figures."""
-        try:
-            return capacity.shortage(state, query.size_gib, query.traits)
-        except UnfitValueError as problem:
-            return problem.reason
+def _zones(state: PoolState, query: Query, _ledger: Ledger) -> str:
+    zone = state.pool.availability_zone or "no availability zone"
+    wanted = query.traits.availability_zone
+    if wanted is not None and wanted != state.pool.availability_zone:
+        return f"in {zone}, the share asks for {wanted}"
+    return f"in {zone}, the share type allows {', '.join(sorted(query.traits.availability_zones))}"
 
 
-class CapabilitiesFilter(BaseFilter):
-    """Every extra spec, unscoped or scoped `capabilities:`, holds for the pool's report."""
-
-    name = "CapabilitiesFilter"
-    stability = Stability.FIXED
-
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass pools that meet every extra spec."""
-        report = state.pool.capabilities
-        if query.traits.needs_qos_type and not report.get("qos_type_support", False):
-            return False
-        return all(requirement.met_by(report) for requirement in query.traits.requirements)
-
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Name the first extra spec that does not hold, and what the pool has instead."""
-        report = state.pool.capabilities
-        if query.traits.needs_qos_type and not report.get("qos_type_support", False):
-            return "the type has a default_qos_type, the pool has no qos_type_support"
-        failed = next(wanted for wanted in query.traits.requirements if not wanted.met_by(report))
-        found = failed.find(report)
-        near = did_you_mean(failed.key.rpartition(":")[2], sorted(report)) if found is None else ""
-        missing = f"the pool has no such capability{f'; {near}' if near else ''}"
-        has = missing if found is None else f"the pool has {_shown(found)}"
-        return f"extra spec {failed.key} = {failed.wanted!r}, {has}"
+def _shortage(state: PoolState, query: Query, _ledger: Ledger) -> str:
+    try:
+        return capacity.shortage(state, query.size_gib, query.traits)
+    except UnfitValueError as problem:
+        return problem.reason
 
 
-class DriverFilter(BaseFilter):
-    """The pool's own `filter_function`; a function that cannot be evaluated refuses."""
-
-    name = "DriverFilter"
-    stability = Stability.POOL
-
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass pools without a function, and those whose function is true."""
-        text = state.pool.capabilities.get("filter_function")
-        if text is None:
-            return True
-        try:
-            return bool(evaluate_function(str(text), state, query))
-        except ExpressionError:
-            return False
-
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Quote the function, or what is wrong with it."""
-        text = str(state.pool.capabilities.get("filter_function"))
-        try:
-            return f"filter_function {text!r} is {evaluate_function(text, state, query)}"
-        except ExpressionError as problem:
-            return f"filter_function {problem}"
+def _is_capable(state: PoolState, query: Query, _ledger: Ledger) -> bool:
+    report = state.pool.capabilities
+    if query.traits.needs_qos_type and not report.get("qos_type_support", False):
+        return False
+    return all(requirement.met_by(report) for requirement in query.traits.requirements)
 
 
-class ShareReplicationFilter(BaseFilter):
-    """A type with a `replication_type` needs a replication domain, a replica the domain of its active replica."""
-
-    name = "ShareReplicationFilter"
-    stability = Stability.FIXED
-
-    def concerns(self, query: Query) -> bool:
-        """Concern types with a `replication_type`."""
-        return query.traits.replication_type is not None
-
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass pools in the domain that do not hold a replica of the share yet."""
-        domain = state.pool.capabilities.get("replication_domain")
-        if domain is None:
-            return False
-        if query.request.active_replica_host is None:
-            return True
-        return domain == query.traits.replication_domain and state.host not in query.request.all_replica_hosts
-
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Name the domains, or the replica that is there."""
-        domain = state.pool.capabilities.get("replication_domain")
-        if domain is None:
-            return "the pool has no replication_domain"
-        if domain != query.traits.replication_domain:
-            return f"replication_domain {domain}, the active replica is in {query.traits.replication_domain}"
-        return "the pool holds a replica of the share already"
+def _lacking(state: PoolState, query: Query, _ledger: Ledger) -> str:
+    """Name the first extra spec that does not hold, and what the pool has instead."""
+    report = state.pool.capabilities
+    if query.traits.needs_qos_type and not report.get("qos_type_support", False):
+        return "the type has a default_qos_type, the pool has no qos_type_support"
+    failed = next(wanted for wanted in query.traits.requirements if not wanted.met_by(report))
+    found = failed.find(report)
+    near = did_you_mean(failed.key.rpartition(":")[2], sorted(report)) if found is None else ""
+    missing = f"the pool has no such capability{f'; {near}' if near else ''}"
+    shown = ", ".join(map(repr, found)) if isinstance(found, list) else repr(found)
+    return f"extra spec {failed.key} = {failed.wanted!r}, {missing if found is None else f'the pool has {shown}'}"
 
 
-class CreateFromSnapshotFilter(BaseFilter):
-    """A share from a snapshot stays on the snapshot's backend, or in its replication domain."""
-
-    name = "CreateFromSnapshotFilter"
-    stability = Stability.FIXED
-
-    def concerns(self, query: Query) -> bool:
-        """Concern shares made from a snapshot."""
-        return query.request.snapshot_id is not None and query.request.snapshot_host is not None
-
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass pools of the snapshot's backend, and those in its replication domain."""
-        if state.pool.backend_host == (query.request.snapshot_host or "").partition("#")[0]:
-            return True
-        domain = query.traits.replication_domain
-        return bool(domain) and domain == state.pool.capabilities.get("replication_domain")
-
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Name the snapshot's place."""
-        return f"snapshot {query.request.snapshot_id} is on {query.request.snapshot_host}, not on {state.pool.backend_host}"
+def _is_taken_by_function(state: PoolState, query: Query, _ledger: Ledger) -> bool:
+    text = state.pool.capabilities.get("filter_function")
+    try:
+        return text is None or bool(evaluate_function(str(text), state, query))
+    except ExpressionError:
+        return False
 
 
-class RetryFilter(BaseFilter):
-    """Pools that were tried for this request are not tried again."""
-
-    name = "RetryFilter"
-
-    def concerns(self, query: Query) -> bool:
-        """Concern requests that were tried before."""
-        return query.request.retry is not None and bool(query.request.retry.hosts)
-
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass pools that were not tried."""
-        return query.request.retry is None or state.host not in query.request.retry.hosts
-
-    def hosts(self, query: Query, ledger: Ledger) -> HostChoice:
-        """Return all but those that were tried."""
-        return HostChoice(never=frozenset(query.request.retry.hosts if query.request.retry is not None else ()))
-
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Say that it was tried."""
-        return "tried before for this request"
+def _function_value(state: PoolState, query: Query, _ledger: Ledger) -> str:
+    text = str(state.pool.capabilities.get("filter_function"))
+    try:
+        return f"filter_function {text!r} is {evaluate_function(text, state, query)}"
+    except ExpressionError as problem:
+        return f"filter_function {problem}"
 
 
-class IgnoreAttemptedHostsFilter(RetryFilter):
-    """RetryFilter under its older name."""
+def _may_replicate(state: PoolState, query: Query, _ledger: Ledger) -> bool:
+    domain = state.pool.capabilities.get("replication_domain")
+    if domain is None or query.request.active_replica_host is None:
+        return domain is not None
+    return domain == query.traits.replication_domain and state.host not in query.request.all_replica_hosts
 
-    name = "IgnoreAttemptedHostsFilter"
+
+def _domains(state: PoolState, query: Query, _ledger: Ledger) -> str:
+    domain = state.pool.capabilities.get("replication_domain")
+    if domain is None:
+        return "the pool has no replication_domain"
+    if domain != query.traits.replication_domain:
+        return f"replication_domain {domain}, the active replica is in {query.traits.replication_domain}"
+    return "the pool holds a replica of the share already"
 
 
-class ConsistentSnapshotFilter(BaseFilter):
-    """A share group's `consistent_snapshot_support` is that of the pool."""
+def _is_near_snapshot(state: PoolState, query: Query, _ledger: Ledger) -> bool:
+    if state.pool.backend_host == (query.request.snapshot_host or "").partition("#")[0]:
+        return True
+    domain = query.traits.replication_domain
+    return bool(domain) and domain == state.pool.capabilities.get("replication_domain")
 
-    name = "ConsistentSnapshotFilter"
-    stability = Stability.FIXED
 
-    def concerns(self, query: Query) -> bool:
-        """Concern groups that ask for it."""
-        return "consistent_snapshot_support" in query.request.group_specs
+def _support_of_groups(state: PoolState) -> Any:  # noqa: ANN401 - whatever the driver reports
+    return state.pool.capabilities.get("sg_consistent_snapshot_support")
 
-    def passes(self, state: PoolState, query: Query, ledger: Ledger) -> bool:
-        """Pass pools with the same support."""
-        wanted = query.request.group_specs["consistent_snapshot_support"]
-        return bool(wanted == state.pool.capabilities.get("sg_consistent_snapshot_support"))
 
-    def reason(self, state: PoolState, query: Query, ledger: Ledger) -> str:
-        """Name both."""
-        found = state.pool.capabilities.get("sg_consistent_snapshot_support")
-        return f"consistent_snapshot_support {found}, the group asks for {query.request.group_specs['consistent_snapshot_support']}"
+def _wanted_of_groups(query: Query) -> str | None:
+    return query.request.group_specs.get("consistent_snapshot_support")
+
+
+def _tried(query: Query) -> tuple[str, ...]:
+    return () if query.request.retry is None else query.request.retry.hosts
+
+
+def _without_place(of: Callable[[SchedulerHints], tuple[str, ...]]) -> Callable[[Query, Ledger], str | None]:
+    def stops(query: Query, ledger: Ledger) -> str | None:
+        lost = (share for share in of(query.request.hints) if share not in ledger.hosts_of_share)
+        share = next(lost, None)
+        return None if share is None else f"share {share}, which the hint names, has no place"
+
+    return stops
+
+
+def _hosts_in_common(query: Query, ledger: Ledger) -> HostChoice:
+    common = (frozenset(ledger.hosts_of_share[share]) for share in query.request.hints.same_host)
+    return HostChoice(only=frozenset.intersection(*common))
+
+
+def _elsewhere(state: PoolState, query: Query, ledger: Ledger) -> str:
+    away = next(share for share in query.request.hints.same_host if state.host not in ledger.hosts_of_share[share])
+    return f"the hint same_host names {away}, which is on {', '.join(ledger.hosts_of_share[away])}"
+
+
+def _hosts_to_avoid(query: Query, ledger: Ledger) -> HostChoice:
+    shares = query.request.hints.different_host
+    return HostChoice(never=frozenset(host for share in shares for host in ledger.hosts_of_share[share]))
+
+
+def _here(state: PoolState, query: Query, ledger: Ledger) -> str:
+    here = next(share for share in query.request.hints.different_host if state.host in ledger.hosts_of_share[share])
+    return f"the hint different_host names {here}, which is on this pool"
+
+
+def _query_problem(query: Query, _ledger: Ledger) -> str | None:
+    try:
+        parse_query(query.request.query or "")
+    except QueryError as problem:
+        return str(problem)
+    return None
+
+
+def _unfit_hosts(query: Query, ledger: Ledger) -> HostChoice:
+    unfit = query.request.unfit
+    return HostChoice(never=frozenset(host for host, state in ledger.by_host.items() if state.pool.backend in unfit))
+
+
+DRIVER_CHECK: Final = BuiltInFilter(
+    "DriverCheck",
+    Stability.REQUEST,
+    passes=lambda state, query, _: state.pool.backend not in query.request.unfit,
+    reason=lambda state, query, _: query.request.unfit[state.pool.backend],
+    concerns=lambda query: bool(query.request.unfit),
+    hosts=_unfit_hosts,
+)
+"""Keeps a share from backends whose drivers would refuse it for good; applies without being listed in the settings."""
+AVAILABILITY_ZONE: Final = BuiltInFilter(
+    "AvailabilityZoneFilter",
+    Stability.FIXED,
+    _is_in_zone,
+    _zones,
+    concerns=lambda query: query.traits.availability_zone is not None or bool(query.traits.availability_zones),
+)
+CAPABILITIES: Final = BuiltInFilter("CapabilitiesFilter", Stability.FIXED, _is_capable, _lacking)
+DRIVER_FUNCTION: Final = BuiltInFilter("DriverFilter", Stability.POOL, _is_taken_by_function, _function_value)
+_RETRY: Final = BuiltInFilter(
+    "RetryFilter",
+    Stability.REQUEST,
+    passes=lambda state, query, _: state.host not in _tried(query),
+    reason=lambda _state, _query, _: "tried before for this request",
+    concerns=lambda query: bool(_tried(query)),
+    hosts=lambda query, _: HostChoice(never=frozenset(_tried(query))),
+)
+_ROWS: Final = (
+    BuiltInFilter(
+        "OnlyHostFilter",
+        Stability.REQUEST,
+        passes=lambda state, query, _: state.host == query.request.hints.only_host,
+        reason=lambda _state, query, _: f"the hint only_host asks for {query.request.hints.only_host}",
+        concerns=lambda query: query.request.is_admin and query.request.hints.only_host is not None,
+        hosts=lambda query, _: HostChoice(only=frozenset({query.request.hints.only_host or ""})),
+    ),
+    AVAILABILITY_ZONE,
+    BuiltInFilter(
+        "CapacityFilter",
+        Stability.CAPACITY,
+        passes=lambda state, query, _: capacity.fits(state, query.size_gib, query.traits),
+        reason=_shortage,
+    ),
+    CAPABILITIES,
+    DRIVER_FUNCTION,
+    BuiltInFilter(
+        "ShareReplicationFilter",
+        Stability.FIXED,
+        _may_replicate,
+        _domains,
+        concerns=lambda query: query.traits.replication_type is not None,
+    ),
+    BuiltInFilter(
+        "CreateFromSnapshotFilter",
+        Stability.FIXED,
+        _is_near_snapshot,
+        reason=lambda state, query, _: (
+            f"snapshot {query.request.snapshot_id} is on {query.request.snapshot_host}, not on {state.pool.backend_host}"
+        ),
+        concerns=lambda query: query.request.snapshot_id is not None and query.request.snapshot_host is not None,
+    ),
+    BuiltInFilter(
+        "AffinityFilter",
+        Stability.REQUEST,
+        passes=lambda state, query, ledger: all(
+            state.host in ledger.hosts_of_share[share] for share in query.request.hints.same_host
+        ),
+        reason=_elsewhere,
+        concerns=lambda query: bool(query.request.hints.same_host),
+        stops=_without_place(lambda hints: hints.same_host),
+        hosts=_hosts_in_common,
+    ),
+    BuiltInFilter(
+        "AntiAffinityFilter",
+        Stability.REQUEST,
+        passes=lambda state, query, ledger: (
+            not any(state.host in ledger.hosts_of_share[share] for share in query.request.hints.different_host)
+        ),
+        reason=_here,
+        concerns=lambda query: bool(query.request.hints.different_host),
+        stops=_without_place(lambda hints: hints.different_host),
+        hosts=_hosts_to_avoid,
+    ),
+    BuiltInFilter(
+        "JsonFilter",
+        Stability.REQUEST,
+        passes=lambda state, query, _: query_holds(query.request.query or "", state),
+        reason=lambda _state, query, _: f"the query {query.request.query} does not hold",
+        concerns=lambda query: bool(query.request.query),
+        stops=_query_problem,
+    ),
+    _RETRY,
+    replace(_RETRY, name="IgnoreAttemptedHostsFilter"),
+    BuiltInFilter(
+        "ConsistentSnapshotFilter",
+        Stability.FIXED,
+        passes=lambda state, query, _: bool(_wanted_of_groups(query) == _support_of_groups(state)),
+        reason=lambda state, query, _: (
+            f"consistent_snapshot_support {_support_of_groups(state)}, the group asks for {_wanted_of_groups(query)}"
+        ),
+        concerns=lambda query: "consistent_snapshot_support" in query.request.group_specs,
+    ),
+)
+BUILT_IN_FILTERS: Final[Mapping[str, Filter]] = {each.name: each for each in _ROWS}
 
 
 def evaluate_function(text: str, state: PoolState, query: Query) -> Any:  # noqa: ANN401 - a number, a truth or a text
@@ -371,7 +384,3 @@ def share_facts(request: Request) -> Mapping[str, Any]:
         "availability_zone": request.availability_zone,
         "snapshot_id": request.snapshot_id,
     }
-
-
-def _shown(value: object) -> str:
-    return ", ".join(map(repr, value)) if isinstance(value, list) else repr(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.frozen import dataclass, field
@@ -11,15 +11,13 @@ from sharectl.model.quantities import GIB
 from sharectl.scheduler.values import is_thin, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from sharectl.drivers.base import Capability
     from sharectl.model.backends import BackendSpec
     from sharectl.model.observed import BackendReport, CapacityBytes, PoolReport
     from sharectl.scheduler.request import PlacedShare
 
-
-DEFAULT_POOL_NAME: Final = "_pool0"
 
 _INHERITED_WHERE_EMPTY: Final = (
     "share_backend_name",
@@ -97,33 +95,6 @@ def inherited_capabilities(backend: Mapping[str, Any], pool: Mapping[str, Any]) 
     return merged
 
 
-def pools_of_manila_backend(  # noqa: PLR0913 - what Manila knows of a service, by keyword
-    host: str,
-    capabilities: Mapping[str, Any],
-    pools: Sequence[Mapping[str, Any]] | None,
-    *,
-    availability_zone: str | None,
-    enabled: bool = True,
-    up: bool = True,
-) -> tuple[Pool, ...]:
-    """Return the pools of a Manila backend `host@backend`; a backend without a pool list is one pool of its own numbers."""
-    backend = host.partition("@")[2] or host
-    if pools is None:
-        pools = [{**capabilities, "pool_name": capabilities.get("share_backend_name") or DEFAULT_POOL_NAME}]
-    return tuple(
-        Pool(
-            host=f"{host}#{pool['pool_name']}",
-            backend=backend,
-            name=pool["pool_name"],
-            availability_zone=availability_zone,
-            enabled=enabled,
-            up=up,
-            capabilities=inherited_capabilities(capabilities, pool),
-        )
-        for pool in pools
-    )
-
-
 def pool_from_report(
     backend: BackendSpec,
     backend_report: BackendReport,
@@ -187,18 +158,9 @@ def _free_bytes(report: PoolReport, provisioned_bytes: int, backend: BackendSpec
 
 
 def _policy(backend: BackendSpec) -> dict[str, Any]:
-    policy = backend.capacity
-    values: dict[str, Any] = {}
-    if policy.reserved_percentage is not None:
-        values.update(dict.fromkeys(_RESERVED_KEYS, policy.reserved_percentage))
-    named = {
-        "reserved_snapshot_percentage": policy.reserved_snapshot_percentage,
-        "reserved_share_extend_percentage": policy.reserved_share_extend_percentage,
-        "max_over_subscription_ratio": policy.max_over_subscription_ratio,
-        "thin_provisioning": policy.thin_provisioning,
-    }
-    values.update({key: value for key, value in named.items() if value is not None})
-    return values
+    policy = {key: value for key, value in asdict(backend.capacity).items() if value is not None}
+    reserved = policy.get("reserved_percentage")
+    return policy if reserved is None else {**dict.fromkeys(_RESERVED_KEYS, reserved), **policy}
 
 
 def _gib(size: CapacityBytes) -> float | str:
@@ -353,11 +315,3 @@ class Ledger:
         known = self.hosts_of_share.get(share_id, ())
         if host not in known:
             self.hosts_of_share[share_id] = (*known, host)
-
-    def unsettle(self, share_id: str, host: str) -> None:
-        """Forget that the share is on `host`."""
-        left = tuple(other for other in self.hosts_of_share.get(share_id, ()) if other != host)
-        if left:
-            self.hosts_of_share[share_id] = left
-        else:
-            self.hosts_of_share.pop(share_id, None)

@@ -1,19 +1,20 @@
-"""Filters and weighers by name: the built-in ones, and third parties' by entry points, guarded."""
+"""Filters and weighers by name: the built-in ones, and those of other packages, whose mistakes cost a pool its place and never the run."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from sharectl.model.diagnostics import did_you_mean, error
 from sharectl.model.frozen import dataclass
-from sharectl.scheduler import affinity, filters, weighers
 from sharectl.scheduler.errors import BrokenRuleError, SchedulerConfigError, UnfitValueError
-from sharectl.scheduler.filters import Stability
+from sharectl.scheduler.filters import BUILT_IN_FILTERS, Stability
+from sharectl.scheduler.weighers import BUILT_IN_WEIGHERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.settings import SchedulerSettings
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from sharectl.scheduler.request import Query
     from sharectl.scheduler.weighers import Weigher
 
-
-FILTER_GROUP: Final = "sharectl.scheduler.filters"
-WEIGHER_GROUP: Final = "sharectl.scheduler.weighers"
 
 DEFAULT_FILTERS: Final = (
     "OnlyHostFilter",
@@ -40,41 +38,12 @@ DEFAULT_FILTERS: Final = (
 DEFAULT_EXTEND_FILTERS: Final = ("CapacityFilter", "DriverFilter")
 DEFAULT_WEIGHERS: Final = ("CapacityWeigher", "GoodnessWeigher", "HostAffinityWeigher")
 
-BUILT_IN_FILTERS: Final[Mapping[str, Filter]] = {
-    each.name: each
-    for each in (
-        filters.OnlyHostFilter(),
-        filters.AvailabilityZoneFilter(),
-        filters.CapacityFilter(),
-        filters.CapabilitiesFilter(),
-        filters.DriverFilter(),
-        filters.ShareReplicationFilter(),
-        filters.CreateFromSnapshotFilter(),
-        affinity.AffinityFilter(),
-        affinity.AntiAffinityFilter(),
-        affinity.JsonFilter(),
-        filters.RetryFilter(),
-        filters.IgnoreAttemptedHostsFilter(),
-        filters.ConsistentSnapshotFilter(),
-    )
-}
-BUILT_IN_WEIGHERS: Final[Mapping[str, Weigher]] = {
-    each.name: each
-    for each in (
-        weighers.CapacityWeigher(),
-        weighers.GoodnessWeigher(),
-        weighers.HostAffinityWeigher(),
-        weighers.PoolWeigher(),
-    )
-}
+T = TypeVar("T")
 _MULTIPLIER_OPTIONS: Final[Mapping[str, str]] = {
     "capacity_weight_multiplier": "CapacityWeigher",
     "pool_weight_multiplier": "PoolWeigher",
 }
-
-
 ALGORITHMS: Final = ("manila", "pack")
-_SOLVER: Final = "ortools"
 
 Setting = tuple[str | int, ...]
 """The way to a setting under `spec` of `sharectl.yaml`: `("scheduler", "filters", 2)`."""
@@ -98,6 +67,15 @@ class SettingProblem(NamedTuple):
     at_key: bool = False
 
 
+def no_solver() -> Diagnostic:
+    """Return the error that says what the algorithm `pack` lacks."""
+    return error(
+        "scheduler.no-solver",
+        "the placement algorithm pack needs a solver that is not installed",
+        remedy="install sharectl[pack], or choose the algorithm manila",
+    )
+
+
 def setting_problems(settings: SchedulerSettings) -> tuple[SettingProblem, ...]:
     """Return all that is wrong with the settings: unknown names, broken packages, numbers out of range, a solver that is missing."""
     return _read(settings)[1]
@@ -117,9 +95,9 @@ def rules_from(settings: SchedulerSettings) -> Rules:
 def _read(settings: SchedulerSettings) -> tuple[Rules, tuple[SettingProblem, ...]]:
     finder = _Finder(settings.options)
     rules = Rules(
-        filters=finder.filters("filters", settings.filters, DEFAULT_FILTERS),
-        extend_filters=finder.filters("extendFilters", settings.extend_filters, DEFAULT_EXTEND_FILTERS),
-        weighers=finder.weighers(settings.weighers),
+        filters=finder.chosen(_FILTERS, "filters", _or(settings.filters, DEFAULT_FILTERS)),
+        extend_filters=finder.chosen(_FILTERS, "extendFilters", _or(settings.extend_filters, DEFAULT_EXTEND_FILTERS)),
+        weighers=finder.chosen(_WEIGHERS, "weighers", _or(settings.weighers, DEFAULT_WEIGHERS)),
         multipliers={},
     )
     known = [weigher.name for weigher in rules.weighers]
@@ -127,6 +105,10 @@ def _read(settings: SchedulerSettings) -> tuple[Rules, tuple[SettingProblem, ...
     finder.check_options()
     finder.check_numbers(settings)
     return rules, tuple(finder.problems)
+
+
+def _or(names: Sequence[str] | None, default: Sequence[str]) -> Sequence[str]:
+    return default if names is None else names
 
 
 class _Finder:
@@ -137,27 +119,14 @@ class _Finder:
         self._options = options
         self._made: set[str] = set()
 
-    def filters(self, field: str, names: Sequence[str] | None, default: Sequence[str]) -> tuple[Filter, ...]:
-        if names is None:
-            return tuple(BUILT_IN_FILTERS[name] for name in default)
+    def chosen(self, sort: _Sort[T], field: str, names: Sequence[str]) -> tuple[T, ...]:
+        """Return those that are found of the names that stand in the field."""
         found = []
         for place, name in enumerate(names):
-            each = BUILT_IN_FILTERS.get(name)
+            each = sort.built_in.get(name)
             if each is None:
-                foreign = self._foreign(name, ("scheduler", field, place), BUILT_IN_FILTERS, FILTER_GROUP, FILTER_PARTS)
-                each = None if foreign is None else guarded_filter(name, foreign)
-            if each is not None:
-                found.append(each)
-        return tuple(found)
-
-    def weighers(self, names: Sequence[str] | None) -> tuple[Weigher, ...]:
-        found = []
-        for place, name in enumerate(DEFAULT_WEIGHERS if names is None else names):
-            each = BUILT_IN_WEIGHERS.get(name)
-            if each is None:
-                setting = ("scheduler", "weighers", place)
-                foreign = self._foreign(name, setting, BUILT_IN_WEIGHERS, WEIGHER_GROUP, WEIGHER_PARTS)
-                each = None if foreign is None else guarded_weigher(name, foreign)
+                foreign = self._foreign(sort, name, ("scheduler", field, place))
+                each = None if foreign is None else sort.guarded(name, foreign)
             if each is not None:
                 found.append(each)
         return tuple(found)
@@ -207,23 +176,16 @@ class _Finder:
                 remedy=did_you_mean(settings.algorithm, ALGORITHMS) or f"name one of {', '.join(ALGORITHMS)}",
             )
             self._note(("scheduler", "algorithm"), problem)
-        elif settings.algorithm == "pack" and not _is_installed(_SOLVER):
-            problem = error(
-                "scheduler.no-solver",
-                "the placement algorithm pack needs a solver that is not installed",
-                remedy="install sharectl[pack], or choose the algorithm manila",
-            )
-            self._note(("scheduler", "algorithm"), problem)
+        elif settings.algorithm == "pack" and find_spec("ortools") is None:
+            self._note(("scheduler", "algorithm"), no_solver())
 
-    def _foreign(
-        self, name: str, setting: Setting, built_in: Mapping[str, object], group: str, parts: Sequence[str]
-    ) -> object | None:
+    def _foreign(self, sort: _Sort[Any], name: str, setting: Setting) -> object | None:
         """Return what the entry point called `name` offers; None, with the problem noted, if it is unusable."""
-        what = group.rpartition(".")[2].removesuffix("s")
+        what, group = sort.what, f"sharectl.scheduler.{sort.what}s"
         found: object
         offered = _entry_points(group)
         if name not in offered:
-            known = sorted({*built_in, *offered})
+            known = sorted({*sort.built_in, *offered})
             near = did_you_mean(name, known)
             problem = error(
                 f"scheduler.unknown-{what}",
@@ -238,7 +200,7 @@ class _Finder:
         try:
             found = point.load()
             found = found(**self._options.get(name, {})) if callable(found) else found
-            missing = missing_parts(found, parts)
+            missing = [part for part in sort.parts if not hasattr(found, part)]
             why = f"it has no {', '.join(missing)}" if missing else ""
         except Exception as failure:  # noqa: BLE001 - any package may raise anything
             found, why = None, f"{type(failure).__name__}: {failure}"
@@ -257,31 +219,10 @@ class _Finder:
         self.problems.append(SettingProblem(setting, diagnostic, at_key))
 
 
-def _is_installed(module: str) -> bool:
-    from importlib.util import find_spec  # noqa: PLC0415 - only where a package that may be missing is asked for
-
-    return find_spec(module) is not None
-
-
 def _entry_points(group: str) -> dict[str, Any]:
     from importlib.metadata import entry_points  # noqa: PLC0415 - scanned only for a name that is not built in
 
     return {point.name: point for point in entry_points(group=group)}
-
-
-FILTER_PARTS: Final = ("stability", "concerns", "stops", "passes", "reason")
-WEIGHER_PARTS: Final = ("concerns", "raw")
-_NUMBERS: Final = (int, float)
-
-
-def missing_parts(found: object, parts: Sequence[str]) -> tuple[str, ...]:
-    """Return what the object lacks of the contract."""
-    return tuple(part for part in parts if not hasattr(found, part))
-
-
-def guarded_filter(name: str, found: Any) -> Filter:  # noqa: ANN401 - any package may offer anything
-    """Return the filter as the engine may call it, under the name of its entry point."""
-    return _GuardedChooser(name, found) if callable(getattr(found, "hosts", None)) else _GuardedFilter(name, found)
 
 
 class _GuardedFilter:
@@ -290,6 +231,8 @@ class _GuardedFilter:
     def __init__(self, name: str, inner: Any) -> None:  # noqa: ANN401 - any package may offer anything
         self.name = name
         self.stability = Stability.FIXED if inner.stability is Stability.FIXED else Stability.REQUEST
+        chooses = getattr(inner, "hosts", None)
+        self.hosts: Callable[[Query, Ledger], HostChoice] | None = chooses if callable(chooses) else None
         self._inner = inner
 
     def concerns(self, query: Query) -> bool:
@@ -320,31 +263,20 @@ class _GuardedFilter:
             return f"it refused, and failed to say why: {_said(problem)}"
 
 
-class _GuardedChooser(_GuardedFilter):
-    """A foreign filter that names hosts."""
-
-    def hosts(self, query: Query, ledger: Ledger) -> HostChoice:
-        choice: HostChoice = self._inner.hosts(query, ledger)
-        return choice
-
-
-class GuardedWeigher:
-    """A foreign weigher."""
+class _GuardedWeigher:
+    """A foreign weigher; one that fails to say whom it concerns concerns every request."""
 
     def __init__(self, name: str, inner: Any) -> None:  # noqa: ANN401 - any package may offer anything
-        """Call it by the name of its entry point."""
         self.name = name
         self._inner = inner
 
     def concerns(self, query: Query, states: Sequence[PoolState]) -> bool:
-        """Ask the weigher; one that fails here concerns every request."""
         try:
             return bool(self._inner.concerns(query, states))
         except Exception:  # noqa: BLE001 - asked about each pool then, where its failure is reported
             return True
 
     def raw(self, state: PoolState, query: Query) -> float | None:
-        """Return what the weigher says of the pool; raises BrokenRuleError where that is not a number."""
         try:
             value = self._inner.raw(state, query)
         except UnfitValueError:
@@ -353,15 +285,25 @@ class GuardedWeigher:
             raise BrokenRuleError(self.name, _said(problem)) from problem
         if value is None:
             return None
-        if not isinstance(value, _NUMBERS) or not math.isfinite(value):
+        if not isinstance(value, int | float) or not math.isfinite(value):
             raise BrokenRuleError(self.name, f"its value is {value!r}, which is not a number")
         return value
 
 
-def guarded_weigher(name: str, found: Any) -> Weigher:  # noqa: ANN401 - any package may offer anything
-    """Return the weigher as the engine may call it, under the name of its entry point."""
-    return GuardedWeigher(name, found)
-
-
 def _said(problem: Exception) -> str:
     return f"{type(problem).__name__}: {problem}" if str(problem) else type(problem).__name__
+
+
+class _Sort(NamedTuple, Generic[T]):
+    """Filters or weighers: which are built in, and what those of other packages must have."""
+
+    what: str
+    built_in: Mapping[str, T]
+    parts: tuple[str, ...]
+    guarded: Callable[[str, Any], T]
+
+
+_FILTERS: Final[_Sort[Filter]] = _Sort(
+    "filter", BUILT_IN_FILTERS, ("stability", "concerns", "stops", "passes", "reason"), _GuardedFilter
+)
+_WEIGHERS: Final[_Sort[Weigher]] = _Sort("weigher", BUILT_IN_WEIGHERS, ("concerns", "raw"), _GuardedWeigher)

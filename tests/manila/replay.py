@@ -16,9 +16,9 @@ from sharectl.model.specs import SchedulerHints
 from sharectl.scheduler.decision import Outcome
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.explanation import explain
-from sharectl.scheduler.pools import pools_of_manila_backend
 from sharectl.scheduler.request import Operation, PlacedShare, Request, Retry
 from sharectl.scheduler.values import INFINITE
+from tests.scheduler.builders import pools_of_manila_backend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

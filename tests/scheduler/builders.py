@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import SchedulerHints
-from sharectl.scheduler.pools import Pool
+from sharectl.scheduler.batch import place_batch
+from sharectl.scheduler.pools import Pool, inherited_capabilities
 from sharectl.scheduler.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sharectl.scheduler.decision import Decision
+    from sharectl.scheduler.engine import Scheduler
 
 
 def pool(host: str = "b#p", *, zone: str | None = None, enabled: bool = True, **capabilities: Any) -> Pool:  # noqa: ANN401
@@ -41,3 +48,35 @@ def together(*names: str) -> SchedulerHints:
 
 
 DEFAULTS = SchedulerSettings()
+
+
+def pools_of_manila_backend(  # noqa: PLR0913 - what Manila knows of a service, by keyword
+    host: str,
+    capabilities: Mapping[str, Any],
+    pools: Sequence[Mapping[str, Any]] | None,
+    *,
+    availability_zone: str | None,
+    enabled: bool = True,
+    up: bool = True,
+) -> tuple[Pool, ...]:
+    """Return the pools of a Manila backend `host@backend`; a backend without a pool list is one pool of its own numbers."""
+    backend = host.partition("@")[2] or host
+    if pools is None:
+        pools = [{**capabilities, "pool_name": capabilities.get("share_backend_name") or "_pool0"}]
+    return tuple(
+        Pool(
+            host=f"{host}#{pool['pool_name']}",
+            backend=backend,
+            name=pool["pool_name"],
+            availability_zone=availability_zone,
+            enabled=enabled,
+            up=up,
+            capabilities=inherited_capabilities(capabilities, pool),
+        )
+        for pool in pools
+    )
+
+
+def place_all(scheduler: Scheduler, requests: Sequence[Request]) -> tuple[Decision, ...]:
+    """Place the requests together, and return the decisions alone."""
+    return place_batch(scheduler, requests).decisions

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from sharectl.model.settings import PackSettings, SchedulerSettings
 from sharectl.model.specs import SchedulerHints
-from sharectl.scheduler.batch import _worth, place_all, place_batch
+from sharectl.scheduler.batch import _worth, place_batch
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import SchedulerConfigError
 
-from .builders import DEFAULTS, apart, pool, request, together
+from .builders import DEFAULTS, apart, place_all, pool, request, together
 
 if TYPE_CHECKING:
     from sharectl.scheduler.pools import Pool

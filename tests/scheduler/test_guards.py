@@ -11,7 +11,7 @@ from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.explanation import explain
 from sharectl.scheduler.filters import BaseFilter, Stability
-from sharectl.scheduler.registry import guarded_filter, guarded_weigher
+from sharectl.scheduler.registry import _GuardedFilter, _GuardedWeigher
 
 from .builders import DEFAULTS, pool, request
 
@@ -62,7 +62,7 @@ class Value:
 def with_filter(pools: list[Any], stability: Stability) -> Scheduler:
     """Return a scheduler with the moody filter alone."""
     scheduler = Scheduler(pools, DEFAULTS)
-    scheduler.rules = replace(scheduler.rules, filters=(guarded_filter("Moody", Moody(stability)),))
+    scheduler.rules = replace(scheduler.rules, filters=(_GuardedFilter("Moody", Moody(stability)),))
     return scheduler
 
 
@@ -86,7 +86,7 @@ def test_a_weigher_that_fails_on_a_pool_leaves_it_out_with_a_warning() -> None:
     values = ("raise", "unfit", "word", float("nan"), None, 1, 2)
     pools = [pool(f"b#{place}", value=value) for place, value in enumerate(values)]
     scheduler = Scheduler(pools, DEFAULTS)
-    weighers = (guarded_weigher("Value", Value()),)
+    weighers = (_GuardedWeigher("Value", Value()),)
     scheduler.rules = replace(scheduler.rules, weighers=weighers, multipliers={"Value": 1.0})
     decision = scheduler.decide(request())
     assert [candidate.pool for candidate in decision.candidates] == ["6", "5", "4"]

@@ -15,17 +15,16 @@ from sharectl.model.observed import BackendReport, PoolReport
 from sharectl.model.quantities import GIB
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import SchedulerHints, ShareSpec, ShareTypeSpec
-from sharectl.scheduler.batch import place_all
 from sharectl.scheduler.decision import Outcome
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import SchedulerConfigError
 from sharectl.scheduler.explanation import explain
 from sharectl.scheduler.filters import BaseFilter
-from sharectl.scheduler.pools import pool_from_report, pools_of_manila_backend
+from sharectl.scheduler.pools import pool_from_report
 from sharectl.scheduler.request import Operation, PlacedShare, Retry, request_from_share, size_limit_diagnostics
 from sharectl.scheduler.simulation import parse_pattern, simulate
 
-from .builders import DEFAULTS, apart, pool, request, together
+from .builders import DEFAULTS, apart, place_all, pool, pools_of_manila_backend, request, together
 
 
 def test_the_freest_pool_is_first_and_is_reserved() -> None:
@@ -34,7 +33,7 @@ def test_the_freest_pool_is_first_and_is_reserved() -> None:
     first = scheduler.place(request("s1", 20))
     assert [(each.pool, each.weight) for each in first.candidates] == [("a", 1.0), ("b", 0.0)]
     assert scheduler.place(request("s2", 20)).host == "b#b"
-    scheduler.release("b#a", 20, "s1")
+    scheduler.consume("b#a", -20)
     assert scheduler.place(request("s3", 20)).host == "b#a"
     scheduler.consume("nowhere#p", 5)
 

@@ -219,6 +219,6 @@ def test_all_mistakes_are_found_at_once() -> None:
 
 def test_the_solver_is_asked_for_where_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Already by `validate`."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("sharectl.scheduler.registry.find_spec", lambda _name: None)
     (problem,) = setting_problems(SchedulerSettings(algorithm="pack"))
     assert problem.diagnostic.code == "scheduler.no-solver"

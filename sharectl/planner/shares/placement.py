@@ -13,7 +13,7 @@ from sharectl.model.quantities import GIB
 from sharectl.model.specs import DeletionPolicy
 from sharectl.planner.share_servers.places import ServerPlaces, on_network
 from sharectl.planner.shares.checks import diagnostics_of, needs_of
-from sharectl.scheduler.batch import place_all, place_batch
+from sharectl.scheduler.batch import place_batch
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.explanation import explain
 from sharectl.scheduler.greedy import placement_order, with_hints
@@ -62,7 +62,7 @@ class Witness:
         ahead = _placed_before(scheduler, requests, wanted)
         if ahead:
             scheduler = Scheduler(scheduler.pools_after(), scheduler.settings, placed)
-            place_all(scheduler, ahead)
+            place_batch(scheduler, ahead)
         later = {request.id for request in requests} - {request.id for request in ahead}
         self.explanation = explain(scheduler, with_hints(wanted, wanted.hints, lambda name: name not in later))
         self.after = already + len(ahead)

@@ -9,9 +9,9 @@ from sharectl.scheduler import capacity
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.fast.ranking import Ranking
 from sharectl.scheduler.filters import (
-    AvailabilityZoneFilter,
-    CapabilitiesFilter,
-    DriverFilter,
+    AVAILABILITY_ZONE,
+    CAPABILITIES,
+    DRIVER_FUNCTION,
     Stability,
     function_is_fixed,
 )
@@ -210,7 +210,7 @@ def fixed_verdicts(
         passed, unfit = index.everything, 0
         if each.concerns(query):
             passed, unfit = _mask(each, query, ledger, index)
-            if isinstance(each, DriverFilter):
+            if each is DRIVER_FUNCTION:
                 changing, unfit = unfit, 0
                 passed |= changing
         odd |= unfit
@@ -227,12 +227,12 @@ def fixed_verdicts(
 
 def _mask(each: Filter, query: Query, ledger: Ledger, index: FactIndex) -> tuple[int, int]:
     """Return the pools that a filter always passes, and those that it must judge each time."""
-    if isinstance(each, CapabilitiesFilter):
+    if each is CAPABILITIES:
         return _capable(query, index)
-    if isinstance(each, AvailabilityZoneFilter):
-        return _in_zone(each, query, ledger, index), 0
-    if isinstance(each, DriverFilter):
-        return _by_function(each, query, ledger, index)
+    if each is AVAILABILITY_ZONE:
+        return _in_zone(query, ledger, index), 0
+    if each is DRIVER_FUNCTION:
+        return _by_function(query, ledger, index)
     if each.stability is Stability.FIXED:
         return _one_by_one(each, query, ledger, ledger.states)
     return index.everything, 0
@@ -251,16 +251,16 @@ def _capable(query: Query, index: FactIndex) -> tuple[int, int]:
     return passed, unfit
 
 
-def _in_zone(each: AvailabilityZoneFilter, query: Query, ledger: Ledger, index: FactIndex) -> int:
+def _in_zone(query: Query, ledger: Ledger, index: FactIndex) -> int:
     example = {state.pool.availability_zone: state for state in ledger.states}
     return index.having(
         "availability_zone",
         lambda state: state.pool.availability_zone,
-        lambda zone: each.passes(example[zone], query, ledger),
+        lambda zone: AVAILABILITY_ZONE.passes(example[zone], query, ledger),
     )
 
 
-def _by_function(each: DriverFilter, query: Query, ledger: Ledger, index: FactIndex) -> tuple[int, int]:
+def _by_function(query: Query, ledger: Ledger, index: FactIndex) -> tuple[int, int]:
     def text_of(state: PoolState) -> str | None:
         text = state.pool.capabilities.get("filter_function")
         return None if text is None else str(text)
@@ -268,7 +268,7 @@ def _by_function(each: DriverFilter, query: Query, ledger: Ledger, index: FactIn
     without = index.having("filter_function", text_of, lambda text: text is None)
     changing = index.having("filter_function", text_of, lambda text: text is not None and not function_is_fixed(text))
     fixed = (ledger.states[position] for position in positions_in(index.everything & ~without & ~changing))
-    passed, _ = _one_by_one(each, query, ledger, fixed)
+    passed, _ = _one_by_one(DRIVER_FUNCTION, query, ledger, fixed)
     return passed | without, changing
 
 

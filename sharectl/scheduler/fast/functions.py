@@ -9,7 +9,7 @@ from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.expressions import ExpressionError, conjuncts_of
 from sharectl.scheduler.filters import namespaces, share_facts
 from sharectl.scheduler.pools import CHANGING_STATS
-from sharectl.scheduler.weighers import GoodnessWeigher
+from sharectl.scheduler.weighers import GOODNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -132,12 +132,11 @@ class PoolFunctions:
 
 
 _UNFIT: Final = object()
-_GOODNESS: Final = GoodnessWeigher()
 
 
 def _goodness(state: PoolState, query: Query) -> object:
     try:
-        return _GOODNESS.raw(state, query)
+        return GOODNESS.raw(state, query)
     except UnfitValueError:
         return _UNFIT
 

@@ -10,17 +10,16 @@ from sharectl.scheduler.capacity import GRID
 from sharectl.scheduler.decision import Decision, Outcome, RankedPool
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, weigh
 from sharectl.scheduler.fast.classes import PoolSet, fixed_verdicts, positions_in, view_key
-from sharectl.scheduler.filters import ChoosesHosts, Stability
-from sharectl.scheduler.registry import BUILT_IN_FILTERS, BUILT_IN_WEIGHERS
-from sharectl.scheduler.weighers import CapacityWeigher, GoodnessWeigher
+from sharectl.scheduler.filters import BUILT_IN_FILTERS, Stability
+from sharectl.scheduler.weighers import BUILT_IN_WEIGHERS, CAPACITY, GOODNESS
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from sharectl.scheduler.evaluation import Problem
     from sharectl.scheduler.fast.classes import CapacityView, FactIndex
     from sharectl.scheduler.fast.functions import PoolFunctions
-    from sharectl.scheduler.filters import Filter
+    from sharectl.scheduler.filters import Filter, HostChoice
     from sharectl.scheduler.pools import Ledger, PoolState
     from sharectl.scheduler.registry import Rules
     from sharectl.scheduler.request import Query
@@ -61,7 +60,7 @@ class RequestClass:
         self.members = positions_in(self.steady | self.verdicts.changing)
         self.odd = positions_in(self.verdicts.odd)
         able = [ledger.states[position] for position in (*self.members, *self.odd)]
-        multiplier = rules.multipliers.get(CapacityWeigher.name, 0.0)
+        multiplier = rules.multipliers.get(CAPACITY.name, 0.0)
         self.multiplier = multiplier
         telling = (weigher for weigher in rules.weighers if weigher.concerns(query, able) or not _is_built_in(weigher))
         self.rules = replace(rules, weighers=tuple(telling))
@@ -69,9 +68,9 @@ class RequestClass:
             not self.odd
             and not self.verdicts.changing
             and abs(multiplier) >= _SMALLEST_EXACT_MULTIPLIER
-            and all(isinstance(weigher, CapacityWeigher) for weigher in self.rules.weighers)
+            and all(weigher is CAPACITY for weigher in self.rules.weighers)
         )
-        self.weighs_goodness = BUILT_IN_WEIGHERS[GoodnessWeigher.name] in self.rules.weighers
+        self.weighs_goodness = GOODNESS in self.rules.weighers
         self.functions = functions
         self.has_changing_functions = bool(self.verdicts.changing)
         self._pool_sets = pool_sets
@@ -96,9 +95,10 @@ def decide_quickly(query: Query, known: RequestClass, ledger: Ledger, limit: int
     plain = known.knows_wishes and not wishes
     for each in () if plain else known.by_request:
         if each.concerns(query):
-            if not isinstance(each, ChoosesHosts) or each.stops(query, ledger) is not None:
+            hosts: Callable[[Query, Ledger], HostChoice] | None = getattr(each, "hosts", None)
+            if hosts is None or each.stops(query, ledger) is not None:
                 return None
-            choice = each.hosts(query, ledger)
+            choice = hosts(query, ledger)
             never |= {ledger.by_host[host].index for host in choice.never if host in ledger.by_host}
             if choice.only is not None:
                 named = {ledger.by_host[host].index for host in choice.only if host in ledger.by_host}
@@ -138,7 +138,7 @@ def _ranked_candidates(
     found = []
     for key, weight in zip((best + unknown)[:limit], weights, strict=False):
         pool = states[pools.index_of(key)].pool
-        found.append(RankedPool(pool.host, pool.backend, pool.name, 0.0 + weight, ((CapacityWeigher.name, weight),)))
+        found.append(RankedPool(pool.host, pool.backend, pool.name, 0.0 + weight, ((CAPACITY.name, weight),)))
     return tuple(found)
 
 
@@ -177,11 +177,11 @@ def _decide_by_members(  # noqa: PLR0913, PLR0917 - the engine's parts, and what
 def _given(alive: Sequence[int], query: Query, known: RequestClass) -> Mapping[str, Sequence[float | None]]:
     """Return the raw values that are known without asking the weighers."""
     given: dict[str, Sequence[float | None]] = {}
-    if CapacityWeigher.name in known.rules.multipliers:
-        given[CapacityWeigher.name] = [known.view.headrooms[index] for index in alive]
+    if CAPACITY.name in known.rules.multipliers:
+        given[CAPACITY.name] = [known.view.headrooms[index] for index in alive]
     goodness = known.functions.goodness(alive, query) if known.weighs_goodness else None
     if goodness is not None:
-        given[GoodnessWeigher.name] = goodness
+        given[GOODNESS.name] = goodness
     return given
 
 
