@@ -52,7 +52,9 @@ class BackendReport:
     `identity` names the storage itself and stays the same for its life (a file system's UUID, a cluster's and an SVM's UUID):
     sharectl pins it in the state and refuses to work on another. It is None until `prepare` has been called the first time.
     `protocols` are the protocols that it exports; `capabilities` are inherited by its pools as in Manila. `max_share_servers` is
-    how many share servers it can have at all, None where it knows no limit. Each plan warns of the `hindrances`.
+    how many share servers it can have at all, None where it knows no limit. Each plan warns of the `hindrances`. `unreadable_pools` are
+    pools that cannot be seen while others can, each with the reason: their shares are listed as recorded, and a command that involves
+    them is no success.
     """
 
     identity: str | None
@@ -60,6 +62,7 @@ class BackendReport:
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     max_share_servers: int | None = None
     hindrances: tuple[Hindrance, ...] = ()
+    unreadable_pools: Mapping[str, str] = field(default_factory=dict)
 
 
 class ObservedShare(NamedTuple):

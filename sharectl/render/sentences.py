@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.plans import Plan, Summary
 
-_UNREAD_BACKEND: Final = frozenset({"backend.unknown", "backend.identity"})
+_UNREAD_BACKEND: Final = frozenset({"backend.unknown", "backend.identity", "backend.pool-unknown"})
 _REPLACING: Final = ("create-then-delete", "delete-then-create")
 _TENSES: Final[Mapping[str, tuple[str, str]]] = {
     "create": ("to create", "created"),

@@ -66,7 +66,8 @@ class LinuxDriver:
         }
         told = self._agent.call("report", {})
         hindrances = tuple(Hindrance(**hindrance) for hindrance in told["hindrances"])
-        return BackendReport(told["identity"], protocols, capabilities, hindrances=hindrances)
+        unreadable = told["unreadable_pools"]
+        return BackendReport(told["identity"], protocols, capabilities, None, hindrances, unreadable)
 
     def prepare(self) -> str:
         """As in the contract."""

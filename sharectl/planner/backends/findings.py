@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NAMED_AT_MOST: Final = 3
 ALLOW_OPTION: Final = "--allow-unreadable"
-UNREAD_CODES: Final = frozenset({"backend.unknown", "backend.identity", "network.unknown"})
+UNREAD_CODES: Final = frozenset({"backend.unknown", "backend.identity", "network.unknown", "backend.pool-unknown"})
 """Codes of the diagnostics that say that a backend, or its network service, could not be looked at."""
 
 
@@ -204,9 +204,12 @@ def find_unread(draft: Draft) -> tuple[UnreadBackend, ...]:
     unread = []
     for name, seen in sorted(draft.observed.items()):
         problem = _unread_problem(draft, seen, draft.held_by_backend.get(name, 0))
+        pools = () if problem is not None or seen.report is None else tuple(seen.report.unreadable_pools)
+        if pools:
+            problem = _unread_pools(draft, seen)
         if problem is None:
             continue
-        concerned = _is_asked_for(draft, name)
+        concerned = _is_asked_for(draft, name, pools)
         draft.diagnostics.append(_with_option(problem, name) if concerned else problem)
         if concerned:
             unread.append(UnreadBackend(name, allowed=name in draft.options.allow_unreadable))
@@ -241,12 +244,13 @@ def _with_option(problem: Diagnostic, name: str) -> Diagnostic:
     return replace(problem, remedy="; ".join(part for part in (problem.remedy, allow_remedy(name)) if part))
 
 
-def _is_asked_for(draft: Draft, name: str) -> bool:
+def _is_asked_for(draft: Draft, name: str, pools: Collection[str] = ()) -> bool:
+    """Tell whether the plan was asked about the backend; of one of which some `pools` cannot be read, about what is in these."""
     options, selects = draft.options, selector(draft)
     if options.backends and name not in options.backends:
         return False
     asked_ids = draft.observed[name].asked_ids
-    if not options.destroy:
+    if not options.destroy and not (pools and selects is not None):
         named = selects is None or selects(address_of(Kind.BACKEND, name))
         takes_part = bool(options.backends) or draft.desired.backends[name].enabled
         if address_of(Kind.BACKEND, name) in options.targets or (named and takes_part and asked_ids is None):
@@ -254,9 +258,24 @@ def _is_asked_for(draft: Draft, name: str) -> bool:
     return any(
         record.backend == name
         and record.kind != Kind.BACKEND
+        and (not pools or record.pool in pools)
         and (asked_ids is None or record.resource_id in asked_ids)
         and (selects is None or selects(address))
         for address, record in draft.records.items()
+    )
+
+
+def _unread_pools(draft: Draft, seen: BackendObservation) -> Diagnostic:
+    reasons = {} if seen.report is None else seen.report.unreadable_pools
+    held = sum(record.backend == seen.backend and record.pool in reasons for record in draft.records.values())
+    kept = f" {_recorded(held)} there, and planned as recorded." if held else ""
+    first = min(reasons)
+    return warning(
+        "backend.pool-unknown",
+        f"backend {seen.backend}: the pool {first} could not be read" + (f", nor {len(reasons) - 1} more" if len(reasons) > 1 else ""),
+        detail=f"{reasons[first]}.{kept} Other pools are not concerned.",
+        remedy="see to the pool, then plan again",
+        address=address_of(Kind.BACKEND, seen.backend),
     )
 
 

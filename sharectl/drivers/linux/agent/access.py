@@ -160,6 +160,24 @@ class Access:
         self._confirmed.update(resource_id for resource_id in found if found[resource_id])
         return found
 
+    def stored(self, rows: Sequence[ShareRow]) -> dict[str, tuple[Rule, ...]]:
+        """Return the rules that are stored for shares whose pool cannot be seen, by resource id: nobody can have more."""
+        found: dict[str, tuple[Rule, ...]] = {}
+        for instance in sorted({row.instance for row in rows}):
+            servers = self._room.servers(instance)
+            exports = {} if servers.nfs is None else servers.nfs.stored()
+            sections = {} if servers.smb is None else servers.smb.stored()
+            for row in (row for row in rows if row.instance == instance and row.trashed_at is None):
+                export, section = exports.get(row.export_id), sections.get(row.export_name)
+                if row.protocol == "NFS" and export is not None:
+                    found[row.resource_id] = rights.rules_of_clients(export.clients)
+                elif row.protocol == "CIFS" and section is not None:
+                    users = section.writers | section.readers
+                    found[row.resource_id] = rights.rules_of_section(
+                        section.writers, section.readers, section.networks, set(users)
+                    )
+        return found
+
     def _export(self, servers: Servers, row: ShareRow, clients: frozenset[Any]) -> None:
         server: Any = servers.needs("NFS")
         if not clients:

@@ -287,6 +287,10 @@ class NfsServer(Protocol):
         """
         ...
 
+    def stored(self) -> Mapping[int, Export]:
+        """Return the exports that are kept for the next start, whether the server runs or not, those too that are withheld."""
+        ...
+
     def stop(self) -> None:
         """Stop the server; what is stored stays."""
         ...

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.contract import Rule, VolumePool, VolumeState
     from sharectl.drivers.linux.agent.records import Records, ShareRow, SnapshotRow
     from sharectl.drivers.linux.agent.servers import ServerRoom
-    from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
+    from sharectl.drivers.linux.agent.volumes.pools import PoolRoom, Readable
 
 
 class Listed(NamedTuple):
@@ -58,14 +58,20 @@ class Listing:
     def shares(self, resource_ids: Collection[str] | None, passwords: Mapping[str, str]) -> list[Listed]:
         """Return all shares, or those with these ids; a volume that sharectl did not make is listed without an id.
 
-        A share whose pool is down and will be mounted by sharectl is listed as recorded, without the access that nobody has now.
-        Raises UNAVAILABLE where a pool cannot be seen.
+        A share whose pool is down and will be mounted by sharectl is listed as recorded, without the access that nobody has now. One
+        whose pool cannot be seen while others can is listed as recorded too, with the access that is stored for it: nothing more is
+        known of it. Raises UNAVAILABLE where no pool can be seen, or one has no settings any more.
         """
         rows = self._rows(resource_ids)
         self._require_pools(rows)
-        volumes = self._volumes(None if resource_ids is None else rows)
+        readable = self._pools.readable(self._pinned())
+        volumes = self._volumes(None if resource_ids is None else rows, readable)
         present = [row for row in rows if row.is_made and _is_there(row, volumes)]
-        access = self._access.observe(present, passwords)
+        unseen = [row for row in present if row.pool in readable.lost]
+        access = {
+            **self._access.observe([row for row in present if row.pool not in readable.lost], passwords),
+            **self._access.stored(unseen),
+        }
         listed = [self._listed(row, volumes, access.get(row.resource_id, ())) for row in present]
         if resource_ids is None:
             holders = {(row.pool, row.volume): row for row in rows}
@@ -95,11 +101,8 @@ class Listing:
             return []
         rows = self._records.snapshots(resource_ids)
         self._require_pools(rows)
-        pinned = self._records.pool_identities()
-        there = {
-            pool.name: pool.list_snapshots() if self._pools.is_readable(pool, pinned.get(pool.name)) else None
-            for pool in self._pools
-        }
+        readable = self._pools.readable(self._pinned())
+        there = {pool.name: pool.list_snapshots() if pool.name in readable.up else None for pool in self._pools}
         found = []
         for row in rows:
             seen = there.get(row.pool)
@@ -121,12 +124,16 @@ class Listing:
     def _rows(self, resource_ids: Collection[str] | None) -> Sequence[ShareRow]:
         return self._records.shares(resource_ids) if self._records.exists() else ()
 
-    def _volumes(self, rows: Sequence[ShareRow] | None) -> dict[str, Mapping[str, VolumeState] | None]:
-        """Return the volumes of each pool, or those of the rows; None for a pool that is down and that sharectl will mount."""
-        pinned = self._records.pool_identities() if self._records.exists() else {}
+    def _pinned(self) -> dict[str, str]:
+        return self._records.pool_identities() if self._records.exists() else {}
+
+    def _volumes(
+        self, rows: Sequence[ShareRow] | None, readable: Readable
+    ) -> dict[str, Mapping[str, VolumeState] | None]:
+        """Return the volumes of each pool, or those of the rows; None for a pool that is down, or cannot be seen."""
         found: dict[str, Mapping[str, VolumeState] | None] = {}
         for pool in self._pools:
-            if not self._pools.is_readable(pool, pinned.get(pool.name)):
+            if pool.name not in readable.up:
                 found[pool.name] = None
             elif rows is None:
                 found[pool.name] = pool.list_volumes()

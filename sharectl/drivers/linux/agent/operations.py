@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.access import Access, Credentials
@@ -135,7 +135,17 @@ class Backend:
         return {
             "identity": self._records.value(_IDENTITY) if self._records.exists() else None,
             "hindrances": [hindrance._asdict() for hindrance in self._access.hindrances()],
+            "unreadable_pools": self._unreadable_pools(),
         }
+
+    def _unreadable_pools(self) -> dict[str, str]:
+        """Return the pools in use that cannot be seen, with the reason; none where no pool can, which is told of the whole backend."""
+        pinned = self._records.pool_identities() if self._records.exists() else {}
+        try:
+            lost = self._pools.readable(pinned).lost
+        except Problem:
+            return {}
+        return {name: reason for name, reason in lost.items() if name in pinned}
 
     def _prepare(self, params: Mapping[str, Any]) -> str:
         if not self._records.exists():
@@ -164,7 +174,14 @@ class Backend:
         ]
 
     def _capacity(self, pool: VolumePool, pinned: str | None) -> Capacity:
-        """Return the capacity of a pool; none for one that is down, so that nothing is placed there."""
+        """Return the capacity of a pool; none for one that is down, so that nothing is placed there.
+
+        One that was never there is told, where no other pool is in use.
+        """
+        if pinned is None and self._records.exists() and self._records.pool_identities():
+            with suppress(Problem):
+                return self._pools.expected_capacity(pool.name)
+            return Capacity(0, 0)
         if pinned is None:
             return self._pools.expected_capacity(pool.name)
         try:

@@ -82,9 +82,14 @@ class Shares:
     ) -> dict[Rule, Status]:
         """Make the rules the whole access of a share that is not in the trash; a share without a protocol gets this one.
 
-        `options` are the options of its export that are to be others from now on.
+        `options` are the options of its export that are to be others from now on. Access is taken away whatever became of the pool.
         """
-        row, _ = self._holdings.present(resource_id)
+        try:
+            row, _ = self._holdings.present(resource_id)
+        except Problem as problem:
+            if rules or problem.kind not in {ProblemKind.POOL, ProblemKind.UNAVAILABLE}:
+                raise
+            row = self._holdings.known_share(resource_id)
         if row.trashed_at is not None:
             message = f"the share {row.export_name!r} is in the trash; restore it first"
             raise Problem(ProblemKind.CONFLICT, message)

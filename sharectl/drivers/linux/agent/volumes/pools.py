@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.records import Records
 
 _OURS_TO_MOUNT: Final = frozenset({"loop", "image"})
+
+
+class Readable(NamedTuple):
+    """The pools of a backend by what can be known of them; see `PoolRoom.readable`."""
+
+    up: set[str]
+    down: set[str]
+    lost: dict[str, str]
 
 
 class PoolRoom:
@@ -75,8 +83,17 @@ class PoolRoom:
     def usable(self, name: str) -> VolumePool:
         """Return the pool mounted and prepared; raises UNAVAILABLE where it is down or holds another file system than before.
 
-        The first use in a process prepares it again, which grows its image and sweeps what killed calls left.
+        The first use in a process prepares it again, which grows its image and sweeps what killed calls left. Where there are other
+        pools, one that is down is not the whole backend, and raises POOL.
         """
+        try:
+            return self._usable(name)
+        except Problem as problem:
+            if problem.kind is not ProblemKind.UNAVAILABLE or len(self._pools) == 1:
+                raise
+            raise Problem(ProblemKind.POOL, str(problem)) from problem
+
+    def _usable(self, name: str) -> VolumePool:
         pool = self.get(name)
         prepared_as = self._prepared.get(name)
         if prepared_as is not None:
@@ -98,6 +115,28 @@ class PoolRoom:
             _check_identity(pool, pinned)
         self.sweep(pool)
         return pinned
+
+    def readable(self, pinned: Mapping[str, str]) -> Readable:
+        """Return which pools can be listed now, which are down for sharectl to mount, and which cannot be seen, with the reason.
+
+        Raises UNAVAILABLE where none can be seen: then nothing is known of the backend.
+        """
+        found = Readable(set(), set(), {})
+        failures = []
+        for pool in self:
+            try:
+                (found.up if self.is_readable(pool, pinned.get(pool.name)) else found.down).add(pool.name)
+            except Problem as problem:
+                if problem.kind is not ProblemKind.UNAVAILABLE:
+                    raise
+                failures.append(problem)
+                found.lost[pool.name] = str(problem)
+            except OSError as error:  # a disk that fails
+                failures.append(Problem(ProblemKind.UNAVAILABLE, f"the pool {pool.name!r} cannot be read: {error}"))
+                found.lost[pool.name] = str(failures[-1])
+        if failures and len(failures) == len(self._pools):
+            raise failures[0]
+        return found
 
     def is_readable(self, pool: VolumePool, pinned: str | None) -> bool:
         """Tell whether the pool can be listed without changing anything.

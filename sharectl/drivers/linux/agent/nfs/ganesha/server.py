@@ -149,6 +149,16 @@ class GaneshaServer:
         self._told(look, may_stop=False)
         return found
 
+    def stored(self) -> Mapping[int, Export]:
+        """Return the exports that are kept for the next start, by id, those too that are withheld."""
+        found = {}
+        for folder in (self._layout.withheld, self._layout.exports):
+            for name in _files(folder) if os.path.isdir(folder) else ():  # noqa: PTH112 - as above
+                export = _export_of(name, _content(os.path.join(folder, name)))  # noqa: PTH118 - as above
+                if export is not None:
+                    found[export.export_id] = export
+        return found
+
     def stop(self) -> None:
         """Stop the server and its bus; what is stored stays."""
         if os.path.isdir(self._layout.folder):  # noqa: PTH112 - as above

@@ -129,6 +129,10 @@ class KernelNfsServer:
         }
         return {number: export for number, export in found.items() if export is not None}
 
+    def stored(self) -> Mapping[int, Export]:
+        """Return the exports in the file, by id, those too that are withheld."""
+        return {number: entry.export for number, entry in self._read().items()}
+
     def stop(self) -> None:
         """Withdraw all exports of the instance; they stay stored, withheld. The server goes on for the host's other exports."""
         with self._changing() as stored:
