@@ -272,7 +272,8 @@ def _unread_pools(draft: Draft, seen: BackendObservation) -> Diagnostic:
     first = min(reasons)
     return warning(
         "backend.pool-unknown",
-        f"backend {seen.backend}: the pool {first} could not be read" + (f", nor {len(reasons) - 1} more" if len(reasons) > 1 else ""),
+        f"backend {seen.backend}: the pool {first} could not be read"
+        + (f", nor {len(reasons) - 1} more" if len(reasons) > 1 else ""),
         detail=f"{reasons[first]}.{kept} Other pools are not concerned.",
         remedy="see to the pool, then plan again",
         address=address_of(Kind.BACKEND, seen.backend),

@@ -114,7 +114,7 @@ def test_a_change_of_what_is_on_it_is_refused_and_a_new_share_goes_elsewhere(own
         lambda: driver.delete_share(ref(share)),
         lambda: driver.create_share(own_backend.request("new", pool="archive")),
     ):
-        with pytest.raises(PoolError, match="is not there: .*; mount its btrfs"):
+        with pytest.raises(PoolError, match=r"is not there: .*; mount its btrfs"):
             change()
     driver.update_access(ref(share), [], [], [ANYBODY])
     disk.mount()
