@@ -18,11 +18,10 @@ import heapq
 from collections import deque
 from collections.abc import Generator
 from itertools import count
-from time import sleep
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sharectl.engine.retry import retry_delay_seconds
-from sharectl.executors.base import Began, Submission
+from sharectl.executors.base import GATHERING_SECONDS, Began, Submission
 from sharectl.executors.calls import (
     TRANSIENT_KINDS,
     UNANSWERED_KINDS,
@@ -41,9 +40,6 @@ if TYPE_CHECKING:
     from sharectl.engine.environment import Environment
     from sharectl.executors.base import Executor, Report
     from sharectl.model.records import Change
-
-_GATHERING_SECONDS: Final = 0.004
-"""How long the loop gathers answers while other calls are under way: a transaction for many steps costs little more than for one."""
 
 
 class Write(NamedTuple):
@@ -142,7 +138,8 @@ class Loop:
     def turn(self) -> None:
         """Wait for reports, no longer than the watch interval, and carry every job on as far as it goes."""
         if not self._ready:
-            self._take_reports(self._wait_seconds())
+            for report in self._executor.reports(self._wait_seconds()):
+                self._take(report)
             self._repeat_due()
         self._carry_on()
 
@@ -184,21 +181,11 @@ class Loop:
 
     def _wait_seconds(self) -> float:
         if self._writes:
-            return _GATHERING_SECONDS if self._calls else 0.0
+            return GATHERING_SECONDS if self._calls else 0.0
         longest = self._environment.watch_interval_seconds
         if self._pauses:
             return max(0.0, min(longest, self._pauses[0][0] - self._environment.monotonic()))
         return longest
-
-    def _take_reports(self, wait_seconds: float) -> None:
-        """Take all reports; if answers have come and other calls are under way, gather some more."""
-        outstanding = len(self._calls)
-        for report in self._executor.reports(wait_seconds):
-            self._take(report)
-        if 0 < len(self._calls) < outstanding:
-            sleep(_GATHERING_SECONDS)
-            for report in self._executor.reports(0.0):
-                self._take(report)
 
     def _take(self, report: Report) -> None:
         job = self._calls.get(report.number)

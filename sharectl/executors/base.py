@@ -14,7 +14,7 @@ An executor never repeats a call by itself. Whatever a driver raises, it reports
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from sharectl.model.frozen import dataclass
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sharectl.executors.calls import Answer, Call, Failure
+
+GATHERING_SECONDS: Final = 0.004
+"""How long outcomes are gathered while calls are under way: a transaction for many steps costs little more than for one."""
 
 Permit = Callable[[], None]
 """Returns where a request may leave for a backend now; raises where it may not."""
@@ -66,7 +69,10 @@ class Executor(Protocol):
         ...
 
     def reports(self, timeout_seconds: float) -> Sequence[Report]:
-        """Return what there is to report, in its order; wait for it, but no longer than this. Only outcomes end the wait early."""
+        """Return what there is to report; wait for it, but no longer than this.
+
+        Only outcomes end the wait early, after those that follow within GATHERING_SECONDS. What is reported of one call is in its order.
+        """
         ...
 
     def withdraw(self, number: int) -> bool:

@@ -4,7 +4,8 @@ The threads do nothing but make calls. They share no lock: queued and running ca
 belongs to the thread that takes it out of one.
 
 The interpreter runs one thread at a time, and threads on several cores that all want it cost more than their calls, if those are
-short. So threads are woken a few at a time, and more only while calls take long: one that finds its lane empty waits to be woken.
+short. So they are woken one by one, and more only while calls take long; and a thread with short calls goes on only while the loop
+waits in `reports`, which gathers outcomes for a moment, so that both do much at a stretch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from sharectl.executors.base import Began, Report
+from sharectl.executors.base import GATHERING_SECONDS, Began, Report
 from sharectl.executors.calls import Failure, FailureKind
 from sharectl.executors.failures import failure_of
 
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from sharectl.executors.calls import Answer
 
 _OVERDUE_CHECK_SECONDS: Final = 0.05
-_PACE: Final = 2
-"""How many threads are woken at once while answers come; twice as many each time that none has come for a while."""
+_PACE: Final = 1
+"""How many threads are woken at once while outcomes come; twice as many each time that none has come for a while."""
 _MOST_AT_ONCE: Final = 256
+_QUICK_SECONDS: Final = 0.0005
+"""A thread whose call took no longer rests while the loop works: both at once would only take the interpreter from each other."""
 _PACE_SECONDS: Final = 0.001
 _WITHOUT_THREADS_SECONDS: Final = 1.0
 """After how long a call may be made again for which there was no thread; it has certainly not begun."""
@@ -62,6 +65,13 @@ class _Lane:
         return bool(self.queue) and self.busy < self.width
 
 
+def _drained(reports: deque[Report]) -> list[Report]:
+    found: list[Report] = []
+    while reports:
+        found.append(reports.popleft())
+    return found
+
+
 class Lanes:
     """An Executor in threads of this process; they are daemons, so that one that hangs keeps nobody from leaving."""
 
@@ -80,9 +90,12 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._queued: dict[int, Submission] = {}
         self._running: dict[int, tuple[Submission, float]] = {}
-        self._reports: deque[Report] = deque()
+        self._began: deque[Report] = deque()
+        self._outcomes: deque[Report] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._rung = False
+        self._is_listening = False
+        self._is_woken = False
         self._pace = _PACE
         self._is_closed = False
         self._is_held = False
@@ -102,27 +115,45 @@ class Lanes:
 
     def reports(self, timeout_seconds: float) -> Sequence[Report]:
         """See Executor."""
-        until = monotonic() + timeout_seconds
-        while True:
-            left_seconds = until - monotonic()
-            wait_seconds = min(left_seconds, _PACE_SECONDS) if self._wake_threads() else left_seconds
-            with suppress(Empty):
-                self._bell.get(timeout=wait_seconds) if wait_seconds > 0 else self._bell.get_nowait()
-                break
-            if wait_seconds >= left_seconds:
-                break
-            self._pace = min(2 * self._pace, _MOST_AT_ONCE)
+        self._listen(timeout_seconds)
         self._rung = False  # before they are taken: a thread that adds one later rings again
-        found: list[Report] = []
-        while self._reports:
-            found.append(self._reports.popleft())
-        if any(not isinstance(report.outcome, Began) for report in found):
-            self._pace = _PACE
+        outcomes = _drained(self._outcomes)
+        found = [*_drained(self._began), *outcomes]  # taken last, so that each call has begun whose outcome is there
         now = self._clock()
         if now >= self._check_at:
             self._check_at = now + _OVERDUE_CHECK_SECONDS
             found += self._overdue(now)
         return found
+
+    def _listen(self, timeout_seconds: float) -> None:
+        """Let threads work until there is an outcome, and a little longer for those that come close after it."""
+        until = monotonic() + timeout_seconds
+        is_gathering = False
+        self._is_listening = True  # before the lanes are looked at: a thread that rests later looks at this
+        lacks_threads = self._wake_threads()
+        while not self._is_woken:
+            known = len(self._outcomes)
+            left_seconds = until - monotonic()
+            wait_seconds = min(left_seconds, _PACE_SECONDS) if lacks_threads else left_seconds
+            if self._is_rung_within(wait_seconds) or len(self._outcomes) > known:
+                self._pace = _PACE
+            elif wait_seconds == _PACE_SECONDS:  # those that were woken wait for their backends
+                self._pace = min(2 * self._pace, _MOST_AT_ONCE)
+                lacks_threads = self._wake_threads()
+            if self._outcomes and not is_gathering:
+                is_gathering, until = True, monotonic() + GATHERING_SECONDS
+            if monotonic() >= until or (is_gathering and not (self._running or self._queued)):
+                break
+            if not any(lane.busy for lane in self._lanes.values()):
+                lacks_threads = self._wake_threads()
+        self._is_listening = self._is_woken = False
+
+    def _is_rung_within(self, wait_seconds: float) -> bool:
+        try:
+            self._bell.get(timeout=wait_seconds) if wait_seconds > 0 else self._bell.get_nowait()
+        except Empty:
+            return False
+        return True
 
     def withdraw(self, number: int) -> bool:
         """See Executor."""
@@ -137,6 +168,7 @@ class Lanes:
 
     def wake(self) -> None:
         """See Executor."""
+        self._is_woken = True
         self._bell.put(None)
 
     def hold(self) -> None:
@@ -183,7 +215,7 @@ class Lanes:
             while lane.queue:
                 number = lane.queue.popleft().number
                 if self.withdraw(number):
-                    self._reports.append(Report(number, failure))
+                    self._outcomes.append(Report(number, failure))
             self.wake()
 
     def _leave_thread(self, backend: str) -> None:
@@ -199,29 +231,45 @@ class Lanes:
 
     def _work(self, lane: _Lane) -> None:
         worker, woken = Began(threading.current_thread().name), SimpleQueue[None]()
+        was_quick = False
         while not self._is_closed:
-            try:
-                submission = None if self._is_held else lane.queue.popleft()
-            except IndexError:
-                submission = None
+            submission = None if was_quick and not self._is_listening else self._next(lane)
+            was_quick = False
             if submission is None:
-                lane.idle.append(woken)
-                if not self._is_closed:
-                    woken.get()
+                self._rest(lane, woken)
                 continue
             number = submission.number
-            self._running[number] = submission, self._clock() + submission.timeout_seconds
+            began_at = self._clock()
+            self._running[number] = submission, began_at + submission.timeout_seconds
             if self._queued.pop(number, None) is None:  # withdrawn
                 self._running.pop(number, None)
                 continue
-            self._reports.append(Report(number, worker))
+            self._began.append(Report(number, worker))
             outcome = self._outcome(submission)
+            was_quick = self._clock() - began_at < _QUICK_SECONDS
             if self._running.pop(number, None) is None:  # abandoned: another thread has taken the place of this one
                 return
-            self._reports.append(Report(number, outcome))
+            self._outcomes.append(Report(number, outcome))
             if not self._rung:
                 self._rung = True
                 self._bell.put(None)
+
+    def _next(self, lane: _Lane) -> Submission | None:
+        try:
+            return None if self._is_held else lane.queue.popleft()
+        except IndexError:
+            return None
+
+    def _rest(self, lane: _Lane, woken: SimpleQueue[None]) -> None:
+        """Wait to be woken, unless there is something to do by now that nobody wakes this thread for."""
+        lane.idle.append(woken)
+        if self._is_closed or (self._is_listening and lane.queue and not self._is_held):
+            with suppress(ValueError):
+                lane.idle.remove(woken)
+                return
+        elif not self._running:
+            self._bell.put(None)  # another lane may have its turn
+        woken.get()
 
     def _outcome(self, submission: Submission) -> Answer | Failure:
         def expect_wanted() -> None:

@@ -392,3 +392,32 @@ def test_short_calls_take_few_threads_and_long_ones_all_that_there_may_be() -> N
         backend.gate.set()
         outcomes(executor, 40)
     assert backend.most == 32
+
+
+def test_a_lane_with_short_calls_rests_while_nobody_waits_for_reports() -> None:
+    """The loop has the interpreter for itself then; with the next `reports` the lane goes on."""
+    made: list[int] = []
+    fifth = threading.Event()
+
+    def execute(_backend: str, _call: Call[Answer], _permit: Permit) -> Answer:
+        made.append(len(made))
+        if len(made) == 5:
+            fifth.wait(PATIENCE_SECONDS)
+        return Done()
+
+    with lanes(execute, width=1) as executor:
+        for number in range(20):
+            executor.submit(submission(number, "short"))
+        found = outcomes(executor, 4)
+        fifth.set()
+        (thread,) = threads_of("short")
+        while not is_resting(thread) and len(made) < 20:
+            pass
+        assert (len(found), len(made)) == (4, 5)
+        assert len(outcomes(executor, 16)) == 16
+
+
+def is_resting(thread: threading.Thread) -> bool:
+    """Tell whether a thread of a lane waits to be woken."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and frame.f_code.co_name == "_rest"
