@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of, is_of
@@ -29,42 +29,37 @@ _ON_NETWORK = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SHARE_SERVER, Verb.UPDAT
 
 @dataclass(frozen=True, slots=True)
 class HeldSteps:
-    """The steps that refusals have taken out of a draft, by id, each with the refusal that it comes from.
+    """The steps that refusals have taken out of a draft, each with the refusal that it comes from.
 
     `kept` are the shares that were to be replaced and stay.
     """
 
     draft: Draft
-    steps: Mapping[str, tuple[Step, Refusal]] = field(default_factory=dict)
+    steps: tuple[tuple[Step, Refusal], ...] = ()
     kept: frozenset[Address] = frozenset()
 
     def report(self) -> tuple[Held, ...]:
         """Return what is left undone, by address: each refusal, and each resource that depends on one."""
+        refusals, awaited = self.draft.refusals, self.draft.awaited
         verbs: dict[tuple[Address, int], list[Verb]] = {}
-        for step, refusal in self.steps.values():
+        for step, refusal in self.steps:
             verbs.setdefault((_place(step.address), id(refusal)), []).append(step.verb)
         found: list[Held] = []
-        for refusal in self.draft.refusals:
+        for refusal in refusals:
             own = tuple(verbs.pop((_place(refusal.address), id(refusal)), ()))
             summary, code = refusal.diagnostic.summary, refusal.diagnostic.code
             found.append(Held(refusal.address, summary, refusal.address, code, own))
-        refused = {id(refusal): refusal for refusal in self.draft.refusals}
+        refused = {id(refusal): refusal for refusal in refusals}
         found += (_dependent(address, refused[number], tuple(others)) for (address, number), others in verbs.items())
-        return tuple(sorted([*found, *self._awaiting(found)], key=lambda each: each.address))
-
-    def _awaiting(self, found: Iterable[Held]) -> Iterator[Held]:
-        """Yield the new resources for which no steps were made, since they would have been made from what is refused."""
-        awaited = self.draft.awaited
-        if not awaited:
-            return
         known = {each.address for each in found}
-        refusals = {refusal.address: refusal for refusal in reversed(self.draft.refusals)}
-        for address in awaited:
+        first = {refusal.address: refusal for refusal in reversed(refusals)}
+        for address in awaited:  # no steps were made, since they would have been made from what is refused
             origin = address
-            for _ in range(len(awaited)):
+            for _ in awaited:
                 origin = awaited.get(origin, origin)
-            if address not in known and origin in refusals:
-                yield _dependent(address, refusals[origin], ())
+            if address not in known and origin in first:
+                found.append(_dependent(address, first[origin], ()))
+        return tuple(sorted(found, key=lambda each: each.address))
 
 
 def hold_refused(draft: Draft) -> HeldSteps:
@@ -73,15 +68,14 @@ def hold_refused(draft: Draft) -> HeldSteps:
         return HeldSteps(draft)
     refusals = _Refusals(draft.refusals)
     _drop_refused_candidates(draft, refusals)
-    holding = _Holding(draft, refusals)
-    held = {name: (draft.steps[name], refusal) for name, refusal in holding.spread().items()}
-    for name in held:
-        del draft.steps[name]
-    for step, _ in held.values():
+    held = tuple((draft.steps[name], refusal) for name, refusal in _spread(draft, refusals).items())
+    for step, _ in held:
+        del draft.steps[step.step_id]
+    for step, _ in held:
         if step.verb in RESIZING:
             _keep_recorded_size(draft, step.address)
     _drop_useless_servers(draft)
-    kept = {_place(step.address) for step, _ in held.values()} & draft.replaced.keys()
+    kept = {_place(step.address) for step, _ in held} & draft.replaced.keys()
     for address in kept:
         draft.records[address] = removed_record(draft, address)._replace(address=address)
         del draft.replaced[address]
@@ -104,9 +98,8 @@ class _Refusals:
     def __init__(self, refusals: Iterable[Refusal]) -> None:
         self._by_address: dict[Address, list[Refusal]] = {}
         for refusal in refusals:
-            self._by_address.setdefault(refusal.address, []).append(refusal)
-            if refusal.former is not None:
-                self._by_address.setdefault(refusal.former, []).append(refusal)
+            for address in (refusal.address,) if refusal.former is None else (refusal.address, refusal.former):
+                self._by_address.setdefault(address, []).append(refusal)
 
     def of(self, verb: Verb, address: Address) -> Refusal | None:
         """Return the refusal that holds `verb` at the address, if there is one; that of a share holds what it has set aside."""
@@ -117,120 +110,92 @@ class _Refusals:
 
     def of_step(self, step: Step) -> Refusal | None:
         """Return the refusal that holds the step: one of its address, its backend, or its share network."""
-        found = self.of(step.verb, step.address)
-        if found is None and step.former is not None:
-            found = self.of(step.verb, step.former)
-        if found is None and step.backend is not None:
-            found = self.of(step.verb, f"{Kind.BACKEND}/{step.backend}")
-        for needed in prerequisites_of(step.spec) if step.spec is not None and step.verb in _ON_NETWORK else ():
-            if found is None and needed.kind is Kind.SHARE_NETWORK:
-                found = self.of(step.verb, address_of(*needed))
-        return found
+        places = [step.address]
+        if step.former is not None:
+            places.append(step.former)
+        if step.backend is not None:
+            places.append(address_of(Kind.BACKEND, step.backend))
+        if step.spec is not None and step.verb in _ON_NETWORK:
+            places += (address_of(*each) for each in prerequisites_of(step.spec) if each.kind is Kind.SHARE_NETWORK)
+        return next(filter(None, (self.of(step.verb, place) for place in places)), None)
 
-    def of_removals(self) -> Iterator[tuple[Address, Refusal]]:
-        """Yield the shares that would go and are refused to."""
+    def at(self, kind: Kind) -> Iterator[tuple[Address, Refusal]]:
+        """Yield the refusals about resources of a kind."""
         for address, refusals in self._by_address.items():
-            if is_of(Kind.SHARE, address):
-                for refusal in refusals:
-                    if refusal.verbs is not None and Verb.DELETE_SHARE in refusal.verbs:
-                        yield address, refusal
-
-    def of_snapshots(self) -> Iterator[tuple[Address, Refusal]]:
-        """Yield the snapshots that would be taken and are refused to."""
-        for address, refusals in self._by_address.items():
-            if is_of(Kind.SNAPSHOT, address):
-                for refusal in refusals:
-                    if refusal.verbs is None or Verb.CREATE_SNAPSHOT in refusal.verbs:
-                        yield address, refusal
+            if is_of(kind, address):
+                yield from ((address, refusal) for refusal in refusals)
 
 
-@dataclass(slots=True)
-class _Holding:
-    """The spreading of refusals over the graph."""
+def _spread(draft: Draft, refusals: _Refusals) -> dict[str, Refusal]:
+    """Return the refusal that each held step comes from."""
+    bound = _bound(draft, refusals)
+    held: dict[str, Refusal] = {}
+    queue = deque(_refused(draft, refusals, bound))
+    while queue:
+        name, refusal = queue.popleft()
+        if name in draft.steps and name not in held:
+            held[name] = refusal
+            queue.extend((other, refusal) for other in bound.get(name, ()))
+    return held
 
-    draft: Draft
-    refusals: _Refusals
-    held: dict[str, Refusal] = field(default_factory=dict)
-    queue: deque[str] = field(default_factory=deque)
 
-    def spread(self) -> dict[str, Refusal]:
-        """Return the refusal that each held step comes from."""
-        bound = self._bound()
-        self._begin(bound)
-        while self.queue:
-            name = self.queue.popleft()
-            for other in bound.get(name, ()):
-                self._hold(other, self.held[name])
-        return self.held
+def _refused(draft: Draft, refusals: _Refusals, bound: Mapping[str, list[str]]) -> Iterator[tuple[str, Refusal]]:
+    """Yield what is refused itself, and what needs a step that was refused before it was made."""
+    for name, step in draft.steps.items():
+        if (refusal := refusals.of_step(step)) is not None:
+            yield name, refusal
+    for needed, dependants in bound.items():
+        verb, _, address = needed.partition(":")
+        if needed not in draft.steps and (refusal := refusals.of(Verb(verb), address)) is not None:
+            yield from ((name, refusal) for name in dependants)
+    for snapshot, refusal in refusals.at(Kind.SNAPSHOT):
+        takes = refusal.verbs is None or Verb.CREATE_SNAPSHOT in refusal.verbs
+        if takes and snapshot in draft.desired.digests:
+            share = address_of(Kind.SHARE, draft.desired.snapshot(snapshot).share)
+            yield step_id(Verb.REVERT_SHARE, share), refusal
 
-    def _hold(self, name: str, refusal: Refusal) -> None:
-        if name in self.draft.steps and name not in self.held:
-            self.held[name] = refusal
-            self.queue.append(name)
 
-    def _begin(self, bound: dict[str, list[str]]) -> None:
-        """Hold what is refused itself, and what needs a step that was refused before it was made."""
-        for name, step in self.draft.steps.items():
-            refusal = self.refusals.of_step(step)
-            if refusal is not None:
-                self._hold(name, refusal)
-        for needed, dependants in bound.items():
-            if needed not in self.draft.steps:
-                verb, _, address = needed.partition(":")
-                refusal = self.refusals.of(Verb(verb), address)
-                if refusal is not None:
-                    for name in dependants:
-                        self._hold(name, refusal)
-        for snapshot, refusal in self.refusals.of_snapshots():
-            if snapshot in self.draft.desired.digests:
-                share = address_of(Kind.SHARE, self.draft.desired.snapshot(snapshot).share)
-                self._hold(step_id(Verb.REVERT_SHARE, share), refusal)
+def _bound(draft: Draft, refusals: _Refusals) -> dict[str, list[str]]:
+    """Return, by the id of a step, those that are held with it: what needs it, and what is one thing with it."""
+    bound: dict[str, list[str]] = {}
+    for name, needed in needs_of_steps(draft).items():
+        for other in needed:
+            if not _is_mere_order(draft.steps[name], other):
+                bound.setdefault(other, []).append(name)
+    for snapshot, removals in clones_of_removed_snapshots(draft).items():
+        for removal in removals:
+            bound.setdefault(removal, []).append(step_id(Verb.DELETE_SNAPSHOT, snapshot))
+    replacements: dict[Address, list[str]] = {}
+    for name, step in draft.steps.items() if draft.replaced else ():
+        address = _place(step.address)
+        is_rename = step.verb is Verb.MOVE and step.address == address  # which stands for itself
+        if address in draft.replaced and not is_rename:
+            replacements.setdefault(address, []).append(name)
+    for names in replacements.values():
+        for name in names:
+            bound.setdefault(name, []).extend(names)
+    _bind_snapshots(draft, refusals, bound)
+    return bound
 
-    def _bound(self) -> dict[str, list[str]]:
-        """Return, by the id of a step, those that are held with it: what needs it, and what is one thing with it."""
-        bound: dict[str, list[str]] = {}
-        for name, needed in needs_of_steps(self.draft).items():
-            for other in needed:
-                if not _is_mere_order(self.draft.steps[name], other):
-                    bound.setdefault(other, []).append(name)
-        for snapshot, removals in clones_of_removed_snapshots(self.draft).items():
-            for removal in removals:
-                bound.setdefault(removal, []).append(step_id(Verb.DELETE_SNAPSHOT, snapshot))
-        for names in self._replacements().values():
-            for name in names:
-                bound.setdefault(name, []).extend(names)
-        self._bind_snapshots(bound)
-        return bound
 
-    def _replacements(self) -> dict[Address, list[str]]:
-        """Return the steps of each replacement; a rename of the share before it stands for itself."""
-        found: dict[Address, list[str]] = {}
-        for name, step in self.draft.steps.items() if self.draft.replaced else ():
-            address = _place(step.address)
-            if address in self.draft.replaced and not (step.verb is Verb.MOVE and step.address == address):
-                found.setdefault(address, []).append(name)
-        return found
-
-    def _bind_snapshots(self, bound: dict[str, list[str]]) -> None:
-        """Let the removal of snapshots be held with that of their share, whose manifest took theirs along."""
-        draft = self.draft
-        steps = [s for s in draft.steps.values() if is_of(Kind.SNAPSHOT, s.address) and s.verb in REMOVING]
-        if not steps:
-            return
-        removals: dict[str, list[str]] = {}
-        for step in draft.steps.values():
-            if step.verb in SHARE_REMOVALS and is_of(Kind.SHARE, step.address) and self._is_gone(step.address):
-                removals.setdefault(removed_record(draft, step.address).resource_id, []).append(step.step_id)
-        for address, _ in self.refusals.of_removals():
-            record = draft.records.get(address)
-            if record is not None and self._is_gone(address):
-                removals.setdefault(record.resource_id, []).append(step_id(Verb.DELETE_SHARE, address))
-        for step in steps:
-            for removal in removals.get(share_resource_id(draft.records[step.address]), ()):
-                bound.setdefault(removal, []).append(step.step_id)
-
-    def _is_gone(self, address: Address) -> bool:
-        return self.draft.options.destroy or address not in self.draft.desired.digests
+def _bind_snapshots(draft: Draft, refusals: _Refusals, bound: dict[str, list[str]]) -> None:
+    """Let the removal of snapshots be held with that of their share, whose manifest took theirs along."""
+    steps = [step for step in draft.steps.values() if is_of(Kind.SNAPSHOT, step.address) and step.verb in REMOVING]
+    if not steps:
+        return
+    wanted = {} if draft.options.destroy else draft.desired.digests
+    removals: dict[str, list[str]] = {}
+    for step in draft.steps.values():
+        if step.verb in SHARE_REMOVALS and is_of(Kind.SHARE, step.address) and step.address not in wanted:
+            removals.setdefault(removed_record(draft, step.address).resource_id, []).append(step.step_id)
+    for address, refusal in refusals.at(Kind.SHARE):
+        record = draft.records.get(address)
+        goes = refusal.verbs is not None and Verb.DELETE_SHARE in refusal.verbs
+        if goes and record is not None and address not in wanted:
+            removals.setdefault(record.resource_id, []).append(step_id(Verb.DELETE_SHARE, address))
+    for step in steps:
+        for removal in removals.get(share_resource_id(draft.records[step.address]), ()):
+            bound.setdefault(removal, []).append(step.step_id)
 
 
 def _is_mere_order(step: Step, needed: str) -> bool:
@@ -244,7 +209,7 @@ def _drop_refused_candidates(draft: Draft, refusals: _Refusals) -> None:
         if not isinstance(step.work, CreateShare):
             continue
         others = step.work.candidates[1:]
-        allowed = [c for c in others if refusals.of(step.verb, f"{Kind.BACKEND}/{c.backend}") is None]
+        allowed = [c for c in others if refusals.of(step.verb, address_of(Kind.BACKEND, c.backend)) is None]
         if len(allowed) < len(others):
             work = replace(step.work, candidates=(step.work.candidates[0], *allowed))
             draft.steps[name] = replace(step, work=work)

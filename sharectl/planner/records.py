@@ -74,18 +74,6 @@ def with_export_settings(record: Record, settings: ExportSettings | None) -> Rec
     return record._replace(attributes=canonical_json(attributes))
 
 
-def snapshot_attributes(observed: ObservedSnapshot, share_resource_id: str) -> bytes:
-    """Return what the state keeps of a backend's answer about a snapshot."""
-    return canonical_json(
-        {
-            "backend_id": observed.backend_id,
-            "name": observed.name,
-            "share_backend_id": observed.share_backend_id,
-            "share_resource_id": share_resource_id,
-        }
-    )
-
-
 def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
     address: Address,
     resource_id: str,
@@ -95,19 +83,10 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
     rules: Iterable[AccessRule],
 ) -> Record:
     """Return the row of a share that is there as `observed`, applied from `spec`, with `rules` in force."""
-    spec_json, spec_digest = _written(spec.as_plain())
-    return Record(
-        address=address,
-        kind=Kind.SHARE,
-        resource_id=resource_id,
-        backend=backend,
+    return with_spec(bare_record(Kind.SHARE, address, resource_id, backend), spec)._replace(
         pool=observed.pool,
-        version=0,
-        spec_digest=spec_digest,
         access_digest=access_digest(rules),
         size_bytes=spec.size_bytes if observed.size_bytes is None else observed.size_bytes,
-        protect=spec.protect,
-        spec=spec_json,
         attributes=share_attributes(observed),
     )
 
@@ -172,23 +151,14 @@ def snapshot_record(
     address: Address, resource_id: str, spec: SnapshotSpec, observed: ObservedSnapshot, share: Record
 ) -> Record:
     """Return the row of a snapshot that is there as `observed`, applied from `spec`, of the share with the row `share`."""
-    return with_spec(
-        Record(
-            address=address,
-            kind=Kind.SNAPSHOT,
-            resource_id=resource_id,
-            backend=share.backend,
-            pool=share.pool,
-            version=0,
-            spec_digest=None,
-            access_digest=NO_ACCESS_DIGEST,
-            size_bytes=observed.size_bytes,
-            protect=False,
-            spec=b"",
-            attributes=snapshot_attributes(observed, share.resource_id),
-        ),
-        spec,
-    )
+    attributes = {
+        "backend_id": observed.backend_id,
+        "name": observed.name,
+        "share_backend_id": observed.share_backend_id,
+        "share_resource_id": share.resource_id,
+    }
+    row = bare_record(Kind.SNAPSHOT, address, resource_id, share.backend, {}, attributes)
+    return with_spec(row, spec)._replace(pool=share.pool, size_bytes=observed.size_bytes)
 
 
 def backend_record(address: Address, identity: str, driver: str) -> Record:
@@ -200,14 +170,14 @@ def bare_record(  # noqa: PLR0913, PLR0917 - what such a row holds
     kind: Kind,
     address: Address,
     resource_id: str,
-    backend: str,
-    spec: JsonObject,
-    attributes: JsonObject,
+    backend: str | None,
+    spec: JsonObject | None = None,
+    attributes: JsonObject | None = None,
     *,
     version: int = 0,
 ) -> Record:
     """Return the row of what has neither a manifest's spec nor a pool, a size or access rules."""
-    spec_json = canonical_json(spec)
+    spec_json = canonical_json(spec or {})
     return Record(
         address=address,
         kind=kind,
@@ -220,7 +190,7 @@ def bare_record(  # noqa: PLR0913, PLR0917 - what such a row holds
         size_bytes=None,
         protect=False,
         spec=spec_json,
-        attributes=canonical_json(attributes),
+        attributes=canonical_json(attributes or {}),
     )
 
 
@@ -248,21 +218,7 @@ def share_server_record(  # noqa: PLR0913, PLR0917 - the columns of a row
         "name": observed.name,
         "allocations": [allocation.as_plain() for allocation in allocations],
     }
-    row = Record(
-        address=address,
-        kind=Kind.SHARE_SERVER,
-        resource_id=resource_id,
-        backend=backend,
-        pool=None,
-        version=0,
-        spec_digest=None,
-        access_digest=NO_ACCESS_DIGEST,
-        size_bytes=None,
-        protect=False,
-        spec=b"",
-        attributes=canonical_json(attributes),
-    )
-    return with_spec(row, spec)
+    return with_spec(bare_record(Kind.SHARE_SERVER, address, resource_id, backend, {}, attributes), spec)
 
 
 def share_server_id_of(share: Record) -> str | None:

@@ -121,11 +121,7 @@ def _relied_on(draft: Draft, placement: Placement) -> set[Address]:
 
 
 def _place_group(
-    draft: Draft,
-    addresses: Iterable[Address],
-    refusals: _Refusals,
-    placement: Placement,
-    placed: Sequence[PlacedShare],
+    draft: Draft, addresses: Iterable[Address], refusals: _Refusals, placement: Placement, placed: Sequence[PlacedShare]
 ) -> list[PlacedShare]:
     """Place shares together, into `placement`; return those that have a place now, besides those `placed` before."""
     requests = [
