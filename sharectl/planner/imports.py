@@ -125,10 +125,9 @@ def plan_imports(draft: Draft) -> None:
     takers: dict[Import, Address] = {}
     found: dict[str, dict[str, ObservedShare]] = {}
     for address, wanted in sorted(draft.options.imports.items()):
-        seen = draft.observed.get(wanted.backend)
-        taker = takers.setdefault(wanted, address)
+        taker, seen = takers.setdefault(wanted, address), draft.observed.get(wanted.backend)
         if kind_of(address) not in MANAGED_KINDS:
-            draft.refuse("import.kind", address, f"{address} is no share", remedy="only shares can be imported")
+            draft.refuse("import.kind", address, f"{address} is not a share", remedy="only shares can be imported")
         elif taker != address:
             draft.refuse(
                 "import.twice",
@@ -144,37 +143,24 @@ def plan_imports(draft: Draft) -> None:
                 remedy="nothing is left to import; `sharectl plan` shows how it differs from its manifest",
             )
         elif address not in draft.desired.digests:
-            draft.refuse(
-                "import.no-manifest",
-                address,
-                f"{address} has no manifest",
-                remedy="write one, or let sharectl write it: --write DIR",
-            )
+            remedy = "write one, or let sharectl write it: --write DIR"
+            draft.refuse("import.no-manifest", address, f"{address} has no manifest", remedy=remedy)
         elif seen is None or seen.shares is None:
             reason = "there is no such backend" if seen is None else seen.error or "it was not asked"
             draft.refuse("import.unreadable", address, f"backend {wanted.backend} could not be read: {reason}")
         elif (problem := identity_problem(draft.state, seen)) is not None:
             draft.refuse("import.identity", address, problem.summary, detail=problem.detail, remedy=problem.remedy)
+        elif is_of(Kind.SNAPSHOT, address):
+            _plan_snapshot_import(draft, address, wanted, seen)
         else:
-            if is_of(Kind.SNAPSHOT, address):
-                _plan_snapshot_import(draft, address, wanted, seen)
-                continue
             if wanted.backend not in found:
                 ids = frozenset(record.resource_id for record in draft.records.values())
                 found[wanted.backend] = {share.backend_id: share for share in importable_shares(ids, seen)}
-            _plan_import(draft, address, wanted, seen, found[wanted.backend])
-
-
-def _is_on_its_network(draft: Draft, server_id: str | None, network: str | None) -> bool:
-    """Tell whether a share on this share server (None: on none) is where its manifest wants it."""
-    if server_id is None or server_id not in draft.servers:
-        return server_id is None and network is None
-    return server_spec_of(draft.records[draft.servers[server_id]]).share_network == network
+            _plan_share_import(draft, address, wanted, seen, found[wanted.backend])
 
 
 def _plan_snapshot_import(draft: Draft, address: Address, wanted: Import, seen: BackendObservation) -> None:
     """Add the step that records a snapshot of sharectl's which the state does not know any more."""
-    spec = draft.desired.snapshot(address)
     strays = stray_snapshots(seen, draft.known_ids)
     snapshot = next((found for found in strays if found.backend_id == wanted.backend_id), None)
     if snapshot is None or snapshot.resource_id is None:
@@ -186,69 +172,66 @@ def _plan_snapshot_import(draft: Draft, address: Address, wanted: Import, seen: 
         address,
         f"{wanted.backend_id} on backend {wanted.backend} is taken over as it is",
         backend=wanted.backend,
-        work=Adopt(spec, wanted.backend_id, snapshot.resource_id),
+        work=Adopt(draft.desired.snapshot(address), wanted.backend_id, snapshot.resource_id),
     )
 
 
-def _plan_import(
+def _plan_share_import(
     draft: Draft, address: Address, wanted: Import, seen: BackendObservation, found: Mapping[str, ObservedShare]
 ) -> None:
-    share = found.get(wanted.backend_id)
-    spec = draft.desired.share(address)
+    share, spec = found.get(wanted.backend_id), draft.desired.share(address)
     if share is None:
+        there = f"it holds: {', '.join(sorted(found)[:8]) or 'none'}"
         draft.refuse(
             "import.not-found",
             address,
             f"backend {wanted.backend} holds no unmanaged share {wanted.backend_id!r}",
-            remedy=did_you_mean(wanted.backend_id, sorted(found))
-            or f"it holds: {', '.join(sorted(found)[:8]) or 'none'}",
+            remedy=did_you_mean(wanted.backend_id, sorted(found)) or there,
         )
-        return
+    elif _may_be_taken(draft, address, wanted, seen, share):
+        size_bytes = spec.size_bytes if share.size_bytes is None else share.size_bytes
+        what = "is taken over as it is" if share.trashed_at is None else "comes back from the trash, without access"
+        draft.add(
+            Verb.ADOPT if share.trashed_at is None else Verb.RESTORE_SHARE,
+            address,
+            f"{wanted.backend_id} on backend {wanted.backend} {what}",
+            backend=wanted.backend,
+            work=Adopt(spec, wanted.backend_id, share.resource_id),
+            changes=(FieldChange("size", None, format_size(size_bytes)), FieldChange("pool", None, share.pool)),
+        )
+
+
+def _may_be_taken(
+    draft: Draft, address: Address, wanted: Import, seen: BackendObservation, share: ObservedShare
+) -> bool:
+    """Tell whether a share is what its manifest says of it, as far as nothing can change that; refuse it where not."""
+    spec, backend = draft.desired.share(address), wanted.backend
+    code = summary = detail = remedy = path = ""
     if share.not_adoptable:
-        draft.refuse(
-            "import.unsayable",
-            address,
-            f"{share.backend_id} on backend {wanted.backend} cannot be taken over: {share.not_adoptable}",
-            remedy="rename it on the backend, then import it",
-        )
-        return
-    if share.protocol is not None and share.protocol != spec.protocol:
-        draft.refuse(
-            "import.protocol",
-            address,
-            f"{address} is {spec.protocol} in its manifest and {share.protocol} on backend {wanted.backend}",
-            remedy=f"write protocol: {share.protocol}",
-            path="spec.protocol",
-        )
-        return
-    needed = Capability.ADOPT if share.trashed_at is None else Capability.TRASH
-    if needed not in seen.capabilities:
-        what = "cannot take over shares" if needed is Capability.ADOPT else "has no trash to bring shares back from"
-        draft.refuse("import.unsupported", address, f"the driver of backend {wanted.backend} {what}")
-        return
-    if not _is_on_its_network(draft, share.share_server_id, spec.share_network):
-        there = "a share server that the state does not know"
-        if share.share_server_id is None:
-            there = "no share server"
-        elif share.share_server_id in draft.servers:
-            there = draft.servers[share.share_server_id]
-        draft.refuse(
-            "import.share-network",
-            address,
-            f"{share.backend_id} on backend {wanted.backend} is on {there}",
-            detail=f"its manifest wants it on {f'{address_of(Kind.SHARE_NETWORK, spec.share_network)}' if spec.share_network else 'none'}.",
-            remedy="write shareNetwork as it is there; a share server itself cannot be imported",
-            path="spec.shareNetwork",
-        )
-        return
-    size_bytes = spec.size_bytes if share.size_bytes is None else share.size_bytes
-    verb = Verb.ADOPT if share.trashed_at is None else Verb.RESTORE_SHARE
-    what = "is taken over as it is" if share.trashed_at is None else "comes back from the trash, without access"
-    draft.add(
-        verb,
-        address,
-        f"{wanted.backend_id} on backend {wanted.backend} {what}",
-        backend=wanted.backend,
-        work=Adopt(spec, wanted.backend_id, share.resource_id),
-        changes=(FieldChange("size", None, format_size(size_bytes)), FieldChange("pool", None, share.pool)),
-    )
+        code, remedy = "import.unsayable", "rename it on the backend, then import it"
+        summary = f"{share.backend_id} on backend {backend} cannot be taken over: {share.not_adoptable}"
+    elif share.protocol not in {None, spec.protocol}:
+        code, path, remedy = "import.protocol", "spec.protocol", f"write protocol: {share.protocol}"
+        summary = f"{address} is {spec.protocol} in its manifest and {share.protocol} on backend {backend}"
+    elif share.trashed_at is None and Capability.ADOPT not in seen.capabilities:
+        code, summary = "import.unsupported", f"the driver of backend {backend} cannot take over shares"
+    elif share.trashed_at is not None and Capability.TRASH not in seen.capabilities:
+        code, summary = "import.unsupported", f"the driver of backend {backend} has no trash to bring shares back from"
+    elif not _is_on_its_network(draft, share.share_server_id, spec.share_network):
+        code, path = "import.share-network", "spec.shareNetwork"
+        there = "no share server" if share.share_server_id is None else "a share server that the state does not know"
+        server = draft.servers.get(share.share_server_id or "", there)
+        summary = f"{share.backend_id} on backend {backend} is on {server}"
+        network = address_of(Kind.SHARE_NETWORK, spec.share_network) if spec.share_network else "none"
+        detail = f"its manifest wants it on {network}."
+        remedy = "write shareNetwork as it is there; a share server itself cannot be imported"
+    if code:
+        draft.refuse(code, address, summary, detail=detail, remedy=remedy, path=path)
+    return not code
+
+
+def _is_on_its_network(draft: Draft, server_id: str | None, network: str | None) -> bool:
+    """Tell whether a share on this share server (None: on none) is where its manifest wants it."""
+    if server_id is None or server_id not in draft.servers:
+        return server_id is None and network is None
+    return server_spec_of(draft.records[draft.servers[server_id]]).share_network == network

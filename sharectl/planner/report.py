@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from sharectl.model.diagnostics import counted
 from sharectl.model.field_changes import FieldChange, size_change
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, Drift, DriftKind, Summary
@@ -87,7 +88,7 @@ def _unknown(draft: Draft) -> list[Drift]:
         Drift(
             address_of(Kind.BACKEND, name),
             DriftKind.UNKNOWN,
-            f"could not be read in full; {_held(held.get(name, 0))} on it",
+            f"could not be read in full; {counted(held.get(name, 0), 'resource is', 'resources are')} on it",
         )
         for name, seen in sorted(draft.observed.items())
         if seen.error is not None or identity_problem(draft.state, seen) is not None
@@ -108,7 +109,7 @@ def _unmanaged(draft: Draft) -> list[Drift]:
         if strays:
             named = ", ".join(share.backend_id for share in strays[:_MOST_NAMED])
             named += ", …" if len(strays) > _MOST_NAMED else ""
-            summary = f"holds {len(strays)} share{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
+            summary = f"holds {counted(len(strays), 'share')} that the state does not know: {named}"
             found.append(Drift(address_of(Kind.BACKEND, backend), DriftKind.UNMANAGED, summary))
     return found
 
@@ -123,7 +124,7 @@ def _ignored(draft: Draft, seen: BackendObservation, ignored: IgnoreList, shares
         if share is not None:
             rules -= sum(1 for known in recorded if known.status == "active" and known.rule in share.ignored_access)
     counts = [(shares, "share"), (rules, "access rule")]
-    words = " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
+    words = " and ".join(counted(count, noun) for count, noun in counts if count)
     return (
         [Drift(address_of(Kind.BACKEND, backend), DriftKind.IGNORED, f"holds {words} that its manifest ignores")]
         if words
@@ -139,12 +140,8 @@ def _unmanaged_servers(backend: str, servers: ServerObservation, known: Collecti
     named = ", ".join(sorted(server.backend_id for server in strays)[:_MOST_NAMED]) + (
         ", …" if len(strays) > _MOST_NAMED else ""
     )
-    summary = f"holds {len(strays)} share server{'s' if len(strays) > 1 else ''} that the state does not know: {named}"
+    summary = f"holds {counted(len(strays), 'share server')} that the state does not know: {named}"
     return [Drift(address_of(Kind.BACKEND, backend), DriftKind.UNMANAGED, summary)]
-
-
-def _held(resources: int) -> str:
-    return "1 resource is" if resources == 1 else f"{resources} resources are"
 
 
 def _share_changes(draft: Draft, record: Record, share: ObservedShare) -> tuple[FieldChange, ...]:

@@ -60,12 +60,12 @@ def selector(draft: Draft) -> Callable[[Address], bool] | None:
     if not options.narrows:
         return None
     renamed = {former: address for address, former in draft.moved_from.items()}
-    targets = {renamed.get(owner, owner) for owner in map(_owner, options.targets)}
+    targets = {renamed.get(owner, owner) for owner in map(resource_of, options.targets)}
     wanted = _closure(draft, targets) if targets else None
-    excluded = {renamed.get(owner, owner) for owner in map(_owner, options.excludes)}
+    excluded = {renamed.get(owner, owner) for owner in map(resource_of, options.excludes)}
 
     def selects(address: Address) -> bool:
-        address = _undeposed(address)
+        address = address.partition(DEPOSED_MARK)[0]
         return (
             (wanted is None or address in wanted)
             and address not in excluded
@@ -99,8 +99,12 @@ def unknown_addresses(
     diagnostics = []
     named = options.targets | options.excludes | options.replaces | options.override_protection | options.imports.keys()
     for address in sorted(named):
-        owner = _owner(address)
-        if owner not in desired.digests and owner not in records and _backend_name(owner) not in desired.backends:
+        owner = resource_of(address)
+        if (
+            owner not in desired.digests
+            and owner not in records
+            and not (is_of(Kind.BACKEND, owner) and name_of(owner) in desired.backends)
+        ):
             known = [*desired.digests, *records]
             diagnostics.append(
                 error(
@@ -131,19 +135,6 @@ def unknown_addresses(
         )
     ]
     return tuple(diagnostics)
-
-
-def _backend_name(address: Address) -> str:
-    return name_of(address) if is_of(Kind.BACKEND, address) else ""
-
-
-def _owner(address: Address) -> Address:
-    """Return the share of an access rule, and any other address as it is."""
-    return resource_of(address)
-
-
-def _undeposed(address: Address) -> Address:
-    return address.partition(DEPOSED_MARK)[0]
 
 
 def _closure(draft: Draft, targets: set[Address]) -> set[Address]:

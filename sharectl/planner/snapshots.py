@@ -157,7 +157,9 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
     record = draft.records[address]
     new = draft.desired.snapshot(address)
     old = replace(snapshot_spec_of(record), name=new.name)
-    if new.share != old.share and not _is_of(draft, record, address_of(Kind.SHARE, new.share)):
+    share = draft.records.get(address_of(Kind.SHARE, new.share))
+    is_same = share is not None and share.resource_id == share_resource_id(record)
+    if new.share != old.share and not is_same:
         refuse_immutable(draft, address, FieldChange("share", old.share, new.share), frozenset())
         new = replace(new, share=old.share)
     changes = spec_changes(old, new)
@@ -170,12 +172,6 @@ def plan_changed_snapshot(draft: Draft, address: Address) -> None:
             work=UpdateRecord(new),
             changes=changes,
         )
-
-
-def _is_of(draft: Draft, snapshot: Record, share_address: Address) -> bool:
-    """Tell whether the recorded snapshot is of the share that has this address now."""
-    share = draft.records.get(share_address)
-    return share is not None and share.resource_id == share_resource_id(snapshot)
 
 
 def plan_removed_snapshot(draft: Draft, address: Address) -> None:

@@ -37,7 +37,9 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     plan_imports(draft)
     draft.new += due.new
     for address in due.changed:
-        _plan_existing(draft, address)
+        deviation, planner = draft.deviations.get(address), planner_of(kind_of(address))
+        is_gone = deviation is not None and deviation.observed is None
+        (planner.lost if is_gone else planner.changed)(draft, address)
     draft.diagnostics += find_unseen_backends(draft)
     draft.new = sorted(address for address in draft.new if _is_free(draft, address))
     for address in due.removed:
@@ -112,13 +114,6 @@ def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
             remedy="plan without --backend, or name the new backend too",
             holds=MAKING | REMOVING,
         )
-
-
-def _plan_existing(draft: Draft, address: Address) -> None:
-    deviation = draft.deviations.get(address)
-    planner = planner_of(kind_of(address))
-    is_gone = deviation is not None and deviation.observed is None
-    (planner.lost if is_gone else planner.changed)(draft, address)
 
 
 def _is_free(draft: Draft, address: Address) -> bool:

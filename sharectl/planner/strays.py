@@ -12,7 +12,7 @@ from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.planner.records import backend_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ObservedSnapshot
@@ -63,11 +63,14 @@ def refuse_taken_name(draft: Draft, address: Address) -> bool:
         if address not in draft.replaced:
             _note_trash(draft, address, [stray for stray in of_the_name if stray[1].trashed_at is not None])
         return True
+    origin = "It is of another state, or was left there when it was forgotten (deletionPolicy retain, `state rm`)."
+    if all(share.resource_id is None for _, share in found):
+        origin = "sharectl did not make it."
     draft.refuse(
         "share.in-the-way",
         address,
         f"{address} would be made new and empty, and storage of that name is there already: {_places(found)}",
-        detail=f"{_origin(share for _, share in found)} It would stay behind, out of sight of those who look for it.",
+        detail=f"{origin} It would stay behind, out of sight of those who look for it.",
         remedy=_remedy(draft, address, *found[0]),
     )
     return False
@@ -124,12 +127,6 @@ def refuse_taken_snapshot(draft: Draft, address: Address) -> bool:
         remedy=remedy,
     )
     return False
-
-
-def _origin(shares: Iterable[ObservedShare]) -> str:
-    if all(share.resource_id is None for share in shares):
-        return "sharectl did not make it."
-    return "It is of another state, or was left there when it was forgotten (deletionPolicy retain, `state rm`)."
 
 
 def _remedy(draft: Draft, address: Address, backend: str, share: ObservedShare) -> str:

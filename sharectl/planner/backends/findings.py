@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.diagnostics import Diagnostic, Severity, error, warning
+from sharectl.model.diagnostics import Diagnostic, Severity, counted, error, warning
 from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.plans import UnreadBackend
 from sharectl.planner.observed import identity_problem
@@ -121,15 +121,16 @@ def _foreign(draft: Draft, seen: BackendObservation, pinned: Collection[str]) ->
         return None
     trashed = sum(1 for share in shares if share.trashed_at is not None)
     counts = (
-        (len(shares) - trashed, "share"),
-        (trashed, "share in its trash"),
-        (len(seen.snapshots or ()), "snapshot"),
-        (len(servers), "share server"),
+        (len(shares) - trashed, "share", "shares"),
+        (trashed, "share in its trash", "shares in its trash"),
+        (len(seen.snapshots or ()), "snapshot", "snapshots"),
+        (len(servers), "share server", "share servers"),
     )
-    held = " and ".join(_holding(count, what) for count, what in counts if count)
+    held = " and ".join(counted(*each) for each in counts if each[0])
     named = sorted(share.backend_id for share in shares) or sorted(server.backend_id for server in servers)
     more = ", …" if len(named) > _NAMED_AT_MOST else ""
     first = f"it holds {', '.join(named[:_NAMED_AT_MOST])}{more}. " if named else ""
+    beyond = ", which cannot take over share servers and what is on them" if servers else ""
     address = address_of(Kind.BACKEND, seen.backend)
     return error(
         "backend.foreign",
@@ -140,21 +141,12 @@ def _foreign(draft: Draft, seen: BackendObservation, pinned: Collection[str]) ->
         ),
         remedy=(
             f"bring the state back with `sharectl state restore`; or take everything over: `sharectl import --backend {seen.backend} "
-            f"--all` (with --write DIR where manifests are missing){_server_words(servers)}; if two projects share this backend on "
+            f"--all` (with --write DIR where manifests are missing){beyond}; if two projects share this backend on "
             f"purpose, say so once with --allow-shared {seen.backend}"
         ),
         address=address,
         source=_source(draft, address),
     )
-
-
-def _server_words(servers: Collection[object]) -> str:
-    return ", which cannot take over share servers and what is on them" if servers else ""
-
-
-def _holding(count: int, what: str) -> str:
-    noun, space, rest = what.partition(" in ")
-    return f"{count} {noun}{'s' if count > 1 else ''}{space}{rest}"
 
 
 def hindrances(draft: Draft) -> Iterator[Diagnostic]:
@@ -324,11 +316,12 @@ def refuse_renamed_backends(draft: Draft) -> None:
             "backend.renamed",
             address,
             f"backend {name} is the storage that the state knows as backend {old}, which has no manifest any more",
-            detail=f"{_recorded(count)} recorded on {old}; under the new name nothing is known of them.",
+            detail=f"{recorded_on(count)} recorded on {old}; under the new name nothing is known of them.",
             remedy=f"`sharectl state mv {address_of(Kind.BACKEND, old)} {address_of(Kind.BACKEND, name)}` lets them follow; nothing changes on the storage",
             path="metadata.name",
         )
 
 
-def _recorded(count: int) -> str:
-    return f"{count} {'resource' if count == 1 else 'resources'} of the state {'is' if count == 1 else 'are'}"
+def recorded_on(count: int) -> str:
+    """Return `1 resource of the state is`, `2 resources of the state are`."""
+    return f"{counted(count, 'resource')} of the state {'is' if count == 1 else 'are'}"

@@ -9,7 +9,7 @@ from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.model.plans import PrepareBackend, backends_of
 from sharectl.model.verbs import Verb
-from sharectl.planner.backends.findings import _recorded
+from sharectl.planner.backends.findings import recorded_on
 from sharectl.planner.shares.steps import add_forget
 
 if TYPE_CHECKING:
@@ -53,19 +53,15 @@ def _prepare_backends(draft: Draft, selects: Callable[[Address], bool] | None) -
         address = address_of(Kind.BACKEND, name)
         selected = (selects is None or selects(address)) and (not options.backends or name in options.backends)
         wanted = name in used or (selected and spec.enabled and not options.destroy)
+        seen = draft.observed.get(name)
         if wanted and address not in draft.records:
             draft.add(
                 Verb.PREPARE_BACKEND,
                 address,
                 f"never used before; {spec.driver} makes it ready and the state pins its identity",
                 backend=name,
-                work=PrepareBackend(_identity(draft, name)),
+                work=PrepareBackend(None if seen is None or seen.report is None else seen.report.identity),
             )
-
-
-def _identity(draft: Draft, name: str) -> str | None:
-    seen = draft.observed.get(name)
-    return None if seen is None or seen.report is None else seen.report.identity
 
 
 def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
@@ -134,7 +130,7 @@ def note_undeclared_backends(draft: Draft) -> None:
         draft.diagnostics.append(
             warning(
                 "backend.manifest-gone",
-                f"backend {name} has no manifest{' in the files named with -f' if named else ''}, and {_recorded(count)} on it",
+                f"backend {name} has no manifest{' in the files named with -f' if named else ''}, and {recorded_on(count)} on it",
                 detail=f"nobody asks that backend: whether {them} there, as recorded, is not known, and no change gets there.",
                 remedy=f"name the file with the Backend {name} with -f too, or leave -f out"
                 if named

@@ -183,7 +183,10 @@ def _leaked(draft: Draft, seen: BackendObservation, pending: set[str]) -> list[N
     known = {
         allocation_id
         for server_id, address in draft.servers.items()
-        for allocation_id in allocation_ids(server_id, _most_addresses(draft, address, servers.address_count))
+        for record in (draft.records[address],)
+        for allocation_id in allocation_ids(
+            server_id, max(servers.address_count, server_spec_of(record).address_count, len(allocations_of(record)))
+        )
     }
     return sorted(
         (
@@ -195,8 +198,3 @@ def _leaked(draft: Draft, seen: BackendObservation, pending: set[str]) -> list[N
         ),
         key=lambda allocation: allocation.allocation_id,
     )
-
-
-def _most_addresses(draft: Draft, address: Address, count: int) -> int:
-    record = draft.records[address]
-    return max(count, server_spec_of(record).address_count, len(allocations_of(record)))

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Candidate
 from sharectl.model.quantities import GIB
-from sharectl.model.specs import DeletionPolicy
 from sharectl.planner.share_servers.places import ServerPlaces, on_network
 from sharectl.planner.shares.checks import diagnostics_of, needs_of
 from sharectl.scheduler.batch import place_batch
@@ -22,10 +20,8 @@ from sharectl.scheduler.request import PlacedShare, request_from_share, size_lim
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.settings import SchedulerSettings
-    from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft
     from sharectl.planner.shares.checks import Verdict
     from sharectl.scheduler.decision import Decision
@@ -134,7 +130,8 @@ def _place_group(
     for decision in batch.decisions:
         if decision.candidates or not _hold(draft, decision, placement, refusals.silent):
             _take(draft, refusals, decision, placement)
-    draft.diagnostics += _once(batch.decisions)
+    said = (found for decision in batch.decisions for found in decision.diagnostics if found.address is None)
+    draft.diagnostics += dict.fromkeys(said)  # of pools, each thing once however many shares met it
     sizes_gib = {request.id: request.size_gib for request in requests}
     return [
         PlacedShare(decision.request_id, decision.host, sizes_gib[decision.request_id])
@@ -275,20 +272,13 @@ def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[PlacedSha
     return placed
 
 
-def _once(decisions: Iterable[Decision]) -> list[Diagnostic]:
-    """Return what the scheduler says of pools, each thing once however many shares met it."""
-    return list(
-        dict.fromkeys(found for decision in decisions for found in decision.diagnostics if found.address is None)
-    )
-
-
 def _take(draft: Draft, refusals: _Refusals, decision: Decision, placement: Placement) -> None:
     address = address_of(Kind.SHARE, decision.request_id)
     spec = draft.desired.share(address)
     if not decision.candidates:
         _refuse_unplaceable(draft, refusals, address, decision, placement)
         return
-    needed = _needed_capabilities(spec)
+    needed = needs_of(spec, has_snapshots=False)
     candidates = tuple(
         Candidate(c.backend, c.pool, c.weight, tuple(c.weights))
         for c in decision.candidates
@@ -312,15 +302,6 @@ def _take(draft: Draft, refusals: _Refusals, decision: Decision, placement: Plac
         placement[address] = candidates
     elif candidates[0].backend in draft.options.backends:  # else another plan makes it, where it belongs
         placement[address] = tuple(c for c in candidates if c.backend in draft.options.backends)
-
-
-def _needed_capabilities(spec: ShareSpec) -> frozenset[Capability]:
-    needed = set()
-    if spec.deletion_policy == DeletionPolicy.TRASH:
-        needed.add(Capability.TRASH)
-    if spec.source_snapshot is not None:
-        needed.add(Capability.CLONE)
-    return frozenset(needed)
 
 
 class _Refusals:

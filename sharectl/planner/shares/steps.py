@@ -199,15 +199,15 @@ def plan_removed_share(draft: Draft, address: Address) -> None:
     if seen is not None and seen.observed is None:
         add_forget(draft, address, record, f"{reason}, and the share is gone from its backend")
     elif may_remove(draft, address, record, reason):
-        if seen is not None and seen.observed is not None and _is_trashed_enough(record, seen.observed):
+        if (
+            seen is not None
+            and seen.observed is not None
+            and seen.observed.trashed_at is not None
+            and _deletion_policy(record) == DeletionPolicy.TRASH
+        ):
             add_forget(draft, address, record, f"{reason}, and the share lies in the trash already")
         else:
             _add_removal(draft, address, record, reason, Action.DELETE)
-
-
-def _is_trashed_enough(record: Record, observed: ObservedShare) -> bool:
-    """Tell whether the share lies in the trash, where its deletion policy would put it."""
-    return observed.trashed_at is not None and _deletion_policy(record) == DeletionPolicy.TRASH
 
 
 def _deletion_policy(record: Record) -> object:
