@@ -60,7 +60,7 @@ def _apply_saved(session: Session, plan_file: Path, choices: opt.PlanChoices, ru
     """Apply a saved plan as it is. Raises DiagnosticError for options that would make another."""
     from sharectl.cli.runs import run_locked
     from sharectl.engine.rows import rows_of
-    from sharectl.planner.saved.staleness import current_part
+    from sharectl.planner.saved.checks import current_part
     from sharectl.workspace.planfile import plan_origin, read_plan_file, require_own_plan
 
     if replace(choices, allow_unreadable=None) != opt.PlanChoices():

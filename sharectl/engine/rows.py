@@ -11,7 +11,7 @@ from sharectl.model.plans import Adopt, ReleaseAllocation
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.imports import import_address
-from sharectl.planner.saved import staleness
+from sharectl.planner.saved.checks import CurrentRows, row_of
 from sharectl.state.rows import expect_whole_rows
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Rows:
 
     def _origin(self, step: Step) -> Address:
         """Return the address that the row had when the plan was made."""
-        return staleness.row_of(step, self._origins)
+        return row_of(step, self._origins)
 
     def identity_of(self, backend: str) -> str | None:
         """Return the identity that the state has pinned for a backend; None where it was never prepared."""
@@ -161,14 +161,14 @@ class Rows:
                 self._rules.pop(address, None)
 
 
-def rows_of(plan: Plan, store: StateStore) -> staleness.Rows:
+def rows_of(plan: Plan, store: StateStore) -> CurrentRows:
     """Return what the state holds now of the addresses in the plan."""
     addresses = {address for step in plan.steps for address in _touched_by(step)}
     accessed = {step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS}
     with store.read() as reader:
         view = reader.view(addresses | {address_of(Kind.BACKEND, backend) for backend in plan.backends})
         rules = reader.rules(accessed)
-    return staleness.Rows(view.lineage, view.records, rules)
+    return CurrentRows(view.lineage, view.records, rules)
 
 
 def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:

@@ -12,7 +12,7 @@ from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
 from sharectl.planner.draft import MAKING, RESIZING, step_id
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.share_servers.use import server_waits
+from sharectl.planner.share_servers.places import server_waits
 from sharectl.planner.snapshots import SHARE_REMOVALS, clones_of_removed_snapshots, snapshots_of_removed_shares
 
 if TYPE_CHECKING:

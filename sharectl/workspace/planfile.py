@@ -10,8 +10,8 @@ import orjson
 
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.plans import Origin
+from sharectl.planner.saved.checks import UnsoundPlanError, check_plan
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
-from sharectl.planner.saved.soundness import UnsoundPlanError, check_plan
 from sharectl.private import draft_of
 from sharectl.workspace.git import git_lines
 

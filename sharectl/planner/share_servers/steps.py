@@ -17,7 +17,7 @@ from sharectl.planner.share_servers.changes import (
     spec_to_mend,
     subnet_for,
 )
-from sharectl.planner.share_servers.use import server_of, shares_on, unused_servers
+from sharectl.planner.share_servers.places import server_of, shares_on, unused_servers
 from sharectl.state.rows import allocations_of, server_spec_of
 
 if TYPE_CHECKING:
