@@ -13,10 +13,11 @@ from sharectl.model.plans import ACTIONS, Step, UpdateAccess, stated
 from sharectl.model.records import Record
 from sharectl.model.verbs import Effect, Verb, verbs_that
 from sharectl.planner.exports import NO_EXPORTS
+from sharectl.planner.selection import selector
 from sharectl.planner.strays import strays_by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sharectl.drivers.base import Capability
     from sharectl.manifests.desired import Desired
@@ -95,6 +96,7 @@ class Draft:
     _strays: Strays | None = None
     _holders: dict[str, list[str]] | None = None
     _checks: ShareChecks | None = None
+    _selects: Callable[[Address], bool] | None = None
     snapshotted: frozenset[Address] = frozenset()
 
     def __post_init__(self) -> None:
@@ -179,6 +181,15 @@ class Draft:
         """Tell whether the plan does one of `verbs` to `address`."""
         return any(step_id(verb, address) in self.steps for verb in verbs)
 
+    def chooses(self, address: Address, backend: str | None = None) -> bool:
+        """Tell whether the plan is about an address, and about the backend that it is on, where that is given."""
+        options = self.options
+        if not options.narrows:
+            return True
+        if self._selects is None:
+            self._selects = selector(self)
+        return self._selects(address) and (backend is None or not options.backends or backend in options.backends)
+
     def can(self, backend: str | None, capability: Capability) -> bool:
         """Tell whether the backend's driver has the capability."""
         seen = self.observed.get(backend or "")
@@ -208,11 +219,9 @@ class Draft:
         all else is done. `former` is held whole as well. What is wrong with more than one address belongs among the diagnostics:
         such an error stops the plan. `source` is a place that is known already.
         """
-        if source is not None:
-            pass
-        elif address in self.desired.digests:
-            source = self.desired.field_source(address, *path.split(".")) if path else self.desired.source(address)
-        elif self.desired.describes(address):
+        if source is None and address in self.desired.digests and not path:
+            source = self.desired.source(address)
+        elif source is None and (address in self.desired.digests or self.desired.describes(address)):
             steps = (int(step) if step.isdigit() else step for step in path.split("."))
             source = self.desired.field_source(address, *steps)
         found = error(code, summary, detail=detail, remedy=remedy, address=address, source=source)

@@ -12,7 +12,6 @@ from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.observed import identity_problem
 from sharectl.planner.records import RECORDED_SETTINGS, settings_in
-from sharectl.planner.selection import selector
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
@@ -147,13 +146,13 @@ def unseen_exports(draft: Draft) -> list[Diagnostic]:
     """
     if draft.options.destroy or not draft.exports.wishes:
         return []
-    selects, counts = selector(draft), Counter[str]()
+    counts = Counter[str]()
     for address, record in draft.records.items():
         backend = record.backend or ""
         if (
             record.kind == Kind.SHARE
             and backend in draft.exports.wishes
-            and (selects is None or selects(address))
+            and draft.chooses(address)
             and _has_access(record)
             and RECORDED_SETTINGS not in record.attributes
         ):

@@ -22,7 +22,7 @@ from sharectl.planner.strays import importable_shares, stray_snapshots
 from sharectl.state.rows import server_spec_of, spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sharectl.manifests.desired import Desired
     from sharectl.model.kinds import Address
@@ -70,14 +70,13 @@ def refuse_unfinished_import(draft: Draft, address: Address) -> bool:
     return False
 
 
-def forget_given_up_imports(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
+def forget_given_up_imports(draft: Draft) -> None:
     """Add a step for each import that was begun and is wanted no longer: the manifest is gone, or the share is there by other means."""
     for row in draft.others.get(Kind.IMPORT, ()):
         record = draft.records[row]
         [(address, wanted)] = unfinished_imports([record])
         given_up = address not in draft.desired.digests or address in draft.records
-        left_out = draft.options.backends and wanted.backend not in draft.options.backends
-        if not given_up or left_out or (selects is not None and not selects(address)):
+        if not given_up or not draft.chooses(address, wanted.backend):
             continue
         draft.add(
             Verb.FORGET,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.access import access_digest
-from sharectl.model.diagnostics import did_you_mean, error, warning
+from sharectl.model.diagnostics import did_you_mean, error, listed, warning
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of, name_of
 from sharectl.model.plans import Move
@@ -101,13 +101,12 @@ def _nothing_moved(draft: Draft, address: Address, formers: Sequence[Address], l
     is_new = address not in draft.records
     if not (near or is_new):
         return
-    named = ", ".join(leaving[:_MOST_NAMED]) + (", …" if len(leaving) > _MOST_NAMED else "")
     remedy = "correct the annotation sharectl/moved-from, or remove it"
     draft.diagnostics.append(
         (error if near and is_new else warning)(
             "move.unknown",
             f"{address} says that it was {', '.join(formers)}, which the state does not know",
-            detail=f"It {'would be made new and empty' if is_new else 'stays as it is'}, while this goes: {named}.",
+            detail=f"It {'would be made new and empty' if is_new else 'stays as it is'}, while this goes: {listed(leaving, _MOST_NAMED)}.",
             remedy=f"{near} {remedy}".lstrip(),
             address=address,
             source=draft.desired.field_source(address, "metadata", "annotations", "sharectl/moved-from"),

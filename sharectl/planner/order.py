@@ -16,7 +16,7 @@ from sharectl.planner.share_servers.places import server_waits
 from sharectl.planner.snapshots import SHARE_REMOVALS, clones_of_removed_snapshots, snapshots_of_removed_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Step
@@ -30,23 +30,29 @@ _MAKERS: Final[Mapping[Kind, tuple[Verb, ...]]] = {
 }
 
 
-def linked_steps(draft: Draft, selects: Callable[[Address], bool] | None = None) -> tuple[Step, ...]:
+def linked_steps(draft: Draft) -> tuple[Step, ...]:
     """Return the steps with what they wait for, each after all of that, otherwise by address.
 
-    A rename that `selects` leaves out is dropped, unless another step needs it.
+    A rename that the plan is not about is dropped, unless another step needs it.
     """
     if all(step.verb in _INDEPENDENT for step in draft.steps.values()):
         return tuple(sorted(draft.steps.values(), key=lambda step: (step.address, step.step_id)))
     waits = _waits(draft)
-    if selects is not None:
+    if draft.options.narrows:
         needed = {name for names in waits.values() for name in names}
         waits = {
             name: names
             for name, names in waits.items()
-            if draft.steps[name].verb is not Verb.MOVE or name in needed or selects(draft.steps[name].address)
+            if draft.steps[name].verb is not Verb.MOVE or name in needed or _is_chosen(draft, draft.steps[name].address)
         }
     renamed = {draft.steps[name].address for name in waits if draft.steps[name].verb is Verb.MOVE}
     return tuple(_linked(draft.steps[name], waits[name], renamed) for name in topological_order(waits))
+
+
+def _is_chosen(draft: Draft, address: Address) -> bool:
+    """Tell whether the plan is about a rename; an old share is set aside for its replacement, which needs that."""
+    former = draft.moved_from.get(address)
+    return former is None or draft.chooses(address, draft.state.records[former].backend or "")
 
 
 def _linked(step: Step, waits_for: tuple[str, ...], renamed: set[Address]) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import counted
+from sharectl.model.diagnostics import counted, listed
 from sharectl.model.field_changes import FieldChange, size_change
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, Drift, DriftKind, Summary
@@ -107,8 +107,7 @@ def _unmanaged(draft: Draft) -> list[Drift]:
         strays = [share for share in unknown if not ignored.covers_share(share.backend_id)]
         found += _ignored(draft, seen, ignored, len(unknown) - len(strays))
         if strays:
-            named = ", ".join(share.backend_id for share in strays[:_MOST_NAMED])
-            named += ", …" if len(strays) > _MOST_NAMED else ""
+            named = listed([share.backend_id for share in strays], _MOST_NAMED)
             summary = f"holds {counted(len(strays), 'share')} that the state does not know: {named}"
             found.append(Drift(address_of(Kind.BACKEND, backend), DriftKind.UNMANAGED, summary))
     return found
@@ -116,11 +115,11 @@ def _unmanaged(draft: Draft) -> list[Drift]:
 
 def _ignored(draft: Draft, seen: BackendObservation, ignored: IgnoreList, shares: int) -> list[Drift]:
     """Say how much is left alone on a backend, as its manifest asks."""
-    backend, listed = seen.backend, (seen.shares or {}) if ignored.access else {}
-    rules = sum(len(share.ignored_access) for share in listed.values())
+    backend, shown = seen.backend, (seen.shares or {}) if ignored.access else {}
+    rules = sum(len(share.ignored_access) for share in shown.values())
     for address, recorded in draft.state.rules.items() if rules else ():
         record = draft.state.records.get(address)
-        share = None if record is None or record.backend != backend else listed.get(record.resource_id)
+        share = None if record is None or record.backend != backend else shown.get(record.resource_id)
         if share is not None:
             rules -= sum(1 for known in recorded if known.status == "active" and known.rule in share.ignored_access)
     counts = [(shares, "share"), (rules, "access rule")]
@@ -137,9 +136,7 @@ def _unmanaged_servers(backend: str, servers: ServerObservation, known: Collecti
     strays += servers.unmanaged
     if not strays:
         return []
-    named = ", ".join(sorted(server.backend_id for server in strays)[:_MOST_NAMED]) + (
-        ", …" if len(strays) > _MOST_NAMED else ""
-    )
+    named = listed(sorted(server.backend_id for server in strays), _MOST_NAMED)
     summary = f"holds {counted(len(strays), 'share server')} that the state does not know: {named}"
     return [Drift(address_of(Kind.BACKEND, backend), DriftKind.UNMANAGED, summary)]
 

@@ -51,14 +51,9 @@ def left_alone(draft: Draft, removed: Iterable[Address]) -> frozenset[Address]:
     return frozenset(kept)
 
 
-def selector(draft: Draft) -> Callable[[Address], bool] | None:
-    """Return whether an address is planned, as a function; None where all of them are (the common case costs nothing).
-
-    A resource that is being renamed answers to both of its names.
-    """
+def selector(draft: Draft) -> Callable[[Address], bool]:
+    """Return whether an address is planned, as a function. A resource that is being renamed answers to both of its names."""
     desired, records, options = draft.desired, draft.records, draft.options
-    if not options.narrows:
-        return None
     renamed = {former: address for address, former in draft.moved_from.items()}
     targets = {renamed.get(owner, owner) for owner in map(resource_of, options.targets)}
     wanted = _closure(draft, targets) if targets else None
@@ -73,23 +68,6 @@ def selector(draft: Draft) -> Callable[[Address], bool] | None:
         )
 
     return selects
-
-
-def move_selector(draft: Draft) -> Callable[[Address], bool] | None:
-    """Return whether the rename to an address is planned, as a function; None where all are."""
-    selects = selector(draft)
-    if selects is None:
-        return None
-    backends = draft.options.backends
-    renamed = draft.moved_from
-
-    def selects_move(address: Address) -> bool:
-        if address not in renamed:
-            return True  # an old share is set aside, which its replacement needs
-        record = draft.state.records[renamed[address]]
-        return selects(address) and (not backends or record.backend in backends)
-
-    return selects_move
 
 
 def unknown_addresses(
@@ -193,12 +171,10 @@ def find_due(draft: Draft) -> Due:
     }
     for others in (draft.deviations, draft.export_changes, options.replaces):
         differing.update(address for address in others if address in digests)
-    selects = selector(draft)
 
     def is_chosen(address: Address) -> bool:
         record = records.get(address)
-        of_backends = record is None or not options.backends or record.backend in options.backends
-        return of_backends and (selects is None or selects(address))
+        return draft.chooses(address, None if record is None else record.backend or "")
 
     chosen = sorted(filter(is_chosen, differing))
     removed = [

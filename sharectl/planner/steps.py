@@ -15,7 +15,6 @@ from sharectl.planner.moves import undeclared_renames
 from sharectl.planner.order import linked_steps
 from sharectl.planner.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planner.safety import check_kept_snapshots, check_limits, check_revocations
-from sharectl.planner.selection import move_selector, selector
 from sharectl.planner.share_servers.steps import plan_share_servers
 from sharectl.planner.shares.changes import hold_for_snapshot, may_be_cloned
 from sharectl.planner.shares.steps import plan_beside_refusal, plan_new_share
@@ -52,10 +51,9 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     for address in draft.new:
         planner_of(kind_of(address)).new(draft, address)
     refuse_lost_sources(draft)
-    selects = selector(draft)
-    plan_share_servers(draft, selects)
-    forget_given_up_imports(draft, selects)
-    plan_backends(draft, selects)
+    plan_share_servers(draft)
+    forget_given_up_imports(draft)
+    plan_backends(draft)
     draft.diagnostics += undeclared_renames(draft)
     check_limits(draft)
     check_kept_snapshots(draft)
@@ -78,7 +76,7 @@ def settled_steps(draft: Draft) -> tuple[tuple[Step, ...], tuple[Held, ...]]:
     for address in sorted(held.kept):
         plan_beside_refusal(draft, address)
     check_revocations(draft)
-    return linked_steps(draft, move_selector(draft)), held.report()
+    return linked_steps(draft), held.report()
 
 
 def _reason_of_new(draft: Draft, address: Address) -> str:

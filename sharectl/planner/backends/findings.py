@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.diagnostics import Diagnostic, Severity, counted, error, warning
+from sharectl.model.diagnostics import Diagnostic, Severity, counted, error, listed, warning
 from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.plans import UnreadBackend
 from sharectl.planner.observed import identity_problem
-from sharectl.planner.selection import selector
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -128,8 +127,7 @@ def _foreign(draft: Draft, seen: BackendObservation, pinned: Collection[str]) ->
     )
     held = " and ".join(counted(*each) for each in counts if each[0])
     named = sorted(share.backend_id for share in shares) or sorted(server.backend_id for server in servers)
-    more = ", …" if len(named) > _NAMED_AT_MOST else ""
-    first = f"it holds {', '.join(named[:_NAMED_AT_MOST])}{more}. " if named else ""
+    first = f"it holds {listed(named, _NAMED_AT_MOST)}. " if named else ""
     beyond = ", which cannot take over share servers and what is on them" if servers else ""
     address = address_of(Kind.BACKEND, seen.backend)
     return error(
@@ -238,12 +236,12 @@ def _with_option(problem: Diagnostic, name: str) -> Diagnostic:
 
 def _is_asked_for(draft: Draft, name: str, pools: Collection[str] = ()) -> bool:
     """Tell whether the plan was asked about the backend; of one of which some `pools` cannot be read, about what is in these."""
-    options, selects = draft.options, selector(draft)
+    options = draft.options
     if options.backends and name not in options.backends:
         return False
     asked_ids = draft.observed[name].asked_ids
-    if not options.destroy and not (pools and selects is not None):
-        named = selects is None or selects(address_of(Kind.BACKEND, name))
+    if not options.destroy and not (pools and options.narrows):
+        named = draft.chooses(address_of(Kind.BACKEND, name))
         takes_part = bool(options.backends) or draft.desired.backends[name].enabled
         if address_of(Kind.BACKEND, name) in options.targets or (named and takes_part and asked_ids is None):
             return True
@@ -252,7 +250,7 @@ def _is_asked_for(draft: Draft, name: str, pools: Collection[str] = ()) -> bool:
         and record.kind != Kind.BACKEND
         and (not pools or record.pool in pools)
         and (asked_ids is None or record.resource_id in asked_ids)
-        and (selects is None or selects(address))
+        and draft.chooses(address)
         for address, record in draft.records.items()
     )
 
@@ -260,7 +258,7 @@ def _is_asked_for(draft: Draft, name: str, pools: Collection[str] = ()) -> bool:
 def _unread_pools(draft: Draft, seen: BackendObservation) -> Diagnostic:
     reasons = {} if seen.report is None else seen.report.unreadable_pools
     held = sum(record.backend == seen.backend and record.pool in reasons for record in draft.records.values())
-    kept = f" {_recorded(held)} there, and planned as recorded." if held else ""
+    kept = f" {recorded_on(held)} there, and planned as recorded." if held else ""
     first = min(reasons)
     return warning(
         "backend.pool-unknown",

@@ -13,16 +13,14 @@ from sharectl.planner.backends.findings import recorded_on
 from sharectl.planner.shares.steps import add_forget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sharectl.model.kinds import Address
     from sharectl.planner.draft import Draft
 
 
-def plan_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
+def plan_backends(draft: Draft) -> None:
     """Add the steps for backends, when all other steps are known; refuse steps on a backend that has no manifest."""
-    _prepare_backends(draft, selects)
-    _forget_backends(draft, selects)
+    _prepare_backends(draft)
+    _forget_backends(draft)
     _refuse_undeclared(draft)
     note_undeclared_backends(draft)
     _refuse_without_secrets(draft)
@@ -45,14 +43,12 @@ def _refuse_without_secrets(draft: Draft) -> None:
             )
 
 
-def _prepare_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
+def _prepare_backends(draft: Draft) -> None:
     """Add a step for each backend that has never been prepared; of a narrowed plan, for each that its steps may use."""
-    options = draft.options
     used = set(backends_of(draft.steps.values()))
     for name, spec in sorted(draft.desired.backends.items()):
         address = address_of(Kind.BACKEND, name)
-        selected = (selects is None or selects(address)) and (not options.backends or name in options.backends)
-        wanted = name in used or (selected and spec.enabled and not options.destroy)
+        wanted = name in used or (draft.chooses(address, name) and spec.enabled and not draft.options.destroy)
         seen = draft.observed.get(name)
         if wanted and address not in draft.records:
             draft.add(
@@ -64,7 +60,7 @@ def _prepare_backends(draft: Draft, selects: Callable[[Address], bool] | None) -
             )
 
 
-def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) -> None:
+def _forget_backends(draft: Draft) -> None:
     """Add a step for each recorded backend that has no manifest and that nothing is on once the plan is done."""
     undeclared = [
         address
@@ -80,10 +76,7 @@ def _forget_backends(draft: Draft, selects: Callable[[Address], bool] | None) ->
     }
     for address in undeclared:
         name = name_of(address)
-        chosen = (selects is None or selects(address)) and (
-            not draft.options.backends or name in draft.options.backends
-        )
-        if name not in needed and chosen and not draft.options.described_elsewhere(address):
+        if name not in needed and draft.chooses(address, name) and not draft.options.described_elsewhere(address):
             add_forget(draft, address, draft.records[address], "its manifest is gone and nothing of the state is on it")
 
 

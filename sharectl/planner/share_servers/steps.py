@@ -21,7 +21,7 @@ from sharectl.planner.share_servers.places import server_of, shares_on, unused_s
 from sharectl.state.rows import allocations_of, server_spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sharectl.model.kinds import Address
     from sharectl.model.networks import NetworkAllocation
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from sharectl.planner.draft import Draft
     from sharectl.planner.observed import BackendObservation
 
-    Selects = Callable[[Address], bool] | None
 
-
-def plan_share_servers(draft: Draft, selects: Selects) -> None:
+def plan_share_servers(draft: Draft) -> None:
     """Add the steps for share servers and their addresses, when those for shares are known."""
     if not draft.servers and not any(spec.share_servers for spec in draft.desired.backends.values()):
         return
@@ -43,19 +41,14 @@ def plan_share_servers(draft: Draft, selects: Selects) -> None:
     unused = set(unused_servers(draft, wanted))
     needed = {server_of(draft, step) for step in draft.steps.values()}
     for address in sorted(draft.servers.values()):
-        chosen = _is_chosen(draft, address, draft.records[address].backend, selects)
+        chosen = draft.chooses(address, draft.records[address].backend or "")
         if address in unused:
             if chosen:
                 _remove(draft, address)
         elif chosen or address in needed:
-            _mend(draft, address, selects)
+            _mend(draft, address)
             follow_network(draft, address)
-    _release(draft, selects)
-
-
-def _is_chosen(draft: Draft, address: Address, backend: str | None, selects: Selects) -> bool:
-    backends = draft.options.backends
-    return (selects is None or selects(address)) and (not backends or backend in backends)
+    _release(draft)
 
 
 def _make(draft: Draft) -> None:
@@ -103,7 +96,7 @@ def _description(spec: ShareServerSpec) -> Iterator[FieldChange]:
     return (FieldChange(name, None, value) for name, value in described if value is not None)
 
 
-def _mend(draft: Draft, address: Address, selects: Selects) -> None:
+def _mend(draft: Draft, address: Address) -> None:
     """Add the step that makes a share server well again, and those that record where its shares are found afterwards."""
     deviation = draft.deviations.get(address)
     record = draft.records[address]
@@ -119,16 +112,16 @@ def _mend(draft: Draft, address: Address, selects: Selects) -> None:
         work=SetUp(spec_to_mend(draft, record)),
     )
     if seen.servers is not None and lost_addresses(record, seen.servers):
-        _record_new_exports(draft, record, selects)
+        _record_new_exports(draft, record)
 
 
-def _record_new_exports(draft: Draft, server: Record, selects: Selects) -> None:
+def _record_new_exports(draft: Draft, server: Record) -> None:
     """Let the shares on a server that may get another address be recorded once more: their export locations name it."""
     for address, record in shares_on(draft, server.resource_id):
         busy = draft.has(address, Verb.CREATE_SHARE, Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
         deviation = draft.deviations.get(address)
         gone = deviation is not None and deviation.observed is None
-        planned = address in draft.desired.digests and (selects is None or selects(address))
+        planned = address in draft.desired.digests and draft.chooses(address)
         if busy or gone or not planned or draft.has(address, Verb.UPDATE_RECORD):
             continue
         draft.add(
@@ -155,13 +148,13 @@ def _remove(draft: Draft, address: Address) -> None:
     )
 
 
-def _release(draft: Draft, selects: Selects) -> None:
+def _release(draft: Draft) -> None:
     """Add a step for each address that is ours and that no share server has."""
     pending = {operation.resource_id for operation in draft.state.operations}
     for backend, seen in sorted(draft.observed.items()):
         for allocation in _leaked(draft, seen, pending):
             address = address_of(Kind.NETWORK_ALLOCATION, allocation.allocation_id)
-            if not _is_chosen(draft, address, backend, selects):
+            if not draft.chooses(address, backend):
                 continue
             draft.add(
                 Verb.RELEASE_ALLOCATION,
