@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sharectl import __version__
 from sharectl.manifests.files import PROJECT_FILE, read_checked, read_regular_file, write_checked
+from sharectl.manifests.findings import Finding
 from sharectl.manifests.schemas import schemas_digest
 from sharectl.model.diagnostics import DiagnosticError, Source, error
+from sharectl.model.fields import camel
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import API_VERSION
 from sharectl.model.settings import PackSettings, SafetyLimits, SchedulerSettings
 from sharectl.model.state_urls import StateUrlError, path_in_state_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sharectl.manifests.findings import Finding
     from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
+
+Settings = TypeVar("Settings", SafetyLimits, SchedulerSettings, PackSettings)
 
 _CACHE_DIRECTORY: Final = ".sharectl/cache"
 _STATE_FILE: Final = ".sharectl/state.db"
@@ -121,8 +125,7 @@ def _read(file: Path, shown: str) -> tuple[JsonObject | None, list[Diagnostic]]:
 
 
 def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnostic]]:
-    from sharectl.manifests.findings import Finding  # noqa: PLC0415 - an unchanged project file is not checked again
-    from sharectl.manifests.positions import FilePositions  # noqa: PLC0415 - as above
+    from sharectl.manifests.positions import FilePositions  # noqa: PLC0415 - an unchanged project file is not checked again
     from sharectl.manifests.reader import read_documents  # noqa: PLC0415 - as above
     from sharectl.manifests.validation import what_was_read  # noqa: PLC0415 - as above
 
@@ -158,8 +161,6 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
 
 def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
     """Remove the paths that cannot be used, and return what is wrong with them."""
-    from sharectl.manifests.findings import Finding  # noqa: PLC0415 - as above
-
     findings = []
     for number, name in enumerate(spec.get("manifests", ())):
         if name.startswith(("/", "~")) or ".." in Path(name).parts or "\0" in name:
@@ -170,71 +171,64 @@ def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
         wrong = {found.path[-1] for found in findings}
         spec["manifests"] = [name for number, name in enumerate(spec["manifests"]) if number not in wrong]
     state = spec.get("state", {})
-    for part, key in ((state, "file"), (state, "url"), (state.get("copies", {}), "directory")):
+    for part, key, *above in ((state, "file"), (state, "url"), (state.get("copies", {}), "directory", "copies")):
         if "\0" in part.get(key, ""):
             del part[key]
-            path = ("spec", "state", *(("copies",) if part is not state else ()), key)
+            path = ("spec", "state", *above, key)
             findings.append(Finding("project.state", "the path holds a NUL character", "", "remove it", document, path))
-    if "url" in state and (wrong_url := _url_finding(state, document)) is not None:
+    summary, remedy = _url_problem(state) if "url" in state else ("", "")
+    if summary:
         del state["url"]
-        findings.append(wrong_url)
+        findings.append(Finding("project.state", summary, "", remedy, document, ("spec", "state", "url")))
     return findings
 
 
-def _url_finding(state: JsonObject, document: int) -> Finding | None:
-    from sharectl.manifests.findings import Finding  # noqa: PLC0415 - as above
-
-    path = ("spec", "state", "url")
+def _url_problem(state: JsonObject) -> tuple[str, str]:
+    """Return why the URL of a state cannot be used, and what to do; two empty texts where it can."""
     if "file" in state:
-        summary = "the state is named twice, by `file` and by `url`"
-        return Finding("project.state", summary, "", "leave one of them out", document, path)
+        return "the state is named twice, by `file` and by `url`", "leave one of them out"
     try:
         path_in_state_url(state["url"])
     except StateUrlError as problem:
-        return Finding("project.state", f"the state cannot be opened: {problem}", "", problem.remedy, document, path)
-    return None
-
-
-def _state_path(state: JsonObject) -> str:
-    return path_in_state_url(state["url"]) if "url" in state else str(state.get("file", _STATE_FILE))
+        return f"the state cannot be opened: {problem}", problem.remedy
+    return "", ""
 
 
 def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
-    scheduler, safety = spec.get("scheduler", {}), spec.get("safety", {})
-    copies = spec.get("state", {}).get("copies", {})
+    state = spec.get("state", {})
+    copies = state.get("copies", {})
     return Project(
         root=root,
         file=file,
         manifests=tuple(spec.get("manifests", (".",))),
-        state_path=root / _state_path(spec.get("state", {})),
+        state_path=root / (path_in_state_url(state["url"]) if "url" in state else state.get("file", _STATE_FILE)),
         cache_directory=root / _CACHE_DIRECTORY,
-        safety=SafetyLimits(
-            max_deletion_percentage=float(safety.get("maxDeletionPercentage", 10.0)),
-            deletion_floor=int(safety.get("deletionFloor", 3)),
-        ),
-        scheduler=SchedulerSettings(
-            filters=_names(scheduler.get("filters")),
-            weighers=_names(scheduler.get("weighers")),
-            multipliers={name: float(factor) for name, factor in scheduler.get("multipliers", {}).items()},
-            max_attempts=int(scheduler.get("maxAttempts", 3)),
-            max_over_subscription_ratio=float(scheduler.get("maxOverSubscriptionRatio", 20.0)),
-            options=scheduler.get("options", {}),
-            algorithm=scheduler.get("algorithm", "manila"),
-            extend_filters=_names(scheduler.get("extendFilters")),
-            pack=_pack(scheduler.get("pack", {})),
-        ),
+        safety=_settings(SafetyLimits, spec.get("safety", {})),
+        scheduler=_settings(SchedulerSettings, spec.get("scheduler", {})),
         copies_directory=root / copies["directory"] if "directory" in copies else None,
         copies_kept=int(copies.get("keep", _COPIES_KEPT)),
     )
 
 
-def _pack(pack: JsonObject) -> PackSettings:
-    default = PackSettings()
-    return PackSettings(
-        effort=float(pack.get("effort", default.effort)),
-        max_choices=int(pack.get("maxChoices", default.max_choices)),
-    )
+def _settings(cls: type[Settings], written: JsonObject) -> Settings:
+    """Return the settings that the project file holds, the others with their defaults; its fields have the names of the class's in camel case."""
+    given = {
+        field.name: (str(field.type), written[camel(field.name)])
+        for field in fields(cls)
+        if camel(field.name) in written
+    }
+    return cls(**{name: _READERS.get(kind, _as_it_is)(value) for name, (kind, value) in given.items()})
 
 
-def _names(names: list[str] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(names)
+def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    return value
+
+
+_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "int": int,
+    "float": float,
+    "tuple[str, ...] | None": tuple,
+    "Mapping[str, float]": lambda factors: {name: float(factor) for name, factor in factors.items()},
+    "PackSettings": lambda pack: _settings(PackSettings, pack),
+}
+"""How settings are read from JSON, by their types."""
