@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.manifests.files import PROJECT_FILE, SUFFIXES, beginning_of, read_regular_file, why_unreadable
@@ -28,14 +27,15 @@ class FoundFile(NamedTuple):
     is_link: bool
 
 
-@dataclass(slots=True)
 class Walk:
     """What one folder and those below it hold. A link is followed where it leads to a place within `roots`."""
 
-    roots: tuple[str, ...]
-    files: list[FoundFile] = field(default_factory=list)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    _folders: list[tuple[str, str]] = field(default_factory=list)
+    def __init__(self, roots: tuple[str, ...]) -> None:
+        """Hold nothing yet."""
+        self.roots = roots
+        self.files: list[FoundFile] = []
+        self.diagnostics: list[Diagnostic] = []
+        self._folders: list[tuple[str, str]] = []
 
     def folder(self, shown: str, path: str) -> None:
         """Walk the folder at `path`, shown as `shown`; its files are found in no particular order."""
@@ -52,13 +52,12 @@ class Walk:
                     for entry in entries:
                         self._entry(entry, shown, is_root=len(visited) == 1)
             except OSError as failure:
-                self.refuse(
-                    shown, f"cannot read the folder {shown}: {why_unreadable(failure, path)}", "mend its permissions"
-                )
+                summary = f"cannot read the folder {shown}: {why_unreadable(failure, path)}"
+                self.refuse(shown, summary, "mend its permissions")
 
     def refuse(self, shown: str, summary: str, remedy: str) -> None:
         """Record that something cannot be read."""
-        self.diagnostics.append(error("manifest.unreadable", summary, remedy=remedy, source=Source(shown, 1, 1)))
+        self.diagnostics.append(unreadable(shown, summary, remedy))
 
     def _entry(self, entry: os.DirEntry[str], folder: str, *, is_root: bool) -> None:
         name = entry.name
@@ -82,7 +81,7 @@ class Walk:
     def _hidden(self, entry: os.DirEntry[str], shown: str) -> None:
         if may_hold_manifest(entry.name) and not entry.is_dir(follow_symlinks=False):
             self._add(skipped_file(shown, entry.path))
-        elif may_hide_manifests(entry.name) and entry.is_dir(follow_symlinks=False):
+        elif entry.name not in _NEVER_MANIFESTS and entry.is_dir(follow_symlinks=False):
             self._add(skipped_folder(shown, entry.path))
 
     def _project_file(self, entry: os.DirEntry[str], shown: str) -> None:
@@ -138,6 +137,11 @@ class Walk:
             self.diagnostics.append(diagnostic)
 
 
+def unreadable(shown: str, summary: str, remedy: str) -> Diagnostic:
+    """Return what says that there may be manifests which nobody can read."""
+    return error("manifest.unreadable", summary, remedy=remedy, source=Source(shown, 1, 1))
+
+
 def printable(name: str) -> str:
     r"""Return a file's name with the bytes that are not UTF-8 as `\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
@@ -152,8 +156,11 @@ _SEALED_ENDINGS: Final = (".enc", ".gpg", ".age", ".asc", ".gz", ".xz", ".zst", 
 _NEVER_MANIFESTS: Final = frozenset({".git", ".hg", ".svn", ".jj", ".sharectl"})
 _MOST_ENTRIES_LOOKED_AT: Final = 2000
 _BYTES_LOOKED_AT: Final = 64 * 1024
-_READ_ON: Final = "only names that end in .yaml or .yml and do not begin with a dot are read in a folder"
-_COUNTS_AS_GONE: Final = "What it describes is not wanted, as if it had been removed."
+_RENAME: Final = "rename it, or list it under spec.manifests in sharectl.yaml"
+_COUNTS_AS_GONE: Final = (
+    "What it describes is not wanted, as if it had been removed. "
+    "Only names that end in .yaml or .yml and do not begin with a dot are read in a folder."
+)
 
 
 def may_hold_manifest(name: str) -> bool:
@@ -166,11 +173,6 @@ def may_hold_manifest(name: str) -> bool:
 
 def _is_nearly_named(name: str) -> bool:
     return _WITHIN_NAME.search(name) is not None or name.lower().endswith(_OTHER_ENDINGS)
-
-
-def may_hide_manifests(name: str) -> bool:
-    """Tell whether a hidden folder of this name is worth a look."""
-    return name not in _NEVER_MANIFESTS
 
 
 def skipped_file(shown: str, path: str) -> Diagnostic | None:
@@ -190,17 +192,10 @@ def skipped_file(shown: str, path: str) -> Diagnostic | None:
     wanted = _MANIFEST if name.startswith(".") or _is_nearly_named(name) else _DOCUMENT
     if wanted.search(beginning_of(path, _BYTES_LOOKED_AT)) is None:
         return None
+    reason, remedy = "does not end in .yaml or .yml", f"{_RENAME}; remove it if it is only a copy"
     if name.startswith("."):
-        return _skipped(
-            shown,
-            f"{shown} looks like a manifest and is skipped: its name begins with a dot",
-            "rename it, or list it under spec.manifests in sharectl.yaml",
-        )
-    return _skipped(
-        shown,
-        f"{shown} looks like a manifest and is skipped: its name does not end in .yaml or .yml",
-        "rename it, or list it under spec.manifests in sharectl.yaml; remove it if it is only a copy",
-    )
+        reason, remedy = "begins with a dot", _RENAME
+    return _skipped(shown, f"{shown} looks like a manifest and is skipped: its name {reason}", remedy)
 
 
 def skipped_folder(shown: str, path: str) -> Diagnostic | None:
@@ -251,5 +246,4 @@ def _looks_like_manifest(path: str) -> bool:
 
 
 def _skipped(shown: str, summary: str, remedy: str) -> Diagnostic:
-    detail = f"{_COUNTS_AS_GONE} {_READ_ON[0].upper()}{_READ_ON[1:]}."
-    return warning("manifest.skipped", summary, detail=detail, remedy=remedy, source=Source(shown, 1, 1))
+    return warning("manifest.skipped", summary, detail=_COUNTS_AS_GONE, remedy=remedy, source=Source(shown, 1, 1))

@@ -6,18 +6,18 @@ import hashlib
 import os
 import re
 import subprocess
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from sharectl.manifests.files import MAX_FILE_BYTES, read_regular_file, why_unreadable
-from sharectl.manifests.folders import FoundFile, Walk, printable
-from sharectl.model.diagnostics import Diagnostic, Source, did_you_mean, error
+from sharectl.manifests.folders import FoundFile, Walk, printable, unreadable
+from sharectl.model.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from sharectl.manifests.compiled import CompiledFile
+    from sharectl.model.diagnostics import Diagnostic
 
     Known = Callable[[str, os.stat_result], CompiledFile | None]
 
@@ -77,12 +77,92 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-@dataclass(slots=True)
 class Sources:
     """All that was read, in the order of the sources and sorted within each folder; and what could not be."""
 
-    files: list[SourceFile] = field(default_factory=list)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
+    def __init__(self, base_directory: Path, known: Known | None = None) -> None:
+        """Read relative to a folder; `known` returns what a file was compiled to, by its path and status: then it is not read."""
+        self.files: list[SourceFile] = []
+        self.diagnostics: list[Diagnostic] = []
+        self._base_directory = base_directory
+        self._known = known
+        self._seen: set[tuple[int, ...]] = set()
+
+    def read(self, name: str) -> None:
+        """Read a file or a folder; a file that is reached twice is read once."""
+        path = os.path.join(self._base_directory, name)  # noqa: PTH118 - strings: a hundred thousand paths pass here
+        if os.path.isdir(path):  # noqa: PTH112 - as above
+            self._read_folder(printable(name), path)
+        else:
+            self._read_file(FoundFile(printable(name), path, is_link=False))
+
+    def read_standard_input(self, stdin: BinaryIO | None) -> None:
+        """Read standard input, unless that was done already."""
+        if stdin is None:
+            self._refuse(STANDARD_INPUT_NAME, "there is no standard input to read", "pipe manifests in, or name a file")
+        elif all(file.real_path is not None for file in self.files):
+            data = stdin.read(MAX_FILE_BYTES + 1)
+            if len(data) <= MAX_FILE_BYTES:
+                self.files.append(SourceFile(STANDARD_INPUT_NAME, None, None, data))
+            else:
+                summary = f"standard input is larger than {MAX_FILE_BYTES >> 20} MiB"
+                self._refuse(STANDARD_INPUT_NAME, summary, "split it into files")
+
+    def drop_needless_warnings(self) -> None:
+        """Say nothing of files that one name leaves out, because of how they are called, and that are named themselves."""
+        if self.diagnostics:
+            read = {os.path.normpath(file.path) for file in self.files}
+            self.diagnostics = [
+                found
+                for found in self.diagnostics
+                if found.code != "manifest.skipped"
+                or found.source is None
+                or os.path.normpath(found.source.path) not in read
+            ]
+
+    def _read_folder(self, shown: str, path: str) -> None:
+        real, base = os.path.realpath(path), os.path.realpath(self._base_directory)
+        top, around = working_tree(base), working_tree(real)
+        walk = Walk((real, base) if top is None else (real, base, top))
+        walk.folder(shown, path)
+        for file in sorted(walk.files):
+            if file.is_link and not walk.allows(file.path):
+                summary = f"cannot read {file.shown}: the link leads out of the manifests' folder"
+                walk.refuse(file.shown, summary, "put the file itself here, or name it on the command line")
+            else:
+                self._read_file(file)
+        if around is not None:
+            walk.diagnostics += left_out(shown, real, around)
+        self.diagnostics += walk.diagnostics
+        if not walk.files and not walk.diagnostics and real != base:
+            remedy = (
+                "put manifests there, or do not name it; for a folder that is meant to be empty, "
+                "a file none.yaml with a comment in it says so"
+            )
+            self._refuse(shown, f"there is no manifest in the folder {shown}", remedy)
+
+    def _read_file(self, file: FoundFile) -> None:
+        data = compiled = None
+        try:
+            if self._known is not None:
+                status = os.stat(file.path)  # noqa: PTH116 - as above
+                compiled = self._known(file.path, status)
+            if compiled is None:
+                status, data = read_regular_file(file.path)
+        except OSError as failure:
+            remedy = "mend the file or its permissions, or take it out of the manifests"
+            if not os.path.lexists(file.path):
+                remedy = _instead_of_missing(file)
+            self._refuse(file.shown, f"cannot read {file.shown}: {why_unreadable(failure, file.path)}", remedy)
+            return
+        # Whoever checks out another commit meanwhile may write this file over the inode of one that was read and has gone.
+        identity = status.st_dev, status.st_ino, status.st_ctime_ns
+        if identity not in self._seen:
+            self._seen.add(identity)
+            self.files.append(SourceFile(file.shown, file.path, status, data, compiled))
+
+    def _refuse(self, shown: str, summary: str, remedy: str) -> None:
+        self.diagnostics.append(unreadable(shown, summary, remedy))
 
 
 def read_sources(
@@ -90,76 +170,17 @@ def read_sources(
 ) -> Sources:
     """Return the content of the files, folders and `-` in `names`; relative names are under `base_directory`.
 
-    `known` returns what a file was compiled to, by its path and status: then it is not read. A file that is reached twice is read once. A link found in a folder must lead to a place in that folder, in `base_directory`, or in
-    the git working tree around it.
+    `known` is as in `Sources`. A link found in a folder must lead to a place in that folder, in `base_directory`, or in the git working
+    tree around it.
     """
-    sources = Sources()
-    seen: set[tuple[int, ...]] = set()
+    sources = Sources(base_directory, known)
     for name in names:
         if name == STANDARD_INPUT:
-            _read_standard_input(sources, stdin)
-            continue
-        path = os.path.join(base_directory, name)  # noqa: PTH118 - strings: a hundred thousand paths pass here
-        if os.path.isdir(path):  # noqa: PTH112 - as above
-            _read_folder(name, path, os.path.realpath(base_directory), sources, seen, known)
+            sources.read_standard_input(stdin)
         else:
-            _read(FoundFile(printable(name), path, is_link=False), sources, seen, known)
-    if sources.diagnostics:
-        read = {os.path.normpath(file.path) for file in sources.files}
-        sources.diagnostics[:] = [found for found in sources.diagnostics if not _is_read_after_all(found, read)]
+            sources.read(name)
+    sources.drop_needless_warnings()
     return sources
-
-
-def _is_read_after_all(found: Diagnostic, read: set[str]) -> bool:
-    """Tell whether a file that one name leaves out, because of how it is called, is named itself."""
-    return found.code == "manifest.skipped" and found.source is not None and os.path.normpath(found.source.path) in read
-
-
-def _read_folder(  # noqa: PLR0913, PLR0917 - where, and what is known before
-    name: str, path: str, base: str, sources: Sources, seen: set[tuple[int, ...]], known: Known | None
-) -> None:
-    real, top = os.path.realpath(path), working_tree(base)
-    walk = Walk((real, base) if top is None else (real, base, top))
-    walk.folder(printable(name), path)
-    for file in sorted(walk.files):
-        if file.is_link and not walk.allows(file.path):
-            summary = f"cannot read {file.shown}: the link leads out of the manifests' folder"
-            walk.refuse(file.shown, summary, "put the file itself here, or name it on the command line")
-        else:
-            _read(file, sources, seen, known)
-    around = working_tree(real)
-    if around is not None:
-        walk.diagnostics += left_out(printable(name), real, around)
-    sources.diagnostics += walk.diagnostics
-    if not walk.files and not walk.diagnostics and real != base:
-        summary = f"there is no manifest in the folder {printable(name)}"
-        remedy = (
-            "put manifests there, or do not name it; for a folder that is meant to be empty, "
-            "a file none.yaml with a comment in it says so"
-        )
-        _refuse(sources, printable(name), summary, remedy)
-
-
-def _read(file: FoundFile, sources: Sources, seen: set[tuple[int, ...]], known: Known | None) -> None:
-    data = compiled = None
-    try:
-        if known is not None:
-            status = os.stat(file.path)  # noqa: PTH116 - strings: a hundred thousand paths pass here
-            compiled = known(file.path, status)
-        if compiled is None:
-            status, data = read_regular_file(file.path)
-    except OSError as failure:
-        summary = f"cannot read {file.shown}: {why_unreadable(failure, file.path)}"
-        remedy = "mend the file or its permissions, or take it out of the manifests"
-        if not os.path.lexists(file.path):
-            remedy = _instead_of_missing(file)
-        _refuse(sources, file.shown, summary, remedy)
-    else:
-        # Whoever checks out another commit meanwhile may write this file over the inode of one that was read and has gone.
-        identity = status.st_dev, status.st_ino, status.st_ctime_ns
-        if identity not in seen:
-            seen.add(identity)
-            sources.files.append(SourceFile(file.shown, file.path, status, data, compiled))
 
 
 def _instead_of_missing(file: FoundFile) -> str:
@@ -175,28 +196,6 @@ def _instead_of_missing(file: FoundFile) -> str:
     return (
         f"{near} name a file or folder that is there" if near else f"name a file or folder that is there, from {folder}"
     )
-
-
-def _read_standard_input(sources: Sources, stdin: BinaryIO | None) -> None:
-    if stdin is None:
-        _refuse(sources, STANDARD_INPUT_NAME, "there is no standard input to read", "pipe manifests in, or name a file")
-        return
-    if any(file.real_path is None for file in sources.files):
-        return
-    data = stdin.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        _refuse(
-            sources,
-            STANDARD_INPUT_NAME,
-            f"standard input is larger than {MAX_FILE_BYTES >> 20} MiB",
-            "split it into files",
-        )
-        return
-    sources.files.append(SourceFile(STANDARD_INPUT_NAME, None, None, data))
-
-
-def _refuse(sources: Sources, shown: str, summary: str, remedy: str) -> None:
-    sources.diagnostics.append(error("manifest.unreadable", summary, remedy=remedy, source=Source(shown, 1, 1)))
 
 
 _SUBMODULE_PATH: Final = re.compile(r'^\s*path\s*=\s*"?(.*?)"?\s*$', re.MULTILINE)
@@ -221,12 +220,8 @@ def left_out(shown: str, folder: str, top: str) -> Iterator[Diagnostic]:
     for path in _submodules(top):
         inside = _below(shown, folder, path) if os.path.isdir(path) and not os.listdir(path) else None  # noqa: PTH112, PTH208 - as above
         if inside is not None:
-            yield error(
-                "manifest.unreadable",
-                f"the folder {inside} is empty: it is a git submodule that is not checked out",
-                remedy="run `git submodule update --init` (in CI: check out with submodules)",
-                source=Source(inside, 1, 1),
-            )
+            summary = f"the folder {inside} is empty: it is a git submodule that is not checked out"
+            yield unreadable(inside, summary, "run `git submodule update --init` (in CI: check out with submodules)")
     yield from _sparse(shown, folder, top)
 
 
@@ -261,7 +256,7 @@ def _sparse(shown: str, folder: str, top: str) -> Iterator[Diagnostic]:
     except (OSError, subprocess.SubprocessError):
         summary = "this is a sparse git checkout, and git does not say what it leaves out"
         remedy = "install git, or check everything out: `git sparse-checkout disable`"
-        yield error("manifest.unreadable", summary, remedy=remedy, source=Source(shown, 1, 1))
+        yield unreadable(shown, summary, remedy)
         return
     absent = [
         inside
@@ -273,7 +268,7 @@ def _sparse(shown: str, folder: str, top: str) -> Iterator[Diagnostic]:
         named = ", ".join(absent[:_MOST_NAMED]) + (", …" if len(absent) > _MOST_NAMED else "")
         summary = f"the sparse git checkout leaves out files that may hold manifests ({len(absent)}): {named}"
         remedy = "add their folders with `git sparse-checkout add`, or disable it"
-        yield error("manifest.unreadable", summary, remedy=remedy, source=Source(shown, 1, 1))
+        yield unreadable(shown, summary, remedy)
 
 
 def _is_sparse(top: str) -> bool:
