@@ -18,6 +18,7 @@ import orjson
 from sharectl import __version__
 from sharectl.manifests.compiled import SUFFIX, Pack, write_pack
 from sharectl.manifests.files import TEMPORARY_SUFFIX, read_checked, write_checked
+from sharectl.manifests.schemas import schemas_digest
 from sharectl.private import make_private
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class ManifestCache:
         known, rows = self._index(), dict(self._seen)
         horizon = self._horizon()
         for path in self._unsettled:
-            if not _is_settled(rows[path], horizon):
+            device, _, _, modified_ns, changed_ns = _STATUS.unpack_from(rows[path])
+            if device != horizon[0] or max(modified_ns, changed_ns) >= horizon[1]:  # it cannot be relied upon
                 rows[path] = _NO_STATUS + rows[path][_STATUS.size :]
         if not self._new and all(
             rows[path] in {known.get(path), _NO_STATUS + rows[path][_STATUS.size :]} for path in self._unsettled
@@ -115,7 +117,10 @@ class ManifestCache:
         used = {_place(row)[0] for row in rows.values()}
         names = [name if number in used else "" for number, (name, _) in enumerate(self._packs)]
         names, rows = self._compacted(names, rows)
-        rows = {path: row for path, row in rows.items() if names[_place(row)[0]] and _is_text(path)}
+        # A path that is not UTF-8 cannot be written as text.
+        rows = {
+            path: row for path, row in rows.items() if names[_place(row)[0]] and (path.isascii() or path.isprintable())
+        }
         head = orjson.dumps([names, list(rows)])
         if write_checked(f"{self._directory}/{_INDEX}", _version(), b"".join((head, b"\n", *rows.values()))):
             self._remove_left_over(set(names))
@@ -224,24 +229,11 @@ def _place(row: bytes) -> tuple[int, int]:
     return pack, number
 
 
-def _is_settled(row: bytes, horizon: tuple[int, int]) -> bool:
-    """Tell whether the status in a row can be relied upon."""
-    device, _, _, modified_ns, changed_ns = _STATUS.unpack_from(row)
-    return bool(device == horizon[0] and max(modified_ns, changed_ns) < horizon[1])
-
-
-def _is_text(path: str) -> bool:
-    """Tell whether a path can be written as text; that of a name which is not UTF-8 cannot."""
-    return path.isascii() or path.isprintable()
-
-
 def _key_of(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=_KEY_BYTES).digest()
 
 
 def _version() -> bytes:
-    from sharectl.manifests.schemas import schemas_digest  # noqa: PLC0415 - a circle of no use otherwise
-
     return f"{_FORMAT}\0{__version__}\0".encode() + schemas_digest()
 
 

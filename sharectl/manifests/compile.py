@@ -78,7 +78,8 @@ class _Compiler:
         kind = self._kind(document.value, Checker((document.number, document.line), "", self.findings))
         if kind is None:
             return
-        name = _name_of(document.value)
+        metadata = document.value.get("metadata")
+        name: Any = metadata.get("name") if isinstance(metadata, dict) else None
         checker = Checker((document.number, document.line), address_of(kind, name) if is_name(name) else "", [])
         place = (document.number, document.name_line, document.name_column)
         sound: SoundDocument | None = SoundDocument(document.value)
@@ -277,8 +278,3 @@ def _rule_as_written(sound: SoundDocument, rule: Sequence[str], *path: str | int
     """Return to whom a rule gives access and at what level, each empty where that was not said."""
     says_who = sound.is_written(*path, "type") and sound.is_written(*path, "to")
     return rule[1] if says_who else "", rule[2] if sound.is_written(*path, "level") else ""
-
-
-def _name_of(value: JsonObject) -> Any:  # noqa: ANN401 - whatever stands there
-    metadata = value.get("metadata")
-    return metadata.get("name") if isinstance(metadata, dict) else None

@@ -79,9 +79,10 @@ class Walk:
             self._add(skipped_file(shown, entry.path))
 
     def _hidden(self, entry: os.DirEntry[str], shown: str) -> None:
-        if may_hold_manifest(entry.name) and not entry.is_dir(follow_symlinks=False):
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if may_hold_manifest(entry.name) and not is_folder:
             self._add(skipped_file(shown, entry.path))
-        elif entry.name not in _NEVER_MANIFESTS and entry.is_dir(follow_symlinks=False):
+        elif is_folder and entry.name not in _NEVER_MANIFESTS:
             self._add(skipped_folder(shown, entry.path))
 
     def _project_file(self, entry: os.DirEntry[str], shown: str) -> None:
@@ -201,7 +202,7 @@ def skipped_file(shown: str, path: str) -> Diagnostic | None:
 def skipped_folder(shown: str, path: str) -> Diagnostic | None:
     """Return a warning where a hidden folder holds manifests."""
     for found in _yaml_files(path):
-        if found is not None and _looks_like_manifest(found):
+        if found is not None and _MANIFEST.search(beginning_of(found, _BYTES_LOOKED_AT)):
             inside = f"{shown}/{os.path.relpath(found, path)}"
             summary = (
                 f"the folder {shown} is skipped, because its name begins with a dot, and {inside} looks like a manifest"
@@ -239,10 +240,6 @@ def _yaml_files(path: str) -> Iterator[str | None]:
                 folders.append(entry.path)
             elif entry.name.lower().endswith(SUFFIXES):
                 yield entry.path
-
-
-def _looks_like_manifest(path: str) -> bool:
-    return _MANIFEST.search(beginning_of(path, _BYTES_LOOKED_AT)) is not None
 
 
 def _skipped(shown: str, summary: str, remedy: str) -> Diagnostic:

@@ -31,6 +31,7 @@ _KEY_ON_LINE: Final = re.compile(
     r"""(?P<name>[A-Za-z][\w.-]{0,63}(?: [\w.-]{1,63})?)["']?\s*:\s*(?!\{\s*["']?(?:env|file)["']?\s*:)(?=\S)"""
 )
 _OPEN_KEY: Final = re.compile(r"""\s*(?:-\s+)*["']?(?P<name>[A-Za-z][\w. -]{0,63})["']?\s*:(?:\s.*)?\Z""")
+_REFERENCE: Final = re.compile(r"""\s*["']?(?:env|file)["']?\s*:""")
 _MAYBE_SECRETS: Final = re.compile(
     rb"config|SecurityService|pas|pwd|pw|sec[er]|tok|cred|key|psk|auth|phrase", re.IGNORECASE
 )
@@ -66,11 +67,6 @@ def may_name_secret(name: str) -> bool:
     )
 
 
-def may_hold_secrets(data: bytes) -> bool:
-    """Tell, quickly, whether there may be anything to conceal in a file."""
-    return _MAYBE_SECRETS.search(data) is not None
-
-
 def masked_line(lines: list[str], number: int, spans: list[Span], most_characters: int) -> str:
     """Return the beginning of line `number` (from 0) with every secret in it masked: those at `spans`, and what its own text gives away.
 
@@ -98,12 +94,8 @@ def _within_secret(lines: list[str], number: int) -> bool:
         line = lines[above]
         if line.strip() and _indent(line) < indent:
             found = _OPEN_KEY.match(line)
-            return found is not None and may_name_secret(found["name"]) and not _is_reference(lines[number])
+            return found is not None and may_name_secret(found["name"]) and not _REFERENCE.match(lines[number])
     return False
-
-
-def _is_reference(line: str) -> bool:
-    return re.match(r"""\s*["']?(?:env|file)["']?\s*:""", line) is not None
 
 
 def _indent(line: str) -> int:
@@ -127,12 +119,12 @@ class Spot(NamedTuple):
 class _Node:
     """A value's place, and those of its parts; `end` is that of a scalar."""
 
-    __slots__ = ("end", "entries", "items", "mark", "merged", "text")
+    __slots__ = ("end", "entries", "is_mapping", "items", "mark", "merged", "text")
 
-    def __init__(self, mark: Mark, text: str | None = None, end: Mark | None = None) -> None:
-        self.mark = mark
-        self.end = end
-        self.text = text
+    def __init__(
+        self, mark: Mark, text: str | None = None, end: Mark | None = None, *, is_mapping: bool = False
+    ) -> None:
+        self.mark, self.text, self.end, self.is_mapping = mark, text, end, is_mapping
         self.entries: dict[str, tuple[Mark, _Node]] = {}
         self.items: list[_Node] = []
         self.merged: list[_Node] = []
@@ -208,10 +200,8 @@ class FilePositions:
             found = node.part(step)
             if found is None:
                 return Spot(mark.line + self._first_line, mark.column + 1, None)
-            key_mark, node = found
-            mark = node.mark
-            if key and step is path[-1]:
-                mark = key_mark
+            node = found[1]
+            mark = found[0] if key and step is path[-1] else node.mark
         return Spot(mark.line + self._first_line, mark.column + 1, node.text)
 
     def written(self, document: int, path: Path) -> str:
@@ -233,7 +223,7 @@ class FilePositions:
         """Return the spans of secrets by the lines (from 0, as all in here) that they touch."""
         if self._spans is None:
             self._spans = {}
-            if self._concealed or may_hold_secrets(self._data):
+            if self._concealed or _MAYBE_SECRETS.search(self._data):  # else there is nothing to look for
                 if self._roots is None:
                     self._roots = _read_positions(self._data)
                 for span in _secrets_in(self._roots, self._concealed):
@@ -291,76 +281,54 @@ class _PositionReader:
     def __init__(self, roots: dict[int, _Node]) -> None:
         self.roots = roots
         self.anchors: dict[str, _Node] = {}
-        self.stack: list[tuple[_Node, tuple[Mark, str] | None]] = []
+        self.stack: list[_Node] = []
         self.key: tuple[Mark, str] | None = None
-        self.node: _Node | None = None
-        self.is_mapping: list[bool] = []
 
     def read(self, segment: Segment) -> None:
         count = 0
         for event in segment.events():
+            kind = event.__class__.__name__
             count += 1
             if count > MAX_EVENTS_PER_DOCUMENT:
                 raise too_large(event.start_mark)
-            if event.__class__.__name__ == "DocumentStartEvent":
+            if kind == "DocumentStartEvent":
                 count = 0
-            handler = getattr(self, "on_" + event.__class__.__name__, None)
-            if handler is not None:
-                handler(event, segment)
-            if len(self.stack) > MAX_DEPTH:
-                return
+                segment.documents_seen += 1
+                self.anchors.clear()
+                self.key = None
+            elif kind in {"ScalarEvent", "AliasEvent"}:
+                self.leaf(event, segment, is_alias=kind == "AliasEvent")
+            elif kind in {"MappingStartEvent", "SequenceStartEvent"}:
+                node = _Node(event.start_mark, is_mapping=kind == "MappingStartEvent")
+                self.attach(node, event.anchor, segment)
+                self.stack.append(node)
+                self.key = None
+                if len(self.stack) > MAX_DEPTH:
+                    return
+            elif kind in {"MappingEndEvent", "SequenceEndEvent"}:
+                self.stack.pop()
+                self.key = None
 
-    def on_DocumentStartEvent(self, event: object, segment: Segment) -> None:  # noqa: N802 - named after the event
-        del event
-        segment.documents_seen += 1
-        self.anchors.clear()
-        self.node, self.key = None, None
-
-    def on_ScalarEvent(self, event: Any, segment: Segment) -> None:  # noqa: ANN401, N802 - named after the event
-        if self.is_mapping and self.is_mapping[-1] and self.key is None:
-            self.key = (event.start_mark, event.value)
-            return
-        self._attach(_Node(event.start_mark, event.value, event.end_mark), event.anchor, segment)
-
-    def on_AliasEvent(self, event: Any, segment: Segment) -> None:  # noqa: ANN401, N802 - named after the event
-        node = self.anchors.get(event.anchor) or _Node(event.start_mark)
-        if self.is_mapping and self.is_mapping[-1] and self.key is None:
+    def leaf(self, event: Any, segment: Segment, *, is_alias: bool) -> None:  # noqa: ANN401 - a scalar or an alias
+        node = self.anchors.get(event.anchor) if is_alias else None
+        if node is None:
+            node = _Node(event.start_mark, None if is_alias else event.value, event.end_mark)
+        if self.stack and self.stack[-1].is_mapping and self.key is None:
             self.key = (event.start_mark, node.text or "")
-            return
-        self._attach(node, None, segment)
+        else:
+            self.attach(node, event.anchor, segment)
 
-    def on_MappingStartEvent(self, event: Any, segment: Segment) -> None:  # noqa: ANN401, N802 - named after the event
-        self._open(event, segment, is_mapping=True)
-
-    def on_SequenceStartEvent(self, event: Any, segment: Segment) -> None:  # noqa: ANN401, N802 - named after the event
-        self._open(event, segment, is_mapping=False)
-
-    def on_MappingEndEvent(self, event: object, segment: Segment) -> None:  # noqa: N802 - named after the event
-        del event, segment
-        self.is_mapping.pop()
-        self.node, self.key = self.stack.pop()[0], None
-        self.node = self.stack[-1][0] if self.stack else None
-
-    on_SequenceEndEvent = on_MappingEndEvent  # noqa: N815 - named after the event
-
-    def _open(self, event: Any, segment: Segment, *, is_mapping: bool) -> None:  # noqa: ANN401 - either of two events
-        node = _Node(event.start_mark)
-        self._attach(node, event.anchor, segment)
-        self.stack.append((node, None))
-        self.is_mapping.append(is_mapping)
-        self.node, self.key = node, None
-
-    def _attach(self, node: _Node, anchor: str | None, segment: Segment) -> None:
+    def attach(self, node: _Node, anchor: str | None, segment: Segment) -> None:
         if anchor is not None:
             self.anchors[anchor] = node
-        if self.node is None:
+        if not self.stack:
             self.roots[segment.first_document + max(0, segment.documents_seen - 1)] = node
-        elif not self.is_mapping[-1]:
-            self.node.items.append(node)
+        elif not self.stack[-1].is_mapping:
+            self.stack[-1].items.append(node)
         elif self.key is not None:
             mark, name = self.key
             if name == "<<":
-                self.node.merged.append(node)
+                self.stack[-1].merged.append(node)
             else:
-                self.node.entries[name] = (mark, node)
+                self.stack[-1].entries[name] = (mark, node)
             self.key = None

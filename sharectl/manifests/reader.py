@@ -20,6 +20,24 @@ MAX_SCALAR_CHARACTERS: Final = 64 * 1024
 MAX_EXPANDED_CHARACTERS: Final = 1_000_000
 _MOST_KEYS_KNOWN: Final = 1000
 
+_TOO_LONG: Final = (
+    f"this text is longer than {MAX_SCALAR_CHARACTERS // 1024} KiB",
+    "shorten it; no field of a manifest needs so much",
+    "manifest.too-long",
+)
+_TOO_DEEP: Final = (
+    f"more than {MAX_DEPTH} levels are nested here",
+    "flatten it; no manifest is so deep",
+    "manifest.too-deep",
+)
+_KEY_NOT_TEXT: Final = (
+    "a list or mapping cannot be a key",
+    (
+        "write the key as text; a value that begins with { or [ may need quotes, "
+        "and {{ }} is for a program that fills it in before: sharectl expands no variables"
+    ),
+    "manifest.key",
+)
 _CORE_TAG: Final = "tag:yaml.org,2002:"
 _SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
     "int": (int,),
@@ -135,7 +153,7 @@ class _SegmentReader:
                     key = value
                     continue
                 if len(value) > MAX_SCALAR_CHARACTERS:
-                    raise _too_long(event.start_mark)
+                    raise FatalError(event.start_mark, *_TOO_LONG)
                 if event.implicit[0]:
                     if value[:1] in SPECIAL_FIRST:
                         value = self.plain(event)
@@ -154,11 +172,14 @@ class _SegmentReader:
                     self.anchors[anchor] = (value, event.end_mark.index - start + self.expanded - expanded)
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
                 if key is _NO_KEY:
-                    raise _key_not_text(event.start_mark)
+                    raise FatalError(event.start_mark, *_KEY_NOT_TEXT)
                 if len(stack) >= MAX_DEPTH:
-                    raise _too_deep(event.start_mark)
-                if event.tag is not None:
-                    self.check_collection_tag(event)
+                    raise FatalError(event.start_mark, *_TOO_DEEP)
+                if event.tag is not None and event.tag not in {
+                    "!",
+                    _CORE_TAG + ("map" if kind is MappingStartEvent else "seq"),
+                }:
+                    self.bad_tag(event.start_mark, event.tag)
                 if event.anchor is not None:
                     self.anchors.pop(event.anchor, None)
                 stack.append((container, key, event.anchor, event.start_mark.index, self.expanded))
@@ -199,7 +220,7 @@ class _SegmentReader:
             if value is UNREAD:
                 return _OddKey()
             if isinstance(value, dict | list):
-                raise _key_not_text(mark)
+                raise FatalError(mark, *_KEY_NOT_TEXT)
             shown = orjson.dumps(value).decode()
             self.sound = False
             self.report(mark, "manifest.key", f"the key {shown} is not text", f'put it in quotes: "{shown}"')
@@ -236,13 +257,6 @@ class _SegmentReader:
             self.bad_tag(event.start_mark, event.tag)
             return UNREAD
         return value
-
-    def check_collection_tag(self, event: Any) -> None:  # noqa: ANN401 - the start of a list or mapping
-        from yaml.events import MappingStartEvent  # noqa: PLC0415 - reading unchanged files does without it
-
-        expected = "map" if isinstance(event, MappingStartEvent) else "seq"
-        if event.tag not in {"!", _CORE_TAG + expected}:
-            self.bad_tag(event.start_mark, event.tag)
 
     def bad_tag(self, mark: Mark, tag: str) -> None:
         # A tag that is not YAML's own may be a password that begins with an exclamation mark.
@@ -285,21 +299,3 @@ class _SegmentReader:
                 return
             for key, value in source.items():
                 mapping.setdefault(key, value)
-
-
-def _too_long(mark: Mark) -> FatalError:
-    summary = f"this text is longer than {MAX_SCALAR_CHARACTERS // 1024} KiB"
-    return FatalError(mark, summary, "shorten it; no field of a manifest needs so much", "manifest.too-long")
-
-
-def _too_deep(mark: Mark) -> FatalError:
-    summary = f"more than {MAX_DEPTH} levels are nested here"
-    return FatalError(mark, summary, "flatten it; no manifest is so deep", "manifest.too-deep")
-
-
-def _key_not_text(mark: Mark) -> FatalError:
-    remedy = (
-        "write the key as text; a value that begins with { or [ may need quotes, "
-        "and {{ }} is for a program that fills it in before: sharectl expands no variables"
-    )
-    return FatalError(mark, "a list or mapping cannot be a key", remedy, "manifest.key")

@@ -273,17 +273,13 @@ def _sparse(shown: str, folder: str, top: str) -> Iterator[Diagnostic]:
 
 def _is_sparse(top: str) -> bool:
     """Tell whether the working tree's own configuration makes it a sparse one."""
-    own = _git_directory(top)
+    pointer = _first_line(f"{top}/.git").removeprefix("gitdir: ")
+    own = os.path.normpath(os.path.join(top, pointer)) if pointer else f"{top}/.git"  # noqa: PTH118 - as above
     if not os.path.exists(f"{own}/info/sparse-checkout"):  # noqa: PTH110 - as above
         return False
     common = _first_line(f"{own}/commondir")
     shared = os.path.normpath(f"{own}/{common}") if common else own
     return any(_SPARSE.search(_text(path)) for path in (f"{own}/config.worktree", f"{shared}/config", f"{own}/config"))
-
-
-def _git_directory(top: str) -> str:
-    pointer = _first_line(f"{top}/.git").removeprefix("gitdir: ")
-    return os.path.normpath(os.path.join(top, pointer)) if pointer else f"{top}/.git"  # noqa: PTH118 - as above
 
 
 def _first_line(path: str) -> str:

@@ -59,11 +59,6 @@ class Problem(NamedTuple):
         )
 
 
-def without_byte_order_marks(data: bytes) -> bytes:
-    """Return the text without the marks that YAML allows before each document, at the beginning of a line."""
-    return data.replace(b"\n" + _MARK, b"\n") if b"\n" + _MARK in data else data
-
-
 def foreign_problem(data: bytes) -> Problem | None:
     """Return what else than manifests `data` is: something in their place, which stands for them until somebody has put them back."""
     for beginning, tool, remedy in _ENCRYPTED:
@@ -212,10 +207,6 @@ class Segment:
         self.documents_seen = 0
         self.problem: Problem | None = None
 
-    def resume_line(self, problem_line: int) -> int:
-        """Return after how many lines the next document may begin: in the very line that shows the last one to be broken, or below it."""
-        return problem_line - 1 if problem_line > self.first_line else problem_line
-
     def events(self) -> Iterator[Any]:
         """Return the parser's events, which raise YAMLError; whoever reads them counts `documents_seen`."""
         from yaml.cyaml import CParser  # type: ignore[attr-defined]  # noqa: PLC0415 - reading unchanged files does without it
@@ -248,13 +239,16 @@ def segments(
 
     The caller reads each segment before it asks for the next. What could not be read is added to `problems`, and its text to `unread`.
     """
-    segment = Segment(without_byte_order_marks(data), 0)
+    # YAML allows a byte order mark before each document, at the beginning of a line.
+    segment = Segment(data.replace(b"\n" + _MARK, b"\n") if b"\n" + _MARK in data else data, 0)
     for _ in range(_MAX_RESUMES):
         yield segment
         problem = segment.problem
         if problem is None:
             return
-        begin, rest = _next_document(segment.data, segment.resume_line(problem.line))
+        # The next document may begin in the very line that shows the last one to be broken.
+        resume = problem.line - 1 if problem.line > segment.first_line else problem.line
+        begin, rest = _next_document(segment.data, resume)
         if problems is not None and unread is not None:
             problems.append(problem)
             lines = segment.data[:begin].split(b"\n")

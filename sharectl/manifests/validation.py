@@ -83,7 +83,8 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
     if rule == "required":
         for name in wanted:
             if name not in failure.instance:
-                yield Finding("manifest.missing", _missing(path, name), "", "add it", document, path)
+                summary = f"`{name}` is missing {_within(path)}"
+                yield Finding("manifest.missing", summary, "", "add it", document, path)
     elif rule == "additionalProperties" and wanted is False:
         known = sorted(schema.get("properties", {}))
         for name in failure.instance:
@@ -93,16 +94,8 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
                 yield Finding("manifest.unknown-field", summary, "", guess, document, (*path, name), key=True)
     elif "propertyNames" in failure.absolute_schema_path:
         summary = f"{_shown(failure.instance)} cannot be a name {_within(path)}"
-        name_path = (*path, str(failure.instance))
-        yield Finding(
-            "manifest.schema",
-            summary,
-            "",
-            str(schema.get("errorMessage", "choose another name")),
-            document,
-            name_path,
-            key=True,
-        )
+        remedy, name_path = str(schema.get("errorMessage", "choose another name")), (*path, str(failure.instance))
+        yield Finding("manifest.schema", summary, "", remedy, document, name_path, key=True)
     else:
         value = failure.instance
         if isinstance(value, str) and any(isinstance(step, str) and may_name_secret(step) for step in path):
@@ -169,10 +162,6 @@ def _computed(rule: str, wanted: Any, value: object, path: Path) -> str:  # noqa
     if rule == "enum":
         return instead_of_choice(field, value, [str(choice) for choice in wanted])
     return ""
-
-
-def _missing(path: Path, name: str) -> str:
-    return f"`{name}` is missing {_within(path)}"
 
 
 def _within(path: Path) -> str:

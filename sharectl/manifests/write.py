@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sharectl.model.codec import Spec
 
 _SAFE_PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@+:\\ -]*")
-_UNSAFE_PART: Final = re.compile(r": |:\Z| \Z| #|  ")
+_UNSAFE_PART: Final = re.compile(r": |:\Z| \Z| #|  |\A---|\A\.\.\.")
 _MAX_PLAIN_CHARACTERS: Final = 100
 
 
@@ -70,7 +70,8 @@ def dump(documents: Iterable[ManifestDocument]) -> str:
                 metadata[name] = dict(value)
         whole = {"apiVersion": API_VERSION, "kind": document.kind, "metadata": metadata, "spec": document.spec}
         yaml.dump(_quoted(whole), text)
-        parts.append(_comment_lines(document.comment) + text.getvalue())
+        lines = ("".join(c if c.isprintable() else " " for c in line) for line in document.comment.splitlines())
+        parts.append("".join(f"{f'# {line}'.rstrip()}\n" for line in lines) + text.getvalue())
     return "---\n".join(parts)
 
 
@@ -78,21 +79,12 @@ def _quoted(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString  # noqa: PLC0415 - only writing needs it
 
     if isinstance(value, str):
-        return value if _is_safe_plain(value) else DoubleQuotedScalarString(value)
+        is_safe = (
+            len(value) <= _MAX_PLAIN_CHARACTERS and _SAFE_PLAIN.fullmatch(value) and not _UNSAFE_PART.search(value)
+        )
+        return value if is_safe and not needs_quotes(value) else DoubleQuotedScalarString(value)
     if isinstance(value, dict):
         return {_quoted(str(key)): _quoted(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_quoted(part) for part in value]
     return value
-
-
-def _is_safe_plain(text: str) -> bool:
-    if len(text) > _MAX_PLAIN_CHARACTERS or not _SAFE_PLAIN.fullmatch(text):
-        return False
-    return _UNSAFE_PART.search(text) is None and not text.startswith(("---", "...")) and not needs_quotes(text)
-
-
-def _comment_lines(comment: str) -> str:
-    lines = comment.splitlines()
-    printable = ("".join(c if c.isprintable() else " " for c in line).rstrip() for line in lines)
-    return "".join(f"# {line}".rstrip() + "\n" for line in printable)
