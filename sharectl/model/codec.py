@@ -66,14 +66,18 @@ class Shapes(NamedTuple):
         """Return what is wrong with an object (`has size_bytes 0`), empty where nothing is."""
         if type(plain) is not dict:
             return "is not an object"
+        fields, needed, is_open = self
         for name, value in plain.items():
-            shape = self.fields.get(name)
-            if shape is None and not self.is_open:
-                return f"has an unknown field {name!r}"
-            if shape is not None and not shape.fits(value):
+            shape = fields.get(name)
+            if shape is None:
+                if not is_open:
+                    return f"has an unknown field {name!r}"
+            elif not shape.fits(value):
                 return f"has {name} {value!r}"
-        missing = next((name for name in self.needed if name not in plain), None)
-        return "" if missing is None else f"lacks {missing}"
+        for name in needed:
+            if name not in plain:
+                return f"lacks {name}"
+        return ""
 
 
 class Codec:

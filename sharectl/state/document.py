@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
@@ -14,23 +14,32 @@ from sharectl.model.canonical import canonical_json
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import kind_of
 from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord, RunRecord
-from sharectl.state.contract import DamagedRowError
-from sharectl.state.rows import (
-    digests_in,
-    expect_operation,
+from sharectl.state.columns import (
+    ACCESS_RULE,
+    HISTORY,
+    OPERATION,
+    OUTCOMES,
+    RESOURCE,
+    RUN,
+    STATUSES,
+    expect_operations,
     expect_records,
-    expect_rules,
-    expect_whole_rows,
-    json_object,
-    plain_columns_of,
+    expect_rows,
+    history_row,
+    operation_row,
+    rule_rows,
+    run_row,
 )
+from sharectl.state.contract import DamagedRowError
+from sharectl.state.rows import digests_in, expect_whole_rows, json_object, plain_columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
+    from sharectl.state.columns import Table
 
 _Item = TypeVar("_Item")
 
@@ -39,15 +48,6 @@ FORMAT_VERSION: Final = 1
 LINEAGE: Final = re.compile(r"[0-9a-zA-Z-]{1,64}")
 _SHOWN_PROBLEMS: Final = 10
 _ITEMS_PER_PART: Final = 500
-_OUTCOMES: Final = ("done", "failed", "recovered")
-_STATUSES: Final = ("active", "error")
-
-_TEXT: Final = (str,)
-_OPTIONAL_TEXT: Final = (str, type(None))
-_NUMBER: Final = (int,)
-_OBJECT: Final = (dict,)
-_LIST: Final = (list,)
-_FLAG: Final = (bool,)
 _WORDS: Final[dict[type, str]] = {
     str: "a text",
     int: "a whole number",
@@ -57,68 +57,25 @@ _WORDS: Final[dict[type, str]] = {
     type(None): "null",
 }
 
-_Types = tuple[type, ...]
-_DOCUMENT_FIELDS: Final[dict[str, _Types]] = {
-    "format": _TEXT,
-    "version": _NUMBER,
-    "lineage": _TEXT,
-    "serial": _NUMBER,
-    "resources": _LIST,
-    "rules": _OBJECT,
-    "operations": _LIST,
-    "runs": _LIST,
-    "history": _LIST,
+_Fields = dict[str, tuple[type, ...]]
+
+
+def _fields_of(table: Table, *others: str) -> _Fields:
+    """Return the fields in which a document has the rows of a table, but for `others`."""
+    return {name: column.json for name, column in table.columns.items() if name not in others}
+
+
+_DOCUMENT_FIELDS: Final[_Fields] = {
+    **dict.fromkeys(("format", "lineage"), (str,)),
+    **dict.fromkeys(("version", "serial"), (int,)),
+    **dict.fromkeys(("resources", "operations", "runs", "history"), (list,)),
+    "rules": (dict,),
 }
-_RESOURCE_FIELDS: Final[dict[str, _Types]] = {
-    "address": _TEXT,
-    "kind": _TEXT,
-    "resource_id": _TEXT,
-    "backend": _OPTIONAL_TEXT,
-    "pool": _OPTIONAL_TEXT,
-    "version": _NUMBER,
-    "digest": _TEXT,
-    "size_bytes": (int, type(None)),
-    "protect": _FLAG,
-    "spec": _OBJECT,
-    "attributes": _OBJECT,
-}
-_RULE_FIELDS: Final[dict[str, _Types]] = {
-    "access_type": _TEXT,
-    "access_to": _TEXT,
-    "access_level": _TEXT,
-    "status": _TEXT,
-    "reason": _TEXT,
-}
-_OPERATION_FIELDS: Final[dict[str, _Types]] = {
-    "operation_id": _TEXT,
-    "run_id": _TEXT,
-    "address": _TEXT,
-    "verb": _TEXT,
-    "resource_id": _TEXT,
-    "backend": _OPTIONAL_TEXT,
-    "pool": _OPTIONAL_TEXT,
-    "started_at": _TEXT,
-    "payload": _OBJECT,
-}
-_RUN_FIELDS: Final[dict[str, _Types]] = {
-    "run_id": _TEXT,
-    "command": _TEXT,
-    "user": _TEXT,
-    "host": _TEXT,
-    "started_at": _TEXT,
-    "git_commit": _OPTIONAL_TEXT,
-    "ci_job_url": _OPTIONAL_TEXT,
-}
-_HISTORY_FIELDS: Final[dict[str, _Types]] = {
-    "sequence": _NUMBER,
-    "run_id": _TEXT,
-    "at": _TEXT,
-    "address": _TEXT,
-    "verb": _TEXT,
-    "outcome": _TEXT,
-    "detail": _OBJECT,
-}
-_HISTORY_ENTRY_FIELDS: Final = tuple(name for name in _HISTORY_FIELDS if name != "sequence")
+_RESOURCE_FIELDS: Final[_Fields] = {**_fields_of(RESOURCE, "spec_digest", "access_digest"), "digest": (str,)}
+_RULE_FIELDS: Final[_Fields] = _fields_of(ACCESS_RULE, "share_address")
+_OPERATION_FIELDS: Final[_Fields] = _fields_of(OPERATION)
+_RUN_FIELDS: Final[_Fields] = _fields_of(RUN)
+_HISTORY_FIELDS: Final[_Fields] = _fields_of(HISTORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +102,9 @@ def compose(document: Document) -> Iterator[bytes]:
     Raises DamagedRowError where a stored spec, attribute, payload or detail is not a JSON object.
     """
     yield b'{\n  "format": "%s",\n  "history": ' % FORMAT.encode()
-    yield from _list(
-        {"sequence": sequence, **_plain(entry, _HISTORY_ENTRY_FIELDS, f"line {sequence} of the history", "detail")}
-        for sequence, entry in document.history
-    )
+    yield from _list(_plain(HISTORY, history_row(sequence, entry), "detail") for sequence, entry in document.history)
     yield b',\n  "lineage": %s,\n  "operations": ' % orjson.dumps(document.lineage)
-    yield from _list(
-        _plain(operation, _OPERATION_FIELDS, f"operation {operation.operation_id}", "payload")
-        for operation in document.operations
-    )
+    yield from _list(_plain(OPERATION, row, "payload") for row in map(operation_row, document.operations))
     yield b',\n  "resources": '
     yield from _list(map(_plain_record, document.records))
     yield b',\n  "rules": '
@@ -161,7 +112,7 @@ def compose(document: Document) -> Iterator[bytes]:
         (b"%s: %s" % (orjson.dumps(address), _text(_plain_rules(rules))) for address, rules in document.rules), b"{}"
     )
     yield b',\n  "runs": '
-    yield from _list(_plain(run, _RUN_FIELDS) for run in document.runs)
+    yield from _list(_plain(RUN, row) for row in map(run_row, document.runs))
     yield b',\n  "serial": %d,\n  "version": %d\n}\n' % (document.serial, FORMAT_VERSION)
 
 
@@ -189,15 +140,15 @@ def _plain_rules(rules: Iterable[RuleRecord]) -> list[JsonObject]:
 
 def _plain_record(record: Record) -> JsonObject:
     texts = {"spec": record.spec, "attributes": record.attributes}
-    return {
-        **plain_columns_of(record),
-        **{name: json_object(record.address, name, text) for name, text in texts.items()},
-    }
+    objects = {name: json_object(record.address, name, text) for name, text in texts.items()}
+    return {**plain_columns_of(record), **objects}
 
 
-def _plain(value: object, fields: Iterable[str], row: str = "", json_field: str = "") -> JsonObject:
-    plain = {name: getattr(value, name) for name in fields}
-    return {**plain, json_field: json_object(row, json_field, plain[json_field])} if json_field else plain
+def _plain(table: Table, row: Sequence[Any], json_field: str = "") -> JsonObject:
+    plain = dict(zip(table.columns, row, strict=True))
+    return (
+        {**plain, json_field: json_object(table.name_of(row), json_field, plain[json_field])} if json_field else plain
+    )
 
 
 def parse(text: bytes) -> Document:
@@ -214,7 +165,7 @@ def parse(text: bytes) -> Document:
     problems.raise_if_any()
     records = _items(plain, "resources", _RESOURCE_FIELDS, _record_of, problems)
     operations = _items(plain, "operations", _OPERATION_FIELDS, _operation_of, problems)
-    runs = _items(plain, "runs", _RUN_FIELDS, _run_of, problems)
+    runs = _items(plain, "runs", _RUN_FIELDS, lambda item, *_: RunRecord(**item), problems)
     history = _items(plain, "history", _HISTORY_FIELDS, _history_of, problems)
     rules = _rules_of(plain["rules"], {record.address for record in records}, problems)
     problems.in_repeated([record.address for record in records], "resources", "address")
@@ -231,11 +182,10 @@ def parse_whole(text: bytes) -> Document:
     """Return the document in `text`, whose rows a reader of the state would all take; raises DocumentError as `parse` does."""
     document = parse(text)
     try:
-        expect_records({record.address: record for record in document.records})
-        expect_rules(dict(document.rules))
+        expect_records(list(document.records))
+        expect_rows(ACCESS_RULE, list(rule_rows(document.rules)))
         expect_whole_rows(document.records)
-        for operation in document.operations:
-            expect_operation(operation)
+        expect_operations(document.operations)
     except DamagedRowError as error:
         raise DocumentError(error.fault) from error
     return document
@@ -260,7 +210,7 @@ class _Problems:
             message += f"; and {len(self._found) - _SHOWN_PROBLEMS} more"
         raise DocumentError(message)
 
-    def in_fields(self, plain: object, fields: Mapping[str, _Types], where: str) -> bool:
+    def in_fields(self, plain: object, fields: _Fields, where: str) -> bool:
         """Note what keeps `plain` from being an object with exactly `fields`, each of its type; tell whether it is one."""
         if not isinstance(plain, dict):
             self.add(where or "the document", "must be an object")
@@ -305,7 +255,7 @@ def _check_head(plain: JsonObject, problems: _Problems) -> None:
 def _items(
     plain: JsonObject,
     section: str,
-    fields: Mapping[str, _Types],
+    fields: _Fields,
     make: Callable[[JsonObject, str, _Problems], _Item],
     problems: _Problems,
 ) -> list[_Item]:
@@ -332,26 +282,20 @@ def _record_of(item: JsonObject, where: str, problems: _Problems) -> Record:
         problems.add(f"{where}.version", "must be 1 or more")
     if item["size_bytes"] is not None and item["size_bytes"] < 0:
         problems.add(f"{where}.size_bytes", "must not be negative")
-    texts = {"spec": canonical_json(item["spec"]), "attributes": canonical_json(item["attributes"])}
-    columns = {name: value for name, value in item.items() if name != "digest"}
-    return Record(**{**columns, **texts, "spec_digest": digests[0], "access_digest": digests[1]})
+    texts = {name: canonical_json(item[name]) for name in ("spec", "attributes")}
+    del item["digest"]
+    return Record(**{**item, **texts}, spec_digest=digests[0], access_digest=digests[1])
 
 
-def _operation_of(item: JsonObject, where: str, problems: _Problems) -> OperationRecord:
-    del where, problems
+def _operation_of(item: JsonObject, *_: object) -> OperationRecord:
     return OperationRecord(**{**item, "payload": canonical_json(item["payload"])})
 
 
-def _run_of(item: JsonObject, where: str, problems: _Problems) -> RunRecord:
-    del where, problems
-    return RunRecord(**item)
-
-
 def _history_of(item: JsonObject, where: str, problems: _Problems) -> tuple[int, HistoryEntry]:
-    if item["outcome"] not in _OUTCOMES:
-        problems.add(f"{where}.outcome", f"must be {' or '.join(_OUTCOMES)}")
-    entry = {name: value for name, value in item.items() if name != "sequence"}
-    return item["sequence"], HistoryEntry(**{**entry, "detail": canonical_json(item["detail"])})
+    if item["outcome"] not in OUTCOMES:
+        problems.add(f"{where}.outcome", f"must be {' or '.join(OUTCOMES)}")
+    sequence, detail = item.pop("sequence"), canonical_json(item.pop("detail"))
+    return sequence, HistoryEntry(**item, detail=detail)
 
 
 def _rules_of(
@@ -374,8 +318,8 @@ def _rules_of(
 def _rule_of(item: JsonObject, where: str, problems: _Problems) -> RuleRecord:
     if not (item["access_type"].isascii() and item["access_type"].isalpha() and item["access_type"].islower()):
         problems.add(f"{where}.access_type", "must be a word in lower-case letters")
-    if item["status"] not in _STATUSES:
-        problems.add(f"{where}.status", f"must be {' or '.join(_STATUSES)}")
+    if item["status"] not in STATUSES:
+        problems.add(f"{where}.status", f"must be {' or '.join(STATUSES)}")
     rule = AccessRule(item["access_type"], item["access_to"], item["access_level"])
     return RuleRecord(rule, item["status"], item["reason"])
 

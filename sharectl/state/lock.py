@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import orjson
+
 from sharectl.model.frozen import dataclass
-from sharectl.model.records import Holder, LockStatus
+from sharectl.model.records import Holder, LockStatus, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from sharectl.model.records import Scope
 
 _BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
 _PROCESS_NAMESPACE_LINK: Final = Path("/proc/self/ns/pid")
@@ -48,7 +48,7 @@ class Place:
 
 
 class HeldLock(NamedTuple):
-    """A lease's row: the columns of the table `lease`, in the order of their reading."""
+    """A lease's row."""
 
     token: int
     user: str
@@ -131,6 +131,14 @@ def has_ended(process_id: int, process_started: str) -> bool:
     if fields is None:
         return False
     return fields[_STATE_FIELD] in _ENDED_STATES or fields[_START_TIME_FIELD] != process_started
+
+
+def scope_of(text: str) -> Scope:
+    """Return the scope of a lease that has just been read; raises ValueError, TypeError and AttributeError where the text is none."""
+    names = {name: frozenset(found) for name, found in orjson.loads(text).items()}
+    if not all(type(name) is str for found in names.values() for name in found):
+        raise ValueError(text)
+    return Scope(**names)
 
 
 def status_of(lock: HeldLock, scope: Scope, clock: Clock) -> LockStatus:

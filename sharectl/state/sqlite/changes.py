@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.kinds import Kind, address_of
@@ -14,48 +14,44 @@ from sharectl.model.records import (
     PutResource,
     PutRules,
     PutRun,
-    Record,
     RemoveResource,
     RenameBackend,
     RenameResource,
 )
+from sharectl.state.columns import (
+    ACCESS_RULE,
+    HISTORY,
+    OPERATION,
+    RESOURCE,
+    RUN,
+    expect_operations,
+    expect_records,
+    expect_rows,
+    history_row,
+    operation_row,
+    rule_rows,
+    run_row,
+)
 from sharectl.state.contract import DamagedRowError, StateRefusedError, VersionConflictError
-from sharectl.state.rows import expect_operation, expect_records, expect_rules, parent_id_of
+from sharectl.state.rows import parent_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Change, HistoryEntry, OperationRecord, RunRecord
+    from sharectl.model.records import Change, Record
+    from sharectl.state.columns import Table
 
     _Writer = Callable[[sqlite3.Connection, Sequence[Any]], None]
+    _Names = Callable[[Any], tuple[str, ...]]
 
-INSERT_RESOURCE: Final = (
-    "INSERT INTO resource (address, kind, resource_id, backend, pool, version, spec_digest, access_digest, size_bytes,"
-    " protect, spec, attributes, parent_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-INSERT_RULE: Final = "INSERT INTO access_rule (share_address, access_type, access_to, access_level, status, reason) VALUES (?, ?, ?, ?, ?, ?)"
-INSERT_OPERATION: Final = (
-    "INSERT INTO operation (operation_id, run_id, address, verb, resource_id, backend, pool, started_at, payload)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-INSERT_RUN: Final = (
-    "INSERT INTO run (run_id, command, user, host, started_at, git_commit, ci_job_url) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-INSERT_HISTORY: Final = (
-    "INSERT INTO history (sequence, run_id, at, address, verb, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-_UPDATE_RESOURCE: Final = (
-    "UPDATE resource SET kind = ?, resource_id = ?, backend = ?, pool = ?, version = version + 1, spec_digest = ?,"
-    " access_digest = ?, size_bytes = ?,"
-    " protect = ?, spec = ?, attributes = ?, parent_id = ? WHERE address = ? AND version = ?"
+_COLUMNS: Final = {RESOURCE.name: (*RESOURCE.columns, "parent_id")}
+_UPDATE: Final = (
+    f"UPDATE resource SET ({', '.join(_COLUMNS[RESOURCE.name][1:])}) = ({', '.join('?' * len(RESOURCE.columns))})"  # noqa: S608 - constants
+    " WHERE address = ? AND version = ?"
 )
 _RENAME: Final = "UPDATE resource SET address = ?, version = version + 1 WHERE address = ? AND version = ?"
-_KIND: Final = Record._fields.index("kind")
-_VERSION: Final = Record._fields.index("version")
 _SERVERS: Final = address_of(Kind.SHARE_SERVER, "")
-
-
 _TOGETHER: Final = 64
 """Rows in one statement. Around each statement the interpreter's lock changes hands, which costs more than a row if many threads want it."""
 
@@ -67,19 +63,22 @@ class _MixedError(Exception):
 def apply_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
     """Make `changes` as if one after the other.
 
-    Changes of one kind go together in one `executemany`; those of one address or operation keep their order. Raises
-    VersionConflictError, StateRefusedError, and sqlite3.IntegrityError where they break a rule of the schema.
+    Changes of one kind go together; those of one address or operation keep their order. Raises VersionConflictError,
+    StateRefusedError, also for what reading would call damaged, and sqlite3.IntegrityError where they break a rule of the schema.
     """
     connection.execute("SAVEPOINT changes")
     try:
-        for batch in _batches(changes):
-            for kind, write in _WRITERS.items():
-                if kind in batch:
-                    write(connection, batch[kind])
-    except _MixedError:
-        connection.execute("ROLLBACK TO changes")
-        for change in changes:
-            _WRITERS[type(change)](connection, [change])
+        try:
+            for batch in _batches(changes):
+                for kind, (write, _) in _WRITERS.items():
+                    if kind in batch:
+                        write(connection, batch[kind])
+        except _MixedError:
+            connection.execute("ROLLBACK TO changes")
+            for change in changes:
+                _WRITERS[type(change)][0](connection, [change])
+    except DamagedRowError as error:
+        raise StateRefusedError(error.location, f"it cannot be recorded: {error.fault}") from error
 
 
 def _batches(changes: Sequence[Change]) -> Iterator[dict[type, list[Change]]]:
@@ -88,8 +87,9 @@ def _batches(changes: Sequence[Change]) -> Iterator[dict[type, list[Change]]]:
     latest: dict[str, int] = {}
     for change in changes:
         kind = type(change)
-        order, names = _ORDER[kind], _names_in(change)
-        if RenameBackend in batch or any(latest.get(name, -1) >= order for name in names):
+        order, names_in = _ORDER[kind]
+        names = names_in(change)
+        if RenameBackend in batch or (names and max(map(latest.get, names, repeat(-1))) >= order):
             yield batch
             batch, latest = {}, {}
         batch.setdefault(kind, []).append(change)
@@ -98,55 +98,25 @@ def _batches(changes: Sequence[Change]) -> Iterator[dict[type, list[Change]]]:
     yield batch
 
 
-def _names_in(change: Change) -> tuple[str, ...]:
-    """Return what a change has in common with others before which it must not be made: addresses, or the id of its operation."""
-    match change:
-        case PutResource(record):
-            return (record.address,)
-        case PutRules(address) | RemoveResource(address):
-            return (address,)
-        case BeginOperation(operation):
-            return (operation.operation_id,)
-        case EndOperation(operation_id):
-            return (operation_id,)
-        case RenameResource(address, new_address):
-            return (address, new_address)
-    return ()
+def insert_rows(connection: sqlite3.Connection, table: Table, rows: Iterable[Sequence[Any]], ending: str = "") -> None:
+    """Add rows to a table, many with each statement."""
+    columns = _COLUMNS.get(table.name) or tuple(table.columns)
+    marks = f"({', '.join('?' * len(columns))})"
+    remaining = iter(rows)
+    while part := list(islice(remaining, _TOGETHER)):
+        connection.execute(
+            f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([marks] * len(part))} {ending}",  # noqa: S608 - constants
+            [value for row in part for value in row],
+        )
 
 
-def resource_row(record: Record) -> tuple[object, ...]:
-    """Return the values for INSERT_RESOURCE."""
-    return (*record, parent_id_of(record))
-
-
-def operation_row(operation: OperationRecord) -> tuple[str | bytes | None, ...]:
-    """Return the values for INSERT_OPERATION."""
-    return (
-        operation.operation_id,
-        operation.run_id,
-        operation.address,
-        str(operation.verb),
-        operation.resource_id,
-        operation.backend,
-        operation.pool,
-        operation.started_at,
-        operation.payload,
-    )
-
-
-def run_row(run: RunRecord) -> tuple[str | None, ...]:
-    """Return the values for INSERT_RUN."""
-    return (run.run_id, run.command, run.user, run.host, run.started_at, run.git_commit, run.ci_job_url)
-
-
-def history_row(entry: HistoryEntry) -> tuple[str | bytes, ...]:
-    """Return the values for INSERT_HISTORY after the sequence."""
-    return (entry.run_id, entry.at, entry.address, str(entry.verb), str(entry.outcome), entry.detail)
+def insert_records(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
+    """Add resources, which have been checked."""
+    insert_rows(connection, RESOURCE, ((*record, parent_id_of(record)) for record in records))
 
 
 def _put_runs(connection: sqlite3.Connection, changes: Sequence[PutRun]) -> None:
-    rows = [run_row(change.run) for change in changes]
-    connection.executemany(f"{INSERT_RUN} ON CONFLICT (run_id) DO NOTHING", rows)
+    insert_rows(connection, RUN, [run_row(change.run) for change in changes], "ON CONFLICT (run_id) DO NOTHING")
 
 
 def _remove(connection: sqlite3.Connection, changes: Sequence[RemoveResource]) -> None:
@@ -156,40 +126,34 @@ def _remove(connection: sqlite3.Connection, changes: Sequence[RemoveResource]) -
 
 
 def _put(connection: sqlite3.Connection, changes: Sequence[PutResource]) -> None:
-    records = [change.record._replace(version=change.expected_version or 1) for change in changes]
-    with _refusing_damage():
-        expect_records({record.address: record for record in records})
-    new = [record for record, change in zip(records, changes, strict=True) if change.expected_version is None]
+    new: list[Record] = []
+    known: list[Record] = []
+    for record, expected_version in ((change.record, change.expected_version) for change in changes):
+        (new if expected_version is None else known).append(record._replace(version=(expected_version or 0) + 1))
+    expect_records([*new, *known])
     try:
-        _insert(connection, INSERT_RESOURCE, [resource_row(record) for record in new])
+        insert_records(connection, new)
     except sqlite3.IntegrityError:
         if len(changes) > 1:
             raise _MixedError from None
         _expect_free(connection, new[0].address)
         raise
-    known = [record for record, change in zip(records, changes, strict=True) if change.expected_version is not None]
-    rows = [
-        (*record[_KIND:_VERSION], *resource_row(record)[_VERSION + 1 :], record.address, record.version)
-        for record in known
-    ]
-    cursor = connection.executemany(_UPDATE_RESOURCE, rows)
-    _expect_changed(connection, cursor, [(record.address, record.version) for record in known])
+    places = [(record.address, record.version - 1) for record in known]
+    rows = [(*record[1:], parent_id_of(record), *place) for record, place in zip(known, places, strict=True)]
+    _expect_changed(connection, connection.executemany(_UPDATE, rows), places)
 
 
 def _put_rules(connection: sqlite3.Connection, changes: Sequence[PutRules]) -> None:
-    with _refusing_damage():
-        expect_rules({change.share_address: change.rules for change in changes})
+    rows = list(rule_rows((change.share_address, change.rules) for change in changes))
+    expect_rows(ACCESS_RULE, rows)
     _delete(connection, "access_rule", "share_address", [change.share_address for change in changes])
-    rows = [
-        (change.share_address, *rule, status, reason) for change in changes for rule, status, reason in change.rules
-    ]
-    _insert(connection, INSERT_RULE, rows)
+    insert_rows(connection, ACCESS_RULE, rows)
 
 
 def _begin(connection: sqlite3.Connection, changes: Sequence[BeginOperation]) -> None:
-    with _refusing_damage():
-        rows = [operation_row(expect_operation(change.operation)) for change in changes]
-    _insert(connection, INSERT_OPERATION, rows)
+    operations = [change.operation for change in changes]
+    expect_operations(operations)
+    insert_rows(connection, OPERATION, map(operation_row, operations))
 
 
 def _end(connection: sqlite3.Connection, changes: Sequence[EndOperation]) -> None:
@@ -197,16 +161,7 @@ def _end(connection: sqlite3.Connection, changes: Sequence[EndOperation]) -> Non
 
 
 def _add_history(connection: sqlite3.Connection, changes: Sequence[AddHistory]) -> None:
-    _insert(connection, INSERT_HISTORY, [(None, *history_row(change.entry)) for change in changes])
-
-
-def _insert(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[object]]) -> None:
-    """Execute an INSERT for all rows, with many of them in each statement."""
-    head, separator, marks = statement.partition(" VALUES ")
-    for start in range(0, len(rows), _TOGETHER):
-        part = rows[start : start + _TOGETHER]
-        values = [value for row in part for value in row]
-        connection.execute(f"{head}{separator}{', '.join([marks] * len(part))}", values)
+    insert_rows(connection, HISTORY, [history_row(None, change.entry) for change in changes])
 
 
 def _delete(connection: sqlite3.Connection, table: str, column: str, values: Sequence[str]) -> None:
@@ -248,27 +203,19 @@ def _rename_backend(connection: sqlite3.Connection, change: RenameBackend) -> No
     connection.execute("UPDATE operation SET address = ? WHERE address = ?", (address, former))
 
 
-_WRITERS: Final[Mapping[type, _Writer]] = {
-    PutRun: _put_runs,
-    RemoveResource: _remove,
-    RenameResource: _rename,
-    PutResource: _put,
-    PutRules: _put_rules,
-    EndOperation: _end,
-    BeginOperation: _begin,
-    AddHistory: _add_history,
-    RenameBackend: _rename_backends,
+_WRITERS: Final[Mapping[type, tuple[_Writer, _Names]]] = {
+    PutRun: (_put_runs, lambda _: ()),
+    RemoveResource: (_remove, lambda change: (change.address,)),
+    RenameResource: (_rename, lambda change: (change.address, change.new_address)),
+    PutResource: (_put, lambda change: (change.record.address,)),
+    PutRules: (_put_rules, lambda change: (change.share_address,)),
+    EndOperation: (_end, lambda change: (change.operation_id,)),
+    BeginOperation: (_begin, lambda change: (change.operation.operation_id,)),
+    AddHistory: (_add_history, lambda _: ()),
+    RenameBackend: (_rename_backends, lambda _: ()),
 }
-_ORDER: Final = {kind: number for number, kind in enumerate(_WRITERS)}
-
-
-@contextmanager
-def _refusing_damage() -> Iterator[None]:
-    """Refuse to write what reading would call damaged."""
-    try:
-        yield
-    except DamagedRowError as error:
-        raise StateRefusedError(error.location, f"it cannot be recorded: {error.fault}") from error
+"""What makes the changes of a kind, in an order that suits them, and the names by which one must not be made before another."""
+_ORDER: Final = {kind: (number, names) for number, (kind, (_, names)) in enumerate(_WRITERS.items())}
 
 
 def _expect_free(connection: sqlite3.Connection, address: Address) -> None:

@@ -16,9 +16,10 @@ from sharectl.model.records import (
     RenameResource,
     Scope,
 )
+from sharectl.state.columns import LEASE, expect_rows
 from sharectl.state.contract import LeaseLostError, LockedError, StateRefusedError
-from sharectl.state.lock import HeldLock, here, process_start, status_of, timestamp
-from sharectl.state.rows import scope_of
+from sharectl.state.lock import HeldLock, here, process_start, scope_of, status_of, timestamp
+from sharectl.state.sqlite.changes import insert_rows
 from sharectl.state.sqlite.errors import damaged
 
 if TYPE_CHECKING:
@@ -30,25 +31,18 @@ if TYPE_CHECKING:
     from sharectl.model.records import Change, Holder, LockStatus
     from sharectl.state.lock import Clock
 
-_SELECT: Final = (
-    "SELECT token, user, host, process_id, command, process_started, node, boot_id, process_namespace, acquired_at,"
-    " heartbeat_at, heartbeat_boottime_seconds, duration_seconds, scope FROM lease ORDER BY token"
-)
-_INSERT: Final = (
-    "INSERT INTO lease (token, user, host, process_id, command, process_started, node, boot_id, process_namespace,"
-    " acquired_at, heartbeat_at, heartbeat_boottime_seconds, duration_seconds, scope)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_SELECT: Final = f"SELECT {', '.join(LEASE.columns)} FROM lease ORDER BY token"  # noqa: S608 - constants
 _RENEW: Final = "UPDATE lease SET heartbeat_at = ?, heartbeat_boottime_seconds = ?, boot_id = ?, duration_seconds = ? WHERE token = ?"
 
 
 def read_leases(connection: sqlite3.Connection, clock: Clock, location: Path) -> list[LockStatus]:
     """Return the leases as they stand, the oldest first."""
     found = []
-    for row in connection.execute(_SELECT):
-        lock = HeldLock(*row)
+    rows = connection.execute(_SELECT).fetchall()
+    expect_rows(LEASE, rows)
+    for lock in (HeldLock(*row) for row in rows):
         try:
-            found.append(status_of(lock, scope_of(lock), clock))
+            found.append(status_of(lock, scope_of(lock.scope), clock))
         except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise damaged(location, f"the record of its lock cannot be understood ({error})") from error
     return found
@@ -71,7 +65,7 @@ def take(  # noqa: PLR0913, PLR0917 - where, who, what and how long
     who = (holder.user, holder.host, holder.process_id, holder.command, process_start(holder.process_id))
     where = (place.node, place.boot_id, place.process_namespace)
     what = canonical_json({"addresses": sorted(scope.addresses), "backends": sorted(scope.backends)}).decode()
-    connection.execute(_INSERT, (token, *who, *where, now, now, clock.boottime_seconds(), duration_seconds, what))
+    insert_rows(connection, LEASE, [(token, *who, *where, now, now, clock.boottime_seconds(), duration_seconds, what)])
     return Lease(token, holder, duration_seconds, scope)
 
 

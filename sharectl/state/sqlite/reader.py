@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from contextlib import contextmanager
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.access import AccessRule
-from sharectl.model.kinds import Kind, address_of, rule_address
+from sharectl.model.kinds import address_of, rule_address
 from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord, StateView
-from sharectl.state.collection import collection_paused
-from sharectl.state.rows import expect_entry, expect_operation, expect_records, expect_rules, expect_run
+from sharectl.state.columns import (
+    ACCESS_RULE,
+    HISTORY,
+    OPERATION,
+    RESOURCE,
+    RUN,
+    expect_entries,
+    expect_operations,
+    expect_records,
+    expect_rows,
+)
 from sharectl.state.sqlite.errors import damaged, translated
 
 if TYPE_CHECKING:
@@ -20,42 +31,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sharectl.model.kinds import Address
+    from sharectl.model.kinds import Address, Kind
+    from sharectl.state.columns import Table
     from sharectl.state.sqlite.snapshots import Snapshot
 
 # The name in brackets is FLAG_CONVERTER's, which turns the column into a bool.
-_SELECT_RESOURCES: Final = (
-    "SELECT address, kind, resource_id, backend, pool, version, spec_digest, access_digest, size_bytes,"
-    ' protect AS "protect [sharectl_flag]", spec, attributes FROM resource'
-)
-_SELECT_RULES: Final = "SELECT share_address, access_type, access_to, access_level, status, reason FROM access_rule"
+_EXPRESSIONS: Final = {"protect": 'protect AS "protect [sharectl_flag]"'}
+
+
+def _columns_of(table: Table) -> str:
+    return ", ".join(_EXPRESSIONS.get(name, f"{table.name}.{name}") for name in table.columns)
+
+
+def _select(table: Table) -> str:
+    return f"SELECT {_columns_of(table)} FROM {table.name}"  # noqa: S608 - constants
+
+
+_SELECT_RESOURCES: Final = _select(RESOURCE)
 _RULE_ORDER: Final = " ORDER BY share_address, access_type, access_to"
-_SELECT_OPERATIONS: Final = (
-    "SELECT operation_id, run_id, address, verb, resource_id, backend, pool, started_at, payload FROM operation"
-)
-_SELECT_RUNS: Final = (
-    "SELECT run_id, command, user, host, started_at, git_commit, ci_job_url FROM run ORDER BY sequence"
-)
-_SELECT_HISTORY: Final = "SELECT sequence, run_id, at, address, verb, outcome, detail FROM history ORDER BY sequence"
 _SELECT_LINES: Final = (
-    "SELECT history.sequence, history.run_id, at, address, verb, outcome, detail,"
-    " run.run_id, command, user, host, started_at, git_commit, ci_job_url"
-    " FROM history LEFT JOIN run ON run.run_id = history.run_id"
+    f"SELECT {_columns_of(HISTORY)}, {_columns_of(RUN)} FROM history LEFT JOIN run ON run.run_id = history.run_id"  # noqa: S608 - constants
 )
+_RUN_START: Final = len(HISTORY.columns)
 
 # SQLite before 3.32 takes no more than 999 parameters.
 _ADDRESSES_PER_QUERY: Final = 900
 _LIKE_ADDRESSES: Final = 60
-_ROWS_AT_ONCE: Final = 500
-_HISTORY_ENTRY_START: Final = 1
-_HISTORY_RUN_START: Final = 7
+_ROWS_AT_ONCE: Final = 1000
+"""Rows that are checked and named together: few enough to be in the processor's cache when they are."""
 
 # The rows are tuples of the right length already: to name their fields, tuple.__new__ is the shortest way.
 _record: Final[Callable[[tuple[object, ...]], Record]] = partial(tuple.__new__, Record)
 _first = itemgetter(0)
-
-
-_Read = TypeVar("_Read")
 
 
 class Revision(NamedTuple):
@@ -63,6 +70,18 @@ class Revision(NamedTuple):
 
     lineage: str
     serial: int
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Keep Python's cyclic collector from walking the same rows over and over while hundreds of thousands arrive, which hold no cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def read_revision(connection: sqlite3.Connection, location: Path) -> Revision:
@@ -76,8 +95,10 @@ def read_revision(connection: sqlite3.Connection, location: Path) -> Revision:
 def read_operations(connection: sqlite3.Connection, **wanted: str | None) -> tuple[OperationRecord, ...]:
     """Return the open intents with these values in their columns (None: with any), oldest first."""
     where, values = _conditions({f"{name} = ?": value for name, value in wanted.items()})
-    rows = connection.execute(f"{_SELECT_OPERATIONS}{where} ORDER BY sequence", values)
-    return tuple(expect_operation(OperationRecord(*row)) for row in rows)
+    rows = connection.execute(f"{_select(OPERATION)}{where} ORDER BY sequence", values)
+    operations = tuple(OperationRecord(*row) for row in rows)
+    expect_operations(operations)
+    return operations
 
 
 def _conditions(values: Mapping[str, str | None]) -> tuple[str, list[str]]:
@@ -93,28 +114,28 @@ def _range_of(prefix: str) -> dict[str, str]:
 
 def read_runs(connection: sqlite3.Connection) -> Iterator[RunRecord]:
     """Yield the runs, oldest first."""
-    return (expect_run(RunRecord(*row)) for row in connection.execute(_SELECT_RUNS))
+    for rows in _batches(connection.execute(f"{_select(RUN)} ORDER BY sequence")):
+        expect_rows(RUN, rows)
+        yield from (RunRecord(*row) for row in rows)
 
 
 def read_history(connection: sqlite3.Connection) -> Iterator[tuple[int, HistoryEntry]]:
     """Yield the history with its numbers, oldest first."""
-    for sequence, *row in connection.execute(_SELECT_HISTORY):
-        entry = HistoryEntry(*row)
-        expect_entry(sequence, entry)
-        yield sequence, entry
+    for rows in _batches(connection.execute(f"{_select(HISTORY)} ORDER BY sequence")):
+        entries = [(sequence, HistoryEntry(*row)) for sequence, *row in rows]
+        expect_entries(entries)
+        yield from entries
 
 
-def records_in_order(connection: sqlite3.Connection) -> Iterator[Record]:
+def read_records(connection: sqlite3.Connection) -> Iterator[Record]:
     """Yield all records by address."""
-    cursor = connection.execute(f"{_SELECT_RESOURCES} ORDER BY address")
-    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+    for rows in _batches(connection.execute(f"{_SELECT_RESOURCES} ORDER BY address")):
         yield from _records_of(rows).values()
 
 
-def rules_in_order(connection: sqlite3.Connection) -> Iterator[tuple[Address, tuple[RuleRecord, ...]]]:
+def read_rules(connection: sqlite3.Connection) -> Iterator[tuple[Address, tuple[RuleRecord, ...]]]:
     """Yield the rules of each share by its address."""
-    for _, rows in groupby(connection.execute(_SELECT_RULES + _RULE_ORDER), _first):
-        yield from _rules_by_share(rows).items()
+    return _rules_by_share(connection.execute(_select(ACCESS_RULE) + _RULE_ORDER))
 
 
 def history_lines(
@@ -129,85 +150,17 @@ def history_lines(
         where = " WHERE (address = ? OR address >= ? AND address < ?)"
         parameters += [address, prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)]
     parameters.append(-1 if limit is None else limit)
-    for row in connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", parameters):
-        if row[_HISTORY_RUN_START] is None:
-            raise damaged(location, f"the run of history line {row[0]} is not in it")
-        entry, run = HistoryEntry(*row[_HISTORY_ENTRY_START:_HISTORY_RUN_START]), RunRecord(*row[_HISTORY_RUN_START:])
-        expect_entry(row[0], entry)
-        expect_run(run)
-        yield HistoryLine(row[0], entry, run)
-
-
-def read_view(
-    connection: sqlite3.Connection, location: Path, addresses: Collection[Address] | None = None
-) -> StateView:
-    """Return what `StateReader.view` does."""
-    with collection_paused():
-        revision = read_revision(connection, location)
-        return StateView(
-            lineage=revision.lineage,
-            serial=revision.serial,
-            records=_records_of(_select(connection, _SELECT_RESOURCES, "address", "", addresses)),
-            operations=read_operations(connection),
-        )
-
-
-def read_found(
-    connection: sqlite3.Connection,
-    *,
-    kind: Kind | None = None,
-    backend: str | None = None,
-    after: Address = "",
-    limit: int | None = None,
-) -> dict[Address, Record]:
-    """Return what `StateReader.find` does."""
-    kinds = {} if kind is None else _range_of(address_of(kind, ""))
-    where, values = _conditions({**kinds, "backend = ?": backend, "address > ?": after or None})
-    order = f"{where} ORDER BY address LIMIT ?"
-    return _records_of(connection.execute(_SELECT_RESOURCES + order, [*values, -1 if limit is None else limit]))
-
-
-def read_addresses(connection: sqlite3.Connection, prefix: str, limit: int | None) -> list[Address]:
-    """Return what `StateReader.addresses` does."""
-    where, values = _conditions(_range_of(prefix) if prefix else {})
-    rows = connection.execute(
-        f"SELECT address FROM resource{where} ORDER BY address LIMIT ?",  # noqa: S608 - constants
-        [*values, -1 if limit is None else limit],
-    )
-    return list(map(_first, rows))
-
-
-def read_addresses_like(connection: sqlite3.Connection, address: Address) -> list[Address]:
-    """Return the neighbours of `address`, and those that end as it does: a slip in one place leaves the beginning alone, or the end."""
-    kind, _, name = address.partition("/")
-    ending = name[-max(3, len(name) // 3) :]
-    selects = (
-        ("SELECT address FROM resource WHERE address > ? ORDER BY address LIMIT ?", (address,)),
-        ("SELECT address FROM resource WHERE address < ? ORDER BY address DESC LIMIT ?", (address,)),
-        (
-            "SELECT address FROM resource WHERE address > ? AND substr(address, ?) = ? LIMIT ?",
-            (f"{kind}/", -len(ending), ending),
-        ),
-    )
-    found: dict[Address, None] = {}
-    for select, values in selects if name else selects[:2]:
-        found |= dict.fromkeys(map(_first, connection.execute(select, (*values, _LIKE_ADDRESSES))))
-    return list(found)
-
-
-def _records_of(rows: Iterable[tuple[object, ...]]) -> dict[Address, Record]:
-    found = list(map(_record, rows))
-    records: dict[Address, Record] = dict(zip(map(_first, found), found, strict=True))
-    expect_records(records)
-    return records
-
-
-def read_rules(
-    connection: sqlite3.Connection, share_addresses: Collection[Address] | None = None
-) -> dict[Address, tuple[RuleRecord, ...]]:
-    """Return what `StateReader.rules` does."""
-    with collection_paused():
-        return _rules_by_share(_select(connection, _SELECT_RULES, "share_address", _RULE_ORDER, share_addresses))
+    for rows in _batches(
+        connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", parameters)
+    ):
+        entries = [(row[0], HistoryEntry(*row[1:_RUN_START])) for row in rows]
+        runs = [row[_RUN_START:] for row in rows]
+        for (sequence, _), run in zip(entries, runs, strict=True):
+            if run[0] is None:
+                raise damaged(location, f"the run of history line {sequence} is not in it")
+        expect_entries(entries)
+        expect_rows(RUN, runs)
+        yield from (HistoryLine(*entry, RunRecord(*run)) for entry, run in zip(entries, runs, strict=True))
 
 
 class SqliteReader:
@@ -218,86 +171,102 @@ class SqliteReader:
         self._snapshot = snapshot
         self._location = location
 
-    def _read(self, read: Callable[[sqlite3.Connection], _Read]) -> _Read:
-        with translated(self._location):
-            found = read(self._snapshot.connection)
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with translated(self._location), collection_paused():
+            yield self._snapshot.connection
             self._snapshot.verify()
-        return found
+
+    def _records(self, rest: str = "", values: Sequence[object] = ()) -> dict[Address, Record]:
+        with self._reading() as connection:
+            return _records_of(connection.execute(_SELECT_RESOURCES + rest, values))
 
     def view(self, addresses: Collection[Address] | None = None) -> StateView:
         """See StateReader."""
-        return self._read(lambda connection: read_view(connection, self._location, addresses))
+        with self._reading() as connection:
+            revision = read_revision(connection, self._location)
+            return StateView(
+                lineage=revision.lineage,
+                serial=revision.serial,
+                records=_records_of(_selected(connection, _SELECT_RESOURCES, "address", addresses)),
+                operations=read_operations(connection),
+            )
 
     def record(self, address: Address) -> Record | None:
         """See StateReader."""
-        chosen = (address,)
-        found = self._read(
-            lambda connection: _records_of(_select(connection, _SELECT_RESOURCES, "address", "", chosen))
-        )
-        return found.get(address)
+        return self._records(" WHERE address = ?", (address,)).get(address) if is_storable(address) else None
 
     def find(
         self, *, kind: Kind | None = None, backend: str | None = None, after: Address = "", limit: int | None = None
     ) -> Mapping[Address, Record]:
         """See StateReader."""
-        return self._read(
-            lambda connection: read_found(connection, kind=kind, backend=backend, after=after, limit=limit)
-        )
+        kinds = {} if kind is None else _range_of(address_of(kind, ""))
+        where, values = _conditions({**kinds, "backend = ?": backend, "address > ?": after or None})
+        return self._records(f"{where} ORDER BY address LIMIT ?", [*values, -1 if limit is None else limit])
 
     def with_id(self, resource_id: str) -> Mapping[Address, Record]:
         """See StateReader; a scan of the table, which takes 20 ms of 100,000 rows."""
-        select = f"{_SELECT_RESOURCES} WHERE resource_id = ?"
-        return self._read(lambda connection: _records_of(connection.execute(select, (resource_id,))))
+        return self._records(" WHERE resource_id = ?", (resource_id,))
 
     def children(self, record: Record) -> Mapping[Address, Record]:
         """See StateReader."""
-        select = f"{_SELECT_RESOURCES} WHERE parent_id = ? ORDER BY address"
-        return self._read(lambda connection: _records_of(connection.execute(select, (record.resource_id,))))
+        return self._records(" WHERE parent_id = ? ORDER BY address", (record.resource_id,))
 
     def addresses(self, prefix: str = "", *, limit: int | None = None) -> Sequence[Address]:
         """See StateReader."""
-        if not is_storable(prefix):
-            return ()
-        return self._read(lambda connection: read_addresses(connection, prefix, limit))
+        where, values = _conditions(_range_of(prefix) if prefix else {})
+        rest = f"{where} ORDER BY address LIMIT ?"
+        return self._addresses((rest, (*values, -1 if limit is None else limit))) if is_storable(prefix) else ()
 
     def addresses_like(self, address: Address) -> Sequence[Address]:
-        """See StateReader."""
-        if not is_storable(address):
-            return ()
-        return self._read(lambda connection: read_addresses_like(connection, address))
+        """See StateReader: its neighbours, and those that end as it does; a slip in one place leaves the beginning alone, or the end."""
+        kind, _, name = address.partition("/")
+        ending = name[-max(3, len(name) // 3) :]
+        rests: list[tuple[str, tuple[object, ...]]] = [
+            (" WHERE address > ? ORDER BY address LIMIT ?", (address, _LIKE_ADDRESSES)),
+            (" WHERE address < ? ORDER BY address DESC LIMIT ?", (address, _LIKE_ADDRESSES)),
+        ]
+        if name:
+            alike = (f"{kind}/", -len(ending), ending, _LIKE_ADDRESSES)
+            rests.append((" WHERE address > ? AND substr(address, ?) = ? LIMIT ?", alike))
+        return self._addresses(*rests) if is_storable(address) else ()
+
+    def _addresses(self, *rests: tuple[str, tuple[object, ...]]) -> list[Address]:
+        selects = [(f"SELECT address FROM resource{rest}", values) for rest, values in rests]  # noqa: S608 - constants
+        with self._reading() as connection:
+            rows = [row for select, values in selects for row in connection.execute(select, values)]
+        return list(dict.fromkeys(map(_first, rows)))
 
     def operations(
         self, *, address: Address | None = None, backend: str | None = None, resource_id: str | None = None
     ) -> tuple[OperationRecord, ...]:
         """See StateReader."""
-        return self._read(
-            lambda connection: read_operations(connection, address=address, backend=backend, resource_id=resource_id)
-        )
+        with self._reading() as connection:
+            return read_operations(connection, address=address, backend=backend, resource_id=resource_id)
 
     def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
         """See StateReader."""
-        return self._read(lambda connection: read_rules(connection, share_addresses))
+        with self._reading() as connection:
+            select = _select(ACCESS_RULE)
+            return dict(_rules_by_share(_selected(connection, select, "share_address", share_addresses, _RULE_ORDER)))
 
     def count_rules(self) -> int:
         """See StateReader."""
-        return int(self._read(lambda connection: connection.execute("SELECT count(*) FROM access_rule").fetchone()[0]))
+        with self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM access_rule").fetchone()[0])
 
 
-def _select(
-    connection: sqlite3.Connection, select: str, column: str, order: str, addresses: Collection[Address] | None
-) -> Iterable[tuple[object, ...]]:
+def _selected(
+    connection: sqlite3.Connection, select: str, column: str, addresses: Collection[Address] | None, order: str = ""
+) -> Iterable[tuple[Any, ...]]:
+    """Return the rows with these addresses in a column; None: all."""
     if addresses is None:
         return connection.execute(select + order)
-    return _select_some(connection, select, column, order, sorted(filter(is_storable, set(addresses))))
-
-
-def _select_some(
-    connection: sqlite3.Connection, select: str, column: str, order: str, addresses: list[Address]
-) -> Iterator[tuple[object, ...]]:
-    for start in range(0, len(addresses), _ADDRESSES_PER_QUERY):
-        chunk = addresses[start : start + _ADDRESSES_PER_QUERY]
-        marks = ",".join("?" * len(chunk))
-        yield from connection.execute(f"{select} WHERE {column} IN ({marks}){order}", chunk)
+    return (
+        row
+        for chunk in _batches(sorted(filter(is_storable, set(addresses))), _ADDRESSES_PER_QUERY)
+        for row in connection.execute(f"{select} WHERE {column} IN ({','.join('?' * len(chunk))}){order}", chunk)
+    )
 
 
 def is_storable(address: Address) -> bool:
@@ -309,16 +278,36 @@ def is_storable(address: Address) -> bool:
     return True
 
 
-def _rules_by_share(rows: Iterable[tuple[object, ...]]) -> dict[Address, tuple[RuleRecord, ...]]:
+def _batches(rows: Iterable[Any], size: int = _ROWS_AT_ONCE) -> Iterator[list[Any]]:
+    remaining = iter(rows)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _records_of(rows: Iterable[tuple[object, ...]]) -> dict[Address, Record]:
+    records: dict[Address, Record] = {}
+    for batch in _batches(rows):
+        found = list(map(_record, batch))
+        expect_records(found)
+        records.update(zip(map(_first, found), found, strict=True))
+    return records
+
+
+def _rules_by_share(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Address, tuple[RuleRecord, ...]]]:
     new = tuple.__new__
-    rules = {
-        share_address: tuple(
-            [
-                new(RuleRecord, (new(AccessRule, (access_type, access_to, access_level)), status, reason))
-                for _, access_type, access_to, access_level, status, reason in group
-            ]
+    for share_address, group in groupby(_checked(ACCESS_RULE, rows), _first):
+        yield (
+            share_address,
+            tuple(
+                [
+                    new(RuleRecord, (new(AccessRule, (access_type, access_to, access_level)), status, reason))
+                    for _, access_type, access_to, access_level, status, reason in group
+                ]
+            ),
         )
-        for share_address, group in groupby(rows, _first)
-    }
-    expect_rules(rules)
-    return rules
+
+
+def _checked(table: Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    for batch in _batches(rows):
+        expect_rows(table, batch)
+        yield from batch

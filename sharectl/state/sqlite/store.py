@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sharectl.model.records import EVERYTHING, ContentMark, Lease
-from sharectl.state.collection import collection_paused
 from sharectl.state.contract import (
     LockedError,
     StateBusyError,
@@ -24,7 +23,7 @@ from sharectl.state.sqlite import files, leases
 from sharectl.state.sqlite.changes import apply_changes
 from sharectl.state.sqlite.errors import translated
 from sharectl.state.sqlite.migrations import MIGRATIONS, back_up, check_version, migrate
-from sharectl.state.sqlite.reader import SqliteReader, history_lines, is_storable
+from sharectl.state.sqlite.reader import SqliteReader, collection_paused, history_lines, is_storable
 from sharectl.state.sqlite.snapshots import Snapshots
 
 if TYPE_CHECKING:

@@ -5,26 +5,17 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from sharectl.state.columns import ACCESS_RULE, HISTORY, OPERATION, RUN, history_row, operation_row, rule_rows, run_row
 from sharectl.state.contract import StateRefusedError
 from sharectl.state.document import Document, compose
-from sharectl.state.sqlite.changes import (
-    INSERT_HISTORY,
-    INSERT_OPERATION,
-    INSERT_RESOURCE,
-    INSERT_RULE,
-    INSERT_RUN,
-    history_row,
-    operation_row,
-    resource_row,
-    run_row,
-)
+from sharectl.state.sqlite.changes import insert_records, insert_rows
 from sharectl.state.sqlite.reader import (
     read_history,
     read_operations,
+    read_records,
     read_revision,
+    read_rules,
     read_runs,
-    records_in_order,
-    rules_in_order,
 )
 
 if TYPE_CHECKING:
@@ -40,8 +31,8 @@ def read_document(connection: sqlite3.Connection, location: Path) -> Document:
     return Document(
         lineage=revision.lineage,
         serial=revision.serial,
-        records=records_in_order(connection),
-        rules=rules_in_order(connection),
+        records=read_records(connection),
+        rules=read_rules(connection),
         operations=read_operations(connection),
         runs=read_runs(connection),
         history=read_history(connection),
@@ -52,18 +43,11 @@ def replace_content(connection: sqlite3.Connection, document: Document) -> None:
     """Make `document` the whole content; the lock stays as it is."""
     for table in _CONTENT_TABLES:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are those above
-    connection.executemany(INSERT_RESOURCE, map(resource_row, document.records))
-    connection.executemany(
-        INSERT_RULE,
-        (
-            (share_address, *rule, status, reason)
-            for share_address, rules in document.rules
-            for rule, status, reason in rules
-        ),
-    )
-    connection.executemany(INSERT_OPERATION, map(operation_row, document.operations))
-    connection.executemany(INSERT_RUN, map(run_row, document.runs))
-    connection.executemany(INSERT_HISTORY, ((sequence, *history_row(entry)) for sequence, entry in document.history))
+    insert_records(connection, document.records)
+    insert_rows(connection, ACCESS_RULE, rule_rows(document.rules))
+    insert_rows(connection, OPERATION, map(operation_row, document.operations))
+    insert_rows(connection, RUN, map(run_row, document.runs))
+    insert_rows(connection, HISTORY, (history_row(*line) for line in document.history))
     connection.execute("UPDATE meta SET lineage = ?, serial = ?", (document.lineage, document.serial))
 
 
