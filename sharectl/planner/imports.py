@@ -206,10 +206,7 @@ def _may_be_taken(
     """Tell whether a share is what its manifest says of it, as far as nothing can change that; refuse it where not."""
     spec, backend = draft.desired.share(address), wanted.backend
     code = summary = detail = remedy = path = ""
-    if share.not_adoptable:
-        code, remedy = "import.unsayable", "rename it on the backend, then import it"
-        summary = f"{share.backend_id} on backend {backend} cannot be taken over: {share.not_adoptable}"
-    elif share.protocol not in {None, spec.protocol}:
+    if share.protocol not in {None, spec.protocol}:
         code, path, remedy = "import.protocol", "spec.protocol", f"write protocol: {share.protocol}"
         summary = f"{address} is {spec.protocol} in its manifest and {share.protocol} on backend {backend}"
     elif share.trashed_at is None and Capability.ADOPT not in seen.capabilities:

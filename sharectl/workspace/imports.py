@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.names import NAME_LIMIT, safe_name
@@ -155,8 +156,13 @@ def _require_answers(found: Survey, names: Sequence[str], wanted: Chosen) -> Non
 def _one(
     shares: list[tuple[str, ObservedShare]], request: ImportRequest, found: Survey, records: Mapping[Address, Record]
 ) -> Chosen:
-    matches = [(backend, share) for backend, share in shares if share.backend_id == request.backend_id]
+    ids = {request.backend_id, _escaped(request.backend_id or "")}
+    matches = [(backend, share) for backend, share in shares if share.backend_id in ids]
     if len(matches) == 1:
+        backend, share = matches[0]
+        if share.not_adoptable:
+            summary = f"{share.backend_id} on backend {backend} cannot be taken over: {share.not_adoptable}"
+            raise DiagnosticError(error("import.unsayable", summary, remedy="rename it on the backend, then import it"))
         return {request.address or "": matches[0]}
     if matches:
         holders = ", ".join(backend for backend, _ in matches)
@@ -176,6 +182,12 @@ def _one(
     raise DiagnosticError(
         error("import.not-found", f"no backend holds an unmanaged share {request.backend_id!r}", remedy=remedy)
     )
+
+
+def _escaped(backend_id: str) -> str:
+    """Return the id as drivers list it: what is not UTF-8, or does not print, as escapes."""
+    text = os.fsencode(backend_id).decode(errors="backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _holder(request: ImportRequest, found: Survey, records: Mapping[Address, Record]) -> Address | None:

@@ -106,9 +106,16 @@ def test_names_that_cannot_be_written_down_are_named_and_left_out(console: Conso
     assert "share/plain" in console("state", "list").out
     planned = console("plan", "--detailed-exitcode")
     assert planned.code == 0, planned.out
-    refused = console("import", "share/coffee", "p1/Caf\\xe9", "--write", "taken", "--yes")
-    assert refused.code == 1
-    assert "its name is not UTF-8" in refused.err
+    for typed in ("p1/Caf\\xe9", os.fsdecode(b"p1/Caf\xe9")):
+        refused = console("import", "share/coffee", typed, "--write", "taken", "--yes")
+        assert (refused.code, refused.out) == (1, "")
+        assert "p1/Caf\\xe9 on backend nas cannot be taken over: its name is not UTF-8" in refused.err
+    for typed in ("p1/two\nlines", "p1/two\\nlines"):
+        for words in ((), ("--write", "taken")):
+            refused = console("import", "share/coffee", typed, "--yes", *words)
+            assert (refused.code, refused.out) == (1, "")
+            assert "p1/two\\nlines on backend nas cannot be taken over: its name has control characters" in refused.err
+            assert "rename it on the backend" in refused.err
     assert console("plan", "--detailed-exitcode").code == 0
 
 

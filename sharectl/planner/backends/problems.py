@@ -147,12 +147,8 @@ def _spec_problems(
 
 
 def _places(desired: Desired, name: str, driver: str, base_directory: str) -> tuple[StoragePlace, ...]:
-    from sharectl.planner.shares.checks import is_sound  # noqa: PLC0415 - only where there are backends
-
     factory, spec = _factory(driver), desired.backends[name]
-    if factory is None or not is_sound(factory.config_schema, spec):
-        return ()
-    if not desired.flaws.is_sound(address_of(Kind.BACKEND, name), "driver", "config"):
+    if factory is None or not desired.flaws.is_sound(address_of(Kind.BACKEND, name), "driver", "config"):
         return ()
     if isinstance(factory, NamesStorage):
         try:

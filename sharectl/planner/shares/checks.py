@@ -18,12 +18,9 @@ from sharectl.model.specs import DeletionPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from jsonschema_rs import Draft202012Validator
-
     from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.canonical import JsonObject
     from sharectl.model.checks import ShareCheck
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.kinds import Address
@@ -47,8 +44,6 @@ _DOING: Final[Mapping[Capability, str]] = {
 _PLAIN_NAME: Final = "a"
 """A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
 _MOST_KNOWN: Final = 10_000
-_VALIDATORS: Final[dict[int, tuple[JsonObject, Draft202012Validator]]] = {}
-"""By the identity of the schema, which is kept beside it: backends of one driver have one validator."""
 _UNREADABLE: Final = "*"
 """In place of the name of a backend that nobody could read: no backend can be called so."""
 _DECIDING_FIELDS: Final = ("enabled", "availabilityZone", "shareServers", "capabilities")
@@ -216,24 +211,14 @@ def _asked(share: WantedShare, name: str, rules: tuple[AccessRule, ...]) -> Want
 
 
 def _check_of(spec: BackendSpec) -> ShareCheck | None:
-    """Return the check of a backend; None where its driver has none, or where its configuration cannot be looked into."""
+    """Return the check of a backend whose configuration meets its schema; None where its driver has none, or finds something wrong."""
     with suppress(DriverError):
         factory = driver_factory(spec.driver)
-        if isinstance(factory, ChecksShares) and is_sound(factory.config_schema, spec):
+        if isinstance(factory, ChecksShares):
             if isinstance(factory, ChecksConfig) and factory.config_problems(spec):
                 return None
             return factory.share_check(spec)
     return None
-
-
-def is_sound(schema: JsonObject, spec: BackendSpec) -> bool:
-    """Tell whether the configuration meets the schema of its driver, so that it can be looked into."""
-    known = _VALIDATORS.get(id(schema))
-    if known is None:
-        import jsonschema_rs  # noqa: PLC0415 - only where something is new or changed
-
-        known = _VALIDATORS[id(schema)] = schema, jsonschema_rs.Draft202012Validator(schema)
-    return bool(known[1].is_valid(dict(spec.config)))
 
 
 def _meets(traits: Traits, known: Mapping[str, object]) -> bool:
