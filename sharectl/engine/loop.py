@@ -57,13 +57,20 @@ class Job:
     """A procedure in progress, on one backend (None: on the state alone). Its methods are called in the loop's thread."""
 
     def __init__(
-        self, procedure: Procedure[Any], backend: str | None, *, attempts: int, timeout_seconds: float
+        self,
+        procedure: Procedure[Any],
+        backend: str | None,
+        *,
+        attempts: int,
+        timeout_seconds: float,
+        retries: frozenset[FailureKind] = TRANSIENT_KINDS,
     ) -> None:
-        """Make each call up to `attempts` times, each time for up to `timeout_seconds`."""
+        """Make each call up to `attempts` times where it fails with one of `retries`, each time for up to `timeout_seconds`."""
         self.procedure = procedure
         self.backend = backend
         self.attempts = attempts
         self.timeout_seconds = timeout_seconds
+        self.retries = retries
         self.has_begun = False
         self.call: Call[Answer] | None = None
         self.number = 0
@@ -213,7 +220,7 @@ class Loop:
         elif failure.kind is not FailureKind.NOT_PERMITTED:
             self._troubles.pop(backend, None)
         may_repeat = job.call is not None and (job.call.repeatable or failure.retry_after_seconds is not None)
-        if failure.kind not in TRANSIENT_KINDS or job.tries >= job.attempts or not may_repeat:
+        if failure.kind not in job.retries or job.tries >= job.attempts or not may_repeat:
             self._throw(job, failure)
             return
         job.trouble = failure

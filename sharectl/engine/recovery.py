@@ -12,6 +12,7 @@ from sharectl.engine.verbs import TABLE
 from sharectl.engine.verbs.backend import expect_storage
 from sharectl.engine.verbs.base import Holdings, Intent
 from sharectl.executors.calls import (
+    TRANSIENT_KINDS,
     UNANSWERED_KINDS,
     CallFailedError,
     FailureKind,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 _LOOKED_UP_AT_ONCE: Final = 200
 _ATTEMPTS: Final = 4
 """Two intents that are resolved side by side may be in each other's way for a moment."""
+_PASSING: Final = frozenset({FailureKind.TRANSIENT})
+"""What is repeated of the first questions: a backend that cannot be reached holds up the run no longer than one of them."""
 _NO_ANSWER: Final = UNANSWERED_KINDS | {FailureKind.UNAVAILABLE, FailureKind.NOT_ASKED, FailureKind.NOT_PERMITTED}
 """Failures that say nothing of the intent, but that its backend cannot be asked."""
 
@@ -51,14 +54,14 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
     run: RunRecord,
     environment: Environment,
     width: Callable[[str], int],
-    silence_seconds: float,
+    timeout_seconds: Callable[[str], float],
     observer: Callable[[Event], None],
 ) -> tuple[OperationRecord, ...]:
     """Resolve every open intent that can be, and return those whose backend gave no answer.
 
     Outcomes are durable as they come, so that a recovery which is cut short has got on. Backends are asked side by side, each as
-    many calls at once as `width` says. A call that is silent for `silence_seconds` holds up only its own intent, and a backend that
-    is silent again and again is given up; how long all of it takes is not limited.
+    many calls at once as `width` says. A call that has no answer within the `timeout_seconds` of its backend holds up only its own
+    intent, and a backend that is silent again and again is given up; how long all of it takes is not limited.
 
     What a backend holds is recorded, also where the run before died before it could; what it does not hold leaves no trace.
     A share that was made for an address which has meanwhile got another is removed: nobody ever had access to it. A backend
@@ -74,7 +77,7 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
         patience = Patience(UNANSWERED_KINDS | {FailureKind.UNAVAILABLE}, spare=1)
         loop = loop_for(environment, store, heartbeat, width, patience)
         journal = Journal(run, environment.now)
-        recovery = _Recovery(loop, records, journal, heartbeat.tenure.require, silence_seconds)
+        recovery = _Recovery(loop, records, journal, heartbeat.tenure.require, timeout_seconds)
         try:
             recovery.run(operations, observer)
         finally:
@@ -110,9 +113,10 @@ class _Resolving(Job):
         operations: Iterable[OperationRecord],
         recovery: _Recovery,
         *,
-        attempts: int = 1,
+        retries: frozenset[FailureKind] = _PASSING,
     ) -> None:
-        super().__init__(procedure, backend, attempts=attempts, timeout_seconds=recovery.silence_seconds)
+        timeout_seconds = recovery.timeout_seconds(backend)
+        super().__init__(procedure, backend, attempts=_ATTEMPTS, timeout_seconds=timeout_seconds, retries=retries)
         self.left = list(operations)
         self._recovery = recovery
 
@@ -130,9 +134,9 @@ class _Recovery:
         records: Mapping[Address, Record],
         journal: Journal,
         expect_right: Callable[[], None],
-        silence_seconds: float,
+        timeout_seconds: Callable[[str], float],
     ) -> None:
-        self.silence_seconds = silence_seconds
+        self.timeout_seconds = timeout_seconds
         self.unresolved: list[OperationRecord] = []
         self.again: list[OperationRecord] = []
         self._loop = loop
@@ -218,7 +222,7 @@ class _Recovery:
                 yield from self._resolved(operation, holdings)
                 job.left.remove(operation)
 
-        job = _Resolving(resolved(), backend, operations, self, attempts=_ATTEMPTS)
+        job = _Resolving(resolved(), backend, operations, self, retries=TRANSIENT_KINDS)
         self._loop.start(job)
 
     def _resolved(self, operation: OperationRecord, holdings: Holdings | None) -> Procedure[None]:

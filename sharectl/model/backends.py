@@ -59,6 +59,7 @@ class BackendSpec(Spec):
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     step_timeout_seconds: float = field(default=300.0, metadata=ruled(written="stepTimeout", unit=Unit.DURATION))
     list_timeout_seconds: float = field(default=120.0, metadata=ruled(written="listTimeout", unit=Unit.DURATION))
+    recovery_timeout_seconds: float = field(default=60.0, metadata=ruled(written="recoveryTimeout", unit=Unit.DURATION))
     attempts: int = field(default=4, metadata=ruled(minimum=1))
     network: NetworkPluginSpec | None = None
     labels: Mapping[str, str] = field(default_factory=dict)

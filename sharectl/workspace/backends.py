@@ -84,6 +84,11 @@ class Backends:
         spec = self._specs.get(backend)
         return 1 if spec is None else spec.lanes
 
+    def recovery_timeout_seconds(self, backend: str) -> float:
+        """Return how long one call of a recovery may take on the backend; one without a manifest is not even opened."""
+        spec = self._specs.get(backend)
+        return 1.0 if spec is None else spec.recovery_timeout_seconds
+
     def _open(self, backend: str) -> Driver:
         spec = self._specs.get(backend)
         if spec is None:

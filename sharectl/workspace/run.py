@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 LEASE_SECONDS: Final = 60.0
 
 
-RECOVERY_SILENCE_SECONDS: Final = 60.0
-
-
 _CI_URL_VARIABLES: Final = ("CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL", "BUILD_URL")
 
 
@@ -110,7 +107,7 @@ def locked_run(
                 run=record,
                 environment=environment,
                 width=backends.width,
-                silence_seconds=RECOVERY_SILENCE_SECONDS,
+                timeout_seconds=backends.recovery_timeout_seconds,
                 observer=observer,
             )
         yield LockedRun(store, heartbeat, record, environment, unresolved)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import sharectl.workspace.run
 from sharectl.model.canonical import canonical_json
 from sharectl.model.events import OperationRecovered
 from sharectl.model.records import BeginOperation, OperationRecord
@@ -260,14 +259,17 @@ def test_a_backend_that_goes_away_keeps_its_intents(site: Site) -> None:
     assert len(site.calls("a", "list_shares")) == 1
 
 
-def test_a_silent_backend_is_waited_for_once_and_its_intents_stay(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_backend_is_waited_for_once_and_its_intents_stay(site: Site) -> None:
     """A hanging array must not double the wait."""
-    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 0.2)
     intend(site, Verb.DELETE_SHARE, "share/x", id_of(site, "share/x"))
     made = empty(site)
     site.query("a", "DELETE FROM calls")
     site.write(
-        backend("a", config="faults: [{call: list_shares, effect: hang}], hangSeconds: 30,"),
+        backend(
+            "a",
+            spec="recoveryTimeout: 200ms,",
+            config="faults: [{call: list_shares, effect: hang}], hangSeconds: 30,",
+        ),
         share("x"),
         snapshot("s", "x"),
     )

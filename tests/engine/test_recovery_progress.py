@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import sharectl.workspace.run
-from sharectl.drivers.base import BackendUnavailableError
+from sharectl.drivers.base import BackendUnavailableError, TransientError
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.model.canonical import canonical_json
 from sharectl.model.events import OperationRecovered, RecoveryStarted
@@ -87,21 +87,19 @@ def test_many_intents_are_looked_up_at_once_and_resolved_in_lanes(site: Site) ->
     assert not site.view().operations
 
 
-def test_the_limit_is_on_silence_and_not_on_the_whole(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_is_on_silence_and_not_on_the_whole(site: Site) -> None:
     """All that are slow take several times as long as one may be silent."""
-    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 1.0)
     leave_open(site, Verb.CREATE_SHARE, ids(count=16))
-    site.write(backend("a", lanes=1, config="latency: {delete_share: 200ms},"), share("x"))
+    site.write(backend("a", lanes=1, spec="recoveryTimeout: 1s,", config="latency: {delete_share: 200ms},"), share("x"))
     recover(site)
     assert not site.view().operations
 
 
-def test_one_that_hangs_holds_up_only_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_hangs_holds_up_only_itself(site: Site) -> None:
     """Also where the backend is one call wide; what is resolved is durable."""
-    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 0.5)
     leave_open(site, Verb.CREATE_SHARE, ids())
     hangs = "faults: [{call: delete_share, nth: 3, effect: hang}], hangSeconds: 30,"
-    site.write(backend("a", lanes=1, config=hangs), share("x"))
+    site.write(backend("a", lanes=1, spec="recoveryTimeout: 500ms,", config=hangs), share("x"))
     recover(site)
     assert len(site.view().operations) == 1
     site.write(backend("a", lanes=1), share("x"))
@@ -109,17 +107,14 @@ def test_one_that_hangs_holds_up_only_itself(site: Site, monkeypatch: pytest.Mon
     assert not site.view().operations
 
 
-def test_a_backend_that_never_answers_is_given_up_and_others_are_not(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backend_that_never_answers_is_given_up_and_others_are_not(site: Site) -> None:
     """After little more calls than it is wide, and not after all of them."""
-    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 0.3)
     other = backend("b", lanes=1)
     site.write(backend("a", lanes=1), other, share("x")).apply()
     leave_open(site, Verb.CREATE_SHARE, ids())
     site.query("a", "DELETE FROM calls")
     hangs = "faults: [{call: delete_share, effect: hang}], hangSeconds: 30,"
-    site.write(backend("a", lanes=1, config=hangs), other, share("x"))
+    site.write(backend("a", lanes=1, spec="recoveryTimeout: 300ms,", config=hangs), other, share("x"))
     recover(site)
     assert len(site.view().operations) == COUNT
     assert len(site.calls("a", "delete_share")) < 5
@@ -197,7 +192,7 @@ def test_a_listing_that_fails_for_all_is_asked_for_each(site: Site, monkeypatch:
 
 def test_no_call_of_a_recovery_that_was_given_up_begins_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listing that comes back after its time is not followed by what it would have led to."""
-    monkeypatch.setattr(sharectl.workspace.run, "RECOVERY_SILENCE_SECONDS", 0.3)
+    site.write(backend("a", spec="recoveryTimeout: 300ms,"), share("x"))
     leave_open(site, Verb.CREATE_SHARE, ids(count=1))
     going_on = threading.Event()
     plain = SimulatedDriver.list_shares
@@ -227,6 +222,42 @@ def test_passing_trouble_is_tried_again(site: Site) -> None:
     site.write(backend("a", lanes=4, config="faults: [{call: delete_share, first: 2, effect: transient}],"), share("x"))
     recover(site)
     assert not site.view().operations
+
+
+@pytest.mark.parametrize("method", ["report", "list_shares"])
+def test_passing_trouble_with_the_first_question_is_tried_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Whether it is the one for the backend's identity or the listing: no intent waits for the next run because of it."""
+    leave_open(site, Verb.CREATE_SHARE, ids(count=6))
+    plain, troubles = getattr(SimulatedDriver, method), [TransientError("busy"), TransientError("still busy")]
+
+    def asked(*arguments: object) -> object:
+        if troubles:
+            raise troubles.pop()
+        return plain(*arguments)
+
+    monkeypatch.setattr(SimulatedDriver, method, asked)
+    recover(site)
+    assert not site.view().operations
+
+
+def test_how_long_a_backend_may_be_silent_is_its_own(tmp_path: Path) -> None:
+    """One that is slow to say what became of an intent has the time; another is left to the next run sooner."""
+    slow = "latency: {list_shares: 700ms},"
+    backends = [
+        backend(name, spec=f"availabilityZone: {name}, recoveryTimeout: {seconds},")
+        for name, seconds in (("a", "30s"), ("b", "200ms"))
+    ]
+    site = Site(tmp_path / "r").write(
+        *backends, *(share(f"in-{name}", spec=f"availabilityZone: {name}") for name in "ab")
+    )
+    assert site.apply().result.succeeded
+    for name in "ab":
+        leave_open(site, Verb.CREATE_SHARE, ids(name, 2), name)
+    site.write(*(manifest.replace("log: true,", f"log: true, {slow}") for manifest in backends), share("x"))
+    recover(site)
+    assert {operation.backend for operation in site.view().operations} == {"b"}
 
 
 def test_a_value_that_cannot_be_recorded_holds_up_no_other_intent(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
