@@ -22,7 +22,8 @@ TYPES = {"gold": {"linux:nfs_squash": "all"}, "plain": {"snapshot_support": "Tru
 @pytest.mark.parametrize(
     ("config", "share_type", "squash"),
     [
-        ({}, None, "none"),
+        ({}, None, "root"),
+        ({"nfs": {"squash": "none"}}, None, "none"),
         ({"nfs": {"squash": "root"}}, None, "root"),
         ({"nfs": {"squash": "root"}}, "plain", "root"),
         ({"nfs": {"squash": "root"}}, "gold", "all"),
@@ -39,6 +40,12 @@ def test_the_share_type_goes_before_the_backend(config: dict[str, object], share
         return FACTORY.export_settings(backend, protocol, extra_specs)  # type: ignore[attr-defined,no-any-return]
 
     wishes = export_wishes(settings_of, ("NFS", "CIFS"), TYPES)
-    assert wishes.of("NFS", share_type) == (("security", "sys"), ("squash", squash), ("versions", "4.1,4.2"))
+    assert wishes.of("NFS", share_type) == (
+        ("anonymous", "65534:65534"),
+        ("insecure", "false"),
+        ("security", "sys"),
+        ("squash", squash),
+        ("versions", "4.1,4.2"),
+    )
     assert wishes.of("CIFS", share_type) == ()
     assert wishes.of(None, share_type) is None

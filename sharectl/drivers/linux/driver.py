@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.agent.contract import Resize
+from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.wire.tables import rows_of
-from sharectl.drivers.linux.share_checks import SQUASH_SPEC, extra_spec_problems, protocol_problem, protocols_of
+from sharectl.drivers.linux.share_checks import (
+    EXPORT_SPECS,
+    export_options,
+    extra_spec_problems,
+    protocol_problem,
+    protocols_of,
+)
 from sharectl.model.access import AccessRule
 from sharectl.model.observed import (
     BackendReport,
@@ -125,10 +132,9 @@ class LinuxDriver:
                 else ("the share is for a share server, and the backend makes none")
             )
             raise DriverError(message)
-        squash = request.extra_specs.get(SQUASH_SPEC)
+        own = {key: value for key, value in request.extra_specs.items() if key in EXPORT_SPECS}
         wrong = protocol_problem(self._settings, request.protocol)
-        if squash is not None:
-            wrong = next((problem.summary for problem in extra_spec_problems({SQUASH_SPEC: squash})), wrong)
+        wrong = next((problem.summary for problem in extra_spec_problems(own)), wrong)
         if wrong is not None:
             raise DriverError(wrong)
         return _observed(
@@ -140,7 +146,7 @@ class LinuxDriver:
                     "pool": request.pool,
                     "protocol": request.protocol,
                     "size_bytes": request.size_bytes,
-                    "options": {} if squash is None else {"squash": squash},
+                    "options": treatment.untold(export_options(own)),
                     "share_server_id": request.share_server_id,
                     "snapshot_id": None if request.snapshot is None else request.snapshot.resource_id,
                     "beside": request.beside,
@@ -173,7 +179,7 @@ class LinuxDriver:
                 "rules": [list(rule) for rule in sorted(rules)],
                 "passwords": passwords,
                 "problems": problems,
-                "options": _options(share.export_settings),
+                "options": treatment.untold(share.export_settings or {}),
             },
         )
         return {
@@ -273,13 +279,6 @@ class LinuxDriver:
 
 def _observed_server(server: Mapping[str, Any]) -> ObservedShareServer:
     return ObservedShareServer(**{**server, "ip_addresses": tuple(server["ip_addresses"])})
-
-
-def _options(settings: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return export settings as the agent keeps them; what is not named stays as it is."""
-    plain = dict(settings or {})
-    options: dict[str, Any] = {"squash": plain["squash"]} if "squash" in plain else {}
-    return {**options, "security": plain["security"].split(",")} if "security" in plain else options
 
 
 def _observed(share: Mapping[str, Any]) -> ObservedShare:

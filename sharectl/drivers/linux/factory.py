@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
-from sharectl.drivers.linux.agent.contract import Squash
-from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS
-from sharectl.drivers.linux.share_checks import SQUASH_SPEC
+from sharectl.drivers.linux.agent.contract import NOBODY
+from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS, DEFAULT_SQUASH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,19 +72,22 @@ class LinuxFactory:
         return tuple(share_checks.storage_places(backend, base_directory))
 
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
-        """Return the squash, the security flavours and the versions of an NFS export; an SMB share has none of its own."""
+        """Return how an NFS export treats its clients, and the versions of its server; an SMB share has none of its own."""
         if protocol != "NFS":
             return ()
+        from sharectl.drivers.linux.share_checks import export_options  # noqa: PLC0415 - as above
+
         nfs = backend.config.get("nfs", {})
-        squash = extra_specs.get(SQUASH_SPEC)
-        if squash not in set(Squash):  # a wrong one is refused where the share type is checked
-            squash = nfs.get("squash", "none")
-        versions = (
-            {"versions": ",".join(sorted(nfs.get("versions", DEFAULT_NFS_VERSIONS)))}
-            if nfs.get("server", "ganesha") == "ganesha"
-            else {}
-        )
-        settings = {"security": ",".join(nfs.get("security", ("sys",))), "squash": str(squash), **versions}
+        nobody = nfs.get("anonymous", {})
+        settings = {
+            "anonymous": f"{nobody.get('uid', NOBODY)}:{nobody.get('gid', NOBODY)}",
+            "insecure": "true" if nfs.get("insecure", False) else "false",
+            "security": ",".join(nfs.get("security", ("sys",))),
+            "squash": nfs.get("squash", DEFAULT_SQUASH),
+            **export_options(extra_specs),
+        }
+        if nfs.get("server", "ganesha") == "ganesha":
+            settings["versions"] = ",".join(sorted(nfs.get("versions", DEFAULT_NFS_VERSIONS)))
         return tuple(settings.items())
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:

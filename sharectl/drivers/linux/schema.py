@@ -11,6 +11,7 @@ NAME_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 SECURITY_FLAVOURS: Final = ("sys", "krb5", "krb5i", "krb5p")
 NFS_VERSIONS: Final = ("4.0", "4.1", "4.2")
 DEFAULT_NFS_VERSIONS: Final = ("4.1", "4.2")
+DEFAULT_SQUASH: Final = "root"
 
 _NAME_HINT: Final = "a name is 1 to 63 letters, digits, '-', '_' or '.', and starts with a letter or digit"
 _HOST_PATTERN: Final = "^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}$"
@@ -145,7 +146,18 @@ _NFS: Final[JsonObject] = {
         "port": _port("TCP port of the server. Default: 2049."),
         "squash": {
             "enum": ["none", "root", "all"],
-            "description": "Which users of a client become nobody. Default: none.",
+            "description": "Which users of a client become nobody: none, root alone, or all. Default: root.",
+        },
+        "insecure": {
+            "type": "boolean",
+            "description": "Whether clients may come from a port above 1023, as every user of a client can, and not only its kernel or its root. "
+            "Default: false.",
+        },
+        "anonymous": {
+            "type": "object",
+            "additionalProperties": False,
+            "description": "Who nobody is, to whom `squash` turns users.",
+            "properties": {"uid": _identifier("User. Default: 65534."), "gid": _identifier("Group. Default: 65534.")},
         },
         "security": {
             "type": "array",

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from sharectl.drivers.base import DriverError
+from sharectl.drivers.linux.agent.contract import NOBODY
 from sharectl.drivers.linux.checks import find_problems, root_of
-from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS
+from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS, DEFAULT_SQUASH
 from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class NfsSettings:
     squash: Literal["none", "root", "all"]
     security: tuple[str, ...]
     minor_versions: tuple[int, ...]
+    insecure: bool = False
+    anonymous: tuple[int, int] = (NOBODY, NOBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +229,15 @@ def _tenant_networks(plain: Mapping[str, Any]) -> TenantNetworkSettings:
 
 
 def _nfs(plain: Mapping[str, Any]) -> NfsSettings:
+    anonymous = plain.get("anonymous", {})
     return NfsSettings(
         server=plain.get("server", "ganesha"),
         port=plain.get("port", 2049),
-        squash=plain.get("squash", "none"),
+        squash=plain.get("squash", DEFAULT_SQUASH),
         security=tuple(plain.get("security", ("sys",))),
         minor_versions=tuple(int(version.partition(".")[2]) for version in plain.get("versions", DEFAULT_NFS_VERSIONS)),
+        insecure=plain.get("insecure", False),
+        anonymous=(anonymous.get("uid", NOBODY), anonymous.get("gid", NOBODY)),
     )
 
 

@@ -39,13 +39,15 @@ class Answer:
         return self.code == 0
 
 
-def nfs(host: Host, address: str, path: str, *words: str, port: int = 2049) -> Answer:
+def nfs(host: Host, address: str, path: str, *words: str, port: int = 2049, user: tuple[int, int] = (0, 0)) -> Answer:
     """Mount `path` of the server at `address` from `host`, and do one thing there.
 
-    `words`: `ls`; `cat NAME`; `write NAME BYTES`; `put NAME TEXT`; `rm NAME`; `mkdir NAME`; `stat NAME` (prints `UID GID MODE SIZE`);
+    `user` is who runs the client (whoever is not root has no port below 1024), and who it says that it is. `words`: `ls`; `cat NAME`; `write NAME BYTES`; `put NAME TEXT`; `rm NAME`; `mkdir NAME`; `stat NAME` (prints `UID GID MODE SIZE`);
     `free` (prints the bytes that are free).
     """
-    argv = [*_argv(host), _url(address, path, port), *words]
+    runs_as, claims = user
+    become = ("setpriv", f"--reuid={runs_as}", f"--regid={runs_as}", "--clear-groups", "--") if runs_as else ()
+    argv = [*_argv(host, *become), f"{_url(address, path, port)}&uid={claims}&gid={claims}", *words]
     done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=_SECONDS)
     return Answer(done.returncode, (done.stdout + done.stderr).strip())
 
@@ -94,8 +96,8 @@ def held(host: Host, address: str, path: str, name: str, *, port: int = 2049) ->
             process.kill()
 
 
-def _argv(host: Host) -> list[str]:
-    return ["nsenter", f"--net={host.namespace_path}", "--", sys.executable, "-S", "-E", str(Path(__file__))]
+def _argv(host: Host, *become: str) -> list[str]:
+    return ["nsenter", f"--net={host.namespace_path}", "--", *become, sys.executable, "-S", "-E", str(Path(__file__))]
 
 
 def _url(address: str, path: str, port: int) -> str:

@@ -80,9 +80,11 @@ def test_what_an_nfs_server_cannot_do_is_told_and_the_rest_is_in_force(backend: 
     }
     assert backend.access_of(share) == {ANYBODY}
     text = server_file(backend, f"nfs/exports.d/{export_id(backend, share)}.conf").read_text(encoding="utf-8")
-    assert [line.strip() for line in text.splitlines() if "Access_Type = RW" in line] == [
-        "CLIENT { Clients = 10.77.1.0/24; Access_Type = RW; Squash = No_Root_Squash; SecType = sys; }"
-    ]
+    (line,) = (line.strip() for line in text.splitlines() if "Access_Type = RW" in line)
+    assert line == (
+        "CLIENT { Clients = 10.77.1.0/24; Access_Type = RW; Squash = Root_Squash; SecType = sys; "
+        "PrivilegedPort = true; Anonymous_Uid = 65534; Anonymous_Gid = 65534; }"
+    )
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:10.77.1.21", "224.0.0.1"])  # noqa: S104 - a client
@@ -157,8 +159,8 @@ def test_an_export_whose_volume_cannot_be_bound_loses_who_is_to_go(own_backend: 
 
 def test_a_tightened_squash_reaches_an_export_that_exists(own_backend: OperationsLab) -> None:
     """A client's root is nobody from then on, the listing says so, and what was changed by hand is seen."""
-    own_backend.open(nfs=NFS_WITH_LIBNFS).prepare()
-    driver = own_backend.open(nfs=NFS_WITH_LIBNFS)
+    own_backend.open(nfs={**NFS_WITH_LIBNFS, "squash": "none"}).prepare()
+    driver = own_backend.open(nfs={**NFS_WITH_LIBNFS, "squash": "none"})
     share = driver.create_share(own_backend.request("seen"))
     client, server = own_backend.network.client, own_backend.host.ipv4
     one = AccessRule("ip", client.ipv4, "rw")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.drivers.linux.lab import kill_processes_of, mounts_under, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.test_linux_scenario import backend_config, repository  # noqa: F401 - a fixture
 
@@ -29,6 +31,8 @@ def test_a_changed_squash_reaches_shares_that_exist(
     """By the share type, by the backend, and back from a change by hand; each is shown with its values and carried out."""
     rules = [{"type": "ip", "to": network.client.ipv4, "level": "rw"}]
     spec = {"size": "8 MiB", "protocol": "NFS", "access": rules}
+    unsquashed = backend_config(lab_directory, network, nfs={"versions": ["4.0", "4.1", "4.2"], "squash": "none"})
+    repository.write("Backend", "nas", {"driver": "linux", "config": unsquashed})
     repository.write("ShareType", "gold", {"extraSpecs": {"snapshot_support": "True"}})
     repository.write("Share", "typed", {**spec, "type": "gold"})
     repository.write("Share", "plain", spec)
@@ -71,3 +75,51 @@ def test_changed_versions_of_the_server_are_told_as_such(
         assert {"field": "export/versions", "before": "4.0,4.1,4.2", "after": "4.2"} in step["changes"]
     repository.apply()
     assert _changes(repository) == []
+
+
+def test_an_imported_share_has_the_settings_of_its_type(
+    repository: Repository,  # noqa: F811 - the fixture
+    lab_directory: str,
+    network: Network,
+) -> None:
+    """From its first export on, also where everything is taken over anew after the records of the storage host were lost."""
+    rules = [{"type": "ip", "to": network.client.ipv4, "level": "rw"}]
+    open_to_all = {"versions": ["4.0", "4.1", "4.2"], "squash": "none", "insecure": True}
+    config = backend_config(lab_directory, network, nfs=open_to_all)
+    repository.write("Backend", "nas", {"driver": "linux", "config": config})
+    strict = {"snapshot_support": "True", "linux:nfs_squash": "all", "linux:nfs_insecure": False}
+    repository.write("ShareType", "strict", {"extraSpecs": strict})
+    repository.write("Share", "first", {"size": "8 MiB", "protocol": "NFS", "access": rules})
+    repository.apply()
+    pool = Path(lab_directory, "pool")
+    run("btrfs", "subvolume", "create", str(pool / "legacy"))
+    (pool / "legacy").chmod(0o777)
+    repository.write("Share", "legacy", {"size": "8 MiB", "protocol": "NFS", "type": "strict", "access": rules})
+
+    def check(name: str) -> None:
+        assert nfs(network.client, network.server.ipv4, "/shares/legacy", "mkdir", name).is_done
+        assert (pool / "legacy" / name).stat().st_uid == 65534
+        refused = nfs(network.client, network.server.ipv4, "/shares/legacy", "mkdir", f"not-{name}", user=(4711, 0))
+        assert not refused.is_done
+        assert _changes(repository) == []
+
+    imported = repository.run("import", "share/legacy", "fast/legacy", "--yes")
+    assert imported.returncode == 0, imported.stdout + imported.stderr
+    repository.apply()
+    check("imported")
+
+    # The records are lost: what docs/linux.md says to do.
+    servers = Path(lab_directory, "root/servers")
+    kill_processes_of(str(servers))
+    for point in mounts_under(str(servers)):
+        run("umount", point)
+    run("chattr", "-i", *map(str, servers.glob("*/exports/*")))
+    shutil.rmtree(Path(lab_directory, "root"))
+    for address in ("backend/nas", "share/first", "share/legacy"):
+        removed = repository.run("state", "rm", address)
+        assert removed.returncode == 0, removed.stdout + removed.stderr
+    for name in ("first", "legacy"):
+        imported = repository.run("import", f"share/{name}", f"fast/{name}", "--yes")
+        assert imported.returncode == 0, imported.stdout + imported.stderr
+    repository.apply()
+    check("recovered")

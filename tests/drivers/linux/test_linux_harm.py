@@ -49,7 +49,15 @@ def harm_everywhere(lab_directory: str, network: Network) -> Callable[..., list[
         "export_hosts": [network.server.ipv4],
         "namespace": network.server.namespace_path,
         "pools": {"fast": {**pool, "image_size_bytes": 512 * MIB, "mode": 0o777, "uid": 0, "gid": 0}},
-        "nfs": {"server": "ganesha", "port": 2049, "squash": "none", "security": ["sys"], "minor_versions": [1, 2]},
+        "nfs": {
+            "server": "ganesha",
+            "port": 2049,
+            "squash": "none",
+            "security": ["sys"],
+            "minor_versions": [1, 2],
+            "insecure": False,
+            "anonymous": [65534, 65534],
+        },
         "smb": {"enabled": True, "port": 445},
         "tenant_networks": {},
     }

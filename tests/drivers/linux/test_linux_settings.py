@@ -87,7 +87,7 @@ def test_little_has_to_be_said() -> None:
     assert settings.root == "/var/lib/sharectl/nas"
     assert settings.namespace is None
     assert settings.pools == {"fast": PoolSettings("btrfs", "/srv/pool", "ext4", None, None, 0o777, 0, 0)}
-    assert settings.nfs == NfsSettings("ganesha", 2049, "none", ("sys",), (1, 2))
+    assert settings.nfs == NfsSettings("ganesha", 2049, "root", ("sys",), (1, 2))
     assert settings.smb == SmbSettings(enabled=False, port=445, users={})
 
 
@@ -120,7 +120,15 @@ def test_everything_can_be_said() -> None:
             "vlan": {"bridge": "br-{id}"},
             "vxlan": {"local": "10.1.0.1", "remotes": ["10.1.0.2"], "port": 8472},
         },
-        nfs={"server": "ganesha", "port": 12049, "squash": "root", "security": ["sys"], "versions": ["4.0", "4.2"]},
+        nfs={
+            "server": "ganesha",
+            "port": 12049,
+            "squash": "none",
+            "insecure": True,
+            "anonymous": {"uid": 9},
+            "security": ["sys"],
+            "versions": ["4.0", "4.2"],
+        },
         smb={"port": 1445, "users": {"alice": {"password": {"env": "ALICE"}}}},
     )
     assert problems(spec) == []
@@ -133,7 +141,7 @@ def test_everything_can_be_said() -> None:
     assert settings.pools["slow"].file_system == "xfs"
     assert settings.pools["trial"].image_size_bytes == 10 << 30
     assert settings.tenant_networks.vxlan == VxlanSettings("10.1.0.1", ("10.1.0.2",), 8472)
-    assert settings.nfs == NfsSettings("ganesha", 12049, "root", ("sys",), (0, 2))
+    assert settings.nfs == NfsSettings("ganesha", 12049, "none", ("sys",), (0, 2), insecure=True, anonymous=(9, 65534))
     assert settings.smb == SmbSettings(enabled=True, port=1445, users={"alice": {"env": "ALICE"}})
 
 

@@ -54,7 +54,15 @@ def job(lab_directory: str, switch: Switch) -> dict[str, Any]:
         "export_hosts": [],
         "namespace": switch.path,
         "pools": {"fast": {**pool, "image_size_bytes": 256 * MIB, "mode": 0o777, "uid": 0, "gid": 0}},
-        "nfs": {"server": "ganesha", "port": 2049, "squash": "none", "security": ["sys"], "minor_versions": [1, 2]},
+        "nfs": {
+            "server": "ganesha",
+            "port": 2049,
+            "squash": "none",
+            "security": ["sys"],
+            "minor_versions": [1, 2],
+            "insecure": False,
+            "anonymous": [65534, 65534],
+        },
         "smb": {"enabled": False, "port": 445},
         "tenant_networks": {"vxlan": {"local": "192.0.2.10", "remotes": ["192.0.2.11"], "port": 4789}},
     }

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent import closing, rights
-from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind, Rule, Section, Squash
+from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind, Rule, Section
 from sharectl.drivers.linux.agent.database import UNREAD
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.host.daemons import locked
+from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.servers import pseudo_path
 
 if TYPE_CHECKING:
@@ -188,8 +189,7 @@ class Access:
             self._bind(servers, row),
             pseudo_path(row.export_name),
             clients,
-            Squash(row.options["squash"]),
-            tuple(row.options["security"]),
+            **treatment.of_options(row.options),
         )
         is_down = not _put(server, export)  # first, so that no start brings back what was stored before
         if is_down or (servers.instance not in self._started and not server.is_running()):
@@ -344,7 +344,7 @@ class Access:
             if (
                 export is not None
                 and (export.path, export.pseudo) == (target, pseudo_path(row.export_name))
-                and (str(export.squash), list(export.security)) == (row.options["squash"], row.options["security"])
+                and treatment.is_treated_so(export, row.options)
                 and self._is_bound(row, target)
             ):
                 yield row.resource_id, rights.rules_of_clients(export.clients)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.linux.agent.contract import Problem, Section, Squash
+from sharectl.drivers.linux.agent.contract import Problem, Section
+from sharectl.drivers.linux.agent.nfs import treatment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +34,7 @@ def close_export(server: NfsServer | None, row: ShareRow, wanted: frozenset[Clie
     if server is None or live is None:
         return _outcome(is_open=False)
     kept = live.clients & wanted
-    narrowed = replace(
-        live, clients=kept, squash=Squash(row.options["squash"]), security=tuple(row.options["security"])
-    )
+    narrowed = replace(live, clients=kept, **treatment.of_options(row.options))
     if narrowed != live and kept:
         try:
             server.put(narrowed)

@@ -238,11 +238,16 @@ class Client(NamedTuple):
     level: str
 
 
+NOBODY: Final = 65534
+"""User and group that squashed users become: `nobody`, as the kernel's NFS server has it; Ganesha's own is 4294967294."""
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
     """One export of an NFS server. `pseudo` is the path that clients mount; `path` the folder on the host.
 
-    `clients` is a set: the server orders it, so that the longest prefix wins.
+    `clients` is a set: the server orders it, so that the longest prefix wins. `insecure` lets in clients with a port above 1023, which
+    need not be root on their machine; `anonymous` are the user and the group that squashed users become.
     """
 
     export_id: int
@@ -251,6 +256,8 @@ class Export:
     clients: frozenset[Client]
     squash: Squash = Squash.NONE
     security: tuple[str, ...] = ("sys",)
+    insecure: bool = False
+    anonymous: tuple[int, int] = (NOBODY, NOBODY)
 
 
 class NfsServer(Protocol):

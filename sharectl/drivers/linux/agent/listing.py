@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.volumes.names import foreign_name
 
@@ -177,7 +178,7 @@ def settings_of(row: ShareRow) -> dict[str, str]:
     """Return the settings of the share's export, with which it is in force where anybody has access."""
     if row.protocol != "NFS":
         return {}
-    return {"security": ",".join(row.options["security"]), "squash": row.options["squash"]}
+    return treatment.told(row.options)
 
 
 def _state(pool: VolumePool, volume: str) -> VolumeState | None:

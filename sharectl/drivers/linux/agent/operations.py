@@ -15,6 +15,7 @@ from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.host.namespaces import TenantNetworks
 from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.listing import Listed, ListedSnapshot, Listing, listed_snapshot
+from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.records import Records
 from sharectl.drivers.linux.agent.rights import RuleOutcome
 from sharectl.drivers.linux.agent.servers import ServerRoom
@@ -52,8 +53,7 @@ class Backend:
         self._pools = PoolRoom(settings["pools"], self._records)
         self._room = ServerRoom(self._root, settings, self._records)
         self._access = Access(self._room, self._pools, self._records)
-        options = {"squash": settings["nfs"]["squash"], "security": list(settings["nfs"]["security"])}
-        self._creation = Creation(self._records, self._pools, self._access, options)
+        self._creation = Creation(self._records, self._pools, self._access, treatment.of_settings(settings["nfs"]))
         self._shares = Shares(self._records, self._pools, self._access)
         self._snapshots = Snapshots(self._records, self._pools, self._access)
         self._pools.sweep = self._shares.sweep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -25,7 +26,8 @@ _LEVELS = st.sampled_from(("rw", "ro"))
 RW, RO, NONE = 0x1E0, 0x0A0, 0x0
 ROOT_SQUASH, ALL_SQUASH, ROOT_ID_SQUASH = 0x2, 0x4, 0x1
 SYS, KRB5 = 0x2000, 0x4000
-ALL_SET = 0x1F1E7
+PRIVILEGED_PORT = 0x200
+ALL_SET = 0x1F3E7
 
 
 def _network(version: int, address: int, length: int) -> str:
@@ -250,8 +252,10 @@ def test_a_note_that_was_made_hostile_is_refused() -> None:
         defined(DEFINITION + definition(replace(_EXPORT, path='/a"b')))
 
 
-def _row(client: str, options: int, are_set: int = ALL_SET) -> tuple[object, ...]:
-    return (client, 0, 0, 0, 0, 0, 0, 0, options, are_set)
+def _row(
+    client: str, options: int, are_set: int = ALL_SET, nobody: tuple[int, int] = (65534, 65534)
+) -> tuple[object, ...]:
+    return (client, 0, 0, 0, 0, *nobody, 0, options ^ PRIVILEGED_PORT, are_set)
 
 
 def _shown(*rows: tuple[object, ...]) -> Export:
@@ -282,6 +286,8 @@ def test_ganesha_shows_what_it_was_given() -> None:
         ([_row("10.0.0.1/32", RW | SYS), _NOBODY_ELSE], {("10.0.0.1", "rw with squash none and security sys")}),
         ([_row("10.0.0.1/32", RW | ROOT_SQUASH | KRB5), _NOBODY_ELSE], {("10.0.0.1", "rw with squash root and security krb5")}),
         ([_row("10.0.0.1/32", RW | ROOT_ID_SQUASH | SYS), _NOBODY_ELSE], {("10.0.0.1", "rw with squash other and security sys")}),
+        ([_row("10.0.0.1/32", RW | ROOT_SQUASH | SYS | PRIVILEGED_PORT), _NOBODY_ELSE], {("10.0.0.1", "rw with squash root and security sys, from any port")}),
+        ([_row("10.0.0.1/32", RW | ROOT_SQUASH | SYS, ALL_SET, (0, 0)), _NOBODY_ELSE], {("10.0.0.1", "rw with squash root and security sys, nobody as 0:0")}),
         ([_row("10.0.0.1/32", RW, 0x1E0), _NOBODY_ELSE], {("10.0.0.1", "rw with the options of the export")}),
         ([_row("<unknown>", RW | ROOT_SQUASH | SYS), _NOBODY_ELSE], {("<unknown>", "rw")}),
         ([_row("*", NONE | ROOT_ID_SQUASH | SYS)], {("*", "none with squash other and security sys"), ("*", "unknown")}),
@@ -304,7 +310,10 @@ def test_the_kernels_line_of_an_export_has_everything_that_it_needs() -> None:
     path, first, second = line.split(" ")
     assert (path, first.partition("(")[0], second.partition("(")[0]) == ("/srv/exports/a", "10.1.2.3", "10.0.0.0/8")
     options = first.partition("(")[2].rstrip(")").split(",")
-    assert options[:-1] == ["rw", "sync", "no_subtree_check", "insecure", "no_root_squash", "sec=sys", "mountpoint"]
+    assert options[:-1] == [
+        *("rw", "sync", "no_subtree_check", "secure", "no_root_squash"),
+        *("anonuid=65534", "anongid=65534", "sec=sys", "mountpoint"),
+    ]
     assert uuid.UUID(options[-1].removeprefix("fsid="))
 
 
@@ -330,7 +339,9 @@ def test_a_path_in_exports_is_one_plain_word_that_means_it(path: str) -> None:
     assert word.isascii()
     assert not set(word) & set(" \t\n#\"'()")
     row = f"{word}\t10.0.0.1(rw,sec=sys,no_root_squash)\n"
-    assert table.table_lines(row) == {f"/{path}": [Line("10.0.0.1", "rw", Treatment(Squash.NONE, ("sys",)))]}
+    assert table.table_lines(row) == {
+        f"/{path}": [Line("10.0.0.1", "rw", Treatment(Squash.NONE, ("sys",), insecure=False, anonymous=(65534, 65534)))]
+    }
 
 
 def test_the_table_is_read_in_the_order_in_which_the_kernel_tries_it() -> None:
@@ -347,3 +358,33 @@ def test_one_client_that_is_squashed_otherwise_differs() -> None:
     live = table.live_export(stored, lines)
     assert live is not None
     assert Client("10.0.0.0/8", "rw with squash all and security sys") in live.clients
+
+
+@pytest.mark.parametrize(
+    ("option", "meaning"),
+    [
+        ("insecure", "rw with squash root and security sys, from any port"),
+        ("anonuid=0", "rw with squash root and security sys, nobody as 0:65534"),
+    ],
+)
+def test_one_client_that_has_an_option_of_its_own_differs(option: str, meaning: str) -> None:
+    """Likewise."""
+    stored = table.Stored(_EXPORT, is_withheld=False)
+    lines = table.table_lines(f"/a\t10.1.2.3(rw,sec=sys,secure)\n/a\t10.0.0.0/8(rw,sec=sys,{option})")["/a"]
+    live = table.live_export(stored, lines)
+    assert live is not None
+    assert Client("10.0.0.0/8", meaning) in live.clients
+
+
+def test_a_note_of_an_older_version_means_what_held_then() -> None:
+    """Any port, and nobody as everywhere: so that it differs from what is asked for now, and is carried over."""
+    line = definition(_EXPORT)
+    old = json.dumps({key: value for key, value in json.loads(line).items() if key not in {"insecure", "anonymous"}})
+    assert defined(f"{DEFINITION}{old}") == replace(_EXPORT, insecure=True)
+
+
+@pytest.mark.parametrize("anonymous", [(1,), (-1, 0), (0, 4294967295), ("0", "0"), (True, 0)])
+def test_nobody_is_a_user_and_a_group(anonymous: tuple[int, int]) -> None:
+    """By their numbers, of 32 bits, of which the last is nobody's at all."""
+    with pytest.raises(Problem, match="numbers of a user and a group"):
+        checked(replace(_EXPORT, anonymous=anonymous))

@@ -6,7 +6,7 @@ import functools
 import ipaddress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.drivers.linux.agent.contract import Client, Squash
+from sharectl.drivers.linux.agent.contract import NOBODY, Client, Squash
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -22,10 +22,12 @@ _WHOLES: Final = {halves: whole for whole, halves in _HALVES.items()}
 
 
 class Treatment(NamedTuple):
-    """What a line of a live export says besides its level: the squash, None for one that Squash has no word for, and the flavours."""
+    """What a line of a live export says besides its level, as an Export has it; no squash for one that Squash has no word for."""
 
     squash: Squash | None
     security: tuple[str, ...]
+    insecure: bool
+    anonymous: tuple[int, int]
 
 
 class Line(NamedTuple):
@@ -117,7 +119,12 @@ def plain_lines(lines: Sequence[Line], own: Treatment | None) -> list[Client]:
 def _spelled_out(level: str, treatment: Treatment | None) -> str:
     if treatment is None:
         return f"{level} with the options of the export"
-    return f"{level} with squash {treatment.squash or 'other'} and security {','.join(treatment.security)}"
+    uid, gid = treatment.anonymous
+    nobody = "" if treatment.anonymous == (NOBODY, NOBODY) else f", nobody as {uid}:{gid}"
+    ports = ", from any port" if treatment.insecure else ""
+    return (
+        f"{level} with squash {treatment.squash or 'other'} and security {','.join(treatment.security)}{nobody}{ports}"
+    )
 
 
 def _by_length(client: Client) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.contract import Client, Export, Problem, ProblemKind, Squash
+from sharectl.drivers.linux.agent.contract import NOBODY, Client, Export, Problem, ProblemKind, Squash
 from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
 from sharectl.model.client_addresses import nobody_at
 
@@ -27,6 +27,7 @@ MAXIMUM_EXPORT_ID: Final = 65535
 DEFINITION: Final = "# sharectl: "
 """What a comment in a server's configuration begins with that holds the export which the next lines were written for."""
 
+_NO_ID: Final = 4294967295
 _MAXIMUM_PATH_BYTES: Final = 4095
 _MAXIMUM_NAME_BYTES: Final = 255
 # Pseudo paths are flat: Ganesha 4.3 refuses a path below another export's.
@@ -77,6 +78,8 @@ def definition(export: Export) -> str:
             "clients": sorted(export.clients),
             "squash": export.squash,
             "security": export.security,
+            "insecure": export.insecure,
+            "anonymous": export.anonymous,
         }
     )
 
@@ -98,6 +101,8 @@ def defined(line: str) -> Export:
             frozenset(Client(network, level) for network, level in fields["clients"] if nobody_at(network) is None),
             Squash(fields["squash"]),
             tuple(fields["security"]),
+            bool(fields.get("insecure", True)),  # as it was before exports could say so
+            tuple(fields.get("anonymous", (NOBODY, NOBODY))),
         )
     except (TypeError, KeyError) as error:
         message = "the export lacks something"
@@ -118,6 +123,10 @@ def _problems(export: Export) -> Iterator[str]:
         yield f"the squash {str(export.squash)[:20]!r} is not one of {', '.join(Squash)}"
     if not export.security or not set(export.security).issubset(SECURITY_FLAVOURS):
         yield f"the security {export.security!r} is not made of {', '.join(SECURITY_FLAVOURS)}"
+    if [type(number) for number in export.anonymous] != [int, int] or not all(
+        0 <= i < _NO_ID for i in export.anonymous
+    ):
+        yield f"{export.anonymous!r} are not the numbers of a user and a group"
     yield from _problems_of_clients(export.clients)
 
 

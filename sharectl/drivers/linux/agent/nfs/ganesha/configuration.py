@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
-from sharectl.drivers.linux.agent.contract import Client, Export, Squash
+from sharectl.drivers.linux.agent.contract import NOBODY, Client, Export, Squash
 from sharectl.drivers.linux.agent.nfs.clients import EVERYBODY, Line, Treatment, in_force, ordered, plain_lines
 from sharectl.drivers.linux.agent.nfs.exports import DEFINITION, SECURITY_FLAVOURS, definition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NOBODY: Final = 65534
-"""User and group that squashed users become: `nobody`, as the kernel's NFS server has it; Ganesha's own is 4294967294."""
-
 _HEADER: Final = "# Written by sharectl; a change made here by hand is overwritten.\n"
 
 # Bits of `export_perms.options` in Ganesha (src/include/nfs_exports.h), as DisplayExport shows them.
 _SQUASH_BITS: Final = 0x7
 _ACCESS_BITS: Final = 0x1E0
+_PRIVILEGED_PORT_BIT: Final = 0x200
 _SECURITY_BITS: Final = {"none": 0x1000, "sys": 0x2000, "krb5": 0x4000, "krb5i": 0x8000, "krb5p": 0x10000}
-_OPTIONS_OF_A_CLIENT: Final = _SQUASH_BITS | _ACCESS_BITS | sum(_SECURITY_BITS.values())
+_OPTIONS_OF_A_CLIENT: Final = _SQUASH_BITS | _ACCESS_BITS | _PRIVILEGED_PORT_BIT | sum(_SECURITY_BITS.values())
 _SQUASHES: Final = {0x0: Squash.NONE, 0x2: Squash.ROOT, 0x4: Squash.ALL}
 _LEVELS: Final = {0x1E0: "rw", 0x0A0: "ro", 0x0: "none"}
 
@@ -106,10 +104,14 @@ def bus_address(socket: str) -> str:
 def export_text(export: Export) -> str:
     """Return the file of one export. Precondition: `exports.checked` returned it.
 
-    Every line says squash and security too, because the server shows those of lines and not those of the export. The last
+    Every line says the whole treatment too, because the server shows that of lines and not that of the export. The last
     line shuts out who matches none, so that nothing depends on what the export itself allows.
     """
-    treatment = f"Squash = {_SQUASH_WORDS[export.squash]}; SecType = {', '.join(export.security)};"
+    uid, gid = export.anonymous
+    treatment = (
+        f"Squash = {_SQUASH_WORDS[export.squash]}; SecType = {', '.join(export.security)}; "
+        f"PrivilegedPort = {'false' if export.insecure else 'true'}; Anonymous_Uid = {uid}; Anonymous_Gid = {gid};"
+    )
     lines = "".join(
         f"  CLIENT {{ Clients = {network}; Access_Type = {_LEVEL_WORDS[level]}; {treatment} }}\n"
         for network, level in (*ordered(export.clients), Client(EVERYBODY, "none"))
@@ -128,12 +130,12 @@ def export_text(export: Export) -> str:
 def shown_export(body: Sequence[Any]) -> Export:
     """Return the export that the body of a reply to DisplayExport shows: `(id, path, pseudo, tag, lines)`.
 
-    Each line is `(client, …8 numbers…, options, options that are set)`. What no Export can say (another squash for one
+    Each line is `(client, …4 numbers…, nobody's user, nobody's group, a time, options, options that are set)`. What no Export can say (another squash for one
     client, a line that forbids, rights for everybody by the export itself) becomes the level of a client, so that the
     export differs from any that was asked for.
     """
     export_id, path, pseudo, _tag, rows = body
-    read = [Line(str(row[0]), *_read_line(int(row[8]), int(row[9]))) for row in rows]
+    read = [Line(str(row[0]), *_read_line((int(row[5]), int(row[6])), int(row[8]), int(row[9]))) for row in rows]
     own = read[-1].treatment if read else None
     if own is not None and own.squash is None:
         own = None  # as for a line that leaves it open: every line has to say so
@@ -142,14 +144,17 @@ def shown_export(body: Sequence[Any]) -> Export:
         del lines[-1]
     else:
         lines.append(Client(EVERYBODY, "unknown"))
-    squash, security = own if own is not None else (None, ("sys",))
-    return Export(export_id, path, pseudo, in_force(lines), squash or Squash.NONE, security)
+    clients = in_force(lines)
+    if own is None:
+        return Export(export_id, path, pseudo, clients, insecure=True)
+    return Export(export_id, path, pseudo, clients, own.squash or Squash.NONE, *own[1:])
 
 
-def _read_line(options: int, are_set: int) -> tuple[str, Treatment | None]:
+def _read_line(anonymous: tuple[int, int], options: int, are_set: int) -> tuple[str, Treatment | None]:
     """Return the level and the treatment of a line; no treatment where the line leaves something to the export."""
     level = _LEVELS.get(options & _ACCESS_BITS, "other")
     if are_set & _OPTIONS_OF_A_CLIENT != _OPTIONS_OF_A_CLIENT:
         return level, None
     flavours = tuple(name for name in ("none", *SECURITY_FLAVOURS) if options & _SECURITY_BITS[name])
-    return level, Treatment(_SQUASHES.get(options & _SQUASH_BITS), flavours)
+    insecure = not options & _PRIVILEGED_PORT_BIT
+    return level, Treatment(_SQUASHES.get(options & _SQUASH_BITS), flavours, insecure, anonymous)

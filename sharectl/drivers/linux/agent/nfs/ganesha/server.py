@@ -236,7 +236,7 @@ class GaneshaServer:
         """Leave in the clients alone that were in and may stay; what the server does not take must not stand in another's way."""
         kept = frozenset() if before is None else before.clients & export.clients
         if before is not None and kept:
-            narrowed = replace(before, clients=kept, squash=export.squash, security=export.security)
+            narrowed = replace(export, path=before.path, pseudo=before.pseudo, clients=kept)
             daemons.write_atomically(path, export_text(narrowed), staging=self._layout.staging)
             with suppress(Problem):
                 self._put_in_force(narrowed)

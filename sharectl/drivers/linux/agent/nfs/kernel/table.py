@@ -8,7 +8,7 @@ import uuid
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.drivers.linux.agent.contract import Export, Squash
+from sharectl.drivers.linux.agent.contract import NOBODY, Export, Squash
 from sharectl.drivers.linux.agent.nfs.clients import Line, Treatment, in_force, ordered, plain_lines, prefix_of
 from sharectl.drivers.linux.agent.nfs.exports import DEFINITION, canonical_security, defined, definition
 
@@ -38,8 +38,7 @@ def file_text(stored: Iterable[Stored]) -> str:
     r"""Return the file: a comment with the export, and unless it is withheld or has no clients, its line.
 
     A path without clients would be exported to the whole world. `mountpoint` keeps the server from exporting the folder
-    while nothing is mounted on it, as after a reboot. `insecure` lets clients in whose ports are above 1023 (macOS), as
-    Ganesha does. The order of the clients matters: a host goes before a network whatever the order, but of two networks
+    while nothing is mounted on it, as after a reboot. The order of the clients matters: a host goes before a network whatever the order, but of two networks
     the first takes precedence (exports(5), "Machine Name Formats").
     """
     parts = [_HEADER]
@@ -86,9 +85,10 @@ def live_export(stored: Stored, lines: Sequence[Line]) -> Export | None:
     if not lines:
         return None if stored.is_withheld or export.clients else export
     own = lines[0].treatment
-    squash, security = (own.squash or Squash.NONE, own.security) if own is not None else (Squash.NONE, ("sys",))
     clients = in_force(plain_lines(lines, own))
-    return Export(export.export_id, export.path, export.pseudo, clients, squash, security)
+    if own is None:
+        return Export(export.export_id, export.path, export.pseudo, clients, insecure=True)
+    return Export(export.export_id, export.path, export.pseudo, clients, own.squash or Squash.NONE, *own[1:])
 
 
 def escaped_path(path: str) -> str:
@@ -105,11 +105,21 @@ def _options(export: Export) -> str:
     fsid = uuid.uuid5(
         _FSID_NAMESPACE, export.path
     )  # a bind mount has no device by which the kernel could tell it from others
-    return f"sync,no_subtree_check,insecure,{squash},sec={security},mountpoint,fsid={fsid}"
+    ports, (uid, gid) = "insecure" if export.insecure else "secure", export.anonymous
+    return f"sync,no_subtree_check,{ports},{squash},anonuid={uid},anongid={gid},sec={security},mountpoint,fsid={fsid}"
 
 
 def _line(client: str, options: Sequence[str]) -> Line:
     squash = next((meaning for word, meaning in _SQUASH_MEANINGS if word in options), Squash.ROOT)
     flavours = [flavour for option in options if option.startswith("sec=") for flavour in option[4:].split(":")]
     level = next((option for option in options if option in ("rw", "ro")), "ro")
-    return Line(client, level, Treatment(squash, canonical_security(tuple(flavours))))
+    uid, gid = (_number(options, name) for name in ("anonuid", "anongid"))
+    return Line(
+        client, level, Treatment(squash, canonical_security(tuple(flavours)), "insecure" in options, (uid, gid))
+    )
+
+
+def _number(options: Sequence[str], name: str) -> int:
+    """Return the value of an option, nobody's number where it is not there."""
+    found = [option.partition("=")[2] for option in options if option.startswith(f"{name}=")]
+    return int(found[-1]) if found and found[-1].isdecimal() else NOBODY
