@@ -8,21 +8,21 @@ from sharectl.model.plans import Plan, backends_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import (
-    find_foreign_backends,
     find_unread,
-    hindrances,
     note_open_operations,
     note_twin_backends,
     refuse_renamed_backends,
+    tell_foreign_backends,
+    tell_hindrances,
 )
 from sharectl.planner.draft import Draft
-from sharectl.planner.exports import NO_EXPORTS, unseen_exports
+from sharectl.planner.exports import NO_EXPORTS, tell_unseen_exports
 from sharectl.planner.moves import plan_moves
 from sharectl.planner.observed import find_deviations, without_own_rules_ignored
 from sharectl.planner.options import PlanOptions
 from sharectl.planner.report import drift_report, summarize
 from sharectl.planner.safety import check_empty
-from sharectl.planner.selection import find_due, is_quiet, unknown_addresses
+from sharectl.planner.selection import find_due, is_quiet, tell_unknown_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,14 +60,14 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         deviations = find_deviations(state, observed)
     deviations = without_own_rules_ignored(state, deviations)
     draft = Draft(desired, state, observed, options, deviations, dict(state.records), exports)
-    draft.diagnostics += unknown_addresses(desired, draft.records, options)
-    draft.diagnostics += find_foreign_backends(draft)
+    tell_unknown_addresses(draft)
+    tell_foreign_backends(draft)
     note_open_operations(draft)
     refuse_renamed_backends(draft)
     note_twin_backends(draft)
-    draft.diagnostics += hindrances(draft)
+    tell_hindrances(draft)
     plan_moves(draft)
-    draft.diagnostics += unseen_exports(draft)
+    tell_unseen_exports(draft)
     unread = find_unread(draft)
     steps, held, unchanged = _steps(draft, pools, settings)
     return Plan(

@@ -219,14 +219,32 @@ class Draft:
         all else is done. `former` is held whole as well. What is wrong with more than one address belongs among the diagnostics:
         such an error stops the plan. `source` is a place that is known already.
         """
-        if source is None and address in self.desired.digests and not path:
-            source = self.desired.source(address)
-        elif source is None and (address in self.desired.digests or self.desired.describes(address)):
-            steps = (int(step) if step.isdigit() else step for step in path.split("."))
-            source = self.desired.field_source(address, *steps)
+        source = source or self._source(address, path)
         found = error(code, summary, detail=detail, remedy=remedy, address=address, source=source)
         self.diagnostics.append(found)
         self.refusals.append(Refusal(address, found, holds, former))
+
+    def tell(  # noqa: PLR0913 - the fields of a diagnostic
+        self,
+        make: Callable[..., Diagnostic],
+        code: str,
+        summary: str,
+        *,
+        detail: str = "",
+        remedy: str = "",
+        address: Address | None = None,
+        path: str | None = None,
+    ) -> None:
+        """Add what `make` makes, an error or a warning; with a `path` (dotted; empty for the name) it is placed in the manifest."""
+        source = None if path is None or address is None else self._source(address, path)
+        self.diagnostics.append(make(code, summary, detail=detail, remedy=remedy, address=address, source=source))
+
+    def _source(self, address: Address, path: str) -> Source | None:
+        if not (address in self.desired.digests or self.desired.describes(address)):
+            return None
+        if not path:
+            return self.desired.source(address)
+        return self.desired.field_source(address, *(int(part) if part.isdigit() else part for part in path.split(".")))
 
     def refuse_found(
         self, found: Diagnostic, address: Address, *, path: str, holds: frozenset[Verb] | None = None

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.access import NO_ACCESS_DIGEST
-from sharectl.model.diagnostics import warning
+from sharectl.model.diagnostics import counted, warning
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sharectl.model.access import ExportSettings
-    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record, StateView
@@ -139,13 +138,13 @@ def _has_access(record: Record) -> bool:
     return record.access_digest != NO_ACCESS_DIGEST
 
 
-def unseen_exports(draft: Draft) -> list[Diagnostic]:
+def tell_unseen_exports(draft: Draft) -> None:
     """Warn, for each backend, of exports whose settings are neither listed nor recorded, so that a changed one is not taken for done.
 
     Where a backend could not be read, other messages say what was left out. Linear.
     """
     if draft.options.destroy or not draft.exports.wishes:
-        return []
+        return
     counts = Counter[str]()
     for address, record in draft.records.items():
         backend = record.backend or ""
@@ -164,10 +163,11 @@ def unseen_exports(draft: Draft) -> list[Diagnostic]:
                 and (seen.shares is None or seen.asked_ids is not None)
             ):
                 counts[backend] += 1
-    return [
-        warning(
+    for name, count in sorted(counts.items()):
+        draft.tell(
+            warning,
             "export.unseen",
-            f"the export settings of {count} share{'' if count == 1 else 's'} on backend {name} are not known",
+            f"the export settings of {counted(count, 'share')} on backend {name} are not known",
             detail=(
                 "the state has not recorded them yet, and this plan has not looked: a squash, security flavour or anonymous "
                 "user that was changed, in the backend or in a share type, may not be in force there."
@@ -175,5 +175,3 @@ def unseen_exports(draft: Draft) -> list[Diagnostic]:
             remedy="plan without --refresh, which compares them; each change of access records them",
             address=address_of(Kind.BACKEND, name),
         )
-        for name, count in sorted(counts.items())
-    ]

@@ -14,9 +14,8 @@ from sharectl.planner.records import DEPOSED_MARK
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.planner.draft import Draft
     from sharectl.planner.observed import Deviation
@@ -78,14 +77,13 @@ def _tell_former_target(draft: Draft, address: Address, formers: Sequence[Addres
     former = next((former for former in formers if former in draft.records), None)
     if address not in targets or address in draft.records or former is None or former in targets:
         return
-    draft.diagnostics.append(
-        error(
-            "move.not-applied",
-            f"{address} is {former} in the state still, and is not destroyed under its new name",
-            remedy=f"name it as the state does, --target {former}; or apply the rename first",
-            address=address,
-            source=draft.desired.field_source(address, "metadata", "annotations", "sharectl/moved-from"),
-        )
+    draft.tell(
+        error,
+        "move.not-applied",
+        f"{address} is {former} in the state still, and is not destroyed under its new name",
+        remedy=f"name it as the state does, --target {former}; or apply the rename first",
+        address=address,
+        path="metadata.annotations.sharectl/moved-from",
     )
 
 
@@ -102,15 +100,14 @@ def _nothing_moved(draft: Draft, address: Address, formers: Sequence[Address], l
     if not (near or is_new):
         return
     remedy = "correct the annotation sharectl/moved-from, or remove it"
-    draft.diagnostics.append(
-        (error if near and is_new else warning)(
-            "move.unknown",
-            f"{address} says that it was {', '.join(formers)}, which the state does not know",
-            detail=f"It {'would be made new and empty' if is_new else 'stays as it is'}, while this goes: {listed(leaving, _MOST_NAMED)}.",
-            remedy=f"{near} {remedy}".lstrip(),
-            address=address,
-            source=draft.desired.field_source(address, "metadata", "annotations", "sharectl/moved-from"),
-        )
+    draft.tell(
+        error if near and is_new else warning,
+        "move.unknown",
+        f"{address} says that it was {', '.join(formers)}, which the state does not know",
+        detail=f"It {'would be made new and empty' if is_new else 'stays as it is'}, while this goes: {listed(leaving, _MOST_NAMED)}.",
+        remedy=f"{near} {remedy}".lstrip(),
+        address=address,
+        path="metadata.annotations.sharectl/moved-from",
     )
 
 
@@ -147,8 +144,8 @@ def _add_move(draft: Draft, former: Address, address: Address) -> None:
     )
 
 
-def undeclared_renames(draft: Draft) -> Iterator[Diagnostic]:
-    """Yield a warning for each new share that is like one whose manifest is gone: as it stands, the data stays behind."""
+def tell_undeclared_renames(draft: Draft) -> None:
+    """Warn of each new share that is like one whose manifest is gone: as it stands, the data stays behind."""
     gone: dict[Likeness, list[Address]] = {}
     removed = {
         step.address for step in draft.steps.values() if step.verb in _REMOVALS and DEPOSED_MARK not in step.address
@@ -163,7 +160,7 @@ def undeclared_renames(draft: Draft) -> Iterator[Diagnostic]:
         alike = gone.get(_wanted_likeness(draft, address))
         if alike:
             named += 1
-            yield _undeclared(draft, address, alike.pop())
+            _tell_undeclared(draft, address, alike.pop())
 
 
 def _recorded_likeness(draft: Draft, address: Address) -> Likeness:
@@ -179,14 +176,15 @@ def _wanted_likeness(draft: Draft, address: Address) -> Likeness:
     return (spec.size_bytes, str(spec.protocol), spec.share_type, spec.share_network, rules)
 
 
-def _undeclared(draft: Draft, address: Address, former: Address) -> Diagnostic:
+def _tell_undeclared(draft: Draft, address: Address, former: Address) -> None:
     forgets = draft.has(former, Verb.FORGET)
     fate = "is forgotten and stays on its backend, with its data" if forgets else "is removed, with its data"
-    return warning(
+    draft.tell(
+        warning,
         "share.undeclared-rename",
         f"{address} is like {former}, whose manifest is gone: same size, protocol, type and access",
         detail=f"as it stands, {former} {fate}, and {address} is made empty.",
         remedy=f"if it is the same share, say so: `metadata: {{annotations: {{sharectl/moved-from: {name_of(former)}}}}}`; then it keeps its data",
         address=address,
-        source=draft.desired.source(address),
+        path="",
     )

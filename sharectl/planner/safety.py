@@ -35,13 +35,12 @@ def check_empty(draft: Draft) -> bool:
     held = draft.recorded_total
     if not held:
         return True
-    draft.diagnostics.append(
-        error(
-            "safety.empty",
-            f"the manifests hold no share at all, and the state holds {held} resource{'' if held == 1 else 's'}",
-            detail="a wrong folder or an empty checkout looks just like this.",
-            remedy="name the right manifests with -f; if everything really is to go, use `sharectl destroy` or pass --allow-empty",
-        )
+    draft.tell(
+        error,
+        "safety.empty",
+        f"the manifests hold no share at all, and the state holds {held} resource{'' if held == 1 else 's'}",
+        detail="a wrong folder or an empty checkout looks just like this.",
+        remedy="name the right manifests with -f; if everything really is to go, use `sharectl destroy` or pass --allow-empty",
     )
     return False
 
@@ -83,16 +82,15 @@ def _check_count(  # noqa: PLR0913, PLR0917 - the words of one refusal
     percentage = 100 * count / max(of_all[0], 1)
     if count <= limits.deletion_floor or percentage <= limits.max_deletion_percentage or count <= allowed:
         return
-    draft.diagnostics.append(
-        error(
-            f"safety.{what}",
-            f"the plan would {doing} {count} {of_all[1]} ({percentage:.0f} %)",
-            detail=(
-                f"{listed(sorted(addresses))}. The limits are {limits.deletion_floor} of them or "
-                f"{limits.max_deletion_percentage:g} % (safety in sharectl.yaml){why}."
-            ),
-            remedy=f"if that is meant, pass --allow-{what} {count}",
-        )
+    draft.tell(
+        error,
+        f"safety.{what}",
+        f"the plan would {doing} {count} {of_all[1]} ({percentage:.0f} %)",
+        detail=(
+            f"{listed(sorted(addresses))}. The limits are {limits.deletion_floor} of them or "
+            f"{limits.max_deletion_percentage:g} % (safety in sharectl.yaml){why}."
+        ),
+        remedy=f"if that is meant, pass --allow-{what} {count}",
     )
 
 

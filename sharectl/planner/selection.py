@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sharectl.manifests.desired import Desired
-    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record, StateView
     from sharectl.planner.draft import Draft
@@ -40,13 +39,12 @@ def left_alone(draft: Draft, removed: Iterable[Address]) -> frozenset[Address]:
         else:
             why = "the project's own manifests, which have mistakes, may describe"
             remedy = f"`sharectl validate` names the mistakes; {removing}"
-        draft.diagnostics.append(
-            warning(
-                "plan.not-named",
-                f"{resources} left alone: no file named with -f describes {'it' if one else 'them'}, and {why} {'it' if one else 'them'}",
-                detail=f"{listed(kept)}.",
-                remedy=remedy,
-            )
+        draft.tell(
+            warning,
+            "plan.not-named",
+            f"{resources} left alone: no file named with -f describes {'it' if one else 'them'}, and {why} {'it' if one else 'them'}",
+            detail=f"{listed(kept)}.",
+            remedy=remedy,
         )
     return frozenset(kept)
 
@@ -70,11 +68,9 @@ def selector(draft: Draft) -> Callable[[Address], bool]:
     return selects
 
 
-def unknown_addresses(
-    desired: Desired, records: Mapping[Address, Record], options: PlanOptions
-) -> tuple[Diagnostic, ...]:
-    """Return an error for each address and backend that the user named and that neither the manifests nor the state know."""
-    diagnostics = []
+def tell_unknown_addresses(draft: Draft) -> None:
+    """Tell of each address and backend that the user named and that neither the manifests nor the state know."""
+    desired, records, options = draft.desired, draft.records, draft.options
     named = options.targets | options.excludes | options.replaces | options.override_protection | options.imports.keys()
     for address in sorted(named):
         owner = resource_of(address)
@@ -84,35 +80,31 @@ def unknown_addresses(
             and not (is_of(Kind.BACKEND, owner) and name_of(owner) in desired.backends)
         ):
             known = [*desired.digests, *records]
-            diagnostics.append(
-                error(
-                    "plan.unknown-address",
-                    f"there is no {address}, neither in the manifests nor in the state",
-                    remedy=did_you_mean(address, known) or "`sharectl state list` names what there is",
-                    address=address,
-                )
+            draft.tell(
+                error,
+                "plan.unknown-address",
+                f"there is no {address}, neither in the manifests nor in the state",
+                remedy=did_you_mean(address, known) or "`sharectl state list` names what there is",
+                address=address,
             )
         elif address in options.replaces and not (is_of(Kind.SHARE, address) and address in desired.digests):
-            diagnostics.append(
-                error(
-                    "plan.not-replaceable",
-                    f"{address} cannot be replaced: it is no share with a manifest",
-                    remedy="name a share; what has no manifest is removed, not replaced",
-                    address=address,
-                )
+            draft.tell(
+                error,
+                "plan.not-replaceable",
+                f"{address} cannot be replaced: it is no share with a manifest",
+                remedy="name a share; what has no manifest is removed, not replaced",
+                address=address,
             )
-    diagnostics += [
-        error(
+    for backend in sorted(
+        (options.backends | options.allow_unreadable | options.allow_shared) - desired.backends.keys()
+    ):
+        draft.tell(
+            error,
             "plan.unknown-backend",
             f"there is no backend named {backend}",
             remedy=did_you_mean(backend, sorted(desired.backends)) or "name one that has a Backend manifest",
             address=address_of(Kind.BACKEND, backend),
         )
-        for backend in sorted(
-            (options.backends | options.allow_unreadable | options.allow_shared) - desired.backends.keys()
-        )
-    ]
-    return tuple(diagnostics)
 
 
 def _closure(draft: Draft, targets: set[Address]) -> set[Address]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of
-from sharectl.planner.backends.findings import find_unseen_backends
+from sharectl.planner.backends.findings import tell_unseen_backends
 from sharectl.planner.backends.steps import plan_backends
 from sharectl.planner.draft import MAKING, REMOVING
 from sharectl.planner.holds import hold_refused
 from sharectl.planner.imports import forget_given_up_imports, plan_imports, refuse_unfinished_import
 from sharectl.planner.kinds import planner_of
-from sharectl.planner.moves import undeclared_renames
+from sharectl.planner.moves import tell_undeclared_renames
 from sharectl.planner.order import linked_steps
 from sharectl.planner.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planner.safety import check_kept_snapshots, check_limits, check_revocations
@@ -39,7 +39,7 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
         deviation, planner = draft.deviations.get(address), planner_of(kind_of(address))
         is_gone = deviation is not None and deviation.observed is None
         (planner.lost if is_gone else planner.changed)(draft, address)
-    draft.diagnostics += find_unseen_backends(draft)
+    tell_unseen_backends(draft)
     draft.new = sorted(address for address in draft.new if _is_free(draft, address))
     for address in due.removed:
         if address not in draft.replaced:
@@ -54,7 +54,7 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     plan_share_servers(draft)
     forget_given_up_imports(draft)
     plan_backends(draft)
-    draft.diagnostics += undeclared_renames(draft)
+    tell_undeclared_renames(draft)
     check_limits(draft)
     check_kept_snapshots(draft)
 

@@ -81,16 +81,15 @@ def _note_trash(draft: Draft, address: Address, trashed: Sequence[tuple[str, Obs
     if not trashed:
         return
     backend, newest = max(trashed, key=lambda stray: stray[1].trashed_at or "")
-    draft.diagnostics.append(
-        warning(
-            "share.in-trash",
-            f"{address} would be made new and empty, and {'a share' if len(trashed) == 1 else f'{len(trashed)} shares'}"
-            f" of that name {'lies' if len(trashed) == 1 else 'lie'} in the trash: {_places(trashed)}",
-            detail="what was in a share does not come back with its manifest.",
-            remedy=f"to have the data back, before this is applied: {_ways_back(draft, address, backend, newest)}",
-            address=address,
-            source=draft.desired.source(address),
-        )
+    draft.tell(
+        warning,
+        "share.in-trash",
+        f"{address} would be made new and empty, and {'a share' if len(trashed) == 1 else f'{len(trashed)} shares'}"
+        f" of that name {'lies' if len(trashed) == 1 else 'lie'} in the trash: {_places(trashed)}",
+        detail="what was in a share does not come back with its manifest.",
+        remedy=f"to have the data back, before this is applied: {_ways_back(draft, address, backend, newest)}",
+        address=address,
+        path="",
     )
 
 

@@ -11,10 +11,8 @@ from sharectl.model.plans import UnreadBackend
 from sharectl.planner.observed import identity_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
 
-    from sharectl.model.diagnostics import Source
-    from sharectl.model.kinds import Address
     from sharectl.model.records import LockStatus
     from sharectl.planner.draft import Draft
     from sharectl.planner.observed import BackendObservation
@@ -38,15 +36,14 @@ def _note_left_open(draft: Draft) -> None:
     first = min(draft.state.operations, key=lambda operation: (operation.started_at, operation.operation_id))
     gone = sorted({name for o in draft.state.operations if (name := o.backend) and name not in draft.desired.backends})
     retired = f" Backend {gone[0]} has no manifest any more: nobody can ask it." if gone else ""
-    draft.diagnostics.append(
-        warning(
-            "state.open-operations",
-            f"{len(draft.state.operations)} operations of an earlier run are unresolved, the first {first.verb} of {first.address}",
-            detail=f"that run was cut short; what it was doing is not known here, so this plan may still change.{retired}",
-            remedy="the next apply asks the backends first, records what is there, and plans after that; `sharectl state operations` "
-            "lists them, and `sharectl state drop` gives up one whose backend is gone for good",
-            address=first.address,
-        )
+    draft.tell(
+        warning,
+        "state.open-operations",
+        f"{len(draft.state.operations)} operations of an earlier run are unresolved, the first {first.verb} of {first.address}",
+        detail=f"that run was cut short; what it was doing is not known here, so this plan may still change.{retired}",
+        remedy="the next apply asks the backends first, records what is there, and plans after that; `sharectl state operations` "
+        "lists them, and `sharectl state drop` gives up one whose backend is gone for good",
+        address=first.address,
     )
 
 
@@ -55,69 +52,61 @@ def _note_writer(draft: Draft, writer: LockStatus) -> None:
     count = len(draft.state.operations)
     begun = f"{count} of its operations {'has' if count == 1 else 'have'} begun and not ended; " if count else ""
     holder = writer.holder
-    draft.diagnostics.append(
-        warning(
-            "state.in-motion",
-            f"{holder.user}@{holder.host} is at work on this state: `{holder.command}` (process {holder.process_id}), since {writer.acquired_at}",
-            detail=f"{begun}what this plan shows, drift too, is in motion: state and backends were not read at one moment.",
-            remedy="wait for it to end, then plan again; `sharectl lock status` shows whether it is still at work",
-        )
+    draft.tell(
+        warning,
+        "state.in-motion",
+        f"{holder.user}@{holder.host} is at work on this state: `{holder.command}` (process {holder.process_id}), since {writer.acquired_at}",
+        detail=f"{begun}what this plan shows, drift too, is in motion: state and backends were not read at one moment.",
+        remedy="wait for it to end, then plan again; `sharectl lock status` shows whether it is still at work",
     )
 
 
-def find_foreign_backends(draft: Draft) -> tuple[Diagnostic, ...]:
-    """Return an error for each backend that carries resources of sharectl, none of which this state knows.
+def tell_foreign_backends(draft: Draft) -> None:
+    """Tell of each backend that carries resources of sharectl, none of which this state knows.
 
     The state was lost then, or is another project's. A backend that the state has pinned costs one look into a table. Imports are
     the way out, and stop at nothing here: a plan of imports alone makes nothing new.
     """
     if draft.options.only_imports:
-        return ()
-    strangers = [name for name in sorted(draft.observed) if _is_unknown(draft, name)]
-    if not strangers:
-        return ()
-    pinned = {record.resource_id for record in draft.records.values() if record.kind == Kind.BACKEND}
-    found = (_foreign(draft, draft.observed[name], pinned) for name in strangers)
-    return tuple(diagnostic for diagnostic in found if diagnostic is not None)
+        return
+    pinned = {draft.records[address].resource_id for address in draft.others.get(Kind.BACKEND, ())}
+    for name, seen in sorted(draft.observed.items()):
+        if _is_unknown(draft, name):
+            _tell_foreign(draft, seen, pinned)
 
 
-def find_unseen_backends(draft: Draft) -> tuple[Diagnostic, ...]:
-    """Return an error for each backend that this state does not know and that could not be read, where a share is to be made.
+def tell_unseen_backends(draft: Draft) -> None:
+    """Tell of each backend that this state does not know and that could not be read, where a share is to be made.
 
     What is to be made may be there already.
     """
     if draft.options.only_imports or not any(is_of(Kind.SHARE, address) for address in draft.new):
-        return ()
-    return tuple(
-        error(
-            "backend.unseen",
-            f"backend {name} could not be read, and this state does not know it",
-            detail=f"{seen.error}. Whether it holds what is to be made now is not known; made elsewhere, that would be empty.",
-            remedy=f"see to the backend, then plan again; if it is new and holds nothing of yours, pass --allow-shared {name}",
-            address=address_of(Kind.BACKEND, name),
-            source=_source(draft, address_of(Kind.BACKEND, name)),
-        )
-        for name, seen in sorted(draft.observed.items())
-        if seen.error is not None and seen.shares is None and _is_unknown(draft, name)
-    )
-
-
-def _source(draft: Draft, address: Address) -> Source | None:
-    return draft.desired.source(address) if draft.desired.describes(address) else None
+        return
+    for name, seen in sorted(draft.observed.items()):
+        if seen.error is not None and seen.shares is None and _is_unknown(draft, name):
+            draft.tell(
+                error,
+                "backend.unseen",
+                f"backend {name} could not be read, and this state does not know it",
+                detail=f"{seen.error}. Whether it holds what is to be made now is not known; made elsewhere, that would be empty.",
+                remedy=f"see to the backend, then plan again; if it is new and holds nothing of yours, pass --allow-shared {name}",
+                address=address_of(Kind.BACKEND, name),
+                path="",
+            )
 
 
 def _is_unknown(draft: Draft, name: str) -> bool:
     return address_of(Kind.BACKEND, name) not in draft.records and name not in draft.options.allow_shared
 
 
-def _foreign(draft: Draft, seen: BackendObservation, pinned: Collection[str]) -> Diagnostic | None:
+def _tell_foreign(draft: Draft, seen: BackendObservation, pinned: Collection[str]) -> None:
     identity = None if seen.report is None else seen.report.identity
     shares = [share for share in (seen.shares or {}).values() if share.resource_id is not None]
     servers = [] if seen.servers is None else list((seen.servers.servers or {}).values())
     ids = {share.resource_id for share in shares} | {server.resource_id for server in servers}
     ids |= (seen.snapshots or {}).keys()
     if identity in pinned or not ids or not draft.known_ids.isdisjoint(ids):
-        return None
+        return
     trashed = sum(1 for share in shares if share.trashed_at is not None)
     counts = (
         (len(shares) - trashed, "share", "shares"),
@@ -129,8 +118,8 @@ def _foreign(draft: Draft, seen: BackendObservation, pinned: Collection[str]) ->
     named = sorted(share.backend_id for share in shares) or sorted(server.backend_id for server in servers)
     first = f"it holds {listed(named, _NAMED_AT_MOST)}. " if named else ""
     beyond = ", which cannot take over share servers and what is on them" if servers else ""
-    address = address_of(Kind.BACKEND, seen.backend)
-    return error(
+    draft.tell(
+        error,
         "backend.foreign",
         f"backend {seen.backend} holds {held} that sharectl made, and this state knows none of it",
         detail=(
@@ -142,23 +131,17 @@ def _foreign(draft: Draft, seen: BackendObservation, pinned: Collection[str]) ->
             f"--all` (with --write DIR where manifests are missing){beyond}; if two projects share this backend on "
             f"purpose, say so once with --allow-shared {seen.backend}"
         ),
-        address=address,
-        source=_source(draft, address),
+        address=address_of(Kind.BACKEND, seen.backend),
+        path="",
     )
 
 
-def hindrances(draft: Draft) -> Iterator[Diagnostic]:
+def tell_hindrances(draft: Draft) -> None:
     """Warn of each: whoever only looks at the rules takes the shares for reachable."""
     for name, seen in sorted(draft.observed.items()):
-        address = address_of(Kind.BACKEND, name)
         for found in () if seen.report is None else seen.report.hindrances:
-            yield warning(
-                "backend.hindrance",
-                f"backend {name}: {found.summary}",
-                remedy=found.remedy,
-                address=address,
-                source=draft.desired.source(address),
-            )
+            summary, address = f"backend {name}: {found.summary}", address_of(Kind.BACKEND, name)
+            draft.tell(warning, "backend.hindrance", summary, remedy=found.remedy, address=address, path="")
 
 
 def note_twin_backends(draft: Draft) -> None:
@@ -172,16 +155,15 @@ def note_twin_backends(draft: Draft) -> None:
         if other == name:
             continue
         address = address_of(Kind.BACKEND, name)
-        draft.diagnostics.append(
-            warning(
-                "backend.twin",
-                f"backend {name} says that it is the same storage as backend {other}",
-                detail="it is reached in two ways, and its room is counted twice; or one is a copy of the other. "
-                "Where their manifests are mixed up, nothing shows that the shares are those of the copy.",
-                remedy="keep one of the two manifests; take the marker off a copy before it is used as storage of its own",
-                address=address,
-                source=draft.desired.source(address),
-            )
+        draft.tell(
+            warning,
+            "backend.twin",
+            f"backend {name} says that it is the same storage as backend {other}",
+            detail="it is reached in two ways, and its room is counted twice; or one is a copy of the other. "
+            "Where their manifests are mixed up, nothing shows that the shares are those of the copy.",
+            remedy="keep one of the two manifests; take the marker off a copy before it is used as storage of its own",
+            address=address,
+            path="",
         )
 
 

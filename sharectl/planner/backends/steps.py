@@ -120,15 +120,14 @@ def note_undeclared_backends(draft: Draft) -> None:
             continue
         named = draft.options.described_elsewhere(address)
         them = "it is" if count == 1 else "they are"
-        draft.diagnostics.append(
-            warning(
-                "backend.manifest-gone",
-                f"backend {name} has no manifest{' in the files named with -f' if named else ''}, and {recorded_on(count)} on it",
-                detail=f"nobody asks that backend: whether {them} there, as recorded, is not known, and no change gets there.",
-                remedy=f"name the file with the Backend {name} with -f too, or leave -f out"
-                if named
-                else f"restore the Backend manifest; if it has another name now, `sharectl state mv {address} backend/NEW-NAME`; "
-                "to forget what is on it, `sharectl state rm` each",
-                address=address,
-            )
+        draft.tell(
+            warning,
+            "backend.manifest-gone",
+            f"backend {name} has no manifest{' in the files named with -f' if named else ''}, and {recorded_on(count)} on it",
+            detail=f"nobody asks that backend: whether {them} there, as recorded, is not known, and no change gets there.",
+            remedy=f"name the file with the Backend {name} with -f too, or leave -f out"
+            if named
+            else f"restore the Backend manifest; if it has another name now, `sharectl state mv {address} backend/NEW-NAME`; "
+            "to forget what is on it, `sharectl state rm` each",
+            address=address,
         )

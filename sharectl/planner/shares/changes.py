@@ -173,15 +173,14 @@ def holds_growth(  # noqa: PLR0913, PLR0917 - both specs and what is there
     if observed.size_bytes <= new.size_bytes or observed.size_bytes == record.size_bytes:
         return False
     change = size_change(observed.size_bytes, new.size_bytes)
-    draft.diagnostics.append(
-        warning(
-            "share.grown",
-            f"{address} was made larger on its backend: it has {change.before}, its manifest says {change.after}",
-            detail="it stays as it is; taking the room away again is for somebody to decide.",
-            remedy=f"write size: {change.before}, or set allowShrink: true, then the next apply makes it {change.after}",
-            address=address,
-            source=draft.desired.field_source(address, "spec", "size"),
-        )
+    draft.tell(
+        warning,
+        "share.grown",
+        f"{address} was made larger on its backend: it has {change.before}, its manifest says {change.after}",
+        detail="it stays as it is; taking the room away again is for somebody to decide.",
+        remedy=f"write size: {change.before}, or set allowShrink: true, then the next apply makes it {change.after}",
+        address=address,
+        path="spec.size",
     )
     return True
 
@@ -302,29 +301,27 @@ def hold_for_snapshot(draft: Draft, clone: Address, snapshot: Address) -> bool:
     deviation = draft.deviations.get(snapshot)
     if deviation is None or deviation.observed is not None or not is_awaited(draft, snapshot):
         return False
-    draft.diagnostics.append(
-        warning(
-            "share.held",
-            f"{clone} waits: {snapshot} is gone from its backend, and is not taken again while a share is to be turned back to it",
-            remedy="name another snapshot in that share's revertTo, or remove revertTo",
-            address=clone,
-            source=draft.desired.source(clone),
-        )
+    draft.tell(
+        warning,
+        "share.held",
+        f"{clone} waits: {snapshot} is gone from its backend, and is not taken again while a share is to be turned back to it",
+        remedy="name another snapshot in that share's revertTo, or remove revertTo",
+        address=clone,
+        path="",
     )
     return True
 
 
 def _hold_revert(draft: Draft, address: Address, wanted: RevertRequest) -> None:
     """Say that the share is not turned back, since its snapshot is gone; that stops nothing else."""
-    draft.diagnostics.append(
-        warning(
-            "share.lost-snapshot",
-            f"{address} cannot be turned back to {address_of(Kind.SNAPSHOT, wanted.snapshot)}, which is gone from its backend",
-            detail="the snapshot is not taken again meanwhile, since it would hold what is in the share now.",
-            remedy="name another snapshot, or remove revertTo",
-            address=address,
-            source=draft.desired.field_source(address, "spec", "revertTo", "snapshot"),
-        )
+    draft.tell(
+        warning,
+        "share.lost-snapshot",
+        f"{address} cannot be turned back to {address_of(Kind.SNAPSHOT, wanted.snapshot)}, which is gone from its backend",
+        detail="the snapshot is not taken again meanwhile, since it would hold what is in the share now.",
+        remedy="name another snapshot, or remove revertTo",
+        address=address,
+        path="spec.revertTo.snapshot",
     )
 
 
@@ -348,15 +345,14 @@ def _is_answered(draft: Draft, address: Address, wanted: RevertRequest, answered
         )
         return False
     if answered.cut_short:
-        draft.diagnostics.append(
-            warning(
-                "share.revert-cut-short",
-                f"nobody knows whether {address} was turned back to {address_of(Kind.SNAPSHOT, wanted.snapshot)}: request {wanted.request} was cut short",
-                detail="it is not repeated by itself, which could destroy what was written since.",
-                remedy="look into the share; write a new request to turn it back (again), or remove revertTo to leave it as it is",
-                address=address,
-                source=draft.desired.field_source(address, "spec", "revertTo", "request"),
-            )
+        draft.tell(
+            warning,
+            "share.revert-cut-short",
+            f"nobody knows whether {address} was turned back to {address_of(Kind.SNAPSHOT, wanted.snapshot)}: request {wanted.request} was cut short",
+            detail="it is not repeated by itself, which could destroy what was written since.",
+            remedy="look into the share; write a new request to turn it back (again), or remove revertTo to leave it as it is",
+            address=address,
+            path="spec.revertTo.request",
         )
     return True
 

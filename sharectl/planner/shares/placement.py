@@ -170,15 +170,14 @@ def _hold(draft: Draft, decision: Decision, placement: Placement, silent: Sequen
     if address in draft.recreations:
         draft.recreations.remove(address)
     one = len(silent) == 1
-    draft.diagnostics.append(
-        warning(
-            "share.held",
-            f"{address} waits: no pool that is known now can take it",
-            detail=f"{'backend' if one else 'backends'} {', '.join(silent)} could not be read; {'it' if one else 'they'} may have room.",
-            remedy=f"see to the {'backend' if one else 'backends'}, then plan again",
-            address=address,
-            source=draft.desired.source(address),
-        )
+    draft.tell(
+        warning,
+        "share.held",
+        f"{address} waits: no pool that is known now can take it",
+        detail=f"{'backend' if one else 'backends'} {', '.join(silent)} could not be read; {'it' if one else 'they'} may have room.",
+        remedy=f"see to the {'backend' if one else 'backends'}, then plan again",
+        address=address,
+        path="",
     )
     return True
 
