@@ -10,33 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from sharectl.model.frozen import dataclass
-from sharectl.model.networks import AllocationRequest, IpVersion, NetworkAllocation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from sharectl.model.backends import NetworkPluginSpec
-    from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.networks import AllocationRequest, NetworkAllocation
     from sharectl.model.share_networks import ShareNetworkSubnet
 
-__all__ = [
-    "AddressClaim",
-    "AddressTakenError",
-    "AllocationLedger",
-    "AllocationRequest",
-    "IpVersion",
-    "NetworkAllocation",
-    "NetworkEnvironment",
-    "NetworkError",
-    "NetworkExhaustedError",
-    "NetworkNotFoundError",
-    "NetworkPlugin",
-    "NetworkPluginFactory",
-    "NetworkTransientError",
-    "NetworkUnavailableError",
-    "SecretResolver",
-]
+    SecretResolver = Callable[[Mapping[str, str]], str]
 
 
 class NetworkPlugin(Protocol):
@@ -116,20 +98,13 @@ class AllocationLedger(Protocol):
         ...
 
 
-class SecretResolver(Protocol):
-    """Turns a reference into the secret at the moment it is needed."""
-
-    def __call__(self, reference: Mapping[str, str]) -> str:
-        """Return the secret that `{env: NAME}` or `{file: PATH}` names; raises an error for people where it is not there."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class NetworkEnvironment:
     """What a plugin may use of the world around it.
 
     `backend` is the name of the Backend whose share servers it serves. `owner` is the lineage of the state: with the backend's name
-    it marks what is ours in a network service that others use too. Relative paths are under `base_directory`.
+    it marks what is ours in a network service that others use too. Relative paths are under `base_directory`. `resolve_secret` returns
+    the secret that `{env: NAME}` or `{file: PATH}` names, at the moment it is needed, or raises an error for people.
     """
 
     backend: str
@@ -137,19 +112,6 @@ class NetworkEnvironment:
     base_directory: str
     resolve_secret: SecretResolver
     ledger: AllocationLedger
-
-
-class NetworkPluginFactory(Protocol):
-    """What the registry gives for the name of a plugin."""
-
-    @property
-    def config_schema(self) -> JsonObject:
-        """Return the JSON Schema (2020-12) of `spec.network.config` of a Backend with this plugin."""
-        ...
-
-    def open(self, spec: NetworkPluginSpec, environment: NetworkEnvironment) -> NetworkPlugin:
-        """Return a plugin; no connection is made yet. Raises NetworkError where the configuration cannot work."""
-        ...
 
 
 class NetworkError(Exception):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.network.base import NetworkError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from types import ModuleType
 
-    from sharectl.network.base import NetworkPluginFactory
+    from sharectl.model.backends import NetworkPluginSpec
+    from sharectl.model.canonical import JsonObject
+    from sharectl.network.base import NetworkEnvironment, NetworkPlugin
 
-_MODULES: Final[Mapping[str, str]] = {
-    "neutron": "sharectl.network.neutron",
-    "nova": "sharectl.network.nova",
-    "standalone": "sharectl.network.standalone",
-}
+_NAMES: Final = ("neutron", "nova", "standalone")
 
 
 class UnknownNetworkPluginError(NetworkError):
@@ -32,16 +31,35 @@ class UnknownNetworkPluginError(NetworkError):
         self.known = known
 
 
+class NetworkPluginFactory:
+    """Loads what is asked for of a plugin: its module `config` has the schema, its module `plugin` opens it."""
+
+    def __init__(self, name: str) -> None:
+        """Load nothing yet."""
+        self._name = name
+
+    @property
+    def config_schema(self) -> JsonObject:
+        """The JSON Schema (2020-12) of `spec.network.config` of a Backend with this plugin."""
+        schema: JsonObject = self._module("config").CONFIG_SCHEMA
+        return schema
+
+    def open(self, spec: NetworkPluginSpec, environment: NetworkEnvironment) -> NetworkPlugin:
+        """Return a plugin; no connection is made yet. Raises NetworkError where the configuration cannot work."""
+        plugin: NetworkPlugin = self._module("plugin").open_plugin(spec.config, environment)
+        return plugin
+
+    def _module(self, part: str) -> ModuleType:
+        return import_module(f"sharectl.network.{self._name}.{part}")
+
+
 def network_plugin_names() -> tuple[str, ...]:
     """Return the names of all network plugins, sorted."""
-    return tuple(_MODULES)
+    return _NAMES
 
 
 def network_plugin_factory(name: str) -> NetworkPluginFactory:
     """Return the factory of the network plugin called `name`; raises UnknownNetworkPluginError where there is none."""
-    if name not in _MODULES:
-        raise UnknownNetworkPluginError(name, network_plugin_names())
-    from importlib import import_module  # noqa: PLC0415 - only the plugin that is asked for is loaded
-
-    factory: NetworkPluginFactory = import_module(_MODULES[name]).FACTORY
-    return factory
+    if name not in _NAMES:
+        raise UnknownNetworkPluginError(name, _NAMES)
+    return NetworkPluginFactory(name)

@@ -13,70 +13,22 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sharectl.network.base import (
-    AddressClaim,
-    AddressTakenError,
-    AllocationRequest,
-    NetworkAllocation,
-    NetworkExhaustedError,
-    NetworkPlugin,
-)
+from sharectl.model.networks import AllocationRequest, NetworkAllocation
+from sharectl.network.base import AddressClaim, AddressTakenError, NetworkExhaustedError, NetworkPlugin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import AllocationLedger
 
     PluginMaker = Callable[[str], NetworkPlugin]
     LedgerMaker = Callable[[], AllocationLedger]
-
-
-class MemoryLedger:
-    """Meets AllocationLedger in memory, for tests."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._lock = threading.Lock()
-        self._claims: dict[str, AddressClaim] = {}
-        self._holders: dict[tuple[str, str], str] = {}
-
-    def claim(self, claim: AddressClaim) -> AddressClaim:
-        """Record the claim; see AllocationLedger."""
-        allocation_id, address = claim.allocation.allocation_id, claim.allocation.ip_address
-        with self._lock:
-            if allocation_id in self._claims:
-                return self._claims[allocation_id]
-            if (claim.scope, address) in self._holders:
-                raise AddressTakenError(claim.scope, address)
-            self._claims[allocation_id] = claim
-            self._holders[claim.scope, address] = allocation_id
-            return claim
-
-    def release(self, allocation_id: str) -> None:
-        """Strike out the claim; see AllocationLedger."""
-        with self._lock:
-            claim = self._claims.pop(allocation_id, None)
-            if claim is not None:
-                del self._holders[claim.scope, claim.allocation.ip_address]
-
-    def find(self, allocation_id: str) -> AddressClaim | None:
-        """Return the claim; see AllocationLedger."""
-        return self._claims.get(allocation_id)
-
-    def claims(self, backend: str) -> Sequence[AddressClaim]:
-        """Return the claims of a backend; see AllocationLedger."""
-        with self._lock:
-            return [claim for claim in self._claims.values() if claim.backend == backend]
-
-    def taken(self, scope: str) -> Collection[str]:
-        """Return the claimed addresses; see AllocationLedger."""
-        with self._lock:
-            return [address for holder_scope, address in self._holders if holder_scope == scope]
 
 
 def new_request(subnet: ShareNetworkSubnet, **other: Any) -> AllocationRequest:  # noqa: ANN401 - fields of the request
@@ -275,7 +227,9 @@ class NetworkPluginConformance:
     ) -> None:
         """All of them, or just those that are asked for."""
         made = [plugin.allocate(new_request(subnet)) for _ in range(3)]
-        assert sorted(plugin.list_allocations(), key=_by_id) == sorted(made, key=_by_id)
+        assert sorted(plugin.list_allocations(), key=attrgetter("allocation_id")) == sorted(
+            made, key=attrgetter("allocation_id")
+        )
         assert list(plugin.list_allocations([made[1].allocation_id, "unknown"])) == [made[1]]
         assert list(plugin.list_allocations([])) == []
 
@@ -366,7 +320,3 @@ class NetworkPluginConformance:
         """And asking changes nothing."""
         assert list(plugin.check(subnet)) == []
         assert list(plugin.list_allocations()) == []
-
-
-def _by_id(allocation: NetworkAllocation) -> str:
-    return allocation.allocation_id

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharectl.model.share_networks import ShareNetworkSubnet
-from sharectl.network.testing import MemoryLedger
+from tests.network.ledger import MemoryLedger
 
 from .opening import open_plugin
 from .processes import Service, openstack_python

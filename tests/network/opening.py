@@ -10,7 +10,7 @@ from sharectl.drivers.secret_references import make_secret_resolver
 from sharectl.model.backends import NetworkPluginSpec
 from sharectl.network.base import NetworkEnvironment, NetworkPlugin
 from sharectl.network.registry import network_plugin_factory
-from sharectl.network.testing import MemoryLedger
+from tests.network.ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from pathlib import Path

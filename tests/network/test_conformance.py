@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.model.share_networks import ShareNetworkSubnet
-from sharectl.network.testing import AllocationLedgerConformance, MemoryLedger, NetworkPluginConformance
+from sharectl.network.testing import AllocationLedgerConformance, NetworkPluginConformance
+from tests.network.ledger import MemoryLedger
 
 from .opening import open_plugin
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sharectl.network.base import AllocationLedger, NetworkAllocation, NetworkPlugin
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.network.base import AllocationLedger, NetworkPlugin
 
 
 class TestMemoryLedger(AllocationLedgerConformance):

@@ -13,13 +13,14 @@ from sharectl.network.base import (
     NetworkNotFoundError,
     NetworkTransientError,
 )
-from sharectl.network.neutron.facts import Segment, UnusableSubnetError, allocation_of, segment_of
+from sharectl.network.neutron.api import Segment, UnusableSubnetError, allocation_of, segment_of
 from sharectl.network.testing import NetworkPluginConformance, new_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sharectl.network.base import NetworkAllocation, NetworkPlugin
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.network.base import NetworkPlugin
 
     from .neutron_server import NeutronServer
     from .proxy import FaultyProxy

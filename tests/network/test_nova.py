@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.model.networks import NetworkAllocation
 from sharectl.model.share_networks import ShareNetworkSubnet
-from sharectl.network.base import (
-    AddressClaim,
-    NetworkAllocation,
-    NetworkError,
-    NetworkExhaustedError,
-)
+from sharectl.network.base import AddressClaim, NetworkError, NetworkExhaustedError
 from sharectl.network.testing import NetworkPluginConformance, new_request
 
 if TYPE_CHECKING:
     from sharectl.network.base import NetworkPlugin
-    from sharectl.network.testing import MemoryLedger
+    from tests.network.ledger import MemoryLedger
 
     from .nova_server import NovaServer, Plugins
     from .proxy import FaultyProxy

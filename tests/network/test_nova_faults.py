@@ -12,7 +12,8 @@ from sharectl.network.base import (
     NetworkTransientError,
     NetworkUnavailableError,
 )
-from sharectl.network.testing import MemoryLedger, new_claim, new_request
+from sharectl.network.testing import new_claim, new_request
+from tests.network.ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from sharectl.model.share_networks import ShareNetworkSubnet

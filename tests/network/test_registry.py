@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 import yaml
 
-from sharectl.network.base import NetworkAllocation
+from sharectl.model.networks import NetworkAllocation
 from sharectl.network.registry import UnknownNetworkPluginError, network_plugin_factory, network_plugin_names
-from sharectl.network.segments import segmentation_problem
+from sharectl.network.wires import segmentation_problem
 
 
 def test_the_names_are_those_of_the_manifests() -> None:

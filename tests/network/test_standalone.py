@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from sharectl.model.address_ranges import AddressRange
 from sharectl.model.share_networks import ShareNetworkSubnet
 from sharectl.network.base import AddressClaim, NetworkError, NetworkExhaustedError
-from sharectl.network.standalone.pool import AddressPool
-from sharectl.network.testing import MemoryLedger, new_claim, new_request
+from sharectl.network.standalone.plugin import AddressPool
+from sharectl.network.testing import new_claim, new_request
+from tests.network.ledger import MemoryLedger
 
 from .opening import open_plugin
 

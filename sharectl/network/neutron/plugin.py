@@ -13,21 +13,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.diagnostics import error
 from sharectl.network.base import NetworkError, NetworkNotFoundError, NetworkTransientError
-from sharectl.network.neutron.api import DEVICE_OWNER, NeutronApi
-from sharectl.network.neutron.facts import UnusableSubnetError, age, allocation_of, chosen_port, segment_of
-from sharectl.network.neutron.settings import NetworkIds
+from sharectl.network.neutron.api import (
+    DEVICE_OWNER,
+    NeutronApi,
+    UnusableSubnetError,
+    age,
+    allocation_of,
+    chosen_port,
+    segment_of,
+)
+from sharectl.network.neutron.config import NetworkIds, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.networks import AllocationRequest, NetworkAllocation
     from sharectl.model.share_networks import ShareNetworkSubnet
-    from sharectl.network.base import AllocationRequest, NetworkAllocation, NetworkEnvironment
-    from sharectl.network.neutron.settings import Binding, NeutronSettings
+    from sharectl.network.base import NetworkEnvironment
+    from sharectl.network.neutron.config import Binding, NeutronSettings
 
 _POLL_SECONDS: Final = 0.5
 _BINDING_FAILED: Final = "binding_failed"
+
+
+def open_plugin(config: Mapping[str, Any], environment: NetworkEnvironment) -> NeutronPlugin:
+    """Return the plugin; see the registry."""
+    return NeutronPlugin(read_settings(config, environment.base_directory), environment)
 
 
 class NeutronPlugin:
@@ -39,8 +52,7 @@ class NeutronPlugin:
         self._api = NeutronApi(settings.account, environment.resolve_secret)
         self._mark = f"sharectl: backend {environment.backend}, state {environment.owner}"
         self._lock = threading.Lock()
-        self._networks: dict[str, JsonObject] = {}
-        self._subnets: dict[str, JsonObject] = {}
+        self._seen: dict[tuple[str, str], JsonObject] = {}
 
     def allocate(self, request: AllocationRequest) -> NetworkAllocation:
         """Make a port, or find the one that was made; see NetworkPlugin."""
@@ -58,7 +70,7 @@ class NeutronPlugin:
         binding = self._settings.binding
         if binding is not None:
             port = self._bound(port, binding)
-            network = self._api.network(network["id"])  # binding may have made the segment
+            network = self._api.one("network", network["id"])  # binding may have made the segment
         return allocation_of(port, segment_of(network, self._settings.physical_network), subnet)
 
     def deallocate(self, allocation_id: str, share_server_id: str) -> None:
@@ -73,8 +85,8 @@ class NeutronPlugin:
             for port in self._api.ports(description=self._mark)
             if port["fixed_ips"] and (allocation_ids is None or port["name"] in allocation_ids)
         ]
-        networks = self._api.networks({port["network_id"] for port in ports})
-        subnets = self._api.subnets({port["fixed_ips"][0]["subnet_id"] for port in ports})
+        networks = self._api.several("networks", {port["network_id"] for port in ports})
+        subnets = self._api.several("subnets", {port["fixed_ips"][0]["subnet_id"] for port in ports})
         try:
             return [
                 allocation_of(
@@ -117,7 +129,7 @@ class NeutronPlugin:
     def _place(self, subnet: ShareNetworkSubnet) -> tuple[JsonObject, JsonObject]:
         """Return the Neutron network and subnet that a subnet of a share network means."""
         wanted = self._wanted(subnet)
-        network = self._known(self._networks, wanted.network_id, self._api.network)
+        network = self._known("network", wanted.network_id)
         subnet_id = wanted.subnet_id
         if subnet_id is None:
             if len(network["subnets"]) != 1:
@@ -127,7 +139,7 @@ class NeutronPlugin:
                 )
                 raise UnusableSubnetError(message)
             subnet_id = network["subnets"][0]
-        found = self._known(self._subnets, subnet_id, self._api.subnet)
+        found = self._known("subnet", subnet_id)
         if found["network_id"] != network["id"]:
             message = (
                 f"the Neutron subnet {subnet_id} is not one of the network {network['id']}; correct one of the two ids"
@@ -144,10 +156,8 @@ class NeutronPlugin:
                 )
                 raise UnusableSubnetError(message)
             return NetworkIds(subnet.neutron_net_id, subnet.neutron_subnet_id)
-        if subnet.neutron_net_id not in (None, single.network_id) or subnet.neutron_subnet_id not in (
-            None,
-            single.subnet_id,
-        ):
+        named = subnet.neutron_net_id, subnet.neutron_subnet_id
+        if any(theirs not in (None, ours) for theirs, ours in zip(named, single, strict=True)):
             message = (
                 f"the backend has all its share servers on the Neutron network {single.network_id} and subnet {single.subnet_id}, "
                 "and the share network names others; leave them out there, or use a backend with the variant share-network"
@@ -155,13 +165,13 @@ class NeutronPlugin:
             raise UnusableSubnetError(message)
         return single
 
-    def _known(self, known: dict[str, JsonObject], identifier: str, read: Any) -> JsonObject:  # noqa: ANN401 - a method of the API
+    def _known(self, kind: str, identifier: str) -> JsonObject:
         with self._lock:
-            found = known.get(identifier)
+            found = self._seen.get((kind, identifier))
         if found is None:
-            found = read(identifier)
+            found = self._api.one(kind, identifier)
             with self._lock:
-                known[identifier] = found
+                self._seen[kind, identifier] = found
         return found
 
     def _ports_of(self, allocation_id: str, share_server_id: str) -> list[JsonObject]:
@@ -221,4 +231,4 @@ class NeutronPlugin:
                 )
                 raise NetworkTransientError(message)
             time.sleep(min(_POLL_SECONDS, binding.wait_seconds))
-            port = self._api.port(port["id"])
+            port = self._api.one("port", port["id"])

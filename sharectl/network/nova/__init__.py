@@ -1,5 +1,1 @@
 """The Nova network plugin: fixed IPs on networks of OpenStack's compute service, as clouds before Neutron have them."""
-
-from sharectl.network.nova.factory import FACTORY
-
-__all__ = ["FACTORY"]

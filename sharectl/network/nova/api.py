@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.frozen import dataclass
 from sharectl.network.base import NetworkError, NetworkNotFoundError, NetworkUnavailableError
-from sharectl.network.openstack.answers import error_of
-from sharectl.network.openstack.service import OpenStackService
+from sharectl.network.openstack.service import OpenStackService, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,15 +16,12 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.network.base import SecretResolver
     from sharectl.network.openstack.account import Account
-    from sharectl.network.openstack.answers import Answer
+    from sharectl.network.openstack.service import Answer
 
 _MICROVERSION: Final = "2.4"
 """The first (Liberty) that tells whether a fixed IP is reserved; those from 2.36 on have no fixed IPs."""
 
 _ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
-_NOT_FOUND: Final = 404
-_NOT_ACCEPTABLE: Final = 406
-_GONE: Final = 410
 _NO_SUCH_THING: Final = "itemNotFound"
 
 
@@ -96,13 +93,13 @@ class NovaApi:
 
     def _ask(self, method: str, path: str, what: str, body: Mapping[str, Any] | None = None) -> Answer | None:
         """Return the answer, or None where Nova does not have the thing that the path names."""
-        accept = (_NOT_FOUND, _NOT_ACCEPTABLE, _GONE)
+        accept = (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.GONE)
         answer = self._service.call(method, path, what, body=body, accept=accept)
         if not answer.is_refusal:
             return answer
-        if answer.status == _NOT_ACCEPTABLE:
+        if answer.status == HTTPStatus.NOT_ACCEPTABLE:
             raise NetworkError(_too_old())
-        if answer.status == _GONE:
+        if answer.status == HTTPStatus.GONE:
             message = "this Nova has no Nova network any more (it went with release 18, Rocky); use the plugin neutron"
             raise NetworkError(message)
         if answer.kind == _NO_SUCH_THING:

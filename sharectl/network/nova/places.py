@@ -1,25 +1,25 @@
-"""What a Nova network is for share servers: its facts, and the addresses that may be tried on it."""
+"""What a Nova network is for share servers: its facts, and which of its addresses to try next."""
 
 from __future__ import annotations
 
 import ipaddress
+import threading
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.address_ranges import AddressRange, parse_address_range, without
-from sharectl.model.frozen import dataclass, field
-from sharectl.network.base import NetworkAllocation, NetworkError
-from sharectl.network.segments import segmentation_problem
+from sharectl.model.address_ranges import AddressRange, parse_address_range
+from sharectl.model.frozen import dataclass
+from sharectl.network.base import NetworkError
+from sharectl.network.wires import DEFAULT_MTU, IPV4, Wire, free_ranges, segmentation_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Generator, Iterator
     from ipaddress import IPv4Network, IPv6Network
 
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.networks import IpVersion
     from sharectl.model.share_networks import ShareNetworkSubnet
-    from sharectl.network.base import AllocationRequest, IpVersion
 
-_IPV4: Final = 4
-_DEFAULT_MTU: Final = 1500
+
 _OWN_ADDRESSES: Final = (
     "gateway",
     "gateway_v6",
@@ -34,55 +34,21 @@ _OWN_ADDRESSES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One IP version of a Nova network.
-
-    `scope` is where an address must be unique, `fixed_ip_cidr` what Nova calls the network in its fixed IPs; `candidates` are the
-    addresses that may be tried, ascending.
-    """
+class Place(Wire):
+    """One IP version of a Nova network; `fixed_ip_cidr` is what Nova calls the network in its fixed IPs."""
 
     network_id: str
     fixed_ip_cidr: str
-    cidr: str
-    ip_version: int
-    gateway: str | None
-    network_type: str
-    segmentation_id: int | None
-    mtu: int
-    candidates: tuple[AddressRange, ...] = field(repr=False)
-
-    @property
-    def scope(self) -> str:
-        """Where an address must be unique."""
-        return f"nova/{self.network_id}"
 
     @property
     def size(self) -> int:
         """How many addresses may be tried."""
-        return sum(part.size for part in self.candidates)
-
-    def holds(self, address: str) -> bool:
-        """Tell whether the address may be tried."""
-        return any(part.holds(parse_address_range(address)) for part in self.candidates)
+        return sum(part.size for part in self.free)
 
     def downwards(self) -> Iterator[int]:
         """Give the addresses as numbers, the highest first."""
-        for part in reversed(self.candidates):
+        for part in reversed(self.free):
             yield from range(part.last, part.first - 1, -1)
-
-    def allocation(self, request: AllocationRequest, address: str) -> NetworkAllocation:
-        """Return the allocation that the address is for the request."""
-        return NetworkAllocation(
-            allocation_id=request.allocation_id,
-            share_server_id=request.share_server_id,
-            ip_address=address,
-            ip_version=self.ip_version,
-            cidr=self.cidr,
-            gateway=self.gateway,
-            network_type=self.network_type,
-            segmentation_id=self.segmentation_id,
-            mtu=self.mtu,
-        )
 
 
 def place_of(network: JsonObject, subnet: ShareNetworkSubnet, ip_version: IpVersion | None) -> Place:
@@ -99,17 +65,18 @@ def place_of(network: JsonObject, subnet: ShareNetworkSubnet, ip_version: IpVers
             "write the subnet's cidr, and those addresses under excluded, or others under allocationRanges"
         )
         raise NetworkError(message)
-    gateway = network.get("gateway" if net.version == _IPV4 else "gateway_v6")
+    gateway = network.get("gateway" if net.version == IPV4 else "gateway_v6")
     return Place(
-        network_id=network["id"],
-        fixed_ip_cidr=str(network.get("cidr")),
+        scope=f"nova/{network['id']}",
         cidr=str(net),
         ip_version=net.version,
         gateway=str(ipaddress.ip_address(gateway)) if gateway else None,
         network_type="flat" if vlan is None else "vlan",
         segmentation_id=vlan,
-        mtu=network.get("mtu") or _DEFAULT_MTU,
-        candidates=_candidates(network, subnet, str(net)),
+        mtu=network.get("mtu") or DEFAULT_MTU,
+        free=_candidates(network, subnet, str(net)),
+        network_id=network["id"],
+        fixed_ip_cidr=str(network.get("cidr")),
     )
 
 
@@ -119,11 +86,11 @@ def _net_of(network: JsonObject, subnet: ShareNetworkSubnet, ip_version: IpVersi
     net = next((net for net in nets if wanted in (None, net) and ip_version in (None, net.version)), None)
     if net is None:
         message = (
-            f"the Nova network {network['id']} has no {wanted or f'IPv{ip_version or _IPV4}'}, "
+            f"the Nova network {network['id']} has no {wanted or f'IPv{ip_version or IPV4}'}, "
             f"but {' and '.join(map(str, nets)) or 'no addresses'}; correct the share network's subnet"
         )
         raise NetworkError(message)
-    if net.version != _IPV4 and not subnet.allocation_ranges:
+    if net.version != IPV4 and not subnet.allocation_ranges:
         message = (
             f"Nova derives IPv6 addresses in {net} from MAC addresses, and keeps no fixed IPs there by itself; use the network's IPv4, "
             "or write the subnet's cidr, and as allocationRanges the IPv6 fixed IPs that were put into Nova's database"
@@ -148,13 +115,53 @@ def _candidates(network: JsonObject, subnet: ShareNetworkSubnet, cidr: str) -> t
     whole = parse_address_range(cidr)
     ends = [whole._replace(last=whole.first), whole._replace(first=whole.last)]
     own = [parse_address_range(str(network[name])) for name in _OWN_ADDRESSES if network.get(name)]
-    try:
-        chosen = [parse_address_range(text) for text in subnet.allocation_ranges]
-        excluded = [parse_address_range(text) for text in subnet.excluded]
-    except ValueError as cause:
-        raise NetworkError(str(cause)) from cause
-    outside = next((part for part in chosen if not whole.holds(part)), None)
-    if outside is not None:
-        message = f"the range {outside} is not within the Nova network's {cidr}; name addresses of that network"
-        raise NetworkError(message)
-    return without(chosen or [whole], [*ends, *own, *excluded])
+    where = f"the Nova network's {cidr}"
+    return free_ranges(cidr, where, subnet.allocation_ranges, subnet.excluded, [*ends, *own])
+
+
+class Search:
+    """What is known of the addresses of one place; may be used by several threads at once.
+
+    The highest come first: Nova gives its servers those that were longest unused, at first the lowest, so that both seldom want the same.
+    What was seen with somebody else is passed over until nothing else is left; what another thread looks at just now is passed over as well.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._lock = threading.Lock()
+        self._occupied: set[int] = set()
+        self._tried: set[int] = set()
+
+    def candidates(self, place: Place, taken: Collection[int], preferred: int | None) -> Generator[int, None, None]:
+        """Give addresses to try, first `preferred`, then all but `taken`, then those that somebody else had when last seen.
+
+        Each is held for who asked until the next is asked for, or the iterator is closed.
+        """
+        with self._lock:
+            last = set(self._occupied)
+        if preferred is not None:
+            last.discard(preferred)
+            yield from self._held(preferred, taken)
+        for number in place.downwards():
+            if number != preferred and number not in last:
+                yield from self._held(number, taken)
+        for number in sorted(last, reverse=True):
+            yield from self._held(number, taken)
+
+    def note(self, number: int, *, is_occupied: bool) -> None:
+        """Remember whether somebody else has the address."""
+        with self._lock:
+            (self._occupied.add if is_occupied else self._occupied.discard)(number)
+
+    def _held(self, number: int, taken: Collection[int]) -> Iterator[int]:
+        if number in taken:
+            return
+        with self._lock:
+            if number in self._tried:
+                return
+            self._tried.add(number)
+        try:
+            yield number
+        finally:
+            with self._lock:
+                self._tried.discard(number)

@@ -10,7 +10,6 @@ nothing against that.
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -28,16 +27,19 @@ from sharectl.network.base import (
     NetworkTransientError,
 )
 from sharectl.network.nova.api import NovaApi
-from sharectl.network.nova.places import place_of
-from sharectl.network.nova.search import Search
+from sharectl.network.nova.places import Search, place_of
+from sharectl.network.openstack.account import read_account
+from sharectl.network.wires import claimed, taken_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Sequence
+    from collections.abc import Collection, Generator, Mapping, Sequence
+    from typing import Any
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.networks import AllocationRequest, NetworkAllocation
     from sharectl.model.share_networks import ShareNetworkSubnet
-    from sharectl.network.base import AllocationRequest, NetworkAllocation, NetworkEnvironment
+    from sharectl.network.base import NetworkEnvironment
     from sharectl.network.nova.api import FixedIp
     from sharectl.network.nova.places import Place
     from sharectl.network.openstack.account import Account
@@ -50,6 +52,12 @@ _REMEDY: Final = (
     "remove servers or reservations (nova fixed-ip-unreserve) that nobody needs, name free addresses as the subnet's "
     "allocationRanges, or use another network"
 )
+
+
+def open_plugin(config: Mapping[str, Any], environment: NetworkEnvironment) -> NovaPlugin:
+    """Return the plugin; see the registry."""
+    account = read_account(config, environment.base_directory)
+    return NovaPlugin(account, config.get("networkId"), environment)
 
 
 class NovaPlugin:
@@ -75,14 +83,21 @@ class NovaPlugin:
             self._give_back(earlier)  # only now: where the network is not there, perhaps this is another cloud
         search = self._search(place)
         looks = 0
-        with closing(search.candidates(place, self._taken(place), _preferred(request, place))) as candidates:
+        with closing(
+            search.candidates(
+                place, taken_numbers(self._ledger, place.scope), place.number_of(request.preferred_address)
+            )
+        ) as candidates:
             for number in islice(candidates, _LOOKS):
                 looks += 1
                 allocation = self._try(request, place, address_text(place.ip_version, number))
                 search.note(number, is_occupied=allocation is None)
                 if allocation is not None:
                     return allocation
-        message = f"{_none_free(place, looks)} for the share network {request.share_network!r}; {_REMEDY}"
+        message = (
+            f"no address is free in {place.cidr} of the Nova network {place.network_id} ({looks} looked at) "
+            f"for the share network {request.share_network!r}; {_REMEDY}"
+        )
         raise NetworkExhaustedError(message)
 
     def deallocate(self, allocation_id: str, share_server_id: str) -> None:
@@ -94,12 +109,7 @@ class NovaPlugin:
 
     def list_allocations(self, allocation_ids: Collection[str] | None = None) -> Sequence[NetworkAllocation]:
         """Return what is claimed for the backend and really reserved; one request for each claim. See NetworkPlugin."""
-        wanted = None if allocation_ids is None else frozenset(allocation_ids)
-        claimed = [
-            claim.allocation
-            for claim in self._ledger.claims(self._backend)
-            if wanted is None or claim.allocation.allocation_id in wanted
-        ]
+        held = claimed(self._ledger, self._backend, allocation_ids)
         has_failed = threading.Event()
 
         def look(allocation: NetworkAllocation) -> FixedIp | None:
@@ -112,10 +122,10 @@ class NovaPlugin:
                 raise
 
         with ThreadPoolExecutor(_REQUESTS_AT_ONCE, "nova-fixed-ips") as executor:
-            found = list(executor.map(look, claimed))
+            found = list(executor.map(look, held))
         return [
             allocation
-            for allocation, fixed_ip in zip(claimed, found, strict=True)
+            for allocation, fixed_ip in zip(held, found, strict=True)
             if fixed_ip is not None and fixed_ip.is_kept
         ]
 
@@ -166,9 +176,6 @@ class NovaPlugin:
         with self._lock:
             return self._searches.setdefault((place.network_id, place.ip_version), Search())
 
-    def _taken(self, place: Place) -> Collection[int]:
-        return {int(ipaddress.ip_address(address)) for address in self._ledger.taken(place.scope)}
-
     def _try(self, request: AllocationRequest, place: Place, address: str) -> NetworkAllocation | None:
         """Claim and reserve this address if nobody has it; None where somebody has, or was quicker."""
         if not self._is_free(place, address):
@@ -217,18 +224,9 @@ class NovaPlugin:
     def _free(self, place: Place) -> Generator[int, None, None]:
         """Look for addresses that could be had now."""
         search = self._search(place)
-        with closing(search.candidates(place, self._taken(place), None)) as candidates:
+        with closing(search.candidates(place, taken_numbers(self._ledger, place.scope), None)) as candidates:
             for number in islice(candidates, _LOOKS):
                 is_free = self._is_free(place, address_text(place.ip_version, number))
                 search.note(number, is_occupied=not is_free)
                 if is_free:
                     yield number
-
-
-def _preferred(request: AllocationRequest, place: Place) -> int | None:
-    address = request.preferred_address
-    return int(ipaddress.ip_address(address)) if address is not None and place.holds(address) else None
-
-
-def _none_free(place: Place, looks: int) -> str:
-    return f"no address is free in {place.cidr} of the Nova network {place.network_id} ({looks} looked at)"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.frozen import dataclass, field
 from sharectl.network.base import NetworkError
+from sharectl.network.schemas import choice, seconds, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
 
 _DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 _ADDRESS: Final = "^https?://[^\\s@]+$"  # a password before an @ would be in every message
-
-
-def text_schema(description: str, **more: object) -> JsonObject:
-    """Return the schema of a field that holds one line of text."""
-    return {"type": "string", "minLength": 1, "maxLength": 255, "description": description, **more}
-
-
 _SECRET: Final[JsonObject] = {
     "type": "object",
     "minProperties": 1,
@@ -44,20 +38,17 @@ _AUTH: Final[JsonObject] = {
                 "(a service that runs without Keystone)."
             ),
         },
-        "url": text_schema("Keystone's address, such as `https://keystone.example:5000/v3`.", pattern=_ADDRESS),
-        "username": text_schema("The user's name."),
-        "userDomainName": text_schema("The user's domain.", default="Default"),
+        "url": text("Keystone's address, such as `https://keystone.example:5000/v3`.", pattern=_ADDRESS),
+        "username": text("The user's name."),
+        "userDomainName": text("The user's domain.", default="Default"),
         "password": _SECRET,
-        "projectName": text_schema("The project that sharectl works in."),
-        "projectDomainName": text_schema("The project's domain.", default="Default"),
-        "applicationCredentialId": text_schema("The application credential's id."),
+        "projectName": text("The project that sharectl works in."),
+        "projectDomainName": text("The project's domain.", default="Default"),
+        "applicationCredentialId": text("The application credential's id."),
         "applicationCredentialSecret": _SECRET,
     },
     "oneOf": [
-        {
-            "properties": {"type": {"const": "password"}},
-            "required": ["url", "username", "password", "projectName"],
-        },
+        {"properties": {"type": {"const": "password"}}, "required": ["url", "username", "password", "projectName"]},
         {
             "properties": {"type": {"const": "applicationCredential"}},
             "required": ["url", "applicationCredentialId", "applicationCredentialSecret"],
@@ -67,33 +58,33 @@ _AUTH: Final[JsonObject] = {
 }
 
 ACCOUNT_PROPERTIES: Final[JsonObject] = {
-    "cloud": text_schema("The cloud's name in clouds.yaml."),
-    "cloudsFile": text_schema(
+    "cloud": text("The cloud's name in clouds.yaml."),
+    "cloudsFile": text(
         "The clouds.yaml; without it, those that openstacksdk finds (here, ~/.config/openstack, /etc/openstack)."
     ),
     "auth": _AUTH,
-    "endpoint": text_schema(
+    "endpoint": text(
         "The service's address, such as `http://neutron.example:9696`, where the catalogue's is not wanted or there is none.",
         pattern=_ADDRESS,
     ),
-    "region": text_schema("The region, where the catalogue has several."),
-    "interface": {
-        "enum": ["public", "internal", "admin"],
-        "default": "public",
-        "description": "Which of the catalogue's endpoints is used.",
-    },
-    "caCertificate": text_schema(
+    "region": text("The region, where the catalogue has several."),
+    "interface": choice(["public", "internal", "admin"], "Which of the catalogue's endpoints is used."),
+    "caCertificate": text(
         "A file with the authorities that certificates are checked by, where the system's are not enough."
     ),
-    "timeoutSeconds": {
-        "type": "number",
-        "exclusiveMinimum": 0,
-        "maximum": 3600,
-        "default": _DEFAULT_TIMEOUT_SECONDS,
-        "description": "How long Keystone and the service may take for one answer.",
-    },
+    "timeoutSeconds": seconds(_DEFAULT_TIMEOUT_SECONDS, "How long Keystone and the service may take for one answer."),
 }
 """The fields of a plugin's configuration that `read_account` reads."""
+
+
+def variant_of(service: str) -> JsonObject:
+    """Return the schema of the field that says whose networks are used."""
+    return choice(
+        ["share-network", "single"],
+        f"`share-network`: each share network names its {service} network. "
+        "`single`: all share servers of the backend are on `networkId`.",
+    )
+
 
 ACCOUNT_RULES: Final[JsonObject] = {
     "oneOf": [{"required": ["cloud"]}, {"required": ["auth"]}],

@@ -2,21 +2,173 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sharectl.network.base import NetworkError, NetworkUnavailableError
-from sharectl.network.openstack.answers import Answer, error_of, one_line, read_answer
-from sharectl.network.openstack.session import open_adapter
+from sharectl.model.frozen import dataclass
+from sharectl.network.base import NetworkError, NetworkNotFoundError, NetworkTransientError, NetworkUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from keystoneauth1.adapter import Adapter
 
+    from sharectl.model.canonical import JsonObject
     from sharectl.network.base import SecretResolver
     from sharectl.network.openstack.account import Account
+
+
+_MAX_MESSAGE_CHARACTERS: Final = 300
+_FIRST_ERROR: Final = 400
+_UNAVAILABLE: Final = frozenset({502, 503, 504})
+_PASSING: Final = frozenset({408, 409, 429, 500})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer: `kind` and `message` are those of a refusal, as the service words them; `body` is empty where there was none."""
+
+    status: int
+    body: JsonObject
+    kind: str = ""
+    message: str = ""
+    retry_after_seconds: float | None = None
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the service did not do what it was asked."""
+        return self.status >= _FIRST_ERROR
+
+
+def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Answer:
+    """Return the answer in a response; one that is not JSON has an empty body.
+
+    Neutron words a refusal as `{"NeutronError": {"type", "message", "detail"}}`, Nova as `{"itemNotFound": {"code", "message"}}`,
+    Keystone as `{"error": {"code", "message", "title"}}`.
+    """
+    try:
+        parsed = json.loads(content) if content else {}
+    except ValueError:
+        parsed = None
+    body = parsed if isinstance(parsed, dict) else {}
+    if status < _FIRST_ERROR:
+        # A proxy's page of greeting is no answer of the service, whatever its status.
+        return Answer(502, body, message="it is not JSON") if parsed is None else Answer(status, body)
+    kind, message = _refusal(body)
+    return Answer(status, body, kind, message, _seconds(headers.get("Retry-After")))
+
+
+def error_of(answer: Answer, service: str, what: str) -> NetworkError:
+    """Return the error for a refusal of the service called `service` to do `what` (`list ports`)."""
+    reason = f": {answer.message}" if answer.message else ""
+    summary = f"{service} refused to {what} (HTTP {answer.status}){reason}"
+    if answer.status in _UNAVAILABLE:
+        message = f"{service} could not {what} (HTTP {answer.status}){reason}; see whether it is running, and its log"
+        return NetworkUnavailableError(message, answer.retry_after_seconds)
+    if answer.status in _PASSING:
+        return NetworkTransientError(summary, answer.retry_after_seconds)
+    match answer.status:
+        case 401:
+            return NetworkError(f"{summary}; correct the account in the backend's network config")
+        case 403:
+            return NetworkError(f"{summary}; give the account a role that may, such as admin in its project")
+        case 404:
+            return NetworkNotFoundError(summary)
+        case _:
+            return NetworkError(summary)
+
+
+def _refusal(body: JsonObject) -> tuple[str, str]:
+    for name, value in body.items():
+        if isinstance(value, dict) and "message" in value:
+            return str(value.get("type", name)), one_line(value["message"])
+    return "", one_line(next(iter(body.values()), ""))
+
+
+def one_line(text: Any) -> str:  # noqa: ANN401 - whatever a service sent
+    """Return text of a service as one printable line of bounded length."""
+    line = "".join(character if character.isprintable() else " " for character in str(text))
+    return " ".join(line.split())[:_MAX_MESSAGE_CHARACTERS]
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header is not None and header.isascii() and header.isdigit() else None
+
+
+_VERSION = "/v3"
+
+
+def open_adapter(
+    account: Account, resolve_secret: SecretResolver, service_type: str, microversion: str | None = None
+) -> Adapter:
+    """Return an adapter for the service that asks for a microversion of its API; nothing is sent yet. Raises NetworkError where the configuration cannot work."""
+    try:
+        from keystoneauth1.adapter import Adapter  # noqa: PLC0415 - heavy, and needed only by backends in a cloud
+        from openstack.config import OpenStackConfig  # noqa: PLC0415 - as above
+        from openstack.exceptions import ConfigException  # noqa: PLC0415 - as above
+    except ImportError as cause:
+        message = "OpenStack's networks need openstacksdk: install it with pip install 'sharectl[openstack]'"
+        raise NetworkError(message) from cause
+    try:
+        if account.cloud is not None:
+            files = None if account.clouds_file is None else [account.clouds_file]
+            config = OpenStackConfig(config_files=files, load_envvars=False)
+            region = config.get_one(cloud=account.cloud, **_given(account))
+        else:
+            config = OpenStackConfig(load_yaml_config=False, load_envvars=False)
+            region = config.get_one(**_explicit(account, resolve_secret), **_given(account))
+        session = region.get_session()
+        session.timeout = account.timeout_seconds
+        return Adapter(
+            session,
+            service_type=service_type,
+            interface=region.get_interface(service_type),
+            region_name=region.get_region_name(service_type),
+            endpoint_override=account.endpoint or region.config.get(f"{service_type}_endpoint_override"),
+            default_microversion=microversion,
+            client_name="sharectl",
+        )
+    except ConfigException as cause:
+        message = (
+            f"the account for OpenStack cannot be used: {cause}; correct the backend's network config or clouds.yaml"
+        )
+        raise NetworkError(message) from cause
+
+
+def _given(account: Account) -> Mapping[str, Any]:
+    given = {"region_name": account.region, "interface": account.interface, "cacert": account.ca_certificate}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _explicit(account: Account, resolve_secret: SecretResolver) -> Mapping[str, Any]:
+    auth = account.auth
+    if auth["type"] == "none":
+        return {"auth_type": "none", "auth": {"endpoint": account.endpoint}}
+    url = auth["url"].rstrip("/")
+    # With the version in the address there is no discovery, which would hide why Keystone cannot be reached.
+    values = {"auth_url": url if url.endswith(_VERSION) else f"{url}{_VERSION}"}
+    if auth["type"] == "applicationCredential":
+        values["application_credential_id"] = auth["applicationCredentialId"]
+        values["application_credential_secret"] = _secret(resolve_secret, auth["applicationCredentialSecret"])
+        return {"auth_type": "v3applicationcredential", "auth": values}
+    values |= {
+        "username": auth["username"],
+        "user_domain_name": auth.get("userDomainName", "Default"),
+        "password": _secret(resolve_secret, auth["password"]),
+        "project_name": auth["projectName"],
+        "project_domain_name": auth.get("projectDomainName", "Default"),
+    }
+    return {"auth_type": "v3password", "auth": values}
+
+
+def _secret(resolve_secret: SecretResolver, reference: Mapping[str, str]) -> str:
+    try:
+        return resolve_secret(reference)
+    except Exception as cause:
+        raise NetworkError(str(cause)) from cause
+
 
 Result = TypeVar("Result")
 
@@ -47,10 +199,6 @@ class OpenStackService:
         self._adapter: Adapter | None = None
         self._base = ""
 
-    def get(self, path: str, what: str, parameters: Mapping[str, str | Sequence[str]] | None = None) -> Any:  # noqa: ANN401 - JSON
-        """Return the content of `path`; `what` says in an error what was wanted (`read the network x`)."""
-        return self.call("GET", path, what, parameters=parameters).body
-
     def call(  # noqa: PLR0913 - the parts of a request, the last three with defaults
         self,
         method: str,
@@ -61,8 +209,19 @@ class OpenStackService:
         body: Mapping[str, Any] | None = None,
         accept: Collection[int] = (),
     ) -> Answer:
-        """Send one request, once, and return the answer; refusals with a status that is not in `accept` are raised as errors."""
-        answer = self._send(method, path, what, parameters, body)
+        """Send one request, once, and return the answer; refusals with a status that is not in `accept` are raised as errors.
+
+        `what` says in an error what was wanted (`read the network x`).
+        """
+        adapter = self._connected()
+
+        def send() -> Answer:
+            response = adapter.request(
+                f"{self._base}{path}", method, params=parameters or {}, json=body, raise_exc=False, redirect=False
+            )
+            return read_answer(response.status_code, response.headers, response.content)
+
+        answer = self._guarded(what, send)
         if answer.is_refusal and answer.status not in accept:
             raise error_of(answer, self.name, what)
         return answer
@@ -79,24 +238,6 @@ class OpenStackService:
         if adapter is not None:
             adapter.session.session.close()
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        parameters: Mapping[str, str | Sequence[str]] | None,
-        body: Mapping[str, Any] | None,
-    ) -> Answer:
-        adapter = self._connected()
-
-        def send() -> Answer:
-            response = adapter.request(
-                f"{self._base}{path}", method, params=parameters or {}, json=body, raise_exc=False, redirect=False
-            )
-            return read_answer(response.status_code, response.headers, response.content)
-
-        return self._guarded(what, send)
-
     def _connected(self) -> Adapter:
         with self._lock:
             if self._adapter is None:
@@ -105,9 +246,8 @@ class OpenStackService:
                 if endpoint is None:
                     raise NetworkError(self._nowhere())
                 root = endpoint.rstrip("/")
-                self._base = (
-                    root if f"{self._root}/" in f"{root}/" else f"{root}{self._root}"
-                )  # Nova's may end with a project
+                # Nova's may end with a project.
+                self._base = root if f"{self._root}/" in f"{root}/" else f"{root}{self._root}"
                 self._adapter = adapter
             return self._adapter
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import ipaddress
 import threading
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from sharectl.model.address_ranges import address_text
@@ -11,20 +13,96 @@ from sharectl.model.diagnostics import error
 from sharectl.network.base import (
     AddressClaim,
     AddressTakenError,
-    NetworkAllocation,
     NetworkError,
     NetworkExhaustedError,
 )
-from sharectl.network.standalone.pool import AddressPool
-from sharectl.network.standalone.wire import wire_of
+from sharectl.network.standalone.config import free_in, read_defaults
+from sharectl.network.wires import Wire, claimed, segmentation_problem, taken_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from typing import Any
 
+    from sharectl.model.address_ranges import AddressRange
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.networks import AllocationRequest, NetworkAllocation
     from sharectl.model.share_networks import ShareNetworkSubnet
-    from sharectl.network.base import AllocationRequest, NetworkEnvironment
-    from sharectl.network.standalone.wire import Defaults, Wire
+    from sharectl.network.base import NetworkEnvironment
+    from sharectl.network.standalone.config import Defaults
+
+
+class AddressPool:
+    """Addresses are numbers here. Not safe for several threads at once; its owner holds a lock.
+
+    Everything below `_next` has been given out at some time and is either taken or in the heap of those that came back; so the lowest
+    free address costs the logarithm of how many came back, and a range of 2**64 costs no more than one of ten.
+    """
+
+    def __init__(self, ranges: Sequence[AddressRange], taken: Iterable[int]) -> None:
+        """Start with `ranges` (ascending, apart from each other) less `taken`, which may hold addresses outside of them."""
+        self._ranges = ranges
+        self._firsts = [part.first for part in ranges]
+        self.size = sum(part.size for part in ranges)
+        self._taken = {number for number in taken if self.holds(number)}
+        self._returned: list[int] = []
+        self._position = 0
+        self._next = ranges[0].first if ranges else 0
+
+    @property
+    def used(self) -> int:
+        """How many of the addresses are taken."""
+        return len(self._taken)
+
+    def holds(self, number: int) -> bool:
+        """Tell whether the address is one of the ranges', taken or not."""
+        position = bisect_right(self._firsts, number) - 1
+        return position >= 0 and number <= self._ranges[position].last
+
+    def is_free(self, number: int) -> bool:
+        """Tell whether the address is one of the ranges', and not taken."""
+        return self.holds(number) and number not in self._taken
+
+    def take(self, preferred: int | None = None) -> int | None:
+        """Take `preferred` if that is free, else the lowest free address; return it, or None where none is left."""
+        if preferred is not None and self.is_free(preferred):
+            self._taken.add(preferred)
+            return preferred
+        number = self._lowest_returned()
+        if number is None:
+            number = self._lowest_unused()
+        if number is not None:
+            self._taken.add(number)
+        return number
+
+    def give_back(self, number: int) -> None:
+        """Make an address free that was taken; one that is free already, or none of these, changes nothing."""
+        if number in self._taken:
+            self._taken.discard(number)
+            heapq.heappush(self._returned, number)
+
+    def _lowest_returned(self) -> int | None:
+        while self._returned:
+            number = heapq.heappop(self._returned)
+            if number not in self._taken and number < self._next:
+                return number
+        return None
+
+    def _lowest_unused(self) -> int | None:
+        while self._position < len(self._ranges):
+            part = self._ranges[self._position]
+            number = max(self._next, part.first)
+            while number <= part.last:
+                self._next = number + 1
+                if number not in self._taken:
+                    return number
+                number += 1
+            self._position += 1
+        return None
+
+
+def open_plugin(config: Mapping[str, Any], environment: NetworkEnvironment) -> StandalonePlugin:
+    """Return the plugin; see the registry."""
+    return StandalonePlugin(read_defaults(config), environment)
 
 
 class StandalonePlugin:
@@ -45,12 +123,13 @@ class StandalonePlugin:
         if earlier is not None:
             return earlier.allocation
         wire = self._wire(request.subnet)
-        preferred = _number(request.preferred_address, wire)
+        preferred = wire.number_of(request.preferred_address)
         while True:
             number = self._take(wire, preferred)
             if number is None:
                 raise NetworkExhaustedError(self._exhausted(wire, request.share_network))
-            claim = AddressClaim(wire.scope, self._backend, _allocation(request, wire, number))
+            allocation = wire.allocation(request, address_text(wire.ip_version, number))
+            claim = AddressClaim(wire.scope, self._backend, allocation)
             try:
                 return self._ledger.claim(claim).allocation
             except AddressTakenError:
@@ -70,12 +149,7 @@ class StandalonePlugin:
 
     def list_allocations(self, allocation_ids: Collection[str] | None = None) -> Sequence[NetworkAllocation]:
         """Return what the ledger holds for the backend; see NetworkPlugin."""
-        wanted = None if allocation_ids is None else frozenset(allocation_ids)
-        return [
-            claim.allocation
-            for claim in self._ledger.claims(self._backend)
-            if wanted is None or claim.allocation.allocation_id in wanted
-        ]
+        return claimed(self._ledger, self._backend, allocation_ids)
 
     def check(self, subnet: ShareNetworkSubnet, addresses: int = 1) -> Sequence[Diagnostic]:
         """Say whether the subnet is described, and has that many free addresses; see NetworkPlugin."""
@@ -119,8 +193,7 @@ class StandalonePlugin:
                     pool.give_back(number)
 
     def _load(self, wire: Wire) -> AddressPool:
-        taken = (int(ipaddress.ip_address(text)) for text in self._ledger.taken(wire.scope))
-        return AddressPool(wire.free, taken)
+        return AddressPool(wire.free, taken_numbers(self._ledger, wire.scope))
 
     def _exhausted(self, wire: Wire, share_network: str) -> str:
         with self._lock:
@@ -136,22 +209,41 @@ _REMEDY = (
 )
 
 
-def _number(address: str | None, wire: Wire) -> int | None:
-    if address is None:
-        return None
-    parsed = ipaddress.ip_address(address)
-    return int(parsed) if parsed.version == wire.ip_version else None
+def wire_of(subnet: ShareNetworkSubnet, defaults: Defaults) -> Wire:
+    """Return the wire that the subnet is; raises NetworkError where neither it nor the defaults describe one.
 
-
-def _allocation(request: AllocationRequest, wire: Wire, number: int) -> NetworkAllocation:
-    return NetworkAllocation(
-        allocation_id=request.allocation_id,
-        share_server_id=request.share_server_id,
-        ip_address=address_text(wire.ip_version, number),
-        ip_version=wire.ip_version,
-        cidr=wire.cidr,
-        gateway=wire.gateway,
-        network_type=wire.network_type,
-        segmentation_id=wire.segmentation_id,
-        mtu=wire.mtu,
+    A subnet with a `cidr` describes its addresses alone, one without gets those of the configuration, as in Manila's plugin. A subnet
+    with a `network_type` describes its segment alone. Addresses are unique within a segment of a physical network, where Manila has
+    them unique in all of its database: two tenants on two segments may have the same.
+    """
+    own = subnet.cidr is not None
+    cidr = subnet.cidr or defaults.cidr
+    if cidr is None:
+        message = "the subnet has no cidr, and the standalone plugin no gateway and mask; write one of the two"
+        raise NetworkError(message)
+    gateway = subnet.gateway if own else defaults.gateway
+    network_type, segmentation_id = defaults.network_type, defaults.segmentation_id
+    if subnet.network_type is not None:
+        network_type, segmentation_id = subnet.network_type, subnet.segmentation_id
+    elif subnet.segmentation_id is not None:
+        segmentation_id = subnet.segmentation_id
+    problem = segmentation_problem(network_type, segmentation_id)
+    if problem:
+        message = f"the subnet {cidr} cannot be used: {problem}; correct its networkType or segmentationId"
+        raise NetworkError(message)
+    segment = network_type if segmentation_id is None else f"{network_type}:{segmentation_id}"
+    return Wire(
+        scope=f"standalone/{defaults.physical_network}/{segment}",
+        cidr=cidr,
+        ip_version=ipaddress.ip_network(cidr).version,
+        gateway=gateway,
+        network_type=network_type,
+        segmentation_id=segmentation_id,
+        mtu=subnet.mtu or defaults.mtu,
+        free=free_in(
+            cidr,
+            gateway,
+            subnet.allocation_ranges if own else defaults.allocation_ranges,
+            subnet.excluded if own else defaults.excluded,
+        ),
     )

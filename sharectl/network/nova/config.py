@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.network.openstack.account import ACCOUNT_PROPERTIES, ACCOUNT_RULES, text_schema
+from sharectl.network.openstack.account import ACCOUNT_PROPERTIES, ACCOUNT_RULES, variant_of
+from sharectl.network.schemas import text
 
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
@@ -17,15 +18,11 @@ CONFIG_SCHEMA: Final[JsonObject] = {
     "additionalProperties": False,
     "properties": {
         **ACCOUNT_PROPERTIES,
-        "endpoint": text_schema(
+        "endpoint": text(
             "Nova's address, such as `http://nova.example:8774/v2.1`, where the catalogue's is not wanted or there is none."
         ),
-        "variant": {
-            "enum": ["share-network", "single"],
-            "default": "share-network",
-            "description": "`share-network`: each share network names its Nova network. `single`: all share servers of the backend are on `networkId`.",
-        },
-        "networkId": text_schema("The one Nova network (variant `single`)."),
+        "variant": variant_of("Nova"),
+        "networkId": text("The one Nova network (variant `single`)."),
     },
     **ACCOUNT_RULES,
     "if": {"properties": {"variant": {"const": "single"}}, "required": ["variant"]},
