@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.scheduler.decision import Decision, Outcome
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, run_filters, weigh
-from sharectl.scheduler.fast.classes import CapacityView, FactIndex, view_key
-from sharectl.scheduler.fast.functions import PoolFunctions
-from sharectl.scheduler.fast.quick import RequestClass, decide_quickly
+from sharectl.scheduler.fast.quick import FastPath, RequestClass, decide_quickly
 from sharectl.scheduler.filters import DRIVER_CHECK
 from sharectl.scheduler.pools import Ledger
 from sharectl.scheduler.registry import rules_from
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from sharectl.model.settings import SchedulerSettings
-    from sharectl.scheduler.fast.classes import PoolSet
     from sharectl.scheduler.filters import Filter
     from sharectl.scheduler.pools import Pool, PoolState
     from sharectl.scheduler.request import PlacedShare, Request
@@ -44,11 +41,8 @@ class Scheduler:
         usable = [pool for pool in pools if pool.enabled and pool.up]
         self.ledger = Ledger(usable, placed, settings.max_over_subscription_ratio)
         self._with_disabled: Ledger | None = None
-        self._index = FactIndex(self.ledger.states)
-        self._functions = PoolFunctions(self.ledger.states)
-        self._views: dict[Hashable, CapacityView] = {}
+        self._path = FastPath(self.ledger)
         self._classes: dict[Hashable, RequestClass] = {}
-        self._pool_sets: dict[Hashable, PoolSet] = {}
         self._specs: dict[int, tuple[Mapping[str, str], int]] = {}
         self._spec_numbers: dict[Hashable, int] = {}
 
@@ -124,9 +118,7 @@ class Scheduler:
             return
         state.consume(size_gib, thin_logic=thin_logic)
         if self.ledger.by_host.get(host) is state:
-            self._functions.changes.append(state.index)
-            for view in self._views.values():
-                view.update(state)
+            self._path.follow(state)
 
     def pools_after(self) -> tuple[Pool, ...]:
         """Return all pools with the capacities as they are now."""
@@ -191,19 +183,7 @@ class Scheduler:
             domain = source.pool.capabilities.get("replication_domain") if source is not None else None
         traits = traits_of(request, domain)
         query = Query(request, traits, request.needed_gib)
-        view = self._views.get(view_key(traits))
-        if view is None:
-            view = self._views[view_key(traits)] = CapacityView(self.ledger.states, traits)
-        return RequestClass(
-            query,
-            self.filters_for(request),
-            self.ledger,
-            self._index,
-            self.rules,
-            view,
-            self._pool_sets,
-            self._functions,
-        )
+        return RequestClass(query, self.filters_for(request), self.rules, self._path)
 
     def _decide_plainly(self, query: Query, states: Sequence[PoolState], *, all_candidates: bool) -> Decision:
         """Decide by every filter on every pool."""

@@ -10,6 +10,7 @@ from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.evaluation import first_refusal, run_filters, weigh
 from sharectl.scheduler.filters import Stability
 from sharectl.scheduler.request import Request
+from sharectl.scheduler.weighers import normalised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,20 +142,16 @@ def _verdict(scheduler: Scheduler, query: Query, state: PoolState, refused_by: s
 
 def _candidates(weighing: Weighing) -> tuple[PoolVerdict, ...]:
     places = {state.host: place for place, state in enumerate(weighing.states)}
+    scaled = {name: normalised(raw) for name, raw in weighing.raw.items()}
     verdicts = []
     for pool in weighing.ranked(None):
         place = places[pool.host]
         parts = tuple(
-            WeightPart(name, raw[place], _scaled(raw, place), weighing.parts[name][place])
+            WeightPart(name, raw[place], scaled[name][place], weighing.parts[name][place])
             for name, raw in weighing.raw.items()
         )
         verdicts.append(PoolVerdict(pool.host, pool.backend, pool.pool, weight=pool.weight, parts=parts))
     return tuple(verdicts)
-
-
-def _scaled(raw: Sequence[float], place: int) -> float:
-    lowest, highest = min(raw), max(raw)
-    return (raw[place] - lowest) / (highest - lowest) if highest > lowest else 0.0
 
 
 def _distance(verdict: PoolVerdict, stages: Sequence[Stage]) -> tuple[int, int]:

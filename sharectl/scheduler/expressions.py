@@ -10,21 +10,16 @@ import operator
 import re
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    class Named(Protocol):
-        """What holds the values of a namespace by name; raises KeyError where it has none."""
+    from _typeshed import SupportsGetItem
 
-        def __getitem__(self, name: str, /) -> Any:  # noqa: ANN401 - a capability is any JSON value
-            """Return the value."""
-            ...
-
-    Namespaces = Mapping[str, Named]
+    Namespaces = Mapping[str, SupportsGetItem[str, Any]]
     Evaluate = Callable[[Namespaces], Any]
     Join = Callable[[Any, Any], Any]
 

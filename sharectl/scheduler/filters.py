@@ -269,7 +269,7 @@ _RETRY: Final = BuiltInFilter(
     concerns=lambda query: bool(_tried(query)),
     hosts=lambda query, _: HostChoice(never=frozenset(_tried(query))),
 )
-_ROWS: Final = (
+_DEFAULT: Final = (
     BuiltInFilter(
         "OnlyHostFilter",
         Stability.REQUEST,
@@ -325,6 +325,8 @@ _ROWS: Final = (
         stops=_without_place(lambda hints: hints.different_host),
         hosts=_hosts_to_avoid,
     ),
+)
+_OTHERS: Final = (
     BuiltInFilter(
         "JsonFilter",
         Stability.REQUEST,
@@ -345,7 +347,8 @@ _ROWS: Final = (
         concerns=lambda query: "consistent_snapshot_support" in query.request.group_specs,
     ),
 )
-BUILT_IN_FILTERS: Final[Mapping[str, Filter]] = {each.name: each for each in _ROWS}
+BUILT_IN_FILTERS: Final[Mapping[str, Filter]] = {each.name: each for each in (*_DEFAULT, *_OTHERS)}
+DEFAULT_FILTERS: Final = tuple(each.name for each in _DEFAULT)
 
 
 def evaluate_function(text: str, state: PoolState, query: Query) -> Any:  # noqa: ANN401 - a number, a truth or a text

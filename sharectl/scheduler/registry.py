@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from sharectl.model.diagnostics import did_you_mean, error
 from sharectl.model.frozen import dataclass
 from sharectl.scheduler.errors import BrokenRuleError, SchedulerConfigError, UnfitValueError
-from sharectl.scheduler.filters import BUILT_IN_FILTERS, Stability
+from sharectl.scheduler.filters import BUILT_IN_FILTERS, DEFAULT_FILTERS, Stability
 from sharectl.scheduler.weighers import BUILT_IN_WEIGHERS
 
 if TYPE_CHECKING:
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from sharectl.scheduler.weighers import Weigher
 
 
-DEFAULT_FILTERS: Final = (
-    "OnlyHostFilter",
-    "AvailabilityZoneFilter",
-    "CapacityFilter",
-    "CapabilitiesFilter",
-    "DriverFilter",
-    "ShareReplicationFilter",
-    "CreateFromSnapshotFilter",
-    "AffinityFilter",
-    "AntiAffinityFilter",
-)
 DEFAULT_EXTEND_FILTERS: Final = ("CapacityFilter", "DriverFilter")
 DEFAULT_WEIGHERS: Final = ("CapacityWeigher", "GoodnessWeigher", "HostAffinityWeigher")
 

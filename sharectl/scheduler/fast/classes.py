@@ -8,13 +8,7 @@ from sharectl.model.frozen import dataclass
 from sharectl.scheduler import capacity
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.fast.ranking import Ranking
-from sharectl.scheduler.filters import (
-    AVAILABILITY_ZONE,
-    CAPABILITIES,
-    DRIVER_FUNCTION,
-    Stability,
-    function_is_fixed,
-)
+from sharectl.scheduler.filters import AVAILABILITY_ZONE, CAPABILITIES, DRIVER_FUNCTION, Stability, function_is_fixed
 from sharectl.scheduler.values import INFINITE, UNKNOWN, number
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from sharectl.model.specs import NO_HINTS
 from sharectl.scheduler.capacity import GRID
 from sharectl.scheduler.decision import Decision, Outcome, RankedPool
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, weigh
-from sharectl.scheduler.fast.classes import PoolSet, fixed_verdicts, positions_in, view_key
+from sharectl.scheduler.fast.classes import CapacityView, FactIndex, PoolSet, fixed_verdicts, positions_in, view_key
+from sharectl.scheduler.fast.functions import PoolFunctions
 from sharectl.scheduler.filters import BUILT_IN_FILTERS, Stability
 from sharectl.scheduler.weighers import BUILT_IN_WEIGHERS, CAPACITY, GOODNESS
 
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from sharectl.scheduler.evaluation import Problem
-    from sharectl.scheduler.fast.classes import CapacityView, FactIndex
-    from sharectl.scheduler.fast.functions import PoolFunctions
     from sharectl.scheduler.filters import Filter, HostChoice
     from sharectl.scheduler.pools import Ledger, PoolState
     from sharectl.scheduler.registry import Rules
-    from sharectl.scheduler.request import Query
+    from sharectl.scheduler.request import Query, Traits
     from sharectl.scheduler.weighers import Weigher
 
 _SMALLEST_EXACT_MULTIPLIER: Final = 1e-6
@@ -33,21 +32,37 @@ def _is_built_in(weigher: Weigher) -> bool:
     return BUILT_IN_WEIGHERS.get(weigher.name) is weigher
 
 
+class FastPath:
+    """What is kept between decisions: facts of pools, readings of their capacities, rankings, and what their functions yield."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Know nothing yet of the pools in the ledger."""
+        self.ledger = ledger
+        self.index = FactIndex(ledger.states)
+        self.functions = PoolFunctions(ledger.states)
+        self.pool_sets: dict[Hashable, PoolSet] = {}
+        self._views: dict[Hashable, CapacityView] = {}
+
+    def follow(self, state: PoolState) -> None:
+        """Take note that the pool's capacities have changed."""
+        self.functions.changes.append(state.index)
+        for view in self._views.values():
+            view.update(state)
+
+    def view(self, traits: Traits) -> CapacityView:
+        """Return the reading of capacities that holds for the traits."""
+        found = self._views.get(view_key(traits))
+        if found is None:
+            found = self._views[view_key(traits)] = CapacityView(self.ledger.states, traits)
+        return found
+
+
 class RequestClass:
     """What is known of the requests with equal traits: fixed verdicts on pools, and the rankings that follow their capacities."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what the engine shares among classes
-        self,
-        query: Query,
-        filters: tuple[Filter, ...],
-        ledger: Ledger,
-        index: FactIndex,
-        rules: Rules,
-        view: CapacityView,
-        pool_sets: dict[Hashable, PoolSet],
-        functions: PoolFunctions,
-    ) -> None:
+    def __init__(self, query: Query, filters: tuple[Filter, ...], rules: Rules, path: FastPath) -> None:
         """Judge all pools by everything that is the same for each request in the class of `query`."""
+        ledger, index, view = path.ledger, path.index, path.view(query.traits)
         self.traits = query.traits
         self.filters = filters
         self.view = view
@@ -71,9 +86,9 @@ class RequestClass:
             and all(weigher is CAPACITY for weigher in self.rules.weighers)
         )
         self.weighs_goodness = GOODNESS in self.rules.weighers
-        self.functions = functions
+        self.functions = path.functions
         self.has_changing_functions = bool(self.verdicts.changing)
-        self._pool_sets = pool_sets
+        self._pool_sets = path.pool_sets
 
     def pool_set(self, mask: int) -> PoolSet:
         """Return the ranking of the pools in `mask`, up to date."""

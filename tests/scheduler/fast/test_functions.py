@@ -59,4 +59,4 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler = Scheduler(found, DEFAULTS)
     assert all(scheduler.decide(request(f"x{index}", 1 + index % 40)).host == "b#a" for index in range(100))
     assert scheduler.decide(request("y", 60)).host is None
-    assert len(scheduler._functions._filters[0]._known) == 16
+    assert len(scheduler._path.functions._filters[0]._known) == 16
