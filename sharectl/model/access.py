@@ -50,4 +50,4 @@ def access_digest(rules: Iterable[AccessRule]) -> bytes:
 
 
 ExportSettings = tuple[tuple[str, str], ...]
-"""Names and values of what an export has besides its clients, sorted by name: a squash, an anonymous user."""
+"""Settings of an export other than its clients, as (name, value) sorted by name: squashing, the anonymous user."""

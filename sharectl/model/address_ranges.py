@@ -37,7 +37,7 @@ def address_text(version: int, number: int) -> str:
 
 
 def parse_address_range(text: str) -> AddressRange:
-    """Return the range that `10.20.0.10`, `10.20.0.10-10.20.0.20` or `10.20.0.0/28` names; raises ValueError, for people, otherwise."""
+    """Return the range that `10.20.0.10`, `10.20.0.10-10.20.0.20` or `10.20.0.0/28` names; raises ValueError, worded for people, for anything else."""
     try:
         found = _parse(text)
     except ValueError as cause:

@@ -22,7 +22,7 @@ class UnusedShareServers(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CapacityPolicy:
-    """What the operator adds to a backend's own report of capacity; percentages are of the total, None keeps the driver's value."""
+    """What the operator adds to a backend's own report of capacity. Percentages are of the total; None keeps the driver's value."""
 
     reserved_percentage: float | None = None
     reserved_snapshot_percentage: float | None = None
@@ -45,7 +45,7 @@ class BackendSpec(Spec):
 
     `lanes` is how many driver calls may run on it at once. `config` belongs to the driver; secrets in it are
     references (`{env: NAME}`, `{file: PATH}`), resolved only when the driver is opened. With `share_servers` it makes a server
-    for each share network, at most `max_share_servers` of them, whose addresses come from `network`. `ignore` are the patterns of what it leaves alone (see `ignoring.IgnoreList`).
+    for each share network, at most `max_share_servers` of them, whose addresses come from `network`. `ignore` holds patterns of what sharectl leaves alone there (see `ignoring.IgnoreList`).
     """
 
     name: str = field(metadata=ruled(Policy.IDENTITY))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
-    """What keeps a configuration from working although it meets the schema; `path` leads to it within `spec.config`."""
+    """Why a configuration cannot work although it meets the schema; `path` leads to the cause within `spec.config`."""
 
     path: tuple[str | int, ...]
     summary: str
@@ -24,10 +24,10 @@ class ConfigProblem:
 
 @dataclass(frozen=True, slots=True)
 class WantedShare:
-    """A share as its manifest asks for it, long before anything is called.
+    """A share as its manifest asks for it, before anything is called.
 
-    `rules` are all its access rules, `extra_specs` those of its type. `pool` is None where its place is still to be chosen: then a problem
-    counts only if every pool of the backend has it.
+    `rules` are all its access rules, `extra_specs` those of its type. `pool` is None while it has no place: then a problem counts only
+    if every pool of the backend has it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class WantedShare:
 
 @dataclass(frozen=True, slots=True)
 class ShareProblem:
-    """What keeps a backend from making a share as it is asked for, or a share type from meaning anything to its driver.
+    """Why a backend cannot make a share as requested, or what a driver does not understand in a share type.
 
     `path` is `("name",)`, `("size",)`, `("protocol",)`, `("access",)` for the rules as a whole, `("access", KEY)` for the rule of that
     key, or `("extra_specs", KEY)`.
@@ -55,9 +55,9 @@ ShareCheck = Callable[["WantedShare"], "Sequence[ShareProblem]"]
 
 
 class StoragePlace(NamedTuple):
-    """A folder or file that is a backend's own: on `host` (empty: this machine), at the absolute `location`.
+    """A folder or file that a backend has to itself: on `host` (empty: this machine), at the absolute `location`.
 
-    `what` says what it is (`the root`); `path` leads to it within `spec.config`. Two places of one backend may be one inside the other.
+    `what` says what it is (`the root`); `path` leads to it within `spec.config`. Places of one backend may lie inside each other.
     """
 
     host: str

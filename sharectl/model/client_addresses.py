@@ -1,4 +1,4 @@
-"""Which addresses and networks of an access rule are nobody's, so that a server would take them for something else."""
+"""Addresses in access rules that no client can have, and that a server would take for something else."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Nobody(NamedTuple):
 def nobody_at(access_to: str) -> Nobody | None:
     """Return why no client can have any address of `access_to`, an address or network; None where one can, and for other text.
 
-    `0.0.0.0/0` and `::/0` are everybody's. Loopback and link-local addresses are somebody's: the storage host's own, and those of
-    machines on its wire. IPv4 in the notation of IPv6 is nobody's, since servers see such clients by their IPv4 addresses.
+    `0.0.0.0/0` and `::/0` mean every client. Loopback and link-local addresses are real ones: those of the storage host itself and of
+    machines on its wire. IPv4 in IPv6 notation is not: servers see such clients under their IPv4 addresses.
     """
     if "%" in access_to:
         return None
@@ -53,14 +53,14 @@ def nobody_at(access_to: str) -> Nobody | None:
                 "is an IPv4 address in IPv6 notation, which no server sees", f"write {ipv4}"
             )
     for range_, what in _NOBODYS:
-        if _is_within(network, range_):
+        if is_within(network, range_):
             remedy = _ZERO_IS_ALL[network.version] if int(network.network_address) == 0 else "write a client's address"
             return Nobody(f"{what}, which no client has", remedy)
     return None
 
 
 def without_ipv6_notation(access_to: str) -> str:
-    """Return the IPv4 address or network that `access_to` means where it is one in IPv6 notation; other text as it is."""
+    """Return `access_to` in IPv4 notation where it is IPv4 written as IPv6; any other text unchanged."""
     if ":" not in access_to or "%" in access_to:
         return access_to
     try:
@@ -72,16 +72,17 @@ def without_ipv6_notation(access_to: str) -> str:
 
 
 def _ipv4_within(network: ipaddress.IPv6Network) -> str | None:
-    """Return the IPv4 addresses that a network of IPv6 consists of, whether mapped (`::ffff:10.0.0.1`) or compatible (`::10.0.0.1`)."""
-    is_compatible = _is_within(network, _COMPATIBLE) and network != _LOOPBACK and int(network.network_address) != 0
-    if not is_compatible and not _is_within(network, _MAPPED):
+    """Return the IPv4 addresses that an IPv6 network stands for, whether mapped (`::ffff:10.0.0.1`) or compatible (`::10.0.0.1`)."""
+    is_compatible = is_within(network, _COMPATIBLE) and network != _LOOPBACK and int(network.network_address) != 0
+    if not is_compatible and not is_within(network, _MAPPED):
         return None
     length = network.prefixlen - _MAPPED.prefixlen
     ipv4 = ipaddress.IPv4Network((int(network.network_address) & 0xFFFFFFFF, length))
     return str(ipv4.network_address if length == ipv4.max_prefixlen else ipv4)
 
 
-def _is_within(network: _Network, other: _Network) -> bool:
+def is_within(network: _Network, other: _Network) -> bool:
+    """Tell whether all addresses of `network` are in `other`."""
     if network.version != other.version or network.prefixlen < other.prefixlen:
         return False
     shift = network.max_prefixlen - other.prefixlen

@@ -33,7 +33,7 @@ class Spec:
 
     @classmethod
     def checked(cls, plain: object) -> Self:
-        """Return the spec of a JSON object that somebody else may have written; raises ValueError with what is wrong with it."""
+        """Return the spec of a JSON object from an untrusted source; raises ValueError with what is wrong with it."""
         fault = codec_of(cls).fault(plain)
         if fault or not isinstance(plain, dict):
             message = f"a {cls.__name__} that {fault}"
@@ -48,7 +48,7 @@ class Spec:
 
 
 class Shape(NamedTuple):
-    """What a field holds: the test of its JSON value, and how the value is written as JSON and read again (None: as it is)."""
+    """What a field holds: the test of its JSON value, and how the value is written to and read from JSON (None: unchanged)."""
 
     fits: Callable[[Any], bool]
     write: Callable[[Any], Any] | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.frozen import dataclass
 
@@ -54,30 +55,10 @@ class Diagnostic:
     source: Source | None = None
 
 
-def error(  # noqa: PLR0913 - the fields of a Diagnostic, all but two with defaults
-    code: str,
-    summary: str,
-    *,
-    detail: str = "",
-    remedy: str = "",
-    address: str | None = None,
-    source: Source | None = None,
-) -> Diagnostic:
-    """Return a Diagnostic that stops the command."""
-    return Diagnostic(Severity.ERROR, code, summary, detail, remedy, address, source)
-
-
-def warning(  # noqa: PLR0913 - the fields of a Diagnostic, all but two with defaults
-    code: str,
-    summary: str,
-    *,
-    detail: str = "",
-    remedy: str = "",
-    address: str | None = None,
-    source: Source | None = None,
-) -> Diagnostic:
-    """Return a Diagnostic that the user should read, and that stops nothing."""
-    return Diagnostic(Severity.WARNING, code, summary, detail, remedy, address, source)
+error: Final = partial(Diagnostic, Severity.ERROR)
+"""Makes a Diagnostic that stops the command."""
+warning: Final = partial(Diagnostic, Severity.WARNING)
+"""Makes a Diagnostic that the user should read, and that stops nothing."""
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -1,4 +1,4 @@
-"""The fields of specs: what becomes of a changed one, how a manifest writes it, and what it refers to."""
+"""The fields of specs: what a plan does when one changes, how a manifest writes it, and what it refers to."""
 
 from __future__ import annotations
 

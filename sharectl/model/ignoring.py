@@ -1,4 +1,4 @@
-"""What a backend holds and sharectl leaves alone: shares and access rules of others, by the patterns of its manifest."""
+"""Shares and access rules that sharectl leaves alone on a backend, by the patterns of its manifest."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.model.access import AccessType
+from sharectl.model.client_addresses import is_within
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class AccessPattern(NamedTuple):
-    """Rules that are ignored: addresses and networks within the network `to`, or users like `to` (* and ?), whatever their case."""
+    """Rules to ignore: addresses and networks within the network `to`, or users that match `to` (* and ?) in any case."""
 
     access_type: str
     to: str
 
     def covers(self, rule: AccessRule) -> bool:
-        """Tell whether the rule is one of these."""
+        """Tell whether the rule matches."""
         if rule.access_type != self.access_type:
             return False
         if self.access_type == AccessType.USER:
@@ -34,7 +35,7 @@ class AccessPattern(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IgnoreList:
-    """The patterns of one backend; `shares` are of the backend's own ids, with * and ?."""
+    """The patterns of one backend; `shares` match the backend's own ids, with * and ?."""
 
     shares: tuple[str, ...] = ()
     access: tuple[AccessPattern, ...] = ()
@@ -46,21 +47,17 @@ class IgnoreList:
         return cls(tuple(plain.get("shares", ())), access)
 
     def covers_share(self, backend_id: str) -> bool:
-        """Tell whether an unmanaged share is one that nobody wants to hear of."""
+        """Tell whether an unmanaged share is not to be reported."""
         return any(fnmatchcase(backend_id, pattern) for pattern in self.shares)
 
     def covers_rule(self, rule: AccessRule) -> bool:
-        """Tell whether the rule is somebody else's."""
+        """Tell whether the rule is to be ignored."""
         return any(pattern.covers(rule) for pattern in self.access)
 
 
 @lru_cache(maxsize=65536)
 def _is_within(access_to: str, network: str) -> bool:
     try:
-        inner, outer = ipaddress.ip_network(access_to), ipaddress.ip_network(network)
+        return is_within(ipaddress.ip_network(access_to), ipaddress.ip_network(network))
     except ValueError:
         return False
-    if inner.version != outer.version or inner.prefixlen < outer.prefixlen:
-        return False
-    shift = outer.max_prefixlen - outer.prefixlen
-    return int(inner.network_address) >> shift == int(outer.network_address) >> shift

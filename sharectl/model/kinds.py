@@ -33,7 +33,7 @@ class Kind(StrEnum):
     prefix: str
 
     def __new__(cls, value: str) -> Kind:  # noqa: PYI034 - an enumeration has no subclasses
-        """Make the member and its prefix, with which loops over a hundred thousand addresses compare."""
+        """Make the member and its prefix, which loops over a hundred thousand addresses compare with."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.prefix = f"{value}/"
@@ -109,7 +109,7 @@ KINDS: Final[Mapping[str, KindEntry]] = {
 """The table of kinds: one entry for each."""
 
 DERIVED_KINDS: Final = frozenset(kind for kind in Kind if not KINDS[kind].schema)
-"""Kinds that nobody writes a manifest for: the planner derives share servers, what they take from the network follows, and an import leaves its row until it is done."""
+"""Kinds without manifests: the planner derives share servers and their addresses, and an import has a row until it is done."""
 
 MANAGED_KINDS: Final = frozenset(kind for kind in Kind if KINDS[kind].schema and KINDS[kind].records_spec)
 """Kinds that a plan makes, changes and removes: the state records what their manifests said."""
@@ -142,7 +142,7 @@ def is_of(kind: Kind, address: Address) -> bool:
 
 
 def of_kind(kind: Kind, addresses: Iterable[Address]) -> list[Address]:
-    """Return those of the addresses that are of this kind; quicker than to ask for each."""
+    """Return the addresses of this kind; faster than asking for each."""
     prefix = kind.prefix
     return [address for address in addresses if address.startswith(prefix) and _RULES not in address]
 
@@ -159,5 +159,5 @@ def split_rule_address(address: Address) -> tuple[Address, str | None]:
 
 
 def resource_of(address: Address) -> Address:
-    """Return the share that an access rule's address stands under; any other address as it is."""
+    """Return the address of the share that an access rule is under; any other address unchanged."""
     return address.partition(_RULES)[0]

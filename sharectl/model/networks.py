@@ -1,4 +1,4 @@
-"""Addresses of share servers, as they are asked for and as they are given: with everything that belongs to their network."""
+"""Addresses of share servers, as requested and as allocated, with everything about their network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AllocationRequest:
     `allocation_id` and `share_server_id` are made by the client, unique for ever, at most 200 printable ASCII characters each.
     `share_network` is the name of the network that `subnet` belongs to, for messages. `ip_version` matters where the subnet
     has addresses of both (Nova networks); None takes IPv4 first. `preferred_address` is the one that the share server had before, if
-    any: it gets the same again where that is free, so that its clients find it after a repair, and another where it is not.
+    any: it gets that again if it is free, so that its clients find it after a repair, and another if not.
     """
 
     allocation_id: str
@@ -38,8 +38,8 @@ class AllocationRequest:
 class NetworkAllocation:
     """One address for one share server, as Manila's network allocation.
 
-    `cidr` and `gateway` are those of its subnet, `network_type` is `flat`, `vlan`, `vxlan`, `gre` or what else the network service
-    calls it, `segmentation_id` is the VLAN id, VNI or GRE key (None where the network has none), `mtu` is in bytes.
+    `cidr` and `gateway` are those of its subnet, `network_type` is `flat`, `vlan`, `vxlan`, `gre` or another name that the network service
+    uses, `segmentation_id` is the VLAN id, VNI or GRE key (None where the network has none), `mtu` is in bytes.
     `mac_address` and `port_id` are those of a Neutron port. Addresses are canonical, as `ipaddress` prints them.
     """
 

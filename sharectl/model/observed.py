@@ -39,7 +39,7 @@ class PoolReport:
 
 
 class Hindrance(NamedTuple):
-    """What keeps clients out although the backend serves them, such as a folder on the way that is closed, and how to mend it."""
+    """What keeps clients out although the backend serves them, such as a parent folder without permissions, and how to fix it."""
 
     summary: str
     remedy: str
@@ -66,13 +66,13 @@ class BackendReport:
 
 
 class ObservedShare(NamedTuple):
-    """A share that is really there.
+    """A share that exists on the backend.
 
     `resource_id` is the id under which sharectl asked for it, None for a share that sharectl did not make. `backend_id` is the
     backend's own name for it, which `sharectl import` takes. `access` are the rules in force, canonical as in AccessRule.
     A share in the backend's trash has `trashed_at` (UTC, ISO 8601). One on a share server, in the trash or not, has the
     `resource_id` of that server as `share_server_id`. `not_adoptable` says why a share that sharectl did not make cannot be taken
-    over as it is (a name that cannot be written down: its names are escaped then), and is empty where it can.
+    over as it is (its name cannot be written down, and is escaped here), and is empty if it can.
     """
 
     resource_id: str | None
@@ -91,7 +91,7 @@ class ObservedShare(NamedTuple):
 
 
 class ObservedSnapshot(NamedTuple):
-    """A snapshot that is really there; `share_backend_id` is the `backend_id` of its share."""
+    """A snapshot that exists on the backend; `share_backend_id` is the `backend_id` of its share."""
 
     resource_id: str | None
     backend_id: str
@@ -101,7 +101,7 @@ class ObservedSnapshot(NamedTuple):
 
 
 class ObservedShareServer(NamedTuple):
-    """A share server that is really there, or what is left of one.
+    """A share server that exists on the backend, or what is left of one.
 
     `resource_id` is the id under which sharectl asked for it, None for one that sharectl did not make. `ip_addresses` are those on
     which it answers, canonical and sorted. One that is not whole or does not answer is not `healthy`, and `problem` says why in a

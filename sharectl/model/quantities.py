@@ -31,7 +31,7 @@ SIZE_HINT: Final = "write a number and a unit, such as 100GiB, 1.5TiB or 500GB"
 
 
 class SizeError(ValueError):
-    """A text that is not a size; `str()` of it says what is wrong and what a size looks like."""
+    """A text that is not a size; `str()` says what is wrong and what a size looks like."""
 
 
 def parse_size(text: str) -> int:
@@ -77,7 +77,7 @@ def approximate_size(size_bytes: int) -> str:
 
 
 def _exact(size_bytes: int, units: tuple[str, ...]) -> str:
-    """Write the size in the largest of the units in which three decimals are enough; an empty text where there is none."""
+    """Write the size in the largest of the units in which three decimals are enough; an empty text if there is none."""
     for unit in units:
         scale = _UNITS[unit]
         if size_bytes >= scale and (size_bytes * 1000) % scale == 0:

@@ -1,4 +1,4 @@
-"""What drivers are asked for: requests, references to what exists, and what became of an access rule."""
+"""What drivers are asked for: requests, references to existing resources, and the outcome of an access rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ShareRequest:
 
     `beside` are the resource ids of the shares that may have the name already, None where any may: another one, made since the
     plan was, is a ConflictError.
-    `extra_specs` are those of the share type. `snapshot` is set for a clone. `share_server_id` is the `resource_id` of the share
+    `extra_specs` come from the share type. `snapshot` is set for a clone. `share_server_id` is the `resource_id` of the share
     server that is to export it, None where the backend's own server does.
     """
 
@@ -75,7 +75,7 @@ class RuleStatus(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShareServerRequest:
-    """A share server as it is to be. `name` is `NETWORK-SUBNET`, safe in a path; another backend may have one of the same name.
+    """A share server as it should be. `name` is `NETWORK-SUBNET`, safe in a path; another backend may have one of the same name.
 
     `allocations` are the addresses that it answers on, as many as `share_server_allocations` said, with all that belongs to its network.
     """
@@ -89,7 +89,7 @@ class ShareServerRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShareServerRef:
-    """A share server that exists, as the state knows it; `backend_id` is empty and `allocations` may be where it was never finished."""
+    """A share server that exists, as the state knows it; if it was never finished, `backend_id` is empty and `allocations` may be."""
 
     resource_id: str
     backend_id: str

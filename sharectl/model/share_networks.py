@@ -25,8 +25,8 @@ _FUTURE: Final = ruled(Policy.METADATA)
 class ShareNetworkSubnet:
     """One subnet of a share network: either described here, or by ids of the network service.
 
-    `allocation_ranges` are the only addresses that share servers may get (all hosts of `cidr` where there are none), `excluded` those
-    that they may not; each is an address, `first-last` or a CIDR.
+    Share servers get addresses from `allocation_ranges` alone (default: all hosts of `cidr`), and none from `excluded`; each is an
+    address, `first-last` or a CIDR.
     """
 
     availability_zone: str | None = field(

@@ -43,7 +43,7 @@ _METADATA: Final = ruled(Policy.METADATA)
 
 @dataclass(frozen=True, slots=True)
 class SchedulerHints:
-    """Hints about the place of a new share, with Manila's names; `same_host` and `different_host` hold names of shares."""
+    """Hints for placing a new share, with Manila's names; `same_host` and `different_host` hold names of shares."""
 
     same_host: tuple[str, ...] = field(default=(), metadata=ruled(refers_to=Kind.SHARE))
     different_host: tuple[str, ...] = field(default=(), metadata=ruled(refers_to=Kind.SHARE))

@@ -1,4 +1,4 @@
-"""URLs of states: which kind of store holds one, and where it is."""
+"""URLs of states: the kind of store, and where it is."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final
 from sharectl.model.diagnostics import did_you_mean
 
 SCHEMES: Final = ("sqlite",)
-"""The kinds of stores that there are."""
+"""The supported kinds of stores."""
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
 class StateUrlError(ValueError):
-    """A URL that names no state; `remedy` says how to write one. What may be a password in it is not repeated."""
+    """A URL that names no state; `remedy` says how to write one. The URL is not repeated, for it may hold a password."""
 
     def __init__(self, reason: str, remedy: str) -> None:
-        """Say why, and how to mend it."""
+        """Say why, and how to fix it."""
         super().__init__(reason)
         self.remedy = remedy
 

@@ -27,7 +27,7 @@ SPECS: Final[Mapping[Kind, type[Spec]]] = {kind: _class_at(KINDS[kind].spec) for
 
 @cache
 def row_shapes(kind: str) -> Shapes | None:
-    """Return what the specs in the rows of a kind hold; None where that is not said."""
+    """Return the shapes of the specs in a kind's rows; None if the table has none."""
     entry = KINDS.get(kind)
     if entry is None or entry.records_spec:
         return None if entry is None else codec_of(SPECS[Kind(kind)]).shapes
@@ -36,7 +36,7 @@ def row_shapes(kind: str) -> Shapes | None:
 
 @cache
 def attribute_shapes(kind: str) -> Shapes | None:
-    """Return what the attributes in the rows of a kind hold; None where that is not said."""
+    """Return the shapes of the attributes in a kind's rows; None if the table has none."""
     attributes = KINDS[kind].attributes if kind in KINDS else ""
     if isinstance(attributes, str):
         return codec_of(_class_at(attributes)).shapes if attributes else None
@@ -44,14 +44,14 @@ def attribute_shapes(kind: str) -> Shapes | None:
 
 
 class Prerequisite(NamedTuple):
-    """What has to be there before: a resource of this kind and name."""
+    """A resource that has to exist first."""
 
     kind: Kind
     name: str
 
 
 def prerequisites_of(spec: Spec) -> Iterator[Prerequisite]:
-    """Yield what the fields of a spec name that has to be there first."""
+    """Yield the resources that a spec's fields refer to and that have to exist first."""
     cls: type = type(spec)
     for field_name, kind in _prerequisite_fields(cls):
         value = getattr(spec, field_name)

@@ -35,19 +35,19 @@ class NetworkPlugin(Protocol):
         ...
 
     def deallocate(self, allocation_id: str, share_server_id: str) -> None:
-        """Give back whatever was taken under this id, half-made or whole; what is gone already is no error."""
+        """Give back whatever was taken under this id, even if half-made; it is not an error if it is already gone."""
         ...
 
     def list_allocations(self, allocation_ids: Collection[str] | None = None) -> Sequence[NetworkAllocation]:
         """Return all that sharectl holds here for this backend, or just these; whole, or an error.
 
-        Only what is really there is in it: an address that somebody took away behind sharectl's back is missing. After a call that
-        was cut short an id may come twice, the later one last; `allocate` under that id leaves one.
+        Only what really exists is listed: an address that was removed behind sharectl's back is missing. After an interrupted call
+        an id may be listed twice, the later one last; `allocate` under that id leaves one.
         """
         ...
 
     def check(self, subnet: ShareNetworkSubnet, addresses: int = 1) -> Sequence[Diagnostic]:
-        """Say what would keep `addresses` more allocations from being made in the subnet, before any is made.
+        """Say what would prevent `addresses` more allocations in the subnet, before any is made.
 
         The findings have codes under `network.`, and neither address nor source, which the caller knows. Nothing is changed.
         Raises NetworkUnavailableError where the network service cannot be asked.
@@ -61,7 +61,7 @@ class NetworkPlugin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AddressClaim:
-    """An address that is spoken for: within `scope` (one wire, where addresses must be unique) no two claims have the same address."""
+    """An address that is taken: within `scope` (a network in which addresses must be unique) no two claims have the same address."""
 
     scope: str
     backend: str
@@ -82,7 +82,7 @@ class AllocationLedger(Protocol):
         ...
 
     def release(self, allocation_id: str) -> None:
-        """Strike out the claim under this id; one that is not there is no error."""
+        """Remove the claim under this id; it is not an error if there is none."""
         ...
 
     def find(self, allocation_id: str) -> AddressClaim | None:
@@ -103,7 +103,7 @@ class NetworkEnvironment:
     """What a plugin may use of the world around it.
 
     `backend` is the name of the Backend whose share servers it serves. `owner` is the lineage of the state: with the backend's name
-    it marks what is ours in a network service that others use too. Relative paths are under `base_directory`. `resolve_secret` returns
+    it marks what belongs to sharectl in a network service that others use too. Relative paths are under `base_directory`. `resolve_secret` returns
     the secret that `{env: NAME}` or `{file: PATH}` names, at the moment it is needed, or raises an error for people.
     """
 

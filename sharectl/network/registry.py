@@ -59,7 +59,7 @@ def network_plugin_names() -> tuple[str, ...]:
 
 
 def network_plugin_factory(name: str) -> NetworkPluginFactory:
-    """Return the factory of the network plugin called `name`; raises UnknownNetworkPluginError where there is none."""
+    """Return the factory of the network plugin called `name`; raises UnknownNetworkPluginError if there is none."""
     if name not in _NAMES:
         raise UnknownNetworkPluginError(name, _NAMES)
     return NetworkPluginFactory(name)

@@ -22,7 +22,7 @@ DEFAULT_MTU: Final = 1500
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A subnet with everything known of it.
+    """A subnet with everything that is known about it.
 
     `scope` is where an address must be unique: one segment of one physical network, whatever subnets and share networks are on it.
     `free` are the addresses that may be given out, ascending.
@@ -64,7 +64,7 @@ def free_ranges(
 ) -> tuple[AddressRange, ...]:
     """Return the addresses of a network that may be given out: those `allowed` (all where none are named) without the others.
 
-    Raises NetworkError for text that is no range, and for a range outside the network, which `where` names.
+    Raises NetworkError for text that is not a range, and for a range outside the network, which `where` names.
     """
     try:
         whole = parse_address_range(cidr)

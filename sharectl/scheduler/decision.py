@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 class RankedPool(NamedTuple):
     """A pool that can take the share: the higher `weight`, the earlier it is tried.
 
-    `weights` are the parts of the weight by weigher (normalised value times multiplier); weighers that set no pools apart are left out.
+    `weights` are the parts of the weight by weigher (normalised value times multiplier); weighers that do not distinguish pools are left out.
     """
 
     host: str

@@ -1,4 +1,4 @@
-"""Every filter on every pool, then every weigher: the whole truth about one request, of which the engine keeps what it can."""
+"""The plain evaluation of one request: every filter on every pool, then every weigher."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a share goes where it goes, or nowhere: each pool with its refusal or its weights, and the pool that came closest."""
+"""Why a share is placed where it is, or nowhere: each pool with its refusal or weights, and the pool that came closest."""
 
 from __future__ import annotations
 

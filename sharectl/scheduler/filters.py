@@ -37,7 +37,7 @@ class Stability(Enum):
 
 
 class HostChoice(NamedTuple):
-    """The hosts that a request's own wishes leave: `only` these (None: all), and `never` those."""
+    """The hosts that a request's hints leave: `only` these (None: all), and `never` those."""
 
     only: frozenset[str] | None = None
     never: frozenset[str] = frozenset()
@@ -46,8 +46,8 @@ class HostChoice(NamedTuple):
 class Filter(Protocol):
     """What every filter meets; an entry point of the group `sharectl.scheduler.filters` names one such object.
 
-    One of stability REQUEST whose verdict depends on nothing but the host may have `hosts(query, ledger)` besides, which returns a
-    HostChoice, so that few pools are looked at; it is asked only where the filter concerns the request and does not stop it.
+    One of stability REQUEST whose verdict depends on nothing but the host may also have `hosts(query, ledger)`, which returns a
+    HostChoice, so that few pools are examined; it is called only if the filter concerns the request and does not stop it.
     """
 
     @property
@@ -61,7 +61,7 @@ class Filter(Protocol):
         ...
 
     def concerns(self, query: Query, /) -> bool:
-        """Tell whether the filter has any say on this request: where not, every pool passes."""
+        """Tell whether the filter applies to this request; if not, every pool passes."""
         ...
 
     def stops(self, query: Query, ledger: Ledger, /) -> str | None:

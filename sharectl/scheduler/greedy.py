@@ -1,4 +1,4 @@
-"""Placing new shares one after another, in an order that is theirs alone: not the files', not the hints'."""
+"""Placing new shares one after another, in an order that depends on the shares alone, not on files or hints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def place_greedily(scheduler: Scheduler, requests: Sequence[Request]) -> tuple[D
 def placement_order(requests: Sequence[Request]) -> list[int]:
     """Return the places of the requests in the order in which they are placed: the largest first, then by id.
 
-    The largest go first because a small share still fits into what they leave, and seldom the other way round.
+    The largest go first: a small share usually fits into what they leave, and seldom the other way round.
     """
     return sorted(range(len(requests)), key=lambda place: (-requests[place].needed_gib, requests[place].id))
 

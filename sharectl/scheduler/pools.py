@@ -212,7 +212,7 @@ class PoolState:
         return self.pool.host
 
     def consume(self, size_gib: float, *, thin_logic: bool = True) -> None:
-        """Take `size_gib` from the pool (give it back where negative): what is not a number stays as it is.
+        """Take `size_gib` from the pool (give it back if negative); figures that are not numbers are left alone.
 
         With `thin_logic` a share on a thin pool occupies nothing before something is written to it, so that the free space stays,
         as the next report of the driver will say too. Manila takes it off until that report.
@@ -227,7 +227,7 @@ class PoolState:
             self.free -= size_gib
 
     def reserved(self, key: str) -> Any:  # noqa: ANN401 - whatever the driver reported
-        """Return the reserved percentage under `key`; a reserve that the pool leaves out is none."""
+        """Return the reserved percentage under `key`, 0 if the pool reports none."""
         return self.pool.capabilities.get(key, 0)
 
     def current(self) -> Pool:

@@ -1,4 +1,4 @@
-"""The capacity view's question: how many more shares of a kind fit, where they go, and what runs out first."""
+"""Capacity: how many more shares of a kind fit, where they go, and what runs out first."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pattern:
 
 
 class Exhausted(NamedTuple):
-    """A pool that took shares until it could take no more: how many had a place by then in all, and what it lacks (as a sentence)."""
+    """A pool that took shares until it could take no more: how many shares had been placed by then, and what it lacks, as a sentence."""
 
     host: str
     placed: int
@@ -51,7 +51,7 @@ class Exhausted(NamedTuple):
 class Simulation:
     """What became of the imagined shares.
 
-    `placed` of `pattern.count` fit. `most` is how many would fit in all, `MOST_COUNTED` where the end was not reached.
+    `placed` of `pattern.count` fit. `most` is how many would fit altogether, at most `MOST_COUNTED`.
     `by_host` counts the placed ones. `exhausted` are the pools that ran out, the first one first. `runs_out` explains the first
     share that does not fit any more.
     """

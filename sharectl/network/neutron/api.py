@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 DEVICE_OWNER: Final = "manila:share"
-"""Manila's own mark: firewalls, quotas reports and cloud operators' tools that know its ports know sharectl's as well."""
+"""Manila's own mark, so that firewalls, quota reports and operators' tools that know Manila's ports know sharectl's too."""
 
 _ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 _PORT_FIELDS: Final = (
@@ -39,7 +39,7 @@ _PORT_FIELDS: Final = (
     "binding:vif_type",
 )
 _PAGE_SIZE: Final = 1000
-_IDS_AT_ONCE: Final = 50  # an address line of about 2,000 characters, which every proxy lets through
+_IDS_AT_ONCE: Final = 50  # a request line of about 2,000 characters, which every proxy lets through
 _NO_ADDRESS: Final = frozenset({"IpAddressGenerationFailure", "IpAddressGenerationFailureAllServices"})
 _NO_QUOTA: Final = "OverQuota"
 _ADDRESS_REFUSED: Final = frozenset(
@@ -59,7 +59,7 @@ class NeutronApi:
         return self._pages("ports", {"device_owner": DEVICE_OWNER, "fields": _PORT_FIELDS, **filters})
 
     def create_port(self, port: Mapping[str, Any], *, address: str | None) -> JsonObject | None:
-        """Make a port; None where `address`, which it asked for, is not to be had.
+        """Make a port; return None if the `address` that it asks for is not available.
 
         Raises NetworkExhaustedError where the subnet has no address left, or the project no port.
         """
@@ -93,7 +93,7 @@ class NeutronApi:
         return port
 
     def delete_port(self, port_id: str) -> None:
-        """Delete a port; one that is gone is no error."""
+        """Delete a port; it is not an error if it is already gone."""
         self._service.call("DELETE", f"/ports/{port_id}", f"delete the port {port_id}", accept=(HTTPStatus.NOT_FOUND,))
 
     def free_addresses(self, network_id: str, subnet_id: str) -> tuple[int, int] | None:
@@ -121,7 +121,7 @@ class NeutronApi:
     def one(self, kind: str, identifier: str) -> JsonObject:
         """Return a `network`, `subnet` or `port`; raises NetworkNotFoundError."""
         if _ID.fullmatch(identifier) is None:
-            message = f"{identifier[:80]!r} is no id of a Neutron {kind}; openstack {kind} list shows them"
+            message = f"{identifier[:80]!r} is not the id of a Neutron {kind}; openstack {kind} list shows them"
             raise NetworkNotFoundError(message)
         what = f"read the {kind} {identifier}"
         answer = self._service.call("GET", f"/{kind}s/{identifier}", what, accept=(HTTPStatus.NOT_FOUND,))
@@ -157,7 +157,7 @@ _PHYSICAL: Final = "provider:physical_network"
 
 
 class UnusableSubnetError(NetworkError):
-    """The subnet of the share network cannot be used as it is, whatever becomes of Neutron."""
+    """The subnet of the share network cannot be used, whatever state Neutron is in."""
 
 
 class Segment(NamedTuple):
@@ -208,7 +208,7 @@ def address_on(port: JsonObject, subnet_id: str) -> str | None:
 def chosen_port(ports: Sequence[JsonObject], subnet_id: str, preferred_address: str | None) -> JsonObject | None:
     """Return the port to keep of those that were made for one allocation: that with the preferred address, else the oldest; or None.
 
-    A port that has no address on the subnet (any more) is none to keep.
+    A port without an address on the subnet is not kept.
     """
     usable = sorted((port for port in ports if address_on(port, subnet_id)), key=age)
     return next((port for port in usable if address_on(port, subnet_id) == preferred_address), next(iter(usable), None))

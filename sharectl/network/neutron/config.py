@@ -1,4 +1,4 @@
-"""The configuration of the Neutron plugin: its JSON Schema, and as it is used."""
+"""The configuration of the Neutron plugin: its JSON Schema, and the settings read from it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CONFIG_SCHEMA: Final[JsonObject] = {
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Where ports are bound; `profile` is Neutron's `binding:profile` as it is."""
+    """Where ports are bound; `profile` is passed to Neutron as `binding:profile`."""
 
     host_id: str
     vnic_type: str
@@ -71,7 +71,7 @@ class Binding:
 
 
 class NetworkIds(NamedTuple):
-    """A Neutron network, and the subnet in it; the subnet is None where it goes without saying, for the network has just one."""
+    """A Neutron network and the subnet in it; None if the network has only one."""
 
     network_id: str
     subnet_id: str | None

@@ -43,7 +43,7 @@ class FixedIp:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the address is reserved, and none of Nova's servers has it all the same."""
+        """Whether the address is reserved, and none of Nova's servers has it."""
         return self.is_reserved and self.server is None
 
 
@@ -57,7 +57,7 @@ class NovaApi:
     def network(self, network_id: str) -> JsonObject:
         """Return a network; raises NetworkNotFoundError."""
         if _ID.fullmatch(network_id) is None:
-            message = f"{network_id[:80]!r} is no id of a Nova network; nova network-list shows them"
+            message = f"{network_id[:80]!r} is not the id of a Nova network; nova network-list shows them"
             raise NetworkNotFoundError(message)
         answer = self._ask("GET", f"/os-networks/{network_id}", f"read the network {network_id}")
         if answer is None:
@@ -66,7 +66,7 @@ class NovaApi:
         return _content(answer, "network")
 
     def fixed_ip(self, address: str) -> FixedIp | None:
-        """Return what Nova says of an address; None where it is none of Nova's fixed IPs."""
+        """Return what Nova says of an address; None if it is not one of Nova's fixed IPs."""
         answer = self._ask("GET", f"/os-fixed-ips/{address}", f"read the fixed IP {address}")
         if answer is None:
             return None
@@ -76,11 +76,11 @@ class NovaApi:
         return FixedIp(found["reserved"], found.get("hostname") or found.get("host"), str(found["cidr"]))
 
     def reserve(self, address: str) -> bool:
-        """Reserve an address, which Nova does whether it is reserved already or not; False where it is none of Nova's."""
+        """Reserve an address, even if it is reserved already; return False if it is not one of Nova's."""
         return self._act(address, "reserve")
 
     def unreserve(self, address: str) -> None:
-        """Take the reservation of an address back; one that is not reserved, or none of Nova's any more, is no error."""
+        """Undo the reservation of an address; it is not an error if it is not reserved, or no longer one of Nova's."""
         self._act(address, "unreserve")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A session with one OpenStack service by openstacksdk: one request at a time, answers and errors as values of our own."""
+"""A session with one OpenStack service by openstacksdk: one request at a time, with answers and errors as plain values."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Answ
         parsed = None
     body = parsed if isinstance(parsed, dict) else {}
     if status < _FIRST_ERROR:
-        # A proxy's page of greeting is no answer of the service, whatever its status.
+        # A proxy's welcome page is not an answer of the service, whatever its status.
         return Answer(502, body, message="it is not JSON") if parsed is None else Answer(status, body)
     kind, message = _refusal(body)
     return Answer(status, body, kind, message, _seconds(headers.get("Retry-After")))

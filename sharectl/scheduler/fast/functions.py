@@ -1,4 +1,4 @@
-"""What the pools' own functions yield, remembered for as long as nothing that they read changes."""
+"""The values of the pools' own functions, remembered until something that they read changes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Memory:
         return known
 
     def _nothing_known(self, query: Query, seen: int) -> Remembered:
-        """Start over: with all outcomes if the expressions alone decide them, otherwise with none."""
+        """Start over: with all outcomes if the expressions alone decide them, else with none."""
         if self._reads_pools:
             return Remembered([_UNREAD] * len(self._states), seen)
         example = dict(zip(self._expressions, self._states, strict=True))
