@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.render.formats import document
 from sharectl.render.tables import Column, table_lines
 from sharectl.render.text import PLAIN, visible
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from sharectl.render.text import Look
     from sharectl.state.sqlite.copies import Copy
 
-FORMAT: Final = "sharectl-copies"
-VERSION: Final = 1
 _COLUMNS: Final = (
     Column("COPY"),
     Column("WHEN", whole=True),
@@ -51,11 +50,9 @@ def _run_of(copy: Copy) -> str:
 
 def copies_object(own: Sequence[Copy], others: Sequence[Copy]) -> JsonObject:
     """Return the copies as a JSON object, `sharectl-copies` version 1."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "copies": [_plain(copy, own=True) for copy in own] + [_plain(copy, own=False) for copy in others],
-    }
+    return document(
+        "copies", copies=[_plain(copy, own=True) for copy in own] + [_plain(copy, own=False) for copy in others]
+    )
 
 
 def _plain(copy: Copy, *, own: bool) -> JsonObject:

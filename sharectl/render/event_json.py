@@ -6,12 +6,12 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
+from sharectl.render.formats import document
+
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.events import Event
 
-FORMAT: Final = "sharectl-events"
-VERSION: Final = 1
 _BETWEEN_WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -22,10 +22,6 @@ def event_name(event: Event) -> str:
 
 def event_object(event: Event, at: str) -> JsonObject:
     """Return the event as a JSON object: its name, the time `at` (UTC, ISO 8601), and its fields under their names."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "event": event_name(event),
-        "at": at,
-        **{each.name: getattr(event, each.name) for each in fields(event)},
-    }
+    return document(
+        "events", event=event_name(event), at=at, **{each.name: getattr(event, each.name) for each in fields(event)}
+    )

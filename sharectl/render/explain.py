@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.saved.document import diagnostic_to_object
+from sharectl.render.formats import document
 from sharectl.render.paint import paint
 from sharectl.render.tables import Cell, Column, table_lines
 from sharectl.render.text import PLAIN, counted, display_width, visible, wrapped
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from sharectl.scheduler.explanation import Explanation, PoolVerdict
     from sharectl.workspace.explanation import Explained
 
-FORMAT: Final = "sharectl-explanation"
-VERSION: Final = 1
 _LEAST_REASON_WIDTH: Final = 30
 
 
@@ -79,21 +78,20 @@ def explanation_lines(explanation: Explanation, look: Look = PLAIN) -> Iterator[
 def explanation_object(explanation: Explanation) -> JsonObject:
     """Return the explanation as a JSON object, `sharectl-explanation` version 1."""
     decision = explanation.decision
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "share": explanation.request_id,
-        "outcome": decision.outcome.value,
-        "host": decision.host,
-        "last_filter": decision.last_filter,
-        "filters": [
+    return document(
+        "explanation",
+        share=explanation.request_id,
+        outcome=decision.outcome.value,
+        host=decision.host,
+        last_filter=decision.last_filter,
+        filters=[
             {"filter": stage.filter, "passed": stage.passed, "removed": list(stage.removed)}
             for stage in explanation.stages
         ],
-        "pools": [verdict_object(verdict) for verdict in explanation.pools],
-        "nearest": None if explanation.nearest is None else verdict_object(explanation.nearest),
-        "diagnostics": [diagnostic_to_object(found) for found in explanation.diagnostics],
-    }
+        pools=[verdict_object(verdict) for verdict in explanation.pools],
+        nearest=None if explanation.nearest is None else verdict_object(explanation.nearest),
+        diagnostics=[diagnostic_to_object(found) for found in explanation.diagnostics],
+    )
 
 
 def verdict_object(verdict: PoolVerdict) -> JsonObject:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sharectl.planner.saved.document import diagnostic_to_object
+from sharectl.render.formats import document
 from sharectl.render.plan_markdown import diagnostic_lines
 
 if TYPE_CHECKING:
@@ -13,18 +14,12 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
 
-FORMAT: Final = "sharectl-error"
-VERSION: Final = 1
-
 
 def failure_object(diagnostics: Sequence[Diagnostic], exit_code: int) -> JsonObject:
     """Return why there is no other answer as a JSON object, `sharectl-error` version 1."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "exit_code": int(exit_code),
-        "diagnostics": [diagnostic_to_object(found) for found in diagnostics],
-    }
+    return document(
+        "error", exit_code=int(exit_code), diagnostics=[diagnostic_to_object(found) for found in diagnostics]
+    )
 
 
 def failure_markdown(diagnostics: Sequence[Diagnostic], exit_code: int) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sharectl.model.canonical import JsonObject
+
 
 class Format(StrEnum):
     """How a result is written."""
@@ -56,3 +58,8 @@ def writer(document: str, style: Format) -> Callable[..., Any]:
     module, _, name = DOCUMENTS[document][style].partition(":")
     function: Callable[..., Any] = getattr(import_module(f"{__package__}.{module}"), name)
     return function
+
+
+def document(name: str, /, **fields: Any) -> JsonObject:  # noqa: ANN401 - whatever JSON holds
+    """Return a JSON document of the format `sharectl-NAME`, version 1; docs/json.md describes them all."""
+    return {"format": f"sharectl-{name}", "version": 1, **fields}

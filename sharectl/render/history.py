@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from sharectl.model.field_changes import FieldChange
+from sharectl.render.formats import document
 from sharectl.render.paint import paint
 from sharectl.render.text import PLAIN, visible
 from sharectl.render.values import shown_value
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from sharectl.model.records import HistoryLine, RunRecord
     from sharectl.render.text import Look
 
-FORMAT: Final = "sharectl-history"
-VERSION: Final = 1
 _STYLES: Final[Mapping[str, str]] = {"done": "done", "failed": "error"}
 _SHORT_COMMIT: Final = 12
 
@@ -46,10 +45,9 @@ def history_lines(history: Iterable[HistoryLine], look: Look = PLAIN) -> Iterato
 
 def history_object(history: Iterable[HistoryLine]) -> JsonObject:
     """Return the entries as a JSON object, `sharectl-history` version 1, each with its run; they are made as they are drawn."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "entries": (
+    return document(
+        "history",
+        entries=(
             {
                 "sequence": line.sequence,
                 "at": line.entry.at,
@@ -61,7 +59,7 @@ def history_object(history: Iterable[HistoryLine]) -> JsonObject:
             }
             for line in history
         ),
-    }
+    )
 
 
 def _run_lines(run: RunRecord, *, color: bool) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from sharectl.render.formats import document
 from sharectl.render.paint import paint
 from sharectl.render.text import PLAIN, visible
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.records import LockStatus
     from sharectl.render.text import Look
-
-FORMAT: Final = "sharectl-lock"
-VERSION: Final = 1
 
 
 def lock_lines(status: LockStatus | None, look: Look = PLAIN) -> Iterator[str]:
@@ -36,7 +34,7 @@ def lock_lines(status: LockStatus | None, look: Look = PLAIN) -> Iterator[str]:
 
 def lock_object(status: LockStatus | None) -> JsonObject:
     """Return the lock as a JSON object, `sharectl-lock` version 1; `lock` is null where nobody holds it."""
-    return {"format": FORMAT, "version": VERSION, "lock": None if status is None else _plain(status)}
+    return document("lock", lock=None if status is None else _plain(status))
 
 
 def _plain(status: LockStatus) -> JsonObject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.render.formats import document
 from sharectl.render.tables import Column, table_lines
 from sharectl.render.text import PLAIN, visible
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from sharectl.model.records import OperationRecord
     from sharectl.render.text import Look
 
-FORMAT: Final = "sharectl-operations"
-VERSION: Final = 1
 _COLUMNS: Final = (
     Column("OPERATION"),
     Column("ADDRESS"),
@@ -45,10 +44,9 @@ def operations_lines(operations: Sequence[OperationRecord], look: Look = PLAIN) 
 
 def operations_object(operations: Sequence[OperationRecord]) -> JsonObject:
     """Return the open operations as a JSON object, `sharectl-operations` version 1."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "operations": [
+    return document(
+        "operations",
+        operations=[
             {
                 "operation_id": operation.operation_id,
                 "address": operation.address,
@@ -61,4 +59,4 @@ def operations_object(operations: Sequence[OperationRecord]) -> JsonObject:
             }
             for operation in operations
         ],
-    }
+    )

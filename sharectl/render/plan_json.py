@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sharectl.planner.saved.document import plan_to_document
 
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.plans import Plan
-
-DRIFT_FORMAT: Final = "sharectl-drift"
-DRIFT_VERSION: Final = 1
 
 
 def plan_object(plan: Plan) -> JsonObject:
@@ -22,11 +19,6 @@ def plan_object(plan: Plan) -> JsonObject:
 def drift_object(plan: Plan) -> JsonObject:
     """Return what differs between the backends and the state, `sharectl-drift` version 1, in the words of the plan's document."""
     document = plan_to_document(plan)
-    return {
-        "format": DRIFT_FORMAT,
-        "version": DRIFT_VERSION,
-        "lineage": plan.lineage,
-        "serial": plan.serial,
-        "drift": document["drift"],
-        "diagnostics": document["diagnostics"],
-    }
+    return document(
+        "drift", lineage=plan.lineage, serial=plan.serial, drift=document["drift"], diagnostics=document["diagnostics"]
+    )

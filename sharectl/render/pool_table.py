@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.quantities import GIB, approximate_size
+from sharectl.render.formats import document
 from sharectl.render.frame import bar
 from sharectl.render.simulation import simulation_lines, simulation_object
 from sharectl.render.tables import Cell, Column, table_lines
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from sharectl.scheduler.pools import Pool
     from sharectl.scheduler.simulation import Simulation
 
-FORMAT: Final = "sharectl-pools"
-VERSION: Final = 1
 _BAR_WIDTH: Final = 16
 _LEAST_WIDTH_FOR_BARS: Final = 80
 _HIGH, _FULL = 0.75, 0.9
@@ -133,10 +132,9 @@ def pools_object(
 
     With `after`, each pool has its changing figures `after_plan`.
     """
-    plain: JsonObject = {
-        "format": FORMAT,
-        "version": VERSION,
-        "pools": [
+    plain: JsonObject = document(
+        "pools",
+        pools=[
             {
                 "host": pool.host,
                 "backend": pool.backend,
@@ -150,7 +148,7 @@ def pools_object(
             }
             for pool in pools
         ],
-    }
+    )
     if simulation is not None:
         plain["simulation"] = simulation_object(simulation)
     return plain

@@ -13,6 +13,7 @@ from sharectl.model.specs import DeletionPolicy
 from sharectl.model.table import SPECS
 from sharectl.mounting.locations import parse_location
 from sharectl.planner.saved.document import changes_to_list
+from sharectl.render.formats import document
 from sharectl.render.mounting import mount_commands
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import place_of, record_fields, rule_text, rules_list
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from sharectl.render.text import Look
     from sharectl.workspace.inspection import ResourceView
 
-FORMAT: Final = "sharectl-resource"
-VERSION: Final = 1
 _LABEL_WIDTH: Final = 14
 _TOLD_APART: Final = frozenset({"name", "size_bytes", "deletion_policy", "retain_access", "protect", "labels"})
 
@@ -106,25 +105,24 @@ def resource_object(view: ResourceView) -> JsonObject:
     spec = _spec_of(view)
     locations = export_locations(view) if is_of(Kind.SHARE, view.address) else ()
     observed = view.observed
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "address": view.address,
-        "in_manifests": view.spec is not None,
-        "spec": spec,
-        "record": None if view.record is None else record_fields(view.record),
-        "access": rules_list(view.rules),
-        "observed": None if observed is None else _observed_fields(observed),
-        "used_bytes": view.used_bytes,
-        "export_locations": [] if spec is None else [_location_fields(spec, location) for location in locations],
-        "snapshots": [snapshot.address for snapshot in view.snapshots],
-        "settings": view.settings,
-        "wanted": changes_to_list(view.wanted),
-        "last_error": _failure_fields(view),
-        "ignored_access": [
+    return document(
+        "resource",
+        address=view.address,
+        in_manifests=view.spec is not None,
+        spec=spec,
+        record=None if view.record is None else record_fields(view.record),
+        access=rules_list(view.rules),
+        observed=None if observed is None else _observed_fields(observed),
+        used_bytes=view.used_bytes,
+        export_locations=[] if spec is None else [_location_fields(spec, location) for location in locations],
+        snapshots=[snapshot.address for snapshot in view.snapshots],
+        settings=view.settings,
+        wanted=changes_to_list(view.wanted),
+        last_error=_failure_fields(view),
+        ignored_access=[
             {**pattern._asdict(), "rules": [rule._asdict() for rule in rules]} for pattern, rules in _covered(view)
         ],
-    }
+    )
 
 
 def _observed_fields(observed: ObservedShare) -> JsonObject:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import allow_remedy
 from sharectl.planner.saved.document import held_to_list, unread_to_list
+from sharectl.render.formats import document
 from sharectl.render.frame import place
 from sharectl.render.held import held_lines
 from sharectl.render.paint import paint
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Plan, Step
     from sharectl.render.text import Look
 
-FORMAT: Final = "sharectl-result"
-VERSION: Final = 1
 _MOST_FAILURES: Final = 50
 _NAMED_SKIPS: Final = 5
 
@@ -55,19 +54,18 @@ def left_out_lines(unread: Sequence[str]) -> Iterator[str]:
 
 def result_object(plan: Plan, result: RunResult, exit_code: int) -> JsonObject:
     """Return the result as a JSON object, `sharectl-result` version 1; `exit_code` is the one that the command ends with."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "succeeded": result.succeeded,
-        "done": result.done,
-        "failed": len(result.failures),
-        "skipped": result.skipped,
-        "cancelled": result.cancelled,
-        "seconds": result.seconds,
-        "problem": result.problem,
-        "exit_code": int(exit_code),
-        "unreadable": unread_to_list(plan),
-        "failures": [
+    return document(
+        "result",
+        succeeded=result.succeeded,
+        done=result.done,
+        failed=len(result.failures),
+        skipped=result.skipped,
+        cancelled=result.cancelled,
+        seconds=result.seconds,
+        problem=result.problem,
+        exit_code=int(exit_code),
+        unreadable=unread_to_list(plan),
+        failures=[
             {
                 "step_id": failure.step_id,
                 "address": failure.address,
@@ -78,8 +76,8 @@ def result_object(plan: Plan, result: RunResult, exit_code: int) -> JsonObject:
             }
             for failure in result.failures
         ],
-        "held": held_to_list(plan.held),
-    }
+        held=held_to_list(plan.held),
+    )
 
 
 def skipped_by_cause(plan: Plan, result: RunResult) -> dict[Address, list[Step]]:

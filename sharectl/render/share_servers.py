@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.share_servers.changes import subnet_label
+from sharectl.render.formats import document
 from sharectl.render.paint import paint
 from sharectl.render.state_tables import record_fields
 from sharectl.render.text import PLAIN, counted, listed, visible
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from sharectl.render.text import Look
     from sharectl.workspace.tenancy import ShareNetworkView, ShareServerView
 
-SERVER_FORMAT: Final = "sharectl-share-server"
-NETWORK_FORMAT: Final = "sharectl-share-network"
-VERSION: Final = 1
 _LABEL_WIDTH: Final = 18
 
 
@@ -50,15 +48,14 @@ def share_server_lines(view: ShareServerView, look: Look = PLAIN) -> Iterator[st
 
 def share_server_object(view: ShareServerView) -> JsonObject:
     """Return the share server as a JSON object, `sharectl-share-server` version 1; what is not known is null."""
-    return {
-        "format": SERVER_FORMAT,
-        "version": VERSION,
-        "address": view.address,
-        "record": record_fields(view.record),
-        "allocations": [asdict(allocation) for allocation in allocations_of(view.record)],
-        "shares": [share.address for share in view.shares],
-        "observed": None if view.observed is None else view.observed._asdict(),
-    }
+    return document(
+        "share-server",
+        address=view.address,
+        record=record_fields(view.record),
+        allocations=[asdict(allocation) for allocation in allocations_of(view.record)],
+        shares=[share.address for share in view.shares],
+        observed=None if view.observed is None else view.observed._asdict(),
+    )
 
 
 def share_network_lines(view: ShareNetworkView, look: Look = PLAIN) -> Iterator[str]:
@@ -82,12 +79,11 @@ def share_network_lines(view: ShareNetworkView, look: Look = PLAIN) -> Iterator[
 
 def share_network_object(view: ShareNetworkView) -> JsonObject:
     """Return the share network as a JSON object, `sharectl-share-network` version 1; the spec is null where its manifest is gone."""
-    return {
-        "format": NETWORK_FORMAT,
-        "version": VERSION,
-        "address": view.address,
-        "spec": None if view.spec is None else asdict(view.spec),
-        "servers": [
+    return document(
+        "share-network",
+        address=view.address,
+        spec=None if view.spec is None else asdict(view.spec),
+        servers=[
             {
                 "address": record.address,
                 "backend": record.backend,
@@ -96,7 +92,7 @@ def share_network_object(view: ShareNetworkView) -> JsonObject:
             }
             for record, shares in view.servers
         ],
-    }
+    )
 
 
 def _status(view: ShareServerView) -> str:

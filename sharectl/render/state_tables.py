@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.quantities import format_size
+from sharectl.render.formats import document
 from sharectl.render.paint import paint
 from sharectl.render.tables import Cell, Column, table_lines
 from sharectl.render.text import PLAIN, counted, visible
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from sharectl.model.records import OperationRecord, Record, RuleRecord, StateView
     from sharectl.render.text import Look
 
-FORMAT: Final = "sharectl-state"
-RECORD_FORMAT: Final = "sharectl-record"
-VERSION: Final = 1
 _COLUMNS: Final = (
     Column("ADDRESS"),
     Column("PLACE"),
@@ -65,13 +63,12 @@ def state_object(view: StateView, rules: Mapping[Address, Sequence[RuleRecord]] 
         if rules is not None:
             plain["access"] = rules_list(rules.get(address, ()))
         resources.append(plain)
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "lineage": view.lineage,
-        "serial": view.serial,
-        "resources": resources,
-        "operations": [
+    return document(
+        "state",
+        lineage=view.lineage,
+        serial=view.serial,
+        resources=resources,
+        operations=[
             {
                 "operation_id": operation.operation_id,
                 "run_id": operation.run_id,
@@ -84,7 +81,7 @@ def state_object(view: StateView, rules: Mapping[Address, Sequence[RuleRecord]] 
             }
             for operation in view.operations
         ],
-    }
+    )
 
 
 def record_lines(record: Record, rules: Sequence[RuleRecord], look: Look = PLAIN) -> Iterator[str]:
@@ -114,7 +111,7 @@ def record_lines(record: Record, rules: Sequence[RuleRecord], look: Look = PLAIN
 def record_object(record: Record, rules: Iterable[RuleRecord]) -> JsonObject:
     """Return one row of the state as a JSON object, `sharectl-record` version 1."""
     resource = {**record_fields(record), "access": rules_list(rules)}
-    return {"format": RECORD_FORMAT, "version": VERSION, "resource": resource}
+    return document("record", resource=resource)
 
 
 def record_fields(record: Record) -> JsonObject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.quantities import format_size
+from sharectl.render.formats import document
 from sharectl.render.tables import Column, table_lines
 from sharectl.render.text import PLAIN, visible
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from sharectl.render.text import Look
     from sharectl.workspace.trash import TrashedShare
 
-FORMAT: Final = "sharectl-trash"
-VERSION: Final = 1
 _COLUMNS: Final = (
     Column("SINCE", optional=True, whole=True),
     Column("ADDRESS"),
@@ -48,10 +47,9 @@ def trash_lines(shares: Sequence[TrashedShare], look: Look = PLAIN) -> Iterator[
 
 def trash_object(shares: Sequence[TrashedShare]) -> JsonObject:
     """Return the trash as a JSON object, `sharectl-trash` version 1."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "shares": [
+    return document(
+        "trash",
+        shares=[
             {
                 "address": trashed.address,
                 "backend": trashed.backend,
@@ -66,4 +64,4 @@ def trash_object(shares: Sequence[TrashedShare]) -> JsonObject:
             }
             for trashed in shares
         ],
-    }
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.model.diagnostics import has_errors
+from sharectl.render.formats import document
 from sharectl.render.text import PLAIN, counted
 
 if TYPE_CHECKING:
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.render.text import Look
-
-FORMAT: Final = "sharectl-validation"
-VERSION: Final = 1
 
 
 class Verdict(NamedTuple):
@@ -36,9 +34,8 @@ def validation_object(verdict: Verdict) -> JsonObject:
     """Return the verdict as a JSON object, `sharectl-validation` version 1."""
     from sharectl.planner.saved.document import diagnostic_to_object  # noqa: PLC0415 - text needs no document
 
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "valid": not has_errors(verdict.diagnostics),
-        "diagnostics": [diagnostic_to_object(found) for found in verdict.diagnostics],
-    }
+    return document(
+        "validation",
+        valid=not has_errors(verdict.diagnostics),
+        diagnostics=[diagnostic_to_object(found) for found in verdict.diagnostics],
+    )
