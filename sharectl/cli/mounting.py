@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import DiagnosticError, error
-from sharectl.render.mounts_values import MountSettings
+from sharectl.render.mounts_tables import MountSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -106,7 +106,7 @@ def write_units(session: Session, folder: Path, mounts: Iterable[Mount], setting
     """Write the units of systemd as files, and say what became of them. Raises DiagnosticError."""
     from sharectl.mounting.folder import write_marked_files
     from sharectl.render.mounts import written_lines
-    from sharectl.render.mounts_systemd import UNIT_MARK, unit_files
+    from sharectl.render.mounts_tables import UNIT_MARK, unit_files
 
     written = write_marked_files(folder, dict(unit_files(mounts, settings)), UNIT_MARK)
     for line in written_lines(str(folder), written):

@@ -65,7 +65,7 @@ def mounts(
     from sharectl.model.diagnostics import DiagnosticError, error
     from sharectl.mounting.selection import Wanted
     from sharectl.render.mounts import left_out_lines, mount_problem, mounts_lines, nothing_line
-    from sharectl.render.mounts_values import Origin
+    from sharectl.render.mounts_tables import Origin
 
     session = start(chdir)
     settings = settings_meant(mount_root, credentials, namespace)

@@ -52,7 +52,7 @@ def pools(
     """Show every pool with its capacity and capabilities, as the scheduler sees it."""
     from sharectl.cli.session import start
     from sharectl.planner.backends.findings import unread_findings
-    from sharectl.render.pool_table import PoolsView, SortKey, sorted_pools
+    from sharectl.render.pools import PoolsView, SortKey, sorted_pools
     from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.capacity import pools_after_plan, pools_of_type, survey_pools
 

@@ -80,7 +80,7 @@ def purge(
     from sharectl.cli.session import start
     from sharectl.cli.values import parse_duration_seconds
     from sharectl.planner.backends.findings import unread_findings
-    from sharectl.render.trash import trash_lines
+    from sharectl.render.state import trash_lines
     from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.trash import PurgeRequest, look_into, purgeable
 

@@ -16,7 +16,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def unlock(*, yes: opt.Yes = False, chdir: opt.Chdir = Path()) -> None:
     """Remove the lock. A holder that is still alive can no longer write; the next apply resolves what it was doing."""
     from sharectl.cli.session import start
-    from sharectl.render.lock import lock_lines
+    from sharectl.render.state import lock_lines
 
     session = start(chdir)
     with session.repository.existing_store() as store:

@@ -27,7 +27,7 @@ def validate(
     """Check the manifests against their schemas, each other and the state, all mistakes at once. Asks no backend."""
     from sharectl.cli.session import start_looking
     from sharectl.model.diagnostics import has_errors
-    from sharectl.render.validation import Verdict
+    from sharectl.render.diagnostics import Verdict
     from sharectl.workspace.validation import secret_findings
 
     session, problems = start_looking(chdir, file)

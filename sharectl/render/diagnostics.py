@@ -1,18 +1,20 @@
-"""Diagnostics as a good compiler shows them: what, where with the line and a caret, why, and how to mend it."""
+"""Diagnostics as a good compiler shows them (what, where with the line and a caret, why, and how to mend it), and as JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.model.diagnostics import Severity
-from sharectl.render.paint import paint
-from sharectl.render.text import counted, display_width, visible, wrapped
+from sharectl.model.diagnostics import Severity, has_errors
+from sharectl.render.formats import document
+from sharectl.render.text import PLAIN, counted, display_width, paint, visible, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic, Source
+    from sharectl.render.text import Look
 
 MOST_IN_FULL: Final = 50
 EXCERPT_WIDTH: Final = 100
@@ -102,3 +104,33 @@ def _shown(text: str) -> str:
 def _counts(diagnostics: Sequence[Diagnostic]) -> str:
     counts = Counter(diagnostic.severity for diagnostic in diagnostics)
     return ", ".join(counted(counts[severity], severity.value) for severity in Severity if counts[severity])
+
+
+class Verdict(NamedTuple):
+    """How many resources were looked at, and everything that is wrong with them."""
+
+    resources: int
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def validation_lines(verdict: Verdict, look: Look = PLAIN) -> Iterator[str]:
+    """Yield that all is well; nothing where it is not, for the diagnostics say so."""
+    del look
+    if not has_errors(verdict.diagnostics):
+        yield f"{counted(verdict.resources, 'resource')}, {'' if verdict.resources == 1 else 'all '}valid."
+
+
+def validation_object(verdict: Verdict) -> JsonObject:
+    """Return the verdict as a JSON object, `sharectl-validation` version 1."""
+    return document("validation", valid=not has_errors(verdict.diagnostics), diagnostics=_objects(verdict.diagnostics))
+
+
+def failure_object(diagnostics: Sequence[Diagnostic], exit_code: int) -> JsonObject:
+    """Return why there is no other answer as a JSON object, `sharectl-error` version 1."""
+    return document("error", exit_code=int(exit_code), diagnostics=_objects(diagnostics))
+
+
+def _objects(diagnostics: Iterable[Diagnostic]) -> list[JsonObject]:
+    from sharectl.planner.saved.document import diagnostic_to_object  # noqa: PLC0415 - text needs no document
+
+    return [diagnostic_to_object(found) for found in diagnostics]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.saved.document import diagnostic_to_object
 from sharectl.render.formats import document
-from sharectl.render.paint import paint
 from sharectl.render.tables import Cell, Column, table_lines
-from sharectl.render.text import PLAIN, counted, display_width, visible, wrapped
+from sharectl.render.text import PLAIN, counted, display_width, paint, visible, wrapped
 from sharectl.scheduler.decision import Outcome
 
 if TYPE_CHECKING:

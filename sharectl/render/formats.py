@@ -25,27 +25,27 @@ def _text_and_json(module: str, name: str = "") -> dict[Format, str]:
 
 
 DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
-    "copies": _text_and_json("copies"),
+    "copies": _text_and_json("state", "copies"),
     "drift": {Format.TEXT: "plan_text:drift_lines", Format.JSON: "plan_json:drift_object"},
     "explanation": _text_and_json("explain", "explained"),
-    "failure": {Format.JSON: "failure:failure_object", Format.MARKDOWN: "failure:failure_markdown"},
+    "failure": {Format.JSON: "diagnostics:failure_object", Format.MARKDOWN: "plan_markdown:failure_markdown"},
     "history": _text_and_json("history"),
-    "lock": _text_and_json("lock"),
-    "operations": _text_and_json("operations"),
+    "lock": _text_and_json("state", "lock"),
+    "operations": _text_and_json("state", "operations"),
     "plan": {
         Format.TEXT: "plan_text:plan_lines",
         Format.JSON: "plan_json:plan_object",
         Format.MARKDOWN: "plan_markdown:plan_markdown",
     },
-    "pools": _text_and_json("pool_table", "pools_view"),
-    "record": _text_and_json("state_tables", "record"),
+    "pools": _text_and_json("pools", "pools_view"),
+    "record": _text_and_json("state", "record"),
     "resource": _text_and_json("resource"),
     "result": _text_and_json("result"),
-    "share_network": _text_and_json("share_servers", "share_network"),
-    "share_server": _text_and_json("share_servers", "share_server"),
-    "state": _text_and_json("state_tables", "state"),
-    "trash": _text_and_json("trash"),
-    "validation": _text_and_json("validation"),
+    "share_network": _text_and_json("resource", "share_network"),
+    "share_server": _text_and_json("resource", "share_server"),
+    "state": _text_and_json("state"),
+    "trash": _text_and_json("state", "trash"),
+    "validation": _text_and_json("diagnostics", "validation"),
 }
 """Where the writer of each format of a document is, as `module:function` in this package.
 

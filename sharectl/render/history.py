@@ -9,9 +9,8 @@ import orjson
 
 from sharectl.model.field_changes import FieldChange
 from sharectl.render.formats import document
-from sharectl.render.paint import paint
-from sharectl.render.text import PLAIN, visible
-from sharectl.render.values import shown_value
+from sharectl.render.sentences import shown_value
+from sharectl.render.text import PLAIN, paint, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

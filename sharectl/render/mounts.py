@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from sharectl.render.mounts_tables import autofs_lines, fstab_lines, map_problem, unit_lines, unit_problem
+from sharectl.render.mounts_yaml import ansible_lines, kubernetes_lines, kubernetes_problem
 from sharectl.render.text import counted, listed, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sharectl.mounting.folder import Written
     from sharectl.mounting.selection import Mount, Selected
-    from sharectl.render.mounts_values import MountSettings, Origin
+    from sharectl.render.mounts_tables import MountSettings, Origin
 
-_MOST_NAMED = 5
+_NAMED_LEFT_OUT = 5
 
 
 class MountFormat(StrEnum):
@@ -28,36 +30,29 @@ class MountFormat(StrEnum):
     ANSIBLE = "ansible"
 
 
+_WRITERS: Final[Mapping[MountFormat, Callable[[Sequence[Mount], MountSettings, Origin], Iterator[str]]]] = {
+    MountFormat.FSTAB: fstab_lines,
+    MountFormat.AUTOFS: autofs_lines,
+    MountFormat.SYSTEMD: unit_lines,
+    MountFormat.KUBERNETES: kubernetes_lines,
+    MountFormat.ANSIBLE: ansible_lines,
+}
+_PROBLEMS: Final[Mapping[MountFormat, Callable[[Mount], str | None]]] = {
+    MountFormat.AUTOFS: map_problem,
+    MountFormat.KUBERNETES: kubernetes_problem,
+}
+
+
 def mounts_lines(style: MountFormat, selected: Selected, settings: MountSettings, origin: Origin) -> Iterator[str]:
     """Yield the mounts in the format, one after the other, in the order of `selected`."""
-    if style is MountFormat.SYSTEMD:
-        from sharectl.render.mounts_systemd import unit_lines as lines  # noqa: PLC0415 - one format is written
-    elif style is MountFormat.KUBERNETES:
-        from sharectl.render.mounts_yaml import kubernetes_lines as lines  # noqa: PLC0415 - as above
-    elif style is MountFormat.ANSIBLE:
-        from sharectl.render.mounts_yaml import ansible_lines as lines  # noqa: PLC0415 - as above
-    elif style is MountFormat.AUTOFS:
-        from sharectl.render.mounts_tables import autofs_lines as lines  # noqa: PLC0415 - as above
-    else:
-        from sharectl.render.mounts_tables import fstab_lines as lines  # noqa: PLC0415 - as above
-    return lines(selected.mounts, settings, origin)
+    return _WRITERS[style](selected.mounts, settings, origin)
 
 
 def mount_problem(style: MountFormat, settings: MountSettings) -> Callable[[Mount], str | None]:
     """Return what says of a mount why it cannot be written in the format (None: it can)."""
     if style is MountFormat.SYSTEMD:
-        from sharectl.render.mounts_systemd import unit_problem  # noqa: PLC0415 - one format is written
-
         return partial(unit_problem, settings=settings)
-    if style is MountFormat.KUBERNETES:
-        from sharectl.render.mounts_yaml import kubernetes_problem  # noqa: PLC0415 - as above
-
-        return kubernetes_problem
-    if style is MountFormat.AUTOFS:
-        from sharectl.render.mounts_tables import map_problem  # noqa: PLC0415 - as above
-
-        return map_problem
-    return lambda mount: None  # noqa: ARG005 - the other formats can say everything
+    return _PROBLEMS.get(style, lambda _mount: None)
 
 
 def left_out_lines(selected: Selected) -> Iterator[str]:
@@ -66,14 +61,14 @@ def left_out_lines(selected: Selected) -> Iterator[str]:
     for address, reason in selected.left_out:
         by_reason.setdefault(reason, []).append(visible(address))
     for reason, addresses in sorted(by_reason.items()):
-        yield f"{counted(len(addresses), 'share')} left out, since {reason}: {listed(addresses, _MOST_NAMED)}"
+        yield f"{counted(len(addresses), 'share')} left out, since {reason}: {listed(addresses, _NAMED_LEFT_OUT)}"
 
 
 def written_lines(folder: str, written: Written) -> Iterator[str]:
     """Yield what became of the units in `folder`."""
     yield f"{counted(written.written, 'file')} written to {visible(folder)}, {written.unchanged} unchanged."
     if written.stale:
-        names = listed([visible(name) for name in written.stale], _MOST_NAMED)
+        names = listed([visible(name) for name in written.stale], _NAMED_LEFT_OUT)
         yield f"{counted(len(written.stale), 'file')} of an earlier run left there that no mount needs any more: {names}"
 
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.specs import Protocol
-from sharectl.render.mounts_values import (
+from sharectl.render.mounts_tables import (
     NFS_VERSION,
     SMB_VERSION,
     credentials_file,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.canonical import JsonObject
     from sharectl.mounting.selection import Mount
-    from sharectl.render.mounts_values import MountSettings, Origin
+    from sharectl.render.mounts_tables import MountSettings, Origin
 
 SECRET: Final = "smb-credentials"  # noqa: S105 - the name of one, not a secret
 _DRIVER: Final = "smb.csi.k8s.io"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.planner.saved.document import plan_to_document
+from sharectl.render.formats import document
 
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
@@ -18,7 +19,7 @@ def plan_object(plan: Plan) -> JsonObject:
 
 def drift_object(plan: Plan) -> JsonObject:
     """Return what differs between the backends and the state, `sharectl-drift` version 1, in the words of the plan's document."""
-    document = plan_to_document(plan)
+    plain = plan_to_document(plan)
     return document(
-        "drift", lineage=plan.lineage, serial=plan.serial, drift=document["drift"], diagnostics=document["diagnostics"]
+        "drift", lineage=plan.lineage, serial=plan.serial, drift=plain["drift"], diagnostics=plain["diagnostics"]
     )

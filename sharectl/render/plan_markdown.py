@@ -1,17 +1,15 @@
-"""A plan as a comment on a pull request: the summary first, what is lost in a box of its own, the rest to unfold."""
+"""A plan as a comment on a pull request, and a command that failed: foreign text has no effect in it."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.plans import Action
 from sharectl.render.blocks import destroyed, fate, headline, plan_blocks, split_changes
 from sharectl.render.diagnostics import worst_first
-from sharectl.render.held import held_verbs
-from sharectl.render.markdown_text import LONGEST_TEXT, code, fence_for, prose
-from sharectl.render.sentences import error_count, held_count, summary_sentence
+from sharectl.render.sentences import change_action, change_text, error_count, held_count, held_verbs, summary_sentence
 from sharectl.render.text import clipped, counted, visible
-from sharectl.render.values import change_action, change_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +18,34 @@ if TYPE_CHECKING:
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.plans import Drift, Plan
     from sharectl.render.blocks import Block
+
+LONGEST_TEXT: Final = 400
+"""Columns after which a foreign text is cut, so that one of them cannot fill a comment."""
+
+_ACTIVE: Final = re.compile(r"[\"#$&*:<>@\[\]\\^_`{|}~]|(?<=\w)\.(?=\w)")
+_PLAIN_AT: Final = "&#64;"
+_FENCE: Final = re.compile(r"`{3,}")
+
+
+def code(text: str) -> str:
+    """Return `text` as an inline code span that holds in a table too and in which nobody is mentioned."""
+    return f"<code>{_entities(text)}</code>"
+
+
+def prose(text: str) -> str:
+    """Return `text` as running text without any effect: no markup, no link, no mention, no reference to an issue."""
+    return _entities(text).replace(_PLAIN_AT, f"{_PLAIN_AT}<!-- -->").replace("&#35;", "&#35;<!-- -->")
+
+
+def fence_for(lines: Iterable[str]) -> str:
+    """Return a fence that none of the lines can close."""
+    longest = max((len(run) for line in lines for run in _FENCE.findall(line)), default=2)
+    return "`" * (longest + 1)
+
+
+def _entities(text: str) -> str:
+    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", clipped(visible(text), LONGEST_TEXT))
+
 
 MOST_CHARACTERS: Final = 60_000
 """GitHub refuses a comment of more than 65,536 characters."""
@@ -117,6 +143,13 @@ def diagnostic_lines(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
             for found in worst_first(diagnostics)
         )
         yield from _table("What should be known", ("", "where", "what", "help"), rows, len(diagnostics), 12_000)
+
+
+def failure_markdown(diagnostics: Sequence[Diagnostic], exit_code: int) -> Iterator[str]:
+    """Yield why there is no other answer, for the summary of a job."""
+    del exit_code  # whoever reads the summary of a job sees it there
+    yield "## sharectl failed"
+    yield from diagnostic_lines(diagnostics)
 
 
 def _drift_lines(drift: Sequence[Drift]) -> Iterator[str]:

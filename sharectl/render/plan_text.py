@@ -14,11 +14,8 @@ from sharectl.render.blocks import (
     plan_blocks,
     split_changes,
 )
-from sharectl.render.held import held_lines
-from sharectl.render.paint import paint
-from sharectl.render.sentences import error_count, held_count, summary_sentence
-from sharectl.render.text import PLAIN, counted, display_width, listed, padded, visible
-from sharectl.render.values import change_action, change_text
+from sharectl.render.sentences import change_action, change_text, error_count, held_count, held_lines, summary_sentence
+from sharectl.render.text import PLAIN, counted, display_width, listed, padded, paint, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -18,11 +20,9 @@ from sharectl.model.events import (
     StepRetried,
     StepSkipped,
 )
-from sharectl.render.event_json import event_object
-from sharectl.render.frame import frame_lines, place
-from sharectl.render.paint import paint
-from sharectl.render.tally import Tally
-from sharectl.render.text import counted, duration, harmless, listed, sayable, visible
+from sharectl.render.formats import document
+from sharectl.render.frame import Tally, frame_lines, place
+from sharectl.render.text import counted, duration, harmless, listed, paint, sayable, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +30,24 @@ if TYPE_CHECKING:
 
     from rich.console import Group
 
+    from sharectl.model.canonical import JsonObject
     from sharectl.model.events import Event
     from sharectl.render.output import Output
+
+_BETWEEN_WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def event_name(event: Event) -> str:
+    """Return `step-finished` for a StepFinished."""
+    return _BETWEEN_WORDS.sub("-", type(event).__name__).lower()
+
+
+def event_object(event: Event, at: str) -> JsonObject:
+    """Return the event as a JSON object: its name, the time `at` (UTC, ISO 8601), and its fields under their names."""
+    return document(
+        "events", event=event_name(event), at=at, **{each.name: getattr(event, each.name) for each in fields(event)}
+    )
+
 
 Mode = Literal["auto", "plain", "json"]
 REFRESHES_PER_SECOND: Final = 10

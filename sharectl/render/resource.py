@@ -1,7 +1,8 @@
-"""One resource with everything known of it: what it is, where, who may reach it, and how to mount it."""
+"""One resource with everything known of it: a share, snapshot or backend, a share server, or a share network."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -13,13 +14,13 @@ from sharectl.model.specs import DeletionPolicy
 from sharectl.model.table import SPECS
 from sharectl.mounting.locations import parse_location
 from sharectl.planner.saved.document import changes_to_list
+from sharectl.planner.share_servers.changes import subnet_label
 from sharectl.render.formats import document
-from sharectl.render.mounting import mount_commands
-from sharectl.render.paint import paint
-from sharectl.render.state_tables import place_of, record_fields, rule_text, rules_list
-from sharectl.render.text import PLAIN, visible
-from sharectl.render.values import change_action, change_text, shown_value
-from sharectl.state.rows import attributes_of, spec_object_of
+from sharectl.render.mounts_tables import mount_commands
+from sharectl.render.sentences import change_action, change_text, shown_value
+from sharectl.render.state import place_of, record_fields, rule_text, rules_list
+from sharectl.render.text import PLAIN, counted, listed, paint, visible
+from sharectl.state.rows import allocations_of, attributes_of, server_spec_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
     from sharectl.model.ignoring import AccessPattern
+    from sharectl.model.networks import NetworkAllocation
     from sharectl.model.observed import ObservedShare
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.render.text import Look
     from sharectl.workspace.inspection import ResourceView
+    from sharectl.workspace.tenancy import ShareNetworkView, ShareServerView
 
 _LABEL_WIDTH: Final = 14
 _TOLD_APART: Final = frozenset({"name", "size_bytes", "deletion_policy", "retain_access", "protect", "labels"})
@@ -231,3 +235,104 @@ def _mount_lines(spec: JsonObject, locations: tuple[str, ...], *, color: bool) -
         yield f"  {visible(location)}"
         for system, command in mount_commands(spec["protocol"], location, spec["name"]):
             yield f"    {paint(f'{system:<8}', 'faint', color)} {visible(command)}"
+
+
+_FACT_WIDTH: Final = 18
+
+
+def share_server_lines(view: ShareServerView, look: Look = PLAIN) -> Iterator[str]:
+    """Yield the share server: its place, its addresses with what belongs to them, and its shares."""
+    spec = server_spec_of(view.record)
+    yield paint(visible(view.address), "heading", look.color)
+    yield from _fact("status", _server_status(view))
+    yield from _fact("backend", view.record.backend)
+    yield from _fact("resource id", view.record.resource_id)
+    yield from _fact(
+        "network", f"{address_of(Kind.SHARE_NETWORK, spec.share_network)}, subnet {subnet_label(spec.subnet)}"
+    )
+    services = ", ".join(service.name for service in spec.security_services)
+    yield from _fact("directory services", services or None)
+    for title, lines in (
+        ("Addresses", [_allocation_text(allocation) for allocation in allocations_of(view.record)]),
+        ("Shares", [share.address for share in view.shares]),
+    ):
+        yield ""
+        yield paint(title, "heading", look.color)
+        yield from (f"  {visible(line)}" for line in lines or ["none"])
+
+
+def share_server_object(view: ShareServerView) -> JsonObject:
+    """Return the share server as a JSON object, `sharectl-share-server` version 1; what is not known is null."""
+    return document(
+        "share-server",
+        address=view.address,
+        record=record_fields(view.record),
+        allocations=[asdict(allocation) for allocation in allocations_of(view.record)],
+        shares=[share.address for share in view.shares],
+        observed=None if view.observed is None else view.observed._asdict(),
+    )
+
+
+def share_network_lines(view: ShareNetworkView, look: Look = PLAIN) -> Iterator[str]:
+    """Yield the share network: its subnets, its directory services and its share servers."""
+    yield paint(visible(view.address), "heading", look.color)
+    if view.spec is None:
+        yield from _fact("status", "its manifest is gone, and share servers are still on it")
+    else:
+        yield from _fact("directory services", listed(list(view.spec.security_services), 16) or None)
+        yield ""
+        yield paint("Subnets", "heading", look.color)
+        yield from (f"  {visible(_subnet_text(subnet))}" for subnet in view.spec.subnets)
+    yield ""
+    yield paint("Share servers", "heading", look.color)
+    for record, shares in view.servers:
+        addresses = ", ".join(allocation.ip_address for allocation in allocations_of(record))
+        yield f"  {visible(record.address)}  {visible(addresses)}  {counted(shares, 'share')}"
+    if not view.servers:
+        yield "  none: one is made with the first share"
+
+
+def share_network_object(view: ShareNetworkView) -> JsonObject:
+    """Return the share network as a JSON object, `sharectl-share-network` version 1; the spec is null where its manifest is gone."""
+    return document(
+        "share-network",
+        address=view.address,
+        spec=None if view.spec is None else asdict(view.spec),
+        servers=[
+            {
+                "address": record.address,
+                "backend": record.backend,
+                "allocations": [asdict(allocation) for allocation in allocations_of(record)],
+                "shares": shares,
+            }
+            for record, shares in view.servers
+        ],
+    )
+
+
+def _server_status(view: ShareServerView) -> str:
+    if view.observed is None:
+        return "applied"
+    return "healthy" if view.observed.healthy else f"not well: {view.observed.problem}"
+
+
+def _fact(label: str, text: str | None) -> Iterator[str]:
+    if text is not None:
+        yield f"  {label:<{_FACT_WIDTH}} {visible(text)}"
+
+
+def _allocation_text(allocation: NetworkAllocation) -> str:
+    words = [f"{allocation.ip_address} in {allocation.cidr}"]
+    words += [f"gateway {allocation.gateway}"] if allocation.gateway is not None else []
+    segment = "" if allocation.segmentation_id is None else f" {allocation.segmentation_id}"
+    words += [f"{allocation.network_type}{segment}", f"MTU {allocation.mtu}"]
+    words += [f"MAC {allocation.mac_address}"] if allocation.mac_address is not None else []
+    words += [f"port {allocation.port_id}"] if allocation.port_id is not None else []
+    return ", ".join(words)
+
+
+def _subnet_text(subnet: ShareNetworkSubnet) -> str:
+    found = {name: value for name, value in asdict(subnet).items() if value not in (None, ())}
+    found.pop("availability_zone", None)
+    parts = (f"{name} {', '.join(value) if isinstance(value, tuple) else value}" for name, value in found.items())
+    return f"{subnet_label(subnet)}: {'; '.join(parts) or 'described by the network plugin'}"

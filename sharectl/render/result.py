@@ -10,10 +10,8 @@ from sharectl.planner.backends.findings import allow_remedy
 from sharectl.planner.saved.document import held_to_list, unread_to_list
 from sharectl.render.formats import document
 from sharectl.render.frame import place
-from sharectl.render.held import held_lines
-from sharectl.render.paint import paint
-from sharectl.render.sentences import done_sentence
-from sharectl.render.text import PLAIN, counted, duration, listed, visible
+from sharectl.render.sentences import done_sentence, held_lines
+from sharectl.render.text import PLAIN, counted, duration, listed, paint, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

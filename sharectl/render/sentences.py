@@ -1,16 +1,18 @@
-"""The sentences that a plan and its result have in common: how much of what is to be done, or is done."""
+"""What several views of a plan say in the same words: counts, changes, and what is held."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.diagnostics import Severity
-from sharectl.render.text import counted
+from sharectl.model.plans import Action
+from sharectl.render.text import counted, paint, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from sharectl.model.plans import Plan, Summary
+    from sharectl.model.field_changes import FieldChange
+    from sharectl.model.plans import Held, Plan, Summary
 
 _UNREAD_BACKEND: Final = frozenset({"backend.unknown", "backend.identity", "backend.pool-unknown"})
 _REPLACING: Final = ("create-then-delete", "delete-then-create")
@@ -70,3 +72,59 @@ def _phrase(by_action: Mapping[str, int], tense: int) -> str:
     replaced = sum(counts.pop(word, 0) for word in _REPLACING)
     counts["replace"] = replaced
     return ", ".join(f"{counts[word]} {forms[tense]}" for word, forms in _TENSES.items() if counts.get(word))
+
+
+RULE_PREFIX: Final = "access/"
+
+
+def shown_value(value: Any) -> str:  # noqa: ANN401 - whatever a manifest may hold
+    """Return a value of a field on one line: texts as they are, the rest as JSON, absence as `(none)`."""
+    if isinstance(value, str):
+        return visible(value)
+    if value is None:
+        return "(none)"
+    import orjson  # noqa: PLC0415 - loaded already by the model
+
+    return visible(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+
+
+def change_action(change: FieldChange) -> Action:
+    """Return whether the field or rule appears, goes, or takes another value."""
+    if change.before is None:
+        return Action.CREATE
+    return Action.DELETE if change.after is None else Action.UPDATE
+
+
+def change_text(change: FieldChange) -> str:
+    """Return `size  100GiB → 200GiB`, `access ip:10.0.0.0/8 rw` or `access ip:10.0.0.0/8 ro → rw`."""
+    name = visible(change.field)
+    gap = "  "
+    if name.startswith(RULE_PREFIX):
+        name, gap = f"access {name[len(RULE_PREFIX) :]}", " "
+    if change.before is None:
+        return f"{name}{gap}{shown_value(change.after)}"
+    if change.after is None:
+        return f"{name}{gap}{shown_value(change.before)}"
+    return f"{name}{gap}{shown_value(change.before)} → {shown_value(change.after)}"
+
+
+_MOST_HELD: Final = 50
+
+
+def held_lines(plan: Plan, *, color: bool) -> Iterator[str]:
+    """Yield what is not done, address by address, and why; nothing where all is done."""
+    if not plan.held:
+        return
+    yield paint("Held: this is refused, or depends on what is", "error", color)
+    for held in plan.held[:_MOST_HELD]:
+        verbs = held_verbs(held)
+        reason = visible(held.reason)
+        text = reason if reason.startswith(held.address) else f"{visible(held.address)}: {reason}"
+        yield f"  {paint('✗', 'error', color)} {text}{f'  ({verbs})' if verbs else ''}"
+    if len(plan.held) > _MOST_HELD:
+        yield f"  and {len(plan.held) - _MOST_HELD} more"
+
+
+def held_verbs(held: Held) -> str:
+    """Return the verbs that are not done, as far as they were worked out."""
+    return ", ".join(verb.value for verb in held.verbs)

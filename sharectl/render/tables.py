@@ -6,8 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.frozen import dataclass
-from sharectl.render.paint import paint
-from sharectl.render.text import PLAIN, display_width
+from sharectl.render.text import PLAIN, display_width, paint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -25,11 +25,9 @@ from sharectl.model.records import (
 from sharectl.model.specs import ShareSpec
 from sharectl.render.explain import explanation_lines
 from sharectl.render.history import history_lines
-from sharectl.render.lock import lock_lines
-from sharectl.render.pool_table import pools_lines
+from sharectl.render.pools import pools_lines, simulation_lines
 from sharectl.render.resource import resource_lines, resource_object
-from sharectl.render.simulation import simulation_lines
-from sharectl.render.state_tables import record_lines, state_lines
+from sharectl.render.state import lock_lines, record_lines, state_lines
 from sharectl.render.text import Look
 from sharectl.scheduler.decision import Decision, Outcome
 from sharectl.scheduler.explanation import Explanation, FilterStage, PoolVerdict, WeightPart

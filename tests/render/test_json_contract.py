@@ -14,11 +14,9 @@ from sharectl.model import events
 from sharectl.model.specs import ShareSpec
 from sharectl.planner.saved.document import FORMAT, plan_to_document
 from sharectl.render.history import history_object
-from sharectl.render.lock import lock_object
-from sharectl.render.pool_table import pools_object
-from sharectl.render.resource import resource_object
-from sharectl.render.share_servers import share_network_object, share_server_object
-from sharectl.render.state_tables import record_object, state_object
+from sharectl.render.pools import pools_object
+from sharectl.render.resource import resource_object, share_network_object, share_server_object
+from sharectl.render.state import lock_object, record_object, state_object
 from sharectl.workspace.inspection import ResourceView
 from tests.render.samples import GIB, RULES, a_record, rich_plan
 from tests.render.test_share_servers import A_NETWORK, A_SERVER

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.render.mounting import mount_commands
+from sharectl.render.mounts_tables import mount_commands
 
 
 def test_smb_shares_are_mounted_from_each_system() -> None:

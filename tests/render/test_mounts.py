@@ -21,9 +21,7 @@ from sharectl.mounting.folder import Written
 from sharectl.mounting.locations import parse_location
 from sharectl.mounting.selection import LeftOut, Mount, Selected
 from sharectl.render.mounts import MountFormat, left_out_lines, mount_problem, mounts_lines, nothing_line, written_lines
-from sharectl.render.mounts_systemd import unit_files, unit_name
-from sharectl.render.mounts_tables import fstab_field
-from sharectl.render.mounts_values import MountSettings, Origin
+from sharectl.render.mounts_tables import MountSettings, Origin, fstab_field, unit_files, unit_name
 from sharectl.render.mounts_yaml import volume_name
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from sharectl.model.diagnostics import Source, error
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.plans import Action, Candidate, Drift, DriftKind
 from sharectl.model.verbs import Verb
-from sharectl.render.markdown_text import code, fence_for, prose
-from sharectl.render.plan_markdown import MOST_CHARACTERS, plan_markdown
+from sharectl.render.plan_markdown import MOST_CHARACTERS, code, fence_for, plan_markdown, prose
 from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
 
 if TYPE_CHECKING:

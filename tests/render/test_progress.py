@@ -14,9 +14,8 @@ import orjson
 import pytest
 
 from sharectl.model.events import CancelRequested, CandidateFailed, RunFinished
-from sharectl.render.event_json import event_name, event_object
 from sharectl.render.output import Output
-from sharectl.render.progress import progress_view
+from sharectl.render.progress import event_name, event_object, progress_view
 from tests.render.test_tally import EVENTS, START, failed, finished, skipped, started
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from sharectl.model.networks import NetworkAllocation
 from sharectl.model.observed import ObservedShareServer
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet, ShareServerSpec
 from sharectl.planner.records import share_server_record
-from sharectl.render.share_servers import share_network_lines, share_network_object, share_server_lines
+from sharectl.render.resource import share_network_lines, share_network_object, share_server_lines
 from sharectl.workspace.tenancy import ShareNetworkView, ShareServerView
 from tests.render.samples import a_record
 

@@ -13,11 +13,9 @@ from sharectl.model.records import HistoryEntry, HistoryLine, Holder, LockStatus
 from sharectl.model.settings import SchedulerSettings
 from sharectl.model.specs import ShareTypeSpec
 from sharectl.render.history import history_lines, history_object
-from sharectl.render.lock import lock_lines, lock_object
 from sharectl.render.output import json_parts, json_text
-from sharectl.render.pool_table import pools_lines, pools_object, used_share
-from sharectl.render.simulation import simulation_lines
-from sharectl.render.state_tables import record_lines, record_object, state_lines, state_object
+from sharectl.render.pools import pools_lines, pools_object, simulation_lines, used_share
+from sharectl.render.state import lock_lines, lock_object, record_lines, record_object, state_lines, state_object
 from sharectl.render.tables import Cell, Column, table_lines
 from sharectl.render.text import Look
 from sharectl.scheduler.pools import Pool

@@ -23,8 +23,7 @@ from sharectl.model.events import (
     StepStarted,
 )
 from sharectl.model.verbs import Verb
-from sharectl.render.frame import bar, frame_lines
-from sharectl.render.tally import BackendTally, Tally
+from sharectl.render.frame import BackendTally, Tally, bar, frame_lines
 from sharectl.render.text import display_width
 
 if TYPE_CHECKING:

@@ -9,11 +9,10 @@ import pytest
 from sharectl.model.observed import ObservedShare
 from sharectl.model.records import StateView
 from sharectl.render.formats import DOCUMENTS, Format, writer
-from sharectl.render.pool_table import pools_lines
-from sharectl.render.state_tables import state_lines
+from sharectl.render.pools import pools_lines
+from sharectl.render.state import state_lines, trash_lines
 from sharectl.render.tables import Column, table_lines
 from sharectl.render.text import Look, display_width
-from sharectl.render.trash import trash_lines
 from sharectl.workspace.trash import TrashedShare
 from tests.render.samples import a_record
 from tests.render.test_tables import POOLS

@@ -1,18 +1,20 @@
-"""The capacity view: every pool with its bar, its figures and what it can do."""
+"""Pools: their capacity and capabilities, and how many more shares would fit."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sharectl.model.quantities import GIB, approximate_size
+from sharectl.model.quantities import GIB, approximate_size, format_size
+from sharectl.render.explain import verdict_object
 from sharectl.render.formats import document
 from sharectl.render.frame import bar
-from sharectl.render.simulation import simulation_lines, simulation_object
 from sharectl.render.tables import Cell, Column, table_lines
-from sharectl.render.text import PLAIN, visible
+from sharectl.render.text import PLAIN, counted, paint, visible
 from sharectl.scheduler.pools import CHANGING_STATS
+from sharectl.scheduler.simulation import MOST_COUNTED
 from sharectl.scheduler.values import boolean, is_thin, number
 
 if TYPE_CHECKING:
@@ -21,7 +23,57 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.render.text import Look
     from sharectl.scheduler.pools import Pool
-    from sharectl.scheduler.simulation import Simulation
+    from sharectl.scheduler.simulation import Pattern, Simulation
+
+_TAKEN_COLUMNS = (Column("POOL"), Column("TAKES", right=True))
+
+
+def simulation_lines(simulation: Simulation, look: Look = PLAIN) -> Iterator[str]:
+    """Yield how many of the imagined shares fit, on which pools, and why the next one does not."""
+    pattern = simulation.pattern
+    fits = simulation.placed == pattern.count
+    verdict = "all fit" if fits else f"only {simulation.placed} fit" if simulation.placed else "none fits"
+    yield ""
+    yield f"{visible(_described(pattern))}: {paint(verdict, 'done' if fits else 'error', look.color)}."
+    rows = [(visible(host), str(count)) for host, count in sorted(simulation.by_host.items())]
+    if rows:
+        yield ""
+        yield from table_lines(_TAKEN_COLUMNS, rows, look)
+        yield ""
+    if simulation.most >= MOST_COUNTED:
+        yield f"{MOST_COUNTED} and more would fit in all."
+    elif fits:
+        yield f"{simulation.most} would fit in all."
+    if simulation.exhausted:
+        first, last = simulation.exhausted[0], simulation.exhausted[-1]
+        yield f"First to run out is {visible(first.host)}, after {first.placed}: {visible(first.sentence)}."
+        if last is not first:
+            yield f"Last is {visible(last.host)}, after {last.placed}: {visible(last.sentence)}."
+        return
+    nearest = simulation.runs_out.nearest if simulation.runs_out is not None else None
+    if nearest is not None:
+        yield f"No pool takes one; nearest is {visible(nearest.host)}: {visible(nearest.sentence)}."
+
+
+def simulation_object(simulation: Simulation) -> JsonObject:
+    """Return the answer as a part of the object of the pools."""
+    nearest = simulation.runs_out.nearest if simulation.runs_out is not None else None
+    return {
+        "pattern": asdict(simulation.pattern),
+        "placed": simulation.placed,
+        "most": simulation.most,
+        "most_is_bounded": simulation.most < MOST_COUNTED,
+        "by_pool": dict(sorted(simulation.by_host.items())),
+        "exhausted": [each._asdict() for each in simulation.exhausted],
+        "runs_out": None if nearest is None else verdict_object(nearest),
+    }
+
+
+def _described(pattern: Pattern) -> str:
+    words = f"{counted(pattern.count, 'share')} of {format_size(pattern.size_bytes)}, {pattern.protocol}"
+    named = (("type", pattern.share_type), ("zone", pattern.availability_zone), ("network", pattern.share_network))
+    return words + "".join(f", {key} {value}" for key, value in named if value is not None)
+
 
 _BAR_WIDTH: Final = 16
 _LEAST_WIDTH_FOR_BARS: Final = 80
