@@ -27,16 +27,10 @@ _USER_FORMS: Final = r"write CORP\alice, alice@corp.example or alice"
 class AccessError(ValueError):
     """A rule that names nobody: `summary` says what is wrong, `remedy` how to mend it, `code` ends the diagnostic's code."""
 
-    def __init__(self, code: str, summary: str, remedy: str) -> None:
+    def __init__(self, summary: str, remedy: str, code: str) -> None:
         """Carry the parts of the diagnostic."""
         super().__init__(summary)
         self.code, self.summary, self.remedy = code, summary, remedy
-
-
-class _Refusal(NamedTuple):
-    code: str
-    summary: str
-    remedy: str
 
 
 def canonical_ip(text: str) -> str:
@@ -44,12 +38,35 @@ def canonical_ip(text: str) -> str:
 
     Raises AccessError for anything else, and for a network with host bits set (proposing the network).
     """
-    result = _canonical_ip(text)
-    if isinstance(result, _Refusal):
-        if not result.remedy:
-            result = result._replace(remedy=instead_of_client(text))
-        raise AccessError(*result)
-    return result
+    found = _address_and_network(text)
+    if found is None:
+        summary, remedy = f"{text[:80]!r} is not an IP address or network", ""
+        address, slash, prefix = text.partition("/")
+        if text.lower() in _EVERYBODY:
+            remedy = "write 0.0.0.0/0 for every IPv4 address, and ::/0 for every IPv6 address"
+        elif slash and not _PREFIX_LENGTH.fullmatch(prefix):
+            summary = f"{text[:80]!r} is not a network with a prefix length"
+        elif "%" in address:
+            summary, remedy = f"{text[:80]!r} has a zone, which means nothing to another host", "leave the zone out"
+        raise AccessError(summary, remedy or instead_of_client(text), "ip")
+    address, network = found
+    if network.partition("/")[0] != address:
+        summary = f"{text!r} is not a network: it names a host within {network}"
+        raise AccessError(summary, f"write {network} for the network, or {address} for the one host", "host-bits")
+    return network
+
+
+@lru_cache(maxsize=65536)
+def _address_and_network(text: str) -> tuple[str, str] | None:
+    """Return the address in `text` and the network around it, without the prefix of a single address; None where there are none."""
+    address, slash, prefix = text.partition("/")
+    if text.lower() in _EVERYBODY or "%" in address or (slash and not _PREFIX_LENGTH.fullmatch(prefix)):
+        return None
+    try:
+        ip, network = ipaddress.ip_address(address), ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+    return str(ip), str(ip) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def canonical_client(text: str) -> str:
@@ -60,7 +77,7 @@ def canonical_client(text: str) -> str:
     canonical = canonical_ip(text)
     nobody = nobody_at(canonical)
     if nobody is not None:
-        raise AccessError(*_Refusal("nobody", f"{text[:80]} {nobody.why}", nobody.remedy))
+        raise AccessError(summary=f"{text[:80]} {nobody.why}", remedy=nobody.remedy, code="nobody")
     return canonical
 
 
@@ -76,10 +93,10 @@ def canonical_user(text: str) -> str:
         remedy = NO_GROUPS
     elif mentions_variable(user):
         remedy = NO_VARIABLES
-    if not isinstance(_canonical_ip(user), _Refusal):
+    if _address_and_network(user) is not None:
         problem, remedy = "it is an address", "set `type: ip`"
     if problem:
-        raise AccessError(*_Refusal("user", f"{text[:80]!r} is not a user: {problem}", remedy))
+        raise AccessError(summary=f"{text[:80]!r} is not a user: {problem}", remedy=remedy, code="user")
     return user
 
 
@@ -109,35 +126,6 @@ def _problem_of_parts(user: str) -> str:
     if user.count("@") > 1 or user.endswith("@") or ("@" in user and len(parts) > 1):
         return "it mixes the two notations, or has an @ too many"
     return ""
-
-
-@lru_cache(maxsize=65536)
-def _canonical_ip(text: str) -> str | _Refusal:
-    problem = _problem_of_form(text)
-    if problem is not None:
-        return problem
-    address, slash, prefix = text.partition("/")
-    try:
-        ip = ipaddress.ip_address(address)
-        network = ipaddress.ip_network(f"{address}/{prefix}" if slash else address, strict=False)
-    except ValueError:
-        return _Refusal("ip", f"{text[:80]!r} is not an IP address or network", "")
-    if network.network_address != ip:
-        summary = f"{text!r} is not a network: it names a host within {network}"
-        return _Refusal("host-bits", summary, f"write {network} for the network, or {ip} for the one host")
-    return str(ip) if network.prefixlen == network.max_prefixlen else str(network)
-
-
-def _problem_of_form(text: str) -> _Refusal | None:
-    if text.lower() in _EVERYBODY:
-        remedy = "write 0.0.0.0/0 for every IPv4 address, and ::/0 for every IPv6 address"
-        return _Refusal("ip", f"{text!r} is not an IP address or network", remedy)
-    address, slash, prefix = text.partition("/")
-    if slash and not _PREFIX_LENGTH.fullmatch(prefix):
-        return _Refusal("ip", f"{text[:80]!r} is not a network with a prefix length", "")
-    if "%" in address:
-        return _Refusal("ip", f"{text[:80]!r} has a zone, which means nothing to another host", "leave the zone out")
-    return None
 
 
 _FORMS: Final = "write one such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32"

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.builders import build, check_moves, check_rule, inline_rules
-from sharectl.manifests.compiled import PLACEMENT_FIELDS, CompiledFile, Index, RuleDocument, Setting, Settings
+from sharectl.manifests.compiled import PLACEMENT_FIELDS, CompiledFile, Index, RuleDocument, Setting
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker
 from sharectl.manifests.names import is_name
@@ -23,8 +23,7 @@ from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, MANAGED_KINDS, K
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.manifests.compiled import LooseReference
-    from sharectl.manifests.findings import Finding, Path
+    from sharectl.manifests.findings import Path
     from sharectl.manifests.reader import Reading
     from sharectl.manifests.schemas import DriverSchemas
     from sharectl.model.kinds import Address
@@ -58,13 +57,10 @@ class _Compiler:
     def __init__(self, drivers: DriverSchemas, *, may_hold_variables: bool) -> None:
         self.drivers = drivers
         self.may_hold_variables = may_hold_variables
-        self.findings: list[Finding] = []
+        self.file = CompiledFile()
+        self.file.index = self.index = Index()
+        self.findings = self.file.findings
         self.has_unexplained = False
-        self.declared: list[tuple[str, Sequence[int]]] = []
-        self.loose: list[LooseReference] = []
-        self.unsound: dict[Address, frozenset[Path]] = {}
-        self.settings = Settings()
-        self.index = Index()
         self.references: dict[str, None] = {}
         self.placements: dict[tuple[str | None, str | None, bool], None] = {}
         self.digests = bytearray()
@@ -89,9 +85,9 @@ class _Compiler:
             self._build(kind, sound, place, checker)
             self.findings += sound.sound_findings(checker.findings)
             if sound.unsound and checker.address:
-                self.unsound[checker.address] = sound.unsound
+                self.file.unsound[checker.address] = sound.unsound
         elif checker.address:
-            self.declared.append((checker.address, place))
+            self.file.declared.append((checker.address, place))
         if self.may_hold_variables:
             self._check_variables(document, checker.address)
 
@@ -196,7 +192,7 @@ class _Compiler:
         if not sound.is_written(*path):
             return
         if not is_linked:
-            self.loose.append(((checker.document, checker.line), path, target, checker.address))
+            self.file.loose.append(((checker.document, checker.line), path, target, checker.address))
             return
         self.references[target] = None
         if path in _EDGES and not checker.address.startswith(Kind.ACCESS_RULE.prefix):
@@ -226,14 +222,14 @@ class _Compiler:
                 RuleDocument(metadata["name"], share, spec["type"], access_to, level, labels, place)
             )
         elif checker.address:
-            self.declared.append((checker.address, place))
+            self.file.declared.append((checker.address, place))
 
     def _setting(self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker) -> None:
         plain = build(kind, sound.value, checker)
         if kind is Kind.BACKEND:
             self._check_driver(plain["driver"], plain["config"], checker)
         if checker.address:
-            self.settings.settings.append(Setting(kind.value, plain, place))
+            self.file.settings.append(Setting(kind.value, plain, place))
         else:
             for target, path, _ in references_of(kind, plain):
                 self._refer(target, path, sound, checker, is_linked=False)
@@ -246,7 +242,7 @@ class _Compiler:
             remedy = f"{guess + ' ' if guess else ''}installed: {', '.join(known)}"
             checker.add("driver", f"there is no driver {driver!r}", remedy, "spec", "driver")
             return
-        self.settings.drivers[driver] = self.drivers.digest(driver)
+        self.file.drivers[driver] = self.drivers.digest(driver)
         if not self.drivers.accepts(driver, config):
             known_paths = {finding.path for finding in checker.findings}
             findings = explain(config, schema, document=checker.document, prefix=("spec", "config"))
@@ -260,12 +256,8 @@ class _Compiler:
         """Return the compiled file."""
         self.index.references = list(self.references)
         self.index.placements = list(self.placements)
-        compiled = CompiledFile(self.settings, self.index, bytes(self.digests), bytes(self.records))
-        compiled.declared = self.declared
-        compiled.loose = self.loose
-        compiled.unsound = self.unsound
-        compiled.findings = self.findings
-        return compiled
+        self.file.digests, self.file.records = bytes(self.digests), bytes(self.records)
+        return self.file
 
 
 def _value_at(value: Any, path: Path) -> Any:  # noqa: ANN401 - any JSON value

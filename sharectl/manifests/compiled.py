@@ -67,14 +67,6 @@ class ResourceRecord(NamedTuple):
 
 
 @dataclass(slots=True)
-class Settings:
-    """The small part of a file, read on every load; `drivers` holds the digests of the schemas that configs were checked against."""
-
-    settings: list[Setting] = field(default_factory=list)
-    drivers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class Index:
     """What linking needs to know of a file's shares, snapshots and access rules. Every reference is an address.
 
@@ -102,35 +94,30 @@ LooseReference = tuple[tuple[int, int], "Path", str, str]
 class CompiledFile:
     """A compiled file. The records are decoded when they are first asked for.
 
+    `digests` are those of the resources `index.addresses`, one behind the other; `records` has a line of JSON for each. `settings` are
+    read on every load; `drivers` holds the digests of the schemas that their configs were checked against.
     `unsound` holds the paths at which a document does not say what was written, `declared` the documents that are named and of which
     nothing else can be used, with their places, `loose` the references of those and of documents without a name. A file that has some of these, or
     `findings`, is never cached.
     """
 
     __slots__ = (
-        "_digests",
-        "_index",
-        "_index_json",
-        "_lines",
-        "_records",
-        "declared",
-        "findings",
-        "loose",
-        "settings",
-        "unsound",
+        *("_index_json", "_lines", "declared", "digests", "drivers", "findings"),
+        *("index", "loose", "records", "settings", "unsound"),
     )
+    digests: bytes
+    index: Index
+    records: bytes
 
-    def __init__(self, settings: Settings, index: Index, digests: bytes, records: bytes) -> None:
-        """Keep what the compiler made; `records` holds a line of JSON for each resource."""
-        self.settings = settings
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self.settings: list[Setting] = []
+        self.drivers: dict[str, str] = {}
         self.declared: list[tuple[str, Sequence[int]]] = []
         self.findings: list[Finding] = []
         self.loose: list[LooseReference] = []
         self.unsound: dict[Address, frozenset[Path]] = {}
-        self._index = index
         self._index_json = b""
-        self._digests = digests
-        self._records = records
         self._lines: tuple[bytes, list[int]] | None = None
 
     @property
@@ -139,28 +126,13 @@ class CompiledFile:
         return not (self.findings or self.declared or self.unsound)
 
     @property
-    def index(self) -> Index:
-        """The part for linking."""
-        return self._index
-
-    @property
     def index_json(self) -> bytes:
-        """The same as JSON."""
+        """The index as JSON."""
         if not self._index_json:
             values: list[Any] = [getattr(self.index, name) for name in Index.__slots__]
             values[-1] = [tuple(rule) for rule in self.index.rules]
             self._index_json = orjson.dumps(values)
         return self._index_json
-
-    @property
-    def digests(self) -> bytes:
-        """The digests of all resources, those of `index.addresses`, one behind the other."""
-        return self._digests
-
-    @property
-    def records(self) -> bytes:
-        """A line of JSON for each resource."""
-        return self._records
 
     def mentions(self, quoted_addresses: Sequence[bytes]) -> bool:
         """Tell whether the file may hold or refer to one of these addresses, given as JSON strings."""
@@ -191,7 +163,6 @@ def decoded_index(values: Sequence[Any]) -> Index:
 SUFFIX: Final = ".pack"
 _LENGTHS: Final = struct.Struct("<3Q")
 _MOST_DECODED_SINGLY: Final = 8
-_NO_SETTINGS: Final = Settings()
 
 
 class _Table(NamedTuple):
@@ -240,10 +211,9 @@ class Pack:
         """Return a file of the pack; `recompile` compiles it again where its records turn out to be lost."""
         return _PackedFile(self, number, recompile)
 
-    def settings(self, number: int) -> Settings:
-        """Return the part of a file that is needed on each load."""
-        found = self._table.settings.get(str(number)) if self._table.settings else None
-        return _NO_SETTINGS if found is None else Settings([Setting(*setting) for setting in found[0]], found[1])
+    def settings(self, number: int) -> tuple[list[list[Any]], dict[str, str]] | None:
+        """Return the part of a file that is needed on each load, if it has one."""
+        return self._table.settings.get(str(number)) if self._table.settings else None
 
     def index(self, number: int) -> Index:
         """Return what linking needs of a file; where many are asked for, all are decoded in one go."""
@@ -276,33 +246,29 @@ class Pack:
 class _PackedFile(CompiledFile):
     """A compiled file whose parts are taken from a pack as they are asked for."""
 
-    __slots__ = ("_is_decoded", "_number", "_pack", "_recompile")
+    __slots__ = ("_number", "_pack", "_recompile")
 
     def __init__(self, pack: Pack, number: int, recompile: Callable[[CompiledFile], CompiledFile]) -> None:
-        super().__init__(pack.settings(number), Index(), b"", b"")
-        self._is_decoded = False
-        self._pack = pack
-        self._number = number
-        self._recompile = recompile
+        super().__init__()
+        self._pack, self._number, self._recompile = pack, number, recompile
+        settings = pack.settings(number)
+        if settings is not None:
+            self.settings, self.drivers = [Setting(*setting) for setting in settings[0]], settings[1]
 
-    @property
-    def index(self) -> Index:
-        if not self._is_decoded:
-            self._index, self._is_decoded = self._pack.index(self._number), True
-        return self._index
-
-    @property
-    def digests(self) -> bytes:
-        return self._pack.digests(self._number)
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a part of any type, which this object has not been given
+        if name == "index":
+            self.index = self._pack.index(self._number)
+            return self.index
+        if name == "digests":
+            return self._pack.digests(self._number)
+        if name == "records":
+            records = self._pack.records(self._number)
+            return self._recompile(self).records if records is None else records
+        raise AttributeError(name)
 
     @property
     def index_json(self) -> bytes:
         return self._pack.index_json(self._number)
-
-    @property
-    def records(self) -> bytes:
-        records = self._pack.records(self._number)
-        return self._recompile(self).records if records is None else records
 
 
 def write_pack(path: str, files: Sequence[CompiledFile]) -> bool:
@@ -321,8 +287,8 @@ def write_pack(path: str, files: Sequence[CompiledFile]) -> bool:
         table.digest_ends.append(digest_end)
         table.record_ends.append(record_end)
         table.record_checksums.append(checksum(records).hex())
-        if file.settings.settings:
-            table.settings[str(number)] = [list(setting) for setting in file.settings.settings], file.settings.drivers
+        if file.settings:
+            table.settings[str(number)] = [list(setting) for setting in file.settings], file.drivers
     body = (orjson.dumps(list(table)), b",".join(indexes), b"".join(digests))
     lengths = _LENGTHS.pack(*map(len, body))
 

@@ -158,7 +158,7 @@ class Linker:
                 self.linked.moves[address] = tuple(file.index.moves[address])
 
     def _link_settings(self) -> None:
-        settings = [(number, each) for number, file in enumerate(self._files) for each in file.settings.settings]
+        settings = [(number, each) for number, file in enumerate(self._files) for each in file.settings]
         for number, setting in settings:
             first = self.linked.settings.setdefault(setting.address, (number, setting))
             if first[1] is not setting:

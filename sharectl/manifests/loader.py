@@ -169,7 +169,7 @@ class _Loader:
         if compiled is None and self._cache is not None:
             compiled = self._cache.same(path, file.status, file.data)
         if compiled is not None and all(
-            self._drivers.digest(driver) == digest for driver, digest in compiled.settings.drivers.items()
+            self._drivers.digest(driver) == digest for driver, digest in compiled.drivers.items()
         ):
             file.forget()
             return compiled
@@ -212,7 +212,7 @@ def _empty(file: SourceFile) -> Diagnostic:
 def _nothing_found(
     sources: Sequence[str], read: Sources, files: Sequence[CompiledFile], base_directory: Path
 ) -> list[Diagnostic]:
-    if any(file.digests or file.settings.settings for file in files) or any(file.index.documents for file in files):
+    if any(file.digests or file.settings for file in files) or any(file.index.documents for file in files):
         return []
     if not read.files and all((Path(base_directory) / name).is_dir() for name in sources):
         return []
