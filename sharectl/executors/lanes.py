@@ -31,7 +31,7 @@ _OVERDUE_CHECK_SECONDS: Final = 0.05
 _PACE: Final = 1
 """How many threads are woken at once while outcomes come; twice as many each time that none has come for a while."""
 _MOST_AT_ONCE: Final = 256
-_QUICK_SECONDS: Final = 0.0005
+_QUICK_SECONDS: Final = 0.00025
 """A thread whose call took no longer rests while the loop works: both at once would only take the interpreter from each other."""
 _PACE_SECONDS: Final = 0.001
 _WITHOUT_THREADS_SECONDS: Final = 1.0

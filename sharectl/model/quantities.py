@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 GIB: Final = 1 << 30
@@ -58,6 +59,7 @@ def parse_size(text: str) -> int:
     return size_bytes
 
 
+@lru_cache(maxsize=1024)
 def format_size(size_bytes: int) -> str:
     """Write `size_bytes` so that parse_size() reads the same number back, in the unit that keeps it exact and short.
 

@@ -8,7 +8,8 @@ import time
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from sharectl.model.events import (
     CancelRequested,
@@ -25,7 +26,7 @@ from sharectl.render.frame import Tally, frame_lines, place
 from sharectl.render.text import counted, duration, harmless, listed, paint, sayable, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
     from typing import TextIO
 
     from rich.console import Group
@@ -37,16 +38,17 @@ if TYPE_CHECKING:
 _BETWEEN_WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def event_name(event: Event) -> str:
-    """Return `step-finished` for a StepFinished."""
-    return _BETWEEN_WORDS.sub("-", type(event).__name__).lower()
+@cache
+def _shape(kind: Hashable) -> tuple[str, tuple[str, ...]]:
+    """Return `step-finished` for StepFinished, and the names of its fields."""
+    event = cast("type[Event]", kind)
+    return _BETWEEN_WORDS.sub("-", event.__name__).lower(), tuple(each.name for each in fields(event))
 
 
 def event_object(event: Event, at: str) -> JsonObject:
     """Return the event as a JSON object: its name, the time `at` (UTC, ISO 8601), and its fields under their names."""
-    return document(
-        "events", event=event_name(event), at=at, **{each.name: getattr(event, each.name) for each in fields(event)}
-    )
+    name, names = _shape(cast("Hashable", type(event)))
+    return document("events", event=name, at=at, **{each: getattr(event, each) for each in names})
 
 
 Mode = Literal["auto", "plain", "json"]

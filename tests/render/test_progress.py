@@ -15,7 +15,7 @@ import pytest
 
 from sharectl.model.events import CancelRequested, CandidateFailed, RunFinished
 from sharectl.render.output import Output
-from sharectl.render.progress import event_name, event_object, progress_view
+from sharectl.render.progress import event_object, progress_view
 from tests.render.test_tally import EVENTS, START, failed, finished, skipped, started
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_an_event_has_its_own_name_and_fields() -> None:
         "pool": "default",
         "seconds": 0.25,
     }
-    assert event_name(CancelRequested(immediate=True)) == "cancel-requested"
+    assert event_object(CancelRequested(immediate=True), "now")["event"] == "cancel-requested"
 
 
 class Seat:
