@@ -14,7 +14,6 @@ from sharectl.render.frame import bar
 from sharectl.render.tables import Cell, Column, table_lines
 from sharectl.render.text import PLAIN, counted, paint, visible
 from sharectl.scheduler.pools import CHANGING_STATS
-from sharectl.scheduler.simulation import MOST_COUNTED
 from sharectl.scheduler.values import boolean, is_thin, number
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ def simulation_lines(simulation: Simulation, look: Look = PLAIN) -> Iterator[str
         yield ""
         yield from table_lines(_TAKEN_COLUMNS, rows, look)
         yield ""
-    if simulation.most >= MOST_COUNTED:
-        yield f"{MOST_COUNTED} and more would fit in all."
+    if simulation.is_cut_short:
+        yield f"{simulation.most} and more would fit in all."
     elif fits:
         yield f"{simulation.most} would fit in all."
     if simulation.exhausted:
@@ -62,7 +61,7 @@ def simulation_object(simulation: Simulation) -> JsonObject:
         "pattern": asdict(simulation.pattern),
         "placed": simulation.placed,
         "most": simulation.most,
-        "most_is_bounded": simulation.most < MOST_COUNTED,
+        "most_is_bounded": not simulation.is_cut_short,
         "by_pool": dict(sorted(simulation.by_host.items())),
         "exhausted": [each._asdict() for each in simulation.exhausted],
         "runs_out": None if nearest is None else verdict_object(nearest),

@@ -64,6 +64,11 @@ class Simulation:
     runs_out: Explanation | None
     exhausted: tuple[Exhausted, ...] = ()
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Tell whether counting ended while more would have fitted."""
+        return self.most >= MOST_COUNTED
+
 
 def parse_pattern(text: str) -> Pattern:
     """Return the pattern that `text` spells; raises DiagnosticError with what is wrong with it."""

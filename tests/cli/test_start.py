@@ -27,6 +27,9 @@ SLOW = ("jsonschema_rs", "pkgutil", "concurrent", "email", "secrets")
 """Modules that bring many others, and of which a command that finds nothing new has no use."""
 
 PLANNING = ("sharectl.planner", "sharectl.scheduler", "sharectl.plan")
+PLACING = ("sharectl.scheduler.engine", "sharectl.scheduler.filters")
+"""What a command needs that places a new share, or explains where one would go."""
+
 APPLYING = ("sharectl.apply", "sharectl.executors.lanes", "sharectl.engine.loop", "sharectl.render.progress")
 
 ROUNDS = 5
@@ -79,10 +82,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("state list", (*NEVER, *DRAWING, *MANIFESTS[:-1], "sharectl.scheduler", "sharectl.plan", *APPLYING)),
         ("mounts", (*NEVER, *DRAWING, *YAML, "sharectl.scheduler", "sharectl.plan", *APPLYING)),
         ("validate", (*NEVER, *DRAWING, *YAML, *SLOW, "sharectl.scheduler", "sharectl.plan", *APPLYING)),
-        ("plan", (*NEVER, *DRAWING, *YAML, *SLOW, *APPLYING)),
-        ("refresh", (*NEVER, *DRAWING, *YAML, *SLOW, *APPLYING)),
-        ("apply --yes", (*NEVER, *DRAWING, *YAML, *SLOW, *APPLYING)),
-        ("pools", (*NEVER, *DRAWING, *YAML, *SLOW, "sharectl.plan", *APPLYING)),
+        ("plan", (*NEVER, *DRAWING, *YAML, *SLOW, *PLACING, *APPLYING)),
+        ("refresh", (*NEVER, *DRAWING, *YAML, *SLOW, *PLACING, *APPLYING)),
+        ("apply --yes", (*NEVER, *DRAWING, *YAML, *SLOW, *PLACING, *APPLYING)),
+        ("pools", (*NEVER, *DRAWING, *YAML, *SLOW, "sharectl.plan", *PLACING, *APPLYING)),
         ("show share/projects", (*NEVER, *DRAWING, *YAML, *APPLYING)),
     ],
 )
