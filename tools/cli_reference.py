@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from enum import Enum
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 from typer.models import ArgumentInfo
 
-from sharectl.cli.entries import COMMANDS
+from sharectl.cli.commands import COMMANDS, app_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ def current_page() -> str:
 
 
 def _sections(name: str) -> Iterator[str]:
-    app = import_module(f"sharectl.cli.{COMMANDS[name].module}").app
+    app: Any = app_of(name)
     for command in app.registered_commands:
         words = name if len(app.registered_commands) == 1 and not app.info.help else f"{name} {_word(command)}"
         yield _section(words, command.callback)

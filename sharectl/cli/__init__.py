@@ -1,4 +1,4 @@
-"""The command line: parse, call, render, exit. One module per command; what is heavy is imported inside it."""
+"""The command line: parse, call, render, exit. Commands of one subject share a module; what is heavy is imported inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as a whole: its help, its options, and the commands, each of which is loaded when it is asked for."""
+"""The command line as a whole: its help, its options, and its commands, each of which is loaded when it is asked for."""
 
 from __future__ import annotations
 
@@ -6,14 +6,54 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
-from sharectl.cli.entries import COMMANDS
 from sharectl.cli.interrupts import Interrupted
 from sharectl.cli.options import Chdir
+
+
+class Entry(NamedTuple):
+    """A command as the help of the whole lists it: where it is in this package, as `module:function`, and what it does."""
+
+    place: str
+    summary: str
+
+
+COMMANDS: Final[dict[str, Entry]] = {
+    "init": Entry("init:init", "Write a small repository that works."),
+    "validate": Entry("validate:validate", "Find every mistake in the manifests."),
+    "plan": Entry("plan:plan", "Show what apply would do."),
+    "apply": Entry("plan:apply", "Bring the backends in line with the manifests."),
+    "destroy": Entry("plan:destroy", "Remove what the state holds, as each deletionPolicy says."),
+    "refresh": Entry("plan:refresh", "Show where the backends differ from the state."),
+    "show": Entry("show:show", "Show a resource: where it is, who may reach it, how to mount it."),
+    "mounts": Entry("mounts:mounts", "Write what a client mounts: fstab, autofs, systemd, Kubernetes, Ansible."),
+    "pools": Entry("pools:pools", "Show the capacity and capabilities of the pools."),
+    "explain": Entry("show:explain", "Say why a share is, or would be, where it is."),
+    "import": Entry("imports:import_", "Take over shares that exist on a backend."),
+    "trash": Entry("trash:app", "List the shares in the trash of the backends, and purge them."),
+    "state": Entry("state:app", "Look into the state, and repair it by hand."),
+    "lock": Entry("lock:app", "Show who holds the lock of the state."),
+    "unlock": Entry("lock:unlock", "Remove the lock of a holder that is certainly dead."),
+    "history": Entry("state:history", "Show who changed what, when, from which commit."),
+    "graph": Entry("show:graph", "Draw what depends on what."),
+    "schema": Entry("init:schema", "Print the JSON Schemas of the manifests."),
+}
+"""Commands in the order of the help. What is said of them stands here, so that the help needs none of their modules."""
+
+
+def app_of(name: str) -> typer.Typer:
+    """Return the command of that name, or the group of commands."""
+    module, _, function = COMMANDS[name].place.partition(":")
+    found = getattr(import_module(f"{__package__}.{module}"), function)
+    if isinstance(found, typer.Typer):
+        return found
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command()(found)
+    return app
 
 
 class _Commands(TyperGroup):
@@ -25,8 +65,7 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - as above
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"sharectl.cli.{COMMANDS[cmd_name].module}")
-        command = typer.main.get_command(module.app)
+        command = typer.main.get_command(app_of(cmd_name))
         command.name = cmd_name
         return command
 

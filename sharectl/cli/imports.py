@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from sharectl.workspace.imports import FoundImports
     from sharectl.workspace.run import LockedRun
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-
-@app.command(name="import")
 def import_(
     address: Annotated[
         str | None,
@@ -60,8 +57,7 @@ def import_(
     `import --backend B --all --write DIR` takes all that backend B holds, but for its trash.
     """
     from sharectl.cli.runs import RunChoices, run_locked
-    from sharectl.cli.session import start
-    from sharectl.cli.values import parse_address, parse_size
+    from sharectl.cli.session import parse_address, parse_size, start
     from sharectl.workspace.import_manifests import manifest_path, manifest_text, outside_warning
     from sharectl.workspace.imports import ImportRequest, find_imports
     from sharectl.workspace.plans import Planner

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
+from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.kinds import resource_of
 from sharectl.render.mounts import MountFormat
+from sharectl.render.mounts_tables import MountSettings
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sharectl.cli.session import Session
+    from sharectl.model.kinds import Address
+    from sharectl.mounting.clients import Client
+    from sharectl.mounting.selection import Mount, Selected, Wanted
+    from sharectl.render.output import Output
+    from sharectl.state.contract import StateStore
 
 
-@app.command()
 def mounts(
     addresses: Annotated[
         list[str] | None,
@@ -52,16 +64,7 @@ def mounts(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Write the mounts of a client, from the state alone: no backend is asked."""
-    from sharectl.cli.mounting import (
-        asked_command,
-        client_meant,
-        read_selected,
-        settings_meant,
-        user_meant,
-        write_units,
-    )
-    from sharectl.cli.session import start
-    from sharectl.cli.values import parse_address, parse_labels
+    from sharectl.cli.session import parse_address, parse_labels, start
     from sharectl.model.diagnostics import DiagnosticError, error
     from sharectl.mounting.selection import Wanted
     from sharectl.render.mounts import left_out_lines, mount_problem, mounts_lines, nothing_line
@@ -88,3 +91,95 @@ def mounts(
         session.output.note(line)
     if not selected.mounts:
         session.output.note(nothing_line(client))
+
+
+_PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._@+-][A-Za-z0-9._/@+-]*")
+_NAMESPACE: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class Read(NamedTuple):
+    """The mounts that the state gives, and which state that is."""
+
+    lineage: str
+    serial: int
+    selected: Selected
+
+
+def settings_meant(mount_root: str, credentials: str, namespace: str) -> MountSettings:
+    """Return the settings of the client. Raises DiagnosticError where one of them could not be written to its tables."""
+    for option, what, path in (("mount-root", "folder", mount_root), ("credentials", "file", credentials)):
+        if _PLAIN_PATH.fullmatch(path) is None or posixpath.normpath(path) != path:
+            remedy = (
+                "write an absolute path of letters, digits and ._/@+-, for not every table of mounts can quote others"
+            )
+            raise DiagnosticError(
+                error(f"usage.{option}", f"{path!r} cannot be the {what} for --{option}", remedy=remedy)
+            )
+    if _NAMESPACE.fullmatch(namespace) is None:
+        remedy = "write small letters, digits and dashes"
+        raise DiagnosticError(error("usage.namespace", f"{namespace!r} is not a Kubernetes namespace", remedy=remedy))
+    return MountSettings(mount_root, credentials, namespace)
+
+
+def client_meant(text: str | None, output: Output) -> Client | None:
+    """Return the client that the user named; one that is this machine to itself alone is remarked on. Raises DiagnosticError."""
+    if text is None:
+        return None
+    from sharectl.mounting.clients import addresses_of_host, is_this_machine_only, parse_client
+
+    client = parse_client(text, addresses_of_host)
+    if is_this_machine_only(client):
+        output.note(f"{text} is a loopback address here, under which servers see nobody but themselves.")
+    return client
+
+
+def user_meant(text: str | None) -> str | None:
+    """Return the user as access rules have it. Raises DiagnosticError."""
+    if text is None:
+        return None
+    from sharectl.manifests.access import AccessError, canonical_user
+
+    try:
+        return canonical_user(text)
+    except AccessError as problem:
+        raise DiagnosticError(error("usage.user", problem.summary, remedy=problem.remedy)) from problem
+
+
+def read_selected(store: StateStore, named: Sequence[Address], backends: frozenset[str], wanted: Wanted) -> Read:
+    """Return the mounts that the state gives. Raises DiagnosticError where it has nothing at an address, or on a backend."""
+    from sharectl.mounting.selection import select_mounts
+    from sharectl.workspace.records import require_records, view_of_backends
+
+    if named:
+        require_records(store, named)
+    with store.read() as reader:
+        view = reader.view(named).on_backends(backends) if named else view_of_backends(reader, backends)
+        rules = reader.rules(named or None)
+    return Read(view.lineage, view.serial, select_mounts(view.records.values(), rules, wanted))
+
+
+def asked_command(  # noqa: PLR0917 - the options that decide which shares are among the mounts
+    style: str,
+    client: str | None,
+    user: str | None,
+    named: Iterable[Address],
+    labels: Iterable[str] | None,
+    backends: Iterable[str] | None,
+) -> str:
+    """Return the command that writes the same mounts again from the same state."""
+    words = ["sharectl", "mounts", "--format", str(style)]
+    words += [*(["--for", client] if client is not None else []), *(["--user", user] if user is not None else [])]
+    for option, values in (("--label", labels), ("--backend", backends)):
+        words += [word for value in values or () for word in (option, value)]
+    return shlex.join([*words, *named])
+
+
+def write_units(session: Session, folder: Path, mounts: Iterable[Mount], settings: MountSettings) -> None:
+    """Write the units of systemd as files, and say what became of them. Raises DiagnosticError."""
+    from sharectl.mounting.folder import write_marked_files
+    from sharectl.render.mounts import written_lines
+    from sharectl.render.mounts_tables import UNIT_MARK, unit_files
+
+    written = write_marked_files(folder, dict(unit_files(mounts, settings)), UNIT_MARK)
+    for line in written_lines(str(folder), written):
+        session.output.note(line)

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -16,8 +16,6 @@ from sharectl.render.formats import DOCUMENTS, Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-T = TypeVar("T")
 
 
 def output(*documents: str) -> Any:  # noqa: ANN401 - an option, as typer declares it
@@ -128,15 +126,15 @@ class PlanChoices:
     allow_shared: AllowShared = None
 
 
-def taking(choices: type[T]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that gives a command an option for each field of `choices`, and passes them on as its `choices`."""
-    names = [field.name for field in fields(choices)]  # type: ignore[arg-type]
-    hints = get_type_hints(choices, include_extras=True)
+def taking_plan_choices(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command an option for these fields of PlanChoices (for all, without names), and passes them on as its `choices`."""
+    hints = get_type_hints(PlanChoices, include_extras=True)
     added = [
         inspect.Parameter(
             field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
         )
-        for field in fields(choices)  # type: ignore[arg-type]
+        for field in fields(PlanChoices)
+        if not names or field.name in names
     ]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -145,7 +143,8 @@ def taking(choices: type[T]) -> Callable[[Callable[..., None]], Callable[..., No
         last = [each for name, each in own.parameters.items() if name != "choices" and each not in first]
 
         def called(*arguments: Any, **values: Any) -> None:  # noqa: ANN401 - whatever the command line holds
-            command(*arguments, choices=choices(**{name: values.pop(name) for name in names}), **values)
+            choices = PlanChoices(**{each.name: values.pop(each.name) for each in added})
+            command(*arguments, choices=choices, **values)
 
         parameters = [*first, *added, *last]
         called.__name__, called.__doc__ = command.__name__, command.__doc__

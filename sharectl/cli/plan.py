@@ -1,22 +1,25 @@
-"""`sharectl plan`: show what apply would do."""
+"""`sharectl plan`, and the commands that plan and go on from there: `apply`, `destroy`, and `refresh`."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.cli.codes import ExitCode, Finished, code_of_plan, finish, or_changes
+from sharectl.cli.codes import ExitCode, Finished, code_of_findings, code_of_plan, finish, or_changes, unread_in
+from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.render.formats import Format
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+if TYPE_CHECKING:
+    from sharectl.cli.runs import RunChoices
+    from sharectl.cli.session import Session
 
 
-@app.command()
-@opt.taking(opt.PlanChoices)
+@opt.taking_plan_choices()
 def plan(
     *,
     choices: opt.PlanChoices,
@@ -50,3 +53,125 @@ def plan(
             "`sharectl destroy` does this; `sharectl plan --destroy --out FILE` saves it to be applied."
         )
     finish(or_changes(code_of_plan(result), detailed=detailed_exitcode and not result.is_empty))
+
+
+@opt.taking_plan_choices()
+def apply(
+    plan_file: Annotated[
+        Path | None, typer.Argument(metavar="[PLAN]", help="A plan saved by `sharectl plan --out`; asks nothing.")
+    ] = None,
+    *,
+    choices: opt.PlanChoices,
+    yes: opt.Yes = False,
+    lock_timeout: opt.LockTimeout = "0",
+    output: Annotated[Format, opt.output("plan")] = Format.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Bring the backends in line with the manifests: show the plan, ask, apply it.
+
+    Ctrl-C once: no new step starts, and running steps finish and are recorded. Twice: stop at once; the next apply works out what
+    happened to the rest.
+    """
+    from sharectl.cli.runs import RunChoices, planner, run_locked
+    from sharectl.cli.session import start
+
+    session = start(chdir, choices.file)
+    run = RunChoices(
+        "apply",
+        "Apply this plan?",
+        yes,
+        lock_timeout,
+        output,
+        instead=", or save a plan with `sharectl plan --out FILE` and apply that",
+    )
+    if plan_file is not None:
+        _apply_saved(session, plan_file, choices, run)
+        return
+    make_plan = planner(session, choices)
+    run_locked(session, make_plan.desired.backends, make_plan, run)
+
+
+def _apply_saved(session: Session, plan_file: Path, choices: opt.PlanChoices, run: RunChoices) -> None:
+    """Apply a saved plan as it is. Raises DiagnosticError for options that would make another."""
+    from sharectl.cli.runs import run_locked
+    from sharectl.engine.rows import rows_of
+    from sharectl.planner.saved.checks import current_part
+    from sharectl.workspace.planfile import plan_origin, read_plan_file, require_own_plan
+
+    if replace(choices, allow_unreadable=None) != opt.PlanChoices():
+        raise DiagnosticError(
+            error(
+                "usage.saved-plan",
+                "a saved plan is applied as it is: options that would make another one do not go with it",
+                remedy=f"leave them out, or make a new plan with them: `sharectl plan … --out {plan_file}`",
+            )
+        )
+    saved = read_plan_file(session.path(plan_file))
+    here = plan_origin(session.project.root, session.project.state_path)
+    require_own_plan(saved, session.repository.store, here)
+    run = replace(
+        run,
+        command=f"apply {plan_file.name}",
+        yes=True,
+        instead="",
+        allow_unreadable=frozenset(choices.allow_unreadable or ()),
+    )
+    run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
+
+
+@opt.taking_plan_choices(
+    "file", "target", "exclude", "label", "backend", "refresh", "override_protection", "allow_unreadable"
+)
+def destroy(
+    *,
+    choices: opt.PlanChoices,
+    yes: opt.Yes = False,
+    lock_timeout: opt.LockTimeout = "0",
+    output: Annotated[Format, opt.output("plan")] = Format.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Remove every share and snapshot in the state: deletionPolicy delete removes the data, trash puts it aside, retain leaves it.
+
+    Protected shares are refused. The manifests stay as they are; they still say how the backends are reached.
+    """
+    from sharectl.cli.runs import RunChoices, planner, run_locked
+    from sharectl.cli.session import start
+
+    session = start(chdir, choices.file)
+    make_plan = planner(session, choices, destroy=True)
+    run = RunChoices(
+        "destroy",
+        "Destroy all of this? The data of shares with deletionPolicy delete cannot be recovered.",
+        yes,
+        lock_timeout,
+        output,
+        instead=", or save a plan with `sharectl plan --destroy --out FILE` and apply that",
+    )
+    run_locked(session, make_plan.desired.backends, make_plan, run)
+
+
+@opt.taking_plan_choices("file", "target", "backend", "allow_unreadable")
+def refresh(
+    *,
+    choices: opt.PlanChoices,
+    detailed_exitcode: opt.DetailedExitcode = False,
+    output: Annotated[Format, opt.output("drift")] = Format.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Ask the backends what they hold, and show where that differs from the state. Changes nothing; `apply` repairs."""
+    from sharectl.cli.runs import looking_planner, planned
+    from sharectl.cli.session import start
+
+    session = start(chdir, choices.file)
+    make_plan, is_whole = looking_planner(session, replace(choices, allow_empty=True))
+    plan = planned(session, make_plan)
+    if not is_whole:  # what a plan would do is not known, only what differs
+        plan = replace(plan, steps=(), drift=tuple(replace(found, repaired_by=None) for found in plan.drift))
+    about_backends = [
+        found for found in plan.diagnostics if found.code.startswith(("backend.", "network.", "plan.unknown-"))
+    ]
+    session.output.show("drift", output, plan)
+    if about_backends:
+        session.output.diagnostics(about_backends)
+    code = code_of_findings(about_backends, unread=unread_in(plan))
+    finish(or_changes(code, detailed=detailed_exitcode and any(each.kind != "ignored" for each in plan.drift)))

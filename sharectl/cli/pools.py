@@ -13,8 +13,6 @@ from sharectl.cli.codes import code_of_findings, finish
 from sharectl.cli.complete import complete_backend
 from sharectl.render.formats import Format
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
-
 
 class Sort(StrEnum):
     """What the pools are ordered by."""
@@ -26,7 +24,6 @@ class Sort(StrEnum):
     PROVISIONED = "provisioned"
 
 
-@app.command()
 def pools(
     *,
     file: opt.Files = None,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
 from sharectl.cli.interrupts import diverted
 from sharectl.cli.options import PlanChoices
-from sharectl.cli.session import kept_afterwards
-from sharectl.cli.values import parse_addresses, parse_duration_seconds, parse_labels
+from sharectl.cli.session import kept_afterwards, parse_addresses, parse_duration_seconds, parse_labels
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.frozen import dataclass
 from sharectl.render.formats import Format

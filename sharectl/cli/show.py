@@ -1,16 +1,17 @@
-"""`sharectl show`: what a share is, where it is, and how to mount it; or what a saved plan says."""
+"""`sharectl show`, `explain` and `graph`: one resource, why it is where it is, and what depends on what."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.cli.codes import code_of_findings, finish
-from sharectl.cli.complete import complete_address
+from sharectl.cli.codes import ExitCode, Finished, code_of_findings, code_of_plan, finish
+from sharectl.cli.complete import complete_address, complete_backend
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.kinds import Kind, is_of, kind_of, resource_of
 from sharectl.render.formats import Format
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-
-@app.command()
 def show(
     subject: Annotated[
         str,
@@ -42,8 +40,7 @@ def show(
 ) -> None:
     """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
     from sharectl.cli.runs import show_plan
-    from sharectl.cli.session import start
-    from sharectl.cli.values import parse_address
+    from sharectl.cli.session import parse_address, start
     from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.inspection import inspect_resource
 
@@ -101,3 +98,92 @@ def _show_tenancy(
         else:
             session.output.show("share_network", output, inspect_share_network(desired, store, address))
     _say_unread(session, diagnostics, record, allowed)
+
+
+def explain(
+    address: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ADDRESS]",
+            help="A share with a manifest; by default the one new share.",
+            autocompletion=complete_address,
+        ),
+    ] = None,
+    *,
+    file: opt.Files = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Explain it as a plan with this --backend places it.", metavar="NAME", autocompletion=complete_backend
+        ),
+    ] = None,
+    allow_unreadable: opt.AllowUnreadable = None,
+    output: Annotated[Format, opt.output("explanation")] = Format.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Show each pool with the filter that refuses the share and the figures, or with its weight by weigher.
+
+    Files named with -f that hold no Backend are read together with the project's manifests.
+    """
+    from sharectl.cli.session import parse_address, start
+    from sharectl.planner.backends.findings import UNREAD_CODES
+    from sharectl.workspace.explanation import Inquiry, explain_share
+
+    session = start(chdir, file)
+    wanted = None if address is None else parse_address(address)
+    inquiry = Inquiry(wanted, frozenset(backend or ()), frozenset(allow_unreadable or ()))
+    with session.repository.store() as store:
+        explained = explain_share(session.repository, store, inquiry)
+    session.output.show("explanation", output, explained)
+    found = explained.diagnostics
+    if found:
+        session.output.diagnostics(found)
+    finish(code_of_findings(one for one in found if one.code in UNREAD_CODES))
+
+
+class GraphFormat(StrEnum):
+    """How the graph is written."""
+
+    DOT = "dot"
+    MERMAID = "mermaid"
+
+
+@opt.taking_plan_choices("file", "refresh", "allow_unreadable")
+def graph(
+    *,
+    choices: opt.PlanChoices,
+    style: Annotated[GraphFormat, typer.Option("--format", help="For Graphviz or for Markdown.")] = GraphFormat.DOT,
+    steps: Annotated[
+        bool,
+        typer.Option("--steps", help="Draw the steps of the plan and what each waits for, instead of the manifests."),
+    ] = False,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Draw what depends on what: the manifests, or with --steps the plan that apply would walk."""
+    from sharectl.cli.session import start
+    from sharectl.manifests.dependencies import dependency_edges
+    from sharectl.render.graph import dot, mermaid
+
+    session = start(chdir, choices.file)
+    code = ExitCode.DONE
+    if steps:
+        from sharectl.cli.runs import planned, planner
+
+        plan = planned(session, planner(session, replace(choices, allow_empty=True)))
+        nodes = [step.step_id for step in plan.steps]
+        edges = [(step.step_id, needed) for step in plan.steps for needed in step.waits_for]
+        if plan.diagnostics:
+            session.output.diagnostics(plan.diagnostics)
+        if plan.is_stopped:
+            raise Finished(ExitCode.FAILED)
+        code = code_of_plan(plan)
+    else:
+        from sharectl.workspace.tenancy import server_edges
+
+        desired = session.repository.desired()
+        edges = dependency_edges(desired, sorted(desired.addresses))
+        with session.repository.store() as store:
+            edges += server_edges(store)
+        nodes = sorted({*desired.addresses, *(node for edge in edges for node in edge)})
+    session.output.write((dot if style is GraphFormat.DOT else mermaid)(nodes, edges))
+    finish(code)

@@ -1,16 +1,21 @@
-"""`sharectl state`: look into the state, and repair it by hand."""
+"""`sharectl state` and `sharectl history`: look into the state, and repair it by hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
+from sharectl.cli.session import edited_state
 from sharectl.model.kinds import Kind, is_of, resource_of
 from sharectl.render.formats import Format
+
+if TYPE_CHECKING:
+    from sharectl.cli.session import Session
+    from sharectl.state.sqlite.copies import Copy
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -54,8 +59,7 @@ def show(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show one resource as the state holds it."""
-    from sharectl.cli.session import start
-    from sharectl.cli.values import parse_address
+    from sharectl.cli.session import parse_address, start
     from sharectl.workspace.records import read_record
 
     session = start(chdir)
@@ -72,8 +76,7 @@ def rm(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Forget resources without touching them: they stay on their backend, and can be imported again."""
-    from sharectl.cli.session import edited_state, start
-    from sharectl.cli.values import parse_address
+    from sharectl.cli.session import edited_state, parse_address, start
     from sharectl.workspace.interventions import forget_resources, forgotten_note
 
     session = start(chdir)
@@ -94,8 +97,7 @@ def mv(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Give a resource another address; nothing changes on its backend. What is on a backend follows it under its new name."""
-    from sharectl.cli.session import edited_state, start
-    from sharectl.cli.values import parse_address
+    from sharectl.cli.session import edited_state, parse_address, start
     from sharectl.workspace.interventions import rename_backend, rename_resource, require_name
 
     session = start(chdir)
@@ -222,7 +224,6 @@ def restore(
     """
     import os
 
-    from sharectl.cli.copies import bring_back
     from sharectl.cli.session import start
     from sharectl.workspace.copies import chosen_copy, find_copies
 
@@ -236,15 +237,83 @@ def restore(
         session.output.note(f"`sharectl state restore {kept.own[0].name}` makes the newest of them the state.")
 
 
-@app.command()
 def history(
-    address: Annotated[str | None, typer.Argument(metavar="[ADDRESS]", autocompletion=complete_address)] = None,
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="[ADDRESS]", help="Only of this resource.", autocompletion=complete_address),
+    ] = None,
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many entries, newest first.", min=1)] = 50,
     output: Annotated[Format, opt.output("history")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Show what was done; the same as `sharectl history`."""
-    from sharectl.cli.history import history as show_history
+    """Show what was done, newest first: when, by whom, from which commit and CI job, and what changed."""
+    from itertools import chain
 
-    show_history(address, limit=limit, output=output, chdir=chdir)
+    from sharectl.cli.session import parse_address, start
+    from sharectl.model.diagnostics import DiagnosticError, error
+    from sharectl.model.kinds import resource_of
+
+    session = start(chdir)
+    wanted = None if address is None else parse_address(address)
+    with session.repository.existing_store() as store:
+        found = store.history(address=wanted, limit=limit)
+        newest = next(found, None)
+        if wanted is not None and newest is None and not session.repository.knows(resource_of(wanted), store):
+            summary = (
+                f"there is no {wanted}, neither in the manifests nor in the state, and nothing was ever done to it"
+            )
+            remedy = session.repository.nearest(wanted, store) or "`sharectl state list` names what there is"
+            raise DiagnosticError(error("state.unknown-address", summary, remedy=remedy, address=wanted))
+        session.output.show("history", output, found if newest is None else chain((newest,), found))
+
+
+app.command(name="history", help="Show what was done; the same as `sharectl history`.")(history)
+
+
+def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, force: bool) -> None:
+    """Make `copy` the state, once that is agreed to; a state that is damaged is set aside. Raises StateError."""
+    from sharectl.workspace.interventions import bring_back_document, expect_document
+
+    output = session.output
+    path = session.project.state_path
+    broken = _is_damaged(session)
+    output.note(
+        f"Copy {copy.name}: taken at {copy.taken_at}, serial {copy.serial}, {copy.mark.resources} resources, lineage {copy.lineage}."
+    )
+    if broken:
+        output.note(f"The state at {path} is damaged; it is kept beside it under another name.")
+    output.note("Changes made after that copy are not in it: the next plan shows where the backends differ.")
+    session.agree(f"Make this the state at {path}?", yes=yes)
+    document = copy_document(copy)
+    expect_document(document, copy.name)
+    if broken:
+        from sharectl.state.sqlite.files import set_aside
+
+        output.note(f"The damaged state is {set_aside(path)} now.")
+    with edited_state(session, f"state restore {copy.name}", lock_timeout, create=True) as edit:
+        bring_back_document(edit, document, force=force)
+    output.note(f"The state is that of {copy.taken_at} now; look at `sharectl plan` before you apply.")
+
+
+def copy_document(copy: Copy) -> bytes:
+    """Return the content of a copy. Raises StateError where it is not whole."""
+    from sharectl.state.sqlite.store import open_store
+
+    store = open_store(copy.path, create=False)
+    try:
+        return b"".join(store.export_document())
+    finally:
+        store.close()
+
+
+def _is_damaged(session: Session) -> bool:
+    from sharectl.state.contract import StateCorruptError
+
+    try:
+        with session.repository.store(hint=False) as store:
+            for _ in store.export_document():
+                pass
+    except StateCorruptError:
+        return True
+    return False

@@ -77,8 +77,7 @@ def purge(
     from datetime import UTC, datetime
 
     from sharectl.cli.runs import locked
-    from sharectl.cli.session import start
-    from sharectl.cli.values import parse_duration_seconds
+    from sharectl.cli.session import parse_duration_seconds, start
     from sharectl.planner.backends.findings import unread_findings
     from sharectl.render.state import trash_lines
     from sharectl.workspace.backends import allowed_backends

@@ -11,10 +11,7 @@ from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished
 from sharectl.render.formats import Format
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-
-@app.command()
 def validate(
     *,
     file: opt.Files = None,
