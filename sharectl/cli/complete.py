@@ -54,10 +54,10 @@ def _described(directory: Path, prefix: str) -> list[Address]:
 def _recorded(directory: Path, prefix: str) -> Sequence[Address]:
     from sharectl.model.diagnostics import DiagnosticError
     from sharectl.state.contract import StateError
-    from sharectl.state.sqlite.store import open_store
+    from sharectl.state.stores import open_store
 
     try:
-        store = open_store(_project(directory).state_path, create=False)
+        store = open_store(_project(directory).state_url, create=False)
         try:
             with store.read() as reader:
                 return reader.addresses(prefix)

@@ -196,7 +196,7 @@ def push(
 
     session = start(chdir)
     content = read_document(session.path(document))
-    if not session.project.state_path.exists():
+    if not session.repository.has_state():
         expect_document(content, str(document))
     with edited_state(session, f"state push {document.name}", lock_timeout, create=True) as edit:
         edit.store.import_document(edit.lease, content, force=force)
@@ -276,21 +276,24 @@ def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, fo
     from sharectl.workspace.interventions import bring_back_document, expect_document
 
     output = session.output
-    path = session.project.state_path
-    broken = _is_damaged(session)
+    url, path = session.project.state_url, session.project.state_path
+    held = _held_document(session)
     output.note(
         f"Copy {copy.name}: taken at {copy.taken_at}, serial {copy.serial}, {copy.mark.resources} resources, lineage {copy.lineage}."
     )
-    if broken:
-        output.note(f"The state at {path} is damaged; it is kept beside it under another name.")
-    output.note("Changes made after that copy are not in it: the next plan shows where the backends differ.")
-    session.agree(f"Make this the state at {path}?", yes=yes)
     document = copy_document(copy)
     expect_document(document, copy.name)
-    if broken:
-        from sharectl.state.sqlite.files import set_aside
+    if held is None:
+        output.note(f"The state at {path} is damaged; it is kept beside it under another name.")
+    elif _is_same(held, document):
+        output.note(f"The state at {path} holds just that: nothing is to be brought back.")
+        return
+    output.note("Changes made after that copy are not in it: the next plan shows where the backends differ.")
+    session.agree(f"Make this the state at {path}?", yes=yes)
+    if held is None:
+        from sharectl.state.stores import kind_of_store
 
-        output.note(f"The damaged state is {set_aside(path)} now.")
+        output.note(f"The damaged state is {kind_of_store(url).set_aside(url)} now.")
     with edited_state(session, f"state restore {copy.name}", lock_timeout, create=True) as edit:
         bring_back_document(edit, document, force=force)
     output.note(f"The state is that of {copy.taken_at} now; look at `sharectl plan` before you apply.")
@@ -298,22 +301,31 @@ def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, fo
 
 def copy_document(copy: Copy) -> bytes:
     """Return the content of a copy. Raises StateError where it is not whole."""
-    from sharectl.state.sqlite.store import open_store
+    from sharectl.model.state_urls import url_of_file
+    from sharectl.state.stores import open_store
 
-    store = open_store(copy.path, create=False)
+    store = open_store(url_of_file(copy.path), create=False)
     try:
         return b"".join(store.export_document())
     finally:
         store.close()
 
 
-def _is_damaged(session: Session) -> bool:
+def _held_document(session: Session) -> bytes | None:
+    """Return the content of the state; None where it is damaged."""
     from sharectl.state.contract import StateCorruptError
 
     try:
         with session.repository.store(hint=False) as store:
-            for _ in store.export_document():
-                pass
+            return b"".join(store.export_document())
     except StateCorruptError:
-        return True
-    return False
+        return None
+
+
+def _is_same(one: bytes, other: bytes) -> bool:
+    """Tell whether two documents hold the same of resources and of what was done; runs that did nothing count for nothing."""
+    import orjson
+
+    parts = ("lineage", "resources", "rules", "operations", "history")
+    held, copied = orjson.loads(one), orjson.loads(other)
+    return all(held[part] == copied[part] for part in parts)

@@ -15,7 +15,7 @@ from sharectl.model.fields import camel
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import API_VERSION
 from sharectl.model.settings import PackSettings, SafetyLimits, SchedulerSettings
-from sharectl.model.state_urls import StateUrlError, path_in_state_url
+from sharectl.model.state_urls import StateUrlError, path_in_state_url, url_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,19 +35,24 @@ class Project:
     """A repository of manifests and its settings.
 
     `root` is the folder of the project file, `file` (None where there is no such file). `manifests` are files and folders
-    relative to `root`; `state_path` and `cache_directory` are absolute. `copies_directory` is where copies of the state
+    relative to `root`; the paths in `state_url` and `cache_directory` are absolute. `copies_directory` is where copies of the state
     are kept (None: where they are by default), `copies_kept` how many.
     """
 
     root: Path
     file: Path | None
     manifests: tuple[str, ...]
-    state_path: Path
+    state_url: str
     cache_directory: Path
     safety: SafetyLimits
     scheduler: SchedulerSettings
     copies_directory: Path | None = None
     copies_kept: int = _COPIES_KEPT
+
+    @property
+    def state_path(self) -> Path:
+        """The file that holds the state."""
+        return Path(path_in_state_url(self.state_url))
 
 
 class ProjectError(DiagnosticError):
@@ -201,7 +206,9 @@ def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
         root=root,
         file=file,
         manifests=tuple(spec.get("manifests", (".",))),
-        state_path=root / (path_in_state_url(state["url"]) if "url" in state else state.get("file", _STATE_FILE)),
+        state_url=url_of_file(
+            root / (path_in_state_url(state["url"]) if "url" in state else state.get("file", _STATE_FILE))
+        ),
         cache_directory=root / _CACHE_DIRECTORY,
         safety=_settings(SafetyLimits, spec.get("safety", {})),
         scheduler=_settings(SchedulerSettings, spec.get("scheduler", {})),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMES: Final = ("sqlite",)
 """The supported kinds of stores."""
@@ -25,6 +28,11 @@ class StateUrlError(ValueError):
 def is_state_url(text: str) -> bool:
     """Tell whether `text` is a URL rather than a path."""
     return _SCHEME.match(text) is not None
+
+
+def url_of_file(path: Path) -> str:
+    """Return the URL of the state in a file, whose path is absolute."""
+    return f"sqlite:///{str(path).lstrip('/')}"
 
 
 def path_in_state_url(url: str) -> str:

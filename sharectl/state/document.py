@@ -170,6 +170,8 @@ def parse(text: bytes) -> Document:
     rules = _rules_of(plain["rules"], {record.address for record in records}, problems)
     problems.in_repeated([record.address for record in records], "resources", "address")
     problems.in_repeated([operation.operation_id for operation in operations], "operations", "operation_id")
+    keys = [f"{each.verb} of {each.resource_id} on {each.backend}" for each in operations if each.resource_id]
+    problems.in_repeated(keys, "operations", "resource_id")
     problems.in_repeated([run.run_id for run in runs], "runs", "run_id")
     _check_history(history, {run.run_id for run in runs}, problems)
     problems.raise_if_any()

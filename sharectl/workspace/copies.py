@@ -134,9 +134,7 @@ def find_copies(project: Project, environ: Mapping[str, str]) -> KeptCopies:
 
 
 def missing_state(project: Project, environ: Mapping[str, str]) -> Diagnostic | None:
-    """Return what to say of a state that is not there while copies of it are; None where there are none."""
-    if project.state_path.exists():
-        return None
+    """Return what to say of a missing state of which copies are kept; None where there are none."""
     own = find_copies(project, environ).own
     if not own:
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import is_of
-from sharectl.model.state_urls import StateUrlError, is_state_url, path_in_state_url
+from sharectl.model.state_urls import StateUrlError, is_state_url, path_in_state_url, url_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -72,7 +72,7 @@ class Repository:
         """
         loaded = self._loaded(self.files, only)
         found = self.files or self.project.file or loaded.diagnostics or loaded.desired.addresses or only is not None
-        if not found and not self.project.state_path.exists():
+        if not found and not self.has_state():
             summary = f"there is neither a sharectl.yaml nor a manifest nor a state in {self.directory}"
             remedy = (
                 "-C names another folder, -f manifests elsewhere; `sharectl init` writes a repository to begin with"
@@ -187,12 +187,12 @@ class Repository:
         A state that such a copy has overtaken is told as well, unless the caller does, and not given out to be changed (`create`).
         Raises DiagnosticError.
         """
-        from sharectl.state.sqlite.store import open_store  # noqa: PLC0415 - a command may need no state
+        from sharectl.state.stores import open_store  # noqa: PLC0415 - a command may need no state
 
-        is_there = self.project.state_path.exists()
+        is_there = self.has_state()
         if hint and not is_there and (lost := self._lost_state()) is not None:
             self._tell((lost,))
-        store = open_store(self.project.state_path, create=create)
+        store = open_store(self.project.state_url, create=create)
         try:
             if hint and is_there and tells_overtaken:
                 self._tell_overtaken(store, is_to_change=create)
@@ -213,9 +213,15 @@ class Repository:
         with self.store() as store:
             yield store
 
+    def has_state(self) -> bool:
+        """Tell whether there is a state."""
+        from sharectl.state.stores import kind_of_store  # noqa: PLC0415 - a command may need no state
+
+        return kind_of_store(self.project.state_url).is_at(self.project.state_url)
+
     def require_state(self) -> None:
         """Raise DiagnosticError where there is no state."""
-        if self.project.state_path.exists():
+        if self.has_state():
             return
         if (lost := self._lost_state()) is not None:
             raise DiagnosticError(replace(lost, severity=Severity.ERROR))
@@ -282,7 +288,7 @@ def with_state(project: Project, environ: Mapping[str, str]) -> Project:
         raise DiagnosticError(
             error("usage.state", f"{STATE_VARIABLE}={elsewhere} is not an absolute path", remedy=remedy)
         )
-    return replace(project, state_path=path)
+    return replace(project, state_url=url_of_file(path))
 
 
 def as_warning(found: Diagnostic) -> Diagnostic:

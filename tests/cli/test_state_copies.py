@@ -152,6 +152,16 @@ def test_a_state_that_was_damaged_during_the_apply_is_named(
     assert "state.copy-failed" not in ended.err
 
 
+def test_of_an_unchanged_state_the_newest_copy_is_there_already(applied: Console) -> None:
+    """Nothing is done, not even a run recorded, and it is no error, however often it is asked for."""
+    before = applied("state", "pull").out
+    for _ in range(2):
+        ended = applied("state", "restore", "--yes")
+        assert ended.code == 0
+        assert "nothing is to be brought back" in ended.err
+    assert applied("state", "pull").out == before
+
+
 def test_a_newer_state_is_not_replaced_without_being_told(applied: Console) -> None:
     """Neither is that of another lineage."""
     name = json.loads(applied("state", "restore", "-o", "json").out)["copies"][0]["name"]

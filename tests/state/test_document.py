@@ -145,6 +145,7 @@ def repeat(*path: str | int) -> Callable[[Any], None]:
         (put("new", "rules", "share/a", 1, "status"), "rules[share/a][1].status must be active or error"),
         (repeat("rules", "share/a"), "rules[share/a][2].access_to (ip:10.0.0.1) occurs before"),
         (repeat("operations"), "operations[1].operation_id (operation-1) occurs before"),
+        (repeat("operations"), "operations[1].resource_id (create-share of id-projects on filer) occurs before"),
         (put(None, "operations", 0, "payload"), "operations[0].payload must be an object"),
         (repeat("runs"), "runs[1].run_id (run-1) occurs before"),
         (put("maybe", "history", 0, "outcome"), "history[0].outcome must be done or failed"),

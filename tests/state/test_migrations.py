@@ -244,3 +244,31 @@ def test_a_refused_rule_survives_a_document(tmp_path: Path) -> None:
         store.import_document(lease, document, force=True)
         assert whole_view(store).records["share/projects"].spec_digest is None
         assert document_of(store) == document
+
+
+def test_of_an_intent_that_version_3_had_twice_the_later_one_stays(first: Path) -> None:
+    """Of one verb on one resource; without an id they are not known to be about the same."""
+    with closing(sqlite3.connect(first)) as connection:
+        connection.executemany(
+            "INSERT INTO operation VALUES (NULL, ?, 'r', 'share/a', 'delete-share', ?, 'filer', NULL, 't', CAST('{\"spec\":null}' AS BLOB))",
+            [("o1", "id-1"), ("o2", "id-2"), ("o3", "id-1"), ("o4", ""), ("o5", "")],
+        )
+        connection.commit()
+    with closing(open_store(first, create=True)) as store:
+        assert [operation.operation_id for operation in whole_view(store).operations] == ["o2", "o3", "o4", "o5"]
+
+
+def test_an_older_file_is_migrated_for_reading_once_until_it_changes(path: Path) -> None:
+    """However often it is read; what others write is seen."""
+    counted = (*MIGRATIONS, ("UPDATE meta SET lineage = hex(randomblob(16))",))
+    with (
+        closing(open_store(path, create=False, migrations=counted)) as newer,
+        closing(open_store(path, create=True)) as older,
+    ):
+        before = whole_view(newer)
+        assert whole_view(newer) == before
+        lease = older.acquire(ALICE, duration_seconds=60)
+        older.commit(lease, [PutResource(make_record("more"), None)])
+        after = whole_view(newer)
+        assert after.records.keys() == {"share/projects", "share/more"}
+        assert after.lineage != before.lineage

@@ -154,7 +154,14 @@ _VERSION_3: Final[Migration] = (
     "DROP TABLE lock",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4: Final[Migration] = (
+    # What was begun twice is asked about once: the later intent says more.
+    """DELETE FROM operation WHERE resource_id <> ''
+        AND sequence NOT IN (SELECT max(sequence) FROM operation GROUP BY resource_id, verb, backend)""",
+    "CREATE UNIQUE INDEX operation_by_resource ON operation (resource_id, verb, backend) WHERE resource_id <> ''",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

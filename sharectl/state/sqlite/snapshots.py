@@ -49,6 +49,8 @@ class Snapshots:
         self._guard = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
+        self._migrated: dict[sqlite3.Connection, tuple[int, sqlite3.Connection]] = {}
+        """Of an older file, what a connection last saw, as the migration leaves it, and which version of the data that was."""
         self.trusted = True
         """Whether all that was read so far was sound; a file that is not must not even be tidied up."""
 
@@ -94,8 +96,7 @@ class Snapshots:
             else:
                 with translated(self._path):
                     copy = self._migrated_copy(connection)
-                with closing(copy):
-                    yield Snapshot(copy, version, verify)
+                yield Snapshot(copy, version, verify)
         except StateError:
             if blind:
                 verify()  # what looks damaged may only have been written while it was read
@@ -110,7 +111,7 @@ class Snapshots:
         with self._guard:
             self._closed = True
             for connection in self._idle:
-                connection.close()
+                self._end(connection)
             self._idle.clear()
 
     def _connect(self) -> tuple[sqlite3.Connection, bool]:
@@ -134,9 +135,14 @@ class Snapshots:
             if not blind and not self._closed and len(self._idle) < _IDLE_CONNECTIONS:
                 self._idle.append(connection)
                 return
-        connection.close()
+        self._end(connection)
 
     def _migrated_copy(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Return what the open transaction sees, migrated; made anew only where somebody has written since."""
+        (data_version,) = connection.execute("PRAGMA data_version").fetchone()
+        known = self._migrated.get(connection)
+        if known is not None and known[0] == data_version:
+            return known[1]
         copy = files.connect_memory()
         try:
             connection.backup(copy)
@@ -144,7 +150,16 @@ class Snapshots:
         except BaseException:
             copy.close()
             raise
+        if known is not None:
+            known[1].close()
+        self._migrated[connection] = data_version, copy
         return copy
+
+    def _end(self, connection: sqlite3.Connection) -> None:
+        """Close a connection, and what was made of what it saw."""
+        connection.close()
+        if connection in self._migrated:
+            self._migrated.pop(connection)[1].close()
 
     def _do_nothing(self) -> None:
         """Trust what SQLite's own locks protect."""

@@ -7,9 +7,11 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sharectl.model.records import EVERYTHING, ContentMark, Lease
+from sharectl.model.state_urls import path_in_state_url
 from sharectl.state.contract import (
     LockedError,
     StateBusyError,
@@ -28,7 +30,6 @@ from sharectl.state.sqlite.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from sharectl.model.kinds import Address
     from sharectl.model.records import Change, HistoryLine, Holder, LockStatus, Scope
@@ -57,6 +58,21 @@ def open_store(
     store = SqliteStore(files.locate(path), clock=clock, migrations=migrations)
     store.prepare(create=create)
     return store
+
+
+def open_url(url: str, *, create: bool) -> SqliteStore:
+    """See StoreKind."""
+    return open_store(Path(path_in_state_url(url)), create=create)
+
+
+def is_at(url: str) -> bool:
+    """See StoreKind."""
+    return Path(path_in_state_url(url)).exists()
+
+
+def set_aside(url: str) -> str:
+    """See StoreKind; SQLite's files beside the state go with it."""
+    return str(files.set_aside(Path(path_in_state_url(url))))
 
 
 class SqliteStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -197,6 +198,19 @@ class CommitsConformance(Conformance):
         assert whole_view(store).operations == (second,)
         with pytest.raises(StateRefusedError):
             store.commit(lease, [BeginOperation(second)])
+
+    def test_a_resource_has_one_open_intent_of_a_verb_on_its_backend(self, store: StateStore, lease: Lease) -> None:
+        """A second is refused with its whole commit until the first has ended; another verb, and one without an id, may be open beside it."""
+        first = make_operation("o1")
+        access = replace(first, operation_id="o2", verb="update-access", payload=b'{"spec":null}')
+        unknown = [replace(first, operation_id=name, resource_id="") for name in ("o3", "o4")]
+        store.commit(lease, [BeginOperation(each) for each in (first, access, *unknown)])
+        again = replace(first, operation_id="o5")
+        with pytest.raises(StateRefusedError):
+            store.commit(lease, [PutResource(make_record("other"), None), BeginOperation(again)])
+        assert not whole_view(store).records
+        store.commit(lease, [EndOperation("o1"), BeginOperation(again)])
+        assert whole_view(store).operations == (access, *unknown, again)
 
     def test_history_comes_newest_first_with_its_run(self, store: StateStore, lease: Lease) -> None:
         """Numbers grow; an address brings its access rules along, and no neighbour with the same beginning."""

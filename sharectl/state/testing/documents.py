@@ -117,7 +117,8 @@ class DocumentsConformance(Conformance):
 
     def test_a_copy_holds_what_the_store_held_and_stays(self, filled: StateStore, lease: Lease, tmp_path: Path) -> None:
         """For stores that write copies: one opens by itself, with mode 0600, and later commits do not reach it."""
-        from sharectl.state.sqlite.store import open_store  # noqa: PLC0415 - what copies are read with
+        from sharectl.model.state_urls import url_of_file  # noqa: PLC0415 - only for copies
+        from sharectl.state.stores import open_store  # noqa: PLC0415 - as above
 
         if not isinstance(filled, WritesCopies):
             pytest.skip("this store writes no copies")
@@ -125,7 +126,7 @@ class DocumentsConformance(Conformance):
         filled.write_copy(tmp_path / "copy.db")
         filled.commit(lease, [PutResource(make_record("later"), None)])
         assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
-        with closing(open_store(tmp_path / "copy.db", create=False)) as copy:
+        with closing(open_store(url_of_file(tmp_path / "copy.db"), create=False)) as copy:
             assert document_of(copy) == before
 
     def test_the_mark_of_the_content_changes_with_what_is_held(self, filled: StateStore, lease: Lease) -> None:

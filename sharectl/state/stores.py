@@ -1,0 +1,40 @@
+"""The kinds of stores that there are: the scheme of a state's URL says which of them opens it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.state.contract import StateStore
+
+KINDS: Final[Mapping[str, str]] = {"sqlite": "sharectl.state.sqlite.store"}
+"""By scheme, the module that is a StoreKind, imported where a state of it is opened. `sharectl.model.state_urls` checks URLs of the same schemes."""
+
+
+class StoreKind(Protocol):
+    """What a module of KINDS offers. URLs have been checked, and their paths are absolute. All raise StateError."""
+
+    def open_url(self, url: str, *, create: bool) -> StateStore:
+        """Open the state; with `create` a missing one is made, without, it reads as an empty one with lineage "" and serial 0."""
+        ...
+
+    def is_at(self, url: str) -> bool:
+        """Tell whether there is a state, without opening it."""
+        ...
+
+    def set_aside(self, url: str) -> str:
+        """Take a damaged state out of the way, so that another can be made there; return where it is now, for people."""
+        ...
+
+
+def kind_of_store(url: str) -> StoreKind:
+    """Return the kind of store that the URL names."""
+    return cast("StoreKind", import_module(KINDS[url.partition(":")[0]]))
+
+
+def open_store(url: str, *, create: bool) -> StateStore:
+    """Open the state at a URL (see StoreKind). Raises StateError."""
+    return kind_of_store(url).open_url(url, create=create)
