@@ -113,12 +113,16 @@ class LinuxDriver:
         passwords, _ = self._passwords(self._settings.smb.users)
         ids = None if resource_ids is None else sorted(resource_ids)
         listed = self._agent.call("list_shares", {"resource_ids": ids, "passwords": passwords})
-        return [self._with_versions(_observed(share)) for share in rows_of(listed)]
+        return [self._with_those_of_server(_observed(share)) for share in rows_of(listed)]
 
-    def _with_versions(self, share: ObservedShare) -> ObservedShare:
-        """Return an exported share with the versions that its server speaks: it exports nothing while it runs with others."""
-        nfs = self._settings.nfs
-        if share.protocol != "NFS" or share.export_settings is None or nfs.server != "ganesha":
+    def _with_those_of_server(self, share: ObservedShare) -> ObservedShare:
+        """Return an exported share with the settings that its server has for all: it exports nothing while it runs with others."""
+        nfs, smb = self._settings.nfs, self._settings.smb
+        if share.export_settings is None:
+            return share
+        if share.protocol == "CIFS":
+            return share._replace(export_settings=(("encryption", smb.encryption), ("signing", smb.signing)))
+        if share.protocol != "NFS" or nfs.server != "ganesha":
             return share
         versions = ",".join(f"4.{minor}" for minor in sorted(nfs.minor_versions))
         return share._replace(export_settings=(*share.export_settings, ("versions", versions)))

@@ -72,7 +72,10 @@ class LinuxFactory:
         return tuple(share_checks.storage_places(backend, base_directory))
 
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
-        """Return how an NFS export treats its clients, and the versions of its server; an SMB share has none of its own."""
+        """Return how an export treats its clients, and the versions of the NFS server."""
+        if protocol == "CIFS":
+            smb = backend.config.get("smb", {})
+            return (("encryption", smb.get("encryption", "optional")), ("signing", smb.get("signing", "required")))
         if protocol != "NFS":
             return ()
         from sharectl.drivers.linux.share_checks import export_options  # noqa: PLC0415 - as above

@@ -202,6 +202,14 @@ _SMB: Final[JsonObject] = {
     "properties": {
         "enabled": {"type": "boolean", "description": "Whether it runs. Default: true where `smb` is given."},
         "port": _port("TCP port of the server; Windows clients know 445 alone. Default: 445."),
+        "signing": {
+            "enum": ["required", "optional"],
+            "description": "Whether clients have to sign what they send, so that nobody on the wire can change it, or may. Default: required.",
+        },
+        "encryption": {
+            "enum": ["required", "optional", "off"],
+            "description": "Whether clients have to encrypt (SMB 3), may, or cannot. Default: optional.",
+        },
         "users": {
             "type": "object",
             "propertyNames": {

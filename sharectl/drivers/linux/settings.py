@@ -74,6 +74,8 @@ class SmbSettings:
     enabled: bool
     port: int
     users: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    signing: Literal["required", "optional"] = "required"
+    encryption: Literal["required", "optional", "off"] = "optional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class LinuxSettings:
             "pools": {name: asdict(pool) for name, pool in self.pools.items()},
             "tenant_networks": self.tenant_networks.for_agent(),
             "nfs": asdict(self.nfs),
-            "smb": {"enabled": self.smb.enabled, "port": self.smb.port},
+            "smb": {name: getattr(self.smb, name) for name in ("enabled", "port", "signing", "encryption")},
         }
 
 
@@ -243,4 +245,10 @@ def _nfs(plain: Mapping[str, Any]) -> NfsSettings:
 
 def _smb(plain: Mapping[str, Any]) -> SmbSettings:
     users = {name: user["password"] for name, user in plain.get("users", {}).items()}
-    return SmbSettings(plain.get("enabled", True), plain.get("port", 445), users)
+    return SmbSettings(
+        plain.get("enabled", True),
+        plain.get("port", 445),
+        users,
+        signing=plain.get("signing", "required"),
+        encryption=plain.get("encryption", "optional"),
+    )

@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import subprocess
+import sys
 import tempfile
 import termios
 import time
@@ -49,12 +50,12 @@ def _command(host: Host, address: str, share: str, user: str, password: str) -> 
 
 
 def smb(  # noqa: PLR0913, PLR0917 - a case has as many parts
-    host: Host, address: str, share: str, user: str, password: str, commands: str
+    host: Host, address: str, share: str, user: str, password: str, commands: str, *options: str
 ) -> Answer:
-    """Run commands of smbclient, with `;` between them; `put` and `get` take local paths."""
+    """Run commands of smbclient, with `;` between them; `put` and `get` take local paths. `options` are those of smbclient."""
     with _command(host, address, share, user, password) as (argv, folder):
         result = subprocess.run(
-            [*argv, "-c", commands], check=False, capture_output=True, text=True, timeout=60, cwd=folder
+            [*argv, *options, "-c", commands], check=False, capture_output=True, text=True, timeout=60, cwd=folder
         )
         return Answer(f"{result.stdout}\n{result.stderr}".strip())
 
@@ -67,6 +68,23 @@ def write(  # noqa: PLR0913, PLR0917 - a case has as many parts
         file.write("content\n")
         file.flush()
         return smb(host, address, share, user, password, f'put {file.name} "{name}"')
+
+
+_NEGOTIATE = """
+import os, socket, struct, sys
+header = b"\\xfeSMB" + struct.pack("<HHIHHIIQIIQ16x", 64, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+body = struct.pack("<HHHHI16sQHH", 36, 2, 1, 0, 0, os.urandom(16), 0, 0x0210, 0x0302)
+with socket.create_connection((sys.argv[1], 445), 30) as connection, connection.makefile("rb") as answer:
+    connection.sendall(struct.pack(">I", len(header + body)) + header + body)
+    print(struct.unpack("<H", answer.read(72)[70:72])[0] & 2)
+"""
+
+
+def has_to_sign(host: Host, address: str) -> bool:
+    """Tell whether the server says that clients have to sign: the security mode of its answer to NEGOTIATE (MS-SMB2, 2.2.4)."""
+    argv = ["nsenter", f"--net={host.namespace_path}", "--", sys.executable, "-c", _NEGOTIATE, address]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout.strip() == "2"
 
 
 class Session:

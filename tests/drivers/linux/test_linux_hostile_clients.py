@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.drivers.linux.backends import PASSWORDS
 from tests.drivers.linux.nfs_client import nfs
-from tests.drivers.linux.operations_lab import ANYBODY, ref
+from tests.drivers.linux.operations_lab import ALICE, ANYBODY, ref
+from tests.drivers.linux.smb_client import has_to_sign, smb
 
 if TYPE_CHECKING:
     from sharectl.drivers.linux.driver import LinuxDriver
@@ -106,3 +108,60 @@ def test_each_setting_reaches_an_export_that_exists(own_backend: OperationsLab) 
     assert (own_backend.volume(share) / "file").stat().st_uid == 5000
     (listed,) = driver.list_shares([str(share.resource_id)])
     assert wanted.items() <= dict(listed.export_settings or ()).items()
+
+
+NEVER_ENCRYPTS = ("--max-protocol=SMB2_10",)
+"""A client of a time before encryption."""
+
+ENCRYPTS = ("--client-protection=encrypt",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "signs", "let_in"),
+    [
+        ({}, True, [NEVER_ENCRYPTS, ENCRYPTS]),
+        ({"signing": "optional"}, False, [NEVER_ENCRYPTS, ENCRYPTS]),
+        ({"encryption": "required"}, True, [ENCRYPTS]),
+        ({"encryption": "off"}, True, [NEVER_ENCRYPTS]),
+    ],
+)
+def test_smb_clients_sign_and_encrypt_as_the_settings_say(
+    own_backend: OperationsLab,
+    settings: dict[str, str],
+    signs: bool,  # noqa: FBT001 - a case of the test
+    let_in: list[tuple[str, ...]],
+) -> None:
+    """By default every client has to sign what it sends, so that nobody on the wire speaks for a user."""
+    driver = own_backend.open(smb={**settings, "users": {"alice": {"password": {"env": "ALICE"}}}})
+    driver.prepare()
+    share = driver.create_share(own_backend.request("office", "CIFS"))
+    assert driver.update_access(ref(share), [ALICE], [ALICE], [])[ALICE].status == "active"
+    client, server = own_backend.network.client, own_backend.host.ipv4
+    assert has_to_sign(client, server) is signs
+
+    def gets_in(*options: str) -> bool:
+        return "blocks available" in smb(client, server, "office", "alice", PASSWORDS["ALICE"], "ls", *options).text
+
+    assert gets_in()
+    assert [options for options in (NEVER_ENCRYPTS, ENCRYPTS) if gets_in(*options)] == let_in
+
+
+def test_a_changed_protection_of_smb_is_told_and_carried_out(own_backend: OperationsLab) -> None:
+    """Until the server is restarted with it, nobody has access as asked; then the listing says so."""
+    users = {"alice": {"password": {"env": "ALICE"}}}
+    driver = own_backend.open(smb={"signing": "optional", "users": users})
+    driver.prepare()
+    share = driver.create_share(own_backend.request("office", "CIFS"))
+    driver.update_access(ref(share), [ALICE], [ALICE], [])
+    (listed,) = driver.list_shares()
+    assert listed.export_settings == (("encryption", "optional"), ("signing", "optional"))
+    driver = own_backend.open(smb={"encryption": "required", "users": users})
+    (listed,) = driver.list_shares()
+    assert (listed.access, listed.export_settings) == ((), None)
+    driver.update_access(
+        replace(ref(share), export_settings={"encryption": "required", "signing": "required"}), [ALICE], [], []
+    )
+    (listed,) = driver.list_shares()
+    assert (listed.access, listed.export_settings) == ((ALICE,), (("encryption", "required"), ("signing", "required")))
+    client, server = own_backend.network.client, own_backend.host.ipv4
+    assert not smb(client, server, "office", "alice", PASSWORDS["ALICE"], "ls", *NEVER_ENCRYPTS).is_ok

@@ -129,7 +129,12 @@ def test_everything_can_be_said() -> None:
             "security": ["sys"],
             "versions": ["4.0", "4.2"],
         },
-        smb={"port": 1445, "users": {"alice": {"password": {"env": "ALICE"}}}},
+        smb={
+            "port": 1445,
+            "signing": "optional",
+            "encryption": "required",
+            "users": {"alice": {"password": {"env": "ALICE"}}},
+        },
     )
     assert problems(spec) == []
     settings = read_settings(spec, "/repository")
@@ -142,7 +147,13 @@ def test_everything_can_be_said() -> None:
     assert settings.pools["trial"].image_size_bytes == 10 << 30
     assert settings.tenant_networks.vxlan == VxlanSettings("10.1.0.1", ("10.1.0.2",), 8472)
     assert settings.nfs == NfsSettings("ganesha", 12049, "none", ("sys",), (0, 2), insecure=True, anonymous=(9, 65534))
-    assert settings.smb == SmbSettings(enabled=True, port=1445, users={"alice": {"env": "ALICE"}})
+    assert settings.smb == SmbSettings(
+        enabled=True,
+        port=1445,
+        users={"alice": {"env": "ALICE"}},
+        signing="optional",
+        encryption="required",
+    )
 
 
 def test_the_agent_gets_plain_values_without_secrets() -> None:
@@ -160,7 +171,7 @@ def test_the_agent_gets_plain_values_without_secrets() -> None:
         "vxlan": {"local": "10.1.0.1", "remotes": [], "port": 4789},
     }
     assert plain["pools"]["fast"]["mode"] == 0o777
-    assert plain["smb"] == {"enabled": True, "port": 445}
+    assert plain["smb"] == {"enabled": True, "port": 445, "signing": "required", "encryption": "optional"}
     assert not any(word in json.dumps(plain) for word in ("ALICE", "alice", "nas1", "/keys"))
 
 

@@ -81,10 +81,16 @@ class Access:
         return statuses
 
     def hindrances(self) -> list[Hindrance]:
-        """Return what keeps the clients of SMB shares from getting to their pools."""
-        served = self._records.pools_of_protocol("CIFS") if self._records.exists() else []
+        """Return what keeps the clients of SMB shares from getting to their pools, and which pools are open to users of the host."""
+        from sharectl.drivers.linux.agent.smb.entry import openness  # noqa: PLC0415 - only where it is asked for
+
+        is_prepared = self._records.exists()
+        served = self._records.pools_of_protocol("CIFS") if is_prepared else []
+        pinned = self._records.pool_identities() if is_prepared else {}
         found = [self._hindrance(pool.name) for pool in self._pools if pool.name in served]
-        return [each for each in found if each is not None]
+        modes = {pool.name: self._pools.open_mode(pool.name) for pool in self._pools if pool.name in pinned}
+        opened = [openness(name, self._pools.folder(name), mode) for name, mode in modes.items() if mode is not None]
+        return [*(each for each in found if each is not None), *opened]
 
     def _hindrance(self, pool: str) -> Hindrance | None:
         from sharectl.drivers.linux.agent.smb.entry import hindrance  # noqa: PLC0415 - only where there are SMB shares
@@ -204,8 +210,7 @@ class Access:
         """Bind the volume to its mount point, since Ganesha exports a subvolume only from a mount of its own."""
         source = self._attach(row)
         target = servers.mount_point(row.resource_id)
-        if not os.path.isdir(servers.exports_root):  # noqa: PTH112 - paths are text everywhere in the agent
-            os.makedirs(servers.exports_root, mode=0o711, exist_ok=True)  # noqa: PTH103 - as above
+        servers.make_exports_root()
         mounts.make_mount_point(target)
         mounts.bind(source, target)
         return target

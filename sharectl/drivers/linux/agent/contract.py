@@ -238,6 +238,12 @@ class Client(NamedTuple):
     level: str
 
 
+POOL_GROUP: Final = 1_900_000_000
+"""Group that may pass through the folders of pools, and in which only smbd is: of numbers that no system gives to anybody.
+
+systemd's documentation has the conventions (UIDS-GIDS): those from 1879048192 to 2147483647 are unused.
+"""
+
 NOBODY: Final = 65534
 """User and group that squashed users become: `nobody`, as the kernel's NFS server has it; Ganesha's own is 4294967294."""
 

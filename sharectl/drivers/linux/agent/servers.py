@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +45,18 @@ class Servers:
     def mount_point(self, resource_id: str) -> str:
         """Return the folder that the share with this id is exported from."""
         return os.path.join(self.exports_root, resource_id)  # noqa: PTH118 - as above
+
+    def make_exports_root(self) -> None:
+        """Make that folder. Users of the host do not get into it, except where the kernel's server looks up paths as a client's user."""
+        mode = 0o711 if self.real_paths else 0o700
+        try:
+            found = stat.S_IMODE(os.stat(self.exports_root).st_mode)  # noqa: PTH116 - as above
+        except FileNotFoundError:
+            os.makedirs(self.instance.root, mode=0o711, exist_ok=True)  # noqa: PTH103 - as above
+            os.makedirs(self.exports_root, mode=mode, exist_ok=True)  # noqa: PTH103 - as above
+        else:
+            if found != mode:
+                os.chmod(self.exports_root, mode)  # noqa: PTH101 - as above
 
     def locations(self, resource_id: str, protocol: str | None, export_name: str) -> tuple[str, ...]:
         r"""Return the export locations: `HOST:PATH` (an IPv6 address in brackets), or `\\HOST\NAME`."""
@@ -143,6 +156,7 @@ class ServerRoom:
         smb = self._settings["smb"]
         if not smb["enabled"]:
             return None
-        from sharectl.drivers.linux.agent.smb.server import SambaServer  # noqa: PLC0415 - only where it is used
+        from sharectl.drivers.linux.agent.smb.host import Protection  # noqa: PLC0415 - only where it is used
+        from sharectl.drivers.linux.agent.smb.server import SambaServer  # noqa: PLC0415 - as above
 
-        return SambaServer(instance, smb["port"])
+        return SambaServer(instance, smb["port"], protection=Protection(smb["signing"], smb["encryption"]))

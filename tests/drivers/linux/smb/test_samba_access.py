@@ -137,7 +137,7 @@ def test_files_belong_to_one_account_and_all_users_share_them(lab: Lab) -> None:
 def test_what_others_left_has_its_unix_permissions(own_lab: Lab, uid: int, is_ok: bool) -> None:  # noqa: FBT001 - a case says yes or no
     """Under which the account of the clients may or may not write; root may always."""
     own_lab.server.stop()
-    own_lab.server = SambaServer(own_lab.instance, uid=uid, gid=uid)
+    own_lab.server = SambaServer(own_lab.instance, owner=(uid, uid))
     own_lab.server.ensure_running(whole)
     section = own_lab.put("left", writers="alice")
     left = Path(section.path) / "written"

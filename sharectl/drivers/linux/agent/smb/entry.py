@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
+from sharectl.drivers.linux.agent.contract import POOL_GROUP
 from sharectl.drivers.linux.agent.smb.host import NOBODY
 
 _SECONDS = 10.0
@@ -29,9 +30,19 @@ def hindrance(pool: str, path: str) -> Hindrance | None:
     mode = 0
     with suppress(OSError):
         mode = stat.S_IMODE(os.stat(closed).st_mode)  # noqa: PTH116 - paths are text everywhere in the agent
+    mend = f"chgrp {POOL_GROUP} {closed}; chmod g+x {closed}" if closed == path else f"chmod o+x {closed}"
+    whom = "smbd" if closed == path else "everybody"
     return Hindrance(
         f"no SMB client gets to the pool {pool!r}: smbd enters as nobody, to whom the folder {closed} (mode {mode:04o}) is closed",
-        f"let everybody pass through it (chmod o+x {closed}), or move the pool",
+        f"let {whom} pass through it ({mend}), or move the pool",
+    )
+
+
+def openness(pool: str, path: str, mode: int) -> Hindrance:
+    """Return that the folder of a pool is open to users of the host."""
+    return Hindrance(
+        f"every user of the storage host gets into the pool {pool!r}: its folder {path} has the mode {mode:04o}",
+        f"the next change in the pool closes it; at once: chmod o-rwx {path}",
     )
 
 
@@ -75,7 +86,7 @@ def _can_pass(folder: str) -> bool:
             cwd="/",
             user=NOBODY,
             group=NOBODY,
-            extra_groups=(),
+            extra_groups=(POOL_GROUP,),
             timeout=_SECONDS,
         )
     except (OSError, subprocess.SubprocessError):  # nobody can say

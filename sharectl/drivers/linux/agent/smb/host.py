@@ -8,7 +8,7 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import commands
@@ -33,9 +33,21 @@ _FOLDERS: Final = ("private", "lock", "state", "cache", "run", "ncalrpc", "log",
 _MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), without the final zero
 _LONGEST_SOCKET: Final = "private/msg.sock/4194304"
 _COMMAND_SECONDS: Final = 60.0
+_SIGNING: Final = {"required": "mandatory", "optional": "auto"}
+_ENCRYPTION: Final = {"required": "required", "optional": "if_required", "off": "off"}
 _HELPERS: Final = frozenset({"smbd-notifyd", "notifyd", "smbd-cleanupd", "cleanupd"})  # as versions of Samba call them
 NOBODY: Final = 65534
 """The user and the group of the account that works on files, unless another is named."""
+
+
+class Protection(NamedTuple):
+    """What clients have to do against whoever is on the wire, or may, in the words of the settings."""
+
+    signing: str = "required"
+    encryption: str = "optional"
+
+
+DEFAULT_PROTECTION: Final = Protection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,7 @@ class Host:
     port: int
     uid: int
     gid: int
+    protection: Protection = DEFAULT_PROTECTION
 
     @property
     def server(self) -> str:
@@ -170,6 +183,8 @@ class Host:
             f"    smb ports = {self.port}",
             *bind,
             "    server min protocol = SMB2_10",
+            f"    server signing = {_SIGNING[self.protection.signing]}",
+            f"    server smb encrypt = {_ENCRYPTION[self.protection.encryption]}",
             "    map to guest = never",
             "    restrict anonymous = 2",
             f"    force user = {self.account}",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind, Section
 from sharectl.drivers.linux.agent.host import daemons, sockets
 from sharectl.drivers.linux.agent.smb.configuration import check_section
-from sharectl.drivers.linux.agent.smb.host import NOBODY, Host, find, is_of_session
+from sharectl.drivers.linux.agent.smb.host import DEFAULT_PROTECTION, NOBODY, Host, Protection, find, is_of_session
 from sharectl.drivers.linux.agent.smb.names import local_user
 from sharectl.drivers.linux.agent.smb.shares import Shares
 from sharectl.drivers.linux.agent.smb.users import Users
@@ -43,13 +43,19 @@ def _raising_problems(call: Callable[_Parameters, _Result]) -> Callable[_Paramet
 class SambaServer:
     """The SMB server of an instance; implements SmbServer.
 
-    Files that clients make belong to `uid` and `gid`, whoever the client is; access is decided by the lists of the share alone.
-    What NFS clients or the host left there keeps its Unix permissions, under which `uid` may not write it: 0 may write all.
+    Files that clients make belong to the user and the group of `owner`, whoever the client is; access is decided by the lists of the share alone.
+    What NFS clients or the host left there keeps its Unix permissions, under which that user may not write it: 0 may write all.
     """
 
-    def __init__(self, instance: Instance, port: int = 445, uid: int = NOBODY, gid: int = NOBODY) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        port: int = 445,
+        owner: tuple[int, int] = (NOBODY, NOBODY),
+        protection: Protection = DEFAULT_PROTECTION,
+    ) -> None:
         """Touch nothing."""
-        self._host = Host(instance, port, uid, gid)
+        self._host = Host(instance, port, *owner, protection)
         self._users = Users(self._host)
         self._shares = Shares(self._host, self._users)
         self._answering: tuple[int, str] | None = None  # the process that listened, and when it was started

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.contract import POOL_GROUP, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.daemons import locked, wait_until, write_atomically
 from sharectl.drivers.linux.agent.smb.host import NOBODY, is_of_session
 from sharectl.drivers.linux.agent.smb.names import RESERVED_USERS, local_user
@@ -198,7 +198,8 @@ class Users:
             *(f"{name}:x:{user_id}:{NOBODY}::/:/bin/false" for name, user_id in sorted(user_ids.items())),
         ]
         own_group = [] if gid in {0, NOBODY} else [f"_files:x:{gid}:"]
-        self._write("nss/group", [*own_group, "root:x:0:", f"nogroup:x:{NOBODY}:"])
+        pools = f"_pools:x:{POOL_GROUP}:{self._host.account}"  # by which the account gets through the folders of pools
+        self._write("nss/group", [*own_group, "root:x:0:", f"nogroup:x:{NOBODY}:", pools])
         self._write("nss/passwd", accounts)
 
     def _write(self, name: str, lines: list[str]) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent.contract import POOL_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +28,28 @@ def opened(name: str, dir_fd: int | None = None) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def close_to_others(path: str) -> None:
+    """Keep users of the host out of the folder of a pool, in which every user may write to the folders of shares.
+
+    smbd, which enters as the user who works on files, gets through by its group. A group that an administrator gave the folder stays,
+    with what it may do.
+    """
+    status = os.stat(path)  # noqa: PTH116 - paths are text everywhere in the agent
+    mode, group = stat.S_IMODE(status.st_mode) & ~stat.S_IRWXO, status.st_gid
+    if group in {0, POOL_GROUP}:
+        mode, group = (mode & ~stat.S_IRWXG) | stat.S_IXGRP, POOL_GROUP
+    if group != status.st_gid:
+        os.chown(path, -1, group)
+    if mode != stat.S_IMODE(status.st_mode):
+        os.chmod(path, mode)  # noqa: PTH101 - as above
+
+
+def open_mode(path: str) -> int | None:
+    """Return the mode of a folder that users of the host get into without any right; None where they do not."""
+    mode = stat.S_IMODE(os.stat(path).st_mode)  # noqa: PTH116 - as above
+    return mode if mode & stat.S_IRWXO else None
 
 
 @contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind
+from sharectl.drivers.linux.agent.volumes import folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +54,12 @@ class PoolRoom:
     def folder(self, name: str) -> str:
         """Return the folder of a pool."""
         return str(self._settings[self.get(name).name]["path"])
+
+    def open_mode(self, name: str) -> int | None:
+        """Return the mode of the pool's folder where users of the host get into it; None where they do not, or where it is down."""
+        with suppress(Problem, OSError):
+            return folders.open_mode(self.folder(name)) if self.get(name).is_mounted() else None
+        return None
 
     def path(self, name: str, volume: str) -> str:
         """Return the folder of a volume's data."""
@@ -110,6 +118,7 @@ class PoolRoom:
         if pinned is not None:
             _mount_if_down(pool, pinned)
         pool.prepare()
+        folders.close_to_others(self.folder(pool.name))
         if pinned is None:
             pinned = self._records.pin_pool(pool.name, pool.identity())
             _check_identity(pool, pinned)
