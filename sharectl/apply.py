@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sharectl.engine.environment import Environment
-    from sharectl.engine.heartbeat import Heartbeat
+    from sharectl.engine.tenure import Heartbeat
     from sharectl.model.events import Event
     from sharectl.model.plans import Plan
     from sharectl.model.records import RunRecord

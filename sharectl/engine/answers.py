@@ -1,15 +1,22 @@
-"""What comes back from drivers that may be anybody's: checked before it is believed, and told of where it breaks the contract."""
+"""What comes back from drivers and network services that may be anybody's: checked before it is believed, and told of in a driver's errors."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sharectl.drivers.base import DriverError
+from sharectl.drivers.base import BackendUnavailableError, DriverError, TransientError
 from sharectl.model.access import AccessRule
 from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport
+from sharectl.network.base import (
+    NetworkError,
+    NetworkTransientError,
+    NetworkUnavailableError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
 
 T = TypeVar("T")
 _TEXT: Final = (str,)
@@ -94,3 +101,19 @@ def _expect_fields(call: str, answer: Any, fields: tuple[tuple[type, ...], ...])
         for rule in answer.access:
             if not isinstance(rule, AccessRule):
                 raise NonsenseError(call, answer)
+
+
+@contextmanager
+def network_errors_translated() -> Iterator[None]:
+    """Raise what a network service says as the DriverError of the same meaning, so that it is retried and reported like one."""
+    try:
+        yield
+    except NetworkUnavailableError as error:
+        message = f"the network service: {error}"
+        raise BackendUnavailableError(message, error.retry_after_seconds) from error
+    except NetworkTransientError as error:
+        message = f"the network service: {error}"
+        raise TransientError(message, error.retry_after_seconds) from error
+    except NetworkError as error:
+        message = f"the network service: {error}"
+        raise DriverError(message) from error

@@ -11,8 +11,7 @@ from sharectl.model.records import AddHistory, EndOperation, HistoryEntry, Opera
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sharectl.engine.tasks import Task
-    from sharectl.engine.verbs.base import Entry, Outcome
+    from sharectl.engine.verbs.base import Entry, Outcome, Task
     from sharectl.model.records import Change, RunRecord
 
 

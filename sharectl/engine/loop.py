@@ -17,10 +17,13 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Generator
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from sharectl.engine.retry import retry_delay_seconds
+from sharectl.engine.tenure import Permitted
+from sharectl.engine.verbs import execute
+from sharectl.engine.verbs.base import Site
 from sharectl.executors.base import GATHERING_SECONDS, Began, Submission
 from sharectl.executors.calls import (
     TRANSIENT_KINDS,
@@ -36,10 +39,16 @@ from sharectl.state.contract import LeaseLostError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+    from random import Random
 
+    from sharectl.drivers.base import Driver
     from sharectl.engine.environment import Environment
-    from sharectl.executors.base import Executor, Report
+    from sharectl.engine.tenure import Heartbeat
+    from sharectl.executors.base import Executor, Permit, Report
+    from sharectl.executors.calls import Answer, Call
     from sharectl.model.records import Change
+    from sharectl.network.base import NetworkPlugin
+    from sharectl.state.contract import StateStore
 
 
 class Write(NamedTuple):
@@ -315,3 +324,46 @@ class Loop:
 
 def _not_asked(backend: str) -> Failure:
     return Failure(FailureKind.NOT_ASKED, f"backend {backend} does not answer; it was not asked")
+
+
+BASE_DELAY_SECONDS: Final = 0.2
+MAX_DELAY_SECONDS: Final = 20.0
+
+
+def retry_delay_seconds(attempt: int, retry_after_seconds: float | None, random: Random) -> float:
+    """Return the pause after the failed attempt number `attempt` (from 1).
+
+    What the backend asked for is honoured, up to five times the longest pause of our own; otherwise the pause doubles with each
+    attempt and lies anywhere between half of that and the whole, so that many callers do not come back at the same moment.
+    """
+    if retry_after_seconds is not None:
+        return min(max(retry_after_seconds, 0.0), 5 * MAX_DELAY_SECONDS)
+    whole = min(BASE_DELAY_SECONDS * 2.0 ** (attempt - 1), MAX_DELAY_SECONDS)
+    return whole * random.uniform(0.5, 1.0)
+
+
+def loop_for(
+    environment: Environment,
+    store: StateStore,
+    heartbeat: Heartbeat,
+    width: Callable[[str], int],
+    patience: Patience = USUAL_PATIENCE,
+) -> Loop:
+    """Return a loop that writes into `store` under the lease of `heartbeat`, and makes calls with the drivers of `environment`."""
+
+    def commit(changes: Sequence[Change]) -> None:
+        store.commit(heartbeat.lease, changes)
+
+    permit = heartbeat.tenure.require
+    executor = environment.executor(partial(_made, environment), permit, width, environment.monotonic)
+    return Loop(executor, commit, environment, patience)
+
+
+def _made(environment: Environment, backend: str, call: Call[Answer], permit: Permit) -> Answer:
+    permit()
+    driver = cast("Driver", Permitted(environment.driver(backend), permit))
+
+    def open_network() -> NetworkPlugin:
+        return cast("NetworkPlugin", Permitted(environment.network(backend), permit))
+
+    return execute(Site(driver, open_network), call)

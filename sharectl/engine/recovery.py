@@ -6,8 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.journal import Journal
-from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write
-from sharectl.engine.reach import loop_for
+from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write, loop_for
 from sharectl.engine.verbs import TABLE
 from sharectl.engine.verbs.backend import expect_storage
 from sharectl.engine.verbs.base import Holdings, Intent
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sharectl.engine.environment import Environment
-    from sharectl.engine.heartbeat import Heartbeat
+    from sharectl.engine.tenure import Heartbeat
     from sharectl.model.events import Event
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ObservedSnapshot

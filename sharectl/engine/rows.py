@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, cast
 
-from sharectl.engine.tasks import Task
+from sharectl.engine.verbs.base import Task
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Adopt, ReleaseAllocation
 from sharectl.model.table import prerequisites_of
@@ -17,7 +17,7 @@ from sharectl.state.rows import expect_whole_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sharectl.engine.tasks import Result
+    from sharectl.engine.verbs.base import Result
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
     from sharectl.model.records import OperationRecord, Record, RuleRecord

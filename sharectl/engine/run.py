@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.board import Board
 from sharectl.engine.journal import Journal
-from sharectl.engine.reach import loop_for
+from sharectl.engine.loop import loop_for
 from sharectl.engine.rows import Rows
 from sharectl.engine.steps import Attempt, Ending, EndingKind, Steps
 from sharectl.model.events import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sharectl.engine.cancel import Cancellation
     from sharectl.engine.environment import Environment
-    from sharectl.engine.heartbeat import Heartbeat
+    from sharectl.engine.tenure import Heartbeat
     from sharectl.model.events import Event
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step

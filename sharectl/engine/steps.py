@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from sharectl.engine.journal import Journal
     from sharectl.engine.loop import Loop
     from sharectl.engine.rows import Rows
-    from sharectl.engine.tasks import Result, Task
-    from sharectl.engine.verbs.base import Entry
+    from sharectl.engine.verbs.base import Entry, Result, Task
     from sharectl.model.events import Event
     from sharectl.model.plans import Plan, Step
     from sharectl.model.records import OperationRecord

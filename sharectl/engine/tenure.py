@@ -1,10 +1,11 @@
-"""Tenure: the right to begin calls on backends, which holds only as long as the lease of a run is known to hold."""
+"""Tenure: the right to begin calls on backends while the lease of a run is known to hold; the heartbeat that keeps it, and the fence."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.drivers.base import RefusesOldFences
 from sharectl.state.contract import LeaseLostError, StateUnavailableError
 from sharectl.state.lock import SYSTEM_CLOCK
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sharectl.model.records import Lease
     from sharectl.network.base import NetworkPlugin
     from sharectl.state.contract import StateStore
+
 
 USABLE_PART: Final = 0.8
 """The part of a lease in which calls begin; what is left of it is for a call on its way to reach the backend."""
@@ -91,3 +93,79 @@ class Permitted:
         """Return the driver's method of this name, to be called at once."""
         self._permit()
         return getattr(self._driver, name)
+
+
+class Fence:
+    """The token of a run's lease, which grows with every run of a state, raised once for each driver that the run opens."""
+
+    def __init__(self, lineage: str, tenure: Tenure) -> None:
+        """Stand for the run whose lease `tenure` watches over, of the state called `lineage`."""
+        self._lineage = lineage
+        self._tenure = tenure
+        self._raised: dict[str, Driver] = {}
+
+    def raised_for(self, backend: str, driver: Driver) -> Driver:
+        """Return the driver, which works under this fence from now on. Raises what it raises, and what the tenure raises."""
+        if self._raised.get(backend) is not driver:
+            if isinstance(driver, RefusesOldFences):
+                self._tenure.require()  # a run that has lost its lock must not raise its fence over a later one's
+                driver.raise_fence(self._lineage, self._tenure.lease.token)
+            self._raised[backend] = driver
+        return driver
+
+
+_BEATS_PER_LEASE = 3
+
+
+class Heartbeat:
+    """Renews the lease three times in its duration, from `start` until `stop`; `tenure` says when calls may begin under it."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        lease: Lease,
+        lost: Callable[[str], object] | None = None,
+        since_seconds: float | None = None,
+    ) -> None:
+        """Watch over `lease`, which was asked for at `since_seconds` (None: long ago, so that it is renewed before the first call); `lost` as for `on_loss`."""
+        self.lease = lease
+        self.tenure = Tenure(store, lease, float("-inf") if since_seconds is None else since_seconds)
+        self._mutex = threading.Lock()
+        self._lost = lost
+        self._problem = ""
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for a renewal that is under way."""
+        self._ended.set()
+        self._thread.join()
+
+    def on_loss(self, lost: Callable[[str], object] | None) -> None:
+        """Call `lost(problem)`, once and from any thread, where somebody else has taken the lease over (or has already); None: nobody."""
+        with self._mutex:
+            self._lost = lost
+            problem = self._problem
+        if problem and lost is not None:
+            lost(problem)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self.lease.duration_seconds / _BEATS_PER_LEASE):
+            try:
+                self.tenure.renew()
+            except LeaseLostError as error:
+                self._tell(f"{error}; nothing more is written")
+                return
+            except BaseException:  # noqa: BLE001, S112 - the next call or commit meets the same trouble, and says so
+                continue
+
+    def _tell(self, problem: str) -> None:
+        with self._mutex:
+            self._problem = problem
+            lost = self._lost
+        if lost is not None:
+            lost(problem)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from sharectl.engine.environment import Environment, new_resource_id, utc_now
-from sharectl.engine.fence import Fence
-from sharectl.engine.heartbeat import Heartbeat
+from sharectl.engine.tenure import Fence, Heartbeat
 from sharectl.model.frozen import dataclass
 from sharectl.model.records import Holder, PutRun, RunRecord
 from sharectl.state.contract import StateError

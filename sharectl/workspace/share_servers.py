@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import Capability, DriverError
 from sharectl.drivers.registry import driver_factory
 from sharectl.engine.addresses import StateAddressLedger
-from sharectl.engine.answers import all_expected
-from sharectl.engine.networking import network_errors_translated
+from sharectl.engine.answers import all_expected, network_errors_translated
 from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.observed import ObservedShareServer

@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from sharectl.engine.loop import Job, Procedure, Write
-from sharectl.engine.reach import loop_for
+from sharectl.engine.loop import Job, Procedure, Write, loop_for
 from sharectl.executors.calls import UNBEGUN_KINDS, CallFailedError, DeleteShare, FailureKind
 from sharectl.manifests.names import safe_name
 from sharectl.model.canonical import canonical_json

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from sharectl.drivers.base import BackendUnavailableError, DriverError, TransientError
-from sharectl.engine.networking import network_errors_translated
+from sharectl.engine.answers import network_errors_translated
 from sharectl.model.canonical import canonical_json
 from sharectl.model.events import OperationRecovered
 from sharectl.model.records import BeginOperation, OperationRecord

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from sharectl.drivers.base import BackendUnavailableError, DriverError, NotFoundError, TransientError
 from sharectl.drivers.ignoring import rules_to_end
 from sharectl.engine.answers import all_expected
-from sharectl.engine.tasks import Result, put, removed
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put, removed
 from sharectl.engine.verbs.share import recover_change, share_ref
 from sharectl.executors.calls import AccessUpdated, RuleOutcome, UpdateAccess, ask
 from sharectl.model.canonical import canonical_json
@@ -21,7 +20,7 @@ from sharectl.planner.records import share_attributes, with_access, with_export_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.engine.tasks import Task
+    from sharectl.engine.verbs.base import Task
     from sharectl.executors.calls import Answer
     from sharectl.model import plans
     from sharectl.model.access import AccessRule, ExportSettings

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sharectl.drivers.base import ConflictError
 from sharectl.engine.answers import expected, report_of
-from sharectl.engine.tasks import Result, put
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put
 from sharectl.executors.calls import CallFailedError, Failure, FailureKind, Identify, Identity, PrepareBackend, ask
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import backend_record
@@ -15,7 +14,7 @@ from sharectl.planner.records import backend_record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.engine.tasks import Task
+    from sharectl.engine.verbs.base import Task
     from sharectl.model import plans
 
 

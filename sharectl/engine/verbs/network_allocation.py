@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.engine.networking import network_errors_translated
-from sharectl.engine.tasks import Result
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site
+from sharectl.engine.answers import network_errors_translated
+from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site
 from sharectl.executors.calls import Allocate, Allocated, Deallocate, Done, ask
 from sharectl.model.kinds import name_of
 from sharectl.model.networks import AllocationRequest
@@ -16,7 +15,7 @@ from sharectl.planner.share_servers.changes import allocation_ids
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sharectl.engine.tasks import Task
+    from sharectl.engine.verbs.base import Task
     from sharectl.executors.calls import Answer
     from sharectl.model.networks import NetworkAllocation
     from sharectl.model.share_networks import ShareServerSpec

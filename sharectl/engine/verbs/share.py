@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sharectl.drivers.base import NotFoundError
 from sharectl.engine.answers import all_expected, expected
-from sharectl.engine.tasks import Result, put, removed
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site, done
+from sharectl.engine.verbs.base import (
+    Calls,
+    Entry,
+    Executions,
+    Intent,
+    Outcome,
+    Result,
+    Runner,
+    Site,
+    done,
+    put,
+    removed,
+)
 from sharectl.executors import calls
 from sharectl.executors.calls import ask
 from sharectl.model.kinds import Kind, address_of
@@ -24,7 +35,7 @@ from sharectl.state.rows import attributes_of, payload_of, share_spec_of, spec_o
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sharectl.engine.tasks import Task
+    from sharectl.engine.verbs.base import Task
     from sharectl.executors.calls import Answer
     from sharectl.model.access import AccessRule
     from sharectl.model.plans import Adopt, Candidate

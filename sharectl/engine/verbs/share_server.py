@@ -8,8 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from sharectl.engine.answers import expected
-from sharectl.engine.tasks import Result, put, removed
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site, done
+from sharectl.engine.verbs.base import (
+    Calls,
+    Entry,
+    Executions,
+    Intent,
+    Outcome,
+    Result,
+    Runner,
+    Site,
+    done,
+    put,
+    removed,
+)
 from sharectl.engine.verbs.network_allocation import give_back, take_addresses
 from sharectl.executors import calls
 from sharectl.executors.calls import CallFailedError, FailureKind, ask
@@ -25,7 +36,7 @@ from sharectl.state.rows import allocations_of, attributes_of, payload_of, serve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.engine.tasks import Task
+    from sharectl.engine.verbs.base import Task
     from sharectl.executors.calls import Answer
     from sharectl.model.networks import NetworkAllocation
 

@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sharectl.drivers.base import NotFoundError
 from sharectl.engine.answers import all_expected, expected
-from sharectl.engine.tasks import Result, put, removed
-from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Runner, Site, done
+from sharectl.engine.verbs.base import (
+    Calls,
+    Entry,
+    Executions,
+    Intent,
+    Outcome,
+    Result,
+    Runner,
+    Site,
+    done,
+    put,
+    removed,
+)
 from sharectl.engine.verbs.share import recover_taking_over, recovered_removal, share_ref, snapshot_ref
 from sharectl.executors import calls
 from sharectl.executors.calls import ask
@@ -23,7 +34,7 @@ from sharectl.state.rows import payload_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.engine.tasks import Task
+    from sharectl.engine.verbs.base import Task
     from sharectl.executors.calls import Answer
     from sharectl.model.plans import Adopt
     from sharectl.model.records import Record

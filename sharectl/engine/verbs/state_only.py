@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from sharectl.engine.tasks import Result, put, removed
-from sharectl.engine.verbs.base import Calls, Entry, Runner
+from sharectl.engine.verbs.base import Calls, Entry, Result, Runner, put, removed
 from sharectl.engine.verbs.share import recorded_spec
 from sharectl.executors.calls import Done
 from sharectl.model.kinds import Kind, kind_of
@@ -18,7 +17,7 @@ from sharectl.state.rows import spec_object_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sharectl.engine.tasks import Task
+    from sharectl.engine.verbs.base import Task
     from sharectl.model.plans import UpdateRecord
     from sharectl.model.records import Change
 
