@@ -148,7 +148,7 @@ def user_meant(text: str | None) -> str | None:
 def read_selected(store: StateStore, named: Sequence[Address], backends: frozenset[str], wanted: Wanted) -> Read:
     """Return the mounts that the state gives. Raises DiagnosticError where it has nothing at an address, or on a backend."""
     from sharectl.mounting.selection import select_mounts
-    from sharectl.workspace.records import require_records, view_of_backends
+    from sharectl.workspace.lookup import require_records, view_of_backends
 
     if named:
         require_records(store, named)

@@ -50,8 +50,8 @@ def pools(
     from sharectl.cli.session import start
     from sharectl.planner.backends.findings import unread_findings
     from sharectl.render.pools import PoolsView, SortKey, sorted_pools
-    from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.capacity import pools_after_plan, pools_of_type, survey_pools
+    from sharectl.workspace.lookup import allowed_backends
 
     session = start(chdir, file)
     pattern = None

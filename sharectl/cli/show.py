@@ -41,8 +41,8 @@ def show(
     """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
     from sharectl.cli.runs import show_plan
     from sharectl.cli.session import parse_address, start
-    from sharectl.workspace.backends import allowed_backends
     from sharectl.workspace.inspection import inspect_resource
+    from sharectl.workspace.lookup import allowed_backends
 
     session = start(chdir, file)
     if session.path(Path(subject)).is_file():
@@ -86,7 +86,7 @@ def _show_tenancy(
     session: Session, desired: Desired, address: Address, output: Format, *, ask: bool, allowed: frozenset[str]
 ) -> None:
     """Show a share server or a share network."""
-    from sharectl.workspace.tenancy import inspect_share_network, inspect_share_server
+    from sharectl.workspace.inspection import inspect_share_network, inspect_share_server
 
     diagnostics: tuple[Diagnostic, ...] = ()
     record: Record | None = None
@@ -178,7 +178,7 @@ def graph(
             raise Finished(ExitCode.FAILED)
         code = code_of_plan(plan)
     else:
-        from sharectl.workspace.tenancy import server_edges
+        from sharectl.workspace.inspection import server_edges
 
         desired = session.repository.desired()
         edges = dependency_edges(desired, sorted(desired.addresses))

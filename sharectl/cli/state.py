@@ -39,7 +39,7 @@ def list_(
     from dataclasses import replace
 
     from sharectl.cli.session import start
-    from sharectl.workspace.records import view_of_backends
+    from sharectl.workspace.lookup import view_of_backends
 
     session = start(chdir)
     with session.repository.existing_store() as store, store.read() as reader:
@@ -60,7 +60,7 @@ def show(
 ) -> None:
     """Show one resource as the state holds it."""
     from sharectl.cli.session import parse_address, start
-    from sharectl.workspace.records import read_record
+    from sharectl.workspace.lookup import read_record
 
     session = start(chdir)
     wanted = resource_of(parse_address(address))

@@ -39,7 +39,7 @@ def list_(
     """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
     from sharectl.cli.session import start
     from sharectl.planner.backends.findings import unread_findings
-    from sharectl.workspace.backends import allowed_backends
+    from sharectl.workspace.lookup import allowed_backends
     from sharectl.workspace.trash import look_into
 
     session = start(chdir, file)
@@ -80,7 +80,7 @@ def purge(
     from sharectl.cli.session import parse_duration_seconds, start
     from sharectl.planner.backends.findings import unread_findings
     from sharectl.render.state import trash_lines
-    from sharectl.workspace.backends import allowed_backends
+    from sharectl.workspace.lookup import allowed_backends
     from sharectl.workspace.trash import PurgeRequest, look_into, purgeable
 
     session = start(chdir, file)

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from sharectl.model.observed import ObservedShare
     from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.render.text import Look
-    from sharectl.workspace.inspection import ResourceView
-    from sharectl.workspace.tenancy import ShareNetworkView, ShareServerView
+    from sharectl.workspace.inspection import ResourceView, ShareNetworkView, ShareServerView
 
 _LABEL_WIDTH: Final = 14
 _TOLD_APART: Final = frozenset({"name", "size_bytes", "deletion_policy", "retain_access", "protect", "labels"})

@@ -12,14 +12,14 @@ from sharectl.drivers.base import (
 from sharectl.drivers.ignoring import leaving_alone
 from sharectl.drivers.registry import driver_factory, make_secret_resolver
 from sharectl.drivers.secret_references import missing_secrets
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.diagnostics import warning
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import Kind, address_of
-from sharectl.workspace.opening import OpenedOnce
+from sharectl.workspace.parallel import OpenedOnce
 from sharectl.workspace.share_servers import NetworkServices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sharectl.drivers.base import Driver, SecretResolver
     from sharectl.manifests.project import Project
@@ -36,27 +36,6 @@ def _missing_secrets(spec: BackendSpec, resolver: SecretResolver) -> tuple[Confi
     if spec.network is not None:
         configs["network"] = {"config": spec.network.config}
     return missing_secrets(configs, resolver)
-
-
-def require_backends(
-    names: Iterable[str],
-    known: Iterable[str],
-    what: str = "there is no backend named",
-    code: str = "backend.unknown-name",
-) -> frozenset[str]:
-    """Return the names. Raises DiagnosticError for one that is not `known`, with the nearest that is."""
-    chosen, there = frozenset(names), sorted(known)
-    for name in sorted(chosen.difference(there)):
-        remedy = did_you_mean(name, there) or f"there are: {', '.join(there) or 'none'}"
-        raise DiagnosticError(error(code, f"{what} {name}", remedy=remedy))
-    return chosen
-
-
-def allowed_backends(names: Iterable[str] | None, specs: Iterable[str]) -> frozenset[str]:
-    """Return the backends that need not be read. Raises DiagnosticError for one that there is not."""
-    return require_backends(
-        names or (), specs, "--allow-unreadable names no backend of the manifests:", "usage.unknown-backend"
-    )
 
 
 class Backends:

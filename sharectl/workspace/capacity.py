@@ -10,7 +10,7 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import CreateShare, ResizeShare
 from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
-from sharectl.workspace.backends import require_backends
+from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.findings import UNREAD_CODES, unread_findings
 from sharectl.planner.options import PlanOptions
 from sharectl.scheduler.decision import Outcome
-from sharectl.workspace.backends import allowed_backends
+from sharectl.workspace.lookup import allowed_backends
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:

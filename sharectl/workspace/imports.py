@@ -16,8 +16,8 @@ from sharectl.model.specs import Protocol
 from sharectl.planner.imports import import_record, snapshot_imports, unfinished_imports
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.strays import importable_shares
-from sharectl.workspace.backends import require_backends
 from sharectl.workspace.import_manifests import _documents, _guesses, _unwritable_rules
+from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:

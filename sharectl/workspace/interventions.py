@@ -22,7 +22,7 @@ from sharectl.model.records import (
 )
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import backend_id_of
-from sharectl.workspace.records import require_records
+from sharectl.workspace.lookup import require_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

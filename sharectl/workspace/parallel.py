@@ -1,4 +1,4 @@
-"""Asking many backends the same thing side by side, none of which may hold up the others."""
+"""Many backends side by side: asked the same, opened once by name and closed at the end, where none may hold up, or spoil, another."""
 
 from __future__ import annotations
 
@@ -53,3 +53,60 @@ def ask_each(
         seconds = timeout_seconds[name] if isinstance(timeout_seconds, Mapping) else timeout_seconds
         asker.join(max(0.0, begun + seconds - monotonic()))
     return {name: asker.answer for name, asker in askers.items()}
+
+
+class _Entry(Generic[T]):
+    """One of them; `lock` is held while it is being opened."""
+
+    __slots__ = ("is_closed", "lock", "value")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.value: T | None = None
+        self.is_closed = False
+
+
+class OpenedOnce(Generic[T]):
+    """Opens each by its name when it is first asked for, whichever thread asks; who waits for a slow one waits for that one alone."""
+
+    def __init__(self, open_one: Callable[[str], T], close_one: Callable[[T], object]) -> None:
+        """Open with `open_one`, which may raise anything and is then asked again the next time, and close with `close_one`."""
+        self._open_one = open_one
+        self._close_one = close_one
+        self._entries: dict[str, _Entry[T]] = {}
+        self._mutex = threading.Lock()
+
+    def get(self, name: str) -> T:
+        """Return the one of this name. Raises what opening it raises."""
+        with self._mutex:
+            entry = self._entries.setdefault(name, _Entry())
+        with entry.lock:
+            if entry.value is None:
+                entry.value = self._open_one(name)
+                with self._mutex:
+                    is_late = entry.is_closed
+                if is_late:  # all were closed while it was being opened, and nobody else will close it
+                    self._close_one(entry.value)
+            return entry.value
+
+    def close(self, timeout_seconds: float) -> dict[str, str]:
+        """Close all that are open, side by side; return why by name for those that could not be, or not in time.
+
+        What is still being opened is closed when that is done. Afterwards names are opened anew.
+        """
+        with self._mutex:
+            entries, self._entries = self._entries, {}
+            for entry in entries.values():
+                entry.is_closed = True
+            opened = {name: entry.value for name, entry in entries.items() if entry.value is not None}
+
+        def close_one(name: str) -> None:
+            self._close_one(opened[name])
+
+        problems: dict[str, str] = {}
+        for name, answer in ask_each(opened, close_one, timeout_seconds).items():
+            if answer.error is not None:
+                problems[name] = f"{type(answer.error).__name__}: {answer.error}".removesuffix(": ")
+            elif not answer.in_time:
+                problems[name] = f"it was not done within {timeout_seconds:g} s"
+        return problems

@@ -16,7 +16,7 @@ from sharectl.network.base import NetworkEnvironment, NetworkError
 from sharectl.network.registry import network_plugin_factory
 from sharectl.planner.observed import ServerObservation
 from sharectl.planner.share_servers.changes import server_address, subnet_for
-from sharectl.workspace.opening import OpenedOnce
+from sharectl.workspace.parallel import OpenedOnce
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

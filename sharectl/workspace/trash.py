@@ -19,7 +19,7 @@ from sharectl.model.specs import Protocol
 from sharectl.model.verbs import Verb
 from sharectl.planner.observed import identity_problem
 from sharectl.state.contract import LeaseLostError
-from sharectl.workspace.backends import require_backends
+from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:

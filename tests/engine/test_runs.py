@@ -11,7 +11,7 @@ import pytest
 
 from sharectl.model.diagnostics import DiagnosticError
 from sharectl.workspace.interventions import Edit, forget_resources, read_document, rename_resource
-from sharectl.workspace.records import read_record
+from sharectl.workspace.lookup import read_record
 from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import Site, backend, share
 

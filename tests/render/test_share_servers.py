@@ -9,7 +9,7 @@ from sharectl.model.observed import ObservedShareServer
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet, ShareServerSpec
 from sharectl.planner.records import share_server_record
 from sharectl.render.resource import share_network_lines, share_network_object, share_server_lines
-from sharectl.workspace.tenancy import ShareNetworkView, ShareServerView
+from sharectl.workspace.inspection import ShareNetworkView, ShareServerView
 from tests.render.samples import a_record
 
 _SUBNET = ShareNetworkSubnet("z1", "10.0.0.0/24", "10.0.0.1", "vlan", 7, excluded=("10.0.0.9",))

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sharectl.workspace.opening import OpenedOnce
+from sharectl.workspace.parallel import OpenedOnce
 
 PATIENCE_SECONDS = 20.0
 

@@ -1,4 +1,4 @@
-"""Rows of the state by address, with a guess at what a wrong address meant."""
+"""What a user names, looked up: rows of the state by address, and backends; whoever names something else is told what is nearest."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
 from sharectl.model.kinds import split_rule_address
-from sharectl.workspace.backends import require_backends
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
@@ -51,3 +50,24 @@ def view_of_backends(reader: StateReader, names: frozenset[str]) -> StateView:
         known = {record.backend for record in view.records.values() if record.backend is not None}
         require_backends(names, known, "the state has nothing on a backend")
     return view.on_backends(names)
+
+
+def require_backends(
+    names: Iterable[str],
+    known: Iterable[str],
+    what: str = "there is no backend named",
+    code: str = "backend.unknown-name",
+) -> frozenset[str]:
+    """Return the names. Raises DiagnosticError for one that is not `known`, with the nearest that is."""
+    chosen, there = frozenset(names), sorted(known)
+    for name in sorted(chosen.difference(there)):
+        remedy = did_you_mean(name, there) or f"there are: {', '.join(there) or 'none'}"
+        raise DiagnosticError(error(code, f"{what} {name}", remedy=remedy))
+    return chosen
+
+
+def allowed_backends(names: Iterable[str] | None, specs: Iterable[str]) -> frozenset[str]:
+    """Return the backends that need not be read. Raises DiagnosticError for one that there is not."""
+    return require_backends(
+        names or (), specs, "--allow-unreadable names no backend of the manifests:", "usage.unknown-backend"
+    )
