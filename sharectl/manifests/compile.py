@@ -43,7 +43,9 @@ def compile_file(data: bytes, drivers: DriverSchemas) -> tuple[CompiledFile, Rea
     """Return the compiled form of a file's bytes, its findings included, and what reading it gave."""
     compiler = _Compiler(drivers, may_hold_variables=b"$" in data or b"{{" in data)
     reading = read_documents(data, compiler.take)
-    return compiler.finish(), reading
+    compiled = compiler.finish()
+    compiled.findings += reading.problems
+    return compiled, reading
 
 
 def names_in_text(text: bytes) -> set[str]:

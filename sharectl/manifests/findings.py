@@ -26,7 +26,7 @@ class Finding(NamedTuple):
     """An error at `path` in document `document` of its file, which `line` is in; `key` points at the key instead of the value.
 
     In `remedy`, `{written}` stands for the text of the value as the user wrote it; in `summary`, `{other}` for the
-    place of the value at `other` in the same document.
+    place of the value at `other` in the same document. One with a `column` is at that place of the line: what is wrong there is not even YAML.
     """
 
     code: str
@@ -39,6 +39,7 @@ class Finding(NamedTuple):
     address: str | None = None
     other: Path = ()
     line: int = 0
+    column: int = 0
 
     @property
     def is_about_unknown_setting(self) -> bool:
@@ -58,7 +59,10 @@ class Finding(NamedTuple):
         summary = self.summary
         if self.other:
             summary = summary.replace("{other}", str(positions.source(self.document, self.other)))
-        source = positions.source(self.document, self.path, key=self.key)
+        if self.column:
+            source = positions.place(self.line, self.column, self.document)
+        else:
+            source = positions.source(self.document, self.path, key=self.key)
         return Diagnostic(Severity.ERROR, self.code, summary, self.detail, remedy, self.address, source)
 
 

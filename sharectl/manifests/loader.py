@@ -71,7 +71,7 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     for number, finding in findings:
         if finding.is_about_unknown_setting:
             loader.positions(number).conceal(finding.document, finding.path)
-        elif finding.code == "manifest.driver":  # nobody knows which of its settings are secrets
+        elif finding.code == "manifest.driver" or finding.column:  # nobody knows which of its settings are secrets
             loader.positions(number).conceal(finding.document, ("spec", "config"))
     diagnostics = [finding.diagnostic(loader.positions(number)) for number, finding in (*findings, *linker.findings)]
     diagnostics += [*loader.diagnostics, *read.diagnostics]
@@ -138,7 +138,7 @@ class _Loader:
         known = None if self._cache is None else self._cache.known
         read = read_sources(sources, base_directory=Path(base_directory), stdin=stdin, known=known)
         self._files = read.files
-        return read, [self._compiled(number, file) for number, file in enumerate(read.files)]
+        return read, [self._compiled(file) for file in read.files]
 
     def positions(self, number: int) -> FilePositions:
         """Return the positions of a file."""
@@ -162,7 +162,7 @@ class _Loader:
         summary = f"{path} was changed while sharectl was at work"
         raise DiagnosticError(error("manifest.changed", summary, remedy="run the command again"))
 
-    def _compiled(self, number: int, file: SourceFile) -> CompiledFile:
+    def _compiled(self, file: SourceFile) -> CompiledFile:
         """Return a file compiled, from the cache where it is there, with what is wrong in it among `diagnostics`."""
         path = file.real_path or file.path
         compiled = file.compiled
@@ -177,17 +177,13 @@ class _Loader:
 
         data = file.data  # once: it may be another the next time
         compiled, reading = compile_file(data, self._drivers)
-        for problem in reading.problems:
-            # Nobody has compared these settings with a schema: any of them may be a secret.
-            self.positions(number).conceal(problem.document, ("spec", "config"))
-        self.diagnostics += [problem.diagnostic(self.positions(number)) for problem in reading.problems]
         for text in reading.unread:
             self.possible_names |= names_in_text(text)
             self.hides_backends |= _BACKEND in text or not text.isascii()
         is_empty = not reading.problems and not compiled.index.documents
         if is_empty:
             self.diagnostics.append(_empty(file))
-        if self._cache is not None and compiled.is_sound and not (is_empty or reading.problems):
+        if self._cache is not None and compiled.is_sound and not is_empty:
             self._cache.put(path, file.status, data, compiled)
             file.forget()
         return compiled

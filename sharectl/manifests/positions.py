@@ -154,7 +154,7 @@ class FilePositions:
         self._concealed = set() if concealed is None else concealed
         self._spans: dict[int, list[Span]] | None = None
         self._starts: tuple[list[int], list[int]] | None = None
-        self._last: tuple[int, FilePositions] | None = None
+        self._last: tuple[tuple[int, int], FilePositions] | None = None
 
     def in_document(self, document: int, line: int) -> FilePositions:
         """Return the positions in one document, which `line` is in: without reading all others of the file."""
@@ -164,13 +164,13 @@ class FilePositions:
         number = bisect_right(lines, line) - 1
         if number < 0 or self._first_line > 1:
             return self
-        if self._last is None or self._last[0] != number:
+        if self._last is None or self._last[0] != (number, document):
             end = offsets[number + 1] if number + 1 < len(offsets) else len(self._data)
             positions = FilePositions(self.path, self._data[offsets[number] : end], self._concealed)
             positions._first_line = lines[number]
             roots = _read_positions(positions._data)
             positions._roots = {document: roots[min(roots)]} if roots else {}
-            self._last = number, positions
+            self._last = (number, document), positions
         return self._last[1]
 
     def conceal(self, document: int, path: Sequence[Step]) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from sharectl.manifests.findings import Finding
 from sharectl.manifests.scalars import SPECIAL_FIRST, ScalarError, resolve
-from sharectl.manifests.syntax import MAX_EVENTS_PER_DOCUMENT, FatalError, Problem, binary_problem, segments, too_large
+from sharectl.manifests.syntax import MAX_EVENTS_PER_DOCUMENT, FatalError, binary_problem, segments, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ class Reading:
     """What a file holds: its documents, its problems, and the text of the documents that could not be read."""
 
     documents: list[Document] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Finding] = field(default_factory=list)
     unread: list[bytes] = field(default_factory=list)
 
 
@@ -122,7 +123,10 @@ class _SegmentReader:
         self.expanded = 0
 
     def report(self, mark: Mark, code: str, summary: str, remedy: str) -> None:
-        self.reading.problems.append(Problem(code, summary, remedy, mark.line + 1, mark.column + 1, self.number))
+        line, column = mark.line + 1, mark.column + 1
+        self.reading.problems.append(
+            Finding(code, summary, remedy=remedy, document=self.number, line=line, column=column)
+        )
 
     def read(self, segment: Segment) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop over all events: a call for each would double the time
         from yaml.events import (  # noqa: PLC0415 - reading unchanged files does without it

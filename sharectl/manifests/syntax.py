@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sharectl.model.diagnostics import error
+from sharectl.manifests.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sharectl.manifests.positions import FilePositions
-    from sharectl.model.diagnostics import Diagnostic
 
 SYNTAX: Final = "manifest.syntax"
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -38,71 +36,50 @@ class Mark(Protocol):
     index: int
 
 
-class Problem(NamedTuple):
-    """Something wrong with the YAML itself; `line` and `column` count from 1, `document` from 0."""
-
-    code: str
-    summary: str
-    remedy: str
-    line: int
-    column: int
-    document: int
-
-    def diagnostic(self, positions: FilePositions) -> Diagnostic:
-        """Return the diagnostic, with its place in the file."""
-        positions = positions.in_document(self.document, self.line)
-        return error(
-            self.code,
-            self.summary,
-            remedy=self.remedy,
-            source=positions.place(self.line, self.column, self.document),
-        )
+def _problem(code: str, summary: str, remedy: str, data: bytes = b"", offset: int = 0) -> Finding:
+    """Return what says that a file is no YAML, at a place in it."""
+    line, column = _line_and_column(data, offset)
+    return Finding(f"manifest.{code}", summary, remedy=remedy, line=line, column=column)
 
 
-def foreign_problem(data: bytes) -> Problem | None:
+def _foreign_problem(data: bytes) -> Finding | None:
     """Return what else than manifests `data` is: something in their place, which stands for them until somebody has put them back."""
     for beginning, tool, remedy in _ENCRYPTED:
         if data.startswith(beginning):
-            return Problem("manifest.encrypted", f"the file is encrypted with {tool}", remedy, 1, 1, 0)
+            return _problem("encrypted", f"the file is encrypted with {tool}", remedy)
     if data.startswith(_LFS_POINTER):
         remedy = "run `git lfs pull` (in CI: check out with LFS)"
-        return Problem("manifest.lfs", "the file is a Git LFS pointer: its content is not here", remedy, 1, 1, 0)
+        return _problem("lfs", "the file is a Git LFS pointer: its content is not here", remedy)
     if data.startswith(_PACKED):
-        return Problem("manifest.binary", "the file is compressed", "unpack it", 1, 1, 0)
-    if b"<<<<<<< " in data and b">>>>>>> " in data:
-        found = _CONFLICT.search(data)
-        if found is not None:
-            remedy = "resolve the conflict, and remove the lines <<<<<<<, ======= and >>>>>>>"
-            place = _line_and_column(data, found.start())
-            return Problem("manifest.conflict", "git has left a merge conflict here", remedy, *place, 0)
+        return _problem("binary", "the file is compressed", "unpack it")
+    found = _CONFLICT.search(data) if b"<<<<<<< " in data and b">>>>>>> " in data else None
+    if found is not None:
+        remedy = "resolve the conflict, and remove the lines <<<<<<<, ======= and >>>>>>>"
+        return _problem("conflict", "git has left a merge conflict here", remedy, data, found.start())
     return None
 
 
-def binary_problem(data: bytes) -> Problem | None:
+def binary_problem(data: bytes) -> Finding | None:
     """Return why `data` is not UTF-8 text, or None where it is."""
-    remedy = "save the file as UTF-8 text"
-    foreign = foreign_problem(data)
+    foreign = _foreign_problem(data)
     if foreign is not None:
         return foreign
+    remedy = "save the file as UTF-8 text"
     marked = None if data.isascii() else _MARK_WITHIN_LINE.search(data)
     if marked is not None:
         summary = "a byte order mark stands within a line, where one file was put behind another that does not end its last line"
-        return Problem(
-            "manifest.binary", summary, "end each file with a line end", *_line_and_column(data, marked.start()), 0
-        )
+        return _problem("binary", summary, "end each file with a line end", data, marked.start())
     if data.startswith(_BOMS):
-        return Problem("manifest.binary", "the file is UTF-16, not UTF-8", remedy, 1, 1, 0)
+        return _problem("binary", "the file is UTF-16, not UTF-8", remedy)
     found = _BINARY.search(data)
     if found is not None:
         summary = f"the file holds the control character 0x{found[0][0]:02x}: it is not text"
-        return Problem("manifest.binary", summary, remedy, *_line_and_column(data, found.start()), 0)
+        return _problem("binary", summary, remedy, data, found.start())
     if not data.isascii():
         try:
             data.decode()
         except UnicodeDecodeError as failure:
-            return Problem(
-                "manifest.binary", "the file is not valid UTF-8", remedy, *_line_and_column(data, failure.start), 0
-            )
+            return _problem("binary", "the file is not valid UTF-8", remedy, data, failure.start)
     return None
 
 
@@ -205,7 +182,7 @@ class Segment:
         self.data = data
         self.first_document = first_document
         self.documents_seen = 0
-        self.problem: Problem | None = None
+        self.problem: Finding | None = None
 
     def events(self) -> Iterator[Any]:
         """Return the parser's events, which raise YAMLError; whoever reads them counts `documents_seen`."""
@@ -220,20 +197,19 @@ class Segment:
         try:
             consume(self)
         except FatalError as fatal:
-            self.problem = self._problem(fatal.code, fatal.summary, fatal.remedy, fatal.mark.line, fatal.mark.column)
+            self.problem = self._end(fatal.code, fatal.summary, fatal.remedy, fatal.mark.line, fatal.mark.column)
         except YAMLError as failure:
             code, summary, remedy = explain_syntax(failure)
             line, column = position_of(failure, self.data)
-            self.problem = self._problem(code, summary, remedy, line, column)
+            self.problem = self._end(code, summary, remedy, line, column)
 
-    def _problem(self, code: str, summary: str, remedy: str, line: int, column: int) -> Problem:
-        return Problem(
-            code, summary, remedy, line + 1, column + 1, self.first_document + max(0, self.documents_seen - 1)
-        )
+    def _end(self, code: str, summary: str, remedy: str, line: int, column: int) -> Finding:
+        number = self.first_document + max(0, self.documents_seen - 1)
+        return Finding(code, summary, remedy=remedy, document=number, line=line + 1, column=column + 1)
 
 
 def segments(
-    data: bytes, problems: list[Problem] | None = None, unread: list[bytes] | None = None
+    data: bytes, problems: list[Finding] | None = None, unread: list[bytes] | None = None
 ) -> Iterator[Segment]:
     """Yield the file as one segment, and after each segment that could not be read to its end, the rest from the next `---`.
 
