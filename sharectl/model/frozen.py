@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from dataclasses import dataclass
 
 __all__ = ["dataclass", "field"]
-
-_OPTIONS: Final = {
-    "__init__": {"init": True, "repr": False, "eq": False},
-    "__repr__": {"init": False, "repr": True, "eq": False},
-    "__eq__": {"init": False, "repr": False, "eq": True},
-    "__hash__": {"init": False, "repr": False, "eq": True},
-}
-"""Which options of `dataclasses.dataclass` make a method."""
 
 
 class _Late:
@@ -42,8 +34,9 @@ def _compiled(cls: Any, name: str) -> Any:  # noqa: ANN401 - a dataclass, and a 
     body["__module__"], body["__doc__"] = cls.__module__, cls.__doc__
     if hasattr(cls, "__post_init__"):
         body["__post_init__"] = cls.__post_init__
-    twin = type(cls.__name__, (), body)
-    return vars(dataclasses.dataclass(frozen=True, **_OPTIONS[name])(twin))[name]
+    parts = {"init": name == "__init__", "repr": name == "__repr__", "eq": name in {"__eq__", "__hash__"}}
+    twin: Any = dataclasses.dataclass(frozen=True, **parts)(type(cls.__name__, (), body))
+    return vars(twin)[name]
 
 
 def _refuse(self: object, name: str, *_value: object) -> None:

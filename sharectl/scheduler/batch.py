@@ -56,10 +56,11 @@ def place_packed(scheduler: Scheduler, requests: Sequence[Request]) -> Batch:
     greedy = place_greedily(_copy(scheduler), requests)
     if all(decision.scheduled for decision in greedy):
         return Batch(_reserved(scheduler, requests, greedy))
-    try:
-        packed = _Packing(_copy(scheduler), solver, requests).decisions(greedy)
-    except _TooLargeError as limit:
-        return Batch(_reserved(scheduler, requests, greedy), (_too_large(len(requests), limit.choices),))
+    packing = _Packing(_copy(scheduler), solver, requests)
+    if packing.is_too_large:
+        too_large = _too_large(len(requests), scheduler.settings.pack.max_choices)
+        return Batch(_reserved(scheduler, requests, greedy), (too_large,))
+    packed = packing.decisions(greedy)
     before = _worth(requests, greedy)
     if packed is None or _worth(requests, packed) <= before:
         return Batch(_reserved(scheduler, requests, greedy), (_no_gain(requests, before),))
@@ -68,14 +69,6 @@ def place_packed(scheduler: Scheduler, requests: Sequence[Request]) -> Batch:
         _explained(request, decision, alone[request.id]) for request, decision in zip(requests, packed, strict=True)
     )
     return Batch(_reserved(scheduler, requests, explained), (_gain(requests, before, _worth(requests, packed)),))
-
-
-class _TooLargeError(Exception):
-    """The batch has more choices than the solver is given."""
-
-    def __init__(self, choices: int) -> None:
-        super().__init__(choices)
-        self.choices = choices
 
 
 def _solver() -> _Library:
@@ -162,24 +155,25 @@ class _Packing:
         self._solver = solver
         self._requests = requests
         self._wishes = mutual_hints(requests)
-        self._groups = self._grouped()
+        self._groups: list[_Group] = []
+        self.is_too_large = not self._gather()
         self._model = solver.CpModel()
         self._counts: dict[tuple[int, str], Any] = {}
+
+    def decisions(self, greedy: Sequence[Decision]) -> tuple[Decision, ...] | None:
+        """Return what the solver makes of the batch, beginning with the greedy decisions; None where it found nothing in its time."""
         for at, group in enumerate(self._groups):
             for host in group.pools:
                 self._counts[at, host] = self._model.new_int_var(0, len(group.places), f"n{at}@{host}")
             self._model.add(sum(self._counts[at, host] for host in group.pools) <= len(group.places))
-        for host, state in scheduler.ledger.by_host.items():
+        for host, state in self._scheduler.ledger.by_host.items():
             self._limit_pool(host, state)
         self._add_hints()
-
-    def decisions(self, greedy: Sequence[Decision]) -> tuple[Decision, ...] | None:
-        """Return what the solver makes of the batch, beginning with the greedy decisions; None where it found nothing in its time."""
         solution = self._solution(greedy)
         return None if solution is None else self._carried_out(self._hosts(solution))
 
-    def _grouped(self) -> list[_Group]:
-        """Group the requests that may be placed at all, each with the pools that it could go to now."""
+    def _gather(self) -> bool:
+        """Group the requests that may be placed at all, each with the pools that it could go to now; return False if these are too many choices."""
         scheduler, requests = self._scheduler, self._requests
         names = {request.id for request in requests}
         members: dict[object, list[int]] = defaultdict(list)
@@ -191,18 +185,17 @@ class _Packing:
             alone = request.id in self._wishes or request.hints.only_host is not None or request.query is not None
             alone = alone or bool(request.unfit)
             members[request.id if alone else (id(query.traits), request.size_gib)].append(place)
-        groups = []
-        most, choices = scheduler.settings.pack.max_choices, 0
+        choices = 0
         for places in members.values():
             first = requests[places[0]]
             request = with_hints(first, first.hints, lambda name: name not in names)
             decision = scheduler.decide(request, all_candidates=True)
             pools = {pool.host: pool for pool in decision.candidates}
-            groups.append(_Group(tuple(places), math.ceil(request.size_gib * _UNITS_PER_GIB), pools))
+            self._groups.append(_Group(tuple(places), math.ceil(request.size_gib * _UNITS_PER_GIB), pools))
             choices += len(pools)
-            if choices > most:
-                raise _TooLargeError(most)
-        return groups
+            if choices > scheduler.settings.pack.max_choices:
+                return False
+        return True
 
     def _limit_pool(self, host: str, state: PoolState) -> None:
         """Bound what goes to one pool: for each way of reading its capacity, all shares together stay within that limit."""

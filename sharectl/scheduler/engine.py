@@ -113,7 +113,7 @@ class Scheduler:
 
     def consume(self, host: str, size_gib: float, *, thin_logic: bool = True) -> None:
         """Reserve `size_gib` on `host` (give it back where negative); an unknown host is ignored. `thin_logic` is the share type's."""
-        state = self._state(host)
+        state = (self._with_disabled or self.ledger).by_host.get(host)
         if state is None:
             return
         state.consume(size_gib, thin_logic=thin_logic)
@@ -122,13 +122,8 @@ class Scheduler:
 
     def pools_after(self) -> tuple[Pool, ...]:
         """Return all pools with the capacities as they are now."""
-        states = {**(self._with_disabled.by_host if self._with_disabled else {}), **self.ledger.by_host}
+        states = (self._with_disabled or self.ledger).by_host
         return tuple(states[pool.host].current() if pool.host in states else pool for pool in self._all_pools)
-
-    def _state(self, host: str) -> PoolState | None:
-        if host in self.ledger.by_host:
-            return self.ledger.by_host[host]
-        return None if self._with_disabled is None else self._with_disabled.by_host.get(host)
 
     def _ledger_with_disabled(self) -> Ledger:
         if len(self.ledger.states) == sum(pool.up for pool in self._all_pools):

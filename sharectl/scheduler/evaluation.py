@@ -147,7 +147,7 @@ def _weighing(
     states: tuple[PoolState, ...], raw: Mapping[str, Sequence[float | None]], rules: Rules, shown: frozenset[str]
 ) -> Weighing:
     filled = {name: fill_unknown(values, rules.multipliers[name]) for name, values in raw.items()}
-    parts = {name: _times(rules.multipliers[name], normalised(values)) for name, values in filled.items()}
+    parts = {name: normalised(values, rules.multipliers[name]) for name, values in filled.items()}
     weights = [0.0] * len(states)
     for values in parts.values():
         weights = list(map(add, weights, values))
@@ -162,10 +162,6 @@ def _heaviest(weights: list[float], count: int) -> list[int]:
         found.append(place)
         weights[place] = -math.inf
     return found
-
-
-def _times(multiplier: float, values: list[float]) -> list[float]:
-    return values if multiplier == 1 else [multiplier * value for value in values]
 
 
 def _passes(each: Filter, state: PoolState, query: Query, ledger: Ledger, problems: list[Problem]) -> bool:

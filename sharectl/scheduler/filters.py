@@ -93,6 +93,7 @@ class BaseFilter:
 
 
 _ANYTHING: Final = BaseFilter()
+_CONSISTENT: Final = "consistent_snapshot_support"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +188,6 @@ def _is_near_snapshot(state: PoolState, query: Query, _ledger: Ledger) -> bool:
         return True
     domain = query.traits.replication_domain
     return bool(domain) and domain == state.pool.capabilities.get("replication_domain")
-
-
-def _support_of_groups(state: PoolState) -> Any:  # noqa: ANN401 - whatever the driver reports
-    return state.pool.capabilities.get("sg_consistent_snapshot_support")
-
-
-def _wanted_of_groups(query: Query) -> str | None:
-    return query.request.group_specs.get("consistent_snapshot_support")
 
 
 def _tried(query: Query) -> tuple[str, ...]:
@@ -340,11 +333,14 @@ _OTHERS: Final = (
     BuiltInFilter(
         "ConsistentSnapshotFilter",
         Stability.FIXED,
-        passes=lambda state, query, _: bool(_wanted_of_groups(query) == _support_of_groups(state)),
-        reason=lambda state, query, _: (
-            f"consistent_snapshot_support {_support_of_groups(state)}, the group asks for {_wanted_of_groups(query)}"
+        passes=lambda state, query, _: bool(
+            query.request.group_specs[_CONSISTENT] == state.pool.capabilities.get(f"sg_{_CONSISTENT}")
         ),
-        concerns=lambda query: "consistent_snapshot_support" in query.request.group_specs,
+        reason=lambda state, query, _: (
+            f"{_CONSISTENT} {state.pool.capabilities.get(f'sg_{_CONSISTENT}')}, "
+            f"the group asks for {query.request.group_specs[_CONSISTENT]}"
+        ),
+        concerns=lambda query: _CONSISTENT in query.request.group_specs,
     ),
 )
 BUILT_IN_FILTERS: Final[Mapping[str, Filter]] = {each.name: each for each in (*_DEFAULT, *_OTHERS)}

@@ -115,12 +115,14 @@ def fill_unknown(raw: Sequence[float | None], multiplier: float) -> list[float]:
     return [stand_in if value is None else value for value in raw]
 
 
-def normalised(raw: Sequence[float]) -> list[float]:
-    """Return the values scaled to 0..1 between the lowest and the highest; all 0 where they are equal."""
+def normalised(raw: Sequence[float], multiplier: float = 1) -> list[float]:
+    """Return the values scaled to 0..1 between the lowest and the highest (all 0 if they are equal), times `multiplier`."""
     if not raw:
         return []
     lowest, highest = float(min(raw)), float(max(raw))
     if lowest == highest:
         return [0.0] * len(raw)
     span = highest - lowest
-    return [(value - lowest) / span for value in raw]
+    if multiplier == 1:
+        return [(value - lowest) / span for value in raw]
+    return [multiplier * ((value - lowest) / span) for value in raw]

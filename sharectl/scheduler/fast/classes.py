@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sharectl.scheduler.extra_specs import Requirement
     from sharectl.scheduler.filters import Filter
     from sharectl.scheduler.pools import Ledger, PoolState
-    from sharectl.scheduler.request import Query, Reserve, Traits
+    from sharectl.scheduler.request import Query, Traits
 
 
 class FactIndex:
@@ -55,12 +55,8 @@ class FactIndex:
         return met, unfit
 
     def _column(self, column: object, fact: Callable[[PoolState], Any]) -> list[tuple[Any, PoolState, int]]:
-        known = self._columns.get(column)
-        if known is None:
-            known = self._columns[column] = self._build(fact)
-        return known
-
-    def _build(self, fact: Callable[[PoolState], Any]) -> list[tuple[Any, PoolState, int]]:
+        if column in self._columns:
+            return self._columns[column]
         members: dict[object, list[PoolState]] = {}
         values: dict[object, Any] = {}
         for state in self._states:
@@ -70,7 +66,9 @@ class FactIndex:
                 members[key] = []
                 values[key] = value
             members[key].append(state)
-        return [(values[key], found[0], mask_of(state.index for state in found)) for key, found in members.items()]
+        built = [(values[key], found[0], mask_of(state.index for state in found)) for key, found in members.items()]
+        self._columns[column] = built
+        return built
 
 
 def mask_of(positions: Iterable[int]) -> int:
@@ -275,11 +273,6 @@ def _one_by_one(each: Filter, query: Query, ledger: Ledger, states: Iterable[Poo
         except UnfitValueError:
             unfit |= 1 << state.index
     return passed, unfit
-
-
-def view_key(traits: Traits) -> tuple[Reserve, bool]:
-    """Return what tells ways of reading capacity apart."""
-    return traits.reserve, traits.thin_logic
 
 
 def _is_regular(state: PoolState, traits: Traits) -> bool:

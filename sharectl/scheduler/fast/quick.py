@@ -9,7 +9,7 @@ from sharectl.model.specs import NO_HINTS
 from sharectl.scheduler.capacity import GRID
 from sharectl.scheduler.decision import Decision, Outcome, RankedPool
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, weigh
-from sharectl.scheduler.fast.classes import CapacityView, FactIndex, PoolSet, fixed_verdicts, positions_in, view_key
+from sharectl.scheduler.fast.classes import CapacityView, FactIndex, PoolSet, fixed_verdicts, positions_in
 from sharectl.scheduler.fast.functions import PoolFunctions
 from sharectl.scheduler.filters import BUILT_IN_FILTERS, Stability
 from sharectl.scheduler.weighers import BUILT_IN_WEIGHERS, CAPACITY, GOODNESS
@@ -22,14 +22,9 @@ if TYPE_CHECKING:
     from sharectl.scheduler.pools import Ledger, PoolState
     from sharectl.scheduler.registry import Rules
     from sharectl.scheduler.request import Query, Traits
-    from sharectl.scheduler.weighers import Weigher
 
 _SMALLEST_EXACT_MULTIPLIER: Final = 1e-6
 """Below this, different head-rooms could round to equal weights."""
-
-
-def _is_built_in(weigher: Weigher) -> bool:
-    return BUILT_IN_WEIGHERS.get(weigher.name) is weigher
 
 
 class FastPath:
@@ -51,9 +46,10 @@ class FastPath:
 
     def view(self, traits: Traits) -> CapacityView:
         """Return the reading of capacities that holds for the traits."""
-        found = self._views.get(view_key(traits))
+        key = traits.reserve, traits.thin_logic
+        found = self._views.get(key)
         if found is None:
-            found = self._views[view_key(traits)] = CapacityView(self.ledger.states, traits)
+            found = self._views[key] = CapacityView(self.ledger.states, traits)
         return found
 
 
@@ -77,7 +73,8 @@ class RequestClass:
         able = [ledger.states[position] for position in (*self.members, *self.odd)]
         multiplier = rules.multipliers.get(CAPACITY.name, 0.0)
         self.multiplier = multiplier
-        telling = (weigher for weigher in rules.weighers if weigher.concerns(query, able) or not _is_built_in(weigher))
+        foreign = {each.name for each in rules.weighers if BUILT_IN_WEIGHERS.get(each.name) is not each}
+        telling = (each for each in rules.weighers if each.name in foreign or each.concerns(query, able))
         self.rules = replace(rules, weighers=tuple(telling))
         self.is_ranked = (
             not self.odd
@@ -92,7 +89,7 @@ class RequestClass:
 
     def pool_set(self, mask: int) -> PoolSet:
         """Return the ranking of the pools in `mask`, up to date."""
-        key = (mask, view_key(self.traits))
+        key = mask, self.view
         found = self._pool_sets.get(key)
         if found is None:
             found = self._pool_sets[key] = PoolSet(mask, self.view, self.multiplier)
