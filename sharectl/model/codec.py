@@ -208,7 +208,7 @@ def _shape(annotation: str, cls: type, rule: Rule = ANY) -> Shape:
     elif inner.startswith(_TUPLE):
         shape = _sequence(_shape(inner.removeprefix(_TUPLE).removesuffix(", ...]"), cls))
     elif inner.startswith(_MAPPING):
-        shape = Shape(partial(_is_mapping, _shape(inner.removeprefix(_MAPPING).removesuffix("]"), cls).fits), dict)
+        shape = Shape(partial(_is_mapping, _shape(inner.removeprefix(_MAPPING).removesuffix("]"), cls).fits), _as_dict)
     else:
         shape = _part(_class_named(cls, inner))
     return shape if inner == annotation else _optional(shape)
@@ -232,6 +232,11 @@ def _part(cls: type) -> Shape:
 
 def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
     return value
+
+
+def _as_dict(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping as a dictionary, itself where it is one: what is written is not changed."""
+    return value if type(value) is dict else dict(value)
 
 
 def _sequence(item: Shape) -> Shape:
