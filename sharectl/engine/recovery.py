@@ -22,7 +22,7 @@ from sharectl.executors.calls import (
 from sharectl.model.events import OperationRecovered, RecoveryStarted
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.verbs import VERBS, Verb
-from sharectl.planner.imports import import_address
+from sharectl.planner.strays import import_address
 from sharectl.state.contract import LeaseLostError, StateError, StateRefusedError, VersionConflictError
 from sharectl.state.rows import expect_whole_state, payload_of
 

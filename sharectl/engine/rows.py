@@ -10,8 +10,8 @@ from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Adopt, ReleaseAllocation
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
-from sharectl.planner.imports import import_address
 from sharectl.planner.saved.checks import CurrentRows, row_of
+from sharectl.planner.strays import import_address
 from sharectl.state.rows import expect_whole_rows
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from sharectl.model.diagnostics import listed
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import rule_address, split_rule_address
 from sharectl.model.verbs import Verb
-from sharectl.planner.refusals import is_protected
+from sharectl.planner.draft import is_protected
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

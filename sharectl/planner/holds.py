@@ -11,10 +11,10 @@ from sharectl.model.plans import CreateShare, Held, UpdateRecord
 from sharectl.model.specs import ShareSpec
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import REMOVING, RESIZING, step_id
+from sharectl.planner.draft import REMOVING, RESIZING, SHARE_REMOVALS, step_id
 from sharectl.planner.order import needs_of_steps
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.snapshots import SHARE_REMOVALS, clones_of_removed_snapshots, removed_record, share_resource_id
+from sharectl.planner.snapshots import clones_of_removed_snapshots, removed_record, share_resource_id
 from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of, name_of
 from sharectl.model.plans import Move
 from sharectl.model.verbs import Verb
+from sharectl.planner.draft import SHARE_REMOVALS
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.state.rows import spec_object_of
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sharectl.planner.observed import Deviation
 
 _MOST_NAMED: Final = 3
-_REMOVALS: Final = (Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
 _MOST_UNDECLARED: Final = 20
 Likeness = tuple[object, ...]
 """What two shares have in common that are one: size, protocol, type, network, and who may reach them."""
@@ -148,7 +148,9 @@ def tell_undeclared_renames(draft: Draft) -> None:
     """Warn of each new share that is like one whose manifest is gone: as it stands, the data stays behind."""
     gone: dict[Likeness, list[Address]] = {}
     removed = {
-        step.address for step in draft.steps.values() if step.verb in _REMOVALS and DEPOSED_MARK not in step.address
+        step.address
+        for step in draft.steps.values()
+        if step.verb in SHARE_REMOVALS and DEPOSED_MARK not in step.address
     }
     for address in sorted(removed, reverse=True):
         if is_of(Kind.SHARE, address) and address in draft.records and address not in draft.desired.digests:

@@ -10,10 +10,10 @@ from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, of_kind
 from sharectl.model.plans import RevertShare
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
-from sharectl.planner.draft import MAKING, RESIZING, step_id
+from sharectl.planner.draft import MAKING, RESIZING, SHARE_REMOVALS, step_id
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.share_servers.places import server_waits
-from sharectl.planner.snapshots import SHARE_REMOVALS, clones_of_removed_snapshots, snapshots_of_removed_shares
+from sharectl.planner.snapshots import clones_of_removed_snapshots, snapshots_of_removed_shares
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.field_changes import FieldChange, plain_changes, spec_changes
@@ -11,9 +11,16 @@ from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import SetUp, UpdateRecord
 from sharectl.model.specs import DeletionPolicy
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
+from sharectl.planner.draft import (
+    SHARE_REMOVALS,
+    lacks,
+    may_remove,
+    refuse_immutable,
+    refuse_left_out,
+    removal_reason,
+    step_id,
+)
 from sharectl.planner.records import DEPOSED_MARK, backend_id_of
-from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, refuse_left_out, removal_reason
 from sharectl.planner.strays import stray_snapshots
 from sharectl.state.rows import attributes_of, snapshot_spec_of, spec_object_of
 
@@ -22,8 +29,6 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Step
     from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
-
-SHARE_REMOVALS: Final = (Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
 
 
 def snapshots_of_removed_shares(draft: Draft) -> dict[str, list[Address]]:

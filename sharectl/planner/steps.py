@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of
 from sharectl.planner.backends.findings import tell_unseen_backends
 from sharectl.planner.backends.steps import plan_backends
-from sharectl.planner.draft import MAKING, REMOVING
+from sharectl.planner.draft import MAKING, REMOVING, refuse_left_out, refuse_lost_sources
 from sharectl.planner.holds import hold_refused
-from sharectl.planner.imports import forget_given_up_imports, plan_imports, refuse_unfinished_import
 from sharectl.planner.kinds import planner_of
 from sharectl.planner.moves import tell_undeclared_renames
 from sharectl.planner.order import linked_steps
-from sharectl.planner.refusals import refuse_left_out, refuse_lost_sources
 from sharectl.planner.safety import check_kept_snapshots, check_limits, check_revocations
 from sharectl.planner.share_servers.steps import plan_share_servers
 from sharectl.planner.shares.changes import hold_for_snapshot, may_be_cloned
 from sharectl.planner.shares.steps import plan_beside_refusal, plan_new_share
+from sharectl.planner.strays import forget_given_up_imports, plan_imports, refuse_unfinished_import
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

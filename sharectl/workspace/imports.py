@@ -13,9 +13,8 @@ from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import GIB, format_size
 from sharectl.model.records import PutResource
 from sharectl.model.specs import Protocol
-from sharectl.planner.imports import import_record, snapshot_imports, unfinished_imports
 from sharectl.planner.options import Import, PlanOptions
-from sharectl.planner.strays import importable_shares
+from sharectl.planner.strays import import_record, importable_shares, snapshot_imports, unfinished_imports
 from sharectl.workspace.import_manifests import _documents, _guesses, _unwritable_rules
 from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey

@@ -18,9 +18,9 @@ from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
 from sharectl.plan import plan
 from sharectl.planner.exports import export_wishes, find_exports
-from sharectl.planner.imports import import_address
 from sharectl.planner.observed import find_deviations
 from sharectl.planner.selection import addresses_with_rules
+from sharectl.planner.strays import import_address
 from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey
 

@@ -16,8 +16,8 @@ import pytest
 
 from sharectl.model.canonical import canonical_json
 from sharectl.model.records import BeginOperation, OperationRecord, PutResource, PutRun
-from sharectl.planner.imports import import_record
 from sharectl.planner.options import Import
+from sharectl.planner.strays import import_record
 from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing.samples import ALICE, RUN
 from tests.cli.conftest import SIMULATED

@@ -28,8 +28,8 @@ from sharectl.model.records import PutResource, PutRules, Record, RemoveResource
 from sharectl.model.requests import ShareRef, ShareRequest, SnapshotRef
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.imports import import_address
 from sharectl.planner.records import recorded_revert, share_record, spec_as_there, with_spec
+from sharectl.planner.strays import import_address
 from sharectl.state.rows import attributes_of, payload_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:

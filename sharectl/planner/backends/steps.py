@@ -10,7 +10,6 @@ from sharectl.model.kinds import Kind, address_of, name_of
 from sharectl.model.plans import PrepareBackend, backends_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import recorded_on
-from sharectl.planner.shares.steps import add_forget
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address
@@ -77,7 +76,8 @@ def _forget_backends(draft: Draft) -> None:
     for address in undeclared:
         name = name_of(address)
         if name not in needed and draft.chooses(address, name) and not draft.options.described_elsewhere(address):
-            add_forget(draft, address, draft.records[address], "its manifest is gone and nothing of the state is on it")
+            reason = "its manifest is gone and nothing of the state is on it"
+            draft.add(Verb.FORGET, address, reason, record=draft.records[address])
 
 
 def _refuse_undeclared(draft: Draft) -> None:

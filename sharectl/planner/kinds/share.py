@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.planner.imports import refuse_unfinished_import
 from sharectl.planner.kinds import KindPlanner
 from sharectl.planner.shares.changes import hold_for_snapshot
 from sharectl.planner.shares.steps import plan_changed_share, plan_lost_share, plan_removed_share
-from sharectl.planner.strays import refuse_taken_name
+from sharectl.planner.strays import refuse_taken_name, refuse_unfinished_import
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Action
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import step_id
+from sharectl.planner.draft import SHARE_REMOVALS, step_id
 from sharectl.planner.records import share_server_id_of
 from sharectl.planner.share_servers.changes import server_address, subnet_for, subnet_label
-from sharectl.planner.snapshots import SHARE_REMOVALS, removed_record
+from sharectl.planner.snapshots import removed_record
 from sharectl.state.rows import server_spec_of
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.plans import ResizeShare, RevertShare
 from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import MAKING, RESIZING, REVERTING
+from sharectl.planner.draft import MAKING, RESIZING, REVERTING, is_protected, lacks, refuse_left_out
 from sharectl.planner.moves import was_renamed
-from sharectl.planner.refusals import is_protected, lacks, refuse_left_out
 from sharectl.planner.shares.checks import clone_problem, place_of
 from sharectl.planner.snapshots import share_resource_id
 from sharectl.state.rows import share_spec_of
@@ -142,10 +141,15 @@ def plan_resize(  # noqa: PLR0913, PLR0917 - both specs and what is there
     change = size_change(current, new.size_bytes)
     if new.size_bytes < current:
         verb = Verb.SHRINK_SHARE
-        allowed = _may_shrink(draft, address, record, new, change)
+        if not new.allow_shrink:
+            draft.refuse_found(would_shrink(address, change), address, path="spec.size", holds=RESIZING)
+            return False
+        allowed = _can_resize(draft, address, record, Capability.SHRINK, change)
     else:
         verb = Verb.EXTEND_SHARE
-        allowed = _may_extend(draft, address, record, new, current)
+        allowed = _can_resize(draft, address, record, Capability.EXTEND, change) and _may_extend(
+            draft, address, new, current
+        )
     if not allowed:
         return False
     by_hand = drifted and new.size_bytes == old.size_bytes
@@ -197,17 +201,7 @@ def would_shrink(address: Address, change: FieldChange, source: Source | None = 
     )
 
 
-def _may_shrink(draft: Draft, address: Address, record: Record, new: ShareSpec, change: FieldChange) -> bool:
-    if not new.allow_shrink:
-        draft.refuse_found(would_shrink(address, change), address, path="spec.size", holds=RESIZING)
-        return False
-    return _can_resize(draft, address, record, Capability.SHRINK, change)
-
-
-def _may_extend(draft: Draft, address: Address, record: Record, new: ShareSpec, current_bytes: int) -> bool:
-    change = size_change(current_bytes, new.size_bytes)
-    if not _can_resize(draft, address, record, Capability.EXTEND, change):
-        return False
+def _may_extend(draft: Draft, address: Address, new: ShareSpec, current_bytes: int) -> bool:
     share_type = draft.desired.share_types.get(new.share_type or "")
     if share_type is None:
         return True
@@ -256,7 +250,15 @@ def plan_revert(draft: Draft, address: Address, record: Record, old: ShareSpec, 
     if answered is not None and answered.request == wanted.request:
         return _is_answered(draft, address, wanted, answered)
     if is_awaited(draft, address_of(Kind.SNAPSHOT, wanted.snapshot)):
-        _hold_revert(draft, address, wanted)
+        draft.tell(
+            warning,
+            "share.lost-snapshot",
+            f"{address} cannot be turned back to {address_of(Kind.SNAPSHOT, wanted.snapshot)}, which is gone from its backend",
+            detail="the snapshot is not taken again meanwhile, since it would hold what is in the share now.",
+            remedy="name another snapshot, or remove revertTo",
+            address=address,
+            path=_SNAPSHOT_FIELD,
+        )
         return True
     if not (_has_snapshot(draft, address, record, wanted) and _can_revert(draft, address, record, wanted)):
         return False
@@ -271,7 +273,7 @@ def plan_revert(draft: Draft, address: Address, record: Record, old: ShareSpec, 
         backend=record.backend,
         record=record,
         work=RevertShare(new),
-        changes=(FieldChange("revert_to", _plain_request(old), _plain_request(new)),),
+        changes=(FieldChange("revert_to", old.as_plain().get("revert_to"), new.as_plain().get("revert_to")),),
     )
     return True
 
@@ -310,23 +312,6 @@ def hold_for_snapshot(draft: Draft, clone: Address, snapshot: Address) -> bool:
         path="",
     )
     return True
-
-
-def _hold_revert(draft: Draft, address: Address, wanted: RevertRequest) -> None:
-    """Say that the share is not turned back, since its snapshot is gone; that stops nothing else."""
-    draft.tell(
-        warning,
-        "share.lost-snapshot",
-        f"{address} cannot be turned back to {address_of(Kind.SNAPSHOT, wanted.snapshot)}, which is gone from its backend",
-        detail="the snapshot is not taken again meanwhile, since it would hold what is in the share now.",
-        remedy="name another snapshot, or remove revertTo",
-        address=address,
-        path="spec.revertTo.snapshot",
-    )
-
-
-def _plain_request(spec: ShareSpec) -> object:
-    return spec.as_plain().get("revert_to")
 
 
 def _is_answered(draft: Draft, address: Address, wanted: RevertRequest, answered: RevertRequest) -> bool:

@@ -16,17 +16,23 @@ from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.access import count_revocations, may_revoke, without_ignored
-from sharectl.planner.draft import CONTENT, REMOVING, RESIZING, USING
+from sharectl.planner.draft import (
+    CONTENT,
+    REMOVING,
+    RESIZING,
+    USING,
+    lacks,
+    may_remove,
+    refuse_immutable,
+    removal_reason,
+)
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
-from sharectl.planner.refusals import lacks, may_remove, refuse_immutable, removal_reason
 from sharectl.planner.share_servers.places import server_of_lost_share
 from sharectl.planner.shares.changes import holds_growth, may_be_cloned, plan_resize, plan_revert, possible_rules
 from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sharectl.model.access import AccessRule
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
@@ -45,28 +51,26 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
     """Add the steps that make a share and open it; `candidates` are in the order in which they are tried, at least one."""
     spec = draft.desired.share(address)
     rules = without_ignored(draft, address, candidates[0].backend, draft.desired.access(address))
-    record = draft.records.get(address)
-    action = draft.replaced.get(address, Action.CREATE)
+    action, backend = draft.replaced.get(address, Action.CREATE), candidates[0].backend
     draft.add(
         Verb.CREATE_SHARE,
         address,
         reason,
         action=action,
-        backend=candidates[0].backend,
-        record=record,
+        backend=backend,
+        record=draft.records.get(address),
         work=CreateShare(spec, candidates, draft.holders_of(spec.name)),
         changes=None,
     )
     if rules:
+        settings = draft.exports.settings(backend, spec.protocol, spec.share_type)
         draft.add(
             Verb.UPDATE_ACCESS,
             address,
             "its access rules",
             action=action,
-            backend=candidates[0].backend,
-            work=UpdateAccess(
-                rules, export_settings=draft.exports.settings(candidates[0].backend, spec.protocol, spec.share_type)
-            ),
+            backend=backend,
+            work=UpdateAccess(rules, export_settings=settings),
             changes=None,
         )
 
@@ -122,12 +126,11 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
     grown = holds_growth(draft, address, record, old, new, observed)
     resized = not grown and plan_resize(draft, address, record, old, new, observed)
     _plan_access(draft, address, record, observed)
-    if resized:
-        _plan_record(draft, address, record, old, new, observed)
-    else:
-        same_size = observed is not None and observed.size_bytes in {None, record.size_bytes}
-        kept = new if new.size_bytes == old.size_bytes else replace(new, size_bytes=old.size_bytes)
-        _plan_record(draft, address, record, old, kept, observed if same_size else None)
+    if not resized:
+        new = new if new.size_bytes == old.size_bytes else replace(new, size_bytes=old.size_bytes)
+        if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
+            observed = None
+    _plan_record(draft, address, record, old, new, observed)
 
 
 def plan_beside_refusal(draft: Draft, address: Address) -> None:
@@ -197,7 +200,7 @@ def plan_removed_share(draft: Draft, address: Address) -> None:
     seen = draft.deviations.get(address)
     draft.removals.append(address)
     if seen is not None and seen.observed is None:
-        add_forget(draft, address, record, f"{reason}, and the share is gone from its backend")
+        draft.add(Verb.FORGET, address, f"{reason}, and the share is gone from its backend", record=record)
     elif may_remove(draft, address, record, reason):
         if (
             seen is not None
@@ -205,7 +208,7 @@ def plan_removed_share(draft: Draft, address: Address) -> None:
             and seen.observed.trashed_at is not None
             and _deletion_policy(record) == DeletionPolicy.TRASH
         ):
-            add_forget(draft, address, record, f"{reason}, and the share lies in the trash already")
+            draft.add(Verb.FORGET, address, f"{reason}, and the share lies in the trash already", record=record)
         else:
             _add_removal(draft, address, record, reason, Action.DELETE)
 
@@ -307,9 +310,11 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     changes = spec_changes(as_asked(old), as_asked(kept), skip=("size_bytes",))
     if observed is not None:
         changes += _observed_changes(record, observed)
-    size = _recorded_size_change(record, old, new, observed)
-    if size and not draft.has(address, *RESIZING):
-        changes += size
+    if not draft.has(address, *RESIZING):  # else the size changes, and not the state alone
+        if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
+            changes += (size_change(record.size_bytes, observed.size_bytes),)
+        elif new.size_bytes != old.size_bytes:
+            changes += (size_change(old.size_bytes, new.size_bytes),)
     if observed is not None and not changes and not draft.has(address, Verb.UPDATE_ACCESS, *RESIZING):
         changes = (FieldChange("access", "recorded otherwise", "as on the backend"),)
     if not changes:
@@ -323,15 +328,6 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
         work=UpdateRecord(new),
         changes=changes,
     )
-
-
-def _recorded_size_change(
-    record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
-) -> tuple[FieldChange, ...]:
-    """Return the change of the size that the state alone has missed."""
-    if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
-        return (size_change(record.size_bytes, observed.size_bytes),)
-    return (size_change(old.size_bytes, new.size_bytes),) if new.size_bytes != old.size_bytes else ()
 
 
 def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldChange, ...]:
@@ -348,32 +344,32 @@ def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldCha
 def plan_retained_share(draft: Draft, address: Address, record: Record, reason: str) -> None:
     """Add the step that forgets a share and leaves it on its backend; its access ends with it, unless the manifest said otherwise."""
     there = access_in_force(draft, address, record)
-    if not there:
-        add_forget(draft, address, record, f"{reason}; deletionPolicy retain leaves it on its backend")
-        return
-    if spec_object_of(record).get("retain_access", False):
-        kept = _named(there)
-        why = f"{reason}; deletionPolicy retain leaves it on its backend, and with retainAccess {kept} keep access"
-        add_forget(draft, address, record, why)
+    named = listed([f"{rule.key} {rule.access_level}" for rule in there])
+    reason = f"{reason}; deletionPolicy retain leaves it on its backend"
+    if not there or spec_object_of(record).get("retain_access", False):
+        kept = f", and with retainAccess {named} keep access" if there else ""
+        draft.add(Verb.FORGET, address, reason + kept, record=record)
         return
     if record.backend not in draft.desired.backends:
-        _refuse_out_of_reach(draft, address, record, there)
+        draft.refuse(
+            "share.access-stays",
+            address,
+            f"{address} would be forgotten, and {named} would keep access: the manifest of backend {record.backend} is gone",
+            detail="without it sharectl cannot reach the share to end its access.",
+            remedy=f"restore that manifest and apply; or `sharectl state rm {address}` forgets the share and leaves its access as it is",
+            holds=REMOVING,
+        )
         return
     if DEPOSED_MARK not in address and address not in draft.replaced:
         count_revocations(draft, address, there)
     draft.add(
         Verb.FORGET,
         address,
-        f"{reason}; deletionPolicy retain leaves it on its backend, without access",
+        f"{reason}, without access",
         backend=record.backend,
         record=record,
         changes=tuple(FieldChange(f"access/{rule.key}", rule.access_level, None) for rule in there),
     )
-
-
-def add_forget(draft: Draft, address: Address, record: Record, reason: str) -> None:
-    """Add the step that takes a share or a backend out of the state alone."""
-    draft.add(Verb.FORGET, address, reason, record=record)
 
 
 def access_in_force(draft: Draft, address: Address, record: Record) -> tuple[AccessRule, ...]:
@@ -386,18 +382,3 @@ def access_in_force(draft: Draft, address: Address, record: Record) -> tuple[Acc
         recorded = draft.state.rules.get(draft.moved_from.get(origin, origin), ())
         rules = [rule.rule for rule in recorded if rule.status == "active"]
     return tuple(sorted(rules, key=lambda rule: rule.key))
-
-
-def _refuse_out_of_reach(draft: Draft, address: Address, record: Record, there: tuple[AccessRule, ...]) -> None:
-    draft.refuse(
-        "share.access-stays",
-        address,
-        f"{address} would be forgotten, and {_named(there)} would keep access: the manifest of backend {record.backend} is gone",
-        detail="without it sharectl cannot reach the share to end its access.",
-        remedy=f"restore that manifest and apply; or `sharectl state rm {address}` forgets the share and leaves its access as it is",
-        holds=REMOVING,
-    )
-
-
-def _named(rules: Iterable[AccessRule]) -> str:
-    return listed([f"{rule.key} {rule.access_level}" for rule in rules])
