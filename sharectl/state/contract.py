@@ -36,11 +36,9 @@ class StateReader(Protocol):
 
     def view(self, addresses: Collection[Address] | None = None) -> StateView:
         """Return the records at `addresses` (None: all of them; unknown addresses are left out) and every open intent."""
-        ...
 
     def record(self, address: Address) -> Record | None:
         """Return the record at `address`, or None."""
-        ...
 
     def find(
         self, *, kind: Kind | None = None, backend: str | None = None, after: Address = "", limit: int | None = None
@@ -49,37 +47,29 @@ class StateReader(Protocol):
 
         Costs in proportion to what is returned. For a page, pass the last address of the one before it as `after`.
         """
-        ...
 
     def with_id(self, resource_id: str) -> Mapping[Address, Record]:
         """Return the records of this resource: one, or none."""
-        ...
 
     def children(self, record: Record) -> Mapping[Address, Record]:
         """Return the snapshots of a share, or the shares on a share server."""
-        ...
 
     def addresses(self, prefix: str = "", *, limit: int | None = None) -> Sequence[Address]:
         """Return the addresses that begin with `prefix`, in their order; for completion."""
-        ...
 
     def addresses_like(self, address: Address) -> Sequence[Address]:
         """Return some hundred addresses among which is what was probably meant by one that is not there; for "did you mean"."""
-        ...
 
     def operations(
         self, *, address: Address | None = None, backend: str | None = None, resource_id: str | None = None
     ) -> tuple[OperationRecord, ...]:
         """Return the open intents (about this resource or address, or on this backend), oldest first."""
-        ...
 
     def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:
         """Return the recorded rules of these shares (None: of all), sorted by key; shares without rules are left out."""
-        ...
 
     def count_rules(self) -> int:
         """Return how many access rules are recorded."""
-        ...
 
 
 class StateStore(Protocol):
@@ -88,11 +78,9 @@ class StateStore(Protocol):
     @property
     def location(self) -> str:
         """Where the state is, for people."""
-        ...
 
     def read(self) -> AbstractContextManager[StateReader]:
         """Open one consistent view. Raises StateError."""
-        ...
 
     def commit(self, lease: Lease, changes: Sequence[Change]) -> None:
         """Make all of `changes` durable, or none: when this returns, a power cut does not undo them.
@@ -100,7 +88,6 @@ class StateStore(Protocol):
         Raises LeaseLostError where `lease` has been taken away, StateRefusedError where a change is beyond its scope, VersionConflictError where a row is not at the expected version,
         and StateUnavailableError where the medium refuses (disk full, read-only, vanished); none of these changes anything.
         """
-        ...
 
     def acquire(
         self, holder: Holder, *, duration_seconds: float, wait_seconds: float = 0.0, scope: Scope = EVERYTHING
@@ -109,46 +96,36 @@ class StateStore(Protocol):
 
         A lease that has run out, or whose holder is known to be dead, is taken over.
         """
-        ...
 
     def renew(self, lease: Lease) -> None:
         """Write a heartbeat; raises LeaseLostError where somebody has taken the lock over."""
-        ...
 
     def release(self, lease: Lease) -> None:
         """Give the lock back; one that was lost already is not an error."""
-        ...
 
     def leases(self) -> Sequence[LockStatus]:
         """Return all leases that are held or have run out, the oldest first."""
-        ...
 
     def lock_status(self, scope: Scope = EVERYTHING) -> LockStatus | None:
         """Return the oldest lease that touches `scope`, or None where nobody holds one."""
-        ...
 
     def break_lock(self, token: int) -> bool:
         """Remove the lock if its token still is `token`; return whether it was. Its holder's next commit is refused."""
-        ...
 
     def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
         """Yield history, newest first; `address` also matches the access rules of that share."""
-        ...
 
     def export_document(self) -> Iterator[bytes]:
         """Yield everything but the lock as one JSON document (format version inside), part after part, for `state pull`.
 
         All parts are of one moment, and no more than one is held in memory.
         """
-        ...
 
     def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:
         """Replace everything by an exported document; refuses another lineage or an older serial unless forced (StateRefusedError)."""
-        ...
 
     def close(self) -> None:
         """Let go of files and connections; the store is not used afterwards."""
-        ...
 
 
 @runtime_checkable
@@ -157,11 +134,9 @@ class WritesCopies(Protocol):
 
     def content_mark(self) -> tuple[ContentMark, int]:
         """Return a mark of what the state holds, and its serial; runs that changed nothing leave the mark as it is. Raises StateError."""
-        ...
 
     def write_copy(self, target: Path) -> None:
         """Write one moment of the state to `target`: whole, checked, durable, mode 0600, in one step. Raises StateError."""
-        ...
 
 
 @runtime_checkable
@@ -170,7 +145,6 @@ class KnowsRuns(Protocol):
 
     def has_run(self, run_id: str) -> bool:
         """Tell whether the state knows this run. Raises StateError."""
-        ...
 
 
 RESTORE_REMEDY: Final = (

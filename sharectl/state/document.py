@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import islice
+from itertools import islice, zip_longest
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -30,7 +30,7 @@ from sharectl.state.columns import (
     rule_rows,
     run_row,
 )
-from sharectl.state.contract import DamagedRowError
+from sharectl.state.contract import DamagedRowError, StateRefusedError
 from sharectl.state.rows import digests_in, expect_whole_rows, json_object, plain_columns_of
 
 if TYPE_CHECKING:
@@ -71,11 +71,6 @@ _DOCUMENT_FIELDS: Final[_Fields] = {
     **dict.fromkeys(("resources", "operations", "runs", "history"), (list,)),
     "rules": (dict,),
 }
-_RESOURCE_FIELDS: Final[_Fields] = {**_fields_of(RESOURCE, "spec_digest", "access_digest"), "digest": (str,)}
-_RULE_FIELDS: Final[_Fields] = _fields_of(ACCESS_RULE, "share_address")
-_OPERATION_FIELDS: Final[_Fields] = _fields_of(OPERATION)
-_RUN_FIELDS: Final[_Fields] = _fields_of(RUN)
-_HISTORY_FIELDS: Final[_Fields] = _fields_of(HISTORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +158,11 @@ def parse(text: bytes) -> Document:
     problems.raise_if_any()
     _check_head(plain, problems)
     problems.raise_if_any()
-    records = _items(plain, "resources", _RESOURCE_FIELDS, _record_of, problems)
-    operations = _items(plain, "operations", _OPERATION_FIELDS, _operation_of, problems)
-    runs = _items(plain, "runs", _RUN_FIELDS, lambda item, *_: RunRecord(**item), problems)
-    history = _items(plain, "history", _HISTORY_FIELDS, _history_of, problems)
+    resource_fields = {**_fields_of(RESOURCE, "spec_digest", "access_digest"), "digest": (str,)}
+    records = _items(plain, "resources", resource_fields, _record_of, problems)
+    operations = _items(plain, "operations", _fields_of(OPERATION), _operation_of, problems)
+    runs = _items(plain, "runs", _fields_of(RUN), lambda item, *_: RunRecord(**item), problems)
+    history = _items(plain, "history", _fields_of(HISTORY), _history_of, problems)
     rules = _rules_of(plain["rules"], {record.address for record in records}, problems)
     problems.in_repeated([record.address for record in records], "resources", "address")
     problems.in_repeated([operation.operation_id for operation in operations], "operations", "operation_id")
@@ -191,6 +187,28 @@ def parse_whole(text: bytes) -> Document:
     except DamagedRowError as error:
         raise DocumentError(error.fault) from error
     return document
+
+
+def refuse_loss(document: Document, current: Document, location: str) -> None:
+    """Raise StateRefusedError where replacing `current` by `document` would lose something."""
+    reasons = []
+    if document.lineage != current.lineage:
+        reasons.append(f"it belongs to another state (lineage {document.lineage}, here {current.lineage})")
+    elif document.serial < current.serial:
+        reasons.append(f"it is older (serial {document.serial}, here {current.serial})")
+    elif document.serial == current.serial and any(
+        one != other for one, other in zip_longest(compose(document), compose(current))
+    ):
+        reasons.append(f"it differs from the state at the same serial ({current.serial})")
+    if current.operations:
+        count = len(current.operations)
+        reasons.append(f"{count} operation(s) have begun and not ended, the first on {current.operations[0].address}")
+    if reasons:
+        raise StateRefusedError(
+            location,
+            f"the document is not taken: {'; '.join(reasons)}",
+            "keep a copy with `sharectl state pull`, let `sharectl apply` finish what has begun, or insist with --force",
+        )
 
 
 class _Problems:
@@ -303,7 +321,7 @@ def _history_of(item: JsonObject, where: str, problems: _Problems) -> tuple[int,
 def _rules_of(
     plain: JsonObject, known_addresses: AbstractSet[Address], problems: _Problems
 ) -> dict[Address, tuple[RuleRecord, ...]]:
-    rules = {}
+    rules, fields = {}, _fields_of(ACCESS_RULE, "share_address")
     for share_address, share_rules in plain.items():
         where = f"rules[{share_address}]"
         if share_address not in known_addresses:
@@ -311,7 +329,7 @@ def _rules_of(
         if not isinstance(share_rules, list):
             problems.add(where, "must be a list")
             continue
-        made = _items({where: share_rules}, where, _RULE_FIELDS, _rule_of, problems)
+        made = _items({where: share_rules}, where, fields, _rule_of, problems)
         problems.in_repeated([record.rule.key for record in made], where, "access_to")
         rules[share_address] = tuple(made)
     return rules

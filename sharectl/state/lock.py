@@ -104,13 +104,14 @@ def process_start(process_id: int) -> str | None:
 
     An id is used again after its process has ended; the id and the start together are not (proc_pid_stat(5)).
     """
-    fields = _process_fields(process_id)
+    fields = process_fields(process_id)
     if fields is None or fields[_STATE_FIELD] in _ENDED_STATES:
         return None
     return fields[_START_TIME_FIELD]
 
 
-def _process_fields(process_id: int) -> list[str] | None:
+def process_fields(process_id: int) -> list[str] | None:
+    """Return what the kernel says of a process, from its state on; None where there is none or it cannot be told."""
     try:
         text = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -127,7 +128,7 @@ def has_ended(process_id: int, process_started: str) -> bool:
             os.kill(process_id, 0)
     except ProcessLookupError:
         return True
-    fields = _process_fields(process_id)
+    fields = process_fields(process_id)
     if fields is None:
         return False
     return fields[_STATE_FIELD] in _ENDED_STATES or fields[_START_TIME_FIELD] != process_started

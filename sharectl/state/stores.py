@@ -19,15 +19,12 @@ class StoreKind(Protocol):
 
     def open_url(self, url: str, *, create: bool) -> StateStore:
         """Open the state; with `create` a missing one is made, without, it reads as an empty one with lineage "" and serial 0."""
-        ...
 
     def is_at(self, url: str) -> bool:
         """Tell whether there is a state, without opening it."""
-        ...
 
     def set_aside(self, url: str) -> str:
         """Take a damaged state out of the way, so that another can be made there; return where it is now, for people."""
-        ...
 
 
 def kind_of_store(url: str) -> StoreKind:

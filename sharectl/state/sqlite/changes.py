@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.records import Change, Record
     from sharectl.state.columns import Table
+    from sharectl.state.document import Document
 
     _Writer = Callable[[sqlite3.Connection, Sequence[Any]], None]
     _Names = Callable[[Any], tuple[str, ...]]
@@ -113,6 +114,18 @@ def insert_rows(connection: sqlite3.Connection, table: Table, rows: Iterable[Seq
 def insert_records(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
     """Add resources, which have been checked."""
     insert_rows(connection, RESOURCE, ((*record, parent_id_of(record)) for record in records))
+
+
+def replace_content(connection: sqlite3.Connection, document: Document) -> None:
+    """Make `document` the whole content; the lock stays as it is."""
+    for table in (HISTORY, RUN, OPERATION, ACCESS_RULE, RESOURCE):
+        connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - constants
+    insert_records(connection, document.records)
+    insert_rows(connection, ACCESS_RULE, rule_rows(document.rules))
+    insert_rows(connection, OPERATION, map(operation_row, document.operations))
+    insert_rows(connection, RUN, map(run_row, document.runs))
+    insert_rows(connection, HISTORY, (history_row(*line) for line in document.history))
+    connection.execute("UPDATE meta SET lineage = ?, serial = ?", (document.lineage, document.serial))
 
 
 def _put_runs(connection: sqlite3.Connection, changes: Sequence[PutRun]) -> None:

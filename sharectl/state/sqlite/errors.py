@@ -19,7 +19,7 @@ from sharectl.state.contract import (
     StateRefusedError,
     StateUnavailableError,
 )
-from sharectl.state.sqlite.keepers import keeper_of
+from sharectl.state.lock import process_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +57,9 @@ _CORRUPT: Final = frozenset(
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _REFUSED: Final = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG})
 _PRIMARY_CODE_MASK: Final = 0xFF
+_LOCKS: Final = Path("/proc/locks")
+_LINE_FIELDS: Final = 8
+_STOPPED: Final = frozenset({"T", "t"})
 
 
 @contextmanager
@@ -101,7 +104,7 @@ def from_sqlite(location: Path | str, error: sqlite3.Error) -> StateError:
 
 
 def _busy(location: Path | str) -> StateBusyError:
-    keeper = keeper_of(Path(location))
+    keeper = _keeper_of(Path(location))
     if not keeper:
         return StateBusyError(str(location), "another process keeps it locked in the middle of a write", BUSY_REMEDY)
     who, _, way = keeper.partition("; ")
@@ -135,3 +138,48 @@ def not_ours(location: Path | str, what: str) -> StateNotOursError:
         f"this is no state file of sharectl: {what}",
         "name another path for the state (`state.path` in sharectl.yaml); if this once was the state, restore it from a backup",
     )
+
+
+def _keeper_of(path: Path) -> str:
+    """Return which process holds a lock for writing on the file or SQLite's shared memory, as the kernel has it, in words and with the way out.
+
+    The lock of a writer stands on the shared memory, that of a program that wants the file for itself on the file.
+    """
+    inodes = set()
+    for file in (path, path.with_name(f"{path.name}-shm")):
+        try:
+            inodes.add(file.stat().st_ino)
+        except OSError:
+            continue
+    for process_id in _writers(inodes):
+        name = _command_of(process_id)
+        if (process_fields(process_id) or [""])[0] in _STOPPED:
+            way = f"let it go on with `kill -CONT {process_id}`, or end it with `kill -9 {process_id}`: what it had begun to write is undone then"
+            return f"process {process_id} ({name}), which has been stopped in the middle of a write; {way}"
+        return f"process {process_id} ({name})"
+    return ""
+
+
+def _writers(inodes: set[int]) -> list[int]:
+    """Return the processes that hold such a lock (proc_locks(5)), this one left out."""
+    try:
+        lines = _LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        fields = line.split()
+        if len(fields) != _LINE_FIELDS or fields[3] != "WRITE":
+            continue
+        if fields[5].rpartition(":")[2] in map(str, inodes) and fields[4].isdigit() and int(fields[4]) != os.getpid():
+            found.append(int(fields[4]))
+    return found
+
+
+def _command_of(process_id: int) -> str:
+    try:
+        words = Path(f"/proc/{process_id}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return "unknown"
+    shown = " ".join(word.decode(errors="replace") for word in words[:6] if word)
+    return "".join(character if character.isprintable() else "?" for character in shown)[:120] or "unknown"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.kinds import Address, Kind
     from sharectl.state.columns import Table
+    from sharectl.state.document import Document
     from sharectl.state.sqlite.snapshots import Snapshot
 
 # The name in brackets is FLAG_CONVERTER's, which turns the column into a bool.
@@ -92,6 +93,12 @@ def read_revision(connection: sqlite3.Connection, location: Path) -> Revision:
     return Revision(*row)
 
 
+def is_used(connection: sqlite3.Connection) -> bool:
+    """Tell whether the state holds anything or has ever done anything."""
+    select = "SELECT EXISTS (SELECT 1 FROM resource) OR EXISTS (SELECT 1 FROM history)"
+    return bool(connection.execute(select).fetchone()[0])
+
+
 def read_operations(connection: sqlite3.Connection, **wanted: str | None) -> tuple[OperationRecord, ...]:
     """Return the open intents with these values in their columns (None: with any), oldest first."""
     where, values = _conditions({f"{name} = ?": value for name, value in wanted.items()})
@@ -136,6 +143,22 @@ def read_records(connection: sqlite3.Connection) -> Iterator[Record]:
 def read_rules(connection: sqlite3.Connection) -> Iterator[tuple[Address, tuple[RuleRecord, ...]]]:
     """Yield the rules of each share by its address."""
     return _rules_by_share(connection.execute(_select(ACCESS_RULE) + _RULE_ORDER))
+
+
+def read_document(connection: sqlite3.Connection, location: Path) -> Document:
+    """Return everything but the lock, as the open transaction sees it; rows are read as they are asked for."""
+    from sharectl.state.document import Document  # noqa: PLC0415 - only two commands need it
+
+    revision = read_revision(connection, location)
+    return Document(
+        lineage=revision.lineage,
+        serial=revision.serial,
+        records=read_records(connection),
+        rules=read_rules(connection),
+        operations=read_operations(connection),
+        runs=read_runs(connection),
+        history=read_history(connection),
+    )
 
 
 def history_lines(

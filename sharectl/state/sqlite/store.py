@@ -22,10 +22,17 @@ from sharectl.state.contract import (
 from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.state.rows import expect_whole_state
 from sharectl.state.sqlite import files, leases
-from sharectl.state.sqlite.changes import apply_changes
+from sharectl.state.sqlite.changes import apply_changes, replace_content
 from sharectl.state.sqlite.errors import translated
 from sharectl.state.sqlite.migrations import MIGRATIONS, back_up, check_version, migrate
-from sharectl.state.sqlite.reader import SqliteReader, collection_paused, history_lines, is_storable
+from sharectl.state.sqlite.reader import (
+    SqliteReader,
+    collection_paused,
+    history_lines,
+    is_storable,
+    is_used,
+    read_document,
+)
 from sharectl.state.sqlite.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -183,7 +190,6 @@ class SqliteStore:
     def export_document(self) -> Iterator[bytes]:
         """See StateStore; the format is in docs/state.md."""
         from sharectl.state.document import compose  # noqa: PLC0415 - only two commands need it
-        from sharectl.state.sqlite.transfer import read_document  # noqa: PLC0415 - only two commands need it
 
         with self._snapshots.open() as snapshot:
             with translated(self._path):
@@ -193,8 +199,7 @@ class SqliteStore:
 
     def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:
         """See StateStore. The document is checked as a whole before anything is changed."""
-        from sharectl.state.document import DocumentError, parse_whole  # noqa: PLC0415 - only two commands need it
-        from sharectl.state.sqlite.transfer import refuse_loss, replace_content  # noqa: PLC0415 - only two commands need it
+        from sharectl.state.document import DocumentError, parse_whole, refuse_loss  # noqa: PLC0415 - only two commands need it
 
         try:
             with collection_paused():
@@ -204,8 +209,10 @@ class SqliteStore:
         if not lease.scope.is_everything:
             raise StateRefusedError(self.location, "the lease is not for everything")
         with self._transaction(lease) as connection:
-            if not force:
-                refuse_loss(connection, content, self._path)
+            current = read_document(connection, self._path)
+            # A state that holds nothing and has done nothing yet has nothing to lose, whatever its lineage.
+            if not force and (is_used(connection) or current.operations):
+                refuse_loss(content, current, self.location)
             replace_content(connection, content)
 
     def content_mark(self) -> tuple[ContentMark, int]:

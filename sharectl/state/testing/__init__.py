@@ -11,9 +11,8 @@ Subclass it in a test module, and say how a store on one and the same state is o
 from __future__ import annotations
 
 from sharectl.state.testing.commits import CommitsConformance
-from sharectl.state.testing.documents import DocumentsConformance
 from sharectl.state.testing.leases import LeasesConformance
-from sharectl.state.testing.lookups import LookupsConformance
+from sharectl.state.testing.reading import DocumentsConformance, LookupsConformance
 
 
 class StateStoreConformance(CommitsConformance, LookupsConformance, LeasesConformance, DocumentsConformance):

@@ -25,14 +25,11 @@ from sharectl.model.records import (
     RenameResource,
     RuleRecord,
 )
-from sharectl.state.contract import (
-    StateRefusedError,
-    VersionConflictError,
-)
-from sharectl.state.testing.base import Conformance
+from sharectl.state.contract import StateRefusedError, VersionConflictError
 from sharectl.state.testing.samples import (
     PATIENCE_SECONDS,
     RUN,
+    Conformance,
     make_entry,
     make_operation,
     make_record,

@@ -25,18 +25,14 @@ from sharectl.model.records import (
     RenameResource,
     Scope,
 )
-from sharectl.state.contract import (
-    LeaseLostError,
-    LockedError,
-    StateRefusedError,
-)
-from sharectl.state.testing.base import Conformance
+from sharectl.state.contract import LeaseLostError, LockedError, StateRefusedError
 from sharectl.state.testing.samples import (
     ALICE,
     BOB,
     LEASE_SECONDS,
     PATIENCE_SECONDS,
     RUN,
+    Conformance,
     document_of,
     make_operation,
     make_record,

@@ -1,27 +1,22 @@
-"""Records, intents and entries to fill a store with."""
+"""What all parts of the suite begin with: records, intents and entries to fill a store with, and the fixtures."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.records import (
-    HistoryEntry,
-    Holder,
-    OperationRecord,
-    Record,
-    RuleRecord,
-    RunRecord,
-)
+from sharectl.model.records import HistoryEntry, Holder, OperationRecord, Record, RuleRecord, RunRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import StateView
+    from sharectl.model.records import Lease, StateView
     from sharectl.state.contract import StateStore
 
 LEASE_SECONDS = 60.0
@@ -109,3 +104,35 @@ def of_kind(store: StateStore, kind: Kind) -> Mapping[Address, Record]:
     """Return the records of one kind that the store holds now."""
     with store.read() as reader:
         return reader.find(kind=kind)
+
+
+class Conformance:
+    """What all parts of the suite begin with: a way to open a store, an empty one, and a lease on it."""
+
+    @pytest.fixture
+    def make_store(self) -> Callable[[], StateStore]:
+        """Return a function that opens the same state again at each call; it begins empty, and is made if need be."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def open_again(self, make_store: Callable[[], StateStore]) -> Iterator[Callable[[], StateStore]]:
+        """Return `make_store`, and close what it has opened at the end."""
+        stores: list[StateStore] = []
+
+        def open_store() -> StateStore:
+            stores.append(make_store())
+            return stores[-1]
+
+        yield open_store
+        for store in stores:
+            store.close()
+
+    @pytest.fixture
+    def store(self, open_again: Callable[[], StateStore]) -> StateStore:
+        """Return an empty store."""
+        return open_again()
+
+    @pytest.fixture
+    def lease(self, store: StateStore) -> Lease:
+        """Return alice's lease on `store`."""
+        return store.acquire(ALICE, duration_seconds=LEASE_SECONDS)
