@@ -83,7 +83,7 @@ def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]
         summary = "the lock of the state has passed to somebody else; nothing more was written"
         found = error("state.lease-lost", summary, remedy="see `sharectl lock status`, then plan again")
     elif isinstance(failure, StateError):
-        found = error(f"state.{failure.problem.value}", str(failure), remedy=failure.remedy)
+        found = error(f"state.{failure.problem}", str(failure), remedy=failure.remedy)
     elif isinstance(failure, DriverError):
         found = error("driver.failed", str(failure))
     elif isinstance(failure, OSError):

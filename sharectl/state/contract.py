@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, runtime_checkable
 
 from sharectl.model.records import EVERYTHING
 
@@ -138,13 +137,8 @@ class WritesCopies(Protocol):
     def write_copy(self, target: Path) -> None:
         """Write one moment of the state to `target`: whole, checked, durable, mode 0600, in one step. Raises StateError."""
 
-
-@runtime_checkable
-class KnowsRuns(Protocol):
-    """A store that can tell whether it comes after a copy: it knows the last run of the copy, or it does not."""
-
     def has_run(self, run_id: str) -> bool:
-        """Tell whether the state knows this run. Raises StateError."""
+        """Tell whether the state knows this run, and so comes after a copy whose last run it is. Raises StateError."""
 
 
 RESTORE_REMEDY: Final = (
@@ -154,21 +148,10 @@ RESTORE_REMEDY: Final = (
 )
 
 
-class StateProblem(StrEnum):
-    """Why a store cannot be used; part of the diagnostic's code."""
-
-    NOT_OURS = "not-ours"
-    NEWER = "newer-version"
-    CORRUPT = "corrupt"
-    UNAVAILABLE = "unavailable"
-    REFUSED = "refused"
-    BUSY = "busy"
-
-
 class StateError(Exception):
-    """The store cannot do what was asked, and has changed nothing."""
+    """The store cannot do what was asked, and has changed nothing; `problem` is part of the diagnostic's code."""
 
-    problem: StateProblem = StateProblem.UNAVAILABLE
+    problem: ClassVar[str] = "unavailable"
 
     def __init__(self, location: str, reason: str, remedy: str = "") -> None:
         """Say where, why, and how to mend it."""
@@ -185,25 +168,25 @@ class StateUnavailableError(StateError):
 class StateBusyError(StateUnavailableError):
     """Another process keeps the file for itself for longer than can be waited; nobody knows whether it is a holder of the lock."""
 
-    problem = StateProblem.BUSY
+    problem = "busy"
 
 
 class StateNotOursError(StateError):
     """The file is something else."""
 
-    problem = StateProblem.NOT_OURS
+    problem = "not-ours"
 
 
 class StateNewerError(StateError):
     """The file was written by a newer sharectl."""
 
-    problem = StateProblem.NEWER
+    problem = "newer-version"
 
 
 class StateCorruptError(StateError):
     """The file is damaged."""
 
-    problem = StateProblem.CORRUPT
+    problem = "corrupt"
 
 
 class DamagedRowError(StateCorruptError):
@@ -218,7 +201,7 @@ class DamagedRowError(StateCorruptError):
 class StateRefusedError(StateError):
     """The change would lose something, and was not forced."""
 
-    problem = StateProblem.REFUSED
+    problem = "refused"
 
 
 class LockedError(Exception):

@@ -107,7 +107,7 @@ class Repository:
                 raise
             if isinstance(failure, DiagnosticError):
                 return failure.diagnostics
-            return (error(f"state.{failure.problem.value}", str(failure), remedy=failure.remedy),)
+            return (error(f"state.{failure.problem}", str(failure), remedy=failure.remedy),)
 
     def readable(self, only: Collection[Address] | None = None) -> tuple[Desired, bool]:
         """Return the manifests that can be read, and whether those are all; mistakes are told as warnings: nothing is changed by them."""

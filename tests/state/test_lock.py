@@ -193,7 +193,7 @@ def test_a_process_of_somebody_else_lives() -> None:
 
 def test_a_process_that_cannot_be_looked_at_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where /proc hides it, the signal alone tells."""
-    monkeypatch.setattr("sharectl.state.lock._process_fields", {}.get)
+    monkeypatch.setattr("sharectl.state.lock.process_fields", {}.get)
     assert not has_ended(os.getpid(), "1")
 
 

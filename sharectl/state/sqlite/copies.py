@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.records import ContentMark
 from sharectl.private import DRAFT_SUFFIX, draft_of, make_private
-from sharectl.state.contract import KnowsRuns
 from sharectl.state.document import LINEAGE
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.errors import damaged
@@ -125,8 +124,8 @@ def newest_in(folder: Path) -> Copy | None:
 
 
 def follows(store: WritesCopies, copy: Copy) -> bool:
-    """Tell whether the state comes after a copy of its lineage, or is the same, as far as its store can tell. Raises StateError."""
-    return not copy.run_id or not isinstance(store, KnowsRuns) or store.has_run(copy.run_id)
+    """Tell whether the state comes after a copy of its lineage, or is the same, as far as the runs tell. Raises StateError."""
+    return not copy.run_id or store.has_run(copy.run_id)
 
 
 def _written(folder: Path, name: str) -> tuple[str, int]:

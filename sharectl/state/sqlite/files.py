@@ -101,11 +101,11 @@ def examine(path: Path, known_version: int) -> None:
     where the file did not change meanwhile; where it never keeps still, it is left to the reading under SQLite's locks to judge.
     """
     for _ in range(_LOOKS):
-        before = _appearance(path)
+        before = appearance_of(path)
         try:
             _look_at(path, known_version)
         except (StateCorruptError, StateNotOursError):
-            if _appearance(path) == before:
+            if appearance_of(path) == before:
                 raise
         else:
             return
@@ -114,17 +114,14 @@ def examine(path: Path, known_version: int) -> None:
         _look_at(path, known_version)
 
 
-def _appearance(path: Path) -> tuple[object, ...]:
+def appearance_of(path: Path) -> Sequence[tuple[int, ...]]:
     """Return what tells that the file or its log was written between two moments."""
-    found: list[object] = []
+    found = []
     for name in (path, sidecar(path, "-wal")):
-        try:
+        with suppress(OSError):
             status = name.stat()
-        except OSError:
-            found.append(None)
-        else:
             found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-    return tuple(found)
+    return found
 
 
 def _look_at(path: Path, known_version: int) -> None:

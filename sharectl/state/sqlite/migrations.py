@@ -20,82 +20,66 @@ APPLICATION_ID: Final = 0x73686374
 Migration = tuple[str, ...]
 """The statements that lead from one version to the next; the first of all starts from an empty file."""
 
+
+def _texts(*names: str) -> str:
+    return ", ".join(f"{name} TEXT NOT NULL CHECK (typeof({name}) = 'text')" for name in names)
+
+
+def _optional_texts(*names: str) -> str:
+    return ", ".join(f"{name} TEXT CHECK (typeof({name}) IN ('text', 'null'))" for name in names)
+
+
+def _objects(*names: str) -> str:
+    return ", ".join(f"{name} BLOB NOT NULL CHECK (typeof({name}) = 'blob')" for name in names)
+
+
+_RESOURCE_HEAD: Final = f"""address TEXT NOT NULL PRIMARY KEY CHECK (typeof(address) = 'text'),
+        {_texts("kind", "resource_id")}, {_optional_texts("backend", "pool")},
+        version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version >= 1)"""
+_RESOURCE_TAIL: Final = f"""size_bytes INTEGER CHECK (size_bytes IS NULL OR typeof(size_bytes) = 'integer' AND size_bytes >= 0),
+        protect INTEGER NOT NULL CHECK (protect IN (0, 1)), {_objects("spec", "attributes")}"""
+
 _VERSION_1: Final[Migration] = (
     """CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         lineage TEXT NOT NULL CHECK (lineage <> ''),
         serial INTEGER NOT NULL CHECK (serial >= 0)
     )""",
-    """CREATE TABLE resource (
-        address TEXT NOT NULL PRIMARY KEY CHECK (typeof(address) = 'text'),
-        kind TEXT NOT NULL CHECK (typeof(kind) = 'text'),
-        resource_id TEXT NOT NULL CHECK (typeof(resource_id) = 'text'),
-        backend TEXT CHECK (typeof(backend) IN ('text', 'null')),
-        pool TEXT CHECK (typeof(pool) IN ('text', 'null')),
-        version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version >= 1),
-        digest BLOB NOT NULL CHECK (typeof(digest) = 'blob'),
-        size_bytes INTEGER CHECK (size_bytes IS NULL OR typeof(size_bytes) = 'integer' AND size_bytes >= 0),
-        protect INTEGER NOT NULL CHECK (protect IN (0, 1)),
-        spec BLOB NOT NULL CHECK (typeof(spec) = 'blob'),
-        attributes BLOB NOT NULL CHECK (typeof(attributes) = 'blob')
-    )""",
-    """CREATE TABLE access_rule (
+    f"CREATE TABLE resource ({_RESOURCE_HEAD}, {_objects('digest')}, {_RESOURCE_TAIL})",
+    f"""CREATE TABLE access_rule (
         share_address TEXT NOT NULL
             REFERENCES resource (address) ON UPDATE CASCADE ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
         access_type TEXT NOT NULL CHECK (access_type <> '' AND access_type NOT GLOB '*[^a-z]*'),
-        access_to TEXT NOT NULL CHECK (typeof(access_to) = 'text'),
-        access_level TEXT NOT NULL CHECK (typeof(access_level) = 'text'),
+        {_texts("access_to", "access_level")},
         status TEXT NOT NULL CHECK (status IN ('active', 'error')),
-        reason TEXT NOT NULL CHECK (typeof(reason) = 'text'),
+        {_texts("reason")},
         PRIMARY KEY (share_address, access_type, access_to)
     ) WITHOUT ROWID""",
-    """CREATE TABLE operation (
+    f"""CREATE TABLE operation (
         sequence INTEGER PRIMARY KEY,
         operation_id TEXT NOT NULL UNIQUE CHECK (typeof(operation_id) = 'text'),
-        run_id TEXT NOT NULL CHECK (typeof(run_id) = 'text'),
-        address TEXT NOT NULL CHECK (typeof(address) = 'text'),
-        verb TEXT NOT NULL CHECK (typeof(verb) = 'text'),
-        resource_id TEXT NOT NULL CHECK (typeof(resource_id) = 'text'),
-        backend TEXT CHECK (typeof(backend) IN ('text', 'null')),
-        pool TEXT CHECK (typeof(pool) IN ('text', 'null')),
-        started_at TEXT NOT NULL CHECK (typeof(started_at) = 'text'),
-        payload BLOB NOT NULL CHECK (typeof(payload) = 'blob')
+        {_texts("run_id", "address", "verb", "resource_id")}, {_optional_texts("backend", "pool")},
+        {_texts("started_at")}, {_objects("payload")}
     )""",
-    """CREATE TABLE run (
+    f"""CREATE TABLE run (
         sequence INTEGER PRIMARY KEY,
         run_id TEXT NOT NULL UNIQUE CHECK (typeof(run_id) = 'text'),
-        command TEXT NOT NULL CHECK (typeof(command) = 'text'),
-        user TEXT NOT NULL CHECK (typeof(user) = 'text'),
-        host TEXT NOT NULL CHECK (typeof(host) = 'text'),
-        started_at TEXT NOT NULL CHECK (typeof(started_at) = 'text'),
-        git_commit TEXT CHECK (typeof(git_commit) IN ('text', 'null')),
-        ci_job_url TEXT CHECK (typeof(ci_job_url) IN ('text', 'null'))
+        {_texts("command", "user", "host", "started_at")}, {_optional_texts("git_commit", "ci_job_url")}
     )""",
-    """CREATE TABLE history (
+    f"""CREATE TABLE history (
         sequence INTEGER PRIMARY KEY,
         run_id TEXT NOT NULL REFERENCES run (run_id) DEFERRABLE INITIALLY DEFERRED,
-        at TEXT NOT NULL CHECK (typeof(at) = 'text'),
-        address TEXT NOT NULL CHECK (typeof(address) = 'text'),
-        verb TEXT NOT NULL CHECK (typeof(verb) = 'text'),
+        {_texts("at", "address", "verb")},
         outcome TEXT NOT NULL CHECK (outcome IN ('done', 'failed', 'recovered')),
-        detail BLOB NOT NULL CHECK (typeof(detail) = 'blob')
+        {_objects("detail")}
     )""",
     "CREATE INDEX history_by_address ON history (address, sequence)",
     """CREATE TABLE lock (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         token INTEGER NOT NULL CHECK (token >= 0),
-        user TEXT,
-        host TEXT,
-        process_id INTEGER,
-        command TEXT,
-        process_started TEXT,
-        node TEXT,
-        boot_id TEXT,
-        process_namespace TEXT,
-        acquired_at TEXT,
-        heartbeat_at TEXT,
-        heartbeat_boottime_seconds REAL,
-        duration_seconds REAL
+        user TEXT, host TEXT, process_id INTEGER, command TEXT, process_started TEXT,
+        node TEXT, boot_id TEXT, process_namespace TEXT, acquired_at TEXT,
+        heartbeat_at TEXT, heartbeat_boottime_seconds REAL, duration_seconds REAL
     )""",
     "INSERT INTO meta (id, lineage, serial) VALUES (1, lower(hex(randomblob(16))), 0)",
     "INSERT INTO lock (id, token) VALUES (1, 0)",
@@ -103,20 +87,11 @@ _VERSION_1: Final[Migration] = (
 )
 
 _VERSION_2: Final[Migration] = (
-    """CREATE TABLE resource_2 (
-        address TEXT NOT NULL PRIMARY KEY CHECK (typeof(address) = 'text'),
-        kind TEXT NOT NULL CHECK (typeof(kind) = 'text'),
-        resource_id TEXT NOT NULL CHECK (typeof(resource_id) = 'text'),
-        backend TEXT CHECK (typeof(backend) IN ('text', 'null')),
-        pool TEXT CHECK (typeof(pool) IN ('text', 'null')),
-        version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version >= 1),
+    f"""CREATE TABLE resource_2 (
+        {_RESOURCE_HEAD},
         spec_digest BLOB CHECK (spec_digest IS NULL OR typeof(spec_digest) = 'blob' AND length(spec_digest) = 16),
         access_digest BLOB NOT NULL CHECK (typeof(access_digest) = 'blob' AND length(access_digest) = 16),
-        size_bytes INTEGER CHECK (size_bytes IS NULL OR typeof(size_bytes) = 'integer' AND size_bytes >= 0),
-        protect INTEGER NOT NULL CHECK (protect IN (0, 1)),
-        spec BLOB NOT NULL CHECK (typeof(spec) = 'blob'),
-        attributes BLOB NOT NULL CHECK (typeof(attributes) = 'blob'),
-        parent_id TEXT CHECK (typeof(parent_id) IN ('text', 'null'))
+        {_RESOURCE_TAIL}, {_optional_texts("parent_id")}
     )""",
     # A spec whose digest was a mark instead had an access rule refused.
     """INSERT INTO resource_2 SELECT address, kind, resource_id, backend, pool, version,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.frozen import dataclass
@@ -83,10 +84,9 @@ class Snapshots:
                 empty.execute("UPDATE meta SET lineage = ''")
                 yield Snapshot(empty, 0, self._do_nothing)
             return
-        with translated(self._path):
-            unchanged = _unchanged_since_now(self._path)
+        before = files.appearance_of(self._path)
         connection, blind = self._connect()
-        verify = unchanged if blind else self._do_nothing
+        verify = partial(self._expect_unchanged, before) if blind else self._do_nothing
         try:
             with translated(self._path):
                 connection.execute("BEGIN")
@@ -164,13 +164,7 @@ class Snapshots:
     def _do_nothing(self) -> None:
         """Trust what SQLite's own locks protect."""
 
-
-def _unchanged_since_now(path: Path) -> Callable[[], None]:
-    before = path.stat()
-
-    def verify() -> None:
-        now = path.stat()
-        if (now.st_ino, now.st_mtime_ns, now.st_size) != (before.st_ino, before.st_mtime_ns, before.st_size):
-            raise StateUnavailableError(str(path), "somebody changed it while it was read", "run the command again")
-
-    return verify
+    def _expect_unchanged(self, before: Sequence[tuple[int, ...]]) -> None:
+        if files.appearance_of(self._path) != before:
+            reason = "somebody changed it while it was read"
+            raise StateUnavailableError(str(self._path), reason, "run the command again")

@@ -239,7 +239,7 @@ class SqliteStore:
                 write_copy_of(snapshot.connection, target)
 
     def has_run(self, run_id: str) -> bool:
-        """See KnowsRuns."""
+        """See WritesCopies."""
         with self._snapshots.open() as snapshot, translated(self._path):
             return bool(snapshot.connection.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone())
 
