@@ -41,7 +41,7 @@ def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_kno
         plain["labels"] = metadata["labels"]
     if kind is Kind.SHARE:
         plain.setdefault("size_bytes", 0)
-    if kind in MANAGED_KINDS:  # what is no share is exported under no name of its own
+    if kind in MANAGED_KINDS:  # a snapshot is not exported under its own name
         protocol = spec["protocol"] if kind is Kind.SHARE and protocol_is_known else "NFS"
         reason = why_not_exportable(metadata["name"], protocol)
         if reason:
@@ -53,7 +53,7 @@ def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_kno
 
 
 def inline_rules(spec: JsonObject, protocol: str | None, checker: Checker) -> list[list[str]]:
-    """Return the access rules of a share in their order, a wrong one without saying to whom; `protocol` is None where it is not known."""
+    """Return the access rules of a share in their order, a wrong one with an empty `to`; `protocol` is None where it is not known."""
     return [
         [rule["type"], check_rule(rule, protocol, checker, "spec", "access", number) or "", rule["level"]]
         for number, rule in enumerate(spec.get("access", ()))

@@ -207,7 +207,10 @@ def _is_local(path: str) -> bool:
 
 
 def file_system_at(path: str, mounts: str) -> str:
-    """Return the type of the file system that an absolute path is on; `mounts` is what the kernel's `mountinfo` holds."""
+    """Return the type of the file system that an absolute path is on; `mounts` is what the kernel's `mountinfo` holds.
+
+    The agent of the `linux` driver reads the same file by itself: it runs on hosts where no other part of sharectl is.
+    """
     found = ("", "")
     for line in filter(None, mounts.split("\n")):  # the kernel escapes no other end of a line
         fields, _, rest = line.partition(" - ")

@@ -54,7 +54,7 @@ def names_in_text(text: bytes) -> set[str]:
 
 
 class _Compiler:
-    """Compiles the documents of one file; what resources come to is copied at once, for the encoder's buffers are much larger than what is in them."""
+    """Compiles the documents of one file. Encoded resources are copied at once: the encoder's buffers are much larger than what is in them."""
 
     def __init__(self, drivers: DriverSchemas, *, may_hold_variables: bool) -> None:
         self.drivers = drivers
@@ -69,7 +69,7 @@ class _Compiler:
         self.records = bytearray()
 
     def take(self, document: Document) -> None:
-        """Compile one document with all that is wrong with it, unless there is nothing in it; what is sound is checked and linked even so."""
+        """Compile one document, unless it is empty; what is sound in it is checked and linked even where something is wrong."""
         if document.value is None:
             return
         self.index.documents += 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -85,8 +85,6 @@ class Index:
     rules: list[RuleDocument] = field(default_factory=list)
 
 
-_LINE_END: Final = re.compile(rb"\n|\Z")
-
 LooseReference = tuple[tuple[int, int], "Path", str, str]
 """A reference of a document that is not linked: the document's number and line, the field's path, what it names, and the document's address, if it has one."""
 
@@ -147,7 +145,7 @@ class CompiledFile:
         """Return the resource `index.addresses[number]`."""
         if self._lines is None:
             text = self.records
-            self._lines = text, [0, *(end.end() for end in _LINE_END.finditer(text))]
+            self._lines = text, [0, *accumulate(map(len, text.splitlines(keepends=True)))]
         text, starts = self._lines
         return ResourceRecord(*orjson.loads(text[starts[number] : starts[number + 1]]))
 

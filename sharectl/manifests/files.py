@@ -39,15 +39,14 @@ def read_regular_file(path: str) -> tuple[os.stat_result, bytes]:
 def beginning_of(path: str, size_bytes: int) -> bytes:
     """Return at most the first bytes of a regular file, following no link; nothing where it cannot be read."""
     try:
-        descriptor = os.open(path, _OPEN_FLAGS | os.O_NOFOLLOW)
+        with open(path, "rb", buffering=0, opener=_open_no_link) as file:
+            return file.read(size_bytes) or b"" if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
     except OSError:
         return b""
-    try:
-        return os.read(descriptor, size_bytes) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
+
+
+def _open_no_link(path: str, _flags: int) -> int:
+    return os.open(path, _OPEN_FLAGS | os.O_NOFOLLOW)
 
 
 def _read_all(descriptor: int, size: int) -> bytes:
@@ -76,7 +75,6 @@ def why_unreadable(failure: OSError, path: str) -> str:
 
 CHECKSUM_BYTES: Final = 32
 TEMPORARY_SUFFIX: Final = ".tmp"
-_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def checksum(*parts: bytes) -> bytes:
@@ -98,23 +96,15 @@ def read_checked(path: str, key: bytes) -> bytes | None:
 def read_part(path: str, offset: int, size: int | None = None) -> bytes | None:
     """Return a part of a regular file, all of it or None; without `size`, the rest. Links are not followed."""
     try:
-        descriptor = os.open(path, _FLAGS)
+        with open(path, "rb", opener=_open_no_link) as file:
+            rest = os.fstat(file.fileno()).st_size - offset
+            if rest < (size or 0):  # before so much memory is asked for: a damaged file may name any size
+                return None
+            file.seek(offset)
+            part = file.read(rest if size is None else size)
     except OSError:
         return None
-    try:
-        rest = os.fstat(descriptor).st_size - offset
-        length = rest if size is None else size
-        if length > rest:  # before so much memory is asked for: a damaged file may name any size
-            return None
-        parts, position = [], offset
-        while position < offset + length and (part := os.pread(descriptor, offset + length - position, position)):
-            parts.append(part)
-            position += len(part)
-    except (OSError, ValueError, OverflowError):
-        return None
-    finally:
-        os.close(descriptor)
-    return b"".join(parts) if position == offset + length else None
+    return part if len(part) == (rest if size is None else size) else None
 
 
 def write_checked(path: str, key: bytes, content: bytes) -> bool:

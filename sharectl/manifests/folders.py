@@ -1,4 +1,4 @@
-"""Walk a folder for manifests, and say a word about everything in it that might be one and is not read."""
+"""Walk a folder for manifests, and warn of everything in it that might be one and is not read."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class Walk:
 
 
 def unreadable(shown: str, summary: str, remedy: str) -> Diagnostic:
-    """Return what says that there may be manifests which nobody can read."""
+    """Return the error about something that may hold manifests and cannot be read."""
     return error("manifest.unreadable", summary, remedy=remedy, source=Source(shown, 1, 1))
 
 

@@ -276,7 +276,7 @@ def _read_positions(data: bytes) -> dict[int, _Node]:
 
 
 class _PositionReader:
-    """Builds the tree of places from a segment's events; stops without a word where the document is broken."""
+    """Builds the tree of places from a segment's events; stops silently where the document is broken."""
 
     def __init__(self, roots: dict[int, _Node]) -> None:
         self.roots = roots

@@ -1,4 +1,4 @@
-"""Propose what to write in place of what was written, computed from it, in the words of those who come from elsewhere."""
+"""Propose what to write in place of what was written, computed from it, for those who know other programs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _OTHER_CHOICES: Final = {
     ),
     "deletionPolicy": _by_word({"write trash": "recycle", "write retain": "keep orphan"}),
 }
-"""What is written in other programs for a choice, in lower-case letters and digits alone."""
+"""What other programs write for a choice, in lower-case letters and digits alone."""
 
 _IS_NAMED: Final = _by_word(
     {
@@ -82,7 +82,7 @@ _IS_NAMED: Final = _by_word(
         "size": "quota capacity sizegb sizegib",
     }
 )
-"""How fields are called in other programs, without the marks between words."""
+"""What other programs call the fields, without separators between words."""
 
 _ADVICE: Final = _by_word(
     {

@@ -1,4 +1,4 @@
-"""Read the YAML documents of one file into plain values, quickly, with every limit and without recursion."""
+"""Read the YAML documents of one file into plain values, quickly, with limits on everything and without recursion."""
 
 from __future__ import annotations
 

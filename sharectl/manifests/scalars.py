@@ -51,7 +51,11 @@ def resolve(text: str) -> str | float | bool | None:
     if match is None or form is None:
         return text
     if form in _BASES:
-        return _integer(match[form], _BASES[form])
+        integer = int(match[form], _BASES[form]) if len(match[form]) <= _MAX_DIGITS else math.inf
+        if abs(integer) > MAX_INTEGER:
+            message = "the integer does not fit into 64 bits"
+            raise ScalarError(message)
+        return integer
     if form == "not_finite":
         message = f"{text} is not a finite number"
         raise ScalarError(message)
@@ -66,12 +70,3 @@ def needs_quotes(text: str) -> bool:
     """Tell whether some reader, of YAML 1.1 or of 1.2, would take the plain scalar `text` for something else than this string."""
     is_constant = text in _CONSTANTS or text.lower() in {"true", "false", "null"}
     return bool(is_constant or _YAML_1_1.fullmatch(text) or _NUMBER.fullmatch(text))
-
-
-def _integer(digits: str, base: int) -> int:
-    if len(digits) <= _MAX_DIGITS:
-        number = int(digits, base)
-        if abs(number) <= MAX_INTEGER:
-            return number
-    message = "the integer does not fit into 64 bits"
-    raise ScalarError(message)

@@ -109,7 +109,7 @@ class Sources:
                 self._refuse(STANDARD_INPUT_NAME, summary, "split it into files")
 
     def drop_needless_warnings(self) -> None:
-        """Say nothing of files that one name leaves out, because of how they are called, and that are named themselves."""
+        """Drop the warnings of files that were skipped for their names and are named themselves."""
         if self.diagnostics:
             read = {os.path.normpath(file.path) for file in self.files}
             self.diagnostics = [
@@ -155,7 +155,7 @@ class Sources:
                 remedy = _instead_of_missing(file)
             self._refuse(file.shown, f"cannot read {file.shown}: {why_unreadable(failure, file.path)}", remedy)
             return
-        # Whoever checks out another commit meanwhile may write this file over the inode of one that was read and has gone.
+        # A checkout meanwhile may reuse the inode of a file that was read and is gone.
         identity = status.st_dev, status.st_ino, status.st_ctime_ns
         if identity not in self._seen:
             self._seen.add(identity)

@@ -37,13 +37,13 @@ class Mark(Protocol):
 
 
 def _problem(code: str, summary: str, remedy: str, data: bytes = b"", offset: int = 0) -> Finding:
-    """Return what says that a file is no YAML, at a place in it."""
+    """Return the finding that a file is not YAML, at a place in it."""
     line, column = _line_and_column(data, offset)
     return Finding(f"manifest.{code}", summary, remedy=remedy, line=line, column=column)
 
 
 def _foreign_problem(data: bytes) -> Finding | None:
-    """Return what else than manifests `data` is: something in their place, which stands for them until somebody has put them back."""
+    """Return why `data` stands in for manifests that are elsewhere: encrypted, compressed, or as git has left them."""
     for beginning, tool, remedy in _ENCRYPTED:
         if data.startswith(beginning):
             return _problem("encrypted", f"the file is encrypted with {tool}", remedy)
@@ -251,6 +251,6 @@ def _next_document(data: bytes, line: int) -> tuple[int, bytes | None]:
 
 
 def too_large(mark: Mark) -> Exception:
-    """Return what ends the reading of a document that is beyond all measure; the next is read on."""
+    """Return what ends the reading of a document with too many values; reading goes on with the next."""
     summary = f"this document holds more than {MAX_VALUES_PER_DOCUMENT:,} values"
     return FatalError(mark, summary, "split it; no manifest needs so many", "manifest.too-large")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
+from sharectl.manifests.cache import ManifestCache
 from sharectl.manifests.loader import addresses_beginning, load
 from sharectl.manifests.schemas import DriverSchemas, compiled_test
 from sharectl.model.diagnostics import error
@@ -42,8 +43,6 @@ def driver_schema(name: str) -> JsonObject | None:
 
 def addresses_in_manifests(project: Project, prefix: str) -> list[Address]:
     """Return the addresses in the project's manifests that begin with `prefix`; of shares and snapshots nothing else is read."""
-    from sharectl.manifests.cache import ManifestCache  # noqa: PLC0415 - brings in sqlite3
-
     if not any(is_of(kind, prefix) for kind in MANAGED_KINDS):
         desired = load_manifests(project, directory=project.root, only=()).desired
         return [address for address in desired.addresses if address.startswith(prefix)]
@@ -65,8 +64,6 @@ def load_manifests(
     stdin: BinaryIO | None = None,
 ) -> Loaded:
     """Return the manifests of the project, or of `sources` (under `directory`) where the user named some, with all that is wrong."""
-    from sharectl.manifests.cache import ManifestCache  # noqa: PLC0415 - brings in sqlite3
-
     loaded = load(
         list(sources) or list(project.manifests),
         base_directory=directory if sources else project.root,
