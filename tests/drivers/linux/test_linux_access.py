@@ -16,7 +16,9 @@ from sharectl.drivers.linux.agent import rights
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.nfs import exports
+from sharectl.drivers.linux.agent.nfs.ganesha import server as ganesha
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus
+from sharectl.drivers.linux.agent.nfs.ganesha.configuration import export_text
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from sharectl.model.access import AccessRule
 from tests.drivers.linux.lab import need, run
@@ -134,6 +136,34 @@ def test_an_export_that_shows_more_than_was_asked_is_closed_to_who_is_not_to_be_
     assert not nfs(network.stranger, server, "/shares/seen", "ls").is_done
     driver.update_access(ref(share), [goes], [], [])
     assert nfs(network.server, server, "/shares/seen", "ls").is_done
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("PrivilegedPort = true", "PrivilegedPort = false"),
+        ("Squash = Root_Squash", "Squash = No_Root_Squash"),
+        ("Anonymous_Uid = 65534", "Anonymous_Uid = 0"),
+    ],
+)
+def test_an_export_that_shows_another_treatment_than_was_asked_is_closed(
+    own_backend: OperationsLab, monkeypatch: pytest.MonkeyPatch, asked: str, shown: str
+) -> None:
+    """Even to those whom a rule lets in, since a user of theirs would be somebody else; the next call makes it so."""
+    own_backend.open(nfs=NFS_WITH_LIBNFS).prepare()
+    driver = own_backend.open(nfs=NFS_WITH_LIBNFS)
+    share = driver.create_share(own_backend.request("seen"))
+    client, server = own_backend.network.client, own_backend.host.ipv4
+    one = AccessRule("ip", client.ipv4, "rw")
+    with monkeypatch.context() as patched:
+        patched.setattr(ganesha, "export_text", lambda export: export_text(export).replace(asked, shown))
+        with pytest.raises(
+            TransientError, match=r"differently from what it was given: .*; meanwhile the share is closed to everybody"
+        ):
+            driver.update_access(ref(share), [one], [one], [])
+        assert not nfs(client, server, "/shares/seen", "ls").is_done
+    driver.update_access(ref(share), [one], [], [])
+    assert nfs(client, server, "/shares/seen", "ls").is_done
 
 
 def test_an_export_whose_volume_cannot_be_bound_loses_who_is_to_go(own_backend: OperationsLab) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.drivers.linux.lab import mounts_under
+from tests.drivers.linux.lab import mounts_under, processes_of
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, ref
 from tests.drivers.linux.smb_client import smb, write
@@ -129,3 +129,16 @@ def test_the_group_that_an_administrator_gave_a_pool_stays(own_backend: Operatio
     assert (pool.stat().st_gid, pool.stat().st_mode & 0o7777) == (4712, 0o2770)
     assert intrude([str(pool / "data")], 4711) == []
     assert intrude([str(pool / "data")], 4712) != []
+
+
+def test_a_server_keeps_nothing_of_the_environment_that_started_it(
+    own_backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lives on, and whoever logs in over SSH may have more in there than the servers need."""
+    monkeypatch.setenv("FILER_PASSWORD", "hunter2")
+    shared(own_backend, opened(own_backend), "data", "NFS", "fast")
+    shared(own_backend, opened(own_backend), "office", "CIFS", "fast")
+    servers = processes_of(str(own_backend.folder))
+    assert len(servers) >= 3
+    for pid in servers:
+        assert b"hunter2" not in Path(f"/proc/{pid}/environ").read_bytes()

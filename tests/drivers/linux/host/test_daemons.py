@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.host import daemons, namespaces, sockets
+from sharectl.drivers.linux.agent.host import daemons, links, sockets
 from sharectl.drivers.linux.agent.nfs.ganesha import process as ganesha_process
 from sharectl.drivers.linux.agent.nfs.ganesha.process import GaneshaProcess
 from sharectl.drivers.linux.agent.smb.host import is_of_session
@@ -105,13 +105,13 @@ def _look_at_ports(_: str) -> None:
     sockets.is_taken(None, (), 445)
 
 
-def _look_at_namespace(_: str) -> None:
-    namespaces.TenantNetworks({}, None).has_namespace("0")
+def _look_at_links(_: str) -> None:
+    links.Namespace().has("lo")
 
 
 @pytest.mark.parametrize(
     ("program", "call"),
-    [("setsid", _start_daemon), ("cat", _look_at_ports), ("ip", _look_at_namespace)],
+    [("setsid", _start_daemon), ("cat", _look_at_ports), ("ip", _look_at_links)],
 )
 def test_a_command_that_does_not_end_is_named(
     lab_directory: str, monkeypatch: pytest.MonkeyPatch, program: str, call: Callable[[str], None]
@@ -123,7 +123,7 @@ def test_a_command_that_does_not_end_is_named(
     monkeypatch.setenv("PATH", f"{lab_directory}:{os.environ['PATH']}")
     monkeypatch.setattr(daemons, "_COMMAND_SECONDS", 0.2)
     monkeypatch.setattr(sockets, "_COMMAND_SECONDS", 0.2)
-    monkeypatch.setattr(namespaces, "_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(links, "_TIMEOUT_SECONDS", 0.2)
     with pytest.raises(Problem, match=rf"`{program}\b.*did not end within 0\.2 s") as caught:
         call(lab_directory)
     assert caught.value.kind is ProblemKind.TRANSIENT

@@ -54,6 +54,9 @@ def start(
 def _start(argv: Sequence[str], namespace: str | None, output_path: str, environment: Mapping[str, str]) -> None:
     enter = ["nsenter", f"--net={namespace}", "--"] if namespace is not None else []
     command = [*enter, "setsid", "--fork", "--", *argv]
+    own = {
+        name: os.environ[name] for name in ("PATH", "LC_ALL") if name in os.environ
+    }  # none of the login that started it
     with Path(output_path).open("ab") as output:
         try:
             result = subprocess.run(  # noqa: S603 - a list of arguments, no shell
@@ -61,7 +64,7 @@ def _start(argv: Sequence[str], namespace: str | None, output_path: str, environ
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **_RESOLVER, **environment},
+                env={**own, **_RESOLVER, **environment},
                 cwd="/",
                 timeout=_COMMAND_SECONDS,
                 check=False,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _NETNS_ROOT: Final = "/run/netns"
 _TIMEOUT_SECONDS: Final = 30
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Of all interfaces, of those to come, and of some by name: what would let a machine on the network change routes or pass through.
 _CLOSED_IPV4: Final = ("accept_redirects", "secure_redirects", "send_redirects", "accept_source_route", "forwarding")
@@ -139,7 +138,7 @@ def _run(argv: Sequence[str], text: str = "") -> str:
 
 def _completed(argv: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
     """Return how the command ended, whatever its exit code; raises Problem where it cannot be run, or does not end."""
-    environment = {"PATH": _PATH, "LC_ALL": "C"}
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     try:
         return subprocess.run(  # noqa: S603 - a list of arguments
             argv, input=text, capture_output=True, text=True, check=False, env=environment, timeout=_TIMEOUT_SECONDS
