@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 class Board:
     """Counts down what each step waits for, and keeps two steps at one address from running at once.
 
-    Every operation costs time in proportion to the steps that it settles or frees.
+    Every operation costs time in proportion to the steps that it settles or frees; what is settled takes no memory any more.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
         """Put all steps on the board."""
-        self._steps = {step.step_id: step for step in steps}
+        self._open = {step.step_id: step for step in steps}
         self._waits: dict[str, int] = {}
         self._dependants: dict[str, list[str]] = {}
         self._busy: dict[Address, str] = {}
         self._parked: dict[Address, deque[str]] = {}
-        self._open = set(self._steps)
         for step in steps:
-            needed = {name for name in step.waits_for if name in self._steps}
-            self._waits[step.step_id] = len(needed)
+            needed = {name for name in step.waits_for if name in self._open}
+            if needed:
+                self._waits[step.step_id] = len(needed)
             for name in needed:
                 self._dependants.setdefault(name, []).append(step.step_id)
 
@@ -40,7 +40,7 @@ class Board:
     @property
     def unsettled(self) -> tuple[Step, ...]:
         """The steps that are open or running, in the plan's order."""
-        return tuple(step for name, step in self._steps.items() if name in self._open)
+        return tuple(self._open.values())
 
     def is_open(self, step_id: str) -> bool:
         """Tell whether the step is on the board and has not been settled yet."""
@@ -48,40 +48,41 @@ class Board:
 
     def first(self) -> list[Step]:
         """Return the steps that wait for nothing, and count them as running."""
-        return self._start(name for name, count in self._waits.items() if count == 0)
+        return self._start(name for name in self._open if name not in self._waits)
 
     def settle(self, step: Step) -> list[Step]:
         """Count the step as done; return the steps that may run now, and count them as running."""
-        self._open.discard(step.step_id)
+        self.discard(step)
         freed = list(self._release(step))
-        for name in self._dependants.get(step.step_id, ()):
+        for name in self._dependants.pop(step.step_id, ()):
             self._waits[name] -= 1
             if self._waits[name] == 0:
+                del self._waits[name]
                 freed.append(name)
         return self._start(freed)
 
     def fail(self, step: Step) -> tuple[list[Step], list[Step]]:
         """Count the step as failed; return all that can never run now, and the steps that may run now at the freed address."""
-        self._open.discard(step.step_id)
+        self.discard(step)
         doomed: list[Step] = []
-        names = deque(self._dependants.get(step.step_id, ()))
+        names = deque(self._dependants.pop(step.step_id, ()))
         while names:
             name = names.popleft()
-            if name in self._open:
-                self._open.discard(name)
-                doomed.append(self._steps[name])
-                names.extend(self._dependants.get(name, ()))
+            other = self._open.pop(name, None)
+            if other is not None:
+                doomed.append(other)
+                names.extend(self._dependants.pop(name, ()))
         return doomed, self._start(self._release(step))
 
     def discard(self, step: Step) -> None:
-        """Count a step that has not begun as settled, and free nothing by it: the run is ending."""
-        self._open.discard(step.step_id)
+        """Count a step as settled, and free nothing by it: the run is ending."""
+        self._open.pop(step.step_id, None)
 
     def _start(self, names: Iterable[str]) -> list[Step]:
         started = []
         for name in names:
-            step = self._steps[name]
-            if name not in self._open:
+            step = self._open.get(name)
+            if step is None:
                 continue
             if step.address in self._busy:
                 self._parked.setdefault(step.address, deque()).append(name)
