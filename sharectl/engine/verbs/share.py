@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sharectl.drivers.base import NotFoundError
 from sharectl.engine.answers import all_expected, expected
@@ -93,26 +93,13 @@ def recorded_spec(task: Task, record: Record) -> ShareSpec:
 def _request(task: Task) -> ShareRequest:
     spec = cast("ShareSpec", task.step.spec)
     candidate = cast("Candidate", task.candidate)
-    snapshot = None
-    if spec.source_snapshot is not None:
-        if task.related is None:
-            message = f"the state has no {address_of(Kind.SNAPSHOT, spec.source_snapshot)} to clone"
-            raise NotFoundError(message)
-        snapshot = snapshot_ref(task.related)
+    if spec.source_snapshot is not None and task.related is None:
+        message = f"the state has no {address_of(Kind.SNAPSHOT, spec.source_snapshot)} to clone"
+        raise NotFoundError(message)
     if candidate.share_server is not None and task.share_server_id is None:
         message = f"the state has no {candidate.share_server}, which the share is to be on; plan again"
         raise NotFoundError(message)
-    return ShareRequest(
-        resource_id=task.resource_id,
-        name=spec.name,
-        size_bytes=spec.size_bytes,
-        protocol=str(spec.protocol),
-        pool=candidate.pool,
-        extra_specs=task.extra_specs or {},
-        snapshot=snapshot,
-        share_server_id=task.share_server_id,
-        beside=cast("PlannedShare", task.step.work).beside,
-    )
+    return _request_for(task.resource_id, spec, candidate.pool, _payload(task))
 
 
 def _payload(task: Task) -> dict[str, object]:
@@ -126,17 +113,15 @@ def _payload(task: Task) -> dict[str, object]:
     return payload
 
 
-def _request_of_intent(intent: Intent) -> ShareRequest:
-    operation = intent.operation
-    payload = payload_of(operation)
-    spec = ShareSpec.from_plain(payload["spec"])
+def _request_for(resource_id: str, spec: ShareSpec, pool: str, payload: Mapping[str, Any]) -> ShareRequest:
+    """Return what is asked for, as a step or the payload of its intent says."""
     snapshot = payload.get("snapshot")
     return ShareRequest(
-        resource_id=operation.resource_id,
+        resource_id=resource_id,
         name=spec.name,
         size_bytes=spec.size_bytes,
         protocol=str(spec.protocol),
-        pool=operation.pool or "",
+        pool=pool,
         extra_specs=payload["extra_specs"],
         snapshot=None if snapshot is None else SnapshotRef(**snapshot),
         share_server_id=payload.get("share_server_id"),
@@ -256,7 +241,8 @@ def _spec_as_held(record: Record, observed: ObservedShare) -> ShareSpec:
 
 
 def _recover_creation(intent: Intent) -> Calls[Outcome]:
-    request = _request_of_intent(intent)
+    operation, spec = intent.operation, ShareSpec.from_plain(_spec_of(intent))
+    request = _request_for(operation.resource_id, spec, operation.pool or "", payload_of(operation))
     there = yield from intent.share()
     if intent.is_replaced or there is None:
         # Also sweeps what may be there half made, and is not listed for that reason.
@@ -266,7 +252,6 @@ def _recover_creation(intent: Intent) -> Calls[Outcome]:
             (), "it had been made a second time, and that one was removed" if replaced else "it was not made"
         )
     made = yield from ask(calls.CreateShare(request))  # finishes what may be half made
-    spec = ShareSpec.from_plain(_spec_of(intent))
     return Outcome(_as_observed(intent, spec, intent.record, made.share), "it had been made, and is recorded now")
 
 
