@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.model.diagnostics import Severity, has_errors
+from sharectl.model.diagnostics import Severity, counted, has_errors
 from sharectl.render.formats import document
-from sharectl.render.text import PLAIN, counted, display_width, paint, visible, wrapped
+from sharectl.render.text import PLAIN, display_width, paint, visible, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.diagnostics import counted
 from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.saved.document import diagnostic_to_object
-from sharectl.render.formats import document
+from sharectl.render.formats import document, named_fields
 from sharectl.render.tables import Cell, Column, table_lines
-from sharectl.render.text import PLAIN, counted, display_width, paint, visible, wrapped
+from sharectl.render.text import PLAIN, display_width, paint, visible, wrapped
 from sharectl.scheduler.decision import Outcome
 
 if TYPE_CHECKING:
@@ -95,16 +96,8 @@ def explanation_object(explanation: Explanation) -> JsonObject:
 
 def verdict_object(verdict: PoolVerdict) -> JsonObject:
     """Return what became of one pool as a JSON object."""
-    return {
-        "host": verdict.host,
-        "backend": verdict.backend,
-        "pool": verdict.pool,
-        "refused_by": verdict.refused_by,
-        "reason": verdict.reason,
-        "refusals": verdict.refusals,
-        "weight": verdict.weight,
-        "weights": [part._asdict() for part in verdict.parts],
-    }
+    named = named_fields(verdict, "host", "backend", "pool", "refused_by", "reason", "refusals", "weight")
+    return {**named, "weights": [part._asdict() for part in verdict.parts]}
 
 
 def _refusal(outcome: Outcome) -> str:

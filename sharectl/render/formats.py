@@ -60,6 +60,11 @@ def writer(document: str, style: Format) -> Callable[..., Any]:
     return function
 
 
+def named_fields(value: object, *names: str) -> JsonObject:
+    """Return these attributes of a value under their names."""
+    return {name: getattr(value, name) for name in names}
+
+
 def document(name: str, /, **fields: Any) -> JsonObject:  # noqa: ANN401 - whatever JSON holds
     """Return a JSON document of the format `sharectl-NAME`, version 1; docs/json.md describes them all."""
     return {"format": f"sharectl-{name}", "version": 1, **fields}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.diagnostics import counted
 from sharectl.model.events import (
     CancelRequested,
     CandidateFailed,
@@ -15,7 +16,7 @@ from sharectl.model.events import (
     StepSkipped,
     StepStarted,
 )
-from sharectl.render.text import clipped, counted, display_width, duration, padded, paint, visible
+from sharectl.render.text import clipped, display_width, duration, padded, paint, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,10 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.diagnostics import counted, listed
 from sharectl.render.mounts_tables import autofs_lines, fstab_lines, map_problem, unit_lines, unit_problem
 from sharectl.render.mounts_yaml import ansible_lines, kubernetes_lines, kubernetes_problem
-from sharectl.render.text import counted, listed, visible
+from sharectl.render.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,10 +6,11 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.model.diagnostics import listed
 from sharectl.model.frozen import dataclass
 from sharectl.model.specs import Protocol
 from sharectl.mounting.locations import parse_location
-from sharectl.render.text import listed, visible
+from sharectl.render.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

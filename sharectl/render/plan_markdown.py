@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.diagnostics import counted
 from sharectl.model.plans import Action
 from sharectl.render.blocks import destroyed, fate, headline, plan_blocks, split_changes
 from sharectl.render.diagnostics import worst_first
 from sharectl.render.sentences import change_action, change_text, error_count, held_count, held_verbs, summary_sentence
-from sharectl.render.text import clipped, counted, visible
+from sharectl.render.text import clipped, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

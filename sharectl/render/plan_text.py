@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.diagnostics import counted, listed
 from sharectl.model.plans import Action, DriftKind
 from sharectl.model.verbs import Verb
 from sharectl.render.blocks import (
@@ -15,7 +16,7 @@ from sharectl.render.blocks import (
     split_changes,
 )
 from sharectl.render.sentences import change_action, change_text, error_count, held_count, held_lines, summary_sentence
-from sharectl.render.text import PLAIN, counted, display_width, listed, padded, paint, visible
+from sharectl.render.text import PLAIN, display_width, padded, paint, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

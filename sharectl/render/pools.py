@@ -7,12 +7,13 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sharectl.model.diagnostics import counted
 from sharectl.model.quantities import GIB, approximate_size, format_size
 from sharectl.render.explain import verdict_object
-from sharectl.render.formats import document
+from sharectl.render.formats import document, named_fields
 from sharectl.render.frame import bar
 from sharectl.render.tables import Cell, Column, table_lines
-from sharectl.render.text import PLAIN, counted, paint, visible
+from sharectl.render.text import PLAIN, paint, visible
 from sharectl.scheduler.pools import CHANGING_STATS
 from sharectl.scheduler.values import boolean, is_thin, number
 
@@ -187,12 +188,8 @@ def pools_object(
         "pools",
         pools=[
             {
-                "host": pool.host,
-                "backend": pool.backend,
+                **named_fields(pool, "host", "backend", "availability_zone", "enabled", "up"),
                 "pool": pool.name,
-                "availability_zone": pool.availability_zone,
-                "enabled": pool.enabled,
-                "up": pool.up,
                 "used_share": used_share(pool),
                 "capabilities": dict(pool.capabilities),
                 **({} if after is None else {"after_plan": _figures_after(after[pool.host])}),

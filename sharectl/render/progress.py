@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from sharectl.model.diagnostics import counted, listed
 from sharectl.model.events import (
     CancelRequested,
     CandidateFailed,
@@ -23,7 +24,7 @@ from sharectl.model.events import (
 )
 from sharectl.render.formats import document
 from sharectl.render.frame import Tally, frame_lines, place
-from sharectl.render.text import counted, duration, harmless, listed, paint, sayable, visible
+from sharectl.render.text import duration, harmless, paint, sayable, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from sharectl.model.codec import codec_of
+from sharectl.model.diagnostics import counted, listed
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.quantities import approximate_size, format_size
 from sharectl.model.specs import DeletionPolicy
@@ -15,11 +16,11 @@ from sharectl.model.table import SPECS
 from sharectl.mounting.locations import parse_location
 from sharectl.planner.saved.document import changes_to_list
 from sharectl.planner.share_servers.changes import subnet_label
-from sharectl.render.formats import document
+from sharectl.render.formats import document, named_fields
 from sharectl.render.mounts_tables import mount_commands
 from sharectl.render.sentences import change_action, change_text, shown_value
 from sharectl.render.state import place_of, record_fields, rule_text, rules_list
-from sharectl.render.text import PLAIN, counted, listed, paint, visible
+from sharectl.render.text import PLAIN, paint, visible
 from sharectl.state.rows import allocations_of, attributes_of, server_spec_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -161,13 +162,10 @@ def export_locations(view: ResourceView) -> tuple[str, ...]:
 def _location_fields(spec: JsonObject, location: str) -> JsonObject:
     protocol = spec["protocol"]
     parsed = parse_location(protocol, location)
-    return {
-        "location": location,
-        "host": None if parsed is None else parsed.host,
-        "path": None if parsed is None else parsed.path,
-        "ip_version": None if parsed is None else parsed.ip_version,
-        "mount": [command._asdict() for command in mount_commands(protocol, location, spec["name"])],
-    }
+    names = "host", "path", "ip_version"
+    place = dict.fromkeys(names) if parsed is None else named_fields(parsed, *names)
+    mount = [command._asdict() for command in mount_commands(protocol, location, spec["name"])]
+    return {"location": location, **place, "mount": mount}
 
 
 def _facts(view: ResourceView, spec: JsonObject | None) -> Iterator[tuple[str, str]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.diagnostics import counted, listed
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import allow_remedy
 from sharectl.planner.saved.document import held_to_list, unread_to_list
-from sharectl.render.formats import document
+from sharectl.render.formats import document, named_fields
 from sharectl.render.frame import place
 from sharectl.render.sentences import done_sentence, held_lines
-from sharectl.render.text import PLAIN, counted, duration, listed, paint, visible
+from sharectl.render.text import PLAIN, duration, paint, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,14 +65,7 @@ def result_object(plan: Plan, result: RunResult, exit_code: int) -> JsonObject:
         exit_code=int(exit_code),
         unreadable=unread_to_list(plan),
         failures=[
-            {
-                "step_id": failure.step_id,
-                "address": failure.address,
-                "verb": failure.verb.value,
-                "backend": failure.backend,
-                "error": failure.error,
-                "unresolved": failure.unresolved,
-            }
+            named_fields(failure, "step_id", "address", "verb", "backend", "error", "unresolved")
             for failure in result.failures
         ],
         held=held_to_list(plan.held),

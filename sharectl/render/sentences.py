@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model.diagnostics import Severity
+from sharectl.model.diagnostics import Severity, counted
 from sharectl.model.plans import Action
-from sharectl.render.text import counted, paint, visible
+from sharectl.render.text import paint, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.diagnostics import counted
 from sharectl.model.quantities import format_size
-from sharectl.render.formats import document
+from sharectl.render.formats import document, named_fields
 from sharectl.render.sentences import shown_value
 from sharectl.render.tables import Cell, Column, table_lines
-from sharectl.render.text import PLAIN, counted, paint, visible
+from sharectl.render.text import PLAIN, paint, visible
 from sharectl.state.rows import attributes_of, plain_columns_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -70,19 +71,7 @@ def state_object(view: StateView, rules: Mapping[Address, Sequence[RuleRecord]] 
         lineage=view.lineage,
         serial=view.serial,
         resources=resources,
-        operations=[
-            {
-                "operation_id": operation.operation_id,
-                "run_id": operation.run_id,
-                "address": operation.address,
-                "verb": operation.verb,
-                "resource_id": operation.resource_id,
-                "backend": operation.backend,
-                "pool": operation.pool,
-                "started_at": operation.started_at,
-            }
-            for operation in view.operations
-        ],
+        operations=[named_fields(operation, *_OPERATION_FIELDS) for operation in view.operations],
     )
 
 
@@ -150,6 +139,16 @@ def _intent_text(operation: OperationRecord) -> str:
     return visible(words)
 
 
+_OPERATION_FIELDS: Final = (
+    "operation_id",
+    "run_id",
+    "address",
+    "verb",
+    "resource_id",
+    "backend",
+    "pool",
+    "started_at",
+)
 _OPERATION_COLUMNS: Final = (
     Column("OPERATION"),
     Column("ADDRESS"),
@@ -179,22 +178,7 @@ def operations_lines(operations: Sequence[OperationRecord], look: Look = PLAIN) 
 
 def operations_object(operations: Sequence[OperationRecord]) -> JsonObject:
     """Return the open operations as a JSON object, `sharectl-operations` version 1."""
-    return document(
-        "operations",
-        operations=[
-            {
-                "operation_id": operation.operation_id,
-                "address": operation.address,
-                "verb": operation.verb,
-                "backend": operation.backend,
-                "pool": operation.pool,
-                "resource_id": operation.resource_id,
-                "run_id": operation.run_id,
-                "started_at": operation.started_at,
-            }
-            for operation in operations
-        ],
-    )
+    return document("operations", operations=[named_fields(operation, *_OPERATION_FIELDS) for operation in operations])
 
 
 def lock_lines(status: LockStatus | None, look: Look = PLAIN) -> Iterator[str]:
@@ -264,19 +248,8 @@ def copies_object(own: Sequence[Copy], others: Sequence[Copy]) -> JsonObject:
 
 
 def _copy_fields(copy: Copy, *, own: bool) -> JsonObject:
-    return {
-        "name": copy.name,
-        "of_this_project": own,
-        "taken_at": copy.taken_at,
-        "lineage": copy.lineage,
-        "serial": copy.serial,
-        "resources": copy.mark.resources,
-        "operations": copy.operations,
-        "command": copy.command,
-        "user": copy.user,
-        "host": copy.host,
-        "path": str(copy.path),
-    }
+    named = named_fields(copy, "name", "taken_at", "lineage", "serial", "operations", "command", "user", "host")
+    return {**named, "of_this_project": own, "resources": copy.mark.resources, "path": str(copy.path)}
 
 
 _TRASH_COLUMNS: Final = (
@@ -310,21 +283,11 @@ def trash_lines(shares: Sequence[TrashedShare], look: Look = PLAIN) -> Iterator[
 
 def trash_object(shares: Sequence[TrashedShare]) -> JsonObject:
     """Return the trash as a JSON object, `sharectl-trash` version 1."""
+    of_share = "backend_id", "resource_id", "name", "pool", "size_bytes", "protocol", "trashed_at"
     return document(
         "trash",
         shares=[
-            {
-                "address": trashed.address,
-                "backend": trashed.backend,
-                "backend_id": trashed.share.backend_id,
-                "resource_id": trashed.share.resource_id,
-                "name": trashed.share.name,
-                "pool": trashed.share.pool,
-                "size_bytes": trashed.share.size_bytes,
-                "protocol": trashed.share.protocol,
-                "trashed_at": trashed.share.trashed_at,
-                "held_by": trashed.held_by,
-            }
+            named_fields(trashed, "address", "backend", "held_by") | named_fields(trashed.share, *of_share)
             for trashed in shares
         ],
     )

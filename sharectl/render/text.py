@@ -110,18 +110,6 @@ def wrapped(text: str, width: int | None) -> Iterator[str]:
     yield line
 
 
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """Return `1 share`, `2 shares`, `2 entries`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {plural or noun + 's'}"
-
-
-def listed(items: list[str], most: int) -> str:
-    """Return the items in a row, the first `most` by name and the others counted."""
-    if len(items) <= most:
-        return ", ".join(items)
-    return f"{', '.join(items[:most])} and {len(items) - most} more"
-
-
 def duration(seconds: float) -> str:
     """Return a duration as people read it: `0.4 s`, `12.3 s`, `4m05s`, `2h03m`."""
     if seconds < _SECONDS_PER_MINUTE:

@@ -8,18 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.render.text import (
-    clipped,
-    counted,
-    display_width,
-    duration,
-    encodable,
-    harmless,
-    listed,
-    padded,
-    visible,
-    wrapped,
-)
+from sharectl.model.diagnostics import counted, listed
+from sharectl.render.text import clipped, display_width, duration, encodable, harmless, padded, visible, wrapped
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 
