@@ -29,7 +29,7 @@ PREFIX: Final = "export/"
 
 
 @dataclass(frozen=True, slots=True)
-class ExportWishes:
+class ExportPolicy:
     """The export settings that one backend is to use: those of its configuration by protocol, and those of share types that ask for others.
 
     `by_type` is by protocol and share type.
@@ -44,12 +44,12 @@ class ExportWishes:
         return self.by_protocol.get(protocol or "") if special is None else special
 
 
-def export_wishes(
+def export_policy(
     settings_of: Callable[[str, Mapping[str, str]], ExportSettings],
     protocols: tuple[str, ...],
     extra_specs: Mapping[str, Mapping[str, str]],
-) -> ExportWishes:
-    """Return the wishes of a backend whose driver says by `settings_of` what a protocol and extra specs come to; types are by name."""
+) -> ExportPolicy:
+    """Return the policy of a backend whose driver says by `settings_of` what a protocol and extra specs come to; types are by name."""
     plain = {protocol: settings_of(protocol, {}) for protocol in protocols}
     special = {
         (protocol, name): settings
@@ -57,7 +57,7 @@ def export_wishes(
         for protocol in protocols
         if (settings := settings_of(protocol, specs)) != plain[protocol]
     }
-    return ExportWishes(plain, special)
+    return ExportPolicy(plain, special)
 
 
 class ExportChange(NamedTuple):
@@ -78,25 +78,25 @@ class ExportChange(NamedTuple):
 class Exports:
     """The export settings that each backend is to use, by its name, and what is to change in the exports that exist."""
 
-    wishes: Mapping[str, ExportWishes] = field(default_factory=dict)
+    policies: Mapping[str, ExportPolicy] = field(default_factory=dict)
     changes: Mapping[Address, ExportChange] = field(default_factory=dict)
 
     def settings(self, backend: str | None, protocol: str, share_type: str | None) -> ExportSettings | None:
         """Return the settings that a share on the backend is to have; None where its driver says nothing of them."""
-        wished = self.wishes.get(backend or "")
-        return None if wished is None else wished.of(protocol, share_type)
+        policy = self.policies.get(backend or "")
+        return None if policy is None else policy.of(protocol, share_type)
 
 
 NO_EXPORTS: Final = Exports()
 
 
-def find_exports(state: StateView, observed: Observed, wishes: Mapping[str, ExportWishes]) -> Exports:
+def find_exports(state: StateView, observed: Observed, policies: Mapping[str, ExportPolicy]) -> Exports:
     """Compare the settings of exports with those that they are to have: as listed, or, where a share is not, as last put in force.
 
     Linear.
     """
     trusted = {
-        name: seen for name in wishes if (seen := observed.get(name)) is None or identity_problem(state, seen) is None
+        name: seen for name in policies if (seen := observed.get(name)) is None or identity_problem(state, seen) is None
     }
     changes: dict[Address, ExportChange] = {}
     for address, record in state.records.items() if trusted else ():
@@ -107,22 +107,22 @@ def find_exports(state: StateView, observed: Observed, wishes: Mapping[str, Expo
         share = None if seen is None or seen.shares is None else seen.shares.get(record.resource_id)
         if share is not None and share.trashed_at is not None:
             continue
-        found = _changes(record, share, wishes[backend])
+        found = _changes(record, share, policies[backend])
         if found:
             changes[address] = ExportChange(found)
-    return Exports(wishes, changes)
+    return Exports(policies, changes)
 
 
-def _changes(record: Record, share: ObservedShare | None, wished: ExportWishes) -> tuple[FieldChange, ...]:
+def _changes(record: Record, share: ObservedShare | None, policy: ExportPolicy) -> tuple[FieldChange, ...]:
     """Return what is to change in the export of a share; nothing where neither a listing nor the state says what it has."""
     listed = None if share is None else share.export_settings
-    if share is not None and not wished.by_type and listed == wished.by_protocol.get(share.protocol or "", ()):
+    if share is not None and not policy.by_type and listed == policy.by_protocol.get(share.protocol or "", ()):
         return ()
     before = settings_in(record) if listed is None else listed
     if before is None:
         return ()
     spec = spec_object_of(record)
-    after = wished.of(spec["protocol"], spec.get("share_type"))
+    after = policy.of(spec["protocol"], spec.get("share_type"))
     return () if after is None or before == after else _differences(dict(before), dict(after))
 
 
@@ -143,14 +143,14 @@ def tell_unseen_exports(draft: Draft) -> None:
 
     Where a backend could not be read, other messages say what was left out. Linear.
     """
-    if draft.options.destroy or not draft.exports.wishes:
+    if draft.options.destroy or not draft.exports.policies:
         return
     counts = Counter[str]()
     for address, record in draft.records.items():
         backend = record.backend or ""
         if (
             record.kind == Kind.SHARE
-            and backend in draft.exports.wishes
+            and backend in draft.exports.policies
             and draft.chooses(address)
             and _has_access(record)
             and RECORDED_SETTINGS not in record.attributes

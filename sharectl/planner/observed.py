@@ -90,9 +90,9 @@ def _server_change(record: Record, seen: ServerObservation, server: ObservedShar
     lost = lost_addresses(record, seen)
     if lost:
         return f"its address {lost[0]} is not allocated to it any more"
-    otherwise = _otherwise(record, seen)
-    if otherwise is not None:
-        return otherwise
+    differs = _allocation_difference(record, seen)
+    if differs is not None:
+        return differs
     recorded = tuple(sorted(allocation.ip_address for allocation in allocations_of(record)))
     if server.ip_addresses != recorded:
         there = ", ".join(server.ip_addresses) or "no address"
@@ -100,8 +100,8 @@ def _server_change(record: Record, seen: ServerObservation, server: ObservedShar
     return None if server.healthy else f"is not well: {server.problem or 'it does not answer'}"
 
 
-def _otherwise(record: Record, seen: ServerObservation) -> str | None:
-    """Return in words what the network service says otherwise of an address that the server still has; None where nothing, or unknown.
+def _allocation_difference(record: Record, seen: ServerObservation) -> str | None:
+    """Return in words how an address that the server still has differs in the network service; None where it does not, or nobody knows.
 
     Such as its MAC address, where a repair was cut short after it had been given the address back on a new port.
     """
@@ -111,7 +111,7 @@ def _otherwise(record: Record, seen: ServerObservation) -> str | None:
             before, after = asdict(recorded), asdict(found)
             name = next(name for name in before if before[name] != after[name])
             return (
-                f"its address {recorded.ip_address} is otherwise in the network service: "
+                f"its address {recorded.ip_address} differs in the network service: "
                 f"{name.replace('_', ' ')} {after[name]} instead of {before[name]}"
             )
     return None
@@ -142,7 +142,7 @@ class Deviation:
 
 
 def find_deviations(state: StateView, observed: Observed) -> dict[Address, Deviation]:
-    """Return the shares and snapshots that are listed otherwise than recorded, or not at all by a backend whose list is whole.
+    """Return the resources that are not listed as recorded, or not at all by a backend whose list is whole.
 
     What is on a backend that could not be read is unknown and not in the answer. Linear, and cheap where nothing deviates.
     """

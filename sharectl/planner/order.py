@@ -31,7 +31,7 @@ _MAKERS: Final[Mapping[Kind, tuple[Verb, ...]]] = {
 
 
 def linked_steps(draft: Draft) -> tuple[Step, ...]:
-    """Return the steps with what they wait for, each after all of that, otherwise by address.
+    """Return the steps with what they wait for, each after all of that, and apart from that by address.
 
     A rename that the plan is not about is dropped, unless another step needs it.
     """

@@ -41,7 +41,7 @@ _STRENGTH = (
 
 
 def drift_report(draft: Draft) -> tuple[Drift, ...]:
-    """Return what the backends report otherwise than the state says, and the step that mends it, by address.
+    """Return how what the backends report differs from the state, and the step that mends each difference, by address.
 
     Backends about which nothing is known come first, what the state does not know of last.
     """

@@ -91,7 +91,7 @@ def tell_unknown_addresses(draft: Draft) -> None:
             draft.tell(
                 error,
                 "plan.not-replaceable",
-                f"{address} cannot be replaced: it is no share with a manifest",
+                f"{address} cannot be replaced: it is not a share with a manifest",
                 remedy="name a share; what has no manifest is removed, not replaced",
                 address=address,
             )

@@ -62,7 +62,7 @@ def strays_by_name(observed: Observed, known_ids: Collection[str]) -> Strays:
 def refuse_taken_name(draft: Draft, address: Address) -> bool:
     """Tell whether a share may be made; refuse it where storage of its name is somewhere already, which would be left behind.
 
-    What lies in the trash was put there on purpose: it is told, and holds nothing.
+    What lies in the trash was put there on purpose: a warning names it, and nothing is held.
     A replacement is another matter: the old share of this state is known, and one that an earlier replacement has left there on purpose
     (its deletionPolicy was retain) does not count.
     """
@@ -141,12 +141,12 @@ def refuse_taken_snapshot(draft: Draft, address: Address) -> bool:
 
 
 def _remedy(draft: Draft, address: Address, backend: str, share: ObservedShare) -> str:
-    otherwise = "or give the new share another name"
+    or_else = "or give the new share another name"
     if share.not_adoptable:
-        return f"rename what is there ({share.not_adoptable}), then import it; {otherwise}"
+        return f"rename what is there ({share.not_adoptable}), then import it; {or_else}"
     if not draft.can(backend, Capability.ADOPT):
-        return f"move away what is there: the driver of backend {backend} takes over no shares; {otherwise}"
-    return f"take it over: {_ways_back(draft, address, backend, share)}; {otherwise}"
+        return f"move away what is there: the driver of backend {backend} takes over no shares; {or_else}"
+    return f"take it over: {_ways_back(draft, address, backend, share)}; {or_else}"
 
 
 def _ways_back(draft: Draft, address: Address, backend: str, share: ObservedShare) -> str:
@@ -185,7 +185,7 @@ def refuse_unfinished_import(draft: Draft, address: Address) -> bool:
     draft.refuse(
         "import.unfinished",
         address,
-        f"{address} is to be taken over from backend {wanted.backend} ({wanted.backend_id}), which has not come about yet",
+        f"{address} is to be taken over from backend {wanted.backend} ({wanted.backend_id}), which has not happened yet",
         detail="an import of it was begun, and refused or cut short. Made now, it would be new and empty.",
         remedy=f"`{command}` finishes it; `sharectl state rm {record.address}` gives it up",
     )

@@ -17,7 +17,7 @@ from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
 from sharectl.plan import plan
-from sharectl.planner.exports import export_wishes, find_exports
+from sharectl.planner.exports import export_policy, find_exports
 from sharectl.planner.observed import find_deviations
 from sharectl.planner.selection import addresses_with_rules
 from sharectl.planner.strays import import_address
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.model.records import LockStatus, StateView
-    from sharectl.planner.exports import ExportWishes
+    from sharectl.planner.exports import ExportPolicy
     from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
@@ -69,7 +69,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         request.options.witness.pools = found.pools
     view = replace(view, writer=writer or _other_writer(store))
     deviations = find_deviations(view, found.observed)
-    exports = find_exports(view, found.observed, _export_wishes(desired, questions))
+    exports = find_exports(view, found.observed, _export_policies(desired, questions))
     wanted = addresses_with_rules(desired, view, deviations, request.options, exports)
     if wanted:
         with store.read() as reader:
@@ -117,10 +117,10 @@ def owners(options: PlanOptions) -> set[Address]:
     return {resource_of(target) for target in options.targets}
 
 
-def _export_wishes(desired: Desired, questions: Mapping[str, Question]) -> dict[str, ExportWishes]:
+def _export_policies(desired: Desired, questions: Mapping[str, Question]) -> dict[str, ExportPolicy]:
     """Return the settings that exports are to have on each backend that is asked, where its driver says them."""
     extra_specs = {name: share_type.extra_specs for name, share_type in desired.share_types.items()}
-    wishes = {}
+    policies = {}
     for name in questions:
         spec = desired.backends[name]
         try:
@@ -129,8 +129,8 @@ def _export_wishes(desired: Desired, questions: Mapping[str, Question]) -> dict[
             continue  # the survey has said so
         if isinstance(factory, SettlesExports):
             settings_of = partial(factory.export_settings, spec)
-            wishes[name] = export_wishes(settings_of, tuple(Protocol), extra_specs)
-    return wishes
+            policies[name] = export_policy(settings_of, tuple(Protocol), extra_specs)
+    return policies
 
 
 def looks_for_strays(question: Question) -> bool:

@@ -158,7 +158,7 @@ class TestDrift:
     def test_an_mtu_that_changed_is_followed(self, cloud: NeutronCloud) -> None:
         """What Neutron says otherwise of an address that stays is drift too; the share server is told of it."""
         cloud.neutron.api("PUT", f"/networks/{cloud.tenants['red'].neutron_net_id}", {"network": {"mtu": 1400}})
-        assert "is otherwise in the network service: mtu 1400 instead of 8950" in cloud("refresh").out
+        assert "differs in the network service: mtu 1400 instead of 8950" in cloud("refresh").out
         cloud.apply()
         (allocation,) = cloud.allocations(servers=1)
         assert allocation["mtu"] == 1400

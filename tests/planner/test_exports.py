@@ -8,7 +8,7 @@ import pytest
 
 from sharectl.drivers.linux import FACTORY
 from sharectl.model.backends import BackendSpec
-from sharectl.planner.exports import export_wishes
+from sharectl.planner.exports import export_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,13 +39,13 @@ def test_the_share_type_goes_before_the_backend(config: dict[str, object], share
     def settings_of(protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
         return FACTORY.export_settings(backend, protocol, extra_specs)  # type: ignore[attr-defined,no-any-return]
 
-    wishes = export_wishes(settings_of, ("NFS", "CIFS"), TYPES)
-    assert wishes.of("NFS", share_type) == (
+    policy = export_policy(settings_of, ("NFS", "CIFS"), TYPES)
+    assert policy.of("NFS", share_type) == (
         ("anonymous", "65534:65534"),
         ("insecure", "false"),
         ("security", "sys"),
         ("squash", squash),
         ("versions", "4.1,4.2"),
     )
-    assert wishes.of("CIFS", share_type) == (("encryption", "optional"), ("signing", "required"))
-    assert wishes.of(None, share_type) is None
+    assert policy.of("CIFS", share_type) == (("encryption", "optional"), ("signing", "required"))
+    assert policy.of(None, share_type) is None

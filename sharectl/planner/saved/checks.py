@@ -147,7 +147,7 @@ class CurrentRows(NamedTuple):
 def current_part(plan: Plan, rows: CurrentRows) -> Plan:
     """Return the part of a saved plan that can be done as it was reviewed, with what is left out, and why.
 
-    Steps at an address where all that was asked for is recorded are done; those at one that has changed otherwise since are held,
+    Steps at an address where all that was asked for is recorded are done; those at one that has changed in another way since are held,
     with what depends on them. Raises DiagnosticError where the plan is of no use: made from another state, or nothing in it can
     be done because of what has changed.
     """

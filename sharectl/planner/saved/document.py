@@ -90,7 +90,7 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
 
 
 class PlanDocumentError(ValueError):
-    """A document that is no plan, or one of another version."""
+    """A document that is not a plan, or is one of another version."""
 
 
 class _Part(NamedTuple):

@@ -114,7 +114,7 @@ def follow_network(draft: Draft, address: Address) -> None:
     if not changes:
         reason = "the state alone; it says where further addresses come from, and no server has to change for that"
         moved = [FieldChange(f"subnet.{name}", a, b) for name, a, b in _differences(old, new)]
-        changes = moved or [FieldChange("security_services", "recorded otherwise", "as in the manifest")]
+        changes = moved or [FieldChange("security_services", "as recorded", "as in the manifest")]
         draft.add(Verb.UPDATE_RECORD, address, reason, record=record, work=UpdateRecord(new), changes=tuple(changes))
     elif draft.can(record.backend, Capability.SHARE_SERVER_UPDATE):
         draft.add(

@@ -343,7 +343,7 @@ def _is_answered(draft: Draft, address: Address, wanted: RevertRequest, answered
 
 
 def _has_snapshot(draft: Draft, address: Address, record: Record, wanted: RevertRequest) -> bool:
-    """Tell whether the snapshot is there, or will be, and is one of this very share; refuse where not."""
+    """Tell whether the snapshot is there, or will be, and is one of this share; refuse where not."""
     snapshot = address_of(Kind.SNAPSHOT, wanted.snapshot)
     known = draft.records.get(snapshot)
     if snapshot not in draft.desired.digests:

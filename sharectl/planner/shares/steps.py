@@ -316,7 +316,7 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
         elif new.size_bytes != old.size_bytes:
             changes += (size_change(old.size_bytes, new.size_bytes),)
     if observed is not None and not changes and not draft.has(address, Verb.UPDATE_ACCESS, *RESIZING):
-        changes = (FieldChange("access", "recorded otherwise", "as on the backend"),)
+        changes = (FieldChange("access", "as recorded", "as on the backend"),)
     if not changes:
         return
     draft.add(
