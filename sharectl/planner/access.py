@@ -122,16 +122,14 @@ def count_revocations(draft: Draft, address: Address, rules: Iterable[AccessRule
 
 
 def _by_network(rules: Collection[AccessRule]) -> dict[_Network, str]:
-    """Return the levels of the address rules by network."""
-    found = {}
-    for rule in rules:
-        network = _network(rule) if rule.access_type == AccessType.IP else None
-        if network is not None:
-            found[network] = rule.access_level
-    return found
+    found = ((_network(rule), rule.access_level) for rule in rules)
+    return {network: level for network, level in found if network is not None}
 
 
 def _network(rule: AccessRule) -> _Network | None:
+    """Return the network of a rule; None of a user's."""
+    if rule.access_type != AccessType.IP:
+        return None
     try:
         parsed = ipaddress.ip_network(rule.access_to)
     except ValueError:
@@ -142,25 +140,19 @@ def _network(rule: AccessRule) -> _Network | None:
 
 def _keeps(rule: AccessRule, after: Mapping[_Network, str], rules: Collection[AccessRule]) -> bool:
     """Tell whether whoever had the rule can do as much by the rules that decide afterwards."""
-    network = _network(rule) if rule.access_type == AccessType.IP else None
+    network = _network(rule)
     if network is None:
-        folded = rule.access_to.casefold()
-        levels = [
-            one.access_level
-            for one in rules
-            if one.access_type == rule.access_type and one.access_to.casefold() == folded
-        ]
+        who = rule.access_type, rule.access_to.casefold()
+        levels = {one.access_level for one in rules if (one.access_type, one.access_to.casefold()) == who}
     else:
-        levels = [level for level in (_deciding(network, after),) if level is not None]
-    return any(level in {rule.access_level, AccessLevel.READ_WRITE} for level in levels)
+        levels = {_deciding(network, after) or ""}
+    return not levels.isdisjoint({rule.access_level, AccessLevel.READ_WRITE})
 
 
 def _cuts(rule: AccessRule, before: Mapping[_Network, str]) -> bool:
     """Tell whether a new rule gives its network less than what decided before."""
-    network = _network(rule) if rule.access_type == AccessType.IP else None
-    if network is None or rule.access_level == AccessLevel.READ_WRITE:
-        return False
-    return _deciding(network, before) == AccessLevel.READ_WRITE
+    network = None if rule.access_level == AccessLevel.READ_WRITE else _network(rule)
+    return network is not None and _deciding(network, before) == AccessLevel.READ_WRITE
 
 
 def _deciding(network: _Network, levels: Mapping[_Network, str]) -> str | None:

@@ -16,7 +16,7 @@ from sharectl.planner.records import DEPOSED_MARK, export_locations_of
 from sharectl.planner.strays import importable_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sharectl.model.ignoring import IgnoreList
     from sharectl.model.kinds import Address
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Step
     from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
-    from sharectl.planner.observed import BackendObservation, ServerObservation
+    from sharectl.planner.observed import BackendObservation
 
 _MOST_NAMED = 3
 _STRENGTH = (
@@ -101,15 +101,15 @@ def _unmanaged(draft: Draft) -> list[Drift]:
         if draft.options.targets:
             break  # the state was read in part: what is not in it is not unmanaged
         if seen.servers is not None:
-            found += _unmanaged_servers(backend, seen.servers, draft.known_ids)
+            servers = [one for key, one in (seen.servers.servers or {}).items() if key not in draft.known_ids]
+            if servers := [*servers, *seen.servers.unmanaged]:
+                found.append(_unknown_to_state(backend, "share server", sorted(one.backend_id for one in servers)))
         unknown = [s for s in importable_shares(draft.known_ids, seen) if s.trashed_at is None]
         ignored = ignore_list(draft, backend)
         strays = [share for share in unknown if not ignored.covers_share(share.backend_id)]
         found += _ignored(draft, seen, ignored, len(unknown) - len(strays))
         if strays:
-            named = listed([share.backend_id for share in strays], _MOST_NAMED)
-            summary = f"holds {counted(len(strays), 'share')} that the state does not know: {named}"
-            found.append(Drift(address_of(Kind.BACKEND, backend), DriftKind.UNMANAGED, summary))
+            found.append(_unknown_to_state(backend, "share", [share.backend_id for share in strays]))
     return found
 
 
@@ -131,14 +131,9 @@ def _ignored(draft: Draft, seen: BackendObservation, ignored: IgnoreList, shares
     )
 
 
-def _unmanaged_servers(backend: str, servers: ServerObservation, known: Collection[str]) -> list[Drift]:
-    strays = [server for server_id, server in (servers.servers or {}).items() if server_id not in known]
-    strays += servers.unmanaged
-    if not strays:
-        return []
-    named = listed(sorted(server.backend_id for server in strays), _MOST_NAMED)
-    summary = f"holds {counted(len(strays), 'share server')} that the state does not know: {named}"
-    return [Drift(address_of(Kind.BACKEND, backend), DriftKind.UNMANAGED, summary)]
+def _unknown_to_state(backend: str, noun: str, names: Sequence[str]) -> Drift:
+    summary = f"holds {counted(len(names), noun)} that the state does not know: {listed(names, _MOST_NAMED)}"
+    return Drift(address_of(Kind.BACKEND, backend), DriftKind.UNMANAGED, summary)
 
 
 def _share_changes(draft: Draft, record: Record, share: ObservedShare) -> tuple[FieldChange, ...]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.diagnostics import counted, error, listed
-from sharectl.model.kinds import Kind, resource_of
+from sharectl.model.kinds import resource_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import REMOVING
 from sharectl.planner.records import DEPOSED_MARK
@@ -62,7 +61,7 @@ def check_revocations(draft: Draft) -> None:
     verbs, options = (Verb.UPDATE_ACCESS, Verb.FORGET), draft.options
     revoked = [rule for rule in draft.revocations if draft.has(resource_of(rule), *verbs)]
     if revoked and not options.destroy:
-        total = max(_recorded_rules(draft), len(revoked))
+        total = max(draft.state.rules_total or 0, len(revoked))
         of_all = total, f"of {total} access rules"
         why = "; a folder of access rules that is missing looks just like this"
         _check_count(draft, "revocations", "take away or narrow", revoked, of_all, options.allow_revocations, why)
@@ -92,19 +91,6 @@ def _check_count(  # noqa: PLR0913, PLR0917 - the words of one refusal
         ),
         remedy=f"if that is meant, pass --allow-{what} {count}",
     )
-
-
-def _recorded_rules(draft: Draft) -> int:
-    """Return how many rules the state holds; where its store does not say, at least so many."""
-    if draft.state.rules_total is not None:
-        return draft.state.rules_total
-    read = draft.state.rules
-    others = (
-        1
-        for address, record in draft.state.records.items()
-        if record.kind == Kind.SHARE and address not in read and record.access_digest != NO_ACCESS_DIGEST
-    )
-    return sum(len(rules) for rules in read.values()) + sum(others)
 
 
 def check_kept_snapshots(draft: Draft) -> None:
