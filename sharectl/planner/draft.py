@@ -17,16 +17,17 @@ from sharectl.model.verbs import Effect, Verb, verbs_that
 from sharectl.planner.exports import NO_EXPORTS
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.selection import selector
-from sharectl.planner.strays import strays_by_name
+from sharectl.planner.strays import stray_snapshots, strays_by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sharectl.drivers.base import Capability
     from sharectl.manifests.desired import Desired
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedSnapshot
     from sharectl.model.plans import Action, Work
     from sharectl.model.records import StateView
     from sharectl.planner.exports import ExportChange, Exports
@@ -98,6 +99,7 @@ class Draft:
     export_changes: dict[Address, ExportChange] = field(default_factory=dict)
     _known_ids: frozenset[str] | None = None
     _strays: Strays | None = None
+    _stray_snapshots: dict[str, dict[str, list[ObservedSnapshot]]] = field(default_factory=dict)
     _holders: dict[str, list[str]] | None = None
     _checks: ShareChecks | None = None
     _selects: Callable[[Address], bool] | None = None
@@ -137,6 +139,15 @@ class Draft:
         if self._strays is None:
             self._strays = strays_by_name(self.observed, self.known_ids)
         return self._strays
+
+    def stray_snapshots_of(self, backend: str, share_id: str) -> Sequence[ObservedSnapshot]:
+        """Return the snapshots of a share, by the backend's own id of it, that the state does not know; a backend is looked through once."""
+        found = self._stray_snapshots.get(backend)
+        if found is None:
+            found = self._stray_snapshots[backend] = {}
+            for snapshot in stray_snapshots(self.observed[backend], self.known_ids):
+                found.setdefault(snapshot.share_backend_id, []).append(snapshot)
+        return found.get(share_id, ())
 
     def holders_of(self, name: str) -> tuple[str, ...]:
         """Return the resource ids of the shares of sharectl's that have the name on their backends, sorted, but for those in a trash."""

@@ -116,15 +116,10 @@ def refuse_taken_snapshot(draft: Draft, address: Address) -> bool:
     """
     spec = draft.desired.snapshot(address)
     share = draft.records.get(address_of(Kind.SHARE, spec.share))
-    seen = None if share is None else draft.observed.get(share.backend or "")
-    if share is None or seen is None:
+    if share is None or share.backend is None or share.backend not in draft.observed:
         return True
-    share_id = backend_id_of(share)
-    found = [
-        snapshot
-        for snapshot in stray_snapshots(seen, draft.known_ids)
-        if snapshot.name == spec.name and snapshot.share_backend_id == share_id
-    ]
+    strays = draft.stray_snapshots_of(share.backend, backend_id_of(share))
+    found = [snapshot for snapshot in strays if snapshot.name == spec.name]
     if not found:
         return True
     remedy = "rename the new one, or remove what is there"
