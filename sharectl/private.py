@@ -78,7 +78,7 @@ def make_private(directory: Path) -> list[Path]:
 
 
 def write_ignore_file(directory: Path) -> None:
-    """Tell git to ignore everything in `directory`, unless somebody has told it something there; where that cannot be written, do without."""
+    """Tell git to ignore everything in `directory`, unless there is a .gitignore already; do without if it cannot be written."""
     file = directory / ".gitignore"
     with suppress(OSError):
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -287,9 +287,8 @@ class ContentMark(NamedTuple):
 class StateView:
     """A consistent copy of the records that were asked for, and of all open intents.
 
-    `rules` holds the access rules of those shares for which somebody has asked the reader; it does not hold all. `rules_total` is
-    how many the store holds in all, None where it does not say. `writer` is another process that was at work on the state while it
-    was read, where somebody has looked.
+    `rules` holds the access rules of the shares for which the reader was asked, not of all. `rules_total` is how many the store
+    holds, None where it was not asked. `writer` is another process that was at work on the state while it was read, if that was looked up.
     """
 
     lineage: str

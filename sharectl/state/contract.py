@@ -97,7 +97,7 @@ class StateStore(Protocol):
         """
 
     def renew(self, lease: Lease) -> None:
-        """Write a heartbeat; raises LeaseLostError where somebody has taken the lock over."""
+        """Write a heartbeat; raises LeaseLostError if the lock has been taken over."""
 
     def release(self, lease: Lease) -> None:
         """Give the lock back; one that was lost already is not an error."""
@@ -106,7 +106,7 @@ class StateStore(Protocol):
         """Return all leases that are held or have run out, the oldest first."""
 
     def lock_status(self, scope: Scope = EVERYTHING) -> LockStatus | None:
-        """Return the oldest lease that touches `scope`, or None where nobody holds one."""
+        """Return the oldest lease that touches `scope`, or None if there is none."""
 
     def break_lock(self, token: int) -> bool:
         """Remove the lock if its token still is `token`; return whether it was. Its holder's next commit is refused."""
@@ -166,7 +166,7 @@ class StateUnavailableError(StateError):
 
 
 class StateBusyError(StateUnavailableError):
-    """Another process keeps the file for itself for longer than can be waited; nobody knows whether it is a holder of the lock."""
+    """Another process keeps the file locked for longer than can be waited; it may or may not hold the lease."""
 
     problem = "busy"
 

@@ -151,7 +151,7 @@ def parse(text: bytes) -> Document:
     try:
         plain = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        message = f"it is no JSON: {error}"
+        message = f"it is not JSON: {error}"
         raise DocumentError(message) from error
     problems = _Problems()
     problems.in_fields(plain, _DOCUMENT_FIELDS, "")
@@ -325,7 +325,7 @@ def _rules_of(
     for share_address, share_rules in plain.items():
         where = f"rules[{share_address}]"
         if share_address not in known_addresses:
-            problems.add(where, "is no share in resources")
+            problems.add(where, "is not a share in resources")
         if not isinstance(share_rules, list):
             problems.add(where, "must be a list")
             continue

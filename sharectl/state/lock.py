@@ -123,7 +123,7 @@ def process_fields(process_id: int) -> list[str] | None:
 def has_ended(process_id: int, process_started: str) -> bool:
     """Tell whether the process that began at `process_started` is known to have ended; in doubt it lives."""
     try:
-        # PermissionError says that it is there, and belongs to somebody else.
+        # PermissionError says that it is there, and belongs to another user.
         with suppress(PermissionError):
             os.kill(process_id, 0)
     except ProcessLookupError:

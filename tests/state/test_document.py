@@ -139,7 +139,7 @@ def repeat(*path: str | int) -> Callable[[Any], None]:
         (put("b", "resources", 1, "address"), "resources[1].address must be an address"),
         (put("cow/b", "resources", 1, "address"), "resources[1].address must be an address"),
         (repeat("resources"), "resources[2].address (share/a) occurs before"),
-        (put([], "rules", "share/nobody"), "rules[share/nobody] is no share in resources"),
+        (put([], "rules", "share/nobody"), "rules[share/nobody] is not a share in resources"),
         (put({}, "rules", "share/a"), "rules[share/a] must be a list"),
         (put("IP", "rules", "share/a", 0, "access_type"), "rules[share/a][0].access_type must be a word"),
         (put("new", "rules", "share/a", 1, "status"), "rules[share/a][1].status must be active or error"),

@@ -224,7 +224,7 @@ with store.read() as reader:
         os.utime(shared_directory / "state.db", (1, 1))
         process.stdin.write("go\n")
         process.stdin.flush()
-        assert "changed it" in process.stdout.readline()
+        assert "was changed" in process.stdout.readline()
 
 
 def test_a_log_that_cannot_be_read_along_is_not_left_out(shared_directory: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_read_only_medium_is_read_without_a_trace_and_refuses_writing(path: Pa
             store.acquire(ALICE, duration_seconds=60)
         with store.read() as reader:
             os.utime(path, (1, 1))
-            with pytest.raises(StateUnavailableError, match="changed it"):
+            with pytest.raises(StateUnavailableError, match="was changed"):
                 reader.view()
     assert [entry.name for entry in path.parent.iterdir()] == ["state.db"]
 

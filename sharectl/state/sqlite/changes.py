@@ -1,4 +1,4 @@
-"""The changes of a commit as statements on the tables, inside a transaction that somebody else opens and ends."""
+"""The changes of a commit as statements on the tables, inside a transaction that the caller opens and ends."""
 
 from __future__ import annotations
 

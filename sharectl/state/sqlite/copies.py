@@ -169,7 +169,7 @@ def _read(path: Path) -> Copy | None:
             run = connection.execute(
                 "SELECT command, user, host, run_id FROM run ORDER BY sequence DESC LIMIT 1"
             ).fetchone()
-    except Exception:  # noqa: BLE001 - a copy that is damaged, whatever by, is no copy
+    except Exception:  # noqa: BLE001 - a copy that cannot be read, for any reason, does not count
         return None
     taken = datetime.fromisoformat(match["taken"])
     return Copy(path, taken.isoformat().replace("+00:00", "Z"), serial, mark, operations, *(run or ()))

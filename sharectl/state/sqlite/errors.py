@@ -135,7 +135,7 @@ def not_ours(location: Path | str, what: str) -> StateNotOursError:
     """Return the error for a file that is something else: `what` says what it is, or lacks."""
     return StateNotOursError(
         str(location),
-        f"this is no state file of sharectl: {what}",
+        f"this is not a state file of sharectl: {what}",
         "name another path for the state (`state.path` in sharectl.yaml); if this once was the state, restore it from a backup",
     )
 

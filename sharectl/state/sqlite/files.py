@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sharectl.state.sqlite.migrations import Migration
 
 BUSY_TIMEOUT_SECONDS: Final = 15.0
-_READING_TIMEOUT_SECONDS: Final = 5.0  # readers wait for nobody but who merges the log of a process that was killed
+_READING_TIMEOUT_SECONDS: Final = 5.0  # readers wait only while the log of a process that was killed is merged
 FLAG_CONVERTER: Final = "sharectl_flag"
 """SQLite results in a column named `x [sharectl_flag]` become bools on connections made here: anything but 0 is true."""
 _SIDECARS: Final = ("-wal", "-shm")
@@ -133,12 +133,12 @@ def _look_at(path: Path, known_version: int) -> None:
     with translated(path):
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise not_ours(path, "it is no regular file")
+            raise not_ours(path, "it is not a regular file")
         if not os.access(path, os.R_OK):
             raise from_system(path, PermissionError(13, "unreadable"))
         if status.st_size == 0:
             raise damaged(path, "it is empty; it was cut off, for sharectl never leaves an empty file")
-    # While the log holds changes, the file may lawfully lag behind them, also by half: a kill or a full disk ends a merge
+    # While the log holds changes, the file may lag behind them, even half-way: a kill or a full disk ends a merge
     # at any page. What that looks like is left to the reading with the log.
     lags = _has_unmerged_log(path)
     try:
@@ -166,7 +166,7 @@ def _look_at(path: Path, known_version: int) -> None:
 def create(path: Path, migrations: Sequence[Migration]) -> None:
     """Make an empty state at `path`, durable and with mode 0600; where another process was faster, its file stands.
 
-    The file is made whole under another name and then linked, so that nobody ever sees a part of it.
+    The file is made whole under another name and then linked, so that no process ever sees a part of it.
     """
     with translated(path):
         for made in make_private(path.parent):
@@ -247,12 +247,12 @@ def connect_reader(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 
 def connect_still(path: Path) -> sqlite3.Connection:
-    """Return a connection that reads a file which nobody writes, such as a copy, and makes no files beside it."""
+    """Return a connection to a file that is not written any more, such as a copy; it makes no files beside it."""
     return _connect(path, "mode=ro&immutable=1")
 
 
 def connect_memory() -> sqlite3.Connection:
-    """Return a connection to an empty database that nobody else sees."""
+    """Return a connection to an empty private database."""
     return _configured(":memory:")
 
 
@@ -270,7 +270,7 @@ def set_aside(path: Path) -> Path:
 
 
 def tidy(path: Path) -> None:
-    """Let SQLite merge its log and remove its files beside the state, if nobody else uses them."""
+    """Let SQLite merge its log and remove its files beside the state, if no other process uses them."""
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         return
     with closing(_connect(path, "mode=rw", patience_seconds=0.0)) as connection:

@@ -190,7 +190,7 @@ class SqliteReader:
     """A StateReader on an open snapshot."""
 
     def __init__(self, snapshot: Snapshot, location: Path) -> None:
-        """Read from `snapshot`, which somebody else opens and closes."""
+        """Read from `snapshot`, which the caller opens and closes."""
         self._snapshot = snapshot
         self._location = location
 

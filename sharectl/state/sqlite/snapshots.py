@@ -138,7 +138,7 @@ class Snapshots:
         self._end(connection)
 
     def _migrated_copy(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """Return what the open transaction sees, migrated; made anew only where somebody has written since."""
+        """Return what the open transaction sees, migrated; made anew only if the file has been written since."""
         (data_version,) = connection.execute("PRAGMA data_version").fetchone()
         known = self._migrated.get(connection)
         if known is not None and known[0] == data_version:
@@ -166,5 +166,5 @@ class Snapshots:
 
     def _expect_unchanged(self, before: Sequence[tuple[int, ...]]) -> None:
         if files.appearance_of(self._path) != before:
-            reason = "somebody changed it while it was read"
+            reason = "it was changed while it was read"
             raise StateUnavailableError(str(self._path), reason, "run the command again")

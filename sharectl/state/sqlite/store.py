@@ -86,7 +86,7 @@ class SqliteStore:
     """A StateStore in one SQLite file; `open_store` makes it.
 
     Writing goes through one guarded connection. Each reading has a connection and a transaction of its own, so that readers
-    wait for nobody. Commits are durable through the write-ahead log with `synchronous = FULL`.
+    wait for no one. Commits are durable through the write-ahead log with `synchronous = FULL`.
     """
 
     def __init__(self, path: Path, *, clock: Clock, migrations: Sequence[Migration]) -> None:
@@ -244,7 +244,7 @@ class SqliteStore:
             return bool(snapshot.connection.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone())
 
     def close(self) -> None:
-        """See StateStore. SQLite's files beside the state are merged into it and removed where nobody else needs them."""
+        """See StateStore. SQLite's files beside the state are merged into it and removed if no other process needs them."""
         self._closed.set()
         self._snapshots.close()
         with self._guard:
@@ -337,7 +337,7 @@ class SqliteStore:
         return self._writer
 
     def _migrate(self, writer: sqlite3.Connection, version: int, breaking: int | None) -> None:
-        """Bring an older file to the newest version, unless somebody is at work with the sharectl that knows the older one."""
+        """Bring an older file to the newest version, unless an older sharectl is at work on it."""
         if version == len(self._migrations):
             # Reading makes SQLite create its files beside the state, which must stay the same from now on.
             check_version(writer, self._path, version)
