@@ -99,7 +99,7 @@ def import_(
 
 
 def _begin(found: FoundImports, write_file: Callable[[], None] | None, run: LockedRun) -> None:
-    """Let the state remember what is taken over, before there are manifests that could be taken for wishes of something new."""
+    """Let the state remember what is taken over, before there are manifests that a plan could take for new shares."""
     from sharectl.workspace.imports import begin_imports
 
     begin_imports(run.store, run.lease, found.options.imports)

@@ -25,10 +25,9 @@ class Interrupted(BaseException):
 class Watch:
     """The signals of one command.
 
-    The first raises Interrupted in the main thread, so that the lock is given back and a view restores the terminal. The second,
-    and one that came where exceptions are swallowed, or harm (while modules are imported), ends the process at once, which is as
-    safe as `kill -9`. Where a run is going on
-    they are diverted to it. Once the exit code is decided they change nothing any more.
+    The first raises Interrupted in the main thread, so that the lock is given back and a view restores the terminal. The second ends
+    the process at once, which is as safe as `kill -9`; so does a first one where exceptions are swallowed or do harm, as while modules
+    are imported. During a run signals are diverted to it. Once the exit code is decided they change nothing.
     """
 
     def __init__(self, *, to_the_end: bool) -> None:

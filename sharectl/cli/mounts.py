@@ -27,6 +27,17 @@ if TYPE_CHECKING:
     from sharectl.render.output import Output
     from sharectl.state.contract import StateStore
 
+_PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._@+-][A-Za-z0-9._/@+-]*")
+_NAMESPACE: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class Read(NamedTuple):
+    """The mounts that the state gives, and which state that is."""
+
+    lineage: str
+    serial: int
+    selected: Selected
+
 
 def mounts(
     addresses: Annotated[
@@ -71,8 +82,8 @@ def mounts(
     from sharectl.render.mounts_tables import Origin
 
     session = start(chdir)
-    settings = settings_meant(mount_root, credentials, namespace)
-    wanted = Wanted(client_meant(client, session.output), user_meant(user), parse_labels(label))
+    settings = mount_settings(mount_root, credentials, namespace)
+    wanted = Wanted(mounting_client(client, session.output), mounting_user(user), parse_labels(label))
     named = [resource_of(parse_address(address)) for address in addresses or ()]
     if directory is not None and style is not MountFormat.SYSTEMD:
         raise DiagnosticError(
@@ -84,7 +95,7 @@ def mounts(
     if directory is not None:
         write_units(session, session.path(directory), selected.mounts, settings)
     else:
-        command = asked_command(style, client, user, named, label, backend)
+        command = repeated_command(style, client, user, named, label, backend)
         origin = Origin(read.lineage, read.serial, command)
         session.output.write_lines(mounts_lines(style, selected, settings, origin))
     for line in left_out_lines(selected):
@@ -93,19 +104,7 @@ def mounts(
         session.output.note(nothing_line(client))
 
 
-_PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._@+-][A-Za-z0-9._/@+-]*")
-_NAMESPACE: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-
-
-class Read(NamedTuple):
-    """The mounts that the state gives, and which state that is."""
-
-    lineage: str
-    serial: int
-    selected: Selected
-
-
-def settings_meant(mount_root: str, credentials: str, namespace: str) -> MountSettings:
+def mount_settings(mount_root: str, credentials: str, namespace: str) -> MountSettings:
     """Return the settings of the client. Raises DiagnosticError where one of them could not be written to its tables."""
     for option, what, path in (("mount-root", "folder", mount_root), ("credentials", "file", credentials)):
         if _PLAIN_PATH.fullmatch(path) is None or posixpath.normpath(path) != path:
@@ -121,7 +120,7 @@ def settings_meant(mount_root: str, credentials: str, namespace: str) -> MountSe
     return MountSettings(mount_root, credentials, namespace)
 
 
-def client_meant(text: str | None, output: Output) -> Client | None:
+def mounting_client(text: str | None, output: Output) -> Client | None:
     """Return the client that the user named; one that is this machine to itself alone is remarked on. Raises DiagnosticError."""
     if text is None:
         return None
@@ -133,7 +132,7 @@ def client_meant(text: str | None, output: Output) -> Client | None:
     return client
 
 
-def user_meant(text: str | None) -> str | None:
+def mounting_user(text: str | None) -> str | None:
     """Return the user as access rules have it. Raises DiagnosticError."""
     if text is None:
         return None
@@ -158,7 +157,7 @@ def read_selected(store: StateStore, named: Sequence[Address], backends: frozens
     return Read(view.lineage, view.serial, select_mounts(view.records.values(), rules, wanted))
 
 
-def asked_command(  # noqa: PLR0917 - the options that decide which shares are among the mounts
+def repeated_command(  # noqa: PLR0917 - the options that decide which shares are among the mounts
     style: str,
     client: str | None,
     user: str | None,

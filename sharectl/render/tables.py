@@ -26,7 +26,7 @@ _MOST_DRAWN: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A text in a table, visible() already, with a style of `render.paint` if it has one."""
+    """A text in a table, visible() already, with a style of `render.text` if it has one."""
 
     text: str
     style_name: str | None = None

@@ -58,13 +58,13 @@ def harmless(text: str) -> str:
 
 
 def encodable(text: str, encoding: str) -> str:
-    """Return `text` with everything that `encoding` cannot say replaced: symbols by ASCII ones, the rest by escapes."""
+    """Return `text` with every character that `encoding` lacks replaced: symbols by ASCII ones, the rest by escapes."""
     plain = text.translate(_ASCII_STAND_INS)
     return plain.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def sayable(text: str, encoding: str) -> str:
-    """Return `text` as it is where `encoding` can say it, else as encodable()."""
+    """Return `text` as it is where `encoding` has all its characters, else as encodable()."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

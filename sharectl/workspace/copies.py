@@ -152,7 +152,7 @@ def missing_state(project: Project, environ: Mapping[str, str]) -> Diagnostic | 
 def overtaken_state(store: StateStore, project: Project, environ: Mapping[str, str]) -> Diagnostic | None:
     """Return what to say of a state that a kept copy has overtaken, None where it comes after all of them.
 
-    Somebody has put an older file in its place, or it is one of two that were one once. Raises StateError.
+    An older file was put in its place, or the state was copied and both copies are in use. Raises StateError.
     """
     if project.copies_kept == 0 or not isinstance(store, WritesCopies):
         return None

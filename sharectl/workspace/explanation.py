@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _MOST_NAMED = 5
 
 
-def share_meant(desired: Desired, store: StateStore, is_named: Callable[[str], bool]) -> Address:
+def only_new_share(desired: Desired, store: StateStore, is_named: Callable[[str], bool]) -> Address:
     """Return the one share that is new, in the files (by their shown paths) that `is_named` tells of.
 
     Raises DiagnosticError where there is none, or more than one.
@@ -88,8 +88,19 @@ class Inquiry:
     allowed: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The share that is explained, and where all that is known of it comes from."""
+
+    repository: Repository
+    desired: Desired
+    store: StateStore
+    backends: Backends
+    address: Address
+
+
 def explain_share(repository: Repository, store: StateStore, inquiry: Inquiry) -> Explained:
-    """Return why the share is, or would be, where it is: what a plan does with it, as it does it.
+    """Return why the share is, or would be, where it is, from what a plan does with it.
 
     A share that a plan of it alone leaves as it is depends on nothing else; for any other a plan of everything is made. Raises
     DiagnosticError where the share has no manifest, and for an unknown backend.
@@ -103,7 +114,7 @@ def explain_share(repository: Repository, store: StateStore, inquiry: Inquiry) -
     desired, is_named = repository.desired_beside()
     allowed = allowed_backends(inquiry.allowed, desired.backends)
     if address is None:
-        address = share_meant(desired, store, is_named)
+        address = only_new_share(desired, store, is_named)
     elif address not in desired.digests:
         remedy = (
             repository.nearest(address, store, Kind.SHARE)
@@ -111,8 +122,9 @@ def explain_share(repository: Repository, store: StateStore, inquiry: Inquiry) -
         )
         raise DiagnosticError(error("explain.unknown", f"no manifest describes {address}", remedy=remedy))
     with repository.backends(desired.backends) as backends:
-        plan, witness = _witnessed(repository, desired, store, backends, address, PlanOptions(backends=inquiry.limits))
-        explanation = witness.explanation or _placed_anew(repository, desired, store, backends, address, witness.pools)
+        case = _Case(repository, desired, store, backends, address)
+        plan, witness = _witnessed(case, PlanOptions(backends=inquiry.limits))
+        explanation = witness.explanation or _placed_anew(case, witness.pools)
     explained = Explained(
         address, explanation, _recorded_place(store, address), witness.after, _said_of(plan, address, allowed)
     )
@@ -142,33 +154,25 @@ def _settled(repository: Repository, store: StateStore, address: Address, inquir
         return None  # its pools depend on the other new shares on networks
     allowed = allowed_backends(inquiry.allowed, desired.backends)
     with repository.backends(desired.backends) as backends:
-        options = PlanOptions(backends=inquiry.limits, targets=frozenset((address,)))
-        plan, witness = _witnessed(repository, desired, store, backends, address, options)
+        case = _Case(repository, desired, store, backends, address)
+        plan, witness = _witnessed(case, PlanOptions(backends=inquiry.limits, targets=frozenset((address,))))
         if plan.steps or plan.held or plan.is_stopped or witness.explanation is not None:
             return None
-        explanation = _placed_anew(repository, desired, store, backends, address, witness.pools)
+        explanation = _placed_anew(case, witness.pools)
     if loaded.diagnostics:
         repository.tell(loaded.diagnostics)
     return Explained(address, explanation, place, 0, _said_of(plan, address, allowed))
 
 
-def _witnessed(  # noqa: PLR0913, PLR0917 - all that a plan is made of
-    repository: Repository,
-    desired: Desired,
-    store: StateStore,
-    backends: Backends,
-    address: Address,
-    options: PlanOptions,
-) -> tuple[Plan, Witness]:
+def _witnessed(case: _Case, options: PlanOptions) -> tuple[Plan, Witness]:
     """Return a plan, and what the placement of the share looked like in it. Raises DiagnosticError for an unknown backend."""
     from sharectl.planner.shares.placement import Witness  # noqa: PLC0415 - only where something is placed
     from sharectl.workspace.plans import PlanRequest, make_plan  # noqa: PLC0415 - as above
 
-    project, witness = repository.project, Witness(name_of(address))
-    request = PlanRequest(
-        replace(options, limits=project.safety, witness=witness, allow_empty=True, elsewhere=repository.elsewhere())
-    )
-    plan = make_plan(project, desired, store, backends, request)
+    project, witness = case.repository.project, Witness(name_of(case.address))
+    elsewhere = case.repository.elsewhere()
+    options = replace(options, limits=project.safety, witness=witness, allow_empty=True, elsewhere=elsewhere)
+    plan = make_plan(project, case.desired, case.store, case.backends, PlanRequest(options))
     unknown = [found for found in plan.diagnostics if found.code == "plan.unknown-backend"]
     if unknown:
         raise DiagnosticError(*unknown)
@@ -186,29 +190,22 @@ def _said_of(plan: Plan, address: Address, allowed: frozenset[str]) -> tuple[Dia
     return unread_findings(said, allowed)
 
 
-def _placed_anew(  # noqa: PLR0913, PLR0917 - all that a placement depends on
-    repository: Repository,
-    desired: Desired,
-    store: StateStore,
-    backends: Backends,
-    address: Address,
-    pools: tuple[Pool, ...],
-) -> Explanation:
+def _placed_anew(case: _Case, pools: tuple[Pool, ...]) -> Explanation:
     """Return what the pools would say to a share that a plan does not place, were it placed now."""
     from sharectl.scheduler.engine import Scheduler  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler.explanation import explain  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler.request import PlacedShare  # noqa: PLC0415 - only where something is placed
 
-    settings, spec = repository.project.scheduler, desired.share(address)
-    with store.read() as reader:
+    settings, spec = case.repository.project.scheduler, case.desired.share(case.address)
+    with case.store.read() as reader:
         view = reader.view(None if _needs_all_shares(pools, settings, spec) else _rows_needed(spec))
-        pools = _marked_with_networks(desired, backends, reader, view, address, pools)
+        pools = _marked_with_networks(case, reader, view, pools)
     placed = [
         PlacedShare(name_of(other), f"{record.backend}#{record.pool}", (record.size_bytes or 0) / GIB)
         for other, record in view.records.items()
-        if record.kind == Kind.SHARE and other != address
+        if record.kind == Kind.SHARE and other != case.address
     ]
-    return explain(Scheduler(pools, settings, placed), _request(desired, view.records, address))
+    return explain(Scheduler(pools, settings, placed), _request(case, view.records))
 
 
 def _needs_all_shares(pools: Iterable[Pool], settings: SchedulerSettings, spec: ShareSpec) -> bool:
@@ -237,17 +234,13 @@ def _rows_needed(spec: ShareSpec) -> set[Address]:
     return needed
 
 
-def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers depend on
-    desired: Desired,
-    backends: Backends,
-    reader: StateReader,
-    view: StateView,
-    address: Address,
-    pools: tuple[Pool, ...],
+def _marked_with_networks(
+    case: _Case, reader: StateReader, view: StateView, pools: tuple[Pool, ...]
 ) -> tuple[Pool, ...]:
     """Return the pools with the share networks that they can take new shares for, as a plan sees them."""
+    desired, backends = case.desired, case.backends
     new = [other for other in desired.digests if is_of(Kind.SHARE, other) and other not in view.records]
-    shares = dict.fromkeys((address, *new))
+    shares = dict.fromkeys((case.address, *new))
     if all(desired.share(share).share_network is None for share in shares):
         return pools
     from sharectl.planner.draft import Draft  # noqa: PLC0415 - only where shares have networks
@@ -267,21 +260,15 @@ def _marked_with_networks(  # noqa: PLR0913, PLR0917 - all that share servers de
     return tuple(ServerPlaces.for_shares(draft, shares).marked(pools))
 
 
-def _request(desired: Desired, records: Mapping[Address, Record], address: Address) -> Request:
+def _request(case: _Case, records: Mapping[Address, Record]) -> Request:
     from sharectl.planner.share_servers.places import on_network  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler.request import request_from_share  # noqa: PLC0415 - as above
 
-    spec = desired.share(address)
+    desired, spec = case.desired, case.desired.share(case.address)
     share_type = None if spec.share_type is None else desired.share_types[spec.share_type]
     source = None if spec.source_snapshot is None else records.get(address_of(Kind.SNAPSHOT, spec.source_snapshot))
     if source is None:
         return on_network(request_from_share(spec, share_type))
-    backend = desired.backends.get(source.backend or "")
-    return on_network(
-        request_from_share(
-            spec,
-            share_type,
-            snapshot_host=f"{source.backend}#{source.pool}",
-            snapshot_availability_zone=None if backend is None else backend.availability_zone,
-        )
-    )
+    backend, host = desired.backends.get(source.backend or ""), f"{source.backend}#{source.pool}"
+    zone = None if backend is None else backend.availability_zone
+    return on_network(request_from_share(spec, share_type, snapshot_host=host, snapshot_availability_zone=zone))

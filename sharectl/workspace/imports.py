@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.names import NAME_LIMIT, safe_name
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, listed, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import Kind, address_of, is_of
@@ -175,8 +175,7 @@ def _one(
         remedy = f"`sharectl state mv {holder} {request.address}` gives it another address"
         raise DiagnosticError(error("import.managed", summary, remedy=remedy))
     known = sorted(share.backend_id for _, share in shares)
-    more = f" and {len(known) - _NAMED_AT_MOST} more" if len(known) > _NAMED_AT_MOST else ""
-    there = f"there are: {', '.join(known[:_NAMED_AT_MOST]) or 'none'}{more}"
+    there = f"there are: {listed(known, _NAMED_AT_MOST) or 'none'}"
     remedy = did_you_mean(request.backend_id or "", known) or there
     raise DiagnosticError(
         error("import.not-found", f"no backend holds an unmanaged share {request.backend_id!r}", remedy=remedy)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.engine.environment import utc_now
 from sharectl.model.canonical import canonical_json
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, listed
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, kind_of, name_of
 from sharectl.model.records import (
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.records import Change, Lease, OperationRecord, Record, RuleRecord, RunRecord
     from sharectl.state.contract import StateStore
-
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,5 +211,4 @@ def _who_stays_in(rules: Iterable[RuleRecord]) -> str:
     kept = [f"{rule.rule.key} {rule.rule.access_level}" for rule in rules if rule.status == "active"]
     if not kept:
         return ""
-    more = f" and {len(kept) - _MOST_NAMED} more" if len(kept) > _MOST_NAMED else ""
-    return f" Its access stays: {', '.join(kept[:_MOST_NAMED])}{more}."
+    return f" Its access stays: {listed(kept)}."

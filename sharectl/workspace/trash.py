@@ -115,7 +115,7 @@ class PurgeRequest:
 
 
 def purgeable(trash: Trash, request: PurgeRequest, now: datetime) -> tuple[TrashedShare, ...]:
-    """Return what the wish is about. Raises DiagnosticError where it names something that is not there, or that the state holds."""
+    """Return the shares that the request names. Raises DiagnosticError where it names one that is not there, or that the state holds."""
     if request.subject is None and request.older_than_seconds is None and not request.everything:
         remedy = "name an address or an id, pass --older-than 7d, or --all for everything"
         raise DiagnosticError(error("usage.purge", "purge what?", remedy=remedy))
@@ -139,7 +139,7 @@ def _held(trashed: TrashedShare) -> Diagnostic:
     return error(
         "trash.held",
         f"{trashed.share.backend_id} in the trash of backend {trashed.backend} is {trashed.held_by} in the state",
-        detail="somebody has put it there behind the state's back, or an earlier run was cut short.",
+        detail="somebody has put it there by other means than sharectl, or an earlier run was cut short.",
         remedy="the next `sharectl apply` sorts it out; `sharectl plan` shows how",
     )
 
