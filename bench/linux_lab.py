@@ -63,6 +63,7 @@ class Lab:
             "root": str(self.folder / name / "root"),
             "addresses": [ADDRESS],
             "namespace": self.namespace,
+            "supervisor": "none",
             "pools": {
                 "fast": {
                     "type": "loop",

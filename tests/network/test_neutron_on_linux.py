@@ -49,6 +49,7 @@ def console(  # noqa: PLR0913, PLR0917 - a storage host, a network, a cloud, and
     config = {
         "root": f"{lab_directory}/root",
         "namespace": switch.path,
+        "supervisor": "none",  # what a test ends stays down
         "pools": {"fast": pool},
         "tenantNetworks": {"vxlan": {"local": "192.0.2.10"}},
         "nfs": {"versions": ["4.0", "4.1", "4.2"]},  # libnfs speaks 4.0

@@ -333,6 +333,12 @@ CONFIG_SCHEMA: Final[JsonObject] = {
             "errorMessage": "name a network namespace by its file, such as /run/netns/storage",
             "description": "Network namespace of the servers (of share servers: of the bridges) on the storage host. Default: the host's own.",
         },
+        "supervisor": {
+            "enum": ["auto", "systemd", "process", "none"],
+            "default": "auto",
+            "description": "What starts servers again on the storage host that have ended, and all of them after a restart: a unit of systemd, "
+            "a process of its own, or nothing but `apply`. `auto` is systemd where the host runs it, else a process.",
+        },
         "pools": {
             "type": "object",
             "minProperties": 1,

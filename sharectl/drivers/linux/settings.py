@@ -122,6 +122,7 @@ class LinuxSettings:
     tenant_networks: TenantNetworkSettings
     nfs: NfsSettings
     smb: SmbSettings
+    supervisor: Literal["auto", "systemd", "process", "none"] = "auto"
 
     @property
     def export_hosts(self) -> tuple[str, ...]:
@@ -144,6 +145,7 @@ class LinuxSettings:
             "tenant_networks": self.tenant_networks.for_agent(),
             "nfs": asdict(self.nfs),
             "smb": {name: getattr(self.smb, name) for name in ("enabled", "port", "signing", "encryption")},
+            "supervisor": self.supervisor,
         }
 
 
@@ -173,6 +175,7 @@ def read_settings(backend: BackendSpec, base_directory: str) -> LinuxSettings:
         tenant_networks=_tenant_networks(config.get("tenantNetworks", {})),
         nfs=_nfs(config.get("nfs", {})),
         smb=_smb(config.get("smb", {"enabled": False})),
+        supervisor=config.get("supervisor", "auto"),
     )
 
 

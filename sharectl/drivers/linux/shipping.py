@@ -1,6 +1,7 @@
 """What is sent to a storage host: the agent with its one library as a zip, and the line of Python that runs it from memory.
 
-The host keeps nothing of it: the zip is read from standard input into a file in memory, which is gone with the process.
+The zip is read from standard input into a file in memory, which is gone with the process. The agent keeps a copy beside the backend's
+records for what watches over the servers there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _GROUND: Final = ("model/client_addresses.py",)
 """Modules of sharectl's ground floor that the agent shares; as all of the agent, they need the standard library alone."""
 _LEFT_OUT: Final = frozenset({"tests", "asyncio.py", "trio.py", "bindgen.py"})
 """Parts of jeepney that the agent does not use."""
+_WATCH: Final = b"from sharectl.drivers.linux.agent.watching import main\n\nmain()\n"
+"""What a copy of the zip that stays on the host does when it is run: watch over the servers."""
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 # One line without quotation marks of the shell, so that any login shell passes it on as it is. It has to be readable, as far as the
@@ -62,6 +65,7 @@ def make_archive(sources: dict[str, bytes]) -> bytes:
 
 
 def _sources() -> Iterator[tuple[str, bytes]]:
+    yield "__main__.py", _WATCH
     for package in _PARENTS:
         yield f"{package}/__init__.py", b""
     here = Path(__file__).resolve().parent

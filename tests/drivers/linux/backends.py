@@ -26,6 +26,7 @@ def config(folder: str, network: Network, pool: Mapping[str, Any], **more: objec
         "addresses": [network.server.ipv4, network.server.ipv6],
         "namespace": network.server.namespace_path,
         "pools": {"fast": dict(pool)},
+        "supervisor": "none",  # what a test ends stays down
         "smb": {"users": {name.lower(): {"password": {"env": name}} for name in PASSWORDS}},
         **more,
     }

@@ -131,6 +131,7 @@ def _spec(folder: str, mark: str) -> BackendSpec:
     config: dict[str, Any] = {
         "root": f"{folder}/root",
         "namespace": f"/run/netns/{mark}-storage",
+        "supervisor": "none",  # what a test ends stays down
         "pools": {"fast": pool},
         "tenantNetworks": {"vxlan": {"local": HOST_IPV4, "remotes": ["192.0.2.20"]}},
         "nfs": {"versions": ["4.0", "4.1", "4.2"]},  # libnfs speaks 4.0

@@ -30,6 +30,7 @@ def backend_config(folder: str, network: Network, **more: Any) -> dict[str, Any]
         "pools": {
             "fast": {"type": "loop", "path": f"{folder}/pool", "image": f"{folder}/pool.img", "size": "2 GiB"},
         },
+        "supervisor": "none",  # what a test ends stays down
         "nfs": {"versions": ["4.0", "4.1", "4.2"]},  # libnfs speaks 4.0
         "smb": {
             "users": {

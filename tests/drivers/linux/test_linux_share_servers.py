@@ -22,7 +22,7 @@ from sharectl.model.share_networks import SecurityServiceSpec
 from tests.drivers.linux.agents import wait_for
 from tests.drivers.linux.attacker import attack
 from tests.drivers.linux.backends import PASSWORDS, environment
-from tests.drivers.linux.lab import need, run
+from tests.drivers.linux.lab import kill_processes_of, mounts_under, need, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.smb_client import smb, write
 from tests.drivers.linux.tenants import links_in, namespaces, segment_of, segments_of
@@ -46,6 +46,7 @@ def open_driver(lab_directory: str, switch: Switch) -> Iterator[Callable[..., Li
     config: dict[str, Any] = {
         "root": f"{lab_directory}/root",
         "namespace": switch.path,
+        "supervisor": "none",  # what a test ends stays down
         "pools": {"fast": pool},
         "tenantNetworks": {
             "flat": {"bridge": "br-flat"},
@@ -423,3 +424,26 @@ def processes_with(folder: str) -> list[int]:
             if any(folder.encode() in word for word in arguments):
                 found.append(int(entry.name))
     return found
+
+
+def test_after_a_restart_the_host_brings_share_servers_back_by_itself(
+    open_driver: Callable[..., LinuxDriver], switch: Switch, lab_directory: str
+) -> None:
+    """With their networks, their servers and what these served; nobody applies anything."""
+    driver = open_driver()
+    server = driver.create_share_server(request())
+    server_id = str(server.resource_id)
+    share = share_on(driver, server_id)
+    driver.update_access(ref(share), [RW], [RW], [])
+    driver.close()
+    kill_processes_of(lab_directory)
+    for point in mounts_under(lab_directory):
+        run("umount", "-l", point)
+    for name in (f"sharectl-{server_id}", *segments_of(switch.path)):
+        run("ip", "netns", "del", name)
+
+    restarted = open_driver()
+    assert restarted._agent.call("restore", {}) == []
+    assert restarted.list_share_servers()[0].healthy
+    client = switch.add_client("rs", "scb100", "10.20.0.21/24")
+    assert nfs(client, "10.20.0.10", "/shares/data", "put", "a", "b").is_done

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent import closing, rights
+from sharectl.drivers.linux.agent import closed_marks, closing, rights
 from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind, Rule, Section
 from sharectl.drivers.linux.agent.database import UNREAD
 from sharectl.drivers.linux.agent.host import mounts
@@ -19,11 +19,10 @@ from sharectl.drivers.linux.agent.servers import pseudo_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from sharectl.drivers.linux.agent.contract import Instance, NfsServer, SmbServer
+    from sharectl.drivers.linux.agent.contract import Hindrance, Instance, NfsServer, SmbServer
     from sharectl.drivers.linux.agent.records import Records, ShareRow
     from sharectl.drivers.linux.agent.rights import Status
     from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
-    from sharectl.drivers.linux.agent.smb.entry import Hindrance
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
@@ -50,8 +49,7 @@ class Access:
         self._records = records
         self._started: set[Instance] = set()  # those whose NFS server this process has found running, or has started
         # The shares, by id, whose access this process has put in force or has seen in force. Only these are brought back when a
-        # request for one share starts a server that died: of a share that was listed as closed nobody asks to take access away, so
-        # that what is stored for it may be more than it is to have.
+        # request for one share starts a server that died; see `closed_marks`.
         self._confirmed: set[str] = set()
 
     def apply(self, row: ShareRow, rules: Collection[Rule], credentials: Credentials) -> dict[Rule, Status]:
@@ -129,6 +127,7 @@ class Access:
         if servers.smb is not None and row.protocol == "CIFS":
             servers.smb.remove(row.export_name)
         self._confirmed.discard(row.resource_id)
+        closed_marks.unmark(servers.instance, row.resource_id)  # nothing is stored for it any more
 
     def resume(self, row: ShareRow, rules: Collection[Rule]) -> None:
         """Put in force again what `suspend` withdrew."""
@@ -142,7 +141,7 @@ class Access:
             server: Any = servers.needs("CIFS")
             path = self._attach(row)
             server.put(Section(row.export_name, path, granted.writers, granted.readers, granted.networks))
-            self._confirmed.add(row.resource_id)
+            self._confirm(servers, row)
 
     def in_force(self, row: ShareRow) -> tuple[Rule, ...]:
         """Return the rules of one share that its server enforces now."""
@@ -162,27 +161,10 @@ class Access:
             if servers.smb is not None:
                 cifs = [row for row in mine if row.protocol == "CIFS"]
                 found.update(self._observe_smb(servers.smb, cifs, passwords))
-        seen = {row.resource_id for row in rows}
-        self._confirmed.difference_update(seen - found.keys())
-        self._confirmed.update(resource_id for resource_id in found if found[resource_id])
-        return found
-
-    def stored(self, rows: Sequence[ShareRow]) -> dict[str, tuple[Rule, ...]]:
-        """Return the rules that are stored for shares whose pool cannot be seen, by resource id: nobody can have more."""
-        found: dict[str, tuple[Rule, ...]] = {}
-        for instance in sorted({row.instance for row in rows}):
-            servers = self._room.servers(instance)
-            exports = {} if servers.nfs is None else servers.nfs.stored()
-            sections = {} if servers.smb is None else servers.smb.stored()
-            for row in (row for row in rows if row.instance == instance and row.trashed_at is None):
-                export, section = exports.get(row.export_id), sections.get(row.export_name)
-                if row.protocol == "NFS" and export is not None:
-                    found[row.resource_id] = rights.rules_of_clients(export.clients)
-                elif row.protocol == "CIFS" and section is not None:
-                    users = section.writers | section.readers
-                    found[row.resource_id] = rights.rules_of_section(
-                        section.writers, section.readers, section.networks, set(users)
-                    )
+        is_open = {resource_id for resource_id in found if found[resource_id]}
+        self._confirmed.difference_update({row.resource_id for row in rows} - is_open)
+        self._confirmed.update(is_open)
+        closed_marks.mark_closed(self._room, rows, is_open)
         return found
 
     def _export(self, servers: Servers, row: ShareRow, clients: frozenset[Any]) -> None:
@@ -204,7 +186,11 @@ class Access:
                 message = "the NFS server was started but ended at once; its log on the storage host says why"
                 raise Problem(ProblemKind.TRANSIENT, message)
         self._started.add(servers.instance)
+        self._confirm(servers, row)
+
+    def _confirm(self, servers: Servers, row: ShareRow) -> None:
         self._confirmed.add(row.resource_id)
+        closed_marks.unmark(servers.instance, row.resource_id)
 
     def _bind(self, servers: Servers, row: ShareRow) -> str:
         """Bind the volume to its mount point, since Ganesha exports a subvolume only from a mount of its own."""
@@ -265,7 +251,8 @@ class Access:
     def _rows_to_serve(self, servers: Servers, protocol: str, wanted: Collection[str] | None) -> Iterable[ShareRow]:
         for row in self._records.shares_of_instance(servers.instance.name):
             is_wanted = wanted is None or row.resource_id in wanted
-            if is_wanted and row.protocol == protocol and row.trashed_at is None and row.is_made:
+            is_whole = row.is_made and not row.is_removing
+            if is_wanted and is_whole and row.protocol == protocol and row.trashed_at is None:
                 yield row
 
     def _serve(
@@ -291,7 +278,7 @@ class Access:
                     granted.networks,
                 )
             )
-        self._confirmed.add(row.resource_id)
+        self._confirm(servers, row)
         if before is not None and (before.writers | before.readers) - granted.users:
             self._forget_unused_users(servers, server, before)
         return {

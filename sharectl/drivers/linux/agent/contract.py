@@ -32,6 +32,13 @@ class Problem(Exception):  # noqa: N818 - a value for people that travels over t
         self.kind = kind
 
 
+class Hindrance(NamedTuple):
+    """What keeps a backend from serving its clients as it should, and how to mend it, field for field a Hindrance of the model."""
+
+    summary: str
+    remedy: str
+
+
 class Rule(NamedTuple):
     """One grant, field for field an AccessRule of the model; canonical as there."""
 
@@ -304,6 +311,14 @@ class NfsServer(Protocol):
         """Return the exports that are kept for the next start, whether the server runs or not, those too that are withheld."""
         ...
 
+    def withheld(self) -> Collection[Export]:
+        """Return the stored exports that `ensure_running` took out."""
+        ...
+
+    def has_ended(self) -> bool:
+        """Tell whether the server was started once and its processes do not live: it was killed, or the host was started anew."""
+        ...
+
     def stop(self) -> None:
         """Stop the server; what is stored stays."""
         ...
@@ -330,7 +345,7 @@ class SmbServer(Protocol):
     def ensure_running(self, is_ready: Callable[[Section], bool]) -> None:
         """Start the server unless it runs, with those stored sections of which `is_ready` says that their folder is the right one.
 
-        The others are forgotten, so that an empty mount point is never shared.
+        The others are taken out of what the server reads, so that an empty mount point is never shared.
         """
         ...
 
@@ -354,7 +369,15 @@ class SmbServer(Protocol):
         ...
 
     def stored(self) -> Mapping[str, Section]:
-        """Return the sections that the server reads at its next start, by name, whether it runs or not."""
+        """Return the sections that are kept for the next start, by name, whether the server runs or not, those too that are withheld."""
+        ...
+
+    def withheld(self) -> Collection[Section]:
+        """Return the stored sections that `ensure_running` took out."""
+        ...
+
+    def has_ended(self) -> bool:
+        """Tell whether the server was started once and its process does not live."""
         ...
 
     def users(self, passwords: Mapping[str, str] | None = None) -> frozenset[str]:

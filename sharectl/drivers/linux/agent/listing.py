@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sharectl.drivers.linux.agent.closed_marks import stored_rules
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.servers import MAIN
@@ -71,7 +72,7 @@ class Listing:
         unseen = [row for row in present if row.pool in readable.lost]
         access = {
             **self._access.observe([row for row in present if row.pool not in readable.lost], passwords),
-            **self._access.stored(unseen),
+            **stored_rules(self._room, unseen),
         }
         listed = [self._listed(row, volumes, access.get(row.resource_id, ())) for row in present]
         if resource_ids is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from sharectl.drivers.linux.agent.wire.serve import serve
@@ -50,4 +51,4 @@ def take_streams() -> tuple[BinaryIO, FileIO]:
 def _open_operations(settings: dict[str, Any]) -> Operations:
     from sharectl.drivers.linux.agent.operations import open_backend  # noqa: PLC0415 - what it raises is an answer
 
-    return open_backend(settings)
+    return open_backend(settings, sys.path[0])

@@ -17,12 +17,14 @@ from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.listing import Listed, ListedSnapshot, Listing, listed_snapshot
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.records import Records
+from sharectl.drivers.linux.agent.restoring import CHANGES_LOCK, Restoring
 from sharectl.drivers.linux.agent.rights import RuleOutcome
 from sharectl.drivers.linux.agent.servers import ServerRoom
 from sharectl.drivers.linux.agent.share_servers import ListedServer, ShareServers
 from sharectl.drivers.linux.agent.shares import Shares
 from sharectl.drivers.linux.agent.snapshots import Snapshots
 from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
+from sharectl.drivers.linux.agent.watching import Watch
 from sharectl.drivers.linux.agent.wire.tables import table
 
 if TYPE_CHECKING:
@@ -35,18 +37,19 @@ _LOCKS: Final = 256
 _BEFORE_PREPARE: Final = frozenset(
     {"report", "prepare", "pools", "raise_fence", "list_shares", "list_snapshots", "list_share_servers"}
 )
-_WITHOUT_EFFECT: Final = (_BEFORE_PREPARE | {"used_bytes"}) - {"prepare", "raise_fence"}
+_WITHOUT_EFFECT: Final = (_BEFORE_PREPARE | {"used_bytes", "restore"}) - {"prepare", "raise_fence"}
+_ALONE: Final = _WITHOUT_EFFECT | {"raise_fence"}
 
 
-def open_backend(settings: Mapping[str, Any]) -> Backend:
-    """Return the backend of these settings; nothing is touched yet."""
-    return Backend(settings)
+def open_backend(settings: Mapping[str, Any], archive: str | None = None) -> Backend:
+    """Return the backend of these settings; nothing is touched yet. `archive` is the file that the agent's code is from, where it is one."""
+    return Backend(settings, archive)
 
 
 class Backend:
     """Answers requests of the driver; safe from many threads. Parameters and answers are JSON values."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], archive: str | None = None) -> None:
         """Touch nothing; the settings are those of `sharectl.drivers.linux.settings`, as plain values."""
         self._root: str = settings["root"]
         self._records = Records(os.path.join(self._root, "records.sqlite"))  # noqa: PTH118 - paths are text everywhere in the agent
@@ -60,6 +63,8 @@ class Backend:
         networks = TenantNetworks(settings["tenant_networks"], settings["namespace"])
         self._servers = ShareServers(self._records, networks, self._room, self._access)
         self._listing = Listing(self._records, self._pools, self._access, self._room)
+        self._restoring = Restoring(self._root, self._records, self._room, self._access, self._servers)
+        self._watch = Watch(settings, archive)
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "report": self._report,
             "prepare": self._prepare,
@@ -85,6 +90,7 @@ class Backend:
             "list_share_servers": lambda p: table(ListedServer, self._servers.list(p["resource_ids"])),
             "create_share_server": lambda p: self._servers.create(p)._asdict(),
             "delete_share_server": lambda p: self._servers.delete(p["resource_id"]),
+            "restore": lambda _: self.restore(),
         }
 
     def call(self, method: str, params: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each request has its own answer
@@ -96,12 +102,30 @@ class Backend:
         if method not in _BEFORE_PREPARE and not self._records.exists():
             message = f"{self._root} on the storage host holds nothing of this backend; it was never prepared, or its disk is not mounted"
             raise Problem(ProblemKind.UNAVAILABLE, message)
-        with told_as(f"{method} on the storage host"), self._alone(params.get("resource_id")):
+        with told_as(f"{method} on the storage host"), self._changing(method), self._alone(params.get("resource_id")):
             if method not in _WITHOUT_EFFECT and self._records.exists():
                 self._expect_fence(params)
                 if method != "raise_fence":
                     self._room.retire_unused()
+                self._watch.ensure()
             return handler(params)
+
+    def restore(self) -> list[str]:
+        """Bring back what should be in force and is not; return what could not be done, for people."""
+        return self._restoring.restore()
+
+    def has_ended(self) -> bool:
+        """Tell whether a server that was started does not live."""
+        return self._restoring.has_ended()
+
+    @contextmanager
+    def _changing(self, method: str) -> Iterator[None]:
+        """Keep a change from meeting the servers half restored."""
+        if method in _ALONE or not self._records.exists():
+            yield
+            return
+        with locked(os.path.join(self._root, CHANGES_LOCK), shared=True):  # noqa: PTH118 - as above
+            yield
 
     def _expect_fence(self, params: Mapping[str, Any]) -> None:
         """Remember the fence under which a change is asked for. Raises Problem where a later run has raised a higher one."""
@@ -134,7 +158,9 @@ class Backend:
     def _report(self, _params: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "identity": self._records.value(_IDENTITY) if self._records.exists() else None,
-            "hindrances": [hindrance._asdict() for hindrance in self._access.hindrances()],
+            "hindrances": [
+                hindrance._asdict() for hindrance in (*self._access.hindrances(), *self._watch.hindrances())
+            ],
             "unreadable_pools": self._unreadable_pools(),
         }
 
@@ -193,6 +219,8 @@ class Backend:
             return Capacity(0, 0)
 
     def _list_shares(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        if self._watch.is_awake():
+            self._restoring.await_restart()
         return table(Listed, self._listing.shares(params["resource_ids"], params["passwords"]))
 
     def _create_share(self, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,14 @@ class ShareServers:
         )
         return self._listed(row, is_made=True)
 
+    def restore_network(self, server_id: str) -> None:
+        """Make the namespace of a server whole again where it is not; its processes are the caller's concern."""
+        row = self._records.share_server(server_id)
+        if row is not None and self._problem_of_network(row):
+            if not self._networks.has_namespace(server_id):
+                self._stop(server_id)  # as above
+            self._networks.ensure(server_id, _segment(row), _addresses(row))
+
     def delete(self, server_id: str) -> None:
         """Remove the server and whatever a cut-short creation left of it; raises IN_USE where shares are on it."""
         row = self._records.share_server(checked_id(server_id))

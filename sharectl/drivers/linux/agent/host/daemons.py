@@ -179,6 +179,36 @@ def locked(path: str, *, shared: bool = False) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def locked_within(path: str, seconds: float) -> Iterator[bool]:
+    """Hold the lock of a file where it can be had in that time; give whether it is held."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield holds_within(lambda: _could_lock(descriptor), seconds)
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(path: str) -> bool:
+    """Tell whether somebody holds the lock of a file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _could_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _could_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def write_atomically(
     path: str, text: str, mode: int = 0o600, *, staging: str | None = None, is_durable: bool = True
 ) -> None:

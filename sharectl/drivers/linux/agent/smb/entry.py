@@ -7,19 +7,11 @@ import stat
 import subprocess
 from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple
 
-from sharectl.drivers.linux.agent.contract import POOL_GROUP
+from sharectl.drivers.linux.agent.contract import POOL_GROUP, Hindrance
 from sharectl.drivers.linux.agent.smb.host import NOBODY
 
 _SECONDS = 10.0
-
-
-class Hindrance(NamedTuple):
-    """What keeps clients out, and how to mend it, field for field as in a BackendReport of the contract."""
-
-    summary: str
-    remedy: str
 
 
 def hindrance(pool: str, path: str) -> Hindrance | None:

@@ -18,7 +18,7 @@ from sharectl.drivers.linux.agent.smb.shares import Shares
 from sharectl.drivers.linux.agent.smb.users import Users
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -79,7 +79,7 @@ class SambaServer:
 
     @_raising_problems
     def ensure_running(self, is_ready: Callable[[Section], bool]) -> None:
-        """Start smbd unless it runs, with the stored sections that are ready, and forget the others; see the contract.
+        """Start smbd unless it runs, with the stored sections that are ready, and withhold the others; see the contract.
 
         One that runs on another configuration is started again, since most of it holds from the start.
         """
@@ -122,6 +122,15 @@ class SambaServer:
     def stored(self) -> Mapping[str, Section]:
         """Return the sections that the server reads at its next start, by name, whether it runs or not."""
         return self._shares.stored()
+
+    @_raising_problems
+    def withheld(self) -> Collection[Section]:
+        """Return the stored sections that were not ready at the last start."""
+        return self._shares.withheld().values()
+
+    def has_ended(self) -> bool:
+        """Tell whether smbd was started once and does not live."""
+        return os.path.exists(self._configuration) and self._host.pid() is None  # noqa: PTH110 - as below
 
     @_raising_problems
     def users(self, passwords: Mapping[str, str] | None = None) -> frozenset[str]:

@@ -54,7 +54,7 @@ class Shares:
     """The sections of one server; each call is safe from several threads and processes.
 
     `shares.conf` is what smbd reads; `loaded.conf` is the same text once smbd has taken it and live sessions were cut
-    accordingly. Where the two differ, a run died in between or somebody changed a file by hand: the section is not in force as
+    accordingly. `withheld.conf` has what is to come back when its folder does. Where the first two differ, a run died in between or somebody changed a file by hand: the section is not in force as
     it stands there, and the next change catches up. Threads that come while another one is at work are served together.
     """
 
@@ -83,7 +83,12 @@ class Shares:
     def stored(self) -> dict[str, Section]:
         """Return the sections as they are, or will be once what was changed by hand is undone."""
         sound = self._sound(self._read("shares.conf").sections, self._read("loaded.conf").sections)
-        return {section.name: section for section in self._parsed(sound.values())}
+        kept = {**self._withheld(), **sound}
+        return {section.name: section for section in self._parsed(kept.values())}
+
+    def withheld(self) -> dict[str, Section]:
+        """Return the sections that smbd does not have since their folder was not ready, by name."""
+        return {section.name: section for section in self._parsed(self._withheld().values())}
 
     def live(self) -> Mapping[str, Section]:
         """Return the sections that smbd has; one that is not as it was put has an empty path.
@@ -112,16 +117,16 @@ class Shares:
         return found
 
     def mend(self, is_ready: Callable[[Section], bool]) -> None:
-        """Undo what was changed by hand, and take out what is not ready, before smbd reads it. Precondition: the caller holds the lock."""
+        """Undo what was changed by hand, and withhold what is not ready, before smbd reads it. Precondition: the caller holds the lock."""
         stored = self._read("shares.conf")
-        sound = self._sound(stored.sections, self._read("loaded.conf").sections)
-        mended = join_sections(
-            {
-                key: part
-                for key, part in sound.items()
-                if (section := parse_section(part, self._host.server)) is not None and is_ready(section)
-            }
-        )
+        kept = {**self._withheld(), **self._sound(stored.sections, self._read("loaded.conf").sections)}
+        ready = {
+            key: part
+            for key, part in kept.items()
+            if (section := parse_section(part, self._host.server)) is not None and is_ready(section)
+        }
+        self._write_withheld({key: part for key, part in kept.items() if key not in ready})
+        mended = join_sections(ready)
         if mended != stored.text:
             write_atomically(self._host.path("shares.conf"), mended)
 
@@ -161,8 +166,11 @@ class Shares:
     def _apply(self, batch: list[_Request]) -> None:
         stored, loaded = self._read("shares.conf"), self._read("loaded.conf")
         target = self._sound(stored.sections, loaded.sections)
+        withheld = self._withheld()
         for request in batch:
             request.problem = self._enter(target, request)
+            if withheld.pop(folded(request.name), None) is not None:
+                self._write_withheld(withheld)
         text = join_sections(target)
         if text != stored.text:
             try:
@@ -276,6 +284,13 @@ class Shares:
             text = None if content is None else content.decode("utf-8", "replace")
             known = self._files[name] = _File(content, text, split_sections(text or ""))
         return known
+
+    def _withheld(self) -> dict[str, str]:
+        return {key: text for key, text in self._read("withheld.conf").sections.items() if self._is_ours(text)}
+
+    def _write_withheld(self, sections: Mapping[str, str]) -> None:
+        if sections != self._withheld():
+            write_atomically(self._host.path("withheld.conf"), join_sections(sections))
 
     def _write_loaded(self, text: str | None) -> None:
         """Replace `loaded.conf`; not durably, for it means nothing without the smbd of this boot."""

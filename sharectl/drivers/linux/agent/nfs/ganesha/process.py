@@ -152,6 +152,10 @@ class GaneshaProcess:
         """Tell whether the server's process lives, whether or not it can be spoken to."""
         return daemons.running_pid(self.layout.pid, self.layout.configuration) is not None
 
+    def is_whole(self) -> bool:
+        """Tell whether both processes live."""
+        return self._has_bus() and self.is_alive()
+
     def answers(self) -> bool:
         """Tell whether the server can be spoken to, and has read its exports."""
         if not self.is_alive():
@@ -191,7 +195,7 @@ class GaneshaProcess:
         daemons.start(argv, namespace=namespace, output_path=layout.output, environment=environment)
         seconds = _START_SECONDS + _START_SECONDS_PER_EXPORT * export_count
         daemons.wait_until(self._is_up_or_ended, f"the NFS server does not answer; see {layout.log}", seconds)
-        if not (self._has_bus() and self.is_alive()):
+        if not self.is_whole():
             kind, reason = self._reason() if self._has_bus() else (ProblemKind.UNAVAILABLE, self._reason_of_bus())
             self.stop()
             raise Problem(kind, f"the NFS server does not start: {reason}")

@@ -151,13 +151,20 @@ class GaneshaServer:
 
     def stored(self) -> Mapping[int, Export]:
         """Return the exports that are kept for the next start, by id, those too that are withheld."""
-        found = {}
-        for folder in (self._layout.withheld, self._layout.exports):
-            for name in _files(folder) if os.path.isdir(folder) else ():  # noqa: PTH112 - as above
-                export = _export_of(name, _content(os.path.join(folder, name)))  # noqa: PTH118 - as above
-                if export is not None:
-                    found[export.export_id] = export
-        return found
+        return {export.export_id: export for export in (*self.withheld(), *self._kept_in(self._layout.exports))}
+
+    def withheld(self) -> Collection[Export]:
+        """Return the stored exports that were not ready at the last start."""
+        return self._kept_in(self._layout.withheld)
+
+    def has_ended(self) -> bool:
+        """Tell whether the server was started once, and it or its bus does not live."""
+        return os.path.exists(self._layout.configuration) and not self._process.is_whole()  # noqa: PTH110 - as above
+
+    def _kept_in(self, folder: str) -> list[Export]:
+        names = sorted(_files(folder)) if os.path.isdir(folder) else []  # noqa: PTH112 - as above
+        found = (_export_of(name, _content(os.path.join(folder, name))) for name in names)  # noqa: PTH118 - as above
+        return [export for export in found if export is not None]
 
     def stop(self) -> None:
         """Stop the server and its bus; what is stored stays."""

@@ -133,6 +133,14 @@ class KernelNfsServer:
         """Return the exports in the file, by id, those too that are withheld."""
         return {number: entry.export for number, entry in self._read().items()}
 
+    def withheld(self) -> Collection[Export]:
+        """Return the stored exports that were not ready."""
+        return [entry.export for entry in self._read().values() if entry.is_withheld]
+
+    def has_ended(self) -> bool:
+        """Return False: the host starts its server itself."""
+        return False
+
     def stop(self) -> None:
         """Withdraw all exports of the instance; they stay stored, withheld. The server goes on for the host's other exports."""
         with self._changing() as stored:

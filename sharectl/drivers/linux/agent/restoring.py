@@ -1,0 +1,108 @@
+"""The servers of a backend brought back by the storage host itself, after a restart of it or the end of a process."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.linux.agent.closed_marks import marked
+from sharectl.drivers.linux.agent.contract import Problem
+from sharectl.drivers.linux.agent.host.daemons import locked_within
+from sharectl.drivers.linux.agent.host.system_errors import told_as
+from sharectl.drivers.linux.agent.servers import MAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.drivers.linux.agent.access import Access
+    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
+    from sharectl.drivers.linux.agent.share_servers import ShareServers
+
+CHANGES_LOCK: Final = "changes.lock"
+"""Held by all who change something on the backend, together, and by who brings its servers back, alone."""
+
+_CHANGES_SECONDS: Final = 3.0
+_RESTART_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.1
+
+
+class Restoring:
+    """Puts in force again what was, as the records and the servers' own files have it; see `closed_marks` for what stays closed."""
+
+    def __init__(
+        self, root: str, records: Records, room: ServerRoom, access: Access, share_servers: ShareServers
+    ) -> None:
+        """Touch nothing."""
+        self._root = root
+        self._records = records
+        self._room = room
+        self._access = access
+        self._share_servers = share_servers
+
+    def restore(self) -> list[str]:
+        """Mount, export and start whatever is not, each server for itself; return what could not be done, for people.
+
+        What is down is not asked for: a share whose pool is not there stays closed, and comes back with the pool when this is done
+        again.
+        """
+        if not self._records.exists():
+            return []
+        problems = []
+        with _alone(self._root):
+            for name in self._names():
+                try:
+                    with told_as("restoring the servers on the storage host"):
+                        self._restore(name)
+                except Problem as problem:
+                    problems.append(f"{name}: {problem}")
+        return problems
+
+    def has_ended(self) -> bool:
+        """Tell whether one of the servers was started once and does not live."""
+        return self._records.exists() and any(_has_ended(self._room.servers(name)) for name in self._names())
+
+    def await_restart(self) -> None:
+        """Wait for servers that have just ended and that the host brings back, for a while.
+
+        Precondition: somebody watches over the servers. Who looks now would see shares closed that are open again in a moment.
+        """
+        end = time.monotonic() + _RESTART_SECONDS
+        while self.has_ended() and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
+
+    def _names(self) -> list[str]:
+        return [MAIN, *(row.resource_id for row in self._records.share_servers() if row.is_made)]
+
+    def _restore(self, name: str) -> None:
+        if name != MAIN:
+            self._share_servers.restore_network(name)
+        servers = self._room.servers(name)
+        wanted = {row.resource_id for row in self._records.shares_of_instance(name)} - marked(servers.instance)
+        if servers.nfs is not None:
+            is_ready = self._access.is_ready(servers, wanted)
+            # The kernel's server is started by the host, and has to be told of what is mounted now.
+            if servers.nfs.has_ended() or (servers.real_paths and servers.nfs.stored()):
+                servers.nfs.ensure_running(is_ready)
+            for export in servers.nfs.withheld():
+                if is_ready(export):
+                    servers.nfs.put(export)
+        if servers.smb is not None:
+            is_section_ready = self._access.is_section_ready(servers, wanted)
+            if servers.smb.has_ended():
+                servers.smb.ensure_running(is_section_ready)
+            for section in servers.smb.withheld():
+                if is_section_ready(section):
+                    servers.smb.put(section)
+
+
+def _has_ended(servers: Servers) -> bool:
+    return any(server is not None and server.has_ended() for server in (servers.nfs, servers.smb))
+
+
+@contextmanager
+def _alone(root: str) -> Iterator[None]:
+    """Keep out of the way of changes, which would meet half of what is being restored; one that takes long is not waited for."""
+    with locked_within(f"{root}/{CHANGES_LOCK}", _CHANGES_SECONDS):
+        yield

@@ -1,0 +1,139 @@
+"""What comes back by itself after a restart of the storage host or the end of a server, and what does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.drivers.linux.lab import kill_processes_of, mounts_under, run
+from tests.drivers.linux.nfs_client import nfs
+from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, ref
+from tests.drivers.linux.smb_client import smb, write
+
+if TYPE_CHECKING:
+    from sharectl.drivers.linux.agent.operations import Backend
+    from sharectl.drivers.linux.driver import LinuxDriver
+    from tests.drivers.linux.operations_lab import OperationsLab
+
+NFS = {"nfs": {"versions": ["4.0", "4.1", "4.2"]}}
+"""Settings with the version that the tests' client speaks."""
+
+
+def backend_of(driver: LinuxDriver) -> Backend:
+    """Return the agent's operations behind a driver."""
+    backend: Backend = driver._agent.backend  # type: ignore[attr-defined]
+    return backend
+
+
+def restart(lab: OperationsLab) -> None:
+    """Leave the host as it is after a start: nothing runs, nothing is mounted."""
+    kill_processes_of(str(lab.folder))
+    for point in mounts_under(str(lab.folder)):
+        run("umount", "-l", point)
+
+
+def writes(lab: OperationsLab, name: str) -> bool:
+    """Tell whether an NFS client writes into a share."""
+    return nfs(lab.network.client, lab.host.ipv4, f"/shares/{name}", "put", "a-file", "text").is_done
+
+
+def lists(lab: OperationsLab, name: str) -> bool:
+    """Tell whether alice lists a share over SMB."""
+    return smb(lab.network.client, lab.host.ipv4, name, "alice", lab.passwords["ALICE"], "ls").is_ok
+
+
+def test_after_a_restart_all_is_served_again(own_backend: OperationsLab) -> None:
+    """Pools, mounts, both servers with their users: from what the storage host itself has written down."""
+    driver = own_backend.open(**NFS)
+    driver.prepare()
+    own_backend._prepared = driver
+    own_backend.share("projects", ANYBODY)
+    office = own_backend.share("office", ALICE, protocol="CIFS")
+    closed = own_backend.share("closed")
+    assert writes(own_backend, "projects")
+    restart(own_backend)
+
+    restarted = own_backend.open(**NFS)
+    backend = backend_of(restarted)
+    assert backend.has_ended()
+    assert backend.restore() == []
+    assert not backend.has_ended()
+    assert nfs(own_backend.network.client, own_backend.host.ipv4, "/shares/projects", "cat", "a-file").text == "text"
+    address = own_backend.host.ipv4
+    assert write(own_backend.network.client, address, "office", "alice", own_backend.passwords["ALICE"]).is_ok
+    access = {share.name: share.access for share in restarted.list_shares()}
+    assert access == {"projects": (ANYBODY,), office.name: (ALICE,), closed.name: ()}
+    pids = {path: path.read_text() for path in own_backend.folder.glob("root/servers/main/*/**/*pid")}
+    assert backend.restore() == []
+    assert {path: path.read_text() for path in pids} == pids, "what runs is let alone"
+
+
+def test_a_disk_that_comes_late_is_served_when_it_is_there(own_backend: OperationsLab) -> None:
+    """Until then its empty mount point is neither exported nor shared, and everything else is served."""
+    image, path = own_backend.folder / "disk.img", own_backend.folder / "disk"
+    with image.open("wb") as file:
+        file.truncate(200 * MIB)
+    run("mkfs.btrfs", "-q", str(image))
+    path.mkdir()
+    run("mount", "-o", "loop", str(image), str(path))
+    pools = {"fast": own_backend.pool, "late": {"type": "btrfs", "path": str(path)}}
+    own_backend._prepared = own_backend.open(pools=pools, **NFS)
+    own_backend.driver.prepare()
+    own_backend.share("projects", ANYBODY)
+    own_backend.share("old", ANYBODY, pool="late")
+    own_backend.share("papers", ALICE, protocol="CIFS", pool="late")
+    own_backend.share("office", ALICE, protocol="CIFS")
+    restart(own_backend)
+
+    backend = backend_of(own_backend.open(pools=pools, **NFS))
+    assert backend.restore() == []
+    assert (writes(own_backend, "projects"), lists(own_backend, "office")) == (True, True)
+    assert (writes(own_backend, "old"), lists(own_backend, "papers")) == (False, False)
+    assert list(path.iterdir()) == []
+    run("mount", "-o", "loop", str(image), str(path))
+    assert backend.restore() == []
+    assert (writes(own_backend, "old"), lists(own_backend, "papers")) == (True, True)
+
+
+def test_access_that_a_plan_saw_closed_does_not_come_back(own_backend: OperationsLab) -> None:
+    """Who was told that nobody has access asks nobody to take it away."""
+    own_backend._prepared = own_backend.open(**NFS)
+    own_backend.driver.prepare()
+    projects = own_backend.share("projects", ANYBODY)
+    own_backend.share("office", ALICE, protocol="CIFS")
+    other = own_backend.share("other", ANYBODY)
+    restart(own_backend)
+    looking = own_backend.open(**NFS)
+    assert {share.access for share in looking.list_shares()} == {()}
+    own_backend.open(**NFS).update_access(ref(other), [ANYBODY], [], [])
+
+    backend = backend_of(own_backend.open(**NFS))
+    assert backend.restore() == []
+    assert writes(own_backend, "other"), "which was put in force since"
+    assert not writes(own_backend, "projects")
+    assert not lists(own_backend, "office")
+    own_backend.open(**NFS).update_access(ref(projects), [ANYBODY], [], [])
+    restart(own_backend)
+    assert backend_of(own_backend.open(**NFS)).restore() == []
+    assert writes(own_backend, "projects"), "from then on it counts again"
+
+
+def test_what_was_forgotten_or_put_in_the_trash_stays_closed(own_backend: OperationsLab) -> None:
+    """Its volume is mounted nowhere, and its name is free."""
+    own_backend._prepared = own_backend.open(**NFS)
+    own_backend.driver.prepare()
+    forgotten, trashed = (own_backend.share(name, ANYBODY) for name in ("forgotten", "trashed"))
+    own_backend.share("projects", ANYBODY)
+    own_backend.allow(forgotten)
+    own_backend.driver.trash_share(ref(trashed))
+    restart(own_backend)
+    restarted = own_backend.open(**NFS)
+    assert backend_of(restarted).restore() == []
+    assert [writes(own_backend, name) for name in ("projects", "forgotten", "trashed")] == [True, False, False]
+    exports = Path(own_backend.folder, "root/servers/main/exports")
+    assert len(list(exports.iterdir())) == 1
+    assert {share.name: bool(share.trashed_at) for share in restarted.list_shares()} == {
+        "projects": False,
+        "forgotten": False,
+        "trashed": True,
+    }
