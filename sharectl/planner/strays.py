@@ -138,7 +138,7 @@ def refuse_taken_snapshot(draft: Draft, address: Address) -> bool:
 def _remedy(draft: Draft, address: Address, backend: str, share: ObservedShare) -> str:
     or_else = "or give the new share another name"
     if share.not_adoptable:
-        return f"rename what is there ({share.not_adoptable}), then import it; {or_else}"
+        return f"change what is there ({share.not_adoptable}), then import it; {or_else}"
     if not draft.can(backend, Capability.ADOPT):
         return f"move away what is there: the driver of backend {backend} takes over no shares; {or_else}"
     return f"take it over: {_ways_back(draft, address, backend, share)}; {or_else}"

@@ -13,7 +13,7 @@ from typing import Any
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 
 
-def open_backend(settings: dict[str, Any]) -> FakeBackend:
+def open_backend(settings: dict[str, Any], _archive: str | None = None) -> FakeBackend:
     """Return the stand-in; refuse where the settings say so."""
     if "refusal" in settings:
         raise Problem(ProblemKind(settings["refusal"]), "the backend cannot be opened")

@@ -412,6 +412,22 @@ def test_a_revert_that_the_pool_refuses_leaves_the_access(
     assert backend.access_of(share) == rules
 
 
+def test_a_volume_that_holds_subvolumes_is_not_taken_over(backend: OperationsLab) -> None:
+    """NFS clients could mount it and not list it. It is listed with the reason, and taken over once they are gone."""
+    driver = backend.driver
+    volume = backend.folder / "pool" / "brought"
+    for path in (volume, volume / "inner"):
+        run("btrfs", "subvolume", "create", str(path))
+    with pytest.raises(DriverError, match="fast/brought cannot be taken over: it holds the subvolume 'inner'"):
+        driver.adopt_share("fast/brought", new_id(), None)
+    (listed,) = [share for share in driver.list_shares() if share.backend_id == "fast/brought"]
+    assert "it holds the subvolume 'inner'" in listed.not_adoptable
+    run("btrfs", "subvolume", "delete", str(volume / "inner"))
+    share = driver.adopt_share("fast/brought", new_id(), None)
+    backend.allow(share, ANYBODY)
+    assert backend.access_of(share) == {ANYBODY}
+
+
 def test_access_that_is_given_after_a_revert_was_cut_short_is_what_holds(
     backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

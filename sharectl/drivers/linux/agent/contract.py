@@ -225,6 +225,10 @@ class VolumePool(Protocol):
         """Return one volume as `list_volumes` would, at the cost of one; raises NOT_FOUND."""
         ...
 
+    def obstacle(self, volume: str) -> str:
+        """Return what in a volume keeps clients from using it, for people; empty where nothing does."""
+        ...
+
     def list_snapshots(self) -> Mapping[str, str]:
         """Return the identities of all snapshots by id; whole, or UNAVAILABLE."""
         ...

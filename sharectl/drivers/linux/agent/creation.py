@@ -82,8 +82,10 @@ class Creation:
             message = f"there is no volume {backend_id!r}; write POOL/VOLUME"
             raise Problem(ProblemKind.NOT_FOUND, message)
         pool = self._pools.usable(pool_name)
-        size = found.size_bytes or size_bytes or pool.capacity().total_bytes
         former = self._records.share_of_volume(pool_name, volume)
+        if former is None and (obstacle := pool.obstacle(volume)):
+            raise Problem(ProblemKind.REFUSED, f"{backend_id} cannot be taken over: {obstacle}")
+        size = found.size_bytes or size_bytes or pool.capacity().total_bytes
         if former is not None and not former.owns(found.identity):
             self._gives_up(former)
         with self._records.transaction() as connection:

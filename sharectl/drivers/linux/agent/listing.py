@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.drivers.linux.agent.closed_marks import stored_rules
@@ -84,6 +85,7 @@ class Listing:
                     shown = None if is_ours else foreign_name(volume)
                     if shown is not None:
                         name, problem = shown
+                        problem = problem or _obstacle(self._pools.get(pool), volume)
                         known = (pool, state.size_bytes, None, (), (), None, None)
                         listed.append(Listed(None, f"{pool}/{name}", name, *known, problem))
         return listed
@@ -190,6 +192,12 @@ def _state(pool: VolumePool, volume: str) -> VolumeState | None:
         if problem.kind not in {ProblemKind.NOT_FOUND, ProblemKind.CONFLICT}:
             raise
         return None
+
+
+def _obstacle(pool: VolumePool, volume: str) -> str:
+    with suppress(Problem):  # it is gone by now
+        return pool.obstacle(volume)
+    return ""
 
 
 def _is_there(row: ShareRow, volumes: Mapping[str, Mapping[str, VolumeState] | None]) -> bool:

@@ -431,13 +431,23 @@ def test_on_a_full_disk_rights_that_were_taken_away_go_all_the_same(
     assert own_lab.server.stored() == {"wide": wide}
 
 
-def test_a_section_that_is_not_ready_is_forgotten_at_the_start(own_lab: Lab) -> None:
-    """Its folder may be an empty mount point."""
-    own_lab.put("absent", writers="alice")
+def test_a_section_that_is_not_ready_is_withheld_at_the_start(own_lab: Lab) -> None:
+    """Its folder may be an empty mount point. It comes back at a start at which it is ready, or when it is put; removed, it does not."""
+    absent = [own_lab.put(name, writers="alice") for name in ("absent", "away", "removed")]
     ready = own_lab.put("ready", writers="alice")
     own_lab.server.stop()
     own_lab.server.ensure_running(lambda section: section.name == "ready")
-    assert own_lab.server.live() == own_lab.server.stored() == {"ready": ready}
+    assert own_lab.server.live() == {"ready": ready}
+    assert list(own_lab.server.withheld()) == absent
+    assert own_lab.server.stored() == {section.name: section for section in (*absent, ready)}
+    own_lab.server.put(absent[0])
+    own_lab.server.remove("removed")
+    assert list(own_lab.server.withheld()) == [absent[1]]
+    assert own_lab.server.live().keys() == {"absent", "ready"}
+    own_lab.server.stop()
+    own_lab.server.ensure_running(whole)
+    assert own_lab.server.live().keys() == {"absent", "away", "ready"}
+    assert list(own_lab.server.withheld()) == []
 
 
 def test_the_server_tells_its_name_and_accounts(own_lab: Lab) -> None:

@@ -311,6 +311,13 @@ class BtrfsPool:
             is_exact = ioctls.accounting(place.descriptor, place.file_system).is_exact
             return _state(usage, ioctls.origin(volume_fd).identity, is_exact=is_exact)
 
+    def obstacle(self, volume: str) -> str:
+        """Return the first subvolume inside: NFS clients cannot list what holds one (NFS4ERR_XDEV), and no snapshot has its data."""
+        with self._working("cannot be read") as place, place.volume(volume) as volume_fd:
+            for inner in ioctls.subvolumes_in(place.descriptor, ioctls.subvolume_id(volume_fd)):
+                return f"it holds the subvolume {inner.name!r}, with which no NFS client can list it; move that out, or make a folder of it"
+        return ""
+
     def list_snapshots(self) -> Mapping[str, str]:
         """Return the UUIDs of all snapshots by id."""
         with self._working("cannot be listed") as place, opened_private(place.descriptor, SNAPSHOTS) as folder_fd:
