@@ -2,7 +2,7 @@
 
     python bench/linux.py                  everything, about three minutes on two cores; as root
     python bench/linux.py --shares 300     smaller
-    python bench/linux.py --only one       one of: one many ssh smb
+    python bench/linux.py --only one       one of: one many ssh smb restart
 
 A line says what was measured, the yardstick, the ratio, and the limit that it must keep; the exit code is 1 where one is broken.
 What has no limit is for information.
@@ -12,8 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import subprocess
 import sys
+import time
 from contextlib import closing
+from pathlib import Path
 from secrets import token_urlsafe
 from statistics import median
 from time import perf_counter
@@ -22,18 +26,21 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from by_hand import ByHand, Seconds
 from command import THIS
-from linux_lab import Lab, require, storage_host
+from linux_lab import ADDRESS, Lab, require, storage_host
 from report import Report
 from rows import difference
 
 from sharectl.drivers.base import DriverEnvironment
 from sharectl.drivers.linux import FACTORY
+from sharectl.drivers.linux.agent import watching
+from sharectl.drivers.linux.agent.contract import Instance
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
 from sharectl.model.requests import ShareRef, ShareRequest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from sharectl.drivers.base import Driver
 
@@ -46,7 +53,9 @@ RULES = (
     AccessRule("ip", "172.16.1.0/24", "ro"),
     AccessRule("ip", "192.168.1.7", "rw"),
 )
-SMB_RULES = (AccessRule("user", "alice", "rw"), AccessRule("ip", "10.1.0.0/16", "rw"))
+SMB_RULES = (AccessRule("user", "alice", "rw"), AccessRule("user", "bob", "ro"), AccessRule("ip", "10.1.0.0/16", "rw"))
+START_SECONDS_PER_THOUSAND_SQUARED = 30  # NFS-Ganesha looks through all mounts for each export
+PATIENCE_SECONDS = 300
 
 
 def driver_seconds(driver: Driver, number: int) -> float:
@@ -134,25 +143,60 @@ def measure_many(report: Report, lab: Lab, shares: int) -> None:
 
 
 def measure_smb(report: Report, lab: Lab, shares: int) -> None:
-    """Measure shares over SMB."""
-    count = min(shares, 100)
-    os.environ["ALICE_PASSWORD"] = token_urlsafe()
-    root = write_repository(lab, "smb", count, smb=True)
-    for name, words in (
-        ("apply from nothing", ("apply", "--yes")),
-        ("empty plan, full refresh", ("plan", "--refresh", "full", "--detailed-exitcode")),
-        ("destroy", ("destroy", "--yes")),
-    ):
-        seconds = THIS.measured(root, *words).seconds
-        report.fact(f"SMB, {count} shares, {name}", f"{seconds:.2f} s, {seconds / count * 1e3:.1f} ms a share")
-    lab.clear("smb-host")
+    """Measure shares over SMB, with three rules each, against as many over NFS: from nothing, as they are, and after the server ended."""
+    os.environ.update({"ALICE_PASSWORD": token_urlsafe(), "BOB_PASSWORD": token_urlsafe()})
+    for size in sorted({max(1, shares // 5), shares}):
+        seconds = {smb: _life(lab, size, smb=smb) for smb in (False, True)}
+        for what, nfs in seconds[False].items():
+            report.line(f"SMB against NFS, {size} shares with 3 rules, {what}", seconds[True][what], nfs, 3)
 
 
-def write_repository(lab: Lab, name: str, shares: int, *, ssh: bool = False, smb: bool = False) -> Path:
-    """Write manifests of so many shares on a backend of their own, and return their folder."""
+def _life(lab: Lab, size: int, *, smb: bool) -> dict[str, float]:
+    name = f"{'smb' if smb else 'nfs'}-{size}"
+    root = write_repository(lab, name, size, smb=smb)
+    found = {"apply": THIS.measured(root, "apply", "--yes").seconds}
+    found["plan"] = THIS.measured(root, "plan", "--refresh", "full", "--detailed-exitcode").seconds
+    pid_file = lab.folder / f"{name}-host/root/servers/main" / ("smb/run/smbd.pid" if smb else "nfs/pid")
+    os.kill(int(pid_file.read_text(encoding="ascii")), signal.SIGKILL)
+    found["repair"] = THIS.measured(root, "apply", "--yes").seconds
+    lab.clear(f"{name}-host")
+    return found
+
+
+def measure_restart(report: Report, lab: Lab, shares: int) -> None:
+    """Measure how long shares are out of reach where a server is killed, and where the whole host is started again."""
+    name = "restart-host"
+    root = write_repository(lab, "restart", shares, supervisor="process")
+    THIS.measured(root, "apply", "--yes")
+    place = watching.Place(str(lab.folder / name / "root"))
+    server = GaneshaServer(Instance("main", f"{place.root}/servers/main", (ADDRESS,), lab.namespace))
+    os.kill(int(Path(f"{place.root}/servers/main/nfs/pid").read_text(encoding="ascii")), signal.SIGKILL)
+    limit = 10 + START_SECONDS_PER_THOUSAND_SQUARED * (shares / 1_000) ** 2
+    report.line(f"NFS-Ganesha killed, {shares} exports, until they are back", _until(server.is_running), limit, 1)
+    lab.restart(name)
+    with subprocess.Popen(watching.command(place), stderr=subprocess.DEVNULL) as watcher:
+        report.line(
+            f"the host started again, {shares} exports, until all are back", _until(server.is_running), limit, 1
+        )
+        watcher.terminate()
+    lab.clear(name)
+
+
+def _until(holds: Callable[[], bool]) -> float:
+    started = perf_counter()
+    while not holds():
+        if perf_counter() - started > PATIENCE_SECONDS:
+            message = f"nothing came back within {PATIENCE_SECONDS} s"
+            raise SystemExit(message)
+        time.sleep(0.05)
+    return perf_counter() - started
+
+
+def write_repository(lab: Lab, name: str, shares: int, *, smb: bool = False, **options: Any) -> Path:  # noqa: ANN401 - as of the lab
+    """Write manifests of so many shares on a backend of their own, and return their folder; `options` are those of `Lab.config`."""
     root = lab.folder / name
     root.mkdir()
-    config = lab.config(f"{name}-host", ssh=ssh, smb=smb)
+    config = lab.config(f"{name}-host", smb=smb, **options)
     documents = [
         _document("Backend", "nas", {"driver": "linux", "lanes": LANES, "config": config}),
         *(_document("Share", f"share-{number:06d}", _share(smb=smb)) for number in range(shares)),
@@ -181,7 +225,13 @@ def _share(*, smb: bool) -> dict[str, Any]:
     }
 
 
-MEASUREMENTS = {"one": measure_one, "many": measure_many, "ssh": measure_ssh, "smb": measure_smb}
+MEASUREMENTS = {
+    "one": measure_one,
+    "many": measure_many,
+    "ssh": measure_ssh,
+    "smb": measure_smb,
+    "restart": measure_restart,
+}
 
 
 def main() -> int:

@@ -57,13 +57,13 @@ class Lab:
     folder: Path
     namespace: str
 
-    def config(self, name: str, *, smb: bool = False, ssh: bool = False) -> dict[str, Any]:
-        """Return `spec.config` of a Backend of its own: a loop pool of 8 GiB, NFS, and where asked for SMB with a user `alice`."""
+    def config(self, name: str, *, smb: bool = False, ssh: bool = False, supervisor: str = "none") -> dict[str, Any]:
+        """Return `spec.config` of a Backend of its own: a loop pool of 8 GiB, NFS, or where asked for SMB with users `alice` and `bob`."""
         config: dict[str, Any] = {
             "root": str(self.folder / name / "root"),
             "addresses": [ADDRESS],
             "namespace": self.namespace,
-            "supervisor": "none",
+            "supervisor": supervisor,
             "pools": {
                 "fast": {
                     "type": "loop",
@@ -75,7 +75,9 @@ class Lab:
         }
         if smb:
             config["nfs"] = {"server": "none"}
-            config["smb"] = {"users": {"alice": {"password": {"env": "ALICE_PASSWORD"}}}}
+            config["smb"] = {
+                "users": {name: {"password": {"env": f"{name.upper()}_PASSWORD"}} for name in ("alice", "bob")}
+            }
         if ssh:
             config["host"] = {
                 "ssh": {
@@ -89,12 +91,17 @@ class Lab:
             }
         return config
 
-    def clear(self, name: str) -> None:
-        """End what works in a folder of the lab, unmount what is mounted there, and remove it."""
+    def restart(self, name: str) -> None:
+        """Leave what is in a folder of the lab as a restart of the host would: no process, no mount."""
         folder = self.folder / name
         _end_processes(f"{folder}/")
         for point in _mounts(f"{folder}/"):
             _run("umount", "-l", point, check=False)
+
+    def clear(self, name: str) -> None:
+        """End what works in a folder of the lab, unmount what is mounted there, and remove it."""
+        folder = self.folder / name
+        self.restart(name)
         _run("chattr", "-R", "-f", "-i", str(folder), check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
