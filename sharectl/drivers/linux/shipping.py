@@ -24,7 +24,7 @@ _GROUND: Final = ("model/client_addresses.py",)
 """Modules of sharectl's ground floor that the agent shares; as all of the agent, they need the standard library alone."""
 _LEFT_OUT: Final = frozenset({"tests", "asyncio.py", "trio.py", "bindgen.py"})
 """Parts of jeepney that the agent does not use."""
-_WATCH: Final = b"from sharectl.drivers.linux.agent.watching import main\n\nmain()\n"
+_WATCH: Final = b"from sharectl.drivers.linux.agent.watcher import main\n\nmain()\n"
 """What a copy of the zip that stays on the host does when it is run: watch over the servers."""
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 

@@ -320,7 +320,10 @@ class NfsServer(Protocol):
         ...
 
     def has_ended(self) -> bool:
-        """Tell whether the server was started once and its processes do not live: it was killed, or the host was started anew."""
+        """Tell whether the server was started once and its processes do not live (it was killed, or the host was started anew).
+
+        One that is being started this moment counts as ended still.
+        """
         ...
 
     def stop(self) -> None:
@@ -381,7 +384,7 @@ class SmbServer(Protocol):
         ...
 
     def has_ended(self) -> bool:
-        """Tell whether the server was started once and its process does not live."""
+        """Tell whether the server was started once and its process does not live, as of an NFS server."""
         ...
 
     def users(self, passwords: Mapping[str, str] | None = None) -> frozenset[str]:

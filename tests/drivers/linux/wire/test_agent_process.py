@@ -316,6 +316,7 @@ def test_the_zip_is_the_same_each_time_and_holds_sources_alone() -> None:
     assert all(
         name.startswith(("sharectl/drivers/linux/agent/", "sharectl/model/client_addresses.py", "jeepney/"))
         or name.endswith("__init__.py")
+        or name == "__main__.py"  # what a copy that stays on the host runs
         for name in names
     )
     assert all(name.endswith(".py") for name in names)

@@ -129,8 +129,9 @@ class SambaServer:
         return self._shares.withheld().values()
 
     def has_ended(self) -> bool:
-        """Tell whether smbd was started once and does not live."""
-        return os.path.exists(self._configuration) and self._host.pid() is None  # noqa: PTH110 - as below
+        """Tell whether smbd was started once and does not live, or does not answer yet."""
+        pid = self._host.pid()
+        return os.path.exists(self._configuration) and (pid is None or not self._is_answering(pid))  # noqa: PTH110 - as below
 
     @_raising_problems
     def users(self, passwords: Mapping[str, str] | None = None) -> frozenset[str]:

@@ -158,8 +158,10 @@ class GaneshaServer:
         return self._kept_in(self._layout.withheld)
 
     def has_ended(self) -> bool:
-        """Tell whether the server was started once, and it or its bus does not live."""
-        return os.path.exists(self._layout.configuration) and not self._process.is_whole()  # noqa: PTH110 - as above
+        """Tell whether the server was started once, and it or its bus does not live, or is only just being started."""
+        if not os.path.exists(self._layout.configuration):  # noqa: PTH110 - as above
+            return False
+        return not self._process.is_whole() or daemons.is_locked(self._layout.lock)
 
     def _kept_in(self, folder: str) -> list[Export]:
         names = sorted(_files(folder)) if os.path.isdir(folder) else []  # noqa: PTH112 - as above
