@@ -31,7 +31,9 @@ _OVERDUE_CHECK_SECONDS: Final = 0.05
 _PACE: Final = 1
 """How many threads are woken at once while outcomes come; twice as many each time that none has come for a while."""
 _MOST_AT_ONCE: Final = 256
-_QUICK_SECONDS: Final = 0.00025
+_LONG_AT_ONCE: Final = 4
+"""How many are woken at least where calls take long, or nobody knows yet."""
+_SHORT_SECONDS: Final = 0.00025
 """A thread whose call took no longer rests while the loop works: both at once would only take the interpreter from each other."""
 _PACE_SECONDS: Final = 0.001
 _WITHOUT_THREADS_SECONDS: Final = 1.0
@@ -43,15 +45,16 @@ class _AbandonedError(BaseException):
 
 
 class _Lane:
-    """The threads of one backend: those that wait to be woken are in `idle`. `threads` is touched by the loop's thread alone."""
+    """The threads of one backend: those that wait to be woken are in `idle`; its last call `is_short`, or was not. `threads` is touched by the loop's thread alone."""
 
-    __slots__ = ("idle", "name", "queue", "threads", "width")
+    __slots__ = ("idle", "is_short", "name", "queue", "threads", "width")
 
     def __init__(self, name: str, width: int) -> None:
         self.name = name
         self.width = width
         self.queue: deque[Submission] = deque()
         self.idle: deque[SimpleQueue[None]] = deque()
+        self.is_short = False
         self.threads = 0
 
     @property
@@ -190,11 +193,16 @@ class Lanes:
                 lane.idle.popleft().put(None)
 
     def _wake_threads(self) -> bool:
-        """Wake some threads, or start them, where calls wait; tell whether some still do that have room."""
+        """Wake some threads, or start them, where calls wait; tell whether some still do that have room.
+
+        Those of short calls one by one in turn; those of others a few at once, since they are soon out of the way.
+        """
         if self._is_held:
             return False
         lacking = sorted((lane for lane in self._lanes.values() if lane.lacks_threads), key=lambda lane: lane.busy)
-        for lane in lacking[: self._pace]:
+        short = [lane for lane in lacking if lane.is_short][: self._pace]
+        for lane in [lane for lane in lacking if not lane.is_short][: max(self._pace, _LONG_AT_ONCE)] + short:
+            self._lanes[lane.name] = self._lanes.pop(lane.name)  # the last one next time
             if lane.idle:
                 lane.idle.popleft().put(None)
             else:
@@ -231,10 +239,10 @@ class Lanes:
 
     def _work(self, lane: _Lane) -> None:
         worker, woken = Began(threading.current_thread().name), SimpleQueue[None]()
-        was_quick = False
+        was_short = False
         while not self._is_closed:
-            submission = None if was_quick and not self._is_listening else self._next(lane)
-            was_quick = False
+            submission = None if was_short and not self._is_listening else self._next(lane)
+            was_short = False
             if submission is None:
                 self._rest(lane, woken)
                 continue
@@ -246,7 +254,7 @@ class Lanes:
                 continue
             self._began.append(Report(number, worker))
             outcome = self._outcome(submission)
-            was_quick = self._clock() - began_at < _QUICK_SECONDS
+            lane.is_short = was_short = self._clock() - began_at < _SHORT_SECONDS
             if self._running.pop(number, None) is None:  # abandoned: another thread has taken the place of this one
                 return
             self._outcomes.append(Report(number, outcome))

@@ -421,3 +421,27 @@ def is_resting(thread: threading.Thread) -> bool:
     """Tell whether a thread of a lane waits to be woken."""
     frame = sys._current_frames().get(thread.ident or 0)
     return frame is not None and frame.f_code.co_name == "_rest"
+
+
+def test_short_calls_on_one_backend_do_not_keep_another_from_its_first() -> None:
+    """However many there are: threads are woken for each backend in its turn."""
+    short: list[int] = []
+    backend = Backend()
+
+    def execute(name: str, call: Call[Answer], permit: Permit) -> Answer:
+        if name == "slow":
+            return backend.execute(name, call, permit)
+        short.append(1)
+        return Done()
+
+    with lanes(execute) as executor:
+        for number in range(20_000):
+            executor.submit(submission(number, "short"))
+        executor.submit(submission(20_000, "slow"))
+        while not backend.entered.acquire(blocking=False):
+            executor.reports(0.01)
+            for thread in threads_of("short"):
+                while not is_resting(thread):
+                    pass
+        assert len(short) < 20_000
+        backend.gate.set()
