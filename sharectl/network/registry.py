@@ -9,26 +9,11 @@ from sharectl.model.diagnostics import did_you_mean
 from sharectl.network.base import NetworkError
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from sharectl.model.backends import NetworkPluginSpec
     from sharectl.model.canonical import JsonObject
     from sharectl.network.base import NetworkEnvironment, NetworkPlugin
 
-_NAMES: Final = ("neutron", "nova", "standalone")
-
-
-class UnknownNetworkPluginError(NetworkError):
-    """No network plugin has this name; `name` is what was asked for, `known` what there is."""
-
-    def __init__(self, name: str, known: tuple[str, ...]) -> None:
-        """Say which plugins there are, and which of them was probably meant."""
-        hint = did_you_mean(name, known)
-        super().__init__(
-            f"no network plugin is called {name!r}; {f'{hint} ' if hint else ''}there are {', '.join(known)}"
-        )
-        self.name = name
-        self.known = known
+NETWORK_PLUGINS: Final = ("neutron", "nova", "standalone")
 
 
 class NetworkPluginFactory:
@@ -36,30 +21,26 @@ class NetworkPluginFactory:
 
     def __init__(self, name: str) -> None:
         """Load nothing yet."""
-        self._name = name
+        self._package = f"sharectl.network.{name}"
 
     @property
     def config_schema(self) -> JsonObject:
         """The JSON Schema (2020-12) of `spec.network.config` of a Backend with this plugin."""
-        schema: JsonObject = self._module("config").CONFIG_SCHEMA
+        schema: JsonObject = import_module(f"{self._package}.config").CONFIG_SCHEMA
         return schema
 
     def open(self, spec: NetworkPluginSpec, environment: NetworkEnvironment) -> NetworkPlugin:
         """Return a plugin; no connection is made yet. Raises NetworkError where the configuration cannot work."""
-        plugin: NetworkPlugin = self._module("plugin").open_plugin(spec.config, environment)
+        plugin: NetworkPlugin = import_module(f"{self._package}.plugin").open_plugin(spec.config, environment)
         return plugin
-
-    def _module(self, part: str) -> ModuleType:
-        return import_module(f"sharectl.network.{self._name}.{part}")
-
-
-def network_plugin_names() -> tuple[str, ...]:
-    """Return the names of all network plugins, sorted."""
-    return _NAMES
 
 
 def network_plugin_factory(name: str) -> NetworkPluginFactory:
-    """Return the factory of the network plugin called `name`; raises UnknownNetworkPluginError if there is none."""
-    if name not in _NAMES:
-        raise UnknownNetworkPluginError(name, _NAMES)
+    """Return the factory of the network plugin called `name`; raises NetworkError if there is none."""
+    if name not in NETWORK_PLUGINS:
+        near = did_you_mean(name, NETWORK_PLUGINS)
+        message = (
+            f"no network plugin is called {name!r}; {near}{' ' if near else ''}there are {', '.join(NETWORK_PLUGINS)}"
+        )
+        raise NetworkError(message)
     return NetworkPluginFactory(name)

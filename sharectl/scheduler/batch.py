@@ -52,7 +52,10 @@ def place_packed(scheduler: Scheduler, requests: Sequence[Request]) -> Batch:
     same answer. A batch with more than `settings.pack.max_choices` choices is left as the greedy way has it, with a warning.
     Raises SchedulerConfigError where the solver is missing.
     """
-    solver = _solver()
+    try:
+        solver = import_module("ortools.sat.python.cp_model")
+    except ImportError:
+        raise SchedulerConfigError(no_solver()) from None
     greedy = place_greedily(_copy(scheduler), requests)
     if all(decision.scheduled for decision in greedy):
         return Batch(_reserved(scheduler, requests, greedy))
@@ -63,19 +66,12 @@ def place_packed(scheduler: Scheduler, requests: Sequence[Request]) -> Batch:
     packed = packing.decisions(greedy)
     before = _worth(requests, greedy)
     if packed is None or _worth(requests, packed) <= before:
-        return Batch(_reserved(scheduler, requests, greedy), (_no_gain(requests, before),))
+        return Batch(_reserved(scheduler, requests, greedy), (_packed(requests, before, None),))
     alone = {decision.request_id: decision for decision in greedy}
     explained = tuple(
         _explained(request, decision, alone[request.id]) for request, decision in zip(requests, packed, strict=True)
     )
-    return Batch(_reserved(scheduler, requests, explained), (_gain(requests, before, _worth(requests, packed)),))
-
-
-def _solver() -> _Library:
-    try:
-        return import_module("ortools.sat.python.cp_model")
-    except ImportError:
-        raise SchedulerConfigError(no_solver()) from None
+    return Batch(_reserved(scheduler, requests, explained), (_packed(requests, before, _worth(requests, packed)),))
 
 
 def _copy(scheduler: Scheduler) -> Scheduler:
@@ -98,21 +94,14 @@ def _worth(requests: Sequence[Request], decisions: Sequence[Decision]) -> tuple[
     return len(placed), math.fsum(placed)
 
 
-def _gain(requests: Sequence[Request], before: tuple[int, float], after: tuple[int, float]) -> Diagnostic:
-    return Diagnostic(
-        Severity.NOTE,
-        "scheduler.packed",
-        f"packing found a place for {after[0]} of {len(requests)} new shares ({format_gib(after[1])})",
-        detail=f"Placed one by one, {before[0]} would have one ({format_gib(before[1])}).",
-    )
-
-
-def _no_gain(requests: Sequence[Request], before: tuple[int, float]) -> Diagnostic:
-    return Diagnostic(
-        Severity.NOTE,
-        "scheduler.packed",
-        f"packing found no better way than one by one: {before[0]} of {len(requests)} new shares have a place",
-    )
+def _packed(requests: Sequence[Request], before: tuple[int, float], after: tuple[int, float] | None) -> Diagnostic:
+    """Say what packing gained, or that it gained nothing."""
+    summary = f"packing found no better way than one by one: {before[0]} of {len(requests)} new shares have a place"
+    detail = ""
+    if after is not None:
+        summary = f"packing found a place for {after[0]} of {len(requests)} new shares ({format_gib(after[1])})"
+        detail = f"Placed one by one, {before[0]} would have one ({format_gib(before[1])})."
+    return Diagnostic(Severity.NOTE, "scheduler.packed", summary, detail)
 
 
 def _too_large(shares: int, choices: int) -> Diagnostic:

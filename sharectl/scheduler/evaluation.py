@@ -128,7 +128,12 @@ def weigh(
         kept = [state.host not in unfit for state in states]
         raw = {name: [value for value, keep in zip(values, kept, strict=True) if keep] for name, values in raw.items()}
     shown = frozenset(weigher.name for weigher in rules.weighers if weigher.concerns(query, fit))
-    return _weighing(fit, raw, rules, shown), problems
+    filled = {name: fill_unknown(values, rules.multipliers[name]) for name, values in raw.items()}
+    parts = {name: normalised(values, rules.multipliers[name]) for name, values in filled.items()}
+    weights = [0.0] * len(fit)
+    for part in parts.values():
+        weights = list(map(add, weights, part))
+    return Weighing(fit, filled, parts, weights, shown), problems
 
 
 def first_refusal(
@@ -141,17 +146,6 @@ def first_refusal(
             if not _passes(each, state, query, ledger, problems):
                 return place, problems[0] if problems else None
     return None, None
-
-
-def _weighing(
-    states: tuple[PoolState, ...], raw: Mapping[str, Sequence[float | None]], rules: Rules, shown: frozenset[str]
-) -> Weighing:
-    filled = {name: fill_unknown(values, rules.multipliers[name]) for name, values in raw.items()}
-    parts = {name: normalised(values, rules.multipliers[name]) for name, values in filled.items()}
-    weights = [0.0] * len(states)
-    for values in parts.values():
-        weights = list(map(add, weights, values))
-    return Weighing(states, filled, parts, weights, shown)
 
 
 def _heaviest(weights: list[float], count: int) -> list[int]:

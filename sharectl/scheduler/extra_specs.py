@@ -115,14 +115,15 @@ def matcher(wanted: str) -> Matcher:  # noqa: PLR0911 - one return for each kind
     if name == "<or>":
         return _one_of(words)
     if name not in _NUMERIC and name not in _TEXTUAL and name not in ("<in>", "<is>"):
-        return _equals(text)
+        truth = boolean(text)
+        return lambda value: value is truth if isinstance(value, bool) else value == text
     if operand is None:
         return lambda _value: False
     if name == "<in>":
         return lambda value: value is not None and operand in value
     if name == "<is>":
-        truth = bool(boolean(operand))
-        return lambda value: value is not None and bool(boolean(value)) is truth
+        wanted_truth = bool(boolean(operand))
+        return lambda value: value is not None and bool(boolean(value)) is wanted_truth
     if name in _NUMERIC:
         return _numeric(_NUMERIC[name], operand)
     compare = _TEXTUAL[name]
@@ -147,11 +148,6 @@ def uses_thin_logic(specs: Mapping[str, str]) -> bool:
 
 def _lower(value: Any) -> Any:  # noqa: ANN401 - a capability is any JSON value
     return value.lower() if isinstance(value, str) else value
-
-
-def _equals(text: str) -> Matcher:
-    truth = boolean(text)
-    return lambda value: value is truth if isinstance(value, bool) else value == text
 
 
 def _one_of(words: list[str]) -> Matcher:

@@ -131,6 +131,7 @@ def pool_from_report(
 
 def _capacities(report: PoolReport, backend: BackendSpec) -> dict[str, Any]:
     reserved = report.reserved_percentage
+    for_snapshots, for_extensions = report.reserved_snapshot_percentage, report.reserved_share_extend_percentage
     provisioned = report.allocated_bytes if report.provisioned_bytes is None else report.provisioned_bytes
     values: dict[str, Any] = {
         "pool_name": report.name,
@@ -140,8 +141,8 @@ def _capacities(report: PoolReport, backend: BackendSpec) -> dict[str, Any]:
         "provisioned_capacity_gb": _gib(provisioned),
         "thin_provisioning": report.thin_provisioning,
         "reserved_percentage": reserved,
-        "reserved_snapshot_percentage": _first(report.reserved_snapshot_percentage, reserved),
-        "reserved_share_extend_percentage": _first(report.reserved_share_extend_percentage, reserved),
+        "reserved_snapshot_percentage": reserved if for_snapshots is None else for_snapshots,
+        "reserved_share_extend_percentage": reserved if for_extensions is None else for_extensions,
     }
     if report.max_over_subscription_ratio is not None:
         values["max_over_subscription_ratio"] = report.max_over_subscription_ratio
@@ -165,13 +166,6 @@ def _policy(backend: BackendSpec) -> dict[str, Any]:
 
 def _gib(size: CapacityBytes) -> float | str:
     return size if isinstance(size, str) else size / GIB
-
-
-def _first(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value
-
-
-_CAPACITY_KEYS = ("free_capacity_gb", "allocated_capacity_gb", "provisioned_capacity_gb")
 
 
 class PoolState:
@@ -234,9 +228,7 @@ class PoolState:
         """Return the pool with the capacities as they are now."""
         if not self.version:
             return self.pool
-        figures: Mapping[str, Any] = dict(
-            zip(_CAPACITY_KEYS, (self.free, self.allocated, self.provisioned), strict=True)
-        )
+        figures = {stat: self[stat] for stat in sorted(CHANGING_STATS)}
         return replace(self.pool, capabilities={**self.pool.capabilities, **figures})
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - whatever the driver reported

@@ -140,17 +140,11 @@ class _Finder:
         for name in self._options:
             if name in self._made:
                 continue
-            plain = name in BUILT_IN_FILTERS or name in BUILT_IN_WEIGHERS
-            known = sorted(self._made)
-            problem = error(
-                "scheduler.unknown-options",
-                f"{name} takes no options"
-                if plain
-                else f"options are given for {name!r}, which is not among the filters and weighers",
-                remedy="remove them"
-                if plain
-                else did_you_mean(name, known) or "name it there too, or remove the options",
-            )
+            summary, remedy = f"{name} takes no options", "remove them"
+            if name not in BUILT_IN_FILTERS and name not in BUILT_IN_WEIGHERS:
+                summary = f"options are given for {name!r}, which is not among the filters and weighers"
+                remedy = did_you_mean(name, sorted(self._made)) or "name it there too, or remove the options"
+            problem = error("scheduler.unknown-options", summary, remedy=remedy)
             self._note(("scheduler", "options", name), problem, at_key=True)
 
     def check_numbers(self, settings: SchedulerSettings) -> None:
@@ -171,8 +165,10 @@ class _Finder:
     def _foreign(self, sort: _Sort[Any], name: str, setting: Setting) -> object | None:
         """Return what the entry point called `name` offers; None, with the problem noted, if it is unusable."""
         what, group = sort.what, f"sharectl.scheduler.{sort.what}s"
+        from importlib.metadata import entry_points  # noqa: PLC0415 - scanned only for a name that is not built in
+
         found: object
-        offered = _entry_points(group)
+        offered = {point.name: point for point in entry_points(group=group)}
         if name not in offered:
             known = sorted({*sort.built_in, *offered})
             near = did_you_mean(name, known)
@@ -206,12 +202,6 @@ class _Finder:
 
     def _note(self, setting: Setting, diagnostic: Diagnostic, *, at_key: bool = False) -> None:
         self.problems.append(SettingProblem(setting, diagnostic, at_key))
-
-
-def _entry_points(group: str) -> dict[str, Any]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - scanned only for a name that is not built in
-
-    return {point.name: point for point in entry_points(group=group)}
 
 
 class _GuardedFilter:

@@ -7,7 +7,6 @@ backend and state as its description, all set by the one request that makes it: 
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,7 +50,6 @@ class NeutronPlugin:
         self._settings = settings
         self._api = NeutronApi(settings.account, environment.resolve_secret)
         self._mark = f"sharectl: backend {environment.backend}, state {environment.owner}"
-        self._lock = threading.Lock()
         self._seen: dict[tuple[str, str], JsonObject] = {}
 
     def allocate(self, request: AllocationRequest) -> NetworkAllocation:
@@ -166,13 +164,9 @@ class NeutronPlugin:
         return single
 
     def _known(self, kind: str, identifier: str) -> JsonObject:
-        with self._lock:
-            found = self._seen.get((kind, identifier))
-        if found is None:
-            found = self._api.one(kind, identifier)
-            with self._lock:
-                self._seen[kind, identifier] = found
-        return found
+        if (kind, identifier) not in self._seen:
+            self._seen[kind, identifier] = self._api.one(kind, identifier)
+        return self._seen[kind, identifier]
 
     def _ports_of(self, allocation_id: str, share_server_id: str) -> list[JsonObject]:
         return self._api.ports(device_id=share_server_id, name=allocation_id)

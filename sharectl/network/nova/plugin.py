@@ -69,7 +69,6 @@ class NovaPlugin:
         self._single = single_network_id
         self._backend = environment.backend
         self._ledger = environment.ledger
-        self._lock = threading.Lock()
         self._networks: dict[str, JsonObject] = {}
         self._searches: dict[tuple[str, int], Search] = {}
 
@@ -81,7 +80,7 @@ class NovaPlugin:
         place = self._place(request.subnet, request)
         if earlier is not None:
             self._give_back(earlier)  # only now: where the network is not there, perhaps this is another cloud
-        search = self._search(place)
+        search = self._searches.setdefault((place.network_id, place.ip_version), Search())
         looks = 0
         with closing(
             search.candidates(
@@ -164,17 +163,9 @@ class NovaPlugin:
         if network_id is None:
             message = "the subnet names no Nova network; write novaNetId in the share network"
             raise NetworkError(message)
-        with self._lock:
-            network = self._networks.get(network_id)
-        if network is None:
-            network = self._api.network(network_id)
-            with self._lock:
-                self._networks[network_id] = network
-        return place_of(network, subnet, None if request is None else request.ip_version)
-
-    def _search(self, place: Place) -> Search:
-        with self._lock:
-            return self._searches.setdefault((place.network_id, place.ip_version), Search())
+        if network_id not in self._networks:
+            self._networks[network_id] = self._api.network(network_id)
+        return place_of(self._networks[network_id], subnet, None if request is None else request.ip_version)
 
     def _try(self, request: AllocationRequest, place: Place, address: str) -> NetworkAllocation | None:
         """Claim and reserve this address if nobody has it; None where somebody has, or was quicker."""
@@ -223,7 +214,7 @@ class NovaPlugin:
 
     def _free(self, place: Place) -> Generator[int, None, None]:
         """Look for addresses that could be had now."""
-        search = self._search(place)
+        search = self._searches.setdefault((place.network_id, place.ip_version), Search())
         with closing(search.candidates(place, taken_numbers(self._ledger, place.scope), None)) as candidates:
             for number in islice(candidates, _LOOKS):
                 is_free = self._is_free(place, address_text(place.ip_version, number))

@@ -57,7 +57,8 @@ def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Answ
         # A proxy's welcome page is not an answer of the service, whatever its status.
         return Answer(502, body, message="it is not JSON") if parsed is None else Answer(status, body)
     kind, message = _refusal(body)
-    return Answer(status, body, kind, message, _seconds(headers.get("Retry-After")))
+    wait = headers.get("Retry-After", "")
+    return Answer(status, body, kind, message, float(wait) if wait.isascii() and wait.isdigit() else None)
 
 
 def error_of(answer: Answer, service: str, what: str) -> NetworkError:
@@ -91,10 +92,6 @@ def one_line(text: Any) -> str:  # noqa: ANN401 - whatever a service sent
     """Return text of a service as one printable line of bounded length."""
     line = "".join(character if character.isprintable() else " " for character in str(text))
     return " ".join(line.split())[:_MAX_MESSAGE_CHARACTERS]
-
-
-def _seconds(header: str | None) -> float | None:
-    return float(header) if header is not None and header.isascii() and header.isdigit() else None
 
 
 _VERSION = "/v3"

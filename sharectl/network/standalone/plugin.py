@@ -6,6 +6,7 @@ import heapq
 import ipaddress
 import threading
 from bisect import bisect_right
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sharectl.model.address_ranges import address_text
@@ -114,7 +115,6 @@ class StandalonePlugin:
         self._backend = environment.backend
         self._ledger = environment.ledger
         self._lock = threading.Lock()
-        self._wires: dict[ShareNetworkSubnet, Wire] = {}
         self._pools: dict[Wire, AddressPool] = {}
 
     def allocate(self, request: AllocationRequest) -> NetworkAllocation:
@@ -122,7 +122,7 @@ class StandalonePlugin:
         earlier = self._ledger.find(request.allocation_id)
         if earlier is not None:
             return earlier.allocation
-        wire = self._wire(request.subnet)
+        wire = wire_of(request.subnet, self._defaults)
         preferred = wire.number_of(request.preferred_address)
         while True:
             number = self._take(wire, preferred)
@@ -154,7 +154,7 @@ class StandalonePlugin:
     def check(self, subnet: ShareNetworkSubnet, addresses: int = 1) -> Sequence[Diagnostic]:
         """Say whether the subnet is described, and has that many free addresses; see NetworkPlugin."""
         try:
-            wire = self._wire(subnet)
+            wire = wire_of(subnet, self._defaults)
         except NetworkError as failure:
             return [error("network.subnet", str(failure))]
         with self._lock:
@@ -167,13 +167,6 @@ class StandalonePlugin:
 
     def close(self) -> None:
         """Do nothing: the ledger belongs to who opened it."""
-
-    def _wire(self, subnet: ShareNetworkSubnet) -> Wire:
-        with self._lock:
-            wire = self._wires.get(subnet)
-            if wire is None:
-                wire = self._wires[subnet] = wire_of(subnet, self._defaults)
-            return wire
 
     def _take(self, wire: Wire, preferred: int | None) -> int | None:
         with self._lock:
@@ -209,6 +202,7 @@ _REMEDY = (
 )
 
 
+@lru_cache(maxsize=1024)
 def wire_of(subnet: ShareNetworkSubnet, defaults: Defaults) -> Wire:
     """Return the wire that the subnet is; raises NetworkError where neither it nor the defaults describe one.
 

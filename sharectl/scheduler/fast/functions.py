@@ -50,7 +50,8 @@ class Memory:
         self._share_names = sorted({entry for each in distinct for space, entry in each.names if space == "share"})
         self._reads_extra = any(space == "extra" for each in distinct for space, _ in each.names)
         self._reads_pools = any(_reads_pool(each) for each in distinct)
-        changing = {each for each in distinct if _reads_changing(each)}
+        stats = {("stats", entry) for entry in CHANGING_STATS}
+        changing = {each for each in distinct if not stats.isdisjoint(each.names)}
         self._changes = [any(each in changing for each in several) for several in expressions]
         self._known: dict[Hashable, Remembered] = {}
         self._most = max(16, _MOST_REMEMBERED // max(1, len(states)))
@@ -110,7 +111,9 @@ class PoolFunctions:
             for way in ways
         ]
         self._broken = frozenset(
-            state.index for state, several in zip(states, parts, strict=True) if _is_broken(state, several)
+            state.index
+            for state, several in zip(states, parts, strict=True)
+            if not several and state.pool.capabilities.get("filter_function") is not None
         )
         self._filters = [
             Memory(states, expressions, _all_hold(expressions)) for expressions in kinds if any(expressions)
@@ -163,10 +166,6 @@ def _parts(state: PoolState, key: str) -> tuple[Expression, ...]:
         return ()
 
 
-def _is_broken(state: PoolState, parts: Sequence[Expression]) -> bool:
-    return not parts and state.pool.capabilities.get("filter_function") is not None
-
-
 def _reads_share(each: Expression) -> bool:
     return any(space == "share" for space, _ in each.names)
 
@@ -174,7 +173,3 @@ def _reads_share(each: Expression) -> bool:
 def _reads_pool(each: Expression) -> bool:
     """Tell whether the expression has to be evaluated for each pool; one that reads nothing at all counts too."""
     return any(space in _POOL_FACTS for space, _ in each.names) or not _reads_share(each)
-
-
-def _reads_changing(each: Expression) -> bool:
-    return any(space == "stats" and entry in CHANGING_STATS for space, entry in each.names)
