@@ -82,6 +82,15 @@ class Wire:
             os.close(self._sending)
             self._sending = -1
 
+    def has_heard_the_end(self) -> bool:
+        """Tell whether the agent has read the end of the requests, and waits for those that run."""
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        names = set()
+        while frame is not None:
+            names.add(frame.f_code.co_name)
+            frame = frame.f_back
+        return {"shutdown", "join"} <= names
+
     def ends(self) -> bool:
         """Wait for the agent to end."""
         self.thread.join(SECONDS)
@@ -173,6 +182,7 @@ def test_when_requests_end_what_runs_is_finished_and_nothing_else_is_begun(wire:
     )
     wait_for((tmp_path / "started").exists, "the first call")
     wire.hang_up()
+    wait_for(wire.has_heard_the_end, "the agent to hear of the end")
     (tmp_path / "go").touch()
     assert wire.answer() == {"id": 2, "result": "waited"}
     assert wire.answer() is None
