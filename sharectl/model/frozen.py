@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,49 @@ class _Late:
         self._cls, self._name = cls, name
 
     def __get__(self, value: object, owner: type) -> Any:  # noqa: ANN401 - a method of any signature
-        setattr(self._cls, self._name, _compiled(self._cls, self._name))
+        made = _initializer(self._cls) if self._name == "__init__" else _compiled(self._cls, self._name)
+        setattr(self._cls, self._name, made)
         return getattr(owner if value is None else value, self._name)
+
+
+class _Factory:
+    """Stands for what a factory makes, in the signature of `__init__`."""
+
+    def __repr__(self) -> str:
+        return "<factory>"
+
+
+_FACTORY: Final = _Factory()
+
+
+def _initializer(cls: Any) -> Any:  # noqa: ANN401 - a dataclass, and its `__init__`
+    """Return an `__init__` that sets the slots by their descriptors.
+
+    It runs as fast as the standard library's, which compiles two methods that refuse changes with it.
+    """
+    scope: dict[str, Any] = {"_factory": _FACTORY}
+    parameters, lines = ["self"], []
+    for each in dataclasses.fields(cls):
+        name, value = each.name, each.name
+        scope[f"_set_{name}"] = getattr(cls, name).__set__
+        scope[f"_default_{name}"] = each.default
+        default = "" if each.default is dataclasses.MISSING else f" = _default_{name}"
+        if each.default_factory is not dataclasses.MISSING:
+            scope[f"_make_{name}"] = each.default_factory
+            default, value = " = _factory", f"_make_{name}() if {name} is _factory else {name}"
+        parameters.append(f"{name}{default}")
+        lines.append(f"_set_{name}(self, {value})")
+    if hasattr(cls, "__post_init__"):
+        lines.append("self.__post_init__()")
+    inner = f"def __init__({', '.join(parameters)}): {'; '.join(lines) or 'pass'}"
+    local: dict[str, Any] = {}
+    exec(  # noqa: S102 - made of the names of fields
+        f"def make({', '.join(scope)}):\n {inner}\n return __init__", vars(sys.modules[cls.__module__]), local
+    )
+    made = local["make"](**scope)
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    made.__annotations__ = {each.name: each.type for each in dataclasses.fields(cls)} | {"return": None}
+    return made
 
 
 def _compiled(cls: Any, name: str) -> Any:  # noqa: ANN401 - a dataclass, and a method of any signature
@@ -32,11 +74,11 @@ def _compiled(cls: Any, name: str) -> Any:  # noqa: ANN401 - a dataclass, and a 
     body: dict[str, Any] = {each.name: each for each in declared}
     body["__annotations__"] = {each.name: each.type for each in declared}
     body["__module__"], body["__doc__"] = cls.__module__, cls.__doc__
-    if hasattr(cls, "__post_init__"):
-        body["__post_init__"] = cls.__post_init__
-    parts = {"init": name == "__init__", "repr": name == "__repr__", "eq": name in {"__eq__", "__hash__"}}
-    twin: Any = dataclasses.dataclass(frozen=True, **parts)(type(cls.__name__, (), body))
-    return vars(twin)[name]
+    twin: Any = type(cls.__name__, (), body)
+    made = dataclasses.dataclass(
+        init=False, repr=name == "__repr__", eq=name != "__repr__", unsafe_hash=name == "__hash__"
+    )
+    return vars(made(twin))[name]
 
 
 def _refuse(self: object, name: str, *_value: object) -> None:
