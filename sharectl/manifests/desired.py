@@ -111,9 +111,8 @@ class Desired:
         self.flaws = flaws
         self._linked = linked
         self._positions = positions
-        self._last: tuple[Address, ResourceRecord] | None = (
-            None  # a spec and its access rules are asked for one after the other
-        )
+        # A spec and its access rules are asked for one after the other.
+        self._last: tuple[Address, ResourceRecord] | None = None
         self._shares: dict[Address, ShareSpec] = {}  # a new share is asked for by several parts of the planner
         self.digests: Mapping[Address, bytes] = MappingProxyType(linked.digests)
         self.moves: Mapping[Address, tuple[Address, ...]] = MappingProxyType(linked.moves)

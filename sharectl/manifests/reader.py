@@ -125,7 +125,7 @@ class _SegmentReader:
     def report(self, mark: Mark, code: str, summary: str, remedy: str) -> None:
         line, column = mark.line + 1, mark.column + 1
         self.reading.problems.append(
-            Finding(code, summary, remedy=remedy, document=self.number, line=line, column=column)
+            Finding(f"manifest.{code}", summary, remedy=remedy, document=self.number, line=line, column=column)
         )
 
     def read(self, segment: Segment) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop over all events: a call for each would double the time
@@ -227,7 +227,7 @@ class _SegmentReader:
                 raise FatalError(mark, *_KEY_NOT_TEXT)
             shown = orjson.dumps(value).decode()
             self.sound = False
-            self.report(mark, "manifest.key", f"the key {shown} is not text", f'put it in quotes: "{shown}"')
+            self.report(mark, "key", f"the key {shown} is not text", f'put it in quotes: "{shown}"')
             return _OddKey(shown)
         if value in container:
             is_second_document = len(container) > 1 and value in {"apiVersion", "kind"}
@@ -235,9 +235,7 @@ class _SegmentReader:
             remedy = "merge several with one list: `<<: [*a, *b]`" if value is _MERGE else "keep one of the two"
             if is_second_document:
                 remedy = "keep one of the two, or separate two documents with a line `---`"
-            self.report(
-                mark, "manifest.duplicate-key", f"the key `{shown[:80]}` stands twice in the same mapping", remedy
-            )
+            self.report(mark, "duplicate-key", f"the key `{shown[:80]}` stands twice in the same mapping", remedy)
         return value
 
     def plain(self, event: Any) -> Any:  # noqa: ANN401 - a scalar event, any scalar
@@ -247,9 +245,7 @@ class _SegmentReader:
             return resolve(event.value)
         except ScalarError as failure:
             self.sound = False
-            self.report(
-                event.start_mark, "manifest.number", str(failure), "write a smaller number, or put text in quotes"
-            )
+            self.report(event.start_mark, "number", str(failure), "write a smaller number, or put text in quotes")
             return UNREAD
 
     def tagged(self, event: Any) -> Any:  # noqa: ANN401 - a scalar event, any scalar
@@ -266,12 +262,8 @@ class _SegmentReader:
         # A tag that is not YAML's own may be a password that begins with an exclamation mark.
         shown = f"tag `{tag.replace(_CORE_TAG, '!!')[:80]}`" if tag.startswith(_CORE_TAG) else "tag"
         self.sound = False
-        self.report(
-            mark,
-            "manifest.tag",
-            f"the {shown} does not fit here",
-            "leave the tag out; text that begins with ! goes in quotes",
-        )
+        remedy = "leave the tag out; text that begins with ! goes in quotes"
+        self.report(mark, "tag", f"the {shown} does not fit here", remedy)
 
     def alias(self, event: Any) -> Any:  # noqa: ANN401 - whatever the anchor names
         anchored = self.anchors.get(event.anchor)
@@ -293,12 +285,8 @@ class _SegmentReader:
         for source in merged if isinstance(merged, list) else [merged]:
             if not isinstance(source, dict):
                 self.sound = False
-                self.report(
-                    mark,
-                    "manifest.merge",
-                    "`<<` takes a mapping or a list of mappings",
-                    "refer to a mapping: `<<: *anchor`",
-                )
+                summary, remedy = "`<<` takes a mapping or a list of mappings", "refer to a mapping: `<<: *anchor`"
+                self.report(mark, "merge", summary, remedy)
                 mapping[_OddKey("<<")] = UNREAD
                 return
             for key, value in source.items():
