@@ -35,6 +35,7 @@ PROGRAMS = {
     "ssh": "openssh-client",
     "pgrep": "procps",
     "setpriv": "util-linux",
+    "systemd-analyze": "systemd",
 }
 """What the tests start, and the Debian package that has it."""
 
