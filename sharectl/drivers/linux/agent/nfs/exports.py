@@ -55,7 +55,8 @@ def problem_of_path(path: str) -> str | None:
     """Return why a folder of the host cannot stand in a server's configuration, or None."""
     if not path.startswith("/") or os.path.normpath(path) != path or path.startswith("//") or path == "/":
         return f"{path[:80]!r} is not a normalized absolute path"
-    if _OUT_OF_QUOTES.intersection(path) or any(_breaks_text(character) for character in path):
+    is_plain = path.isascii() and path.isprintable()
+    if _OUT_OF_QUOTES.intersection(path) or (not is_plain and any(map(_breaks_text, path))):
         return f"the path {path[:80]!r} has a quotation mark, a backslash or a control character, which no export can carry"
     if len(path.encode()) > _MAXIMUM_PATH_BYTES:
         return f"the path is longer than {_MAXIMUM_PATH_BYTES} bytes"
