@@ -179,14 +179,15 @@ class PlanRun:
 
     # --- from the board to the loop ---
 
-    def _dispatch(self, step: Step, index: int = 0) -> None:
-        """Let the step wait for room on its backend, once that is prepared."""
+    def _dispatch(self, step: Step, index: int = 0, *, is_next: bool = False) -> None:
+        """Let the step wait for room on its backend, before all others where it `is_next`, once that is prepared."""
         backend = self._rows.backend_of(step, index)
         preparation = step_id(Verb.PREPARE_BACKEND, address_of(Kind.BACKEND, backend or ""))
         if index > 0 and self._board.is_open(preparation):
             self._unprepared.setdefault(preparation, []).append((step, index))
         else:
-            self._waiting.setdefault(backend, deque()).append((step, index))
+            waiting = self._waiting.setdefault(backend, deque())
+            (waiting.appendleft if is_next else waiting.append)((step, index))
             self._start_waiting(backend)
 
     def _start_waiting(self, backend: str | None) -> None:
@@ -243,8 +244,8 @@ class PlanRun:
 
     def _go_on(self, step: Step, ready: Iterable[Step]) -> None:
         """Dispatch what may run now that the step is settled, and the shares that had come to a backend before it was prepared."""
-        for other in ready:
-            self._dispatch(other)
+        for other in ready:  # what is begun is finished first: its row is let go of then
+            self._dispatch(other, is_next=other.address == step.address)
         for other, index in self._unprepared.pop(step.step_id, ()):
             self._dispatch(other, index)
         self._rows.let_go(step)
