@@ -59,7 +59,7 @@ _RUN_START: Final = len(HISTORY.columns)
 _ADDRESSES_PER_QUERY: Final = 900
 _LIKE_ADDRESSES: Final = 60
 _ROWS_AT_ONCE: Final = 1000
-"""Rows that are checked and named together: few enough to be in the processor's cache when they are."""
+"""Rows that are checked together: few enough to stay in the processor's cache meanwhile."""
 
 # The rows are tuples of the right length already: to name their fields, tuple.__new__ is the shortest way.
 _record: Final[Callable[[tuple[object, ...]], Record]] = partial(tuple.__new__, Record)
@@ -308,12 +308,10 @@ def _batches(rows: Iterable[Any], size: int = _ROWS_AT_ONCE) -> Iterator[list[An
 
 
 def _records_of(rows: Iterable[tuple[object, ...]]) -> dict[Address, Record]:
-    records: dict[Address, Record] = {}
-    for batch in _batches(rows):
-        found = list(map(_record, batch))
-        expect_records(found)
-        records.update(zip(map(_first, found), found, strict=True))
-    return records
+    found = list(map(_record, rows))
+    for start in range(0, len(found), _ROWS_AT_ONCE):
+        expect_records(found[start : start + _ROWS_AT_ONCE])
+    return dict(zip(map(_first, found), found, strict=True))
 
 
 def _rules_by_share(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Address, tuple[RuleRecord, ...]]]:
