@@ -6,7 +6,7 @@ import ipaddress
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.model.address_ranges import AddressRange, address_text, joined, parse_address_range, without
@@ -73,6 +73,7 @@ def test_a_64_is_not_counted() -> None:
     assert parse_address_range("2001:db8::/64").size == 2**64
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(SMALL), st.lists(SMALL))
 def test_the_arithmetic_is_that_of_sets(ranges: list[AddressRange], taken: list[AddressRange]) -> None:
     """What is left is ascending and apart, and holds exactly the addresses of the one less those of the other."""
