@@ -74,7 +74,10 @@ Backend = Annotated[
 ]
 AllowDeletions = Annotated[int, typer.Option(help="Allow this many removals, beyond the limit.", metavar="N", min=0)]
 AllowRecreations = Annotated[
-    int, typer.Option(help="Allow this many lost shares to be made again, empty.", metavar="N", min=0)
+    int,
+    typer.Option(
+        help="Allow this many shares to be made again, empty, that are lost or lie in the trash.", metavar="N", min=0
+    ),
 ]
 AllowRevocations = Annotated[
     int, typer.Option(help="Allow this many access rules to be removed or narrowed.", metavar="N", min=0)

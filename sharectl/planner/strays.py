@@ -62,7 +62,7 @@ def strays_by_name(observed: Observed, known_ids: Collection[str]) -> Strays:
 def refuse_taken_name(draft: Draft, address: Address) -> bool:
     """Tell whether a share may be made; refuse it where storage of its name is somewhere already, which would be left behind.
 
-    What lies in the trash was put there on purpose: a warning names it, and nothing is held.
+    A share that lies in the trash is in the way as well, until it is brought back or purged, or an empty one is allowed beside it.
     A replacement is another matter: the old share of this state is known, and one that an earlier replacement has left there on purpose
     (its deletionPolicy was retain) does not count.
     """
@@ -72,9 +72,8 @@ def refuse_taken_name(draft: Draft, address: Address) -> bool:
     if address in draft.replaced:
         found = [(backend, share) for backend, share in found if share.resource_id is None]
     if not found:
-        if address not in draft.replaced:
-            _note_trash(draft, address, [stray for stray in of_the_name if stray[1].trashed_at is not None])
-        return True
+        trashed = [stray for stray in of_the_name if stray[1].trashed_at is not None]
+        return not trashed or address in draft.replaced or _is_allowed_beside(draft, address, trashed)
     origin = "It is of another state, or was left there when it was forgotten (deletionPolicy retain, `state rm`)."
     if all(share.resource_id is None for _, share in found):
         origin = "sharectl did not make it."
@@ -88,21 +87,31 @@ def refuse_taken_name(draft: Draft, address: Address) -> bool:
     return False
 
 
-def _note_trash(draft: Draft, address: Address, trashed: Sequence[tuple[str, ObservedShare]]) -> None:
-    """Warn where a share of this name lies in the trash: a manifest that comes back does not bring its data back."""
-    if not trashed:
-        return
+def _is_allowed_beside(draft: Draft, address: Address, trashed: Sequence[tuple[str, ObservedShare]]) -> bool:
+    """Tell whether a share may be made although one of its name lies in the trash, which is not what a manifest that comes back means."""
     backend, newest = max(trashed, key=lambda stray: stray[1].trashed_at or "")
-    draft.tell(
-        warning,
+    is_one = len(trashed) == 1
+    shares = "a share of that name lies" if is_one else f"{len(trashed)} shares of that name lie"
+    summary = f"{address} would be made new and empty, and {shares} in the trash: {_places(trashed)}"
+    detail = "what was in a share does not come back with its manifest."
+    back = _ways_back(draft, address, backend, newest)
+    if len(draft.recreations) < draft.options.allow_recreations:
+        if address not in draft.records:
+            draft.recreations.append(address)
+        remedy = f"to have the data back, before this is applied: {back}"
+        draft.tell(warning, "share.in-trash", summary, detail=detail, remedy=remedy, address=address, path="")
+        return True
+    draft.refuse(
         "share.in-trash",
-        f"{address} would be made new and empty, and {'a share' if len(trashed) == 1 else f'{len(trashed)} shares'}"
-        f" of that name {'lies' if len(trashed) == 1 else 'lie'} in the trash: {_places(trashed)}",
-        detail="what was in a share does not come back with its manifest.",
-        remedy=f"to have the data back, before this is applied: {_ways_back(draft, address, backend, newest)}",
-        address=address,
-        path="",
+        address,
+        summary,
+        detail=detail,
+        remedy=(
+            f"bring the data back: {back}; or remove it for good: `sharectl trash purge {address}`; or, for an empty share beside it, "
+            "pass --allow-recreations with the number of such shares"
+        ),
     )
+    return False
 
 
 def _places(found: Sequence[tuple[str, ObservedShare]]) -> str:

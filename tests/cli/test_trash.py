@@ -62,17 +62,29 @@ def test_a_share_comes_back_by_import(trashed: Console) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--refresh", "none"), ("--target", "share/one")], ids=" ".join)
-def test_a_manifest_that_comes_back_does_not_bring_the_data_back(trashed: Console, words: tuple[str, ...]) -> None:
-    """The plan says what lies in the trash, and how to have it instead of an empty share; once it is back, nothing is said."""
+def test_a_manifest_that_comes_back_makes_no_second_share(trashed: Console, words: tuple[str, ...]) -> None:
+    """The plan refuses it, and says how to have what lies in the trash instead; once it is back, nothing is said."""
     planned = trashed("plan", *words)
-    assert planned.code == 0
+    assert planned.code == 1
     assert (
-        "warning[share.in-trash]: share/one would be made new and empty, and a share of that name lies in the trash"
+        "error[share.in-trash]: share/one would be made new and empty, and a share of that name lies in the trash"
         in planned.err
     )
     assert "`sharectl import share/one gold1/one --backend sim`" in planned.err
+    assert trashed("apply", "--yes", *words).code == 1
+    assert sql(trashed, "SELECT count(*) FROM shares WHERE name = 'one'") == [(1,)]
     assert trashed("import", "share/one", "gold1/one", "--backend", "sim", "--yes").code == 0
     assert "share/one would be made new" not in trashed("plan", *words).err
+
+
+def test_an_empty_share_is_made_beside_the_trash_where_that_is_allowed(trashed: Console) -> None:
+    """By the number of such shares, and with a warning; one too many is refused."""
+    assert trashed("plan", "--allow-recreations", "1").code == 1
+    applied = trashed("apply", "--yes", "--allow-recreations", "2")
+    assert applied.code == 0
+    assert "warning[share.in-trash]: share/one would be made new and empty" in applied.err
+    assert trashed("plan", "--detailed-exitcode").code == 0
+    assert sql(trashed, "SELECT count(*) FROM shares WHERE name = 'one'") == [(2,)]
 
 
 @pytest.mark.parametrize(
