@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ _LACKING = "needs "
 _COPIES = tempfile.TemporaryDirectory(prefix="sharectl-tests-")
 os.environ["XDG_STATE_HOME"] = _COPIES.name
 """Copies of the states that tests make are kept there, and not in the home of whoever runs them."""
+
+
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup leaves it, for all processes that the tests start
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)

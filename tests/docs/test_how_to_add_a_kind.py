@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PAGE: Final = (ROOT / "docs" / "how-to-add-a-kind.md").read_text(encoding="utf-8")
 _NEW: Final = re.compile(r"^`([^`\n]+)`, new:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _CHANGED: Final = re.compile(r"^`([^`\n]+)`:\n\n```diff\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_UNTRACKED: Final = {"__pycache__", ".coverage", "node_modules"}
+_UNTRACKED: Final = {"__pycache__", "node_modules"}
 _MANIFESTS: Final = """apiVersion: sharectl/v1
 kind: Backend
 metadata: {name: nas}
@@ -112,7 +112,7 @@ def _files(folder: Path) -> set[str]:
     """Return the files outside tests, as git lists them where it can."""
     tops = ("sharectl", "schemas", "examples", "docs", "tools", "bench")
     found = [path for top in tops for path in (folder / top).rglob("*") if path.is_file()]
-    found += [path for path in folder.iterdir() if path.is_file()]
+    found += [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".coverage")]
     relative = (path.relative_to(folder) for path in found)
     return {path.as_posix() for path in relative if not _UNTRACKED & {*path.parts} and path.suffix != ".pyc"}
 

@@ -101,13 +101,14 @@ class Tunnels:
     def remove_unused(self, vni: int) -> None:
         """Remove the VXLAN unless a share server is on it; with the last one goes the filter. Precondition: within `changing`."""
         segment, names = self.segment(vni), names_of(vni)
-        old = self._underlay.links()
-        for links in (segment.links(), old):
-            if any(link.master == names[0] and name not in names for name, link in links.items()):
-                return
-        for name in reversed(names):
-            if name in old:
-                self._underlay.ip("link", "del", name)
+        found = [(place, place.links()) for place in (segment, self._underlay)]
+        if any(link.master == names[0] and name not in names for _, links in found for name, link in links.items()):
+            return
+        # Not left to the end of the namespace: the kernel comes to that later, and until then the number is taken.
+        for place, links in found:
+            for name in reversed(names):
+                if name in links:
+                    place.ip("link", "del", name)
         segment.remove()
         with self._locked("filter"):
             if not self._segments():
