@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
 
 _BACKEND: Final = b"Backend"
+_CONFIG: Final = ("spec", "config")
 _MOST_POSITIONS: Final = 8
 """Of how many files at a time the positions are kept: they take far more room than the text."""
 
@@ -111,7 +112,10 @@ def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noq
         for address, wrong in file.unsound.items():
             paths.setdefault(address, set()).update(wrong)
         for finding in file.findings:
-            if finding.address is not None and finding.code != "manifest.missing":  # whose path is the whole around it
+            is_around = (
+                finding.code == "manifest.missing" and finding.path[:2] != _CONFIG
+            )  # its path is the whole that lacks something
+            if finding.address is not None and not is_around:
                 paths.setdefault(finding.address, set()).add(finding.path)
     return Flaws({address: frozenset(wrong) for address, wrong in paths.items()}, hides_backends)
 

@@ -364,6 +364,18 @@ def test_several_mistakes_are_found_as_each_alone(repository: _Repository, mista
     assert repository.found(*mistakes) == alone
 
 
+@pytest.mark.parametrize("backend", ["sim", "nas", "tenants"])
+def test_a_misspelt_config_is_no_configuration(repository: _Repository, backend: str) -> None:
+    """Nobody looks into one that lacks what its driver requires."""
+
+    def misspell(documents: Documents) -> None:
+        spec = documents[f"Backend/{backend}"]["spec"]
+        spec["onfig"] = spec.pop("config")
+
+    found = repository.found(Mistake("misspelt", misspell))
+    assert {code for code, _, _ in found} == {"manifest.missing", "manifest.unknown-field"}
+
+
 @pytest.mark.parametrize(("written", "codes"), [(False, {"backend.config"}), ("many", {"manifest.schema"})])
 def test_what_a_wrong_setting_would_call_for_is_not_missed(
     repository: _Repository,

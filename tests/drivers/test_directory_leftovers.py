@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.drivers.base import TransientError
 from sharectl.drivers.directory import files
+from sharectl.drivers.directory.settings import read_settings
+from sharectl.drivers.directory.storage import Storage
 from sharectl.drivers.testing import ref
 from tests.drivers.opening import new_request, open_driver
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.drivers.opening import FullDriver
 
+RESOURCE_ID = "6a1f0b5e-0000-4000-8000-000000000001"
 _CALLS = ("rename", "unlink", "rmdir", "fsync", "symlink")
 
 
@@ -108,3 +113,33 @@ def test_a_temporary_file_that_is_being_written_is_left(tmp_path: Path) -> None:
         os.close(held)
         files.sweep_temporaries(".", descriptor)
         assert list(tmp_path.iterdir()) == []
+
+
+def test_whoever_comes_as_a_workspace_goes_has_one_of_its_own(tmp_path: Path) -> None:
+    """Several threads use the same workspace: each has it whole, or is told that another is at work."""
+    storage = Storage(read_settings({"root": "root"}, str(tmp_path)))
+    (pool_name,) = storage.settings.pools
+    storage.prepare()
+    failures: list[BaseException] = []
+
+    def work(had: int = 0) -> None:
+        while had < 100 and not failures:
+            try:
+                with (
+                    storage.metadata() as metadata,
+                    storage.pool(metadata, pool_name) as pool,
+                    pool.workspace(RESOURCE_ID) as folder,
+                ):
+                    os.mkdir("mine", dir_fd=folder)
+                had += 1
+            except TransientError:
+                pass
+            except OSError as failure:
+                failures.append(failure)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []

@@ -75,9 +75,7 @@ class Pool:
         """
         name = f"work/{checked_id(resource_id)}"
         with self.locked():
-            with suppress(FileExistsError):
-                os.mkdir(name, 0o700, dir_fd=self.private_fd)
-            descriptor = self._claimed(name)
+            descriptor = self._made(name)
         if descriptor is None:
             message = f"another process is at work on the share or snapshot with the id {resource_id}"
             raise TransientError(message)
@@ -93,10 +91,10 @@ class Pool:
 
     def is_at_work(self, resource_id: str) -> bool:
         """Tell whether some process holds the workspace of this id now. Precondition: the storage is locked."""
-        name = f"work/{resource_id}"
-        if files.status_of(name, self.private_fd) is None:
+        try:
+            descriptor = self._claimed(f"work/{resource_id}")
+        except FileNotFoundError:
             return False
-        descriptor = self._claimed(name)
         if descriptor is not None:
             os.close(descriptor)
         return descriptor is None
@@ -106,6 +104,17 @@ class Pool:
         with self.locked():
             names = files.names_in("work", self.private_fd)
             return sorted(name for name in names if not self.is_at_work(name))
+
+    def _made(self, name: str) -> int | None:
+        """Make and lock a workspace, or return None where another holds it. One that its holder takes away meanwhile is made anew."""
+        while True:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=self.private_fd)
+            with suppress(FileNotFoundError):
+                descriptor = self._claimed(name)
+                if descriptor is None or os.fstat(descriptor).st_nlink > 0:
+                    return descriptor
+                os.close(descriptor)
 
     def _claimed(self, name: str) -> int | None:
         """Open and lock a workspace, or return None where another process or thread holds it."""
