@@ -25,7 +25,7 @@ class _Late:
     def __get__(self, value: object, owner: type) -> Any:  # noqa: ANN401 - a method of any signature
         made = _initializer(self._cls) if self._name == "__init__" else _compiled(self._cls, self._name)
         setattr(self._cls, self._name, made)
-        return getattr(owner if value is None else value, self._name)
+        return made.__get__(value, owner)  # of this class, whatever one below it says
 
 
 class _Factory:

@@ -123,6 +123,39 @@ def test_what_a_class_says_itself_stays() -> None:
     assert len({unique, Unique("a"), unique}) == 2
 
 
+def test_a_method_reached_by_super_is_the_one_above() -> None:
+    """Also the first time, when it is compiled: what the class below does about it happens once."""
+
+    @dataclass(frozen=True, slots=True)
+    class Above:
+        name: str
+
+    calls = []
+
+    class Below(Above):
+        def __init__(self, name: str) -> None:
+            calls.append("__init__")
+            super().__init__(name)
+
+        def __repr__(self) -> str:
+            calls.append("__repr__")
+            return f"<{super().__repr__()}>"
+
+        def __eq__(self, other: object) -> bool:
+            calls.append("__eq__")
+            return super().__eq__(other)
+
+        def __hash__(self) -> int:
+            calls.append("__hash__")
+            return super().__hash__()
+
+    below = Below("a")
+    assert repr(below).endswith("Below(name='a')>")
+    assert below == Below("a")
+    assert isinstance(hash(below), int)
+    assert calls == ["__init__", "__repr__", "__init__", "__eq__", "__hash__"]
+
+
 def test_a_command_compiles_few_of_them() -> None:
     """Those whose values are made, and no others."""
     code = (
