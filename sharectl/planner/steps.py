@@ -39,7 +39,8 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
         is_gone = deviation is not None and deviation.observed is None
         (planner.lost if is_gone else planner.changed)(draft, address)
     tell_unseen_backends(draft)
-    draft.new = sorted(address for address in draft.new if _is_free(draft, address))
+    seen_to = frozenset(draft.recreations)  # a lost share was looked at where it was found to be lost
+    draft.new = sorted(address for address in draft.new if address in seen_to or _is_free(draft, address))
     for address in due.removed:
         if address not in draft.replaced:
             planner_of(kind_of(address)).removed(draft, address)
