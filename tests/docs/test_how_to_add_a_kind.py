@@ -109,7 +109,7 @@ class Copy:
 
 
 def _files(folder: Path) -> set[str]:
-    """Return the files outside tests, as git lists them where it can."""
+    """Return the files outside tests, but for what tools leave there."""
     tops = ("sharectl", "schemas", "examples", "docs", "tools", "bench")
     found = [path for top in tops for path in (folder / top).rglob("*") if path.is_file()]
     found += [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".coverage")]
