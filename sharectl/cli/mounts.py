@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
@@ -31,7 +32,7 @@ _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._@+-][A-Za-z0-9._/@+-]*")
 _NAMESPACE: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
-class Read(NamedTuple):
+class _Read(NamedTuple):
     """The mounts that the state gives, and which state that is."""
 
     lineage: str
@@ -76,26 +77,25 @@ def mounts(
 ) -> None:
     """Write the mounts of a client, from the state alone: no backend is asked."""
     from sharectl.cli.session import parse_address, parse_labels, start
-    from sharectl.model.diagnostics import DiagnosticError, error
     from sharectl.mounting.selection import Wanted
     from sharectl.render.mounts import left_out_lines, mount_problem, mounts_lines, nothing_line
     from sharectl.render.mounts_tables import Origin
 
     session = start(chdir)
-    settings = mount_settings(mount_root, credentials, namespace)
-    wanted = Wanted(mounting_client(client, session.output), mounting_user(user), parse_labels(label))
+    settings = _mount_settings(mount_root, credentials, namespace)
+    wanted = Wanted(_mounting_client(client, session.output), _mounting_user(user), parse_labels(label))
     named = [resource_of(parse_address(address)) for address in addresses or ()]
     if directory is not None and style is not MountFormat.SYSTEMD:
         raise DiagnosticError(
             error("usage.directory", "only units of systemd are files of their own", remedy="add --format systemd")
         )
     with session.repository.existing_store() as store:
-        read = read_selected(store, named, frozenset(backend or ()), wanted)
+        read = _read_selected(store, named, frozenset(backend or ()), wanted)
     selected = read.selected.fitting(mount_problem(style, settings))
     if directory is not None:
-        write_units(session, session.path(directory), selected.mounts, settings)
+        _write_units(session, session.path(directory), selected.mounts, settings)
     else:
-        command = repeated_command(style, client, user, named, label, backend)
+        command = _repeated_command(style, settings, client, user, named, label, backend)
         origin = Origin(read.lineage, read.serial, command)
         session.output.write_lines(mounts_lines(style, selected, settings, origin))
     for line in left_out_lines(selected):
@@ -104,7 +104,7 @@ def mounts(
         session.output.note(nothing_line(client))
 
 
-def mount_settings(mount_root: str, credentials: str, namespace: str) -> MountSettings:
+def _mount_settings(mount_root: str, credentials: str, namespace: str) -> MountSettings:
     """Return the settings of the client. Raises DiagnosticError where one of them could not be written to its tables."""
     for option, what, path in (("mount-root", "folder", mount_root), ("credentials", "file", credentials)):
         if _PLAIN_PATH.fullmatch(path) is None or posixpath.normpath(path) != path:
@@ -120,7 +120,7 @@ def mount_settings(mount_root: str, credentials: str, namespace: str) -> MountSe
     return MountSettings(mount_root, credentials, namespace)
 
 
-def mounting_client(text: str | None, output: Output) -> Client | None:
+def _mounting_client(text: str | None, output: Output) -> Client | None:
     """Return the client that the user named; one that is this machine to itself alone is remarked on. Raises DiagnosticError."""
     if text is None:
         return None
@@ -132,7 +132,7 @@ def mounting_client(text: str | None, output: Output) -> Client | None:
     return client
 
 
-def mounting_user(text: str | None) -> str | None:
+def _mounting_user(text: str | None) -> str | None:
     """Return the user as access rules have it. Raises DiagnosticError."""
     if text is None:
         return None
@@ -144,7 +144,7 @@ def mounting_user(text: str | None) -> str | None:
         raise DiagnosticError(error("usage.user", problem.summary, remedy=problem.remedy)) from problem
 
 
-def read_selected(store: StateStore, named: Sequence[Address], backends: frozenset[str], wanted: Wanted) -> Read:
+def _read_selected(store: StateStore, named: Sequence[Address], backends: frozenset[str], wanted: Wanted) -> _Read:
     """Return the mounts that the state gives. Raises DiagnosticError where it has nothing at an address, or on a backend."""
     from sharectl.mounting.selection import select_mounts
     from sharectl.workspace.lookup import require_records, view_of_backends
@@ -154,11 +154,12 @@ def read_selected(store: StateStore, named: Sequence[Address], backends: frozens
     with store.read() as reader:
         view = reader.view(named).on_backends(backends) if named else view_of_backends(reader, backends)
         rules = reader.rules(named or None)
-    return Read(view.lineage, view.serial, select_mounts(view.records.values(), rules, wanted))
+    return _Read(view.lineage, view.serial, select_mounts(view.records.values(), rules, wanted))
 
 
-def repeated_command(  # noqa: PLR0917 - the options that decide which shares are among the mounts
+def _repeated_command(  # noqa: PLR0917 - the options that decide what is written
     style: str,
+    settings: MountSettings,
     client: str | None,
     user: str | None,
     named: Iterable[Address],
@@ -168,12 +169,15 @@ def repeated_command(  # noqa: PLR0917 - the options that decide which shares ar
     """Return the command that writes the same mounts again from the same state."""
     words = ["sharectl", "mounts", "--format", str(style)]
     words += [*(["--for", client] if client is not None else []), *(["--user", user] if user is not None else [])]
+    for field in fields(MountSettings):
+        value = getattr(settings, field.name)
+        words += [] if value == field.default else [f"--{field.name.replace('_', '-')}", value]
     for option, values in (("--label", labels), ("--backend", backends)):
         words += [word for value in values or () for word in (option, value)]
     return shlex.join([*words, *named])
 
 
-def write_units(session: Session, folder: Path, mounts: Iterable[Mount], settings: MountSettings) -> None:
+def _write_units(session: Session, folder: Path, mounts: Iterable[Mount], settings: MountSettings) -> None:
     """Write the units of systemd as files, and say what became of them. Raises DiagnosticError."""
     from sharectl.mounting.folder import write_marked_files
     from sharectl.render.mounts import written_lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +29,12 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 if there are changes.")
     ] = False,
     destroy: Annotated[bool, typer.Option("--destroy", help="Plan what `sharectl destroy` would do.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", help="Show every field of new resources, all candidates with their weights, and all reasons."
+        ),
+    ] = False,
     output: Annotated[Format, opt.output("plan")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
@@ -39,14 +44,14 @@ def plan(
 
     session = start(chdir, choices.file)
     result = planned(session, planner(session, choices, destroy=destroy))
-    show_plan(session, result, output, hint=out is None and not destroy)
+    show_plan(session, result, output, verbose=verbose, hint=out is None and not destroy)
     if result.is_stopped:
         raise Finished(ExitCode.FAILED)
     if out is not None:
         from sharectl.workspace.planfile import plan_origin, write_plan_file
 
         origin = plan_origin(session.project.root, session.project.state_path)
-        write_plan_file(session.path(out), dataclasses.replace(result, origin=origin))
+        write_plan_file(session.path(out), replace(result, origin=origin))
         session.output.note(f"Saved to {out}; `sharectl apply {out}` runs exactly this.")
     elif destroy and not result.is_empty:
         session.output.note(

@@ -81,10 +81,10 @@ def planned(session: Session, make_plan: Planner) -> Plan:
     return plan if found is None else replace(plan, diagnostics=(found, *plan.diagnostics), is_stopped=True)
 
 
-def show_plan(session: Session, plan: Plan, output: Format, *, hint: bool = False) -> None:
+def show_plan(session: Session, plan: Plan, output: Format, *, verbose: bool = False, hint: bool = False) -> None:
     """Write the plan in the format that was asked for, and its diagnostics; `hint` adds what to do with it."""
     out = session.output
-    out.show("plan", output, plan, **({"hint": hint} if output is Format.TEXT else {}))
+    out.show("plan", output, plan, verbose=verbose, hint=hint)
     if plan.diagnostics:
         out.diagnostics(plan.diagnostics)
 

@@ -9,7 +9,6 @@ import typer
 
 from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address
-from sharectl.cli.session import edited_state
 from sharectl.model.kinds import Kind, is_of, resource_of
 from sharectl.render.formats import Format
 
@@ -268,24 +267,26 @@ def history(
         session.output.show("history", output, found if newest is None else chain((newest,), found))
 
 
-app.command(name="history", help="Show what was done; the same as `sharectl history`.")(history)
+app.command(name="history")(history)
 
 
 def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, force: bool) -> None:
     """Make `copy` the state, once that is agreed to; a state that is damaged is set aside. Raises StateError."""
+    from sharectl.cli.session import edited_state
+    from sharectl.workspace.copies import content_of_copy, content_of_state, hold_the_same
     from sharectl.workspace.interventions import bring_back_document, expect_document
 
     output = session.output
     url, path = session.project.state_url, session.project.state_path
-    held = _held_document(session)
+    held = content_of_state(lambda: session.repository.store(hint=False))
     output.note(
         f"Copy {copy.name}: taken at {copy.taken_at}, serial {copy.serial}, {copy.mark.resources} resources, lineage {copy.lineage}."
     )
-    document = copy_document(copy)
+    document = content_of_copy(copy)
     expect_document(document, copy.name)
     if held is None:
         output.note(f"The state at {path} is damaged; it is kept beside it under another name.")
-    elif _is_same(held, document):
+    elif hold_the_same(held, document):
         output.note(f"The state at {path} holds just that: nothing is to be brought back.")
         return
     output.note("Changes made after that copy are not in it: the next plan shows where the backends differ.")
@@ -297,35 +298,3 @@ def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, fo
     with edited_state(session, f"state restore {copy.name}", lock_timeout, create=True) as edit:
         bring_back_document(edit, document, force=force)
     output.note(f"The state is that of {copy.taken_at} now; look at `sharectl plan` before you apply.")
-
-
-def copy_document(copy: Copy) -> bytes:
-    """Return the content of a copy. Raises StateError where it is not whole."""
-    from sharectl.model.state_urls import url_of_file
-    from sharectl.state.stores import open_store
-
-    store = open_store(url_of_file(copy.path), create=False)
-    try:
-        return b"".join(store.export_document())
-    finally:
-        store.close()
-
-
-def _held_document(session: Session) -> bytes | None:
-    """Return the content of the state; None where it is damaged."""
-    from sharectl.state.contract import StateCorruptError
-
-    try:
-        with session.repository.store(hint=False) as store:
-            return b"".join(store.export_document())
-    except StateCorruptError:
-        return None
-
-
-def _is_same(one: bytes, other: bytes) -> bool:
-    """Tell whether two documents hold the same of resources and of what was done; runs that did nothing count for nothing."""
-    import orjson
-
-    parts = ("lineage", "resources", "rules", "operations", "history")
-    held, copied = orjson.loads(one), orjson.loads(other)
-    return all(held[part] == copied[part] for part in parts)

@@ -40,7 +40,6 @@ DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
     "pools": _text_and_json("pools", "pools_view"),
     "record": _text_and_json("state", "record"),
     "resource": _text_and_json("resource"),
-    "result": _text_and_json("result"),
     "share_network": _text_and_json("resource", "share_network"),
     "share_server": _text_and_json("resource", "share_server"),
     "state": _text_and_json("state"),

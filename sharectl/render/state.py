@@ -123,9 +123,9 @@ def rule_text(record: RuleRecord) -> str:
     return f"{text}  {visible(record.status)}{f': {visible(record.reason)}' if record.reason else ''}"
 
 
-def place_of(record: Record) -> str:
+def place_of(row: Record | OperationRecord) -> str:
     """Return `backend#pool`, or what there is of it."""
-    return "#".join(part for part in (record.backend, record.pool) if part)
+    return "#".join(part for part in (row.backend, row.pool) if part)
 
 
 def size_of(record: Record) -> str:
@@ -134,7 +134,7 @@ def size_of(record: Record) -> str:
 
 
 def _intent_text(operation: OperationRecord) -> str:
-    where = "#".join(part for part in (operation.backend, operation.pool) if part)
+    where = place_of(operation)
     words = f"{operation.verb} {operation.address}{f' on {where}' if where else ''}, since {operation.started_at}"
     return visible(words)
 
@@ -168,7 +168,7 @@ def operations_lines(operations: Sequence[OperationRecord], look: Look = PLAIN) 
             visible(operation.operation_id),
             visible(operation.address),
             visible(operation.verb),
-            visible("#".join(filter(None, (operation.backend, operation.pool)))),
+            visible(place_of(operation)),
             visible(operation.started_at),
         )
         for operation in operations

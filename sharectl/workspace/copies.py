@@ -12,13 +12,16 @@ import orjson
 
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.frozen import dataclass
+from sharectl.model.state_urls import url_of_file
 from sharectl.private import draft_of, make_private
 from sharectl.state.contract import StateCorruptError, StateError, WritesCopies
 from sharectl.state.sqlite.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
+from sharectl.state.stores import open_store
 from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from sharectl.manifests.project import Project
@@ -26,16 +29,10 @@ if TYPE_CHECKING:
     from sharectl.state.contract import StateStore
     from sharectl.state.sqlite.copies import Copy
 
-
 _ORIGINS: Final = "origins.json"
-
-
 _FORMAT: Final = "sharectl-copies"
-
-
 _MOST_ORIGINS: Final = 50
-
-
+_CONTENT: Final = ("lineage", "resources", "rules", "operations", "history")
 RESTORE_COMMAND: Final = "sharectl state restore"
 
 
@@ -185,6 +182,30 @@ def chosen_copy(kept: KeptCopies, name: str | None) -> Copy:
     near = did_you_mean(name, [copy.name for copy in everything])
     remedy = near or f"`{RESTORE_COMMAND}` lists them"
     raise DiagnosticError(error("state.no-copy", f"there is no copy {name}", remedy=remedy))
+
+
+def content_of_copy(copy: Copy) -> bytes:
+    """Return the content of a copy, as a document. Raises StateError where it is not whole."""
+    store = open_store(url_of_file(copy.path), create=False)
+    try:
+        return b"".join(store.export_document())
+    finally:
+        store.close()
+
+
+def content_of_state(opened: Callable[[], AbstractContextManager[StateStore]]) -> bytes | None:
+    """Return the content of the state, as a document; None where it is damaged."""
+    try:
+        with opened() as store:
+            return b"".join(store.export_document())
+    except StateCorruptError:
+        return None
+
+
+def hold_the_same(one: bytes, other: bytes) -> bool:
+    """Tell whether two documents hold the same of resources and of what was done; runs that did nothing count for nothing."""
+    held, copied = orjson.loads(one), orjson.loads(other)
+    return all(held[part] == copied[part] for part in _CONTENT)
 
 
 def origin_of(project: Project) -> Origin:

@@ -116,6 +116,15 @@ def test_only_plan_says_how_to_go_on(simulated: Console) -> None:
     assert "`sharectl destroy` does this" in simulated("plan", "--destroy").err
 
 
+def test_a_verbose_plan_tells_the_fields_and_weights_of_what_is_new(simulated: Console) -> None:
+    """A plain one tells where it goes."""
+    plain, verbose = simulated("plan").out, simulated("plan", "--verbose").out
+    assert "CapacityWeigher" not in plain
+    assert "CapacityWeigher" in verbose
+    assert "+ size  1GiB" not in plain
+    assert "+ size  1GiB" in verbose
+
+
 def test_plan_of_a_part(simulated: Console) -> None:
     """Targets with what they need, labels, exclusions."""
     assert "share/one" not in simulated("plan", "--target", "snapshot/two-monday").out

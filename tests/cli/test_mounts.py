@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,6 +58,23 @@ def test_a_client_gets_what_it_may_reach(site: Console) -> None:
         f"//simulated.invalid/gold1-win /mnt/win cifs rw,credentials=/etc/smb-credentials,vers=3.1.1,{at_boot}",
     ]
     assert site("mounts", "--for", "10.0.0.5").out == ended.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--mount-root", "/srv/x", "--credentials", "/etc/c"),
+        ("--format", "kubernetes", "--namespace", "prod"),
+        ("--user", "carol", "--backend", "sim"),
+    ],
+    ids=" ".join,
+)
+def test_the_command_at_the_top_makes_the_same_again(site: Console, words: tuple[str, ...]) -> None:
+    """With all options that decide what is written."""
+    made = site("mounts", *words).out
+    command = made.partition("`")[2].partition("`")[0]
+    assert site(*shlex.split(command)[1:]).out == made
+    assert set(words) <= {*shlex.split(command)}
 
 
 @pytest.mark.parametrize("style", ["fstab", "autofs", "systemd", "kubernetes", "ansible"])
