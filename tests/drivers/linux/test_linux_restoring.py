@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sharectl.drivers.linux.agent import restoring
+from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.locks import changes_lock
 from tests.drivers.linux.lab import kill_processes_of, mounts_under, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, ref
 from tests.drivers.linux.smb_client import smb, write
 
 if TYPE_CHECKING:
+    import pytest
+
     from sharectl.drivers.linux.agent.operations import Backend
     from sharectl.drivers.linux.driver import LinuxDriver
     from tests.drivers.linux.operations_lab import OperationsLab
@@ -137,3 +142,29 @@ def test_what_was_forgotten_or_put_in_the_trash_stays_closed(own_backend: Operat
         "forgotten": False,
         "trashed": True,
     }
+
+
+def test_beside_a_change_servers_are_started_and_nothing_else_is_put_in_force(
+    own_backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read a moment ago may be more than the change has left of it since."""
+    own_backend._prepared = own_backend.open(**NFS)
+    own_backend.driver.prepare()
+    own_backend.share("projects", ANYBODY)
+    own_backend.share("office", ALICE, protocol="CIFS")
+    restart(own_backend)
+    assert {share.access for share in own_backend.open(**NFS).list_shares()} == {()}
+    backend = backend_of(own_backend.open(**NFS))
+    assert backend.restore() == []
+    for mark in own_backend.folder.glob("root/servers/main/closed/*"):
+        mark.unlink()
+    assert (writes(own_backend, "projects"), lists(own_backend, "office")) == (False, False)
+
+    monkeypatch.setattr(restoring, "_LOCK_SECONDS", 0.0)
+    kill_processes_of(str(own_backend.folder / "root/servers/main/nfs"))
+    with daemons.locked(changes_lock(str(own_backend.folder / "root")), shared=True):
+        assert backend.restore() == []
+        assert not backend.has_ended(), "the NFS server is started"
+        assert not lists(own_backend, "office")
+    assert backend.restore() == []
+    assert (writes(own_backend, "projects"), lists(own_backend, "office")) == (True, True)

@@ -13,6 +13,10 @@ import pytest
 
 from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError
 from sharectl.drivers.linux import FACTORY
+from sharectl.drivers.linux.agent import restoring
+from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.locks import resource_lock
+from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.testing_share_servers import ShareServerConformance
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
@@ -447,3 +451,21 @@ def test_after_a_restart_the_host_brings_share_servers_back_by_itself(
     assert restarted.list_share_servers()[0].healthy
     client = switch.add_client("rs", "scb100", "10.20.0.21/24")
     assert nfs(client, "10.20.0.10", "/shares/data", "put", "a", "b").is_done
+
+
+def test_a_share_server_that_somebody_removes_gets_nothing_back(
+    open_driver: Callable[..., LinuxDriver], switch: Switch, monkeypatch: pytest.MonkeyPatch, lab_directory: str
+) -> None:
+    """Neither while its lock is held, nor by the record that says that its removal has begun."""
+    driver = open_driver()
+    server_id = str(driver.create_share_server(request()).resource_id)
+    backend = open_backend(driver._settings.for_agent())
+    run("ip", "netns", "del", f"sharectl-{server_id}")
+    monkeypatch.setattr(restoring, "_LOCK_SECONDS", 0.0)
+    with daemons.locked(resource_lock(f"{lab_directory}/root", server_id)):
+        assert backend.restore() == []
+    assert f"sharectl-{server_id}" not in namespaces()
+    backend._records.close_share_server(server_id)
+    backend._servers.restore_network(server_id)
+    backend.close()
+    assert f"sharectl-{server_id}" not in namespaces()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import uuid
-import zlib
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,9 +14,10 @@ from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.host.namespaces import TenantNetworks
 from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.listing import Listed, ListedSnapshot, Listing, listed_snapshot
+from sharectl.drivers.linux.agent.locks import changes_lock, resource_lock
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.records import Records
-from sharectl.drivers.linux.agent.restoring import CHANGES_LOCK, Restoring
+from sharectl.drivers.linux.agent.restoring import Restoring
 from sharectl.drivers.linux.agent.rights import RuleOutcome
 from sharectl.drivers.linux.agent.servers import ServerRoom
 from sharectl.drivers.linux.agent.share_servers import ListedServer, ShareServers
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.contract import VolumePool
 
 _IDENTITY: Final = "identity"
-_LOCKS: Final = 256
 _BEFORE_PREPARE: Final = frozenset(
     {"report", "prepare", "pools", "raise_fence", "list_shares", "list_snapshots", "list_share_servers"}
 )
@@ -124,7 +123,7 @@ class Backend:
         if method in _ALONE or not self._records.exists():
             yield
             return
-        with locked(os.path.join(self._root, CHANGES_LOCK), shared=True):  # noqa: PTH118 - as above
+        with locked(changes_lock(self._root), shared=True):
             yield
 
     def _expect_fence(self, params: Mapping[str, Any]) -> None:
@@ -146,9 +145,7 @@ class Backend:
         if resource_id is None or not self._records.exists():
             yield
             return
-        folder = os.path.join(self._root, "locks")  # noqa: PTH118 - as above
-        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
-        with locked(os.path.join(folder, str(zlib.crc32(resource_id.encode()) % _LOCKS))):  # noqa: PTH118 - as above
+        with locked(resource_lock(self._root, resource_id)):
             yield
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from sharectl.drivers.linux.agent.closed_marks import marked
 from sharectl.drivers.linux.agent.contract import Problem
 from sharectl.drivers.linux.agent.host.daemons import locked_within
 from sharectl.drivers.linux.agent.host.system_errors import told_as
+from sharectl.drivers.linux.agent.locks import changes_lock, resource_lock
 from sharectl.drivers.linux.agent.servers import MAIN
 
 if TYPE_CHECKING:
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
     from sharectl.drivers.linux.agent.share_servers import ShareServers
 
-CHANGES_LOCK: Final = "changes.lock"
-"""Held by all who change something on the backend, together, and by who brings its servers back, alone."""
-
-_CHANGES_SECONDS: Final = 3.0
+_LOCK_SECONDS: Final = 3.0
 _RESTART_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.1
 
@@ -50,11 +48,14 @@ class Restoring:
         if not self._records.exists():
             return []
         problems = []
-        with _alone(self._root):
+        with locked_within(
+            changes_lock(self._root), _LOCK_SECONDS
+        ) as is_alone:  # a change that takes long is not waited for
             for name in self._names():
                 try:
-                    with told_as("restoring the servers on the storage host"):
-                        self._restore(name)
+                    with told_as("restoring the servers on the storage host"), self._own(name) as is_own:
+                        if is_own:
+                            self._restore(name, is_alone=is_alone)
                 except Problem as problem:
                     problems.append(f"{name}: {problem}")
         return problems
@@ -75,34 +76,43 @@ class Restoring:
     def _names(self) -> list[str]:
         return [MAIN, *(row.resource_id for row in self._records.share_servers() if row.is_made)]
 
-    def _restore(self, name: str) -> None:
-        if name != MAIN:
+    @contextmanager
+    def _own(self, name: str) -> Iterator[bool]:
+        """Keep out of the making and the removal of a share server; give whether it is there, and nobody is at work on it."""
+        if name == MAIN:
+            yield True
+            return
+        with locked_within(resource_lock(self._root, name), _LOCK_SECONDS) as is_mine:
+            row = self._records.share_server(name)
+            yield is_mine and row is not None and row.is_made
+
+    def _restore(self, name: str, *, is_alone: bool) -> None:
+        """Restore the servers of one instance. Beside a change (not `is_alone`) those that have ended are started, and that is all.
+
+        A start reads what is stored under the server's own lock, as that of a change does. Everything else would put in force what was
+        read a moment before: rights that the change has taken away since, or the network of a share server that it removes.
+        """
+        if name != MAIN and is_alone:
             self._share_servers.restore_network(name)
         servers = self._room.servers(name)
         wanted = {row.resource_id for row in self._records.shares_of_instance(name)} - marked(servers.instance)
         if servers.nfs is not None:
             is_ready = self._access.is_ready(servers, wanted)
             # The kernel's server is started by the host, and has to be told of what is mounted now.
-            if servers.nfs.has_ended() or (servers.real_paths and servers.nfs.stored()):
+            is_untold = is_alone and servers.real_paths and bool(servers.nfs.stored())
+            if servers.nfs.has_ended() or is_untold:
                 servers.nfs.ensure_running(is_ready)
-            for export in servers.nfs.withheld():
+            for export in servers.nfs.withheld() if is_alone else ():
                 if is_ready(export):
                     servers.nfs.put(export)
         if servers.smb is not None:
             is_section_ready = self._access.is_section_ready(servers, wanted)
             if servers.smb.has_ended():
                 servers.smb.ensure_running(is_section_ready)
-            for section in servers.smb.withheld():
+            for section in servers.smb.withheld() if is_alone else ():
                 if is_section_ready(section):
                     servers.smb.put(section)
 
 
 def _has_ended(servers: Servers) -> bool:
     return any(server is not None and server.has_ended() for server in (servers.nfs, servers.smb))
-
-
-@contextmanager
-def _alone(root: str) -> Iterator[None]:
-    """Keep out of the way of changes, which would meet half of what is being restored; one that takes long is not waited for."""
-    with locked_within(f"{root}/{CHANGES_LOCK}", _CHANGES_SECONDS):
-        yield

@@ -79,9 +79,12 @@ class ShareServers:
         return self._listed(row, is_made=True)
 
     def restore_network(self, server_id: str) -> None:
-        """Make the namespace of a server whole again where it is not; its processes are the caller's concern."""
+        """Make the namespace of a server whole again where it is not, unless the server is being made or removed.
+
+        Its processes are the caller's concern. Precondition: no change is at work on it.
+        """
         row = self._records.share_server(server_id)
-        if row is not None and self._problem_of_network(row):
+        if row is not None and row.is_made and self._problem_of_network(row):
             if not self._networks.has_namespace(server_id):
                 self._stop(server_id)  # as above
             self._networks.ensure(server_id, _segment(row), _addresses(row))
