@@ -56,8 +56,16 @@ def _of_type(type_: type, json: type) -> Column:
 
 
 def _of_few(fits: Callable[[Any], bool], *json: type) -> Column:
-    """Return a column in which the same values come again and again."""
-    return Column(fits, json, lambda values: all(map(fits, {*values})))
+    """Return a column in which the same values come again and again.
+
+    A set holds one of those that equal each other, which 1, 1.0 and True do: so the types of all must be among those of the tested.
+    """
+
+    def all_fit(values: Collection[Any]) -> bool:
+        different = {*values}
+        return all(map(fits, different)) and {*map(type, values)} == {*map(type, different)}
+
+    return Column(fits, json, all_fit)
 
 
 def _optional(column: Column) -> Column:

@@ -1,0 +1,21 @@
+"""Rows are checked many at a time, and each as strictly as if it were alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from sharectl.state.columns import expect_records
+from sharectl.state.contract import DamagedRowError
+from sharectl.state.testing.samples import make_record
+
+
+@pytest.mark.parametrize("version", [True, 1.0])
+@pytest.mark.parametrize("sound", [0, 1, 2])
+def test_a_value_of_another_type_is_found_among_those_that_equal_it(version: float, sound: int) -> None:
+    """1, 1.0 and True are one element of a set."""
+    rows = [make_record(f"s{number}", version=1) for number in range(sound)]
+    odd = make_record("odd")._replace(version=version)  # type: ignore[arg-type] - what is to be found
+    expect_records(rows)
+    for mixed in ([*rows, odd], [odd, *rows]):
+        with pytest.raises(DamagedRowError, match=f"its version is {version!r}"):
+            expect_records(mixed)
