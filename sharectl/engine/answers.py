@@ -50,16 +50,6 @@ class NonsenseError(TypeError):
         super().__init__(f"its answer to {call} is not what the contract says: {answer!r:.80}")
 
 
-def misbehaviour(error: BaseException) -> str:
-    """Say of a driver that it has raised what its contract does not know."""
-    return f"the driver failed in a way that it should not: {type(error).__name__}: {error}".removesuffix(": ")
-
-
-def told(error: BaseException) -> str:
-    """Return what a driver has raised as a person reads it."""
-    return str(error) if isinstance(error, DriverError) else misbehaviour(error)
-
-
 def expected(call: str, kind: type[T], answer: Any) -> T:  # noqa: ANN401 - it may be anything
     """Return the answer to a call where it is one of this kind, with fields of the right types. Raises NonsenseError."""
     if not isinstance(answer, kind) or answer == "":

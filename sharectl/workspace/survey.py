@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import BackendUnavailableError, ClonesSnapshots, SnapshotsShares, capabilities_of
 from sharectl.drivers.registry import UnknownDriverError, driver_factory
 from sharectl.drivers.share_servers import HandlesShareServers
-from sharectl.engine.answers import all_expected, pools_of, report_of, told
+from sharectl.engine.answers import all_expected, pools_of, report_of
+from sharectl.executors.failures import failure_of
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
 from sharectl.planner.observed import BackendObservation
@@ -72,7 +73,9 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
             continue
         error = None
         if answer is not None:
-            error = f"no answer within {seconds[name]:g} s" if answer.error is None else told(answer.error)
+            error = (
+                f"no answer within {seconds[name]:g} s" if answer.error is None else failure_of(answer.error).message
+            )
         asked_ids = asked[name].resource_ids if name in asked else frozenset()
         observed[name] = BackendObservation(name, _capabilities(specs[name]), error=error, asked_ids=asked_ids)
     for name, seen in tuple(observed.items()):
@@ -109,12 +112,12 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
                 snapshots = {snapshot.resource_id: snapshot for snapshot in found if snapshot.resource_id is not None}
                 unmanaged_snapshots = tuple(snapshot for snapshot in found if snapshot.resource_id is None)
         except BackendUnavailableError as problem:
-            error = str(problem)
+            error = failure_of(problem).message
     if spec.share_servers and isinstance(driver, HandlesShareServers) and error is None:
         try:
             servers = _ask_servers(spec, driver, backends, question)
         except BackendUnavailableError as problem:
-            error = str(problem)
+            error = failure_of(problem).message
     pools: tuple[Pool, ...] = ()
     if question.pools and spec.enabled:
         pools = _pools(spec, driver, report, capabilities)

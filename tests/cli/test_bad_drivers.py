@@ -9,6 +9,7 @@ import pytest
 
 import sharectl.workspace.backends
 import sharectl.workspace.survey
+from sharectl.drivers.base import BackendUnavailableError, DriverError
 from sharectl.drivers.simulated.capabilities import Snapshots
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.drivers.simulated.factory import FACTORY
@@ -110,6 +111,37 @@ def test_a_driver_that_raises_anything_while_it_is_asked_makes_its_backend_unkno
     if method != "pools":
         assert ended.code == 1
         assert "the driver failed in a way that it should not" in ended.out + ended.err
+
+
+class MuteError(Exception):
+    """One that cannot be written down."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        return str(self.args[0])
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (DriverError("cannot read caf\udce9"), "cannot read caf\\udce9"),
+        (BackendUnavailableError("cannot read caf\udce9"), "cannot read caf\\udce9"),
+        (RuntimeError("cannot read caf\udce9"), "RuntimeError: cannot read caf\\udce9"),
+        (MuteError(), "the driver failed in a way that it should not: MuteError"),
+    ],
+)
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_an_error_that_cannot_be_written_down_makes_its_backend_unknown(
+    console: Console, monkeypatch: pytest.MonkeyPatch, error: BaseException, text: str, output: str
+) -> None:
+    """It may name a file whose name cannot be decoded, or have no text at all; the command says what it can of it."""
+    console.write("all.yaml", BACKENDS + SHARES)
+    assert console("apply", "--yes").code == 0
+    monkeypatch.setattr(SimulatedDriver, "list_shares", raiser(error))
+    ended = console("plan", "-o", output)
+    assert ended.code == 1
+    assert "internal" not in ended.err
+    assert text in " ".join((ended.out + ended.err).replace("\\\\", "\\").split())
 
 
 @pytest.mark.parametrize("answer", [None, 7, [None], ["share"], [(1, 2, 3)], {}])
