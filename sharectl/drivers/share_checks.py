@@ -11,7 +11,7 @@ from sharectl.model.quantities import format_size
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.drivers.base import Capability
+    from sharectl.drivers.base import Capability, DriverFactory
     from sharectl.model.backends import BackendSpec
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "StoragePlace",
     "TellsCapabilities",
     "WantedShare",
+    "configured_capabilities",
     "smaller_than_snapshot",
     "unknown_extra_spec",
 ]
@@ -57,6 +58,11 @@ class TellsCapabilities(Protocol):
     def capabilities_of(self, backend: BackendSpec) -> frozenset[Capability]:
         """Return the optional capabilities of the driver that `open` would return."""
         ...
+
+
+def configured_capabilities(factory: DriverFactory, backend: BackendSpec) -> frozenset[Capability]:
+    """Return what the factory's driver can do on a backend whose configuration meets the schema, without opening it."""
+    return factory.capabilities_of(backend) if isinstance(factory, TellsCapabilities) else factory.capabilities
 
 
 @runtime_checkable

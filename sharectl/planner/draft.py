@@ -211,9 +211,8 @@ class Draft:
         return seen is not None and capability in seen.capabilities
 
     def able(self, backend: str) -> frozenset[Capability]:
-        """Return what the backend's driver can do; by its factory, where it was not asked."""
-        seen = self.observed.get(backend)
-        return self.checks.capabilities(backend) if seen is None else seen.capabilities
+        """Return what the driver of a backend that has a manifest can do."""
+        return self.observed[backend].capabilities
 
     def refuse(  # noqa: PLR0913 - the fields of a diagnostic, and how much it holds
         self,

@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import BackendUnavailableError, ClonesSnapshots, SnapshotsShares, capabilities_of
-from sharectl.drivers.registry import UnknownDriverError, driver_factory
+from sharectl.drivers.base import (
+    BackendUnavailableError,
+    ClonesSnapshots,
+    DriverError,
+    SnapshotsShares,
+    capabilities_of,
+)
+from sharectl.drivers.registry import driver_factory
+from sharectl.drivers.share_checks import configured_capabilities
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.answers import all_expected, pools_of, report_of
 from sharectl.executors.failures import failure_of
@@ -85,9 +92,10 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
 
 
 def _capabilities(spec: BackendSpec) -> frozenset[Capability]:
+    """Return what the driver of a backend that has not answered can do, as far as its configuration says; nothing where it cannot be loaded."""
     try:
-        return driver_factory(spec.driver).capabilities
-    except UnknownDriverError:
+        return configured_capabilities(driver_factory(spec.driver), spec)
+    except DriverError:
         return frozenset()
 
 

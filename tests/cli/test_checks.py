@@ -176,6 +176,19 @@ def test_what_no_backend_is_able_to_do_is_an_error(repository: Console, without:
     assert validated(repository, lacking, backend("b", "simulated", "stateFile: b.db"), document).code == 0
 
 
+@pytest.mark.parametrize("words", [(), ("--refresh", "none")], ids=["asked", "not asked"])
+def test_what_a_configuration_takes_from_a_driver_is_not_planned(repository: Console, words: tuple[str, ...]) -> None:
+    """Whether the backend is asked or not: both the driver and its factory go by the configuration."""
+    config = "stateFile: a.db"
+    assert validated(repository, backend("a", "simulated", config), share("s", size="2GiB")).code == 0
+    assert repository("apply", "--yes").code == 0
+    lacking, smaller = backend("a", "simulated", f"{config}\nwithout: [shrink]"), share("s", allowShrink="true")
+    assert validated(repository, lacking, smaller).code == 0
+    planned = repository("plan", *words)
+    assert planned.code == 1
+    assert "cannot shrink" in planned.err
+
+
 def test_a_clone_smaller_than_its_snapshot_is_an_error(repository: Console) -> None:
     """In sizes that people write."""
     clone = share("c", size="1GiB", sourceSnapshot="n")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from sharectl.drivers.base import DriverError
+from sharectl.drivers.registry import UnknownDriverError
 from sharectl.manifests.schemas import schema_names
 
 if TYPE_CHECKING:
@@ -210,13 +212,15 @@ def test_a_folder_of_the_command_is_under_that_of_the_whole(applied: Console) ->
     assert applied("validate", "-C", "fresh").out == "3 resources, all valid.\n"
 
 
-def test_a_backend_whose_driver_is_gone(applied: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [UnknownDriverError("simulated", ()), DriverError("cannot be loaded")], ids=["gone", "broken"]
+)
+def test_a_backend_whose_driver_is_gone(applied: Console, monkeypatch: pytest.MonkeyPatch, error: DriverError) -> None:
     """It counts as silent: its resources are unknown, not gone."""
-    from sharectl.drivers.registry import UnknownDriverError  # noqa: PLC0415 - as above
     from sharectl.workspace import plans, survey  # noqa: PLC0415 - patched here only
 
     def missing(name: str) -> object:
-        raise UnknownDriverError(name, ())
+        raise error
 
     assert applied("plan").code == 0  # fills the cache of manifests
     for module in (plans, survey):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.base import Capability, ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory
-from sharectl.drivers.share_checks import ChecksShares, TellsCapabilities
+from sharectl.drivers.share_checks import ChecksShares, configured_capabilities
 from sharectl.model.checks import ShareProblem, WantedShare
 from sharectl.model.diagnostics import error
 from sharectl.model.frozen import dataclass, field
@@ -191,7 +191,7 @@ class ShareChecks:
             return frozenset(Capability)
         if not self._is_sound(backend, "driver", "config"):
             return frozenset(Capability)
-        return factory.capabilities_of(spec) if isinstance(factory, TellsCapabilities) else factory.capabilities
+        return configured_capabilities(factory, spec)
 
     def _check(self, backend: str) -> ShareCheck | None:
         if backend not in self._checks:
