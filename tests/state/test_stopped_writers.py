@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.state.sqlite import errors
 from tests.cli.console import run
 
 from .processes import start
@@ -107,3 +109,23 @@ def test_where_the_whole_file_is_kept_locked_every_command_ends(repository: Path
         assert time.monotonic() - began < LONGEST_SECONDS
     assert ended.code == 75, ended.err
     assert str(process_id) in ended.err
+
+
+@pytest.mark.parametrize(("opens", "who"), [("path", "locked by process {}"), ("os.devnull", ": another process")])
+def test_only_a_process_that_has_the_file_open_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opens: str, who: str
+) -> None:
+    """The kernel's list of locks has numbers of files, which files on other file systems have as well; nobody is to kill their processes."""
+    path = tmp_path / "state.db"
+    path.touch()
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    with start(f"held = open({opens}); print('open', flush=True); sys.stdin.read()", path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        locks = tmp_path / "locks"
+        locks.write_text(f"1: POSIX  ADVISORY  WRITE {process.pid} 00:2a:{path.stat().st_ino} 0 EOF\n")
+        monkeypatch.setattr(errors, "_LOCKS", locks)
+        reason = str(errors.from_sqlite(path, busy))
+        process.kill()
+    assert who.format(process.pid) in reason

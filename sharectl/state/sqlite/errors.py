@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +22,7 @@ from sharectl.state.contract import (
 from sharectl.state.lock import process_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 BUSY_REMEDY: Final = "another program keeps the file locked; find it with `fuser` and try again when it has ended"
 
@@ -145,13 +145,16 @@ def _keeper_of(path: Path) -> str:
 
     The lock of a writer stands on the shared memory, that of a program that wants the file for itself on the file.
     """
-    inodes = set()
+    files = {}
     for file in (path, path.with_name(f"{path.name}-shm")):
         try:
-            inodes.add(file.stat().st_ino)
-        except OSError:
+            found = file.resolve()
+            files[found.name] = found.stat()
+        except (OSError, RuntimeError):
             continue
-    for process_id in _writers(inodes):
+    for process_id in _writers({found.st_ino for found in files.values()}):
+        if not _has_open(process_id, files):
+            continue
         name = _command_of(process_id)
         if (process_fields(process_id) or [""])[0] in _STOPPED:
             way = f"let it go on with `kill -CONT {process_id}`, or end it with `kill -9 {process_id}`: what it had begun to write is undone then"
@@ -161,7 +164,7 @@ def _keeper_of(path: Path) -> str:
 
 
 def _writers(inodes: set[int]) -> list[int]:
-    """Return the processes that hold such a lock (proc_locks(5)), this one left out."""
+    """Return the processes that hold such a lock (proc_locks(5)), this one left out; the numbers may be those of files elsewhere."""
     try:
         lines = _LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -174,6 +177,23 @@ def _writers(inodes: set[int]) -> list[int]:
         if fields[5].rpartition(":")[2] in map(str, inodes) and fields[4].isdigit() and int(fields[4]) != os.getpid():
             found.append(int(fields[4]))
     return found
+
+
+def _has_open(process_id: int, files: Mapping[str, os.stat_result]) -> bool:
+    """Tell whether the process has one of these files open, by their names; False also where nobody may look.
+
+    Files on several file systems have the same number, and the device in proc_locks(5) is not always that of stat(2). Only what has the
+    name is looked at: others may be on storage that does not answer.
+    """
+    try:
+        for descriptor in Path(f"/proc/{process_id}/fd").iterdir():
+            with suppress(OSError):  # it may have been closed meanwhile
+                file = files.get(descriptor.readlink().name)
+                if file is not None and os.path.samestat(descriptor.stat(), file):
+                    return True
+    except OSError:
+        pass
+    return False
 
 
 def _command_of(process_id: int) -> str:
