@@ -10,6 +10,7 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import CreateShare, ResizeShare
 from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
+from sharectl.state.rows import spec_object_of
 from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
 
@@ -77,6 +78,7 @@ def pools_after_plan(  # noqa: PLR0913, PLR0917 - what a plan is made of
     """
     from sharectl.planner.options import PlanOptions  # noqa: PLC0415 - only where a plan is asked for
     from sharectl.scheduler.engine import Scheduler  # noqa: PLC0415 - as above
+    from sharectl.scheduler.extra_specs import uses_thin_logic  # noqa: PLC0415 - as above
     from sharectl.scheduler.request import request_from_share  # noqa: PLC0415 - as above
     from sharectl.workspace.plans import PlanRequest, make_plan  # noqa: PLC0415 - as above
 
@@ -93,8 +95,11 @@ def pools_after_plan(  # noqa: PLR0913, PLR0917 - what a plan is made of
             share_type = desired.share_types.get(spec.share_type or "")
             scheduler.reserve(request_from_share(spec, share_type), f"{first.backend}#{first.pool}")
         elif record is not None and record.size_bytes is not None:
-            after_bytes = _size_after(step, record.size_bytes)
-            scheduler.consume(f"{record.backend}#{record.pool}", (after_bytes - record.size_bytes) / GIB)
+            growth_gib = (_size_after(step, record.size_bytes) - record.size_bytes) / GIB
+            if growth_gib:
+                share_type = desired.share_types.get(spec_object_of(record).get("share_type") or "")
+                thin_logic = share_type is None or uses_thin_logic(share_type.extra_specs)
+                scheduler.consume(f"{record.backend}#{record.pool}", growth_gib, thin_logic=thin_logic)
     return Forecast(scheduler.pools_after(), plan.diagnostics)
 
 

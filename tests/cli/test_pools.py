@@ -105,6 +105,24 @@ def test_the_pools_after_the_plan_count_new_grown_and_deleted_shares(repository:
     assert "58.0 GiB" in text
 
 
+def test_thick_shares_of_a_thin_pool_take_and_give_back_space_in_the_forecast(repository: Console) -> None:
+    """As the scheduler counts those that are new: grown and deleted ones too. What is thin occupies nothing yet."""
+    specs = 'driver_handles_share_servers: false, share_backend_name: both, thin_provisioning: "<is> False"'
+    thick = (
+        f"---\napiVersion: sharectl/v1\nkind: ShareType\nmetadata: {{name: thick}}\nspec: {{extraSpecs: {{{specs}}}}}\n"
+    )
+    config = "{stateFile: both.db, pools: [{name: c, total: 100GiB, free: 50GiB}]}"
+    head = "---\napiVersion: sharectl/v1\nkind: Backend\nmetadata: {name: both}\n"
+    spec = f"{{driver: simulated, capabilities: {{thin_provisioning: [true, false]}}, config: {config}}}"
+    repository.write("all.yaml", f"{MANIFESTS}{head}spec: {spec}\n{thick}")
+    repository.write("shares/s.yaml", share("grows", "20GiB", "thick") + share("goes", "30GiB", "thick"))
+    assert repository("apply", "--yes").code == 0
+    repository.write("shares/s.yaml", share("grows", "25GiB", "thick") + share("new", "7GiB", "thick"))
+    (both,) = pools(repository, "--backend", "both", "--after-plan")["pools"]
+    assert both["capabilities"]["free_capacity_gb"] == 50
+    assert both["after_plan"]["free_capacity_gb"] == 50 + 30 - 5 - 7
+
+
 def test_a_plan_that_cannot_place_a_share_is_shown_with_its_error(repository: Console) -> None:
     """What has a place is counted; the command fails as the plan does."""
     repository.write("shares/s.yaml", share("fits", "60GiB") + share("late", "50GiB"))
