@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,33 @@ def test_who_watches_is_replaced_with_its_settings_and_ends_where_they_say_so(ho
     assert driver.report().hindrances == ()
     driver.close()
     assert house.is_served()
+
+
+def test_who_looks_whether_somebody_watches_keeps_nobody_from_it(house: House) -> None:
+    """Neither another who looks, nor who is about to watch."""
+    os.kill(house.watcher(), signal.SIGKILL)
+    wait_for(lambda: not daemons.is_locked(house.place.lock), "the end of who watched")
+    with daemons.locked(house.place.lock, shared=True):
+        assert not daemons.is_locked(house.place.lock)
+        driver = house.open()
+        (hindrance,) = driver.report().hindrances
+        assert "nobody watches over its servers" in hindrance.summary
+        driver.close()
+        watcher = subprocess.Popen(watching.command(house.place), stderr=subprocess.DEVNULL)
+        wait_for(lambda: watcher.poll() is not None or has_open(watcher.pid, house.place.lock), "a start of the watch")
+    try:
+        wait_for(lambda: watcher.poll() is not None or daemons.is_locked(house.place.lock), "the watch")
+        assert watcher.poll() is None
+    finally:
+        watcher.terminate()
+        watcher.wait(20)
+
+
+def has_open(pid: int, path: str) -> bool:
+    """Tell whether a process has a file open."""
+    with suppress(FileNotFoundError):  # one that was closed meanwhile
+        return any(link.readlink() == Path(path) for link in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def test_where_systemd_runs_it_is_a_unit(lab_directory: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from sharectl.drivers.linux.agent.watching import Place
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_LOOK_SECONDS: Final = 1.0
+"""Who looks whether somebody watches holds the lock for an instant."""
 _POLL_SECONDS: Final = 1.0
 _ROUND_SECONDS: Final = 10.0
 """Between two rounds where no process ended: a disk may have come, or an address."""
@@ -30,7 +32,7 @@ def main() -> None:
     settle()
     os.umask(0o022)
     place = Place(sys.argv[1])
-    with daemons.locked_within(place.lock, 0.0) as is_mine:
+    with daemons.locked_within(place.lock, _LOOK_SECONDS) as is_mine:
         if not is_mine:
             sys.exit("somebody watches already")
         Path(place.lock).write_text(str(os.getpid()), encoding="ascii")

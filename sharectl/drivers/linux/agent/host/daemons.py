@@ -190,20 +190,20 @@ def locked_within(path: str, seconds: float) -> Iterator[bool]:
 
 
 def is_locked(path: str) -> bool:
-    """Tell whether somebody holds the lock of a file."""
+    """Tell whether somebody holds the lock of a file alone. Those who look do not see each other."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        return not _could_lock(descriptor)
+        return not _could_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
 
-def _could_lock(descriptor: int) -> bool:
+def _could_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
