@@ -17,6 +17,7 @@ from sharectl.drivers.linux import FACTORY
 from sharectl.drivers.linux.agent import watching
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.watching import Place, Watch
+from sharectl.drivers.linux.settings import read_settings
 from sharectl.drivers.linux.shipping import agent_archive
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
@@ -77,7 +78,7 @@ class House:
 
     def watcher(self) -> int:
         """Return the process that watches."""
-        return int(Path(self.place.lock).read_text(encoding="ascii"))
+        return int(Path(self.place.lock).read_text(encoding="ascii").split()[0])
 
 
 @pytest.fixture
@@ -173,39 +174,134 @@ def has_open(pid: int, path: str) -> bool:
     return False
 
 
-def test_where_systemd_runs_it_is_a_unit(lab_directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enabled, so that it is there after a restart, and started anew only where something of it has changed."""
-    calls = Path(lab_directory, "calls")
-    systemctl = Path(lab_directory, "bin", "systemctl")
-    systemctl.parent.mkdir()
-    systemctl.write_text(f'#!/bin/sh\necho "$@" >>{calls}\n', encoding="utf-8")
-    systemctl.chmod(0o755)
-    units = Path(lab_directory, "units")
-    units.mkdir()
-    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(watching, "_UNITS", str(units))
-    monkeypatch.setattr(watching, "_SYSTEMD", lab_directory)
-    archive = Path(lab_directory, "agent.zip")
-    archive.write_bytes(agent_archive())
-    root = f"{lab_directory}/my root%s"
-    settings = {"root": root, "supervisor": "auto"}
-    Watch(settings, str(archive)).ensure()
+class Systemd:
+    """A stand-in for systemd, where the tests have none: it notes what it is told, and runs the one unit."""
 
-    (unit,) = units.iterdir()
-    assert unit.name == Place(root).unit
-    assert calls.read_text().split("\n")[:3] == ["daemon-reload", f"enable {unit.name}", f"restart {unit.name}"]
+    def __init__(self, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put its command in the place of the real one."""
+        self.folder = Path(folder, "systemd")
+        self.units = self.folder / "units"
+        self.units.mkdir(parents=True)
+        program = self.folder / "systemctl"
+        program.write_text(
+            f"""#!/bin/sh
+cd {self.folder}
+echo "$@" >>calls
+if [ -e is-broken ]; then exit 1; fi
+case "$1 $2" in "restart "*|"disable --now")
+    if [ -e pid ]; then kill $(cat pid); while kill -0 $(cat pid); do :; done; rm pid; fi
+esac
+if [ "$1" = restart ]; then
+    echo 'echo $$ >pid' >start
+    sed -n 's/^ExecStart=/exec /p' units/"$2" >>start
+    setsid --fork sh start >log 2>&1
+fi
+""",
+            encoding="utf-8",
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{self.folder}:{os.environ['PATH']}")
+        monkeypatch.setattr(watching, "_UNITS", str(self.units))
+        monkeypatch.setattr(watching, "_SYSTEMD", folder)
+
+    def calls(self) -> list[str]:
+        """Return what it was told since this was last asked."""
+        path = self.folder / "calls"
+        found = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return found
+
+
+class Told:
+    """The watch over a backend without servers, by settings that change."""
+
+    def __init__(self, folder: str) -> None:
+        """Make the code that is left on the host."""
+        self.folder = folder
+        self.place = Place(f"{folder}/root")
+        self._archive = Path(folder, "agent.zip")
+        self._archive.write_bytes(agent_archive())
+
+    def watch(self, supervisor: str, **changes: Any) -> Watch:  # noqa: ANN401 - settings have many types
+        """Return a watch by these settings, as an agent of its own has it."""
+        pools = {"fast": {"type": "btrfs", "path": f"{self.folder}/pool"}}
+        plain = {
+            "root": self.place.root,
+            "addresses": ["10.0.0.9"],
+            "pools": pools,
+            "supervisor": supervisor,
+            **changes,
+        }
+        settings = read_settings(BackendSpec("nas", "linux", plain), "/").for_agent()
+        return Watch(settings, str(self._archive))
+
+    def process(self) -> int:
+        """Wait until somebody watches by the settings that are there, and return the process."""
+        wait_for(lambda: self._said()[1:] == [watching.loaded_digest(self.place)], "a watch by the present settings")
+        return int(self._said()[0])
+
+    def _said(self) -> list[str]:
+        path = Path(self.place.lock)
+        return path.read_text(encoding="ascii").split() if daemons.is_locked(str(path)) else []
+
+
+@pytest.fixture
+def systemd(lab_directory: str, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    """Give a host that runs systemd."""
+    return Systemd(lab_directory, monkeypatch)
+
+
+def test_where_systemd_runs_it_is_a_unit(lab_directory: str, systemd: Systemd) -> None:
+    """Enabled, so that it is there after a restart, and started anew only where something of it has changed."""
+    told = Told(lab_directory)
+    told.watch("auto").ensure()
+    (unit,) = systemd.units.iterdir()
+    assert unit.name == told.place.unit
+    started = ["daemon-reload", f"enable {unit.name}", f"restart {unit.name}"]
+    assert systemd.calls() == started
     text = unit.read_text()
-    assert f'"{root.replace("%", "%%")}"' in text
     for line in ("KillMode=process", "Restart=always", "WantedBy=multi-user.target", "After=local-fs.target"):
         assert line in text
-    assert json.loads(Path(Place(root).settings).read_text()) == settings
-    assert Path(Place(root).archive).stat().st_mode & 0o077 == 0
-    calls.unlink()
-    with daemons.locked(Place(root).lock):
-        Watch(settings, str(archive)).ensure()
-        assert not calls.exists(), "it runs, and nothing has changed"
-        Watch({**settings, "addresses": ["10.0.0.1"]}, str(archive)).ensure()
-    assert f"restart {unit.name}" in calls.read_text()
+    assert '"/lab/my root%%s"' in watching.unit_text(Place("/lab/my root%s"))
+    assert json.loads(Path(told.place.settings).read_text())["supervisor"] == "auto"
+    assert Path(told.place.archive).stat().st_mode & 0o077 == 0
+    first = told.process()
+    told.watch("auto").ensure()
+    assert systemd.calls() == [], "it runs, and nothing has changed"
+    told.watch("auto", addresses=["10.0.0.1"]).ensure()
+    assert systemd.calls() == started
+    assert told.process() != first
+
+
+def test_an_update_that_failed_is_told_and_tried_again(lab_directory: str, systemd: Systemd) -> None:
+    """Its files are there, and who watches has not read them."""
+    told = Told(lab_directory)
+    told.watch("systemd").ensure()
+    told.process()
+    (systemd.folder / "is-broken").touch()
+    told.watch("systemd", addresses=["10.0.0.1"]).ensure()
+    (hindrance,) = told.watch("systemd", addresses=["10.0.0.1"]).hindrances()
+    assert "its servers" in hindrance.summary
+    (systemd.folder / "is-broken").unlink()
+    systemd.calls()
+    told.watch("systemd", addresses=["10.0.0.1"]).ensure()
+    assert systemd.calls()[-1:] == [f"restart {told.place.unit}"]
+    told.process()
+    assert told.watch("systemd", addresses=["10.0.0.1"]).hindrances() == []
+
+
+def test_files_that_who_watches_has_not_read_are_told_and_read(lab_directory: str) -> None:
+    """The agent that left them ended before it could start who watches anew."""
+    told = Told(lab_directory)
+    told.watch("process").ensure()
+    first = told.process()
+    other = told.watch("process", addresses=["10.0.0.1"])
+    Path(told.place.settings).write_text(json.dumps(other._settings, sort_keys=True), encoding="utf-8")
+    (hindrance,) = other.hindrances()
+    assert "goes by earlier settings" in hindrance.summary
+    other.ensure()
+    assert told.process() != first
+    assert other.hindrances() == []
 
 
 def test_the_unit_is_one_to_systemd(lab_directory: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.main import settle
 from sharectl.drivers.linux.agent.operations import open_backend
-from sharectl.drivers.linux.agent.watching import Place
+from sharectl.drivers.linux.agent.watching import Place, loaded_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +35,13 @@ def main() -> None:
     with daemons.locked_within(place.lock, _LOOK_SECONDS) as is_mine:
         if not is_mine:
             sys.exit("somebody watches already")
-        Path(place.lock).write_text(str(os.getpid()), encoding="ascii")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        watch(json.loads(Path(place.settings).read_text(encoding="utf-8")))
+        digest = loaded_digest(
+            place
+        )  # first: files that are exchanged meanwhile then count as others, and it is started anew
+        settings = json.loads(Path(place.settings).read_text(encoding="utf-8"))
+        Path(place.lock).write_text(f"{os.getpid()} {digest}\n", encoding="ascii")
+        watch(settings)
 
 
 def watch(settings: Mapping[str, Any]) -> None:

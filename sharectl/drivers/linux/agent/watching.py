@@ -47,11 +47,19 @@ class Watch:
         return daemons.is_locked(self._place.lock)
 
     def hindrances(self) -> list[Hindrance]:
-        """Return what to say where nobody watches although somebody should."""
-        if self._kind == "none" or not self._archive or not os.path.isdir(self._place.folder) or self.is_awake():  # noqa: PTH112 - as above
+        """Return what to say where nobody watches although somebody should, or by other settings or code than were left there last."""
+        if self._kind == "none" or not self._archive or not os.path.isdir(self._place.folder):  # noqa: PTH112 - as above
             return []
-        start = f"systemctl start {self._place.unit}" if self._kind == "systemd" else "the next apply starts it"
-        return [Hindrance("nobody watches over its servers on the storage host: one that ends stays down", start)]
+        by_apply = "the next apply that changes something starts it"
+        if not self.is_awake():
+            start = f"systemctl start {self._place.unit}" if self._kind == "systemd" else by_apply
+            return [Hindrance("nobody watches over its servers on the storage host: one that ends stays down", start)]
+        if not self._is_current():
+            summary = (
+                "what watches over its servers on the storage host goes by earlier settings, or is an earlier version"
+            )
+            return [Hindrance(summary, f"{by_apply} anew")]
+        return []
 
     def ensure(self) -> None:
         """Start who watches, once in a process; anew where its settings or its code are others. That it cannot be is a hindrance."""
@@ -72,33 +80,52 @@ class Watch:
         return os.path.join(self._place.folder, name)  # noqa: PTH118 - as above
 
     def _ensure(self) -> None:
-        is_other = _replace(self._place.archive, Path(self._archive).read_bytes())
-        is_other |= _replace(self._place.settings, json.dumps(self._settings, sort_keys=True).encode())
+        _replace(self._place.archive, Path(self._archive).read_bytes())
+        _replace(self._place.settings, json.dumps(self._settings, sort_keys=True).encode())
         if self._kind == "systemd":
-            is_other |= _replace(self._place.unit_file, unit_text(self._place).encode(), 0o644)
-            if is_other or not self.is_awake():
+            is_other_unit = _replace(self._place.unit_file, unit_text(self._place).encode(), 0o644)
+            if is_other_unit or not self._is_current():
                 for words in (("daemon-reload",), ("enable", self._place.unit), ("restart", self._place.unit)):
                     _systemctl(*words)
-        elif is_other or not self.is_awake():
+            return
+        if not self._is_current():
             self._stop_process()
             daemons.start(command(self._place), namespace=None, output_path=self._place.log)
             daemons.wait_until(
-                lambda: self.is_awake() and self._process() is not None, "what watches over the servers does not start"
+                lambda: self._is_current() and self._process() is not None,
+                "what watches over the servers does not start",
             )
+
+    def _is_current(self) -> bool:
+        """Tell whether somebody watches, by the settings and with the code that are there: an update may have been cut short."""
+        with suppress(OSError):
+            return self.is_awake() and self._said()[1:] == [loaded_digest(self._place)]
+        return False
+
+    def _said(self) -> list[str]:
+        """Return what the lock says of who watches: its process, and what it has loaded."""
+        return Path(self._place.lock).read_text(encoding="ascii", errors="replace").split()
 
     def _process(self) -> int | None:
         """Return the process that watches, by the lock's file and its arguments."""
-        with suppress(OSError, ValueError):
-            pid = int(Path(self._place.lock).read_text(encoding="ascii"))
+        with suppress(OSError, ValueError, IndexError):
+            pid = int(self._said()[0])
             if os.fsencode(self._place.archive) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 return pid
         return None
 
+    def _has_unit(self) -> bool:
+        return os.path.exists(self._place.unit_file)  # noqa: PTH110 - as above
+
     def _end(self) -> None:
-        if os.path.exists(self._place.unit_file):  # noqa: PTH110 - as above
-            _systemctl("disable", "--now", self._place.unit)
-            os.unlink(self._place.unit_file)  # noqa: PTH108 - as above
+        self._end_unit()
         self._stop_process()
+
+    def _end_unit(self) -> None:
+        if self._has_unit():
+            if os.path.isdir(_SYSTEMD):  # noqa: PTH112 - as above; elsewhere nothing runs by it
+                _systemctl("disable", "--now", self._place.unit)
+            os.unlink(self._place.unit_file)  # noqa: PTH108 - as above
 
     def _stop_process(self) -> None:
         pid = self._process()
@@ -130,7 +157,7 @@ class Place(NamedTuple):
 
     @property
     def lock(self) -> str:
-        """Held by who watches, whose process it names."""
+        """Held by who watches; it names the process, and what that has loaded (see `loaded_digest`)."""
         return os.path.join(self.folder, "lock")  # noqa: PTH118 - as above
 
     @property
@@ -154,6 +181,14 @@ class Place(NamedTuple):
 def command(place: Place) -> list[str]:
     """Return the command that watches over a backend."""
     return [sys.executable, *_PYTHON_OPTIONS, place.archive, place.root]
+
+
+def loaded_digest(place: Place) -> str:
+    """Return what tells the code and the settings that are there from all others."""
+    digest = hashlib.sha256()
+    for path in (place.archive, place.settings):
+        digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def unit_text(place: Place) -> str:
