@@ -22,7 +22,7 @@ from sharectl.drivers.linux.shipping import agent_archive
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
 from sharectl.model.requests import ShareRef, ShareRequest
-from tests.drivers.linux.agents import wait_for
+from tests.drivers.linux.agents import lives, wait_for
 from tests.drivers.linux.backends import PASSWORDS, config, environment
 from tests.drivers.linux.lab import kill_processes_of, mounts_under, need, run
 from tests.drivers.linux.nfs_client import nfs
@@ -271,6 +271,28 @@ def test_where_systemd_runs_it_is_a_unit(lab_directory: str, systemd: Systemd) -
     told.watch("auto", addresses=["10.0.0.1"]).ensure()
     assert systemd.calls() == started
     assert told.process() != first
+
+
+def test_who_watches_changes_with_the_supervisor(lab_directory: str, systemd: Systemd) -> None:
+    """A process of its own is not in the unit's way, nor the unit in that of a process."""
+    told = Told(lab_directory)
+    told.watch("process").ensure()
+    first = told.process()
+    told.watch("systemd").ensure()
+    unit = told.process()
+    assert unit == int((systemd.folder / "pid").read_text())
+    assert not lives(first)
+    systemd.calls()
+
+    told.watch("process").ensure()
+    assert systemd.calls() == [f"disable --now {told.place.unit}"]
+    assert list(systemd.units.iterdir()) == []
+    assert not lives(unit)
+    last = told.process()
+    told.watch("process").ensure()
+    assert (told.process(), systemd.calls()) == (last, [])
+    told.watch("none").ensure()
+    assert not daemons.is_locked(told.place.lock)
 
 
 def test_an_update_that_failed_is_told_and_tried_again(lab_directory: str, systemd: Systemd) -> None:

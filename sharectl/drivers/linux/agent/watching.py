@@ -85,9 +85,11 @@ class Watch:
         if self._kind == "systemd":
             is_other_unit = _replace(self._place.unit_file, unit_text(self._place).encode(), 0o644)
             if is_other_unit or not self._is_current():
+                self._stop_process()  # also one of its own, in whose way a unit would be for ever; what fails now is told and tried again
                 for words in (("daemon-reload",), ("enable", self._place.unit), ("restart", self._place.unit)):
                     _systemctl(*words)
             return
+        self._end_unit()
         if not self._is_current():
             self._stop_process()
             daemons.start(command(self._place), namespace=None, output_path=self._place.log)
