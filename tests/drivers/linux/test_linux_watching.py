@@ -326,6 +326,18 @@ def test_files_that_who_watches_has_not_read_are_told_and_read(lab_directory: st
     assert other.hindrances() == []
 
 
+def test_a_unit_that_was_stopped_is_removed_where_nobody_is_to_watch(lab_directory: str, systemd: Systemd) -> None:
+    """It would be back after a restart of the host."""
+    told = Told(lab_directory)
+    told.watch("systemd").ensure()
+    os.kill(told.process(), signal.SIGKILL)
+    wait_for(lambda: not daemons.is_locked(told.place.lock), "the end of who watched")
+    systemd.calls()
+    told.watch("none").ensure()
+    assert systemd.calls() == [f"disable --now {told.place.unit}"]
+    assert list(systemd.units.iterdir()) == []
+
+
 def test_the_unit_is_one_to_systemd(lab_directory: str) -> None:
     """Its own check finds nothing wrong with it."""
     need("systemd-analyze")

@@ -67,7 +67,7 @@ class Watch:
             if self._is_ensured or not self._archive:
                 return
             self._is_ensured = True
-            if self._kind == "none" and not self.is_awake():
+            if self._kind == "none" and not self.is_awake() and not self._has_unit():
                 return
             with suppress(OSError, Problem), daemons.locked(self._made_folder("setting-up.lock")):
                 if self._kind == "none":
