@@ -47,8 +47,8 @@ class StateReader(Protocol):
         Costs in proportion to what is returned. For a page, pass the last address of the one before it as `after`.
         """
 
-    def with_id(self, resource_id: str) -> Mapping[Address, Record]:
-        """Return the records of this resource: one, or none."""
+    def with_ids(self, resource_ids: Collection[str]) -> Mapping[Address, Record]:
+        """Return the records of these resources: of each one, or none. One question about many costs little more than about one."""
 
     def children(self, record: Record) -> Mapping[Address, Record]:
         """Return the snapshots of a share, or the shares on a share server."""

@@ -23,12 +23,13 @@ from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
+    from sharectl.model.records import StateView
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.run import LockedRun
@@ -80,7 +81,8 @@ def look_into(
     found = survey(specs, backends, {name: Question(lists=True) for name in asked})
     with store.read() as reader:
         view = reader.view([address_of(Kind.BACKEND, name) for name in asked])
-        shares, diagnostics = [], []
+        trashed: list[tuple[str, str, ObservedShare]] = []
+        diagnostics = []
         for name in sorted(asked):
             seen = found.observed[name]
             problem = identity_problem(view, seen)
@@ -90,19 +92,19 @@ def look_into(
                 summary = f"backend {name} could not be looked into: {seen.error}"
                 diagnostics.append(error("backend.unknown", summary, address=address_of(Kind.BACKEND, name)))
             else:
-                shares += [
-                    TrashedShare(name, share, _holder(reader, resource_id))
-                    for resource_id, share in seen.shares.items()
-                    if share.trashed_at is not None
-                ]
+                trashed += [(name, key, share) for key, share in seen.shares.items() if share.trashed_at is not None]
+        held_by = _holders(reader, view, {resource_id for _, resource_id, _ in trashed})
+    shares = [TrashedShare(name, share, held_by.get(resource_id)) for name, resource_id, share in trashed]
     shares.sort(key=lambda trashed: (trashed.share.trashed_at or "", trashed.backend, trashed.share.backend_id))
     return Trash(tuple(shares), tuple(diagnostics))
 
 
-def _holder(reader: StateReader, resource_id: str) -> Address | None:
-    """Return the address at which the state, or an open intent, has the resource."""
-    holders = (*reader.with_id(resource_id), *(one.address for one in reader.operations(resource_id=resource_id)))
-    return next(iter(holders), None)
+def _holders(reader: StateReader, view: StateView, resource_ids: Collection[str]) -> Mapping[str, Address]:
+    """Return the addresses at which the state, or an open intent, has these resources, by their ids."""
+    held_by = {record.resource_id: address for address, record in reader.with_ids(resource_ids).items()}
+    for operation in view.operations:
+        held_by.setdefault(operation.resource_id, operation.address)
+    return held_by
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from sharectl.state.sqlite.reader import SqliteReader
 from tests.cli.conftest import SIMULATED
 from tests.cli.console import Terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from sharectl.model.records import Record
     from tests.cli.console import Console
 
 
@@ -136,6 +140,22 @@ def test_a_share_that_the_state_holds_is_never_purged(applied: Console) -> None:
     assert "error[trash.held]" in refused.err
     assert "Nothing in the trash" in applied("trash", "purge", "--all", "--yes").err
     assert sql(applied, "SELECT count(*) FROM shares WHERE name = 'one'") == [(1,)]
+
+
+def test_the_state_is_asked_once_about_all_that_lies_there(trashed: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question about ids goes through the whole table; what an open intent is about is known without one."""
+    asked: list[int] = []
+    plain = SqliteReader.with_ids
+
+    def with_ids(reader: SqliteReader, resource_ids: Collection[str]) -> Mapping[str, Record]:
+        asked.append(len(resource_ids))
+        return plain(reader, resource_ids)
+
+    monkeypatch.setattr(SqliteReader, "with_ids", with_ids)
+    with_fault(trashed, "transient")
+    assert trashed("trash", "purge", "share/one", "--yes").code == 1
+    assert "held by the state: share/one" in trashed("trash", "list").out
+    assert asked == [2, 2]
 
 
 def with_fault(console: Console, effect: str) -> None:

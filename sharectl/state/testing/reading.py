@@ -122,11 +122,16 @@ class LookupsConformance(Conformance):
                 after = page[-1]
         assert pages == [["share/a", "share/b"], ["share/c", "share/tenant"], ["share/z"]]
 
-    def test_a_record_is_found_by_its_resource_id(self, peopled: StateStore) -> None:
-        """Whatever its address is now."""
+    def test_records_are_found_by_their_resource_ids(self, peopled: StateStore, lease: Lease) -> None:
+        """Whatever their addresses are now, and however many are asked for; who has none is left out."""
+        peopled.commit(lease, [RenameResource("share/a", "share/renamed", 1)])
         with peopled.read() as reader:
-            assert list(reader.with_id("id-b")) == ["share/b"]
-            assert reader.with_id("nobody") == {}
+            records = reader.view().records
+            many = [f"nobody-{number}" for number in range(3_000)]
+            found = reader.with_ids({"id-b", *many, "id-a", "\udcff"})
+            assert found == {address: records[address] for address in ("share/b", "share/renamed")}
+            assert reader.with_ids(["id-z"]) == {"share/z": records["share/z"]}
+            assert reader.with_ids(many) == reader.with_ids(()) == {}
 
     def test_children_are_the_snapshots_of_a_share_and_the_shares_on_a_server(
         self, peopled: StateStore, lease: Lease
