@@ -17,18 +17,17 @@ from sharectl.workspace.lookup import allowed_backends
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from sharectl.manifests.desired import Desired
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
-    from sharectl.model.records import Record, StateView
+    from sharectl.model.records import StateView
     from sharectl.model.specs import ShareSpec
     from sharectl.planner.shares.placement import Witness
     from sharectl.scheduler.explanation import Explanation
     from sharectl.scheduler.pools import Pool
-    from sharectl.scheduler.request import Request
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.repository import Repository
@@ -124,7 +123,7 @@ def explain_share(repository: Repository, store: StateStore, inquiry: Inquiry) -
     with repository.backends(desired.backends) as backends:
         case = _Case(repository, desired, store, backends, address)
         plan, witness = _witnessed(case, PlanOptions(backends=inquiry.limits))
-        explanation = witness.explanation or _placed_anew(case, witness.pools)
+        explanation = witness.explanation or _placed_anew(case, witness)
     explained = Explained(
         address, explanation, _recorded_place(store, address), witness.after, _said_of(plan, address, allowed)
     )
@@ -158,7 +157,7 @@ def _settled(repository: Repository, store: StateStore, address: Address, inquir
         plan, witness = _witnessed(case, PlanOptions(backends=inquiry.limits, targets=frozenset((address,))))
         if plan.steps or plan.held or plan.is_stopped or witness.explanation is not None:
             return None
-        explanation = _placed_anew(case, witness.pools)
+        explanation = _placed_anew(case, witness)
     if loaded.diagnostics:
         repository.tell(loaded.diagnostics)
     return Explained(address, explanation, place, 0, _said_of(plan, address, allowed))
@@ -190,13 +189,16 @@ def _said_of(plan: Plan, address: Address, allowed: frozenset[str]) -> tuple[Dia
     return unread_findings(said, allowed)
 
 
-def _placed_anew(case: _Case, pools: tuple[Pool, ...]) -> Explanation:
-    """Return what the pools would say to a share that a plan does not place, were it placed now."""
+def _placed_anew(case: _Case, witness: Witness) -> Explanation:
+    """Return what the pools that a plan was told of would say to a share that it does not place, were it placed now."""
+    from sharectl.planner.draft import Draft  # noqa: PLC0415 - only where something is placed
+    from sharectl.planner.shares.placement import request_of_placed  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler.engine import Scheduler  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler.explanation import explain  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler.request import PlacedShare  # noqa: PLC0415 - only where something is placed
 
     settings, spec = case.repository.project.scheduler, case.desired.share(case.address)
+    pools, observed = witness.pools, witness.observed
     with case.store.read() as reader:
         view = reader.view(None if _needs_all_shares(pools, settings, spec) else _rows_needed(spec))
         pools = _marked_with_networks(case, reader, view, pools)
@@ -205,7 +207,8 @@ def _placed_anew(case: _Case, pools: tuple[Pool, ...]) -> Explanation:
         for other, record in view.records.items()
         if record.kind == Kind.SHARE and other != case.address
     ]
-    return explain(Scheduler(pools, settings, placed), _request(case, view.records))
+    draft = Draft(case.desired, view, observed, PlanOptions(), {}, dict(view.records))
+    return explain(Scheduler(pools, settings, placed), request_of_placed(draft, case.address))
 
 
 def _needs_all_shares(pools: Iterable[Pool], settings: SchedulerSettings, spec: ShareSpec) -> bool:
@@ -258,17 +261,3 @@ def _marked_with_networks(
     observed = survey(desired.backends, backends, questions).observed
     draft = Draft(desired, view, observed, PlanOptions(), find_deviations(view, observed), dict(view.records))
     return tuple(ServerPlaces.for_shares(draft, shares).marked(pools))
-
-
-def _request(case: _Case, records: Mapping[Address, Record]) -> Request:
-    from sharectl.planner.share_servers.places import on_network  # noqa: PLC0415 - only where something is placed
-    from sharectl.scheduler.request import request_from_share  # noqa: PLC0415 - as above
-
-    desired, spec = case.desired, case.desired.share(case.address)
-    share_type = None if spec.share_type is None else desired.share_types[spec.share_type]
-    source = None if spec.source_snapshot is None else records.get(address_of(Kind.SNAPSHOT, spec.source_snapshot))
-    if source is None:
-        return on_network(request_from_share(spec, share_type))
-    backend, host = desired.backends.get(source.backend or ""), f"{source.backend}#{source.pool}"
-    zone = None if backend is None else backend.availability_zone
-    return on_network(request_from_share(spec, share_type, snapshot_host=host, snapshot_availability_zone=zone))

@@ -67,6 +67,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     )  # which may take minutes: nothing of the state is kept open meanwhile
     if request.options.witness is not None:
         request.options.witness.pools = found.pools
+        request.options.witness.observed = found.observed
     view = replace(view, writer=writer or _other_writer(store))
     deviations = find_deviations(view, found.observed)
     exports = find_exports(view, found.observed, _export_policies(desired, questions))

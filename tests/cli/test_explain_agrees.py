@@ -137,3 +137,37 @@ def test_explain_says_in_words_where_the_plan_makes_a_share(console: Console) ->
     ]
     assert sorted(planned) == sorted(explained)
     assert planned
+
+
+def test_a_share_that_is_there_has_the_candidates_that_it_had_when_it_was_new(console: Console) -> None:
+    """Those alone that a plan would take: by what its driver can do, by its limits, and in the pool of its snapshot."""
+    pools = "[{name: p, total: 99GiB}, {name: q, total: 99GiB}]"
+    settings = {"all": "clonesWithin: pool", "untrashing": "without: [trash]", "small": "limits: {sizeMultiple: 2GiB}"}
+    for name, setting in settings.items():
+        head = f"apiVersion: sharectl/v1\nkind: Backend\nmetadata: {{name: {name}}}\n"
+        config = f"{{stateFile: {name}.db, pools: {pools}, {setting}}}"
+        console.write(f"{name}.yaml", f"{head}spec: {{driver: simulated, config: {config}}}\n")
+    head = "apiVersion: sharectl/v1\nkind: Share\nmetadata: {name: "
+    near = "schedulerHints: {onlyHost: 'all#p'}"
+    console.write("origin.yaml", f"{head}origin}}\nspec: {{size: 1GiB, protocol: NFS, {near}}}\n")
+    console.write(
+        "snap.yaml", "apiVersion: sharectl/v1\nkind: Snapshot\nmetadata: {name: snap}\nspec: {share: origin}\n"
+    )
+    assert console("apply", "--yes").code == 0
+    console.write("bin.yaml", f"{head}bin}}\nspec: {{size: 3GiB, protocol: NFS, deletionPolicy: trash}}\n")
+    console.write("odd.yaml", f"{head}odd}}\nspec: {{size: 3GiB, protocol: NFS}}\n")
+    console.write("clone.yaml", f"{head}clone}}\nspec: {{size: 2GiB, protocol: NFS, sourceSnapshot: snap}}\n")
+    fitting = {
+        "bin": {"all#p", "all#q"},
+        "odd": {"all#p", "all#q", "untrashing#p", "untrashing#q"},
+        "clone": {"all#p"},
+    }
+    assert {name: candidates_of(console, name) for name in fitting} == fitting
+    assert console("apply", "--yes").code == 0
+    assert {name: candidates_of(console, name) for name in fitting} == fitting
+
+
+def candidates_of(console: Console, name: str) -> set[str]:
+    """Return the pools that `explain` does not call refused."""
+    explained = orjson.loads(console("explain", f"share/{name}", "-o", "json").out)
+    return {pool["host"] for pool in explained["pools"] if pool["refused_by"] is None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import warning
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sharectl.model.kinds import Address
+    from sharectl.model.records import Record
     from sharectl.model.settings import SchedulerSettings
     from sharectl.planner.draft import Draft
+    from sharectl.planner.observed import Observed
     from sharectl.planner.shares.checks import Verdict
     from sharectl.scheduler.decision import Decision
     from sharectl.scheduler.explanation import Explanation, PoolVerdict
@@ -40,13 +42,14 @@ class Witness:
     """Watches the placement of the share called `name`, and changes nothing of it.
 
     `explanation` is None until its turn comes. `after` counts the other new shares whose places were reserved before. `pools` are
-    those that the backends have reported for the plan.
+    those that the backends have reported for the plan, and `observed` is what else they said.
     """
 
     name: str
     explanation: Explanation | None = None
     after: int = 0
     pools: tuple[Pool, ...] = ()
+    observed: Observed = field(default_factory=dict)
 
     def look(
         self, scheduler: Scheduler, requests: Sequence[Request], placed: Sequence[PlacedShare], already: int
@@ -222,17 +225,33 @@ def _verdict(draft: Draft, address: Address, request: Request) -> Verdict:
 
 
 def _request(draft: Draft, address: Address, placement: Placement) -> Request | None:
-    spec = draft.desired.share(address)
-    share_type = None if spec.share_type is None else draft.desired.share_types[spec.share_type]
-    if spec.source_snapshot is None:
-        return on_network(request_from_share(spec, share_type))
-    place = _snapshot_place(draft, spec.source_snapshot, placement)
+    snapshot = draft.desired.share(address).source_snapshot
+    if snapshot is None:
+        return _request_near(draft, address, None)
+    place = _snapshot_place(draft, snapshot, placement)
     if place is None:
-        source = address_of(Kind.SNAPSHOT, spec.source_snapshot)
+        source = address_of(Kind.SNAPSHOT, snapshot)
         draft.awaited[address] = source  # it could not be placed, which is said there
         if source in draft.desired.digests:
             draft.awaited.setdefault(source, address_of(Kind.SHARE, draft.desired.snapshot(source).share))
         return None
+    return _request_near(draft, address, place)
+
+
+def request_of_placed(draft: Draft, address: Address) -> Request:
+    """Return the request of a share that has its place, were it placed now: without the backends whose drivers would refuse it."""
+    snapshot = draft.desired.share(address).source_snapshot
+    record = None if snapshot is None else draft.records.get(address_of(Kind.SNAPSHOT, snapshot))
+    request = _request_near(draft, address, None if record is None else _place_of(record))
+    return replace(request, unfit=_verdict(draft, address, request).unfit)
+
+
+def _request_near(draft: Draft, address: Address, place: tuple[str, str] | None) -> Request:
+    """Return the request of a share; `place` is the backend and pool of the snapshot that it is made from, where that is known."""
+    spec = draft.desired.share(address)
+    share_type = None if spec.share_type is None else draft.desired.share_types[spec.share_type]
+    if place is None:
+        return on_network(request_from_share(spec, share_type))
     backend, pool = place
     seen = draft.observed.get(backend)
     if seen is not None and seen.clones_within == "pool":
@@ -252,9 +271,11 @@ def _snapshot_place(draft: Draft, snapshot: str, placement: Placement) -> tuple[
             first = placement[share_address][0]
             return first.backend, first.pool
         record = draft.records.get(share_address)
-    if record is None or record.backend is None or record.pool is None:
-        return None
-    return record.backend, record.pool
+    return None if record is None else _place_of(record)
+
+
+def _place_of(record: Record) -> tuple[str, str] | None:
+    return None if record.backend is None or record.pool is None else (record.backend, record.pool)
 
 
 def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[PlacedShare]:
