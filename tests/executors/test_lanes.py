@@ -8,7 +8,7 @@ import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,6 +93,14 @@ def outcomes(executor: Lanes, wanted: int) -> dict[int, Any]:
                 assert number not in found
                 found[number] = outcome
     return found
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return once `condition` holds."""
+    deadline = monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.001)
 
 
 def threads_of(backend: str) -> list[threading.Thread]:
@@ -288,6 +296,7 @@ def test_threads_are_started_when_they_are_needed() -> None:
         for number in range(5):
             executor.submit(submission(number, "lazy"))
             outcomes(executor, 1)
+            wait_until(lambda: executor._lanes["lazy"].busy == 0)  # an outcome is told before its thread rests
         assert len(threads_of("lazy")) == 1
 
 
