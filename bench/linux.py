@@ -175,10 +175,11 @@ def measure_restart(report: Report, lab: Lab, shares: int) -> None:
     report.line(f"NFS-Ganesha killed, {shares} exports, until they are back", _until(server.is_running), limit, 1)
     lab.restart(name)
     with subprocess.Popen(watching.command(place), stderr=subprocess.DEVNULL) as watcher:
-        report.line(
-            f"the host started again, {shares} exports, until all are back", _until(server.is_running), limit, 1
-        )
-        watcher.terminate()
+        try:
+            seconds = _until(server.is_running)
+        finally:
+            watcher.terminate()  # or the end of the block waits for it for ever
+    report.line(f"the host started again, {shares} exports, until all are back", seconds, limit, 1)
     lab.clear(name)
 
 
