@@ -97,7 +97,7 @@ _VERSION_2: Final[Migration] = (
     """INSERT INTO resource_2 SELECT address, kind, resource_id, backend, pool, version,
         nullif(substr(digest, 1, 16), x'72756c65732072656675736564000000'), substr(digest, 17),
         size_bytes, protect, spec, attributes, CASE WHEN kind IN ('share', 'snapshot') AND json_valid(CAST(attributes AS TEXT)) THEN
-            json_extract(CAST(attributes AS TEXT), iif(kind = 'snapshot', '$.share_resource_id', '$.share_server_id')) END
+            json_extract(CAST(attributes AS TEXT), CASE kind WHEN 'snapshot' THEN '$.share_resource_id' ELSE '$.share_server_id' END) END
         FROM resource ORDER BY address""",
     "DROP TABLE resource",
     "ALTER TABLE resource_2 RENAME TO resource",
