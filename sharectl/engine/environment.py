@@ -36,9 +36,7 @@ def no_network(backend: str) -> NetworkPlugin:
     raise DriverError(message)
 
 
-def lanes(
-    execute: Execute, permit: Permit, width: Callable[[str], int], clock: Callable[[], float] = monotonic
-) -> Executor:
+def lanes(execute: Execute, permit: Permit, width: Callable[[str], int], clock: Callable[[], float]) -> Executor:
     """Return the executor of this process."""
     from sharectl.executors.lanes import Lanes  # noqa: PLC0415 - most runs change nothing
 

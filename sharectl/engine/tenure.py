@@ -120,18 +120,12 @@ _BEATS_PER_LEASE = 3
 class Heartbeat:
     """Renews the lease three times in its duration, from `start` until `stop`; `tenure` says when calls may begin under it."""
 
-    def __init__(
-        self,
-        store: StateStore,
-        lease: Lease,
-        lost: Callable[[str], object] | None = None,
-        since_seconds: float | None = None,
-    ) -> None:
-        """Watch over `lease`, which was asked for at `since_seconds` (None: long ago, so that it is renewed before the first call); `lost` as for `on_loss`."""
+    def __init__(self, store: StateStore, lease: Lease, since_seconds: float | None = None) -> None:
+        """Watch over `lease`, which was asked for at `since_seconds` (None: long ago, so that it is renewed before the first call)."""
         self.lease = lease
         self.tenure = Tenure(store, lease, float("-inf") if since_seconds is None else since_seconds)
         self._mutex = threading.Lock()
-        self._lost = lost
+        self._lost: Callable[[str], object] | None = None
         self._problem = ""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sharectl.executors.base import Execute, Permit, Submission
     from sharectl.executors.calls import Answer
 
+_BEGAN: Final = Began()
 _OVERDUE_CHECK_SECONDS: Final = 0.05
 _PACE: Final = 1
 """How many threads are woken at once while outcomes come; twice as many each time that none has come for a while."""
@@ -238,7 +239,7 @@ class Lanes:
                 yield Report(number, Failure(FailureKind.SILENT, message))
 
     def _work(self, lane: _Lane) -> None:
-        worker, woken = Began(threading.current_thread().name), SimpleQueue[None]()
+        woken = SimpleQueue[None]()
         was_short = False
         while not self._is_closed:
             submission = None if was_short and not self._is_listening else self._next(lane)
@@ -252,7 +253,7 @@ class Lanes:
             if self._queued.pop(number, None) is None:  # withdrawn
                 self._running.pop(number, None)
                 continue
-            self._began.append(Report(number, worker))
+            self._began.append(Report(number, _BEGAN))
             outcome = self._outcome(submission)
             lane.is_short = was_short = self._clock() - began_at < _SHORT_SECONDS
             if self._running.pop(number, None) is None:  # abandoned: another thread has taken the place of this one

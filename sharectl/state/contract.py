@@ -192,9 +192,9 @@ class StateCorruptError(StateError):
 class DamagedRowError(StateCorruptError):
     """A row holds what sharectl never writes."""
 
-    def __init__(self, row: str, fault: str, location: str = "the state") -> None:
+    def __init__(self, row: str, fault: str) -> None:
         """Name the row and what is wrong with it."""
-        super().__init__(location, f"it is damaged: the row of {row}: {fault}", RESTORE_REMEDY)
+        super().__init__("the state", f"it is damaged: the row of {row}: {fault}", RESTORE_REMEDY)
         self.fault = f"{row}: {fault}"
 
 

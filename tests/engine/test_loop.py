@@ -97,7 +97,7 @@ class Scripted:
     def begin(self, number: int) -> None:
         """Let a call begin."""
         self.begun.add(number)
-        self.said.append(Report(number, Began("worker")))
+        self.said.append(Report(number, Began()))
 
     def answer(self, number: int, outcome: Answer | Failure) -> None:
         """Let a call end."""

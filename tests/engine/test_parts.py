@@ -134,7 +134,8 @@ def test_a_heartbeat_survives_trouble_and_tells_of_a_loss_once() -> None:
     store = FlakyStore(StateUnavailableError("here", "busy"), None, LeaseLostError("passed to bob"))
     told: list[str] = []
     noticed = threading.Event()
-    heartbeat = Heartbeat(store, Lease(1, HOLDER, 0.03), lambda problem: (told.append(problem), noticed.set()))  # type: ignore[arg-type] - as above
+    heartbeat = Heartbeat(store, Lease(1, HOLDER, 0.03))  # type: ignore[arg-type] - as above
+    heartbeat.on_loss(lambda problem: (told.append(problem), noticed.set()))
     heartbeat.start()
     assert noticed.wait(10)
     heartbeat.stop()
