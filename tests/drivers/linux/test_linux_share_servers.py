@@ -15,7 +15,7 @@ from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError
 from sharectl.drivers.linux import FACTORY
 from sharectl.drivers.linux.agent import restoring
 from sharectl.drivers.linux.agent.host import daemons
-from sharectl.drivers.linux.agent.locks import resource_lock
+from sharectl.drivers.linux.agent.locks import changes_lock, resource_lock
 from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.testing_share_servers import ShareServerConformance
 from sharectl.model.access import AccessRule
@@ -451,6 +451,18 @@ def test_after_a_restart_the_host_brings_share_servers_back_by_itself(
     assert restarted.list_share_servers()[0].healthy
     client = switch.add_client("rs", "scb100", "10.20.0.21/24")
     assert nfs(client, "10.20.0.10", "/shares/data", "put", "a", "b").is_done
+
+
+def test_share_servers_that_lack_nothing_are_looked_at_without_a_lock(
+    open_driver: Callable[..., LinuxDriver], lab_directory: str
+) -> None:
+    """Changes need not wait for it, however many there are."""
+    driver = open_driver()
+    driver.create_share_server(request())
+    lock = Path(changes_lock(f"{lab_directory}/root"))
+    lock.unlink()
+    assert driver._agent.call("restore", {}) == []
+    assert not lock.exists(), "nobody asked for it"
 
 
 def test_a_share_server_that_somebody_removes_gets_nothing_back(

@@ -48,16 +48,18 @@ class Restoring:
         if not self._records.exists():
             return []
         problems = []
-        with locked_within(
-            changes_lock(self._root), _LOCK_SECONDS
-        ) as is_alone:  # a change that takes long is not waited for
-            for name in self._names():
-                try:
-                    with told_as("restoring the servers on the storage host"), self._own(name) as is_own:
-                        if is_own:
-                            self._restore(name, is_alone=is_alone)
-                except Problem as problem:
-                    problems.append(f"{name}: {problem}")
+        patience = _LOCK_SECONDS
+        for name in self._names():
+            try:
+                with told_as("restoring the servers on the storage host"):
+                    if self._lacks(name):
+                        # For each name anew: changes wait meanwhile. One that takes long is not waited for, nor again for the next.
+                        with locked_within(changes_lock(self._root), patience) as is_alone, self._own(name) as is_own:
+                            patience = _LOCK_SECONDS if is_alone else 0.0
+                            if is_own:
+                                self._restore(name, is_alone=is_alone)
+            except Problem as problem:
+                problems.append(f"{name}: {problem}")
         return problems
 
     def has_ended(self) -> bool:
@@ -75,6 +77,15 @@ class Restoring:
 
     def _names(self) -> list[str]:
         return [MAIN, *(row.resource_id for row in self._records.share_servers() if row.is_made)]
+
+    def _lacks(self, name: str) -> bool:
+        """Tell whether there may be something to do, which needs no lock to be seen."""
+        servers = self._room.servers(name)
+        is_cut_off = name != MAIN and bool(self._share_servers.problem_of_network(name))
+        # The kernel's server is started by the host, and has to be told of what is mounted now.
+        is_untold = servers.nfs is not None and servers.real_paths and bool(servers.nfs.stored())
+        is_withheld = any(server is not None and server.withheld() for server in (servers.nfs, servers.smb))
+        return is_cut_off or is_untold or is_withheld or _has_ended(servers)
 
     @contextmanager
     def _own(self, name: str) -> Iterator[bool]:
@@ -98,7 +109,6 @@ class Restoring:
         wanted = {row.resource_id for row in self._records.shares_of_instance(name)} - marked(servers.instance)
         if servers.nfs is not None:
             is_ready = self._access.is_ready(servers, wanted)
-            # The kernel's server is started by the host, and has to be told of what is mounted now.
             is_untold = is_alone and servers.real_paths and bool(servers.nfs.stored())
             if servers.nfs.has_ended() or is_untold:
                 servers.nfs.ensure_running(is_ready)

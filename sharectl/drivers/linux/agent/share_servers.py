@@ -78,13 +78,18 @@ class ShareServers:
         )
         return self._listed(row, is_made=True)
 
+    def problem_of_network(self, server_id: str) -> str:
+        """Return what is wrong with the network of a server; nothing of one that is being made or removed."""
+        row = self._records.share_server(server_id)
+        return self._problem_of_network(row) if row is not None and row.is_made else ""
+
     def restore_network(self, server_id: str) -> None:
         """Make the namespace of a server whole again where it is not, unless the server is being made or removed.
 
         Its processes are the caller's concern. Precondition: no change is at work on it.
         """
         row = self._records.share_server(server_id)
-        if row is not None and row.is_made and self._problem_of_network(row):
+        if row is not None and self.problem_of_network(server_id):
             if not self._networks.has_namespace(server_id):
                 self._stop(server_id)  # as above
             self._networks.ensure(server_id, _segment(row), _addresses(row))
