@@ -213,16 +213,20 @@ class _Compiler:
 
     def _rule(self, sound: SoundDocument, place: Sequence[int], checker: Checker) -> None:
         spec, metadata = sound.value["spec"], sound.value["metadata"]
-        share = address_of(Kind.SHARE, spec["share"])
+        is_listed = "shares" in spec
+        named: dict[Path, str] = {("spec", "share"): spec["share"]} if not is_listed else {}
+        named |= {("spec", "shares", number): share for number, share in enumerate(spec.get("shares", ()))}
+        shares = [address_of(Kind.SHARE, share) if sound.is_written(*path) else "" for path, share in named.items()]
         rule = [spec["type"], check_rule(spec, None, checker, "spec") or "", spec["level"]]
         access_to, level = _rule_as_written(sound, rule, "spec")
-        is_linked = bool(access_to) and sound.is_written("spec", "share") and bool(checker.address)
-        self._refer(share, ("spec", "share"), sound, checker, is_linked=is_linked)
+        is_linked = bool(access_to) and any(shares) and bool(checker.address)
+        found = RuleDocument(
+            metadata["name"], shares, spec["type"], access_to, level, metadata.get("labels", {}), place, is_listed
+        )
+        for path, share in found.references():
+            self._refer(share, path, sound, checker, is_linked=is_linked)
         if is_linked:
-            labels = metadata.get("labels", {})
-            self.index.rules.append(
-                RuleDocument(metadata["name"], share, spec["type"], access_to, level, labels, place)
-            )
+            self.index.rules.append(found)
         elif checker.address:
             self.file.declared.append((checker.address, place))
 

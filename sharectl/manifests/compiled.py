@@ -42,20 +42,27 @@ class Setting(NamedTuple):
 
 
 class RuleDocument(NamedTuple):
-    """An AccessRule document; `access_to` is canonical."""
+    """An AccessRule document; `access_to` is canonical, and a share that was not readable is empty. `is_listed` tells `shares` from `share`."""
 
     name: str
-    share: str
+    shares: list[str]
     access_type: str
     access_to: str
     access_level: str
     labels: dict[str, str]
     place: Sequence[int]
+    is_listed: bool
 
     @property
     def key(self) -> str:
-        """The key of the rule within its share."""
+        """The key of the rule within its shares."""
         return f"{self.access_type}:{self.access_to}"
+
+    def references(self) -> Iterator[tuple[Path, str]]:
+        """Yield the shares, each with the path at which the document names it."""
+        for number, share in enumerate(self.shares):
+            if share:
+                yield (("spec", "shares", number) if self.is_listed else ("spec", "share")), share
 
 
 class ResourceRecord(NamedTuple):

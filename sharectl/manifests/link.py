@@ -77,7 +77,7 @@ class Linker:
                 for position in range(len(index.addresses)):
                     self._check_document(Entry(number, position))
                 for rule in index.rules:
-                    self._check_share_of(RuleEntry(number, rule))
+                    self._check_shares_of(RuleEntry(number, rule))
             for place, path, target, address in self._files[number].loose:
                 self._check_reference(number, place, path, target, address)
         self._check_rules()
@@ -170,8 +170,10 @@ class Linker:
     def _collect_rules(self, shares: Collection[Address] | None) -> None:
         for number, file in self._mentioning(shares):
             for rule in file.index.rules:
-                if shares is None or rule.share in shares:
-                    self.linked.rules.setdefault(rule.share, []).append(RuleEntry(number, rule))
+                entry = RuleEntry(number, rule)
+                for share in rule.shares:
+                    if share and (shares is None or share in shares):
+                        self.linked.rules.setdefault(share, []).append(entry)
 
     # -- findings
 
@@ -197,8 +199,8 @@ class Linker:
     def _rule_names(self) -> dict[Address, tuple[int, Sequence[int]]]:
         """Return where the document of each access rule is, and report what has the name of another."""
         names: dict[Address, tuple[int, Sequence[int]]] = {}
-        for entry in sorted((entry for entries in self.linked.rules.values() for entry in entries), key=_rule_order):
-            address, here = address_of(Kind.ACCESS_RULE, entry.rule.name), (entry.file, entry.rule.place)
+        for number, rule in ((number, rule) for number, file in enumerate(self._files) for rule in file.index.rules):
+            address, here = address_of(Kind.ACCESS_RULE, rule.name), (number, rule.place)
             first = names.setdefault(address, here)
             if first is not here:
                 self._report_twin(address, *here, *first)
@@ -236,9 +238,11 @@ class Linker:
         if is_of(Kind.SHARE, address):
             self._check_placement(entry.file, record.place, record.plain, address)
 
-    def _check_share_of(self, entry: RuleEntry) -> None:
+    def _check_shares_of(self, entry: RuleEntry, only: Address | None = None) -> None:
         address = address_of(Kind.ACCESS_RULE, entry.rule.name)
-        self._check_reference(entry.file, entry.rule.place, ("spec", "share"), entry.rule.share, address)
+        for path, share in entry.rule.references():
+            if only in {None, share}:
+                self._check_reference(entry.file, entry.rule.place, path, share, address)
 
     def _check_reference(self, file: int, place: Sequence[int], path: Path, target: Address, address: Address) -> None:
         if not self._exists(target):
@@ -304,7 +308,7 @@ class Linker:
         for share, rule_entries in self.linked.rules.items():
             if share not in self.linked.digests:
                 for rule_entry in rule_entries if self._is_partial else ():
-                    self._check_share_of(rule_entry)
+                    self._check_shares_of(rule_entry, share)
                 continue
             entry = self.linked.entries[share]
             record = self.linked.record(entry)

@@ -24,7 +24,7 @@ from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sharectl.model.canonical import JsonObject
 
@@ -85,13 +85,10 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
             if name not in failure.instance:
                 summary = f"`{name}` is missing {_within(path)}"
                 yield Finding("manifest.missing", summary, "", "add it", document, path)
+    elif rule == "oneOf" and _alternatives(wanted):
+        yield from _findings_of_alternatives(_alternatives(wanted), failure.instance, document, path)
     elif rule == "additionalProperties" and wanted is False:
-        known = sorted(schema.get("properties", {}))
-        for name in failure.instance:
-            if name not in known:
-                guess = instead_of_field(name, known) or f"known here: {', '.join(known)}"
-                summary = f"there is no field `{name[:_MAX_SHOWN_CHARACTERS]}` {_within(path)}"
-                yield Finding("manifest.unknown-field", summary, "", guess, document, (*path, name), key=True)
+        yield from _findings_of_unknown_fields(failure.instance, sorted(schema.get("properties", {})), document, path)
     elif "propertyNames" in failure.absolute_schema_path:
         summary = f"{_shown(failure.instance)} cannot be a name {_within(path)}"
         remedy, name_path = str(schema.get("errorMessage", "choose another name")), (*path, str(failure.instance))
@@ -103,6 +100,31 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
         summary, remedy = _describe(rule, wanted, value, schema, path)
         remedy = _computed(rule, wanted, value, path) or remedy
         yield Finding("manifest.schema", summary, "", remedy, document, path)
+
+
+def _findings_of_unknown_fields(names: Iterable[str], known: list[str], document: int, path: Path) -> Iterator[Finding]:
+    for name in names:
+        if name not in known:
+            guess = instead_of_field(name, known) or f"known here: {', '.join(known)}"
+            summary = f"there is no field `{name[:_MAX_SHOWN_CHARACTERS]}` {_within(path)}"
+            yield Finding("manifest.unknown-field", summary, "", guess, document, (*path, name), key=True)
+
+
+def _findings_of_alternatives(names: list[str], value: object, document: int, path: Path) -> Iterator[Finding]:
+    """Yield what is wrong where not exactly one of these fields is there; a value without fields is wrong for another reason."""
+    given = [name for name in names if name in value] if isinstance(value, dict) else names[:1]
+    if not given:
+        summary = f"`{'` or `'.join(names)}` is missing {_within(path)}"
+        yield Finding("manifest.missing", summary, "", "add one of them", document, path)
+    for name in given[1:]:
+        summary = f"`{name}` cannot stand beside `{given[0]}` {_within(path)}"
+        yield Finding("manifest.schema", summary, "", "keep one of them", document, (*path, name), key=True)
+
+
+def _alternatives(choices: Sequence[JsonObject]) -> list[str]:
+    """Return the fields of which exactly one has to be there; nothing where `oneOf` is about anything else."""
+    names = [str(each["required"][0]) for each in choices if each.keys() == {"required"}]
+    return names if len(names) == len(choices) else []
 
 
 def _secret_finding(value: object, document: int, path: Path) -> Finding:
@@ -260,6 +282,8 @@ class ReadDocument(NamedTuple):
                     for name in set(failure.validator_value) - set(failure.instance):
                         failure.instance[name] = _placeholder(schema.get("properties", {}).get(name, {}))
                         unsound.add((*path, name))
+                elif isinstance(failure.instance, dict) and failure.validator == "oneOf":
+                    unsound.update((*path, name) for name in _left_with_one(failure.instance, schema))
                 elif path:
                     unsound.add(path)
                     _leave_out(value, path, schema)
@@ -282,6 +306,17 @@ def _read_part(value: Any, path: Path, unread: set[Path]) -> Any:  # noqa: ANN40
         return value
     unread.update((*path, str(key)) for key in value if key.__class__ is not str)
     return {key: _read_part(part, (*path, key), unread) for key, part in value.items() if key.__class__ is str}
+
+
+def _left_with_one(value: JsonObject, schema: JsonObject) -> list[str]:
+    """Leave in the mapping one of the fields of which exactly one has to be there, and return those that are not as they were written."""
+    names = _alternatives(schema["oneOf"])
+    given = [name for name in names if name in value]
+    if not given:
+        value[names[0]] = _placeholder(schema.get("properties", {}).get(names[0], {}))
+    for name in given[1:]:
+        del value[name]
+    return given[1:] or names[:1]
 
 
 def _leave_out(value: Any, path: Path, schema: JsonObject) -> None:  # noqa: ANN401 - any JSON value

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sharectl.manifests.loader import load
 from sharectl.manifests.schemas import DriverSchemas
 from sharectl.manifests.validation import explain
-from sharectl.model.access import AccessRule
+from sharectl.model.access import AccessRule, access_digest
 from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
 from sharectl.model.share_networks import ShareNetworkSubnet
 from tests.manifests.support import brief, cifs, codes, document, load_folder, load_text, share
@@ -121,6 +121,26 @@ BACKEND = document("Backend", "b", "{driver: open}")
         (document("Snapshot", "s", "{share: x}"), [("a.yaml:4:15", "dangling")]),
         (document("Snapshot", "s", "{share: x, protect: 1}"), [("a.yaml:4:15", "dangling"), ("a.yaml:4:27", "schema")]),
         (document("AccessRule", "r", "{share: x, type: ip, to: 10.0.0.1, level: rw}"), [("a.yaml:4:15", "dangling")]),
+        (
+            share("a") + document("AccessRule", "r", "{shares: [a, x], type: ip, to: 10.0.0.1, level: rw}"),
+            [("a.yaml:9:20", "dangling")],
+        ),
+        (
+            share("a") + document("AccessRule", "r", "{shares: [a, a], type: ip, to: 10.0.0.1, level: rw}"),
+            [("a.yaml:9:16", "schema")],
+        ),
+        (document("AccessRule", "r", "{shares: [], type: ip, to: 10.0.0.1, level: rw}"), [("a.yaml:4:16", "schema")]),
+        (
+            share("a") + document("AccessRule", "r", "{share: a, type: ip, to: 10.0.0.1, level: rw, shares: [a]}"),
+            [("a.yaml:9:53", "schema")],
+        ),
+        (document("AccessRule", "r", "{type: ip, to: 10.0.0.1, level: rw}"), [("a.yaml:4:7", "missing")]),
+        (
+            share("a", ", access: [{type: ip, to: 10.0.0.1, level: rw}]")
+            + share("b")
+            + document("AccessRule", "r", "{shares: [b, a], type: ip, to: 10.0.0.1, level: rw}"),
+            [("a.yaml:14:38", "duplicate-access")],
+        ),
         (
             document("AccessRule", "r", "{share: x, type: ip, to: alice, level: rw}"),
             [("a.yaml:4:15", "dangling"), ("a.yaml:4:32", "ip")],
@@ -294,6 +314,14 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
         (document("Share", "A", "{size: 1GiB, protocol: NFS, type: gold}"), ["schema", "dangling"]),
         (document("Snapshot", "s", "{share: x, protect: 7}"), ["dangling", "schema"]),
         (document("AccessRule", "r", "{share: x, type: ip, to: 300.0.0.1, level: w}"), ["dangling", "ip", "schema"]),
+        (
+            document("AccessRule", "r", "{shares: [v, A, y], type: ip, to: 1.2.3.256, level: w}"),
+            [*2 * ["dangling"], *2 * ["schema"], "ip"],
+        ),
+        (
+            document("AccessRule", "r", "{share: x, shares: [y], type: ip, to: 300.0.0.1, level: w}"),
+            ["dangling", "ip", *2 * ["schema"]],
+        ),
         (document("AccessRule", "r", "{share: x, type: group, to: '@staff', level: rw}"), ["dangling", "schema"]),
         (
             document("Backend", "b", "{driver: simulated, lanes: 0, config: {sed: 1, password: x}}"),
@@ -573,6 +601,20 @@ def test_users_in_windows_notation_are_taken(tmp_path: Path, user: str) -> None:
 def test_other_users_are_refused(tmp_path: Path, user: str) -> None:
     """Windows does not know them, or Samba would read something else."""
     assert codes(load_text(tmp_path, cifs("a", f", access: [{{type: user, to: '{user}', level: rw}}]"))) == ["user"]
+
+
+def test_one_document_gives_the_same_rule_to_several_shares(tmp_path: Path) -> None:
+    """As if each had a document of its own; a selection of one share finds it too."""
+    rule = document("AccessRule", "r", "{shares: [b, a], type: ip, to: 10.0.0.0/8, level: ro}", ", labels: {l: r}")
+    desired = load_text(tmp_path, share("a") + share("b") + share("c") + rule).desired
+    wanted = (AccessRule("ip", "10.0.0.0/8", "ro"),)
+    assert [desired.access(f"share/{name}") for name in "abc"] == [wanted, wanted, ()]
+    assert desired.digests["share/a"][16:] == desired.digests["share/b"][16:] == access_digest(wanted)
+    assert str(desired.source("share/b/access/ip:10.0.0.0/8")) == "a.yaml:18:18"
+    assert desired.labels_of("share/b/access/ip:10.0.0.0/8") == {"l": "r"}
+    assert desired.rule_documents() == dict.fromkeys(("share/a", "share/b"), frozenset({"ip:10.0.0.0/8"}))
+    selected = load_folder(tmp_path, only={"share/a"}).desired
+    assert (selected.access("share/a"), selected.digests) == (wanted, {"share/a": desired.digests["share/a"]})
 
 
 def test_rules_of_both_origins_make_one_sorted_set(tmp_path: Path) -> None:
