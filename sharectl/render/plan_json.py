@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.planner.saved.document import plan_to_document
+from sharectl.planner.saved.document import streamed_document
 from sharectl.render.formats import document
 
 if TYPE_CHECKING:
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def plan_object(plan: Plan) -> JsonObject:
-    """Return the plan as a JSON object, `sharectl-plan` version 1; see docs/json.md."""
-    return plan_to_document(plan)
+    """Return the plan as a JSON object, `sharectl-plan` version 1, with an iterator of its steps; see docs/json.md."""
+    return streamed_document(plan)
 
 
 def drift_object(plan: Plan) -> JsonObject:
     """Return what differs between the backends and the state, `sharectl-drift` version 1, in the words of the plan's document."""
-    plain = plan_to_document(plan)
+    plain = streamed_document(plan)
     return document(
         "drift", lineage=plan.lineage, serial=plan.serial, drift=plain["drift"], diagnostics=plain["diagnostics"]
     )

@@ -4,32 +4,57 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
 
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.plans import Origin
 from sharectl.planner.saved.checks import UnsoundPlanError, check_plan
-from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
+from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, streamed_document
 from sharectl.private import draft_of
 from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from sharectl.model.plans import Plan
     from sharectl.state.contract import StateStore
 
 
+_CHECKSUM_BYTES: Final = 16
+_BEFORE_CHECKSUM: Final = b'{"checksum":"'
+_BEFORE_PLAN: Final = b'","plan":'
+_BEFORE_STEPS: Final = b'"steps":[\n'
+_END: Final = b"]}}\n"
+
+
+class _ChangedError(ValueError):
+    """A saved plan that is not as it was written."""
+
+
 def write_plan_file(path: Path, plan: Plan) -> None:
-    """Write the plan to `path` with mode 0600, replacing what is there in one step. Raises DiagnosticError."""
-    body = orjson.dumps(plan_to_document(plan))
-    data = b'{"checksum":"' + _checksum(body).encode() + b'","plan":' + body + b"}\n"
+    """Write the plan to `path` with mode 0600, replacing what is there in one step. Raises DiagnosticError.
+
+    It is one JSON object, with each step on a line of its own. The checksum is of the plan without the line ends.
+    """
+    document = streamed_document(plan)
+    steps = document["steps"]
+    digest = _digest_of(head := orjson.dumps({**document, "steps": []}).removesuffix(b"]}"))
     try:
-        with draft_of(path) as draft:
-            draft.write_bytes(data)
+        with draft_of(path) as draft, draft.open("wb") as file:
+            file.write(_BEFORE_CHECKSUM + b"0" * 2 * _CHECKSUM_BYTES + _BEFORE_PLAN + head)
+            separator = b""
+            for step in steps:
+                line = orjson.dumps(step)
+                digest.update(separator + line)
+                file.write(separator + b"\n" + line)
+                separator = b","
+            digest.update(_END[:-2])
+            file.write(b"\n" + _END)
+            file.seek(len(_BEFORE_CHECKSUM))
+            file.write(digest.hexdigest().encode())
     except OSError as problem:
         raise DiagnosticError(
             error("plan.unwritable", f"the plan could not be written to {path}: {problem.strerror}")
@@ -39,17 +64,15 @@ def write_plan_file(path: Path, plan: Plan) -> None:
 def read_plan_file(path: Path) -> Plan:
     """Return the plan saved at `path`. Raises DiagnosticError where it cannot be read, or is not whole."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            plan = _plan_in(file)
+            check_plan(plan)
+            return plan
     except OSError as problem:
         raise DiagnosticError(
             error("plan.unreadable", f"the plan {path} could not be read: {problem.strerror}")
         ) from problem
-    try:
-        outer = orjson.loads(data)
-        if outer["checksum"] == _checksum(orjson.dumps(outer["plan"])):
-            plan = plan_from_document(outer["plan"])
-            check_plan(plan)
-            return plan
+    except _ChangedError:
         reason = "it was changed or cut short after it was saved"
     except PlanDocumentError as problem:
         reason = str(problem)
@@ -64,6 +87,36 @@ def read_plan_file(path: Path) -> Plan:
             remedy="make a new one with `sharectl plan --out FILE`",
         )
     )
+
+
+def _plan_in(file: BinaryIO) -> Plan:
+    """Return the plan in a file, of which one step is read at a time."""
+    head = file.readline()
+    if not head.endswith(_BEFORE_STEPS):  # on one line, as sharectl wrote it before, or laid out by another program
+        outer = orjson.loads(head + file.read())
+        if outer["checksum"] != _digest_of(orjson.dumps(outer["plan"])).hexdigest():
+            raise _ChangedError
+        return plan_from_document(outer["plan"])
+    outer = orjson.loads(head + _END)
+    digest = _digest_of(head[:-1].partition(_BEFORE_PLAN)[2])
+    lines = _step_lines(file, digest)
+    try:
+        return plan_from_document(outer["plan"], map(orjson.loads, lines))
+    finally:
+        for _ in lines:
+            pass
+        if outer["checksum"] != digest.hexdigest():
+            raise _ChangedError
+
+
+def _step_lines(file: BinaryIO, digest: hashlib.blake2b) -> Iterator[bytes]:
+    """Yield the JSON of each step, and add all that is read to the digest."""
+    for line in file:
+        if line == _END:
+            digest.update(_END[:-2])
+        else:
+            digest.update(line.rstrip(b"\n"))
+            yield line.rstrip(b",\n")
 
 
 def plan_origin(root: Path, state_path: Path) -> Origin:
@@ -106,5 +159,5 @@ def require_own_plan(plan: Plan, open_store: Callable[[], AbstractContextManager
         )
 
 
-def _checksum(body: bytes) -> str:
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
+def _digest_of(body: bytes) -> hashlib.blake2b:
+    return hashlib.blake2b(body, digest_size=_CHECKSUM_BYTES)

@@ -143,6 +143,32 @@ def test_a_sound_plan_is_read(document: dict[str, Any], tmp_path: Path) -> None:
     assert plan_to_document(read_plan_file(_saved(document, tmp_path / "plan"))) == document
 
 
+def test_a_plan_that_another_program_has_laid_out_anew_is_read(tmp_path: Path) -> None:
+    """It says the same."""
+    made = _world().plan()
+    write_plan_file(tmp_path / "plan", made)
+    anew = orjson.loads((tmp_path / "plan").read_bytes())
+    (tmp_path / "plan").write_bytes(orjson.dumps(anew, option=orjson.OPT_INDENT_2))
+    assert read_plan_file(tmp_path / "plan") == made
+
+
+def test_a_plan_without_a_line_or_with_one_twice_is_refused(tmp_path: Path) -> None:
+    """Whichever it is; the file was changed or cut short."""
+    write_plan_file(tmp_path / "plan", _world().plan())
+    lines = (tmp_path / "plan").read_bytes().splitlines(keepends=True)
+    assert len(lines) > 5
+    for number, line in enumerate(lines):
+        before, after = lines[:number], lines[number + 1 :]
+        for damaged in ([*before, *after], [*before, line, line, *after], [*before, line[: len(line) // 2]]):
+            (tmp_path / "damaged").write_bytes(b"".join(damaged))
+            with pytest.raises(DiagnosticError) as refused:
+                read_plan_file(tmp_path / "damaged")
+            assert refused.value.diagnostics[0].code == "plan.not-a-plan"
+    (tmp_path / "damaged").write_bytes(b"".join((*lines, lines[2])))
+    with pytest.raises(DiagnosticError, match="changed or cut short"):
+        read_plan_file(tmp_path / "damaged")
+
+
 def test_a_share_that_is_forgotten_with_its_access_is_read_again(tmp_path: Path) -> None:
     """The step ends the access on the backend before it forgets the share, and is as sound as any other."""
     world = World("x").wants("a", access=["ip:10.0.0.1"]).wants("kept")

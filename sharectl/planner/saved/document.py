@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from sharectl.model.access import AccessRule
@@ -129,7 +130,6 @@ def plan_to_document(plan: Plan) -> JsonObject:
         "lineage": plan.lineage,
         "serial": plan.serial,
         "summary": asdict(plan.summary),
-        "steps": [step_to_object(step) for step in plan.steps],
         "drift": [
             {**_plain_fields(drift), "kind": drift.kind.value, "changes": changes_to_list(drift.changes)}
             for drift in plan.drift
@@ -141,7 +141,13 @@ def plan_to_document(plan: Plan) -> JsonObject:
         "extra_specs": {name: dict(specs) for name, specs in sorted(plan.extra_specs.items())},
         "unreadable": unread_to_list(plan),
         **({} if plan.origin is None else {"origin": asdict(plan.origin)}),
+        "steps": [step_to_object(step) for step in plan.steps],
     }
+
+
+def streamed_document(plan: Plan) -> JsonObject:
+    """Return the same with an iterator of the objects of the steps: all of them at once take more memory than the plan."""
+    return {**plan_to_document(replace(plan, steps=())), "steps": map(step_to_object, plan.steps)}
 
 
 def unread_to_list(plan: Plan) -> list[JsonObject]:
@@ -149,8 +155,8 @@ def unread_to_list(plan: Plan) -> list[JsonObject]:
     return [unread._asdict() for unread in plan.unread]
 
 
-def plan_from_document(document: object) -> Plan:
-    """Return the plan of a document, whatever it is. Raises PlanDocumentError."""
+def plan_from_document(document: object, more_steps: Iterable[object] = ()) -> Plan:
+    """Return the plan of a document, whatever it is, with the objects of steps that were read apart. Raises PlanDocumentError."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         message = "it is not a plan of sharectl"
         raise PlanDocumentError(message)
@@ -164,7 +170,7 @@ def plan_from_document(document: object) -> Plan:
         return Plan(
             lineage=plain["lineage"],
             serial=plain["serial"],
-            steps=tuple(map(_step, plain["steps"])),
+            steps=tuple(map(_step, chain(plain["steps"], more_steps))),
             drift=tuple(map(_drift, plain["drift"])),
             diagnostics=diagnostics,
             held=tuple(map(_held, plain.get("held") or ())),

@@ -1,0 +1,61 @@
+"""What is made for many resources at once holds little of it at a time: counted in bytes that Python allocates, which no other process moves."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.render.output import json_parts
+from sharectl.render.plan_json import plan_object
+from sharectl.workspace.planfile import read_plan_file, write_plan_file
+from tests.planner.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sharectl.model.plans import Plan
+
+SHARES = 2_000
+
+
+@pytest.fixture(scope="module")
+def first_plan() -> Plan:
+    """Return the first plan of many shares."""
+    world = World("nas1", "nas2", "nas3")
+    for number in range(SHARES):
+        world.wants(f"share-{number:04d}", access=[f"ip:10.0.{number % 200}.0/24", "ip:10.9.0.1=ro"])
+    return world.plan()
+
+
+def allocated(work: Callable[[], object]) -> tuple[int, int]:
+    """Return the bytes that are held when the work is done a second time, and the most that were held meanwhile."""
+    work()  # the first time, modules are imported and tables made
+    gc.collect()
+    tracemalloc.start()
+    try:
+        result = work()
+        held, most = tracemalloc.get_traced_memory()
+        del result
+    finally:
+        tracemalloc.stop()
+    return held, most
+
+
+def test_a_plan_is_saved_and_printed_a_part_at_a_time(first_plan: Plan, tmp_path: Path) -> None:
+    """Its document is larger than what is held of it: five times, as a file."""
+    _, most = allocated(lambda: write_plan_file(tmp_path / "plan", first_plan))
+    assert most < (tmp_path / "plan").stat().st_size / 5
+    printed: list[int] = []
+    _, most = allocated(lambda: printed.extend(map(len, json_parts(plan_object(first_plan)))))
+    assert most < sum(printed)
+
+
+def test_a_saved_plan_is_read_a_step_at_a_time(first_plan: Plan, tmp_path: Path) -> None:
+    """Little more is held than the plan."""
+    write_plan_file(tmp_path / "plan", first_plan)
+    held, most = allocated(lambda: read_plan_file(tmp_path / "plan"))
+    assert most < held * 1.2
