@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sharectl.drivers.base import DriverError
+from sharectl.drivers.linux import exports
 from sharectl.drivers.linux.agent.contract import Resize
-from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.wire.tables import rows_of
-from sharectl.drivers.linux.share_checks import (
-    EXPORT_SPECS,
-    export_options,
-    extra_spec_problems,
-    protocol_problem,
-    protocols_of,
-)
+from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, extra_spec_problems
+from sharectl.drivers.linux.share_checks import protocol_problem, protocols_of
 from sharectl.model.access import AccessRule
 from sharectl.model.observed import (
     BackendReport,
@@ -120,12 +115,8 @@ class LinuxDriver:
         nfs, smb = self._settings.nfs, self._settings.smb
         if share.export_settings is None:
             return share
-        if share.protocol == "CIFS":
-            return share._replace(export_settings=(("encryption", smb.encryption), ("signing", smb.signing)))
-        if share.protocol != "NFS" or nfs.server != "ganesha":
-            return share
-        versions = ",".join(f"4.{minor}" for minor in sorted(nfs.minor_versions))
-        return share._replace(export_settings=(*share.export_settings, ("versions", versions)))
+        own = exports.smb_server_settings(smb) if share.protocol == "CIFS" else exports.nfs_server_settings(nfs)
+        return share._replace(export_settings=tuple(sorted({**dict(share.export_settings), **own}.items())))
 
     def create_share(self, request: ShareRequest) -> ObservedShare:
         """As in the contract."""
@@ -136,7 +127,7 @@ class LinuxDriver:
                 else ("the share is for a share server, and the backend makes none")
             )
             raise DriverError(message)
-        own = {key: value for key, value in request.extra_specs.items() if key in EXPORT_SPECS}
+        own = {key: value for key, value in request.extra_specs.items() if key in EXTRA_SPECS}
         wrong = protocol_problem(self._settings, request.protocol)
         wrong = next((problem.summary for problem in extra_spec_problems(own)), wrong)
         if wrong is not None:
@@ -150,7 +141,7 @@ class LinuxDriver:
                     "pool": request.pool,
                     "protocol": request.protocol,
                     "size_bytes": request.size_bytes,
-                    "options": treatment.untold(export_options(own)),
+                    "options": exports.options_of(self._settings, own),
                     "share_server_id": request.share_server_id,
                     "snapshot_id": None if request.snapshot is None else request.snapshot.resource_id,
                     "beside": request.beside,
@@ -183,7 +174,7 @@ class LinuxDriver:
                 "rules": [list(rule) for rule in sorted(rules)],
                 "passwords": passwords,
                 "problems": problems,
-                "options": treatment.untold(share.export_settings or {}),
+                "options": exports.options_told(share.export_settings),
             },
         )
         return {

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
-from sharectl.drivers.linux.agent.contract import NOBODY
-from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS, DEFAULT_SQUASH
+from sharectl.drivers.linux.schema import CONFIG_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,9 +60,9 @@ class LinuxFactory:
 
     def extra_spec_problems(self, extra_specs: Mapping[str, str]) -> Sequence[ShareProblem]:
         """Return what the driver cannot make sense of."""
-        from sharectl.drivers.linux import share_checks  # noqa: PLC0415 - as above
+        from sharectl.drivers.linux import extra_specs as known  # noqa: PLC0415 - as above
 
-        return tuple(share_checks.extra_spec_problems(extra_specs))
+        return tuple(known.extra_spec_problems(extra_specs))
 
     def storage_places(self, backend: BackendSpec, base_directory: str) -> Sequence[StoragePlace]:
         """Return the root, the pools and their images."""
@@ -72,26 +71,18 @@ class LinuxFactory:
         return tuple(share_checks.storage_places(backend, base_directory))
 
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
-        """Return how an export treats its clients, and the versions of the NFS server."""
-        if protocol == "CIFS":
-            smb = backend.config.get("smb", {})
-            return (("encryption", smb.get("encryption", "optional")), ("signing", smb.get("signing", "required")))
-        if protocol != "NFS":
-            return ()
-        from sharectl.drivers.linux.share_checks import export_options  # noqa: PLC0415 - as above
+        """Return how an export treats its clients and what it offers them, and what its server does for all."""
+        from sharectl.drivers.linux import exports, settings  # noqa: PLC0415 - as above
 
-        nfs = backend.config.get("nfs", {})
-        nobody = nfs.get("anonymous", {})
-        settings = {
-            "anonymous": f"{nobody.get('uid', NOBODY)}:{nobody.get('gid', NOBODY)}",
-            "insecure": "true" if nfs.get("insecure", False) else "false",
-            "security": ",".join(nfs.get("security", ("sys",))),
-            "squash": nfs.get("squash", DEFAULT_SQUASH),
-            **export_options(extra_specs),
-        }
-        if nfs.get("server", "ganesha") == "ganesha":
-            settings["versions"] = ",".join(sorted(nfs.get("versions", DEFAULT_NFS_VERSIONS)))
-        return tuple(settings.items())
+        if protocol == "CIFS":
+            smb = settings.smb_of(backend.config)
+            told = {**exports.smb_settings(smb, extra_specs), **exports.smb_server_settings(smb)}
+        elif protocol == "NFS":
+            nfs = settings.nfs_of(backend.config)
+            told = {**exports.nfs_settings(nfs, extra_specs), **exports.nfs_server_settings(nfs)}
+        else:
+            return ()
+        return tuple(sorted(told.items()))
 
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; the storage host is not reached yet."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.linux.agent.smb.treatment import BIN_FOLDER
+
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
 
@@ -195,6 +197,37 @@ _REFERENCE: Final[JsonObject] = {
     },
 }
 
+_RECYCLE_BIN: Final[JsonObject] = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": "Where files go that SMB clients delete: into a folder of their share, whose size they count toward. Default: nowhere.",
+    "properties": {
+        "enabled": {
+            "type": "boolean",
+            "description": "Whether shares have one. Default: true where `recycleBin` is given.",
+        },
+        "folder": {
+            "type": "string",
+            "pattern": f"^{BIN_FOLDER}$",
+            "errorMessage": "name a folder: at most 63 letters, digits and `_ . -`, a letter, digit or `_` first after a `.`",
+            "description": "Name of the folder, at the top of the share. Default: .recycle.",
+        },
+        "keepTree": {
+            "type": "boolean",
+            "description": "Whether a file keeps the folders that it was in, so that one sees where it belongs. Default: true.",
+        },
+        "versions": {
+            "type": "boolean",
+            "description": "Whether a file is kept beside an older one of its name (`Copy #1 of x`), or in its place. Default: true.",
+        },
+        "visible": {
+            "type": "boolean",
+            "description": "Whether all who may use the share may look into the folder, and who may write may take files out and empty it; else "
+            "only root of the storage host may. Default: true.",
+        },
+    },
+}
+
 _SMB: Final[JsonObject] = {
     "type": "object",
     "additionalProperties": False,
@@ -210,6 +243,7 @@ _SMB: Final[JsonObject] = {
             "enum": ["required", "optional", "off"],
             "description": "Whether clients have to encrypt (SMB 3), may, or cannot. Default: optional.",
         },
+        "recycleBin": _RECYCLE_BIN,
         "users": {
             "type": "object",
             "propertyNames": {

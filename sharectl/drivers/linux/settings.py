@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.agent.contract import NOBODY
+from sharectl.drivers.linux.agent.smb.treatment import RecycleBin, SmbTreatment, to_options
 from sharectl.drivers.linux.checks import find_problems, root_of
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS, DEFAULT_SQUASH
 from sharectl.model.quantities import parse_size
@@ -69,13 +70,29 @@ class NfsSettings:
 
 @dataclass(frozen=True, slots=True)
 class SmbSettings:
-    """The SMB server. `users` are references to passwords by name, resolved by the driver when a request needs them."""
+    """The SMB server, and what its shares offer unless their type asks for something else.
+
+    `users` are references to passwords by name, resolved by the driver when a request needs them. `recycle_bin` is what a share has
+    that is to have one, `has_recycle_bin` whether all are to.
+    """
 
     enabled: bool
     port: int
     users: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     signing: Literal["required", "optional"] = "required"
     encryption: Literal["required", "optional", "off"] = "optional"
+    has_recycle_bin: bool = False
+    recycle_bin: RecycleBin = field(default_factory=RecycleBin)
+
+    @property
+    def treatment(self) -> SmbTreatment:
+        """What the share of a type that asks for nothing offers."""
+        return SmbTreatment(recycle_bin=self.recycle_bin if self.has_recycle_bin else None)
+
+    def for_agent(self) -> JsonObject:
+        """Return plain values, without the users."""
+        names = ("enabled", "port", "signing", "encryption")
+        return {**{name: getattr(self, name) for name in names}, "treatment": to_options(self.treatment)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +161,7 @@ class LinuxSettings:
             "pools": {name: asdict(pool) for name, pool in self.pools.items()},
             "tenant_networks": self.tenant_networks.for_agent(),
             "nfs": asdict(self.nfs),
-            "smb": {name: getattr(self.smb, name) for name in ("enabled", "port", "signing", "encryption")},
+            "smb": self.smb.for_agent(),
             "supervisor": self.supervisor,
         }
 
@@ -173,8 +190,8 @@ def read_settings(backend: BackendSpec, base_directory: str) -> LinuxSettings:
         namespace=config.get("namespace"),
         pools={name: _pool(plain) for name, plain in config["pools"].items()},
         tenant_networks=_tenant_networks(config.get("tenantNetworks", {})),
-        nfs=_nfs(config.get("nfs", {})),
-        smb=_smb(config.get("smb", {"enabled": False})),
+        nfs=nfs_of(config),
+        smb=smb_of(config),
         supervisor=config.get("supervisor", "auto"),
     )
 
@@ -233,7 +250,9 @@ def _tenant_networks(plain: Mapping[str, Any]) -> TenantNetworkSettings:
     )
 
 
-def _nfs(plain: Mapping[str, Any]) -> NfsSettings:
+def nfs_of(config: Mapping[str, Any]) -> NfsSettings:
+    """Return the settings of the NFS server in a configuration that meets the schema."""
+    plain = config.get("nfs", {})
     anonymous = plain.get("anonymous", {})
     return NfsSettings(
         server=plain.get("server", "ganesha"),
@@ -246,7 +265,10 @@ def _nfs(plain: Mapping[str, Any]) -> NfsSettings:
     )
 
 
-def _smb(plain: Mapping[str, Any]) -> SmbSettings:
+def smb_of(config: Mapping[str, Any]) -> SmbSettings:
+    """Return those of the SMB server."""
+    plain = config.get("smb", {"enabled": False})
+    recycle_bin = plain.get("recycleBin", {"enabled": False})
     users = {name: user["password"] for name, user in plain.get("users", {}).items()}
     return SmbSettings(
         plain.get("enabled", True),
@@ -254,4 +276,11 @@ def _smb(plain: Mapping[str, Any]) -> SmbSettings:
         users,
         signing=plain.get("signing", "required"),
         encryption=plain.get("encryption", "optional"),
+        has_recycle_bin=recycle_bin.get("enabled", True),
+        recycle_bin=RecycleBin(
+            folder=recycle_bin.get("folder", ".recycle"),
+            keep_tree=recycle_bin.get("keepTree", True),
+            versions=recycle_bin.get("versions", True),
+            visible=recycle_bin.get("visible", True),
+        ),
     )

@@ -7,13 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent import rights
-from sharectl.drivers.linux.agent.contract import Rule, Squash
+from sharectl.drivers.linux.agent.contract import Rule
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb.names import local_user, server_name
 from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEMS, size_problem
 from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
 from sharectl.drivers.linux.checks import root_of
-from sharectl.drivers.share_checks import unknown_extra_spec
+from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, extra_spec_problems
 from sharectl.model.checks import ShareProblem, StoragePlace
 from sharectl.model.specs import Protocol
 
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.settings import LinuxSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.checks import WantedShare
-
-SQUASH_SPEC: Final = "linux:nfs_squash"
-"""The extra spec by which a share type asks for another squash than the backend's settings say."""
-
-INSECURE_SPEC: Final = "linux:nfs_insecure"
-"""The one by which it asks for ports that the backend's settings do not say."""
-
-EXPORT_SPECS: Final = frozenset({SQUASH_SPEC, INSECURE_SPEC})
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {SQUASH_SPEC: tuple(Squash), INSECURE_SPEC: ("true", "false")}
 
 _SSH_PORT: Final = 22
 _MADE_UP_SERVER: Final = re.compile(r"[A-Z0-9]{1,7}-[0-9A-F]{7}")
@@ -64,7 +55,7 @@ class ShareChecker:
         ]
         if sizes and None not in sizes:
             yield ShareProblem(("size",), str(sizes[0]), "write a larger size")
-        yield from (problem for problem in extra_spec_problems(share.extra_specs) if problem.path[1] in _CHOICES)
+        yield from (problem for problem in extra_spec_problems(share.extra_specs) if problem.path[1] in EXTRA_SPECS)
 
     def _of_rules(self, share: WantedShare) -> Iterator[ShareProblem]:
         if not share.rules or protocol_problem(self._settings, share.protocol) is not None:
@@ -110,32 +101,6 @@ def protocol_problem(settings: LinuxSettings, protocol: str) -> str | None:
     if protocol in protocols_of(settings):
         return None
     return f"the backend has no {protocol} server; its settings turn it off"
-
-
-def extra_spec_problems(extra_specs: Mapping[str, str]) -> Iterator[ShareProblem]:
-    """Yield what the driver cannot make sense of."""
-    for key, value in extra_specs.items():
-        choices = _CHOICES.get(key)
-        if choices is not None and _plain(key, value) not in choices:
-            either = ", ".join(choices)
-            yield ShareProblem(
-                ("extra_specs", key),
-                f"the extra spec {key} of the share type is {value!r}; it can be {either}",
-                f"write one of {either}",
-            )
-        elif choices is None and key.startswith("linux:"):
-            yield unknown_extra_spec(key, "linux", tuple(_CHOICES))
-
-
-def export_options(extra_specs: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of exports that a share type asks for, by name; wrong ones, which are refused, are left out."""
-    names = {SQUASH_SPEC: "squash", INSECURE_SPEC: "insecure"}
-    found = {key: _plain(key, extra_specs[key]) for key in names if key in extra_specs}
-    return {names[key]: value for key, value in found.items() if value in _CHOICES[key]}
-
-
-def _plain(key: str, value: str) -> str:
-    return value.lower() if key == INSECURE_SPEC else value  # YAML's `true` arrives as `True`
 
 
 def storage_places(backend: BackendSpec, base_directory: str) -> Iterator[StoragePlace]:

@@ -25,6 +25,13 @@ def need_samba() -> None:
     need("smbd", "pdbedit", "smbclient", "nsenter")
 
 
+def need_samba_modules() -> None:
+    """Skip the test where Samba's modules are missing."""
+    need_samba()
+    if not any(Path("/usr").glob("lib*/**/samba/vfs/recycle.so")):
+        pytest.skip("needs Samba's modules (Debian package samba-vfs-modules)")
+
+
 def whole(_section: Section) -> bool:
     """Every folder is ready."""
     return True

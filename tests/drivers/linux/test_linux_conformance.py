@@ -96,7 +96,7 @@ class TestLinuxOnBtrfs(LinuxConformance):
 class TestLinuxBySmb(TestLinuxOnBtrfs):
     """The same volumes, shared by Samba; the operations are in this process, which saves the start of many agents."""
 
-    other_export_settings: Mapping[str, str] = MappingProxyType({})
+    other_export_settings: Mapping[str, str] = MappingProxyType({"recycleBin": "Trash keepTree"})
     protocol = "CIFS"
     rules = (
         AccessRule("ip", "10.0.0.0/8", "rw"),

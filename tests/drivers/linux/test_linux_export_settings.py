@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from tests.drivers.linux.lab import kill_processes_of, mounts_under, run
 from tests.drivers.linux.nfs_client import nfs
+from tests.drivers.linux.repository import PASSWORDS
+from tests.drivers.linux.samba_lab import need_samba_modules
+from tests.drivers.linux.smb_client import smb
 from tests.drivers.linux.test_linux_scenario import backend_config, repository  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
@@ -74,6 +77,51 @@ def test_changed_versions_of_the_server_are_told_as_such(
         assert "versions 4.0,4.1,4.2 → 4.2" in step["reason"]
         assert {"field": "export/versions", "before": "4.0,4.1,4.2", "after": "4.2"} in step["changes"]
     repository.apply()
+    assert _changes(repository) == []
+
+
+def test_a_recycle_bin_comes_to_shares_that_exist_and_goes_from_them(
+    repository: Repository,  # noqa: F811 - the fixture
+    lab_directory: str,
+    network: Network,
+) -> None:
+    """By the backend and by the share type; one that was taken out by hand is put back."""
+    need_samba_modules()
+    rules = [{"type": "user", "to": "alice", "level": "rw"}]
+    spec = {"size": "64 MiB", "protocol": "CIFS", "access": rules}
+    repository.write("ShareType", "gold", {"extraSpecs": {"snapshot_support": "True"}})
+    repository.write("Share", "typed", {**spec, "type": "gold"})
+    repository.write("Share", "plain", spec)
+    repository.apply()
+
+    def kept(share: str) -> bool:
+        name, secret = "alice", PASSWORDS["ALICE_PASSWORD"]
+        said = smb(network.client, network.server.ipv4, share, name, secret, "put client.conf f; del f").text
+        assert "putting file" in said
+        found = [path for path in Path(lab_directory, "pool", share).rglob("f") if path.is_file()]
+        for path in found:
+            path.unlink()
+        return bool(found)
+
+    assert (kept("typed"), kept("plain")) == (False, False)
+    repository.write("ShareType", "gold", {"extraSpecs": {"snapshot_support": "True", "linux:smb_recycle_bin": True}})
+    assert _changes(repository) == [("export/recycleBin", None, ".recycle keepTree versions visible")]
+    repository.apply()
+    assert (kept("typed"), kept("plain")) == (True, False)
+    smb_config = backend_config(lab_directory, network)["smb"]
+    config = backend_config(lab_directory, network, smb={**smb_config, "recycleBin": {"folder": "Trash"}})
+    repository.write("Backend", "nas", {"driver": "linux", "config": config})
+    found = [(field, after) for field, _, after in _changes(repository)]
+    assert found == [("export/recycleBin", "Trash keepTree versions visible")] * 2
+    repository.apply()
+    assert (kept("typed"), kept("plain")) == (True, True)
+    sections = Path(lab_directory, "root/servers/main/smb/shares.conf")
+    sections.write_text(sections.read_text().replace("    vfs objects = recycle\n", ""))
+    repository.apply()
+    assert (kept("typed"), kept("plain")) == (True, True)
+    repository.write("ShareType", "gold", {"extraSpecs": {"snapshot_support": "True", "linux:smb_recycle_bin": False}})
+    repository.apply()
+    assert (kept("typed"), kept("plain")) == (False, True)
     assert _changes(repository) == []
 
 

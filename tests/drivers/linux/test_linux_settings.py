@@ -10,6 +10,7 @@ import jsonschema_rs
 import pytest
 
 from sharectl.drivers.base import Capability, ChecksConfig, DriverEnvironment, DriverError, capabilities_of
+from sharectl.drivers.linux.agent.smb.treatment import RecycleBin
 from sharectl.drivers.linux.connection import AgentConnection
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
 from sharectl.drivers.linux.settings import (
@@ -133,6 +134,7 @@ def test_everything_can_be_said() -> None:
             "port": 1445,
             "signing": "optional",
             "encryption": "required",
+            "recycleBin": {"folder": "Trash", "keepTree": False, "versions": False, "visible": False},
             "users": {"alice": {"password": {"env": "ALICE"}}},
         },
     )
@@ -153,6 +155,8 @@ def test_everything_can_be_said() -> None:
         users={"alice": {"env": "ALICE"}},
         signing="optional",
         encryption="required",
+        has_recycle_bin=True,
+        recycle_bin=RecycleBin("Trash", keep_tree=False, versions=False, visible=False),
     )
 
 
@@ -171,7 +175,13 @@ def test_the_agent_gets_plain_values_without_secrets() -> None:
         "vxlan": {"local": "10.1.0.1", "remotes": [], "port": 4789},
     }
     assert plain["pools"]["fast"]["mode"] == 0o777
-    assert plain["smb"] == {"enabled": True, "port": 445, "signing": "required", "encryption": "optional"}
+    assert plain["smb"] == {
+        "enabled": True,
+        "port": 445,
+        "signing": "required",
+        "encryption": "optional",
+        "treatment": {"recycle_bin": None},
+    }
     assert not any(word in json.dumps(plain) for word in ("ALICE", "alice", "nas1", "/keys"))
 
 
@@ -404,6 +414,13 @@ def test_a_namespace_is_the_file_of_one(value: str) -> None:
 def test_a_user_of_smb_is_a_plain_name(value: str) -> None:
     """Without a domain, and without signs that Samba reads."""
     assert not is_valid(smb={"users": {value: {"password": {"env": "A"}}}})
+
+
+@pytest.mark.parametrize("value", [*HOSTILE, ".", "..", "a/b", "/a", "a b", "a%U", "trash.", "a;b", "a*", "x" * 65, 1])
+def test_the_folder_of_a_recycle_bin_is_one_plain_name(value: object) -> None:
+    """At the top of the share, and nowhere else."""
+    assert is_valid(smb={"recycleBin": {"folder": ".Trash-1"}})
+    assert not is_valid(smb={"recycleBin": {"folder": value}})
 
 
 @pytest.mark.parametrize("value", ["hunter2", {"env": "A", "file": "b"}, {}, {"vault": "a"}])

@@ -15,6 +15,7 @@ from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.servers import pseudo_path
+from sharectl.drivers.linux.agent.smb import treatment as smb_treatment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -139,8 +140,8 @@ class Access:
             users = {name: rights.User(name) for name in names}
             granted, _ = rights.smb_rights(rules, users)
             server: Any = servers.needs("CIFS")
-            path = self._attach(row)
-            server.put(Section(row.export_name, path, granted.writers, granted.readers, granted.networks))
+            lists = (granted.writers, granted.readers, granted.networks)
+            server.put(Section(row.export_name, self._attach(row), *lists, smb_treatment.of_options(row.options)))
             self._confirm(servers, row)
 
     def in_force(self, row: ShareRow) -> tuple[Rule, ...]:
@@ -269,15 +270,8 @@ class Access:
         with locked(self._users_lock(servers), shared=True):
             refused = self._ensure_users(server, granted.users, passwords)
             before = server.live().get(row.export_name)
-            server.put(
-                Section(
-                    row.export_name,
-                    path,
-                    granted.writers - refused.keys(),
-                    granted.readers - refused.keys(),
-                    granted.networks,
-                )
-            )
+            lists = (granted.writers - refused.keys(), granted.readers - refused.keys(), granted.networks)
+            server.put(Section(row.export_name, path, *lists, smb_treatment.of_options(row.options)))
         self._confirm(servers, row)
         if before is not None and (before.writers | before.readers) - granted.users:
             self._forget_unused_users(servers, server, before)
@@ -351,7 +345,8 @@ class Access:
         for row in rows:
             section = live.get(row.export_name)
             path = self._pools.path(row.pool, row.volume)
-            if section is not None and section.path == path and _is_attached(path):
+            wanted = (path, smb_treatment.of_options(row.options))
+            if section is not None and (section.path, section.treatment) == wanted and _is_attached(path):
                 able = {user for user in section.writers | section.readers if _account(server, user) in usable}
                 yield (
                     row.resource_id,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from sharectl.drivers.linux.agent.smb.treatment import PLAIN, SmbTreatment
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
@@ -340,6 +342,7 @@ class Section:
     writers: frozenset[str] = frozenset()
     readers: frozenset[str] = frozenset()
     networks: frozenset[str] = frozenset()
+    treatment: SmbTreatment = PLAIN
 
 
 class SmbServer(Protocol):

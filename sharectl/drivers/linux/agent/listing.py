@@ -9,6 +9,7 @@ from sharectl.drivers.linux.agent.closed_marks import stored_rules
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.servers import MAIN
+from sharectl.drivers.linux.agent.smb import treatment as smb_treatment
 from sharectl.drivers.linux.agent.volumes.names import foreign_name
 
 if TYPE_CHECKING:
@@ -179,9 +180,9 @@ def listed_snapshot(row: SnapshotRow) -> ListedSnapshot:
 
 def settings_of(row: ShareRow) -> dict[str, str]:
     """Return the settings of the share's export, with which it is in force where anybody has access."""
-    if row.protocol != "NFS":
-        return {}
-    return treatment.told(row.options)
+    if row.protocol == "CIFS":
+        return smb_treatment.told(smb_treatment.of_options(row.options))
+    return treatment.told(row.options) if row.protocol == "NFS" else {}
 
 
 def _state(pool: VolumePool, volume: str) -> VolumeState | None:

@@ -55,7 +55,8 @@ class Backend:
         self._pools = PoolRoom(settings["pools"], self._records)
         self._room = ServerRoom(self._root, settings, self._records)
         self._access = Access(self._room, self._pools, self._records)
-        self._creation = Creation(self._records, self._pools, self._access, treatment.of_settings(settings["nfs"]))
+        options = {**treatment.of_settings(settings["nfs"]), **settings["smb"]["treatment"]}
+        self._creation = Creation(self._records, self._pools, self._access, options)
         self._shares = Shares(self._records, self._pools, self._access)
         self._snapshots = Snapshots(self._records, self._pools, self._access)
         self._pools.sweep = self._shares.sweep

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.drivers.linux.agent.contract import Client, Export, Squash
@@ -19,12 +19,14 @@ _OPTIONS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
 @given(options=_OPTIONS)
 def test_what_is_told_is_what_is_kept(options: dict[str, object]) -> None:
     """The driver gets texts, and the agent its options back from them."""
     assert treatment.untold(treatment.told(options)) == options
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
 @given(options=_OPTIONS, other=_OPTIONS)
 def test_an_export_is_treated_so_or_not(options: dict[str, object], other: dict[str, object]) -> None:
     """By every part of it."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.drivers.linux.agent.contract import Problem, Section
@@ -24,12 +25,15 @@ from sharectl.drivers.linux.agent.smb.configuration import (
 )
 from sharectl.drivers.linux.agent.smb.names import local_user, server_name
 from sharectl.drivers.linux.agent.smb.nt_hash import md4, nt_hash
+from sharectl.drivers.linux.agent.smb.treatment import BIN_FOLDER, RecycleBin, SmbTreatment
 from tests.drivers.linux.lab import need
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SERVER = "NAS1"
+SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BIN = SmbTreatment(recycle_bin=RecycleBin())
 
 
 def _section(
@@ -128,6 +132,17 @@ def test_a_path_that_samba_would_misread_is_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "folder",
+    ["", ".", "..", "a/b", "/a", "a b", "%U", "a\nb", "a;b", "a*", "a?", ".recycle.", "a\\", '"a"', "x" * 65, "\u00fc"],
+)
+def test_a_folder_that_samba_or_windows_would_misread_is_no_recycle_bin(folder: str) -> None:
+    """Variables, patterns, other folders."""
+    section = replace(_section(), treatment=SmbTreatment(recycle_bin=RecycleBin(folder)))
+    with pytest.raises(Problem, match="recycle bin"):
+        check_section(section, SERVER)
+
+
+@pytest.mark.parametrize(
     "network", ["10.0.0.1/8", "example.org", "ALL", "10.0.0.0/8 EXCEPT 10.1.1.1", "10.0.0", "::1%eth0", ""]
 )
 def test_a_network_that_is_not_canonical_is_refused(network: str) -> None:
@@ -169,6 +184,9 @@ _NETWORKS = st.one_of(
     st.tuples(st.ip_addresses(v=6), st.integers(0, 128)).map(lambda it: str(ipaddress.ip_network(it, strict=False))),
 )
 
+_BINS = st.builds(RecycleBin, st.from_regex(BIN_FOLDER, fullmatch=True), st.booleans(), st.booleans(), st.booleans())
+_TREATMENTS = st.builds(SmbTreatment, recycle_bin=st.none() | _BINS)
+
 
 @st.composite
 def sections(draw: st.DrawFn) -> Section:
@@ -181,6 +199,7 @@ def sections(draw: st.DrawFn) -> Section:
         frozenset(users[:writers]),
         frozenset(users[writers:]),
         frozenset(draw(st.lists(_NETWORKS, max_size=4))),
+        draw(_TREATMENTS),
     )
     try:
         check_section(section, SERVER)
@@ -189,6 +208,7 @@ def sections(draw: st.DrawFn) -> Section:
     return section
 
 
+@SLOWLY
 @given(sections())
 def test_what_is_written_is_read_back_exactly(section: Section) -> None:
     """Names, notation and networks come back as they were given."""
@@ -197,6 +217,7 @@ def test_what_is_written_is_read_back_exactly(section: Section) -> None:
     assert list(split_sections(HEADER + text).values()) == [text]
 
 
+@SLOWLY
 @given(sections(), st.data())
 def test_a_text_that_was_changed_is_not_read_as_another_section(section: Section, data: st.DataObject) -> None:
     """One character removed, doubled or replaced: it is no section of ours any more, or one that differs."""
@@ -246,6 +267,7 @@ def test_a_file_of_sections_is_split_and_joined() -> None:
         (_section(writers="alice", networks="10.0.0.0/8 ::1"), _section(writers="alice", networks="::1"), Cut(is_whole=True)),
         (_section(writers="alice"), _section(path="/pool/other", writers="alice"), Cut(is_whole=True)),
         (_section(writers="alice"), None, Cut(is_whole=True)),
+        (_section(writers="alice"), replace(_section(writers="alice"), treatment=BIN), Cut(is_whole=True)),
     ],
 )  # fmt: skip
 def test_sessions_are_cut_only_where_a_right_was_taken_away(
@@ -281,7 +303,7 @@ def _testparm(text: str, folder: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(SLOWLY, max_examples=15)
 @given(st.lists(sections(), min_size=1, max_size=20, unique_by=lambda section: section.name.casefold()))
 def test_samba_reads_what_was_written(tmp_path_factory: pytest.TempPathFactory, drawn: list[Section]) -> None:
     """Each section under its name, at its path, and no parameter that nobody wrote."""
@@ -299,7 +321,11 @@ def test_samba_reads_what_was_written(tmp_path_factory: pytest.TempPathFactory, 
         listed = values.get("valid users", "")
         assert all(f"{SERVER}\\{user}" in listed for user in users)
         assert listed.count(f"{SERVER}\\") == len(users)
-        assert values.keys() <= {
+        bin_ = section.treatment.recycle_bin
+        assert values.get("recycle:repository") == (None if bin_ is None else bin_.folder)
+        assert values.get("vfs objects") == (None if bin_ is None else "recycle")
+        assert values.get("veto files") == (None if bin_ is None or bin_.visible else f"/{bin_.folder}/")
+        assert {key for key in values if not key.startswith("recycle:")} <= {
             "path",
             "available",
             "valid users",
@@ -307,4 +333,6 @@ def test_samba_reads_what_was_written(tmp_path_factory: pytest.TempPathFactory, 
             "write list",
             "hosts allow",
             "hosts deny",
+            "vfs objects",
+            "veto files",
         }

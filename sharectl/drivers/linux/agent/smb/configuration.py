@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
+from sharectl.drivers.linux.agent.smb import modules, treatment
 from sharectl.drivers.linux.agent.smb.names import local_user
 from sharectl.model.client_addresses import nobody_at
 
@@ -40,7 +41,7 @@ def folded(name: str) -> str:
 
 def check_section(section: Section, server: str) -> None:
     """Raise REFUSED where Samba would misread a part of the section."""
-    problem = _name_problem(section.name) or path_problem(section.path)
+    problem = _name_problem(section.name) or path_problem(section.path) or treatment.problem_of(section.treatment)
     if problem is None:
         problem = next((text for text in map(_network_problem, sorted(section.networks)) if text), None)
     if problem is not None:
@@ -68,13 +69,14 @@ def render_section(section: Section, server: str) -> str:
     r"""Return the section's text. Precondition: `check_section` accepts it.
 
     Users are written as `SERVER\user`: alone, Samba would also take a name for a well-known group ("Everyone") or a
-    security identifier. How they were given stands in comments, from which alone they are read back.
+    security identifier. How they were given stands in comments, from which alone they are read back; so does the treatment.
     """
     users = [*section.writers, *section.readers]
     lines = [
         f"[{section.name}]",
         f"# writers = {_quoted(section.writers)}",
         f"# readers = {_quoted(section.readers)}",
+        *treatment.comments_of(section.treatment),
         f"    path = {section.path}",
         "    guest ok = no",
         "    read only = yes",
@@ -87,6 +89,7 @@ def render_section(section: Section, server: str) -> str:
     if section.networks:
         lines.append(f"    hosts allow = {' '.join(_network_text(network) for network in sorted(section.networks))}")
         lines.append("    hosts deny = ALL")
+    lines += [f"    {line}" for line in modules.lines_of(section.treatment)]
     return "\n".join([*lines, ""])
 
 
@@ -95,7 +98,8 @@ def parse_section(text: str, server: str) -> Section | None:
     """Return the section whose text this is, to the letter; None for any other text."""
     lines = text.split("\n")
     values = dict(line.strip().removeprefix("# ").partition(" = ")[::2] for line in lines[1:])
-    if not all(_LIST.fullmatch(values.get(key, "")) for key in ("writers", "readers")):
+    offered = treatment.of_comment(values.get("treatment"))
+    if offered is None or not all(_LIST.fullmatch(values.get(key, "")) for key in ("writers", "readers")):
         return None
     section = Section(
         lines[0][1:-1],
@@ -103,6 +107,7 @@ def parse_section(text: str, server: str) -> Section | None:
         _unquoted(values.get("writers", "")),
         _unquoted(values.get("readers", "")),
         frozenset(_network_back(word) for word in values.get("hosts allow", "").split()),
+        offered,
     )
     try:
         check_section(section, server)
@@ -131,13 +136,14 @@ def join_sections(sections: Mapping[str, str]) -> str:
 def cut_needed(before: str | None, after: str | None, server: str) -> Cut:
     """Return whose sessions of a share to end when its section changes; None stands for no section.
 
-    A live session keeps the rights that it began with, so whoever may do less now is cut off, and nobody else.
+    A live session keeps the rights and the modules that it began with, so whoever may do less now is cut off, and nobody else; where
+    the share offers something else now, everybody is.
     """
     if before is None or before == after:
         return Cut()
     old = parse_section(before, server)
     new = None if after is None else parse_section(after, server)
-    if old is None or new is None or (old.name, old.path) != (new.name, new.path):
+    if old is None or new is None or (old.name, old.path) != (new.name, new.path) or old.treatment != new.treatment:
         return Cut(is_whole=True)
     if new.networks and (not old.networks or old.networks - new.networks):
         return Cut(is_whole=True)

@@ -13,6 +13,7 @@ from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import daemons, sockets
 from sharectl.drivers.linux.agent.smb.configuration import check_section
 from sharectl.drivers.linux.agent.smb.host import DEFAULT_PROTECTION, NOBODY, Host, Protection, find, is_of_session
+from sharectl.drivers.linux.agent.smb.modules import require_installed
 from sharectl.drivers.linux.agent.smb.names import local_user
 from sharectl.drivers.linux.agent.smb.shares import Shares
 from sharectl.drivers.linux.agent.smb.users import Users
@@ -101,6 +102,7 @@ class SambaServer:
     def put(self, section: Section) -> None:
         """Store the section, put it in force, and cut live sessions of the share where a right was taken away. Idempotent."""
         check_section(section, self._host.server)
+        require_installed(section.treatment)
         self._host.prepare()
         self._shares.put(section)
 

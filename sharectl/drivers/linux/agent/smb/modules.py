@@ -1,0 +1,84 @@
+"""The modules of Samba (`vfs objects`) that the requests of a share go through, composed here for all that a share offers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.host import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sharectl.drivers.linux.agent.smb.treatment import SmbTreatment
+
+_ORDER: Final = ("recycle",)
+"""From the module that a request meets first to the one before the file system."""
+
+_PACKAGE: Final = "samba-vfs-modules"
+_SECONDS: Final = 30.0
+
+
+class _Module(NamedTuple):
+    name: str
+    parameters: Mapping[str, str]
+
+
+def lines_of(treatment: SmbTreatment) -> list[str]:
+    """Return the lines of smb.conf(5) in the section of a share that offers this."""
+    modules = _modules_of(treatment)
+    lines = [f"vfs objects = {' '.join(module.name for module in modules)}"] if modules else []
+    lines += [
+        f"{module.name}:{parameter} = {value}" for module in modules for parameter, value in module.parameters.items()
+    ]
+    if treatment.recycle_bin is not None and not treatment.recycle_bin.visible:
+        lines.append(f"veto files = /{treatment.recycle_bin.folder}/")
+    return lines
+
+
+def require_installed(treatment: SmbTreatment) -> None:
+    """Raise REFUSED where a module is missing: smbd would let nobody into the share, and not say why."""
+    modules = _modules_of(treatment)
+    folder = _folder() if modules else None
+    for module in modules:
+        if folder is not None and not Path(folder, f"{module.name}.so").exists():
+            message = (
+                f"Samba's module {module.name} is not installed on the storage host; install the package {_PACKAGE}"
+            )
+            raise Problem(ProblemKind.REFUSED, message)
+
+
+def _modules_of(treatment: SmbTreatment) -> list[_Module]:
+    return sorted(_unordered(treatment), key=lambda module: _ORDER.index(module.name))
+
+
+def _unordered(treatment: SmbTreatment) -> Iterable[_Module]:
+    if treatment.recycle_bin is not None:
+        parameters = {
+            "repository": treatment.recycle_bin.folder,
+            "keeptree": _flag(treatment.recycle_bin.keep_tree),
+            "versions": _flag(treatment.recycle_bin.versions),
+            "touch": "yes",  # the time of access is that of the deletion
+            "directory_mode": "0770",  # all SMB users are one account, which Samba knows by its group; others of the host stay outside
+            "subdir_mode": "0770",
+        }
+        yield _Module("recycle", parameters)
+
+
+@lru_cache(maxsize=1)
+def _folder() -> str | None:
+    """Return where Samba has its modules, None where it does not say: as it was built."""
+    smbd = commands.find("smbd")
+    if smbd is None:  # which is told when it is started
+        return None
+    built = subprocess.run([smbd, "--build-options"], capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603 - a list of arguments, no shell
+    found = re.search(r"^\s*MODULESDIR: (/.*)$", built.stdout, re.MULTILINE)
+    return None if found is None else f"{found[1]}/vfs"
+
+
+def _flag(value: bool) -> str:  # noqa: FBT001 - it is the value that is written
+    return "yes" if value else "no"

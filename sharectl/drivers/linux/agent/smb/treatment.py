@@ -1,0 +1,97 @@
+"""What an SMB share offers its clients beyond files: as the records of shares keep it, as a section has it, and as the driver is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BIN_FOLDER: Final = r"\.?[A-Za-z0-9_]([A-Za-z0-9_.-]{0,60}[A-Za-z0-9_-])?"
+"""What the folder of a recycle bin can be called: one name, which Windows takes and which means nothing else in smb.conf(5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecycleBin:
+    """A folder of the share to which deleted files go.
+
+    `keep_tree` keeps the folders that a file was in, `versions` keeps files of one name side by side, and `visible` lets clients into
+    the folder.
+    """
+
+    folder: str = ".recycle"
+    keep_tree: bool = True
+    versions: bool = True
+    visible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SmbTreatment:
+    """What a share offers; None is what it does not have."""
+
+    recycle_bin: RecycleBin | None = None
+
+
+PLAIN: Final = SmbTreatment()
+"""Files alone, as in every share before there was anything else."""
+
+_BIN_FLAGS: Final = {"keepTree": "keep_tree", "versions": "versions", "visible": "visible"}
+
+
+def problem_of(treatment: SmbTreatment) -> str | None:
+    """Return why Samba would misread the treatment, None where it would not."""
+    found = treatment.recycle_bin
+    if found is not None and not re.fullmatch(BIN_FOLDER, found.folder):
+        return f"{found.folder!r} is not a name that the folder of a recycle bin can have"
+    return None
+
+
+def to_options(treatment: SmbTreatment) -> dict[str, Any]:
+    """Return the options that records keep."""
+    return asdict(treatment)
+
+
+def of_options(options: Mapping[str, Any]) -> SmbTreatment:
+    """Return the treatment that options stand for; what a record is older than is as in `PLAIN`."""
+    found = options.get("recycle_bin")
+    return SmbTreatment(recycle_bin=None if found is None else RecycleBin(**found))
+
+
+def comments_of(treatment: SmbTreatment) -> list[str]:
+    """Return the lines of a section that tell the treatment to `of_comment`; none for `PLAIN`."""
+    return [] if treatment == PLAIN else [f"# treatment = {_text(treatment)}"]
+
+
+def of_comment(text: str | None) -> SmbTreatment | None:
+    """Return the treatment that a section's comment stands for, where there is one; None for any other text."""
+    if text is None:
+        return PLAIN
+    try:
+        found = of_options(json.loads(text))
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return found if _text(found) == text else None
+
+
+def _text(treatment: SmbTreatment) -> str:
+    return json.dumps(to_options(treatment), sort_keys=True)
+
+
+def told(treatment: SmbTreatment) -> dict[str, str]:
+    """Return the treatment as the driver tells it: a text for each thing that the share has."""
+    found = treatment.recycle_bin
+    if found is None:
+        return {}
+    flags = (name for name, field in _BIN_FLAGS.items() if getattr(found, field))
+    return {"recycleBin": " ".join((found.folder, *flags))}
+
+
+def untold(settings: Mapping[str, str]) -> SmbTreatment:
+    """Return the treatment that settings stand for. The inverse of `told`."""
+    folder, *flags = settings.get("recycleBin", "").split(" ")
+    if not folder:
+        return PLAIN
+    return SmbTreatment(RecycleBin(folder, **{field: name in flags for name, field in _BIN_FLAGS.items()}))

@@ -1,0 +1,72 @@
+"""The settings of exports that a backend and a share type ask for, as the driver tells them: a text for each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from sharectl.drivers.linux.agent.nfs import treatment as nfs_treatment
+from sharectl.drivers.linux.agent.smb import treatment as smb_treatment
+from sharectl.drivers.linux.agent.smb.treatment import SmbTreatment
+from sharectl.drivers.linux.extra_specs import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sharectl.drivers.linux.settings import LinuxSettings, NfsSettings, SmbSettings
+
+
+def nfs_settings(nfs: NfsSettings, extra_specs: Mapping[str, str]) -> dict[str, str]:
+    """Return how an export treats its clients."""
+    asked = Asked(extra_specs)
+    told = nfs_treatment.told(nfs_treatment.of_settings(asdict(nfs)))
+    return {
+        **told,
+        "squash": asked.text("nfs_squash", told["squash"]),
+        "insecure": asked.text("nfs_insecure", told["insecure"]),
+    }
+
+
+def smb_settings(smb: SmbSettings, extra_specs: Mapping[str, str]) -> dict[str, str]:
+    """Return what a share offers its clients."""
+    return smb_treatment.told(treatment_of(smb, extra_specs))
+
+
+def treatment_of(smb: SmbSettings, extra_specs: Mapping[str, str]) -> SmbTreatment:
+    """Return the same as the agent has it."""
+    asked = Asked(extra_specs)
+    own = smb.recycle_bin
+    recycle_bin = replace(
+        own,
+        folder=asked.text("smb_recycle_bin_folder", own.folder),
+        keep_tree=asked.flag("smb_recycle_bin_keep_tree", otherwise=own.keep_tree),
+        versions=asked.flag("smb_recycle_bin_versions", otherwise=own.versions),
+        visible=asked.flag("smb_recycle_bin_visible", otherwise=own.visible),
+    )
+    has_bin = asked.flag("smb_recycle_bin", otherwise=smb.has_recycle_bin)
+    return SmbTreatment(recycle_bin=recycle_bin if has_bin else None)
+
+
+def nfs_server_settings(nfs: NfsSettings) -> dict[str, str]:
+    """Return what holds for all exports of the server: it exports nothing while it runs with something else."""
+    if nfs.server != "ganesha":
+        return {}
+    return {"versions": ",".join(f"4.{minor}" for minor in sorted(nfs.minor_versions))}
+
+
+def smb_server_settings(smb: SmbSettings) -> dict[str, str]:
+    """Return the same of the SMB server."""
+    return {"encryption": smb.encryption, "signing": smb.signing}
+
+
+def options_of(settings: LinuxSettings, extra_specs: Mapping[str, str]) -> dict[str, Any]:
+    """Return the options of a new share, as the agent's records keep them."""
+    nfs = nfs_treatment.untold(nfs_settings(settings.nfs, extra_specs))
+    return {**nfs, **smb_treatment.to_options(treatment_of(settings.smb, extra_specs))}
+
+
+def options_told(settings: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the options that told settings stand for; none where nothing is told."""
+    if settings is None:
+        return {}
+    return {**nfs_treatment.untold(settings), **smb_treatment.to_options(smb_treatment.untold(settings))}
