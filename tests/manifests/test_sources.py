@@ -80,7 +80,7 @@ def test_what_is_no_file_is_diagnosed_promptly(tmp_path: Path) -> None:
             os.close(here)
         begin = time.monotonic()
         loaded = load_folder(folder, ".", "/dev/null", "missing.yaml")
-        assert time.monotonic() - begin < 1.0
+        assert time.monotonic() - begin < 10  # a pipe that is opened waits for ever
     assert codes(loaded) == ["unreadable"] * 7
     reasons = {diagnostic.summary.rpartition(": ")[2] for diagnostic in loaded.diagnostics}
     assert reasons == {

@@ -134,29 +134,37 @@ class TestAddresses:
         assert addresses(plugin, subnet, 2) == ["10.0.0.1", "10.0.0.2"]
 
     def test_many_addresses_cost_the_same_each(self, make_plugin: PluginMaker) -> None:
-        """The second ten thousand take no longer than the first, but for noise; all of them differ."""
+        """The last thousands take no longer than the first, but for noise; all of them differ."""
         plugin, subnet = make_plugin(), ShareNetworkSubnet(cidr="10.0.0.0/14")
-        times = [time.thread_time()]
-        for _ in range(2):
-            given_out = addresses(plugin, subnet, 10_000)
-            times.append(time.thread_time())
-        assert times[2] - times[1] < 3 * (times[1] - times[0])
+        given_out, times = [""], []
+        for _ in range(20):
+            begun = time.thread_time()
+            given_out = addresses(plugin, subnet, 1000)
+            times.append(time.thread_time() - begun)
+        assert min(times[-8:]) < 3 * min(times[:8])  # the best of several: a collection of garbage may fall into any
         assert given_out[-1] == "10.0.78.32"
         assert len({one.ip_address for one in plugin.list_allocations()}) == 20_000
 
 
-def test_a_hundred_thousand_addresses_are_taken_in_a_second() -> None:
-    """Half of them after they came back in no order; 10 microseconds for each are a generous limit."""
+def test_the_next_address_costs_the_same_whatever_came_back_in_which_order() -> None:
+    """Of a hundred thousand, half came back in no order."""
+
+    def taken(count: int) -> float:
+        times = []
+        for _ in range(10):
+            begun = time.thread_time()
+            for _ in range(count // 10):
+                pool.take()
+            times.append(time.thread_time() - begun)
+        return min(times)
+
     pool = AddressPool([AddressRange(6, 1, 2**64)], ())
-    start = time.thread_time()
-    for _ in range(100_000):
-        pool.take()
+    in_order_seconds = taken(100_000)
     for number in range(1, 100_000, 2):
         pool.give_back(number * 7919 % 100_000 + 1)
-    while pool.used < 100_000:
-        pool.take()
+    assert pool.used == 50_000
+    assert taken(50_000) < 10 * in_order_seconds
     assert pool.take() == 100_001
-    assert time.thread_time() - start < 1.5
 
 
 class TestScopes:

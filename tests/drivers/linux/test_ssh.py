@@ -201,7 +201,7 @@ def test_a_host_that_does_not_answer(ssh_host: SshHost) -> None:
     began = time.monotonic()
     text = refusal(ssh_host.settings(address="10.77.1.250", connect_timeout_seconds=1))
     assert "Connection timed out; see that the host is up" in text
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # without the setting the kernel tries for two minutes
 
 
 def test_a_host_name_that_is_unknown(ssh_host: SshHost) -> None:

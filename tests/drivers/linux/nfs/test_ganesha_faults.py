@@ -365,7 +365,7 @@ def test_a_server_that_hangs_gives_no_answer_in_time(ganesha: GaneshaServer, lab
             bus.call("DisplayExport", "q", 0, seconds=0.2)
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 10  # the default of D-Bus is 25
     assert ganesha.is_running()
     bus.close()
 
