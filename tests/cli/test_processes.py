@@ -94,7 +94,7 @@ def test_a_step_that_fails_exits_1_and_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_help_starts_at_once_and_imports_nothing_heavy(tmp_path: Path) -> None:
-    """`--help` is the first thing that anybody waits for."""
+    """`--help` is the first thing that anybody waits for. How many modules other commands load is in `test_start`."""
     code = (
         "import sys\nfrom sharectl.cli import main\ncode = main(['--help'])\n"
         f"print('heavy:', sorted({HEAVY!r} & set(sys.modules)), code)"
@@ -106,14 +106,6 @@ def test_help_starts_at_once_and_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     assert "heavy: [] 0" in done.stdout
     assert "Exit codes: 0 done" in done.stdout
-    quickest = min(_seconds_of_help(tmp_path) for _ in range(3))
-    assert quickest < 1.5  # under 0.15 on an idle machine; a busy one with coverage gets ten times that
-
-
-def _seconds_of_help(root: Path) -> float:
-    started = time.monotonic()
-    assert run("--help", cwd=root).code == 0
-    return time.monotonic() - started
 
 
 def test_standard_input_is_a_source(tmp_path: Path) -> None:
@@ -198,7 +190,7 @@ def test_ctrl_c_at_the_question_cancels(tmp_path: Path) -> None:
 
 def test_ctrl_c_once_lets_running_steps_finish(tmp_path: Path) -> None:
     """130; what ran is recorded, nothing is unresolved, and the next apply does the rest."""
-    root = repository(tmp_path, latency="{create_share: 1s}", log="true")
+    root = repository(tmp_path, latency="{create_share: 3s}", log="true")
     busy = Terminal("apply", "--yes", cwd=root)
     eventually(lambda: calls(root, "create_share") > 0)
     busy.interrupt()
@@ -228,7 +220,7 @@ def test_ctrl_c_twice_stops_at_once_and_safely(tmp_path: Path) -> None:
 
 def test_sigterm_is_a_ctrl_c(tmp_path: Path) -> None:
     """CI ends a job with SIGTERM."""
-    root = repository(tmp_path, latency="{create_share: 1s}", log="true")
+    root = repository(tmp_path, latency="{create_share: 3s}", log="true")
     process = subprocess.Popen(
         [*COMMAND, "apply", "--yes"], cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

@@ -300,22 +300,18 @@ def test_latency_is_by_call(tmp_path: Path) -> None:
 
 def test_the_log_shows_who_called_when_and_how_it_ended(tmp_path: Path) -> None:
     """So that tests can see concurrency."""
-    driver = simulated(
-        tmp_path, log=True, latency={"create_share": "50ms"}, **fault(call="create_share", effect="error", nth=3)
-    )
-    barrier = threading.Barrier(2)
-
-    def create() -> None:
-        barrier.wait()
-        driver.create_share(new_request("a", "pool"))
-
-    threads = [threading.Thread(target=create) for _ in range(2)]
+    driver = simulated(tmp_path, log=True, latency={"create_share": "60s"})
+    threads = [threading.Thread(target=driver.create_share, args=(new_request("a", "pool"),)) for _ in range(2)]
     for thread in threads:
         thread.start()
+    while rows(tmp_path, "SELECT count(*) FROM calls WHERE call = 'create_share'") != [(2,)]:
+        continue
+    driver.close()  # which ends the wait of both
     for thread in threads:
         thread.join()
+    failing = simulated(tmp_path, log=True, **fault(call="create_share", effect="error"))
     with pytest.raises(DriverError):
-        driver.create_share(new_request("a", "pool"))
+        failing.create_share(new_request("a", "pool"))
     log = rows(tmp_path, "SELECT thread, started_ns, finished_ns, outcome FROM calls WHERE call = 'create_share'")
     assert len({thread for thread, *_ in log}) == 3
     assert max(started for _, started, _, _ in log[:2]) < min(finished for _, _, finished, _ in log[:2])

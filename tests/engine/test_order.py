@@ -6,10 +6,12 @@ import os
 import signal
 import threading
 import time
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.engine.cancel import Cancellation
 from sharectl.model.events import (
     CancelRequested,
@@ -29,18 +31,33 @@ if TYPE_CHECKING:
     from sharectl.model.events import Event
 
 RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
+PATIENCE_SECONDS = 60.0
 
 
-def test_a_backend_never_has_more_calls_than_lanes_and_backends_work_side_by_side(tmp_path: Path) -> None:
-    """Two lanes of three are full at the same time, and no fuller."""
+def before_calls(monkeypatch: pytest.MonkeyPatch, method: str, wait: Callable[[int], object]) -> None:
+    """Let a call of the backends' drivers wait before it does anything, as long as `wait` does; that is told which call it is, from 1."""
+    plain, numbers = getattr(SimulatedDriver, method), count(1)
+
+    def waits(driver: SimulatedDriver, *arguments: object) -> object:
+        wait(next(numbers))
+        return plain(driver, *arguments)
+
+    monkeypatch.setattr(SimulatedDriver, method, waits)
+
+
+def test_a_backend_never_has_more_calls_than_lanes_and_backends_work_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two lanes of three are full at the same time, for which the first six calls wait, and no fuller."""
     site = Site(tmp_path / "r")
-    slow = "latency: {create_share: 40ms, update_access: 40ms}"
+    slow = "latency: {create_share: 20ms, update_access: 20ms}"
     backends = [backend(name, lanes=3, spec=f"availabilityZone: {name},", config=slow + ",") for name in "ab"]
+    both_are_full = threading.Barrier(6, timeout=PATIENCE_SECONDS)
+    before_calls(monkeypatch, "create_share", lambda number: both_are_full.wait() if number <= 6 else None)
     shares = [share(f"{zone}{n}", spec=f"availabilityZone: {zone}, {RULE}") for zone in "ab" for n in range(9)]
     assert site.write(*backends, *shares).apply().result.succeeded
     per_backend = [[call for call in site.calls(name) if call[0] in {"create_share", "update_access"}] for name in "ab"]
-    assert [widest(calls) for calls in per_backend] == [3, 3]
-    assert widest(per_backend[0] + per_backend[1]) == 6
+    assert max(widest(calls) for calls in per_backend) <= 3
 
 
 def test_an_address_never_has_two_calls_at_once_and_snapshots_wait_for_shares(tmp_path: Path) -> None:
@@ -92,15 +109,18 @@ def test_an_empty_plan_ends_at_once(tmp_path: Path) -> None:
     assert run.result.succeeded
 
 
-def test_a_cancel_lets_running_steps_finish_and_starts_no_other(tmp_path: Path) -> None:
+def test_a_cancel_lets_running_steps_finish_and_starts_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What ran is recorded, what did not is skipped, and nothing is in doubt."""
-    site = Site(tmp_path / "r").write(
-        backend("a", lanes=2, config="latency: {create_share: 100ms},"), *(share(f"s{n}", spec=RULE) for n in range(6))
-    )
+    site = Site(tmp_path / "r").write(backend("a", lanes=2), *(share(f"s{n}", spec=RULE) for n in range(6)))
+    requested = threading.Event()
+    before_calls(monkeypatch, "create_share", lambda _: requested.wait(PATIENCE_SECONDS))
 
     def observe(event: Event, cancellation: Cancellation) -> None:
         if isinstance(event, StepStarted) and event.verb == "create-share" and not cancellation.requested:
             cancellation.request()
+            requested.set()
 
     run = site.apply(observer=observe)
     assert run.result.cancelled
@@ -114,8 +134,8 @@ def test_a_cancel_lets_running_steps_finish_and_starts_no_other(tmp_path: Path) 
 
 
 def test_a_second_cancel_stops_at_once_and_the_next_apply_resolves_what_ran(tmp_path: Path) -> None:
-    """Nobody waits for the call under way; its intent stays."""
-    slow = backend("a", lanes=3, config="latency: {create_share: 2s},")
+    """Nobody waits for the call under way, whose answer would say how it went; its intent stays."""
+    slow = backend("a", lanes=3, config="latency: {create_share: 60s},")
     shares = [share(f"s{n}", spec=RULE) for n in range(3)]
     site = Site(tmp_path / "r").write(slow, *shares)
 
@@ -129,7 +149,6 @@ def test_a_second_cancel_stops_at_once_and_the_next_apply_resolves_what_ran(tmp_
                 cancellation.request()
 
     run = site.apply(observer=observe)
-    assert run.result.seconds < 1.5
     assert run.result.cancelled
     assert all(failure.unresolved for failure in run.result.failures)
     assert {failure.error for failure in run.result.failures} == {
@@ -257,20 +276,28 @@ class _BrokenPipe(Exception):  # noqa: N818 - stands for any
     pass
 
 
-def test_an_observer_that_fails_cancels_gracefully_and_its_error_is_passed_on(tmp_path: Path) -> None:
+def test_an_observer_that_fails_cancels_gracefully_and_its_error_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A broken pipe must not leave anything in doubt."""
-    site = Site(tmp_path / "r").write(
-        backend("a", lanes=2, config="latency: {create_share: 60ms},"), *(share(f"s{n}") for n in range(6))
-    )
+    site = Site(tmp_path / "r").write(backend("a", lanes=2), *(share(f"s{n}") for n in range(6)))
+    cancellation = Cancellation()
 
-    def observe(event: Event, cancellation: Cancellation) -> None:
+    def until_it_is_cancelled(_: int) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not cancellation.requested and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    before_calls(monkeypatch, "create_share", until_it_is_cancelled)
+
+    def observe(event: Event, _: Cancellation) -> None:
         if isinstance(event, StepStarted) and event.verb == "create-share":
             raise _BrokenPipe
 
     with pytest.raises(_BrokenPipe):
-        site.apply(observer=observe)
+        site.apply(observer=observe, cancellation=cancellation)
     assert not site.view().operations
-    assert 1 <= len(site.query("a", "SELECT * FROM shares")) <= 3
+    assert 1 <= len(site.query("a", "SELECT * FROM shares")) <= 2
 
 
 def test_an_observer_that_fails_after_a_cancel_does_not_stop_at_once(tmp_path: Path) -> None:
@@ -293,5 +320,5 @@ def test_no_thread_of_a_run_outlives_it(tmp_path: Path) -> None:
     site.apply()
     ours = [thread for thread in threading.enumerate() if thread.name.startswith(("lane-", "heartbeat"))]
     for thread in ours:
-        thread.join(5)
+        thread.join(PATIENCE_SECONDS)
     assert not any(thread.is_alive() for thread in ours)

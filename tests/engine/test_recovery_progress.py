@@ -76,7 +76,7 @@ def test_many_intents_are_looked_up_at_once_and_resolved_in_lanes(site: Site) ->
     """One listing for all, then calls side by side, no more than the backend is wide; and people see that it begins."""
     leave_open(site, Verb.CREATE_SHARE, ids())
     site.query("a", "DELETE FROM calls")
-    site.write(backend("a", lanes=4, config="latency: {delete_share: 10ms},"), share("x"))
+    site.write(backend("a", lanes=4, config="latency: {delete_share: 50ms},"), share("x"))
     events = recover(site)
     assert events[0] == RecoveryStarted(COUNT, {"a": COUNT})
     assert sum(isinstance(event, OperationRecovered) for event in events) == COUNT
@@ -90,7 +90,7 @@ def test_many_intents_are_looked_up_at_once_and_resolved_in_lanes(site: Site) ->
 def test_the_limit_is_on_silence_and_not_on_the_whole(site: Site) -> None:
     """All that are slow take several times as long as one may be silent."""
     leave_open(site, Verb.CREATE_SHARE, ids(count=16))
-    site.write(backend("a", lanes=1, spec="recoveryTimeout: 1s,", config="latency: {delete_share: 200ms},"), share("x"))
+    site.write(backend("a", lanes=1, spec="recoveryTimeout: 3s,", config="latency: {delete_share: 300ms},"), share("x"))
     recover(site)
     assert not site.view().operations
 
@@ -99,7 +99,7 @@ def test_one_that_hangs_holds_up_only_itself(site: Site) -> None:
     """Also where the backend is one call wide; what is resolved is durable."""
     leave_open(site, Verb.CREATE_SHARE, ids())
     hangs = "faults: [{call: delete_share, nth: 3, effect: hang}], hangSeconds: 30,"
-    site.write(backend("a", lanes=1, spec="recoveryTimeout: 500ms,", config=hangs), share("x"))
+    site.write(backend("a", lanes=1, spec="recoveryTimeout: 3s,", config=hangs), share("x"))
     recover(site)
     assert len(site.view().operations) == 1
     site.write(backend("a", lanes=1), share("x"))

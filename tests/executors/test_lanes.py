@@ -108,6 +108,20 @@ def threads_of(backend: str) -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == f"lane-{backend}"]
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let lanes wait for an outcome as long as it takes before they wake more threads, which on a busy machine they do in between."""
+    monkeypatch.setattr("sharectl.executors.lanes._PACE_SECONDS", 60.0)
+
+
+def warm(executor: Lanes, *backends: str) -> None:
+    """Make a short call on each backend, and wait until its thread rests, which it does only after its outcome is told."""
+    for number, backend in enumerate(backends):
+        executor.submit(submission(-1 - number, backend))
+    outcomes(executor, len(backends))
+    wait_until(lambda: not any(executor._lanes[backend].busy for backend in backends))
+
+
 def test_a_backend_has_no_more_calls_at_once_than_it_is_wide() -> None:
     """And as many, where there are enough."""
     backend = Backend()
@@ -288,15 +302,12 @@ def test_a_call_that_is_given_up_while_its_permit_is_asked_does_not_leave(ends: 
         executor.close()
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_threads_are_started_when_they_are_needed() -> None:
     """One call after the other needs one."""
-    backend = Backend()
-    backend.gate.set()
-    with lanes(backend.execute, width=4) as executor:
-        for number in range(5):
-            executor.submit(submission(number, "lazy"))
-            outcomes(executor, 1)
-            wait_until(lambda: executor._lanes["lazy"].busy == 0)  # an outcome is told before its thread rests
+    with lanes(lambda *_: Done(), width=4) as executor:
+        for _ in range(5):
+            warm(executor, "lazy")
         assert len(threads_of("lazy")) == 1
 
 
@@ -385,13 +396,22 @@ def test_children_of_drivers_may_use_every_core() -> None:
     assert found.stdout.strip() == str(sorted(os.sched_getaffinity(0)))
 
 
-def test_short_calls_take_few_threads_and_long_ones_all_that_there_may_be() -> None:
-    """Threads that all want the interpreter cost more than short calls; a backend that makes them wait is asked at its full width."""
+@pytest.mark.usefixtures("unhurried")
+def test_short_calls_take_few_threads() -> None:
+    """Threads that all want the interpreter cost more than short calls: one more is woken in each wait for reports, and no others."""
     with lanes(lambda *_: Done(), width=32) as executor:
+        warm(executor, "short")
         for number in range(200):
             executor.submit(submission(number, "short"))
-        outcomes(executor, 200)
-        assert len(threads_of("short")) < 16
+        found, waits = 0, 0
+        while found < 200:
+            found += sum(isinstance(outcome, Done) for _, outcome in executor.reports(PATIENCE_SECONDS))
+            waits += 1
+            assert len(threads_of("short")) <= 1 + waits
+
+
+def test_long_calls_take_all_the_threads_that_there_may_be() -> None:
+    """A backend that makes them wait is asked at its full width."""
     backend = Backend()
     with lanes(backend.execute, width=32) as executor:
         for number in range(40):
@@ -432,25 +452,22 @@ def is_resting(thread: threading.Thread) -> bool:
     return frame is not None and frame.f_code.co_name == "_rest"
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_short_calls_on_one_backend_do_not_keep_another_from_its_first() -> None:
-    """However many there are: threads are woken for each backend in its turn."""
-    short: list[int] = []
+    """However many there are: threads are woken for each backend in its turn, one in each wait for reports."""
     backend = Backend()
+    is_warm = threading.Event()
 
     def execute(name: str, call: Call[Answer], permit: Permit) -> Answer:
-        if name == "slow":
-            return backend.execute(name, call, permit)
-        short.append(1)
-        return Done()
+        return backend.execute(name, call, permit) if name == "other" and is_warm.is_set() else Done()
 
     with lanes(execute) as executor:
+        warm(executor, "short", "other")
+        is_warm.set()
         for number in range(20_000):
             executor.submit(submission(number, "short"))
-        executor.submit(submission(20_000, "slow"))
-        while not backend.entered.acquire(blocking=False):
+        executor.submit(submission(20_000, "other"))
+        for _ in range(2):
             executor.reports(0.01)
-            for thread in threads_of("short"):
-                while not is_resting(thread):
-                    pass
-        assert len(short) < 20_000
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS), "which needs no further wait for reports"
         backend.gate.set()

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,8 +63,8 @@ def test_a_link_must_not_lead_out_of_the_manifests(tmp_path: Path) -> None:
     assert "top" not in repr(loaded.diagnostics)
 
 
-def test_what_is_no_file_is_diagnosed_promptly(tmp_path: Path) -> None:
-    """A pipe, a device, a socket, a folder, links to nowhere and in circles, and nothing at all."""
+def test_what_is_no_file_is_diagnosed_and_not_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes to, a device, a socket, a folder, links to nowhere and in circles, and nothing at all."""
     folder = tmp_path / "m"
     folder.mkdir()
     os.mkfifo(folder / "a.yaml")
@@ -78,9 +77,7 @@ def test_what_is_no_file_is_diagnosed_promptly(tmp_path: Path) -> None:
             server.bind(f"/proc/self/fd/{here}/e.yaml")
         finally:
             os.close(here)
-        begin = time.monotonic()
         loaded = load_folder(folder, ".", "/dev/null", "missing.yaml")
-        assert time.monotonic() - begin < 10  # a pipe that is opened waits for ever
     assert codes(loaded) == ["unreadable"] * 7
     reasons = {diagnostic.summary.rpartition(": ")[2] for diagnostic in loaded.diagnostics}
     assert reasons == {

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -266,13 +265,13 @@ def test_a_call_that_waits_for_its_turn_to_write_waits_no_longer_than_it_says(co
     pid = agent_pid(connection)
     os.kill(pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(connection.call, "echo", {"value": "x" * 1_000_000}, 120.0)
+        first = threads.submit(connection.call, "echo", {"value": "x" * 1_000_000}, 60.0)
         wait_for(lambda: _pipe_is_full(pid), "a full pipe")
         with pytest.raises(BackendUnavailableError):
             connection.call("echo", {"value": 1}, timeout_seconds=0.1)
         assert not first.done()
         os.kill(pid, signal.SIGKILL)
-        assert isinstance(first.exception(), BackendUnavailableError)
+        assert isinstance(first.exception(SECONDS), BackendUnavailableError)
 
 
 def _pipe_is_full(pid: int) -> bool:
@@ -296,13 +295,13 @@ def test_closing_leaves_nothing() -> None:
     """No process, no zombie, no thread, no open file; and closing again is not an error."""
     need()
     open_files = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a descriptor, or text as in the agent
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     connection = connect()
     pid = agent_pid(connection)
     connection.close()
     assert state_of(pid) == ""
-    assert threading.active_count() == threads
-    assert set(os.listdir("/proc/self/fd")) == open_files  # noqa: PTH208 - a descriptor, or text as in the agent
+    assert set(threading.enumerate()) <= threads, "one of an earlier test may end meanwhile"
+    assert set(os.listdir("/proc/self/fd")) <= open_files  # noqa: PTH208 - a descriptor, or text as in the agent
     connection.close()
     with pytest.raises(DriverError, match="is closed"):
         connection.call("facts")
@@ -489,11 +488,8 @@ def test_python_that_is_missing_is_named(python: str, expected: str) -> None:
         ("exec >&- 2>&-; while :; do sleep 1; done", "cannot be started: it closed its answers and does not end"),
     ],
 )
-def test_the_end_of_a_process_is_explained(
-    script: Callable[[str], HostSettings], monkeypatch: pytest.MonkeyPatch, said: str, expected: str
-) -> None:
+def test_the_end_of_a_process_is_explained(script: Callable[[str], HostSettings], said: str, expected: str) -> None:
     """By what it said last, without what a terminal would obey."""
-    monkeypatch.setattr(session_module, "_END_SECONDS", 0.2)
     connection = connect(script(said))
     with pytest.raises(BackendUnavailableError) as caught:
         connection.call("facts")
@@ -545,11 +541,9 @@ def test_a_backend_that_cannot_be_opened_says_so_at_each_call() -> None:
 
 def test_a_child_that_holds_standard_error_open_holds_nothing_up(script: Callable[[str], HostSettings]) -> None:
     """A daemon may have inherited it."""
-    connection = connect(script("echo gone >&2; sleep 20 >/dev/null </dev/null & exit 1"))
-    began = time.monotonic()
+    connection = connect(script("echo gone >&2; sleep 60 >/dev/null </dev/null & exit 1"))
     with pytest.raises(BackendUnavailableError, match="cannot be started: gone"):
-        connection.call("facts")
-    assert time.monotonic() - began < 10
+        connection.call("facts", timeout_seconds=30.0)
     connection.close()
 
 

@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 import socket
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -359,13 +358,11 @@ def test_a_server_that_hangs_gives_no_answer_in_time(ganesha: GaneshaServer, lab
     bus = GaneshaBus(layout_of(lab_directory).socket)
     os.kill(pid, signal.SIGSTOP)
     daemons.wait_until(lambda: ") T " in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8"), "it does not stop")
-    begin = time.monotonic()
     try:
         with pytest.raises(NoAnswerError):
             bus.call("DisplayExport", "q", 0, seconds=0.2)
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert time.monotonic() - begin < 10  # the default of D-Bus is 25
     assert ganesha.is_running()
     bus.close()
 

@@ -135,7 +135,7 @@ def test_a_server_that_was_killed_is_started_again(own_lab: Lab) -> None:
     with session:
         assert session.write("a").is_ok
         os.kill(own_lab.pid(), signal.SIGKILL)
-        assert daemons.holds_within(lambda: not own_lab.server.is_running(), 5)
+        assert daemons.holds_within(lambda: not own_lab.server.is_running(), 20)
         assert own_lab.server.live() == {}
         section = own_lab.put("killed", readers="alice")
         own_lab.server.ensure_running(whole)
