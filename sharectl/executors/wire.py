@@ -93,7 +93,8 @@ def _read(kind: Any, plain: Any) -> Any:  # noqa: ANN401, PLR0911 - any type of 
         return kind(**{name: _read(hints[name], one) for name, one in plain.items()})
     if issubclass(kind, tuple):
         kinds = tuple(hints_of(kind).values())
-        return kind(*map(_read, kinds, _expect(len(plain) == len(kinds), plain, kind)))
+        least = len(kinds) - len(kind._field_defaults)
+        return kind(*map(_read, kinds, _expect(least <= len(plain) <= len(kinds), plain, kind)))
     if issubclass(kind, StrEnum):
         return kind(plain)
     return _expect(type(plain) is kind or (kind is float and type(plain) is int), plain, kind)

@@ -8,20 +8,23 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.manifests.proposals import NO_GROUPS, NO_VARIABLES, mentions_variable
-from sharectl.model.access import AccessLevel, AccessRule, AccessType
+from sharectl.manifests.proposals import NO_VARIABLES, mentions_variable
+from sharectl.manifests.rule_options import written_options
+from sharectl.model.access import ANYBODY, AccessLevel, AccessRule, AccessType
 from sharectl.model.client_addresses import nobody_at, without_ipv6_notation
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 MAX_USER_CHARACTERS: Final = 256
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 _EVERYBODY: Final = frozenset({"0", "0/0", "*", "any", "all", "everybody", "everyone", "world"})
 _FORBIDDEN_IN_USER: Final = frozenset('"/[]:;|=,+*?<>%')
 _SECURITY_IDENTIFIER: Final = re.compile(r"S-1-[0-9]+(-[0-9]+)*", re.IGNORECASE)
+_GROUP_MARKS: Final = ("@", "&", "+")
 _USER_FORMS: Final = r"write CORP\alice, alice@corp.example or alice"
+_GROUP_FORMS: Final = r"write CORP\Domain Users or staff"
 
 
 class AccessError(ValueError):
@@ -81,36 +84,62 @@ def canonical_client(text: str) -> str:
     return canonical
 
 
+def canonical_to(access_type: str, text: str) -> str:
+    """Return whom a rule of this type means by `text`, in canonical form. Raises AccessError."""
+    return _CANONICAL[access_type](text)
+
+
 def canonical_user(text: str) -> str:
-    r"""Return the user `text` in Unicode's composed form: `CORP\alice`, `alice@corp.example` or `alice`.
+    r"""Return the user `text` in Unicode's composed form: `CORP\alice`, `alice@corp.example`, `alice`, or `*` for every user.
 
     Raises AccessError for names that Windows and Samba do not know, or that Samba would read as a group or a variable.
     """
+    if text == ANYBODY:
+        return text
     user = unicodedata.normalize("NFC", text)
-    problem = _problem_of_user(user)
-    remedy = _USER_FORMS
-    if user[:1] in ("@", "&", "+"):
-        remedy = NO_GROUPS
-    elif mentions_variable(user):
+    remedy = f"for a group, write `type: group` and `to: {user[1:81]}`" if user[:1] in _GROUP_MARKS else _USER_FORMS
+    return _checked_name(user, "user", remedy)
+
+
+def canonical_group(text: str) -> str:
+    r"""Return the group `text` in Unicode's composed form: `CORP\Domain Users` or `staff`. Raises AccessError as `canonical_user` does."""
+    group = unicodedata.normalize("NFC", text)
+    remedy = f"write the name alone, `{group[1:81]}`" if group[:1] in _GROUP_MARKS else _GROUP_FORMS
+    if text == ANYBODY:
+        remedy = 'for every user, write `type: user` and `to: "*"`'
+    return _checked_name(group, "group", remedy)
+
+
+def canonical_guest(text: str) -> str:
+    """Return `*`, which a rule for guests names. Raises AccessError for anything else: guests have no names."""
+    if text != ANYBODY:
+        remedy = 'write `to: "*"`; to let guests in from some networks alone, add rules of type ip'
+        raise AccessError(summary=f"guests have no names, such as {text[:80]!r}", remedy=remedy, code="guest")
+    return text
+
+
+def _checked_name(name: str, what: str, remedy: str) -> str:
+    problem = _problem_of_name(name, what)
+    if mentions_variable(name):
         remedy = NO_VARIABLES
-    if _address_and_network(user) is not None:
+    if _address_and_network(name) is not None:
         problem, remedy = "it is an address", "set `type: ip`"
     if problem:
-        raise AccessError(summary=f"{text[:80]!r} is not a user: {problem}", remedy=remedy, code="user")
-    return user
+        raise AccessError(summary=f"{name[:80]!r} is not a {what}: {problem}", remedy=remedy, code=what)
+    return name
 
 
-def _problem_of_user(user: str) -> str:
+def _problem_of_name(user: str, what: str) -> str:
     if len(user) > MAX_USER_CHARACTERS:
         return f"it is longer than {MAX_USER_CHARACTERS} characters"
     if any(unicodedata.category(character)[0] == "C" or character in "\u2028\u2029" for character in user):
         return "it holds control or invisible characters"
     forbidden = sorted(_FORBIDDEN_IN_USER.intersection(user))
     if forbidden:
-        return f"a user's name cannot hold {' '.join(forbidden)}"
+        return f"a {what}'s name cannot hold {' '.join(forbidden)}"
     if mentions_variable(user):
         return "it is a variable that nothing has filled in"
-    if user[:1] in ("@", "&"):
+    if user[:1] in _GROUP_MARKS:
         return f"{user[:1]} at the beginning marks a group"
     return _problem_of_parts(user)
 
@@ -149,7 +178,7 @@ def instead_of_client(text: str) -> str:
     if networks is not None:
         return f"write {networks}"
     if "\\" in client or "@" in client:
-        return "for a user, set `type: user` (CIFS)"
+        return "for a user, set `type: user`, for a group `type: group` (CIFS)"
     if client and _HOST_NAME.fullmatch(client):
         what = "names with wildcards" if set(client) & set("*?[]") else "host names"
         example = "its network, such as 10.20.0.0/24" if what != "host names" else "its address, such as 10.20.0.5"
@@ -232,21 +261,32 @@ def writable_access(rules: Iterable[AccessRule], protocol: str) -> FoundAccess:
             left_out.append((rule, error.summary))
             continue
         if kept.setdefault(written.key, written) != written:
-            left_out.append((rule, f"another rule gives {written.access_to} another level"))
+            left_out.append((rule, f"another rule gives {written.access_to} something else"))
     return FoundAccess(tuple(kept.values()), tuple(left_out))
 
 
 def _problem(rule: AccessRule, protocol: str) -> str:
     if rule.access_level not in set(AccessLevel):
-        return f"a manifest knows the levels rw and ro, not {rule.access_level!r}"
+        return f"a manifest knows the levels {', '.join(AccessLevel)}, not {rule.access_level!r}"
     if rule.access_type not in set(AccessType):
-        return f"a manifest knows addresses and users, not {rule.access_type!r}"
-    if rule.access_type == AccessType.USER and protocol == Protocol.NFS:
-        return "an NFS share takes no access rule for a user"
+        return f"a manifest knows addresses, users, groups and guests, not {rule.access_type!r}"
+    if rule.access_type != AccessType.IP and protocol == Protocol.NFS:
+        return f"an NFS share takes no access rule for a {rule.access_type}"
+    try:
+        written_options(rule.options)
+    except ValueError:
+        return f"a manifest cannot say all of {rule.grant}"
     return ""
 
 
 def _written(rule: AccessRule) -> AccessRule:
-    if rule.access_type == AccessType.USER:
-        return rule._replace(access_to=canonical_user(rule.access_to))
-    return rule._replace(access_to=canonical_client(without_ipv6_notation(rule.access_to)))
+    to = without_ipv6_notation(rule.access_to) if rule.access_type == AccessType.IP else rule.access_to
+    return rule._replace(access_to=canonical_to(rule.access_type, to))
+
+
+_CANONICAL: Final[Mapping[str, Callable[[str], str]]] = {
+    AccessType.IP: canonical_client,
+    AccessType.USER: canonical_user,
+    AccessType.GROUP: canonical_group,
+    AccessType.GUEST: canonical_guest,
+}

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.manifests.access import AccessError, canonical_client, canonical_ip, canonical_user
+from sharectl.manifests.access import AccessError, canonical_ip, canonical_to
 from sharectl.manifests.fields import plain_of
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
 from sharectl.manifests.positions import is_secret_name
 from sharectl.manifests.proposals import NO_SECRETS, REFERENCE_REMEDY
+from sharectl.manifests.rule_options import add_options_on_cifs, check_options
+from sharectl.model.access import AccessType
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.fields import camel
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of
+from sharectl.model.specs import Protocol
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from sharectl.manifests.findings import Checker
+    from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
     from sharectl.model.quantities import SizeError
 
@@ -52,32 +56,43 @@ def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_kno
     return plain
 
 
-def inline_rules(spec: JsonObject, protocol: str | None, checker: Checker) -> list[list[str]]:
+def inline_rules(spec: JsonObject, protocol: str | None, checker: Checker) -> list[list[Any]]:
     """Return the access rules of a share in their order, a wrong one with an empty `to`; `protocol` is None where it is not known."""
-    return [
-        [rule["type"], check_rule(rule, protocol, checker, "spec", "access", number) or "", rule["level"]]
-        for number, rule in enumerate(spec.get("access", ()))
-    ]
+    rules: list[list[Any]] = []
+    for number, rule in enumerate(spec.get("access", ())):
+        path = ("spec", "access", number)
+        found = [rule["type"], check_rule(rule, protocol, checker, *path) or "", rule["level"]]
+        options = check_options(rule, protocol, checker, *path)
+        rules.append([*found, options] if options else found)
+    return rules
 
 
 def check_rule(rule: JsonObject, protocol: str | None, checker: Checker, *path: str | int) -> str | None:
     """Return the canonical `to` of an access rule, or None where it is wrong; `protocol` is the share's, where it is known."""
-    if rule["type"] == "user" and protocol == "NFS":
-        add_user_on_nfs(checker, *path)
+    if rule["type"] != AccessType.IP and protocol == Protocol.NFS:
+        add_person_on_nfs(rule["type"], checker, *path)
         return None
-    canonical = canonical_client if rule["type"] == "ip" else canonical_user
     try:
-        return canonical(rule["to"])
+        return canonical_to(rule["type"], rule["to"])
     except AccessError as failure:
         checker.add(failure.code, failure.summary, failure.remedy, *path, "to")
         return None
 
 
-def add_user_on_nfs(checker: Checker, *path: str | int) -> None:
-    """Record that a rule gives a user access to an NFS share."""
+def add_misplaced(rule: AccessRule, checker: Checker, *path: str | int) -> None:
+    """Record that a rule is not for the protocol of its share: one for people on NFS, or with options of NFS on CIFS."""
+    if rule.access_type != AccessType.IP:
+        add_person_on_nfs(rule.access_type, checker, *path)
+    else:
+        add_options_on_cifs(rule.options[0][0], checker, *path)
+
+
+def add_person_on_nfs(access_type: str, checker: Checker, *path: str | int) -> None:
+    """Record that a rule gives a user, a group or guests access to an NFS share."""
     detail = "An NFS server sees addresses; it knows no users unless Kerberos proves who they are."
     remedy = "grant by address, `type: ip`, or share with `protocol: CIFS`"
-    checker.add("access-type", "an NFS share takes no access rule for a user", remedy, *path, "type", detail=detail)
+    whom = "guests" if access_type == AccessType.GUEST else f"a {access_type}"
+    checker.add("access-type", f"an NFS share takes no access rule for {whom}", remedy, *path, "type", detail=detail)
 
 
 def check_moves(document: JsonObject, checker: Checker, *, may_move: bool) -> list[str]:

@@ -13,9 +13,10 @@ from sharectl.manifests.names import is_name
 from sharectl.manifests.positions import is_secret_name
 from sharectl.manifests.proposals import NO_VARIABLES, instead_of_secret_name, places_of_variables
 from sharectl.manifests.reader import UNREAD, Document, read_documents
+from sharectl.manifests.rule_options import check_options
 from sharectl.manifests.schemas import accepts
 from sharectl.manifests.validation import SoundDocument, explain, what_was_read
-from sharectl.model.access import AccessRule, access_digest
+from sharectl.model.access import access_digest, rule_of
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, MANAGED_KINDS, Kind, address_of
@@ -172,12 +173,12 @@ class _Compiler:
         """Keep a share, a snapshot or another resource that a plan makes."""
         protocol_is_known = sound.is_written("spec", "protocol")
         plain = build(kind, sound.value, checker, protocol_is_known=protocol_is_known)
-        rules: list[list[str]] = []
+        rules: list[list[Any]] = []
         if kind is Kind.SHARE:
             rules = inline_rules(sound.value["spec"], plain["protocol"] if protocol_is_known else None, checker)
             if sound.unsound:
                 for number, rule in enumerate(rules):
-                    rule[1:] = _rule_as_written(sound, rule, "spec", "access", number)
+                    rule[1:3] = _rule_as_written(sound, rule, "spec", "access", number)
             self._check_twins(rules, checker)
         for target, path, _ in references_of(kind, plain):
             self._refer(target, path, sound, checker, is_linked=bool(checker.address))
@@ -186,7 +187,7 @@ class _Compiler:
         if kind is Kind.SHARE and all(sound.is_written("spec", name) for name in PLACEMENT_FIELDS):
             self.placements[plain.get("share_type"), plain.get("availability_zone"), "share_network" in plain] = None
         self.index.addresses.append(checker.address)
-        self.digests += digest_of(canonical_json(plain)) + access_digest([AccessRule(*rule) for rule in rules])
+        self.digests += digest_of(canonical_json(plain)) + access_digest(map(rule_of, rules))
         self.records += canonical_json([plain, rules, place]) + b"\n"
 
     def _refer(self, target: Address, path: Path, sound: SoundDocument, checker: Checker, *, is_linked: bool) -> None:
@@ -201,9 +202,9 @@ class _Compiler:
             getattr(self.index, _EDGES[path]).append((checker.address, target))
 
     @staticmethod
-    def _check_twins(rules: list[list[str]], checker: Checker) -> None:
+    def _check_twins(rules: list[list[Any]], checker: Checker) -> None:
         seen: dict[tuple[str, str], int] = {}
-        for number, (access_type, access_to, _) in enumerate(rules):
+        for number, (access_type, access_to, *_) in enumerate(rules):
             first = seen.setdefault((access_type, access_to), number)
             if first != number and access_to:
                 summary = f"the access rule {access_type}:{access_to} stands twice; the other place is {{other}}"
@@ -220,8 +221,9 @@ class _Compiler:
         rule = [spec["type"], check_rule(spec, None, checker, "spec") or "", spec["level"]]
         access_to, level = _rule_as_written(sound, rule, "spec")
         is_linked = bool(access_to) and any(shares) and bool(checker.address)
+        labels, options = metadata.get("labels", {}), check_options(spec, None, checker, "spec")
         found = RuleDocument(
-            metadata["name"], shares, spec["type"], access_to, level, metadata.get("labels", {}), place, is_listed
+            metadata["name"], shares, spec["type"], access_to, level, labels, place, is_listed, options or None
         )
         for path, share in found.references():
             self._refer(share, path, sound, checker, is_linked=is_linked)

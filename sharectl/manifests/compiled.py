@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from sharectl.manifests.files import CHECKSUM_BYTES, checksum, read_part, write_whole
+from sharectl.model.access import AccessRule, options_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class RuleDocument(NamedTuple):
     labels: dict[str, str]
     place: Sequence[int]
     is_listed: bool
+    options: dict[str, str] | None = None
+
+    @property
+    def rule(self) -> AccessRule:
+        """The rule itself."""
+        return AccessRule(self.access_type, self.access_to, self.access_level, options_of(self.options))
 
     @property
     def key(self) -> str:
@@ -69,7 +76,7 @@ class ResourceRecord(NamedTuple):
     """A share or snapshot: its spec as `as_plain` writes it, its inline rules in their order, and its place."""
 
     plain: JsonObject
-    access: list[list[str]]
+    access: list[list[Any]]
     place: Sequence[int]
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sharectl.manifests.findings import NO_FLAWS, Flaws
-from sharectl.model.access import AccessRule
+from sharectl.model.access import AccessRule, rule_of
 from sharectl.model.kinds import MANAGED_KINDS, Address, Kind, address_of, is_of, kind_of, name_of, split_rule_address
 from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.model.table import SPECS
@@ -162,9 +162,9 @@ class Desired:
         A rule that does not say what it gives to whom is left out, and of two for the same client the second.
         """
         inline = self._record(share_address, Kind.SHARE).access
-        others = (rule[2:5] for _, rule in self._linked.rules.get(share_address, ()))
+        others = (rule.rule for _, rule in self._linked.rules.get(share_address, ()))
         rules: dict[str, AccessRule] = {}
-        for rule in (AccessRule(*each) for each in (*inline, *others)):
+        for rule in (*map(rule_of, inline), *others):
             if rule.access_to and rule.access_level:
                 rules.setdefault(rule.key, rule)
         return tuple(rules[key] for key in sorted(rules))

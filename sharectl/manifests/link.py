@@ -8,10 +8,11 @@ from sharectl.manifests.compiled import PLACEMENT_FIELDS
 from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker, touches
-from sharectl.model.access import AccessRule, access_digest
+from sharectl.model.access import AccessType, access_digest, rule_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of, of_kind
+from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -317,13 +318,14 @@ class Linker:
                 for number, rule in enumerate(record.access)
                 if rule[1]
             }
-            is_nfs = record.plain["protocol"] == "NFS" and self._is_written(share, "spec", "protocol")
+            protocol = record.plain["protocol"] if self._is_written(share, "spec", "protocol") else None
+            is_nfs, is_cifs = protocol == Protocol.NFS, protocol == Protocol.CIFS
             for file_number, rule in sorted(rule_entries, key=_rule_order):
                 address = address_of(Kind.ACCESS_RULE, rule.name)
-                if rule.access_type == "user" and is_nfs:
-                    from sharectl.manifests.builders import add_user_on_nfs  # noqa: PLC0415 - only a mistake needs it
+                if (is_nfs and rule.access_type != AccessType.IP) or (rule.options and is_cifs):
+                    from sharectl.manifests.builders import add_misplaced  # noqa: PLC0415 - only a mistake needs it
 
-                    add_user_on_nfs(self._at(file_number, rule.place, address), "spec")
+                    add_misplaced(rule.rule, self._at(file_number, rule.place, address), "spec")
                 here = (file_number, rule.place, ("spec", "to"))
                 other = seen.setdefault((rule.access_type, rule.access_to), here)
                 if other != here:
@@ -332,8 +334,7 @@ class Linker:
                     summary = f"the access rule {rule.key} of {share} stands twice; the other place is {place}"
                     checker = self._at(file_number, rule.place, address)
                     checker.add("duplicate-access", summary, "keep one of the two", "spec", "to")
-            grants = [AccessRule(*rule) for rule in record.access]
-            grants += [AccessRule(rule.access_type, rule.access_to, rule.access_level) for _, rule in rule_entries]
+            grants = [*map(rule_of, record.access), *(rule.rule for _, rule in rule_entries)]
             self.linked.digests[share] = self.linked.digests[share][:DIGEST_SIZE_BYTES] + access_digest(grants)
 
     def _check_moves(self, moves: Mapping[Address, Sequence[Address]], described: Collection[Address]) -> None:

@@ -24,11 +24,6 @@ _LARGEST_NUMBER_OF_GIB: Final = 10**8
 NO_VARIABLES: Final = "sharectl expands no variables; let envsubst, kustomize or helm do it, and pass what they write: `… | sharectl plan -f -`"
 NO_SECRETS: Final = "A secret in a manifest would be in the repository for ever."
 REFERENCE_REMEDY: Final = "write a reference instead, {env: NAME} or {file: PATH}"
-NO_GROUPS: Final = "there are no access rules for groups; name each user in a rule of its own, as CORP\\alice"
-_NO_GUESTS: Final = "there is no access without a user on CIFS; name users, or share with NFS and grant by address"
-_NO_DENIAL: Final = (
-    "there is no rule that keeps a client out; who is in no rule has no access, so grant the networks around it"
-)
 _ONE_PROTOCOL: Final = "a share has one protocol; write NFS or CIFS, and a second share for the other"
 _API_SERVER: Final = "it is of the Kubernetes API server, and means nothing here; leave it out"
 _ANCHORS: Final = (
@@ -47,15 +42,20 @@ def _by_word(remedies: Mapping[str, str]) -> dict[str, str]:
 _OTHER_CHOICES: Final = {
     "type": _by_word(
         {
-            NO_GROUPS: "group",
-            _NO_GUESTS: "guest",
+            "write group, and its name": "groups netgroup",
+            'write guest, and `to: "*"`': "guests anonymous public",
+            'write user, and `to: "*"`': "everyone everybody",
             "write ip, and the host's address": "host hostname",
             "write ip, and the network as 10.20.0.0/24": "network",
             "write ip": "cidr",
         }
     ),
     "level": _by_word(
-        {_NO_DENIAL: "none deny", "write ro": "read r readonly", "write rw": "write w readwrite full change"}
+        {
+            "write none": "deny denied no noaccess",
+            "write ro": "read r readonly",
+            "write rw": "write w readwrite full change",
+        }
     ),
     "protocol": _by_word(
         {_CIFS: "smb smb3 samba", "write NFS; the backend decides which versions it speaks": "nfs3 nfs4 nfsv3 nfsv4"}
@@ -79,6 +79,10 @@ _IS_NAMED: Final = _by_word(
         "extraSpecs": "parameters",
         "securityServices": "securityserviceid",
         "shareServers": "dhss driverhandlesshareservers",
+        "squash": "rootsquash nfssquash",
+        "anonymousUid": "anonuid anonymoususer",
+        "anonymousGid": "anongid anonymousgroup",
+        "security": "sec secflavor securityflavor secflavour",
         "size": "quota capacity sizegb sizegib",
     }
 )
@@ -88,7 +92,7 @@ _ADVICE: Final = _by_word(
     {
         "in place of resources.requests.storage, write `size: 250GiB`": "resources",
         "who may read and who may write is said by access rules: `level: ro` or `level: rw`": "accessmodes",
-        "no share is public; who may reach it is said by its access rules": "ispublic public",
+        'who comes without a password is let in by an access rule, `{type: guest, to: "*", level: ro}`': "ispublic public guestok",
         "say it with the `level: ro` of an access rule": "readonly",
         "write it as an annotation: `metadata: {annotations: {description: …}}`": "description",
         "the name is `metadata.name`": "displayname sharename name",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.fields import written_of
 from sharectl.manifests.names import MOVED_FROM
+from sharectl.manifests.rule_options import written_options
 from sharectl.manifests.scalars import needs_quotes
 from sharectl.manifests.schemas import schema_of
 from sharectl.model.frozen import dataclass, field
@@ -45,7 +46,15 @@ def document_of(
     kind = next(kind for kind, cls in SPECS.items() if cls is type(spec)).document_kind
     plain = spec.as_plain()
     fields = written_of(type(spec), plain)
-    rules = [{"type": str(rule.access_type), "to": rule.access_to, "level": str(rule.access_level)} for rule in access]
+    rules = [
+        {
+            "type": str(rule.access_type),
+            "to": rule.access_to,
+            "level": str(rule.access_level),
+            **written_options(rule.options),
+        }
+        for rule in access
+    ]
     if rules:
         fields["access"] = rules
     order = schema_of(kind)["properties"]["spec"]["properties"]

@@ -3,51 +3,92 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.canonical import DIGEST_SIZE_BYTES, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 NO_ACCESS_DIGEST: Final = bytes(DIGEST_SIZE_BYTES)
+ANYBODY: Final = "*"
+"""Whom a rule of type `user` means that is for every user who can log in, and a rule of type `guest` always."""
+
+ExportSettings = tuple[tuple[str, str], ...]
+"""Settings of an export other than its clients, as (name, value) sorted by name: squashing, the anonymous user."""
 
 
 class AccessType(StrEnum):
-    """What an access rule names: an address or CIDR, or a user."""
+    """What an access rule names: an address or CIDR, a user, a group of users, or whoever comes without a password."""
 
     IP = "ip"
     USER = "user"
+    GROUP = "group"
+    GUEST = "guest"
 
 
 class AccessLevel(StrEnum):
-    """What an access rule grants."""
+    """What an access rule grants; NONE shuts out whoever a wider rule lets in."""
 
     READ_WRITE = "rw"
     READ_ONLY = "ro"
+    NONE = "none"
 
 
 class AccessRule(NamedTuple):
-    """One grant on a share. `access_to` is canonical: an IP address or network as `ipaddress` prints it, or a user name.
+    """One rule of a share. `access_to` is canonical: an IP address or network as `ipaddress` prints it, the name of a user or group, or ANYBODY.
 
-    Two rules of one share are the same rule when `key` is equal; the level of a rule can change in place.
+    `options` say how an export treats this client: `squash`, `anonymousUid`, `anonymousGid`, `security` (flavours with commas
+    between them) and `insecure`; what they leave out is as for the whole export.
+    Two rules of one share are the same rule when `key` is equal; the level and the options of a rule can change in place.
     """
 
     access_type: str
     access_to: str
     access_level: str
+    options: ExportSettings = ()
 
     @property
     def key(self) -> str:
         r"""`ip:10.0.0.0/8` or `user:CORP\\alice`: unique within a share."""
         return f"{self.access_type}:{self.access_to}"
 
+    @property
+    def grant(self) -> str:
+        """What the rule grants, in words: `rw`, or `rw (squash none)`."""
+        if not self.options:
+            return self.access_level
+        return f"{self.access_level} ({', '.join(f'{name} {value}' for name, value in self.options)})"
+
+    def as_plain(self) -> list[Any]:
+        """Return the list from which `rule_of` makes an equal rule; without options it is as short as it was before there were any."""
+        return [*self[:3], dict(self.options)] if self.options else list(self[:3])
+
+    def as_object(self) -> dict[str, Any]:
+        """Return the rule as a JSON object; `options` is there where it has some."""
+        plain = {"access_type": self.access_type, "access_to": self.access_to, "access_level": self.access_level}
+        return {**plain, "options": dict(self.options)} if self.options else plain
+
+
+def rule_of(plain: Sequence[Any]) -> AccessRule:
+    """Return the rule that `as_plain` wrote."""
+    access_type, access_to, level, *options = plain
+    return AccessRule(access_type, access_to, level, options_of(options[0]) if options else ())
+
+
+def options_of(plain: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> ExportSettings:
+    """Return the options in an object, or in pairs, in the order of their names."""
+    return tuple(sorted(dict(plain).items())) if plain else ()
+
 
 def access_digest(rules: Iterable[AccessRule]) -> bytes:
     """Return the digest of a set of rules, whatever their order; of no rules, NO_ACCESS_DIGEST."""
-    lines = sorted(f"{access_type}:{access_to}={level}" for access_type, access_to, level in rules)
+    lines = sorted(
+        f"{access_type}:{access_to}={level}{_text(options) if options else ''}"
+        for access_type, access_to, level, options in rules
+    )
     return digest_of("\n".join(lines).encode()) if lines else NO_ACCESS_DIGEST
 
 
-ExportSettings = tuple[tuple[str, str], ...]
-"""Settings of an export other than its clients, as (name, value) sorted by name: squashing, the anonymous user."""
+def _text(options: ExportSettings) -> str:
+    return "".join(f" {name}={value}" for name, value in options)

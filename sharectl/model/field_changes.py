@@ -53,11 +53,11 @@ def size_change(before_bytes: int | None, after_bytes: int | None) -> FieldChang
 
 
 def rule_changes(before: Iterable[AccessRule], after: Iterable[AccessRule]) -> tuple[FieldChange, ...]:
-    """Return what differs between two sets of access rules, by rule: its level before and after, None where it is not there."""
-    old = {rule.key: rule.access_level for rule in before}
-    new = {rule.key: rule.access_level for rule in after}
+    """Return what differs between two sets of access rules, by rule: what it grants before and after, None where it is not there."""
+    old = {rule.key: rule.grant for rule in before}
+    new = {rule.key: rule.grant for rule in after}
     if not old:
-        return tuple(FieldChange(f"access/{key}", None, level) for key, level in sorted(new.items()))
+        return tuple(FieldChange(f"access/{key}", None, grant) for key, grant in sorted(new.items()))
     return tuple(
         FieldChange(f"access/{key}", old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())

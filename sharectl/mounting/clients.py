@@ -132,6 +132,7 @@ def reach_of(spans: Iterable[Span], rules: Sequence[AccessRule]) -> Reach | None
 def _reach(client: Span, granted: Sequence[tuple[Span, AccessRule]]) -> Reach | None:
     around = [(span.prefix_length, rule) for span, rule in granted if span.covers(client)]
     inside = sorted((span, rule) for span, rule in granted if client.covers(span) and span != client)
+    inside = [(span, rule) for span, rule in inside if not _decides_nothing(span, rule, inside)]
     is_filled = _fill([span for span, _ in inside], client)
     if not around and not is_filled:
         return None
@@ -139,7 +140,16 @@ def _reach(client: Span, granted: Sequence[tuple[Span, AccessRule]]) -> Reach | 
     rules = (*deciding, *(rule for _, rule in inside))
     # Where narrower rules hold every address, the wider one decides nothing.
     in_force = rules[len(deciding) :] if is_filled else rules
+    if any(rule.access_level == AccessLevel.NONE for rule in in_force):
+        return None
     return Reach(all(rule.access_level == AccessLevel.READ_ONLY for rule in in_force), rules)
+
+
+def _decides_nothing(span: Span, rule: AccessRule, others: Sequence[tuple[Span, AccessRule]]) -> bool:
+    """Tell whether narrower rules hold every address that a rule would shut out."""
+    if rule.access_level != AccessLevel.NONE:
+        return False
+    return _fill([other for other, _ in others if span.covers(other) and other != span], span)
 
 
 def _fill(spans: Sequence[Span], whole: Span) -> bool:

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.manifests.names import is_name
-from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.access import ANYBODY, AccessLevel, AccessRule, AccessType
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, name_of
 from sharectl.model.specs import Protocol
@@ -19,7 +19,6 @@ from sharectl.state.rows import spec_object_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record, RuleRecord
@@ -32,6 +31,10 @@ NOBODY: Final = "no access rule is in force"
 WAITS_FOR_REMOVAL: Final = "it has been replaced and waits for its removal"
 NO_NAME: Final = "its name cannot be a folder"
 _MOST_REMEMBERED: Final = 65536
+_EVERYWHERE: Final = tuple(
+    AccessRule(AccessType.IP, network, AccessLevel.READ_WRITE) for network in ("0.0.0.0/0", "::/0")
+)
+"""From where people may reach a share if no rule says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,22 +161,45 @@ def _access(wanted: Wanted, protocol: str, active: tuple[AccessRule, ...], ip_ve
     Addresses say from where, users as whom; where a share of SMB has both, both must be met, and a share without users is open
     to every user that its server knows. NFS knows addresses alone.
     """
-    hosts = tuple(rule for rule in active if rule.access_type == AccessType.IP)
-    users = tuple(rule for rule in active if rule.access_type == AccessType.USER) if protocol == Protocol.CIFS else ()
-    named = tuple(rule for rule in users if wanted.user is None or _same_user(rule.access_to, wanted.user))
-    if (users and not named) or not (hosts or named):
+    shut_out = tuple(rule for rule in active if rule.access_type == AccessType.IP and not _grants(rule))
+    hosts = tuple(rule for rule in active if rule.access_type == AccessType.IP and _grants(rule))
+    people = tuple(rule for rule in active if rule.access_type != AccessType.IP) if protocol == Protocol.CIFS else ()
+    named = _people(people, wanted.user)
+    if (any(map(_grants, people)) and not named) or not (hosts or named):
         return None
     levels = [{rule.access_level for rule in rules} for rules in (hosts, named) if rules]
     if wanted.client is not None and not hosts and ip_version not in {None, *wanted.client.versions}:
         return None
-    if wanted.client is not None and hosts:
+    if wanted.client is not None and (hosts or shut_out):
         spans = [span for span in wanted.client.spans if ip_version in {None, span.version}]
-        reach = reach_of(spans, hosts)
+        reach = reach_of(spans, (*(hosts or _EVERYWHERE), *shut_out))
         if reach is None:
             return None
+        if not hosts:
+            return Reach({str(AccessLevel.READ_ONLY)} in levels, named)
         hosts = reach.rules
         levels[0] = {AccessLevel.READ_ONLY if reach.read_only else AccessLevel.READ_WRITE}
     return Reach({str(AccessLevel.READ_ONLY)} in levels, (*hosts, *named))
+
+
+def _people(people: Sequence[AccessRule], user: str | None) -> tuple[AccessRule, ...]:
+    """Return the rules by which the user, or anybody (None), may use a share.
+
+    The user's own rule decides for the user. Nobody here knows who is in a group, so that one that lets in may let the user in.
+    """
+    own = [rule for rule in people if user is not None and _is_of_user(rule, user)]
+    deciding = own or [
+        rule for rule in people if user is None or rule.access_type != AccessType.USER or rule.access_to == ANYBODY
+    ]
+    return tuple(filter(_grants, deciding))
+
+
+def _is_of_user(rule: AccessRule, user: str) -> bool:
+    return rule.access_type == AccessType.USER and _same_user(rule.access_to, user)
+
+
+def _grants(rule: AccessRule) -> bool:
+    return rule.access_level != AccessLevel.NONE
 
 
 def _same_user(one: str, other: str) -> bool:

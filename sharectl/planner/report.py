@@ -145,8 +145,8 @@ def _share_changes(draft: Draft, record: Record, share: ObservedShare) -> tuple[
     locations = export_locations_of(record)
     if share.export_locations != locations:
         changes.append(FieldChange("export_locations", list(locations), list(share.export_locations)))
-    known = {r.rule.key: r.rule.access_level for r in draft.state.rules.get(record.address, ()) if r.status == "active"}
-    there = {rule.key: rule.access_level for rule in share.access}
+    known = {r.rule.key: r.rule.grant for r in draft.state.rules.get(record.address, ()) if r.status == "active"}
+    there = {rule.key: rule.grant for rule in share.access}
     changes += (
         FieldChange(f"access/{key}", known.get(key), there.get(key))
         for key in sorted(known.keys() | there.keys())

@@ -76,7 +76,7 @@ def remark(mount: Mount) -> str:
     """Return a line on the mount: whose it is, who may reach it, and where else it is."""
     # The rules stand last: a location may end in a backslash, with which some readers continue even a remark on the next line.
     also = f" (also at {', '.join(other.source for other in mount.others)})" if mount.others else ""
-    rules = listed([f"{rule.key} {rule.access_level}" for rule in mount.access], _NAMED_RULES)
+    rules = listed([f"{rule.key} {rule.grant}" for rule in mount.access], _NAMED_RULES)
     return visible(f"# {mount.address}{also}: {rules}")
 
 

@@ -80,7 +80,7 @@ def _ignored_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
 def _in_force(view: ResourceView, rules: list[AccessRule]) -> str:
     if view.observed is None:
         return ""
-    named = ", ".join(f"{visible(rule.key)} {visible(rule.access_level)}" for rule in rules)
+    named = ", ".join(f"{visible(rule.key)} {visible(rule.grant)}" for rule in rules)
     return f"  has access: {named}" if named else "  nobody has access by it"
 
 
@@ -124,14 +124,14 @@ def resource_object(view: ResourceView) -> JsonObject:
         wanted=changes_to_list(view.wanted),
         last_error=_failure_fields(view),
         ignored_access=[
-            {**pattern._asdict(), "rules": [rule._asdict() for rule in rules]} for pattern, rules in _covered(view)
+            {**pattern._asdict(), "rules": [rule.as_object() for rule in rules]} for pattern, rules in _covered(view)
         ],
     )
 
 
 def _observed_fields(observed: ObservedShare) -> JsonObject:
     rules = {"access": observed.access, "ignored_access": observed.ignored_access}
-    return observed._asdict() | {name: [rule._asdict() for rule in found] for name, found in rules.items()}
+    return observed._asdict() | {name: [rule.as_object() for rule in found] for name, found in rules.items()}
 
 
 def _failure_fields(view: ResourceView) -> JsonObject | None:

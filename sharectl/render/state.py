@@ -112,12 +112,12 @@ def record_fields(record: Record) -> JsonObject:
 
 def rules_list(rules: Iterable[RuleRecord]) -> list[JsonObject]:
     """Return access rules with their status as JSON objects."""
-    return [{**each.rule._asdict(), "status": each.status, "reason": each.reason} for each in rules]
+    return [{**each.rule.as_object(), "status": each.status, "reason": each.reason} for each in rules]
 
 
 def rule_text(record: RuleRecord) -> str:
     """Return `ip:10.0.0.0/8 rw`, with the reason where the backend refused it."""
-    text = f"{visible(record.rule.key)} {visible(record.rule.access_level)}"
+    text = f"{visible(record.rule.key)} {visible(record.rule.grant)}"
     if record.status == "active":
         return text
     return f"{text}  {visible(record.status)}{f': {visible(record.reason)}' if record.reason else ''}"

@@ -12,7 +12,7 @@ from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.kinds import Kind
 from sharectl.model.verbs import Verb
 from sharectl.state.contract import DamagedRowError
-from sharectl.state.rows import MANAGED, json_object, payload_of
+from sharectl.state.rows import MANAGED, are_options, json_object, options_json, payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -100,6 +100,7 @@ _NAME: Final = Column(
 )
 _WORD: Final = _of_few(lambda value: type(value) is str and re.fullmatch("[a-z]+", value) is not None, str)
 _OBJECT: Final = _of_type(bytes, dict)
+_OPTIONS: Final = _of_few(are_options, dict)
 _DIGEST: Final = Column(
     lambda value: type(value) is bytes and len(value) == DIGEST_SIZE_BYTES,
     (str,),
@@ -139,6 +140,7 @@ ACCESS_RULE: Final = Table(
         "access_type": _WORD,
         "access_to": _CLEAN,
         "access_level": _WORD,
+        "options": _OPTIONS,
         "status": _choice(STATUSES),
         "reason": _TEXT,
     },
@@ -203,7 +205,11 @@ def history_row(sequence: int | None, entry: HistoryEntry) -> tuple[Any, ...]:
 
 def rule_rows(rules: Iterable[tuple[Address, Iterable[RuleRecord]]]) -> Iterator[tuple[Any, ...]]:
     """Yield the values of the rules of shares."""
-    return ((address, *rule, status, reason) for address, records in rules for rule, status, reason in records)
+    return (
+        (address, *rule[:3], options_json(rule.options), status, reason)
+        for address, records in rules
+        for rule, status, reason in records
+    )
 
 
 def expect_rows(table: Table, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
-from sharectl.model.access import AccessRule
+from sharectl.model.access import AccessRule, options_of
 from sharectl.model.canonical import canonical_json
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import kind_of
@@ -130,7 +130,7 @@ def _text(item: object) -> bytes:
 
 
 def _plain_rules(rules: Iterable[RuleRecord]) -> list[JsonObject]:
-    return [{**rule._asdict(), "status": status, "reason": reason} for rule, status, reason in rules]
+    return [{**rule.as_object(), "status": status, "reason": reason} for rule, status, reason in rules]
 
 
 def _plain_record(record: Record) -> JsonObject:
@@ -329,7 +329,8 @@ def _rules_of(
         if not isinstance(share_rules, list):
             problems.add(where, "must be a list")
             continue
-        made = _items({where: share_rules}, where, fields, _rule_of, problems)
+        whole = [{"options": {}, **rule} if isinstance(rule, dict) else rule for rule in share_rules]
+        made = _items({where: whole}, where, fields, _rule_of, problems)
         problems.in_repeated([record.rule.key for record in made], where, "access_to")
         rules[share_address] = tuple(made)
     return rules
@@ -340,7 +341,9 @@ def _rule_of(item: JsonObject, where: str, problems: _Problems) -> RuleRecord:
         problems.add(f"{where}.access_type", "must be a word in lower-case letters")
     if item["status"] not in STATUSES:
         problems.add(f"{where}.status", f"must be {' or '.join(STATUSES)}")
-    rule = AccessRule(item["access_type"], item["access_to"], item["access_level"])
+    if not all(type(value) is str for value in item["options"].values()):
+        problems.add(f"{where}.options", "must be an object of texts")
+    rule = AccessRule(item["access_type"], item["access_to"], item["access_level"], options_of(item["options"]))
     return RuleRecord(rule, item["status"], item["reason"])
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from sharectl.model.canonical import DIGEST_SIZE_BYTES
+from sharectl.model.access import options_of
+from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json
 from sharectl.model.codec import shapes_of
 from sharectl.model.kinds import Kind
 from sharectl.model.networks import NetworkAllocation
@@ -19,6 +20,7 @@ from sharectl.state.contract import DamagedRowError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sharectl.model.access import ExportSettings
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Shapes
     from sharectl.model.records import OperationRecord, Record
@@ -54,6 +56,9 @@ _WITH_SPEC: Final = frozenset(
 
 MANAGED: Final = frozenset({Kind.SHARE, Kind.SNAPSHOT, Kind.SHARE_SERVER})
 """Kinds whose rows are on a backend, each under an id of its own."""
+
+NO_OPTIONS: Final = b"{}"
+"""What the row of an access rule holds that has no options."""
 
 _REFUSED: Final = b"rules refused".ljust(DIGEST_SIZE_BYTES, b"\0")
 """Stands in documents for the digest of a spec of which an access rule was refused."""
@@ -155,6 +160,22 @@ def json_object(row: str, what: str, data: bytes) -> JsonObject:
     if plain is None:
         raise DamagedRowError(row, f"its {what} is not a JSON object")
     return plain
+
+
+def are_options(data: object) -> bool:
+    """Tell whether a column holds the options of an access rule: an object of texts."""
+    plain = _json_object(data) if type(data) is bytes else None
+    return plain is not None and all(type(value) is str for value in plain.values())
+
+
+def options_json(options: ExportSettings) -> bytes:
+    """Return the options of an access rule as its row holds them."""
+    return canonical_json(dict(options)) if options else NO_OPTIONS
+
+
+def options_in(data: bytes) -> ExportSettings:
+    """Return the options in a column of an access rule, which has been checked."""
+    return () if data == NO_OPTIONS else options_of(orjson.loads(data))
 
 
 def _object(record: Record, what: str, data: bytes, shapes: Shapes | None) -> JsonObject:

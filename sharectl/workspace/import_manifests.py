@@ -47,7 +47,7 @@ def _unwritable_rules(unwritten: Chosen, request: ImportRequest) -> tuple[Diagno
     return tuple(
         warning(
             "import.rule",
-            f"the access rule {rule.key} {rule.access_level} of {share.backend_id} on backend {backend} cannot be written in a manifest",
+            f"the access rule {rule.key} {rule.grant} of {share.backend_id} on backend {backend} cannot be written in a manifest",
             detail=f"{why}. The manifest of {address} is written without it; who gets in by it does so until the next apply.",
             remedy="add the clients that are meant to the manifest before it is applied",
             address=address,
@@ -72,7 +72,7 @@ def _comment(backend: str, share: ObservedShare, request: ImportRequest) -> str:
     if share.protocol is None:
         lines.append("The backend does not export it yet: this protocol was chosen at the import.")
     lines += [
-        f"Left out: the access rule {rule.key} {rule.access_level} ({why})."
+        f"Left out: the access rule {rule.key} {rule.grant} ({why})."
         for rule, why in _found_access(share, request).left_out
     ]
     lines.append("deletionPolicy is retain: should this manifest go, the share and its data stay.")

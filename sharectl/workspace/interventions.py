@@ -208,7 +208,7 @@ def forgotten_note(record: Record, rules: Iterable[RuleRecord] = ()) -> str:
 
 def _who_stays_in(rules: Iterable[RuleRecord]) -> str:
     """Return the sentence that names who has access to a share which is forgotten as it is."""
-    kept = [f"{rule.rule.key} {rule.rule.access_level}" for rule in rules if rule.status == "active"]
+    kept = [f"{rule.rule.key} {rule.rule.grant}" for rule in rules if rule.status == "active"]
     if not kept:
         return ""
     return f" Its access stays: {listed(kept)}."

@@ -23,6 +23,16 @@ NETWORK = AccessRule("ip", "10.0.0.0/8", "rw")
         (AccessRule("ip", "10.0.0.1", "rw with squash all and security sys"), "NFS", None),
         (AccessRule("cert", "10.0.0.1", "rw"), "NFS", None),
         (AccessRule("user", "@staff", "rw"), "CIFS", None),
+        (AccessRule("user", "*", "ro"), "CIFS", AccessRule("user", "*", "ro")),
+        (AccessRule("group", "CORP\\Domain Users", "rw"), "CIFS", AccessRule("group", "CORP\\Domain Users", "rw")),
+        (AccessRule("group", "@staff", "rw"), "CIFS", None),
+        (AccessRule("group", "staff", "rw"), "NFS", None),
+        (AccessRule("guest", "*", "ro"), "CIFS", AccessRule("guest", "*", "ro")),
+        (AccessRule("guest", "me", "ro"), "CIFS", None),
+        (AccessRule("ip", "10.0.0.13", "none"), "NFS", AccessRule("ip", "10.0.0.13", "none")),
+        (AccessRule("ip", "10.0.0.1", "rw", (("squash", "most"),)), "NFS", None),
+        (AccessRule("ip", "10.0.0.1", "rw", (("fsid", "0"),)), "NFS", None),
+        (AccessRule("ip", "10.0.0.1", "rw", (("anonymousUid", "-1"),)), "NFS", None),
     ],
 )
 def test_a_rule_is_written_or_left_out_with_the_reason(

@@ -301,7 +301,7 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
                 "Share",
                 "a",
                 "{size: 1Gi, protocol: NFS, typ: x, shareNetwork: n, access: [{type: ip, to: 10.0.0.1/8, level: rw},"
-                " {type: user, to: bob, level: none}, {type: ip, to: 10.0.0.2, level: rw}, {type: ip, to: 10.0.0.2, level: ro}]}",
+                " {type: user, to: bob, level: no}, {type: ip, to: 10.0.0.2, level: rw}, {type: ip, to: 10.0.0.2, level: ro}]}",
                 ", annotations: {sharectl/moved-from: B}",
             ),
             ["moved", "schema", "unknown-field", "dangling", "host-bits", "access-type", "schema", "duplicate-access"],
@@ -322,7 +322,10 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
             document("AccessRule", "r", "{share: x, shares: [y], type: ip, to: 300.0.0.1, level: w}"),
             ["dangling", "ip", *2 * ["schema"]],
         ),
-        (document("AccessRule", "r", "{share: x, type: group, to: '@staff', level: rw}"), ["dangling", "schema"]),
+        (
+            document("AccessRule", "r", "{share: x, type: group, to: '@staff', level: no}"),
+            ["dangling", "group", "schema"],
+        ),
         (
             document("Backend", "b", "{driver: simulated, lanes: 0, config: {sed: 1, password: x}}"),
             ["schema", "unknown-field", "secret"],

@@ -76,8 +76,11 @@ def _is_a_clients(address: str) -> bool:
 
 ADDRESSES = st.ip_addresses().map(str).filter(_is_a_clients)
 USERS = st.sampled_from([r"CORP\alice", "alice@corp.example", "no", "0123", "1e3"])
-RULES = st.builds(AccessRule, st.just("ip"), ADDRESSES, st.sampled_from(["rw", "ro"])) | st.builds(
-    AccessRule, st.just("user"), USERS, st.sampled_from(["rw", "ro"])
+LEVELS = st.sampled_from(["rw", "ro", "none"])
+RULES = (
+    st.builds(AccessRule, st.just("ip"), ADDRESSES, LEVELS, st.just(()))
+    | st.builds(AccessRule, st.sampled_from(["user", "group"]), USERS, LEVELS, st.just(()))
+    | st.builds(AccessRule, st.sampled_from(["user", "guest"]), st.just("*"), LEVELS, st.just(()))
 )
 SHARES = st.builds(
     ShareSpec,

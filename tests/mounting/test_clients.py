@@ -158,3 +158,22 @@ def test_a_network_may_what_its_addresses_may_one_by_one(levels: dict[str, str],
     assert (whole is not None) == all(found is not None for found in each)
     if whole is not None and whole.read_only:
         assert all(found is not None and found.read_only for found in each)
+
+
+def test_a_rule_that_shuts_out_decides_where_it_is_the_narrowest() -> None:
+    """For the host itself; a network of which a part is shut out is not let in as a whole."""
+    rules = [ip("10.0.0.0/8", "rw"), ip("10.0.0.8/29", "none"), ip("10.0.0.13", "ro")]
+    assert reach("10.0.0.9", *rules) is None
+    assert reach("10.0.0.8/29", *rules) is None
+    assert reach("10.0.0.0/24", *rules) is None
+    assert reach("10.0.0.13", *rules) == Reach(read_only=True, rules=(rules[2],))
+    assert reach("10.0.1.1", *rules) == Reach(read_only=False, rules=(rules[0],))
+    assert reach("192.0.2.1", rules[1]) is None
+
+
+def test_who_is_shut_out_of_a_network_that_others_fill_is_nobody() -> None:
+    """Narrower rules hold each of its addresses."""
+    halves = [ip("10.0.0.8/30", "ro"), ip("10.0.0.12/30", "ro")]
+    found = reach("10.0.0.0/24", ip("10.0.0.0/8", "ro"), ip("10.0.0.8/29", "none"), *halves)
+    assert found is not None
+    assert found.read_only

@@ -167,3 +167,33 @@ def test_what_a_format_cannot_say_is_left_out() -> None:
     found = select_mounts(records, {record.address: active("ip:0.0.0.0/0 rw") for record in records}, Wanted())
     fitting = found.fitting(lambda mount: "no" if mount.name == "a" else None)
     assert ([mount.name for mount in fitting.mounts], fitting.left_out) == (["b"], (LeftOut("share/a", "no"),))
+
+
+@pytest.mark.parametrize(
+    ("rules", "wanted", "expected"),
+    [
+        (["user:* ro", "user:alice rw"], {"user": "alice"}, ["user:alice"]),
+        (["user:* ro", "user:alice rw"], {"user": "bob"}, ["user:*"]),
+        (["user:* rw", "user:bob none"], {"user": "bob"}, []),
+        (["user:* rw", "user:bob none"], {}, ["user:*"]),
+        (["group:staff rw"], {"user": "bob"}, ["group:staff"]),
+        (["group:staff none", "user:alice rw"], {"user": "bob"}, []),
+        (["guest:* ro"], {"user": "bob"}, ["guest:*"]),
+        (["guest:* ro"], {}, ["guest:*"]),
+        (["user:alice rw", "ip:10.0.0.13 none"], {"client": "10.0.0.13"}, []),
+        (["user:alice rw", "ip:10.0.0.13 none"], {"client": "10.0.0.5"}, ["user:alice"]),
+        (["user:alice rw", "ip:10.0.0.0/8 rw", "ip:10.0.0.13 none"], {"client": "10.0.0.13"}, []),
+        (["ip:10.0.0.13 none"], {"client": "10.0.0.5"}, []),
+    ],
+)
+def test_whom_rules_for_people_let_in(rules: list[str], wanted: dict[str, str], expected: list[str]) -> None:
+    """The user's own rule decides for the user, and an address that is shut out stays out. Who is in a group is not known here."""
+    found = selected(share(protocol="CIFS", locations=SMB), *rules, **wanted)
+    assert [rule.key for mount in found.mounts for rule in mount.access] == expected
+
+
+def test_a_host_that_is_shut_out_is_offered_no_mount() -> None:
+    """Of a network that is let in."""
+    rules = ("ip:10.0.0.0/8 rw", "ip:10.0.0.13 none")
+    assert selected(share(), *rules, client="10.0.0.13").mounts == ()
+    assert only(selected(share(), *rules, client="10.0.0.14")).access == (AccessRule("ip", "10.0.0.0/8", "rw"),)

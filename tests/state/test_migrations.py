@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.model.records import EVERYTHING, PutResource
+from sharectl.model.records import EVERYTHING, PutResource, PutRules
 from sharectl.state.contract import LockedError, StateCorruptError, StateNewerError, StateUnavailableError
 from sharectl.state.sqlite.migrations import MIGRATIONS
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing.samples import ALICE, BOB, document_of, make_record, whole_view
+from sharectl.state.testing.samples import ALICE, BOB, document_of, make_record, make_rule, whole_view
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -272,3 +272,21 @@ def test_an_older_file_is_migrated_for_reading_once_until_it_changes(path: Path)
         after = whole_view(newer)
         assert after.records.keys() == {"share/projects", "share/more"}
         assert after.lineage != before.lineage
+
+
+def test_rules_of_a_state_without_options_have_none(tmp_path: Path) -> None:
+    """Version 5 brought them; the digests of such rules are as they were."""
+    with closing(open_store(tmp_path / "state.db", create=True, migrations=MIGRATIONS[:4])) as older:
+        lease = older.acquire(ALICE, duration_seconds=60)
+        older.commit(lease, [PutResource(make_record(), None)])
+        older.release(lease)
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as connection:
+        row = ("share/projects", "ip", "10.0.0.1", "rw", "active", "")
+        connection.execute("INSERT INTO access_rule VALUES (?, ?, ?, ?, ?, ?)", row)
+    with closing(open_store(tmp_path / "state.db", create=False)) as store:
+        with store.read() as reader:
+            assert reader.rules() == {"share/projects": (make_rule("10.0.0.1"),)}
+        lease = store.acquire(BOB, duration_seconds=60)
+        store.commit(lease, [PutRules("share/projects", (make_rule("10.0.0.2"),))])
+        with store.read() as reader:
+            assert reader.rules() == {"share/projects": (make_rule("10.0.0.2"),)}

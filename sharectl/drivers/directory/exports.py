@@ -73,6 +73,8 @@ def render_exports(
             statuses[rule] = RuleStatus("error", _why_not(rule))
         elif nobody is not None:
             statuses[rule] = RuleStatus("error", f"{rule.access_to} {nobody.why}; {nobody.remedy}")
+        elif rule.options:
+            statuses[rule] = RuleStatus("error", "this backend exports to all clients with the same options")
         elif rule.access_level not in {"rw", "ro"}:
             statuses[rule] = RuleStatus("error", f"NFS knows the levels rw and ro, not {rule.access_level!r}")
         elif levels.setdefault(network, rule.access_level) != rule.access_level:

@@ -124,6 +124,8 @@ def _rules_of(values: dict[str, str]) -> Iterable[AccessRule]:
 def _rule_problem(rule: AccessRule) -> str | None:
     if rule.access_level not in {"rw", "ro"}:
         return f"Samba knows the levels rw and ro, not {rule.access_level!r}"
+    if rule.options:
+        return "Samba knows no options of a client"
     if rule.access_type == "ip":
         if rule.access_level == "ro":
             return "Samba cannot make a share read-only by address; write a user rule with level ro"
@@ -131,8 +133,14 @@ def _rule_problem(rule: AccessRule) -> str | None:
             return f"{rule.access_to!r} is not an address or network in canonical form"
         nobody = nobody_at(rule.access_to)
         return None if nobody is None else f"{rule.access_to} {nobody.why}; {nobody.remedy}"
+    return _problem_of_person(rule)
+
+
+def _problem_of_person(rule: AccessRule) -> str | None:
     if rule.access_type != "user":
         return f"a Samba share knows addresses and users, not {rule.access_type!r}"
+    if rule.access_to == "*":
+        return "there is no rule for all users here; name each user in a rule of its own"
     return _user_problem(rule.access_to)
 
 

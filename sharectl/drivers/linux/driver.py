@@ -10,7 +10,7 @@ from sharectl.drivers.linux.agent.contract import Resize
 from sharectl.drivers.linux.agent.wire.tables import rows_of
 from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, extra_spec_problems
 from sharectl.drivers.linux.share_checks import protocol_problem, protocols_of
-from sharectl.model.access import AccessRule
+from sharectl.model.access import AccessRule, rule_of
 from sharectl.model.observed import (
     BackendReport,
     Hindrance,
@@ -178,8 +178,7 @@ class LinuxDriver:
             },
         )
         return {
-            AccessRule(*outcome["rule"]): RuleStatus(outcome["status"], outcome["reason"])
-            for outcome in rows_of(answer)
+            rule_of(outcome["rule"]): RuleStatus(outcome["status"], outcome["reason"]) for outcome in rows_of(answer)
         }
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
@@ -281,7 +280,7 @@ def _observed(share: Mapping[str, Any]) -> ObservedShare:
     return ObservedShare(
         **{
             **share,
-            "access": tuple(AccessRule(*rule) for rule in share["access"]),
+            "access": tuple(map(rule_of, share["access"])),
             "export_locations": tuple(share["export_locations"]),
             "export_settings": None if settings is None else tuple(settings.items()),
         }

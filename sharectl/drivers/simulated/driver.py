@@ -22,7 +22,7 @@ from sharectl.drivers.simulated.rows import (
     subject_of,
 )
 from sharectl.drivers.simulated.store import UNFENCED, StateFile
-from sharectl.model.access import AccessRule
+from sharectl.model.access import AccessRule, rule_of
 from sharectl.model.observed import BackendReport, ObservedShare, PoolReport
 from sharectl.model.requests import RuleStatus
 
@@ -165,7 +165,7 @@ class SimulatedDriver:
                 while not changed:  # another process may change the row between the two statements
                     self.state.expect_fence(connection)
                     text = live_row(connection, share.resource_id)[6]
-                    known = {AccessRule(*rule) for rule in orjson.loads(text)}
+                    known = set(map(rule_of, orjson.loads(text)))
                     in_force = set(rules)
                     if add or delete:
                         replaced = {rule for rule in known if rule.key in {new.key for new in add}}
@@ -266,7 +266,7 @@ class SimulatedDriver:
 
 
 def _access_text(rules: Collection[AccessRule]) -> str:
-    return orjson.dumps([[*rule] for rule in sorted(rules)]).decode()
+    return orjson.dumps([rule.as_plain() for rule in sorted(rules)]).decode()
 
 
 def _write_access(

@@ -8,7 +8,7 @@ import orjson
 
 from sharectl.drivers.base import NotFoundError
 from sharectl.drivers.simulated.faults import Subject
-from sharectl.model.access import AccessRule
+from sharectl.model.access import AccessRule, rule_of
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
     for resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at, server_id, host in rows:
         rules = known.get(access)
         if rules is None:
-            rules = known[access] = tuple([AccessRule(*rule) for rule in orjson.loads(access)])
+            rules = known[access] = tuple(map(rule_of, orjson.loads(access)))
         exports: tuple[str, ...] = ()
         if trashed_at is None and (server_id is None or host is not None):
             exports = export_locations(protocol, backend_id, host)

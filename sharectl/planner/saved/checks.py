@@ -97,15 +97,15 @@ def _check_rules(step: Step, work: UpdateAccess, where: str) -> None:
     for rule in work.rules:
         if rule.access_type not in set(AccessType) or rule.access_level not in set(AccessLevel):
             _fail(where, f"nobody can be given {rule.access_level!r} as {rule.access_type!r}")
-    levels = {rule.key: rule.access_level for rule in work.rules}
-    if len(levels) != len(work.rules):
+    grants = {rule.key: rule.grant for rule in work.rules}
+    if len(grants) != len(work.rules):
         _fail(where, "a rule occurs twice")
     shown = {name.removeprefix("access/"): after for name, _, after in step.changes if name.startswith("access/")}
     for key, after in shown.items():
-        if levels.get(key) != after:
-            _fail(where, f"it shows access/{key} as {after}, and would make it {levels.get(key)}")
-    if step.action in {Action.CREATE, *REPLACING} and not work.repairs and levels.keys() - shown:
-        _fail(where, f"access/{min(levels.keys() - shown)} is not shown")
+        if grants.get(key) != after:
+            _fail(where, f"it shows access/{key} as {after}, and would make it {grants.get(key)}")
+    if step.action in {Action.CREATE, *REPLACING} and not work.repairs and grants.keys() - shown:
+        _fail(where, f"access/{min(grants.keys() - shown)} is not shown")
 
 
 def _check_places(step: Step, plan: Plan, where: str) -> None:

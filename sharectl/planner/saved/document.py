@@ -6,7 +6,7 @@ from dataclasses import asdict, fields, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
-from sharectl.model.access import AccessRule
+from sharectl.model.access import AccessRule, options_of
 from sharectl.model.backends import BackendSpec
 from sharectl.model.codec import Shapes, shapes_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
@@ -73,7 +73,10 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
             "weights": "Mapping[str, float]",
             "share_server": _TEXT,
         },
-        "access rule": dict.fromkeys(AccessRule._fields, "str"),
+        "access rule": {
+            **dict.fromkeys(("access_type", "access_to", "access_level"), "str"),
+            "options": "Mapping[str, str] | None",
+        },
         "change": {"field": "str", "before": "Any", "after": "Any"},
         "drift": {**dict.fromkeys(("address", "kind", "summary"), "str"), "changes": _LIST, "repaired_by": _TEXT},
         "held resource": {**dict.fromkeys(("address", "reason", "cause", "code"), "str"), "verbs": "tuple[str, ...]"},
@@ -107,7 +110,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
         "candidates", lambda each: [_candidate_to_object(c) for c in each], lambda plain: tuple(map(_candidate, plain))
     ),
     "beside": _Part("beside", list, tuple),
-    "rules": _Part("rules", lambda rules: [rule._asdict() for rule in rules], lambda plain: tuple(map(_rule, plain))),
+    "rules": _Part("rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: tuple(map(_rule, plain))),
     "export_settings": _Part("export_settings", dict, lambda plain: tuple(sorted(plain.items()))),
     "backend_id": _Part("import_id"),
     "allocation_id": _Part("import_id"),
@@ -282,7 +285,9 @@ def _candidate(plain: object) -> Candidate:
 
 
 def _rule(plain: object) -> AccessRule:
-    return AccessRule(**_checked("access rule", plain))
+    found = _checked("access rule", plain)
+    options = options_of(found.get("options"))
+    return AccessRule(found["access_type"], found["access_to"], found["access_level"], options)
 
 
 def _changes(plain: Iterable[object] | None) -> tuple[FieldChange, ...]:

@@ -344,7 +344,7 @@ def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldCha
 def plan_retained_share(draft: Draft, address: Address, record: Record, reason: str) -> None:
     """Add the step that forgets a share and leaves it on its backend; its access ends with it, unless the manifest said otherwise."""
     there = access_in_force(draft, address, record)
-    named = listed([f"{rule.key} {rule.access_level}" for rule in there])
+    named = listed([f"{rule.key} {rule.grant}" for rule in there])
     reason = f"{reason}; deletionPolicy retain leaves it on its backend"
     if not there or spec_object_of(record).get("retain_access", False):
         kept = f", and with retainAccess {named} keep access" if there else ""
@@ -368,7 +368,7 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
         f"{reason}, without access",
         backend=record.backend,
         record=record,
-        changes=tuple(FieldChange(f"access/{rule.key}", rule.access_level, None) for rule in there),
+        changes=tuple(FieldChange(f"access/{rule.key}", rule.grant, None) for rule in there),
     )
 
 

@@ -136,7 +136,11 @@ _VERSION_4: Final[Migration] = (
     "CREATE UNIQUE INDEX operation_by_resource ON operation (resource_id, verb, backend) WHERE resource_id <> ''",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5: Final[Migration] = (
+    "ALTER TABLE access_rule ADD COLUMN options BLOB NOT NULL DEFAULT x'7b7d' CHECK (typeof(options) = 'blob')",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -24,6 +24,7 @@ from sharectl.state.columns import (
     expect_records,
     expect_rows,
 )
+from sharectl.state.rows import options_in
 from sharectl.state.sqlite.errors import damaged, translated
 
 if TYPE_CHECKING:
@@ -322,8 +323,8 @@ def _rules_by_share(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Address, 
             share_address,
             tuple(
                 [
-                    new(RuleRecord, (new(AccessRule, (access_type, access_to, access_level)), status, reason))
-                    for _, access_type, access_to, access_level, status, reason in group
+                    new(RuleRecord, (new(AccessRule, (kind, to, level, options_in(options))), status, reason))
+                    for _, kind, to, level, options, status, reason in group
                 ]
             ),
         )

@@ -30,6 +30,7 @@ from sharectl.state.testing.samples import (
     PATIENCE_SECONDS,
     RUN,
     Conformance,
+    document_of,
     make_entry,
     make_operation,
     make_record,
@@ -140,6 +141,19 @@ class CommitsConformance(Conformance):
         store.commit(lease, [PutRules("share/a", (make_rule("10.0.0.9", "ro"),)), PutRules("share/b", ())])
         with store.read() as reader:
             assert reader.rules() == {"share/a": (make_rule("10.0.0.9", "ro"),)}
+
+    def test_a_rule_keeps_its_options(self, store: StateStore, lease: Lease) -> None:
+        """In the store and in its document."""
+        rule = AccessRule("ip", "10.0.0.5", "rw", (("anonymousUid", "7"), ("squash", "all")))
+        rules = (make_rule("10.0.0.1"), RuleRecord(rule, "active"))
+        store.commit(lease, [PutResource(make_record(), None), PutRules("share/projects", rules)])
+        with store.read() as reader:
+            assert reader.rules() == {"share/projects": rules}
+        document = document_of(store)
+        store.import_document(lease, document, force=True)
+        assert document_of(store) == document
+        with store.read() as reader:
+            assert reader.rules() == {"share/projects": rules}
 
     def test_removing_a_share_removes_its_rules(self, store: StateStore, lease: Lease) -> None:
         """And of its rules alone."""

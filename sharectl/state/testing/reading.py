@@ -331,6 +331,7 @@ class DocumentsConformance(Conformance):
             ("resources", 0, "resource_id"),
             ("rules", "share/projects", 0, "access_to"),
             ("rules", "share/projects", 0, "access_level"),
+            ("rules", "share/projects", 0, "options"),
         ],
     )
     @pytest.mark.parametrize("value", ["", "a\nb"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from sharectl.drivers.linux.agent.smb.treatment import PLAIN, SmbTreatment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 
 class ProblemKind(StrEnum):
@@ -41,12 +41,23 @@ class Hindrance(NamedTuple):
     remedy: str
 
 
+Options = tuple[tuple[str, str], ...]
+"""How an export treats one client, as (name, value) sorted by name; field for field the options of an AccessRule."""
+
+
 class Rule(NamedTuple):
-    """One grant, field for field an AccessRule of the model; canonical as there."""
+    """One rule, field for field an AccessRule of the model; canonical as there."""
 
     access_type: str
     access_to: str
     access_level: str
+    options: Options = ()
+
+
+def rule_in(plain: Sequence[Any]) -> Rule:
+    """Return the rule that was written as a list; one of an older sharectl has no options."""
+    options = plain[3] if len(plain) > len(Rule._fields) - 1 else ()
+    return Rule(plain[0], plain[1], plain[2], tuple((name, value) for name, value in options))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.access import Access, Credentials
-from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, Rule
+from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, rule_in
 from sharectl.drivers.linux.agent.creation import Creation
 from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.host.namespaces import TenantNetworks
@@ -227,7 +227,7 @@ class Backend:
 
     def _update_access(self, params: Mapping[str, Any]) -> dict[str, Any]:
         credentials = Credentials(params["passwords"], params["problems"])
-        rules = [Rule(*rule) for rule in params["rules"]]
+        rules = [rule_in(rule) for rule in params["rules"]]
         statuses = self._shares.apply_access(
             params["resource_id"], params["protocol"], rules, credentials, params.get("options") or {}
         )

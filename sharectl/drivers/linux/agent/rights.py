@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 ACTIVE: Final = ("active", "")
 _LEVELS: Final = frozenset({"rw", "ro"})
+_NO_OPTIONS: Final = (
+    "this server treats all clients of an export alike; say it in the share type (linux:nfs_squash, linux:nfs_insecure)"
+)
 
 Status = tuple[str, str]
 
@@ -131,12 +134,16 @@ def rules_of_section(
 def _problem_on_nfs(rule: Rule) -> str | None:
     if rule.access_type != "ip":
         return "an NFS server knows addresses, not users"
+    if rule.options:
+        return _NO_OPTIONS
     return _problem_of_level(rule) or _problem_of_network(rule.access_to)
 
 
 def _problem_on_smb(rule: Rule, known_users: Mapping[str, User], taken: Collection[str]) -> str | None:
     if problem := _problem_of_level(rule):
         return problem
+    if rule.options:
+        return "an SMB server knows no options of a client"
     if rule.access_type == "ip":
         if rule.access_level == "ro":
             return "Samba cannot make a share read-only by address; write a user rule with level ro"
@@ -147,6 +154,8 @@ def _problem_on_smb(rule: Rule, known_users: Mapping[str, User], taken: Collecti
 def _problem_of_user(rule: Rule, known_users: Mapping[str, User], taken: Collection[str]) -> str | None:
     if rule.access_type != "user":
         return f"an SMB server knows addresses and users, not {rule.access_type!r}"
+    if rule.access_to == "*":
+        return "an SMB server of this driver knows no rule for all users; name each user in a rule of its own"
     user = known_users.get(rule.access_to.casefold())
     if user is None:
         return f"the backend knows no user {rule.access_to!r}: add it with its password under smb.users of the backend"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.linux.agent.contract import Claim, Problem, ProblemKind, Resize, Rule
+from sharectl.drivers.linux.agent.contract import Claim, Problem, ProblemKind, Resize, rule_in
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id
 from sharectl.drivers.linux.agent.records import (
     SnapshotRow,
@@ -75,5 +75,5 @@ class Snapshots:
             pool.resize(row.volume, row.size_bytes, Resize.EXTEND, identity=row.identity)
         finally:
             row = self._holdings.settled(share_id, pool) or row
-            self._access.resume(row, [Rule(*rule) for rule in before["rules"]])
+            self._access.resume(row, [rule_in(rule) for rule in before["rules"]])
             self._records.update_share(share_id, suspended=None)
