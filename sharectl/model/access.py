@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.canonical import DIGEST_SIZE_BYTES, digest_of
@@ -70,10 +71,14 @@ class AccessRule(NamedTuple):
         return {**plain, "options": dict(self.options)} if self.options else plain
 
 
+_shared_rule: Final = lru_cache(maxsize=10_000)(AccessRule)
+"""Many shares have the same few clients: their rules are one object each."""
+
+
 def rule_of(plain: Sequence[Any]) -> AccessRule:
     """Return the rule that `as_plain` wrote."""
     access_type, access_to, level, *options = plain
-    return AccessRule(access_type, access_to, level, options_of(options[0]) if options else ())
+    return _shared_rule(access_type, access_to, level, options_of(options[0]) if options else ())
 
 
 def options_of(plain: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> ExportSettings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import MISSING, fields
-from functools import partial
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
@@ -198,17 +198,19 @@ def _shape(annotation: str, cls: type, rule: Rule = ANY) -> Shape:
     """Return the shape that an annotation in the module of `cls` stands for, within the rule of its field."""
     inner = annotation.removesuffix(_OPTIONAL)
     if rule.choices is not None:
-        shape = Shape(partial(_is_choice, frozenset(map(str, rule.choices))), str)
+        shape = Shape(partial(_is_choice, frozenset(map(str, rule.choices))), str, sys.intern)
     elif inner == "int":
         shape = Shape(partial(_is_count, rule.minimum or 0))
     elif inner == "str" and (rule.refers_to is not None or rule.policy is Policy.IDENTITY):
-        shape = Shape(_is_name)
+        shape = Shape(_is_name, read=None if rule.refers_to is None else sys.intern)
     elif inner in _PLAIN:
         shape = Shape(_PLAIN[inner])
     elif inner.startswith(_TUPLE):
         shape = _sequence(_shape(inner.removeprefix(_TUPLE).removesuffix(", ...]"), cls))
     elif inner.startswith(_MAPPING):
-        shape = Shape(partial(_is_mapping, _shape(inner.removeprefix(_MAPPING).removesuffix("]"), cls).fits), _as_dict)
+        value = inner.removeprefix(_MAPPING).removesuffix("]")
+        read = _shared_mapping if value == "str" else None
+        shape = Shape(partial(_is_mapping, _shape(value, cls).fits), _as_dict, read)
     else:
         shape = _part(_class_named(cls, inner))
     return shape if inner == annotation else _optional(shape)
@@ -237,6 +239,16 @@ def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
 def _as_dict(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return a mapping as a dictionary, itself where it is one: what is written is not changed."""
     return value if type(value) is dict else dict(value)
+
+
+def _shared_mapping(plain: Mapping[str, str]) -> Mapping[str, str]:
+    """Return a mapping that is equal: many resources have the same labels."""
+    return _mapping_of(tuple(plain.items()))
+
+
+@lru_cache(maxsize=10_000)
+def _mapping_of(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return dict(items)
 
 
 def _sequence(item: Shape) -> Shape:

@@ -158,10 +158,10 @@ def _refused(draft: Draft, refusals: _Refusals, bound: Mapping[str, list[str]]) 
 def _bound(draft: Draft, refusals: _Refusals) -> dict[str, list[str]]:
     """Return, by the id of a step, those that are held with it: what needs it, and what is one thing with it."""
     bound: dict[str, list[str]] = {}
-    for name, needed in needs_of_steps(draft).items():
+    for step, needed in needs_of_steps(draft):
         for other in needed:
-            if not _is_mere_order(draft.steps[name], other):
-                bound.setdefault(other, []).append(name)
+            if not _is_mere_order(step, other):
+                bound.setdefault(other, []).append(step.step_id)
     for snapshot, removals in clones_of_removed_snapshots(draft).items():
         for removal in removals:
             bound.setdefault(removal, []).append(step_id(Verb.DELETE_SNAPSHOT, snapshot))

@@ -16,7 +16,7 @@ from sharectl.planner.share_servers.places import server_waits
 from sharectl.planner.snapshots import clones_of_removed_snapshots, snapshots_of_removed_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Step
@@ -46,7 +46,9 @@ def linked_steps(draft: Draft) -> tuple[Step, ...]:
             if draft.steps[name].verb is not Verb.MOVE or name in needed or _is_chosen(draft, draft.steps[name].address)
         }
     renamed = {draft.steps[name].address for name in waits if draft.steps[name].verb is Verb.MOVE}
-    return tuple(_linked(draft.steps[name], waits[name], renamed) for name in topological_order(waits))
+    for name, names in waits.items():
+        draft.steps[name] = _linked(draft.steps[name], names, renamed)  # in place: all of them twice is much memory
+    return tuple(draft.steps[name] for name in topological_order(waits))
 
 
 def _is_chosen(draft: Draft, address: Address) -> bool:
@@ -64,30 +66,28 @@ def _linked(step: Step, waits_for: tuple[str, ...], renamed: set[Address]) -> St
     return replace(step, waits_for=waits_for, expected_version=version)
 
 
-def needs_of_steps(draft: Draft, verbs: Container[Verb] = frozenset(Verb)) -> dict[str, dict[str, None]]:
-    """Return the ids of the steps with one of `verbs` that each step would wait for, whether or not the plan has them, by address."""
+def needs_of_steps(draft: Draft, verbs: Container[Verb] = frozenset(Verb)) -> Iterator[tuple[Step, Collection[str]]]:
+    """Yield each step, by address, with the ids of those with one of `verbs` that it would wait for, whether or not the plan has them."""
     snapshots_of = snapshots_of_removed_shares(draft)
     asides = {step.former: step.address for step in draft.steps.values() if DEPOSED_MARK in step.address}
     forgotten = _forgotten_by_backend(draft)
     on_servers = server_waits(draft)
     taken = _taken_before_reverts(draft)
-    found = {}
-    for name in sorted(draft.steps, key=lambda name: (draft.steps[name].address, name)):
-        step = draft.steps[name]
+    for step in sorted(draft.steps.values(), key=lambda step: (step.address, step.step_id)):
+        name = step.step_id
         ids = [step_id(verb, address) for verb, address in _needed(step, snapshots_of, asides) if verb in verbs]
         if step.verb is Verb.FORGET:
             ids += forgotten.get(step.address, ())
-        found[name] = dict.fromkeys((*ids, *taken.get(name, ()), *on_servers.get(name, ())))
-    return found
+        yield step, dict.fromkeys((*ids, *taken.get(name, ()), *on_servers.get(name, ())))
 
 
 def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
     """Return what each step waits for, in the order of addresses."""
     waits: dict[str, tuple[str, ...]] = {}
     prepared = {step.backend: step.step_id for step in draft.steps.values() if step.verb is Verb.PREPARE_BACKEND}
-    for name, needed in needs_of_steps(draft, {step.verb for step in draft.steps.values()}).items():
-        step = draft.steps[name]
-        present = {other: None for other in needed if other in draft.steps and other != name}
+    for step, needed in needs_of_steps(draft, {step.verb for step in draft.steps.values()}):
+        name = step.step_id
+        present = {draft.steps[other].step_id: None for other in needed if other in draft.steps and other != name}
         prepares = prepared.get(step.backend)
         if (
             prepares is not None

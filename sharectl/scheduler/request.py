@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.diagnostics import Diagnostic, error
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 SERVER_MODE_SPEC: Final = "driver_handles_share_servers"
-_NO_SPECS: Final[Mapping[str, str]] = {}
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Operation(StrEnum):
@@ -61,7 +62,7 @@ class Request:
     id: str
     size_gib: float
     share_proto: str | None = None
-    extra_specs: Mapping[str, str] = field(default_factory=dict)
+    extra_specs: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     operation: Operation = Operation.CREATE
     availability_zone: str | None = None
     share_network: str | None = None
@@ -76,10 +77,10 @@ class Request:
     target_host: str | None = None
     new_size_gib: float | None = None
     query: str | None = None
-    group_specs: Mapping[str, str] = field(default_factory=dict)
+    group_specs: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     server_mode: bool | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    unfit: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    unfit: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
     @property
     def needed_gib(self) -> float:
@@ -162,7 +163,7 @@ def request_from_share(
         id=spec.name,
         size_gib=spec.size_bytes / GIB,
         share_proto=str(spec.protocol),
-        extra_specs=share_type.extra_specs if share_type is not None else _NO_SPECS,
+        extra_specs=share_type.extra_specs if share_type is not None else _NOTHING,
         server_mode=spec.share_network is not None,
         availability_zone=spec.availability_zone,
         share_network=spec.share_network,
