@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.snapshot_policies import SnapshotPolicy
 
 __all__ = [
     "AccessRule",
@@ -51,6 +52,7 @@ __all__ = [
     "RefusesOldFences",
     "RevertsShares",
     "RuleStatus",
+    "SchedulesSnapshots",
     "SecretResolver",
     "SettlesExports",
     "ShareInUseError",
@@ -159,6 +161,21 @@ class SnapshotsShares(Protocol):
 
 
 @runtime_checkable
+class SchedulesSnapshots(Protocol):
+    """Can take snapshots of a share by itself, by a policy, and let go of those that it took so.
+
+    They are not among those that `list_snapshots` returns, and go with their share when it is deleted.
+    """
+
+    def schedule_snapshots(self, share: ShareRef, policy: SnapshotPolicy | None) -> None:
+        """Take snapshots by this policy from now on (`ObservedShare.snapshot_policy`); by none where it is None.
+
+        Those that were taken stay, until the policy keeps less of their interval. Asked again with the same policy it changes nothing.
+        """
+        ...
+
+
+@runtime_checkable
 class ClonesSnapshots(Protocol):
     """Can make a share from a snapshot: `create_share` honours `ShareRequest.snapshot`."""
 
@@ -238,6 +255,7 @@ class Capability(StrEnum):
     EXTEND = "extend"
     SHRINK = "shrink"
     SNAPSHOT = "snapshot"
+    SNAPSHOT_POLICY = "snapshot-policy"
     CLONE = "clone"
     REVERT = "revert"
     TRASH = "trash"
@@ -251,6 +269,7 @@ _CAPABILITY_PROTOCOLS: Mapping[Capability, type] = {
     Capability.EXTEND: ExtendsShares,
     Capability.SHRINK: ShrinksShares,
     Capability.SNAPSHOT: SnapshotsShares,
+    Capability.SNAPSHOT_POLICY: SchedulesSnapshots,
     Capability.CLONE: ClonesSnapshots,
     Capability.REVERT: RevertsShares,
     Capability.TRASH: TrashesShares,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sharectl.model.networks import AllocationRequest, NetworkAllocation
     from sharectl.model.observed import ObservedShare, ObservedShareServer, ObservedSnapshot
     from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest, SnapshotRef
+    from sharectl.model.snapshot_policies import SnapshotPolicy
 
 
 class Answer:
@@ -185,6 +186,14 @@ class UpdateAccess(Call[AccessUpdated]):
     repairs: bool = False
     lists: bool = False
     may_be_gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSnapshots(Call[Done]):
+    """Have snapshots of a share taken by this policy, or by none."""
+
+    share: ShareRef
+    policy: SnapshotPolicy | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sharectl.manifests.proposals import NO_SECRETS, REFERENCE_REMEDY
 from sharectl.manifests.rule_options import add_options_on_cifs, check_options
 from sharectl.model.access import AccessType
 from sharectl.model.client_addresses import nobody_at
+from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.fields import camel
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of
 from sharectl.model.specs import Protocol
@@ -51,7 +52,9 @@ def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_kno
         if reason:
             summary = f"the name {metadata['name']!r} cannot be exported: {reason}"
             checker.add("name", summary, "choose another name", "metadata", "name")
-    elif kind in _CHECKS:
+    if "snapshot_policy" in plain:
+        _check_time_zone(plain["snapshot_policy"].get("time_zone", "UTC"), checker)
+    if kind in _CHECKS:
         _CHECKS[kind](spec, plain, checker)
     return plain
 
@@ -142,6 +145,20 @@ def _check_share_type(_spec: JsonObject, plain: JsonObject, checker: Checker) ->
     if servers.removeprefix("<is>").strip().lower() not in ("true", "false"):
         summary = f"{_SHARE_SERVERS} is true or false, not {servers[:60]!r}"
         checker.add("extra-spec", summary, "write true or false", "spec", "extraSpecs", _SHARE_SERVERS)
+
+
+def _check_time_zone(name: str, checker: Checker) -> None:
+    """Refuse a time zone that there is none of; where this machine has no database of them, the storage host decides."""
+    import zoneinfo  # noqa: PLC0415 - most manifests name none
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        known = sorted(zoneinfo.available_timezones())
+        if known:
+            remedy = did_you_mean(name, known) or "name one of IANA's database, such as Europe/Berlin"
+            path = ("spec", "snapshotPolicy", "timeZone")
+            checker.add("time-zone", f"there is no time zone {name[:60]!r}", remedy, *path)
 
 
 def _check_share_network(_spec: JsonObject, plain: JsonObject, checker: Checker) -> None:

@@ -81,6 +81,7 @@ KINDS: Final[Mapping[str, KindEntry]] = {
             "export_locations": "tuple[str, ...]",
             "share_server_id": "str | None",
             "export_settings": "Mapping[str, str] | None",
+            "snapshot_policy": "Mapping[str, Any] | None",
         },
         because="a share with another value is another share, and what is in this one would stay behind.",
         way_out="take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",

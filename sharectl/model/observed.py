@@ -9,6 +9,7 @@ from sharectl.model.access import (
     ExportSettings,  # noqa: TC001 - as above
 )
 from sharectl.model.frozen import dataclass, field
+from sharectl.model.snapshot_policies import SnapshotPolicy  # noqa: TC001 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +66,18 @@ class BackendReport:
     unreadable_pools: Mapping[str, str] = field(default_factory=dict)
 
 
+class ScheduledSnapshots(NamedTuple):
+    """The snapshots that a backend took by a share's policy and keeps: how many, when the oldest and newest were taken, and when the next is.
+
+    Times are UTC in ISO 8601, None where there is none.
+    """
+
+    number: int
+    oldest: str | None = None
+    newest: str | None = None
+    next_due: str | None = None
+
+
 class ObservedShare(NamedTuple):
     """A share that exists on the backend.
 
@@ -73,6 +86,7 @@ class ObservedShare(NamedTuple):
     A share in the backend's trash has `trashed_at` (UTC, ISO 8601). One on a share server, in the trash or not, has the
     `resource_id` of that server as `share_server_id`. `not_adoptable` says why a share that sharectl did not make cannot be taken
     over as it is (its name cannot be written down, and is escaped here), and is empty if it can.
+    `snapshot_policy` is the one by which the backend takes snapshots by itself, and `scheduled_snapshots` what there is of them.
     """
 
     resource_id: str | None
@@ -88,6 +102,8 @@ class ObservedShare(NamedTuple):
     not_adoptable: str = ""
     export_settings: ExportSettings | None = None
     ignored_access: tuple[AccessRule, ...] = ()
+    snapshot_policy: SnapshotPolicy | None = None
+    scheduled_snapshots: ScheduledSnapshots | None = None
 
 
 class ObservedSnapshot(NamedTuple):

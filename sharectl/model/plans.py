@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
+    from sharectl.model.snapshot_policies import SnapshotPolicy
     from sharectl.model.specs import ShareSpec, SnapshotSpec
 
 
@@ -104,6 +105,14 @@ class UpdateAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleSnapshots:
+    """Have the backend take snapshots of a share by `policy`, or by none; `spec` is that of its manifest, None where that is gone."""
+
+    spec: ShareSpec | None = None
+    policy: SnapshotPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateRecord:
     """Record `spec`; the backend is changed in nothing."""
 
@@ -151,6 +160,7 @@ Work = (
     | ResizeShare
     | RevertShare
     | UpdateAccess
+    | ScheduleSnapshots
     | UpdateRecord
     | Adopt
     | Move
@@ -167,6 +177,7 @@ _WORK: Final[Mapping[Verb, type[Work]]] = {
     Verb.SHRINK_SHARE: ResizeShare,
     Verb.REVERT_SHARE: RevertShare,
     Verb.UPDATE_ACCESS: UpdateAccess,
+    Verb.SCHEDULE_SNAPSHOTS: ScheduleSnapshots,
     Verb.UPDATE_RECORD: UpdateRecord,
     Verb.ADOPT: Adopt,
     Verb.RESTORE_SHARE: Adopt,
@@ -186,6 +197,7 @@ ACTIONS: Final[Mapping[Verb, tuple[Action, ...]]] = {
     Verb.PREPARE_BACKEND: (Action.CREATE,),
     Verb.REVERT_SHARE: (Action.REVERT,),
     Verb.UPDATE_ACCESS: (Action.UPDATE, Action.CREATE, *REPLACING, Action.ADOPT, Action.FORGET),
+    Verb.SCHEDULE_SNAPSHOTS: (Action.UPDATE, Action.CREATE, *REPLACING, Action.ADOPT, Action.FORGET),
     Verb.FORGET: (Action.FORGET, *REPLACING),
     Verb.MOVE: (Action.MOVE, *REPLACING),
     Verb.CREATE_SHARE_SERVER: (Action.CREATE,),

@@ -9,6 +9,7 @@ from sharectl.model.codec import Spec
 from sharectl.model.fields import Policy, Unit, ruled
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind
+from sharectl.model.snapshot_policies import SnapshotPolicy  # noqa: TC001 - the codec looks its fields up by name
 from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ class ShareSpec(Spec):
         default=None, metadata=ruled(Policy.IMMUTABLE, refers_to=Kind.SNAPSHOT, is_prerequisite=True)
     )
     revert_to: RevertRequest | None = field(default=None, metadata=ruled(Policy.IN_PLACE, verbs=(Verb.REVERT_SHARE,)))
+    snapshot_policy: SnapshotPolicy | None = field(
+        default=None, metadata=ruled(Policy.IN_PLACE, verbs=(Verb.SCHEDULE_SNAPSHOTS,))
+    )
     hints: SchedulerHints = field(
         default=NO_HINTS, metadata=ruled(Policy.METADATA, written="schedulerHints", is_flat=True)
     )
@@ -131,3 +135,4 @@ class ShareTypeSpec(Spec):
     extra_specs: Mapping[str, str]
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    snapshot_policy: SnapshotPolicy | None = None

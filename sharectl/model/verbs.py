@@ -20,6 +20,7 @@ class Verb(StrEnum):
     SHRINK_SHARE = "shrink-share"
     REVERT_SHARE = "revert-share"
     UPDATE_ACCESS = "update-access"
+    SCHEDULE_SNAPSHOTS = "schedule-snapshots"
     UPDATE_RECORD = "update-record"
     DELETE_SHARE = "delete-share"
     TRASH_SHARE = "trash-share"
@@ -67,6 +68,7 @@ VERBS: Final[Mapping[Verb, VerbEntry]] = {
     Verb.SHRINK_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES),
     Verb.REVERT_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES, destroys=True),
     Verb.UPDATE_ACCESS: VerbEntry(Kind.SHARE, Effect.CHANGES),
+    Verb.SCHEDULE_SNAPSHOTS: VerbEntry(Kind.SHARE, Effect.CHANGES),
     Verb.UPDATE_RECORD: VerbEntry(None, Effect.RECORDS),
     Verb.DELETE_SHARE: VerbEntry(
         Kind.SHARE, Effect.REMOVES, destroys=True, fate="the {old}share and all data in it are destroyed"

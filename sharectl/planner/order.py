@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Step
     from sharectl.planner.draft import Draft
 
-_INDEPENDENT: Final = RESIZING | {Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD}
+_INDEPENDENT: Final = RESIZING | {Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.SCHEDULE_SNAPSHOTS}
 """In a plan of these alone no step waits for another."""
 _MAKES: Final = verbs_that(Effect.MAKES, managed=True)
 _MAKERS: Final[Mapping[Kind, tuple[Verb, ...]]] = {
@@ -135,7 +135,7 @@ def _needed(
         yield Verb.MOVE, step.former or ""
         return
     yield Verb.MOVE, address
-    if verb is Verb.UPDATE_ACCESS:
+    if verb in {Verb.UPDATE_ACCESS, Verb.SCHEDULE_SNAPSHOTS}:
         yield Verb.CREATE_SHARE, address
     elif verb in RESIZING:
         yield Verb.REVERT_SHARE, address
@@ -145,6 +145,7 @@ def _needed(
         if address in asides:
             yield Verb.MOVE, asides[address]
     elif verb in SHARE_REMOVALS:
+        yield Verb.SCHEDULE_SNAPSHOTS, address
         for snapshot in snapshots_of.get(step.step_id, ()):
             yield Verb.DELETE_SNAPSHOT, snapshot
         successor, mark, _ = address.partition(DEPOSED_MARK)

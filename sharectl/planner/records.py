@@ -9,6 +9,7 @@ from sharectl.model.access import NO_ACCESS_DIGEST, access_digest
 from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind, name_of
 from sharectl.model.records import Record
+from sharectl.model.snapshot_policies import SnapshotPolicy
 from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ DEPOSED_MARK = "@deposed-"
 """Stands in the address of a share that a replacement has pushed aside and that waits for its removal."""
 RECORDED_SETTINGS: Final = b'"export_settings":{'
 """Stands in the attributes of a share whose export settings are recorded, and nowhere else: a quote within a text is escaped."""
+RECORDED_POLICY: Final = b'"snapshot_policy":{'
+"""The same of a share that has a snapshot policy on its backend."""
 
 
 def deposed_address(record: Record) -> Address:
@@ -43,6 +46,8 @@ def share_attributes(observed: ObservedShare, *, with_settings: bool = True) -> 
     }
     if observed.share_server_id is not None:
         plain["share_server_id"] = observed.share_server_id
+    if observed.snapshot_policy is not None:
+        plain["snapshot_policy"] = observed.snapshot_policy.as_plain()
     if with_settings and observed.export_settings is not None:
         plain["export_settings"] = dict(observed.export_settings)
     return canonical_json(plain)
@@ -71,6 +76,21 @@ def with_export_settings(record: Record, settings: ExportSettings | None) -> Rec
     if settings is None:
         return record
     attributes = {**attributes_of(record), "export_settings": dict(settings)}
+    return record._replace(attributes=canonical_json(attributes))
+
+
+def policy_in(record: Record) -> SnapshotPolicy | None:
+    """Return the snapshot policy that was last put in force; None where there is none."""
+    if RECORDED_POLICY not in record.attributes:
+        return None
+    return SnapshotPolicy.from_plain(attributes_of(record)["snapshot_policy"])
+
+
+def with_policy(record: Record, policy: SnapshotPolicy | None) -> Record:
+    """Return the row of a share that has got this snapshot policy."""
+    attributes = {name: value for name, value in attributes_of(record).items() if name != "snapshot_policy"}
+    if policy is not None:
+        attributes["snapshot_policy"] = policy.as_plain()
     return record._replace(attributes=canonical_json(attributes))
 
 

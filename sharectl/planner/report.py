@@ -12,7 +12,7 @@ from sharectl.model.plans import Action, Drift, DriftKind, Summary
 from sharectl.model.verbs import Verb
 from sharectl.planner.access import ignore_list
 from sharectl.planner.observed import identity_problem
-from sharectl.planner.records import DEPOSED_MARK, export_locations_of
+from sharectl.planner.records import DEPOSED_MARK, export_locations_of, policy_in
 from sharectl.planner.strays import importable_shares
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def _repair(steps: Mapping[Verb, str], changes: Iterable[FieldChange]) -> str | 
     if "size" not in fields:
         by_verb.pop(Verb.EXTEND_SHARE, None)
         by_verb.pop(Verb.SHRINK_SHARE, None)
+    if "snapshot_policy" not in fields:
+        by_verb.pop(Verb.SCHEDULE_SNAPSHOTS, None)
     if "access" not in fields:
         by_verb.pop(Verb.UPDATE_ACCESS, None)
     return next(iter(by_verb.values()), None)
@@ -145,6 +147,9 @@ def _share_changes(draft: Draft, record: Record, share: ObservedShare) -> tuple[
     locations = export_locations_of(record)
     if share.export_locations != locations:
         changes.append(FieldChange("export_locations", list(locations), list(share.export_locations)))
+    policies = [policy and policy.as_plain() for policy in (policy_in(record), share.snapshot_policy)]
+    if policies[0] != policies[1]:
+        changes.append(FieldChange("snapshot_policy", *policies))
     known = {r.rule.key: r.rule.grant for r in draft.state.rules.get(record.address, ()) if r.status == "active"}
     there = {rule.key: rule.grant for rule in share.access}
     changes += (

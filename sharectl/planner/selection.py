@@ -9,6 +9,7 @@ from sharectl.model.diagnostics import did_you_mean, error, listed, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Replacement
 from sharectl.planner.records import DEPOSED_MARK
+from sharectl.planner.snapshot_policies import outdated_policies
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ def find_due(draft: Draft) -> Due:
     differing = {
         a for a, digest in digests.items() if (record := records.get(a)) is None or not record.is_applied(digest)
     }
-    for others in (draft.deviations, draft.export_changes, options.replaces):
+    outdated = () if options.destroy else outdated_policies(draft.desired, records)
+    for others in (draft.deviations, draft.export_changes, outdated, options.replaces):
         differing.update(address for address in others if address in digests)
 
     def is_chosen(address: Address) -> bool:

@@ -131,7 +131,13 @@ def resource_object(view: ResourceView) -> JsonObject:
 
 def _observed_fields(observed: ObservedShare) -> JsonObject:
     rules = {"access": observed.access, "ignored_access": observed.ignored_access}
-    return observed._asdict() | {name: [rule.as_object() for rule in found] for name, found in rules.items()}
+    policy, scheduled = observed.snapshot_policy, observed.scheduled_snapshots
+    return {
+        **observed._asdict(),
+        **{name: [rule.as_object() for rule in found] for name, found in rules.items()},
+        "snapshot_policy": None if policy is None else policy.as_plain(),
+        "scheduled_snapshots": None if scheduled is None else scheduled._asdict(),
+    }
 
 
 def _failure_fields(view: ResourceView) -> JsonObject | None:
@@ -192,6 +198,7 @@ def _spec_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str
             names_one = rule.refers_to in MANAGED_KINDS and isinstance(spec[name], str)
             value = address_of(rule.refers_to, spec[name]) if rule.refers_to and names_one else spec[name]
             yield rule.label or name.replace("_", " "), shown_value(value)
+    yield from _scheduled_facts(view, spec)
     if view.observed is not None and view.observed.trashed_at is not None:
         yield "in the trash", f"since {view.observed.trashed_at}"
     keeps = ", access stays" if spec.get("retain_access") else ""
@@ -199,6 +206,19 @@ def _spec_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str
     yield "deletion", f"{policy}{keeps}{', protected' if spec.get('protect') else ''}"
     if spec.get("labels"):
         yield "labels", ", ".join(f"{key}={value}" for key, value in sorted(spec["labels"].items()))
+
+
+def _scheduled_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str]]:
+    """Yield the policy in force where it is not the share's own, and what there is of the snapshots that it takes."""
+    observed = view.observed
+    if observed is None:
+        return
+    if observed.snapshot_policy is not None and "snapshot_policy" not in spec:
+        yield "snapshot policy", shown_value(observed.snapshot_policy.as_plain())
+    if (found := observed.scheduled_snapshots) is not None:
+        kept = f", the oldest of {found.oldest}, the newest of {found.newest}" if found.number else ""
+        following = "" if found.next_due is None else f"; the next is due at {found.next_due}"
+        yield "scheduled", f"{counted(found.number, 'snapshot')}{kept}{following}"
 
 
 def _status(view: ResourceView, spec: JsonObject | None) -> str:

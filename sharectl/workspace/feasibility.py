@@ -53,10 +53,14 @@ def _problems_of_share(checks: ShareChecks, desired: Desired, view: StateView, a
         and spec.size_bytes != share_spec_of(record).size_bytes
     )
     is_checked = desired.flaws.is_sound(address, "protocol", "type")
-    return tuple(
-        Found(problem, (record.backend,))
-        for problem in checks.problems(record.backend, checks.wanted(spec, rules, record.pool), spec.share_type)
-        if is_checked and (problem.path[0] == "access" or (problem.path == ("size",) and is_resized))
+    lacking = checks.lacking_policy(record.backend, spec)
+    return (
+        *(Found(problem, (record.backend,)) for problem in lacking if is_checked),
+        *(
+            Found(problem, (record.backend,))
+            for problem in checks.problems(record.backend, checks.wanted(spec, rules, record.pool), spec.share_type)
+            if is_checked and (problem.path[0] == "access" or (problem.path == ("size",) and is_resized))
+        ),
     )
 
 

@@ -62,6 +62,7 @@ def _spec_of(address: Address, share: ObservedShare, request: ImportRequest) -> 
         name=name_of(address),
         size_bytes=request.size_bytes if share.size_bytes is None else share.size_bytes,
         protocol=Protocol(share.protocol or request.protocol),
+        snapshot_policy=share.snapshot_policy,
     )
 
 

@@ -37,11 +37,11 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", ["directory", "simulated"])
 def test_built_in_drivers_are_known_with_schema_and_capabilities(name: str) -> None:
-    """Both are complete, but that a folder has no share servers."""
+    """Both are complete, but that a folder has no share servers, and that neither takes snapshots by itself."""
     factory = driver_factory(name)
     assert factory.config_schema["type"] == "object"
     servers = {Capability.SHARE_SERVERS, Capability.SHARE_SERVER_UPDATE} if name == "directory" else set()
-    assert factory.capabilities == frozenset(Capability) - servers
+    assert factory.capabilities == frozenset(Capability) - servers - {Capability.SNAPSHOT_POLICY}
 
 
 def test_built_in_drivers_are_found_without_scanning_distributions() -> None:

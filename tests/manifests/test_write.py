@@ -19,6 +19,13 @@ from sharectl.manifests.write import (
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet
+from sharectl.model.snapshot_policies import (
+    DailySnapshots,
+    HourlySnapshots,
+    MonthlySnapshots,
+    SnapshotPolicy,
+    WeeklySnapshots,
+)
 from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, ShareTypeSpec, SnapshotSpec
 from tests.desired import desired_of
 from tests.manifests.support import load_text
@@ -178,10 +185,11 @@ def test_every_other_kind_is_read_back_as_it_was_written(tmp_path: Path) -> None
     )  # fmt: skip
     types = (
         ShareTypeSpec(
-            "t", {"snapshot_support": "True", "x": "<is> True", "y": "010"}, "for all: everything", {"l": "1"}
+            "t", {"snapshot_support": "True", "x": "<is> True", "y": "010"}, "for all: everything", {"l": "1"},
+            SnapshotPolicy(HourlySnapshots(24, 5), DailySnapshots(7, 1, 2), WeeklySnapshots(4, "friday", 3, 4), MonthlySnapshots(12, 31, 5, 6), "Europe/Berlin"),
         ),
         ShareTypeSpec("u", {}),
-    )
+    )  # fmt: skip
     networks = (
         ShareNetworkSpec("n", (ShareNetworkSubnet("z", "10.0.0.0/24", "10.0.0.1", "vlan", 5, 1500, allocation_ranges=("10.0.0.10-10.0.0.20",), excluded=("10.0.0.12",)), ShareNetworkSubnet(neutron_net_id="a", neutron_subnet_id="b", nova_net_id="c")), ("s",)),
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.manifests.names import safe_name
 from sharectl.model.observed import ObservedShare, ObservedShareServer, ObservedSnapshot
-from sharectl.model.plans import Action, Adopt, UpdateAccess
+from sharectl.model.plans import Action, Adopt, ScheduleSnapshots, UpdateAccess
 from sharectl.model.records import RuleRecord
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
@@ -19,6 +19,7 @@ from sharectl.planner.records import (
     share_server_record,
     snapshot_record,
     with_access,
+    with_policy,
     with_spec,
 )
 from sharectl.planner.share_servers.changes import allocation_ids
@@ -165,6 +166,15 @@ def _update_access(world: World, step: Step) -> None:
     world.by_hand(step.address, access=rules)
     world.rules[step.address] = tuple(RuleRecord(rule, "active") for rule in rules)
     _put(world, with_access(world.records[step.address], rules))
+
+
+def _schedule(world: World, step: Step) -> None:
+    assert isinstance(step.work, ScheduleSnapshots)
+    world.by_hand(step.address, snapshot_policy=step.work.policy)
+    record = world.records[step.address]
+    if step.work.spec is not None:
+        record = with_spec(record, replace(share_spec_of(record), snapshot_policy=step.work.spec.snapshot_policy))
+    _put(world, with_policy(record, step.work.policy))
 
 
 def _update_record(world: World, step: Step) -> None:
@@ -322,6 +332,7 @@ _PERFORM = {
     Verb.SHRINK_SHARE: _resize,
     Verb.REVERT_SHARE: _revert_share,
     Verb.UPDATE_ACCESS: _update_access,
+    Verb.SCHEDULE_SNAPSHOTS: _schedule,
     Verb.UPDATE_RECORD: _update_record,
     Verb.DELETE_SHARE: _delete_share,
     Verb.TRASH_SHARE: _trash_share,

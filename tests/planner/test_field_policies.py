@@ -9,6 +9,7 @@ import pytest
 
 from sharectl.model.fields import Policy, fields_with, rule_of
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet, ShareServerSpec
+from sharectl.model.snapshot_policies import HourlySnapshots, SnapshotPolicy
 from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, SnapshotSpec
 from sharectl.model.table import SPECS
 from sharectl.model.verbs import Verb
@@ -45,6 +46,7 @@ def another(field: Field[Any], value: object) -> object:
         "Mapping[str, str]": {"team": "other"},
         "Mapping[str, Any]": {"domain": "other"},
         "RevertRequest | None": RevertRequest("daily", "once"),
+        "SnapshotPolicy | None": SnapshotPolicy(HourlySnapshots(24)),
         "SchedulerHints": SchedulerHints(different_host=("other",)),
     }
     return by_type[str(field.type)]

@@ -28,7 +28,8 @@ class DirectoryFactory:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """All but share servers: who reads the fragments is the administrator's own server."""
-        return frozenset(Capability) - {Capability.SHARE_SERVERS, Capability.SHARE_SERVER_UPDATE}
+        lacking = {Capability.SHARE_SERVERS, Capability.SHARE_SERVER_UPDATE, Capability.SNAPSHOT_POLICY}
+        return frozenset(Capability) - lacking
 
     def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
         """Return what keeps the configuration from working although it meets the schema."""

@@ -18,8 +18,10 @@ from sharectl.model.observed import (
     ObservedShareServer,
     ObservedSnapshot,
     PoolReport,
+    ScheduledSnapshots,
 )
 from sharectl.model.requests import RuleStatus
+from sharectl.model.snapshot_policies import SnapshotPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -65,6 +67,7 @@ class LinuxDriver:
             "size_enforced": True,
             "ipv4_support": True,
             "ipv6_support": True,
+            "snapshot_policy_support": self._settings.supervisor != "none",
         }
         told = self._agent.call("report", {})
         hindrances = tuple(Hindrance(**hindrance) for hindrance in told["hindrances"])
@@ -213,6 +216,11 @@ class LinuxDriver:
         """As in the contract."""
         self._change("delete_snapshot", {"resource_id": snapshot.resource_id})
 
+    def schedule_snapshots(self, share: ShareRef, policy: SnapshotPolicy | None) -> None:
+        """As in the contract."""
+        plain = None if policy is None else policy.as_plain()
+        self._change("schedule_snapshots", {"resource_id": share.resource_id, "policy": plain})
+
     def revert_share(self, share: ShareRef, snapshot: SnapshotRef) -> None:
         """As in the contract; clients cannot reach the share for a moment, and what they have open ends."""
         self._change("revert_share", {"resource_id": share.resource_id, "snapshot_id": snapshot.resource_id})
@@ -276,12 +284,14 @@ def _observed_server(server: Mapping[str, Any]) -> ObservedShareServer:
 
 
 def _observed(share: Mapping[str, Any]) -> ObservedShare:
-    settings = share["export_settings"]
+    settings, policy, scheduled = share["export_settings"], share["snapshot_policy"], share["scheduled_snapshots"]
     return ObservedShare(
         **{
             **share,
             "access": tuple(map(rule_of, share["access"])),
             "export_locations": tuple(share["export_locations"]),
             "export_settings": None if settings is None else tuple(settings.items()),
+            "snapshot_policy": None if policy is None else SnapshotPolicy.from_plain(policy),
+            "scheduled_snapshots": None if scheduled is None else ScheduledSnapshots(**scheduled),
         }
     )

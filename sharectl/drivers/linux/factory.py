@@ -36,6 +36,7 @@ class LinuxFactory:
                 Capability.EXTEND,
                 Capability.SHRINK,
                 Capability.SNAPSHOT,
+                Capability.SNAPSHOT_POLICY,
                 Capability.CLONE,
                 Capability.REVERT,
                 Capability.TRASH,

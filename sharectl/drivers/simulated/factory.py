@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
-from sharectl.drivers.simulated.schema import CONFIG_SCHEMA
+from sharectl.drivers.simulated.schema import CAPABILITIES, CONFIG_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,12 +26,12 @@ class SimulatedFactory:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """All of them; `without` in the configuration of a backend takes some from the driver that `open` returns."""
-        return frozenset(Capability)
+        """All but snapshots by a policy; `without` in the configuration of a backend takes some from the driver that `open` returns."""
+        return CAPABILITIES
 
     def capabilities_of(self, backend: BackendSpec) -> frozenset[Capability]:
         """Return those that `without` leaves."""
-        return frozenset(Capability) - {Capability(name) for name in backend.config.get("without") or ()}
+        return CAPABILITIES - {Capability(name) for name in backend.config.get("without") or ()}
 
     def share_check(self, backend: BackendSpec) -> ShareCheck:
         """Return the check of shares on this backend."""

@@ -9,6 +9,9 @@ from sharectl.drivers.base import Capability
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
 
+CAPABILITIES: Final = frozenset(Capability) - {Capability.SNAPSHOT_POLICY}
+"""What the driver can do: nobody is there who could take snapshots while sharectl does not run."""
+
 CALLS: Final = (
     "report",
     "prepare",
@@ -134,7 +137,7 @@ CONFIG_SCHEMA: Final[JsonObject] = {
         "capabilities": {"type": "object", "description": "Further capabilities that the backend reports."},
         "without": {
             "type": "array",
-            "items": {"enum": [str(capability) for capability in Capability]},
+            "items": {"enum": [str(capability) for capability in Capability if capability in CAPABILITIES]},
             "description": "Optional capabilities of the driver to leave out.",
         },
         "shareServers": {

@@ -16,6 +16,7 @@ from sharectl.drivers.base import (
     ExtendsShares,
     NotFoundError,
     RevertsShares,
+    SchedulesSnapshots,
     SnapshotsShares,
 )
 from sharectl.drivers.testing.references import new_id, ref, snapshot_ref
@@ -23,6 +24,7 @@ from sharectl.drivers.testing.suite import Suite
 from sharectl.model.observed import ObservedSnapshot
 from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRef, SnapshotRef
+from sharectl.model.snapshot_policies import DailySnapshots, HourlySnapshots, SnapshotPolicy
 
 
 class SnapshotTests(Suite):
@@ -41,6 +43,19 @@ class SnapshotTests(Suite):
         assert list(able.list_snapshots()) == [snapshot]
         assert list(able.list_snapshots([resource_id])) == [snapshot]
         assert list(able.list_snapshots([new_id()])) == []
+
+    def test_a_snapshot_policy_is_listed_as_it_was_given(self, driver: Driver) -> None:
+        """Given twice, replaced and ended; a new share has none, and nothing that is taken by it is among the snapshots."""
+        able = self.needs(driver, SchedulesSnapshots)
+        share = self.create(driver, "projects")
+        assert self.listed(driver, share).snapshot_policy is None
+        hourly = SnapshotPolicy(HourlySnapshots(24, minute=5))
+        daily = SnapshotPolicy(daily=DailySnapshots(7, hour=1), time_zone="Europe/Berlin")
+        for policy in (hourly, hourly, daily, None, None):
+            able.schedule_snapshots(ref(share), policy)
+            assert self.listed(driver, share).snapshot_policy == policy
+        if isinstance(driver, SnapshotsShares):
+            assert list(driver.list_snapshots()) == []
 
     def test_a_snapshot_is_no_share(self, driver: Driver) -> None:
         """Listing shares does not show it."""

@@ -28,7 +28,7 @@ from sharectl.model.records import PutResource, PutRules, Record, RemoveResource
 from sharectl.model.requests import ShareRef, ShareRequest, SnapshotRef
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.records import recorded_revert, share_record, spec_as_there, with_spec
+from sharectl.planner.records import recorded_revert, share_record, spec_as_there, with_policy, with_spec
 from sharectl.planner.strays import import_address
 from sharectl.state.rows import attributes_of, payload_of, share_spec_of, spec_object_of
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sharectl.engine.verbs.base import Task
     from sharectl.executors.calls import Answer
     from sharectl.model.access import AccessRule
-    from sharectl.model.plans import Adopt, Candidate
+    from sharectl.model.plans import Adopt, Candidate, ScheduleSnapshots
     from sharectl.model.plans import CreateShare as PlannedShare
     from sharectl.model.records import Change
 
@@ -179,6 +179,14 @@ def _reverted(task: Task, _answer: calls.Done) -> Result:
     record = task.known_record
     wanted = cast("ShareSpec", task.step.spec).revert_to
     return put(with_spec(record, replace(share_spec_of(record), revert_to=wanted)))
+
+
+def _scheduled(task: Task, _answer: calls.Done) -> Result:
+    """Record the policy, also as the manifest has it: the rest of that is for other steps."""
+    record, work = task.known_record, cast("ScheduleSnapshots", task.step.work)
+    if work.spec is not None:
+        record = with_spec(record, replace(share_spec_of(record), snapshot_policy=work.spec.snapshot_policy))
+    return put(with_policy(record, work.policy))
 
 
 def _listed(task: Task, answer: calls.SharesListed) -> Result:
@@ -328,6 +336,14 @@ TABLE: Final[Mapping[Verb, Entry]] = {
     Verb.EXTEND_SHARE: Entry(Runner.DRIVER, _resizing, _resized, recover_change),
     Verb.SHRINK_SHARE: Entry(Runner.DRIVER, _resizing, _resized, recover_change),
     Verb.REVERT_SHARE: Entry(Runner.DRIVER, _reversion, _reverted, _recover_reversion, stays_open=True),
+    Verb.SCHEDULE_SNAPSHOTS: Entry(
+        Runner.DRIVER,
+        lambda task: ask(
+            calls.ScheduleSnapshots(share_ref(task.known_record), cast("ScheduleSnapshots", task.step.work).policy)
+        ),
+        _scheduled,
+        recover_change,
+    ),
     Verb.UPDATE_RECORD: Entry(
         Runner.DRIVER, lambda task: ask(calls.ListShares((task.known_record.resource_id,))), _listed, recover_change
     ),
@@ -367,6 +383,7 @@ EXECUTIONS: Final[Executions] = {
     calls.CreateShare: lambda site, call: _made_by("create_share", site.driver.create_share(call.request)),
     calls.ResizeShare: _resize,
     calls.RevertShare: lambda site, call: done(site.driver.revert_share(call.share, call.snapshot)),
+    calls.ScheduleSnapshots: lambda site, call: done(site.driver.schedule_snapshots(call.share, call.policy)),
     calls.ListShares: _list,
     calls.DeleteShare: lambda site, call: done(site.driver.delete_share(call.share)),
     calls.TrashShare: lambda site, call: done(site.driver.trash_share(call.share)),

@@ -17,11 +17,13 @@ from sharectl.model.plans import (
     Held,
     PrepareBackend,
     ResizeShare,
+    ScheduleSnapshots,
     UpdateAccess,
 )
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
 from sharectl.planner.draft import MAKING, RESIZING
+from sharectl.planner.records import policy_in
 from sharectl.planner.report import summarize
 from sharectl.state.rows import share_spec_of, spec_object_of
 
@@ -230,6 +232,9 @@ def _is_recorded(step: Step, record: Record, rows: CurrentRows) -> bool:
             wanted = step.work.rules if isinstance(step.work, UpdateAccess) else ()
             are_wanted = {rule.rule for rule in rules} == set(wanted)
             is_recorded = are_wanted and all(rule.status == "active" for rule in rules)
+        case Verb.SCHEDULE_SNAPSHOTS:
+            wanted_policy = step.work.policy if isinstance(step.work, ScheduleSnapshots) else None
+            is_recorded = policy_in(record) == wanted_policy
         case Verb.CREATE_SHARE_SERVER:
             is_recorded = record.kind == Kind.SHARE_SERVER
         case _ if step.spec is not None and record.kind == Kind.SHARE:

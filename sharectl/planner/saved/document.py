@@ -27,6 +27,7 @@ from sharectl.model.plans import (
     stated,
     work_class,
 )
+from sharectl.model.snapshot_policies import SnapshotPolicy
 from sharectl.model.table import spec_from_plain
 from sharectl.model.verbs import Verb
 
@@ -63,6 +64,7 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
             "expected_version": "int | None",
             "repairs": "bool | None",
             "export_settings": "Mapping[str, str] | None",
+            "snapshot_policy": "Mapping[str, Any] | None",
             **dict.fromkeys(("waits_for", "beside"), "tuple[str, ...] | None"),
             **dict.fromkeys(("changes", "candidates", "rules"), f"{_LIST} | None"),
         },
@@ -112,6 +114,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
     "beside": _Part("beside", list, tuple),
     "rules": _Part("rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: tuple(map(_rule, plain))),
     "export_settings": _Part("export_settings", dict, lambda plain: tuple(sorted(plain.items()))),
+    "policy": _Part("snapshot_policy", lambda policy: policy.as_plain(), SnapshotPolicy.checked),
     "backend_id": _Part("import_id"),
     "allocation_id": _Part("import_id"),
     "resource_id": _Part("import_resource_id"),

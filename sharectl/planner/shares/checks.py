@@ -14,6 +14,7 @@ from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy
+from sharectl.planner.snapshot_policies import wanted_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -34,12 +35,14 @@ _FIELDS: Final[Mapping[str, str]] = {
     "deletion_policy": "deletionPolicy",
     "source_snapshot": "sourceSnapshot",
     "revert_to": "revertTo",
+    "snapshot_policy": "snapshotPolicy",
 }
 _DOING: Final[Mapping[Capability, str]] = {
     Capability.TRASH: "has no trash",
     Capability.CLONE: "makes no shares from snapshots",
     Capability.REVERT: "turns no share back to a snapshot",
     Capability.SNAPSHOT: "takes no snapshots",
+    Capability.SNAPSHOT_POLICY: "takes no snapshots by itself",
 }
 _PLAIN_NAME: Final = "a"
 """A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
@@ -149,7 +152,7 @@ class ShareChecks:
         """Return what is certain of a new share by what factories tell; the first backend that could make it is the last one asked."""
         if not self.knows_candidates(spec):
             return ()
-        share, needs = self.wanted(spec, rules), needs_of(spec, has_snapshots=False)
+        share, needs = self.wanted(spec, rules), needs_of(spec, self._desired)
         found: dict[str, tuple[ShareProblem, ...]] = {}
         for name in self.possible(spec, only):
             problems = self._problems_on(name, share, spec, needs, self.capabilities)
@@ -162,10 +165,19 @@ class ShareChecks:
         name = problem.path[0] if problem.path else ""
         return self._desired.flaws.is_sound(address_of(Kind.SHARE, spec.name), _FIELDS.get(name, name))
 
+    def lacking_policy(self, backend: str, spec: ShareSpec) -> tuple[ShareProblem, ...]:
+        """Return the problem of a share that has its place where no snapshots are taken by its policy."""
+        needed = needs_of(spec, self._desired).keys() & {Capability.SNAPSHOT_POLICY}
+        return self._lacking(backend, dict.fromkeys(needed, "snapshot_policy"), self.capabilities)
+
     def _problems_on(
         self, backend: str, share: WantedShare, spec: ShareSpec, needs: Mapping[Capability, str], able: Able
     ) -> tuple[ShareProblem, ...]:
-        lacking = (
+        return (*self._lacking(backend, needs, able), *self.problems(backend, share, spec.share_type))
+
+    @staticmethod
+    def _lacking(backend: str, needs: Mapping[Capability, str], able: Able) -> tuple[ShareProblem, ...]:
+        return tuple(
             ShareProblem(
                 (field_name,),
                 f"the driver of backend {backend} {_DOING[capability]}",
@@ -174,7 +186,6 @@ class ShareChecks:
             for capability, field_name in needs.items()
             if capability not in able(backend)
         )
-        return (*lacking, *self.problems(backend, share, spec.share_type))
 
     def wanted(self, spec: ShareSpec, rules: tuple[AccessRule, ...], pool: str | None = None) -> WantedShare:
         """Return the share as drivers are asked about it."""
@@ -244,7 +255,7 @@ def _certain(found: Mapping[str, tuple[ShareProblem, ...]]) -> tuple[Found, ...]
     return (Found(ShareProblem((), each, "mend what keeps one of them from taking it"), backends),)
 
 
-def needs_of(spec: ShareSpec, *, has_snapshots: bool) -> dict[Capability, str]:
+def needs_of(spec: ShareSpec, desired: Desired, *, has_snapshots: bool = False) -> dict[Capability, str]:
     """Return the capabilities that a share asks for, each with the field that does."""
     needs = {}
     if spec.deletion_policy == DeletionPolicy.TRASH:
@@ -253,6 +264,8 @@ def needs_of(spec: ShareSpec, *, has_snapshots: bool) -> dict[Capability, str]:
         needs[Capability.CLONE] = "source_snapshot"
     if spec.revert_to is not None:
         needs[Capability.REVERT] = "revert_to"
+    if wanted_policy(desired, spec) is not None:
+        needs[Capability.SNAPSHOT_POLICY] = "snapshot_policy"
     if has_snapshots:
         needs[Capability.SNAPSHOT] = "snapshots"
     return needs

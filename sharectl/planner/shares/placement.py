@@ -9,8 +9,10 @@ from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Candidate
 from sharectl.model.quantities import GIB
+from sharectl.model.specs import ShareTypeSpec
 from sharectl.planner.share_servers.places import ServerPlaces, on_network
 from sharectl.planner.shares.checks import diagnostics_of, needs_of
+from sharectl.planner.snapshot_policies import wanted_policy
 from sharectl.scheduler.batch import place_batch
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.explanation import explain
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from sharectl.scheduler.request import Request
 
 _NAMED_BACKENDS = 5
+_SNAPSHOT_SUPPORT = "snapshot_support"
 Placement = dict[str, tuple[Candidate, ...]]
 _MOST_EXPLAINED = 200
 """So many different refusals are worked out to the figures; who has more reads no more of them, and each costs a look at every pool."""
@@ -218,9 +221,11 @@ def _verdict(draft: Draft, address: Address, request: Request) -> Verdict:
     spec, rules = draft.desired.share(address), draft.desired.access(address)
     only = None if request.snapshot_host is None else request.snapshot_host.partition("#")[0]
     has_snapshots = address in draft.snapshotted
-    verdict = draft.checks.verdict(spec, rules, needs_of(spec, has_snapshots=has_snapshots), draft.able, only)
+    verdict = draft.checks.verdict(
+        spec, rules, needs_of(spec, draft.desired, has_snapshots=has_snapshots), draft.able, only
+    )
     if has_snapshots and verdict.certain:
-        return draft.checks.verdict(spec, rules, needs_of(spec, has_snapshots=False), draft.able, only)
+        return draft.checks.verdict(spec, rules, needs_of(spec, draft.desired), draft.able, only)
     return verdict
 
 
@@ -250,6 +255,8 @@ def _request_near(draft: Draft, address: Address, place: tuple[str, str] | None)
     """Return the request of a share; `place` is the backend and pool of the snapshot that it is made from, where that is known."""
     spec = draft.desired.share(address)
     share_type = None if spec.share_type is None else draft.desired.share_types[spec.share_type]
+    if wanted_policy(draft.desired, spec) is not None:
+        share_type = _with_snapshots(share_type)
     if place is None:
         return on_network(request_from_share(spec, share_type))
     backend, pool = place
@@ -260,6 +267,12 @@ def _request_near(draft: Draft, address: Address, place: tuple[str, str] | None)
     return on_network(
         request_from_share(spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone)
     )
+
+
+def _with_snapshots(share_type: ShareTypeSpec | None) -> ShareTypeSpec:
+    """Return the type of a share that has a snapshot policy: only pools that can take snapshots may hold it."""
+    specs = {_SNAPSHOT_SUPPORT: "<is> True", **({} if share_type is None else share_type.extra_specs)}
+    return ShareTypeSpec("", specs) if share_type is None else replace(share_type, extra_specs=specs)
 
 
 def _snapshot_place(draft: Draft, snapshot: str, placement: Placement) -> tuple[str, str] | None:
@@ -298,7 +311,7 @@ def _take(draft: Draft, refusals: _Refusals, decision: Decision, placement: Plac
     if not decision.candidates:
         _refuse_unplaceable(draft, refusals, address, decision, placement)
         return
-    needed = needs_of(spec, has_snapshots=False)
+    needed = needs_of(spec, draft.desired)
     candidates = tuple(
         Candidate(c.backend, c.pool, c.weight, tuple(c.weights))
         for c in decision.candidates

@@ -30,6 +30,13 @@ from sharectl.planner.moves import was_renamed
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planner.share_servers.places import server_of_lost_share
 from sharectl.planner.shares.changes import holds_growth, may_be_cloned, plan_resize, plan_revert, possible_rules
+from sharectl.planner.shares.schedules import (
+    end_schedule,
+    plan_new_schedule,
+    plan_schedule,
+    scheduled_with,
+    words_of_scheduled,
+)
 from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -73,6 +80,7 @@ def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, 
             work=UpdateAccess(rules, export_settings=settings),
             changes=None,
         )
+    plan_new_schedule(draft, address, backend, action)
 
 
 def plan_lost_share(draft: Draft, address: Address) -> None:
@@ -126,6 +134,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
     grown = holds_growth(draft, address, record, old, new, observed)
     resized = not grown and plan_resize(draft, address, record, old, new, observed)
     _plan_access(draft, address, record, observed)
+    plan_schedule(draft, address, record, new, observed)
     if not resized:
         new = new if new.size_bytes == old.size_bytes else replace(new, size_bytes=old.size_bytes)
         if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
@@ -234,14 +243,20 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
                 holds=REMOVING,
             )
             return
+    changes = [FieldChange("size", format_size(record.size_bytes or 0), None)]
+    words = ""
+    if verb is Verb.DELETE_SHARE:
+        words = words_of_scheduled(draft, record)
+        if (scheduled := scheduled_with(draft, record)) is not None:
+            changes.append(FieldChange("scheduled_snapshots", scheduled.number, None))
     draft.add(
         verb,
         address,
-        f"{reason}; deletionPolicy {policy}",
+        f"{reason}; deletionPolicy {policy}{words}",
         action=action,
         backend=record.backend,
         record=record,
-        changes=(FieldChange("size", format_size(record.size_bytes or 0), None),),
+        changes=tuple(changes),
     )
 
 
@@ -307,15 +322,22 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     kept = new
     if new.revert_to is not None or old.revert_to is not None:
         kept = replace(new, revert_to=recorded_revert(new.revert_to, old.revert_to))
-    changes = spec_changes(as_asked(old), as_asked(kept), skip=("size_bytes",))
+    is_scheduled = draft.has(address, Verb.SCHEDULE_SNAPSHOTS)
+    skip = ("size_bytes", "snapshot_policy") if is_scheduled else ("size_bytes",)
+    changes = spec_changes(as_asked(old), as_asked(kept), skip=skip)
     if observed is not None:
-        changes += _observed_changes(record, observed)
+        changes += tuple(
+            change
+            for change in _observed_changes(record, observed)
+            if change.field != "snapshot_policy" or not is_scheduled
+        )
     if not draft.has(address, *RESIZING):  # else the size changes, and not the state alone
         if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
             changes += (size_change(record.size_bytes, observed.size_bytes),)
         elif new.size_bytes != old.size_bytes:
             changes += (size_change(old.size_bytes, new.size_bytes),)
-    if observed is not None and not changes and not draft.has(address, Verb.UPDATE_ACCESS, *RESIZING):
+    is_alone = not draft.has(address, Verb.UPDATE_ACCESS, Verb.SCHEDULE_SNAPSHOTS, *RESIZING)
+    if observed is not None and not changes and is_alone:
         changes = (FieldChange("access", "as recorded", "as on the backend"),)
     if not changes:
         return
@@ -337,6 +359,11 @@ def _observed_changes(record: Record, observed: ObservedShare) -> tuple[FieldCha
         ("backend_id", known["backend_id"], observed.backend_id),
         ("name", known["name"], observed.name),
         ("export_locations", known["export_locations"], list(observed.export_locations)),
+        (
+            "snapshot_policy",
+            known.get("snapshot_policy"),
+            observed.snapshot_policy and observed.snapshot_policy.as_plain(),
+        ),
     )
     return tuple(FieldChange(field, before, after) for field, before, after in pairs if before != after)
 
@@ -346,6 +373,8 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
     there = access_in_force(draft, address, record)
     named = listed([f"{rule.key} {rule.grant}" for rule in there])
     reason = f"{reason}; deletionPolicy retain leaves it on its backend"
+    if not end_schedule(draft, address, record, reason):
+        return
     if not there or spec_object_of(record).get("retain_access", False):
         kept = f", and with retainAccess {named} keep access" if there else ""
         draft.add(Verb.FORGET, address, reason + kept, record=record)

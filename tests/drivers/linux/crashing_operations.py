@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 LOADED = (btrfs_pool, ganesha, ganesha_bus, process, smb_server)
 KILL_SERVERS = "kill servers"
 REMOVE_THEIRS = "remove theirs"
+KEEP_SNAPSHOTS = "keep snapshots"
 """What a job can ask for beside requests."""
 
 
@@ -73,6 +75,8 @@ def in_process(job: dict[str, Any], requests: list[list[Any]], number: int, *, s
                     kill_processes_of(f"{job['settings']['root']}/servers")
                 elif method == REMOVE_THEIRS:
                     shutil.rmtree(filled(job["theirs"], number), ignore_errors=True)
+                elif method == KEEP_SNAPSHOTS:
+                    backend.keep_snapshots(datetime.fromisoformat(params["now"]))
                 else:
                     backend.call(method, params)
         except BaseException as error:  # noqa: BLE001 - the parent is told by the exit code

@@ -292,3 +292,33 @@ def test_the_deletion_of_a_snapshot_claims_no_snapshot_of_somebody_else(
 def remove_theirs() -> Request:
     """Return what removes the volume that somebody made."""
     return ["remove theirs", {}]
+
+
+def keep(hour: int) -> Request:
+    """Return what has the storage host take what is due, at an hour of a day to come."""
+    return ["keep snapshots", {"now": f"2100-01-01T{hour:02}:00:00+00:00"}]
+
+
+def test_a_scheduled_snapshot_is_never_doubled_and_never_orphaned(
+    crash_everywhere: Callable[..., list[Any]], lab_directory: str
+) -> None:
+    """Killed at any instant while it takes one and lets another go, the storage host goes on with as many as the policy keeps."""
+    policy = ["schedule_snapshots", {"resource_id": SHARE, "policy": {"hourly": {"keep": 1}}}]
+    end = ["schedule_snapshots", {"resource_id": SHARE, "policy": None}]
+    answers = crash_everywhere([create(), policy, keep(1)], keep(2), [end])
+    for number, shares, snapshots in answers:
+        share = next(each for each in shares if each["name"] == f"share-{number:04d}")
+        found = share["scheduled_snapshots"]
+        assert (found["number"], found["newest"]) == (1, "2100-01-01T02:00:00+00:00")
+        assert snapshots == []
+    assert len(list(Path(lab_directory, "pool/.sharectl/snapshots").iterdir())) == len(answers)
+
+
+def test_a_deletion_killed_anywhere_leaves_no_scheduled_snapshot(
+    crash_everywhere: Callable[..., list[Any]], lab_directory: str
+) -> None:
+    """Repeated, it removes them with the share."""
+    policy = ["schedule_snapshots", {"resource_id": SHARE, "policy": {"hourly": {"keep": 2}}}]
+    answers = crash_everywhere([create(), policy, keep(1), keep(2)], delete(), [])
+    assert [shares for _, shares, _ in answers] == [[]] * len(answers)
+    assert list(Path(lab_directory, "pool/.sharectl/snapshots").iterdir()) == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sharectl.drivers.base import ConflictError, NotFoundError
+from sharectl.drivers.linux.agent.database import SCHEMA_VERSION
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, new_id, ref, snapshot_ref
 from tests.drivers.linux.pools import make_host_folder
@@ -31,6 +32,8 @@ ALTER TABLE share DROP COLUMN is_removing;
 ALTER TABLE snapshot DROP COLUMN share_id;
 ALTER TABLE snapshot DROP COLUMN identity;
 ALTER TABLE snapshot DROP COLUMN is_removing;
+DROP TABLE schedule;
+DROP TABLE scheduled_snapshot;
 PRAGMA user_version = 1;
 COMMIT;
 """
@@ -176,7 +179,7 @@ def test_records_without_identities_get_those_of_the_volumes_that_are_there(own_
     assert list(driver.list_snapshots()) == [snapshot]
     assert version(own_backend) == 1
     driver.extend_share(ref(share), 32 * MIB)
-    assert version(own_backend) == 2
+    assert version(own_backend) == SCHEMA_VERSION
     assert own_backend.access_of(share) == {ANYBODY}
     driver.revert_share(ref(share), snapshot_ref(snapshot))
     theirs = replaced_by_hand(own_backend.volume(share))
@@ -217,7 +220,7 @@ def test_a_change_of_the_format_that_finds_no_room_changes_nothing(
     assert [found.resource_id for found in driver.list_shares()] == [share.resource_id]
     monkeypatch.undo()
     driver.extend_share(ref(share), 32 * MIB)
-    assert version(own_backend) == 2
+    assert version(own_backend) == SCHEMA_VERSION
 
 
 @pytest.fixture

@@ -208,7 +208,7 @@ def test_a_file_of_a_newer_sharectl_is_left_alone(opened: Records, path: str) ->
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with fails_with(ProblemKind.REFUSED, "newer sharectl (format 99, this one knows 2); upgrade sharectl"):
+    with fails_with(ProblemKind.REFUSED, "newer sharectl (format 99, this one knows 3); upgrade sharectl"):
         opened.shares()
     with fails_with(ProblemKind.REFUSED, "upgrade sharectl"):
         add(opened, SHARE)

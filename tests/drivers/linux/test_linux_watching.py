@@ -6,8 +6,9 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from sharectl.drivers.linux import FACTORY
 from sharectl.drivers.linux.agent import watching
+from sharectl.drivers.linux.agent.due_times import INTERVALS
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.watching import Place, Watch
 from sharectl.drivers.linux.settings import read_settings
@@ -22,6 +24,7 @@ from sharectl.drivers.linux.shipping import agent_archive
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
 from sharectl.model.requests import ShareRef, ShareRequest
+from sharectl.model.snapshot_policies import MonthlySnapshots, SnapshotPolicy
 from tests.drivers.linux.agents import lives, wait_for
 from tests.drivers.linux.backends import PASSWORDS, config, environment
 from tests.drivers.linux.lab import kill_processes_of, mounts_under, need, run
@@ -352,3 +355,43 @@ def test_without_the_code_at_hand_nobody_is_started(lab_directory: str) -> None:
     """As in a process of sharectl itself, such as a test's."""
     Watch({"root": lab_directory, "supervisor": "process"}, None).ensure()
     assert not list(Path(lab_directory).iterdir())
+
+
+def scheduled(driver: LinuxDriver) -> int:
+    """Return how many scheduled snapshots the NFS share has."""
+    found = next(share for share in driver.list_shares() if share.protocol == "NFS").scheduled_snapshots
+    return 0 if found is None else found.number
+
+
+def expect_scheduled(driver: LinuxDriver, number: int) -> None:
+    """Wait until the NFS share has so many scheduled snapshots."""
+    wait_for(lambda: scheduled(driver) == number, "the snapshot")
+
+
+def says_that_nobody_takes_them(driver: LinuxDriver) -> bool:
+    """Tell whether that is among what each plan says of the backend."""
+    return any("the snapshots that are due" in hindrance.summary for hindrance in driver.report().hindrances)
+
+
+def make_due(house: House) -> None:
+    """Let it look as if nobody had watched for long."""
+    with closing(sqlite3.connect(f"{house.root}/records.sqlite", isolation_level=None, timeout=60)) as connection:
+        handled = json.dumps(dict.fromkeys(INTERVALS, 0))
+        connection.execute("UPDATE schedule SET handled = ?", (handled,))
+
+
+def test_who_watches_takes_the_snapshots_that_are_due(house: House) -> None:
+    """Also what came due while nobody watched, once; killed and started again, it goes on without taking one twice."""
+    with closing(house.open()) as driver:
+        share = next(share for share in driver.list_shares() if share.protocol == "NFS")
+        reference = ShareRef(str(share.resource_id), share.backend_id, "nfs", "fast", "NFS", 16 * MIB)
+        driver.schedule_snapshots(reference, SnapshotPolicy(monthly=MonthlySnapshots(keep=5)))
+    for number in (1, 2):
+        os.kill(house.watcher(), signal.SIGKILL)
+        wait_for(lambda: not daemons.is_locked(house.place.lock), "the end of who watched")
+        make_due(house)
+        with closing(house.open()) as driver:
+            assert says_that_nobody_takes_them(driver)
+            driver.schedule_snapshots(reference, SnapshotPolicy(monthly=MonthlySnapshots(keep=6)))  # starts who watches
+            expect_scheduled(driver, number)
+            assert not says_that_nobody_takes_them(driver)

@@ -216,6 +216,10 @@ class VolumePool(Protocol):
         """
         ...
 
+    def identify_snapshot(self, snapshot_id: str) -> str | None:
+        """Return the identity of the snapshot with this id; None where there is none."""
+        ...
+
     def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot; a missing one is not an error."""
         ...

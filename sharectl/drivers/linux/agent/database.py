@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import threading
@@ -15,7 +16,7 @@ from sharectl.drivers.linux.agent.host.daemons import locked, sync_directory
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 UNREAD: Final = "?"
 """The identity of a volume or snapshot that was recorded before identities were: it is read when the pool is next used."""
 
@@ -62,6 +63,25 @@ CREATE TABLE share_server (
     is_made       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+_SCHEDULES: Final = """
+CREATE TABLE schedule (
+    share_id   TEXT PRIMARY KEY,
+    policy     TEXT NOT NULL,
+    handled    TEXT NOT NULL,
+    is_settled INTEGER NOT NULL DEFAULT 0,
+    failure    TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE scheduled_snapshot (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    resource_id TEXT NOT NULL UNIQUE,
+    share_id    TEXT NOT NULL,
+    pool        TEXT NOT NULL,
+    intervals   TEXT NOT NULL,
+    taken_at    INTEGER NOT NULL,
+    identity    TEXT
+) STRICT;
+CREATE INDEX scheduled_snapshot_of_share ON scheduled_snapshot (share_id);
+"""
 _TO_VERSION_2: Final = """
 ALTER TABLE share ADD COLUMN identity TEXT;
 ALTER TABLE share ADD COLUMN next_identity TEXT;
@@ -74,11 +94,19 @@ UPDATE snapshot SET identity = '?',
     share_id = (SELECT resource_id FROM share WHERE share.pool || '/' || volume = share_backend_id);
 PRAGMA user_version = 2;
 """
+_TO_VERSION_3: Final = f"{_SCHEDULES} PRAGMA user_version = 3;"
 _AS_VERSION_2: Final = """
 CREATE TEMP VIEW share AS SELECT *, '?' AS identity, NULL AS next_identity, 0 AS is_removing FROM main.share;
 CREATE TEMP VIEW snapshot AS SELECT *, NULL AS share_id, '?' AS identity, 0 AS is_removing FROM main.snapshot;
 """
-_WITHOUT_VIEWS: Final = "DROP VIEW temp.share; DROP VIEW temp.snapshot;"
+_AS_VERSION_3: Final = """
+CREATE TEMP VIEW schedule AS
+    SELECT '' AS share_id, '' AS policy, '' AS handled, 0 AS is_settled, NULL AS failure WHERE 0;
+CREATE TEMP VIEW scheduled_snapshot AS
+    SELECT 0 AS number, '' AS resource_id, '' AS share_id, '' AS pool, '' AS intervals, 0 AS taken_at, NULL AS identity WHERE 0;
+"""
+_VIEWS: Final = {1: _AS_VERSION_2 + _AS_VERSION_3, 2: _AS_VERSION_3}
+"""What makes a file of an older version look as if it were of this one, by its version."""
 
 
 class Database:
@@ -92,7 +120,7 @@ class Database:
         self._path = path
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._is_old = False
+        self._viewed: int | None = None  # the older version that the file looks newer than, by views of the connection
 
     def exists(self) -> bool:
         """Tell whether `create` ever finished for this path."""
@@ -114,7 +142,9 @@ class Database:
             with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+                connection.executescript(
+                    f"BEGIN; {_SCHEMA} {_SCHEDULES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
             os.rename(fresh, self._path)  # noqa: PTH104 - as above
             sync_directory(os.path.dirname(self._path))  # noqa: PTH120 - as above
 
@@ -137,11 +167,11 @@ class Database:
                 connection.execute("PRAGMA synchronous = NORMAL")
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                if self._is_old:
-                    _bring_up_to_date(connection)
+                if self._viewed is not None:
+                    _bring_up_to_date(connection, self._viewed)
                 yield connection
                 connection.execute("COMMIT")
-                self._is_old = False
+                self._viewed = None
             except BaseException:
                 if connection.in_transaction:  # of some errors (a full disk) SQLite rolls back by itself
                     connection.execute("ROLLBACK")
@@ -173,9 +203,10 @@ class Database:
         if version > SCHEMA_VERSION:
             message = f"{self._path} was written by a newer sharectl (format {version}, this one knows {SCHEMA_VERSION}); upgrade sharectl"
             raise Problem(ProblemKind.REFUSED, message)
-        if not connection.in_transaction and self._is_old is not (version < SCHEMA_VERSION):
-            connection.executescript(_WITHOUT_VIEWS if self._is_old else _AS_VERSION_2)
-            self._is_old = not self._is_old
+        viewed = version if version in _VIEWS else None
+        if not connection.in_transaction and self._viewed != viewed:
+            connection.executescript(_without_views(self._viewed) + _VIEWS.get(viewed or SCHEMA_VERSION, ""))
+            self._viewed = viewed
         return connection
 
     def _open(self) -> sqlite3.Connection:
@@ -192,10 +223,18 @@ class Database:
         return self._connection
 
 
-def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    """Give a file of version 1 what version 2 has, within a transaction, unless another process has done so by now."""
-    statements = _WITHOUT_VIEWS
-    if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
-        statements += _TO_VERSION_2
+def _without_views(version: int | None) -> str:
+    """Return what takes away the views that show a file of this version as one of the present."""
+    words = _VIEWS.get(version or SCHEMA_VERSION, "").split()
+    names = [after for before, after in itertools.pairwise(words) if before == "VIEW"]
+    return "".join(f"DROP VIEW temp.{name};" for name in names)
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, viewed: int) -> None:
+    """Give a file of an older version what this one has, within a transaction, unless another process has done so by now."""
+    statements = _without_views(viewed)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    statements += _TO_VERSION_2 if version < 2 else ""  # noqa: PLR2004 - the version that it leads to
+    statements += _TO_VERSION_3 if version < SCHEMA_VERSION else ""
     for statement in statements.split(";"):
         connection.execute(statement)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sharectl.drivers.linux.agent.closed_marks import stored_rules
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.nfs import treatment
+from sharectl.drivers.linux.agent.schedules import ScheduleListing
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb import treatment as smb_treatment
 from sharectl.drivers.linux.agent.volumes.names import foreign_name
@@ -37,6 +39,8 @@ class Listed(NamedTuple):
     share_server_id: str | None
     not_adoptable: str = ""
     export_settings: Mapping[str, str] | None = None
+    snapshot_policy: Mapping[str, Any] | None = None
+    scheduled_snapshots: Mapping[str, Any] | None = None
 
 
 class ListedSnapshot(NamedTuple):
@@ -76,7 +80,8 @@ class Listing:
             **self._access.observe([row for row in present if row.pool not in readable.lost], passwords),
             **stored_rules(self._room, unseen),
         }
-        listed = [self._listed(row, volumes, access.get(row.resource_id, ())) for row in present]
+        scheduled = self._scheduled(resource_ids)
+        listed = [self._listed(row, volumes, access.get(row.resource_id, ()), scheduled) for row in present]
         if resource_ids is None:
             holders = {(row.pool, row.volume): row for row in rows}
             for pool, states in volumes.items():
@@ -94,7 +99,8 @@ class Listing:
     def share(self, row: ShareRow) -> Listed:
         """Return one share of a pool that is usable, with the access in force."""
         state = self._pools.get(row.pool).volume_state(row.volume)
-        return self._listed(row, {row.pool: {row.volume: state}}, self._access.in_force(row))
+        scheduled = self._scheduled([row.resource_id])
+        return self._listed(row, {row.pool: {row.volume: state}}, self._access.in_force(row), scheduled)
 
     def new_share(self, row: ShareRow) -> Listed:
         """Return a share that was made this moment, as it was asked for: nobody has access to it yet."""
@@ -129,6 +135,9 @@ class Listing:
     def _rows(self, resource_ids: Collection[str] | None) -> Sequence[ShareRow]:
         return self._records.shares(resource_ids) if self._records.exists() else ()
 
+    def _scheduled(self, resource_ids: Collection[str] | None) -> ScheduleListing | None:
+        return ScheduleListing(self._records, resource_ids, datetime.now(tz=UTC)) if self._records.exists() else None
+
     def _pinned(self) -> dict[str, str]:
         return self._records.pool_identities() if self._records.exists() else {}
 
@@ -148,7 +157,11 @@ class Listing:
         return found
 
     def _listed(
-        self, row: ShareRow, volumes: Mapping[str, Mapping[str, VolumeState] | None], access: tuple[Rule, ...]
+        self,
+        row: ShareRow,
+        volumes: Mapping[str, Mapping[str, VolumeState] | None],
+        access: tuple[Rule, ...],
+        scheduled: ScheduleListing | None = None,
     ) -> Listed:
         states = volumes.get(row.pool)
         size_bytes: int | None = row.size_bytes
@@ -169,6 +182,8 @@ class Listing:
             row.trashed_at,
             None if row.instance == MAIN else row.instance,
             export_settings=settings_of(row) if access else None,
+            snapshot_policy=None if scheduled is None else scheduled.policy(row.resource_id),
+            scheduled_snapshots=None if scheduled is None else scheduled.snapshots(row.resource_id),
         )
 
 

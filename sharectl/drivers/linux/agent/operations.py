@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.access import Access, Credentials
@@ -19,6 +20,7 @@ from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.records import Records
 from sharectl.drivers.linux.agent.restoring import Restoring
 from sharectl.drivers.linux.agent.rights import RuleOutcome
+from sharectl.drivers.linux.agent.schedules import Schedules
 from sharectl.drivers.linux.agent.servers import ServerRoom
 from sharectl.drivers.linux.agent.share_servers import ListedServer, ShareServers
 from sharectl.drivers.linux.agent.shares import Shares
@@ -57,7 +59,8 @@ class Backend:
         self._access = Access(self._room, self._pools, self._records)
         options = {**treatment.of_settings(settings["nfs"]), **settings["smb"]["treatment"]}
         self._creation = Creation(self._records, self._pools, self._access, options)
-        self._shares = Shares(self._records, self._pools, self._access)
+        self._schedules = Schedules(self._root, self._records, self._pools)
+        self._shares = Shares(self._records, self._pools, self._access, self._schedules)
         self._snapshots = Snapshots(self._records, self._pools, self._access)
         self._pools.sweep = self._shares.sweep
         networks = TenantNetworks(settings["tenant_networks"], settings["namespace"])
@@ -82,6 +85,9 @@ class Backend:
             )._asdict(),
             "delete_snapshot": lambda p: self._snapshots.delete(p["resource_id"]),
             "revert_share": lambda p: self._snapshots.revert(p["resource_id"], p["snapshot_id"]),
+            "schedule_snapshots": lambda p: self._schedules.set_policy(
+                p["resource_id"], p["policy"], datetime.now(tz=UTC)
+            ),
             "trash_share": lambda p: self._shares.trash(p["resource_id"]),
             "restore_share": lambda p: self._listing.share(self._shares.restore(p["resource_id"]))._asdict(),
             "adopt_share": lambda p: self._listing.share(
@@ -113,6 +119,10 @@ class Backend:
     def restore(self) -> list[str]:
         """Bring back what should be in force and is not; return what could not be done, for people."""
         return self._restoring.restore()
+
+    def keep_snapshots(self, now: datetime) -> list[str]:
+        """Take the snapshots that are due, and let go of those that are too many; return what could not be done, for people."""
+        return self._schedules.keep(now)
 
     def has_ended(self) -> bool:
         """Tell whether a server that was started does not live."""
@@ -157,7 +167,12 @@ class Backend:
         return {
             "identity": self._records.value(_IDENTITY) if self._records.exists() else None,
             "hindrances": [
-                hindrance._asdict() for hindrance in (*self._access.hindrances(), *self._watch.hindrances())
+                hindrance._asdict()
+                for hindrance in (
+                    *self._access.hindrances(),
+                    *self._watch.hindrances(),
+                    *self._schedules.hindrances(is_watched=self._watch.is_awake()),
+                )
             ],
             "unreadable_pools": self._unreadable_pools(),
         }

@@ -21,21 +21,23 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.contract import VolumePool
     from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.rights import Status
+    from sharectl.drivers.linux.agent.schedules import Schedules
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
 class Shares:
     """The shares of one backend."""
 
-    def __init__(self, records: Records, pools: PoolRoom, access: Access) -> None:
+    def __init__(self, records: Records, pools: PoolRoom, access: Access, schedules: Schedules) -> None:
         """Touch nothing."""
         self._records = records
         self._pools = pools
         self._access = access
+        self._schedules = schedules
         self._holdings = Holdings(records, pools)
 
     def delete(self, resource_id: str) -> None:
-        """Remove the share: its access, its mounts, its volume and its record, in this order, so that no client sees half of it.
+        """Remove the share: access, mounts, volume, scheduled snapshots and record, in this order, so that no client sees half of it.
 
         The record says first that this has begun: where it is cut short after the volume went, `sweep` does the rest.
         """
@@ -50,6 +52,7 @@ class Shares:
         if row.identity is not None:
             pool.detach(row.volume, row.identity)
             pool.delete(row.volume, row.identity)
+        self._schedules.discard(row, pool)
         self._records.remove_share(resource_id)
 
     def sweep(self, pool: VolumePool) -> None:
@@ -68,6 +71,7 @@ class Shares:
                     self._access.withdraw(row)
                     if row.is_removing:
                         pool.delete(row.volume, row.identity or LOST)  # what is left: a mount point, a copy in staging
+                        self._schedules.discard(row, pool)
                         self._records.remove_unchanged_share(row)
         removing = [row for row in self._records.snapshots() if row.is_removing and row.pool == pool.name]
         there = pool.list_snapshots() if removing else {}

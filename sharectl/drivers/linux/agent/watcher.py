@@ -1,4 +1,4 @@
-"""The process that watches over the servers of a backend on the storage host, and brings back what has ended."""
+"""The process that watches over a backend on the storage host: brings back what has ended, and takes the snapshots that are due."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,11 +56,12 @@ def watch(settings: Mapping[str, Any]) -> None:
 
 
 def _round(settings: Mapping[str, Any]) -> list[str]:
-    """Restore once, and return after a while, or once a process has ended; the backend is opened anew, since share servers come and go."""
+    """Restore once, see to snapshots, and return after a while, or once a process has ended; the backend is opened anew, since share servers come and go."""
     began = time.monotonic()
     backend = open_backend(settings)
     try:
         problems = backend.restore()
+        untaken = backend.keep_snapshots(datetime.now(tz=UTC))
         end = began + (_SHORT_ROUND_SECONDS if problems else _ROUND_SECONDS)
         while time.monotonic() < end and (problems or not backend.has_ended()):
             time.sleep(_POLL_SECONDS)
@@ -68,4 +70,4 @@ def _round(settings: Mapping[str, Any]) -> list[str]:
         return [f"{type(error).__name__}: {error}"]
     finally:
         backend.close()
-    return problems
+    return [*problems, *untaken]

@@ -251,6 +251,12 @@ class BtrfsPool:
                 raise Problem(ProblemKind.CONFLICT, message)
             return found.identity
 
+    def identify_snapshot(self, snapshot_id: str) -> str | None:
+        """Return the UUID of the snapshot."""
+        require_volume_name(snapshot_id)
+        with self._working("cannot be read") as place, opened_private(place.descriptor, SNAPSHOTS) as folder_fd:
+            return place.identity_of(folder_fd, snapshot_id)
+
     def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot at one instant; durable when this returns."""
         require_volume_name(snapshot_id)

@@ -224,6 +224,12 @@ class ImagePool:
                     system_calls.sync_file_system(root_fd)
             return place.make_snapshot(image_fd, snapshot_id)
 
+    def identify_snapshot(self, snapshot_id: str) -> str | None:
+        """Return the identity of the snapshot."""
+        require_volume_name(snapshot_id)
+        with self._working("cannot be read") as place:
+            return place.identity_of_snapshot(snapshot_id)
+
     def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot."""
         require_volume_name(snapshot_id)

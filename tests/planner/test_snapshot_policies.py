@@ -1,0 +1,199 @@
+"""Snapshot policies in a plan: whose counts, what another one does to shares that are there, and what becomes of it with its share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from sharectl.model.observed import ScheduledSnapshots
+from sharectl.model.plans import ScheduleSnapshots
+from sharectl.model.snapshot_policies import DailySnapshots, HourlySnapshots, SnapshotPolicy
+from sharectl.model.specs import ShareTypeSpec
+from sharectl.model.verbs import Verb
+from sharectl.plan import plan
+from sharectl.planner.saved.document import plan_from_document, plan_to_document
+from tests.planner.model import settle
+from tests.planner.world import World
+
+if TYPE_CHECKING:
+    from sharectl.model.plans import Plan, Step
+
+HOURLY = SnapshotPolicy(HourlySnapshots(24))
+DAILY = SnapshotPolicy(daily=DailySnapshots(7, hour=1), time_zone="Europe/Berlin")
+
+
+def with_type(world: World, policy: SnapshotPolicy | None) -> World:
+    """Describe the share type `gold`, with this policy."""
+    world.share_types["gold"] = ShareTypeSpec("gold", {}, snapshot_policy=policy)
+    return world
+
+
+def schedules(plan: Plan) -> list[Step]:
+    """Return the steps that change a policy."""
+    return [step for step in plan.steps if step.verb is Verb.SCHEDULE_SNAPSHOTS]
+
+
+def policy_of(step: Step) -> SnapshotPolicy | None:
+    """Return the policy that a step gives."""
+    assert isinstance(step.work, ScheduleSnapshots)
+    return step.work.policy
+
+
+@pytest.mark.parametrize(
+    ("own", "of_type", "in_force"),
+    [
+        (None, None, None),
+        (HOURLY, None, HOURLY),
+        (None, DAILY, DAILY),
+        (HOURLY, DAILY, HOURLY),
+        (SnapshotPolicy(), DAILY, None),
+        (SnapshotPolicy(time_zone="Europe/Berlin"), None, None),
+    ],
+)
+def test_the_policy_of_the_share_goes_before_that_of_its_type(
+    own: SnapshotPolicy | None, of_type: SnapshotPolicy | None, in_force: SnapshotPolicy | None
+) -> None:
+    """As a whole; an empty one is none. A new share gets it after it is made, and after that nothing is to be done."""
+    world = with_type(World(), of_type).wants("a", share_type="gold", snapshot_policy=own)
+    found = schedules(world.plan())
+    assert [policy_of(step) for step in found] == ([] if in_force is None else [in_force])
+    assert all("create-share:share/a" in step.waits_for for step in found)
+    settle(world)
+    assert world.observed_share("share/a").snapshot_policy == in_force
+    assert world.plan().is_empty
+
+
+def test_another_policy_of_the_type_reaches_the_shares_that_are_there() -> None:
+    """Also one that is taken away; a share with a policy of its own stays as it is."""
+    world = with_type(World(), HOURLY).wants("a", share_type="gold")
+    world.wants("b", share_type="gold", snapshot_policy=DAILY)
+    settle(world)
+    with_type(world, DAILY)
+    (step,) = world.plan().steps
+    assert (step.address, policy_of(step), step.reason) == ("share/a", DAILY, "its share type says so")
+    settle(world)
+    with_type(world, None)
+    (step,) = world.plan().steps
+    assert (step.address, policy_of(step)) == ("share/a", None)
+    settle(world)
+    assert world.plan().is_empty
+
+
+def test_a_changed_policy_is_one_step_that_shows_both() -> None:
+    """The row in the state follows with it."""
+    world = World().wants("a", snapshot_policy=HOURLY)
+    settle(world)
+    world.wants("a", snapshot_policy=DAILY)
+    (step,) = world.plan().steps
+    assert step.changes == (("snapshot_policy", HOURLY.as_plain(), DAILY.as_plain()),)
+    assert step.reason == "its manifest says so"
+    settle(world)
+    assert world.plan().is_empty
+
+
+def test_a_policy_that_was_changed_on_the_backend_is_drift_and_changed_back() -> None:
+    """Whatever made it so."""
+    world = World().wants("a", snapshot_policy=HOURLY)
+    settle(world)
+    world.by_hand("share/a", snapshot_policy=None)
+    found = world.plan()
+    (step,) = found.steps
+    assert (policy_of(step), step.reason) == (HOURLY, "its snapshot policy was changed on the backend")
+    (drift,) = found.drift
+    assert (drift.changes, drift.repaired_by) == ((("snapshot_policy", HOURLY.as_plain(), None),), step.step_id)
+    settle(world)
+    assert world.plan().is_empty
+
+
+def test_snapshots_that_come_and_go_by_a_policy_are_no_drift() -> None:
+    """However many there are."""
+    world = World().wants("a", snapshot_policy=HOURLY)
+    settle(world)
+    world.by_hand("share/a", scheduled_snapshots=ScheduledSnapshots(24, "2026-01-01T00:00:00+00:00"))
+    found = world.plan()
+    assert (found.steps, found.drift) == ((), ())
+
+
+@pytest.mark.parametrize("where", ["share", "type"])
+def test_a_policy_is_refused_where_the_driver_cannot(where: str) -> None:
+    """For a new share, which goes elsewhere if it can, and for one that is there."""
+    policy = HOURLY if where == "share" else None
+    world = with_type(World().has_backend("nas", lacks=["snapshot-policy"]), None).wants("old", share_type="gold")
+    settle(world)
+    for name in ("old", "new"):
+        world.wants(name, share_type="gold", snapshot_policy=policy)
+    with_type(world, HOURLY if where == "type" else None)
+    found = world.plan()
+    assert {(each.code, each.address) for each in found.diagnostics} == {
+        ("share.no-snapshot-policy", "share/old"),
+        ("scheduler.capability", "share/new"),
+    }
+    assert all(each.remedy for each in found.diagnostics)
+    assert schedules(found) == []
+    world.has_backend("other")
+    (made,) = [step for step in world.plan().steps if step.verb is Verb.CREATE_SHARE]
+    assert {candidate.backend for candidate in made.candidates} == {"other"}
+
+
+def test_a_share_that_is_deleted_says_how_many_go_with_it() -> None:
+    """In the reason and among the changes."""
+    world = World().wants("z").wants("a", snapshot_policy=HOURLY, deletion_policy="delete")
+    settle(world)
+    world.by_hand("share/a", scheduled_snapshots=ScheduledSnapshots(12)).drops("share/a")
+    (step,) = world.plan().steps
+    assert step.reason == "its manifest is gone; deletionPolicy delete, with its 12 scheduled snapshots"
+    assert ("scheduled_snapshots", 12, None) in step.changes
+    world.is_not_asked("nas")
+    (step,) = world.plan(override_protection=["share/a"]).steps
+    assert step.reason.endswith("deletionPolicy delete, with the snapshots that its policy took")
+
+
+def test_a_share_that_is_forgotten_loses_its_policy_first() -> None:
+    """Nobody would look after what is taken and let go of; the snapshots stay with it. In the trash it keeps its policy."""
+    world = World().wants("z").wants("a", snapshot_policy=HOURLY, access=["ip:10.0.0.1=rw"])
+    world.wants("b", snapshot_policy=HOURLY, deletion_policy="trash")
+    settle(world)
+    kept = world.records["share/a"].resource_id
+    world.drops("share/a", "share/b")
+    ended, forgotten, trashed = world.plan().steps
+    assert (ended.address, policy_of(ended), forgotten.verb) == ("share/a", None, Verb.FORGET)
+    assert forgotten.waits_for == (ended.step_id,)
+    assert trashed.verb is Verb.TRASH_SHARE
+    settle(world)
+    assert world.backends["nas"].shares[kept].snapshot_policy is None
+
+
+def test_a_share_is_not_forgotten_with_its_policy_in_force() -> None:
+    """Where its backend has no manifest any more, nobody could end it."""
+    world = World("nas", "other").wants("z").wants("a", snapshot_policy=HOURLY, only_host="nas#p1")
+    settle(world)
+    world.drops("share/a", "backend/nas")
+    found = world.plan()
+    assert "share.schedule-stays" in {each.code for each in found.diagnostics}
+    assert not [step for step in found.steps if step.address == "share/a"]
+
+
+def test_that_nobody_will_take_them_is_told() -> None:
+    """Where a backend says that it takes none by itself as it is set up."""
+    world = World().wants("a", snapshot_policy=HOURLY)
+    settle(world)
+    world.wants("a", snapshot_policy=DAILY)
+    observed = world.observed()
+    report = observed["nas"].report
+    assert report is not None
+    without = replace(report, capabilities={"snapshot_policy_support": False})
+    seen = {"nas": replace(observed["nas"], report=without)}
+    found = plan(world.desired(), world.view(), seen, world.pools())
+    assert [each.code for each in found.diagnostics] == ["share.unscheduled"]
+    assert len(found.steps) == 1
+
+
+def test_a_saved_plan_holds_the_policy() -> None:
+    """One that ends it too."""
+    world = World().wants("a", snapshot_policy=HOURLY).wants("b", snapshot_policy=DAILY)
+    settle(world)
+    for found in (world.wants("a").wants("b", snapshot_policy=HOURLY).plan(), world.drops("share/b").plan()):
+        assert plan_from_document(orjson.loads(orjson.dumps(plan_to_document(found)))) == found
