@@ -58,7 +58,14 @@ def harm_everywhere(lab_directory: str, network: Network) -> Callable[..., list[
             "insecure": False,
             "anonymous": [65534, 65534],
         },
-        "smb": {"enabled": True, "port": 445, "signing": "required", "encryption": "optional"},
+        "smb": {
+            "enabled": True,
+            "port": 445,
+            "signing": "required",
+            "encryption": "optional",
+            "disk_free": "pool",
+            "treatment": {},
+        },
         "tenant_networks": {},
     }
 

@@ -63,7 +63,14 @@ def job(lab_directory: str, switch: Switch) -> dict[str, Any]:
             "insecure": False,
             "anonymous": [65534, 65534],
         },
-        "smb": {"enabled": False, "port": 445, "signing": "required", "encryption": "optional"},
+        "smb": {
+            "enabled": False,
+            "port": 445,
+            "signing": "required",
+            "encryption": "optional",
+            "disk_free": "pool",
+            "treatment": {},
+        },
         "tenant_networks": {"vxlan": {"local": "192.0.2.10", "remotes": ["192.0.2.11"], "port": 4789}},
     }
     return {"settings": settings, "lists": [["list_share_servers", {"resource_ids": None}]]}
