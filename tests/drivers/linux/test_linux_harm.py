@@ -106,7 +106,7 @@ def rules_of(listed: Sequence[Any]) -> list[list[str]]:
     """Return the access of the one share that was listed."""
     _, shares, _ = listed
     assert len(shares) == 1, shares
-    rules: list[list[str]] = shares[0]["access"]
+    rules: list[list[str]] = [rule[:3] for rule in shares[0]["access"]]  # none has options
     return sorted(rules)
 
 
