@@ -34,12 +34,24 @@ users = st.one_of(
         ["CORP\\alice", "alice@corp.example", "@group", "CORP\\", 'a" "b', "%U", "Ünal", "two words", " x"]
     ),
 )
+options = st.dictionaries(
+    st.sampled_from(["squash", "anonymousUid", "anonymousGid", "security", "insecure", "fsid"]),
+    st.sampled_from(["none", "root", "all", "true", "false", "0", "65534", "-1", "sys", "krb5,krb5p", "rw", "x,y"]),
+    max_size=3,
+).map(lambda found: tuple(sorted(found.items())))
 rules = st.builds(
     AccessRule,
-    st.sampled_from(["ip", "user", "cert"]),
-    st.one_of(networks, users),
+    st.sampled_from(["ip", "ip", "user", "group", "guest", "cert"]),
+    st.one_of(networks, users, st.just("*")),
     st.sampled_from(["rw", "ro", "rw", "ro", "none"]),
+    st.one_of(st.just(()), st.just(()), options),
 )
+close = st.builds(
+    lambda last, bits: str(ipaddress.ip_network((f"10.0.0.{last}", bits), strict=False)).removesuffix("/32"),
+    st.integers(0, 255),
+    st.integers(24, 32),
+)
+close_rules = st.builds(AccessRule, st.just("ip"), close, st.sampled_from(["rw", "ro", "none"]), st.just(()))
 paths = (
     st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text and text.isprintable()).map("/srv/".__add__)
 )
@@ -193,8 +205,8 @@ def test_a_section_changed_by_hand_reads_as_another(before: str, after: str) -> 
         (AccessRule("user", "@staff", "rw"), "group"),
         (AccessRule("user", "S-1-1-0", "rw"), "everybody"),
         (AccessRule("user", "a%U", "rw"), "percent"),
-        (AccessRule("user", "", "rw"), "not a user name"),
-        (AccessRule("cert", "x", "rw"), "knows addresses and users"),
+        (AccessRule("user", "", "rw"), "is not the name of a user"),
+        (AccessRule("cert", "x", "rw"), "knows addresses, users, groups and guests"),
         (AccessRule("user", "bob", "admin"), "levels"),
     ],
 )
@@ -229,3 +241,107 @@ def test_includes_read_back() -> None:
     """The file that an administrator includes."""
     paths = ["/srv/.sharectl/smb.d/a.conf", "/srv/with space/b.conf"]
     assert parse_includes(render_includes(paths)) == set(paths)
+
+
+@given(st.lists(close_rules, max_size=6, unique_by=lambda rule: rule.access_to), st.integers(0, 255))
+def test_a_client_may_what_the_narrowest_rule_says(wanted: list[AccessRule], last: int) -> None:
+    """Also where a rule keeps a part of a network out, for which exports(5) has no words: the network is cut into the rest."""
+    client = ipaddress.ip_address(f"10.0.0.{last}")
+    around = [rule for rule in wanted if client in ipaddress.ip_network(rule.access_to)]
+    expected = (
+        max(around, key=lambda rule: ipaddress.ip_network(rule.access_to).prefixlen).access_level if around else "none"
+    )
+    text, _ = render_exports("/srv/x", wanted, OPTIONS)
+    line = next((line for line in (text or "").splitlines() if not line.startswith("#")), "")
+    for word in line.split(" ")[1:]:  # the server takes the first that matches
+        network, _, given_options = word.partition("(")
+        if client in ipaddress.ip_network(network):
+            assert given_options.startswith(f"{expected},")
+            return
+    assert expected == "none"
+
+
+def test_a_client_has_options_of_its_own() -> None:
+    """In place of the export's; one that says the same as the export is there as well, and read back."""
+    wanted = [
+        AccessRule("ip", "10.0.0.0/8", "ro"),
+        AccessRule("ip", "10.0.0.5", "rw", (("insecure", "true"), ("security", "krb5i,krb5p"), ("squash", "none"))),
+        AccessRule("ip", "10.0.0.6", "rw", (("anonymousGid", "7"), ("anonymousUid", "1000"), ("squash", "root"))),
+    ]
+    own = export_options(1000, None)
+    text, statuses = render_exports("/srv/x", wanted, own)
+    assert {status.status for status in statuses.values()} == {"active"}
+    assert text is not None
+    assert text.splitlines()[2].split(" ")[1:] == [
+        "10.0.0.5(rw,sync,no_subtree_check,no_root_squash,anonuid=1000,insecure,sec=krb5i:krb5p)",
+        "10.0.0.6(rw,sync,no_subtree_check,root_squash,anonuid=1000,anongid=7)",
+        "10.0.0.0/8(ro,sync,no_subtree_check,root_squash,anonuid=1000)",
+    ]
+    assert exports.settings_in(text) == (own, (("anonymousUid", "1000"),))
+    assert set(parse_exports(text, "/srv/x", own)) == set(wanted)
+    for before, after in (("no_root_squash", "root_squash"), ("10.0.0.5(", "10.0.0.7("), ("insecure", "secure")):
+        assert set(parse_exports(text.replace(before, after, 1), "/srv/x", own)) != set(wanted)
+
+
+def test_nobody_gets_in_by_a_wider_rule_where_the_one_that_keeps_somebody_out_is_refused() -> None:
+    """An address that no client has, an option that no server has, a level by address on Samba."""
+    wide = AccessRule("ip", "10.0.0.0/8", "rw")
+    for odd in (
+        AccessRule("ip", "host.example", "none"),
+        AccessRule("ip", "10.0.0.5", "rw", (("squash", "most"),)),
+    ):
+        text, statuses = render_exports("/srv/x", [wide, odd], OPTIONS)
+        assert (text, statuses[wide].status, statuses[odd].status) == (None, "error", "error")
+    odd = AccessRule("group", "@interns", "none")
+    everybody = AccessRule("user", "*", "rw")
+    text, statuses = render_section("x", "/srv/x", [everybody, odd])
+    assert (text, statuses[everybody].status, statuses[odd].status) == (None, "error", "error")
+
+
+@pytest.mark.parametrize(
+    ("keys", "lines"),
+    [
+        ("group:CORP\\Domain_Users=rw user:bob=none", ['valid users = @"CORP\\Domain Users"', 'invalid users = "bob"']),
+        ("user:*=ro user:alice=rw", ["read only = yes", 'write list = "alice"']),
+        ("user:*=rw user:bob=ro", ["read only = no", 'read list = "bob"']),
+        ("group:staff=rw user:bob=ro", ["read only = no", 'valid users = "bob" @"staff"', 'read list = "bob"']),
+        ("guest:*=ro group:staff=rw", ["guest ok = yes", "read only = yes", 'write list = @"staff"']),
+        ("guest:*=rw", ["guest ok = yes", "read only = no"]),
+        ("user:alice=rw ip:10.0.0.13=none", ["hosts deny = 10.0.0.13"]),
+        (
+            "user:alice=rw ip:10.0.0.12/30=rw ip:10.0.0.13=none",
+            ["hosts allow = 10.0.0.12 10.0.0.14/31", "hosts deny = ALL"],
+        ),
+        ("user:bob=none", ["available = no"]),
+        ("user:*=none guest:*=none", ["available = no"]),
+    ],
+)
+def test_a_section_says_groups_guests_and_who_is_kept_out(keys: str, lines: list[str]) -> None:
+    """And everybody who has a user, by leaving the list of users out."""
+    wanted = []
+    for text in keys.split(" "):
+        key, _, level = text.partition("=")
+        access_type, _, access_to = key.partition(":")
+        wanted.append(AccessRule(access_type, access_to.replace("_", " "), level))
+    text, statuses = render_section("x", "/srv/x", wanted)
+    assert {status.status for status in statuses.values()} == {"active"}
+    assert text is not None
+    assert [line for line in lines if f"    {line}\n" not in text] == []
+    assert set(parse_section(text, "x", "/srv/x")) == set(wanted)
+    assert "valid users" not in text or "*" not in keys
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("user:*=rw", "guest:*=ro"),
+        ("group:interns=none", "user:boss=rw"),
+        ("user:*=ro group:staff=rw", "user:bob=ro"),
+    ],
+)
+def test_what_samba_would_mean_otherwise_is_refused(one: str, other: str) -> None:
+    """A member of a group that is kept out is out whatever else says that he is in; the write list goes before the read list."""
+    wanted = [AccessRule(*key.replace("=", ":").split(":")) for key in (*one.split(" "), other)]
+    _, statuses = render_section("x", "/srv/x", wanted)
+    assert statuses[wanted[-1]].status == "error"
+    assert statuses[wanted[-1]].reason

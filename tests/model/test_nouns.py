@@ -38,7 +38,7 @@ SHARES = st.builds(
     labels=LABELS,
 )
 SNAPSHOTS = st.builds(SnapshotSpec, NAMES, NAMES, st.sampled_from(("retain", "delete")), st.booleans(), LABELS)
-RULES = st.builds(AccessRule, st.sampled_from(("ip", "user")), NAMES, st.sampled_from(("rw", "ro")))
+RULES = st.builds(AccessRule, st.sampled_from(("ip", "user")), NAMES, st.sampled_from(("rw", "ro")), st.just(()))
 
 
 @given(SHARES)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.directory import exports, files, samba
 from sharectl.drivers.directory.storage import PRIVATE
+from sharectl.model.narrowing import narrowed
 from sharectl.model.observed import Hindrance
 from sharectl.model.requests import RuleStatus
 from sharectl.model.specs import Protocol
@@ -58,7 +59,8 @@ class AccessFiles:
         try:
             return self._apply(metadata, record, rules)
         except OSError:
-            if not set(self.rules(metadata, record)) <= set(rules):
+            before = self.rules(metadata, record)
+            if not set(before) <= set(rules) or narrowed(before, rules):
                 self.withdraw(metadata, record)
             raise
 

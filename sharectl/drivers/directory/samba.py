@@ -6,9 +6,12 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.directory.asked import asked_comment, kept_out, rules_asked
 from sharectl.drivers.directory.exports import HEADER, network_of
 from sharectl.model.access import AccessRule
 from sharectl.model.client_addresses import nobody_at
+from sharectl.model.precedence import network_of as prefix_of
+from sharectl.model.precedence import without
 from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ _MAX_USER_LENGTH: Final = 256
 _LONGEST_PREFIX_NUMBER: Final = 99
 _QUOTED_LIST: Final = re.compile(r'"[^"]*"(?: "[^"]*")*')
 _INCLUDE: Final = "include = "
+_ALL_USERS: Final = "user:*"
+_GUESTS: Final = "guest:*"
 
 
 def section_problem(section: str, path: str) -> str | None:
@@ -44,23 +49,44 @@ def render_section(
 ) -> tuple[str | None, dict[AccessRule, RuleStatus]]:
     """Return the fragment, None without a rule in force, and the status of each rule.
 
-    User rules say who may read or write, address rules from where; with both, both must be met. Samba cannot
+    Rules for people say who may read or write, address rules from where; with both, both must be met. Samba cannot
     make a share read-only by address, so such a rule is an error. Precondition: `section_problem` found none.
     """
-    statuses = {rule: RuleStatus("active") for rule in rules}
-    users: dict[str, AccessRule] = {}
-    hosts: list[AccessRule] = []
+    statuses: dict[AccessRule, RuleStatus] = {}
+    given: dict[tuple[str, str], AccessRule] = {}
     for rule in sorted(rules):
         problem = _rule_problem(rule)
-        if problem is not None:
-            statuses[rule] = RuleStatus("error", problem)
-        elif rule.access_type == "ip":
-            hosts.append(rule)
-        elif users.setdefault(rule.access_to.casefold(), rule) != rule:
-            statuses[rule] = RuleStatus("error", "another rule names the same user; Samba ignores case")
-    if not users and not hosts:
-        return None, statuses
-    return _section_text(section, path, tuple(users.values()), hosts), statuses
+        if problem is None and given.setdefault((rule.access_type, rule.access_to.casefold()), rule) != rule:
+            problem = f"another rule names the same {rule.access_type}; Samba ignores case"
+        statuses[rule] = RuleStatus("active") if problem is None else RuleStatus("error", problem)
+    conflicts = _conflicts([rule for rule, status in statuses.items() if status.status == "active"])
+    statuses |= {rule: RuleStatus("error", problem) for rule, problem in conflicts.items()}
+    statuses |= kept_out(statuses)
+    in_force = [rule for rule, status in statuses.items() if status.status == "active"]
+    return (_section_text(section, path, in_force) if in_force else None), statuses
+
+
+def _conflicts(rules: Collection[AccessRule]) -> dict[AccessRule, str]:
+    """Return the rules that Samba would mean otherwise beside the others, whoever is in the groups, with the reason of each."""
+    people = [rule for rule in rules if rule.access_type != "ip"]
+    levels = {rule.key: rule.access_level for rule in people}
+    base, guests = levels.get(_ALL_USERS), levels.get(_GUESTS)
+    found: dict[AccessRule, str] = {}
+    if None not in {base, guests} and base != guests:
+        reason = "Samba gives users and guests of a share the same, but for users and groups that are named"
+        found |= {rule: reason for rule in people if rule.key in {_ALL_USERS, _GUESTS}}
+    groups = [rule for rule in people if rule.access_type == "group"]
+    if "ro" in {base, guests} and any(rule.access_level == "rw" for rule in groups):
+        reason = "beside a rule for all that is ro, Samba lets whoever is in a group with rw write, also where a narrower rule says ro"
+        found |= {
+            rule: reason for rule in people if rule.access_level == "ro" and rule.key not in {_ALL_USERS, _GUESTS}
+        }
+        if found:
+            found |= {rule: reason for rule in groups if rule.access_level == "rw"}
+    if any(rule.access_level == "none" for rule in groups):
+        reason = "Samba keeps all members of a group out that is kept out, also a member who has a rule of its own"
+        found |= {rule: reason for rule in people if _is_user(rule) and rule.access_level != "none"}
+    return found
 
 
 def parse_section(text: str, section: str, path: str) -> tuple[AccessRule, ...]:
@@ -74,7 +100,7 @@ def parse_section(text: str, section: str, path: str) -> tuple[AccessRule, ...]:
         key, separator, value = line.strip().partition(" = ")
         if separator:
             values[key] = value
-    rules = tuple(_rules_of(values))
+    rules = rules_asked(text) or tuple(_rules_of(values))
     if rules and render_section(section, path, rules)[0] == text:
         return rules
     return (*rules, AccessRule("user", "unreadable: the section was changed by hand", "rw"))
@@ -90,27 +116,74 @@ def parse_includes(text: str) -> frozenset[str]:
     return frozenset(line.removeprefix(_INCLUDE) for line in text.split("\n") if line.startswith(_INCLUDE))
 
 
-def _section_text(section: str, path: str, users: Collection[AccessRule], hosts: Collection[AccessRule]) -> str:
+def _section_text(section: str, path: str, rules: Collection[AccessRule]) -> str:
+    people = sorted(rule for rule in rules if rule.access_type != "ip")
+    levels = {rule.key: rule.access_level for rule in people}
+    base = next((level for key in (_ALL_USERS, _GUESTS) if (level := levels.get(key, "none")) != "none"), None)
+    named = [rule for rule in people if rule.key not in {_ALL_USERS, _GUESTS}]
+    granted = [rule for rule in named if rule.access_level != "none"]
+    writers, readers, shut_out = (
+        [rule for rule in named if rule.access_level == level] for level in ("rw", "ro", "none")
+    )
+    # Where some may only read, of whom a group may let some write, writing is the rule and reading the exception: it comes first.
+    writes = base == "rw" or not (base or granted) or (base is None and bool(readers) and any(map(_is_group, writers)))
     lines = [
         HEADER,
+        *([] if _is_plain(rules) else [asked_comment(rules)]),
         f"[{section}]",
         f"    path = {path}",
-        "    guest ok = no",
-        f"    read only = {'yes' if users else 'no'}",
+        f"    guest ok = {'yes' if levels.get(_GUESTS, 'none') != 'none' else 'no'}",
+        f"    read only = {'no' if writes else 'yes'}",
     ]
-    if users:
-        names = sorted(rule.access_to for rule in users)
-        readers = sorted(rule.access_to for rule in users if rule.access_level == "ro")
-        writers = sorted(rule.access_to for rule in users if rule.access_level == "rw")
-        lines.append(f"    valid users = {_quoted(names)}")
-        if readers:
-            lines.append(f"    read list = {_quoted(readers)}")
-        if writers:
-            lines.append(f"    write list = {_quoted(writers)}")
-    if hosts:
-        lines.append(f"    hosts allow = {' '.join(_host_text(rule.access_to) for rule in hosts)}")
-        lines.append("    hosts deny = ALL")
-    return "\n".join([*lines, ""])
+    is_open = any(rule.access_level != "none" for rule in rules) and (
+        base or granted or levels.get(_ALL_USERS) != "none"
+    )
+    if not is_open:
+        lines.append("    available = no")
+    lists = {
+        "valid users": [] if base else granted,
+        "invalid users": shut_out,
+        "read list": readers,
+        "write list": [rule for rule in writers if not writes or (readers and _is_user(rule))],
+    }
+    lines += [f"    {name} = {_names(listed)}" for name, listed in lists.items() if listed]
+    return "\n".join([*lines, *_host_lines(rules), ""])
+
+
+def _host_lines(rules: Collection[AccessRule]) -> Iterable[str]:
+    """Yield from where the share can be reached: from all networks but those that are kept out, or from those that are let in alone."""
+    hosts = {
+        network: rule
+        for rule in rules
+        if rule.access_type == "ip" and (network := prefix_of(rule.access_to)) is not None
+    }
+    holes = sorted(network for network, rule in hosts.items() if rule.access_level == "none")
+    granted = [network for network, rule in hosts.items() if rule.access_level != "none"]
+    if granted:
+        parts = {part: None for network in granted for part in without(network, holes)}
+        allowed = (
+            [rule.access_to for rule in rules if rule.access_type == "ip"] if not holes else sorted(map(str, parts))
+        )
+        if allowed:
+            yield f"    hosts allow = {' '.join(map(_host_text, allowed))}"
+        yield "    hosts deny = ALL"
+    elif holes:
+        yield f"    hosts deny = {' '.join(_host_text(str(hole)) for hole in holes)}"
+
+
+def _is_plain(rules: Collection[AccessRule]) -> bool:
+    """Tell whether the section says its rules itself: users with what they may do, and networks that are let in."""
+    return all(
+        rule.access_level != "none" and rule.access_type in {"user", "ip"} and rule.key != _ALL_USERS for rule in rules
+    )
+
+
+def _is_user(rule: AccessRule) -> bool:
+    return rule.access_type == "user" and rule.key != _ALL_USERS
+
+
+def _is_group(rule: AccessRule) -> bool:
+    return rule.access_type == "group"
 
 
 def _rules_of(values: dict[str, str]) -> Iterable[AccessRule]:
@@ -122,8 +195,8 @@ def _rules_of(values: dict[str, str]) -> Iterable[AccessRule]:
 
 
 def _rule_problem(rule: AccessRule) -> str | None:
-    if rule.access_level not in {"rw", "ro"}:
-        return f"Samba knows the levels rw and ro, not {rule.access_level!r}"
+    if rule.access_level not in {"rw", "ro", "none"}:
+        return f"Samba knows the levels rw, ro and none, not {rule.access_level!r}"
     if rule.options:
         return "Samba knows no options of a client"
     if rule.access_type == "ip":
@@ -137,16 +210,16 @@ def _rule_problem(rule: AccessRule) -> str | None:
 
 
 def _problem_of_person(rule: AccessRule) -> str | None:
-    if rule.access_type != "user":
-        return f"a Samba share knows addresses and users, not {rule.access_type!r}"
-    if rule.access_to == "*":
-        return "there is no rule for all users here; name each user in a rule of its own"
-    return _user_problem(rule.access_to)
+    if rule.key in {_ALL_USERS, _GUESTS}:
+        return None
+    if rule.access_type not in {"user", "group"}:
+        return f"a Samba share knows addresses, users, groups and guests, not {rule.key!r}"
+    return _name_problem(rule.access_to, rule.access_type)
 
 
-def _user_problem(user: str) -> str | None:
+def _name_problem(user: str, what: str) -> str | None:
     if not user or len(user) > _MAX_USER_LENGTH or user != user.strip():
-        return f"{user!r} is not a user name: empty, longer than 256 characters, or with a space at an end"
+        return f"{user!r} is not the name of a {what}: empty, longer than 256 characters, or with a space at an end"
     if not user.isprintable() or _USER_FORBIDDEN.intersection(user) or user.endswith("\\"):
         return f"{user!r} cannot be written to smb.conf: it has a quote, a percent sign, a control character or ends in a backslash"
     if user[0] in "@+&":
@@ -156,8 +229,10 @@ def _user_problem(user: str) -> str | None:
     return None
 
 
-def _quoted(names: Iterable[str]) -> str:
-    return " ".join(f'"{name}"' for name in names)
+def _names(rules: Iterable[AccessRule]) -> str:
+    users = sorted(rule.access_to for rule in rules if rule.access_type == "user")
+    groups = sorted(rule.access_to for rule in rules if rule.access_type == "group")
+    return " ".join([*(f'"{name}"' for name in users), *(f'@"{name}"' for name in groups)])
 
 
 def _unquoted(text: str) -> list[str]:

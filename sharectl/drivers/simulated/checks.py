@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.access import ANYBODY
 from sharectl.model.checks import ShareProblem
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.quantities import format_size
@@ -60,7 +61,7 @@ def refused_rules(settings: SimulatedSettings, rules: Collection[AccessRule]) ->
         nobody = nobody_at(rule.access_to) if rule.access_type == "ip" else None
         if nobody is not None:
             refused[rule] = f"{rule.access_to} {nobody.why}; {nobody.remedy}"
-        elif limits.users is not None and rule.access_type == "user" and rule.access_to not in limits.users:
+        elif limits.users is not None and rule.access_type == "user" and rule.access_to not in {*limits.users, ANYBODY}:
             refused[rule] = f"the backend knows no user {rule.access_to!r}"
         elif limits.max_rules is not None and number >= limits.max_rules:
             refused[rule] = f"a share here has {limits.max_rules} access rules at most"

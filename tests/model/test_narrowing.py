@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sharectl.planner.access import narrowed
+from sharectl.model.narrowing import narrowed
 from tests.planner.world import rule
 
 
