@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.linux.agent import restoring
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.locks import changes_lock
+from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
+from tests.drivers.linux.agents import wait_for
 from tests.drivers.linux.lab import kill_processes_of, mounts_under, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, ref
 from tests.drivers.linux.smb_client import smb, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
     import pytest
 
+    from sharectl.drivers.linux.agent.contract import Export
     from sharectl.drivers.linux.agent.operations import Backend
     from sharectl.drivers.linux.driver import LinuxDriver
     from tests.drivers.linux.operations_lab import OperationsLab
 
+PATIENCE_SECONDS = 60.0
 NFS = {"nfs": {"versions": ["4.0", "4.1", "4.2"]}}
 """Settings with the version that the tests' client speaks."""
 
@@ -168,3 +176,83 @@ def test_beside_a_change_servers_are_started_and_nothing_else_is_put_in_force(
         assert not lists(own_backend, "office")
     assert backend.restore() == []
     assert (writes(own_backend, "projects"), lists(own_backend, "office")) == (True, True)
+
+
+def test_who_looks_waits_for_a_server_that_is_being_opened(
+    own_backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To be told that a share is closed, and to see it opened after that, would leave access that nobody knows of."""
+    own_backend._prepared = own_backend.open(**NFS)
+    own_backend.driver.prepare()
+    own_backend.share("projects", ANYBODY)
+    restart(own_backend)
+    begun, go_on = threading.Event(), threading.Event()
+    plain = GaneshaServer.ensure_running
+
+    def ensure_running(server: GaneshaServer, is_ready: Callable[[Export], bool]) -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE_SECONDS)
+        plain(server, is_ready)
+
+    monkeypatch.setattr(GaneshaServer, "ensure_running", ensure_running)
+    looking, restoring_backend = own_backend.open(**NFS), backend_of(own_backend.open(**NFS))
+    lock = own_backend.folder / "root/servers/main/opening.lock"
+    with ThreadPoolExecutor(2) as threads:
+        restored = threads.submit(restoring_backend.restore)
+        assert begun.wait(PATIENCE_SECONDS)
+        listed = threads.submit(looking.list_shares)
+        wait_for(lambda: listed.done() or is_waited_for(lock), "the wait of who looks")
+        go_on.set()
+        assert restored.result() == []
+        assert [share.access for share in listed.result()] == [(ANYBODY,)]
+    assert marks(own_backend) == []
+    assert writes(own_backend, "projects")
+
+
+def test_a_server_that_ends_while_it_is_looked_at_is_waited_for(
+    own_backend: OperationsLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its shares are told as they are a moment later, and come back, where somebody watches over it."""
+    own_backend._prepared = own_backend.open(**NFS)
+    own_backend.driver.prepare()
+    own_backend.share("projects", ANYBODY)
+    looking, watching_backend = own_backend.open(**NFS), backend_of(own_backend.open(**NFS))
+    monkeypatch.setattr(backend_of(looking)._watch, "is_awake", lambda: True)
+    plain, is_killed, is_over = GaneshaServer.live, threading.Event(), threading.Event()
+
+    def live(server: GaneshaServer, export_ids: Collection[int] | None = None) -> Mapping[int, Export]:
+        if not is_killed.is_set():
+            kill_processes_of(str(own_backend.folder / "root/servers/main/nfs"))
+            is_killed.set()
+        return plain(server, export_ids)
+
+    def watch() -> list[str]:
+        said: list[str] = []
+        assert is_killed.wait(PATIENCE_SECONDS)
+        while not is_over.wait(0.01):
+            said += watching_backend.restore()
+        return said
+
+    monkeypatch.setattr(GaneshaServer, "live", live)
+    with ThreadPoolExecutor(1) as threads:
+        watched = threads.submit(watch)
+        try:
+            access = [share.access for share in looking.list_shares()]
+        finally:
+            is_over.set()
+        assert watched.result() == []
+    assert access == [(ANYBODY,)]
+    assert marks(own_backend) == []
+    assert writes(own_backend, "projects")
+
+
+def marks(lab: OperationsLab) -> list[Path]:
+    """Return the marks of shares that were told to be closed."""
+    return list(lab.folder.glob("root/servers/main/closed/*"))
+
+
+def is_waited_for(path: Path) -> bool:
+    """Tell whether somebody waits for the lock of a file (proc_locks(5))."""
+    suffix = f":{path.stat().st_ino}" if path.exists() else "no file"
+    lines = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+    return any(words[1] == "->" and words[6].endswith(suffix) for words in lines)

@@ -6,6 +6,7 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent import closed_marks, closing, rights
@@ -52,6 +53,8 @@ class Access:
         # The shares, by id, whose access this process has put in force or has seen in force. Only these are brought back when a
         # request for one share starts a server that died; see `closed_marks`.
         self._confirmed: set[str] = set()
+        self.await_restart: Callable[[], object] = lambda: None
+        """Waits for servers that have just ended and that somebody brings back; set by who knows."""
 
     def apply(self, row: ShareRow, rules: Collection[Rule], credentials: Credentials) -> dict[Rule, Status]:
         """Make `rules` the whole access of the share. Precondition: its volume is there and its protocol is known."""
@@ -156,16 +159,25 @@ class Access:
         found: dict[str, tuple[Rule, ...]] = {}
         for instance in sorted({row.instance for row in rows}):
             servers = self._room.servers(instance)
-            mine = [row for row in rows if row.instance == instance and row.trashed_at is None]
-            if servers.nfs is not None:
-                found.update(self._observe_nfs(servers, servers.nfs, [row for row in mine if row.protocol == "NFS"]))
-            if servers.smb is not None:
-                cifs = [row for row in mine if row.protocol == "CIFS"]
-                found.update(self._observe_smb(servers.smb, cifs, passwords))
+            mine = [row for row in rows if row.instance == instance]
+            found.update(
+                closed_marks.seen(servers, mine, partial(self._seen, servers, mine, passwords), self.await_restart)
+            )
         is_open = {resource_id for resource_id in found if found[resource_id]}
         self._confirmed.difference_update({row.resource_id for row in rows} - is_open)
         self._confirmed.update(is_open)
-        closed_marks.mark_closed(self._room, rows, is_open)
+        return found
+
+    def _seen(
+        self, servers: Servers, rows: Sequence[ShareRow], passwords: Mapping[str, str]
+    ) -> dict[str, tuple[Rule, ...]]:
+        found: dict[str, tuple[Rule, ...]] = {}
+        there = [row for row in rows if row.trashed_at is None]
+        if servers.nfs is not None:
+            found.update(self._observe_nfs(servers, servers.nfs, [row for row in there if row.protocol == "NFS"]))
+        if servers.smb is not None:
+            cifs = [row for row in there if row.protocol == "CIFS"]
+            found.update(self._observe_smb(servers.smb, cifs, passwords))
         return found
 
     def _export(self, servers: Servers, row: ShareRow, clients: frozenset[Any]) -> None:

@@ -7,50 +7,92 @@ it is to have, and must not come back by itself when the server is started again
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.linux.agent import rights
+from sharectl.drivers.linux.agent.host.daemons import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from sharectl.drivers.linux.agent.contract import Instance, Rule
     from sharectl.drivers.linux.agent.records import ShareRow
-    from sharectl.drivers.linux.agent.servers import ServerRoom
+    from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
 
 
 def stored_rules(room: ServerRoom, rows: Sequence[ShareRow]) -> dict[str, tuple[Rule, ...]]:
     """Return the rules that the servers have stored for shares, by resource id, whether they are in force or not."""
     found: dict[str, tuple[Rule, ...]] = {}
     for instance in sorted({row.instance for row in rows}):
-        servers = room.servers(instance)
-        mine = [row for row in rows if row.instance == instance and row.trashed_at is None]
-        exports = servers.nfs.stored() if servers.nfs is not None and _has(mine, "NFS") else {}
-        sections = servers.smb.stored() if servers.smb is not None and _has(mine, "CIFS") else {}
-        for row in mine:
-            export, section = exports.get(row.export_id), sections.get(row.export_name)
-            if row.protocol == "NFS" and export is not None:
-                found[row.resource_id] = rights.rules_of_clients(export.clients)
-            elif row.protocol == "CIFS" and section is not None:
-                lists = (section.writers, section.readers, section.networks)
-                found[row.resource_id] = rights.rules_of_section(*lists, section.writers | section.readers)
+        found.update(_stored(room.servers(instance), [row for row in rows if row.instance == instance]))
     return found
 
 
-def mark_closed(room: ServerRoom, rows: Sequence[ShareRow], is_open: Collection[str]) -> None:
-    """Mark those of the listed shares that are closed although access is stored for them, and take the mark off the others."""
-    closed = {row.resource_id: row for row in rows if row.resource_id not in is_open}
-    for name in {row.instance for row in rows}:
-        instance = room.servers(name).instance
-        for resource_id in marked(instance) & set(is_open):
-            unmark(instance, resource_id)
-    for resource_id in stored_rules(room, list(closed.values())):
-        folder = _folder(room.servers(closed[resource_id].instance).instance)
-        with suppress(OSError):  # whoever looks need not be able to write
-            os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - paths are text everywhere in the agent
-            Path(folder, resource_id).touch()
+def _stored(servers: Servers, rows: Sequence[ShareRow]) -> dict[str, tuple[Rule, ...]]:
+    """Return the same for shares of one instance."""
+    found: dict[str, tuple[Rule, ...]] = {}
+    there = [row for row in rows if row.trashed_at is None]
+    exports = servers.nfs.stored() if servers.nfs is not None and _has(there, "NFS") else {}
+    sections = servers.smb.stored() if servers.smb is not None and _has(there, "CIFS") else {}
+    for row in there:
+        export, section = exports.get(row.export_id), sections.get(row.export_name)
+        if row.protocol == "NFS" and export is not None:
+            found[row.resource_id] = rights.rules_of_clients(export.clients)
+        elif row.protocol == "CIFS" and section is not None:
+            lists = (section.writers, section.readers, section.networks)
+            found[row.resource_id] = rights.rules_of_section(*lists, section.writers | section.readers)
+    return found
+
+
+def seen(
+    servers: Servers,
+    rows: Sequence[ShareRow],
+    look: Callable[[], dict[str, tuple[Rule, ...]]],
+    await_restart: Callable[[], object],
+) -> dict[str, tuple[Rule, ...]]:
+    """Return what `look` finds in force for shares of an instance, by resource id, and mark those that it finds closed.
+
+    Where their server does not answer, it is waited for until it is back, if somebody brings it back, and looked at again.
+    """
+    for is_last in (False, True):
+        with opening(servers.instance, shared=True):
+            found = look()
+            closed = [row for row in rows if not found.get(row.resource_id)]
+            stored = _stored(servers, closed)
+            protocols = {row.protocol for row in closed if row.resource_id in stored}
+            if is_last or not _is_down(servers, protocols):
+                for resource_id in marked(servers.instance) & {each for each, rules in found.items() if rules}:
+                    unmark(servers.instance, resource_id)
+                _mark(servers.instance, stored)
+                break
+        await_restart()
+    return found
+
+
+def _is_down(servers: Servers, protocols: Collection[str | None]) -> bool:
+    by_protocol = {"NFS": servers.nfs, "CIFS": servers.smb}
+    found = [by_protocol.get(protocol or "") for protocol in protocols]
+    return any(server is not None and not server.is_running() for server in found)
+
+
+@contextmanager
+def opening(instance: Instance, *, shared: bool = False) -> Iterator[None]:
+    """Open to clients again what is not marked; those who look, and mark what they find closed, keep out of it together (`shared`)."""
+    with ExitStack() as stack:
+        with suppress(
+            OSError
+        ):  # whoever looks need not be able to write, and without the folder there is nothing to open
+            stack.enter_context(locked(os.path.join(instance.root, "opening.lock"), shared=shared))  # noqa: PTH118 - paths are text everywhere in the agent
+        yield
+
+
+def _mark(instance: Instance, resource_ids: Collection[str]) -> None:
+    with suppress(OSError):  # as above
+        for resource_id in resource_ids:
+            os.makedirs(_folder(instance), mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
+            Path(_folder(instance), resource_id).touch()
 
 
 def unmark(instance: Instance, resource_id: str) -> None:

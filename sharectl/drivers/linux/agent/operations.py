@@ -68,6 +68,7 @@ class Backend:
         self._listing = Listing(self._records, self._pools, self._access, self._room)
         self._restoring = Restoring(self._root, self._records, self._room, self._access, self._servers)
         self._watch = Watch(settings, archive)
+        self._access.await_restart = self._await_restart
         self._methods: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "report": self._report,
             "prepare": self._prepare,
@@ -231,9 +232,11 @@ class Backend:
                 raise
             return Capacity(0, 0)
 
-    def _list_shares(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _await_restart(self) -> None:
         if self._watch.is_awake():
             self._restoring.await_restart()
+
+    def _list_shares(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return table(Listed, self._listing.shares(params["resource_ids"], params["passwords"]))
 
     def _create_share(self, params: Mapping[str, Any]) -> dict[str, Any]:

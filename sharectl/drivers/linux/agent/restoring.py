@@ -6,9 +6,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.closed_marks import marked
+from sharectl.drivers.linux.agent.closed_marks import marked, opening
 from sharectl.drivers.linux.agent.contract import Problem
-from sharectl.drivers.linux.agent.host.daemons import locked_within
+from sharectl.drivers.linux.agent.host.daemons import holds_within, locked_within
 from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.locks import changes_lock, resource_lock
 from sharectl.drivers.linux.agent.servers import MAIN
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.share_servers import ShareServers
 
 _LOCK_SECONDS: Final = 3.0
+_END_SECONDS: Final = 1.0
 _RESTART_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.1
 
@@ -71,6 +72,7 @@ class Restoring:
 
         Precondition: somebody watches over the servers. Who looks now would see shares closed that are open again in a moment.
         """
+        holds_within(self.has_ended, _END_SECONDS)  # a process that was killed stops answering before it has ended
         end = time.monotonic() + _RESTART_SECONDS
         while self.has_ended() and time.monotonic() < end:
             time.sleep(_POLL_SECONDS)
@@ -106,7 +108,13 @@ class Restoring:
         if name != MAIN and is_alone:
             self._share_servers.restore_network(name)
         servers = self._room.servers(name)
-        wanted = {row.resource_id for row in self._records.shares_of_instance(name)} - marked(servers.instance)
+        with opening(servers.instance):
+            self._open(servers, is_alone=is_alone)
+
+    def _open(self, servers: Servers, *, is_alone: bool) -> None:
+        wanted = {row.resource_id for row in self._records.shares_of_instance(servers.instance.name)} - marked(
+            servers.instance
+        )
         if servers.nfs is not None:
             is_ready = self._access.is_ready(servers, wanted)
             is_untold = is_alone and servers.real_paths and bool(servers.nfs.stored())

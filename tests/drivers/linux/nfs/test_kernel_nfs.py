@@ -199,6 +199,27 @@ def test_a_server_that_is_as_it_should_be_is_not_told_again(host: Host) -> None:
     assert Path(host.path("nfs/etab")).stat().st_mtime_ns == before
 
 
+def test_exports_that_stay_withheld_change_nothing(host: Host) -> None:
+    """Who watches over the server looks again and again, for as long as a disk is missing."""
+    for number in (1, 2):
+        host.server().put(host.export(number))
+
+    def is_first(export: Export) -> bool:
+        return export.export_id == 1
+
+    host.server().stop()
+    host.server().ensure_running(is_first)
+    files = [Path(host.path(name)) for name in ("nfs/etab", "main.exports")]
+    before = [file.stat().st_mtime_ns for file in files]
+    host.server().ensure_running(is_first)
+    assert [file.stat().st_mtime_ns for file in files] == before
+    run(host.path("exportfs"), "-o", "ro", f"10.9.9.9:{host.export(2).path}")
+    host.server().ensure_running(is_first)
+    assert host.server().live().keys() == {1}, "one that is not ready is closed again"
+    host.server().ensure_running(always)
+    assert host.server().live().keys() == {1, 2}
+
+
 def test_what_somebody_unexported_by_hand_is_not_live_and_is_repaired(host: Host) -> None:
     """As drift."""
     export = host.export()

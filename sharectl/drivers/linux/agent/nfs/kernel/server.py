@@ -69,8 +69,9 @@ class KernelNfsServer:
     def ensure_running(self, is_ready: Callable[[Export], bool]) -> None:
         """Put the stored exports in force that are ready, and withhold the others; raises REFUSED where the server does not run.
 
-        Where all are in force already, nothing is asked or done. The host starts its server itself, before anything of ours is
-        mounted: what then keeps a folder that is not ready from being exported is `mountpoint` (see `file_text`).
+        Where all are in force already, nothing is asked or done, and where those are that are ready, nothing is done. The host starts
+        its server itself, before anything of ours is mounted: what then keeps a folder that is not ready from being exported is
+        `mountpoint` (see `file_text`).
         """
         if not self.is_running():
             message = (
@@ -82,7 +83,13 @@ class KernelNfsServer:
             table = self._table()
             if all(live_export(entry, table.get(entry.export.path, [])) == entry.export for entry in stored.values()):
                 return
-            self._write({number: Stored(entry.export, not is_ready(entry.export)) for number, entry in stored.items()})
+            wanted = {number: Stored(entry.export, not is_ready(entry.export)) for number, entry in stored.items()}
+            if wanted == stored and all(
+                live_export(entry, table.get(entry.export.path, [])) == (None if entry.is_withheld else entry.export)
+                for entry in stored.values()
+            ):
+                return
+            self._write(wanted)
             self._reexport()
 
     def put(self, export: Export) -> bool:
