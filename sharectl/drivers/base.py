@@ -43,6 +43,7 @@ __all__ = [
     "ExportSettings",
     "ExtendsShares",
     "FencedError",
+    "KnowsPasswords",
     "MeasuresUsage",
     "NotFoundError",
     "ObservedShare",
@@ -311,6 +312,15 @@ class ChecksConfig(Protocol):
 
     def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
         """Return everything that cannot work in a `spec.config` that meets the schema; no backend is reached."""
+        ...
+
+
+@runtime_checkable
+class KnowsPasswords(Protocol):
+    """A factory that tells passwords of users from the secrets that a backend cannot be used without."""
+
+    def is_password(self, path: tuple[str | int, ...]) -> bool:
+        """Tell whether the secret at this path of a backend's `spec` only lets a user in: without it all else can be done."""
         ...
 
 

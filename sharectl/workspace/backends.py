@@ -5,10 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import (
-    DriverEnvironment,
-    DriverError,
-)
+from sharectl.drivers.base import DriverEnvironment, DriverError, KnowsPasswords
 from sharectl.drivers.ignoring import leaving_alone
 from sharectl.drivers.registry import driver_factory, make_secret_resolver
 from sharectl.drivers.secret_references import missing_secrets
@@ -57,6 +54,16 @@ class Backends:
         """Return the secrets of the backend that are not there now, by their paths within its `spec`."""
         spec = self._specs.get(backend)
         return () if spec is None else _missing_secrets(spec, self._environment.resolve_secret)
+
+    def passwords_of(self, backend: str, problems: tuple[ConfigProblem, ...]) -> tuple[ConfigProblem, ...]:
+        """Return those problems with secrets of the backend that only keep a user out."""
+        try:
+            factory = driver_factory(self._specs[backend].driver)
+        except DriverError:
+            return ()
+        return tuple(
+            each for each in problems if isinstance(factory, KnowsPasswords) and factory.is_password(each.path)
+        )
 
     def width(self, backend: str) -> int:
         """Return how many calls may run on the backend at once."""

@@ -87,7 +87,8 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
         observed[name] = BackendObservation(name, _capabilities(specs[name]), error=error, asked_ids=asked_ids)
     for name, seen in tuple(observed.items()):
         if problems := backends.missing_secrets(name):
-            observed[name] = replace(seen, missing_secrets=problems)
+            passwords = backends.passwords_of(name, problems)
+            observed[name] = replace(seen, missing_secrets=problems, missing_passwords=passwords)
     return Survey(observed, tuple(pools))
 
 

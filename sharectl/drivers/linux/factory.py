@@ -85,6 +85,10 @@ class LinuxFactory:
             return ()
         return tuple(sorted(told.items()))
 
+    def is_password(self, path: tuple[str | int, ...]) -> bool:
+        """Tell whether it is one of an SMB user."""
+        return path[:3] == ("config", "smb", "users")
+
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; the storage host is not reached yet."""
         from sharectl.drivers.linux.connection import AgentConnection  # noqa: PLC0415 - as above

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import warning
+from sharectl.model.access import AccessType
+from sharectl.model.diagnostics import error, warning
 from sharectl.model.kinds import Kind, address_of, name_of
-from sharectl.model.plans import PrepareBackend, backends_of
+from sharectl.model.plans import PrepareBackend, UpdateAccess, backends_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import recorded_on
+from sharectl.planner.draft import Refusal
 
 if TYPE_CHECKING:
+    from sharectl.model.checks import ConfigProblem
+    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
+    from sharectl.model.plans import Step
     from sharectl.planner.draft import Draft
 
 
@@ -26,20 +31,35 @@ def plan_backends(draft: Draft) -> None:
 
 
 def _refuse_without_secrets(draft: Draft) -> None:
-    """Refuse the steps on backends whose secrets are not there, before the first of them begins."""
-    for name in sorted({step.backend for step in draft.steps.values() if step.backend is not None}):
-        seen = draft.observed.get(name)
-        for problem in () if seen is None else seen.missing_secrets:
-            address = address_of(Kind.BACKEND, name)
-            draft.refuse(
-                "backend.secret",
-                address,
-                f"backend {name} cannot be used: {problem.summary}",
-                remedy=problem.remedy,
-                source=draft.desired.field_source(address, "spec", *problem.path)
-                if draft.desired.describes(address)
-                else None,
-            )
+    """Refuse the steps that need secrets that are not there, before the first of them begins.
+
+    Where it is the password of a user, these are the steps that give users access; else all on the backend.
+    """
+    steps: dict[str, list[Step]] = {}
+    for step in draft.steps.values():
+        if step.backend is not None and (seen := draft.observed.get(step.backend)) is not None and seen.missing_secrets:
+            steps.setdefault(step.backend, []).append(step)
+    for name in sorted(steps):
+        backend, seen = address_of(Kind.BACKEND, name), draft.observed[name]
+        admitting = tuple(sorted({step.address for step in steps[name] if _admits_users(step)}))
+        for problem in seen.missing_secrets:
+            is_password = problem in seen.missing_passwords
+            held, verbs = (admitting, frozenset({Verb.UPDATE_ACCESS})) if is_password else ((backend,), None)
+            if held:
+                found = _secret_error(draft, name, problem, "give a user access" if is_password else "be used")
+                draft.diagnostics.append(found)
+                draft.refusals += (Refusal(address, found, verbs) for address in held)
+
+
+def _secret_error(draft: Draft, name: str, problem: ConfigProblem, purpose: str) -> Diagnostic:
+    backend = address_of(Kind.BACKEND, name)
+    source = draft.desired.field_source(backend, "spec", *problem.path) if draft.desired.describes(backend) else None
+    summary = f"backend {name} cannot {purpose}: {problem.summary}"
+    return error("backend.secret", summary, remedy=problem.remedy, address=backend, source=source)
+
+
+def _admits_users(step: Step) -> bool:
+    return isinstance(step.work, UpdateAccess) and any(rule.access_type != AccessType.IP for rule in step.work.rules)
 
 
 def _prepare_backends(draft: Draft) -> None:

@@ -19,7 +19,7 @@ class Repository:
         """Make the folder; `search_path` is put before PATH."""
         self.folder = Path(folder)
         self.folder.mkdir()
-        self._environment = {
+        self.environment = {
             **os.environ,
             **PASSWORDS,
             "PATH": os.pathsep.join(part for part in (search_path, os.environ["PATH"]) if part),
@@ -38,14 +38,12 @@ class Repository:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run sharectl in the repository, whatever its exit code."""
         argv = [sys.executable, "-m", "sharectl", *words, "-C", str(self.folder)]
-        return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=110, env=self._environment)
+        return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=110, env=self.environment)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start sharectl in the repository, for tests that kill it."""
         argv = [sys.executable, "-m", "sharectl", *words, "-C", str(self.folder)]
-        return subprocess.Popen(
-            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._environment
-        )
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment)
 
     def apply(self, *words: str) -> str:
         """Apply, which must succeed; return what was printed."""

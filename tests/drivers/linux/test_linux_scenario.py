@@ -66,6 +66,26 @@ def nfs_share(network: Network, **changes: Any) -> dict[str, Any]:  # noqa: ANN4
     }
 
 
+def test_without_the_password_of_a_user_only_the_access_of_users_is_held(
+    repository: Repository, network: Network
+) -> None:
+    """Shares are made, others get their access, and all of it can be destroyed."""
+    del repository.environment["ALICE_PASSWORD"]
+    repository.write("Share", "projects", nfs_share(network))
+    users = [{"type": "user", "to": name, "level": "rw"} for name in ("alice", "bob")]
+    repository.write(
+        "Share", "office", {"size": "8 MiB", "protocol": "CIFS", "deletionPolicy": "delete", "access": users}
+    )
+    done = repository.run("apply", "--yes")
+    assert done.returncode == 1
+    assert "backend nas cannot give a user access: the secret {env: ALICE_PASSWORD} is not there" in done.stderr
+    assert nfs(network.client, network.server.ipv4, "/shares/projects", "put", "f", "mine").is_done
+    assert not write(network.client, network.server.ipv4, "office", *BOB).is_ok
+    done = repository.run("destroy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 deleted" in done.stdout
+
+
 def test_the_life_of_an_nfs_share(repository: Repository, network: Network) -> None:
     """Made, written, limited, extended, kept in a snapshot, cloned, turned back, withdrawn and deleted, seen by its clients."""
     server, client = network.server, network.client

@@ -19,7 +19,7 @@ from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus, NoAnswerErr
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import export_text
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from tests.drivers.linux.ganesha_lab import always, by_hand, export_of, kill, layout_of
-from tests.drivers.linux.lab import Host, Network
+from tests.drivers.linux.lab import Host, Network, run
 from tests.drivers.linux.nfs_client import nfs
 
 if TYPE_CHECKING:
@@ -244,17 +244,30 @@ def test_the_servers_own_words_are_said_where_it_does_not_start(
         ganesha.ensure_running(always)
 
 
+def test_what_is_wrong_with_the_configuration_is_said_rather_than_where(make_ganesha: MakeGanesha) -> None:
+    """Of an address that getaddrinfo(3) does not take on a host that has none but 127.0.0.1, say."""
+    host = Host(f"st-{os.getpid()}-alone", "127.0.0.1", "::1")
+    run("ip", "netns", "add", host.namespace)
+    try:
+        run("ip", "-n", host.namespace, "link", "set", "lo", "up")
+        with pytest.raises(Problem, match=r"does not start: .*No IP address found for 127\.0\.0\.1"):
+            make_ganesha(host=host).ensure_running(always)
+    finally:
+        run("ip", "netns", "del", host.namespace)
+
+
 @pytest.mark.parametrize(
     ("constant", "value", "words"),
     [
         ("_PLUGIN_FOLDERS", ("/nowhere/*",), "nfs-ganesha-vfs"),
         ("_SYSTEM_PATH", "/nowhere", "ganesha.nfsd is not installed .* package nfs-ganesha"),
+        ("_MOUNT_TABLE", "/nowhere", "ln -s /proc/self/mounts /nowhere"),
     ],
 )
-def test_a_package_that_is_missing_is_named(
+def test_what_is_missing_on_the_host_is_named(
     make_ganesha: MakeGanesha, monkeypatch: pytest.MonkeyPatch, constant: str, value: object, words: str
 ) -> None:
-    """With what to install."""
+    """With what to do about it."""
     new = make_ganesha()
     monkeypatch.setattr(process, constant, value)
     monkeypatch.setenv("PATH", "/nowhere")

@@ -46,6 +46,9 @@ _MAXIMUM_LOG_BYTES: Final = 16 * 1024 * 1024
 _LISTENING: Final = "0A"
 _BIND_ERROR: Final = re.compile(r"Cannot bind .* error ([0-9]+) ")
 _COMPLAINT: Final = re.compile(r":(?:FATAL|CRIT|WARN) :(?P<text>.+)")
+_CONFIGURATION: Final = "Config File ("
+"""With it begin its complaints of a configuration: first what is wrong, then each block that it is in."""
+_MOUNT_TABLE: Final = "/etc/mtab"
 _MEANINGLESS: Final = ("Fatal errors.", "Error setting parameters", "Configuration syntax errors found")
 
 
@@ -173,6 +176,9 @@ class GaneshaProcess:
         if namespace is not None and not _exists(namespace):
             message = f"the network namespace {namespace} of the NFS server is not there; make it anew (an apply does) and start again"
             raise Problem(ProblemKind.UNAVAILABLE, message)
+        if not _exists(_MOUNT_TABLE):
+            message = f"Ganesha finds file systems by {_MOUNT_TABLE}, which is not there: ln -s /proc/self/mounts {_MOUNT_TABLE}"
+            raise Problem(ProblemKind.REFUSED, message)
         server, bus = _program(_SERVER, "nfs-ganesha"), _program(_BUS, "dbus-daemon")
         layout = self.layout
         rotate(layout.log)
@@ -259,6 +265,7 @@ class GaneshaProcess:
         told = [match["text"].strip() for line in lines if (match := _COMPLAINT.search(line))]
         told = [text for text in told if not text.startswith(_MEANINGLESS)]
         told = told or [line.strip() for line in _lines(self.layout.output) if line.strip()]
+        told = [text for text in told if text.startswith(_CONFIGURATION)][:1] or told
         return ProblemKind.UNAVAILABLE, f"{told[-1] if told else 'it says nothing'} (log: {self.layout.log})"
 
     def _reason_of_bind(self, number: int) -> tuple[ProblemKind, str]:
