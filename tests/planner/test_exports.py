@@ -47,5 +47,5 @@ def test_the_share_type_goes_before_the_backend(config: dict[str, object], share
         ("squash", squash),
         ("versions", "4.1,4.2"),
     )
-    assert policy.of("CIFS", share_type) == (("encryption", "optional"), ("signing", "required"))
+    assert policy.of("CIFS", share_type) == (("diskFree", "share"), ("encryption", "optional"), ("signing", "required"))
     assert policy.of(None, share_type) is None

@@ -56,7 +56,7 @@ def nfs_server_settings(nfs: NfsSettings) -> dict[str, str]:
 
 def smb_server_settings(smb: SmbSettings) -> dict[str, str]:
     """Return the same of the SMB server."""
-    return {"encryption": smb.encryption, "signing": smb.signing}
+    return {"diskFree": smb.disk_free, "encryption": smb.encryption, "signing": smb.signing}
 
 
 def options_of(settings: LinuxSettings, extra_specs: Mapping[str, str]) -> dict[str, Any]:

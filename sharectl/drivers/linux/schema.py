@@ -243,6 +243,10 @@ _SMB: Final[JsonObject] = {
             "enum": ["required", "optional", "off"],
             "description": "Whether clients have to encrypt (SMB 3), may, or cannot. Default: optional.",
         },
+        "diskFree": {
+            "enum": ["share", "pool"],
+            "description": "Of what clients are told the size and what is free: of the share, or of its pool. Default: share.",
+        },
         "recycleBin": _RECYCLE_BIN,
         "users": {
             "type": "object",

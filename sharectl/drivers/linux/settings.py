@@ -81,6 +81,7 @@ class SmbSettings:
     users: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     signing: Literal["required", "optional"] = "required"
     encryption: Literal["required", "optional", "off"] = "optional"
+    disk_free: Literal["share", "pool"] = "share"
     has_recycle_bin: bool = False
     recycle_bin: RecycleBin = field(default_factory=RecycleBin)
 
@@ -91,7 +92,7 @@ class SmbSettings:
 
     def for_agent(self) -> JsonObject:
         """Return plain values, without the users."""
-        names = ("enabled", "port", "signing", "encryption")
+        names = ("enabled", "port", "signing", "encryption", "disk_free")
         return {**{name: getattr(self, name) for name in names}, "treatment": to_options(self.treatment)}
 
 
@@ -276,6 +277,7 @@ def smb_of(config: Mapping[str, Any]) -> SmbSettings:
         users,
         signing=plain.get("signing", "required"),
         encryption=plain.get("encryption", "optional"),
+        disk_free=plain.get("diskFree", "share"),
         has_recycle_bin=recycle_bin.get("enabled", True),
         recycle_bin=RecycleBin(
             folder=recycle_bin.get("folder", ".recycle"),

@@ -154,7 +154,7 @@ def test_a_changed_protection_of_smb_is_told_and_carried_out(own_backend: Operat
     share = driver.create_share(own_backend.request("office", "CIFS"))
     driver.update_access(ref(share), [ALICE], [ALICE], [])
     (listed,) = driver.list_shares()
-    assert listed.export_settings == (("encryption", "optional"), ("signing", "optional"))
+    assert listed.export_settings == (("diskFree", "share"), ("encryption", "optional"), ("signing", "optional"))
     driver = own_backend.open(smb={"encryption": "required", "users": users})
     (listed,) = driver.list_shares()
     assert (listed.access, listed.export_settings) == ((), None)
@@ -162,6 +162,9 @@ def test_a_changed_protection_of_smb_is_told_and_carried_out(own_backend: Operat
         replace(ref(share), export_settings={"encryption": "required", "signing": "required"}), [ALICE], [], []
     )
     (listed,) = driver.list_shares()
-    assert (listed.access, listed.export_settings) == ((ALICE,), (("encryption", "required"), ("signing", "required")))
+    assert (listed.access, listed.export_settings) == (
+        (ALICE,),
+        (("diskFree", "share"), ("encryption", "required"), ("signing", "required")),
+    )
     client, server = own_backend.network.client, own_backend.host.ipv4
     assert not smb(client, server, "office", "alice", PASSWORDS["ALICE"], "ls", *NEVER_ENCRYPTS).is_ok

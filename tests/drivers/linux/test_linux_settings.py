@@ -180,6 +180,7 @@ def test_the_agent_gets_plain_values_without_secrets() -> None:
         "port": 445,
         "signing": "required",
         "encryption": "optional",
+        "disk_free": "share",
         "treatment": {"recycle_bin": None},
     }
     assert not any(word in json.dumps(plain) for word in ("ALICE", "alice", "nas1", "/keys"))

@@ -156,7 +156,8 @@ class ServerRoom:
         smb = self._settings["smb"]
         if not smb["enabled"]:
             return None
-        from sharectl.drivers.linux.agent.smb.host import Protection  # noqa: PLC0415 - only where it is used
+        from sharectl.drivers.linux.agent.smb.host import ServerOptions  # noqa: PLC0415 - only where it is used
         from sharectl.drivers.linux.agent.smb.server import SambaServer  # noqa: PLC0415 - as above
 
-        return SambaServer(instance, smb["port"], protection=Protection(smb["signing"], smb["encryption"]))
+        options = ServerOptions(smb["signing"], smb["encryption"], smb["disk_free"])
+        return SambaServer(instance, smb["port"], options=options)

@@ -33,6 +33,7 @@ _FOLDERS: Final = ("private", "lock", "state", "cache", "run", "ncalrpc", "log",
 _MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), without the final zero
 _LONGEST_SOCKET: Final = "private/msg.sock/4194304"
 _COMMAND_SECONDS: Final = 60.0
+_DISK_FREE_SECONDS: Final = 10  # for which a session believes an answer: clients ask often
 _SIGNING: Final = {"required": "mandatory", "optional": "auto"}
 _ENCRYPTION: Final = {"required": "required", "optional": "if_required", "off": "off"}
 _HELPERS: Final = frozenset({"smbd-notifyd", "notifyd", "smbd-cleanupd", "cleanupd"})  # as versions of Samba call them
@@ -40,14 +41,18 @@ NOBODY: Final = 65534
 """The user and the group of the account that works on files, unless another is named."""
 
 
-class Protection(NamedTuple):
-    """What clients have to do against whoever is on the wire, or may, in the words of the settings."""
+class ServerOptions(NamedTuple):
+    """What holds for all shares of a server, in the words of the settings.
+
+    What clients have to do against whoever is on the wire, or may; and of what they are told the size and what is free.
+    """
 
     signing: str = "required"
     encryption: str = "optional"
+    disk_free: str = "pool"
 
 
-DEFAULT_PROTECTION: Final = Protection()
+DEFAULT_OPTIONS: Final = ServerOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Host:
     port: int
     uid: int
     gid: int
-    protection: Protection = DEFAULT_PROTECTION
+    options: ServerOptions = DEFAULT_OPTIONS
 
     @property
     def server(self) -> str:
@@ -73,6 +78,11 @@ class Host:
     def path(self, name: str) -> str:
         """Return the path of a file of the server."""
         return f"{self.instance.root}/smb/{name}"
+
+    @property
+    def disk_free(self) -> str:
+        """The program that smbd asks for the size of a share; it runs it as the account, which gets into no other folder of the server."""
+        return f"{self.instance.root}/disk-free"
 
     @property
     def marker(self) -> str:
@@ -182,9 +192,10 @@ class Host:
         return [
             f"    smb ports = {self.port}",
             *bind,
+            *self._of_disk_free(),
             "    server min protocol = SMB2_10",
-            f"    server signing = {_SIGNING[self.protection.signing]}",
-            f"    server smb encrypt = {_ENCRYPTION[self.protection.encryption]}",
+            f"    server signing = {_SIGNING[self.options.signing]}",
+            f"    server smb encrypt = {_ENCRYPTION[self.options.encryption]}",
             "    map to guest = never",
             "    restrict anonymous = 2",
             f"    force user = {self.account}",
@@ -203,6 +214,11 @@ class Host:
             "    multicast dns register = no",
             f"    include = {self.path('shares.conf')}",
         ]
+
+    def _of_disk_free(self) -> Sequence[str]:
+        if self.options.disk_free != "share":
+            return []
+        return [f"    dfree command = {self.disk_free}", f"    dfree cache time = {_DISK_FREE_SECONDS}"]
 
 
 def find(program: str) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind, Section
 from sharectl.drivers.linux.agent.host import daemons, sockets
+from sharectl.drivers.linux.agent.smb import programs
 from sharectl.drivers.linux.agent.smb.configuration import check_section
-from sharectl.drivers.linux.agent.smb.host import DEFAULT_PROTECTION, NOBODY, Host, Protection, find, is_of_session
+from sharectl.drivers.linux.agent.smb.host import DEFAULT_OPTIONS, NOBODY, Host, ServerOptions, find, is_of_session
 from sharectl.drivers.linux.agent.smb.modules import require_installed
 from sharectl.drivers.linux.agent.smb.names import local_user
 from sharectl.drivers.linux.agent.smb.shares import Shares
@@ -53,10 +54,10 @@ class SambaServer:
         instance: Instance,
         port: int = 445,
         owner: tuple[int, int] = (NOBODY, NOBODY),
-        protection: Protection = DEFAULT_PROTECTION,
+        options: ServerOptions = DEFAULT_OPTIONS,
     ) -> None:
         """Touch nothing."""
-        self._host = Host(instance, port, *owner, protection)
+        self._host = Host(instance, port, *owner, options)
         self._users = Users(self._host)
         self._shares = Shares(self._host, self._users)
         self._answering: tuple[int, str] | None = None  # the process that listened, and when it was started
@@ -93,6 +94,8 @@ class SambaServer:
             if not self.is_running():
                 self._end()
                 daemons.write_atomically(self._host.path("control.conf"), self._host.control_conf())
+                if self._host.options.disk_free == "share":
+                    programs.install(programs.disk_free(), self._host.disk_free)
                 daemons.write_atomically(self._configuration, self._host.smb_conf())
                 self._shares.mend(is_ready)
                 self._start()
@@ -179,7 +182,8 @@ class SambaServer:
             daemons.write_atomically(path, self._host.control_conf())
 
     def _is_configured(self) -> bool:
-        return _text(self._configuration) == self._host.smb_conf()
+        has_program = self._host.options.disk_free != "share" or _text(self._host.disk_free) == programs.disk_free()
+        return has_program and _text(self._configuration) == self._host.smb_conf()
 
     def _start(self) -> None:
         instance, output, log = self._host.instance, self._host.path("log/output"), self._host.path("log/smbd.log")
