@@ -25,6 +25,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         "plan",
         "planner",
         "scheduler",
+        "legacy",
         "manifests state drivers network",
         "model private",
     )
@@ -34,7 +35,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
 EVERYWHERE: Final = "__init__"
 """The package itself holds the version and nothing else; every room may read it."""
 
-PURE: Final[frozenset[str]] = frozenset({"plan", "planner", "scheduler", "model"})
+PURE: Final[frozenset[str]] = frozenset({"plan", "planner", "scheduler", "legacy", "model"})
 """Rooms that compute, and do nothing else."""
 
 WORLDLY: Final[frozenset[str]] = frozenset(

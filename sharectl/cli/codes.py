@@ -30,7 +30,10 @@ MEANINGS: Final[dict[ExitCode, str]] = {
         "something that was asked for was not done, or could not be looked at: a failed step, a refusal, a share that waits, "
         "a backend that could not be read and is not named by `--allow-unreadable`; what was done is recorded, and the output says what to do next"
     ),
-    ExitCode.CHANGES: "only with `--detailed-exitcode`, and only if 1 does not apply: `plan` found changes, `refresh` found drift",
+    ExitCode.CHANGES: (
+        "only if 1 does not apply: with `--detailed-exitcode`, `plan` found changes, `refresh` found drift; "
+        "`import --exports` has not taken over all that the file says, and its report names each line"
+    ),
     ExitCode.USAGE: (
         "wrong usage: an unknown command or option, a value that cannot be read, "
         "or consent that nobody was there to give (`--yes` is missing)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,17 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharectl.cli import options as opt
-from sharectl.cli.codes import ExitCode, Finished, code_of_findings, finish
+from sharectl.cli.codes import ExitCode, code_of_findings, finish
 from sharectl.cli.complete import complete_address, complete_backend
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.frozen import dataclass
 from sharectl.model.specs import Protocol
 from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sharectl.cli.session import Session
-    from sharectl.workspace.imports import FoundImports
+    from sharectl.manifests.desired import Desired
+    from sharectl.workspace.imports import FoundImports, ImportRequest
     from sharectl.workspace.run import LockedRun
 
 
@@ -45,57 +48,121 @@ def import_(
     protocol: Annotated[
         Protocol, typer.Option(help="The protocol to write if the backend does not export the share yet.")
     ] = Protocol.NFS,
+    exports: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take over the folders of this file, as exports(5), with their clients; - for standard input; may be repeated.",
+            metavar="FILE",
+        ),
+    ] = None,
     file: opt.Files = None,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
-    output: Annotated[Format, opt.output("plan")] = Format.TEXT,
+    output: Annotated[Format, opt.output("plan", "takeover")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Take over shares as they are: data and access stay untouched, and the next plan is empty.
 
     `import ADDRESS ID` takes one, which has a manifest (or gets one with --write); a share in the trash comes back the same way.
     `import --backend B --all --write DIR` takes all that backend B holds, but for its trash.
+    `import --backend B --exports FILE` says what becomes of an /etc/exports, line by line; with --write DIR it takes over what lies on backend B.
     """
-    from sharectl.cli.runs import RunChoices, run_locked
     from sharectl.cli.session import parse_address, parse_size, start
-    from sharectl.workspace.import_manifests import manifest_path, manifest_text, outside_warning
     from sharectl.workspace.imports import ImportRequest, find_imports
-    from sharectl.workspace.plans import Planner
 
     session = start(chdir, file)
     named = None if address is None else parse_address(address)
-    request = ImportRequest(named, backend_id, backend, everything, parse_size(size), protocol)
     if file is not None and "-" in file:
         remedy = "name the files instead"
         raise DiagnosticError(
             error("usage.import", "import does not read manifests from standard input", remedy=remedy)
         )
+    request = ImportRequest(named, backend_id, backend, everything, parse_size(size), protocol)
+    choices = _Choices(write, tuple(file or ()), yes, lock_timeout, output)
     repository = session.repository
     desired = repository.desired()
+    if exports is not None:
+        _take_over(session, desired, request, exports, choices)
+        return
     with repository.store() as store, repository.backends(desired.backends) as backends:
         found = find_imports(desired, store, backends, request, writes=write is not None)
-    if not found.options.imports:
-        if found.left_out:
-            session.output.diagnostics(found.diagnostics)
-            raise Finished(ExitCode.FAILED)
+    if found.options.imports:
+        _import(session, desired, request, found, choices)
+        finish(ExitCode.FAILED if found.left_out else code_of_findings(found.diagnostics))
+    elif found.left_out:
+        session.output.diagnostics(found.diagnostics)
+        finish(ExitCode.FAILED)
+    else:
         session.output.note(f"Backend {backend} holds nothing that the state does not know.")
-        return
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """The choices of the command line: where manifests are written, where they are read from, and how the import runs."""
+
+    write: Path | None
+    files: tuple[str, ...]
+    yes: bool
+    lock_timeout: str
+    output: Format
+
+
+def _take_over(
+    session: Session, desired: Desired, request: ImportRequest, exports: Sequence[str], choices: _Choices
+) -> None:
+    """Show what becomes of files of other servers, and import what is found where manifests are to be written."""
+    from sharectl.workspace.server_files import read_exports_files
+    from sharectl.workspace.takeover import TakeoverRequest, find_takeover
+
+    if request.address is not None or request.everything or request.backend is None:
+        remedy = "name the backend with --backend, and neither an address nor --all"
+        raise DiagnosticError(
+            error("usage.import", "files of other servers are taken over for one backend", remedy=remedy)
+        )
+    if choices.write is not None and choices.output is Format.JSON and not choices.yes:
+        summary = "nobody can be asked: with --output json the plan is not shown"
+        raise DiagnosticError(error("usage.no-question", summary, remedy="pass --yes, or leave --write out"))
+    repository = session.repository
+    clients = read_exports_files(exports, repository.directory, repository.stdin)
+    asked = TakeoverRequest(request.backend, clients, request.size_bytes, request.protocol)
+    with repository.store() as store, repository.backends(desired.backends) as backends:
+        takeover = find_takeover(desired, store, backends, asked, str(session.project.root))
+    session.output.show("takeover", choices.output, takeover.report, on_one_line=choices.write is not None)
+    if choices.write is not None and takeover.imports.options.imports:
+        _import(session, desired, replace(request, everything=True), takeover.imports, choices)
+        finish(code_of_findings(takeover.imports.diagnostics))
+    elif takeover.imports.diagnostics:
+        session.output.diagnostics(takeover.imports.diagnostics)
+    finish(ExitCode.DONE if takeover.report.is_whole else ExitCode.CHANGES)
+
+
+def _import(session: Session, desired: Desired, request: ImportRequest, found: FoundImports, choices: _Choices) -> None:
+    """Take the shares over, and write the manifests of those that have none; ends the command where something fails."""
+    from sharectl.cli.runs import RunChoices, run_locked
+    from sharectl.workspace.import_manifests import manifest_path, manifest_text, outside_warning
+    from sharectl.workspace.plans import Planner
+
     diagnostics = list(found.diagnostics)
     write_file = None
-    if write is not None and found.documents:
-        path, text = manifest_path(session.path(write), request), manifest_text(found)
-        sources = [session.path(Path(name)) for name in file or ()]
+    if choices.write is not None and found.documents:
+        path, text = manifest_path(session.path(choices.write), request), manifest_text(found)
+        sources = [session.path(Path(name)) for name in choices.files]
         sources = sources or [session.project.root / name for name in session.project.manifests]
         diagnostics += outside_warning(path, sources)
-        desired = repository.desired_with(text)
+        desired = session.repository.desired_with(text)
         write_file = partial(_write, session, path, text)
-
     if diagnostics:
         session.output.diagnostics(diagnostics)
-    before = partial(_begin, found, write_file)
-    run = RunChoices("import", "Import these?", yes, lock_timeout, output, before=before, writes=write_file is not None)
-    run_locked(session, desired.backends, Planner(repository, desired, found.options, "none"), run)
-    finish(ExitCode.FAILED if found.left_out else code_of_findings(found.diagnostics))
+    run = RunChoices(
+        "import",
+        "Import these?",
+        choices.yes,
+        choices.lock_timeout,
+        choices.output,
+        before=partial(_begin, found, write_file),
+        writes=write_file is not None,
+    )
+    run_locked(session, desired.backends, Planner(session.repository, desired, found.options, "none"), run)
 
 
 def _begin(found: FoundImports, write_file: Callable[[], None] | None, run: LockedRun) -> None:

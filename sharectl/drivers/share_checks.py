@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChecksExtraSpecs",
     "ChecksShares",
+    "NamesShareFolders",
     "NamesStorage",
     "ShareCheck",
     "ShareProblem",
@@ -71,6 +72,18 @@ class NamesStorage(Protocol):
 
     def storage_places(self, backend: BackendSpec, base_directory: str) -> Sequence[StoragePlace]:
         """Return the places of a configuration that meets the schema; relative paths of this machine are under `base_directory`."""
+        ...
+
+
+@runtime_checkable
+class NamesShareFolders(Protocol):
+    """A factory that can tell where the folders of shares are, so that one is found by its path on the storage host.
+
+    Its NFS exports squash root and want ports below 1024, unless `export_settings` say otherwise.
+    """
+
+    def share_folders(self, backend: BackendSpec, base_directory: str) -> Mapping[str, StoragePlace]:
+        """Return the folders that hold shares, as `storage_places`, by how the `backend_id` of a share in one begins: `NAME` in it follows."""
         ...
 
 

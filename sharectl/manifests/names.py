@@ -34,12 +34,12 @@ def why_not_exportable(name: str, protocol: str = "CIFS") -> str:
     return ""
 
 
-def safe_name(text: str) -> str:
-    """Return a name that a manifest takes, as near to `text` as can be."""
+def safe_name(text: str, protocol: str = "CIFS") -> str:
+    """Return a name that the manifest of a share of this protocol takes, as near to `text` as can be."""
     name = re.sub(r"\.{2,}", ".", _UNSAFE.sub("-", text.lower())).strip("-._")[:NAME_LIMIT].strip("-._")
     if not name:
         return "share"
-    return f"share-{name}"[:NAME_LIMIT].strip("-._") if why_not_exportable(name) else name
+    return f"share-{name}"[:NAME_LIMIT].strip("-._") if why_not_exportable(name, protocol) else name
 
 
 def former_names(annotation: str) -> list[str]:

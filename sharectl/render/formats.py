@@ -43,6 +43,7 @@ DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
     "share_network": _text_and_json("resource", "share_network"),
     "share_server": _text_and_json("resource", "share_server"),
     "state": _text_and_json("state"),
+    "takeover": {**_text_and_json("takeover"), Format.MARKDOWN: "takeover:takeover_markdown"},
     "trash": _text_and_json("state", "trash"),
     "validation": _text_and_json("diagnostics", "validation"),
 }

@@ -12,7 +12,7 @@ from sharectl.model.specs import Protocol, ShareSpec
 from sharectl.private import draft_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sharectl.manifests.access import FoundAccess
@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from sharectl.workspace.imports import Chosen, FoundImports, ImportRequest
 
 
-def _documents(unwritten: Chosen, request: ImportRequest) -> tuple[ManifestDocument, ...]:
+def _documents(
+    unwritten: Chosen, request: ImportRequest, notes: Mapping[Address, Sequence[str]] | None = None
+) -> tuple[ManifestDocument, ...]:
+    """Return the manifests of the shares; `notes` are further lines above one."""
     from sharectl.manifests.write import document_of  # noqa: PLC0415 - only where manifests are written
 
     return tuple(
         document_of(
             _spec_of(address, share, request),
             _found_access(share, request).rules,
-            comment=_comment(backend, share, request),
+            comment="\n".join((*_comment(backend, share, request), *(notes or {}).get(address, ()))),
         )
         for address, (backend, share) in unwritten.items()
     )
@@ -66,7 +69,7 @@ def _spec_of(address: Address, share: ObservedShare, request: ImportRequest) -> 
     )
 
 
-def _comment(backend: str, share: ObservedShare, request: ImportRequest) -> str:
+def _comment(backend: str, share: ObservedShare, request: ImportRequest) -> list[str]:
     lines = [f"{share.backend_id} on backend {backend}, pool {share.pool}; as it was found."]
     if share.size_bytes is None:
         lines.append("The backend knows no size for it: this one was chosen at the import.")
@@ -77,7 +80,7 @@ def _comment(backend: str, share: ObservedShare, request: ImportRequest) -> str:
         for rule, why in _found_access(share, request).left_out
     ]
     lines.append("deletionPolicy is retain: should this manifest go, the share and its data stay.")
-    return "\n".join(lines)
+    return lines
 
 
 def _guesses(unwritten: Chosen, request: ImportRequest) -> tuple[Diagnostic, ...]:

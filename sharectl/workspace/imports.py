@@ -211,7 +211,7 @@ def _all(desired: Desired, records: Mapping[Address, Record], shares: list[tuple
         else:
             rest.append((backend, share))
     for backend, share in rest:
-        base = safe_name(share.name)
+        base = safe_name(share.name, share.protocol or "CIFS")
         address = address_of(Kind.SHARE, base)
         number = 2
         while address in wanted or address in records or not _fits(desired, address, share):

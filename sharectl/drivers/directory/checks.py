@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.directory import exports, names, samba
 from sharectl.drivers.directory.access import MOST_RULES_REMEDY, protocol_problem, size_problem
-from sharectl.drivers.directory.settings import absolute_path
+from sharectl.drivers.directory.places import backend_id_of
+from sharectl.drivers.directory.settings import absolute_path, read_settings
 from sharectl.drivers.directory.storage import PRIVATE
 from sharectl.model.checks import ConfigProblem, ShareProblem, StoragePlace
 from sharectl.model.specs import Protocol
@@ -91,3 +92,16 @@ def storage_places(backend: BackendSpec, base_directory: str) -> Iterator[Storag
         location = os.path.realpath(folder)
         yield StoragePlace("", location, what, where)
         yield StoragePlace("", f"{location.rstrip('/')}/{PRIVATE}", f"what sharectl keeps in {what}", where)
+
+
+def share_folders(backend: BackendSpec, base_directory: str) -> dict[str, StoragePlace]:
+    """Return the folder of each pool as the file server has it: links are resolved where that is this machine, as far as the configuration says."""
+    settings = read_settings(backend.config, base_directory)
+    server = settings.export_host if "exportPath" in backend.config else ""
+    found = {}
+    for pool in settings.pools:
+        folder = os.path.normpath(settings.exported_path(pool, "."))
+        found[backend_id_of(pool, "")] = StoragePlace(
+            server, folder if server else os.path.realpath(folder), f"the pool {pool!r}", ("pools", pool)
+        )
+    return found

@@ -64,6 +64,12 @@ class DirectoryFactory:
 
         return tuple(checks.storage_places(backend, base_directory))
 
+    def share_folders(self, backend: BackendSpec, base_directory: str) -> Mapping[str, StoragePlace]:
+        """Return all pools: every share is a folder."""
+        from sharectl.drivers.directory import checks  # noqa: PLC0415 - as above
+
+        return checks.share_folders(backend, base_directory)
+
     def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
         """Return a driver; no file is touched yet."""
         from sharectl.drivers.directory.driver import DirectoryDriver  # noqa: PLC0415 - the schema alone needs none of it

@@ -69,7 +69,15 @@ class LinuxFactory:
         """Return the root, the pools and their images."""
         from sharectl.drivers.linux import share_checks  # noqa: PLC0415 - as above
 
-        return tuple(share_checks.storage_places(backend, base_directory))
+        del base_directory  # all paths are absolute
+        return tuple(share_checks.storage_places(backend))
+
+    def share_folders(self, backend: BackendSpec, base_directory: str) -> Mapping[str, StoragePlace]:
+        """Return the pools whose shares are subvolumes."""
+        from sharectl.drivers.linux import share_checks  # noqa: PLC0415 - as above
+
+        del base_directory
+        return share_checks.share_folders(backend)
 
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
         """Return how an export treats its clients and what it offers them, and what its server does for all."""

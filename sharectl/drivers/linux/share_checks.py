@@ -103,20 +103,29 @@ def protocol_problem(settings: LinuxSettings, protocol: str) -> str | None:
     return f"the backend has no {protocol} server; its settings turn it off"
 
 
-def storage_places(backend: BackendSpec, base_directory: str) -> Iterator[StoragePlace]:
+def storage_places(backend: BackendSpec) -> Iterator[StoragePlace]:
     """Yield the root, the pools and their images; links are resolved on this machine alone."""
-    del base_directory  # all paths are absolute
+    yield _place(backend, root_of(backend), "the root", *(("root",) if "root" in backend.config else ()))
+    for name, pool in backend.config["pools"].items():
+        yield _pool_place(backend, name)
+        if "image" in pool:
+            yield _place(backend, pool["image"], f"the image of the pool {name!r}", "pools", name, "image")
+
+
+def share_folders(backend: BackendSpec) -> dict[str, StoragePlace]:
+    """Return the folder of each pool whose shares are subvolumes in it."""
+    pools = backend.config["pools"]
+    return {f"{name}/": _pool_place(backend, name) for name, pool in pools.items() if pool["type"] != "image"}
+
+
+def _pool_place(backend: BackendSpec, name: str) -> StoragePlace:
+    return _place(backend, backend.config["pools"][name]["path"], f"the pool {name!r}", "pools", name, "path")
+
+
+def _place(backend: BackendSpec, location: str, what: str, *path: str) -> StoragePlace:
     ssh = backend.config.get("host", {}).get("ssh")
     host = "" if ssh is None else _host_of(ssh)
-
-    def place(location: str, what: str, *path: str) -> StoragePlace:
-        return StoragePlace(host, os.path.normpath(location) if host else os.path.realpath(location), what, path)
-
-    yield place(root_of(backend), "the root", *(("root",) if "root" in backend.config else ()))
-    for name, pool in backend.config["pools"].items():
-        yield place(pool["path"], f"the pool {name!r}", "pools", name, "path")
-        if "image" in pool:
-            yield place(pool["image"], f"the image of the pool {name!r}", "pools", name, "image")
+    return StoragePlace(host, os.path.normpath(location) if host else os.path.realpath(location), what, path)
 
 
 def _host_of(ssh: Mapping[str, Any]) -> str:

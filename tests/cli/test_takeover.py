@@ -1,0 +1,228 @@
+"""Taking over what another server exports: its files are read, and what no manifest says is reported line by line."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.console import Console
+
+BACKEND = """\
+apiVersion: sharectl/v1
+kind: Backend
+metadata: {name: nas}
+spec:
+  driver: directory
+  config: {root: storage}
+"""
+
+
+@pytest.fixture
+def filer(console: Console) -> Console:
+    """Return a console in a repository with a directory backend that holds folders, and no share."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("nas.yaml", BACKEND)
+    for name in ("projects", "homes", "sp ace", "scans/deep"):
+        (console.root / "storage" / name).mkdir(parents=True)
+    return console
+
+
+def exports(console: Console, text: str, name: str = "exports") -> str:
+    """Write an exports file; `S` in it is the folder of the storage."""
+    console.write(name, text.replace("S/", f"{console.root}/storage/"))
+    return name
+
+
+def test_a_proposal_changes_nothing(filer: Console) -> None:
+    """Without --write there is the report, with the rules of each manifest that would be written, and no state."""
+    name = exports(filer, "S/projects 10.0.0.0/8(rw,sync) 10.0.0.9\n'S/sp\\040ace 10.1.0.0/16(ro)\n".replace("'", ""))
+    ended = filer("import", "--exports", name, "--backend", "nas")
+    assert ended.code == 0, ended.err
+    assert "share/projects" in ended.out
+    assert "  access ip:10.0.0.0/8 rw\n" in ended.out
+    assert "share/sp-ace" in ended.out
+    assert "exports:1: sync: so is every share" in ended.out
+    assert "2 new manifests; everything was taken over." in ended.out
+    assert {path.name for path in filer.root.iterdir()} <= {
+        "sharectl.yaml",
+        "nas.yaml",
+        "exports",
+        "storage",
+        ".sharectl",
+    }
+    assert filer("state", "list").code == 1
+    assert "there is no state" in filer("state", "list").err
+
+
+def test_what_is_written_is_imported_and_applied(filer: Console) -> None:
+    """The data stays, the next plan adds the rules, apply puts them in force, and a second report has nothing to add."""
+    (filer.root / "storage/projects/file").write_text("kept", encoding="utf-8")
+    name = exports(filer, "S/projects 10.0.0.0/255.0.0.0(rw) 10.0.0.9\nS/homes 10.1.0.0/16(rw)\n")
+    ended = filer("import", "--exports", name, "--backend", "nas", "--write", "taken", "--yes", "--size", "5GiB")
+    assert ended.code == 0, ended.err
+    text = (filer.root / "taken/imported-nas.yaml").read_text(encoding="utf-8")
+    assert "name: homes\n" in text
+    assert "size: 5GiB" in text
+    planned = filer("plan").out
+    assert "+ access ip:10.0.0.0/8 rw" in planned
+    assert "+ access ip:10.0.0.9 ro" in planned
+    assert filer("apply", "--yes").code == 0
+    assert filer("plan", "--detailed-exitcode").code == 0
+    assert (filer.root / "storage/projects/file").read_text(encoding="utf-8") == "kept"
+    again = filer("import", "--exports", name, "--backend", "nas", "--write", "taken", "--yes")
+    assert again.code == 0, again.out
+    assert "0 new manifests; everything was taken over." in again.out
+    assert len(list((filer.root / "taken").iterdir())) == 1
+
+
+def test_what_cannot_be_said_ends_with_2(filer: Console) -> None:
+    """Each line is named, in the report and above the manifest, and the rest is taken over all the same."""
+    name = exports(filer, "S/projects ws1.example.org(rw) \\\n 10.0.0.1(rw,all_squash)\\\n 10.0.0.2(rw)\n")
+    ended = filer("import", "--exports", name, "--backend", "nas", "--write", "taken", "--yes")
+    assert ended.code == 2, ended.err
+    assert "exports:1: " in ended.out
+    assert "host names are not resolved" in ended.out
+    assert "squash all → root" in ended.out
+    text = (filer.root / "taken/imported-nas.yaml").read_text(encoding="utf-8")
+    assert "# Left out: exports:1: " in text
+    assert "to: 10.0.0.2" in text
+    assert "to: 10.0.0.1\n" not in text
+    assert filer("validate").code == 0
+
+
+def test_where_a_folder_is(filer: Console) -> None:
+    """What is no share that can be taken over is said with the reason, for each of its clients."""
+    bad = "S/gone h1(rw)\nS/. h2\nS/scans/deep h3\n/elsewhere h4 h5\n"
+    ended = filer("import", "--exports", exports(filer, bad), "--backend", "nas")
+    assert ended.code == 2
+    for words in (
+        "gone h1(rw): backend nas has no share gone",
+        "h2: it is the pool 'default' of backend nas",
+        "deep h3: the folder lies within another",
+        "/elsewhere h4: the folder is in no pool of backend nas",
+        "/elsewhere h5: the folder is in no pool of backend nas",
+    ):
+        assert words in ended.out, words
+    assert "0 new manifests; 5 not taken over" in ended.out
+
+
+def test_links_and_other_spellings_lead_to_the_same_folder(filer: Console) -> None:
+    """The clients of both lines are of one share, as exportfs has it."""
+    (filer.root / "link").symlink_to(filer.root / "storage/projects")
+    name = exports(filer, f"{filer.root}/link 10.0.0.1(rw)\nS//projects/ 10.0.0.2\n")
+    ended = filer("import", "--exports", name, "--backend", "nas")
+    assert ended.code == 0, ended.out
+    assert "2 rules" in ended.out
+    assert "1 new manifest;" in ended.out
+
+
+def test_a_manifest_that_is_there_decides(filer: Console) -> None:
+    """It is not written anew; a client that it does not have is reported."""
+    filer.write(
+        "projects.yaml",
+        "apiVersion: sharectl/v1\nkind: Share\nmetadata: {name: projects}\n"
+        "spec: {size: 1GiB, protocol: NFS, access: [{type: ip, to: 10.0.0.1, level: rw}]}\n",
+    )
+    name = exports(filer, "S/projects 10.0.0.1(rw) 10.0.0.2(rw)\n")
+    ended = filer("import", "--exports", name, "--backend", "nas", "--write", "taken", "--yes")
+    assert ended.code == 2, ended.err
+    assert "10.0.0.2 rw: the manifest of share/projects is there already, and has no such rule" in ended.out
+    assert "10.0.0.1 rw:" not in ended.out
+    assert not (filer.root / "taken").exists()
+    assert "share/projects" in filer("state", "list").out
+
+
+def test_names_that_are_not_utf8(filer: Console) -> None:
+    """Such a folder cannot be taken over, and its line is shown with escapes."""
+    odd = filer.root / "storage" / b"Caf\xe9".decode("utf-8", "surrogateescape")
+    odd.mkdir()
+    ended = filer("import", "--exports", exports(filer, "S/Caf\\351 10.0.0.1(rw)\n"), "--backend", "nas", "-o", "json")
+    assert ended.code == 2
+    [found] = orjson.loads(ended.out)["findings"]
+    assert found["what"].endswith("/storage/Caf\\xe9 10.0.0.1(rw)")
+    assert "its name is not UTF-8" in found["why"]
+
+
+def test_fragments_in_a_folder_and_standard_input(filer: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder those files that exportfs reads; `-` is standard input."""
+    exports(filer, "S/projects 10.0.0.1(rw)\n", "exports.d/a.exports")
+    exports(filer, "S/homes 10.0.0.1(rw)\n", "exports.d/b.exports")
+    exports(filer, "nonsense(\n", "exports.d/.c.exports")
+    exports(filer, "nonsense(\n", "exports.d/d.exports.bak")
+    data = f"{filer.root}/storage/scans *(ro)\n".encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    ended = filer("import", "--exports", "exports.d", "--exports", "-", "--backend", "nas")
+    assert ended.code == 0, ended.err
+    assert "3 new manifests; everything was taken over." in ended.out
+
+
+def test_a_file_that_cannot_be_read(filer: Console) -> None:
+    """Neither one that is not there nor one that exportfs would refuse is taken for an empty one."""
+    for name, words in (
+        ("none", "none could not be read: it does not exist"),
+        (exports(filer, "S/x h(rw, ro)"), "--> exports:1:"),
+    ):
+        ended = filer("import", "--exports", name, "--backend", "nas", "--write", "taken", "--yes")
+        assert ended.code == 1
+        assert words in ended.err
+    assert not (filer.root / "taken").exists()
+
+
+def test_wrong_usage(filer: Console) -> None:
+    """The files are for one backend, and for what it holds."""
+    exports(filer, "S/projects h\n")
+    for wrong in (
+        ("import", "--exports", "exports"),
+        ("import", "--exports", "exports", "--backend", "nas", "--all"),
+        ("import", "share/x", "x", "--exports", "exports", "--backend", "nas"),
+        ("import", "--exports", "exports", "--backend", "nas", "--write", "taken", "-o", "json"),
+    ):
+        ended = filer(*wrong)
+        assert ended.code == 64, wrong
+    ended = filer("import", "--exports", "exports", "--backend", "sna")
+    assert ended.code == 1
+    assert 'did you mean "nas"?' in ended.err
+
+
+def test_a_driver_without_folders(simulated: Console) -> None:
+    """Says so, and what to do instead."""
+    simulated.write("exports", "/a h\n")
+    ended = simulated("import", "--exports", "exports", "--backend", "sim")
+    assert ended.code == 1
+    assert "error[import.no-folders]" in ended.err
+    assert "sharectl import --backend sim --all" in ended.err
+
+
+def test_json_and_markdown(filer: Console) -> None:
+    """The report in the other formats; with --write its JSON is the first line, before the events."""
+    name = exports(filer, "S/projects 10.0.0.1(rw,async)\n")
+    found = orjson.loads(filer("import", "--exports", name, "--backend", "nas", "-o", "json").out)
+    assert (found["format"], found["version"], found["whole"]) == ("sharectl-takeover", 1, False)
+    [share] = found["shares"]
+    assert share["address"] == "share/projects"
+    assert share["access"] == [{"access_type": "ip", "access_to": "10.0.0.1", "access_level": "rw"}]
+    assert "kind: Share" in found["manifests"]
+    [finding] = found["findings"]
+    assert (finding["path"], finding["line"], finding["outcome"]) == ("exports", 1, "left-out")
+    markdown = filer("import", "--exports", name, "--backend", "nas", "-o", "markdown").out
+    assert "#### Not taken over" in markdown
+    lines = filer(
+        "import", "--exports", name, "--backend", "nas", "--write", "t", "--yes", "-o", "json"
+    ).out.splitlines()
+    formats = [orjson.loads(line).get("format") for line in lines]
+    assert formats[0] == "sharectl-takeover"
+    assert formats[-1] == "sharectl-result"
+
+
+def test_ten_thousand_lines(filer: Console) -> None:
+    """Are read, matched and written down together."""
+    clients = (f"10.{n // 250}.{n % 250}.0/24(rw) 10.{n // 250}.{n % 250}.7(ro) h{n}(ro)" for n in range(10_000))
+    name = exports(filer, "".join(f"S/projects {client}\n" for client in clients))
+    ended = filer("import", "--exports", name, "--backend", "nas")
+    assert ended.code == 2
+    assert "20000 rules" in ended.out
