@@ -72,10 +72,7 @@ def takeover_object(report: TakeoverReport) -> JsonObject:
                 "backend_id": folder.backend_id,
                 "protocol": folder.protocol,
                 "new_manifest": folder.is_new,
-                "access": [
-                    {"access_type": rule.access_type, "access_to": rule.access_to, "access_level": rule.access_level}
-                    for rule in folder.rules
-                ],
+                "access": [rule.as_object() for rule in folder.rules],
             }
             for folder in report.folders
         ],
@@ -103,7 +100,7 @@ def _fate(folder: TakenFolder, backend: str) -> str:
 
 
 def _rule(rule: AccessRule) -> str:
-    return f"{rule.key} {rule.access_level}"
+    return f"{rule.key} {rule.grant}"
 
 
 def _by_outcome(report: TakeoverReport) -> Iterator[tuple[Outcome, list[str]]]:

@@ -278,7 +278,7 @@ class _Takeover:
         has = set(self._desired.access(address)) if address in self._desired.digests else set()
         for rule, place in said.rules:
             if rule not in has:
-                what = f"{exports[0].path} {rule.access_to} {rule.access_level}"
+                what = f"{exports[0].path} {rule.access_to} {rule.grant}"
                 why = f"the manifest of {address} is there already, and has no such rule"
                 if address not in self._desired.digests:
                     why = f"{address} is in the state, and has no manifest"
