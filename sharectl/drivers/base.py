@@ -45,6 +45,7 @@ __all__ = [
     "FencedError",
     "KnowsPasswords",
     "MeasuresUsage",
+    "NamesExports",
     "NotFoundError",
     "ObservedShare",
     "ObservedSnapshot",
@@ -214,6 +215,19 @@ class TrashesShares(Protocol):
 
 
 @runtime_checkable
+class NamesExports(Protocol):
+    """Can export a share under another name than its own: `create_share` honours `ShareRequest.export_name`."""
+
+    def rename_export(self, share: ShareRef, export_name: str) -> None:
+        """Give the share's export this name: the old one goes, with the sessions under it, and who has access has it under the new one.
+
+        Where it has the name already, nothing is done. Raises ConflictError where another share of the same server has it, in whatever
+        case, or exports what is below or above it; everything is as before then.
+        """
+        ...
+
+
+@runtime_checkable
 class AdoptsShares(Protocol):
     """Can take over a share that sharectl did not make."""
 
@@ -262,6 +276,7 @@ class Capability(StrEnum):
     TRASH = "trash"
     ADOPT = "adopt"
     USAGE = "usage"
+    EXPORT_NAME = "export-name"
     SHARE_SERVERS = "share-servers"
     SHARE_SERVER_UPDATE = "share-server-update"
 
@@ -276,6 +291,7 @@ _CAPABILITY_PROTOCOLS: Mapping[Capability, type] = {
     Capability.TRASH: TrashesShares,
     Capability.ADOPT: AdoptsShares,
     Capability.USAGE: MeasuresUsage,
+    Capability.EXPORT_NAME: NamesExports,
     Capability.SHARE_SERVERS: HandlesShareServers,
     Capability.SHARE_SERVER_UPDATE: UpdatesShareServers,
 }

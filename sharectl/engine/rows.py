@@ -48,6 +48,9 @@ class Rows:
         self._rules: dict[Address, tuple[RuleRecord, ...]] = dict(rules)
         self._open: dict[Address, OperationRecord] = {operation.address: operation for operation in view.operations}
         self._resized = {step.address for step in plan.steps if step.verb in _RESIZING}
+        self._renamed = {
+            step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS and step.spec is not None
+        }
 
     def refusals(self) -> list[tuple[Step, str]]:
         """Return the steps that must not run, with why: the state has changed since the plan, or is unresolved there.
@@ -135,6 +138,7 @@ class Rows:
             driver_name=self._plan.backends[backend].driver if backend is not None else "",
             extra_specs=extra_specs,
             resized=step.address in self._resized,
+            renamed=step.address in self._renamed,
         )
 
     def take(self, task: Task, result: Result) -> None:

@@ -48,15 +48,32 @@ def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_kno
         plain.setdefault("size_bytes", 0)
     if kind in MANAGED_KINDS:  # a snapshot is not exported under its own name
         protocol = spec["protocol"] if kind is Kind.SHARE and protocol_is_known else "NFS"
-        reason = why_not_exportable(metadata["name"], protocol)
+        has_other_name = "export_name" in plain
+        if has_other_name:
+            _check_export_name(plain, protocol, checker)
+        reason = why_not_exportable(metadata["name"], "NFS" if has_other_name else protocol)
         if reason:
             summary = f"the name {metadata['name']!r} cannot be exported: {reason}"
-            checker.add("name", summary, "choose another name", "metadata", "name")
+            remedy = "choose another name"
+            if not why_not_exportable(metadata["name"], "NFS"):
+                remedy += ", or write the one that clients are to see in spec.exportName"
+            checker.add("name", summary, remedy, "metadata", "name")
     if "snapshot_policy" in plain:
         _check_time_zone(plain["snapshot_policy"].get("time_zone", "UTC"), checker)
     if kind in _CHECKS:
         _CHECKS[kind](spec, plain, checker)
     return plain
+
+
+def _check_export_name(plain: JsonObject, protocol: str, checker: Checker) -> None:
+    """Check the name under which clients are to see a share, and compose it (NFC)."""
+    from sharectl.model.export_names import canonical, problem  # noqa: PLC0415 - few shares have one
+
+    plain["export_name"] = canonical(plain["export_name"])
+    reason = problem(plain["export_name"], (protocol,))
+    if reason is not None:
+        summary = f"no share can be exported as {plain['export_name']!r}: {reason}"
+        checker.add("export-name", summary, "choose another name", "spec", "exportName")
 
 
 def inline_rules(spec: JsonObject, protocol: str | None, checker: Checker) -> list[list[Any]]:

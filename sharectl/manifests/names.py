@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from sharectl.model.export_names import WINDOWS_DEVICE
+
 MOVED_FROM: Final = "sharectl/moved-from"
 NAME_LIMIT: Final = 63
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _UNSAFE: Final = re.compile(r"[^a-z0-9._-]+")
-_WINDOWS_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:\..*)?")
 _SAMBA_SECTIONS: Final = frozenset({"global", "homes", "printers", "ipc", "admin", "print"})
 
 
@@ -27,7 +28,7 @@ def why_not_exportable(name: str, protocol: str = "CIFS") -> str:
         return "two dots in a row are the way out of a directory"
     if protocol != "CIFS":
         return ""
-    if _WINDOWS_DEVICE.fullmatch(name):
+    if WINDOWS_DEVICE.fullmatch(name):
         return "Windows knows a device of this name, and opens that instead"
     if name in _SAMBA_SECTIONS:
         return "Samba gives a section of this name a meaning of its own"

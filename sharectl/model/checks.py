@@ -27,7 +27,7 @@ class WantedShare:
     """A share as its manifest asks for it, before anything is called.
 
     `rules` are all its access rules, `extra_specs` those of its type. `pool` is None while it has no place: then a problem counts only
-    if every pool of the backend has it.
+    if every pool of the backend has it. `export_name` is None where the share is exported under its own name.
     """
 
     name: str
@@ -36,13 +36,14 @@ class WantedShare:
     rules: tuple[AccessRule, ...] = ()
     extra_specs: Mapping[str, str] = field(default_factory=dict)
     pool: str | None = None
+    export_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ShareProblem:
     """Why a backend cannot make a share as requested, or what a driver does not understand in a share type.
 
-    `path` is `("name",)`, `("size",)`, `("protocol",)`, `("access",)` for the rules as a whole, `("access", KEY)` for the rule of that
+    `path` is `("name",)`, `("size",)`, `("protocol",)`, `("export_name",)`, `("access",)` for the rules as a whole, `("access", KEY)` for the rule of that
     key, or `("extra_specs", KEY)`.
     """
 

@@ -86,7 +86,8 @@ class ObservedShare(NamedTuple):
     A share in the backend's trash has `trashed_at` (UTC, ISO 8601). One on a share server, in the trash or not, has the
     `resource_id` of that server as `share_server_id`. `not_adoptable` says why a share that sharectl did not make cannot be taken
     over as it is (its name cannot be written down, and is escaped here), and is empty if it can.
-    `snapshot_policy` is the one by which the backend takes snapshots by itself, and `scheduled_snapshots` what there is of them.
+    `snapshot_policy` is the one by which the backend takes snapshots by itself, and `scheduled_snapshots` what there is of them. `export_name` is the name under which clients see it, or
+    would see it if they had access; None where the driver cannot give it another.
     """
 
     resource_id: str | None
@@ -104,6 +105,7 @@ class ObservedShare(NamedTuple):
     ignored_access: tuple[AccessRule, ...] = ()
     snapshot_policy: SnapshotPolicy | None = None
     scheduled_snapshots: ScheduledSnapshots | None = None
+    export_name: str | None = None
 
 
 class ObservedSnapshot(NamedTuple):

@@ -96,12 +96,14 @@ class UpdateAccess:
     """Make `rules` the whole set of access rules of a share.
 
     It `repairs` where the backend holds other rules than the state says, so that the driver must not trust the difference to the
-    state. `export_settings` are those that the share's export is to have with `rules`; None keeps what it has.
+    state. `export_settings` are those that the share's export is to have with `rules`; None keeps what it has. `spec` is set where the
+    export gets another name, which it says.
     """
 
     rules: tuple[AccessRule, ...]
     repairs: bool = False
     export_settings: ExportSettings | None = None
+    spec: ShareSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

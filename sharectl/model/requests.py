@@ -20,7 +20,8 @@ class ShareRequest:
     `beside` are the resource ids of the shares that may have the name already, None where any may: another one, made since the
     plan was, is a ConflictError.
     `extra_specs` come from the share type. `snapshot` is set for a clone. `share_server_id` is the `resource_id` of the share
-    server that is to export it, None where the backend's own server does.
+    server that is to export it, None where the backend's own server does. Under `export_name` clients are to see it, and under no other: it is
+    set for drivers alone that can do so (see `NamesExports`).
     """
 
     resource_id: str
@@ -32,6 +33,7 @@ class ShareRequest:
     snapshot: SnapshotRef | None = None
     share_server_id: str | None = None
     beside: tuple[str, ...] | None = None
+    export_name: str | None = None
 
     def is_in_the_way(self, holder: str) -> bool:
         """Tell whether the share that holds the name must not have it."""

@@ -80,6 +80,9 @@ class ShareSpec(Spec):
         )
     )
     protocol: str = field(metadata=ruled(Policy.IMMUTABLE, choices=Protocol))
+    export_name: str | None = field(
+        default=None, metadata=ruled(Policy.IN_PLACE, verbs=(Verb.UPDATE_ACCESS,), label="export name")
+    )
     share_type: str | None = field(
         default=None,
         metadata=ruled(Policy.IMMUTABLE, written="type", refers_to=Kind.SHARE_TYPE, is_prerequisite=True, label="type"),

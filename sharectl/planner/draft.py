@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import Severity, error
 from sharectl.model.fields import rule_of, written_name
-from sharectl.model.kinds import KINDS, MANAGED_KINDS, Kind, address_of, kind_of
+from sharectl.model.kinds import KINDS, MANAGED_KINDS, Kind, address_of, is_of, kind_of
 from sharectl.model.plans import ACTIONS, CreateShare, Step, UpdateAccess, stated
 from sharectl.model.records import Record
 from sharectl.model.table import SPECS
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sharectl.planner.observed import Deviation, Observed
     from sharectl.planner.options import PlanOptions
     from sharectl.planner.shares.checks import ShareChecks
+    from sharectl.planner.shares.export_names import ExportNames
     from sharectl.planner.strays import Strays
 
 RESIZING: Final = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
@@ -102,6 +103,8 @@ class Draft:
     _stray_snapshots: dict[str, dict[str, list[ObservedSnapshot]]] = field(default_factory=dict)
     _holders: dict[str, list[str]] | None = None
     _checks: ShareChecks | None = None
+    _export_names: ExportNames | None = None
+    _asks_for_export_names: bool | None = None
     _selects: Callable[[Address], bool] | None = None
     snapshotted: frozenset[Address] = frozenset()
 
@@ -167,6 +170,26 @@ class Draft:
 
             self._checks = ShareChecks(self.desired)
         return self._checks
+
+    @property
+    def export_names(self) -> ExportNames:
+        """Who has, or asks for, which name on which server; made when the first share gets a name of its own."""
+        if self._export_names is None:
+            from sharectl.planner.shares.export_names import ExportNames  # noqa: PLC0415 - most plans need none
+
+            self._export_names = ExportNames(self.desired, self.records, self.observed, self.known_ids, self.servers)
+        return self._export_names
+
+    @property
+    def asks_for_export_names(self) -> bool:
+        """Tell whether any manifest or row has a share with a name for clients that is not its own."""
+        if self._asks_for_export_names is None:
+            self._asks_for_export_names = (
+                self._export_names is not None
+                or any(b'"export_name"' in record.spec for record in self.records.values())
+                or any(is_of(Kind.SHARE, a) and self.desired.share(a).export_name is not None for a in self.new)
+            )
+        return self._asks_for_export_names
 
     def add(  # noqa: PLR0913 - the fields of a step
         self,

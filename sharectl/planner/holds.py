@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import CreateShare, Held, UpdateRecord
-from sharectl.model.specs import ShareSpec
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import REMOVING, RESIZING, SHARE_REMOVALS, step_id
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Step
+    from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft, Refusal
 
 _ON_NETWORK = frozenset({Verb.CREATE_SHARE, Verb.CREATE_SHARE_SERVER, Verb.UPDATE_SHARE_SERVER})
@@ -73,7 +73,9 @@ def hold_refused(draft: Draft) -> HeldSteps:
         del draft.steps[step.step_id]
     for step, _ in held:
         if step.verb in RESIZING:
-            _keep_recorded_size(draft, step.address)
+            _keep_recorded(draft, step.address, "size_bytes")
+        elif step.verb is Verb.UPDATE_ACCESS and step.spec is not None:
+            _keep_recorded(draft, step.address, "export_name")
     _drop_useless_servers(draft)
     kept = {_place(step.address) for step, _ in held} & draft.replaced.keys()
     for address in kept:
@@ -215,14 +217,13 @@ def _drop_refused_candidates(draft: Draft, refusals: _Refusals) -> None:
             draft.steps[name] = replace(step, work=work)
 
 
-def _keep_recorded_size(draft: Draft, address: Address) -> None:
-    """Let the row of a share that is not resized say so: with the size of its manifest in it no plan would look at it again."""
-    name = step_id(Verb.UPDATE_RECORD, address)
-    step = draft.steps.get(name)
+def _keep_recorded(draft: Draft, address: Address, name: str) -> None:
+    """Let the row of a share in which `name` does not change say so: with that of its manifest no plan would look at it again."""
+    found = step_id(Verb.UPDATE_RECORD, address)
+    step = draft.steps.get(found)
     if step is not None and step.spec is not None:
-        size_bytes = share_spec_of(draft.records[address]).size_bytes
-        kept = ShareSpec.from_plain({**step.spec.as_plain(), "size_bytes": size_bytes})
-        draft.steps[name] = replace(step, work=UpdateRecord(kept))
+        kept = getattr(share_spec_of(draft.records[address]), name)
+        draft.steps[found] = replace(step, work=UpdateRecord(replace(cast("ShareSpec", step.spec), **{name: kept})))
 
 
 def _drop_useless_servers(draft: Draft) -> None:

@@ -103,12 +103,19 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
     rules: Iterable[AccessRule],
 ) -> Record:
     """Return the row of a share that is there as `observed`, applied from `spec`, with `rules` in force."""
-    return with_spec(bare_record(Kind.SHARE, address, resource_id, backend), spec)._replace(
+    return with_spec(bare_record(Kind.SHARE, address, resource_id, backend), as_exported(spec, observed))._replace(
         pool=observed.pool,
         access_digest=access_digest(rules),
         size_bytes=spec.size_bytes if observed.size_bytes is None else observed.size_bytes,
         attributes=share_attributes(observed),
     )
+
+
+def as_exported(spec: ShareSpec, observed: ObservedShare) -> ShareSpec:
+    """Return the spec to record of a share that is exported as listed: under another name than was asked for, the next plan sees it."""
+    if spec.export_name is None or observed.export_name in {None, spec.export_name}:
+        return spec
+    return replace(spec, export_name=observed.export_name)
 
 
 def spec_as_there(spec: ShareSpec, observed: ObservedShare, known: Record | None) -> ShareSpec:

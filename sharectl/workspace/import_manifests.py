@@ -61,12 +61,23 @@ def _unwritable_rules(unwritten: Chosen, request: ImportRequest) -> tuple[Diagno
 
 
 def _spec_of(address: Address, share: ObservedShare, request: ImportRequest) -> ShareSpec:
+    protocol = Protocol(share.protocol or request.protocol)
     return ShareSpec(
         name=name_of(address),
         size_bytes=request.size_bytes if share.size_bytes is None else share.size_bytes,
-        protocol=Protocol(share.protocol or request.protocol),
+        protocol=protocol,
+        export_name=_export_name(share, protocol),
         snapshot_policy=share.snapshot_policy,
     )
+
+
+def _export_name(share: ObservedShare, protocol: Protocol) -> str | None:
+    """Return the name under which Windows clients know the share, or all clients do, where it is one that no manifest has as its own."""
+    from sharectl.manifests.names import is_name  # noqa: PLC0415 - only where manifests are written
+    from sharectl.model.export_names import problem  # noqa: PLC0415 - as above
+
+    found = share.name if share.export_name is None and protocol is Protocol.CIFS else share.export_name
+    return None if found is None or is_name(found) or problem(found, (protocol,)) is not None else found
 
 
 def _comment(backend: str, share: ObservedShare, request: ImportRequest) -> list[str]:

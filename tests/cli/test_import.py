@@ -247,3 +247,15 @@ def test_names_from_backends_become_names_of_manifests(found: str, name: str) ->
     assert safe_name(found) == name
     assert is_name(name)
     assert not why_not_exportable(name)
+
+
+def test_the_name_that_clients_know_is_written(quickstart: Console) -> None:
+    """Where no manifest can have it as its own; the next plan is empty, and the share is exported as before."""
+    (quickstart.root / "storage" / "Marketing Team").mkdir(parents=True)
+    imported = ("import", "--backend", "local", "--all", "--write", "shares", "--yes", "--protocol", "CIFS")
+    assert quickstart(*imported).code == 0
+    text = (quickstart.root / "shares" / "imported-local.yaml").read_text(encoding="utf-8")
+    assert "name: marketing-team" in text
+    assert "exportName: Marketing Team" in text
+    planned = quickstart("plan", "--target", "share/marketing-team", "--detailed-exitcode")
+    assert planned.code == 0, planned.out

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 
 class TestDirectory(DriverConformance):
-    """The directory driver with its one pool."""
+    """The directory driver with its one pool; folders are exported over NFS under their own paths."""
 
+    export_names = ()
     config: dict[str, object] = {"root": "shares", "exportHost": "nas"}  # noqa: RUF012 - read only
 
     @pytest.fixture
@@ -77,6 +78,7 @@ class TestDirectorySamba(TestDirectory):
     """The directory driver with shares for Windows clients."""
 
     protocol = "CIFS"
+    export_names = ("Marketing Team", "Donn\u00e9es 2024")
     rules = (
         AccessRule("user", "CORP\\alice", "rw"),
         AccessRule("user", "bob@corp.example", "ro"),

@@ -212,7 +212,7 @@ def test_a_lie_is_an_answer_without_effect(tmp_path: Path) -> None:
     share = honest.create_share(new_request("kept", "pool"))
     snapshot = honest.create_snapshot(ref(share), new_id(), "s")
     rows(tmp_path, "INSERT INTO shares(backend_id, name, pool) VALUES ('pool/legacy', 'legacy', 'pool')")
-    before = rows(tmp_path, "SELECT * FROM shares UNION ALL SELECT *, 0, 0, 0 FROM snapshots")
+    before = rows(tmp_path, "SELECT * FROM shares UNION ALL SELECT *, 0, 0, 0, 0, 0 FROM snapshots")
     liar = simulated(tmp_path, **fault(call="*", effect="lie"))
     request = new_request("a", "pool")
     assert liar.create_share(request).resource_id == request.resource_id
@@ -231,7 +231,7 @@ def test_a_lie_is_an_answer_without_effect(tmp_path: Path) -> None:
     assert liar.used_bytes(ref(share)) == 0
     assert liar.report().identity is None
     assert list(liar.list_shares()) == list(liar.list_snapshots()) == list(liar.pools()) == []
-    assert rows(tmp_path, "SELECT * FROM shares UNION ALL SELECT *, 0, 0, 0 FROM snapshots") == before
+    assert rows(tmp_path, "SELECT * FROM shares UNION ALL SELECT *, 0, 0, 0, 0, 0 FROM snapshots") == before
 
 
 def test_a_loss_takes_the_share_after_the_answer(tmp_path: Path) -> None:

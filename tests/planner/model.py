@@ -119,6 +119,7 @@ def _create_share(world: World, step: Step) -> None:
         (),
         (f"{host}:/{name}",),
         share_server_id=server_id,
+        export_name=spec.export_name or spec.name,
     )
     shares = world.backends[place.backend].shares
     assert resource_id not in shares, "a share is made twice"
@@ -165,7 +166,12 @@ def _update_access(world: World, step: Step) -> None:
     rules = step.work.rules
     world.by_hand(step.address, access=rules)
     world.rules[step.address] = tuple(RuleRecord(rule, "active") for rule in rules)
-    _put(world, with_access(world.records[step.address], rules))
+    record = world.records[step.address]
+    if step.work.spec is not None:
+        named = step.work.spec.export_name
+        world.by_hand(step.address, export_name=named or step.work.spec.name)
+        record = with_spec(record, replace(share_spec_of(record), export_name=named))
+    _put(world, with_access(record, rules))
 
 
 def _schedule(world: World, step: Step) -> None:

@@ -34,6 +34,8 @@ def ruled_fields(cls: type) -> list[Any]:
 def another(field: Field[Any], value: object) -> object:
     """Return a value of the field's type that is not `value`."""
     rule = rule_of(field)
+    if field.name == "export_name":
+        return "Other's"  # there is a share called `other`
     if rule.choices is not None:
         return next(choice for choice in rule.choices if choice != value)
     by_type: dict[str, object] = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.directory import exports, files, samba
 from sharectl.drivers.directory.storage import PRIVATE
+from sharectl.model.export_names import problem
 from sharectl.model.narrowing import narrowed
 from sharectl.model.observed import Hindrance
 from sharectl.model.requests import RuleStatus
@@ -68,10 +69,10 @@ class AccessFiles:
         self, metadata: Metadata, record: ShareRecord, rules: Collection[AccessRule]
     ) -> Mapping[AccessRule, RuleStatus]:
         path = self._storage.settings.share_path(record.pool, record.directory)
-        problem = self.problem(str(record.protocol), record.pool, record.directory, record.export_name)
-        if problem is not None:
+        wrong = self.problem(str(record.protocol), record.pool, record.directory, record.export_name)
+        if wrong is not None:
             self.withdraw(metadata, record)
-            return {rule: RuleStatus("error", problem) for rule in rules}
+            return {rule: RuleStatus("error", wrong) for rule in rules}
         if record.protocol == Protocol.NFS:
             text, statuses = exports.render_exports(path, rules, self._options)
             require_exportable(size_problem(text))
@@ -208,6 +209,16 @@ def protocol_problem(protocol: str) -> str | None:
     return f"the directory driver exports over NFS and CIFS, not over {protocol!r}"
 
 
+def export_name_problem(export_name: str | None, protocol: str) -> str | None:
+    """Return why no share of this protocol can be exported under the name, None where one can, or where it has none of its own."""
+    if export_name is None:
+        return None
+    if protocol == Protocol.NFS:
+        return "the directory driver exports folders over NFS under their own paths alone"
+    wrong = problem(export_name, (protocol,))
+    return None if wrong is None else f"no share can be exported as {export_name!r}: {wrong}"
+
+
 def size_problem(text: str | None) -> str | None:
     """Return why a fragment is too large, None where it is not: what cannot be read back must not be written."""
     if text is None or len(text) * 4 <= _MAX_FRAGMENT_BYTES or len(text.encode()) <= _MAX_FRAGMENT_BYTES:
@@ -215,10 +226,10 @@ def size_problem(text: str | None) -> str | None:
     return f"these are more access rules than one share can have: written out they take more than {_MAX_FRAGMENT_BYTES >> 20} MiB"
 
 
-def require_exportable(problem: str | None) -> None:
-    """Raise DriverError with the problem, if there is one."""
-    if problem is not None:
-        raise DriverError(problem)
+def require_exportable(wrong: str | None) -> None:
+    """Raise DriverError with what is wrong, if something is."""
+    if wrong is not None:
+        raise DriverError(wrong)
 
 
 def _mentions(file: Path, text: str) -> bool:

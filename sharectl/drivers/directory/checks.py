@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.directory import exports, names, samba
-from sharectl.drivers.directory.access import MOST_RULES_REMEDY, protocol_problem, size_problem
+from sharectl.drivers.directory.access import MOST_RULES_REMEDY, export_name_problem, protocol_problem, size_problem
 from sharectl.drivers.directory.places import backend_id_of
 from sharectl.drivers.directory.settings import absolute_path, read_settings
 from sharectl.drivers.directory.storage import PRIVATE
@@ -42,12 +42,16 @@ class ShareChecker:
             yield ShareProblem(("name",), problem, "give the share another name")
         elif (problem := protocol_problem(share.protocol)) is not None:
             yield ShareProblem(("protocol",), problem, f"choose {Protocol.NFS} or {Protocol.CIFS}, or another backend")
+        elif (problem := export_name_problem(share.export_name, share.protocol)) is not None:
+            yield ShareProblem(("export_name",), problem, "write another exportName, or none")
         elif share.protocol == Protocol.CIFS:
+            written = "name" if share.export_name is None else "export_name"
+            export_name = share.export_name or share.name
             pools = self._settings.pools if share.pool is None else [share.pool]
             known = [pool for pool in pools if pool in self._settings.pools]
-            found = [samba.section_problem(share.name, self._settings.share_path(pool, share.name)) for pool in known]
+            found = [samba.section_problem(export_name, self._settings.share_path(pool, share.name)) for pool in known]
             if found and None not in found:
-                yield ShareProblem(("name",), str(found[0]), "give the share another name, or choose NFS")
+                yield ShareProblem((written,), str(found[0]), "give the share another name, or choose NFS")
 
     def _of_rules(self, share: WantedShare) -> Iterator[ShareProblem]:
         if not share.rules or protocol_problem(share.protocol) is not None:

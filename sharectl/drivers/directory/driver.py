@@ -126,6 +126,11 @@ class DirectoryDriver:
         with _translated(f"the access of the share {share.name!r} cannot be written"):
             return self._shares.apply_access(share, rules)
 
+    def rename_export(self, share: ShareRef, export_name: str) -> None:
+        """As in the contract; sessions under the old name last until the administrator has Samba read its configuration again."""
+        with _translated(f"the share {share.name!r} cannot be exported as {export_name!r}"):
+            self._shares.rename_export(share, export_name)
+
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
         with _translated(f"the size of the share {share.name!r} cannot be changed"):

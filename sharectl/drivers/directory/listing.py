@@ -80,6 +80,7 @@ def observed(
         export_locations=() if in_trash else _export_locations(settings, record),
         trashed_at=record.trashed_at if in_trash else None,
         export_settings=export_settings,
+        export_name=record.export_name,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.base import ConflictError, DriverError
 from sharectl.drivers.directory import files
+from sharectl.model.export_names import key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,17 +69,24 @@ def shown(directory: str) -> tuple[str, str]:
     return name, "" if problem is None else problem
 
 
-def claim_new_name(
-    metadata: Metadata, pool: Pool, resource_id: str, name: str, may_take_from: Callable[[str], bool]
+def claim_new_name(  # noqa: PLR0913, PLR0917 - both names, for whom, and from whom they may be taken
+    metadata: Metadata,
+    pool: Pool,
+    resource_id: str,
+    name: str,
+    may_take_from: Callable[[str], bool],
+    export_name: str | None = None,
 ) -> ChosenName:
-    """Reserve a name for a new share: `name`, or with the start of the id where another share has it.
+    """Reserve a name for a new share: `name`, or with the start of the id where another share has it; and `export_name`, if given.
 
     `may_take_from` tells whether the share with an id has no use for its name any more. Raises ConflictError where something is in the
     way that sharectl does not own. Precondition: the storage is locked.
     """
+    if export_name is not None:
+        _require_free(metadata, resource_id, export_name, may_take_from)
     for wanted in (name, f"{name}-{resource_id[:_ID_PREFIX_LENGTH]}"):
-        keys = (_directory_key(pool.name, wanted), _export_key(wanted))
-        holders = {holder for key in keys if (holder := _holder(metadata, key)) not in {None, resource_id}}
+        keys = (_directory_key(pool.name, wanted), _export_key(export_name or wanted))
+        holders = {holder for held in keys if (holder := _holder(metadata, held)) not in {None, resource_id}}
         if any(holder is not None and not may_take_from(holder) for holder in holders):
             continue
         if files.status_of(wanted, pool.fd) is not None:
@@ -87,12 +95,37 @@ def claim_new_name(
                 "import it, move it away, or call the share something else"
             )
             raise ConflictError(message)
-        for key in keys:
-            _hold(metadata, key, resource_id)
+        for held in keys:
+            _hold(metadata, held, resource_id)
         files.sync_directory(_INDEX, metadata.private_fd)
-        return ChosenName(wanted, wanted)
+        return ChosenName(wanted, export_name or wanted)
     message = f"both {name!r} and that name with the start of the id are taken in the backend"
     raise ConflictError(message)
+
+
+def claim_export_name(
+    metadata: Metadata, resource_id: str, export_name: str, may_take_from: Callable[[str], bool]
+) -> None:
+    """Reserve another name for Windows clients. Raises ConflictError where another share has it. Precondition: the storage is locked."""
+    _require_free(metadata, resource_id, export_name, may_take_from)
+    _hold(metadata, _export_key(export_name), resource_id)
+    files.sync_directory(_INDEX, metadata.private_fd)
+
+
+def release_export_name(metadata: Metadata, resource_id: str, export_name: str) -> None:
+    """Give up a name for Windows clients, unless another share took it meanwhile. Precondition: the storage is locked."""
+    if _holder(metadata, _export_key(export_name)) == resource_id:
+        os.unlink(_export_key(export_name), dir_fd=metadata.private_fd)
+
+
+def is_taken(metadata: Metadata, resource_id: str, export_name: str) -> bool:
+    """Tell whether another share has a name for Windows clients, or had it and its end is not seen to."""
+    return _holder(metadata, _export_key(export_name)) not in {None, resource_id}
+
+
+def is_same_export(one: str, other: str) -> bool:
+    """Tell whether Windows clients see no difference between two names."""
+    return key(one) == key(other)
 
 
 def claim_existing_directory(metadata: Metadata, pool: Pool, resource_id: str, directory: str) -> ChosenName:
@@ -114,9 +147,9 @@ def holder_of(metadata: Metadata, pool_name: str, directory: str) -> str | None:
 
 def release(metadata: Metadata, pool_name: str, chosen: ChosenName, resource_id: str) -> None:
     """Give up the names that the share with this id holds; those that another took meanwhile are left. Precondition: locked."""
-    for key in (_directory_key(pool_name, chosen.directory), _export_key(chosen.export_name)):
-        if _holder(metadata, key) == resource_id:
-            os.unlink(key, dir_fd=metadata.private_fd)
+    for held in (_directory_key(pool_name, chosen.directory), _export_key(chosen.export_name)):
+        if _holder(metadata, held) == resource_id:
+            os.unlink(held, dir_fd=metadata.private_fd)
 
 
 def _problem(name: str, limit_bytes: int) -> str | None:
@@ -131,9 +164,16 @@ def _directory_key(pool_name: str, directory: str) -> str:
     return _key("directory", pool_name, directory)
 
 
+def _require_free(metadata: Metadata, resource_id: str, export_name: str, may_take_from: Callable[[str], bool]) -> None:
+    holder = _holder(metadata, _export_key(export_name))
+    if holder is not None and holder != resource_id and not may_take_from(holder):
+        message = f"the share with the id {holder} is exported as {export_name!r} already"
+        raise ConflictError(message)
+
+
 def _export_key(export_name: str) -> str:
     # Windows clients see no difference between upper and lower case.
-    return _key("export", export_name.casefold())
+    return _key("export", key(export_name))
 
 
 def _key(*parts: str) -> str:
@@ -141,14 +181,14 @@ def _key(*parts: str) -> str:
     return f"{_INDEX}/{hashlib.blake2b('/'.join(parts).encode(), digest_size=20).hexdigest()}"
 
 
-def _holder(metadata: Metadata, key: str) -> str | None:
+def _holder(metadata: Metadata, held: str) -> str | None:
     with suppress(FileNotFoundError):
-        return os.readlink(key, dir_fd=metadata.private_fd)
+        return os.readlink(held, dir_fd=metadata.private_fd)
     return None
 
 
-def _hold(metadata: Metadata, key: str, resource_id: str) -> None:
-    if _holder(metadata, key) != resource_id:
+def _hold(metadata: Metadata, held: str, resource_id: str) -> None:
+    if _holder(metadata, held) != resource_id:
         with suppress(FileNotFoundError):
-            os.unlink(key, dir_fd=metadata.private_fd)
-        os.symlink(resource_id, key, dir_fd=metadata.private_fd)
+            os.unlink(held, dir_fd=metadata.private_fd)
+        os.symlink(resource_id, held, dir_fd=metadata.private_fd)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, ShareInUseError, TransientError
 from sharectl.drivers.directory import files, names, trees
-from sharectl.drivers.directory.access import require_exportable
+from sharectl.drivers.directory.access import export_name_problem, require_exportable
 from sharectl.drivers.directory.places import backend_id_of, split_backend_id
 from sharectl.drivers.directory.records import ShareRecord, checked_id
 from sharectl.drivers.share_checks import taken_since
@@ -47,7 +47,9 @@ class Shares:
         """Make the share, or finish making it; `fill` copies a snapshot into an opened directory, for a clone."""
         checked_id(request.resource_id)
         names.check_share_name(request.name)
-        require_exportable(self._access.problem(request.protocol, request.pool, request.name, request.name))
+        export_name = request.export_name or request.name
+        require_exportable(export_name_problem(request.export_name, request.protocol))
+        require_exportable(self._access.problem(request.protocol, request.pool, request.name, export_name))
         with self._storage.metadata() as metadata:
             earlier = metadata.shares.read(request.resource_id)
             if earlier is not None:
@@ -109,6 +111,29 @@ class Shares:
                 metadata.shares.write(exported)
             return self._access.apply(metadata, exported, rules)
 
+    def rename_export(self, share: ShareRef, export_name: str) -> None:
+        """Give the share another name for Windows clients, with the rules that are in force.
+
+        The record is written last but one: cut short before, the share has its old name; after, the old one is still reserved for it,
+        which the call repeated ends.
+        """
+        with self.opened(share.resource_id) as (metadata, _, record):
+            protocol = record.protocol or share.protocol
+            require_exportable(export_name_problem(export_name, protocol))
+            require_exportable(self._access.problem(protocol, record.pool, record.directory, export_name))
+            rules = self._access.rules(metadata, record)
+            renamed = replace(record, export_name=export_name)
+            with self._storage.locked(metadata):
+                names.claim_export_name(
+                    metadata, record.resource_id, export_name, lambda holder: self._gives_up(metadata, holder)
+                )
+            metadata.shares.write(renamed)
+            if record.protocol is not None and renamed != record:
+                self._access.apply(metadata, renamed, rules)
+            if not names.is_same_export(record.export_name, export_name):
+                with self._storage.locked(metadata):
+                    names.release_export_name(metadata, record.resource_id, record.export_name)
+
     def used_bytes(self, share: ShareRef) -> int:
         """Measure what the share's data occupies."""
         with (
@@ -142,7 +167,10 @@ class Shares:
                 return self._placed(metadata, record)
             trashed = f"trash/{resource_id}"
             with self._storage.locked(metadata):
-                chosen = self._claim(metadata, pool, resource_id, record.directory)
+                named = None if record.export_name == record.directory else record.export_name
+                if named is not None and names.is_taken(metadata, resource_id, named):
+                    named = None
+                chosen = self._claim(metadata, pool, resource_id, record.directory, named)
             inode = os.stat(trashed, dir_fd=pool.private_fd, follow_symlinks=False).st_ino
             moved = replace(
                 record, directory=chosen.directory, export_name=chosen.export_name, placed=False, inode=inode
@@ -262,7 +290,7 @@ class Shares:
                 inode = os.fstat(tree_fd).st_ino
             with self._storage.locked(metadata):
                 self._require_name(metadata, pool, request)
-                chosen = self._claim(metadata, pool, resource_id, request.name)
+                chosen = self._claim(metadata, pool, resource_id, request.name, request.export_name)
             record = ShareRecord(
                 resource_id=resource_id,
                 name=request.name,
@@ -291,8 +319,12 @@ class Shares:
         if holder is not None and request.is_in_the_way(holder) and not self._gives_up(metadata, holder):
             raise ConflictError(taken_since(request.name))
 
-    def _claim(self, metadata: Metadata, pool: Pool, resource_id: str, name: str) -> names.ChosenName:
-        return names.claim_new_name(metadata, pool, resource_id, name, lambda holder: self._gives_up(metadata, holder))
+    def _claim(
+        self, metadata: Metadata, pool: Pool, resource_id: str, name: str, export_name: str | None = None
+    ) -> names.ChosenName:
+        return names.claim_new_name(
+            metadata, pool, resource_id, name, lambda holder: self._gives_up(metadata, holder), export_name
+        )
 
     def _gives_up(self, metadata: Metadata, resource_id: str) -> bool:
         """Tell whether the holder of a name has lost its directory; its record then goes too, unless it is in the trash."""

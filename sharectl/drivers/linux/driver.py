@@ -9,7 +9,7 @@ from sharectl.drivers.linux import exports
 from sharectl.drivers.linux.agent.contract import Resize
 from sharectl.drivers.linux.agent.wire.tables import rows_of
 from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, extra_spec_problems
-from sharectl.drivers.linux.share_checks import protocol_problem, protocols_of
+from sharectl.drivers.linux.share_checks import export_name_problem, protocol_problem, protocols_of
 from sharectl.model.access import AccessRule, rule_of
 from sharectl.model.observed import (
     BackendReport,
@@ -133,6 +133,7 @@ class LinuxDriver:
         own = {key: value for key, value in request.extra_specs.items() if key in EXTRA_SPECS}
         wrong = protocol_problem(self._settings, request.protocol)
         wrong = next((problem.summary for problem in extra_spec_problems(own)), wrong)
+        wrong = wrong or export_name_problem(self._settings, request.export_name, request.protocol)
         if wrong is not None:
             raise DriverError(wrong)
         return _observed(
@@ -148,6 +149,7 @@ class LinuxDriver:
                     "share_server_id": request.share_server_id,
                     "snapshot_id": None if request.snapshot is None else request.snapshot.resource_id,
                     "beside": request.beside,
+                    "export_name": request.export_name,
                 },
             )
         )
@@ -183,6 +185,13 @@ class LinuxDriver:
         return {
             rule_of(outcome["rule"]): RuleStatus(outcome["status"], outcome["reason"]) for outcome in rows_of(answer)
         }
+
+    def rename_export(self, share: ShareRef, export_name: str) -> None:
+        """As in the contract."""
+        wrong = export_name_problem(self._settings, export_name, share.protocol)
+        if wrong is not None:
+            raise DriverError(wrong)
+        self._change("rename_export", {"resource_id": share.resource_id, "export_name": export_name})
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""

@@ -42,6 +42,7 @@ class LinuxFactory:
                 Capability.TRASH,
                 Capability.ADOPT,
                 Capability.USAGE,
+                Capability.EXPORT_NAME,
                 Capability.SHARE_SERVERS,
             }
         )

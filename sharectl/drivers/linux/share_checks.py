@@ -14,6 +14,7 @@ from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEM
 from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
 from sharectl.drivers.linux.checks import root_of
 from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, extra_spec_problems
+from sharectl.model import export_names
 from sharectl.model.checks import ShareProblem, StoragePlace
 from sharectl.model.specs import Protocol
 
@@ -47,6 +48,8 @@ class ShareChecker:
         if (problem := protocol_problem(self._settings, share.protocol)) is not None:
             there = " or ".join(protocols_of(self._settings))
             yield ShareProblem(("protocol",), problem, f"choose {there}, or turn its server on in the backend's config")
+        elif (problem := export_name_problem(self._settings, share.export_name, share.protocol)) is not None:
+            yield ShareProblem(("export_name",), problem, "write another exportName, or none")
         pools = self._settings.pools
         sizes = [
             size_problem(FILE_SYSTEMS[pool.file_system], share.size_bytes) if pool.type == "image" else None
@@ -101,6 +104,18 @@ def protocol_problem(settings: LinuxSettings, protocol: str) -> str | None:
     if protocol in protocols_of(settings):
         return None
     return f"the backend has no {protocol} server; its settings turn it off"
+
+
+def export_name_problem(settings: LinuxSettings, name: str | None, protocol: str) -> str | None:
+    """Return why clients cannot see a share of this protocol under the name, None where they can, or where it has none of its own."""
+    if name is None:
+        return None
+    wrong = export_names.problem(name, (protocol,))
+    if wrong is not None:
+        return f"no share can be exported as {name!r}: {wrong}"
+    if protocol == Protocol.NFS and settings.nfs.server == "kernel":
+        return "the kernel's NFS server (nfs.server: kernel) exports folders under their own paths alone"
+    return None
 
 
 def storage_places(backend: BackendSpec) -> Iterator[StoragePlace]:

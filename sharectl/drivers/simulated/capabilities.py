@@ -14,10 +14,12 @@ from sharectl.drivers.simulated.rows import (
     not_found,
     observe_all,
     observe_snapshot,
+    require_free,
     share_row,
     subject_of,
 )
 from sharectl.drivers.simulated.servers import HandlesServers, UpdatesServers
+from sharectl.model.export_names import key
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
 
 if TYPE_CHECKING:
@@ -157,6 +159,15 @@ class Trashes(SimulatedDriver):
 
         def work() -> ObservedShare:
             with self.state.writing() as connection:
+                row = share_row(connection, resource_id)
+                if row is not None and row[7] is not None and row[10] is not None:
+                    try:
+                        require_free(connection, row[8], row[10], resource_id)
+                    except ConflictError:  # another share has its name by now
+                        connection.execute(
+                            "UPDATE shares SET export_name = NULL, export_key = NULL WHERE resource_id = ?",
+                            (resource_id,),
+                        )
                 connection.execute("UPDATE shares SET trashed_at = NULL WHERE resource_id = ?", (resource_id,))
                 return observe_all([live_row(connection, resource_id)])[0]
 
@@ -206,6 +217,27 @@ class Adopts(SimulatedDriver):
         return self.call(Subject("adopt_share", resource_id, None, backend_id), work, pretend)
 
 
+class Names(SimulatedDriver):
+    """Exports shares under other names than their own."""
+
+    def rename_export(self, share: ShareRef, export_name: str) -> None:
+        """As in the contract."""
+        problem = checks.export_name_problem(export_name, share.protocol)
+        if problem is not None:
+            raise DriverError(problem)
+
+        def work() -> None:
+            with self.state.writing() as connection:
+                row = live_row(connection, share.resource_id)
+                require_free(connection, row[8], export_name, share.resource_id)
+                connection.execute(
+                    "UPDATE shares SET export_name = ?, export_key = ? WHERE resource_id = ?",
+                    (export_name, key(export_name), share.resource_id),
+                )
+
+        self.call(subject_of("rename_export", share), work, lambda: None)
+
+
 class Measures(SimulatedDriver):
     """Says how much is used: `used_bytes` in the state file."""
 
@@ -235,6 +267,7 @@ _PARTS: Final[dict[Capability, type[SimulatedDriver]]] = {
     Capability.TRASH: Trashes,
     Capability.ADOPT: Adopts,
     Capability.USAGE: Measures,
+    Capability.EXPORT_NAME: Names,
     Capability.SHARE_SERVERS: HandlesServers,
     Capability.SHARE_SERVER_UPDATE: UpdatesServers,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model import export_names
 from sharectl.model.access import ANYBODY
 from sharectl.model.checks import ShareProblem
 from sharectl.model.client_addresses import nobody_at
@@ -25,6 +26,8 @@ def find_problems(settings: SimulatedSettings, share: WantedShare) -> Iterator[S
         yield ShareProblem(("name",), problem, "give the share another name")
     if (problem := protocol_problem(settings, share.protocol)) is not None:
         yield ShareProblem(("protocol",), problem, f"choose {' or '.join(settings.protocols)}, or another backend")
+    if (problem := export_name_problem(share.export_name, share.protocol)) is not None:
+        yield ShareProblem(("export_name",), problem, "write another exportName, or none")
     if (problem := size_problem(settings, share.size_bytes)) is not None:
         yield ShareProblem(("size",), problem, "write another size")
     for rule, reason in refused_rules(settings, share.rules).items():
@@ -41,6 +44,12 @@ def name_problem(name: str) -> str | None:
 def protocol_problem(settings: SimulatedSettings, protocol: str) -> str | None:
     """Return why shares cannot be exported over this protocol, None where they can."""
     return None if protocol in settings.protocols else f"the backend does not export over {protocol!r}"
+
+
+def export_name_problem(name: str | None, protocol: str) -> str | None:
+    """Return why no share can be exported under the name, None where one can, or where it has none of its own."""
+    wrong = None if name is None else export_names.problem(name, (protocol,))
+    return None if wrong is None else f"no share can be exported as {name!r}: {wrong}"
 
 
 def size_problem(settings: SimulatedSettings, size_bytes: int) -> str | None:

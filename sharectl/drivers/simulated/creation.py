@@ -9,9 +9,12 @@ from sharectl.drivers.share_checks import smaller_than_snapshot, taken_since
 from sharectl.drivers.simulated import checks
 from sharectl.drivers.simulated.rows import (
     export_locations,
+    export_name_of,
     not_found,
+    require_free,
 )
 from sharectl.drivers.simulated.store import UNFENCED, StateFile
+from sharectl.model.export_names import key
 from sharectl.model.observed import ObservedShare
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ class Creation:
         pool = self._settings.pools.get(request.pool)
         known = self._problem(request) is None
         if pool is None or not known or request.snapshot is not None or self._settings.share_servers:
+            return False
+        if request.export_name is not None:
             return False
         room = "WHERE true"
         bounds: tuple[str, int] | tuple[()] = ()
@@ -61,6 +66,7 @@ class Creation:
         return (
             checks.name_problem(request.name)
             or checks.protocol_problem(self._settings, request.protocol)
+            or checks.export_name_problem(request.export_name, request.protocol)
             or checks.size_problem(self._settings, request.size_bytes)
         )
 
@@ -82,9 +88,12 @@ class Creation:
             used_bytes, content, size_bytes = row
             if size_bytes is not None and request.size_bytes < size_bytes:
                 raise DriverError(smaller_than_snapshot(request.snapshot.name, size_bytes, request.size_bytes))
+        named = request.export_name
+        if named is not None:
+            require_free(connection, request.share_server_id, named, request.resource_id)
         connection.execute(
             "INSERT INTO shares(backend_id, resource_id, name, pool, size_bytes, protocol, used_bytes, content,"
-            " share_server_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " share_server_id, export_name, export_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 _free_backend_id(connection, request),
                 request.resource_id,
@@ -95,6 +104,8 @@ class Creation:
                 used_bytes,
                 content,
                 request.share_server_id,
+                named,
+                None if named is None else key(named),
             ),
         )
 
@@ -132,10 +143,16 @@ class Creation:
 def pretended(request: ShareRequest) -> ObservedShare:
     """Return a new share as it was asked for, whether it was made or not."""
     backend_id = f"{request.pool}/{request.name}"
-    exports = export_locations(request.protocol, backend_id)
+    named = request.export_name
+    exports = export_locations(request.protocol, backend_id, export_name=named)
     name, pool, size_bytes, protocol = request.name, request.pool, request.size_bytes, request.protocol
     known = (request.resource_id, backend_id, name, pool, size_bytes, protocol)
-    return ObservedShare(*known, export_locations=exports, share_server_id=request.share_server_id)
+    return ObservedShare(
+        *known,
+        export_locations=exports,
+        share_server_id=request.share_server_id,
+        export_name=named or export_name_of(backend_id),
+    )
 
 
 def _free_backend_id(connection: sqlite3.Connection, request: ShareRequest) -> str:

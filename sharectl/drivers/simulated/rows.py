@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from sharectl.drivers.base import NotFoundError
+from sharectl.drivers.base import ConflictError, NotFoundError
 from sharectl.drivers.simulated.faults import Subject
 from sharectl.model.access import AccessRule, rule_of
+from sharectl.model.export_names import key, outer_keys
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 
     from sharectl.model.requests import ShareRef
 
-Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None, str | None, str | None]
+Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None, str | None, str | None, str | None]
 
 COLUMNS: Final = (
     "resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at, share_server_id,"
     " CASE WHEN share_server_id IS NULL THEN NULL ELSE"
-    " (SELECT allocations ->> '$[0].ip_address' FROM share_servers s WHERE s.resource_id = share_server_id) END"
+    " (SELECT allocations ->> '$[0].ip_address' FROM share_servers s WHERE s.resource_id = share_server_id) END,"
+    " export_name"
 )
 
 
@@ -57,15 +59,25 @@ def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
     """Return the shares of these rows; equal rules are read once, for most shares have the rules of many others."""
     known: dict[str, tuple[AccessRule, ...]] = {"[]": ()}
     found: list[ObservedShare] = []
-    for resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at, server_id, host in rows:
+    for resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at, server_id, host, named in rows:
         rules = known.get(access)
         if rules is None:
             rules = known[access] = tuple(map(rule_of, orjson.loads(access)))
         exports: tuple[str, ...] = ()
         if trashed_at is None and (server_id is None or host is not None):
-            exports = export_locations(protocol, backend_id, host)
+            exports = export_locations(protocol, backend_id, host, named)
         share = ObservedShare(
-            resource_id, backend_id, name, pool, size_bytes, protocol, rules, exports, trashed_at, server_id
+            resource_id,
+            backend_id,
+            name,
+            pool,
+            size_bytes,
+            protocol,
+            rules,
+            exports,
+            trashed_at,
+            server_id,
+            export_name=named or export_name_of(backend_id),
         )
         found.append(share if resource_id is not None or backend_id.isprintable() else _escaped(share))
     return found
@@ -86,11 +98,34 @@ def observe_snapshot(row: tuple[str, str, str, int | None]) -> ObservedSnapshot:
     return ObservedSnapshot(resource_id, f"{share_backend_id}@{resource_id}", name, share_backend_id, size_bytes)
 
 
-def export_locations(protocol: str | None, backend_id: str, host: str | None = None) -> tuple[str, ...]:
+def export_name_of(backend_id: str) -> str:
+    """Return the name under which a share is exported that was not asked for with another."""
+    return backend_id.replace("/", "-")
+
+
+def export_locations(
+    protocol: str | None, backend_id: str, host: str | None = None, export_name: str | None = None
+) -> tuple[str, ...]:
     """Return where clients find the share; `host` is the address of its share server, None for the backend's own server."""
     host = host or "simulated.invalid"
     if protocol == "NFS":
-        return (f"{f'[{host}]' if ':' in host else host}:/{backend_id}",)
+        return (f"{f'[{host}]' if ':' in host else host}:/{export_name or backend_id}",)
     if protocol == "CIFS":
-        return (f"\\\\{host}\\" + backend_id.replace("/", "-"),)
+        return (f"\\\\{host}\\" + (export_name or export_name_of(backend_id)),)
     return ()
+
+
+def require_free(connection: sqlite3.Connection, share_server_id: str | None, name: str, resource_id: str) -> None:
+    """Raise ConflictError where another share of the server is exported under the name, or above or below it."""
+    wanted = key(name)
+    keys = [wanted, *outer_keys(name)]
+    own = [f"{name[:place]}/{name[place + 1 :]}" for place, character in enumerate(name) if character == "-"]
+    row = connection.execute(
+        "SELECT backend_id FROM shares WHERE share_server_id IS ? AND resource_id IS NOT ? AND trashed_at IS NULL AND ("
+        " export_key IN (SELECT value FROM json_each(?)) OR (export_key > ? || '/' AND export_key < ? || '0')"
+        " OR (export_key IS NULL AND backend_id IN (SELECT value FROM json_each(?)))) LIMIT 1",
+        (share_server_id, resource_id, orjson.dumps(keys).decode(), wanted, wanted, orjson.dumps(own).decode()),
+    ).fetchone()
+    if row is not None:
+        message = f"{row[0]!r} is exported as {name!r}, or above or below it, already"
+        raise ConflictError(message)

@@ -26,6 +26,7 @@ CALLS: Final = (
     "create_snapshot",
     "delete_snapshot",
     "revert_share",
+    "rename_export",
     "trash_share",
     "restore_share",
     "adopt_share",

@@ -31,7 +31,9 @@ CREATE TABLE IF NOT EXISTS shares(
     used_bytes INTEGER NOT NULL DEFAULT 0,
     content TEXT NOT NULL DEFAULT '',
     trashed_at TEXT,
-    share_server_id TEXT
+    share_server_id TEXT,
+    export_name TEXT,
+    export_key TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS shares_by_pool ON shares(pool, size_bytes, used_bytes);
 CREATE TABLE IF NOT EXISTS snapshots(
@@ -66,6 +68,11 @@ CREATE TABLE IF NOT EXISTS calls(
     outcome TEXT
 );
 """
+_ADDED_COLUMNS: Final = {"share_server_id": "TEXT", "export_name": "TEXT", "export_key": "TEXT"}
+"""Columns of the table of shares that older files have not, and their types."""
+_INDEX_OF_EXPORTS: Final = (
+    "CREATE INDEX IF NOT EXISTS shares_by_export ON shares(export_key) WHERE export_key IS NOT NULL"
+)
 _BUSY_SECONDS: Final = 60.0
 UNFENCED: Final = "NOT EXISTS (SELECT 1 FROM fences WHERE lineage = ? AND fence > ?)"
 """A condition for single statements, with `StateFile.fence` as its values: no later run has raised its fence."""
@@ -173,10 +180,10 @@ class StateFile:
             )  # of a new file: a call writes whole pages, and changes little in each
             _make_wal(connection)
             connection.execute("PRAGMA synchronous=OFF")
-            known = "SELECT count(*) FROM sqlite_master WHERE name IN ('share_servers', 'fences')"
-            if connection.execute(known).fetchone()[0] < 2:  # noqa: PLR2004 - a file of an older version lacks one of the two
+            known = {column[1] for column in connection.execute("PRAGMA table_info(shares)")}
+            if not _ADDED_COLUMNS.keys() <= known:  # a new file, or one of an older version
                 connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
-                _add_share_servers(connection)
+                _add_columns(connection)
         except BaseException:
             connection.close()
             raise
@@ -184,11 +191,13 @@ class StateFile:
         return connection
 
 
-def _add_share_servers(connection: sqlite3.Connection) -> None:
-    """Give the table of shares the column that a file from before there were share servers has not."""
-    if not any(column[1] == "share_server_id" for column in connection.execute("PRAGMA table_info(shares)")):
+def _add_columns(connection: sqlite3.Connection) -> None:
+    """Give the table of shares the columns that a file of an older version has not, and the index of one of them."""
+    known = {column[1] for column in connection.execute("PRAGMA table_info(shares)")}
+    for name in _ADDED_COLUMNS.keys() - known:
         with suppress(sqlite3.OperationalError):  # another process has just done it
-            connection.execute("ALTER TABLE shares ADD COLUMN share_server_id TEXT")
+            connection.execute(f"ALTER TABLE shares ADD COLUMN {name} {_ADDED_COLUMNS[name]}")
+    connection.execute(_INDEX_OF_EXPORTS)
 
 
 def _make_wal(connection: sqlite3.Connection) -> None:

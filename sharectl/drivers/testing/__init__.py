@@ -9,6 +9,7 @@ from sharectl.drivers.testing.access import AccessTests
 from sharectl.drivers.testing.adoption import AdoptionTests
 from sharectl.drivers.testing.backend import BackendTests
 from sharectl.drivers.testing.checks import CheckTests
+from sharectl.drivers.testing.export_names import ExportNameTests
 from sharectl.drivers.testing.fences import FenceTests
 from sharectl.drivers.testing.references import new_id, ref, snapshot_ref
 from sharectl.drivers.testing.shares import ShareTests
@@ -20,6 +21,15 @@ __all__ = ["DriverConformance", "new_id", "ref", "snapshot_ref"]
 
 
 class DriverConformance(
-    BackendTests, ShareTests, CheckTests, AccessTests, SizeTests, SnapshotTests, TrashTests, AdoptionTests, FenceTests
+    BackendTests,
+    ShareTests,
+    CheckTests,
+    AccessTests,
+    ExportNameTests,
+    SizeTests,
+    SnapshotTests,
+    TrashTests,
+    AdoptionTests,
+    FenceTests,
 ):
     """Derive from it, name the class Test..., and override the fixture `make_driver`; the rest is optional."""

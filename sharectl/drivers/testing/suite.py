@@ -42,6 +42,9 @@ class Suite:
     other_export_settings: Mapping[str, str] = MappingProxyType({})
     """Export settings that a share can have in place of those that it gets without being asked; none where there are no others."""
 
+    export_names: tuple[str, ...] = ("Marketing Team", "Donn\u00e9es 2024")
+    """Two names under which clients may see a share of that protocol; none where they see its own alone."""
+
     threads = 64
     """How many threads call at once."""
 

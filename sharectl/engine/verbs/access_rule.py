@@ -15,7 +15,8 @@ from sharectl.model.canonical import canonical_json
 from sharectl.model.observed import ObservedShare
 from sharectl.model.records import RuleRecord
 from sharectl.model.verbs import Verb
-from sharectl.planner.records import share_attributes, with_access, with_export_settings
+from sharectl.planner.records import as_exported, share_attributes, with_access, with_export_settings, with_spec
+from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,13 +45,18 @@ def _update(task: Task) -> Calls[Answer]:
     if (settings := _export_settings(task)) is not None:
         share = replace(share, export_settings=dict(settings))
     # A share that was taken over may get its export locations only now, with its first access.
-    return ask(UpdateAccess(share, work.rules, _given(task), work.repairs, lists=_NO_LOCATIONS in record.attributes))
+    lists = work.spec is not None or _NO_LOCATIONS in record.attributes
+    name = None if work.spec is None else work.spec.export_name or work.spec.name
+    return ask(UpdateAccess(share, work.rules, _given(task), work.repairs, lists=lists, export_name=name))
 
 
 def _updated(task: Task, answer: AccessUpdated) -> Result:
-    record = task.known_record
+    work, record = cast("plans.UpdateAccess", task.step.work), task.known_record
     if answer.share is not None:
         record = record._replace(attributes=share_attributes(answer.share))
+        if work.spec is not None:
+            named = replace(share_spec_of(record), export_name=work.spec.export_name)
+            record = with_spec(record, as_exported(named, answer.share))
     rules = tuple(RuleRecord(outcome.rule, outcome.status, outcome.reason) for outcome in answer.rules)
     active = [rule.rule for rule in rules if rule.status == "active"]
     refused = "; ".join(f"{rule.rule.key}: {rule.reason}" for rule in rules if rule.status != "active")
@@ -104,16 +110,20 @@ def _statuses(
 
     Where it fails as a whole, it is asked once more for the revocations alone, with what is in force already and stays.
     """
+    has_name = call.export_name is None
     try:
+        if not has_name:
+            driver.rename_export(call.share, call.export_name)
+            has_name = True
         return cast("Mapping[AccessRule, Any]", driver.update_access(call.share, call.rules, add, delete))
     except (NotFoundError, BackendUnavailableError):
         raise
     except DriverError as problem:
         kept = [rule for rule in call.rules if rule in call.given]
-        if len(kept) == len(call.rules) or not (delete or call.repairs):
+        if not (delete or call.repairs) or (has_name and len(kept) == len(call.rules)):
             raise
         narrowed = driver.update_access(call.share, kept, [], delete)
-        if isinstance(problem, TransientError):
+        if isinstance(problem, TransientError) or not has_name:
             raise
         return {**dict.fromkeys(call.rules, ("error", str(problem))), **narrowed}
 

@@ -77,13 +77,15 @@ def active_rules(rules: Iterable[AccessRule]) -> tuple[RuleRecord, ...]:
 
 
 def recorded_spec(task: Task, record: Record) -> ShareSpec:
-    """Return the spec to record: all of the manifest's, but the size only where no other step of the plan changes it.
+    """Return the spec to record: all of the manifest's, but size and name of the export only where no other step of the plan changes them.
 
     Nor does it record a revert: that is for the step that turns the share back.
     """
     spec = cast("ShareSpec", task.step.spec)
     recorded = share_spec_of(record)
     spec = replace(spec, revert_to=recorded_revert(spec.revert_to, recorded.revert_to))
+    if task.renamed:
+        spec = replace(spec, export_name=recorded.export_name)
     return replace(spec, size_bytes=recorded.size_bytes) if task.resized else spec
 
 
@@ -125,6 +127,7 @@ def _request_for(resource_id: str, spec: ShareSpec, pool: str, payload: Mapping[
         extra_specs=payload["extra_specs"],
         snapshot=None if snapshot is None else SnapshotRef(**snapshot),
         share_server_id=payload.get("share_server_id"),
+        export_name=spec.export_name,
         beside=None if (beside := payload.get("beside")) is None else tuple(beside),
     )
 

@@ -127,6 +127,11 @@ def _check_shown(step: Step, where: str) -> None:
         sizes = [change.after for change in step.changes if change.field == "size"]
         if sizes != [wanted]:
             _fail(where, f"it shows the size {sizes[0] if sizes else 'of nothing'}, and would make it {wanted}")
+    if isinstance(step.work, UpdateAccess) and step.work.spec is not None:
+        wanted = step.work.spec.export_name or step.work.spec.name
+        names = [change.after for change in step.changes if change.field == "export_name"]
+        if names != [wanted]:
+            _fail(where, f"it shows the export name {names[0] if names else 'of nothing'}, and would make it {wanted}")
     if step.former is not None and step.action is Action.MOVE:
         shown = [(change.before, change.after) for change in step.changes if change.field == "address"]
         if shown != [(step.former, step.address)]:
@@ -231,7 +236,10 @@ def _is_recorded(step: Step, record: Record, rows: CurrentRows) -> bool:
             rules = rows.rules.get(step.address, ())
             wanted = step.work.rules if isinstance(step.work, UpdateAccess) else ()
             are_wanted = {rule.rule for rule in rules} == set(wanted)
-            is_recorded = are_wanted and all(rule.status == "active" for rule in rules)
+            is_named = step.spec is None or spec_object_of(record).get("export_name") == step.spec.as_plain().get(
+                "export_name"
+            )
+            is_recorded = are_wanted and is_named and all(rule.status == "active" for rule in rules)
         case Verb.SCHEDULE_SNAPSHOTS:
             wanted_policy = step.work.policy if isinstance(step.work, ScheduleSnapshots) else None
             is_recorded = policy_in(record) == wanted_policy

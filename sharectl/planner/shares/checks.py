@@ -36,6 +36,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "source_snapshot": "sourceSnapshot",
     "revert_to": "revertTo",
     "snapshot_policy": "snapshotPolicy",
+    "export_name": "exportName",
 }
 _DOING: Final[Mapping[Capability, str]] = {
     Capability.TRASH: "has no trash",
@@ -43,6 +44,7 @@ _DOING: Final[Mapping[Capability, str]] = {
     Capability.REVERT: "turns no share back to a snapshot",
     Capability.SNAPSHOT: "takes no snapshots",
     Capability.SNAPSHOT_POLICY: "takes no snapshots by itself",
+    Capability.EXPORT_NAME: "exports shares under their own names alone",
 }
 _PLAIN_NAME: Final = "a"
 """A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
@@ -85,7 +87,7 @@ class ShareChecks:
         check = self._check(backend)
         if check is None:
             return ()
-        key = (backend, share.protocol, share.size_bytes, share_type, share.pool, share.rules)
+        key = (backend, share.protocol, share.size_bytes, share_type, share.pool, share.rules, share.export_name)
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= _MOST_KNOWN:
@@ -191,7 +193,7 @@ class ShareChecks:
         """Return the share as drivers are asked about it."""
         share_type = self._desired.share_types.get(spec.share_type or "")
         specs = {} if share_type is None else share_type.extra_specs
-        return WantedShare(spec.name, spec.size_bytes, str(spec.protocol), rules, specs, pool)
+        return WantedShare(spec.name, spec.size_bytes, str(spec.protocol), rules, specs, pool, spec.export_name)
 
     def capabilities(self, backend: str) -> frozenset[Capability]:
         """Return what the driver of the backend can do, as its factory tells; everything where it cannot be loaded."""
@@ -218,7 +220,7 @@ class ShareChecks:
 
 
 def _asked(share: WantedShare, name: str, rules: tuple[AccessRule, ...]) -> WantedShare:
-    return WantedShare(name, share.size_bytes, share.protocol, rules, share.extra_specs, share.pool)
+    return WantedShare(name, share.size_bytes, share.protocol, rules, share.extra_specs, share.pool, share.export_name)
 
 
 def _check_of(spec: BackendSpec) -> ShareCheck | None:
@@ -266,6 +268,8 @@ def needs_of(spec: ShareSpec, desired: Desired, *, has_snapshots: bool = False) 
         needs[Capability.REVERT] = "revert_to"
     if wanted_policy(desired, spec) is not None:
         needs[Capability.SNAPSHOT_POLICY] = "snapshot_policy"
+    if spec.export_name is not None:
+        needs[Capability.EXPORT_NAME] = "export_name"
     if has_snapshots:
         needs[Capability.SNAPSHOT] = "snapshots"
     return needs

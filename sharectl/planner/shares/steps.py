@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import listed
-from sharectl.model.field_changes import FieldChange, rule_changes, size_change, spec_changes
+from sharectl.model.field_changes import FieldChange, size_change, spec_changes
 from sharectl.model.fields import Policy, fields_with, written_name
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, Candidate, CreateShare, Move, UpdateAccess, UpdateRecord
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
-from sharectl.planner.access import count_revocations, may_revoke, without_ignored
+from sharectl.planner.access import count_revocations, without_ignored
 from sharectl.planner.draft import (
     CONTENT,
     REMOVING,
@@ -29,7 +29,9 @@ from sharectl.planner.draft import (
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planner.share_servers.places import server_of_lost_share
-from sharectl.planner.shares.changes import holds_growth, may_be_cloned, plan_resize, plan_revert, possible_rules
+from sharectl.planner.shares.access import access_in_force, plan_access, renames
+from sharectl.planner.shares.changes import holds_growth, may_be_cloned, plan_resize, plan_revert
+from sharectl.planner.shares.naming import may_have_name, name_change
 from sharectl.planner.shares.schedules import (
     end_schedule,
     plan_new_schedule,
@@ -40,7 +42,6 @@ from sharectl.planner.shares.schedules import (
 from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
-    from sharectl.model.access import AccessRule
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record
@@ -56,6 +57,8 @@ _immutable_values = attrgetter(*sorted(_IMMUTABLE))
 
 def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, ...], reason: str) -> None:
     """Add the steps that make a share and open it; `candidates` are in the order in which they are tried, at least one."""
+    if not may_have_name(draft, address, candidates):
+        return
     spec = draft.desired.share(address)
     rules = without_ignored(draft, address, candidates[0].backend, draft.desired.access(address))
     action, backend = draft.replaced.get(address, Action.CREATE), candidates[0].backend
@@ -133,7 +136,10 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
         new = replace(new, revert_to=_unless_refused(new.revert_to, old.revert_to))
     grown = holds_growth(draft, address, record, old, new, observed)
     resized = not grown and plan_resize(draft, address, record, old, new, observed)
-    _plan_access(draft, address, record, observed)
+    named, new = name_change(draft, address, record, old, new)
+    plan_access(draft, address, record, observed, named, new)
+    if named is not None and not renames(draft, address):
+        new = replace(new, export_name=old.export_name)
     plan_schedule(draft, address, record, new, observed)
     if not resized:
         new = new if new.size_bytes == old.size_bytes else replace(new, size_bytes=old.size_bytes)
@@ -155,7 +161,7 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
     refused = any(refusal.address == address_of(Kind.BACKEND, record.backend or "") for refusal in draft.refusals)
     reachable = record.backend in draft.desired.backends and not refused
     if reachable and (old.protocol, old.share_network) == (new.protocol, new.share_network):
-        _plan_access(draft, address, record, seen.observed if seen else None)
+        plan_access(draft, address, record, seen.observed if seen else None)
     _plan_record(draft, address, record, old, _recordable(old, new), None)
 
 
@@ -273,48 +279,6 @@ def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: Sha
     return [change for change in spec_changes(old, new) if change.field in _IMMUTABLE - harmless]
 
 
-def _plan_access(draft: Draft, address: Address, record: Record, observed: ObservedShare | None) -> None:
-    exported = draft.export_changes.get(address)
-    if observed is None and exported is None and record.has_access(draft.desired.digests[address]):
-        return
-    wanted, spec = draft.desired.access(address), draft.desired.share(address)
-    recorded = draft.state.rules.get(draft.moved_from.get(address, address), ())
-    active = {rule.rule for rule in recorded if rule.status == "active"}
-    current = tuple(sorted(active)) if observed is None else observed.access
-    wanted = possible_rules(
-        draft, address, record, without_ignored(draft, address, record.backend, wanted, current), current
-    )
-    wanted_keys = {rule.key for rule in wanted}
-    refused = [rule.rule for rule in recorded if rule.status != "active" and rule.rule.key not in wanted_keys]
-    if set(current) == set(wanted) and not refused and not exported:
-        return
-    drifted = observed is not None and active == set(wanted)
-    reasons = [exported.reason] if exported else []
-    if set(current) == set(wanted):
-        reasons += ["a rule that was refused is no longer wanted"] if refused else []
-    elif not drifted:
-        reasons.insert(0, "its manifest says so")
-    elif not exported or (observed is not None and observed.export_settings is not None):
-        reasons.insert(
-            0, "its access was changed on the backend"
-        )  # else nobody is served, since the settings are others
-    if not may_revoke(draft, address, record, current, wanted):
-        return
-    draft.add(
-        Verb.UPDATE_ACCESS,
-        address,
-        "; ".join(reasons),
-        backend=record.backend,
-        record=record,
-        work=UpdateAccess(
-            wanted,
-            observed is not None and set(current) != active,
-            draft.exports.settings(record.backend, spec.protocol, spec.share_type),
-        ),
-        changes=(*rule_changes((*refused, *current), wanted), *(exported.changes if exported else ())),
-    )
-
-
 def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec, observed: ObservedShare | None
 ) -> None:
@@ -322,15 +286,18 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     kept = new
     if new.revert_to is not None or old.revert_to is not None:
         kept = replace(new, revert_to=recorded_revert(new.revert_to, old.revert_to))
-    is_scheduled = draft.has(address, Verb.SCHEDULE_SNAPSHOTS)
-    skip = ("size_bytes", "snapshot_policy") if is_scheduled else ("size_bytes",)
-    changes = spec_changes(as_asked(old), as_asked(kept), skip=skip)
+    is_scheduled, is_renamed = draft.has(address, Verb.SCHEDULE_SNAPSHOTS), renames(draft, address)
+    elsewhere = {
+        "size_bytes": True,
+        "snapshot_policy": is_scheduled,
+        "export_name": is_renamed,
+        "export_locations": is_renamed,
+    }
+    changes = spec_changes(
+        as_asked(old), as_asked(kept), skip=tuple(name for name, is_so in elsewhere.items() if is_so)
+    )
     if observed is not None:
-        changes += tuple(
-            change
-            for change in _observed_changes(record, observed)
-            if change.field != "snapshot_policy" or not is_scheduled
-        )
+        changes += tuple(change for change in _observed_changes(record, observed) if not elsewhere.get(change.field))
     if not draft.has(address, *RESIZING):  # else the size changes, and not the state alone
         if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
             changes += (size_change(record.size_bytes, observed.size_bytes),)
@@ -399,15 +366,3 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
         record=record,
         changes=tuple(FieldChange(f"access/{rule.key}", rule.grant, None) for rule in there),
     )
-
-
-def access_in_force(draft: Draft, address: Address, record: Record) -> tuple[AccessRule, ...]:
-    """Return who has access to a recorded share, by key: as its backend lists it where that differs, else as recorded."""
-    seen = draft.deviations.get(record.address)
-    if seen is not None and seen.observed is not None:
-        rules = list(seen.observed.access)
-    else:
-        origin = address if address in draft.state.records else address.partition(DEPOSED_MARK)[0]
-        recorded = draft.state.rules.get(draft.moved_from.get(origin, origin), ())
-        rules = [rule.rule for rule in recorded if rule.status == "active"]
-    return tuple(sorted(rules, key=lambda rule: rule.key))

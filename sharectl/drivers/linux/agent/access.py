@@ -281,7 +281,9 @@ class Access:
         server.ensure_running(self.is_section_ready(servers, self._confirmed - {row.resource_id}))
         with locked(self._users_lock(servers), shared=True):
             refused = self._ensure_users(server, granted.users, passwords)
-            before = server.live().get(row.export_name)
+            live = server.live()
+            before = live.get(row.export_name)
+            closing.close_strangers(server, live, lambda: self._records.shares_of_instance(servers.instance.name))
             lists = (granted.writers - refused.keys(), granted.readers - refused.keys(), granted.networks)
             server.put(Section(row.export_name, path, *lists, smb_treatment.of_options(row.options)))
         self._confirm(servers, row)

@@ -9,7 +9,7 @@ from sharectl.drivers.linux.agent.contract import Problem, Section
 from sharectl.drivers.linux.agent.nfs import treatment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from sharectl.drivers.linux.agent.contract import Client, NfsServer, SmbServer
     from sharectl.drivers.linux.agent.records import ShareRow
@@ -70,6 +70,16 @@ def close_section(server: SmbServer | None, row: ShareRow, granted: SmbRights) -
     if not is_open:
         server.remove(row.export_name)
     return _outcome(is_open=is_open)
+
+
+def close_strangers(server: SmbServer, live: Mapping[str, Section], rows: Callable[[], Iterable[ShareRow]]) -> None:
+    """Withdraw the sections that somebody has renamed by hand, or made: they look sound, and are of no share.
+
+    `rows` are those of the server's shares, which are read only where a section is not as it was put.
+    """
+    odd = {name for name, section in live.items() if not section.path}
+    for name in sorted(odd - ({row.export_name for row in rows()} if odd else odd)):
+        server.remove(name)
 
 
 def _outcome(*, is_open: bool) -> str:

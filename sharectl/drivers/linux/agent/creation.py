@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent.contract import Claim, Problem, ProblemKind
-from sharectl.drivers.linux.agent.export_names import ID_PREFIX_LENGTH, free_name, slug
+from sharectl.drivers.linux.agent.export_names import (
+    ID_PREFIX_LENGTH,
+    free_name,
+    require_exportable,
+    require_free,
+    slug,
+)
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id
 from sharectl.drivers.linux.agent.records import (
     ShareRow,
@@ -17,6 +23,7 @@ from sharectl.drivers.linux.agent.records import (
 )
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.volumes.names import is_volume_name, problem_of_share_name, taken
+from sharectl.model.export_names import key
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,7 +50,7 @@ class Creation:
         """Make a share that nobody may reach yet, or finish making it; return it, and whether an earlier call had made it whole.
 
         `request` has resource_id, name, pool, protocol, size_bytes, options, snapshot_id for a clone (None otherwise), and
-        share_server_id (None for the backend's own servers), and beside (see `_require_name`).
+        share_server_id (None for the backend's own servers), beside (see `_require_name`), and export_name (None: that of its own name).
         """
         resource_id = checked_id(request["resource_id"])
         snapshot = request["snapshot_id"] and self._holdings.known_snapshot(request["snapshot_id"])
@@ -94,7 +101,7 @@ class Creation:
                 message = f"{backend_id} is managed already, under the id {holder}"
                 raise Problem(ProblemKind.CONFLICT, message)
             if holder is None:
-                name = free_name(connection, MAIN, slug(volume, resource_id), resource_id)
+                name = free_name(connection, MAIN, slug(volume, resource_id), resource_id, None)
                 insert_share(
                     connection,
                     ShareRow(
@@ -103,7 +110,7 @@ class Creation:
                         volume=volume,
                         instance=MAIN,
                         export_name=name,
-                        export_key=name.casefold(),
+                        export_key=key(name),
                         export_id=next_export_id(connection, MAIN),
                         protocol=None,
                         size_bytes=size,
@@ -125,6 +132,8 @@ class Creation:
         while (row := self._records.share(resource_id)) is None:
             if (wrong := problem_of_share_name(name)) is not None:
                 raise Problem(ProblemKind.REFUSED, wrong)
+            if request.get("export_name") is not None:
+                require_exportable(request["export_name"], request["protocol"])
             self._check_share_server(request["share_server_id"])
             self._require_name(pool, request)
             volume = self._free_volume(pool, name, resource_id)  # which may free the name of the export as well
@@ -143,14 +152,18 @@ class Creation:
         self._check_share_server(request["share_server_id"])
         resource_id, name = request["resource_id"], request["name"]
         instance = request["share_server_id"] or MAIN
-        export_name = free_name(connection, instance, name, resource_id)
+        export_name = request.get("export_name")
+        if export_name is None:
+            export_name = free_name(connection, instance, name, resource_id, request["protocol"])
+        else:
+            require_free(connection, instance, export_name, resource_id)
         row = ShareRow(
             resource_id=resource_id,
             pool=pool.name,
             volume=volume,
             instance=instance,
             export_name=export_name,
-            export_key=export_name.casefold(),
+            export_key=key(export_name),
             export_id=next_export_id(connection, instance),
             protocol=request["protocol"],
             size_bytes=request["size_bytes"],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sharectl.drivers.linux.agent.closed_marks import stored_rules
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.export_names import is_own
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.schedules import ScheduleListing
 from sharectl.drivers.linux.agent.servers import MAIN
@@ -41,6 +42,7 @@ class Listed(NamedTuple):
     export_settings: Mapping[str, str] | None = None
     snapshot_policy: Mapping[str, Any] | None = None
     scheduled_snapshots: Mapping[str, Any] | None = None
+    export_name: str | None = None
 
 
 class ListedSnapshot(NamedTuple):
@@ -173,7 +175,7 @@ class Listing:
         return Listed(
             row.resource_id,
             row.backend_id,
-            row.export_name,
+            row.export_name if is_own(row) else row.volume,
             row.pool,
             size_bytes,
             row.protocol,
@@ -184,6 +186,7 @@ class Listing:
             export_settings=settings_of(row) if access else None,
             snapshot_policy=None if scheduled is None else scheduled.policy(row.resource_id),
             scheduled_snapshots=None if scheduled is None else scheduled.snapshots(row.resource_id),
+            export_name=row.export_name,
         )
 
 

@@ -318,6 +318,15 @@ def holder_of_export(connection: sqlite3.Connection, instance: str, export_key: 
     return None if row is None else str(row[0])
 
 
+def holders_below(connection: sqlite3.Connection, instance: str, export_key: str) -> list[str]:
+    """Return the ids of two shares at most that one server exports below this key, which is then a path."""
+    rows = connection.execute(
+        "SELECT resource_id FROM share WHERE instance = ? AND export_key > ? || '/' AND export_key < ? || '0' LIMIT 2",
+        (instance, export_key, export_key),  # '0' comes right after '/'
+    )
+    return [str(resource_id) for (resource_id,) in rows]
+
+
 def next_export_id(connection: sqlite3.Connection, instance: str) -> int:
     """Return an id that no export of the server has; raises REFUSED where all 65,535 are taken.
 

@@ -6,19 +6,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Resize, Rule
-from sharectl.drivers.linux.agent.export_names import free_name
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Resize, rule_in
+from sharectl.drivers.linux.agent.export_names import free_name, require_exportable, require_free
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id, require_own
 from sharectl.drivers.linux.agent.records import (
     LOST,
     ShareRow,
 )
+from sharectl.model.export_names import key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.drivers.linux.agent.access import Access, Credentials
-    from sharectl.drivers.linux.agent.contract import VolumePool
+    from sharectl.drivers.linux.agent.contract import Rule, VolumePool
     from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.rights import Status
     from sharectl.drivers.linux.agent.schedules import Schedules
@@ -111,6 +112,36 @@ class Shares:
             return {}
         return self._access.apply(row, rules, credentials)
 
+    def rename_export(self, resource_id: str, name: str) -> None:
+        """Withdraw the share under its name, also from clients that use it, and put the same rules in force under another.
+
+        The rules are kept in the record meanwhile, so that the call repeated after a crash puts them in force.
+        """
+        row, _ = self._holdings.present(resource_id)
+        if row.export_name != name:
+            require_exportable(name, row.protocol)
+            with self._records.transaction() as connection:
+                require_free(connection, row.instance, name, resource_id)
+            before = row.suspended or {"rules": [list(rule) for rule in self._access.in_force(row)]}
+            self._records.update_share(resource_id, suspended=before)
+            self._access.suspend(row)
+            try:
+                with self._records.transaction() as connection:
+                    require_free(connection, row.instance, name, resource_id)  # somebody may have been quicker
+                    statement = "UPDATE share SET export_name = ?, export_key = ? WHERE resource_id = ?"
+                    connection.execute(statement, (name, key(name), resource_id))
+            finally:
+                self._resume(resource_id)
+        elif row.suspended is not None:
+            self._resume(resource_id)
+
+    def _resume(self, resource_id: str) -> None:
+        """Put in force again what was withdrawn for a while."""
+        row = self._holdings.known_share(resource_id)
+        if row.suspended is not None:
+            self._access.resume(row, [rule_in(rule) for rule in row.suspended["rules"]])
+            self._records.update_share(resource_id, suspended=None)
+
     def resize(self, resource_id: str, size_bytes: int, how: Resize) -> int:
         """Enforce another size, remember the one that holds, and return it.
 
@@ -155,9 +186,9 @@ class Shares:
         if row.trashed_at is None:
             return row
         with self._records.transaction() as connection:
-            name = free_name(connection, row.instance, row.export_name, resource_id)
+            name = free_name(connection, row.instance, row.export_name, resource_id, row.protocol)
             connection.execute(
                 "UPDATE share SET trashed_at = NULL, export_name = ?, export_key = ? WHERE resource_id = ?",
-                (name, name.casefold(), resource_id),
+                (name, key(name), resource_id),
             )
         return self._holdings.known_share(resource_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.linux.agent.contract import NOBODY, Client, Export, Problem, ProblemKind, Squash
 from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
 from sharectl.model.client_addresses import nobody_at
+from sharectl.model.export_names import problem as problem_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +29,7 @@ DEFINITION: Final = "# sharectl: "
 
 _NO_ID: Final = 4294967295
 _MAXIMUM_PATH_BYTES: Final = 4095
-_MAXIMUM_NAME_BYTES: Final = 255
-# Pseudo paths are flat: Ganesha 4.3 refuses a path below another export's.
-_PSEUDO: Final = re.compile(r"/shares/[A-Za-z0-9_][A-Za-z0-9_.+@~-]*")
+_PSEUDO_ROOT: Final = "/shares/"
 # A quotation mark ends the quoted text in ganesha.conf and exports(5), and a backslash begins an escape in the latter.
 _OUT_OF_QUOTES: Final = frozenset('"\\')
 
@@ -117,9 +115,10 @@ def _problems(export: Export) -> Iterator[str]:
     problem = problem_of_path(export.path)
     if problem is not None:
         yield problem
-    name = export.pseudo.removeprefix("/shares/")
-    if not _PSEUDO.fullmatch(export.pseudo) or len(name) > _MAXIMUM_NAME_BYTES:
-        yield f"{export.pseudo[:80]!r} is not /shares/NAME, with a name of letters, digits and _.+@~- in at most 255 bytes"
+    root, name = export.pseudo[: len(_PSEUDO_ROOT)], export.pseudo[len(_PSEUDO_ROOT) :]
+    wrong = problem_of_name(name, ("NFS",)) if root == _PSEUDO_ROOT else "it is not below /shares"
+    if wrong is not None:
+        yield f"{export.pseudo[:80]!r} cannot be what clients mount: {wrong}"
     if not isinstance(export.squash, Squash):
         yield f"the squash {str(export.squash)[:20]!r} is not one of {', '.join(Squash)}"
     if not export.security or not set(export.security).issubset(SECURITY_FLAVOURS):

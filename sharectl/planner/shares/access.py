@@ -1,0 +1,109 @@
+"""Steps for the access of shares that are there: the rules of their manifests, settings of their exports, the names that clients see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.model.field_changes import rule_changes
+from sharectl.model.plans import UpdateAccess
+from sharectl.model.verbs import Verb
+from sharectl.planner.access import may_revoke, without_ignored
+from sharectl.planner.draft import step_id
+from sharectl.planner.records import DEPOSED_MARK
+from sharectl.planner.shares.changes import possible_rules
+from sharectl.state.rows import spec_object_of
+
+if TYPE_CHECKING:
+    from sharectl.model.access import AccessRule
+    from sharectl.model.field_changes import FieldChange
+    from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
+    from sharectl.model.records import Record
+    from sharectl.model.specs import ShareSpec
+    from sharectl.planner.draft import Draft
+
+
+def renames(draft: Draft, address: Address) -> bool:
+    """Tell whether the plan gives the share's export another name."""
+    step = draft.steps.get(step_id(Verb.UPDATE_ACCESS, address))
+    return step is not None and step.spec is not None
+
+
+def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
+    draft: Draft,
+    address: Address,
+    record: Record,
+    observed: ObservedShare | None,
+    named: FieldChange | None = None,
+    new: ShareSpec | None = None,
+) -> None:
+    """Add the step that gives the share the access of its manifest, or, as `named` says, the name that clients see in `new`."""
+    exported = draft.export_changes.get(address)
+    is_as_wanted = observed is None and exported is None and named is None
+    if is_as_wanted and record.has_access(draft.desired.digests[address]):
+        return
+    wanted, spec = draft.desired.access(address), draft.desired.share(address)
+    recorded = draft.state.rules.get(draft.moved_from.get(address, address), ())
+    active = {rule.rule for rule in recorded if rule.status == "active"}
+    current = tuple(sorted(active)) if observed is None else observed.access
+    wanted = possible_rules(
+        draft, address, record, without_ignored(draft, address, record.backend, wanted, current), current
+    )
+    wanted_keys = {rule.key for rule in wanted}
+    refused = [rule.rule for rule in recorded if rule.status != "active" and rule.rule.key not in wanted_keys]
+    if set(current) == set(wanted) and not refused and not exported and not named:
+        return
+    drifted = observed is not None and active == set(wanted)
+    reasons = [exported.reason] if exported else []
+    if named:
+        reasons.append(_naming_reason(named, is_by_hand=new is not None and new.export_name == _recorded_name(record)))
+    if set(current) == set(wanted):
+        reasons += ["a rule that was refused is no longer wanted"] if refused else []
+    elif not drifted:
+        reasons.insert(0, "its manifest says so")
+    elif not exported or (observed is not None and observed.export_settings is not None):
+        reasons.insert(
+            0, "its access was changed on the backend"
+        )  # else nobody is served, since the settings are others
+    if not may_revoke(draft, address, record, current, wanted):
+        return
+    draft.add(
+        Verb.UPDATE_ACCESS,
+        address,
+        "; ".join(reasons),
+        backend=record.backend,
+        record=record,
+        work=UpdateAccess(
+            wanted,
+            observed is not None and set(current) != active,
+            draft.exports.settings(record.backend, spec.protocol, spec.share_type),
+            spec=new if named else None,
+        ),
+        changes=(
+            *((named,) if named else ()),
+            *rule_changes((*refused, *current), wanted),
+            *(exported.changes if exported else ()),
+        ),
+    )
+
+
+def _recorded_name(record: Record) -> str | None:
+    found: str | None = spec_object_of(record).get("export_name")
+    return found
+
+
+def _naming_reason(named: FieldChange, *, is_by_hand: bool) -> str:
+    why = "its export was renamed on the backend; " if is_by_hand else ""
+    return f"{why}clients have to mount it anew, as {named.after!r}: whoever has mounted {named.before!r} is cut off"
+
+
+def access_in_force(draft: Draft, address: Address, record: Record) -> tuple[AccessRule, ...]:
+    """Return who has access to a recorded share, by key: as its backend lists it where that differs, else as recorded."""
+    seen = draft.deviations.get(record.address)
+    if seen is not None and seen.observed is not None:
+        rules = list(seen.observed.access)
+    else:
+        origin = address if address in draft.state.records else address.partition(DEPOSED_MARK)[0]
+        recorded = draft.state.rules.get(draft.moved_from.get(origin, origin), ())
+        rules = [rule.rule for rule in recorded if rule.status == "active"]
+    return tuple(sorted(rules, key=lambda rule: rule.key))
