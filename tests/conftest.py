@@ -8,6 +8,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,6 +20,10 @@ _LACKING = "needs "
 _COPIES = tempfile.TemporaryDirectory(prefix="sharectl-tests-")
 os.environ["XDG_STATE_HOME"] = _COPIES.name
 """Copies of the states that tests make are kept there, and not in the home of whoever runs them."""
+
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how long an example takes is the machine's business, and what else it does
 
 
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup leaves it, for all processes that the tests start
