@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.manifests.compiled import PLACEMENT_FIELDS
+from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELDS
 from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker, touches
@@ -60,9 +60,9 @@ class Linker:
         """Link everything."""
         linked, indexes = self.linked, [file.index for file in self._files]
         for file, index in zip(self._files, indexes, strict=True):
-            digests = file.digests
+            digests, size = file.digests, ENTRY_DIGEST_SIZE_BYTES
             linked.digests.update(
-                zip(index.addresses, [digests[i : i + 32] for i in range(0, len(digests), 32)], strict=True)
+                zip(index.addresses, [digests[i : i + size] for i in range(0, len(digests), size)], strict=True)
             )
             linked.moves.update((new, tuple(old)) for new, old in index.moves.items())
         self._link_settings()

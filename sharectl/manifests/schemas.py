@@ -80,10 +80,10 @@ def schema_of(document_kind: str) -> JsonObject:
 
 @cache
 def schemas_digest() -> bytes:
-    """Return the digest of all schemas together."""
+    """Return the digest of all schemas together, but for that of any kind, which follows from the others' names."""
     from sharectl.model.canonical import digest_of  # noqa: PLC0415 - `sharectl schema` needs none
 
-    return digest_of("\0".join(schema_text(name) for name in schema_names()).encode())
+    return digest_of(b"\0".join(path.read_bytes() for path in sorted(_directory().glob(f"*{_SUFFIX}"))))
 
 
 @cache
@@ -110,9 +110,10 @@ class DriverSchemas:
         self.schema = cache(schema_of_driver)
         self.known = known
         self.explained = 0
+        self.digest = cache(self._digest)
         self._tests: dict[str, Callable[[Any], bool]] = {}
 
-    def digest(self, driver: str) -> str:
+    def _digest(self, driver: str) -> str:
         """Return the digest of that schema, empty where there is no such driver."""
         from sharectl.model.canonical import canonical_json, digest_of  # noqa: PLC0415 - as above
 

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.fields import written_of
-from sharectl.manifests.names import MOVED_FROM
 from sharectl.manifests.rule_options import written_options
 from sharectl.manifests.scalars import needs_quotes
 from sharectl.manifests.schemas import schema_of
@@ -37,14 +36,11 @@ class ManifestDocument:
     name: str
     spec: JsonObject
     labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
     comment: str = ""
 
 
-def document_of(
-    spec: Spec, access: Iterable[AccessRule] = (), *, moved_from: Sequence[str] = (), comment: str = ""
-) -> ManifestDocument:
-    """Return the manifest of a spec, with the access rules of a share inline; `moved_from` are former names."""
+def document_of(spec: Spec, access: Iterable[AccessRule] = (), *, comment: str = "") -> ManifestDocument:
+    """Return the manifest of a spec, with the access rules of a share inline."""
     kind = next(kind for kind, cls in SPECS.items() if cls is type(spec)).document_kind
     plain = spec.as_plain()
     fields = written_of(type(spec), plain)
@@ -61,8 +57,7 @@ def document_of(
         fields["access"] = rules
     order = schema_of(kind)["properties"]["spec"]["properties"]
     fields = {name: fields[name] for name in order if name in fields}
-    annotations = {MOVED_FROM: ", ".join(moved_from)} if moved_from else {}
-    return ManifestDocument(kind, plain["name"], fields, plain.get("labels", {}), annotations, comment)
+    return ManifestDocument(kind, plain["name"], fields, plain.get("labels", {}), comment)
 
 
 def dump(documents: Iterable[ManifestDocument]) -> str:
@@ -70,9 +65,8 @@ def dump(documents: Iterable[ManifestDocument]) -> str:
     parts = []
     for document in documents:
         metadata: JsonObject = {"name": document.name}
-        for name, value in (("labels", document.labels), ("annotations", document.annotations)):
-            if value:
-                metadata[name] = dict(value)
+        if document.labels:
+            metadata["labels"] = dict(document.labels)
         whole = {"apiVersion": API_VERSION, "kind": document.kind, "metadata": metadata, "spec": document.spec}
         lines = ("".join(c if c.isprintable() else " " for c in line) for line in document.comment.splitlines())
         parts.append("".join(f"{f'# {line}'.rstrip()}\n" for line in lines) + "\n".join(_block(whole)) + "\n")

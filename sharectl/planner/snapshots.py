@@ -21,7 +21,6 @@ from sharectl.planner.draft import (
     step_id,
 )
 from sharectl.planner.records import DEPOSED_MARK, backend_id_of
-from sharectl.planner.strays import stray_snapshots
 from sharectl.state.rows import attributes_of, snapshot_spec_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -67,17 +66,14 @@ def unknown_snapshots_of_removed_shares(draft: Draft) -> dict[Address, list[str]
     for step in draft.steps.values():
         if removes_data(step):
             removed.setdefault(step.backend or "", []).append(step)
-    known = {record.resource_id for record in draft.records.values() if record.kind == Kind.SNAPSHOT} if removed else ()
     found: dict[Address, list[str]] = {}
     for backend, steps in removed.items():
-        seen = draft.observed.get(backend)
-        strays: dict[str, list[str]] = {}  # by share; what could not be looked at is refused, see unseen_removals
-        for snapshot in () if seen is None else stray_snapshots(seen, known):
-            strays.setdefault(snapshot.share_backend_id, []).append(snapshot.backend_id)
-        for step in steps if strays else ():
-            of_share = strays.get(backend_id_of(removed_record(draft, step.address)))
-            if of_share:
-                found[step.address.partition(DEPOSED_MARK)[0]] = sorted(of_share)
+        for step in (
+            steps if backend in draft.observed else ()
+        ):  # what could not be looked at is refused, see unseen_removals
+            strays = draft.stray_snapshots_of(backend, backend_id_of(removed_record(draft, step.address)))
+            if strays:
+                found[step.address.partition(DEPOSED_MARK)[0]] = sorted(snapshot.backend_id for snapshot in strays)
     return found
 
 

@@ -279,8 +279,8 @@ def plan_imports(draft: Draft) -> None:
             _plan_snapshot_import(draft, address, wanted, seen)
         else:
             if wanted.backend not in found:
-                ids = frozenset(record.resource_id for record in draft.records.values())
-                found[wanted.backend] = {share.backend_id: share for share in importable_shares(ids, seen)}
+                strays = importable_shares(draft.known_ids, seen)
+                found[wanted.backend] = {share.backend_id: share for share in strays}
             _plan_share_import(draft, address, wanted, seen, found[wanted.backend])
 
 

@@ -103,8 +103,6 @@ def verdict_object(verdict: PoolVerdict) -> JsonObject:
 def _refusal(outcome: Outcome) -> str:
     if outcome is Outcome.NO_HOSTS:
         return "has nowhere to go: there is no pool at all"
-    if outcome is Outcome.ERROR:
-        return "cannot be placed: what it asks for cannot be evaluated"
     return "has nowhere to go: every pool is refused"
 
 

@@ -12,12 +12,11 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """How a request ended; `error` is for a request that cannot be evaluated at all."""
+    """How a request ended."""
 
     SCHEDULED = "scheduled"
     NO_VALID_HOST = "no_valid_host"
     NO_HOSTS = "no_hosts"
-    ERROR = "error"
 
 
 class RankedPool(NamedTuple):

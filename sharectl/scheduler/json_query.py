@@ -1,4 +1,4 @@
-"""The language of the hint `query`: a JSON list such as `["and", [">=", "$free_capacity_gb", 1024], ["=", "$capabilities.tier", "gold"]]`."""
+"""The language of a request's JSON query, as Manila's hint `query` has it: a list such as `["and", [">=", "$free_capacity_gb", 1024], ["=", "$capabilities.tier", "gold"]]`."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 CLOSE_TIMEOUT_SECONDS = 20.0
 
 
-def _missing_secrets(spec: BackendSpec, resolver: SecretResolver) -> tuple[ConfigProblem, ...]:
+def secret_problems(spec: BackendSpec, resolver: SecretResolver) -> tuple[ConfigProblem, ...]:
+    """Return the secrets of a backend, and of its network service, that are not there now, by their paths within its `spec`."""
     configs = {"config": spec.config}
     if spec.network is not None:
         configs["network"] = {"config": spec.network.config}
@@ -53,7 +54,7 @@ class Backends:
     def missing_secrets(self, backend: str) -> tuple[ConfigProblem, ...]:
         """Return the secrets of the backend that are not there now, by their paths within its `spec`."""
         spec = self._specs.get(backend)
-        return () if spec is None else _missing_secrets(spec, self._environment.resolve_secret)
+        return () if spec is None else secret_problems(spec, self._environment.resolve_secret)
 
     def passwords_of(self, backend: str, problems: tuple[ConfigProblem, ...]) -> tuple[ConfigProblem, ...]:
         """Return those problems with secrets of the backend that only keep a user out."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sharectl.workspace.imports import Chosen, FoundImports, ImportRequest
 
 
-def _documents(
+def documents_of(
     unwritten: Chosen, request: ImportRequest, notes: Mapping[Address, Sequence[str]] | None = None
 ) -> tuple[ManifestDocument, ...]:
     """Return the manifests of the shares; `notes` are further lines above one."""
@@ -45,7 +45,7 @@ def _found_access(share: ObservedShare, request: ImportRequest) -> FoundAccess:
     return writable_access(share.access, share.protocol or request.protocol)
 
 
-def _unwritable_rules(unwritten: Chosen, request: ImportRequest) -> tuple[Diagnostic, ...]:
+def unwritable_rules(unwritten: Chosen, request: ImportRequest) -> tuple[Diagnostic, ...]:
     """Name the rules that no manifest can hold: the share is taken over all the same, and they end with the next apply."""
     return tuple(
         warning(
@@ -94,7 +94,7 @@ def _comment(backend: str, share: ObservedShare, request: ImportRequest) -> list
     return lines
 
 
-def _guesses(unwritten: Chosen, request: ImportRequest) -> tuple[Diagnostic, ...]:
+def guesses_in(unwritten: Chosen, request: ImportRequest) -> tuple[Diagnostic, ...]:
     """Say what had to be chosen for shares whose backend does not know it."""
     sizeless = [address for address, (_, share) in unwritten.items() if share.size_bytes is None]
     silent = [address for address, (_, share) in unwritten.items() if share.protocol is None]

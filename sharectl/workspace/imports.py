@@ -15,7 +15,7 @@ from sharectl.model.records import PutResource
 from sharectl.model.specs import Protocol
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.strays import import_record, importable_shares, snapshot_imports, unfinished_imports
-from sharectl.workspace.import_manifests import _documents, _guesses, _unwritable_rules
+from sharectl.workspace.import_manifests import documents_of, guesses_in, unwritable_rules
 from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
 
@@ -101,9 +101,9 @@ def find_imports(
     unwritten = {address: wanted[address] for address in sorted(wanted) if address not in desired.digests}
     if unwritten and not writes:
         raise DiagnosticError(_without_manifest(list(unwritten), desired))
-    chosen = (*_guesses(unwritten, request), *_unwritable_rules(unwritten, request))
+    chosen = (*guesses_in(unwritten, request), *unwritable_rules(unwritten, request))
     diagnostics = (*_left_out(left_out), *_differences(desired, wanted), *chosen)
-    return FoundImports(options, _documents(unwritten, request), diagnostics, len(left_out))
+    return FoundImports(options, documents_of(unwritten, request), diagnostics, len(left_out))
 
 
 def _is_ignored(desired: Desired, backend: str, share: ObservedShare) -> bool:

@@ -11,7 +11,7 @@ from sharectl.drivers.base import (
     DriverError,
     SettlesExports,
 )
-from sharectl.drivers.registry import UnknownDriverError, driver_factory
+from sharectl.drivers.registry import driver_factory
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
@@ -126,7 +126,7 @@ def _export_policies(desired: Desired, questions: Mapping[str, Question]) -> dic
         spec = desired.backends[name]
         try:
             factory = driver_factory(spec.driver)
-        except (UnknownDriverError, DriverError):
+        except DriverError:
             continue  # the survey has said so
         if isinstance(factory, SettlesExports):
             settings_of = partial(factory.export_settings, spec)

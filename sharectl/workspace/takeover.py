@@ -19,7 +19,7 @@ from sharectl.model.specs import Protocol
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.shares.checks import ShareChecks
 from sharectl.planner.strays import importable_shares
-from sharectl.workspace.import_manifests import _documents, _guesses, manifest_text
+from sharectl.workspace.import_manifests import documents_of, guesses_in, manifest_text
 from sharectl.workspace.imports import FoundImports, ImportRequest, _all, _differences, _escaped
 from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
@@ -210,8 +210,8 @@ class _Takeover:
         imports = {address: Import(backend, share.backend_id) for address, (_, share) in chosen.items()}
         found = FoundImports(
             PlanOptions(imports=imports, targets=frozenset(imports)),
-            _documents(unwritten, request, self._notes(taken)),
-            (*_differences(self._desired, chosen), *_guesses(unwritten, request)),
+            documents_of(unwritten, request, self._notes(taken)),
+            (*_differences(self._desired, chosen), *guesses_in(unwritten, request)),
         )
         findings = tuple(found.printable() for found in sorted(self._findings, key=lambda each: each.place))
         report = TakeoverReport(backend, tuple(taken), findings, manifest_text(found) if found.documents else "")

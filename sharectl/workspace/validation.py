@@ -14,7 +14,7 @@ from sharectl.model.diagnostics import error
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
-from sharectl.workspace.backends import _missing_secrets
+from sharectl.workspace.backends import secret_problems
 from sharectl.workspace.share_servers import server_findings
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...
             source=desired.field_source(address_of(Kind.BACKEND, name), "spec", *problem.path),
         )
         for name, spec in desired.backends.items()
-        for problem in _missing_secrets(spec, resolver)
+        for problem in secret_problems(spec, resolver)
         if desired.flaws.is_sound_at(address_of(Kind.BACKEND, name), "spec", *problem.path)
     )
 

@@ -203,11 +203,9 @@ def test_every_other_kind_is_read_back_as_it_was_written(tmp_path: Path) -> None
             *map(document_of, types),
             *map(document_of, networks),
             *map(document_of, services),
-            document_of(
-                ShareSpec("a", 1 << 30, "NFS"), moved_from=("b", "c"), comment="found on the filer\n\n\x00as it was"
-            ),
+            document_of(ShareSpec("a", 1 << 30, "NFS"), comment="found on the filer\n\n\x00as it was"),
             ManifestDocument("AccessRule", "r", rule, {"x": "y"}),
-            document_of(SnapshotSpec("p", "a"), moved_from=("q",)),
+            document_of(SnapshotSpec("p", "a")),
         ]
     )
     loaded = load_text(tmp_path, text)
@@ -218,7 +216,6 @@ def test_every_other_kind_is_read_back_as_it_was_written(tmp_path: Path) -> None
     assert tuple(desired.share_networks.values()) == networks
     assert tuple(desired.security_services.values()) == services
     assert desired.access("share/a") == (AccessRule("ip", "10.0.0.0/8", "ro"),)
-    assert desired.moves == {"share/a": ("share/b", "share/c"), "snapshot/p": ("snapshot/q",)}
     memory = desired_of(backends=backends, share_types=types, share_networks=networks, security_services=services)
     assert (memory.backends, memory.share_types, memory.share_networks, memory.security_services) == (
         desired.backends,

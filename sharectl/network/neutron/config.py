@@ -29,7 +29,7 @@ _BINDING: Final[JsonObject] = {
             "type": "object",
             "description": "What the mechanism driver needs to know (`binding:profile`), such as `{local_link_information: [{switch_id: …, port_id: …, switch_info: …}]}`.",
         },
-        "waitSeconds": seconds(60, "How long a port may take to become active."),
+        "waitSeconds": seconds(int(_DEFAULT_WAIT_SECONDS), "How long a port may take to become active."),
     },
 }
 
