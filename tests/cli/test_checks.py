@@ -114,6 +114,7 @@ def test_a_backend_that_could_do_it_makes_a_share_valid_and_is_the_one_that_gets
         ("'linux:nfs_sqash': root", 'did you mean "linux:nfs_squash"?'),
         ("'linux:nfs_squash': rot", "write one of none, root, all"),
         ("'linux:smb_recycle_bin': folder", "write one of true, false"),
+        ("'linux:smb_previous_versions': all", "write one of true, false"),
         ("'linux:smb_recycle_bin_folder': ../x", "write a name of letters, digits, `_`, `.` and `-`"),
     ],
 )

@@ -44,7 +44,8 @@ def treatment_of(smb: SmbSettings, extra_specs: Mapping[str, str]) -> SmbTreatme
         visible=asked.flag("smb_recycle_bin_visible", otherwise=own.visible),
     )
     has_bin = asked.flag("smb_recycle_bin", otherwise=smb.has_recycle_bin)
-    return SmbTreatment(recycle_bin=recycle_bin if has_bin else None)
+    previous_versions = asked.flag("smb_previous_versions", otherwise=smb.previous_versions)
+    return SmbTreatment(recycle_bin if has_bin else None, previous_versions=previous_versions)
 
 
 def nfs_server_settings(nfs: NfsSettings) -> dict[str, str]:

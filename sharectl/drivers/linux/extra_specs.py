@@ -38,6 +38,7 @@ class _Spec(NamedTuple):
 EXTRA_SPECS: Final[Mapping[str, _Spec]] = {
     "linux:nfs_squash": _Spec(tuple(Squash)),
     "linux:nfs_insecure": _Spec(),
+    "linux:smb_previous_versions": _Spec(),
     "linux:smb_recycle_bin": _Spec(),
     "linux:smb_recycle_bin_folder": _Spec((), BIN_FOLDER, "a name of letters, digits, `_`, `.` and `-`"),
     "linux:smb_recycle_bin_keep_tree": _Spec(),

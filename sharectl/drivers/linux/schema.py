@@ -248,6 +248,11 @@ _SMB: Final[JsonObject] = {
             "description": "Of what clients are told the size and what is free: of the share, or of its pool. Default: share.",
         },
         "recycleBin": _RECYCLE_BIN,
+        "previousVersions": {
+            "type": "boolean",
+            "description": "Whether clients see the snapshots of a share as previous versions of its files and folders (pools of type `btrfs` and "
+            "`loop`). Default: false.",
+        },
         "users": {
             "type": "object",
             "propertyNames": {

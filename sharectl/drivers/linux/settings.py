@@ -84,11 +84,13 @@ class SmbSettings:
     disk_free: Literal["share", "pool"] = "share"
     has_recycle_bin: bool = False
     recycle_bin: RecycleBin = field(default_factory=RecycleBin)
+    previous_versions: bool = False
 
     @property
     def treatment(self) -> SmbTreatment:
         """What the share of a type that asks for nothing offers."""
-        return SmbTreatment(recycle_bin=self.recycle_bin if self.has_recycle_bin else None)
+        recycle_bin = self.recycle_bin if self.has_recycle_bin else None
+        return SmbTreatment(recycle_bin, previous_versions=self.previous_versions)
 
     def for_agent(self) -> JsonObject:
         """Return plain values, without the users."""
@@ -285,4 +287,5 @@ def smb_of(config: Mapping[str, Any]) -> SmbSettings:
             versions=recycle_bin.get("versions", True),
             visible=recycle_bin.get("visible", True),
         ),
+        previous_versions=plain.get("previousVersions", False),
     )

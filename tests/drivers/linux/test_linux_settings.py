@@ -135,6 +135,7 @@ def test_everything_can_be_said() -> None:
             "signing": "optional",
             "encryption": "required",
             "recycleBin": {"folder": "Trash", "keepTree": False, "versions": False, "visible": False},
+            "previousVersions": True,
             "users": {"alice": {"password": {"env": "ALICE"}}},
         },
     )
@@ -157,6 +158,7 @@ def test_everything_can_be_said() -> None:
         encryption="required",
         has_recycle_bin=True,
         recycle_bin=RecycleBin("Trash", keep_tree=False, versions=False, visible=False),
+        previous_versions=True,
     )
 
 
@@ -181,7 +183,7 @@ def test_the_agent_gets_plain_values_without_secrets() -> None:
         "signing": "required",
         "encryption": "optional",
         "disk_free": "share",
-        "treatment": {"recycle_bin": None},
+        "treatment": {"recycle_bin": None, "previous_versions": False},
     }
     assert not any(word in json.dumps(plain) for word in ("ALICE", "alice", "nas1", "/keys"))
 

@@ -220,6 +220,13 @@ class VolumePool(Protocol):
         """Return the identity of the snapshot with this id; None where there is none."""
         ...
 
+    def show_versions(self, volume: str, wanted: Callable[[], Mapping[str, str]] | None) -> None:
+        """Let SMB clients of the volume look into those of its snapshots that `wanted` returns (identities by id), None for none at all.
+
+        A pool whose snapshots are no folders does nothing.
+        """
+        ...
+
     def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot; a missing one is not an error."""
         ...

@@ -25,6 +25,7 @@ from sharectl.drivers.linux.agent.servers import ServerRoom
 from sharectl.drivers.linux.agent.share_servers import ListedServer, ShareServers
 from sharectl.drivers.linux.agent.shares import Shares
 from sharectl.drivers.linux.agent.snapshots import Snapshots
+from sharectl.drivers.linux.agent.versions import Versions
 from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 from sharectl.drivers.linux.agent.watching import Watch
 from sharectl.drivers.linux.agent.wire.tables import table
@@ -59,9 +60,10 @@ class Backend:
         self._access = Access(self._room, self._pools, self._records)
         options = {**treatment.of_settings(settings["nfs"]), **settings["smb"]["treatment"]}
         self._creation = Creation(self._records, self._pools, self._access, options)
-        self._schedules = Schedules(self._root, self._records, self._pools)
-        self._shares = Shares(self._records, self._pools, self._access, self._schedules)
-        self._snapshots = Snapshots(self._records, self._pools, self._access)
+        versions = Versions(self._records, self._pools)
+        self._schedules = Schedules(self._root, self._records, self._pools, versions)
+        self._shares = Shares(self._records, self._pools, self._access, self._schedules, versions)
+        self._snapshots = Snapshots(self._records, self._pools, self._access, versions)
         self._pools.sweep = self._shares.sweep
         networks = TenantNetworks(settings["tenant_networks"], settings["namespace"])
         self._servers = ShareServers(self._records, networks, self._room, self._access)

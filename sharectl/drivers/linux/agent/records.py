@@ -246,6 +246,10 @@ class Records(Database):
         """Return the snapshot with this id."""
         return next(iter(self.snapshots([resource_id])), None)
 
+    def snapshots_of_share(self, share_id: str) -> list[SnapshotRow]:
+        """Return the snapshots of one share."""
+        return [_decoded(SnapshotRow, row) for row in self.query(f"{_SNAPSHOTS} WHERE share_id = ?", (share_id,))]
+
     def put_snapshot(self, row: SnapshotRow) -> None:
         """Remember a snapshot."""
         with self.transaction() as connection:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.linux.agent.contract import VolumePool
     from sharectl.drivers.linux.agent.records import Records, ShareRow
+    from sharectl.drivers.linux.agent.versions import Versions
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 _LOCK_SECONDS: Final = 3.0
@@ -30,8 +31,9 @@ _BACKWARD_SECONDS: Final = 900
 class Schedules:
     """The snapshot policies of one backend."""
 
-    def __init__(self, root: str, records: Records, pools: PoolRoom) -> None:
+    def __init__(self, root: str, records: Records, pools: PoolRoom, versions: Versions) -> None:
         """Touch nothing."""
+        self._versions = versions
         self._root = root
         self._records = records
         self._pools = pools
@@ -110,6 +112,7 @@ class Schedules:
                     self._take(row, pool, intervals, now)
                 self._let_go(schedule, pool)
                 self._schedules.settle(share_id)
+            self._versions.refresh(share_id)
 
     def _name(self, schedule: Schedule) -> str:
         row = self._records.share(schedule.share_id)

@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.rights import Status
     from sharectl.drivers.linux.agent.schedules import Schedules
+    from sharectl.drivers.linux.agent.versions import Versions
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
 class Shares:
     """The shares of one backend."""
 
-    def __init__(self, records: Records, pools: PoolRoom, access: Access, schedules: Schedules) -> None:
+    def __init__(
+        self, records: Records, pools: PoolRoom, access: Access, schedules: Schedules, versions: Versions
+    ) -> None:
         """Touch nothing."""
+        self._versions = versions
         self._records = records
         self._pools = pools
         self._access = access
@@ -53,6 +57,7 @@ class Shares:
         if row.identity is not None:
             pool.detach(row.volume, row.identity)
             pool.delete(row.volume, row.identity)
+        pool.show_versions(row.volume, None)
         self._schedules.discard(row, pool)
         self._records.remove_share(resource_id)
 
@@ -72,6 +77,7 @@ class Shares:
                     self._access.withdraw(row)
                     if row.is_removing:
                         pool.delete(row.volume, row.identity or LOST)  # what is left: a mount point, a copy in staging
+                        pool.show_versions(row.volume, None)
                         self._schedules.discard(row, pool)
                         self._records.remove_unchanged_share(row)
         removing = [row for row in self._records.snapshots() if row.is_removing and row.pool == pool.name]
@@ -110,6 +116,7 @@ class Shares:
         if not rules:  # which needs no server: the settings may have turned it off
             self._access.withdraw(row)
             return {}
+        self._versions.refresh(resource_id)
         return self._access.apply(row, rules, credentials)
 
     def rename_export(self, resource_id: str, name: str) -> None:

@@ -13,14 +13,16 @@ from sharectl.drivers.linux.agent.records import (
 if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.access import Access
     from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.versions import Versions
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
 class Snapshots:
     """The snapshots of one backend."""
 
-    def __init__(self, records: Records, pools: PoolRoom, access: Access) -> None:
+    def __init__(self, records: Records, pools: PoolRoom, access: Access, versions: Versions) -> None:
         """Touch nothing."""
+        self._versions = versions
         self._records = records
         self._pools = pools
         self._access = access
@@ -38,6 +40,7 @@ class Snapshots:
         identity = pool.create_snapshot(row.volume, resource_id, row.identity)
         if (known.identity, known.is_removing) != (identity, False):
             self._records.update_snapshot(resource_id, identity=identity, is_removing=False)
+        self._versions.refresh(share_id)
         return self._holdings.known_snapshot(resource_id)
 
     def delete(self, resource_id: str) -> None:
@@ -48,6 +51,7 @@ class Snapshots:
             pool = self._pools.usable(row.pool)
             row = self._records.snapshot(resource_id)  # as it is once the pool is usable
             if row is not None:
+                self._versions.refresh(row.share_id)
                 pool.delete_snapshot(resource_id, row.identity)
                 self._records.remove_snapshot(resource_id)
 

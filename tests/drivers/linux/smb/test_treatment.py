@@ -14,7 +14,7 @@ from sharectl.drivers.linux.exports import treatment_of
 from sharectl.drivers.linux.settings import smb_of
 
 _BINS = st.builds(RecycleBin, st.from_regex(BIN_FOLDER, fullmatch=True), st.booleans(), st.booleans(), st.booleans())
-TREATMENTS = st.builds(SmbTreatment, recycle_bin=st.none() | _BINS)
+TREATMENTS = st.builds(SmbTreatment, recycle_bin=st.none() | _BINS, previous_versions=st.booleans())
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -70,3 +70,20 @@ def test_the_share_type_goes_before_the_backend(
 ) -> None:
     """For each setting by itself; a wrong value, which is refused elsewhere, counts as none."""
     assert treatment_of(smb_of({"smb": config}), specs) == SmbTreatment(recycle_bin=wanted)
+
+
+@pytest.mark.parametrize(
+    ("config", "specs", "wanted"),
+    [
+        ({}, {}, False),
+        ({"previousVersions": True}, {}, True),
+        ({"previousVersions": True}, {"linux:smb_previous_versions": "False"}, False),
+        ({}, {"linux:smb_previous_versions": "True"}, True),
+        ({}, {"linux:smb_previous_versions": "maybe"}, False),
+    ],
+)
+def test_previous_versions_are_those_of_the_type_or_the_backend(
+    config: dict[str, object], specs: dict[str, str], *, wanted: bool
+) -> None:
+    """And off where neither says anything."""
+    assert treatment_of(smb_of({"smb": config}), specs) == SmbTreatment(previous_versions=wanted)

@@ -89,7 +89,7 @@ def render_section(section: Section, server: str) -> str:
     if section.networks:
         lines.append(f"    hosts allow = {' '.join(_network_text(network) for network in sorted(section.networks))}")
         lines.append("    hosts deny = ALL")
-    lines += [f"    {line}" for line in modules.lines_of(section.treatment)]
+    lines += [f"    {line}" for line in modules.lines_of(section.treatment, section.path)]
     return "\n".join([*lines, ""])
 
 

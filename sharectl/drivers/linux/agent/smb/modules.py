@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import commands
+from sharectl.drivers.linux.agent.volumes.folders import versions_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sharectl.drivers.linux.agent.smb.treatment import SmbTreatment
 
-_ORDER: Final = ("recycle",)
+_ORDER: Final = ("shadow_copy2", "recycle")
 """From the module that a request meets first to the one before the file system."""
 
 _PACKAGE: Final = "samba-vfs-modules"
@@ -25,15 +26,16 @@ _SECONDS: Final = 30.0
 
 class _Module(NamedTuple):
     name: str
+    prefix: str
     parameters: Mapping[str, str]
 
 
-def lines_of(treatment: SmbTreatment) -> list[str]:
-    """Return the lines of smb.conf(5) in the section of a share that offers this."""
-    modules = _modules_of(treatment)
+def lines_of(treatment: SmbTreatment, path: str) -> list[str]:
+    """Return the lines of smb.conf(5) in the section of a share at `path` that offers this."""
+    modules = _modules_of(treatment, path)
     lines = [f"vfs objects = {' '.join(module.name for module in modules)}"] if modules else []
     lines += [
-        f"{module.name}:{parameter} = {value}" for module in modules for parameter, value in module.parameters.items()
+        f"{module.prefix}:{parameter} = {value}" for module in modules for parameter, value in module.parameters.items()
     ]
     if treatment.recycle_bin is not None and not treatment.recycle_bin.visible:
         lines.append(f"veto files = /{treatment.recycle_bin.folder}/")
@@ -42,7 +44,7 @@ def lines_of(treatment: SmbTreatment) -> list[str]:
 
 def require_installed(treatment: SmbTreatment) -> None:
     """Raise REFUSED where a module is missing: smbd would let nobody into the share, and not say why."""
-    modules = _modules_of(treatment)
+    modules = _modules_of(treatment, "")
     folder = _folder() if modules else None
     for module in modules:
         if folder is not None and not Path(folder, f"{module.name}.so").exists():
@@ -52,11 +54,21 @@ def require_installed(treatment: SmbTreatment) -> None:
             raise Problem(ProblemKind.REFUSED, message)
 
 
-def _modules_of(treatment: SmbTreatment) -> list[_Module]:
-    return sorted(_unordered(treatment), key=lambda module: _ORDER.index(module.name))
+def _modules_of(treatment: SmbTreatment, path: str) -> list[_Module]:
+    return sorted(_unordered(treatment, path), key=lambda module: _ORDER.index(module.name))
 
 
-def _unordered(treatment: SmbTreatment) -> Iterable[_Module]:
+def _unordered(treatment: SmbTreatment, path: str) -> Iterable[_Module]:
+    if treatment.previous_versions:
+        parameters = {
+            "snapdir": versions_folder(path),
+            "basedir": path,
+            "mountpoint": path,
+            "format": "@GMT-%Y.%m.%d-%H.%M.%S",
+            "localtime": "no",
+            "sort": "desc",
+        }
+        yield _Module("shadow_copy2", "shadow", parameters)
     if treatment.recycle_bin is not None:
         parameters = {
             "repository": treatment.recycle_bin.folder,
@@ -66,7 +78,7 @@ def _unordered(treatment: SmbTreatment) -> Iterable[_Module]:
             "directory_mode": "0770",  # all SMB users are one account, which Samba knows by its group; others of the host stay outside
             "subdir_mode": "0770",
         }
-        yield _Module("recycle", parameters)
+        yield _Module("recycle", "recycle", parameters)
 
 
 @lru_cache(maxsize=1)

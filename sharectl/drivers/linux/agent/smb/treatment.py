@@ -30,9 +30,10 @@ class RecycleBin:
 
 @dataclass(frozen=True, slots=True)
 class SmbTreatment:
-    """What a share offers; None is what it does not have."""
+    """What a share offers; None is what it does not have. With `previous_versions` clients look into its snapshots."""
 
     recycle_bin: RecycleBin | None = None
+    previous_versions: bool = False
 
 
 PLAIN: Final = SmbTreatment()
@@ -57,7 +58,8 @@ def to_options(treatment: SmbTreatment) -> dict[str, Any]:
 def of_options(options: Mapping[str, Any]) -> SmbTreatment:
     """Return the treatment that options stand for; what a record is older than is as in `PLAIN`."""
     found = options.get("recycle_bin")
-    return SmbTreatment(recycle_bin=None if found is None else RecycleBin(**found))
+    recycle_bin = None if found is None else RecycleBin(**found)
+    return SmbTreatment(recycle_bin, previous_versions=bool(options.get("previous_versions")))
 
 
 def comments_of(treatment: SmbTreatment) -> list[str]:
@@ -77,21 +79,24 @@ def of_comment(text: str | None) -> SmbTreatment | None:
 
 
 def _text(treatment: SmbTreatment) -> str:
-    return json.dumps(to_options(treatment), sort_keys=True)
+    plain = to_options(treatment)
+    if not treatment.previous_versions:  # a section that was written before there were any stays what it is
+        del plain["previous_versions"]
+    return json.dumps(plain, sort_keys=True)
 
 
 def told(treatment: SmbTreatment) -> dict[str, str]:
     """Return the treatment as the driver tells it: a text for each thing that the share has."""
+    told = {"previousVersions": "true"} if treatment.previous_versions else {}
     found = treatment.recycle_bin
-    if found is None:
-        return {}
-    flags = (name for name, field in _BIN_FLAGS.items() if getattr(found, field))
-    return {"recycleBin": " ".join((found.folder, *flags))}
+    if found is not None:
+        flags = (name for name, field in _BIN_FLAGS.items() if getattr(found, field))
+        told["recycleBin"] = " ".join((found.folder, *flags))
+    return told
 
 
 def untold(settings: Mapping[str, str]) -> SmbTreatment:
     """Return the treatment that settings stand for. The inverse of `told`."""
     folder, *flags = settings.get("recycleBin", "").split(" ")
-    if not folder:
-        return PLAIN
-    return SmbTreatment(RecycleBin(folder, **{field: name in flags for name, field in _BIN_FLAGS.items()}))
+    recycle_bin = RecycleBin(folder, **{field: name in flags for name, field in _BIN_FLAGS.items()}) if folder else None
+    return SmbTreatment(recycle_bin, previous_versions=settings.get("previousVersions") == "true")

@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 PRIVATE: Final = ".sharectl"
 SNAPSHOTS: Final = "snapshots"
 STAGING: Final = "staging"
+VERSIONS: Final = "versions"
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def versions_folder(path: str) -> str:
+    """Return where the volume that is at `path` has its previous versions."""
+    return f"{os.path.dirname(path)}/{PRIVATE}/{VERSIONS}/{os.path.basename(path)}"  # noqa: PTH119, PTH120 - paths are text everywhere in the agent
 
 
 @contextmanager

@@ -57,6 +57,8 @@ _SUBVOLUME_INODE: Final = 256  # the inode number of every subvolume's top folde
 _FIRST_TREE: Final = 256
 _DEVICE_PATH_OFFSET: Final = 3072
 _UUID_OFFSET: Final = 296  # in btrfs_ioctl_get_subvol_info_args; that of the parent comes after it
+_TIME: Final = struct.Struct("=QI")
+_MADE_OFFSET: Final = _UUID_OFFSET + 96  # three UUIDs, four transactions, and the time of the last change before it
 _UUID_BYTES: Final = 16
 _NOT_BTRFS: Final = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
@@ -141,6 +143,14 @@ def origin(descriptor: int) -> Origin:
     end = _UUID_OFFSET + _UUID_BYTES
     own = _shown_uuid(buffer[_UUID_OFFSET:end])
     return Origin(own or _identity_by_id(_WORD.unpack_from(buffer)[0]), _shown_uuid(buffer[end : end + _UUID_BYTES]))
+
+
+def made_at(descriptor: int) -> tuple[int, int]:
+    """Return when the subvolume that the folder is in was made, of a snapshot when it was taken: seconds since 1970, and nanoseconds."""
+    buffer = bytearray(504)
+    fcntl.ioctl(descriptor, _SUBVOLUME_INFO, buffer)
+    seconds, nanoseconds = _TIME.unpack_from(buffer, _MADE_OFFSET)
+    return seconds, nanoseconds
 
 
 def identities(descriptor: int) -> Mapping[int, str]:

@@ -18,7 +18,7 @@ from sharectl.drivers.linux.agent.contract import (
 from sharectl.drivers.linux.agent.host import system_calls
 from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.volumes import folders
-from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
+from sharectl.drivers.linux.agent.volumes.btrfs import ioctls, versions
 from sharectl.drivers.linux.agent.volumes.btrfs.image import PoolImage
 from sharectl.drivers.linux.agent.volumes.btrfs.place import Place, opened_subvolume
 from sharectl.drivers.linux.agent.volumes.folders import (
@@ -33,7 +33,7 @@ from sharectl.drivers.linux.agent.volumes.folders import (
 from sharectl.drivers.linux.agent.volumes.names import require_volume_name, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 FEATURES: Final = frozenset({"snapshots", "clones", "reverts", "online-shrink", "enforced-size"})
 
@@ -256,6 +256,12 @@ class BtrfsPool:
         require_volume_name(snapshot_id)
         with self._working("cannot be read") as place, opened_private(place.descriptor, SNAPSHOTS) as folder_fd:
             return place.identity_of(folder_fd, snapshot_id)
+
+    def show_versions(self, volume: str, wanted: Callable[[], Mapping[str, str]] | None) -> None:
+        """Give the snapshots the names of previous versions."""
+        require_volume_name(volume)
+        with self._working(f"cannot show previous versions of the volume {volume!r}") as place:
+            versions.hide(place, volume) if wanted is None else versions.show(place, volume, wanted)
 
     def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot at one instant; durable when this returns."""

@@ -27,7 +27,7 @@ from sharectl.drivers.linux.agent.volumes.images.place import ENDING, IMAGES, Pl
 from sharectl.drivers.linux.agent.volumes.names import require_volume_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ALWAYS: Final = frozenset({"enforced-size"})
 WITH_SHARED_BLOCKS: Final = ALWAYS | {"snapshots", "clones", "reverts"}
@@ -229,6 +229,9 @@ class ImagePool:
         require_volume_name(snapshot_id)
         with self._working("cannot be read") as place:
             return place.identity_of_snapshot(snapshot_id)
+
+    def show_versions(self, volume: str, wanted: Callable[[], Mapping[str, str]] | None) -> None:
+        """Do nothing: a snapshot is a file with a file system in it."""
 
     def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot."""
