@@ -10,10 +10,11 @@ from sharectl.model.frozen import dataclass, field
 from sharectl.model.verbs import VERBS, Effect, Verb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.candidates import Candidate
     from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.field_changes import FieldChange
@@ -44,19 +45,6 @@ class Action(StrEnum):
 REPLACING: Final = (Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE)
 
 
-class Candidate(NamedTuple):
-    """A pool that can take a new share: the higher `weight`, the earlier it is tried; `weights` are the parts by weigher.
-
-    `share_server` is the address of the share server that the share would be on there.
-    """
-
-    backend: str
-    pool: str
-    weight: float
-    weights: tuple[tuple[str, float], ...] = ()
-    share_server: Address | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class PrepareBackend:
     """Make storage ready; `identity` is what it said of itself when the plan was made, None if it was never used."""
@@ -73,7 +61,7 @@ class CreateShare:
     """
 
     spec: ShareSpec
-    candidates: tuple[Candidate, ...]
+    candidates: Sequence[Candidate]
     beside: tuple[str, ...] | None = None
 
 
@@ -261,7 +249,7 @@ class Step:
         return getattr(self.work, "spec", None)
 
     @property
-    def candidates(self) -> tuple[Candidate, ...]:
+    def candidates(self) -> Sequence[Candidate]:
         """The pools in which a new share can be, in the order in which they are tried."""
         return self.work.candidates if isinstance(self.work, CreateShare) else ()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.model.diagnostics import Diagnostic, Severity, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
-from sharectl.scheduler.decision import Batch, Decision, Outcome, RankedPool
+from sharectl.scheduler.decision import Batch, Decision, Outcome
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.errors import SchedulerConfigError
 from sharectl.scheduler.greedy import mutual_hints, place_greedily, placement_order, with_hints
@@ -22,6 +22,7 @@ from sharectl.scheduler.values import format_gib, number
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sharectl.model.candidates import Candidate
     from sharectl.scheduler.pools import PoolState
     from sharectl.scheduler.request import Request
 
@@ -133,7 +134,7 @@ class _Group:
 
     places: tuple[int, ...]
     size: int
-    pools: Mapping[str, RankedPool]
+    pools: Mapping[str, Candidate]
 
 
 class _Packing:

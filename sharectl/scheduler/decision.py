@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sharectl.model.candidates import Candidate
     from sharectl.model.diagnostics import Diagnostic
 
 
@@ -17,19 +20,6 @@ class Outcome(StrEnum):
     SCHEDULED = "scheduled"
     NO_VALID_HOST = "no_valid_host"
     NO_HOSTS = "no_hosts"
-
-
-class RankedPool(NamedTuple):
-    """A pool that can take the share: the higher `weight`, the earlier it is tried.
-
-    `weights` are the parts of the weight by weigher (normalised value times multiplier); weighers that do not distinguish pools are left out.
-    """
-
-    host: str
-    backend: str
-    pool: str
-    weight: float
-    weights: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +33,7 @@ class Decision:
     request_id: str
     outcome: Outcome
     host: str | None = None
-    candidates: tuple[RankedPool, ...] = ()
+    candidates: Sequence[Candidate] = ()
     last_filter: str | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 

@@ -6,8 +6,8 @@ import math
 from operator import add
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.model.candidates import Candidate, Candidates
 from sharectl.model.frozen import dataclass
-from sharectl.scheduler.decision import RankedPool
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.weighers import fill_unknown, normalised
 
@@ -57,18 +57,18 @@ class Weighing:
     weights: Sequence[float]
     shown: frozenset[str]
 
-    def ranked(self, limit: int | None) -> tuple[RankedPool, ...]:
+    def ranked(self, limit: int | None) -> Candidates:
         """Return the first `limit` pools by descending weight; equal ones keep their order."""
         if limit is not None and limit <= _FEW:
             order = _heaviest(list(self.weights), limit)
         else:
             order = sorted(range(len(self.states)), key=self.weights.__getitem__, reverse=True)[:limit]
-        return tuple(self._entry(place) for place in order)
+        return Candidates.of(map(self._entry, order))
 
-    def _entry(self, position: int) -> RankedPool:
+    def _entry(self, position: int) -> Candidate:
         pool = self.states[position].pool
         parts = tuple((name, values[position]) for name, values in self.parts.items() if name in self.shown)
-        return RankedPool(pool.host, pool.backend, pool.name, self.weights[position], parts)
+        return Candidate(pool.backend, pool.name, self.weights[position], parts)
 
 
 def run_filters(

@@ -48,7 +48,7 @@ _RESERVED_KEYS: Final = ("reserved_percentage", "reserved_snapshot_percentage", 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One pool: `host` is `backend#pool` (`host@backend#pool` for Manila); capacities among `capabilities` are in GiB.
+    """One pool: `host` is `backend#pool` (the backend is `host@backend` for Manila); capacities among `capabilities` are in GiB.
 
     `capabilities` carry Manila's names and are complete: what a pool inherits from its backend is in them already.
     `counts_bytes` is set where a driver of sharectl reports: room is then compared to the byte, and a share on a thin pool takes of

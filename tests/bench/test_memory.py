@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 SHARES = 2_000
 
 
+def world_of(shares: int) -> World:
+    """Return a world that wants so many new shares."""
+    world = World("nas1", "nas2", "nas3")
+    for number in range(shares):
+        world.wants(f"share-{number:04d}", access=[f"ip:10.0.{number % 200}.0/24", "ip:10.9.0.1=ro"])
+    return world
+
+
 @pytest.fixture(scope="module")
 def first_plan() -> Plan:
     """Return the first plan of many shares."""
-    world = World("nas1", "nas2", "nas3")
-    for number in range(SHARES):
-        world.wants(f"share-{number:04d}", access=[f"ip:10.0.{number % 200}.0/24", "ip:10.9.0.1=ro"])
-    return world.plan()
+    return world_of(SHARES).plan()
 
 
 def allocated(work: Callable[[], object]) -> tuple[int, int]:
@@ -59,3 +64,9 @@ def test_a_saved_plan_is_read_a_step_at_a_time(first_plan: Plan, tmp_path: Path)
     write_plan_file(tmp_path / "plan", first_plan)
     held, most = allocated(lambda: read_plan_file(tmp_path / "plan"))
     assert most < held * 1.2
+
+
+def test_a_new_share_takes_little_of_a_plan() -> None:
+    """Its candidates are packed, and what it has in common with others is theirs too."""
+    held, _ = allocated(world_of(SHARES).plan)
+    assert held / SHARES < 1_800

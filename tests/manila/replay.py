@@ -23,7 +23,7 @@ from tests.scheduler.builders import pools_of_manila_backend
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sharectl.scheduler.decision import RankedPool
+    from sharectl.model.candidates import Candidate
     from sharectl.scheduler.explanation import Explanation
     from sharectl.scheduler.pools import PoolState
 
@@ -183,7 +183,7 @@ def _infinite(scheduler: Scheduler, story: Explanation) -> list[str]:
 def _reserve(
     scheduler: Scheduler,
     request: Request,
-    candidates: Sequence[RankedPool],
+    candidates: Sequence[Candidate],
     chosen: str | None,
     manila_host: str | None,
 ) -> str | None:

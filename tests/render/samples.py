@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from sharectl.model.access import AccessRule
+from sharectl.model.candidates import Candidate
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import Diagnostic, Source, error, has_errors, warning
 from sharectl.model.field_changes import FieldChange, plain_changes
 from sharectl.model.plans import (
     Action,
     Adopt,
-    Candidate,
     CreateShare,
     Drift,
     DriftKind,

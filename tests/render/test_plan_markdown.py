@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import Source, error
 from sharectl.model.field_changes import FieldChange
-from sharectl.model.plans import Action, Candidate, Drift, DriftKind
+from sharectl.model.plans import Action, Drift, DriftKind
 from sharectl.model.verbs import Verb
 from sharectl.render.plan_markdown import MOST_CHARACTERS, code, fence_for, plan_markdown, prose
 from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan, shrink_error

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharectl.model.access import AccessRule
+from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import error, warning
 from sharectl.model.field_changes import FieldChange
-from sharectl.model.plans import Action, Candidate, CreateShare, Drift, DriftKind
+from sharectl.model.plans import Action, CreateShare, Drift, DriftKind
 from sharectl.model.specs import RevertRequest, ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.render.plan_text import drift_lines, plan_lines

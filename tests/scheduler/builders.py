@@ -60,13 +60,12 @@ def pools_of_manila_backend(  # noqa: PLR0913 - what Manila knows of a service, 
     up: bool = True,
 ) -> tuple[Pool, ...]:
     """Return the pools of a Manila backend `host@backend`; a backend without a pool list is one pool of its own numbers."""
-    backend = host.partition("@")[2] or host
     if pools is None:
         pools = [{**capabilities, "pool_name": capabilities.get("share_backend_name") or "_pool0"}]
     return tuple(
         Pool(
             host=f"{host}#{pool['pool_name']}",
-            backend=backend,
+            backend=host,
             name=pool["pool_name"],
             availability_zone=availability_zone,
             enabled=enabled,

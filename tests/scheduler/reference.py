@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.scheduler.decision import Decision, Outcome, RankedPool
+from sharectl.model.candidates import Candidate
+from sharectl.scheduler.decision import Decision, Outcome
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.evaluation import Problem, diagnostics_of
 from sharectl.scheduler.pools import Ledger
@@ -69,7 +70,7 @@ class ReferenceScheduler:
             problems.append(Problem(state, problem))
             return False
 
-    def _weighed(self, alive: list[PoolState], query: Query) -> tuple[RankedPool, ...]:
+    def _weighed(self, alive: list[PoolState], query: Query) -> tuple[Candidate, ...]:
         weights = [0.0] * len(alive)
         parts: list[list[tuple[str, float]]] = [[] for _ in alive]
         for weigher in self.rules.weighers:
@@ -82,8 +83,7 @@ class ReferenceScheduler:
                     parts[place].append((weigher.name, multiplier * value))
         order = sorted(range(len(alive)), key=weights.__getitem__, reverse=True)[: self.settings.max_attempts]
         return tuple(
-            RankedPool(
-                alive[place].host,
+            Candidate(
                 alive[place].pool.backend,
                 alive[place].pool.name,
                 weights[place],

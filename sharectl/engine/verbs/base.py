@@ -12,9 +12,10 @@ from sharectl.model.frozen import dataclass, field
 from sharectl.model.records import PutResource, PutRules, RemoveResource
 
 if TYPE_CHECKING:
+    from sharectl.model.candidates import Candidate
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ObservedSnapshot
-    from sharectl.model.plans import Candidate, Step
+    from sharectl.model.plans import Step
     from sharectl.model.records import Change, OperationRecord, Record, RuleRecord
     from sharectl.network.base import NetworkPlugin
 

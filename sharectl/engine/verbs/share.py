@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from sharectl.engine.verbs.base import Task
     from sharectl.executors.calls import Answer
     from sharectl.model.access import AccessRule
-    from sharectl.model.plans import Adopt, Candidate, ScheduleSnapshots
+    from sharectl.model.candidates import Candidate
+    from sharectl.model.plans import Adopt, ScheduleSnapshots
     from sharectl.model.plans import CreateShare as PlannedShare
     from sharectl.model.records import Change
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from sharectl.model.access import AccessRule, options_of
 from sharectl.model.backends import BackendSpec
+from sharectl.model.candidates import Candidate, Candidates
 from sharectl.model.codec import Shapes, shapes_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import kind_of
 from sharectl.model.plans import (
     Action,
-    Candidate,
     Drift,
     DriftKind,
     Held,
@@ -109,7 +109,9 @@ class _Part(NamedTuple):
 
 _PARTS: Final[Mapping[str, _Part]] = {
     "candidates": _Part(
-        "candidates", lambda each: [_candidate_to_object(c) for c in each], lambda plain: tuple(map(_candidate, plain))
+        "candidates",
+        lambda each: [_candidate_to_object(c) for c in each],
+        lambda plain: Candidates.of(map(_candidate, plain)),
     ),
     "beside": _Part("beside", list, tuple),
     "rules": _Part("rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: tuple(map(_rule, plain))),

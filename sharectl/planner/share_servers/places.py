@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.backends import UnusedShareServers
+from sharectl.model.candidates import Candidate, Candidates
 from sharectl.model.diagnostics import Severity
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import Action
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
 
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import Candidate, Step
+    from sharectl.model.plans import Step
     from sharectl.model.records import Record
     from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft
@@ -248,7 +249,7 @@ class ServerPlaces:
         found = [(name, self.refusal(network, name)) for name in self._backends()]
         return found if all(why for _, why in found) else []
 
-    def settle(self, network: str, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    def settle(self, network: str, candidates: Sequence[Candidate]) -> Candidates:
         """Return the candidates that a share on the network can fall through to, each with its share server.
 
         The first decides which server is made. Another candidate is kept where its server is that one, or is there already and well:
@@ -264,7 +265,7 @@ class ServerPlaces:
             well = server in self.draft.records and server not in self.draft.deviations
             if not found or server == found[0].share_server or well:
                 found.append(candidate._replace(share_server=server))
-        return tuple(found)
+        return Candidates.of(found)
 
     def _take(self, server: Address, backend: str) -> None:
         """Count a share server that will be made, once."""

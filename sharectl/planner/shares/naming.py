@@ -15,10 +15,10 @@ from sharectl.planner.shares.export_names import Holder, exported_as, listed
 from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from sharectl.model.candidates import Candidate
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import Candidate
     from sharectl.model.records import Record
     from sharectl.model.verbs import Verb
     from sharectl.planner.draft import Draft
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PATH = "spec.exportName"
 
 
-def may_have_name(draft: Draft, address: Address, candidates: tuple[Candidate, ...]) -> bool:
+def may_have_name(draft: Draft, address: Address, candidates: Sequence[Candidate]) -> bool:
     """Tell whether a new share can be exported under its name where it is placed; refuse it where another has the name."""
     spec = draft.desired.share(address)
     if spec.export_name is None and not draft.asks_for_export_names:

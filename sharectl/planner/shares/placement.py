@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, is_of
-from sharectl.model.plans import Candidate
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import ShareTypeSpec
 from sharectl.planner.share_servers.places import ServerPlaces, on_network
@@ -20,7 +21,7 @@ from sharectl.scheduler.greedy import placement_order, with_hints
 from sharectl.scheduler.request import PlacedShare, request_from_share, size_limit_diagnostics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _NAMED_BACKENDS = 5
 _SNAPSHOT_SUPPORT = "snapshot_support"
-Placement = dict[str, tuple[Candidate, ...]]
+Placement = dict[str, Sequence[Candidate]]
 _MOST_EXPLAINED = 200
 """So many different refusals are worked out to the figures; who has more reads no more of them, and each costs a look at every pool."""
 
@@ -312,11 +313,9 @@ def _take(draft: Draft, refusals: _Refusals, decision: Decision, placement: Plac
         _refuse_unplaceable(draft, refusals, address, decision, placement)
         return
     needed = needs_of(spec, draft.desired)
-    candidates = tuple(
-        Candidate(c.backend, c.pool, c.weight, tuple(c.weights))
-        for c in decision.candidates
-        if all(draft.can(c.backend, capability) for capability in needed)
-    )
+    candidates = decision.candidates
+    if not all(draft.can(c.backend, capability) for capability in needed for c in candidates):
+        candidates = tuple(c for c in candidates if all(draft.can(c.backend, capability) for capability in needed))
     if spec.share_network is not None and candidates:
         candidates = refusals.places.settle(spec.share_network, candidates)
         if not candidates:

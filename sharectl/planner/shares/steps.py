@@ -7,11 +7,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
+from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import listed
 from sharectl.model.field_changes import FieldChange, size_change, spec_changes
 from sharectl.model.fields import Policy, fields_with, written_name
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, Candidate, CreateShare, Move, UpdateAccess, UpdateRecord
+from sharectl.model.plans import Action, CreateShare, Move, UpdateAccess, UpdateRecord
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
@@ -42,6 +43,8 @@ from sharectl.planner.shares.schedules import (
 from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record
@@ -55,7 +58,7 @@ _IMMUTABLE = fields_with(ShareSpec, Policy.IMMUTABLE)
 _immutable_values = attrgetter(*sorted(_IMMUTABLE))
 
 
-def plan_new_share(draft: Draft, address: Address, candidates: tuple[Candidate, ...], reason: str) -> None:
+def plan_new_share(draft: Draft, address: Address, candidates: Sequence[Candidate], reason: str) -> None:
     """Add the steps that make a share and open it; `candidates` are in the order in which they are tried, at least one."""
     if not may_have_name(draft, address, candidates):
         return

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.candidates import Candidates, shared_place
 from sharectl.model.specs import NO_HINTS
 from sharectl.scheduler.capacity import GRID
-from sharectl.scheduler.decision import Decision, Outcome, RankedPool
+from sharectl.scheduler.decision import Decision, Outcome
 from sharectl.scheduler.evaluation import diagnostics_of, first_refusal, weigh
 from sharectl.scheduler.fast.classes import CapacityView, FactIndex, PoolSet, fixed_verdicts, positions_in
 from sharectl.scheduler.fast.functions import PoolFunctions
@@ -17,6 +18,7 @@ from sharectl.scheduler.weighers import BUILT_IN_WEIGHERS, CAPACITY, GOODNESS
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
+    from sharectl.model.candidates import Place
     from sharectl.scheduler.evaluation import Problem
     from sharectl.scheduler.filters import Filter, HostChoice
     from sharectl.scheduler.pools import Ledger, PoolState
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _SMALLEST_EXACT_MULTIPLIER: Final = 1e-6
 """Below this, different head-rooms could round to equal weights."""
+_CAPACITY_ALONE: Final = (CAPACITY.name,)
 
 
 class FastPath:
@@ -118,14 +121,14 @@ def decide_quickly(query: Query, known: RequestClass, ledger: Ledger, limit: int
     if only is None and known.is_ranked:
         candidates = _ranked_candidates(query, known, ledger, limit, never)
         if candidates:
-            return Decision(query.request.id, Outcome.SCHEDULED, candidates[0].host, candidates)
+            return Decision(query.request.id, Outcome.SCHEDULED, candidates.first_host, candidates)
         return None if never else _refusal(query, known, ledger, [])
     return _decide_by_members(query, known, ledger, limit, only, never)
 
 
 def _ranked_candidates(
     query: Query, known: RequestClass, ledger: Ledger, limit: int, never: frozenset[int]
-) -> tuple[RankedPool, ...]:
+) -> Candidates | None:
     """Return the candidates by the ranking of head-room alone."""
     pools, size, multiplier = known.pool_set(known.steady), query.size_gib, known.multiplier
     count = limit + len(never)
@@ -147,11 +150,13 @@ def _ranked_candidates(
         span = highest - lowest
         weights = [multiplier * ((value - lowest) / span) if span else 0.0 for value in raw]
     states = ledger.states
-    found = []
+    places: list[Place] = []
+    parts: list[float] = []
     for key, weight in zip((best + unknown)[:limit], weights, strict=False):
         pool = states[pools.index_of(key)].pool
-        found.append(RankedPool(pool.host, pool.backend, pool.name, 0.0 + weight, ((CAPACITY.name, weight),)))
-    return tuple(found)
+        places.append(shared_place(pool.backend, pool.name, None, _CAPACITY_ALONE))
+        parts += (0.0 + weight, weight)
+    return Candidates(places, parts) if places else None
 
 
 def _decide_by_members(  # noqa: PLR0913, PLR0917 - the engine's parts, and what the request's hints leave
