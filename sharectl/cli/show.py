@@ -54,7 +54,7 @@ def show(
         remedy = "--output text or json; markdown is for plans"
         raise DiagnosticError(error("usage.output", "a resource has no form in markdown", remedy=remedy))
     address = resource_of(parse_address(subject))
-    desired, is_whole = session.readable({address})
+    desired, is_whole = session.readable(None if is_of(Kind.CLIENT_LIST, address) else {address})
     allowed = allowed_backends(allow_unreadable, desired.backends)
     ask = refresh is not opt.Refresh.NONE
     if kind_of(address) in {Kind.SHARE_SERVER, Kind.SHARE_NETWORK}:

@@ -8,6 +8,8 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.manifests.clients import CLIENTS
+from sharectl.manifests.names import is_name
 from sharectl.manifests.proposals import NO_VARIABLES, mentions_variable
 from sharectl.manifests.rule_options import written_options
 from sharectl.model.access import ANYBODY, AccessLevel, AccessRule, AccessType
@@ -87,6 +89,15 @@ def canonical_client(text: str) -> str:
 def canonical_to(access_type: str, text: str) -> str:
     """Return whom a rule of this type means by `text`, in canonical form. Raises AccessError."""
     return _CANONICAL[access_type](text)
+
+
+def canonical_list(text: str) -> str:
+    """Return the name of a ClientList. Raises AccessError for anything else."""
+    if not is_name(text):
+        summary = f"{text[:80]!r} is not the name of a ClientList"
+        remedy = "write the metadata.name of one; for an address or a network, set `type: ip`"
+        raise AccessError(summary=summary, remedy=remedy, code="list")
+    return text
 
 
 def canonical_user(text: str) -> str:
@@ -289,4 +300,5 @@ _CANONICAL: Final[Mapping[str, Callable[[str], str]]] = {
     AccessType.USER: canonical_user,
     AccessType.GROUP: canonical_group,
     AccessType.GUEST: canonical_guest,
+    CLIENTS: canonical_list,
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.manifests.access import AccessError, canonical_ip, canonical_to
+from sharectl.manifests.access import AccessError, canonical_client, canonical_ip, canonical_to
+from sharectl.manifests.clients import CLIENTS
 from sharectl.manifests.fields import plain_of
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
 from sharectl.manifests.positions import is_secret_name
@@ -19,7 +20,7 @@ from sharectl.model.specs import Protocol
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sharectl.manifests.findings import Checker
     from sharectl.model.access import AccessRule
@@ -89,7 +90,7 @@ def inline_rules(spec: JsonObject, protocol: str | None, checker: Checker) -> li
 
 def check_rule(rule: JsonObject, protocol: str | None, checker: Checker, *path: str | int) -> str | None:
     """Return the canonical `to` of an access rule, or None where it is wrong; `protocol` is the share's, where it is known."""
-    if rule["type"] != AccessType.IP and protocol == Protocol.NFS:
+    if rule["type"] not in {AccessType.IP, CLIENTS} and protocol == Protocol.NFS:
         add_person_on_nfs(rule["type"], checker, *path)
         return None
     try:
@@ -101,7 +102,7 @@ def check_rule(rule: JsonObject, protocol: str | None, checker: Checker, *path: 
 
 def add_misplaced(rule: AccessRule, checker: Checker, *path: str | int) -> None:
     """Record that a rule is not for the protocol of its share: one for people on NFS, or with options of NFS on CIFS."""
-    if rule.access_type != AccessType.IP:
+    if rule.access_type not in {AccessType.IP, CLIENTS}:
         add_person_on_nfs(rule.access_type, checker, *path)
     else:
         add_options_on_cifs(rule.options[0][0], checker, *path)
@@ -176,6 +177,27 @@ def _check_time_zone(name: str, checker: Checker) -> None:
             remedy = did_you_mean(name, known) or "name one of IANA's database, such as Europe/Berlin"
             path = ("spec", "snapshotPolicy", "timeZone")
             checker.add("time-zone", f"there is no time zone {name[:60]!r}", remedy, *path)
+
+
+def _check_client_list(_spec: JsonObject, plain: JsonObject, checker: Checker) -> None:
+    """Write clients canonically; one that is none is left empty, so that those behind it keep their places."""
+    if "clients" in plain:
+        plain["clients"] = _checked_clients(plain["clients"], checker, "spec", "clients")
+    if "names" in plain:
+        plain["names"] = {
+            name: _checked_clients(clients, checker, "spec", "names", name) for name, clients in plain["names"].items()
+        }
+
+
+def _checked_clients(clients: Iterable[str], checker: Checker, *path: str) -> list[str]:
+    checked = []
+    for number, client in enumerate(clients):
+        try:
+            checked.append(canonical_client(client))
+        except AccessError as failure:
+            checker.add(failure.code, failure.summary, failure.remedy, *path, number)
+            checked.append("")
+    return checked
 
 
 def _check_share_network(_spec: JsonObject, plain: JsonObject, checker: Checker) -> None:
@@ -283,6 +305,7 @@ def _secret_fields(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tu
 _CHECKS: Final[Mapping[Kind, Callable[[JsonObject, JsonObject, Checker], None]]] = {
     Kind.BACKEND: _check_backend,
     Kind.SHARE_TYPE: _check_share_type,
+    Kind.CLIENT_LIST: _check_client_list,
     Kind.SHARE_NETWORK: _check_share_network,
     Kind.SECURITY_SERVICE: _check_security_service,
 }

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.builders import build, check_moves, check_rule, inline_rules
+from sharectl.manifests.clients import CLIENTS, lists_named
 from sharectl.manifests.compiled import PLACEMENT_FIELDS, CompiledFile, Index, RuleDocument, Setting
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker
@@ -180,12 +181,15 @@ class _Compiler:
                 for number, rule in enumerate(rules):
                     rule[1:3] = _rule_as_written(sound, rule, "spec", "access", number)
             self._check_twins(rules, checker)
-        for target, path, _ in references_of(kind, plain):
+        references = [(target, path) for target, path, _ in references_of(kind, plain)]
+        for target, path in (*references, *lists_named(rules)):
             self._refer(target, path, sound, checker, is_linked=bool(checker.address))
         if not checker.address:
             return
         if kind is Kind.SHARE and all(sound.is_written("spec", name) for name in PLACEMENT_FIELDS):
             self.placements[plain.get("share_type"), plain.get("availability_zone"), "share_network" in plain] = None
+        if any(rule[0] == CLIENTS for rule in rules):
+            self.index.listing[checker.address] = rules
         self.index.addresses.append(checker.address)
         self.digests += digest_of(canonical_json(plain)) + access_digest(map(rule_of, rules))
         self.records += canonical_json([plain, rules, place]) + b"\n"
@@ -227,6 +231,8 @@ class _Compiler:
         )
         for path, share in found.references():
             self._refer(share, path, sound, checker, is_linked=is_linked)
+        for target, path in found.lists():
+            self._refer(target, path, sound, checker, is_linked=is_linked)
         if is_linked:
             self.index.rules.append(found)
         elif checker.address:

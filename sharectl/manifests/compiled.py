@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from sharectl.manifests.clients import CLIENTS
 from sharectl.manifests.files import CHECKSUM_BYTES, checksum, read_part, write_whole
 from sharectl.model.access import AccessRule, options_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
+from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +29,7 @@ PLACEMENT_FIELDS: Final = ("type", "availabilityZone", "shareNetwork")
 
 
 class Setting(NamedTuple):
-    """A document of a kind that is always loaded whole: a backend, share type, share network or security service; as all here, with its place.
+    """A document of a kind that is always loaded whole: a backend, share type, client list, share network or security service; as all here, with its place.
 
     A place is where a document's name stands: the document's number from 0, line and column from 1.
     """
@@ -71,6 +73,11 @@ class RuleDocument(NamedTuple):
             if share:
                 yield (("spec", "shares", number) if self.is_listed else ("spec", "share")), share
 
+    def lists(self) -> Iterator[tuple[Address, Path]]:
+        """Yield the ClientList that the document names, if it names one, with the path."""
+        if self.access_type == CLIENTS and self.access_to:
+            yield address_of(Kind.CLIENT_LIST, self.access_to), ("spec", "to")
+
 
 class ResourceRecord(NamedTuple):
     """A share or snapshot: its spec as `as_plain` writes it, its inline rules in their order, and its place."""
@@ -84,7 +91,7 @@ class ResourceRecord(NamedTuple):
 class Index:
     """What linking needs to know of a file's shares, snapshots and access rules. Every reference is an address.
 
-    `placements` are the distinct (type, zone, has network) of shares.
+    `placements` are the distinct (type, zone, has network) of shares. `listing` has the inline rules of those shares where some name ClientLists.
     `clones` and `reverts` are edges share to snapshot, `snapshots_of` are those snapshot to share. `moves` leads from new to former addresses.
     """
 
@@ -96,6 +103,7 @@ class Index:
     reverts: list[tuple[str, str]] = field(default_factory=list)
     snapshots_of: list[tuple[str, str]] = field(default_factory=list)
     moves: dict[str, list[str]] = field(default_factory=dict)
+    listing: dict[str, list[list[str]]] = field(default_factory=dict)
     rules: list[RuleDocument] = field(default_factory=list)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.manifests.fields import may_refer, references_of
-from sharectl.model.kinds import Kind, kind_of, resource_of
+from sharectl.model.kinds import Kind, is_of, kind_of, resource_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -68,6 +68,8 @@ def dependency_edges(desired: Desired, addresses: Iterable[Address]) -> list[Edg
     edges: list[Edge] = []
     for address in addresses:
         edges.extend((address, needed) for needed in dependencies_of(desired, address))
+        if is_of(Kind.SHARE, address):
+            edges.extend((address, named) for named in desired.client_lists_of(address))
     return sorted(edges)
 
 

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from sharectl.manifests.clients import CLIENTS, ClientLists
 from sharectl.manifests.findings import NO_FLAWS, Flaws
 from sharectl.model.access import AccessRule, rule_of
 from sharectl.model.kinds import MANAGED_KINDS, Address, Kind, address_of, is_of, kind_of, name_of, split_rule_address
-from sharectl.model.specs import ShareSpec, ShareTypeSpec, SnapshotSpec
+from sharectl.model.specs import ClientListSpec, ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from sharectl.manifests.clients import Listed
     from sharectl.manifests.compiled import CompiledFile, ResourceRecord, RuleDocument, Setting
     from sharectl.manifests.positions import FilePositions
     from sharectl.model.backends import BackendSpec
@@ -42,14 +44,26 @@ class RuleEntry(NamedTuple):
 
 @dataclass(slots=True)
 class Linked:
-    """All files as one: digests of shares and snapshots, the rule documents of each share, and the former addresses."""
+    """All files as one: digests of shares and snapshots, the rule documents of each share, and the former addresses.
+
+    `listing` has the inline rules of those shares where some name ClientLists.
+    """
 
     files: Sequence[CompiledFile]
     digests: dict[Address, bytes] = field(default_factory=dict)
     settings: dict[Address, tuple[int, Setting]] = field(default_factory=dict)
     rules: dict[Address, list[RuleEntry]] = field(default_factory=dict)
     moves: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
+    listing: dict[Address, Sequence[Sequence[Any]]] = field(default_factory=dict)
     _entries: dict[Address, Entry] | None = None
+    _lists: ClientLists | None = None
+
+    @property
+    def lists(self) -> ClientLists:
+        """The ClientLists among the settings, all of which are there when this is first asked for."""
+        if self._lists is None:
+            self._lists = ClientLists(self.settings)
+        return self._lists
 
     @property
     def entries(self) -> dict[Address, Entry]:
@@ -90,6 +104,7 @@ class Linked:
             settings=_without(self.settings, addresses),
             rules=_without(rules, addresses),
             moves=_without(self.moves, addresses),
+            listing=_without(self.listing, addresses),
             _entries=None if self._entries is None else _without(self._entries, addresses),
         )
 
@@ -102,7 +117,7 @@ class Desired:
     """Everything that the manifests describe. A share or snapshot is decoded when it is asked for.
 
     `digests` holds, for each share and snapshot, the digest of its spec followed by that of its access rules. `backends`,
-    `share_types`, `share_networks` and `security_services` are by name, sorted. `moves` leads from an address to the former
+    `share_types`, `client_lists`, `share_networks` and `security_services` are by name, sorted. `moves` leads from an address to the former
     addresses that its manifest gives. Asking for an address that is not there raises KeyError. `flaws` are those of its documents.
     """
 
@@ -118,6 +133,7 @@ class Desired:
         self.moves: Mapping[Address, tuple[Address, ...]] = MappingProxyType(linked.moves)
         self.backends: Mapping[str, BackendSpec] = self._settings(Kind.BACKEND)
         self.share_types: Mapping[str, ShareTypeSpec] = self._settings(Kind.SHARE_TYPE)
+        self.client_lists: Mapping[str, ClientListSpec] = self._settings(Kind.CLIENT_LIST)
         self.share_networks: Mapping[str, ShareNetworkSpec] = self._settings(Kind.SHARE_NETWORK)
         self.security_services: Mapping[str, SecurityServiceSpec] = self._settings(Kind.SECURITY_SERVICE)
 
@@ -127,6 +143,7 @@ class Desired:
         return {
             Kind.BACKEND: self.backends,
             Kind.SHARE_TYPE: self.share_types,
+            Kind.CLIENT_LIST: self.client_lists,
             Kind.SHARE_NETWORK: self.share_networks,
             Kind.SECURITY_SERVICE: self.security_services,
         }
@@ -161,13 +178,32 @@ class Desired:
 
         A rule that does not say what it gives to whom is left out, and of two for the same client the second.
         """
-        inline = self._record(share_address, Kind.SHARE).access
-        others = (rule.rule for _, rule in self._linked.rules.get(share_address, ()))
-        rules: dict[str, AccessRule] = {}
-        for rule in (*map(rule_of, inline), *others):
-            if rule.access_to and rule.access_level:
-                rules.setdefault(rule.key, rule)
-        return tuple(rules[key] for key in sorted(rules))
+        return self._linked.lists.access(self._rules(share_address))
+
+    def client_lists_of(self, share_address: Address) -> frozenset[Address]:
+        """Return the ClientLists that the access rules of a share name; not those in them."""
+        rules = self._rules(share_address)
+        return frozenset(address_of(Kind.CLIENT_LIST, rule.access_to) for rule in rules if rule.access_type == CLIENTS)
+
+    def clients_of_lists(self, share_address: Address) -> Mapping[str, Address]:
+        """Return the keys of those access rules of a share that come from lists, each with the ClientList in which its client stands."""
+        rules = tuple(self._rules(share_address))
+        own = {rule.key for rule in rules}
+        expansion = self._linked.lists.expansion(rules)
+        return {key: each.client.client_list for key, each in expansion.rules.items() if key not in own}
+
+    def users_of(self, client_list: Address) -> list[Address]:
+        """Return the shares whose access rules name the list, or another that it is in."""
+        around = {name_of(each) for each in self._linked.lists.around(client_list)}
+        found = {
+            share
+            for share, rules in self._linked.listing.items()
+            if any(rule[0] == CLIENTS and rule[1] in around for rule in rules)
+        }
+        for share, entries in self._linked.rules.items():
+            if any(entry.rule.access_type == CLIENTS and entry.rule.access_to in around for entry in entries):
+                found.add(share)
+        return sorted(found & self.digests.keys())
 
     def labels_of(self, address: Address) -> Mapping[str, str]:
         """Return the labels of the resource at `address`; those of a rule are its document's, or its share's where it is inline."""
@@ -189,7 +225,10 @@ class Desired:
         return found
 
     def source(self, address: Address) -> Source:
-        """Return where the resource is named (its `metadata.name`), or where an access rule stands."""
+        """Return where the resource is named (its `metadata.name`), where an access rule stands, or its client in a ClientList."""
+        listed = self._listed(*split_rule_address(address))
+        if listed is not None:
+            return self.field_source(listed.client.client_list, *listed.client.path)
         file, (document, line, column) = self._place(address)
         if self._is_inline(address):
             share_address, rule_key = split_rule_address(address)
@@ -201,18 +240,22 @@ class Desired:
 
     def field_source(self, address: Address, *path: str | int) -> Source:
         """Return where a field of the resource's document stands (`"spec", "size"`), or the nearest one around it that exists."""
-        if self._is_inline(address):
+        share_address, rule_key = split_rule_address(address)
+        if self._is_inline(address) or self._listed(share_address, rule_key) is not None:
             return self.source(address)
         file, (document, line, _) = self._place(address)
         return self._positions(file).in_document(document, line).source(document, path)
 
     def describes(self, address: Address) -> bool:
-        """Tell whether a backend, share type, share network or security service at `address` stands in a file."""
+        """Tell whether a backend, share type, client list, share network or security service at `address` stands in a file."""
         return address in self._linked.settings
 
     def rule_documents(self) -> Mapping[Address, frozenset[str]]:
-        """Return the keys of the access rules that are documents of their own, by the address of their share."""
-        return {address: frozenset(rule.key for _, rule in rules) for address, rules in self._linked.rules.items()}
+        """Return the keys of the access rules that are documents of their own, or come from such, by the address of their share."""
+        return {
+            address: frozenset(rule.key for rule in self._linked.lists.access(rule.rule for _, rule in rules))
+            for address, rules in self._linked.rules.items()
+        }
 
     def _is_inline(self, address: Address) -> bool:
         """Tell whether an access rule stands in the document of its share."""
@@ -239,7 +282,24 @@ class Desired:
 
     def _rule_document(self, share_address: Address, rule_key: str) -> RuleEntry | None:
         entries = self._linked.rules.get(share_address, ())
-        return next((entry for entry in entries if entry.rule.key == rule_key), None)
+        lists = self._linked.lists
+        return next(
+            (e for e in entries if e.rule.key == rule_key or rule_key in lists.expansion([e.rule.rule]).rules), None
+        )
+
+    def _rules(self, share_address: Address) -> Iterator[AccessRule]:
+        """Yield the rules of a share as they are written, those of its own document first."""
+        yield from map(rule_of, self._record(share_address, Kind.SHARE).access)
+        yield from (rule.rule for _, rule in self._linked.rules.get(share_address, ()))
+
+    def _listed(self, share_address: Address, rule_key: str | None) -> Listed | None:
+        """Return what gives a share this rule, where that is a client in a list and no rule of its own."""
+        if rule_key is None or share_address not in self._linked.entries:
+            return None
+        rules = tuple(self._rules(share_address))
+        if any(rule.key == rule_key for rule in rules):
+            return None
+        return self._linked.lists.expansion(rules).rules.get(rule_key)
 
     def _settings(self, kind: Kind) -> Mapping[str, Any]:
         settings: Iterable[Setting] = (setting for _, setting in self._linked.settings.values() if setting.kind == kind)

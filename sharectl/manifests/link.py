@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.manifests.clients import circles_of_lists, lists_named
 from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELDS
 from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker, touches
-from sharectl.model.access import AccessType, access_digest, rule_of
-from sharectl.model.canonical import DIGEST_SIZE_BYTES
+from sharectl.manifests.rules import RuleLinker
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of, of_kind
-from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -78,10 +77,11 @@ class Linker:
                 for position in range(len(index.addresses)):
                     self._check_document(Entry(number, position))
                 for rule in index.rules:
-                    self._check_shares_of(RuleEntry(number, rule))
+                    self._check_rule(RuleEntry(number, rule))
             for place, path, target, address in self._files[number].loose:
                 self._check_reference(number, place, path, target, address)
-        self._check_rules()
+        linked.listing = {share: rules for index in indexes for share, rules in index.listing.items()}
+        self._link_rules()
         self._check_moves(linked.moves, linked.digests)
         self._check_order(self._files)
         return linked
@@ -115,7 +115,9 @@ class Linker:
         for address in sorted(places):
             for entry in places[address]:
                 self._check_document(entry)
-        self._check_rules()
+        indexes = {address: self._files[entry.file].index for address, entry in self.linked.entries.items()}
+        self.linked.listing = {a: index.listing[a] for a, index in indexes.items() if a in index.listing}
+        self._link_rules()
         formers = {former for moved in self.linked.moves.values() for former in moved}
         self._check_moves(self._moves_from(formers), {*self.linked.digests, *self._find(formers)})
         self._check_order(
@@ -167,6 +169,15 @@ class Linker:
         for number, setting in settings:
             for target, path, _ in references_of(Kind(setting.kind), setting.plain):
                 self._check_reference(number, setting.place, path, target, setting.address)
+        for circle in circles_of_lists(
+            {address: setting.plain for address, (_, setting) in self.linked.settings.items()}
+        ):
+            number, setting = self.linked.settings[circle[0]]
+            path = ("spec", "lists", setting.plain["lists"].index(name_of(circle[1 % len(circle)])))
+            summary = f"a cycle: {' → '.join((*circle, circle[0]))}"
+            self._at(number, setting.place, circle[0]).add(
+                "cycle", summary, "take one of the lists out of another", *path
+            )
 
     def _collect_rules(self, shares: Collection[Address] | None) -> None:
         for number, file in self._mentioning(shares):
@@ -234,16 +245,20 @@ class Linker:
     def _check_document(self, entry: Entry) -> None:
         """Check what a share or snapshot refers to."""
         address, record = self._files[entry.file].index.addresses[entry.number], self.linked.record(entry)
-        for target, path, _ in references_of(kind_of(address), record.plain):
+        references = [(target, path) for target, path, _ in references_of(kind_of(address), record.plain)]
+        for target, path in (*references, *lists_named(record.access)):
             self._check_reference(entry.file, record.place, path, target, address)
         if is_of(Kind.SHARE, address):
             self._check_placement(entry.file, record.place, record.plain, address)
 
-    def _check_shares_of(self, entry: RuleEntry, only: Address | None = None) -> None:
+    def _check_rule(self, entry: RuleEntry, only: Collection[Address] | None = None) -> None:
+        """Check what an AccessRule refers to; with `only`, those shares alone."""
         address = address_of(Kind.ACCESS_RULE, entry.rule.name)
         for path, share in entry.rule.references():
-            if only in {None, share}:
+            if only is None or share in only:
                 self._check_reference(entry.file, entry.rule.place, path, share, address)
+        for client_list, path in entry.rule.lists():
+            self._check_reference(entry.file, entry.rule.place, path, client_list, address)
 
     def _check_reference(self, file: int, place: Sequence[int], path: Path, target: Address, address: Address) -> None:
         if not self._exists(target):
@@ -305,37 +320,15 @@ class Linker:
 
     # -- rules, moves, order
 
-    def _check_rules(self) -> None:
-        for share, rule_entries in self.linked.rules.items():
-            if share not in self.linked.digests:
-                for rule_entry in rule_entries if self._is_partial else ():
-                    self._check_shares_of(rule_entry, share)
-                continue
-            entry = self.linked.entries[share]
-            record = self.linked.record(entry)
-            seen: dict[tuple[str, str], tuple[int, Sequence[int], Path]] = {
-                (rule[0], rule[1]): (entry.file, record.place, ("spec", "access", number, "to"))
-                for number, rule in enumerate(record.access)
-                if rule[1]
-            }
-            protocol = record.plain["protocol"] if self._is_written(share, "spec", "protocol") else None
-            is_nfs, is_cifs = protocol == Protocol.NFS, protocol == Protocol.CIFS
-            for file_number, rule in sorted(rule_entries, key=_rule_order):
-                address = address_of(Kind.ACCESS_RULE, rule.name)
-                if (is_nfs and rule.access_type != AccessType.IP) or (rule.options and is_cifs):
-                    from sharectl.manifests.builders import add_misplaced  # noqa: PLC0415 - only a mistake needs it
-
-                    add_misplaced(rule.rule, self._at(file_number, rule.place, address), "spec")
-                here = (file_number, rule.place, ("spec", "to"))
-                other = seen.setdefault((rule.access_type, rule.access_to), here)
-                if other != here:
-                    file, (document, line, _), path = other
-                    place = self._positions(file).in_document(document, line).source(document, path)
-                    summary = f"the access rule {rule.key} of {share} stands twice; the other place is {place}"
-                    checker = self._at(file_number, rule.place, address)
-                    checker.add("duplicate-access", summary, "keep one of the two", "spec", "to")
-            grants = [*map(rule_of, record.access), *(rule.rule for _, rule in rule_entries)]
-            self.linked.digests[share] = self.linked.digests[share][:DIGEST_SIZE_BYTES] + access_digest(grants)
+    def _link_rules(self) -> None:
+        """Link the rules of each share that has documents of them, or names lists in its own."""
+        linker = RuleLinker(self.linked, self._positions, self._at, self._is_written)
+        for share in {**self.linked.rules, **self.linked.listing}:
+            if share in self.linked.digests:
+                linker.link(share)
+        if self._is_partial:
+            for entry in {id(entry): entry for entries in self.linked.rules.values() for entry in entries}.values():
+                self._check_rule(entry, self.linked.rules)
 
     def _check_moves(self, moves: Mapping[Address, Sequence[Address]], described: Collection[Address]) -> None:
         claimed: dict[Address, Address] = {}
@@ -376,10 +369,6 @@ class Linker:
         if entry is not None:
             checker = self._at(entry.file, self.linked.record(entry).place, address)
             checker.add(code, summary, remedy, *path, detail=detail)
-
-
-def _rule_order(entry: RuleEntry) -> tuple[int, int]:
-    return entry.file, entry.rule.place[0]
 
 
 def _cycles(needs: Mapping[Address, Address]) -> Iterator[list[Address]]:

@@ -88,11 +88,19 @@ def options_of(plain: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> E
 
 def access_digest(rules: Iterable[AccessRule]) -> bytes:
     """Return the digest of a set of rules, whatever their order; of no rules, NO_ACCESS_DIGEST."""
-    lines = sorted(
-        f"{access_type}:{access_to}={level}{_text(options) if options else ''}"
-        for access_type, access_to, level, options in rules
-    )
-    return digest_of("\n".join(lines).encode()) if lines else NO_ACCESS_DIGEST
+    return digest_of_lines(map(line_of, rules))
+
+
+def line_of(rule: AccessRule) -> str:
+    """Return what goes into a digest of a rule."""
+    access_type, access_to, level, options = rule
+    return f"{access_type}:{access_to}={level}{_text(options) if options else ''}"
+
+
+def digest_of_lines(lines: Iterable[str]) -> bytes:
+    """Return the digest of rules, each given by its line."""
+    text = "\n".join(sorted(lines))
+    return digest_of(text.encode()) if text else NO_ACCESS_DIGEST
 
 
 def _text(options: ExportSettings) -> str:

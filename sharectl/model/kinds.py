@@ -23,6 +23,7 @@ class Kind(StrEnum):
     SHARE_TYPE = "share_type"
     SHARE = "share"
     ACCESS_RULE = "access_rule"
+    CLIENT_LIST = "client_list"
     SNAPSHOT = "snapshot"
     SHARE_NETWORK = "share_network"
     SECURITY_SERVICE = "security_service"
@@ -87,6 +88,7 @@ KINDS: Final[Mapping[str, KindEntry]] = {
         way_out="take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
     ),
     Kind.ACCESS_RULE: KindEntry("access rules", schema="access-rule", parent=Kind.SHARE),
+    Kind.CLIENT_LIST: KindEntry("client lists", "specs.ClientListSpec", "client-list", unrecorded=True),
     Kind.SNAPSHOT: KindEntry(
         "snapshots",
         "specs.SnapshotSpec",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.codec import Spec
 from sharectl.model.fields import Policy, Unit, ruled
@@ -139,3 +139,14 @@ class ShareTypeSpec(Spec):
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     snapshot_policy: SnapshotPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientListSpec(Spec):
+    """Clients under one name, for access rules: addresses and networks, those of host names and netgroups by name, and other lists."""
+
+    name: str = field(metadata=ruled(Policy.IDENTITY))
+    clients: tuple[str, ...] = ()
+    lists: tuple[str, ...] = field(default=(), metadata=ruled(refers_to=Kind.CLIENT_LIST, is_prerequisite=True))
+    names: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)

@@ -33,6 +33,20 @@ def rules_left_out(draft: Draft, address: Address, before: Iterable[AccessRule],
     return listed([key for key in lost if elsewhere.describes_rule(split_rule_address(address)[0], key)])
 
 
+def who_says(draft: Draft, address: Address, before: Collection[AccessRule], after: Collection[AccessRule]) -> str:
+    """Return what asks for other access, as a reason: the share's manifest, the ClientLists that it names, or, where a rule is gone, one of them."""
+    named = draft.desired.client_lists_of(address)
+    if not named:
+        return "its manifest says so"
+    listed_rules = draft.desired.clients_of_lists(address)
+    lists = {listed_rules[rule.key] for rule in after if rule not in before and rule.key in listed_rules}
+    has_own = any(rule not in before and rule.key not in listed_rules for rule in after)
+    if {rule.key for rule in before} - {rule.key for rule in after}:
+        lists, has_own = lists | named, True
+    who = [*(["its manifest"] if has_own else []), *sorted(lists)]
+    return f"{', '.join(who[:-1])} and {who[-1]} say so" if who[1:] else f"{who[0]} says so"
+
+
 def ignore_list(draft: Draft, backend: str | None) -> IgnoreList:
     """Return what is ignored on the backend; nothing where it has no manifest."""
     spec = draft.desired.backends.get(backend or "")

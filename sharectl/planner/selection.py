@@ -80,6 +80,15 @@ def tell_unknown_addresses(draft: Draft) -> None:
             and owner not in records
             and not (is_of(Kind.BACKEND, owner) and name_of(owner) in desired.backends)
         ):
+            if desired.describes(owner):
+                draft.tell(
+                    error,
+                    "plan.not-planned",
+                    f"{address} is never planned by itself: backends hold nothing of it",
+                    remedy="name the shares that use it",
+                    address=address,
+                )
+                continue
             known = [*desired.digests, *records]
             draft.tell(
                 error,

@@ -51,7 +51,8 @@ def resource_lines(view: ResourceView, look: Look = PLAIN) -> Iterator[str]:
         yield ""
         yield paint("Access", "heading", color)
         for rule in view.rules:
-            text = f"  {rule_text(rule)}"
+            client_list = view.client_lists.get(rule.rule.key)
+            text = f"  {rule_text(rule)}{f'  {visible(client_list)}' if client_list else ''}"
             yield text if rule.status == "active" else paint(text, "error", color)
     elif is_share and view.record is not None:
         yield ""
@@ -59,6 +60,10 @@ def resource_lines(view: ResourceView, look: Look = PLAIN) -> Iterator[str]:
     yield from _ignored_lines(view, color=color)
     if spec is not None and is_share:
         yield from _mount_lines(spec, export_locations(view), color=color)
+    if view.used_by:
+        yield ""
+        yield paint("Shares that use it", "heading", color)
+        yield from (f"  {visible(share)}" for share in view.used_by)
     if view.snapshots:
         yield ""
         yield paint("Snapshots", "heading", color)
@@ -115,18 +120,23 @@ def resource_object(view: ResourceView) -> JsonObject:
         in_manifests=view.spec is not None,
         spec=spec,
         record=None if view.record is None else record_fields(view.record),
-        access=rules_list(view.rules),
+        access=[{**rule, "client_list": view.client_lists.get(key)} for key, rule in _rules_by_key(view)],
         observed=None if observed is None else _observed_fields(observed),
         used_bytes=view.used_bytes,
         export_locations=[] if spec is None else [_location_fields(spec, location) for location in locations],
         snapshots=[snapshot.address for snapshot in view.snapshots],
         settings=view.settings,
+        used_by=list(view.used_by),
         wanted=changes_to_list(view.wanted),
         last_error=_failure_fields(view),
         ignored_access=[
             {**pattern._asdict(), "rules": [rule.as_object() for rule in rules]} for pattern, rules in _covered(view)
         ],
     )
+
+
+def _rules_by_key(view: ResourceView) -> Iterator[tuple[str, JsonObject]]:
+    return zip((rule.rule.key for rule in view.rules), rules_list(view.rules), strict=True)
 
 
 def _observed_fields(observed: ObservedShare) -> JsonObject:

@@ -10,13 +10,13 @@ from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.verbs.share import share_ref
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.field_changes import plain_changes, rule_changes
-from sharectl.model.frozen import dataclass
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.ignoring import IgnoreList
-from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, kind_of, name_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
 from sharectl.state.rows import server_spec_of, spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sharectl.drivers.base import Driver
     from sharectl.manifests.desired import Desired
@@ -41,7 +41,8 @@ class ResourceView:
     `used_bytes` what its data occupies; both None where the backend was not asked or did not say. `settings` is the manifest of any other
     kind. `wanted` is where the manifest differs from the record, `last_failure` the last thing that failed and has not
     been done since. `manifest_is_unread` where there may be a manifest that could not be read. `ignored` are the access rules of
-    others that the share's backend is told to leave alone.
+    others that the share's backend is told to leave alone. `client_lists` are the ClientLists in which the clients of access rules stand, by
+    the key of the rule; `used_by` are the shares that use a ClientList.
     """
 
     address: Address
@@ -57,6 +58,8 @@ class ResourceView:
     last_failure: HistoryEntry | None = None
     manifest_is_unread: bool = False
     ignored: tuple[AccessPattern, ...] = ()
+    client_lists: Mapping[str, Address] = field(default_factory=dict)
+    used_by: tuple[Address, ...] = ()
 
 
 def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how closely they are asked
@@ -88,6 +91,8 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         wanted=wanted_changes(desired, address, record, rules),
         last_failure=last_failure(store, address),
         ignored=_ignored_access(desired, record) if is_share else (),
+        client_lists=desired.clients_of_lists(address) if is_of(Kind.SHARE, address) and spec is not None else {},
+        used_by=tuple(desired.users_of(address)) if is_of(Kind.CLIENT_LIST, address) else (),
     )
     if not ask or record is None or record.kind != Kind.SHARE:
         return view

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sharectl.model.field_changes import rule_changes
 from sharectl.model.plans import UpdateAccess
 from sharectl.model.verbs import Verb
-from sharectl.planner.access import may_revoke, without_ignored
+from sharectl.planner.access import may_revoke, who_says, without_ignored
 from sharectl.planner.draft import step_id
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.shares.changes import possible_rules
@@ -60,7 +60,7 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
     if set(current) == set(wanted):
         reasons += ["a rule that was refused is no longer wanted"] if refused else []
     elif not drifted:
-        reasons.insert(0, "its manifest says so")
+        reasons.insert(0, who_says(draft, address, current, wanted))
     elif not exported or (observed is not None and observed.export_settings is not None):
         reasons.insert(
             0, "its access was changed on the backend"
