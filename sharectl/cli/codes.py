@@ -32,7 +32,8 @@ MEANINGS: Final[dict[ExitCode, str]] = {
     ),
     ExitCode.CHANGES: (
         "only if 1 does not apply: with `--detailed-exitcode`, `plan` found changes, `refresh` found drift; "
-        "`import --exports` has not taken over all that the file says, and its report names each line"
+        "`import --exports` has not taken over all that the file says, and its report names each line; "
+        "`clients resolve --check` found other addresses"
     ),
     ExitCode.USAGE: (
         "wrong usage: an unknown command or option, a value that cannot be read, "

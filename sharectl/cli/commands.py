@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "pools": Entry("pools:pools", "Show the capacity and capabilities of the pools."),
     "explain": Entry("show:explain", "Say why a share is, or would be, where it is."),
     "import": Entry("imports:import_", "Take over shares that exist on a backend."),
+    "clients": Entry("clients:app", "Write ClientLists of host names and netgroups, looked up now."),
     "trash": Entry("trash:app", "List the shares in the trash of the backends, and purge them."),
     "state": Entry("state:app", "Look into the state, and repair it by hand."),
     "lock": Entry("lock:app", "Show who holds the lock of the state."),

@@ -184,7 +184,8 @@ def instead_of_client(text: str) -> str:
     if mentions_variable(text):
         return NO_VARIABLES
     if client.startswith(("@", "&", "+")):
-        return f"netgroups and groups are not looked up; {_BY_ADDRESS}; write the addresses or networks of its hosts"
+        instead = _looked_up(client) if _HOST_NAME.fullmatch(client[1:]) else ""
+        return f"netgroups and groups are not looked up; {_BY_ADDRESS}; write the addresses or networks of its hosts{instead}"
     networks = _networks(client)
     if networks is not None:
         return f"write {networks}"
@@ -193,8 +194,15 @@ def instead_of_client(text: str) -> str:
     if client and _HOST_NAME.fullmatch(client):
         what = "names with wildcards" if set(client) & set("*?[]") else "host names"
         example = "its network, such as 10.20.0.0/24" if what != "host names" else "its address, such as 10.20.0.5"
-        return f"{what} are not resolved; {_BY_ADDRESS}; write {example}, in a rule for each"
+        instead = _looked_up(client) if what == "host names" else ""
+        return f"{what} are not resolved; {_BY_ADDRESS}; write {example}, in a rule for each{instead}"
     return _FORMS
+
+
+def _looked_up(client: str) -> str:
+    return (
+        f", or a ClientList: `sharectl clients resolve {client} --write FILE` writes one, and `type: clients` names it"
+    )
 
 
 def _networks(client: str) -> str | None:

@@ -46,6 +46,7 @@ _OTHER_CHOICES: Final = {
             'write guest, and `to: "*"`': "guests anonymous public",
             'write user, and `to: "*"`': "everyone everybody",
             "write ip, and the host's address": "host hostname",
+            "write clients, and the name of a ClientList": "client clientlist list",
             "write ip, and the network as 10.20.0.0/24": "network",
             "write ip": "cidr",
         }

@@ -112,6 +112,12 @@ def _scalar(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return str(value)
 
 
+def scalar(text: str, *, in_flow: bool = False) -> str:
+    """Return text as it stands in YAML, in quotes wherever a reader might err; `in_flow` within brackets, too."""
+    written = _scalar(text)
+    return f'"{text}"' if in_flow and written == text and set(text) & set(",[]{}:") else written
+
+
 def _escaped(char: str) -> str:
     if char in '"\\':
         return f"\\{char}"

@@ -119,6 +119,7 @@ def test_words_of_manila_for_protocol_and_rules_are_translated(tmp_path: Path) -
         ("type: ip, to: '10.0.0.1(rw,no_root_squash)', level: rw", "write 10.0.0.1"),
         ("type: ip, to: '[2001:db8::1]', level: rw", "write 2001:db8::1"),
         ("type: ip, to: ws01.lab.example.org, level: rw", "host names are not resolved"),
+        ("type: client-list, to: lab, level: rw", "write clients, and the name of a ClientList"),
         ("type: ip, to: '*.lab.example.org', level: rw", "names with wildcards are not resolved"),
         ("type: ip, to: '@hpc-nodes', level: rw", "netgroups and groups are not looked up"),
         ("type: ip, to: 'CORP\\\\\\\\bob', level: rw", "for a user, set `type: user`"),
@@ -143,6 +144,13 @@ def test_clients_in_other_notations_are_translated_or_refused_in_their_terms(
 ) -> None:
     """Those of exports(5), of hosts.allow, of smb.conf, and of templates."""
     assert _remedy(tmp_path, cifs("a", f", access: [{{{rule}}}]")).startswith(proposed)
+
+
+@pytest.mark.parametrize("name", ["ws01.lab.example.org", "@hpc-nodes"])
+def test_a_name_is_refused_with_the_command_that_looks_it_up(tmp_path: Path, name: str) -> None:
+    """And with what names the list that it writes."""
+    remedy = _remedy(tmp_path, cifs("a", f", access: [{{type: ip, to: '{name}', level: rw}}]"))
+    assert f"`sharectl clients resolve {name} --write FILE` writes one, and `type: clients` names it" in remedy
 
 
 @pytest.mark.parametrize("protocol", ["[NFS, CIFS]", "SMB", "nfs", "NFSv4"])
