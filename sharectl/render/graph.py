@@ -59,7 +59,8 @@ def _groups(nodes: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _group(node: str) -> str:
-    if node.partition("/")[0] in _KINDS:
+    kind, separator, name = node.partition("/")
+    if kind in _KINDS and separator and name:
         return kind_of(node).value
     verb, separator, _ = node.partition(":")
     return verb if separator else "other"

@@ -6,7 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sharectl.render.graph import dot, mermaid
@@ -46,6 +46,7 @@ def test_mermaid_groups_by_kind(golden: Golden) -> None:
 
 @settings(deadline=None)
 @given(HOSTILE)
+@example(["backend"])
 def test_no_name_breaks_out_of_a_dot_label(names: list[str]) -> None:
     """Each line has its form, and the label says the name."""
     text = dot(names, [(names[0], names[-1])])
@@ -60,6 +61,7 @@ def test_no_name_breaks_out_of_a_dot_label(names: list[str]) -> None:
 
 @settings(deadline=None)
 @given(HOSTILE)
+@example(["backend"])
 def test_no_name_breaks_out_of_a_mermaid_label(names: list[str]) -> None:
     """Each line has its form, and the label says the name in character codes."""
     lines = mermaid(names, [(names[0], names[-1])]).splitlines()
