@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.legacy.export_options import fate_of
 from sharectl.legacy.findings import Finding, Outcome
-from sharectl.legacy.prefixes import Prefixes, prefix_of
 from sharectl.legacy.treatment import TREATMENT_OPTIONS, Treatment, treatment_of_options, treatment_of_settings
 from sharectl.manifests.access import AccessError, canonical_client
 from sharectl.model.access import AccessLevel, AccessRule, AccessType
 from sharectl.model.client_addresses import without_ipv6_notation
+from sharectl.model.precedence import Network, deciding, network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from sharectl.legacy.exports import ExportedTo
     from sharectl.legacy.findings import Place
-    from sharectl.legacy.prefixes import Prefix
     from sharectl.model.access import ExportSettings
 
 EVERYBODY: Final = ("0.0.0.0/0", "::/0")
 _NETMASK_BITS: Final = 32
+_BY_HAND: Final = "write the rule yourself if that is meant"
 
 
 class Said(NamedTuple):
@@ -51,26 +52,38 @@ class _Held(NamedTuple):
     treatment: Treatment
 
 
-def rules_of_exports(
-    exports: Sequence[ExportedTo], settings: ExportSettings, refused: Mapping[str, str] | None = None
-) -> Said:
-    """Return rules for the clients of one folder, in the order of its lines, on a share with these `settings`.
+RuleCheck = Callable[[Sequence[AccessRule]], Mapping[AccessRule, str]]
+"""Returns those of a share's rules that its backend cannot put in force, with the reason."""
 
-    `refused` are rules by key that the backend cannot put in force, with the reason: without them, the others say less as well.
+
+def rules_of_exports(exports: Sequence[ExportedTo], settings: ExportSettings, check: RuleCheck) -> Said:
+    """Return rules for the clients of one folder on a share with these `settings`, none of which the backend refuses.
+
+    In place of one that is refused, others are tried that say less.
     """
-    return _Folder(exports, settings, refused or {}).said()
+    refused: dict[AccessRule, str] = {}
+    while True:
+        said = _Folder(exports, settings, refused).said()
+        found = check([rule for rule, _ in said.rules])
+        # A driver that cannot keep somebody out, or treat a client as asked, refuses the other rules because of that.
+        first = {rule: why for rule, why in found.items() if rule.access_level == AccessLevel.NONE or rule.options}
+        if not found:
+            return said
+        refused |= first or found
 
 
 class _Folder:
     """Works through the clients of one folder, those first that a server would look at first."""
 
-    def __init__(self, exports: Sequence[ExportedTo], settings: ExportSettings, refused: Mapping[str, str]) -> None:
+    def __init__(
+        self, exports: Sequence[ExportedTo], settings: ExportSettings, refused: Mapping[AccessRule, str]
+    ) -> None:
         self._exports, self._settings, self._refused = exports, settings, refused
         self._findings: list[Finding] = []
         self._rules: dict[str, tuple[AccessRule, Place]] = {}
         self._unplaced: dict[Treatment, _Held] = {}
-        self._held = Prefixes[dict[Treatment, _Held]]()
-        self._earlier = Prefixes[_Held]()
+        self._held = dict[Network, dict[Treatment, _Held]]()
+        self._earlier = dict[Network, _Held]()
 
     def said(self) -> Said:
         ranked = sorted(enumerate(self._exports), key=lambda pair: (rank_of(pair[1].client), pair[0]))
@@ -83,7 +96,7 @@ class _Folder:
                 self._client(export)
             else:
                 self._tell_again(export, first.place)
-        return Said(tuple(self._rules.values()), tuple(self._findings))
+        return Said(self._needed(), tuple(self._findings))
 
     def _client(self, export: ExportedTo) -> None:
         treatment = treatment_of_options(export.options)
@@ -98,55 +111,87 @@ class _Folder:
             if problem.code != "nobody":
                 self._unplaced.setdefault(treatment, _Held(export, treatment))
             return
-        prefixes = [prefix_of(network) for network in networks]
-        if self._is_covered(export, treatment, prefixes):
+        parsed = [found for network in networks if (found := network_of(network)) is not None]
+        if self._is_covered(export, treatment, parsed):
             return
         given = self._given(export, treatment, networks)
-        lowered = None if given is None else self._lowered(export, given, prefixes)
-        if lowered is None:
-            self._hold(_Held(export, treatment), prefixes)
-            return
-        for network, prefix in zip(networks, prefixes, strict=True):
-            rule = AccessRule(AccessType.IP, network, AccessLevel(lowered.level))
+        lowered = None if given is None else self._lowered(export, given, parsed)
+        rules = () if lowered is None else self._as_rules(lowered, networks)
+        if reason := self._refusal(rules):
+            self._tell(export, Outcome.LEFT_OUT, reason, _BY_HAND)
+            rules = ()
+        if not rules:
+            self._shut_out(_Held(export, treatment), networks, parsed)
+        for rule in rules:
             self._rules[rule.key] = (rule, export.place)
-            self._earlier.add(prefix, _Held(export, treatment))
+        for network in parsed:
+            self._earlier.setdefault(network, _Held(export, treatment))
 
     def _given(self, export: ExportedTo, treatment: Treatment, networks: Sequence[str]) -> Treatment | None:
-        """Return how a rule would treat the client; None where no rule can, or only one that gives it more than it is to have."""
+        """Return how rules can treat the client: as before, else with less; None where they would give it more, or the backend refuses them."""
         if treatment.level == "none":
             return None
-        reason = next(
-            (self._refused[key] for network in networks if (key := f"{AccessType.IP}:{network}") in self._refused), None
+        served = treatment_of_settings(self._settings, treatment.level)
+        without_kerberos = treatment._replace(security=treatment.security & {"sys"})
+        reason = ""
+        for given in dict.fromkeys((treatment, without_kerberos, served)):
+            if not given.is_sayable or given.beyond(treatment):
+                continue
+            refusal = self._refusal(self._as_rules(given, networks))
+            if not refusal:
+                if less := treatment.beyond(given):
+                    why = (
+                        f"a share gives it less: {_compared(given, treatment, less)}{f' ({reason})' if reason else ''}"
+                    )
+                    self._tell(export, Outcome.NARROWED, why, "see the settings of the backend and of the share type")
+                return given
+            reason = reason or refusal
+        if more := served.beyond(treatment):
+            why = f"a share would give it more: {_compared(served, treatment, more)}"
+            reason = f"{why} ({reason})" if reason else why
+        self._tell(export, Outcome.LEFT_OUT, reason, _BY_HAND)
+        return None
+
+    def _as_rules(self, treatment: Treatment, networks: Sequence[str]) -> tuple[AccessRule, ...]:
+        """Return the rules that treat these networks so, with options only for what a share does otherwise."""
+        served = treatment_of_settings(self._settings, treatment.level)
+        options = treatment.options_beside(served)
+        return tuple(AccessRule(AccessType.IP, network, AccessLevel(treatment.level), options) for network in networks)
+
+    def _refusal(self, rules: Sequence[AccessRule]) -> str:
+        """Return why the backend refuses one of the rules; an empty text where it does not."""
+        return next((self._refused[rule] for rule in rules if rule in self._refused), "")
+
+    def _shut_out(self, held: _Held, networks: Sequence[str], parsed: Sequence[Network]) -> None:
+        """Keep the client out by rules, or where none can, remember that no wider rule may give it more."""
+        rules = [AccessRule(AccessType.IP, network, AccessLevel.NONE) for network in networks]
+        if not self._refusal(rules):
+            for rule in rules:
+                self._rules[rule.key] = (rule, held.export.place)
+            return
+        for network in parsed:
+            for length in range(network.length + 1):
+                self._held.setdefault(network.shortened(length), {}).setdefault(held.treatment, held)
+
+    def _needed(self) -> tuple[tuple[AccessRule, Place], ...]:
+        """Return the rules without those that keep out whom nothing lets in."""
+        by_network = {network_of(rule.access_to): rule for rule, _ in self._rules.values()}
+        granted = {network: rule for network, rule in by_network.items() if network is not None}
+        return tuple(
+            (rule, place)
+            for rule, place in self._rules.values()
+            if rule.access_level != AccessLevel.NONE or _is_let_in(network_of(rule.access_to), granted)
         )
-        if reason is not None:
-            self._tell(export, Outcome.LEFT_OUT, reason, "see to it, then write the rule yourself")
-            return None
-        given = treatment_of_settings(self._settings, treatment.level)
-        if more := given.beyond(treatment):
-            why = f"a share would give it more: {_compared(given, treatment, more)}"
-            self._tell(export, Outcome.LEFT_OUT, why, "write the rule yourself if that is meant")
-            return None
-        if less := treatment.beyond(given):
-            why = f"a share gives it less: {_compared(given, treatment, less)}"
-            self._tell(export, Outcome.NARROWED, why, "see the settings of the backend and of the share type")
-        return given
 
-    def _hold(self, held: _Held, prefixes: Sequence[Prefix]) -> None:
-        """Remember that no wider rule may give this client more."""
-        for prefix in prefixes:
-            self._earlier.add(prefix, held)
-            for around in prefix.around():
-                self._held.setdefault(around, {}).setdefault(held.treatment, held)
-
-    def _is_covered(self, export: ExportedTo, treatment: Treatment, prefixes: Sequence[Prefix]) -> bool:
+    def _is_covered(self, export: ExportedTo, treatment: Treatment, networks: Sequence[Network]) -> bool:
         """Tell whether an earlier client is the same, or a network that decides for this one, which then grants nothing beyond it."""
         if export.client == "*":
             return False
-        same = self._earlier.get(prefixes[0])
+        same = self._earlier.get(networks[0])
         if same is not None:
             self._tell_again(export, same.export.place)
             return True
-        earlier = self._earlier.narrowest(prefixes[0])
+        earlier = deciding(networks[0], self._earlier)
         if earlier is None or rank_of(export.client) is _Rank.HOST:
             return False
         decides = (
@@ -160,9 +205,9 @@ class _Folder:
             self._tell(export, Outcome.NARROWED, f"{decides}; of rules the narrower does", remedy)
         return False
 
-    def _lowered(self, export: ExportedTo, treatment: Treatment, prefixes: Sequence[Prefix]) -> Treatment | None:
+    def _lowered(self, export: ExportedTo, treatment: Treatment, networks: Sequence[Network]) -> Treatment | None:
         """Return how the client may be treated, so that no client without a rule of its own gets more by this one; None for not at all."""
-        inside = [held for prefix in prefixes for held in self._held.get(prefix, {}).values()]
+        inside = [held for network in networks for held in self._held.get(network, {}).values()]
         for held in (*self._unplaced.values(), *inside):
             more = treatment.beyond(held.treatment)
             if not more:
@@ -212,6 +257,14 @@ class _Folder:
 
     def _tell(self, export: ExportedTo, outcome: Outcome, why: str, remedy: str = "") -> None:
         self._findings.append(Finding(export.place, outcome, shown_export(export), why, remedy, export.path))
+
+
+def _is_let_in(network: Network | None, granted: Mapping[Network, AccessRule]) -> bool:
+    """Tell whether what is around the network lets it in."""
+    if network is None or network.length == 0:
+        return False
+    around = deciding(network.shortened(network.length - 1), granted)
+    return around is not None and around.access_level != AccessLevel.NONE
 
 
 def rank_of(client: str) -> _Rank:

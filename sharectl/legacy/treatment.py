@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.manifests.rule_options import SECURITY_FLAVOURS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -52,6 +54,27 @@ class Treatment(NamedTuple):
         if self.insecure and not other.insecure:
             found.append("insecure")
         return tuple(found)
+
+    @property
+    def is_sayable(self) -> bool:
+        """Tell whether an access rule knows its flavours."""
+        return bool(self.security) and self.security.issubset(SECURITY_FLAVOURS)
+
+    def options_beside(self, other: Treatment) -> ExportSettings:
+        """Return the options of an access rule that has this treatment where it would have the other one."""
+        found = {
+            "squash": self.squash if self.squash != other.squash else None,
+            "security": ",".join(sorted(self.security, key=SECURITY_FLAVOURS.index))
+            if self.security != other.security
+            else None,
+            "insecure": str(self.insecure).lower() if self.insecure != other.insecure else None,
+        }
+        if self.squash != "none":
+            for name, mine, others in zip(
+                ("anonymousUid", "anonymousGid"), self.anonymous, other.anonymous, strict=True
+            ):
+                found[name] = str(mine) if mine != others else None
+        return tuple(sorted((name, value) for name, value in found.items() if value is not None))
 
 
 def treatment_of_settings(settings: ExportSettings, level: str) -> Treatment:

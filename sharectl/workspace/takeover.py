@@ -246,22 +246,19 @@ class _Takeover:
 
     def _said(self, address: Address, share: ObservedShare, exports: Sequence[ExportedTo]) -> Said:
         """Return the rules of a folder, none of which the backend refuses."""
-        backend, refused = self._request.backend, dict[str, str]()
-        settings = self._settings(address, Protocol.NFS)
-        while True:
-            said = rules_of_exports(exports, settings, refused)
-            wanted = WantedShare(
-                "a", share.size_bytes or self._request.size_bytes, Protocol.NFS, tuple(r for r, _ in said.rules)
-            )
-            problems = self._checks.problems(backend, wanted, None)
-            found = {
-                problem.path[1]: problem.summary
-                for problem in problems
-                if problem.path[:1] == ("access",) and problem.path[1:]
+        size_bytes = share.size_bytes or self._request.size_bytes
+
+        def check(rules: Sequence[AccessRule]) -> dict[AccessRule, str]:
+            by_key = {rule.key: rule for rule in rules}
+            wanted = WantedShare("a", size_bytes, Protocol.NFS, tuple(rules), pool=share.pool)
+            problems = self._checks.problems(self._request.backend, wanted, None)
+            return {
+                by_key[each.path[1]]: each.summary
+                for each in problems
+                if each.path[:1] == ("access",) and each.path[1:]
             }
-            if not found.keys() - refused.keys():
-                return said
-            refused |= found
+
+        return rules_of_exports(exports, self._settings(address, Protocol.NFS), check)
 
     def _settings(self, address: Address, protocol: str) -> ExportSettings:
         """Return the settings that the exports of a share have, whose type its manifest says, if there is one."""

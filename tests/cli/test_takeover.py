@@ -62,7 +62,9 @@ def test_a_proposal_changes_nothing(filer: Console) -> None:
 def test_what_is_written_is_imported_and_applied(filer: Console) -> None:
     """The data stays, the next plan adds the rules, apply puts them in force, and a second report has nothing to add."""
     (filer.root / "storage/projects/file").write_text("kept", encoding="utf-8")
-    name = exports(filer, "S/projects 10.0.0.0/255.0.0.0(rw) 10.0.0.9\nS/homes 10.1.0.0/16(rw)\n")
+    name = exports(
+        filer, "S/projects 10.0.0.0/255.0.0.0(rw) 10.0.0.9\nS/homes 10.1.0.0/16(rw,all_squash,anonuid=1000)\n"
+    )
     ended = filer("import", "--exports", name, "--backend", "nas", "--write", "taken", "--yes", "--size", "5GiB")
     assert ended.code == 0, ended.err
     text = (filer.root / "taken/imported-nas.yaml").read_text(encoding="utf-8")
@@ -71,6 +73,7 @@ def test_what_is_written_is_imported_and_applied(filer: Console) -> None:
     planned = filer("plan").out
     assert "+ access ip:10.0.0.0/8 rw" in planned
     assert "+ access ip:10.0.0.9 ro" in planned
+    assert "+ access ip:10.1.0.0/16 rw (anonymousUid 1000, squash all)" in planned
     assert filer("apply", "--yes").code == 0
     assert filer("plan", "--detailed-exitcode").code == 0
     assert (filer.root / "storage/projects/file").read_text(encoding="utf-8") == "kept"
@@ -82,12 +85,13 @@ def test_what_is_written_is_imported_and_applied(filer: Console) -> None:
 
 def test_what_cannot_be_said_ends_with_2(filer: Console) -> None:
     """Each line is named, in the report and above the manifest, and the rest is taken over all the same."""
-    name = exports(filer, "S/projects ws1.example.org(rw) \\\n 10.0.0.1(rw,all_squash)\\\n 10.0.0.2(rw)\n")
+    name = exports(filer, "S/projects ws1.example.org(rw) \\\n 10.0.0.1(rw,xprtsec=tls)\\\n 10.0.0.2(rw)\n")
     ended = filer("import", "--exports", name, "--backend", "nas", "--write", "taken", "--yes")
     assert ended.code == 2, ended.err
     assert "exports:1: " in ended.out
     assert "host names are not resolved" in ended.out
-    assert "squash all → root" in ended.out
+    assert "exports:2: " in ended.out
+    assert "xprtsec=tls" in ended.out
     text = (filer.root / "taken/imported-nas.yaml").read_text(encoding="utf-8")
     assert "# Left out: exports:1: " in text
     assert "to: 10.0.0.2" in text

@@ -17,7 +17,7 @@ from sharectl.legacy.treatment import TREATMENT_OPTIONS, Treatment, treatment_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sharectl.legacy.nfs_clients import Said
+    from sharectl.legacy.nfs_clients import RuleCheck, Said
     from sharectl.model.access import AccessRule
 
 ROOT_SQUASHED: Final = (
@@ -28,12 +28,23 @@ ROOT_SQUASHED: Final = (
 )
 
 
-def _said(line: str, **changed: str) -> Said:
-    return rules_of_exports(read_exports(f"/a {line}", "exports"), tuple({**dict(ROOT_SQUASHED), **changed}.items()))
+def takes_all(_rules: Sequence[AccessRule]) -> dict[AccessRule, str]:
+    """Refuse nothing, as a driver that can do everything."""
+    return {}
+
+
+def takes_plain(rules: Sequence[AccessRule]) -> dict[AccessRule, str]:
+    """Refuse options and the level none, as a driver that knows neither."""
+    return {rule: "not here" for rule in rules if rule.options or rule.access_level == "none"}
+
+
+def _said(line: str, check: RuleCheck = takes_all, **changed: str) -> Said:
+    settings_ = tuple({**dict(ROOT_SQUASHED), **changed}.items())
+    return rules_of_exports(read_exports(f"/a {line}", "exports"), settings_, check)
 
 
 def _rules(said: Said) -> list[str]:
-    return [f"{rule.access_to} {rule.access_level}" for rule, _ in said.rules]
+    return [f"{rule.access_to} {rule.grant}" for rule, _ in said.rules]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +59,12 @@ def _rules(said: Said) -> list[str]:
         ("::ffff:10.0.0.1(rw)", ["10.0.0.1 rw"]),
         ("*(ro,sync,no_subtree_check)", ["0.0.0.0/0 ro", "::/0 ro"]),
         ("10.0.0.1(rw,secure,root_squash,sec=sys)", ["10.0.0.1 rw"]),
+        ("10.0.0.1(rw,no_root_squash)", ["10.0.0.1 rw (squash none)"]),
+        (
+            "10.0.0.1(all_squash,anonuid=-2,anongid=7)",
+            ["10.0.0.1 ro (anonymousGid 7, anonymousUid 4294967294, squash all)"],
+        ),
+        ("10.0.0.1(rw,insecure,sec=krb5:sys)", ["10.0.0.1 rw (insecure true, security sys,krb5)"]),
     ],
 )
 def test_what_a_manifest_can_say(line: str, rules: list[str]) -> None:
@@ -85,7 +102,7 @@ def test_what_a_manifest_can_say(line: str, rules: list[str]) -> None:
 )
 def test_what_is_left_out(line: str, rules: list[str], words: str) -> None:
     """Is named at its line with the reason, and no rule says it."""
-    said = _said(line)
+    said = _said(line, takes_plain)
     assert _rules(said) == rules
     left_out = [str(found) for found in said.findings if found.outcome is Outcome.LEFT_OUT]
     assert any(words in text and text.startswith("exports:1: ") for text in left_out), left_out
@@ -106,22 +123,36 @@ def test_what_is_left_out(line: str, rules: list[str], words: str) -> None:
 )
 def test_what_is_narrowed(line: str, rules: list[str], words: str) -> None:
     """A rule that cannot be said as it is becomes a narrower one, or none where another client would get more by it."""
-    said = _said(line)
+    said = _said(line, takes_plain)
     assert _rules(said) == rules
     assert any(words in str(found) for found in said.findings if found.outcome is not Outcome.AS_SERVED)
 
 
 def test_a_backend_that_gives_more_than_the_export() -> None:
-    """No rule is written for a client whose root was nobody, where a share lets root be root."""
-    said = _said("10.0.0.1(rw) 10.0.0.2(rw,no_root_squash)", squash="none")
-    assert _rules(said) == ["10.0.0.2 rw"]
+    """No rule is written for a client whose root was nobody, where a share lets root be root; an option says it where there is one."""
+    line = "10.0.0.1(rw) 10.0.0.2(rw,no_root_squash)"
+    assert _rules(_said(line, takes_plain, squash="none")) == ["10.0.0.2 rw"]
+    assert _rules(_said(line, squash="none")) == ["10.0.0.1 rw (squash root)", "10.0.0.2 rw"]
 
 
 def test_a_rule_that_the_backend_refuses_holds_wider_ones_back() -> None:
-    """Without it, whoever it shut out would have got in by them."""
-    exports = read_exports("/a 10.0.0.1(ro) 10.0.0.0/8(rw) 11.0.0.0/8(rw)", "exports")
-    said = rules_of_exports(exports, ROOT_SQUASHED, {"ip:10.0.0.1": "not on this backend"})
-    assert _rules(said) == ["10.0.0.0/8 ro", "11.0.0.0/8 rw"]
+    """Without it, whoever it shut out would have got in by them; a rule that shuts the client out does it as well."""
+    line = "10.0.0.1(ro) 10.0.0.0/8(rw) 11.0.0.0/8(rw)"
+
+    def refuses_host(rules: Sequence[AccessRule]) -> dict[AccessRule, str]:
+        return {rule: "not here" for rule in rules if rule.access_to == "10.0.0.1" and rule.access_level != "none"}
+
+    def refuses_none(rules: Sequence[AccessRule]) -> dict[AccessRule, str]:
+        return {**refuses_host(rules), **takes_plain(rules)}
+
+    assert _rules(_said(line, refuses_host)) == ["10.0.0.1 none", "10.0.0.0/8 rw", "11.0.0.0/8 rw"]
+    assert _rules(_said(line, refuses_none)) == ["10.0.0.0/8 ro", "11.0.0.0/8 rw"]
+
+
+def test_who_needs_not_be_kept_out_is_not() -> None:
+    """A client that is left out, and that no wider rule lets in."""
+    assert _rules(_said("10.0.0.1(rw,xprtsec=tls) 11.0.0.0/8(rw)")) == ["11.0.0.0/8 rw"]
+    assert _rules(_said("11.0.0.1(rw,xprtsec=tls) 11.0.0.0/8(rw)")) == ["11.0.0.1 none", "11.0.0.0/8 rw"]
 
 
 HOSTS: Final = tuple(f"10.0.0.{number}" for number in range(8))
@@ -173,20 +204,25 @@ def _of_server(exports: Sequence[ExportedTo], address: str, names: Mapping[str, 
     return Treatment("none")
 
 
+def _treatment(rule: AccessRule) -> Treatment:
+    """Return how a rule treats its client; what its options do not say is as for the share."""
+    named = dict(ROOT_SQUASHED) | dict(rule.options)
+    return treatment_of_settings(tuple(named.items()), rule.access_level)
+
+
 def _of_rules(rules: Sequence[AccessRule], address: str) -> Treatment | None:
     """Return what the rules give: the narrowest network decides; None for nobody."""
     networks = {ipaddress.ip_network(rule.access_to): rule for rule in rules if ":" not in rule.access_to}
     around = [network for network in networks if ipaddress.ip_address(address) in network]
-    if not around:
-        return None
-    return treatment_of_settings(ROOT_SQUASHED, networks[max(around, key=lambda one: one.prefixlen)].access_level)
+    deciding = networks[max(around, key=lambda one: one.prefixlen)] if around else None
+    return None if deciding is None or deciding.access_level == "none" else _treatment(deciding)
 
 
 @settings(max_examples=300, deadline=None)
-@given(exported, who_is_who)
-def test_nobody_gets_more_than_before(exports: list[ExportedTo], names: dict[str, set[str]]) -> None:
+@given(exported, who_is_who, st.sampled_from([takes_all, takes_plain]))
+def test_nobody_gets_more_than_before(exports: list[ExportedTo], names: dict[str, set[str]], check: RuleCheck) -> None:
     """Whatever hosts the names in the file stand for."""
-    rules = [rule for rule, _ in rules_of_exports(exports, ROOT_SQUASHED).rules]
+    rules = [rule for rule, _ in rules_of_exports(exports, ROOT_SQUASHED, check).rules]
     for address in HOSTS:
         given_now = _of_rules(rules, address)
         if given_now is not None:
@@ -196,10 +232,10 @@ def test_nobody_gets_more_than_before(exports: list[ExportedTo], names: dict[str
 
 
 @settings(max_examples=300, deadline=None)
-@given(exported)
-def test_nothing_is_dropped_in_silence(exports: list[ExportedTo]) -> None:
+@given(exported, st.sampled_from([takes_all, takes_plain]))
+def test_nothing_is_dropped_in_silence(exports: list[ExportedTo], check: RuleCheck) -> None:
     """Each client has a rule that treats it as it was, or a finding at its line; each option is in one of both."""
-    said = rules_of_exports(exports, ROOT_SQUASHED)
+    said = rules_of_exports(exports, ROOT_SQUASHED, check)
     texts = [(found.place, found.what) for found in said.findings]
     for export in exports:
         at_its_line = [what for place, what in texts if place == export.place]
@@ -211,4 +247,4 @@ def test_nothing_is_dropped_in_silence(exports: list[ExportedTo]) -> None:
 
 
 def _is_said(export: ExportedTo, rule: AccessRule) -> bool:
-    return treatment_of_options(export.options) == treatment_of_settings(ROOT_SQUASHED, rule.access_level)
+    return treatment_of_options(export.options) == _treatment(rule)
