@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from sharectl.model.access import AccessLevel, AccessRule
 from sharectl.model.checks import ShareCheck, ShareProblem, StoragePlace, WantedShare
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.quantities import format_size
+from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +27,7 @@ __all__ = [
     "TellsCapabilities",
     "WantedShare",
     "configured_capabilities",
+    "kept_out",
     "smaller_than_snapshot",
     "unknown_extra_spec",
 ]
@@ -109,3 +112,22 @@ def smaller_than_snapshot(snapshot: str, snapshot_bytes: int, size_bytes: int) -
 def taken_since(name: str) -> str:
     """Return why a share cannot have its name: another one has been made under it."""
     return f"a share called {name!r} has been made there since the plan was made; plan again"
+
+
+def kept_out(statuses: Mapping[AccessRule, RuleStatus]) -> dict[AccessRule, RuleStatus]:
+    """Return the rules that must not be given because of those that were refused.
+
+    Where one that keeps somebody out, or has options, is refused, nobody gets in by a wider one.
+    """
+    restricting = [
+        rule
+        for rule, status in statuses.items()
+        if status.status != "active" and (rule.access_level == AccessLevel.NONE or rule.options)
+    ]
+    if not restricting:
+        return {}
+    granted = [
+        rule for rule, status in statuses.items() if status.status == "active" and rule.access_level != AccessLevel.NONE
+    ]
+    reason = f"it would let in whom {restricting[0].key} restricts, which cannot be put in force"
+    return dict.fromkeys(granted, RuleStatus("error", reason))

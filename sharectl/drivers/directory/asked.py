@@ -6,11 +6,12 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model.access import AccessRule, rule_of
-from sharectl.model.requests import RuleStatus
+from sharectl.model.access import rule_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
+
+    from sharectl.model.access import AccessRule
 
 _MARK: Final = "# sharectl: "
 
@@ -44,18 +45,3 @@ def _asked(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def kept_out(statuses: Mapping[AccessRule, RuleStatus]) -> dict[AccessRule, RuleStatus]:
-    """Return the rules that must not be given because of those that were refused.
-
-    Where one that keeps somebody out, or gives somebody less than a wider one, is refused, nobody gets in by the wider one.
-    """
-    refused = [rule for rule, status in statuses.items() if status.status != "active"]
-    granted = [rule for rule, status in statuses.items() if status.status == "active" and rule.access_level != "none"]
-    if not any(rule.access_level == "none" or rule.options for rule in refused):
-        return {}
-    key = next(rule.key for rule in refused if rule.access_level == "none" or rule.options)
-    return dict.fromkeys(
-        granted, RuleStatus("error", f"it would let in whom {key} restricts, which cannot be put in force")
-    )

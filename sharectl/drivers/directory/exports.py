@@ -8,7 +8,8 @@ import re
 import socket
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.directory.asked import asked_comment, kept_out, options_asked, rules_asked
+from sharectl.drivers.directory.asked import asked_comment, options_asked, rules_asked
+from sharectl.drivers.share_checks import kept_out
 from sharectl.model.access import AccessRule
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.precedence import network_of as prefix_of

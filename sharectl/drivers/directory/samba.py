@@ -6,8 +6,9 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.directory.asked import asked_comment, kept_out, rules_asked
+from sharectl.drivers.directory.asked import asked_comment, rules_asked
 from sharectl.drivers.directory.exports import HEADER, network_of
+from sharectl.drivers.share_checks import kept_out
 from sharectl.model.access import AccessRule
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.precedence import network_of as prefix_of

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent import rights
 from sharectl.drivers.linux.agent.contract import Rule
+from sharectl.drivers.linux.agent.nfs.kernel import table
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb.names import local_user, server_name
 from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEMS, size_problem
@@ -65,7 +66,9 @@ class ShareChecker:
             return
         rules = {Rule(*rule): rule for rule in share.rules}
         if share.protocol == Protocol.NFS:
-            _, statuses = rights.nfs_clients(list(rules))
+            clients, statuses = rights.nfs_clients(list(rules))
+            if self._settings.nfs.server == "kernel" and (problem := table.problem_of_parts(clients)) is not None:
+                yield ShareProblem(("access",), problem, "keep larger networks out, or choose nfs.server: ganesha")
         else:
             _, statuses = rights.smb_rights(list(rules), rights.users_meant(list(rules), self._account, self._users))
         for rule, (status, reason) in statuses.items():
@@ -81,7 +84,7 @@ class ShareChecker:
         return local_user(user, self._server)
 
     def _remedy(self, share: WantedShare, rule: Rule) -> str:
-        if share.protocol == Protocol.NFS and rule.access_type == "user":
+        if share.protocol == Protocol.NFS and rule.access_type != "ip":
             return "name an address or a network; users go with CIFS"
         if rule.access_type == "user":
             there = ", ".join(sorted(self._settings.smb.users)) or "none"

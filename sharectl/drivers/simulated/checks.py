@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.share_checks import kept_out
 from sharectl.model import export_names
 from sharectl.model.access import ANYBODY
 from sharectl.model.checks import ShareProblem
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.quantities import format_size
+from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from sharectl.model.checks import WantedShare
 
 _MAX_NAME_LENGTH: Final = 255
+_ACTIVE: Final = RuleStatus("active")
 
 
 def find_problems(settings: SimulatedSettings, share: WantedShare) -> Iterator[ShareProblem]:
@@ -74,4 +77,7 @@ def refused_rules(settings: SimulatedSettings, rules: Collection[AccessRule]) ->
             refused[rule] = f"the backend knows no user {rule.access_to!r}"
         elif limits.max_rules is not None and number >= limits.max_rules:
             refused[rule] = f"a share here has {limits.max_rules} access rules at most"
-    return refused
+    if not refused:
+        return refused
+    statuses = {rule: RuleStatus("error", refused[rule]) if rule in refused else _ACTIVE for rule in rules}
+    return {**refused, **{rule: status.reason for rule, status in kept_out(statuses).items()}}

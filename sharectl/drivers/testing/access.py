@@ -25,6 +25,18 @@ NOBODYS_ADDRESSES = ("0.0.0.0", "::", "::ffff:10.1.2.3", "::ffff:0:0/96", "224.0
 """What no client has: some servers open an export to everybody for it, others refuse all that stands beside it."""
 
 
+RESTRICTING = (
+    AccessRule("ip", "10.0.0.13", "none"),
+    AccessRule("ip", "10.0.0.16/28", "none"),
+    AccessRule("ip", "10.0.0.13", "rw", (("insecure", "false"), ("squash", "all"))),
+    AccessRule("ip", "10.0.0.13", "rw", (("squash", "most"),)),
+    AccessRule("ip", "host.example.org", "none"),
+    AccessRule("user", "bob", "none"),
+    AccessRule("group", "@interns", "none"),
+)
+"""Rules by which somebody may do less than by a wider one: some that a server knows, and some that none does."""
+
+
 class AccessTests(Suite):
     """Rules and export settings."""
 
@@ -86,6 +98,18 @@ class AccessTests(Suite):
             statuses = driver.update_access(ref(share), wanted, add, delete)
             assert statuses[bad].status == "error"
             assert self.access_of(driver, share) == set(self.rules[1:])
+
+    @pytest.mark.parametrize("narrow", RESTRICTING, ids=lambda rule: f"{rule.key} {rule.grant}")
+    def test_who_is_to_be_kept_out_never_gets_in_by_a_wider_rule(self, driver: Driver, narrow: AccessRule) -> None:
+        """A rule that gives somebody less than a wider one is in force with it; where it is refused, so is all that lets in."""
+        share = self.create(driver, "projects")
+        wide = (AccessRule("ip", "10.0.0.0/8", "rw"), *(rule for rule in self.rules if rule.access_type != "ip"))
+        for wanted in ((*wide, narrow), (narrow, *wide[::-1])):
+            driver.update_access(ref(share), self.rules, [], [])
+            statuses = driver.update_access(ref(share), wanted, [], [])
+            active = {rule for rule, status in statuses.items() if status.status == "active"}
+            assert narrow in active or all(rule.access_level == "none" for rule in active), statuses
+            assert self.access_of(driver, share) == active
 
     def test_export_settings_are_put_in_force_with_the_rules_and_listed(self, driver: Driver) -> None:
         """Where the driver lists any: those of the share are kept while nobody asks for others, and follow whoever does."""

@@ -45,6 +45,18 @@ ODD_RULES = (
     AccessRule("user", "@staff", "rw"),
     AccessRule("user", 'quote"', "rw"),
     AccessRule("cert", "client.example.org", "rw"),
+    AccessRule("ip", "10.0.0.13", "none"),
+    AccessRule("ip", "10.0.0.5", "rw", (("anonymousUid", "7"), ("squash", "all"))),
+    AccessRule("ip", "10.0.0.6", "rw", (("insecure", "true"), ("security", "sys"))),
+    AccessRule("ip", "10.0.0.7", "rw", (("squash", "most"),)),
+    AccessRule("ip", "10.0.0.8", "rw", (("fsid", "0"),)),
+    AccessRule("user", "alice", "rw", (("squash", "none"),)),
+    AccessRule("user", "*", "ro"),
+    AccessRule("group", "staff", "rw"),
+    AccessRule("group", "CORP\\Domain Users", "ro"),
+    AccessRule("group", "@staff", "rw"),
+    AccessRule("guest", "*", "ro"),
+    AccessRule("guest", "me", "ro"),
 )
 ODD_SIZES = (1, 1 << 20, (1 << 20) + 1, GIB - 512, GIB + 1)
 _NOT_NOW = (BackendUnavailableError, ConflictError, NotFoundError, PoolError, TransientError)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ from sharectl.drivers.linux.agent import restoring
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.locks import changes_lock
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
+from sharectl.model.access import AccessRule
 from tests.drivers.linux.agents import wait_for
 from tests.drivers.linux.lab import kill_processes_of, mounts_under, run
 from tests.drivers.linux.nfs_client import nfs
@@ -79,6 +82,37 @@ def test_after_a_restart_all_is_served_again(own_backend: OperationsLab) -> None
     pids = {path: path.read_text() for path in own_backend.folder.glob("root/servers/main/*/**/*pid")}
     assert backend.restore() == []
     assert {path: path.read_text() for path in pids} == pids, "what runs is let alone"
+
+
+def test_a_host_that_is_kept_out_stays_out(own_backend: OperationsLab) -> None:
+    """Of a network that may write: after the server was killed, after a restart of the host, and when the rules change around it."""
+    network = own_backend.network
+    shut_out = AccessRule("ip", network.client.ipv4, "none")
+    driver = own_backend.open(**NFS)
+    driver.prepare()
+    own_backend._prepared = driver
+    share = own_backend.share("projects", ANYBODY, shut_out)
+
+    def who_lists() -> list[str]:
+        return [
+            name
+            for name in ("client", "other_client")
+            if nfs(getattr(network, name), own_backend.host.ipv4, "/shares/projects", "ls").is_done
+        ]
+
+    assert who_lists() == ["other_client"]
+    pid = own_backend.folder / "root/servers/main/nfs/pid"
+    for end in (lambda: os.kill(int(pid.read_text()), signal.SIGKILL), lambda: restart(own_backend)):
+        end()
+        backend = backend_of(own_backend.open(**NFS))
+        daemons.wait_until(backend.has_ended, "the server does not end")
+        assert backend.restore() == []
+        assert who_lists() == ["other_client"]
+        assert own_backend.access_of(share) == {ANYBODY, shut_out}
+    own_backend.allow(share, AccessRule("ip", "0.0.0.0/0", "ro"), shut_out)
+    assert who_lists() == ["other_client"]
+    own_backend.allow(share, ANYBODY)
+    assert who_lists() == ["client", "other_client"]
 
 
 def test_a_disk_that_comes_late_is_served_when_it_is_there(own_backend: OperationsLab) -> None:

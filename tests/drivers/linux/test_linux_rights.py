@@ -62,7 +62,7 @@ def test_an_nfs_server_knows_no_users_and_one_level_for_an_address() -> None:
     clients, statuses = nfs_clients(rules)
     assert clients == {Client("10.0.0.7", "ro")}
     assert statuses == {
-        rules[0]: ("error", "another rule gives the same address another level"),
+        rules[0]: ("error", "another rule gives the same address something else"),
         rules[1]: ACTIVE,
         rules[2]: ("error", "an NFS server knows addresses, not users"),
     }
@@ -80,7 +80,7 @@ def test_what_is_no_canonical_address_reaches_no_server(text: str) -> None:
 @pytest.mark.parametrize("level", ["", "root", "RW", "rw\n"])
 def test_a_level_is_rw_or_ro(level: str) -> None:
     """On both servers."""
-    expected = ("error", f"the levels are rw and ro, not {level!r}")
+    expected = ("error", f"the levels are rw, ro and none, not {level!r}")
     for rule in (Rule("ip", "10.0.0.7", level), Rule("user", "alice", level)):
         assert smb_rights([rule], KNOWN)[1] == {rule: expected}
     assert nfs_clients([Rule("ip", "10.0.0.7", level)])[1] == {Rule("ip", "10.0.0.7", level): expected}
@@ -135,3 +135,36 @@ def test_a_user_is_named_once_whatever_the_notation(other: str) -> None:
 def test_a_user_who_cannot_log_in_has_no_right() -> None:
     """Whatever the section says."""
     assert rules_of_section(["alice"], ["bob"], [], ["bob"]) == (Rule("user", "bob", "ro"),)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Rule("ip", "host.example", "none"),
+        Rule("ip", "10.0.0.13", "rw", (("squash", "most"),)),
+        Rule("ip", "10.0.0.13", "rw", (("security", "krb5p"),)),
+    ],
+)
+def test_nobody_gets_in_by_a_wider_rule_where_one_that_restricts_is_refused(odd: Rule) -> None:
+    """Its client would get what the wider one gives."""
+    wide = Rule("ip", "10.0.0.0/8", "rw")
+    clients, statuses = nfs_clients([wide, odd])
+    assert clients == frozenset()
+    assert [status for status, _ in statuses.values()] == ["error", "error"]
+
+
+def test_options_of_a_client_and_who_is_kept_out_are_clients_of_an_export() -> None:
+    """And the rules again."""
+    rules = [
+        Rule("ip", "10.0.0.0/8", "ro"),
+        Rule("ip", "10.0.0.13", "none"),
+        Rule(
+            "ip",
+            "10.0.0.5",
+            "rw",
+            (("anonymousUid", "7"), ("insecure", "true"), ("security", "sys"), ("squash", "all")),
+        ),
+    ]
+    clients, statuses = nfs_clients(rules)
+    assert set(statuses.values()) == {ACTIVE}
+    assert rules_of_clients(clients) == tuple(sorted(rules))

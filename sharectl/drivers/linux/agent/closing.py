@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.linux.agent.contract import Problem, Section
 from sharectl.drivers.linux.agent.nfs import treatment
+from sharectl.drivers.linux.agent.nfs.narrowing import left_in, lets_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,23 +27,24 @@ def after_problem(problem: Problem, close: Callable[[], str]) -> Problem:
 
 
 def close_export(server: NfsServer | None, row: ShareRow, wanted: frozenset[Client]) -> str:
-    """Leave in only those clients that the server has in force and that are wanted just so; where it shows even these otherwise, none.
+    """Leave each client what it has and is to have, which is the less of the two; where the server shows even that otherwise, nothing.
 
     Return what that means for people, nothing where all that are wanted are in.
     """
     live = None if server is None else server.live([row.export_id]).get(row.export_id)
     if server is None or live is None:
         return _outcome(is_open=False)
-    kept = live.clients & wanted
+    kept = left_in(live.clients, wanted)
     narrowed = replace(live, clients=kept, **treatment.of_options(row.options))
-    if narrowed != live and kept:
+    is_open = lets_in(kept)
+    if narrowed != live and is_open:
         try:
             server.put(narrowed)
         except Problem:
-            kept = frozenset()
-    if not kept:
+            is_open = False
+    if not is_open:
         server.remove(row.export_id)
-    return "" if kept == wanted else _outcome(is_open=bool(kept))
+    return "" if is_open and kept == wanted else _outcome(is_open=is_open)
 
 
 def close_section(server: SmbServer | None, row: ShareRow, granted: SmbRights) -> str:

@@ -267,10 +267,14 @@ class Squash(StrEnum):
 
 
 class Client(NamedTuple):
-    """Who may reach an export and how: `network` is canonical (`10.0.0.0/8`, `2001:db8::1`), `level` is `rw` or `ro`."""
+    """Who may reach an export and how: `network` is canonical (`10.0.0.0/8`, `2001:db8::1`), `level` is `rw`, `ro` or `none`.
+
+    Of several networks that hold an address the narrowest decides. `options` are in place of what the export says for all.
+    """
 
     network: str
     level: str
+    options: Options = ()
 
 
 POOL_GROUP: Final = 1_900_000_000

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Client, Problem, Rule
+from sharectl.drivers.linux.agent.nfs.treatment import problem_of_options
 from sharectl.model.client_addresses import nobody_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 ACTIVE: Final = ("active", "")
-_LEVELS: Final = frozenset({"rw", "ro"})
-_NO_OPTIONS: Final = (
-    "this server treats all clients of an export alike; say it in the share type (linux:nfs_squash, linux:nfs_insecure)"
-)
+_LEVELS: Final = frozenset({"rw", "ro", "none"})
 
 Status = tuple[str, str]
 
@@ -59,18 +57,31 @@ def nfs_clients(rules: Collection[Rule]) -> tuple[frozenset[Client], dict[Rule, 
     clients: dict[str, Client] = {}
     for rule in sorted(rules):
         problem = _problem_on_nfs(rule)
-        if (
-            problem is None
-            and clients.setdefault(rule.access_to, Client(rule.access_to, rule.access_level)).level != rule.access_level
-        ):
-            problem = "another rule gives the same address another level"
+        if problem is None and clients.setdefault(rule.access_to, Client(*rule[1:])) != rule[1:]:
+            problem = "another rule gives the same address something else"
         statuses[rule] = ACTIVE if problem is None else ("error", problem)
-    return frozenset(clients.values()), statuses
+    statuses |= kept_out(statuses)
+    return frozenset(Client(*rule[1:]) for rule, status in statuses.items() if status == ACTIVE), statuses
+
+
+def kept_out(statuses: Mapping[Rule, Status]) -> dict[Rule, Status]:
+    """Return the rules that must not be given because of those that were refused.
+
+    Where one that keeps somebody out, or has options, is refused, nobody gets in by a wider one.
+    """
+    restricting = [
+        rule for rule, status in statuses.items() if status != ACTIVE and (rule.access_level == "none" or rule.options)
+    ]
+    if not restricting:
+        return {}
+    reason = f"it would let in whom {restricting[0][0]}:{restricting[0][1]} restricts, which cannot be put in force"
+    granted = (rule for rule, status in statuses.items() if status == ACTIVE and rule.access_level != "none")
+    return dict.fromkeys(granted, ("error", reason))
 
 
 def rules_of_clients(clients: Collection[Client]) -> tuple[Rule, ...]:
     """Return the rules that the clients of a live export stand for."""
-    return tuple(sorted(Rule("ip", client.network, client.level) for client in clients))
+    return tuple(sorted(Rule("ip", *client) for client in clients))
 
 
 def smb_rights(rules: Collection[Rule], known_users: Mapping[str, User]) -> tuple[SmbRights, dict[Rule, Status]]:
@@ -80,20 +91,19 @@ def smb_rights(rules: Collection[Rule], known_users: Mapping[str, User]) -> tupl
     the folded name that a rule has for them. Samba cannot make a share read-only by address.
     """
     statuses: dict[Rule, Status] = {}
-    levels: dict[str, set[str]] = {"rw": set(), "ro": set()}
-    networks: set[str] = set()
     taken: set[str] = set()
     for rule in sorted(rules):
         problem = _problem_on_smb(rule, known_users, taken)
         statuses[rule] = ACTIVE if problem is None else ("error", problem)
-        if problem is not None:
-            continue
-        if rule.access_type == "ip":
-            networks.add(rule.access_to)
-        else:
+        if problem is None and rule.access_type != "ip":
             taken.add(known_users[rule.access_to.casefold()].account)
-            levels[rule.access_level].add(rule.access_to)
-    return SmbRights(frozenset(levels["rw"]), frozenset(levels["ro"]), frozenset(networks)), statuses
+    statuses |= kept_out(statuses)
+    found: dict[tuple[str, str], set[str]] = {}
+    for rule, status in statuses.items():
+        if status == ACTIVE:
+            found.setdefault((rule.access_type, rule.access_level), set()).add(rule.access_to)
+    kinds = (("user", "rw"), ("user", "ro"), ("ip", "rw"))
+    return SmbRights(*(frozenset(found.get(kind, ())) for kind in kinds)), statuses
 
 
 def users_meant(
@@ -133,10 +143,11 @@ def rules_of_section(
 
 def _problem_on_nfs(rule: Rule) -> str | None:
     if rule.access_type != "ip":
-        return "an NFS server knows addresses, not users"
-    if rule.options:
-        return _NO_OPTIONS
-    return _problem_of_level(rule) or _problem_of_network(rule.access_to)
+        return f"an NFS server knows addresses, not {rule.access_type}s"
+    flavours = dict(rule.options).get("security", "sys")
+    if problem_of_options(rule.options) is None and flavours != "sys":
+        return f"the linux driver cannot set up Kerberos for NFS yet ({flavours})"
+    return problem_of_options(rule.options) or _problem_of_level(rule) or _problem_of_network(rule.access_to)
 
 
 def _problem_on_smb(rule: Rule, known_users: Mapping[str, User], taken: Collection[str]) -> str | None:
@@ -144,6 +155,8 @@ def _problem_on_smb(rule: Rule, known_users: Mapping[str, User], taken: Collecti
         return problem
     if rule.options:
         return "an SMB server knows no options of a client"
+    if rule.access_level == "none":
+        return "an SMB server of this driver keeps nobody out of a wider rule; leave the wider rule out"
     if rule.access_type == "ip":
         if rule.access_level == "ro":
             return "Samba cannot make a share read-only by address; write a user rule with level ro"
@@ -165,7 +178,7 @@ def _problem_of_user(rule: Rule, known_users: Mapping[str, User], taken: Collect
 
 
 def _problem_of_level(rule: Rule) -> str | None:
-    return None if rule.access_level in _LEVELS else f"the levels are rw and ro, not {rule.access_level!r}"
+    return None if rule.access_level in _LEVELS else f"the levels are rw, ro and none, not {rule.access_level!r}"
 
 
 def _problem_of_network(text: str) -> str | None:

@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharectl.drivers.linux.agent.contract import Client, Export, Problem, ProblemKind, Squash
-from sharectl.drivers.linux.agent.nfs.clients import Line, Treatment, in_force, ordered
+from sharectl.drivers.linux.agent.nfs.clients import Line, in_force, ordered
 from sharectl.drivers.linux.agent.nfs.exports import DEFINITION, checked, defined, definition
 from sharectl.drivers.linux.agent.nfs.ganesha import configuration
 from sharectl.drivers.linux.agent.nfs.kernel import table
+from sharectl.drivers.linux.agent.nfs.narrowing import grants_no_more, left_in, lets_in
+from sharectl.drivers.linux.agent.nfs.treatment import Treatment, as_shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +94,7 @@ def test_reading_the_written_order_gives_the_clients_back(clients: frozenset[Cli
 @given(clients=_CLIENTS)
 def test_no_line_has_a_prefix_of_zero(clients: frozenset[Client]) -> None:
     """No server's grammar has words for it."""
-    assert not [network for network, _level in ordered(clients) if network.endswith("/0")]
+    assert not [client for client in ordered(clients) if client.network.endswith("/0")]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_a_client_has_one_level_and_a_known_one() -> None:
     """Two levels for one network have no longest prefix."""
     with pytest.raises(Problem, match="two levels"):
         checked(replace(_EXPORT, clients=frozenset({Client("10.0.0.1", "rw"), Client("10.0.0.1", "ro")})))
-    with pytest.raises(Problem, match="not rw or ro"):
+    with pytest.raises(Problem, match="not rw, ro or none"):
         checked(replace(_EXPORT, clients=frozenset({Client("10.0.0.1", "rw; }")})))
 
 
@@ -281,13 +283,9 @@ def test_ganesha_shows_what_it_was_given() -> None:
         ([_row("10.0.0.1/32", RW | ROOT_SQUASH | SYS)], {("10.0.0.1", "rw"), ("*", "unknown")}),
         ([], {("*", "unknown")}),
         ([_row("*", RW | ROOT_SQUASH | SYS)], {("*", "rw")}),
-        ([_row("10.0.0.1/32", NONE | ROOT_SQUASH | SYS), _NOBODY_ELSE], {("10.0.0.1", "none")}),
         ([_row("10.0.0.1/32", 0x80 | ROOT_SQUASH | SYS), _NOBODY_ELSE], {("10.0.0.1", "other")}),
-        ([_row("10.0.0.1/32", RW | SYS), _NOBODY_ELSE], {("10.0.0.1", "rw with squash none and security sys")}),
-        ([_row("10.0.0.1/32", RW | ROOT_SQUASH | KRB5), _NOBODY_ELSE], {("10.0.0.1", "rw with squash root and security krb5")}),
+        ([_row("10.0.0.1/32", NONE | SYS, 0x1E0), _NOBODY_ELSE], {("10.0.0.1", "none with the options of the export")}),
         ([_row("10.0.0.1/32", RW | ROOT_ID_SQUASH | SYS), _NOBODY_ELSE], {("10.0.0.1", "rw with squash other and security sys")}),
-        ([_row("10.0.0.1/32", RW | ROOT_SQUASH | SYS | PRIVILEGED_PORT), _NOBODY_ELSE], {("10.0.0.1", "rw with squash root and security sys, from any port")}),
-        ([_row("10.0.0.1/32", RW | ROOT_SQUASH | SYS, ALL_SET, (0, 0)), _NOBODY_ELSE], {("10.0.0.1", "rw with squash root and security sys, nobody as 0:0")}),
         ([_row("10.0.0.1/32", RW, 0x1E0), _NOBODY_ELSE], {("10.0.0.1", "rw with the options of the export")}),
         ([_row("<unknown>", RW | ROOT_SQUASH | SYS), _NOBODY_ELSE], {("<unknown>", "rw")}),
         ([_row("*", NONE | ROOT_ID_SQUASH | SYS)], {("*", "none with squash other and security sys"), ("*", "unknown")}),
@@ -298,7 +296,7 @@ def test_what_ganesha_shows_and_nobody_asked_for_differs(
 ) -> None:
     """Whatever somebody did by hand, it is not equal to an export that `checked` lets through."""
     shown = _shown(*rows)
-    assert {tuple(client) for client in shown.clients} <= clients
+    assert {client[:2] for client in shown.clients} <= clients
     with pytest.raises(Problem):
         checked(shown)
 
@@ -351,29 +349,30 @@ def test_the_table_is_read_in_the_order_in_which_the_kernel_tries_it() -> None:
     assert [line.network for line in lines] == ["10.1.2.3", "10.0.0.0/8", "*"]
 
 
-def test_one_client_that_is_squashed_otherwise_differs() -> None:
-    """No export can say that."""
+def test_one_client_that_is_squashed_otherwise_has_an_option() -> None:
+    """Which nobody asked for, so that the export differs."""
     stored = table.Stored(_EXPORT, is_withheld=False)
     lines = table.table_lines("/a\t10.1.2.3(rw,sec=sys)\n/a\t10.0.0.0/8(rw,sec=sys,all_squash)")["/a"]
     live = table.live_export(stored, lines)
     assert live is not None
-    assert Client("10.0.0.0/8", "rw with squash all and security sys") in live.clients
+    assert Client("10.0.0.0/8", "rw", (("squash", "all"),)) in live.clients
 
 
 @pytest.mark.parametrize(
     ("option", "meaning"),
     [
-        ("insecure", "rw with squash root and security sys, from any port"),
-        ("anonuid=0", "rw with squash root and security sys, nobody as 0:65534"),
+        ("insecure", ("insecure", "true")),
+        ("anonuid=0", ("anonymousUid", "0")),
+        ("sec=sys:krb5", ("security", "sys,krb5")),
     ],
 )
-def test_one_client_that_has_an_option_of_its_own_differs(option: str, meaning: str) -> None:
+def test_one_client_that_is_treated_otherwise_has_that_option(option: str, meaning: tuple[str, str]) -> None:
     """Likewise."""
     stored = table.Stored(_EXPORT, is_withheld=False)
     lines = table.table_lines(f"/a\t10.1.2.3(rw,sec=sys,secure)\n/a\t10.0.0.0/8(rw,sec=sys,{option})")["/a"]
     live = table.live_export(stored, lines)
     assert live is not None
-    assert Client("10.0.0.0/8", meaning) in live.clients
+    assert Client("10.0.0.0/8", "rw", (meaning,)) in live.clients
 
 
 def test_a_note_of_an_older_version_means_what_held_then() -> None:
@@ -388,3 +387,112 @@ def test_nobody_is_a_user_and_a_group(anonymous: tuple[int, int]) -> None:
     """By their numbers, of 32 bits, of which the last is nobody's at all."""
     with pytest.raises(Problem, match="numbers of a user and a group"):
         checked(replace(_EXPORT, anonymous=anonymous))
+
+
+@pytest.mark.parametrize(
+    ("row", "client"),
+    [
+        (_row("10.0.0.1/32", NONE | ROOT_SQUASH | SYS), Client("10.0.0.1", "none")),
+        (_row("10.0.0.1/32", NONE | SYS), Client("10.0.0.1", "none")),
+        (_row("10.0.0.1/32", RW | SYS), Client("10.0.0.1", "rw", (("squash", "none"),))),
+        (_row("10.0.0.1/32", RO | ALL_SQUASH | SYS), Client("10.0.0.1", "ro", (("squash", "all"),))),
+        (_row("10.0.0.1/32", RW | ROOT_SQUASH | KRB5), Client("10.0.0.1", "rw", (("security", "krb5"),))),
+        (
+            _row("10.0.0.1/32", RW | ROOT_SQUASH | SYS | PRIVILEGED_PORT),
+            Client("10.0.0.1", "rw", (("insecure", "true"),)),
+        ),
+        (
+            _row("10.0.0.1/32", RW | ROOT_SQUASH | SYS, ALL_SET, (0, 7)),
+            Client("10.0.0.1", "rw", (("anonymousGid", "7"), ("anonymousUid", "0"))),
+        ),
+    ],
+)
+def test_ganesha_shows_how_one_client_is_treated(row: tuple[object, ...], client: Client) -> None:
+    """By what differs from the line that shuts all others out, which has the treatment of the export."""
+    assert _shown(row, _NOBODY_ELSE).clients == {client}
+
+
+_OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "squash": st.sampled_from(tuple(Squash)).map(str),
+        "insecure": st.sampled_from(("true", "false")),
+        "anonymousUid": st.sampled_from(("0", "65534", "1000")),
+        "anonymousGid": st.sampled_from(("0", "65534")),
+        "security": st.just("sys"),
+    },
+).map(lambda options: tuple(sorted(options.items())))
+_NEAR = st.builds(_network, st.just(4), st.integers(10 << 24, (10 << 24) + 255), st.integers(24, 32))
+_TREATED = st.dictionaries(_NEAR, st.tuples(st.sampled_from(("rw", "ro", "none")), _OPTIONS), max_size=6).map(
+    lambda found: frozenset(Client(network, level, options) for network, (level, options) in found.items())
+)
+
+
+def _of(clients: frozenset[Client], address: int) -> Client:
+    """Return the client that decides for an address."""
+    host = ipaddress.ip_address((10 << 24) + address)
+    around = [client for client in clients if host in ipaddress.ip_network(client.network)]
+    return max(around, key=lambda client: ipaddress.ip_network(client.network).prefixlen, default=Client("", "none"))
+
+
+@given(clients=_TREATED)
+def test_the_note_in_a_file_gives_options_back(clients: frozenset[Client]) -> None:
+    """Those too that say what the export says, which no server shows."""
+    export = replace(_EXPORT, clients=clients)
+    assert defined(DEFINITION + definition(export)) == checked(export)
+    assert as_shown(as_shown(export)) == as_shown(export)
+
+
+@given(clients=_TREATED, address=st.integers(0, 255))
+def test_the_kernels_lines_give_each_address_what_the_narrowest_rule_says(
+    clients: frozenset[Client], address: int
+) -> None:
+    """A part that is kept out is in none of them: exports(5) has no words for it."""
+    export = replace(_EXPORT, clients=clients)
+    text = table.file_text([table.Stored(export, is_withheld=False)])
+    words = next((line for line in text.splitlines() if not line.startswith("#")), "").split(" ")[1:]
+    host = ipaddress.ip_address((10 << 24) + address)
+    found = next((word for word in words if host in ipaddress.ip_network(word.partition("(")[0])), None)
+    decides = _of(as_shown(export).clients, address)
+    assert (found is None) == (decides.level == "none")
+    if found is not None:
+        assert f"({decides.level}," in found
+        assert ("no_root_squash" in found) == (dict(decides.options).get("squash", "none") == "none")
+        assert (",insecure," in found) == (dict(decides.options).get("insecure") == "true")
+
+
+@given(clients=_TREATED)
+def test_the_table_gives_back_what_was_asked(clients: frozenset[Client]) -> None:
+    """With its options, and with those who are kept out."""
+    export = replace(_EXPORT, clients=clients)
+    stored = table.Stored(export, is_withheld=False)
+    line = next((line for line in table.file_text([stored]).splitlines() if not line.startswith("#")), "")
+    rows = "".join(f"/srv/exports/a\t{word}\n" for word in line.split(" ")[1:])
+    assert table.live_export(stored, table.table_lines(rows).get("/srv/exports/a", [])) == export
+
+
+@given(before=_TREATED, wanted=_TREATED, address=st.integers(0, 255))
+def test_a_change_that_fails_gives_nobody_more(
+    before: frozenset[Client], wanted: frozenset[Client], address: int
+) -> None:
+    """Each address has the less of what it had and what it is to have, and is treated as is wanted."""
+    ranks = {"none": 0, "ro": 1, "rw": 2}
+    old, new, left = (_of(clients, address) for clients in (before, wanted, left_in(before, wanted)))
+    assert ranks[left.level] == min(ranks[old.level], ranks[new.level])
+    assert left.level == "none" or left.options == new.options
+    narrowed, asked = (replace(_EXPORT, clients=clients) for clients in (left_in(before, wanted), wanted))
+    assert grants_no_more(narrowed, asked)
+
+
+@given(clients=_TREATED)
+def test_nothing_is_left_out_of_a_change_that_holds_already(clients: frozenset[Client]) -> None:
+    """It is as it was asked."""
+    assert left_in(clients, clients) == clients
+    assert lets_in(clients) == any(client.level != "none" for client in clients)
+
+
+def test_a_network_that_comes_to_too_many_parts_is_refused() -> None:
+    """The kernel's server looks through all of them for each client."""
+    holes = {Client(f"{0x2000 + 0x100 * number:x}::1", "none") for number in range(40)}
+    assert table.problem_of_parts({Client("::/0", "rw"), *holes})
+    assert table.problem_of_parts({Client("10.0.0.0/8", "rw"), Client("10.0.0.13", "none")}) is None

@@ -246,3 +246,70 @@ def test_nfs_4_1_and_4_2_alone_are_spoken_by_default(lab: Lab) -> None:
     ]
     server.stop()
     assert statuses == [MINOR_VERS_MISMATCH, OP_NOT_IN_SESSION, OP_NOT_IN_SESSION]
+
+
+def test_a_host_that_is_kept_out_of_a_network_gets_nothing(lab: Lab) -> None:
+    """At once, with a file open, and again as before when the rule goes. The others of the network are not touched."""
+    inside, host = "10.77.1.0/24", lab.network.client.ipv4
+    export = lab.export((inside, "rw"))
+    with held(lab.network.client, lab.network.server.ipv4, export.pseudo, "file") as file:
+        assert file.write().is_done
+        closed = replace(export, clients=_clients((inside, "rw"), (host, "none")))
+        lab.server.put(closed)
+        assert not file.write().is_done
+    assert lab.server.live([export.export_id]) == {export.export_id: closed}
+    assert "NFS4ERR_NOENT" in lab.nfs(export, "ls").text
+    assert lab.nfs(export, "mkdir", "a", host="other_client").is_done
+    lab.server.put(export)
+    assert lab.nfs(export, "mkdir", "b").is_done
+
+
+def test_a_host_may_in_a_network_that_is_kept_out(lab: Lab) -> None:
+    """The narrowest rule decides."""
+    export = lab.export(("0.0.0.0/0", "rw"), ("10.77.1.0/24", "none"), (lab.network.client.ipv4, "ro"))
+    assert lab.nfs(export, "ls").is_done
+    assert "NFS4ERR_ROFS" in lab.nfs(export, "mkdir", "a").text
+    assert "NFS4ERR_NOENT" in lab.nfs(export, "ls", host="other_client").text
+
+
+def test_root_is_squashed_for_one_client_and_not_for_another(lab: Lab) -> None:
+    """Each becomes whom its own rule says; what an option repeats of the export is read back as well."""
+    network = lab.network
+    clients = frozenset(
+        {
+            Client("10.77.1.0/24", "rw"),
+            Client(network.client.ipv4, "rw", (("squash", "none"),)),
+            Client(
+                network.other_client.ipv4, "rw", (("anonymousGid", "100"), ("anonymousUid", "1234"), ("squash", "root"))
+            ),
+        }
+    )
+    export = lab.export(squash=Squash.ROOT)
+    export = replace(export, clients=clients)
+    lab.server.put(export)
+    for host in ("client", "other_client"):
+        assert lab.nfs(export, "mkdir", host, host=host).is_done
+    owners = {
+        name: (found.st_uid, found.st_gid)
+        for name in ("client", "other_client")
+        if (found := Path(export.path, name).stat())
+    }
+    assert owners == {"client": (0, 0), "other_client": (1234, 100)}
+    assert lab.server.live([export.export_id]) == {export.export_id: export}
+
+
+def test_a_port_of_an_ordinary_user_is_let_in_for_one_client_alone(lab: Lab) -> None:
+    """Whatever the export says for the others."""
+    network = lab.network
+    clients = frozenset(
+        {
+            Client(network.client.ipv4, "rw", (("insecure", "true"),)),
+            Client(network.other_client.ipv4, "rw"),
+        }
+    )
+    export = replace(lab.export(), clients=clients)
+    lab.server.put(export)
+    for host, is_let_in in (("client", True), ("other_client", False)):
+        answer = nfs(getattr(network, host), network.server.ipv4, export.pseudo, "ls", user=(65534, 65534))
+        assert answer.is_done is is_let_in, (host, answer)
+        assert lab.nfs(export, "ls", host=host).is_done

@@ -6,7 +6,8 @@ import functools
 import ipaddress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.drivers.linux.agent.contract import NOBODY, Client, Squash
+from sharectl.drivers.linux.agent.contract import NOBODY, Client
+from sharectl.drivers.linux.agent.nfs.treatment import Treatment, differences
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -19,15 +20,6 @@ EVERYBODY: Final = "*"
 # a half each never do, so that the reader can tell the one from the other.
 _HALVES: Final = {"0.0.0.0/0": ("128.0.0.0/1", "0.0.0.0/1"), "::/0": ("8000::/1", "::/1")}
 _WHOLES: Final = {halves: whole for whole, halves in _HALVES.items()}
-
-
-class Treatment(NamedTuple):
-    """What a line of a live export says besides its level, as an Export has it; no squash for one that Squash has no word for."""
-
-    squash: Squash | None
-    security: tuple[str, ...]
-    insecure: bool
-    anonymous: tuple[int, int]
 
 
 class Line(NamedTuple):
@@ -78,8 +70,8 @@ def ordered(clients: Collection[Client]) -> tuple[Client, ...]:
     Precondition: every network is one, and no two clients have the same.
     """
     lines: list[Client] = []
-    for network, level in sorted(clients, key=_by_length):
-        lines.extend(Client(part, level) for part in _HALVES.get(network, (network,)))
+    for client in sorted(clients, key=_by_length):
+        lines.extend(client._replace(network=part) for part in _HALVES.get(client.network, (client.network,)))
     return tuple(lines)
 
 
@@ -106,14 +98,20 @@ def in_force(lines: Sequence[Client]) -> frozenset[Client]:
 
 
 def plain_lines(lines: Sequence[Line], own: Treatment | None) -> list[Client]:
-    """Return the lines as clients of an export whose treatment is `own`; one that is treated otherwise says so in its level.
+    """Return the lines as clients of an export whose treatment is `own`, with options where they are treated otherwise.
 
-    No Export can say that, so that such an export differs from any that was asked for.
+    What no option can say stands in the level, so that such an export differs from any that was asked for.
     """
-    return [
-        Client(network, level if own is not None and treatment == own else _spelled_out(level, treatment))
-        for network, level, treatment in lines
-    ]
+    return [_plain_line(line, own) for line in lines]
+
+
+def _plain_line(line: Line, own: Treatment | None) -> Client:
+    network, level, treatment = line
+    if level == "none" and own is not None and treatment is not None:
+        return Client(network, level)
+    if own is None or treatment is None or treatment.squash is None:
+        return Client(network, level if own is not None and treatment == own else _spelled_out(level, treatment))
+    return Client(network, level, differences(own, treatment))
 
 
 def _spelled_out(level: str, treatment: Treatment | None) -> str:
@@ -138,11 +136,12 @@ def _by_length(client: Client) -> tuple[int, int, int]:
 def _joined(lines: Sequence[Client]) -> list[Client]:
     """Put the two halves of a whole together again."""
     joined: list[Client] = []
-    for network, level in lines:
-        client = Client(canonical_network(network), level)
-        whole = _WHOLES.get((joined[-1].network, client.network)) if joined and joined[-1].level == level else None
+    for line in lines:
+        client = line._replace(network=canonical_network(line.network))
+        is_alike = bool(joined) and joined[-1][1:] == client[1:]
+        whole = _WHOLES.get((joined[-1].network, client.network)) if is_alike else None
         if whole is None:
             joined.append(client)
         else:
-            joined[-1] = Client(whole, level)
+            joined[-1] = client._replace(network=whole)
     return joined

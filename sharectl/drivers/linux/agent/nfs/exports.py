@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent.contract import NOBODY, Client, Export, Problem, ProblemKind, Squash
 from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
+from sharectl.drivers.linux.agent.nfs.treatment import problem_of_options
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.export_names import problem as problem_of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 SECURITY_FLAVOURS: Final = ("sys", "krb5", "krb5i", "krb5p")
 """How a user may prove who they are, weakest first: the canonical order."""
 
-LEVELS: Final = ("rw", "ro")
+LEVELS: Final = ("rw", "ro", "none")
 
 MAXIMUM_EXPORT_ID: Final = 65535
 """Ganesha keeps the id in 16 bits; 0 is its own root of the pseudo file system."""
@@ -74,7 +75,7 @@ def definition(export: Export) -> str:
             "id": export.export_id,
             "path": export.path,
             "pseudo": export.pseudo,
-            "clients": sorted(export.clients),
+            "clients": [client if client.options else client[:2] for client in sorted(export.clients)],
             "squash": export.squash,
             "security": export.security,
             "insecure": export.insecure,
@@ -97,7 +98,7 @@ def defined(line: str) -> Export:
             fields["id"],
             fields["path"],
             fields["pseudo"],
-            frozenset(Client(network, level) for network, level in fields["clients"] if nobody_at(network) is None),
+            frozenset(_client(*client) for client in fields["clients"] if nobody_at(client[0]) is None),
             Squash(fields["squash"]),
             tuple(fields["security"]),
             bool(fields.get("insecure", True)),  # as it was before exports could say so
@@ -107,6 +108,10 @@ def defined(line: str) -> Export:
         message = "the export lacks something"
         raise ValueError(message) from error
     return checked(export)
+
+
+def _client(network: str, level: str, options: Iterable[Sequence[str]] = ()) -> Client:
+    return Client(network, level, tuple((name, value) for name, value in options))
 
 
 def _problems(export: Export) -> Iterator[str]:
@@ -131,14 +136,17 @@ def _problems(export: Export) -> Iterator[str]:
 
 
 def _problems_of_clients(clients: frozenset[Client]) -> Iterator[str]:
-    taken: dict[str, str] = {}
-    for network, level in sorted(clients):
+    taken: set[str] = set()
+    for network, level, options in sorted(clients):
         prefix = prefix_of(network)
         if prefix is None or canonical_network(network) != network:
             yield f"the client {network[:80]!r} is not an address or network in canonical form"
         elif (nobody := nobody_at(network)) is not None:
             yield f"the client {network} {nobody.why}: {nobody.remedy}"
         if level not in LEVELS:
-            yield f"the level {level[:20]!r} of {network[:80]!r} is not rw or ro"
-        if taken.setdefault(network, level) != level:
+            yield f"the level {level[:20]!r} of {network[:80]!r} is not rw, ro or none"
+        if network in taken:
             yield f"{network[:80]!r} is given two levels"
+        taken.add(network)
+        if (problem := problem_of_options(options)) is not None:
+            yield problem

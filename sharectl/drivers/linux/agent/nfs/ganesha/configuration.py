@@ -8,8 +8,9 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from sharectl.drivers.linux.agent.contract import NOBODY, Client, Export, Squash
-from sharectl.drivers.linux.agent.nfs.clients import EVERYBODY, Line, Treatment, in_force, ordered, plain_lines
+from sharectl.drivers.linux.agent.nfs.clients import EVERYBODY, Line, in_force, ordered, plain_lines
 from sharectl.drivers.linux.agent.nfs.exports import DEFINITION, SECURITY_FLAVOURS, definition
+from sharectl.drivers.linux.agent.nfs.treatment import Treatment, of_client, of_export
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,32 +108,35 @@ def export_text(export: Export) -> str:
     Every line says the whole treatment too, because the server shows that of lines and not that of the export. The last
     line shuts out who matches none, so that nothing depends on what the export itself allows.
     """
-    uid, gid = export.anonymous
-    treatment = (
-        f"Squash = {_SQUASH_WORDS[export.squash]}; SecType = {', '.join(export.security)}; "
-        f"PrivilegedPort = {'false' if export.insecure else 'true'}; Anonymous_Uid = {uid}; Anonymous_Gid = {gid};"
-    )
     lines = "".join(
-        f"  CLIENT {{ Clients = {network}; Access_Type = {_LEVEL_WORDS[level]}; {treatment} }}\n"
-        for network, level in (*ordered(export.clients), Client(EVERYBODY, "none"))
+        f"  CLIENT {{ Clients = {client.network}; Access_Type = {_LEVEL_WORDS[client.level]}; {_treatment_text(of_client(export, client))} }}\n"
+        for client in (*ordered(export.clients), Client(EVERYBODY, "none"))
     )
     return (
         f"{DEFINITION}{definition(export)}\n"
         "EXPORT {\n"
         f'  Export_Id = {export.export_id};\n  Path = "{export.path}";\n  Pseudo = "{export.pseudo}";\n'
         "  FSAL { Name = VFS; }\n"
-        f"  Access_Type = None; {treatment}\n"
+        f"  Access_Type = None; {_treatment_text(of_export(export))}\n"
         f"{lines}"
         "}\n"
+    )
+
+
+def _treatment_text(treatment: Treatment) -> str:
+    uid, gid = treatment.anonymous
+    return (
+        f"Squash = {_SQUASH_WORDS[treatment.squash or Squash.ALL]}; SecType = {', '.join(treatment.security)}; "
+        f"PrivilegedPort = {'false' if treatment.insecure else 'true'}; Anonymous_Uid = {uid}; Anonymous_Gid = {gid};"
     )
 
 
 def shown_export(body: Sequence[Any]) -> Export:
     """Return the export that the body of a reply to DisplayExport shows: `(id, path, pseudo, tag, lines)`.
 
-    Each line is `(client, …4 numbers…, nobody's user, nobody's group, a time, options, options that are set)`. What no Export can say (another squash for one
-    client, a line that forbids, rights for everybody by the export itself) becomes the level of a client, so that the
-    export differs from any that was asked for.
+    Each line is `(client, …4 numbers…, nobody's user, nobody's group, a time, options, options that are set)`. What no Export can say (a squash without a word
+    for it, rights for everybody by the export itself) becomes the level of a client, so that the export differs from any that
+    was asked for. Clients have the options alone by which they are treated otherwise than the export says (`as_shown`).
     """
     export_id, path, pseudo, _tag, rows = body
     read = [Line(str(row[0]), *_read_line((int(row[5]), int(row[6])), int(row[8]), int(row[9]))) for row in rows]

@@ -26,6 +26,8 @@ from sharectl.drivers.linux.agent.nfs.ganesha.process import (
     plugins_folder,
     rotate_if_large,
 )
+from sharectl.drivers.linux.agent.nfs.narrowing import grants_no_more, left_in, lets_in
+from sharectl.drivers.linux.agent.nfs.treatment import as_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -144,7 +146,8 @@ class GaneshaServer:
             return found
 
         def look() -> None:
-            found.update(self._shown(self._ids_in_force() if export_ids is None else sorted(set(export_ids))))
+            shown = self._shown(self._ids_in_force() if export_ids is None else sorted(set(export_ids)))
+            found.update({export_id: self._as_asked(export) for export_id, export in shown.items()})
 
         self._told(look, may_stop=False)
         return found
@@ -223,7 +226,7 @@ class GaneshaServer:
             reply = self._update(export)
         except RefusedError as error:
             raise Problem(ProblemKind.REFUSED, f"the NFS server refuses the export {export.pseudo}: {error}") from error
-        if self._shown([export.export_id]).get(export.export_id) != export:
+        if self._shown([export.export_id]).get(export.export_id) != as_shown(export):
             reason = reply if _COMPLAINT in reply else "it may have been changed at the same time; repeat the apply"
             message = f"the NFS server shows the export {export.pseudo} differently from what it was given: {reason}"
             raise Problem(ProblemKind.TRANSIENT, " ".join(message.split()))
@@ -233,18 +236,18 @@ class GaneshaServer:
 
         def withdraw_wider() -> None:
             live = self._shown([export.export_id]).get(export.export_id)
-            if live is not None and not _grants_no_more(live, export):
+            if live is not None and not grants_no_more(live, export):
                 self._withdraw(export.export_id)
 
         self._told(withdraw_wider)
         stored = _export_of(os.path.basename(path), _content(path))  # noqa: PTH119 - as above
-        if stored is not None and not _grants_no_more(stored, export):
+        if stored is not None and not grants_no_more(stored, export):
             Path(path).unlink()
 
     def _narrow(self, export: Export, before: Export | None, path: str) -> None:
         """Leave in the clients alone that were in and may stay; what the server does not take must not stand in another's way."""
-        kept = frozenset() if before is None else before.clients & export.clients
-        if before is not None and kept:
+        kept = frozenset() if before is None else left_in(before.clients, export.clients)
+        if before is not None and lets_in(kept):
             narrowed = replace(export, path=before.path, pseudo=before.pseudo, clients=kept)
             daemons.write_atomically(path, export_text(narrowed), staging=self._layout.staging)
             with suppress(Problem):
@@ -291,6 +294,12 @@ class GaneshaServer:
             if not isinstance(reply, RefusedError)
         }
 
+    def _as_asked(self, shown: Export) -> Export:
+        """Return an export in force as it was asked for: with options that say what the export says, which the server does not show."""
+        name = f"{shown.export_id}{_SUFFIX}"
+        stored = _export_of(name, _content(self._layout.path(EXPORTS, name)))
+        return stored if stored is not None and as_shown(stored) == shown else shown
+
     def _sort_stored(self, is_ready: Callable[[Export], bool]) -> int:
         """Leave in `exports.d` the exports that are ready alone, as they would be written now; return their number."""
         kept, withheld = _files(self._layout.exports), _files(self._layout.withheld)
@@ -316,11 +325,6 @@ def _single_address(addresses: Collection[str]) -> str | None:
             message = f"{address[:80]!r} is not an IP address in canonical form"
             raise Problem(ProblemKind.REFUSED, message)
     return next(iter(addresses)) if len(addresses) == 1 else None
-
-
-def _grants_no_more(one: Export, other: Export) -> bool:
-    """Tell whether whatever `one` grants, `other` grants too."""
-    return one.clients <= other.clients and replace(one, clients=other.clients) == other
 
 
 def _files(folder: str) -> set[str]:

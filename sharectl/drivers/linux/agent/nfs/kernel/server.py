@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.linux.agent.contract import Export, Instance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.nfs.exports import checked
-from sharectl.drivers.linux.agent.nfs.kernel.table import Stored, file_text, live_export, stored_exports, table_lines
+from sharectl.drivers.linux.agent.nfs.kernel.table import (
+    Stored,
+    file_text,
+    live_export,
+    problem_of_parts,
+    stored_exports,
+    table_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -95,6 +102,8 @@ class KernelNfsServer:
     def put(self, export: Export) -> bool:
         """Store the export, put it in force and confirm it; on a server that is down it is stored alone, and False returned."""
         export = checked(export)
+        if (problem := problem_of_parts(export.clients)) is not None:
+            raise Problem(ProblemKind.REFUSED, f"{problem}; keep larger networks out, or choose nfs.server: ganesha")
         if not os.path.isdir(export.path):  # noqa: PTH112 - as above
             raise Problem(ProblemKind.REFUSED, f"there is no folder {export.path} to export over NFS")
         with self._changing() as stored:

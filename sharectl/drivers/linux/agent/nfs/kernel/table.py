@@ -8,14 +8,18 @@ import uuid
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.drivers.linux.agent.contract import NOBODY, Export, Squash
-from sharectl.drivers.linux.agent.nfs.clients import Line, Treatment, in_force, ordered, plain_lines, prefix_of
+from sharectl.drivers.linux.agent.contract import NOBODY, Client, Export, Squash
+from sharectl.drivers.linux.agent.nfs.clients import Line, in_force, ordered, plain_lines, prefix_of
 from sharectl.drivers.linux.agent.nfs.exports import DEFINITION, canonical_security, defined, definition
+from sharectl.drivers.linux.agent.nfs.narrowing import lets_in
+from sharectl.drivers.linux.agent.nfs.treatment import Treatment, as_shown, of_client, of_export
+from sharectl.model.precedence import network_of, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _HEADER: Final = "# Written by sharectl; a change made here by hand is overwritten.\n"
+MOST_PARTS: Final = 4096
 _WITHHELD: Final = "# withheld, for its folder is not ready\n"
 _FSID_NAMESPACE: Final = uuid.UUID("0b0f2c9e-9d3c-5c0d-8a55-5b1c6d1c7f11")
 
@@ -46,8 +50,11 @@ def file_text(stored: Iterable[Stored]) -> str:
         parts.append(f"{DEFINITION}{definition(export)}\n")
         if is_withheld:
             parts.append(_WITHHELD)
-        elif export.clients:
-            clients = " ".join(f"{network}({level},{_options(export)})" for network, level in ordered(export.clients))
+        elif lets_in(export.clients):
+            clients = " ".join(
+                f"{client.network}({client.level},{_options(export, client)})"
+                for client in ordered(parts_of(export.clients))
+            )
             parts.append(f"{escaped_path(export.path)} {clients}\n")
     return "".join(parts)
 
@@ -83,12 +90,39 @@ def live_export(stored: Stored, lines: Sequence[Line]) -> Export | None:
     """
     export = stored.export
     if not lines:
-        return None if stored.is_withheld or export.clients else export
+        return None if stored.is_withheld or lets_in(export.clients) else export
+    shown = as_shown(export)
+    if in_force(plain_lines(lines, of_export(export))) == parts_of(shown.clients):
+        return export
     own = lines[0].treatment
     clients = in_force(plain_lines(lines, own))
     if own is None:
         return Export(export.export_id, export.path, export.pseudo, clients, insecure=True)
     return Export(export.export_id, export.path, export.pseudo, clients, own.squash or Squash.NONE, *own[1:])
+
+
+def parts_of(clients: Collection[Client]) -> frozenset[Client]:
+    """Return the clients that say the same without one that is kept out, for which exports(5) has no words: networks are cut into what is left."""
+    if all(client.level != "none" for client in clients):
+        return frozenset(clients)
+    networks = {network: client for client in clients if (network := network_of(client.network)) is not None}
+    holes = [network for network, client in networks.items() if client.level == "none"]
+    found: set[Client] = set()
+    for network, client in networks.items():
+        if client.level == "none":
+            continue
+        is_cut = any(hole.is_within(network) for hole in holes)
+        others = [other for other in networks if other != network] if is_cut else []
+        found.update(client._replace(network=str(part)) for part in without(network, others))
+    return frozenset(found)
+
+
+def problem_of_parts(clients: Collection[Client]) -> str | None:
+    """Return why the server cannot be given so many clients as these come to, None where it can: it looks through all of them."""
+    count = len(parts_of(clients)) if any(client.level == "none" for client in clients) else 0
+    if count <= MOST_PARTS:
+        return None
+    return f"without those that are kept out, the networks come to {count} parts, and the kernel's NFS server is given {MOST_PARTS} at most"
 
 
 def escaped_path(path: str) -> str:
@@ -100,12 +134,13 @@ def _plain_path(word: str) -> str:
     return os.fsdecode(_ESCAPED_BYTE.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), os.fsencode(word)))
 
 
-def _options(export: Export) -> str:
-    squash, security = _SQUASH_WORDS[export.squash], ":".join(export.security)
+def _options(export: Export, client: Client) -> str:
+    treatment = of_client(export, client)
+    squash, security = _SQUASH_WORDS[treatment.squash or Squash.ALL], ":".join(treatment.security)
     fsid = uuid.uuid5(
         _FSID_NAMESPACE, export.path
     )  # a bind mount has no device by which the kernel could tell it from others
-    ports, (uid, gid) = "insecure" if export.insecure else "secure", export.anonymous
+    ports, (uid, gid) = "insecure" if treatment.insecure else "secure", treatment.anonymous
     return f"sync,no_subtree_check,{ports},{squash},anonuid={uid},anongid={gid},sec={security},mountpoint,fsid={fsid}"
 
 
