@@ -192,6 +192,8 @@ def _smb(smb: Mapping[str, Any]) -> Iterator[ConfigProblem]:
             "the linux driver cannot join an Active Directory yet",
             "remove it, and name the users in smb.users",
         )
+    if "timeMachine" in smb:
+        yield from _time_machine(smb["timeMachine"], has_macos=smb.get("macos", False))
     seen: dict[str, str] = {}
     for name in smb.get("users", {}):
         if (problem := problem_of_user(name)) is not None:
@@ -205,6 +207,17 @@ def _smb(smb: Mapping[str, Any]) -> Iterator[ConfigProblem]:
                 f"{name!r} and {other!r} are one user to Windows and Samba",
                 "keep one of the two",
             )
+
+
+def _time_machine(time_machine: Mapping[str, Any], *, has_macos: bool) -> Iterator[ConfigProblem]:
+    path = ("smb", "timeMachine")
+    if time_machine.get("enabled", True) and not has_macos:
+        yield ConfigProblem(path, "Time Machine needs a server that speaks with Macs", "write `macos: true` beside it")
+    try:
+        parse_size(time_machine.get("maxSize", "1B"))
+    except SizeError:
+        shown = time_machine["maxSize"]
+        yield ConfigProblem((*path, "maxSize"), f"{shown!r} is not a size that a share can have", SIZE_HINT)
 
 
 def _length_of_root(backend: BackendSpec) -> Iterator[ConfigProblem]:

@@ -9,7 +9,7 @@ from sharectl.drivers.linux import exports
 from sharectl.drivers.linux.agent.contract import Resize
 from sharectl.drivers.linux.agent.wire.tables import rows_of
 from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, extra_spec_problems
-from sharectl.drivers.linux.share_checks import export_name_problem, protocol_problem, protocols_of
+from sharectl.drivers.linux.share_checks import export_name_problem, offer_problems, protocol_problem, protocols_of
 from sharectl.model.access import AccessRule, rule_of
 from sharectl.model.observed import (
     BackendReport,
@@ -132,7 +132,10 @@ class LinuxDriver:
             raise DriverError(message)
         own = {key: value for key, value in request.extra_specs.items() if key in EXTRA_SPECS}
         wrong = protocol_problem(self._settings, request.protocol)
-        wrong = next((problem.summary for problem in extra_spec_problems(own)), wrong)
+        found = list(extra_spec_problems(own))
+        if request.protocol == "CIFS":
+            found += offer_problems(self._settings, own, request.size_bytes)
+        wrong = next((problem.summary for problem in found), wrong)
         wrong = wrong or export_name_problem(self._settings, request.export_name, request.protocol)
         if wrong is not None:
             raise DriverError(wrong)

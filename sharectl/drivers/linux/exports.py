@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent.nfs import treatment as nfs_treatment
 from sharectl.drivers.linux.agent.smb import treatment as smb_treatment
-from sharectl.drivers.linux.agent.smb.treatment import SmbTreatment
+from sharectl.drivers.linux.agent.smb.treatment import SmbTreatment, TimeMachine
 from sharectl.drivers.linux.extra_specs import Asked
+from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +45,15 @@ def treatment_of(smb: SmbSettings, extra_specs: Mapping[str, str]) -> SmbTreatme
         visible=asked.flag("smb_recycle_bin_visible", otherwise=own.visible),
     )
     has_bin = asked.flag("smb_recycle_bin", otherwise=smb.has_recycle_bin)
-    previous_versions = asked.flag("smb_previous_versions", otherwise=smb.previous_versions)
-    return SmbTreatment(recycle_bin if has_bin else None, previous_versions=previous_versions)
+    max_size = asked.text("smb_time_machine_max_size", "")
+    time_machine = TimeMachine(parse_size(max_size)) if max_size else smb.time_machine
+    backs_up = smb.macos and asked.flag("smb_time_machine", otherwise=smb.has_time_machine)
+    return SmbTreatment(
+        recycle_bin=recycle_bin if has_bin else None,
+        previous_versions=asked.flag("smb_previous_versions", otherwise=smb.previous_versions),
+        macos=smb.macos,
+        time_machine=time_machine if backs_up else None,
+    )
 
 
 def nfs_server_settings(nfs: NfsSettings) -> dict[str, str]:

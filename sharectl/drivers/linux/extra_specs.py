@@ -9,25 +9,38 @@ from sharectl.drivers.linux.agent.contract import Squash
 from sharectl.drivers.linux.agent.smb.treatment import BIN_FOLDER
 from sharectl.drivers.share_checks import unknown_extra_spec
 from sharectl.model.checks import ShareProblem
+from sharectl.model.quantities import SizeError, parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 SCOPE: Final = "linux:"
+TIME_MACHINE_SPEC: Final = "linux:smb_time_machine"
 
 _FLAGS: Final = ("true", "false")
 
 
+def _is_folder(value: str) -> bool:
+    return re.fullmatch(BIN_FOLDER, value) is not None
+
+
+def _is_size(value: str) -> bool:
+    try:
+        return parse_size(value) > 0
+    except SizeError:
+        return False
+
+
 class _Spec(NamedTuple):
-    """What the value of an extra spec can be: one of `choices`, or, where there are none, what `pattern` describes in `words`."""
+    """What the value of an extra spec can be: one of `choices`, or, where there are none, what `is_right` finds so and `words` describe."""
 
     choices: tuple[str, ...] = _FLAGS
-    pattern: str = ""
+    is_right: Callable[[str], bool] = bool
     words: str = ""
 
     def accepts(self, value: str) -> bool:
         """Tell whether the value, in its plain form, means something."""
-        return value in self.choices if self.choices else re.fullmatch(self.pattern, value) is not None
+        return value in self.choices if self.choices else self.is_right(value)
 
     @property
     def wanted(self) -> str:
@@ -40,10 +53,12 @@ EXTRA_SPECS: Final[Mapping[str, _Spec]] = {
     "linux:nfs_insecure": _Spec(),
     "linux:smb_previous_versions": _Spec(),
     "linux:smb_recycle_bin": _Spec(),
-    "linux:smb_recycle_bin_folder": _Spec((), BIN_FOLDER, "a name of letters, digits, `_`, `.` and `-`"),
+    "linux:smb_recycle_bin_folder": _Spec((), _is_folder, "a name of letters, digits, `_`, `.` and `-`"),
     "linux:smb_recycle_bin_keep_tree": _Spec(),
     "linux:smb_recycle_bin_versions": _Spec(),
     "linux:smb_recycle_bin_visible": _Spec(),
+    TIME_MACHINE_SPEC: _Spec(),
+    "linux:smb_time_machine_max_size": _Spec((), _is_size, "a number and a unit, such as 500GiB"),
 }
 
 

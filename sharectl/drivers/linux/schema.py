@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.smb.treatment import BIN_FOLDER
+from sharectl.drivers.linux.smb_schema import OFFERED, SIZE_EXAMPLES, SIZE_PATTERN
 
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
@@ -117,8 +117,8 @@ _POOL: Final[JsonObject] = {
         "image": _host_path("Of a loop pool: its image file."),
         "size": {
             "type": "string",
-            "pattern": "^[0-9]{1,15}(\\.[0-9]{1,6})? ?([KMGTP]i?B|kB|B)$",
-            "errorMessage": "write a number and a unit, such as 100GiB, 1.5TiB or 500GB",
+            "pattern": SIZE_PATTERN,
+            "errorMessage": SIZE_EXAMPLES,
             "description": "Of a loop pool: the size of its image file, at least 256MiB; a larger one makes the pool larger.",
         },
         "shareMode": {
@@ -197,37 +197,6 @@ _REFERENCE: Final[JsonObject] = {
     },
 }
 
-_RECYCLE_BIN: Final[JsonObject] = {
-    "type": "object",
-    "additionalProperties": False,
-    "description": "Where files go that SMB clients delete: into a folder of their share, whose size they count toward. Default: nowhere.",
-    "properties": {
-        "enabled": {
-            "type": "boolean",
-            "description": "Whether shares have one. Default: true where `recycleBin` is given.",
-        },
-        "folder": {
-            "type": "string",
-            "pattern": f"^{BIN_FOLDER}$",
-            "errorMessage": "name a folder: at most 63 letters, digits and `_ . -`, a letter, digit or `_` first after a `.`",
-            "description": "Name of the folder, at the top of the share. Default: .recycle.",
-        },
-        "keepTree": {
-            "type": "boolean",
-            "description": "Whether a file keeps the folders that it was in, so that one sees where it belongs. Default: true.",
-        },
-        "versions": {
-            "type": "boolean",
-            "description": "Whether a file is kept beside an older one of its name (`Copy #1 of x`), or in its place. Default: true.",
-        },
-        "visible": {
-            "type": "boolean",
-            "description": "Whether all who may use the share may look into the folder, and who may write may take files out and empty it; else "
-            "only root of the storage host may. Default: true.",
-        },
-    },
-}
-
 _SMB: Final[JsonObject] = {
     "type": "object",
     "additionalProperties": False,
@@ -243,16 +212,7 @@ _SMB: Final[JsonObject] = {
             "enum": ["required", "optional", "off"],
             "description": "Whether clients have to encrypt (SMB 3), may, or cannot. Default: optional.",
         },
-        "diskFree": {
-            "enum": ["share", "pool"],
-            "description": "Of what clients are told the size and what is free: of the share, or of its pool. Default: share.",
-        },
-        "recycleBin": _RECYCLE_BIN,
-        "previousVersions": {
-            "type": "boolean",
-            "description": "Whether clients see the snapshots of a share as previous versions of its files and folders (pools of type `btrfs` and "
-            "`loop`). Default: false.",
-        },
+        **OFFERED,
         "users": {
             "type": "object",
             "propertyNames": {

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.agent.contract import NOBODY
-from sharectl.drivers.linux.agent.smb.treatment import RecycleBin, SmbTreatment, to_options
+from sharectl.drivers.linux.agent.smb.treatment import RecycleBin, SmbTreatment, TimeMachine, to_options
 from sharectl.drivers.linux.checks import find_problems, root_of
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS, DEFAULT_SQUASH
-from sharectl.model.quantities import parse_size
+from sharectl.model.quantities import SizeError, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +74,7 @@ class SmbSettings:
     """The SMB server, and what its shares offer unless their type asks for something else.
 
     `users` are references to passwords by name, resolved by the driver when a request needs them. `recycle_bin` is what a share has
-    that is to have one, `has_recycle_bin` whether all are to.
+    that is to have one, `has_recycle_bin` whether all are to; so with Time Machine.
     """
 
     enabled: bool
@@ -82,6 +83,9 @@ class SmbSettings:
     signing: Literal["required", "optional"] = "required"
     encryption: Literal["required", "optional", "off"] = "optional"
     disk_free: Literal["share", "pool"] = "share"
+    macos: bool = False
+    has_time_machine: bool = False
+    time_machine: TimeMachine = field(default_factory=TimeMachine)
     has_recycle_bin: bool = False
     recycle_bin: RecycleBin = field(default_factory=RecycleBin)
     previous_versions: bool = False
@@ -89,12 +93,16 @@ class SmbSettings:
     @property
     def treatment(self) -> SmbTreatment:
         """What the share of a type that asks for nothing offers."""
-        recycle_bin = self.recycle_bin if self.has_recycle_bin else None
-        return SmbTreatment(recycle_bin, previous_versions=self.previous_versions)
+        return SmbTreatment(
+            recycle_bin=self.recycle_bin if self.has_recycle_bin else None,
+            previous_versions=self.previous_versions,
+            macos=self.macos,
+            time_machine=self.time_machine if self.has_time_machine else None,
+        )
 
     def for_agent(self) -> JsonObject:
         """Return plain values, without the users."""
-        names = ("enabled", "port", "signing", "encryption", "disk_free")
+        names = ("enabled", "port", "signing", "encryption", "disk_free", "macos")
         return {**{name: getattr(self, name) for name in names}, "treatment": to_options(self.treatment)}
 
 
@@ -268,10 +276,17 @@ def nfs_of(config: Mapping[str, Any]) -> NfsSettings:
     )
 
 
+def _size(text: str | None) -> int | None:
+    with suppress(SizeError):  # which is told of the configuration
+        return None if text is None else parse_size(text)
+    return None
+
+
 def smb_of(config: Mapping[str, Any]) -> SmbSettings:
     """Return those of the SMB server."""
     plain = config.get("smb", {"enabled": False})
     recycle_bin = plain.get("recycleBin", {"enabled": False})
+    time_machine = plain.get("timeMachine", {"enabled": False})
     users = {name: user["password"] for name, user in plain.get("users", {}).items()}
     return SmbSettings(
         plain.get("enabled", True),
@@ -280,6 +295,9 @@ def smb_of(config: Mapping[str, Any]) -> SmbSettings:
         signing=plain.get("signing", "required"),
         encryption=plain.get("encryption", "optional"),
         disk_free=plain.get("diskFree", "share"),
+        macos=plain.get("macos", False),
+        has_time_machine=time_machine.get("enabled", True),
+        time_machine=TimeMachine(_size(time_machine.get("maxSize"))),
         has_recycle_bin=recycle_bin.get("enabled", True),
         recycle_bin=RecycleBin(
             folder=recycle_bin.get("folder", ".recycle"),

@@ -14,9 +14,11 @@ from sharectl.drivers.linux.agent.smb.names import local_user, server_name
 from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEMS, size_problem
 from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
 from sharectl.drivers.linux.checks import root_of
-from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, extra_spec_problems
+from sharectl.drivers.linux.exports import treatment_of
+from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, TIME_MACHINE_SPEC, Asked, extra_spec_problems
 from sharectl.model import export_names
 from sharectl.model.checks import ShareProblem, StoragePlace
+from sharectl.model.quantities import format_size
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class ShareChecker:
             yield ShareProblem(("protocol",), problem, f"choose {there}, or turn its server on in the backend's config")
         elif (problem := export_name_problem(self._settings, share.export_name, share.protocol)) is not None:
             yield ShareProblem(("export_name",), problem, "write another exportName, or none")
+        if share.protocol == Protocol.CIFS:
+            yield from offer_problems(self._settings, share.extra_specs, share.size_bytes)
         pools = self._settings.pools
         sizes = [
             size_problem(FILE_SYSTEMS[pool.file_system], share.size_bytes) if pool.type == "image" else None
@@ -90,6 +94,26 @@ class ShareChecker:
             there = ", ".join(sorted(self._settings.smb.users)) or "none"
             return f"name one of the users in the backend's smb.users (now: {there}), or add this one there"
         return "write a rule that the share's protocol knows, or remove this one"
+
+
+def offer_problems(
+    settings: LinuxSettings, extra_specs: Mapping[str, str], size_bytes: int | None
+) -> Iterator[ShareProblem]:
+    """Yield what an SMB share of this type and size cannot offer."""
+    if Asked(extra_specs).flag("smb_time_machine", otherwise=False) and not settings.smb.macos:
+        yield ShareProblem(
+            ("extra_specs", TIME_MACHINE_SPEC),
+            f"the share type asks for {TIME_MACHINE_SPEC}, and the backend's server does not speak with Macs",
+            "write `smb.macos: true` in the backend's config, or choose another type",
+        )
+    time_machine = treatment_of(settings.smb, extra_specs).time_machine
+    limit = None if time_machine is None else time_machine.max_bytes
+    if limit is not None and size_bytes is not None and limit > size_bytes:
+        yield ShareProblem(
+            ("size",),
+            f"the share is to pretend to Time Machine that it has {format_size(limit)}, which is more than it has",
+            "write a larger size, or a smaller maximum in the share type or the backend's smb.timeMachine.maxSize",
+        )
 
 
 def protocols_of(settings: LinuxSettings) -> tuple[str, ...]:

@@ -87,6 +87,7 @@ def crash_everywhere(lab_directory: str, network: Network) -> Callable[..., list
             "signing": "required",
             "encryption": "optional",
             "disk_free": "pool",
+            "macos": False,
             "treatment": {},
         },
         "tenant_networks": {},

@@ -125,6 +125,39 @@ def test_a_recycle_bin_comes_to_shares_that_exist_and_goes_from_them(
     assert _changes(repository) == []
 
 
+def test_a_share_type_makes_its_shares_places_for_backups_of_macs(
+    repository: Repository,  # noqa: F811 - the fixture
+    lab_directory: str,
+    network: Network,
+) -> None:
+    """On a backend that speaks with Macs; what does not fit is refused before anything is done."""
+    need_samba_modules()
+    rules = [{"type": "user", "to": "alice", "level": "rw"}]
+    specs = {"linux:smb_time_machine": True, "linux:smb_time_machine_max_size": "64 MiB"}
+    repository.write("ShareType", "backups", {"extraSpecs": specs})
+    share = {"size": "64 MiB", "protocol": "CIFS", "access": rules, "type": "backups"}
+    repository.write("Share", "mac", share)
+    refused = repository.run("plan")
+    assert refused.returncode == 1
+    assert "smb.macos: true" in refused.stdout + refused.stderr
+    smb_config = backend_config(lab_directory, network)["smb"]
+    config = backend_config(lab_directory, network, smb={**smb_config, "macos": True})
+    repository.write("Backend", "nas", {"driver": "linux", "config": config})
+    repository.write("Share", "mac", {**share, "size": "63 MiB"})
+    refused = repository.run("plan")
+    assert refused.returncode == 1
+    assert "write a larger size" in refused.stdout + refused.stderr
+    repository.write("Share", "mac", share)
+    repository.apply()
+    secret = PASSWORDS["ALICE_PASSWORD"]
+    said = smb(network.client, network.server.ipv4, "mac", "alice", secret, "ls").text
+    assert "65536 blocks of size 1024. 65536 blocks available" in said
+    repository.write("ShareType", "backups", {"extraSpecs": {"linux:smb_time_machine": True}})
+    assert _changes(repository) == [("export/timeMachine", f"{64 << 20} B", "true")]
+    repository.apply()
+    assert _changes(repository) == []
+
+
 def test_an_imported_share_has_the_settings_of_its_type(
     repository: Repository,  # noqa: F811 - the fixture
     lab_directory: str,

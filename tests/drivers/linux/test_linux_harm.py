@@ -64,6 +64,7 @@ def harm_everywhere(lab_directory: str, network: Network) -> Callable[..., list[
             "signing": "required",
             "encryption": "optional",
             "disk_free": "pool",
+            "macos": False,
             "treatment": {},
         },
         "tenant_networks": {},

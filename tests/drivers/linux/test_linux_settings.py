@@ -183,7 +183,8 @@ def test_the_agent_gets_plain_values_without_secrets() -> None:
         "signing": "required",
         "encryption": "optional",
         "disk_free": "share",
-        "treatment": {"recycle_bin": None, "previous_versions": False},
+        "macos": False,
+        "treatment": {"recycle_bin": None, "previous_versions": False, "macos": False, "time_machine": None},
     }
     assert not any(word in json.dumps(plain) for word in ("ALICE", "alice", "nas1", "/keys"))
 
@@ -295,6 +296,14 @@ def test_locations_carry_the_first_address_of_each_kind_or_the_host_name(
         (
             {"nfs": {"server": "kernel"}, "namespace": "/run/netns/storage"},
             ("nfs.server", "the host's own NFS server serves no network namespace"),
+        ),
+        (
+            {"smb": {"timeMachine": {}}},
+            ("smb.timeMachine", "Time Machine needs a server that speaks with Macs"),
+        ),
+        (
+            {"smb": {"macos": True, "timeMachine": {"maxSize": "0B"}}},
+            ("smb.timeMachine.maxSize", "'0B' is not a size that a share can have"),
         ),
         (
             {"smb": {"activeDirectory": {"domain": "corp.example"}}},

@@ -69,6 +69,7 @@ def job(lab_directory: str, switch: Switch) -> dict[str, Any]:
             "signing": "required",
             "encryption": "optional",
             "disk_free": "pool",
+            "macos": False,
             "treatment": {},
         },
         "tenant_networks": {"vxlan": {"local": "192.0.2.10", "remotes": ["192.0.2.11"], "port": 4789}},

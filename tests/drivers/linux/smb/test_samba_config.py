@@ -25,7 +25,7 @@ from sharectl.drivers.linux.agent.smb.configuration import (
 )
 from sharectl.drivers.linux.agent.smb.names import local_user, server_name
 from sharectl.drivers.linux.agent.smb.nt_hash import md4, nt_hash
-from sharectl.drivers.linux.agent.smb.treatment import BIN_FOLDER, RecycleBin, SmbTreatment
+from sharectl.drivers.linux.agent.smb.treatment import BIN_FOLDER, RecycleBin, SmbTreatment, TimeMachine
 from tests.drivers.linux.lab import need
 
 if TYPE_CHECKING:
@@ -185,7 +185,12 @@ _NETWORKS = st.one_of(
 )
 
 _BINS = st.builds(RecycleBin, st.from_regex(BIN_FOLDER, fullmatch=True), st.booleans(), st.booleans(), st.booleans())
-_TREATMENTS = st.builds(SmbTreatment, recycle_bin=st.none() | _BINS)
+_TREATMENTS = st.builds(
+    SmbTreatment,
+    recycle_bin=st.none() | _BINS,
+    macos=st.booleans(),
+    time_machine=st.none() | st.builds(TimeMachine, st.none() | st.integers(1)),
+)
 
 
 @st.composite
@@ -323,9 +328,10 @@ def test_samba_reads_what_was_written(tmp_path_factory: pytest.TempPathFactory, 
         assert listed.count(f"{SERVER}\\") == len(users)
         bin_ = section.treatment.recycle_bin
         assert values.get("recycle:repository") == (None if bin_ is None else bin_.folder)
-        assert values.get("vfs objects") == (None if bin_ is None else "recycle")
+        for_macs = ["catia", "fruit", "streams_xattr"] if section.treatment.macos else []
+        assert values.get("vfs objects", "").split() == [*for_macs, *([] if bin_ is None else ["recycle"])]
         assert values.get("veto files") == (None if bin_ is None or bin_.visible else f"/{bin_.folder}/")
-        assert {key for key in values if not key.startswith("recycle:")} <= {
+        assert {key for key in values if not key.startswith(("recycle:", "fruit:"))} <= {
             "path",
             "available",
             "valid users",
@@ -335,4 +341,5 @@ def test_samba_reads_what_was_written(tmp_path_factory: pytest.TempPathFactory, 
             "hosts deny",
             "vfs objects",
             "veto files",
+            "dfree command",
         }

@@ -9,12 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.drivers.linux.agent.smb import treatment
-from sharectl.drivers.linux.agent.smb.treatment import BIN_FOLDER, PLAIN, RecycleBin, SmbTreatment
+from sharectl.drivers.linux.agent.smb.treatment import BIN_FOLDER, PLAIN, RecycleBin, SmbTreatment, TimeMachine
 from sharectl.drivers.linux.exports import treatment_of
 from sharectl.drivers.linux.settings import smb_of
 
 _BINS = st.builds(RecycleBin, st.from_regex(BIN_FOLDER, fullmatch=True), st.booleans(), st.booleans(), st.booleans())
-TREATMENTS = st.builds(SmbTreatment, recycle_bin=st.none() | _BINS, previous_versions=st.booleans())
+TREATMENTS = st.builds(
+    SmbTreatment,
+    recycle_bin=st.none() | _BINS,
+    previous_versions=st.booleans(),
+    macos=st.booleans(),
+    time_machine=st.none() | st.builds(TimeMachine, st.none() | st.integers(1)),
+)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -87,3 +93,29 @@ def test_previous_versions_are_those_of_the_type_or_the_backend(
 ) -> None:
     """And off where neither says anything."""
     assert treatment_of(smb_of({"smb": config}), specs) == SmbTreatment(previous_versions=wanted)
+
+
+@pytest.mark.parametrize(
+    ("config", "specs", "wanted"),
+    [
+        ({"macos": True}, {}, None),
+        ({"macos": True, "timeMachine": {}}, {}, TimeMachine()),
+        ({"macos": True, "timeMachine": {"maxSize": "1 KiB"}}, {}, TimeMachine(1024)),
+        ({"macos": True, "timeMachine": {}}, {"linux:smb_time_machine": "False"}, None),
+        ({"macos": True}, {"linux:smb_time_machine": "True"}, TimeMachine()),
+        (
+            {"macos": True},
+            {"linux:smb_time_machine": "True", "linux:smb_time_machine_max_size": "2KiB"},
+            TimeMachine(2048),
+        ),
+        ({"macos": True}, {"linux:smb_time_machine": "True", "linux:smb_time_machine_max_size": "0B"}, TimeMachine()),
+        ({}, {"linux:smb_time_machine": "True"}, None),
+    ],
+)
+def test_time_machine_is_for_share_types(
+    config: dict[str, object], specs: dict[str, str], wanted: TimeMachine | None
+) -> None:
+    """On a server that speaks with Macs."""
+    is_for_macs = bool(config.get("macos"))
+    found = treatment_of(smb_of({"smb": config}), specs)
+    assert found == SmbTreatment(macos=is_for_macs, time_machine=wanted)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import commands
 from sharectl.drivers.linux.agent.host.daemons import is_daemon, running_pid
+from sharectl.drivers.linux.agent.smb import modules
 from sharectl.drivers.linux.agent.smb.configuration import path_problem
 from sharectl.drivers.linux.agent.smb.names import server_name
 
@@ -44,12 +45,14 @@ NOBODY: Final = 65534
 class ServerOptions(NamedTuple):
     """What holds for all shares of a server, in the words of the settings.
 
-    What clients have to do against whoever is on the wire, or may; and of what they are told the size and what is free.
+    What clients have to do against whoever is on the wire, or may; of what they are told the size and what is free; and whether the
+    server speaks with Macs as they like it, which holds for all shares or none.
     """
 
     signing: str = "required"
     encryption: str = "optional"
     disk_free: str = "pool"
+    macos: bool = False
 
 
 DEFAULT_OPTIONS: Final = ServerOptions()
@@ -193,6 +196,7 @@ class Host:
             f"    smb ports = {self.port}",
             *bind,
             *self._of_disk_free(),
+            *(f"    {line}" for line in (modules.global_lines() if self.options.macos else ())),
             "    server min protocol = SMB2_10",
             f"    server signing = {_SIGNING[self.options.signing]}",
             f"    server smb encrypt = {_ENCRYPTION[self.options.encryption]}",

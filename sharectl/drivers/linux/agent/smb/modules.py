@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.linux.agent.smb.treatment import SmbTreatment
 
-_ORDER: Final = ("shadow_copy2", "recycle")
+_ORDER: Final = ("catia", "fruit", "streams_xattr", "shadow_copy2", "recycle")
 """From the module that a request meets first to the one before the file system."""
 
 _PACKAGE: Final = "samba-vfs-modules"
@@ -39,7 +39,24 @@ def lines_of(treatment: SmbTreatment, path: str) -> list[str]:
     ]
     if treatment.recycle_bin is not None and not treatment.recycle_bin.visible:
         lines.append(f"veto files = /{treatment.recycle_bin.folder}/")
+    if treatment.time_machine is not None and treatment.time_machine.max_bytes is not None:
+        lines.append("dfree command =")  # whose answer would go before that of the module
     return lines
+
+
+def global_lines() -> list[str]:
+    """Return the lines of smb.conf(5) for all shares of a server with what Macs need; the combination of vfs_fruit(8)."""
+    return [
+        "fruit:aapl = yes",
+        "fruit:nfs_aces = no",  # else a Mac changes the modes of files
+        "fruit:model = MacSamba",
+        "fruit:metadata = netatalk",
+        "fruit:resource = file",
+        "fruit:encoding = native",
+        "fruit:veto_appledouble = no",
+        "fruit:wipe_intentionally_left_blank_rfork = yes",
+        "fruit:delete_empty_adfiles = yes",
+    ]
 
 
 def require_installed(treatment: SmbTreatment) -> None:
@@ -59,6 +76,10 @@ def _modules_of(treatment: SmbTreatment, path: str) -> list[_Module]:
 
 
 def _unordered(treatment: SmbTreatment, path: str) -> Iterable[_Module]:
+    if treatment.macos:
+        yield _Module("catia", "catia", {})
+        yield _Module("fruit", "fruit", _of_time_machine(treatment))
+        yield _Module("streams_xattr", "streams_xattr", {})
     if treatment.previous_versions:
         parameters = {
             "snapdir": versions_folder(path),
@@ -79,6 +100,13 @@ def _unordered(treatment: SmbTreatment, path: str) -> Iterable[_Module]:
             "subdir_mode": "0770",
         }
         yield _Module("recycle", "recycle", parameters)
+
+
+def _of_time_machine(treatment: SmbTreatment) -> dict[str, str]:
+    if treatment.time_machine is None:
+        return {}
+    limit = treatment.time_machine.max_bytes
+    return {"time machine": "yes", **({} if limit is None else {"time machine max size": str(limit)})}
 
 
 @lru_cache(maxsize=1)

@@ -29,11 +29,23 @@ class RecycleBin:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeMachine:
+    """That Macs may back up to the share; `max_bytes` is how large it pretends to be, None the size that it has."""
+
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SmbTreatment:
-    """What a share offers; None is what it does not have. With `previous_versions` clients look into its snapshots."""
+    """What a share offers; None is what it does not have.
+
+    With `previous_versions` clients look into its snapshots. `macos` is what Macs need to keep what they have beside a file's content.
+    """
 
     recycle_bin: RecycleBin | None = None
     previous_versions: bool = False
+    macos: bool = False
+    time_machine: TimeMachine | None = None
 
 
 PLAIN: Final = SmbTreatment()
@@ -57,9 +69,13 @@ def to_options(treatment: SmbTreatment) -> dict[str, Any]:
 
 def of_options(options: Mapping[str, Any]) -> SmbTreatment:
     """Return the treatment that options stand for; what a record is older than is as in `PLAIN`."""
-    found = options.get("recycle_bin")
-    recycle_bin = None if found is None else RecycleBin(**found)
-    return SmbTreatment(recycle_bin, previous_versions=bool(options.get("previous_versions")))
+    recycle_bin, time_machine = options.get("recycle_bin"), options.get("time_machine")
+    return SmbTreatment(
+        recycle_bin=None if recycle_bin is None else RecycleBin(**recycle_bin),
+        previous_versions=bool(options.get("previous_versions")),
+        macos=bool(options.get("macos")),
+        time_machine=None if time_machine is None else TimeMachine(**time_machine),
+    )
 
 
 def comments_of(treatment: SmbTreatment) -> list[str]:
@@ -87,16 +103,27 @@ def _text(treatment: SmbTreatment) -> str:
 
 def told(treatment: SmbTreatment) -> dict[str, str]:
     """Return the treatment as the driver tells it: a text for each thing that the share has."""
-    told = {"previousVersions": "true"} if treatment.previous_versions else {}
-    found = treatment.recycle_bin
-    if found is not None:
-        flags = (name for name, field in _BIN_FLAGS.items() if getattr(found, field))
-        told["recycleBin"] = " ".join((found.folder, *flags))
-    return told
+    settings = {"previousVersions": "true"} if treatment.previous_versions else {}
+    recycle_bin, time_machine = treatment.recycle_bin, treatment.time_machine
+    if recycle_bin is not None:
+        flags = (name for name, field in _BIN_FLAGS.items() if getattr(recycle_bin, field))
+        settings["recycleBin"] = " ".join((recycle_bin.folder, *flags))
+    if treatment.macos:
+        settings["macos"] = "true"
+    if time_machine is not None:
+        settings["timeMachine"] = "true" if time_machine.max_bytes is None else f"{time_machine.max_bytes} B"
+    return settings
 
 
 def untold(settings: Mapping[str, str]) -> SmbTreatment:
     """Return the treatment that settings stand for. The inverse of `told`."""
     folder, *flags = settings.get("recycleBin", "").split(" ")
-    recycle_bin = RecycleBin(folder, **{field: name in flags for name, field in _BIN_FLAGS.items()}) if folder else None
-    return SmbTreatment(recycle_bin, previous_versions=settings.get("previousVersions") == "true")
+    recycle_bin = RecycleBin(folder, **{field: name in flags for name, field in _BIN_FLAGS.items()})
+    backups = settings.get("timeMachine")
+    time_machine = TimeMachine(None if backups in {None, "true"} else int(str(backups).removesuffix(" B")))
+    return SmbTreatment(
+        recycle_bin=recycle_bin if folder else None,
+        previous_versions=settings.get("previousVersions") == "true",
+        macos=settings.get("macos") == "true",
+        time_machine=None if backups is None else time_machine,
+    )
