@@ -1,6 +1,6 @@
 """The linux driver's figures, on a loop pool with a real NFS-Ganesha; each as a ratio to the same work by hand in the same run.
 
-    python bench/linux.py                  everything, about three minutes on two cores; as root
+    python bench/linux.py                  everything; as root
     python bench/linux.py --shares 300     smaller
     python bench/linux.py --only one       one of: one many ssh smb restart
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Board:
     """Counts down what each step waits for, and keeps two steps at one address from running at once.
 
-    Every operation costs time in proportion to the steps that it settles or frees; what is settled takes no memory any more.
+    Every operation costs time in proportion to the steps that it settles or frees; what is settled takes no memory
+    any more, but for a number for each step that can never run.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:

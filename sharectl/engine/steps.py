@@ -148,9 +148,8 @@ class Steps:
         started = self._environment.monotonic()
         try:
             ending = yield from self._perform(attempt)
-        except (
-            CallFailedError
-        ) as failed:  # before there was an intent: nothing is in doubt that kept a share from its next place
+        except CallFailedError as failed:
+            # Before there was an intent: nothing is in doubt that kept a share from its next place.
             ending = _ending(failed.failure)
             return replace(ending, kind=EndingKind.REFUSED) if failed.failure.kind in _IN_DOUBT else ending
         except VersionConflictError as problem:
@@ -197,7 +196,10 @@ class Steps:
         return Ending(EndingKind.REFUSED, error=f"backend {attempt.backend} does not answer; it was not asked")
 
     def _expect_storage(self, backend: str, entry: Entry, verb: Verb) -> Procedure[None]:
-        """Look once which storage is behind the backend, and whether its network service can be opened, where that is needed."""
+        """Look which storage is behind the backend, and whether its network service can be opened, where that is needed.
+
+        Attempts that begin before the first answer is there each ask.
+        """
         network = entry.runner is Runner.NETWORK
         known = f"{backend} with its network" if network else backend
         if known not in self._identified and verb is not Verb.PREPARE_BACKEND:

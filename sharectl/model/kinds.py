@@ -114,7 +114,10 @@ KINDS: Final[Mapping[str, KindEntry]] = {
 DERIVED_KINDS: Final = frozenset(kind for kind in Kind if not KINDS[kind].schema)
 """Kinds without manifests: the planner derives share servers and their addresses, and an import has a row until it is done."""
 
-MANAGED_KINDS: Final = frozenset(kind for kind in Kind if KINDS[kind].schema and KINDS[kind].records_spec)
+PLACED_KINDS: Final = frozenset(kind for kind in Kind if KINDS[kind].records_spec)
+"""Kinds whose rows are on a backend, each under an id of its own, with the spec that they were made by."""
+
+MANAGED_KINDS: Final = PLACED_KINDS - DERIVED_KINDS
 """Kinds that a plan makes, changes and removes: the state records what their manifests said."""
 
 KIND_OF_DOCUMENT: Final[dict[str, Kind]] = {kind.document_kind: kind for kind in Kind if kind not in DERIVED_KINDS}

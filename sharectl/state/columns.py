@@ -9,10 +9,10 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import PLACED_KINDS, Kind
 from sharectl.model.verbs import Verb
 from sharectl.state.contract import DamagedRowError
-from sharectl.state.rows import MANAGED, are_options, json_object, options_json, payload_of
+from sharectl.state.rows import are_options, json_object, options_json, payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -241,7 +241,7 @@ def expect_records(records: Sequence[Record]) -> None:
         fault = ""
         if not address.startswith(_PREFIXES[kind]) or address in _BARE:
             fault = f"its kind is {kind!r}"
-        elif backend is None and kind in MANAGED:
+        elif backend is None and kind in PLACED_KINDS:
             fault = "it is on no backend"
         # A backend's row has the identity of its storage there, which is the driver's own text.
         elif kind != Kind.BACKEND and not _is_clean(resource_id):

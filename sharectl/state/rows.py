@@ -9,7 +9,7 @@ import orjson
 from sharectl.model.access import options_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json
 from sharectl.model.codec import shapes_of
-from sharectl.model.kinds import Kind
+from sharectl.model.kinds import PLACED_KINDS, Kind
 from sharectl.model.networks import NetworkAllocation
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
@@ -53,9 +53,6 @@ _WITH_SPEC: Final = frozenset(
     }
 )
 """What is finished, or recorded, from the spec in its intent."""
-
-MANAGED: Final = frozenset({Kind.SHARE, Kind.SNAPSHOT, Kind.SHARE_SERVER})
-"""Kinds whose rows are on a backend, each under an id of its own."""
 
 NO_OPTIONS: Final = b"{}"
 """What the row of an access rule holds that has no options."""
@@ -140,7 +137,7 @@ def payload_of(operation: OperationRecord) -> JsonObject:
     fault = _PAYLOAD.fault(plain)
     if not fault:
         kind, spec = operation.address.partition("/")[0], plain.get("spec")
-        if spec is not None and kind in MANAGED:
+        if spec is not None and kind in PLACED_KINDS:
             shapes = row_shapes(kind)
             fault = "" if shapes is None else shapes.fault(spec)
         elif spec is None and operation.verb in _WITH_SPEC:

@@ -169,10 +169,9 @@ def history_lines(
     parameters: list[str | int] = []
     where = ""
     if address is not None:
-        # Everything that begins with the prefix lies between it and the same text with its last character one higher.
-        prefix = rule_address(address, "")
-        where = " WHERE (address = ? OR address >= ? AND address < ?)"
-        parameters += [address, prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)]
+        under = _range_of(rule_address(address, ""))
+        where = f" WHERE (address = ? OR {' AND '.join(under)})"
+        parameters += [address, *under.values()]
     parameters.append(-1 if limit is None else limit)
     for rows in _batches(
         connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", parameters)
