@@ -52,7 +52,7 @@ def test_an_apply_that_is_killed_is_finished_by_the_next(repository: Repository,
 
 def test_ctrl_c_lets_running_steps_end_and_starts_no_new_ones(repository: Repository) -> None:
     """What was done is recorded, nothing is left open, and the next apply does the rest."""
-    repository.write_backend(latency={"create_share": "100ms"})
+    repository.write_backend(latency={"create_share": "2s"})
     for name in NAMES:
         repository.write_share(name)
     with repository.start("apply", "--yes") as process:
@@ -64,6 +64,7 @@ def test_ctrl_c_lets_running_steps_end_and_starts_no_new_ones(repository: Reposi
     assert 0 < len(made) < len(NAMES)
     assert repository.run("state", "list").text.count("share/") == len(made)
     assert "unresolved" not in repository.run("plan").text
+    repository.write_backend()
     repository.applied()
     assert repository.shares() == NAMES
 

@@ -93,9 +93,9 @@ class TestFaults:
     ) -> None:
         """Its port is one too many, and is gone after the next attempt."""
         request = new_request(subnet)
-        impatient = make_neutron(endpoint=proxy.url, timeoutSeconds=0.3)
+        impatient = make_neutron(endpoint=proxy.url, timeoutSeconds=3)
         held = proxy.add("POST", "/ports", "hold")
-        with pytest.raises(NetworkUnavailableError, match=r"did not answer within 0\.3 s .* raise timeoutSeconds"):
+        with pytest.raises(NetworkUnavailableError, match=r"did not answer within 3 s .* raise timeoutSeconds"):
             impatient.allocate(request)
         assert neutron.ports_on(subnet) == []
         patient = make_neutron()
