@@ -15,7 +15,7 @@ from sharectl.drivers.linux.agent.locks import changes_lock
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from sharectl.model.access import AccessRule
 from tests.drivers.linux.agents import wait_for
-from tests.drivers.linux.lab import kill_processes_of, mounts_under, run
+from tests.drivers.linux.lab import kill_processes_of, restart_host, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, ref
 from tests.drivers.linux.smb_client import smb, write
@@ -43,9 +43,7 @@ def backend_of(driver: LinuxDriver) -> Backend:
 
 def restart(lab: OperationsLab) -> None:
     """Leave the host as it is after a start: nothing runs, nothing is mounted."""
-    kill_processes_of(str(lab.folder))
-    for point in mounts_under(str(lab.folder)):
-        run("umount", "-l", point)
+    restart_host(str(lab.folder))
 
 
 def writes(lab: OperationsLab, name: str) -> bool:

@@ -26,7 +26,7 @@ from sharectl.model.share_networks import SecurityServiceSpec
 from tests.drivers.linux.agents import wait_for
 from tests.drivers.linux.attacker import attack
 from tests.drivers.linux.backends import PASSWORDS, environment
-from tests.drivers.linux.lab import kill_processes_of, mounts_under, need, run
+from tests.drivers.linux.lab import need, restart_host, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.smb_client import smb, write
 from tests.drivers.linux.tenants import links_in, namespaces, segment_of, segments_of
@@ -440,9 +440,7 @@ def test_after_a_restart_the_host_brings_share_servers_back_by_itself(
     share = share_on(driver, server_id)
     driver.update_access(ref(share), [RW], [RW], [])
     driver.close()
-    kill_processes_of(lab_directory)
-    for point in mounts_under(lab_directory):
-        run("umount", "-l", point)
+    restart_host(lab_directory)
     for name in (f"sharectl-{server_id}", *segments_of(switch.path)):
         run("ip", "netns", "del", name)
 

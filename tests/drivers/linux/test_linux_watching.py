@@ -27,7 +27,7 @@ from sharectl.model.requests import ShareRef, ShareRequest
 from sharectl.model.snapshot_policies import MonthlySnapshots, SnapshotPolicy
 from tests.drivers.linux.agents import lives, wait_for
 from tests.drivers.linux.backends import PASSWORDS, config, environment
-from tests.drivers.linux.lab import kill_processes_of, mounts_under, need, run
+from tests.drivers.linux.lab import need, restart_host, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.smb_client import smb
 
@@ -107,9 +107,7 @@ def test_a_server_that_is_killed_is_back_in_a_moment(house: House, pid_file: str
 def test_after_a_restart_of_everything_clients_go_on(house: House) -> None:
     """What the unit, or whoever starts programs on this host, starts is enough."""
     unit = watching.unit_text(house.place)
-    kill_processes_of(house.folder)
-    for point in mounts_under(house.folder):
-        run("umount", "-l", point)
+    restart_host(house.folder)
     (line,) = [line.removeprefix("ExecStart=") for line in unit.splitlines() if line.startswith("ExecStart=")]
     with subprocess.Popen(shlex.split(line), stderr=subprocess.DEVNULL) as watcher:
         try:

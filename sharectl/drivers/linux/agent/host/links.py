@@ -16,7 +16,7 @@ from sharectl.drivers.linux.agent.host.system_errors import told_as
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_NETNS_ROOT: Final = "/run/netns"
+NETNS_ROOT: Final = "/run/netns"
 _TIMEOUT_SECONDS: Final = 30
 
 # Of all interfaces, of those to come, and of some by name: what would let a machine on the network change routes or pass through.
@@ -45,7 +45,7 @@ class Namespace:
     def __init__(self, name: str | None = None, path: str | None = None) -> None:
         """Touch nothing."""
         self.name = name
-        self.path = path if name is None else os.path.join(_NETNS_ROOT, name)  # noqa: PTH118 - paths are text everywhere in the agent
+        self.path = path if name is None else os.path.join(NETNS_ROOT, name)  # noqa: PTH118 - paths are text everywhere in the agent
 
     def ip(self, *words: str) -> str:
         """Return what a command of iproute2's main program prints, run there; it must succeed."""

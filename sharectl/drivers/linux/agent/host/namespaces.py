@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
-from sharectl.drivers.linux.agent.host.links import Namespace
+from sharectl.drivers.linux.agent.host.links import NETNS_ROOT, Namespace
 from sharectl.drivers.linux.agent.host.tunnels import tunnels_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.linux.agent.host.tunnels import Tunnels
 
-_NETNS_ROOT: Final = "/run/netns"
 _INTERFACE: Final = "eth0"
 _ID_LENGTH: Final = 10
 
@@ -184,7 +183,7 @@ def namespace_name(server_id: str) -> str:
 
 def namespace_path(server_id: str) -> str:
     """Return the file by which the namespace of a share server is entered."""
-    return os.path.join(_NETNS_ROOT, namespace_name(server_id))  # noqa: PTH118 - paths are text everywhere in the agent
+    return os.path.join(NETNS_ROOT, namespace_name(server_id))  # noqa: PTH118 - paths are text everywhere in the agent
 
 
 def _namespace(server_id: str) -> Namespace:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.daemons import locked
-from sharectl.drivers.linux.agent.host.links import Namespace
+from sharectl.drivers.linux.agent.host.links import NETNS_ROOT, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.host.links import Link
 
 _LOCKS: Final = "/run/sharectl"
-_NETNS_ROOT: Final = "/run/netns"
 _PORT: Final = 4789
 _ANY_MAC: Final = "00:00:00:00:00:00"
 _MAX_INTERFACE_NAME: Final = 15
@@ -195,7 +194,7 @@ class Tunnels:
         return found
 
     def _segments(self) -> list[Namespace]:
-        names = os.listdir(_NETNS_ROOT) if os.path.isdir(_NETNS_ROOT) else []  # noqa: PTH112, PTH208 - paths are text everywhere in the agent
+        names = os.listdir(NETNS_ROOT) if os.path.isdir(NETNS_ROOT) else []  # noqa: PTH112, PTH208 - paths are text everywhere in the agent
         mine = [name for name in names if re.fullmatch(rf"sharectl-vxlan[0-9]+-{self._digest}", name)]
         return [segment for segment in map(Namespace, sorted(mine)) if segment.links()]
 

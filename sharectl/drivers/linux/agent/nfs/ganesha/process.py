@@ -43,7 +43,6 @@ _START_SECONDS_PER_EXPORT: Final = 0.1
 """The server looks through the table of mounts for each export: 1,000 with a mount each took 22 s."""
 
 _MAXIMUM_LOG_BYTES: Final = 16 * 1024 * 1024
-_LISTENING: Final = "0A"
 _BIND_ERROR: Final = re.compile(r"Cannot bind .* error ([0-9]+) ")
 _COMPLAINT: Final = re.compile(r":(?:FATAL|CRIT|WARN) :(?P<text>.+)")
 _CONFIGURATION: Final = "Config File ("
@@ -250,7 +249,7 @@ class GaneshaProcess:
             return False
         if not daemons.is_process(pid, self.layout.configuration):
             return True
-        return _listens(pid, self._port) and self.answers()
+        return bool(sockets.listeners_of(pid, self._port)) and self.answers()
 
     def _reason(self) -> tuple[ProblemKind, str]:
         """Return what the log says about the end of the server, in words for people where it is one of the usual two.
@@ -350,16 +349,6 @@ def _written_pid(pid_file: str) -> int | None:
     with suppress(FileNotFoundError, ValueError):
         return int(Path(pid_file).read_text(encoding="ascii"))
     return None
-
-
-def _listens(pid: int, port: int) -> bool:
-    """Tell whether something in the network namespace of the process listens on the TCP port."""
-    wanted = f":{port:04X}"
-    for table in ("tcp", "tcp6"):
-        rows = [line.split() for line in _lines(f"/proc/{pid}/net/{table}")[1:]]
-        if any(row[1].endswith(wanted) and row[3] == _LISTENING for row in rows):
-            return True
-    return False
 
 
 def _lines(path: str) -> Sequence[str]:
