@@ -65,7 +65,8 @@ def nfs_server_settings(nfs: NfsSettings) -> dict[str, str]:
 
 def smb_server_settings(smb: SmbSettings) -> dict[str, str]:
     """Return the same of the SMB server."""
-    return {"diskFree": smb.disk_free, "encryption": smb.encryption, "signing": smb.signing}
+    told: dict[str, str] = {"diskFree": smb.disk_free, "encryption": smb.encryption, "signing": smb.signing}
+    return {**told, "browsing": "true"} if smb.browsing else told
 
 
 def options_of(settings: LinuxSettings, extra_specs: Mapping[str, str]) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class SmbSettings:
     encryption: Literal["required", "optional", "off"] = "optional"
     disk_free: Literal["share", "pool"] = "share"
     macos: bool = False
+    browsing: bool = False
     has_time_machine: bool = False
     time_machine: TimeMachine = field(default_factory=TimeMachine)
     has_recycle_bin: bool = False
@@ -102,7 +103,7 @@ class SmbSettings:
 
     def for_agent(self) -> JsonObject:
         """Return plain values, without the users."""
-        names = ("enabled", "port", "signing", "encryption", "disk_free", "macos")
+        names = ("enabled", "port", "signing", "encryption", "disk_free", "macos", "browsing")
         return {**{name: getattr(self, name) for name in names}, "treatment": to_options(self.treatment)}
 
 
@@ -296,6 +297,7 @@ def smb_of(config: Mapping[str, Any]) -> SmbSettings:
         encryption=plain.get("encryption", "optional"),
         disk_free=plain.get("diskFree", "share"),
         macos=plain.get("macos", False),
+        browsing=plain.get("browsing", False),
         has_time_machine=time_machine.get("enabled", True),
         time_machine=TimeMachine(_size(time_machine.get("maxSize"))),
         has_recycle_bin=recycle_bin.get("enabled", True),

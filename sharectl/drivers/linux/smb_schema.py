@@ -48,6 +48,11 @@ OFFERED: Final[JsonObject] = {
         "enum": ["share", "pool"],
         "description": "Of what clients are told the size and what is free: of the share, or of its pool. Default: share.",
     },
+    "browsing": {
+        "type": "boolean",
+        "description": "Whether users are listed the shares that they may use, and no others (`smbclient -L`, the Explorer, the Finder). Who can "
+        "log in may then ask for the names of users too. Default: false.",
+    },
     "macos": {
         "type": "boolean",
         "description": "Whether the server speaks with Macs as their own servers do, and keeps tags, icons and resource forks of their files; "

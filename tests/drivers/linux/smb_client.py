@@ -70,6 +70,17 @@ def write(  # noqa: PLR0913, PLR0917 - a case has as many parts
         return smb(host, address, share, user, password, f'put {file.name} "{name}"')
 
 
+def listed(host: Host, address: str, user: str, password: str) -> set[str] | None:
+    """Return the shares that a user is listed (`smbclient -L`); None where the server lists none to it."""
+    with _command(host, address, "", user, password) as (argv, folder):
+        asked = [*argv[:-1], "--grepable", "-L", address]
+        result = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60, cwd=folder)
+    rows = [line.split("|") for line in result.stdout.splitlines()]
+    if not any(row[0] == "IPC" for row in rows):
+        return None
+    return {row[1] for row in rows if row[0] == "Disk"}
+
+
 _NEGOTIATE = """
 import os, socket, struct, sys
 header = b"\\xfeSMB" + struct.pack("<HHIHHIIQIIQ16x", 64, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)

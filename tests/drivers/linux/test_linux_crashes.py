@@ -88,6 +88,7 @@ def crash_everywhere(lab_directory: str, network: Network) -> Callable[..., list
             "encryption": "optional",
             "disk_free": "pool",
             "macos": False,
+            "browsing": False,
             "treatment": {},
         },
         "tenant_networks": {},

@@ -65,6 +65,7 @@ def harm_everywhere(lab_directory: str, network: Network) -> Callable[..., list[
             "encryption": "optional",
             "disk_free": "pool",
             "macos": False,
+            "browsing": False,
             "treatment": {},
         },
         "tenant_networks": {},

@@ -11,6 +11,7 @@ from tests.drivers.linux.backends import PASSWORDS
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, ref
 from tests.drivers.linux.smb_client import has_to_sign, smb
+from tests.drivers.linux.smb_client import listed as listed_shares
 
 if TYPE_CHECKING:
     from sharectl.drivers.linux.driver import LinuxDriver
@@ -108,6 +109,25 @@ def test_each_setting_reaches_an_export_that_exists(own_backend: OperationsLab) 
     assert (own_backend.volume(share) / "file").stat().st_uid == 5000
     (listed,) = driver.list_shares([str(share.resource_id)])
     assert wanted.items() <= dict(listed.export_settings or ()).items()
+
+
+def test_shares_are_listed_where_a_setting_says_so(own_backend: OperationsLab) -> None:
+    """To those who may use them; the setting is told with the shares, and comes to a server that runs."""
+    users = {name: {"password": {"env": name.upper()}} for name in ("alice", "bob")}
+    driver = own_backend.open(smb={"users": users})
+    driver.prepare()
+    share = driver.create_share(own_backend.request("office", "CIFS"))
+    driver.update_access(ref(share), [ALICE], [], [])
+    client, server = own_backend.network.client, own_backend.host.ipv4
+    assert listed_shares(client, server, "alice", PASSWORDS["ALICE"]) is None
+    driver = own_backend.open(smb={"users": users, "browsing": True})
+    (listed,) = driver.list_shares()
+    assert listed.access == ()
+    driver.update_access(ref(share), [ALICE], [], [])
+    (listed,) = driver.list_shares()
+    assert ("browsing", "true") in (listed.export_settings or ())
+    assert listed_shares(client, server, "alice", PASSWORDS["ALICE"]) == {"office"}
+    assert not listed_shares(client, server, "bob", PASSWORDS["BOB"])
 
 
 NEVER_ENCRYPTS = ("--max-protocol=SMB2_10",)

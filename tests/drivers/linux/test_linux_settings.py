@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from sharectl.drivers.base import Capability, ChecksConfig, DriverEnvironment, DriverError, capabilities_of
-from sharectl.drivers.linux.agent.smb.treatment import RecycleBin
+from sharectl.drivers.linux.agent.smb.treatment import RecycleBin, TimeMachine
 from sharectl.drivers.linux.connection import AgentConnection
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
 from sharectl.drivers.linux.settings import (
@@ -134,6 +134,10 @@ def test_everything_can_be_said() -> None:
             "port": 1445,
             "signing": "optional",
             "encryption": "required",
+            "diskFree": "pool",
+            "browsing": True,
+            "macos": True,
+            "timeMachine": {"enabled": False, "maxSize": "1GiB"},
             "recycleBin": {"folder": "Trash", "keepTree": False, "versions": False, "visible": False},
             "previousVersions": True,
             "users": {"alice": {"password": {"env": "ALICE"}}},
@@ -156,6 +160,10 @@ def test_everything_can_be_said() -> None:
         users={"alice": {"env": "ALICE"}},
         signing="optional",
         encryption="required",
+        disk_free="pool",
+        browsing=True,
+        macos=True,
+        time_machine=TimeMachine(1 << 30),
         has_recycle_bin=True,
         recycle_bin=RecycleBin("Trash", keep_tree=False, versions=False, visible=False),
         previous_versions=True,
@@ -184,6 +192,7 @@ def test_the_agent_gets_plain_values_without_secrets() -> None:
         "encryption": "optional",
         "disk_free": "share",
         "macos": False,
+        "browsing": False,
         "treatment": {"recycle_bin": None, "previous_versions": False, "macos": False, "time_machine": None},
     }
     assert not any(word in json.dumps(plain) for word in ("ALICE", "alice", "nas1", "/keys"))

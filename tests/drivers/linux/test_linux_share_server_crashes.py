@@ -70,6 +70,7 @@ def job(lab_directory: str, switch: Switch) -> dict[str, Any]:
             "encryption": "optional",
             "disk_free": "pool",
             "macos": False,
+            "browsing": False,
             "treatment": {},
         },
         "tenant_networks": {"vxlan": {"local": "192.0.2.10", "remotes": ["192.0.2.11"], "port": 4789}},

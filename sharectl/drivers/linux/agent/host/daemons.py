@@ -25,7 +25,22 @@ _EXECVE_SECONDS: Final = 0.1
 _HOST_NAME: Final = "localhost"  # in every /etc/hosts; a name with dots would be searched for in a domain
 _RESOLVER: Final = {"RES_OPTIONS": "timeout:1 attempts:1"}
 _ROOT: Final = "0"
-_DAEMONS: Final = frozenset({"smbd", "ganesha.nfsd", "dbus-daemon"})
+_DAEMONS: Final = frozenset(
+    {
+        *{"smbd", "ganesha.nfsd", "dbus-daemon"},
+        # What smbd starts to tell of shares, and does not end with it.
+        *{
+            "samba-dcerpcd",
+            "rpcd_classic",
+            "rpcd_epmapper",
+            "rpcd_fsrvp",
+            "rpcd_lsad",
+            "rpcd_mdssvc",
+            "rpcd_spoolss",
+            "rpcd_winreg",
+        },
+    }
+)
 _STARTERS: Final = frozenset({"nsenter", "setsid", "env"})
 """What a daemon's process is before it is the daemon."""
 

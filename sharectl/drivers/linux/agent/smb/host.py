@@ -46,13 +46,15 @@ class ServerOptions(NamedTuple):
     """What holds for all shares of a server, in the words of the settings.
 
     What clients have to do against whoever is on the wire, or may; of what they are told the size and what is free; and whether the
-    server speaks with Macs as they like it, which holds for all shares or none.
+    server speaks with Macs as they like it, which holds for all shares or none. With `browsing`, users are listed the shares that they
+    may use.
     """
 
     signing: str = "required"
     encryption: str = "optional"
     disk_free: str = "pool"
     macos: bool = False
+    browsing: bool = False
 
 
 DEFAULT_OPTIONS: Final = ServerOptions()
@@ -214,10 +216,18 @@ class Host:
             "    printing = bsd",
             "    printcap name = /dev/null",
             "    disable spoolss = yes",
-            "    rpc start on demand helpers = no",
+            *self._of_browsing(),
             "    multicast dns register = no",
             f"    include = {self.path('shares.conf')}",
+            # Else whoever asks for the shares would be the account that works on files, which may use none.
+            *(["[IPC$]", "    force user ="] if self.options.browsing else []),
         ]
+
+    def _of_browsing(self) -> Sequence[str]:
+        """Return what starts the programs that tell of shares, or keeps smbd from it: then no list of them can be had."""
+        if not self.options.browsing:
+            return ["    rpc start on demand helpers = no"]
+        return ["    rpc start on demand helpers = yes", "    access based share enum = yes"]
 
     def _of_disk_free(self) -> Sequence[str]:
         if self.options.disk_free != "share":
