@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields, replace
 from itertools import chain
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
-from sharectl.model.access import AccessRule, options_of
+from sharectl.model.access import rule_of
 from sharectl.model.backends import BackendSpec
 from sharectl.model.candidates import Candidate, Candidates
 from sharectl.model.codec import Shapes, shapes_of
@@ -34,6 +35,7 @@ from sharectl.model.verbs import Verb
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
 
 FORMAT: Final = "sharectl-plan"
@@ -259,16 +261,16 @@ def _step(plain: object) -> Step:
     verb = Verb(found["verb"])
     work = _work(verb, found)
     return Step(
-        step_id=found["id"],
-        address=found["address"],
+        step_id=intern(found["id"]),  # each text once, however many steps have it
+        address=intern(found["address"]),
         action=_ACTIONS[found["action"]],
         verb=verb,
-        reason=found["reason"],
-        backend=found.get("backend"),
+        reason=intern(found["reason"]),
+        backend=found.get("backend") and intern(found["backend"]),
         work=work,
         stated_changes=stated(work, _changes(found.get("changes"))),
         expected_version=found.get("expected_version"),
-        waits_for=tuple(found.get("waits_for") or ()),
+        waits_for=tuple(map(intern, found.get("waits_for") or ())),
     )
 
 
@@ -291,8 +293,7 @@ def _candidate(plain: object) -> Candidate:
 
 def _rule(plain: object) -> AccessRule:
     found = _checked("access rule", plain)
-    options = options_of(found.get("options"))
-    return AccessRule(found["access_type"], found["access_to"], found["access_level"], options)
+    return rule_of((found["access_type"], found["access_to"], found["access_level"], found.get("options") or {}))
 
 
 def _changes(plain: Iterable[object] | None) -> tuple[FieldChange, ...]:
