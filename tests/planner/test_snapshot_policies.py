@@ -197,3 +197,13 @@ def test_a_saved_plan_holds_the_policy() -> None:
     settle(world)
     for found in (world.wants("a").wants("b", snapshot_policy=HOURLY).plan(), world.drops("share/b").plan()):
         assert plan_from_document(orjson.loads(orjson.dumps(plan_to_document(found)))) == found
+
+
+def test_a_label_is_not_taken_for_a_share_type() -> None:
+    """Whatever it is called: rows are looked through without being read."""
+    labels = {"share_type": "gold", "size_bytes": "1"}
+    world = with_type(World(), HOURLY).wants("a", labels=labels).wants("b", share_type="gold", labels=labels)
+    settle(world)
+    assert world.plan().is_empty
+    with_type(world, DAILY)
+    assert [step.address for step in world.plan().steps] == ["share/b"]
