@@ -133,8 +133,7 @@ class LinuxDriver:
         own = {key: value for key, value in request.extra_specs.items() if key in EXTRA_SPECS}
         wrong = protocol_problem(self._settings, request.protocol)
         found = list(extra_spec_problems(own))
-        if request.protocol == "CIFS":
-            found += offer_problems(self._settings, own, request.size_bytes)
+        found += offer_problems(self._settings, request.protocol, own, request.size_bytes)
         wrong = next((problem.summary for problem in found), wrong)
         wrong = wrong or export_name_problem(self._settings, request.export_name, request.protocol)
         if wrong is not None:

@@ -53,8 +53,7 @@ class ShareChecker:
             yield ShareProblem(("protocol",), problem, f"choose {there}, or turn its server on in the backend's config")
         elif (problem := export_name_problem(self._settings, share.export_name, share.protocol)) is not None:
             yield ShareProblem(("export_name",), problem, "write another exportName, or none")
-        if share.protocol == Protocol.CIFS:
-            yield from offer_problems(self._settings, share.extra_specs, share.size_bytes)
+        yield from offer_problems(self._settings, share.protocol, share.extra_specs, share.size_bytes)
         pools = self._settings.pools
         sizes = [
             size_problem(FILE_SYSTEMS[pool.file_system], share.size_bytes) if pool.type == "image" else None
@@ -97,9 +96,18 @@ class ShareChecker:
 
 
 def offer_problems(
-    settings: LinuxSettings, extra_specs: Mapping[str, str], size_bytes: int | None
+    settings: LinuxSettings, protocol: str, extra_specs: Mapping[str, str], size_bytes: int | None
 ) -> Iterator[ShareProblem]:
     """Yield what an SMB share of this type and size cannot offer."""
+    if Protocol.CIFS not in protocol:
+        return
+    if Protocol.NFS in protocol and treatment_of(settings.smb, extra_specs).recycle_bin is not None:
+        yield ShareProblem(
+            ("protocol",),
+            "a share that NFS clients write to has no recycle bin: they can put a symbolic link to another share in its place, and smbd "
+            "follows it",
+            "choose a share type with 'linux:smb_recycle_bin': 'false', or CIFS alone",
+        )
     if Asked(extra_specs).flag("smb_time_machine", otherwise=False) and not settings.smb.macos:
         yield ShareProblem(
             ("extra_specs", TIME_MACHINE_SPEC),

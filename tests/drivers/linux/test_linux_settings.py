@@ -22,6 +22,7 @@ from sharectl.drivers.linux.settings import (
     VxlanSettings,
     read_settings,
 )
+from sharectl.drivers.linux.share_checks import offer_problems
 from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
 from sharectl.manifests.project import find_project
 from sharectl.model.backends import BackendSpec
@@ -555,3 +556,21 @@ def test_no_connection_is_made_by_looking_at_a_configuration(monkeypatch: pytest
 
     monkeypatch.setattr(AgentConnection, "call", refuse)
     assert diagnostics(tmp_path, MANIFEST.replace("nowhere", "fd00::5"))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "specs", "is_refused"),
+    [
+        ("CIFS", {}, False),
+        ("NFS", {}, False),
+        ("NFS_CIFS", {}, True),
+        ("NFS_CIFS", {"linux:smb_recycle_bin": "False"}, False),
+    ],
+)
+def test_a_share_of_both_protocols_has_no_recycle_bin(
+    protocol: str, specs: dict[str, str], *, is_refused: bool
+) -> None:
+    """An NFS client could put a link in its place, and smbd would make folders behind it."""
+    settings = read_settings(backend(smb={"recycleBin": {}}), "/")
+    found = [problem.summary for problem in offer_problems(settings, protocol, specs, 1 << 30)]
+    assert any("symbolic link" in summary for summary in found) is is_refused

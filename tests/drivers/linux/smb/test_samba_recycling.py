@@ -100,6 +100,14 @@ def test_a_session_that_is_open_meets_the_bin_too(lab: Lab) -> None:
     assert files(folder) == {".recycle/f"}
 
 
+def test_a_link_in_the_place_of_a_bin_is_not_followed(lab: Lab) -> None:
+    """It was left by somebody who could write to the share otherwise; smbd would make folders in another one."""
+    share_with(lab, "linked", None).joinpath(".recycle").symlink_to(share_with(lab, "target", None))
+    with pytest.raises(Problem, match="is a symbolic link") as caught:
+        share_with(lab, "linked", RecycleBin())
+    assert caught.value.kind is ProblemKind.CONFLICT
+
+
 def test_a_module_that_is_missing_is_named_with_its_package(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the share is put in force: smbd would let nobody in."""
     monkeypatch.setattr(modules, "_folder", lambda: str(lab.path("private")))

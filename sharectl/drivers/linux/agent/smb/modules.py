@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from functools import lru_cache
@@ -15,6 +16,7 @@ from sharectl.drivers.linux.agent.volumes.folders import versions_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sharectl.drivers.linux.agent.contract import Section
     from sharectl.drivers.linux.agent.smb.treatment import SmbTreatment
 
 _ORDER: Final = ("catia", "fruit", "streams_xattr", "shadow_copy2", "recycle")
@@ -69,6 +71,16 @@ def require_installed(treatment: SmbTreatment) -> None:
                 f"Samba's module {module.name} is not installed on the storage host; install the package {_PACKAGE}"
             )
             raise Problem(ProblemKind.REFUSED, message)
+
+
+def require_own_bin(section: Section) -> None:
+    """Raise CONFLICT where a symbolic link is in the place of the recycle bin: smbd would follow it, and make folders in another share."""
+    found = section.treatment.recycle_bin
+    if found is not None and os.path.islink(f"{section.path}/{found.folder}"):  # noqa: PTH114 - paths are text everywhere in the agent
+        message = (
+            f"{found.folder} in the share {section.name!r} is a symbolic link, and is to be its recycle bin; remove it"
+        )
+        raise Problem(ProblemKind.CONFLICT, message)
 
 
 def _modules_of(treatment: SmbTreatment, path: str) -> list[_Module]:

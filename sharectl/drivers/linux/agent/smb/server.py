@@ -14,7 +14,7 @@ from sharectl.drivers.linux.agent.host import daemons, sockets
 from sharectl.drivers.linux.agent.smb import programs
 from sharectl.drivers.linux.agent.smb.configuration import check_section
 from sharectl.drivers.linux.agent.smb.host import DEFAULT_OPTIONS, NOBODY, Host, ServerOptions, find, is_of_session
-from sharectl.drivers.linux.agent.smb.modules import require_installed
+from sharectl.drivers.linux.agent.smb.modules import require_installed, require_own_bin
 from sharectl.drivers.linux.agent.smb.names import local_user
 from sharectl.drivers.linux.agent.smb.shares import Shares
 from sharectl.drivers.linux.agent.smb.users import Users
@@ -106,6 +106,7 @@ class SambaServer:
         """Store the section, put it in force, and cut live sessions of the share where a right was taken away. Idempotent."""
         check_section(section, self._host.server)
         require_installed(section.treatment)
+        require_own_bin(section)
         self._host.prepare()
         self._shares.put(section)
 
