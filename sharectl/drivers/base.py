@@ -32,6 +32,7 @@ __all__ = [
     "BackendUnavailableError",
     "Capability",
     "CapacityBytes",
+    "ChangesProtocols",
     "ChecksConfig",
     "ClonesSnapshots",
     "ConfigProblem",
@@ -228,6 +229,19 @@ class NamesExports(Protocol):
 
 
 @runtime_checkable
+class ChangesProtocols(Protocol):
+    """Can export one share over NFS and CIFS at once (`NFS_CIFS`): `create_share` honours it, and the rules of `model.protocols.smb_rules`."""
+
+    def change_protocols(self, share: ShareRef, protocol: str) -> None:
+        """Export the share over `protocol` from now on, which has one in common with what it has.
+
+        A protocol that goes is withdrawn at once, also from clients that use it; over one that comes nobody has access until the
+        `update_access` that follows. The same again changes nothing.
+        """
+        ...
+
+
+@runtime_checkable
 class AdoptsShares(Protocol):
     """Can take over a share that sharectl did not make."""
 
@@ -277,6 +291,7 @@ class Capability(StrEnum):
     ADOPT = "adopt"
     USAGE = "usage"
     EXPORT_NAME = "export-name"
+    PROTOCOLS = "protocols"
     SHARE_SERVERS = "share-servers"
     SHARE_SERVER_UPDATE = "share-server-update"
 
@@ -292,6 +307,7 @@ _CAPABILITY_PROTOCOLS: Mapping[Capability, type] = {
     Capability.ADOPT: AdoptsShares,
     Capability.USAGE: MeasuresUsage,
     Capability.EXPORT_NAME: NamesExports,
+    Capability.PROTOCOLS: ChangesProtocols,
     Capability.SHARE_SERVERS: HandlesShareServers,
     Capability.SHARE_SERVER_UPDATE: UpdatesShareServers,
 }

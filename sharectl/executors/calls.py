@@ -177,7 +177,8 @@ class UpdateAccess(Call[AccessUpdated]):
     """Make `rules` the access of a share to which sharectl has given `given` so far.
 
     With `repairs` the backend may hold something else than `given`, so that only the whole set counts. With `lists` the share is
-    listed afterwards. One that `may_be_gone` has no access then. `export_name` is set where the export is to have another one first.
+    listed afterwards. One that `may_be_gone` has no access then. `export_name` and `protocol` are set where the export is to have
+    others first.
     """
 
     share: ShareRef
@@ -187,6 +188,7 @@ class UpdateAccess(Call[AccessUpdated]):
     lists: bool = False
     may_be_gone: bool = False
     export_name: str | None = None
+    protocol: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sharectl.model.client_addresses import nobody_at
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.fields import camel
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of
+from sharectl.model.protocols import joined, protocols_in
 from sharectl.model.specs import Protocol
 from sharectl.model.table import SPECS
 
@@ -42,6 +43,8 @@ def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_kno
         checker.add("size", str(failure), remedy, "spec", *path)
 
     metadata, spec = document["metadata"], document["spec"]
+    if "protocols" in spec:
+        spec = {**spec, "protocol": joined(spec["protocols"])}
     plain = {"name": metadata["name"], **plain_of(SPECS[kind], spec, failed)}
     if metadata.get("labels"):
         plain["labels"] = metadata["labels"]
@@ -49,16 +52,7 @@ def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_kno
         plain.setdefault("size_bytes", 0)
     if kind in MANAGED_KINDS:  # a snapshot is not exported under its own name
         protocol = spec["protocol"] if kind is Kind.SHARE and protocol_is_known else "NFS"
-        has_other_name = "export_name" in plain
-        if has_other_name:
-            _check_export_name(plain, protocol, checker)
-        reason = why_not_exportable(metadata["name"], "NFS" if has_other_name else protocol)
-        if reason:
-            summary = f"the name {metadata['name']!r} cannot be exported: {reason}"
-            remedy = "choose another name"
-            if not why_not_exportable(metadata["name"], "NFS"):
-                remedy += ", or write the one that clients are to see in spec.exportName"
-            checker.add("name", summary, remedy, "metadata", "name")
+        _check_names(metadata["name"], plain, protocol, checker)
     if "snapshot_policy" in plain:
         _check_time_zone(plain["snapshot_policy"].get("time_zone", "UTC"), checker)
     if kind in _CHECKS:
@@ -66,12 +60,25 @@ def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_kno
     return plain
 
 
+def _check_names(name: str, plain: JsonObject, protocol: str, checker: Checker) -> None:
+    """Check the name of a share or snapshot, and the one under which clients are to see it."""
+    has_other_name = "export_name" in plain
+    if has_other_name:
+        _check_export_name(plain, protocol, checker)
+    reason = why_not_exportable(name, "NFS" if has_other_name else protocols_in(protocol)[-1])
+    if reason:
+        remedy = "choose another name"
+        if not why_not_exportable(name, "NFS"):
+            remedy += ", or write the one that clients are to see in spec.exportName"
+        checker.add("name", f"the name {name!r} cannot be exported: {reason}", remedy, "metadata", "name")
+
+
 def _check_export_name(plain: JsonObject, protocol: str, checker: Checker) -> None:
     """Check the name under which clients are to see a share, and compose it (NFC)."""
     from sharectl.model.export_names import canonical, problem  # noqa: PLC0415 - few shares have one
 
     plain["export_name"] = canonical(plain["export_name"])
-    reason = problem(plain["export_name"], (protocol,))
+    reason = problem(plain["export_name"], protocols_in(protocol))
     if reason is not None:
         summary = f"no share can be exported as {plain['export_name']!r}: {reason}"
         checker.add("export-name", summary, "choose another name", "spec", "exportName")

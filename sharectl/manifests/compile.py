@@ -172,7 +172,7 @@ class _Compiler:
 
     def _resource(self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker) -> None:
         """Keep a share, a snapshot or another resource that a plan makes."""
-        protocol_is_known = sound.is_written("spec", "protocol")
+        protocol_is_known = sound.is_written("spec", "protocol") and sound.is_written("spec", "protocols")
         plain = build(kind, sound.value, checker, protocol_is_known=protocol_is_known)
         rules: list[list[Any]] = []
         if kind is Kind.SHARE:

@@ -24,7 +24,7 @@ _LARGEST_NUMBER_OF_GIB: Final = 10**8
 NO_VARIABLES: Final = "sharectl expands no variables; let envsubst, kustomize or helm do it, and pass what they write: `… | sharectl plan -f -`"
 NO_SECRETS: Final = "A secret in a manifest would be in the repository for ever."
 REFERENCE_REMEDY: Final = "write a reference instead, {env: NAME} or {file: PATH}"
-_ONE_PROTOCOL: Final = "a share has one protocol; write NFS or CIFS, and a second share for the other"
+_SEVERAL_PROTOCOLS: Final = "where both kinds of clients are to find the same files, write protocols: [NFS, CIFS]"
 _API_SERVER: Final = "it is of the Kubernetes API server, and means nothing here; leave it out"
 _ANCHORS: Final = (
     "there are no fields for anchors alone; put the anchor where the value is used first in this document, "
@@ -124,7 +124,7 @@ def instead_of_field(name: str, known: Sequence[str]) -> str:
 def instead_of_choice(field: str, value: object, choices: Sequence[str]) -> str:
     """Return what to write instead of a value that a field does not offer; empty where nobody can tell."""
     if isinstance(value, list):
-        return _ONE_PROTOCOL if field == "protocol" else "write one of them"
+        return _SEVERAL_PROTOCOLS if field == "protocol" else "write one of them"
     if field == "type" and "ip" not in choices:  # not that of an access rule
         return ""
     text = str(value).lower()

@@ -61,7 +61,8 @@ class RuleLinker:
     def _check_documents(self, share: Address, entries: Sequence[RuleEntry]) -> None:
         plain = self._record(share).plain
         seen = {(rule.access_type, rule.access_to): place for rule, place in self._inline(share) if rule.access_to}
-        protocol = plain["protocol"] if self._is_written(share, "spec", "protocol") else None
+        is_known = self._is_written(share, "spec", "protocol") and self._is_written(share, "spec", "protocols")
+        protocol = plain["protocol"] if is_known else None
         is_nfs, is_cifs = protocol == Protocol.NFS, protocol == Protocol.CIFS
         for file, rule in entries:
             address = address_of(Kind.ACCESS_RULE, rule.name)

@@ -11,6 +11,7 @@ from sharectl.manifests.scalars import needs_quotes
 from sharectl.manifests.schemas import schema_of
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import API_VERSION
+from sharectl.model.protocols import BOTH, protocols_in
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def document_of(spec: Spec, access: Iterable[AccessRule] = (), *, comment: str =
     kind = next(kind for kind, cls in SPECS.items() if cls is type(spec)).document_kind
     plain = spec.as_plain()
     fields = written_of(type(spec), plain)
+    if fields.get("protocol") == BOTH:
+        fields["protocols"] = list(protocols_in(fields.pop("protocol")))
     rules = [
         {
             "type": str(rule.access_type),

@@ -21,6 +21,9 @@ class Protocol(StrEnum):
 
     NFS = "NFS"
     CIFS = "CIFS"
+    NFS_CIFS = (
+        "NFS_CIFS"  # both, as Manila writes the capability of a backend; a manifest says `protocols: [NFS, CIFS]`
+    )
 
 
 class DeletionPolicy(StrEnum):

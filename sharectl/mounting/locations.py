@@ -57,6 +57,8 @@ def parse_location(protocol: str, text: str) -> Location | None:
     That is a location of another form (a driver may have its own), a host that is neither a name nor an address, and a path with
     characters that do not print, which the tables of clients could not hold.
     """
+    if protocol == Protocol.NFS_CIFS:
+        protocol = Protocol.CIFS if text.startswith("\\\\") else Protocol.NFS
     pattern = {Protocol.NFS: _NFS, Protocol.CIFS: _SMB}.get(protocol)  # type: ignore[call-overload]
     match = pattern.fullmatch(text) if pattern is not None and text.isprintable() else None
     if match is None:

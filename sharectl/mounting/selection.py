@@ -10,6 +10,7 @@ from sharectl.manifests.names import is_name
 from sharectl.model.access import ANYBODY, AccessLevel, AccessRule, AccessType
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, name_of
+from sharectl.model.protocols import BOTH, NFS, protocols_in, smb_rules
 from sharectl.model.specs import Protocol
 from sharectl.mounting.clients import Reach, reach_of
 from sharectl.mounting.locations import Location, parse_location
@@ -117,7 +118,11 @@ def select_mounts(records: Iterable[Record], rules: Mapping[Address, Sequence[Ru
         if not _has_labels(spec, wanted.labels):
             continue
         active = tuple([each.rule for each in rules.get(record.address, ()) if each.status == "active"])
-        answer = _mount(record, str(spec["protocol"]), partial(access_of, spec["protocol"], active))
+        answer: Mount | str = NOBODY
+        for protocol in protocols_in(spec["protocol"]):  # NFS first, of which a machine needs no password
+            if not isinstance(answer, Mount):
+                meant = active if spec["protocol"] != BOTH or protocol == NFS else tuple(smb_rules(active)[0])
+                answer = _mount(record, protocol, partial(access_of, protocol, meant))
         if isinstance(answer, Mount):
             mounts.append(answer)
         elif answer != NOBODY or not wanted.names_somebody:

@@ -76,6 +76,7 @@ def hold_refused(draft: Draft) -> HeldSteps:
             _keep_recorded(draft, step.address, "size_bytes")
         elif step.verb is Verb.UPDATE_ACCESS and step.spec is not None:
             _keep_recorded(draft, step.address, "export_name")
+            _keep_recorded(draft, step.address, "protocol")
     _drop_useless_servers(draft)
     kept = {_place(step.address) for step, _ in held} & draft.replaced.keys()
     for address in kept:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.access import NO_ACCESS_DIGEST, access_digest
 from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind, name_of
+from sharectl.model.protocols import may_become
 from sharectl.model.records import Record
 from sharectl.model.snapshot_policies import SnapshotPolicy
 from sharectl.state.rows import attributes_of, spec_object_of
@@ -112,10 +113,15 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
 
 
 def as_exported(spec: ShareSpec, observed: ObservedShare) -> ShareSpec:
-    """Return the spec to record of a share that is exported as listed: under another name than was asked for, the next plan sees it."""
-    if spec.export_name is None or observed.export_name in {None, spec.export_name}:
-        return spec
-    return replace(spec, export_name=observed.export_name)
+    """Return the spec to record of a share that is exported as listed: under another name, or over other protocols, than was asked for.
+
+    The next plan sees the difference then.
+    """
+    if spec.export_name is not None and observed.export_name not in {None, spec.export_name}:
+        spec = replace(spec, export_name=observed.export_name)
+    if observed.protocol not in {None, str(spec.protocol)} and may_become(observed.protocol, str(spec.protocol)):
+        spec = replace(spec, protocol=str(observed.protocol))
+    return spec
 
 
 def spec_as_there(spec: ShareSpec, observed: ObservedShare, known: Record | None) -> ShareSpec:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, RevertShare
+from sharectl.model.protocols import protocols_in
 from sharectl.model.quantities import format_size
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
@@ -140,7 +141,7 @@ def _server_words(spec: ShareServerSpec) -> str:
 
 
 def _share_words(spec: ShareSpec) -> str:
-    words = f"{format_size(spec.size_bytes)} {spec.protocol}"
+    words = f"{format_size(spec.size_bytes)} {' and '.join(protocols_in(str(spec.protocol)))}"
     if spec.share_type is not None:
         words += f", type {spec.share_type}"
     if spec.availability_zone is not None:

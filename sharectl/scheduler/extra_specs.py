@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sharectl.model.protocols import protocols_in
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.values import boolean
 
@@ -75,7 +76,7 @@ class Requirement(NamedTuple):
 def effective_specs(extra_specs: Mapping[str, str], share_proto: str | None, *, pinned: bool) -> dict[str, str]:
     """Return the specs as Manila's scheduler completes them.
 
-    The boolean specs get `<is>`, the share's protocol becomes a spec unless the type names one, and `share_backend_name` is
+    The boolean specs get `<is>`, the share's protocol becomes a spec (of two, which Manila's shares never have, each one) unless the type names one, and `share_backend_name` is
     dropped where the request is tied to another host (`pinned`: a replica, or a share from a snapshot).
     """
     specs = dict(extra_specs)
@@ -83,7 +84,10 @@ def effective_specs(extra_specs: Mapping[str, str], share_proto: str | None, *, 
         if key in specs and not specs[key].startswith("<is>"):
             specs[key] = f"<is> {specs[key]}"
     if "storage_protocol" not in specs and share_proto is not None:
-        specs["storage_protocol"] = f"<in> {share_proto}"
+        first, *others = protocols_in(share_proto)
+        specs["storage_protocol"] = f"<in> {first}"
+        if others:
+            specs["capabilities:storage_protocol"] = f"<in> {others[0]}"  # the same key, scoped
     if pinned:
         specs.pop("share_backend_name", None)
     return specs

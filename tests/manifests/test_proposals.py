@@ -157,7 +157,7 @@ def test_a_name_is_refused_with_the_command_that_looks_it_up(tmp_path: Path, nam
 def test_a_protocol_that_is_none_is_explained(tmp_path: Path, protocol: str) -> None:
     """Two at once, and other words for the two that there are."""
     remedy = _remedy(tmp_path, document("Share", "a", f"{{size: 1GiB, protocol: {protocol}}}"))
-    assert ("a share has one protocol" if protocol.startswith("[") else "write ") in remedy
+    assert ("write protocols: [NFS, CIFS]" if protocol.startswith("[") else "write ") in remedy
 
 
 @pytest.mark.parametrize("name", ["homes", "printers", "global", "aux", "con", "print", "ipc"])

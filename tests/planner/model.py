@@ -168,9 +168,9 @@ def _update_access(world: World, step: Step) -> None:
     world.rules[step.address] = tuple(RuleRecord(rule, "active") for rule in rules)
     record = world.records[step.address]
     if step.work.spec is not None:
-        named = step.work.spec.export_name
-        world.by_hand(step.address, export_name=named or step.work.spec.name)
-        record = with_spec(record, replace(share_spec_of(record), export_name=named))
+        named, protocol = step.work.spec.export_name, str(step.work.spec.protocol)
+        world.by_hand(step.address, export_name=named or step.work.spec.name, protocol=protocol)
+        record = with_spec(record, replace(share_spec_of(record), export_name=named, protocol=protocol))
     _put(world, with_access(record, rules))
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.directory import exports, files, samba
+from sharectl.drivers.directory.fragments import joined_rules, render_fragments
 from sharectl.drivers.directory.storage import PRIVATE
 from sharectl.model.export_names import problem
 from sharectl.model.narrowing import narrowed
 from sharectl.model.observed import Hindrance
+from sharectl.model.protocols import BOTH, CIFS, NFS, protocols_in
 from sharectl.model.requests import RuleStatus
-from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -46,7 +47,7 @@ class AccessFiles:
 
     def problem(self, protocol: str, pool: str, directory: str, export_name: str) -> str | None:
         """Return why a share cannot be exported over `protocol`, or None where it can."""
-        if protocol == Protocol.CIFS:
+        if CIFS in protocols_in(protocol):
             return samba.section_problem(export_name, self._storage.settings.share_path(pool, directory))
         return protocol_problem(protocol)
 
@@ -73,22 +74,25 @@ class AccessFiles:
         if wrong is not None:
             self.withdraw(metadata, record)
             return {rule: RuleStatus("error", wrong) for rule in rules}
-        if record.protocol == Protocol.NFS:
-            text, statuses = exports.render_exports(path, rules, self._options)
+        texts = render_fragments(str(record.protocol), record.export_name, path, rules, self._options)
+        for text in (texts.exports, texts.section):
             require_exportable(size_problem(text))
-            self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, text)
-            self._put_section(metadata, record.resource_id, None)
-        else:
-            text, statuses = samba.render_section(record.export_name, path, rules)
-            require_exportable(size_problem(text))
-            self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, None)
-            self._put_section(metadata, record.resource_id, text)
-        return statuses
+        # What is taken away first: should the second not be written, nobody has more than before.
+        self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, texts.exports)
+        self._put_section(metadata, record.resource_id, texts.section)
+        return texts.statuses
 
     def withdraw(self, metadata: Metadata, record: ShareRecord) -> None:
         """Take every access to the share away."""
         self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, None)
         self._put_section(metadata, record.resource_id, None)
+
+    def withdraw_protocols(self, metadata: Metadata, record: ShareRecord, kept: str) -> None:
+        """Take away every access over protocols that are not among the `kept`."""
+        if NFS not in protocols_in(kept):
+            self._put(metadata, _EXPORTS, record.resource_id + _EXPORTS_SUFFIX, None)
+        if CIFS not in protocols_in(kept):
+            self._put_section(metadata, record.resource_id, None)
 
     def withdraw_locked(self, metadata: Metadata, record: ShareRecord) -> None:
         """Take every access away, for a caller that has the storage locked already."""
@@ -181,6 +185,7 @@ class AccessReader:
         """
         path = self._settings.share_path(record.pool, record.directory)
         rules: tuple[AccessRule, ...] = ()
+        section: tuple[AccessRule, ...] = ()
         settings: ExportSettings | None = None
         name = record.resource_id + _EXPORTS_SUFFIX
         if name in self._exported and (text := self._text(_EXPORTS, name)) is not None:
@@ -188,8 +193,9 @@ class AccessReader:
             rules = exports.parse_exports(text, path, options)
         name = record.resource_id + _SECTIONS_SUFFIX
         if name in self._sections and (text := self._text(_SECTIONS, name)) is not None:
-            rules += samba.parse_section(text, record.export_name, path)
-        return rules, settings
+            is_beside_nfs = record.protocol == BOTH
+            section = samba.parse_section(text, record.export_name, path, is_beside_nfs=is_beside_nfs)
+        return joined_rules(rules, section, str(record.protocol)), settings
 
     def _text(self, folder: str, name: str) -> str | None:
         content = files.read_bounded(f"{folder}/{name}", self._metadata.private_fd, _MAX_FRAGMENT_BYTES)
@@ -204,7 +210,7 @@ def section_path(root: str, name: str) -> str:
 
 def protocol_problem(protocol: str) -> str | None:
     """Return why nothing can be exported over `protocol`, None where something can."""
-    if protocol in {Protocol.NFS, Protocol.CIFS}:
+    if protocol in {NFS, CIFS, BOTH}:
         return None
     return f"the directory driver exports over NFS and CIFS, not over {protocol!r}"
 
@@ -213,9 +219,9 @@ def export_name_problem(export_name: str | None, protocol: str) -> str | None:
     """Return why no share of this protocol can be exported under the name, None where one can, or where it has none of its own."""
     if export_name is None:
         return None
-    if protocol == Protocol.NFS:
+    if protocol == NFS:
         return "the directory driver exports folders over NFS under their own paths alone"
-    wrong = problem(export_name, (protocol,))
+    wrong = problem(export_name, (CIFS,))  # over NFS, clients see the path of the folder
     return None if wrong is None else f"no share can be exported as {export_name!r}: {wrong}"
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.directory import exports, names, samba
 from sharectl.drivers.directory.access import MOST_RULES_REMEDY, export_name_problem, protocol_problem, size_problem
+from sharectl.drivers.directory.fragments import render_fragments
 from sharectl.drivers.directory.places import backend_id_of
 from sharectl.drivers.directory.settings import absolute_path, read_settings
 from sharectl.drivers.directory.storage import PRIVATE
 from sharectl.model.checks import ConfigProblem, ShareProblem, StoragePlace
+from sharectl.model.protocols import CIFS, protocols_in
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class ShareChecker:
             yield ShareProblem(("protocol",), problem, f"choose {Protocol.NFS} or {Protocol.CIFS}, or another backend")
         elif (problem := export_name_problem(share.export_name, share.protocol)) is not None:
             yield ShareProblem(("export_name",), problem, "write another exportName, or none")
-        elif share.protocol == Protocol.CIFS:
+        elif CIFS in protocols_in(share.protocol):
             written = "name" if share.export_name is None else "export_name"
             export_name = share.export_name or share.name
             pools = self._settings.pools if share.pool is None else [share.pool]
@@ -56,15 +58,12 @@ class ShareChecker:
     def _of_rules(self, share: WantedShare) -> Iterator[ShareProblem]:
         if not share.rules or protocol_problem(share.protocol) is not None:
             return
-        if share.protocol == Protocol.NFS:
-            text, statuses = exports.render_exports("/", share.rules, self._options)
-        else:
-            text, statuses = samba.render_section("share", "/", share.rules)
-        for rule, status in statuses.items():
+        texts = render_fragments(share.protocol, "share", "/", share.rules, self._options)
+        for rule, status in texts.statuses.items():
             if status.status != "active":
                 is_user = share.protocol == Protocol.NFS and rule.access_type == "user"
                 yield ShareProblem(("access", rule.key), status.reason, _ADDRESSES if is_user else _RULE_REMEDY)
-        if (problem := size_problem(text)) is not None:
+        if (problem := size_problem(texts.exports) or size_problem(texts.section)) is not None:
             yield ShareProblem(("access",), problem, MOST_RULES_REMEDY)
 
 

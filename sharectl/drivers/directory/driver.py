@@ -131,6 +131,11 @@ class DirectoryDriver:
         with _translated(f"the share {share.name!r} cannot be exported as {export_name!r}"):
             self._shares.rename_export(share, export_name)
 
+    def change_protocols(self, share: ShareRef, protocol: str) -> None:
+        """As in the contract; clients over a protocol that goes are cut off when the administrator has its server read its configuration."""
+        with _translated(f"the share {share.name!r} cannot be exported over {protocol}"):
+            self._shares.change_protocols(share, protocol)
+
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
         with _translated(f"the size of the share {share.name!r} cannot be changed"):

@@ -42,7 +42,7 @@ class DirectoryFactory:
         from sharectl.drivers.directory import exports  # noqa: PLC0415 - as above
 
         del extra_specs
-        if protocol != "NFS":
+        if protocol == "CIFS":
             return ()
         return exports.export_settings(backend.config.get("anonymousUid"), backend.config.get("anonymousGid"))
 

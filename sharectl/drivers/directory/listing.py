@@ -9,7 +9,7 @@ from sharectl.drivers.base import BackendUnavailableError
 from sharectl.drivers.directory import files, names
 from sharectl.drivers.directory.places import backend_id_of
 from sharectl.model.observed import ObservedShare
-from sharectl.model.specs import Protocol
+from sharectl.model.protocols import CIFS, NFS, protocols_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -85,12 +85,12 @@ def observed(
 
 
 def _export_locations(settings: DirectorySettings, record: ShareRecord) -> tuple[str, ...]:
-    if record.protocol == Protocol.NFS:
-        host = f"[{settings.export_host}]" if ":" in settings.export_host else settings.export_host
-        return (f"{host}:{settings.exported_path(record.pool, record.directory)}",)
-    if record.protocol == Protocol.CIFS:
-        return (f"\\\\{settings.export_host}\\{record.export_name}",)
-    return ()
+    host = f"[{settings.export_host}]" if ":" in settings.export_host else settings.export_host
+    by_protocol = {
+        NFS: f"{host}:{settings.exported_path(record.pool, record.directory)}",
+        CIFS: f"\\\\{settings.export_host}\\{record.export_name}",
+    }
+    return tuple(by_protocol[protocol] for protocol in protocols_in(record.protocol) if protocol in by_protocol)
 
 
 def _is_live(metadata: Metadata, record: ShareRecord, content: _PoolContent) -> bool:

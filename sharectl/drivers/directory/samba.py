@@ -16,7 +16,7 @@ from sharectl.model.precedence import without
 from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 _RESERVED_SECTIONS: Final = frozenset({"global", "homes", "printers", "print$", "ipc$", "admin$"})
 _SECTION_FORBIDDEN: Final = frozenset('%<>*?|/\\+=;:",[]')
@@ -27,6 +27,13 @@ _MAX_USER_LENGTH: Final = 256
 # Samba takes a prefix of up to two digits for a number and anything longer for a mask written as an address.
 _LONGEST_PREFIX_NUMBER: Final = 99
 _QUOTED_LIST: Final = re.compile(r'"[^"]*"(?: "[^"]*")*')
+# A client that holds a lease writes and reads in its own memory, of which NFS clients see nothing.
+_BESIDE_NFS: Final = (
+    "    oplocks = no",
+    "    level2 oplocks = no",
+    "    posix locking = yes",
+    "    strict locking = yes",
+)
 _INCLUDE: Final = "include = "
 _ALL_USERS: Final = "user:*"
 _GUESTS: Final = "guest:*"
@@ -46,12 +53,13 @@ def section_problem(section: str, path: str) -> str | None:
 
 
 def render_section(
-    section: str, path: str, rules: Collection[AccessRule]
+    section: str, path: str, rules: Collection[AccessRule], *, is_beside_nfs: bool = False
 ) -> tuple[str | None, dict[AccessRule, RuleStatus]]:
     """Return the fragment, None without a rule in force, and the status of each rule.
 
     Rules for people say who may read or write, address rules from where; with both, both must be met. Samba cannot
-    make a share read-only by address, so such a rule is an error. Precondition: `section_problem` found none.
+    make a share read-only by address, so such a rule is an error. Where NFS clients work on the same files (`is_beside_nfs`), Samba lets nobody
+    keep changes to himself. Precondition: `section_problem` found none.
     """
     statuses: dict[AccessRule, RuleStatus] = {}
     given: dict[tuple[str, str], AccessRule] = {}
@@ -64,7 +72,8 @@ def render_section(
     statuses |= {rule: RuleStatus("error", problem) for rule, problem in conflicts.items()}
     statuses |= kept_out(statuses)
     in_force = [rule for rule, status in statuses.items() if status.status == "active"]
-    return (_section_text(section, path, in_force) if in_force else None), statuses
+    text = _section_text(section, path, in_force, _BESIDE_NFS if is_beside_nfs else ()) if in_force else None
+    return text, statuses
 
 
 def _conflicts(rules: Collection[AccessRule]) -> dict[AccessRule, str]:
@@ -90,7 +99,7 @@ def _conflicts(rules: Collection[AccessRule]) -> dict[AccessRule, str]:
     return found
 
 
-def parse_section(text: str, section: str, path: str) -> tuple[AccessRule, ...]:
+def parse_section(text: str, section: str, path: str, *, is_beside_nfs: bool = False) -> tuple[AccessRule, ...]:
     """Return the rules that a fragment puts in force.
 
     A fragment that is not as `render_section` writes it also brings a rule that nobody can have asked for, so that a change by
@@ -102,7 +111,7 @@ def parse_section(text: str, section: str, path: str) -> tuple[AccessRule, ...]:
         if separator:
             values[key] = value
     rules = rules_asked(text) or tuple(_rules_of(values))
-    if rules and render_section(section, path, rules)[0] == text:
+    if rules and render_section(section, path, rules, is_beside_nfs=is_beside_nfs)[0] == text:
         return rules
     return (*rules, AccessRule("user", "unreadable: the section was changed by hand", "rw"))
 
@@ -117,7 +126,7 @@ def parse_includes(text: str) -> frozenset[str]:
     return frozenset(line.removeprefix(_INCLUDE) for line in text.split("\n") if line.startswith(_INCLUDE))
 
 
-def _section_text(section: str, path: str, rules: Collection[AccessRule]) -> str:
+def _section_text(section: str, path: str, rules: Collection[AccessRule], more: Sequence[str]) -> str:
     people = sorted(rule for rule in rules if rule.access_type != "ip")
     levels = {rule.key: rule.access_level for rule in people}
     base = next((level for key in (_ALL_USERS, _GUESTS) if (level := levels.get(key, "none")) != "none"), None)
@@ -135,6 +144,7 @@ def _section_text(section: str, path: str, rules: Collection[AccessRule]) -> str
         f"    path = {path}",
         f"    guest ok = {'yes' if levels.get(_GUESTS, 'none') != 'none' else 'no'}",
         f"    read only = {'no' if writes else 'yes'}",
+        *more,
     ]
     is_open = any(rule.access_level != "none" for rule in rules) and (
         base or granted or levels.get(_ALL_USERS) != "none"

@@ -134,6 +134,14 @@ class Shares:
                 with self._storage.locked(metadata):
                     names.release_export_name(metadata, record.resource_id, record.export_name)
 
+    def change_protocols(self, share: ShareRef, protocol: str) -> None:
+        """Export the share over `protocol` from now on; what goes is withdrawn first, and comes with the next access rules."""
+        with self.opened(share.resource_id) as (metadata, _, record):
+            require_exportable(self._access.problem(protocol, record.pool, record.directory, record.export_name))
+            if record.protocol != protocol:
+                self._access.withdraw_protocols(metadata, record, protocol)
+                metadata.shares.write(replace(record, protocol=protocol))
+
     def used_bytes(self, share: ShareRef) -> int:
         """Measure what the share's data occupies."""
         with (

@@ -238,6 +238,25 @@ class Names(SimulatedDriver):
         self.call(subject_of("rename_export", share), work, lambda: None)
 
 
+class Protocols(SimulatedDriver):
+    """Exports shares over both protocols; a rule holds over each that knows it."""
+
+    def change_protocols(self, share: ShareRef, protocol: str) -> None:
+        """As in the contract."""
+        problem = checks.protocol_problem(self.settings, protocol)
+        if problem is not None:
+            raise DriverError(problem)
+
+        def work() -> None:
+            with self.state.writing() as connection:
+                live_row(connection, share.resource_id)
+                connection.execute(
+                    "UPDATE shares SET protocol = ? WHERE resource_id = ?", (protocol, share.resource_id)
+                )
+
+        self.call(subject_of("change_protocols", share), work, lambda: None)
+
+
 class Measures(SimulatedDriver):
     """Says how much is used: `used_bytes` in the state file."""
 
@@ -268,6 +287,7 @@ _PARTS: Final[dict[Capability, type[SimulatedDriver]]] = {
     Capability.ADOPT: Adopts,
     Capability.USAGE: Measures,
     Capability.EXPORT_NAME: Names,
+    Capability.PROTOCOLS: Protocols,
     Capability.SHARE_SERVERS: HandlesServers,
     Capability.SHARE_SERVER_UPDATE: UpdatesServers,
 }

@@ -9,6 +9,7 @@ from sharectl.model import export_names
 from sharectl.model.access import ANYBODY
 from sharectl.model.checks import ShareProblem
 from sharectl.model.client_addresses import nobody_at
+from sharectl.model.protocols import protocols_in
 from sharectl.model.quantities import format_size
 from sharectl.model.requests import RuleStatus
 
@@ -46,12 +47,13 @@ def name_problem(name: str) -> str | None:
 
 def protocol_problem(settings: SimulatedSettings, protocol: str) -> str | None:
     """Return why shares cannot be exported over this protocol, None where they can."""
-    return None if protocol in settings.protocols else f"the backend does not export over {protocol!r}"
+    missing = [wanted for wanted in protocols_in(protocol) if wanted not in settings.protocols]
+    return f"the backend does not export over {missing[0]!r}" if missing else None
 
 
 def export_name_problem(name: str | None, protocol: str) -> str | None:
     """Return why no share can be exported under the name, None where one can, or where it has none of its own."""
-    wrong = None if name is None else export_names.problem(name, (protocol,))
+    wrong = None if name is None else export_names.problem(name, protocols_in(protocol))
     return None if wrong is None else f"no share can be exported as {name!r}: {wrong}"
 
 

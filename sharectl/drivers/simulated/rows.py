@@ -11,6 +11,7 @@ from sharectl.drivers.simulated.faults import Subject
 from sharectl.model.access import AccessRule, rule_of
 from sharectl.model.export_names import key, outer_keys
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
+from sharectl.model.protocols import protocols_in
 
 if TYPE_CHECKING:
     import sqlite3
@@ -108,11 +109,11 @@ def export_locations(
 ) -> tuple[str, ...]:
     """Return where clients find the share; `host` is the address of its share server, None for the backend's own server."""
     host = host or "simulated.invalid"
-    if protocol == "NFS":
-        return (f"{f'[{host}]' if ':' in host else host}:/{export_name or backend_id}",)
-    if protocol == "CIFS":
-        return (f"\\\\{host}\\" + (export_name or export_name_of(backend_id)),)
-    return ()
+    by_protocol = {
+        "NFS": f"{f'[{host}]' if ':' in host else host}:/{export_name or backend_id}",
+        "CIFS": f"\\\\{host}\\{export_name or export_name_of(backend_id)}",
+    }
+    return tuple(by_protocol[each] for each in protocols_in(protocol) if each in by_protocol)
 
 
 def require_free(connection: sqlite3.Connection, share_server_id: str | None, name: str, resource_id: str) -> None:

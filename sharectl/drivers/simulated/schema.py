@@ -27,6 +27,7 @@ CALLS: Final = (
     "delete_snapshot",
     "revert_share",
     "rename_export",
+    "change_protocols",
     "trash_share",
     "restore_share",
     "adopt_share",

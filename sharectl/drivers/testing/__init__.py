@@ -11,6 +11,7 @@ from sharectl.drivers.testing.backend import BackendTests
 from sharectl.drivers.testing.checks import CheckTests
 from sharectl.drivers.testing.export_names import ExportNameTests
 from sharectl.drivers.testing.fences import FenceTests
+from sharectl.drivers.testing.protocols import ProtocolTests
 from sharectl.drivers.testing.references import new_id, ref, snapshot_ref
 from sharectl.drivers.testing.shares import ShareTests
 from sharectl.drivers.testing.sizes import SizeTests
@@ -26,6 +27,7 @@ class DriverConformance(
     CheckTests,
     AccessTests,
     ExportNameTests,
+    ProtocolTests,
     SizeTests,
     SnapshotTests,
     TrashTests,

@@ -45,6 +45,13 @@ class Suite:
     export_names: tuple[str, ...] = ("Marketing Team", "Donn\u00e9es 2024")
     """Two names under which clients may see a share of that protocol; none where they see its own alone."""
 
+    rules_of_both: tuple[AccessRule, ...] = (
+        AccessRule("ip", "10.0.0.0/8", "rw"),
+        AccessRule("ip", "192.0.2.7", "ro"),
+        AccessRule("user", "alice", "rw"),
+    )
+    """Rules that the backend can put in force on a share of both protocols, the last one for a person."""
+
     threads = 64
     """How many threads call at once."""
 

@@ -13,6 +13,7 @@ from sharectl.engine.verbs.share import recover_change, share_ref
 from sharectl.executors.calls import AccessUpdated, RuleOutcome, UpdateAccess, ask
 from sharectl.model.canonical import canonical_json
 from sharectl.model.observed import ObservedShare
+from sharectl.model.protocols import BOTH
 from sharectl.model.records import RuleRecord
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import as_exported, share_attributes, with_access, with_export_settings, with_spec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sharectl.executors.calls import Answer
     from sharectl.model import plans
     from sharectl.model.access import AccessRule, ExportSettings
+    from sharectl.model.specs import ShareSpec
 
 _NO_LOCATIONS: Final = canonical_json({"export_locations": ()})[1:-1]
 """Stands in the attributes of a share without export locations, and nowhere else: a quote within a text is escaped."""
@@ -46,8 +48,22 @@ def _update(task: Task) -> Calls[Answer]:
         share = replace(share, export_settings=dict(settings))
     # A share that was taken over may get its export locations only now, with its first access.
     lists = work.spec is not None or _NO_LOCATIONS in record.attributes
-    name = None if work.spec is None else work.spec.export_name or work.spec.name
-    return ask(UpdateAccess(share, work.rules, _given(task), work.repairs, lists=lists, export_name=name))
+    call = UpdateAccess(share, work.rules, _given(task), work.repairs, lists=lists)
+    return ask(call if work.spec is None else _reexported(call, share_spec_of(record), work.spec))
+
+
+def _reexported(call: UpdateAccess, recorded: ShareSpec, wanted: ShareSpec) -> UpdateAccess:
+    """Return the call with the name and the protocols that the export is to have first, each where it may be another."""
+    name = wanted.export_name or (wanted.name if recorded.export_name is not None else None)
+    protocol = str(wanted.protocol)
+    is_same = protocol == recorded.protocol
+    return replace(
+        call,
+        share=replace(call.share, protocol=protocol),
+        repairs=call.repairs or not is_same,  # what has just come has none of the rules yet
+        export_name=name,
+        protocol=None if is_same and BOTH not in {protocol, recorded.protocol} else protocol,
+    )
 
 
 def _updated(task: Task, answer: AccessUpdated) -> Result:
@@ -55,7 +71,7 @@ def _updated(task: Task, answer: AccessUpdated) -> Result:
     if answer.share is not None:
         record = record._replace(attributes=share_attributes(answer.share))
         if work.spec is not None:
-            named = replace(share_spec_of(record), export_name=work.spec.export_name)
+            named = replace(share_spec_of(record), export_name=work.spec.export_name, protocol=work.spec.protocol)
             record = with_spec(record, as_exported(named, answer.share))
     rules = tuple(RuleRecord(outcome.rule, outcome.status, outcome.reason) for outcome in answer.rules)
     active = [rule.rule for rule in rules if rule.status == "active"]
@@ -110,20 +126,22 @@ def _statuses(
 
     Where it fails as a whole, it is asked once more for the revocations alone, with what is in force already and stays.
     """
-    has_name = call.export_name is None
+    is_exported_so = False
     try:
-        if not has_name:
+        if call.protocol is not None:
+            driver.change_protocols(call.share, call.protocol)
+        if call.export_name is not None:
             driver.rename_export(call.share, call.export_name)
-            has_name = True
+        is_exported_so = True
         return cast("Mapping[AccessRule, Any]", driver.update_access(call.share, call.rules, add, delete))
     except (NotFoundError, BackendUnavailableError):
         raise
     except DriverError as problem:
         kept = [rule for rule in call.rules if rule in call.given]
-        if not (delete or call.repairs) or (has_name and len(kept) == len(call.rules)):
+        if not (delete or call.repairs) or (is_exported_so and len(kept) == len(call.rules)):
             raise
         narrowed = driver.update_access(call.share, kept, [], delete)
-        if isinstance(problem, TransientError) or not has_name:
+        if isinstance(problem, TransientError) or not is_exported_so:
             raise
         return {**dict.fromkeys(call.rules, ("error", str(problem))), **narrowed}
 

@@ -86,7 +86,7 @@ def recorded_spec(task: Task, record: Record) -> ShareSpec:
     recorded = share_spec_of(record)
     spec = replace(spec, revert_to=recorded_revert(spec.revert_to, recorded.revert_to))
     if task.renamed:
-        spec = replace(spec, export_name=recorded.export_name)
+        spec = replace(spec, export_name=recorded.export_name, protocol=recorded.protocol)
     return replace(spec, size_bytes=recorded.size_bytes) if task.resized else spec
 
 

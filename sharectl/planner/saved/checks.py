@@ -128,10 +128,12 @@ def _check_shown(step: Step, where: str) -> None:
         if sizes != [wanted]:
             _fail(where, f"it shows the size {sizes[0] if sizes else 'of nothing'}, and would make it {wanted}")
     if isinstance(step.work, UpdateAccess) and step.work.spec is not None:
-        wanted = step.work.spec.export_name or step.work.spec.name
-        names = [change.after for change in step.changes if change.field == "export_name"]
-        if names != [wanted]:
-            _fail(where, f"it shows the export name {names[0] if names else 'of nothing'}, and would make it {wanted}")
+        spec = step.work.spec
+        made = {"export_name": spec.export_name or spec.name, "protocol": str(spec.protocol)}
+        seen = {change.field: change.after for change in step.changes if change.field in made}
+        wrong = next((name for name in seen if seen[name] != made[name]), None if seen else "export_name")
+        if wrong is not None:
+            _fail(where, f"it shows the {wrong} {seen.get(wrong, 'of nothing')}, and would make it {made[wrong]}")
     if step.former is not None and step.action is Action.MOVE:
         shown = [(change.before, change.after) for change in step.changes if change.field == "address"]
         if shown != [(step.former, step.address)]:
@@ -236,8 +238,9 @@ def _is_recorded(step: Step, record: Record, rows: CurrentRows) -> bool:
             rules = rows.rules.get(step.address, ())
             wanted = step.work.rules if isinstance(step.work, UpdateAccess) else ()
             are_wanted = {rule.rule for rule in rules} == set(wanted)
-            is_named = step.spec is None or spec_object_of(record).get("export_name") == step.spec.as_plain().get(
-                "export_name"
+            recorded, wanted_spec = spec_object_of(record), None if step.spec is None else step.spec.as_plain()
+            is_named = wanted_spec is None or all(
+                recorded.get(name) == wanted_spec.get(name) for name in ("export_name", "protocol")
             )
             is_recorded = are_wanted and is_named and all(rule.status == "active" for rule in rules)
         case Verb.SCHEDULE_SNAPSHOTS:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.field_changes import rule_changes
 from sharectl.model.plans import UpdateAccess
+from sharectl.model.protocols import protocols_in
 from sharectl.model.verbs import Verb
 from sharectl.planner.access import may_revoke, who_says, without_ignored
 from sharectl.planner.draft import step_id
@@ -34,12 +35,12 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
     address: Address,
     record: Record,
     observed: ObservedShare | None,
-    named: FieldChange | None = None,
+    reexported: tuple[FieldChange, ...] = (),
     new: ShareSpec | None = None,
 ) -> None:
-    """Add the step that gives the share the access of its manifest, or, as `named` says, the name that clients see in `new`."""
+    """Add the step that gives the share the access of its manifest, and, as `reexported` says, the name and the protocols in `new`."""
     exported = draft.export_changes.get(address)
-    is_as_wanted = observed is None and exported is None and named is None
+    is_as_wanted = observed is None and exported is None and not reexported
     if is_as_wanted and record.has_access(draft.desired.digests[address]):
         return
     wanted, spec = draft.desired.access(address), draft.desired.share(address)
@@ -51,12 +52,14 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
     )
     wanted_keys = {rule.key for rule in wanted}
     refused = [rule.rule for rule in recorded if rule.status != "active" and rule.rule.key not in wanted_keys]
-    if set(current) == set(wanted) and not refused and not exported and not named:
+    if set(current) == set(wanted) and not refused and not exported and not reexported:
         return
     drifted = observed is not None and active == set(wanted)
     reasons = [exported.reason] if exported else []
-    if named:
-        reasons.append(_naming_reason(named, is_by_hand=new is not None and new.export_name == _recorded_name(record)))
+    recorded_spec = spec_object_of(record)
+    for change in reexported:
+        is_by_hand = new is not None and new.as_plain().get(change.field) == recorded_spec.get(change.field)
+        reasons.append(_REASONS[change.field](change, is_by_hand))
     if set(current) == set(wanted):
         reasons += ["a rule that was refused is no longer wanted"] if refused else []
     elif not drifted:
@@ -77,24 +80,34 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
             wanted,
             observed is not None and set(current) != active,
             draft.exports.settings(record.backend, spec.protocol, spec.share_type),
-            spec=new if named else None,
+            spec=new if reexported else None,
         ),
         changes=(
-            *((named,) if named else ()),
+            *reexported,
             *rule_changes((*refused, *current), wanted),
             *(exported.changes if exported else ()),
         ),
     )
 
 
-def _recorded_name(record: Record) -> str | None:
-    found: str | None = spec_object_of(record).get("export_name")
-    return found
-
-
-def _naming_reason(named: FieldChange, *, is_by_hand: bool) -> str:
+def _naming_reason(change: FieldChange, is_by_hand: bool) -> str:  # noqa: FBT001 - one of a table of reasons
     why = "its export was renamed on the backend; " if is_by_hand else ""
-    return f"{why}clients have to mount it anew, as {named.after!r}: whoever has mounted {named.before!r} is cut off"
+    return f"{why}clients have to mount it anew, as {change.after!r}: whoever has mounted {change.before!r} is cut off"
+
+
+def _protocol_reason(change: FieldChange, is_by_hand: bool) -> str:  # noqa: FBT001 - as above
+    before, after = (protocols_in(protocol) for protocol in (change.before, change.after))
+    comes = [f"{protocol} comes" for protocol in after if protocol not in before]
+    goes = [
+        f"{protocol} goes: whoever has mounted the share over it is cut off"
+        for protocol in before
+        if protocol not in after
+    ]
+    why = "its protocols were changed on the backend; " if is_by_hand else ""
+    return f"{why}{'; '.join((*comes, *goes))}"
+
+
+_REASONS: Final = {"export_name": _naming_reason, "protocol": _protocol_reason}
 
 
 def access_in_force(draft: Draft, address: Address, record: Record) -> tuple[AccessRule, ...]:

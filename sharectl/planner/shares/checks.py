@@ -12,6 +12,7 @@ from sharectl.model.checks import ShareProblem, WantedShare
 from sharectl.model.diagnostics import error
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, rule_address
+from sharectl.model.protocols import BOTH
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy
 from sharectl.planner.snapshot_policies import wanted_policy
@@ -45,6 +46,7 @@ _DOING: Final[Mapping[Capability, str]] = {
     Capability.SNAPSHOT: "takes no snapshots",
     Capability.SNAPSHOT_POLICY: "takes no snapshots by itself",
     Capability.EXPORT_NAME: "exports shares under their own names alone",
+    Capability.PROTOCOLS: "exports a share over one protocol alone",
 }
 _PLAIN_NAME: Final = "a"
 """A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
@@ -270,6 +272,8 @@ def needs_of(spec: ShareSpec, desired: Desired, *, has_snapshots: bool = False) 
         needs[Capability.SNAPSHOT_POLICY] = "snapshot_policy"
     if spec.export_name is not None:
         needs[Capability.EXPORT_NAME] = "export_name"
+    if spec.protocol == BOTH:
+        needs[Capability.PROTOCOLS] = "protocol"
     if has_snapshots:
         needs[Capability.SNAPSHOT] = "snapshots"
     return needs

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.base import Capability
 from sharectl.model.export_names import key
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.plans import Action
+from sharectl.model.protocols import may_become
 from sharectl.model.specs import DeletionPolicy, ShareSpec
 from sharectl.planner.draft import lacks
 from sharectl.planner.shares.export_names import Holder, exported_as, listed
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.candidates import Candidate
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record
     from sharectl.model.verbs import Verb
     from sharectl.planner.draft import Draft
@@ -53,51 +55,73 @@ def _replaced_holder(draft: Draft, address: Address, server: Server, spec: Share
     return Holder(exported_as(before), None, "the share that it replaces", is_asked_for=True)
 
 
-class NameChange(NamedTuple):
-    """The change of the name that clients of a share see, None where there is none to make; and the spec that can be recorded then."""
+class ExportChanges(NamedTuple):
+    """What clients of a share see change: the name of its export, its protocols; and the spec that can be recorded then."""
 
-    change: FieldChange | None
+    changes: tuple[FieldChange, ...]
     spec: ShareSpec
 
 
-def name_change(draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec) -> NameChange:
-    """Return how the name of a share's export is to change; where it cannot, that is refused, and the old name stays recorded."""
-    if old.export_name is None and new.export_name is None:
-        return NameChange(None, new)
+def export_changes(draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec) -> ExportChanges:
+    """Return how the export of a share is to change; where it cannot, that is refused, and what it has stays recorded."""
     there = listed(draft.observed, record)
+    changes: list[FieldChange] = []
+    if (was := _protocol_there(old, new, there)) != new.protocol:
+        if _can_have(draft, address, record, new, Capability.PROTOCOLS):
+            changes.append(FieldChange("protocol", was, str(new.protocol)))
+        else:
+            new = replace(new, protocol=old.protocol)
+    if old.export_name is None and new.export_name is None:
+        return ExportChanges(tuple(changes), new)
     before = exported_as(old) if there is None or there.export_name is None else there.export_name
     if before == exported_as(new):
-        return NameChange(None, new)
-    if _can_be_renamed(draft, address, record, new):
+        return ExportChanges(tuple(changes), new)
+    if _can_have(draft, address, record, new, Capability.EXPORT_NAME):
         server = draft.export_names.server_of(record)
         holder = draft.export_names.in_the_way(address, server, new)
         if holder is None:
-            return NameChange(FieldChange("export_name", before, exported_as(new)), new)
+            changes.append(FieldChange("export_name", before, exported_as(new)))
+            return ExportChanges(tuple(changes), new)
         _refuse_taken(draft, address, new, server, holder, frozenset())
-    return NameChange(None, replace(new, export_name=old.export_name))
+    return ExportChanges(tuple(changes), replace(new, export_name=old.export_name))
 
 
-def _can_be_renamed(draft: Draft, address: Address, record: Record, new: ShareSpec) -> bool:
-    refusals = list(_problems(draft, record, new))
+def _protocol_there(old: ShareSpec, new: ShareSpec, there: ObservedShare | None) -> str:
+    """Return the protocols that a share has: as listed, where it can be changed to what is wanted, else as recorded."""
+    listed_as = None if there is None else there.protocol
+    return listed_as if listed_as is not None and may_become(listed_as, str(new.protocol)) else str(old.protocol)
+
+
+_PLACES: Final = {Capability.PROTOCOLS: ("protocol", "spec.protocol"), Capability.EXPORT_NAME: ("export_name", _PATH)}
+_LACKING: Final = {
+    Capability.PROTOCOLS: ("its driver exports a share over one protocol alone", "write the protocol that it has"),
+    Capability.EXPORT_NAME: ("its driver exports shares under their own names alone", "remove exportName"),
+}
+
+
+def _can_have(draft: Draft, address: Address, record: Record, new: ShareSpec, what: Capability) -> bool:
+    field, path = _PLACES[what]
+    refusals = list(_problems(draft, record, new, what, field))
+    wanted = exported_as(new) if what is Capability.EXPORT_NAME else str(new.protocol)
     for summary, remedy in refusals:
         draft.refuse(
             "share.unfit",
             address,
-            f"{address} cannot be exported as {exported_as(new)!r} on backend {record.backend}: {summary}",
+            f"{address} cannot be exported as {wanted!r} on backend {record.backend}: {summary}",
             remedy=remedy,
-            path=_PATH,
+            path=path,
             holds=frozenset(),
         )
     return not refusals
 
 
-def _problems(draft: Draft, record: Record, new: ShareSpec) -> Iterator[tuple[str, str]]:
+def _problems(draft: Draft, record: Record, new: ShareSpec, what: Capability, field: str) -> Iterator[tuple[str, str]]:
     backend = record.backend or ""
-    if lacks(draft, backend, Capability.EXPORT_NAME):
-        yield "its driver exports shares under their own names alone", "remove exportName"
+    if lacks(draft, backend, what):
+        yield _LACKING[what]
     elif backend in draft.desired.backends:
         for problem in draft.checks.problems(backend, draft.checks.wanted(new, (), record.pool), new.share_type):
-            if problem.path == ("export_name",):
+            if problem.path == (field,):
                 yield problem.summary, problem.remedy
 
 

@@ -13,6 +13,7 @@ from sharectl.model.field_changes import FieldChange, size_change, spec_changes
 from sharectl.model.fields import Policy, fields_with, written_name
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, CreateShare, Move, UpdateAccess, UpdateRecord
+from sharectl.model.protocols import may_become
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
@@ -32,7 +33,7 @@ from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, re
 from sharectl.planner.share_servers.places import server_of_lost_share
 from sharectl.planner.shares.access import access_in_force, plan_access, renames
 from sharectl.planner.shares.changes import holds_growth, may_be_cloned, plan_resize, plan_revert
-from sharectl.planner.shares.naming import may_have_name, name_change
+from sharectl.planner.shares.naming import export_changes, may_have_name
 from sharectl.planner.shares.schedules import (
     end_schedule,
     plan_new_schedule,
@@ -139,10 +140,10 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
         new = replace(new, revert_to=_unless_refused(new.revert_to, old.revert_to))
     grown = holds_growth(draft, address, record, old, new, observed)
     resized = not grown and plan_resize(draft, address, record, old, new, observed)
-    named, new = name_change(draft, address, record, old, new)
-    plan_access(draft, address, record, observed, named, new)
-    if named is not None and not renames(draft, address):
-        new = replace(new, export_name=old.export_name)
+    changes, new = export_changes(draft, address, record, old, new)
+    plan_access(draft, address, record, observed, changes, new)
+    if changes and not renames(draft, address):
+        new = replace(new, export_name=old.export_name, protocol=old.protocol)
     plan_schedule(draft, address, record, new, observed)
     if not resized:
         new = new if new.size_bytes == old.size_bytes else replace(new, size_bytes=old.size_bytes)
@@ -279,6 +280,8 @@ def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: Sha
         harmless.add("availability_zone")
     if new.source_snapshot is None or was_renamed(draft, Kind.SNAPSHOT, old.source_snapshot, new.source_snapshot):
         harmless.add("source_snapshot")
+    if may_become(str(old.protocol), str(new.protocol)):
+        harmless.add("protocol")
     return [change for change in spec_changes(old, new) if change.field in _IMMUTABLE - harmless]
 
 
@@ -294,6 +297,7 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
         "size_bytes": True,
         "snapshot_policy": is_scheduled,
         "export_name": is_renamed,
+        "protocol": is_renamed,
         "export_locations": is_renamed,
     }
     changes = spec_changes(

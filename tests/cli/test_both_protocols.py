@@ -1,0 +1,143 @@
+"""Shares of both protocols: declared, planned, exported and mounted."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.test_export_names import DIRECTORY, SIMULATED, flat
+
+if TYPE_CHECKING:
+    from tests.cli.console import Console
+
+ACCESS = "[{type: ip, to: 10.0.0.0/24, level: rw}, {type: user, to: alice, level: rw}]"
+
+
+def share(protocols: str, access: str = ACCESS, **more: str) -> str:
+    """Return the manifest of a share with this line for its protocols."""
+    fields = {"size": "1GiB", "deletionPolicy": "delete", "access": access, **more}
+    lines = "".join(f"  {key}: {value}\n" for key, value in fields.items())
+    return f"apiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: projects}}\nspec:\n  {protocols}\n{lines}"
+
+
+@pytest.fixture(params=[SIMULATED, DIRECTORY], ids=["simulated", "directory"])
+def repository(request: pytest.FixtureRequest, console: Console) -> Console:
+    """Return a console in a repository with one backend, of each driver that needs no servers."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("backend.yaml", request.param)
+    return console
+
+
+def test_a_share_of_both_protocols_has_two_exports(repository: Console) -> None:
+    """Listed by show with their commands; the next plan is empty, and a machine mounts the one without a password."""
+    repository.write("a.yaml", share("protocols: [CIFS, NFS]"))
+    assert repository("apply", "--yes").code == 0
+    assert repository("plan", "--detailed-exitcode").code == 0
+    shown = json.loads(repository("show", "share/projects", "--output", "json").out)
+    assert shown["spec"]["protocol"] == "NFS_CIFS"
+    nfs, cifs = shown["export_locations"]
+    assert ":/" in nfs["location"]
+    assert cifs["location"].startswith("\\\\")
+    assert {command["system"] for command in cifs["mount"]} == {"Linux", "macOS", "Windows"}
+    assert "mount -t nfs" in repository("show", "share/projects").out
+    assert " nfs " in repository("mounts", "--for", "10.0.0.7", "--format", "fstab").out
+    assert repository("mounts", "--for", "10.9.0.7", "--format", "fstab").out.count("projects") == 0
+
+
+def test_a_protocol_comes_and_goes_in_place(repository: Console) -> None:
+    """The plan says which, and whom that cuts off; a saved plan does what it shows."""
+    only_nfs = "[{type: ip, to: 10.0.0.0/24, level: rw}]"
+    for protocols, access, said in (
+        ("protocol: NFS", only_nfs, ""),
+        ("protocols: [NFS, CIFS]", ACCESS, "CIFS comes"),
+        ("protocol: NFS", only_nfs, "CIFS goes: whoever has mounted the share over it is cut off"),
+        ("protocols: [NFS, CIFS]", ACCESS, "CIFS comes"),
+        ("protocol: CIFS", ACCESS, "NFS goes"),
+    ):
+        repository.write("a.yaml", share(protocols, access))
+        planned = repository("plan", "--out", "saved.plan")
+        assert planned.code == 0, planned.err
+        assert said in flat(planned.out)
+        assert repository("apply", "saved.plan").code == 0
+        assert repository("plan", "--detailed-exitcode").code == 0, protocols
+    assert "mount -t nfs" not in repository("show", "share/projects").out
+
+
+def test_one_protocol_for_the_other_is_no_change_in_place(repository: Console) -> None:
+    """Nobody would find the share as before; by way of both it goes."""
+    repository.write("a.yaml", share("protocol: NFS", "[]"))
+    assert repository("apply", "--yes").code == 0
+    repository.write("a.yaml", share("protocol: CIFS", "[]"))
+    assert "protocol cannot change in place" in flat(repository("plan").err)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("protocol: [NFS, CIFS]", "manifest.schema", "write protocols: [NFS, CIFS]"),
+        ("protocol: NFS\n  protocols: [CIFS]", "manifest.schema", "keep one of them"),
+        ("labels: {}", "manifest", "`protocol` or `protocols` is missing"),
+        ("protocols: [NFS, NFS]", "manifest.schema", ""),
+    ],
+)
+def test_what_says_no_protocols_is_refused_with_what_to_write(
+    console: Console, line: str, code: str, said: str
+) -> None:
+    """Exactly one of both fields, each protocol once."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("backend.yaml", SIMULATED)
+    console.write("a.yaml", share(line))
+    refused = console("validate")
+    assert refused.code == 1
+    assert f"error[{code}" in refused.err
+    assert said in flat(refused.err)
+
+
+def test_a_name_has_to_suit_both(console: Console) -> None:
+    """What Samba keeps for itself, and a path, which is for NFS alone."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("backend.yaml", SIMULATED)
+    console.write("a.yaml", share("protocols: [NFS, CIFS]", exportName="lab/data"))
+    assert "SMB has no /" in flat(console("validate").err)
+
+
+def test_a_backend_of_one_protocol_is_no_place(console: Console) -> None:
+    """Nor is one whose driver exports a share over one protocol alone."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("a.yaml", share("protocols: [NFS, CIFS]"))
+    console.write("backend.yaml", SIMULATED.replace("stateFile: sim.db", "stateFile: sim.db, protocols: [NFS]"))
+    assert console("plan").code == 1
+    console.write("backend.yaml", SIMULATED.replace("stateFile: sim.db", "stateFile: sim.db, without: [protocols]"))
+    assert "exports a share over one protocol alone" in flat(console("plan").err)
+
+
+def test_a_protocol_that_was_taken_away_by_hand_comes_back(console: Console) -> None:
+    """It is drift."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("backend.yaml", SIMULATED)
+    console.write("a.yaml", share("protocols: [NFS, CIFS]"))
+    assert console("apply", "--yes").code == 0
+    with closing(sqlite3.connect(console.root / "sim.db")) as connection, connection:
+        connection.execute("UPDATE shares SET protocol = 'NFS'")
+    assert "its protocols were changed on the backend; CIFS comes" in flat(console("plan").out)
+    assert console("apply", "--yes").code == 0
+    assert console("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("folder", ["exports.d", "smb.d"])
+def test_a_fragment_of_one_protocol_that_is_gone_is_written_again(console: Console, folder: str) -> None:
+    """Whichever it is."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("backend.yaml", DIRECTORY)
+    console.write("a.yaml", share("protocols: [NFS, CIFS]"))
+    assert console("apply", "--yes").code == 0
+    (fragment,) = (console.root / "storage" / ".sharectl" / folder).glob("*")
+    text = fragment.read_text(encoding="utf-8")
+    fragment.unlink()
+    assert console("plan", "--detailed-exitcode").code == 2
+    assert console("apply", "--yes").code == 0
+    assert fragment.read_text(encoding="utf-8") == text
