@@ -31,7 +31,6 @@ _SHORT_ROUND_SECONDS: Final = 3.0
 def main() -> None:
     """Watch over the servers of the backend whose root is the one argument, until asked to end."""
     settle()
-    os.umask(0o022)
     place = Place(sys.argv[1])
     with daemons.locked_within(place.lock, _LOOK_SECONDS) as is_mine:
         if not is_mine:

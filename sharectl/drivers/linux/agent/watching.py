@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Hindrance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.host import daemons
+from sharectl.drivers.linux.agent.host import commands, daemons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -219,7 +218,7 @@ def unit_text(place: Place) -> str:
 def _systemctl(*words: str) -> None:
     try:
         done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-            [shutil.which("systemctl") or "/usr/bin/systemctl", *words],
+            [commands.find("systemctl") or "systemctl", *words],
             capture_output=True,
             text=True,
             errors="replace",
@@ -239,12 +238,5 @@ def _replace(path: str, content: bytes, mode: int = 0o600) -> bool:
     with suppress(FileNotFoundError):
         if Path(path).read_bytes() == content:
             return False
-    fresh = f"{path}.new"
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)  # noqa: PTH105 - as above
-    daemons.sync_directory(os.path.dirname(path))  # noqa: PTH120 - as above
+    daemons.write_atomically(path, content, mode)
     return True

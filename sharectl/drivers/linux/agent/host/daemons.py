@@ -225,7 +225,7 @@ def _could_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
 
 
 def write_atomically(
-    path: str, text: str, mode: int = 0o600, *, staging: str | None = None, is_durable: bool = True
+    path: str, content: str | bytes, mode: int = 0o600, *, staging: str | None = None, is_durable: bool = True
 ) -> None:
     """Replace the file's content at one instant, durably; `staging` is the folder of the temporary file (the file's own by default).
 
@@ -235,8 +235,8 @@ def write_atomically(
     temporary = os.path.join(staging or folder, f".{os.path.basename(path)}.{os.getpid()}.{time.monotonic_ns()}")  # noqa: PTH118, PTH119 - as above
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             if is_durable:
                 file.flush()
                 os.fsync(file.fileno())
