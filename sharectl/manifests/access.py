@@ -8,11 +8,10 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.manifests.clients import CLIENTS
 from sharectl.manifests.names import is_name
 from sharectl.manifests.proposals import NO_VARIABLES, mentions_variable
 from sharectl.manifests.rule_options import written_options
-from sharectl.model.access import ANYBODY, AccessLevel, AccessRule, AccessType
+from sharectl.model.access import ANYBODY, CLIENTS, AccessLevel, AccessRule, AccessType
 from sharectl.model.client_addresses import nobody_at, without_ipv6_notation
 from sharectl.model.specs import Protocol
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.access import AccessError, canonical_client, canonical_ip, canonical_to
-from sharectl.manifests.clients import CLIENTS
 from sharectl.manifests.fields import plain_of
 from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_exportable
 from sharectl.manifests.positions import is_secret_name
 from sharectl.manifests.proposals import NO_SECRETS, REFERENCE_REMEDY
 from sharectl.manifests.rule_options import add_options_on_cifs, check_options
-from sharectl.model.access import AccessType
+from sharectl.model.access import CLIENTS, AccessType
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.fields import camel

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.manifests.dependencies import CycleError, topological_order
-from sharectl.model.access import AccessRule, AccessType, digest_of_lines, line_of
+from sharectl.model.access import CLIENTS, AccessRule, AccessType, digest_of_lines, line_of
 from sharectl.model.kinds import Kind, address_of, name_of, of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sharectl.manifests.compiled import Setting
     from sharectl.manifests.findings import Path
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
 
-CLIENTS: Final = "clients"
-"""The type of a rule that names a ClientList. Manifests alone know it: whatever comes after linking sees rules of type `ip`."""
 _MOST_KEPT: Final = 1000
 
 
@@ -123,18 +121,17 @@ class ClientLists:
     def access(self, rules: Iterable[AccessRule]) -> tuple[AccessRule, ...]:
         """Return the rules sorted by key, those that name lists expanded; of two for the same client the first, its own rule before a list's.
 
-        A rule that does not say what it gives to whom is left out. Shares with the same rules get the same tuple where lists are in it.
+        Shares with the same rules get the same tuple.
         """
-        whole = tuple(rule for rule in rules if rule.access_to and rule.access_level)
-        own: dict[str, AccessRule] = {}
-        for rule in whole:
-            own.setdefault(rule.key, rule)
-        if all(rule.access_type != CLIENTS for rule in whole):
-            return tuple(own[key] for key in sorted(own))
+        whole = tuple(rules)
         found = self._sets.get(whole)
         if found is None:
-            listed = {key: each.rule for key, each in self.expansion(whole).rules.items()}
-            by_key = listed | {key: rule for key, rule in own.items() if rule.access_type != CLIENTS}
+            by_key = {key: each.rule for key, each in self.expansion(whole).rules.items()}
+            own: dict[str, AccessRule] = {}
+            for rule in whole:
+                if rule.access_type != CLIENTS:
+                    own.setdefault(rule.key, rule)
+            by_key |= own
             if len(self._sets) >= _MOST_KEPT:
                 self._sets.clear()
             found = self._sets[whole] = tuple(by_key[key] for key in sorted(by_key))
@@ -163,13 +160,6 @@ def circles_of_lists(settings: Mapping[Address, JsonObject]) -> Iterator[tuple[A
                 within[member] = []
         else:
             return
-
-
-def lists_named(rules: Iterable[Sequence[str]]) -> Iterator[tuple[Address, Path]]:
-    """Yield the ClientLists that the inline rules of a share name, each with the path of the field that does."""
-    for number, rule in enumerate(rules):
-        if rule[0] == CLIENTS and rule[1]:
-            yield address_of(Kind.CLIENT_LIST, rule[1]), ("spec", "access", number, "to")
 
 
 def clients_in(plain: JsonObject) -> Iterator[tuple[str, Path]]:

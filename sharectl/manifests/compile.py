@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.builders import build, check_moves, check_rule, inline_rules
-from sharectl.manifests.clients import CLIENTS, lists_named
-from sharectl.manifests.compiled import PLACEMENT_FIELDS, CompiledFile, Index, RuleDocument, Setting
+from sharectl.manifests.compiled import PLACEMENT_FIELDS, CompiledFile, Index, RuleDocument, Setting, lists_named
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker
 from sharectl.manifests.names import is_name
@@ -17,7 +16,7 @@ from sharectl.manifests.reader import UNREAD, Document, read_documents
 from sharectl.manifests.rule_options import check_options
 from sharectl.manifests.schemas import accepts
 from sharectl.manifests.validation import SoundDocument, explain, what_was_read
-from sharectl.model.access import access_digest, rule_of
+from sharectl.model.access import CLIENTS, access_digest, rule_of
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, MANAGED_KINDS, Kind, address_of

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from sharectl.manifests.clients import CLIENTS
 from sharectl.manifests.files import CHECKSUM_BYTES, checksum, read_part, write_whole
-from sharectl.model.access import AccessRule, options_of
+from sharectl.model.access import CLIENTS, AccessRule, options_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sharectl.manifests.findings import Finding, Path
     from sharectl.model.canonical import JsonObject
@@ -178,6 +177,13 @@ def decoded_index(values: Sequence[Any]) -> Index:
     index.placements = [(share_type, zone, network) for share_type, zone, network in index.placements]
     index.rules = [RuleDocument(*rule) for rule in index.rules]
     return index
+
+
+def lists_named(rules: Iterable[Sequence[str]]) -> Iterator[tuple[Address, Path]]:
+    """Yield the ClientLists that the inline rules of a share name, each with the path of the field that does."""
+    for number, rule in enumerate(rules):
+        if rule[0] == CLIENTS and rule[1]:
+            yield address_of(Kind.CLIENT_LIST, rule[1]), ("spec", "access", number, "to")
 
 
 SUFFIX: Final = ".pack"

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sharectl.manifests.clients import CLIENTS, ClientLists
 from sharectl.manifests.findings import NO_FLAWS, Flaws
-from sharectl.model.access import AccessRule, rule_of
+from sharectl.model.access import CLIENTS, AccessRule, rule_of
 from sharectl.model.kinds import MANAGED_KINDS, Address, Kind, address_of, is_of, kind_of, name_of, split_rule_address
 from sharectl.model.specs import ClientListSpec, ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.model.table import SPECS
@@ -16,7 +15,7 @@ from sharectl.model.table import SPECS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.manifests.clients import Listed
+    from sharectl.manifests.clients import ClientLists, Listed
     from sharectl.manifests.compiled import CompiledFile, ResourceRecord, RuleDocument, Setting
     from sharectl.manifests.positions import FilePositions
     from sharectl.model.backends import BackendSpec
@@ -62,6 +61,8 @@ class Linked:
     def lists(self) -> ClientLists:
         """The ClientLists among the settings, all of which are there when this is first asked for."""
         if self._lists is None:
+            from sharectl.manifests.clients import ClientLists  # noqa: PLC0415 - only where lists are named
+
             self._lists = ClientLists(self.settings)
         return self._lists
 
@@ -178,7 +179,7 @@ class Desired:
 
         A rule that does not say what it gives to whom is left out, and of two for the same client the second.
         """
-        return self._linked.lists.access(self._rules(share_address))
+        return self._access_by(self._rules(share_address))
 
     def client_lists_of(self, share_address: Address) -> frozenset[Address]:
         """Return the ClientLists that the access rules of a share name; not those in them."""
@@ -188,6 +189,8 @@ class Desired:
     def clients_of_lists(self, share_address: Address) -> Mapping[str, Address]:
         """Return the keys of those access rules of a share that come from lists, each with the ClientList in which its client stands."""
         rules = tuple(self._rules(share_address))
+        if not _name_lists(rules):
+            return {}
         own = {rule.key for rule in rules}
         expansion = self._linked.lists.expansion(rules)
         return {key: each.client.client_list for key, each in expansion.rules.items() if key not in own}
@@ -253,7 +256,7 @@ class Desired:
     def rule_documents(self) -> Mapping[Address, frozenset[str]]:
         """Return the keys of the access rules that are documents of their own, or come from such, by the address of their share."""
         return {
-            address: frozenset(rule.key for rule in self._linked.lists.access(rule.rule for _, rule in rules))
+            address: frozenset(rule.key for rule in self._access_by(rule.rule for _, rule in rules))
             for address, rules in self._linked.rules.items()
         }
 
@@ -281,23 +284,34 @@ class Desired:
         return self._last[1]
 
     def _rule_document(self, share_address: Address, rule_key: str) -> RuleEntry | None:
-        entries = self._linked.rules.get(share_address, ())
-        lists = self._linked.lists
-        return next(
-            (e for e in entries if e.rule.key == rule_key or rule_key in lists.expansion([e.rule.rule]).rules), None
-        )
+        """Return the document that gives the share this rule, itself or by a list that it names."""
+        for entry in self._linked.rules.get(share_address, ()):
+            rule = entry.rule
+            names_it = rule.access_type == CLIENTS and rule_key in self._linked.lists.expansion([rule.rule]).rules
+            if names_it or rule.key == rule_key:
+                return entry
+        return None
 
     def _rules(self, share_address: Address) -> Iterator[AccessRule]:
         """Yield the rules of a share as they are written, those of its own document first."""
         yield from map(rule_of, self._record(share_address, Kind.SHARE).access)
         yield from (rule.rule for _, rule in self._linked.rules.get(share_address, ()))
 
+    def _access_by(self, rules: Iterable[AccessRule]) -> tuple[AccessRule, ...]:
+        whole = [rule for rule in rules if rule.access_to and rule.access_level]
+        if _name_lists(whole):
+            return self._linked.lists.access(whole)
+        by_key: dict[str, AccessRule] = {}
+        for rule in whole:
+            by_key.setdefault(rule.key, rule)
+        return tuple(by_key[key] for key in sorted(by_key))
+
     def _listed(self, share_address: Address, rule_key: str | None) -> Listed | None:
         """Return what gives a share this rule, where that is a client in a list and no rule of its own."""
         if rule_key is None or share_address not in self._linked.entries:
             return None
         rules = tuple(self._rules(share_address))
-        if any(rule.key == rule_key for rule in rules):
+        if not _name_lists(rules) or any(rule.key == rule_key for rule in rules):
             return None
         return self._linked.lists.expansion(rules).rules.get(rule_key)
 
@@ -305,3 +319,8 @@ class Desired:
         settings: Iterable[Setting] = (setting for _, setting in self._linked.settings.values() if setting.kind == kind)
         specs = sorted((SPECS[kind].from_plain(setting.plain) for setting in settings), key=lambda spec: spec.name)
         return MappingProxyType({spec.name: spec for spec in specs})
+
+
+def _name_lists(rules: Iterable[AccessRule]) -> bool:
+    """Tell whether any of the rules names a ClientList."""
+    return any(rule.access_type == CLIENTS for rule in rules)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.manifests.clients import circles_of_lists, lists_named
-from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELDS
+from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELDS, lists_named
 from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker, touches
-from sharectl.manifests.rules import RuleLinker
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of, of_kind
 
@@ -169,6 +167,12 @@ class Linker:
         for number, setting in settings:
             for target, path, _ in references_of(Kind(setting.kind), setting.plain):
                 self._check_reference(number, setting.place, path, target, setting.address)
+        if of_kind(Kind.CLIENT_LIST, self.linked.settings):
+            self._check_circles()
+
+    def _check_circles(self) -> None:
+        from sharectl.manifests.clients import circles_of_lists  # noqa: PLC0415 - only where there are lists
+
         for circle in circles_of_lists(
             {address: setting.plain for address, (_, setting) in self.linked.settings.items()}
         ):
@@ -322,6 +326,10 @@ class Linker:
 
     def _link_rules(self) -> None:
         """Link the rules of each share that has documents of them, or names lists in its own."""
+        if not (self.linked.rules or self.linked.listing):
+            return
+        from sharectl.manifests.rules import RuleLinker  # noqa: PLC0415 - many have inline rules for clients alone
+
         linker = RuleLinker(self.linked, self._positions, self._at, self._is_written)
         for share in {**self.linked.rules, **self.linked.listing}:
             if share in self.linked.digests:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.manifests.clients import CLIENTS
-from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.access import CLIENTS, AccessLevel, AccessType
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.manifests.clients import CLIENTS
-from sharectl.model.access import AccessLevel, AccessType, rule_of
+from sharectl.model.access import CLIENTS, AccessLevel, AccessType, access_digest, rule_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.diagnostics import counted
 from sharectl.model.kinds import Kind, address_of
@@ -56,7 +55,10 @@ class RuleLinker:
         rules = [*map(rule_of, inline), *(entry.rule.rule for entry in entries)]
         if any(rule.access_type == CLIENTS for rule in rules):
             self._check_lists(share, rules, entries)
-        self._linked.digests[share] = self._linked.digests[share][:DIGEST_SIZE_BYTES] + self._linked.lists.digest(rules)
+            digest = self._linked.lists.digest(rules)
+        else:
+            digest = access_digest(rules)
+        self._linked.digests[share] = self._linked.digests[share][:DIGEST_SIZE_BYTES] + digest
 
     def _check_documents(self, share: Address, entries: Sequence[RuleEntry]) -> None:
         plain = self._record(share).plain

@@ -19,6 +19,10 @@ ExportSettings = tuple[tuple[str, str], ...]
 """Settings of an export other than its clients, as (name, value) sorted by name: squashing, the anonymous user."""
 
 
+CLIENTS: Final = "clients"
+"""The type of a rule that names a ClientList. Manifests alone know it: whatever comes after their linking sees rules of type `ip`."""
+
+
 class AccessType(StrEnum):
     """What an access rule names: an address or CIDR, a user, a group of users, or whoever comes without a password."""
 
