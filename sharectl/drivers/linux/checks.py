@@ -40,6 +40,7 @@ def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
         *_tunnels(config.get("tenantNetworks", {}).get("vxlan", {})),
         *_nfs(config.get("nfs", {}), share_servers=backend.share_servers, has_namespace="namespace" in config),
         *_smb(config.get("smb", {})),
+        *_smb_groups(config.get("smb", {})),
         *_protocols(config),
         *_length_of_root(backend),
     )
@@ -218,6 +219,21 @@ def _time_machine(time_machine: Mapping[str, Any], *, has_macos: bool) -> Iterat
     except SizeError:
         shown = time_machine["maxSize"]
         yield ConfigProblem((*path, "maxSize"), f"{shown!r} is not a size that a share can have", SIZE_HINT)
+
+
+def _smb_groups(smb: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    users = {name.casefold() for name in smb.get("users", {})}
+    seen: dict[str, str] = {}
+    for name, members in smb.get("groups", {}).items():
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            summary = f"{name!r} and {other!r} are one group to Windows and Samba"
+            yield ConfigProblem(("smb", "groups", name), summary, "keep one of the two")
+        for number, user in enumerate(members):
+            if user.casefold() not in users:
+                summary = f"the group {name!r} has a member {user!r}, who is none of smb.users"
+                remedy = "add the user there, or take the name out"
+                yield ConfigProblem(("smb", "groups", name, number), summary, remedy)
 
 
 def _length_of_root(backend: BackendSpec) -> Iterator[ConfigProblem]:

@@ -110,7 +110,8 @@ class LinuxDriver:
         """As in the contract; a user whose password is not that of the manifest counts as one who has no access."""
         passwords, _ = self._passwords(self._settings.smb.users)
         ids = None if resource_ids is None else sorted(resource_ids)
-        listed = self._agent.call("list_shares", {"resource_ids": ids, "passwords": passwords})
+        params = {"resource_ids": ids, "passwords": passwords, "people": self._settings.smb.people()}
+        listed = self._agent.call("list_shares", params)
         return [self._with_those_of_server(_observed(share)) for share in rows_of(listed)]
 
     def _with_those_of_server(self, share: ObservedShare) -> ObservedShare:
@@ -169,7 +170,7 @@ class LinuxDriver:
     ) -> Mapping[AccessRule, RuleStatus]:
         """As in the contract; the whole set is put in force each time, so the change itself does not matter."""
         del add, delete
-        named = {rule.access_to.rpartition("\\")[2].casefold() for rule in rules if rule.access_type == "user"}
+        named = self._named(rules)
         passwords, problems = self._passwords(
             {user: reference for user, reference in self._settings.smb.users.items() if user.casefold() in named}
         )
@@ -181,6 +182,7 @@ class LinuxDriver:
                 "rules": [list(rule) for rule in sorted(rules)],
                 "passwords": passwords,
                 "problems": problems,
+                "people": self._settings.smb.people(),
                 "options": exports.options_told(share.export_settings),
             },
         )
@@ -194,6 +196,20 @@ class LinuxDriver:
         if wrong is not None:
             raise DriverError(wrong)
         self._change("rename_export", {"resource_id": share.resource_id, "export_name": export_name})
+
+    def _named(self, rules: Collection[AccessRule]) -> set[str]:
+        """Return the folded names of the users whom rules mean, members of groups among them."""
+        users, groups = self._settings.smb.users, self._settings.smb.groups
+        members = {name.casefold(): members for name, members in groups.items()}
+        found: set[str] = set()
+        for rule in rules:
+            if rule.key == "user:*":
+                found.update(user.casefold() for user in users)
+            elif rule.access_type == "user":
+                found.add(rule.access_to.rpartition("\\")[2].casefold())
+            elif rule.access_type == "group":
+                found.update(user.casefold() for user in members.get(rule.access_to.casefold(), ()))
+        return found
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""

@@ -66,7 +66,8 @@ def nfs_server_settings(nfs: NfsSettings) -> dict[str, str]:
 def smb_server_settings(smb: SmbSettings) -> dict[str, str]:
     """Return the same of the SMB server."""
     told: dict[str, str] = {"diskFree": smb.disk_free, "encryption": smb.encryption, "signing": smb.signing}
-    return {**told, "browsing": "true"} if smb.browsing else told
+    flags = {"browsing": smb.browsing, "guests": smb.guests}
+    return {**told, **{name: "true" for name, is_set in flags.items() if is_set}}
 
 
 def options_of(settings: LinuxSettings, extra_specs: Mapping[str, str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.linux.people_schema import GROUPS, GUESTS
 from sharectl.drivers.linux.smb_schema import OFFERED, SIZE_EXAMPLES, SIZE_PATTERN
 
 if TYPE_CHECKING:
@@ -227,6 +228,8 @@ _SMB: Final[JsonObject] = {
                 "properties": {"password": _REFERENCE},
             },
         },
+        "groups": GROUPS,
+        "guests": GUESTS,
         "activeDirectory": {
             "type": "object",
             "required": ["domain"],

@@ -74,7 +74,8 @@ class SmbSettings:
     """The SMB server, and what its shares offer unless their type asks for something else.
 
     `users` are references to passwords by name, resolved by the driver when a request needs them. `recycle_bin` is what a share has
-    that is to have one, `has_recycle_bin` whether all are to; so with Time Machine.
+    that is to have one, `has_recycle_bin` whether all are to; so with Time Machine. `groups` are the names of their members; `guests`
+    lets those in who come without a password, where a rule says so.
     """
 
     enabled: bool
@@ -90,6 +91,16 @@ class SmbSettings:
     has_recycle_bin: bool = False
     recycle_bin: RecycleBin = field(default_factory=RecycleBin)
     previous_versions: bool = False
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    guests: bool = False
+
+    def people(self) -> JsonObject:
+        """Return whom rules can mean, by folded name, without passwords."""
+        return {
+            "users": sorted(user.casefold() for user in self.users),
+            "groups": {name.casefold(): [user.casefold() for user in members] for name, members in self.groups.items()},
+            "guests": self.guests,
+        }
 
     @property
     def treatment(self) -> SmbTreatment:
@@ -103,7 +114,7 @@ class SmbSettings:
 
     def for_agent(self) -> JsonObject:
         """Return plain values, without the users."""
-        names = ("enabled", "port", "signing", "encryption", "disk_free", "macos", "browsing")
+        names = ("enabled", "port", "signing", "encryption", "disk_free", "macos", "browsing", "guests")
         return {**{name: getattr(self, name) for name in names}, "treatment": to_options(self.treatment)}
 
 
@@ -308,4 +319,6 @@ def smb_of(config: Mapping[str, Any]) -> SmbSettings:
             visible=recycle_bin.get("visible", True),
         ),
         previous_versions=plain.get("previousVersions", False),
+        groups={name: tuple(members) for name, members in plain.get("groups", {}).items()},
+        guests=plain.get("guests", False),
     )

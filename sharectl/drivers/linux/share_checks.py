@@ -11,6 +11,7 @@ from sharectl.drivers.linux.agent.contract import Rule
 from sharectl.drivers.linux.agent.nfs.kernel import table
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb.names import local_user, server_name
+from sharectl.drivers.linux.agent.smb.people import people_in
 from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEMS, size_problem
 from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
 from sharectl.drivers.linux.checks import root_of
@@ -39,6 +40,7 @@ class ShareChecker:
         """Check against these settings; no password is looked at."""
         self._settings = settings
         self._users: dict[str, str | None] = dict.fromkeys(name.casefold() for name in settings.smb.users)
+        self._people = people_in(settings.smb.people())
         self._server = server_name(MAIN)
 
     def __call__(self, share: WantedShare) -> Sequence[ShareProblem]:
@@ -73,7 +75,8 @@ class ShareChecker:
             if self._settings.nfs.server == "kernel" and (problem := table.problem_of_parts(clients)) is not None:
                 yield ShareProblem(("access",), problem, "keep larger networks out, or choose nfs.server: ganesha")
         else:
-            _, statuses = rights.smb_rights(list(rules), rights.users_meant(list(rules), self._account, self._users))
+            users = rights.users_meant(list(rules), self._account, self._users)
+            _, statuses = rights.smb_rights(list(rules), users, self._people)
         for rule, (status, reason) in statuses.items():
             if status != "active":
                 yield ShareProblem(("access", rules[rule].key), reason, self._remedy(share, rule))
@@ -89,7 +92,10 @@ class ShareChecker:
     def _remedy(self, share: WantedShare, rule: Rule) -> str:
         if share.protocol == Protocol.NFS and rule.access_type != "ip":
             return "name an address or a network; users go with CIFS"
-        if rule.access_type == "user":
+        if rule.access_type == "group":
+            there = ", ".join(sorted(self._settings.smb.groups)) or "none"
+            return f"name one of the groups in the backend's smb.groups (now: {there}), or add this one there"
+        if rule.access_type == "user" and rule.access_to != "*":
             there = ", ".join(sorted(self._settings.smb.users)) or "none"
             return f"name one of the users in the backend's smb.users (now: {there}), or add this one there"
         return "write a rule that the share's protocol knows, or remove this one"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from sharectl.drivers.linux.agent.contract import Client, Rule
+from sharectl.drivers.linux.agent.contract import Client, Rule, Section
 from sharectl.drivers.linux.agent.rights import (
     ACTIVE,
     SmbRights,
     User,
     nfs_clients,
+    rules_asked,
     rules_of_clients,
     rules_of_section,
     smb_rights,
 )
+from sharectl.drivers.linux.agent.smb.people import People
+from sharectl.drivers.linux.agent.smb.treatment import PLAIN
 
 KNOWN = {
     "alice": User("alice"),
@@ -93,7 +96,8 @@ def test_users_and_addresses_are_both_asked_by_smb() -> None:
     assert granted == SmbRights(frozenset({"alice"}), frozenset({"SERVER\\Carol"}), frozenset({"10.0.0.0/8"}))
     assert granted.users == {"alice", "SERVER\\Carol"}
     assert statuses == dict.fromkeys(rules, ACTIVE)
-    assert rules_of_section(granted.writers, granted.readers, granted.networks, granted.users) == tuple(sorted(rules))
+    section = granted.section("office", "/srv/office", PLAIN)
+    assert rules_of_section(section, granted.users) == tuple(sorted(rules))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +107,7 @@ def test_users_and_addresses_are_both_asked_by_smb() -> None:
             Rule("ip", "10.0.0.7", "ro"),
             "Samba cannot make a share read-only by address; write a user rule with level ro",
         ),
-        (Rule("cert", "alice", "rw"), "an SMB server knows addresses and users, not 'cert'"),
+        (Rule("cert", "alice", "rw"), "an SMB server knows addresses, users, groups and guests, not 'cert:alice'"),
         (
             Rule("user", "mallory", "rw"),
             "the backend knows no user 'mallory': add it with its password under smb.users",
@@ -134,7 +138,8 @@ def test_a_user_is_named_once_whatever_the_notation(other: str) -> None:
 
 def test_a_user_who_cannot_log_in_has_no_right() -> None:
     """Whatever the section says."""
-    assert rules_of_section(["alice"], ["bob"], [], ["bob"]) == (Rule("user", "bob", "ro"),)
+    section = Section("office", "/srv/office", frozenset({"alice"}), frozenset({"bob"}))
+    assert rules_of_section(section, ["bob"]) == (Rule("user", "bob", "ro"),)
 
 
 @pytest.mark.parametrize(
@@ -168,3 +173,73 @@ def test_options_of_a_client_and_who_is_kept_out_are_clients_of_an_export() -> N
     clients, statuses = nfs_clients(rules)
     assert set(statuses.values()) == {ACTIVE}
     assert rules_of_clients(clients) == tuple(sorted(rules))
+
+
+PEOPLE = People(
+    frozenset({"alice", "bob", "carol", "dave"}),
+    {"staff": frozenset({"alice", "bob"}), "interns": frozenset({"bob", "carol"})},
+    guests=True,
+)
+USERS = {name: User(name) for name in PEOPLE.users}
+
+
+@pytest.mark.parametrize(
+    ("texts", "writers", "readers", "others"),
+    [
+        ("group:staff=rw", "alice bob", "", "none"),
+        ("group:Staff=rw user:alice=ro", "bob", "alice", "none"),
+        ("group:staff=rw group:interns=ro", "alice", "bob carol", "none"),
+        ("group:staff=rw group:interns=none", "alice", "", "none"),
+        ("user:*=ro user:alice=rw", "alice", "bob carol dave", "none"),
+        ("user:*=rw group:interns=none user:bob=rw", "alice bob dave", "", "none"),
+        ("guest:*=ro user:alice=rw", "alice", "", "ro"),
+        ("guest:*=rw user:alice=none", "", "", "rw"),
+        ("user:alice=none", "", "", "none"),
+    ],
+)
+def test_the_narrowest_rule_decides_for_each_user(texts: str, writers: str, readers: str, others: str) -> None:
+    """That for a user, for a group (of several the one that grants least), for all users, for guests."""
+    rules = [Rule(*text.replace("=", ":").split(":")) for text in texts.split(" ")]
+    granted, statuses = smb_rights(rules, USERS, PEOPLE)
+    assert set(statuses.values()) == {ACTIVE}
+    assert (granted.writers, granted.readers) == (frozenset(writers.split()), frozenset(readers.split()))
+    assert granted.guest == others
+    assert set(granted.asked) == set(rules)
+    assert granted.shut_out == (frozenset({"alice"}) if texts == "guest:*=rw user:alice=none" else frozenset())
+
+
+def test_from_where_people_may_come() -> None:
+    """From what is left of a network, or from everywhere but what is kept out."""
+    alice, wide, hole = Rule("user", "alice", "rw"), Rule("ip", "10.0.0.12/30", "rw"), Rule("ip", "10.0.0.13", "none")
+    within, _ = smb_rights([alice, wide, hole], USERS, PEOPLE)
+    assert (within.networks, within.denied) == (frozenset({"10.0.0.12", "10.0.0.14/31"}), frozenset())
+    without, _ = smb_rights([alice, hole], USERS, PEOPLE)
+    assert (without.networks, without.denied) == (frozenset(), frozenset({"10.0.0.13"}))
+
+
+@pytest.mark.parametrize(
+    ("rule", "people", "reason"),
+    [
+        (Rule("group", "wheel", "rw"), PEOPLE, "the backend knows no group 'wheel'"),
+        (Rule("guest", "*", "ro"), PEOPLE._replace(guests=False), "the backend lets no guests in"),
+        (Rule("guest", "me", "ro"), PEOPLE, "an SMB server knows addresses, users, groups and guests"),
+        (Rule("user", "alice", "ro", (("squash", "all"),)), PEOPLE, "an SMB server knows no options of a client"),
+    ],
+)
+def test_people_whom_the_settings_do_not_know_are_told(rule: Rule, people: People, reason: str) -> None:
+    """With the setting that would."""
+    granted, statuses = smb_rights([rule], USERS, people)
+    assert granted.is_nothing
+    assert statuses[rule][1].startswith(reason)
+
+
+def test_rules_for_several_are_in_force_while_they_mean_the_same_people() -> None:
+    """A change of members shows as drift, and so does a member who cannot log in with the password; one without a password is not asked."""
+    rules = [Rule("group", "staff", "rw"), Rule("user", "carol", "ro"), Rule("ip", "10.0.0.13", "none")]
+    granted, _ = smb_rights(rules, USERS, PEOPLE)
+    section, everybody = granted.section("office", "/srv/office", PLAIN), {"alice", "bob", "carol"}
+    assert set(rules_asked(section, everybody, everybody, granted)) == set(rules)
+    assert set(rules_asked(section, {"alice", "carol"}, everybody, granted)) == set(rules[1:])
+    assert set(rules_asked(section, {"alice", "carol"}, {"alice", "carol"}, granted)) == set(rules)
+    fewer, _ = smb_rights(rules, USERS, PEOPLE._replace(groups={"staff": frozenset({"alice"})}))
+    assert set(rules_asked(section, everybody, everybody, fewer)) == set(rules[1:])

@@ -192,6 +192,7 @@ def test_the_agent_gets_plain_values_without_secrets() -> None:
         "signing": "required",
         "encryption": "optional",
         "disk_free": "share",
+        "guests": False,
         "macos": False,
         "browsing": False,
         "treatment": {"recycle_bin": None, "previous_versions": False, "macos": False, "time_machine": None},
@@ -334,6 +335,14 @@ def test_locations_carry_the_first_address_of_each_kind_or_the_host_name(
         (
             {"smb": {"users": {"alice": {"password": {"env": "A"}}, "Alice": {"password": {"env": "A"}}}}},
             ("smb.users.Alice", "'Alice' and 'alice' are one user to Windows and Samba"),
+        ),
+        (
+            {"smb": {"users": {"alice": {"password": {"env": "A"}}}, "groups": {"staff": ["Alice", "bob"]}}},
+            ("smb.groups.staff.1", "the group 'staff' has a member 'bob', who is none of smb.users"),
+        ),
+        (
+            {"smb": {"users": {}, "groups": {"staff": [], "Staff": []}}},
+            ("smb.groups.Staff", "'Staff' and 'staff' are one group to Windows and Samba"),
         ),
         ({"nfs": {"server": "none"}}, ("", "neither an NFS nor an SMB server is left to export shares")),
     ],

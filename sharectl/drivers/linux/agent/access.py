@@ -10,21 +10,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent import closed_marks, closing, rights
-from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind, Rule, Section
+from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind
 from sharectl.drivers.linux.agent.database import UNREAD
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.servers import pseudo_path
+from sharectl.drivers.linux.agent.smb import observing
 from sharectl.drivers.linux.agent.smb import treatment as smb_treatment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from sharectl.drivers.linux.agent.contract import Hindrance, Instance, NfsServer, SmbServer
+    from sharectl.drivers.linux.agent.contract import Hindrance, Instance, NfsServer, Rule, Section, SmbServer
     from sharectl.drivers.linux.agent.records import Records, ShareRow
     from sharectl.drivers.linux.agent.rights import Status
     from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
+    from sharectl.drivers.linux.agent.smb.people import People
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
@@ -34,6 +36,7 @@ class Credentials:
 
     passwords: Mapping[str, str]
     problems: Mapping[str, str]
+    people: People = rights.NOBODY_KNOWN
 
     @property
     def known(self) -> dict[str, str | None]:
@@ -70,8 +73,12 @@ class Access:
             return statuses
         server: Any = servers.needs("CIFS")
         users = rights.users_meant(rules, server.account, credentials.known)
-        granted, statuses = rights.smb_rights(rules, users)
-        passwords = {name: credentials.passwords[user.account] for name, user in users.items() if user.problem is None}
+        granted, statuses = rights.smb_rights(rules, users, credentials.people)
+        named = {name: user.account for name, user in users.items() if user.problem is None}
+        passwords = {
+            **credentials.passwords,
+            **{name: credentials.passwords[account] for name, account in named.items()},
+        }
         try:
             statuses.update(self._serve(servers, row, granted, passwords))
         except Problem as problem:
@@ -133,25 +140,32 @@ class Access:
         self._confirmed.discard(row.resource_id)
         closed_marks.unmark(servers.instance, row.resource_id)  # nothing is stored for it any more
 
-    def resume(self, row: ShareRow, rules: Collection[Rule]) -> None:
-        """Put in force again what `suspend` withdrew."""
+    def rights_of(self, row: ShareRow) -> dict[str, Any] | None:
+        """Return what the share's section gives to whom, as JSON has it; None where it has none."""
+        server = self._room.servers(row.instance).smb
+        section = None if server is None or row.protocol != "CIFS" else server.live().get(row.export_name)
+        return None if section is None else observing.to_plain(section)
+
+    def resume(self, row: ShareRow, rules: Collection[Rule], plain_rights: Mapping[str, Any] | None = None) -> None:
+        """Put in force again what `suspend` withdrew; of an SMB share, the rights that `rights_of` gave, of which `rules` may be the sum."""
         servers = self._room.servers(row.instance)
         if rules and row.protocol == "NFS":
             self._export(servers, row, rights.nfs_clients(rules)[0])
         elif rules:
-            names = {rule.access_to.casefold() for rule in rules if rule.access_type == "user"}
-            users = {name: rights.User(name) for name in names}
-            granted, _ = rights.smb_rights(rules, users)
             server: Any = servers.needs("CIFS")
-            lists = (granted.writers, granted.readers, granted.networks)
-            server.put(Section(row.export_name, self._attach(row), *lists, smb_treatment.of_options(row.options)))
+            names = {rule.access_to.casefold() for rule in rules if rule.access_type == "user"}
+            granted, _ = rights.smb_rights(rules, {name: rights.User(name) for name in names})
+            granted = granted if plain_rights is None else observing.rights_in(plain_rights)
+            server.put(granted.section(row.export_name, self._attach(row), smb_treatment.of_options(row.options)))
             self._confirm(servers, row)
 
     def in_force(self, row: ShareRow) -> tuple[Rule, ...]:
         """Return the rules of one share that its server enforces now."""
         return self.observe([row], {}).get(row.resource_id, ())
 
-    def observe(self, rows: Sequence[ShareRow], passwords: Mapping[str, str]) -> dict[str, tuple[Rule, ...]]:
+    def observe(
+        self, rows: Sequence[ShareRow], passwords: Mapping[str, str], people: People | None = None
+    ) -> dict[str, tuple[Rule, ...]]:
         """Return the rules in force, by resource id; a share without any is left out.
 
         An export that differs in anything but its clients from what was asked for counts as none, so that it is made anew.
@@ -161,7 +175,9 @@ class Access:
             servers = self._room.servers(instance)
             mine = [row for row in rows if row.instance == instance]
             found.update(
-                closed_marks.seen(servers, mine, partial(self._seen, servers, mine, passwords), self.await_restart)
+                closed_marks.seen(
+                    servers, mine, partial(self._seen, servers, mine, passwords, people), self.await_restart
+                )
             )
         is_open = {resource_id for resource_id in found if found[resource_id]}
         self._confirmed.difference_update({row.resource_id for row in rows} - is_open)
@@ -169,7 +185,7 @@ class Access:
         return found
 
     def _seen(
-        self, servers: Servers, rows: Sequence[ShareRow], passwords: Mapping[str, str]
+        self, servers: Servers, rows: Sequence[ShareRow], passwords: Mapping[str, str], people: People | None
     ) -> dict[str, tuple[Rule, ...]]:
         found: dict[str, tuple[Rule, ...]] = {}
         there = [row for row in rows if row.trashed_at is None]
@@ -177,7 +193,7 @@ class Access:
             found.update(self._observe_nfs(servers, servers.nfs, [row for row in there if row.protocol == "NFS"]))
         if servers.smb is not None:
             cifs = [row for row in there if row.protocol == "CIFS"]
-            found.update(self._observe_smb(servers.smb, cifs, passwords))
+            found.update(self._observe_smb(servers.smb, cifs, passwords, people))
         return found
 
     def _export(self, servers: Servers, row: ShareRow, clients: frozenset[Any]) -> None:
@@ -272,7 +288,7 @@ class Access:
         self, servers: Servers, row: ShareRow, granted: rights.SmbRights, passwords: Mapping[str, str]
     ) -> dict[Rule, Status]:
         server: Any = servers.needs("CIFS")
-        if not granted.users and not granted.networks:
+        if granted.is_nothing:
             self.withdraw(row)
             return {}
         path = self._attach(row)
@@ -284,21 +300,16 @@ class Access:
             live = server.live()
             before = live.get(row.export_name)
             closing.close_strangers(server, live, lambda: self._records.shares_of_instance(servers.instance.name))
-            lists = (granted.writers - refused.keys(), granted.readers - refused.keys(), granted.networks)
-            server.put(Section(row.export_name, path, *lists, smb_treatment.of_options(row.options)))
+            server.put(granted.section(row.export_name, path, smb_treatment.of_options(row.options), refused.keys()))
         self._confirm(servers, row)
-        if before is not None and (before.writers | before.readers) - granted.users:
+        if before is not None and before.users - granted.users:
             self._forget_unused_users(servers, server, before)
-        return {
-            Rule("user", user, level): ("error", reason)
-            for user, reason in refused.items()
-            for level in ("rw" if user in granted.writers else "ro",)
-        }
+        return granted.refused(refused)
 
     @staticmethod
     def _ensure_users(server: SmbServer, users: Iterable[str], passwords: Mapping[str, str]) -> dict[str, str]:
         """Make the users that cannot log in with the given password; return the reasons for those who cannot be made."""
-        wanted = {user: passwords[user.casefold()] for user in users}
+        wanted = {user: passwords[user.casefold()] for user in users if user.casefold() in passwords}
         usable = {user.casefold() for user in server.users(wanted)}
         refused = {}
         for user, password in sorted(wanted.items()):
@@ -320,11 +331,11 @@ class Access:
             return
         with locked(self._users_lock(servers)):
             named = {
-                _account(server, user)
+                observing.account_or_none(server, user)
                 for section in server.stored().values()
-                for user in section.writers | section.readers
+                for user in section.users
             }
-            if before is not None and {_account(server, user) for user in before.writers | before.readers} <= named:
+            if before is not None and {observing.account_or_none(server, user) for user in before.users} <= named:
                 return  # to ask the server for all its users takes longer than all the rest
             for account in server.users():
                 if account not in named:
@@ -350,7 +361,7 @@ class Access:
                 yield row.resource_id, rights.rules_of_clients(export.clients)
 
     def _observe_smb(
-        self, server: SmbServer, rows: Sequence[ShareRow], passwords: Mapping[str, str]
+        self, server: SmbServer, rows: Sequence[ShareRow], passwords: Mapping[str, str], people: People | None
     ) -> Iterable[tuple[str, tuple[Rule, ...]]]:
         live = server.live() if rows else {}
         if not live:
@@ -361,11 +372,7 @@ class Access:
             path = self._pools.path(row.pool, row.volume)
             wanted = (path, smb_treatment.of_options(row.options))
             if section is not None and (section.path, section.treatment) == wanted and _is_attached(path):
-                able = {user for user in section.writers | section.readers if _account(server, user) in usable}
-                yield (
-                    row.resource_id,
-                    rights.rules_of_section(section.writers, section.readers, section.networks, able),
-                )
+                yield row.resource_id, observing.rules_in_force(server, section, usable, passwords, people)
 
     def _is_bound(self, row: ShareRow, target: str) -> bool:
         """Tell whether what is exported is the volume, not an empty mount point or a volume that was there before."""
@@ -374,13 +381,6 @@ class Access:
             bound, volume = os.stat(target), os.stat(path)  # noqa: PTH116 - as above
             return _is_attached(path) and (bound.st_dev, bound.st_ino) == (volume.st_dev, volume.st_ino)
         return False
-
-
-def _account(server: SmbServer, user: str) -> str | None:
-    """Return the account that a user of a section means; None for one that somebody wrote there and that can be none."""
-    with suppress(Problem):
-        return server.account(user)
-    return None
 
 
 def _put(server: NfsServer, export: Export) -> bool:

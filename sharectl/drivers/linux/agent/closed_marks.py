@@ -41,8 +41,7 @@ def _stored(servers: Servers, rows: Sequence[ShareRow]) -> dict[str, tuple[Rule,
         if row.protocol == "NFS" and export is not None:
             found[row.resource_id] = rights.rules_of_clients(export.clients)
         elif row.protocol == "CIFS" and section is not None:
-            lists = (section.writers, section.readers, section.networks)
-            found[row.resource_id] = rights.rules_of_section(*lists, section.writers | section.readers)
+            found[row.resource_id] = section.asked or rights.rules_of_section(section, section.users)
     return found
 
 

@@ -52,6 +52,9 @@ def close_section(server: SmbServer | None, row: ShareRow, granted: SmbRights) -
     stored = None if server is None else server.stored().get(row.export_name)
     if server is None or stored is None:
         return ""
+    wanted = granted.section(stored.name, stored.path, stored.treatment)
+    if stored == wanted:
+        return ""
     kept = Section(
         stored.name,
         stored.path,
@@ -60,9 +63,13 @@ def close_section(server: SmbServer | None, row: ShareRow, granted: SmbRights) -
         stored.networks & granted.networks
         if stored.networks and granted.networks
         else stored.networks | granted.networks,
+        stored.treatment,
+        denied=stored.denied | granted.denied,
     )
     if kept == stored:
         return ""
+    if {stored.guest, granted.guest} != {"none"}:
+        kept = replace(kept, writers=frozenset(), readers=frozenset())  # who has no name cannot be told apart
     is_open = bool(kept.writers or kept.readers) and not (granted.networks and not kept.networks)
     if is_open:
         try:

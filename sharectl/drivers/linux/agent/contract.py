@@ -361,7 +361,11 @@ class NfsServer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One share of an SMB server. Without users nobody gets in; without networks, from everywhere."""
+    """One share of an SMB server. Without users and guests nobody gets in; without networks, from everywhere but `denied`.
+
+    `guest` is what guests may do, and users who are in neither list nor `shut_out`; `none` keeps those out. `asked` are the rules that the
+    rest stands for where it does not say them itself: it has the members of groups.
+    """
 
     name: str
     path: str
@@ -369,6 +373,15 @@ class Section:
     readers: frozenset[str] = frozenset()
     networks: frozenset[str] = frozenset()
     treatment: SmbTreatment = PLAIN
+    guest: str = "none"
+    shut_out: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+    asked: tuple[Rule, ...] = ()
+
+    @property
+    def users(self) -> frozenset[str]:
+        """All users that it lets in by name."""
+        return self.writers | self.readers
 
 
 class SmbServer(Protocol):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.contract import Rule, VolumePool, VolumeState
     from sharectl.drivers.linux.agent.records import Records, ShareRow, SnapshotRow
     from sharectl.drivers.linux.agent.servers import ServerRoom
+    from sharectl.drivers.linux.agent.smb.people import People
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom, Readable
 
 
@@ -65,7 +66,9 @@ class Listing:
         self._access = access
         self._room = room
 
-    def shares(self, resource_ids: Collection[str] | None, passwords: Mapping[str, str]) -> list[Listed]:
+    def shares(
+        self, resource_ids: Collection[str] | None, passwords: Mapping[str, str], people: People | None = None
+    ) -> list[Listed]:
         """Return all shares, or those with these ids; a volume that sharectl did not make is listed without an id.
 
         A share whose pool is down and will be mounted by sharectl is listed as recorded, without the access that nobody has now. One
@@ -79,7 +82,7 @@ class Listing:
         present = [row for row in rows if row.is_made and _is_there(row, volumes)]
         unseen = [row for row in present if row.pool in readable.lost]
         access = {
-            **self._access.observe([row for row in present if row.pool not in readable.lost], passwords),
+            **self._access.observe([row for row in present if row.pool not in readable.lost], passwords, people),
             **stored_rules(self._room, unseen),
         }
         scheduled = self._scheduled(resource_ids)

@@ -24,6 +24,7 @@ from sharectl.drivers.linux.agent.schedules import Schedules
 from sharectl.drivers.linux.agent.servers import ServerRoom
 from sharectl.drivers.linux.agent.share_servers import ListedServer, ShareServers
 from sharectl.drivers.linux.agent.shares import Shares
+from sharectl.drivers.linux.agent.smb.people import people_in
 from sharectl.drivers.linux.agent.snapshots import Snapshots
 from sharectl.drivers.linux.agent.versions import Versions
 from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
@@ -240,14 +241,16 @@ class Backend:
             self._restoring.await_restart()
 
     def _list_shares(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return table(Listed, self._listing.shares(params["resource_ids"], params["passwords"]))
+        return table(
+            Listed, self._listing.shares(params["resource_ids"], params["passwords"], people_in(params["people"]))
+        )
 
     def _create_share(self, params: Mapping[str, Any]) -> dict[str, Any]:
         row, was_there = self._creation.create(params)
         return (self._listing.share(row) if was_there else self._listing.new_share(row))._asdict()
 
     def _update_access(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        credentials = Credentials(params["passwords"], params["problems"])
+        credentials = Credentials(params["passwords"], params["problems"], people_in(params["people"]))
         rules = [rule_in(rule) for rule in params["rules"]]
         statuses = self._shares.apply_access(
             params["resource_id"], params["protocol"], rules, credentials, params.get("options") or {}

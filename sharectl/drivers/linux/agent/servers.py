@@ -159,5 +159,6 @@ class ServerRoom:
         from sharectl.drivers.linux.agent.smb.host import ServerOptions  # noqa: PLC0415 - only where it is used
         from sharectl.drivers.linux.agent.smb.server import SambaServer  # noqa: PLC0415 - as above
 
-        options = ServerOptions(smb["signing"], smb["encryption"], smb["disk_free"], smb["macos"], smb["browsing"])
+        names = ("signing", "encryption", "disk_free", "macos", "browsing", "guests")
+        options = ServerOptions(**{name: smb[name] for name in names if name in smb})
         return SambaServer(instance, smb["port"], options=options)

@@ -67,7 +67,10 @@ class Snapshots:
             raise Problem(ProblemKind.REFUSED, message)
         before = row.suspended
         if before is None:
-            before = {"rules": [list(rule) for rule in self._access.in_force(row)]}
+            before = {
+                "rules": [list(rule) for rule in self._access.in_force(row)],
+                "rights": self._access.rights_of(row),
+            }
             self._records.update_share(share_id, suspended=before)
         self._access.suspend(row)
         try:
@@ -79,5 +82,5 @@ class Snapshots:
             pool.resize(row.volume, row.size_bytes, Resize.EXTEND, identity=row.identity)
         finally:
             row = self._holdings.settled(share_id, pool) or row
-            self._access.resume(row, [rule_in(rule) for rule in before["rules"]])
+            self._access.resume(row, [rule_in(rule) for rule in before["rules"]], before.get("rights"))
             self._records.update_share(share_id, suspended=None)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sharectl.drivers.linux.agent.contract import Problem, Section
+from sharectl.drivers.linux.agent.contract import Problem, Rule, Section
 from sharectl.drivers.linux.agent.smb.configuration import (
     HEADER,
     Cut,
@@ -40,6 +40,10 @@ def _section(
     name: str = "data", path: str = "/pool/data", writers: str = "", readers: str = "", networks: str = ""
 ) -> Section:
     return Section(name, path, frozenset(writers.split()), frozenset(readers.split()), frozenset(networks.split()))
+
+
+def _guests(level: str, writers: str = "", readers: str = "") -> Section:
+    return replace(_section(writers=writers, readers=readers), guest=level)
 
 
 @pytest.mark.parametrize(
@@ -273,6 +277,15 @@ def test_a_file_of_sections_is_split_and_joined() -> None:
         (_section(writers="alice"), _section(path="/pool/other", writers="alice"), Cut(is_whole=True)),
         (_section(writers="alice"), None, Cut(is_whole=True)),
         (_section(writers="alice"), replace(_section(writers="alice"), treatment=BIN), Cut(is_whole=True)),
+        (_guests("rw"), _guests("ro"), Cut(is_whole=True)),
+        (_guests("ro"), _guests("rw"), Cut()),
+        (_guests("ro"), _guests("none", writers="alice"), Cut(is_whole=True)),
+        (_guests("rw"), _guests("rw", readers="alice"), Cut(frozenset({"alice"}))),
+        (_guests("ro", writers="alice"), _guests("ro"), Cut(frozenset({"alice"}))),
+        (_guests("rw"), replace(_guests("rw"), shut_out=frozenset({"bob"})), Cut(frozenset({"bob"}))),
+        (replace(_guests("rw"), shut_out=frozenset({"bob"})), _guests("rw"), Cut()),
+        (_section(writers="alice"), replace(_section(writers="alice"), denied=frozenset({"10.0.0.13"})), Cut(is_whole=True)),
+        (replace(_section(writers="alice"), denied=frozenset({"10.0.0.13"})), _section(writers="alice"), Cut()),
     ],
 )  # fmt: skip
 def test_sessions_are_cut_only_where_a_right_was_taken_away(
@@ -281,6 +294,38 @@ def test_sessions_are_cut_only_where_a_right_was_taken_away(
     """Those of the users who may do less now; all of the share's where one cannot tell."""
     texts = [None if section is None else render_section(section, SERVER) for section in (before, after)]
     assert cut_needed(*texts, SERVER) == cut
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        _guests("ro", writers="alice"),
+        replace(_guests("rw", readers="alice"), shut_out=frozenset({"bob", "SERVER\\Carol"})),
+        replace(_section(writers="alice"), denied=frozenset({"10.0.0.13", "2001:db8::/112"})),
+        replace(_section(), asked=(Rule("group", "staff", "none"),)),
+        replace(_section(writers="alice"), asked=(Rule("group", 'a "] = %U', "rw"), Rule("ip", "10.0.0.13", "none"))),
+    ],
+)
+def test_a_section_with_guests_groups_and_who_is_kept_out_is_read_back(section: Section) -> None:
+    """To the letter; another one is none."""
+    text = render_section(section, "SERVER")
+    assert parse_section(text, "SERVER") == section
+    assert parse_section(text.replace("guest ok = ", "guest ok =  "), "SERVER") is None
+    for before, after in (
+        ("# asked = [[", "# asked = [[["),
+        ("invalid users", "# invalid users"),
+        ("hosts deny", "# hosts deny"),
+    ):
+        assert before not in text or parse_section(text.replace(before, after), "SERVER") != section
+
+
+def test_guests_are_in_no_list_of_users() -> None:
+    """Such a list would let nobody but those in it in; who is kept out is in one of its own."""
+    text = render_section(replace(_guests("ro", writers="alice"), shut_out=frozenset({"bob"})), "SERVER")
+    assert "    valid users" not in text
+    for line in ("guest ok = yes", "read only = yes", 'invalid users = "SERVER\\bob"', 'write list = "SERVER\\alice"'):
+        assert f"    {line}\n" in text
+    assert "guest ok = no" in render_section(_section(writers="alice"), "SERVER")
 
 
 def test_a_section_that_was_changed_by_hand_gave_nobody_knows_what() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Rule, Section, rule_in
 from sharectl.drivers.linux.agent.smb import modules, treatment
 from sharectl.drivers.linux.agent.smb.names import local_user
 from sharectl.model.client_addresses import nobody_at
+from sharectl.model.precedence import RANKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +25,8 @@ _MAX_NAME_CHARACTERS: Final = 80  # Windows takes no longer share name
 _PATH_FORBIDDEN: Final = frozenset('%"\\')
 # Samba takes a prefix of up to two digits for a number and anything longer for a mask written as an address.
 _LONGEST_PREFIX_NUMBER: Final = 99
+_READ_ONLY: Final = {"none": "yes", "ro": "yes", "rw": "no"}
+"""What a section says for guests of each level, and so for whoever it does not name."""
 _LIST: Final = re.compile(r'(?:"[^"\n]*"(?: "[^"\n]*")*)?')
 
 
@@ -43,10 +47,14 @@ def check_section(section: Section, server: str) -> None:
     """Raise REFUSED where Samba would misread a part of the section."""
     problem = _name_problem(section.name) or path_problem(section.path) or treatment.problem_of(section.treatment)
     if problem is None:
-        problem = next((text for text in map(_network_problem, sorted(section.networks)) if text), None)
+        networks = sorted(section.networks | section.denied)
+        problem = next((text for text in map(_network_problem, networks) if text), None)
+    if problem is None and section.guest not in _READ_ONLY:
+        problem = f"guests can be given rw, ro and none, not {section.guest!r}"
     if problem is not None:
         raise Problem(ProblemKind.REFUSED, problem)
-    accounts = [local_user(user, server) for user in (*sorted(section.writers), *sorted(section.readers))]
+    named = (*sorted(section.writers), *sorted(section.readers), *sorted(section.shut_out))
+    accounts = [local_user(user, server) for user in named]
     if len(set(accounts)) != len(accounts):
         double = next(account for account in accounts if accounts.count(account) > 1)
         message = f"the share {section.name!r} names the user {double!r} twice; Samba ignores case"
@@ -71,24 +79,29 @@ def render_section(section: Section, server: str) -> str:
     Users are written as `SERVER\user`: alone, Samba would also take a name for a well-known group ("Everyone") or a
     security identifier. How they were given stands in comments, from which alone they are read back; so does the treatment.
     """
-    users = [*section.writers, *section.readers]
+    has_guests = section.guest != "none"
     lines = [
         f"[{section.name}]",
         f"# writers = {_quoted(section.writers)}",
         f"# readers = {_quoted(section.readers)}",
+        *([f"# shut out = {_quoted(section.shut_out)}"] if section.shut_out else []),
+        *([f"# asked = {json.dumps([list(rule) for rule in section.asked])}"] if section.asked else []),
         *treatment.comments_of(section.treatment),
         f"    path = {section.path}",
-        "    guest ok = no",
-        "    read only = yes",
+        f"    guest ok = {'yes' if has_guests else 'no'}",
+        f"    read only = {_READ_ONLY[section.guest]}",
+        f"    available = {'yes' if section.users or has_guests else 'no'}",
         # An empty `valid users` would let everybody in.
-        f"    available = {'yes' if users else 'no'}",
-        f"    valid users = {_accounts(users, server)}",
+        *([] if has_guests else [f"    valid users = {_accounts(section.users, server)}"]),
+        *([f"    invalid users = {_accounts(section.shut_out, server)}"] if section.shut_out else []),
         f"    read list = {_accounts(section.readers, server)}",
         f"    write list = {_accounts(section.writers, server)}",
     ]
     if section.networks:
         lines.append(f"    hosts allow = {' '.join(_network_text(network) for network in sorted(section.networks))}")
         lines.append("    hosts deny = ALL")
+    elif section.denied:
+        lines.append(f"    hosts deny = {' '.join(_network_text(network) for network in sorted(section.denied))}")
     lines += [f"    {line}" for line in modules.lines_of(section.treatment, section.path)]
     return "\n".join([*lines, ""])
 
@@ -99,8 +112,12 @@ def parse_section(text: str, server: str) -> Section | None:
     lines = text.split("\n")
     values = dict(line.strip().removeprefix("# ").partition(" = ")[::2] for line in lines[1:])
     offered = treatment.of_comment(values.get("treatment"))
-    if offered is None or not all(_LIST.fullmatch(values.get(key, "")) for key in ("writers", "readers")):
+    asked = _asked(values.get("asked", "[]"))
+    lists = ("writers", "readers", "shut out")
+    if offered is None or asked is None or not all(_LIST.fullmatch(values.get(key, "")) for key in lists):
         return None
+    levels = {"yes": "ro", "no": "rw"} if values.get("guest ok") == "yes" else {}
+    denied = values.get("hosts deny", "").split() if "hosts allow" not in values else []
     section = Section(
         lines[0][1:-1],
         values.get("path", ""),
@@ -108,6 +125,10 @@ def parse_section(text: str, server: str) -> Section | None:
         _unquoted(values.get("readers", "")),
         frozenset(_network_back(word) for word in values.get("hosts allow", "").split()),
         offered,
+        levels.get(values.get("read only", ""), "none"),
+        _unquoted(values.get("shut out", "")),
+        frozenset(map(_network_back, denied)),
+        asked,
     )
     try:
         check_section(section, server)
@@ -147,8 +168,30 @@ def cut_needed(before: str | None, after: str | None, server: str) -> Cut:
         return Cut(is_whole=True)
     if new.networks and (not old.networks or old.networks - new.networks):
         return Cut(is_whole=True)
-    writers, readers = _local(new.writers, server), _local(new.readers, server)
-    return Cut((_local(old.writers, server) - writers) | (_local(old.readers, server) - writers - readers))
+    if RANKS[new.guest] < RANKS[old.guest] or (not new.networks and new.denied - old.denied):
+        return Cut(is_whole=True)
+    before_levels, after_levels = _levels(old, server), _levels(new, server)
+    return Cut(
+        frozenset(
+            account
+            for account in before_levels.keys() | after_levels.keys()
+            if RANKS[after_levels.get(account, new.guest)] < RANKS[before_levels.get(account, old.guest)]
+        )
+    )
+
+
+def _levels(section: Section, server: str) -> dict[str, str]:
+    """Return what each account that the section names may do."""
+    lists = (("none", section.shut_out), ("ro", section.readers), ("rw", section.writers))
+    return {account: level for level, users in lists for account in _local(users, server)}
+
+
+def _asked(text: str) -> tuple[Rule, ...] | None:
+    """Return the rules in a comment, None where it was not written so."""
+    try:
+        return tuple(rule_in(plain) for plain in json.loads(text))
+    except (ValueError, TypeError, IndexError, KeyError):
+        return None
 
 
 def _name_problem(name: str) -> str | None:

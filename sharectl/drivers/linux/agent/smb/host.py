@@ -47,7 +47,7 @@ class ServerOptions(NamedTuple):
 
     What clients have to do against whoever is on the wire, or may; of what they are told the size and what is free; and whether the
     server speaks with Macs as they like it, which holds for all shares or none. With `browsing`, users are listed the shares that they
-    may use.
+    may use; with `guests`, who gives no password can be let in as a guest.
     """
 
     signing: str = "required"
@@ -55,6 +55,7 @@ class ServerOptions(NamedTuple):
     disk_free: str = "pool"
     macos: bool = False
     browsing: bool = False
+    guests: bool = False
 
 
 DEFAULT_OPTIONS: Final = ServerOptions()
@@ -202,7 +203,8 @@ class Host:
             "    server min protocol = SMB2_10",
             f"    server signing = {_SIGNING[self.options.signing]}",
             f"    server smb encrypt = {_ENCRYPTION[self.options.encryption]}",
-            "    map to guest = never",
+            # A password is never taken for a guest's, but that of a user who does not exist.
+            f"    map to guest = {'Bad User' if self.options.guests else 'never'}",
             "    restrict anonymous = 2",
             f"    force user = {self.account}",
             "    create mask = 0666",
