@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.snapshot_policies import SnapshotPolicy
+    from sharectl.model.specs import SnapshotPolicy
 
 __all__ = [
     "AccessRule",

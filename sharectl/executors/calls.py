@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sharectl.model.networks import AllocationRequest, NetworkAllocation
     from sharectl.model.observed import ObservedShare, ObservedShareServer, ObservedSnapshot
     from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest, SnapshotRef
-    from sharectl.model.snapshot_policies import SnapshotPolicy
+    from sharectl.model.specs import SnapshotPolicy
 
 
 class Answer:

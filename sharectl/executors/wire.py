@@ -18,7 +18,7 @@ import orjson
 
 from sharectl.executors import calls
 from sharectl.executors.calls import Answer, Call, Failure
-from sharectl.model import observed, requests, snapshot_policies
+from sharectl.model import observed, requests, specs
 from sharectl.model.access import AccessRule, ExportSettings
 from sharectl.model.networks import AllocationRequest, NetworkAllocation
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSubnet
@@ -27,7 +27,7 @@ VERSION: Final = 1
 _NAMES: Final = {
     **vars(observed),
     **vars(requests),
-    **vars(snapshot_policies),
+    **vars(specs),
     **{
         kind.__name__: kind
         for kind in (AccessRule, SecurityServiceSpec, ShareNetworkSubnet, AllocationRequest, NetworkAllocation)

@@ -9,7 +9,7 @@ from sharectl.model.access import (
     ExportSettings,  # noqa: TC001 - as above
 )
 from sharectl.model.frozen import dataclass, field
-from sharectl.model.snapshot_policies import SnapshotPolicy  # noqa: TC001 - as above
+from sharectl.model.specs import SnapshotPolicy  # noqa: TC001 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
-    from sharectl.model.snapshot_policies import SnapshotPolicy
-    from sharectl.model.specs import ShareSpec, SnapshotSpec
+    from sharectl.model.specs import ShareSpec, SnapshotPolicy, SnapshotSpec
 
 
 class Action(StrEnum):

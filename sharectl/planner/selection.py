@@ -8,8 +8,7 @@ from sharectl.manifests.dependencies import dependencies_of
 from sharectl.model.diagnostics import did_you_mean, error, listed, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Replacement
-from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.snapshot_policies import outdated_policies
+from sharectl.planner.records import DEPOSED_MARK, outdated_policies
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:

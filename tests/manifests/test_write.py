@@ -19,14 +19,18 @@ from sharectl.manifests.write import (
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec, CapacityPolicy, NetworkPluginSpec
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet
-from sharectl.model.snapshot_policies import (
+from sharectl.model.specs import (
     DailySnapshots,
     HourlySnapshots,
     MonthlySnapshots,
+    RevertRequest,
+    SchedulerHints,
+    ShareSpec,
+    ShareTypeSpec,
     SnapshotPolicy,
+    SnapshotSpec,
     WeeklySnapshots,
 )
-from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, ShareTypeSpec, SnapshotSpec
 from tests.desired import desired_of
 from tests.manifests.support import load_text
 

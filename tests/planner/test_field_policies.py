@@ -9,8 +9,7 @@ import pytest
 
 from sharectl.model.fields import Policy, fields_with, rule_of
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet, ShareServerSpec
-from sharectl.model.snapshot_policies import HourlySnapshots, SnapshotPolicy
-from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, SnapshotSpec
+from sharectl.model.specs import HourlySnapshots, RevertRequest, SchedulerHints, ShareSpec, SnapshotPolicy, SnapshotSpec
 from sharectl.model.table import SPECS
 from sharectl.model.verbs import Verb
 from tests.planner.model import settle

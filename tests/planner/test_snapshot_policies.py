@@ -10,8 +10,7 @@ import pytest
 
 from sharectl.model.observed import ScheduledSnapshots
 from sharectl.model.plans import ScheduleSnapshots
-from sharectl.model.snapshot_policies import DailySnapshots, HourlySnapshots, SnapshotPolicy
-from sharectl.model.specs import ShareTypeSpec
+from sharectl.model.specs import DailySnapshots, HourlySnapshots, ShareTypeSpec, SnapshotPolicy
 from sharectl.model.verbs import Verb
 from sharectl.plan import plan
 from sharectl.planner.saved.document import plan_from_document, plan_to_document

@@ -21,7 +21,7 @@ from sharectl.model.observed import (
     ScheduledSnapshots,
 )
 from sharectl.model.requests import RuleStatus
-from sharectl.model.snapshot_policies import SnapshotPolicy
+from sharectl.model.specs import SnapshotPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

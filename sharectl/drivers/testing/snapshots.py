@@ -24,7 +24,7 @@ from sharectl.drivers.testing.suite import Suite
 from sharectl.model.observed import ObservedSnapshot
 from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRef, SnapshotRef
-from sharectl.model.snapshot_policies import DailySnapshots, HourlySnapshots, SnapshotPolicy
+from sharectl.model.specs import DailySnapshots, HourlySnapshots, SnapshotPolicy
 
 
 class SnapshotTests(Suite):

@@ -28,7 +28,7 @@ from sharectl.model.plans import (
     stated,
     work_class,
 )
-from sharectl.model.snapshot_policies import SnapshotPolicy
+from sharectl.model.specs import SnapshotPolicy
 from sharectl.model.table import spec_from_plain
 from sharectl.model.verbs import Verb
 

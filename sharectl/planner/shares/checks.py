@@ -15,7 +15,7 @@ from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.protocols import BOTH
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy
-from sharectl.planner.snapshot_policies import wanted_policy
+from sharectl.planner.records import wanted_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

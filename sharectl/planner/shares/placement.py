@@ -11,9 +11,9 @@ from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import ShareTypeSpec
+from sharectl.planner.records import wanted_policy
 from sharectl.planner.share_servers.places import ServerPlaces, on_network
 from sharectl.planner.shares.checks import diagnostics_of, needs_of
-from sharectl.planner.snapshot_policies import wanted_policy
 from sharectl.scheduler.batch import place_batch
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.explanation import explain

@@ -10,15 +10,13 @@ from sharectl.model.field_changes import FieldChange
 from sharectl.model.plans import Action, ScheduleSnapshots
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import REMOVING, lacks
-from sharectl.planner.records import RECORDED_POLICY, policy_in
-from sharectl.planner.snapshot_policies import FIELD, wanted_policy
+from sharectl.planner.records import RECORDED_POLICY, policy_in, wanted_policy
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ScheduledSnapshots
     from sharectl.model.records import Record
-    from sharectl.model.snapshot_policies import SnapshotPolicy
-    from sharectl.model.specs import ShareSpec
+    from sharectl.model.specs import ShareSpec, SnapshotPolicy
     from sharectl.planner.draft import Draft
 
 _PATH: Final = "spec.snapshotPolicy"
@@ -147,4 +145,4 @@ def _tell_unwatched(draft: Draft, address: Address, backend: str | None) -> None
 
 def _changes(before: SnapshotPolicy | None, after: SnapshotPolicy | None) -> tuple[FieldChange, ...]:
     plain = [None if policy is None else policy.as_plain() for policy in (before, after)]
-    return (FieldChange(FIELD, *plain),)
+    return (FieldChange("snapshot_policy", *plain),)

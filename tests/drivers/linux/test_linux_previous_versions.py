@@ -14,7 +14,7 @@ import pytest
 
 from sharectl.drivers.linux.agent.contract import POOL_GROUP
 from sharectl.model.access import AccessRule
-from sharectl.model.snapshot_policies import HourlySnapshots, SnapshotPolicy
+from sharectl.model.specs import HourlySnapshots, SnapshotPolicy
 from tests.drivers.linux.lab import need
 from tests.drivers.linux.operations_lab import ALICE, MIB, ref, snapshot_ref
 from tests.drivers.linux.pools import make_host_folder

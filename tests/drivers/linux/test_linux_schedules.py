@@ -11,7 +11,7 @@ import pytest
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.agent.schedule_records import ScheduledSnapshot, ScheduleRecords
 from sharectl.model.observed import ScheduledSnapshots
-from sharectl.model.snapshot_policies import DailySnapshots, HourlySnapshots, MonthlySnapshots, SnapshotPolicy
+from sharectl.model.specs import DailySnapshots, HourlySnapshots, MonthlySnapshots, SnapshotPolicy
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.operations_lab import MIB, new_id, ref, snapshot_ref
 from tests.drivers.linux.pools import make_host_folder

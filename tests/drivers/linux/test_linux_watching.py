@@ -24,7 +24,7 @@ from sharectl.drivers.linux.shipping import agent_archive
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
 from sharectl.model.requests import ShareRef, ShareRequest
-from sharectl.model.snapshot_policies import MonthlySnapshots, SnapshotPolicy
+from sharectl.model.specs import MonthlySnapshots, SnapshotPolicy
 from tests.drivers.linux.agents import lives, wait_for
 from tests.drivers.linux.backends import PASSWORDS, config, environment
 from tests.drivers.linux.lab import need, restart_host, run

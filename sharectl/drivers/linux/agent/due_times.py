@@ -1,6 +1,6 @@
 """When snapshots are due by a policy: instants from the wall clock of its time zone. Pure; `now` is an argument, in UTC.
 
-A policy is the plain form of `sharectl.model.snapshot_policies.SnapshotPolicy`. A time that the clock leaves out, when it is put
+A policy is the plain form of `sharectl.model.specs.SnapshotPolicy`. A time that the clock leaves out, when it is put
 forward, is taken as that much later; one that it shows twice counts once, the first time. Hours are different: each that passes
 counts, so that the hour which the clock shows twice has two.
 """
