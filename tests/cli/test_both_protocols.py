@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,17 @@ from tests.cli.test_export_names import DIRECTORY, SIMULATED, flat
 if TYPE_CHECKING:
     from tests.cli.console import Console
 
+LINUX = """
+apiVersion: sharectl/v1
+kind: Backend
+metadata: {name: nas}
+spec:
+  driver: linux
+  config:
+    addresses: [192.0.2.10]
+    pools: {fast: {type: btrfs, path: /srv/fast}}
+    smb: {users: {alice: {password: {env: ALICE_PASSWORD}}}}
+"""
 ACCESS = "[{type: ip, to: 10.0.0.0/24, level: rw}, {type: user, to: alice, level: rw}]"
 
 
@@ -113,6 +126,39 @@ def test_a_backend_of_one_protocol_is_no_place(console: Console) -> None:
     assert console("plan").code == 1
     console.write("backend.yaml", SIMULATED.replace("stateFile: sim.db", "stateFile: sim.db, without: [protocols]"))
     assert "exports a share over one protocol alone" in flat(console("plan").err)
+
+
+def test_the_linux_driver_says_that_it_has_one_protocol_for_each_share(console: Console) -> None:
+    """Once, at the line that asks for both, before the storage host is reached."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("a.yaml", share("protocols: [NFS, CIFS]"))
+    console.write("backend.yaml", LINUX)
+    refused = console("validate")
+    assert refused.code == 1
+    assert refused.err.count("error[") == 1
+    assert "exports a share over one protocol alone" in flat(refused.err)
+    assert "protocols: [NFS, CIFS]" in refused.err
+
+
+@pytest.mark.parametrize(
+    "access", [ACCESS, ACCESS.replace("level: rw}, ", "level: ro}, {type: ip, to: 10.0.0.9, level: rw}, ")]
+)
+def test_samba_reads_the_section_as_it_was_meant(console: Console, access: str) -> None:
+    """No client keeps changes to itself, and users come from where NFS clients may write alone."""
+    if shutil.which("testparm") is None:
+        pytest.skip("needs testparm")
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("backend.yaml", DIRECTORY)
+    console.write("a.yaml", share("protocols: [NFS, CIFS]", access))
+    assert console("apply", "--yes").code == 0
+    (section,) = (console.root / "storage" / ".sharectl" / "smb.d").glob("*.conf")
+    argv = ["testparm", "--suppress-prompt", "--verbose", "--section-name=projects", str(section)]
+    read = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
+    values = dict(line.strip().split(" = ", 1) for line in read.splitlines() if " = " in line)
+    assert (values["oplocks"], values["level2 oplocks"], values["strict locking"]) == ("No", "No", "Yes")
+    assert values["hosts allow"] == ("10.0.0.9" if "ro" in access else "10.0.0.0/24")
+    assert values["hosts deny"] == "ALL"
+    assert values["valid users"] == "alice"
 
 
 def test_a_protocol_that_was_taken_away_by_hand_comes_back(console: Console) -> None:

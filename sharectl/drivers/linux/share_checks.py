@@ -19,6 +19,7 @@ from sharectl.drivers.linux.exports import treatment_of
 from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, TIME_MACHINE_SPEC, Asked, extra_spec_problems
 from sharectl.model import export_names
 from sharectl.model.checks import ShareProblem, StoragePlace
+from sharectl.model.protocols import BOTH
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import Protocol
 
@@ -144,6 +145,8 @@ def protocol_problem(settings: LinuxSettings, protocol: str) -> str | None:
     """Return why no share can be exported over this protocol, None where one can."""
     if protocol in protocols_of(settings):
         return None
+    if protocol == BOTH:
+        return "the linux driver exports a share over NFS or over CIFS, not over both"
     return f"the backend has no {protocol} server; its settings turn it off"
 
 

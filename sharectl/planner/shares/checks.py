@@ -55,7 +55,15 @@ _UNREADABLE: Final = "*"
 """In place of the name of a backend that nobody could read: no backend can be called so."""
 _DECIDING_FIELDS: Final = ("enabled", "availabilityZone", "shareServers", "capabilities")
 """What of a backend decides whether a share may go there."""
-_CHOOSING_FIELDS: Final = ("protocol", "type", "availabilityZone", "shareNetwork", "sourceSnapshot", "schedulerHints")
+_CHOOSING_FIELDS: Final = (
+    "protocol",
+    "protocols",
+    "type",
+    "availabilityZone",
+    "shareNetwork",
+    "sourceSnapshot",
+    "schedulerHints",
+)
 """What of a share decides where it may go."""
 
 
@@ -177,7 +185,12 @@ class ShareChecks:
     def _problems_on(
         self, backend: str, share: WantedShare, spec: ShareSpec, needs: Mapping[Capability, str], able: Able
     ) -> tuple[ShareProblem, ...]:
-        return (*self._lacking(backend, needs, able), *self.problems(backend, share, spec.share_type))
+        lacking = self._lacking(backend, needs, able)
+        said = {problem.path for problem in lacking}
+        return (
+            *lacking,
+            *(found for found in self.problems(backend, share, spec.share_type) if found.path not in said),
+        )
 
     @staticmethod
     def _lacking(backend: str, needs: Mapping[Capability, str], able: Able) -> tuple[ShareProblem, ...]:
@@ -321,6 +334,8 @@ def place_of(desired: Desired, address: Address, path: tuple[str, ...]) -> Sourc
         return desired.source(address)
     if path[0] == "extra_specs":
         return desired.field_source(address, "spec", "type")
+    if path[0] == "protocol" and desired.share(address).protocol == BOTH:
+        return desired.field_source(address, "spec", "protocols")
     return desired.field_source(address, "spec", _FIELDS.get(path[0], path[0]))
 
 

@@ -9,7 +9,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model.export_names import key
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.plans import Action
-from sharectl.model.protocols import may_become
+from sharectl.model.protocols import BOTH, may_become
 from sharectl.model.specs import DeletionPolicy, ShareSpec
 from sharectl.planner.draft import lacks
 from sharectl.planner.shares.export_names import Holder, exported_as, listed
@@ -101,6 +101,8 @@ _LACKING: Final = {
 
 def _can_have(draft: Draft, address: Address, record: Record, new: ShareSpec, what: Capability) -> bool:
     field, path = _PLACES[what]
+    if what is Capability.PROTOCOLS and new.protocol == BOTH:
+        path = "spec.protocols"
     refusals = list(_problems(draft, record, new, what, field))
     wanted = exported_as(new) if what is Capability.EXPORT_NAME else str(new.protocol)
     for summary, remedy in refusals:
