@@ -100,7 +100,7 @@ class Codec:
         self.rules: dict[str, Rule] = {field.name: rule_of(field) for field in declared}
         shapes = {field.name: _shape(str(field.type), cls, rule_of(field)) for field in declared}
         self._writers = tuple((name, shape.write) for name, shape in shapes.items() if shape.write is not None)
-        self._readers = {name: shape.read for name, shape in shapes.items() if shape.read is not None}
+        self._readers = tuple((name, shape.read) for name, shape in shapes.items() if shape.read is not None)
         for _, _, part in self._flat:
             shapes |= codec_of(part).shapes.fields
             self.rules |= codec_of(part).rules
@@ -136,9 +136,9 @@ class Codec:
     def value(self, plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
         """Return the value of a JSON object."""
         values = dict(plain)
-        for name in self._readers.keys() & plain.keys():
-            if values[name] is not None:
-                values[name] = self._readers[name](values[name])
+        for name, read in self._readers:
+            if (held := plain.get(name)) is not None:
+                values[name] = read(held)
         for name, _, part in self._flat:
             codec = codec_of(part)
             if not plain.keys().isdisjoint(codec.names):
