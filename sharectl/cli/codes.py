@@ -32,7 +32,7 @@ MEANINGS: Final[dict[ExitCode, str]] = {
     ),
     ExitCode.CHANGES: (
         "only if 1 does not apply: with `--detailed-exitcode`, `plan` found changes, `refresh` found drift; "
-        "`import --exports` has not taken over all that the file says, and its report names each line; "
+        "`import --exports` or `--smb-conf` has not taken over all that the files say, and the report names each line; "
         "`clients resolve --check` found other addresses"
     ),
     ExitCode.USAGE: (

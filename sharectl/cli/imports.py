@@ -55,6 +55,12 @@ def import_(
             metavar="FILE",
         ),
     ] = None,
+    smb_conf: Annotated[
+        str | None,
+        typer.Option(
+            help="Take over the folders of this smb.conf, with their users; - for standard input.", metavar="FILE"
+        ),
+    ] = None,
     file: opt.Files = None,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
@@ -65,7 +71,7 @@ def import_(
 
     `import ADDRESS ID` takes one, which has a manifest (or gets one with --write); a share in the trash comes back the same way.
     `import --backend B --all --write DIR` takes all that backend B holds, but for its trash.
-    `import --backend B --exports FILE` says what becomes of an /etc/exports, line by line; with --write DIR it takes over what lies on backend B.
+    `import --backend B --exports FILE --smb-conf FILE` says what becomes of an /etc/exports, an smb.conf or both, line by line; with --write DIR it takes over what lies on backend B.
     """
     from sharectl.cli.session import parse_address, parse_size, start
     from sharectl.workspace.imports import ImportRequest, find_imports
@@ -81,8 +87,8 @@ def import_(
     choices = _Choices(write, tuple(file or ()), yes, lock_timeout, output)
     repository = session.repository
     desired = repository.desired()
-    if exports is not None:
-        _take_over(session, desired, request, exports, choices)
+    if exports is not None or smb_conf is not None:
+        _take_over(session, desired, request, (tuple(exports or ()), smb_conf), choices)
         return
     with repository.store() as store, repository.backends(desired.backends) as backends:
         found = find_imports(desired, store, backends, request, writes=write is not None)
@@ -108,10 +114,14 @@ class _Choices:
 
 
 def _take_over(
-    session: Session, desired: Desired, request: ImportRequest, exports: Sequence[str], choices: _Choices
+    session: Session,
+    desired: Desired,
+    request: ImportRequest,
+    files: tuple[Sequence[str], str | None],
+    choices: _Choices,
 ) -> None:
     """Show what becomes of files of other servers, and import what is found where manifests are to be written."""
-    from sharectl.workspace.server_files import read_exports_files
+    from sharectl.workspace.server_files import read_exports_files, read_smb_conf_file
     from sharectl.workspace.takeover import TakeoverRequest, find_takeover
 
     if request.address is not None or request.everything or request.backend is None:
@@ -123,8 +133,12 @@ def _take_over(
         summary = "nobody can be asked: with --output json the plan is not shown"
         raise DiagnosticError(error("usage.no-question", summary, remedy="pass --yes, or leave --write out"))
     repository = session.repository
+    exports, smb_conf = files
+    if [*exports, smb_conf].count("-") > 1:
+        raise DiagnosticError(error("usage.import", "standard input is one file", remedy="name the other"))
     clients = read_exports_files(exports, repository.directory, repository.stdin)
-    asked = TakeoverRequest(request.backend, clients, request.size_bytes, request.protocol)
+    smb = None if smb_conf is None else read_smb_conf_file(smb_conf, repository.directory, repository.stdin)
+    asked = TakeoverRequest(request.backend, clients, smb, request.size_bytes, request.protocol)
     with repository.store() as store, repository.backends(desired.backends) as backends:
         takeover = find_takeover(desired, store, backends, asked, str(session.project.root))
     session.output.show("takeover", choices.output, takeover.report, on_one_line=choices.write is not None)

@@ -69,11 +69,8 @@ class Treatment(NamedTuple):
             else None,
             "insecure": str(self.insecure).lower() if self.insecure != other.insecure else None,
         }
-        if self.squash != "none":
-            for name, mine, others in zip(
-                ("anonymousUid", "anonymousGid"), self.anonymous, other.anonymous, strict=True
-            ):
-                found[name] = str(mine) if mine != others else None
+        for name, mine, others in zip(("anonymousUid", "anonymousGid"), self.anonymous, other.anonymous, strict=True):
+            found[name] = str(mine) if mine != others else None
         return tuple(sorted((name, value) for name, value in found.items() if value is not None))
 
 

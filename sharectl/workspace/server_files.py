@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.legacy.exports import ExportedTo
+    from sharectl.legacy.smb_conf import SmbConf
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.workspace.repository import Input
 
@@ -38,6 +39,19 @@ def read_exports_files(names: Sequence[str], directory: Path, stdin: Input | Non
     if problems:
         raise DiagnosticError(*problems)
     return tuple(found)
+
+
+def read_smb_conf_file(name: str, directory: Path, stdin: Input | None) -> SmbConf:
+    """Return what a smb.conf says with the files that it includes, whose names are as Samba would read them here. Raises DiagnosticError."""
+    from sharectl.legacy.smb_conf import read_smb_conf  # noqa: PLC0415 - only where there are some
+
+    def include(other: str) -> str | None:
+        try:
+            return read_text(other, directory, None)
+        except DiagnosticError:
+            return None
+
+    return read_smb_conf(read_text(name, directory, stdin), _shown(name), include)
 
 
 def read_text(name: str, directory: Path, stdin: Input | None) -> str:

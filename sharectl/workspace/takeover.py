@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from sharectl.drivers.base import SettlesExports
+from sharectl.drivers.base import Capability, SettlesExports
 from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import NamesShareFolders
 from sharectl.legacy.findings import Finding, Outcome
 from sharectl.legacy.nfs_clients import Said, rules_of_exports, shown_export
+from sharectl.legacy.smb_sections import findings_of_globals, rules_of_section, why_no_share
+from sharectl.manifests.names import is_name
 from sharectl.model.checks import WantedShare
 from sharectl.model.diagnostics import DiagnosticError, error
-from sharectl.model.frozen import dataclass
-from sharectl.model.kinds import Kind
+from sharectl.model.export_names import canonical, problem
+from sharectl.model.frozen import dataclass, field
+from sharectl.model.kinds import Kind, name_of
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import Protocol
 from sharectl.planner.options import Import, PlanOptions
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sharectl.legacy.exports import ExportedTo
+    from sharectl.legacy.findings import Place
+    from sharectl.legacy.nfs_clients import RuleCheck
+    from sharectl.legacy.smb_conf import Section, SmbConf
     from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.backends import BackendSpec
@@ -42,10 +48,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TakeoverRequest:
-    """The clients that the files name, and the backend that the folders are on; size and protocol as in an ImportRequest."""
+    """What the files say, and the backend that the folders are on; size and protocol as in an ImportRequest.
+
+    A folder that both files name becomes a share of this `protocol`.
+    """
 
     backend: str
     exports: tuple[ExportedTo, ...]
+    smb: SmbConf | None = None
     size_bytes: int = GIB
     protocol: str = Protocol.NFS
 
@@ -178,6 +188,26 @@ class _Shelf:
         return _Found(share)
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What the files say of a folder that is a share."""
+
+    place: _Found
+    exports: list[ExportedTo] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+
+    def protocol(self, wanted: str) -> str:
+        """Return the protocol of the share: its own, if it has one, else that of the files, else the one that is wanted of both."""
+        if self.exports and self.sections:
+            return self.place.share.protocol or wanted
+        return Protocol.NFS if self.exports else Protocol.CIFS
+
+    @property
+    def folder(self) -> str:
+        """The folder as the files have it."""
+        return self.exports[0].path if self.exports else self.sections[0].value("path")
+
+
 class _Takeover:
     """Puts together what becomes of each folder."""
 
@@ -186,23 +216,18 @@ class _Takeover:
     ) -> None:
         self._desired, self._request, self._records, self._shelf = desired, request, records, shelf
         self._checks = ShareChecks(desired)
-        self._findings: list[Finding] = []
+        self._findings: list[Finding] = [] if request.smb is None else list(findings_of_globals(request.smb))
 
     def made(self) -> Takeover:
-        folders = self._by_share()
-        strays = {place.share.backend_id: place.share for place, _ in folders if place.address is None}
-        backend = self._request.backend
-        chosen = _all(
-            self._desired,
-            self._records,
-            [(backend, share._replace(protocol=Protocol.NFS)) for share in strays.values()],
-        )
+        claims, backend = self._claims(), self._request.backend
+        strays = {claim.place.share.backend_id: self._named(claim) for claim in claims if claim.place.address is None}
+        chosen = _all(self._desired, self._records, [(backend, share) for share in strays.values()])
         addresses = {share.backend_id: address for address, (_, share) in chosen.items()}
-        taken = [self._taken(place, addresses, exports) for place, exports in folders]
+        taken = [self._taken(claim, addresses) for claim in claims]
         unwritten = {
-            folder.address: (backend, share._replace(protocol=folder.protocol, access=folder.rules))
+            folder.address: (backend, strays[folder.backend_id]._replace(access=folder.rules))
             for folder in taken
-            if folder.is_new and (share := strays[folder.backend_id])
+            if folder.is_new
         }
         request = ImportRequest(
             None, None, backend, everything=True, size_bytes=self._request.size_bytes, protocol=self._request.protocol
@@ -217,40 +242,112 @@ class _Takeover:
         report = TakeoverReport(backend, tuple(taken), findings, manifest_text(found) if found.documents else "")
         return Takeover(found, report)
 
-    def _by_share(self) -> list[tuple[_Found, list[ExportedTo]]]:
-        """Return the clients of each folder that is a share; of the others it is said why they are none."""
+    def _claims(self) -> list[_Claim]:
+        """Return what the files say of each folder that is a share; of the others it is said why they are none."""
         places: dict[str, _Found | _Lost] = {}
-        found: dict[str, tuple[_Found, list[ExportedTo]]] = {}
-        for export in self._request.exports:
-            place = places.get(export.path)
+        found: dict[str, _Claim] = {}
+
+        def claim(folder: str, at: Place, what: str) -> _Claim | None:
+            place = places.get(folder)
             if place is None:
-                place = places[export.path] = self._shelf.place(export.path)
-            if isinstance(place, _Lost):
-                self._findings.append(
-                    Finding(export.place, Outcome.LEFT_OUT, shown_export(export), place.why, place.remedy, export.path)
-                )
+                place = places[folder] = self._shelf.place(folder)
+            if isinstance(place, _Found):
+                return found.setdefault(place.share.backend_id, _Claim(place))
+            self._findings.append(Finding(at, Outcome.LEFT_OUT, what, place.why, place.remedy, folder))
+            return None
+
+        for export in self._request.exports:
+            if (exporting := claim(export.path, export.place, shown_export(export))) is not None:
+                exporting.exports.append(export)
+        for section in () if self._request.smb is None else self._request.smb.sections:
+            what, why_not = f"[{section.name}]", why_no_share(section)
+            if why_not is not None:
+                self._leave_out(section, *why_not)
+            elif (sharing := claim(section.value("path"), section.place, what)) is None:
+                self._leave_out_lines(section)
+            elif sharing.sections:
+                other = sharing.sections[0]
+                self._leave_out(section, f"[{other.name}] in line {other.place.line} has the same folder", _ONE_SHARE)
             else:
-                found.setdefault(place.share.backend_id, (place, []))[1].append(export)
+                sharing.sections.append(section)
         return list(found.values())
 
-    def _taken(self, place: _Found, addresses: Mapping[str, Address], exports: Sequence[ExportedTo]) -> TakenFolder:
-        share = place.share
-        address = place.address or addresses[share.backend_id]
-        said = self._said(address, share, exports)
-        self._findings += said.findings
-        is_new = place.address is None and address not in self._desired.digests
-        if not is_new:
-            self._tell_missing(address, said, exports)
-        rules = tuple(rule for rule, _ in said.rules)
-        return TakenFolder(exports[0].path, address, share.backend_id, Protocol.NFS, rules, is_new)
+    def _leave_out(self, section: Section, why: str, remedy: str) -> None:
+        """Say of a section, and of each line in it, that it is not taken over."""
+        folder = section.value("path")
+        self._findings.append(Finding(section.place, Outcome.LEFT_OUT, f"[{section.name}]", why, remedy, folder))
+        self._leave_out_lines(section)
 
-    def _said(self, address: Address, share: ObservedShare, exports: Sequence[ExportedTo]) -> Said:
-        """Return the rules of a folder, none of which the backend refuses."""
-        size_bytes = share.size_bytes or self._request.size_bytes
+    def _leave_out_lines(self, section: Section) -> None:
+        why, folder = "its section is not taken over", section.value("path")
+        self._findings += (
+            Finding(own.place, Outcome.LEFT_OUT, f"[{section.name}] {own}", why, "", folder) for own in section.own
+        )
+
+    def _named(self, claim: _Claim) -> ObservedShare:
+        """Return the share of a folder with the protocol and the name that it is to have: that of its section, where it is one of CIFS."""
+        share, protocol = claim.place.share, claim.protocol(self._request.protocol)
+        if protocol == Protocol.NFS:
+            return share._replace(protocol=protocol)
+        name = canonical(claim.sections[0].name)
+        if problem(name, (protocol,)) is not None or self._refuses_name(share, name):
+            return share._replace(protocol=protocol)
+        return share._replace(protocol=protocol, name=name, export_name=name)
+
+    def _refuses_name(self, share: ObservedShare, name: str) -> bool:
+        """Tell whether the backend's driver cannot export a share under the name."""
+        if is_name(name):
+            return False
+        if Capability.EXPORT_NAME not in self._checks.capabilities(self._request.backend):
+            return True
+        wanted = WantedShare("a", self._size(share), Protocol.CIFS, pool=share.pool, export_name=name)
+        problems = self._checks.problems(self._request.backend, wanted, None)
+        return any(each.path[:1] == ("export_name",) for each in problems)
+
+    def _size(self, share: ObservedShare) -> int:
+        return share.size_bytes or self._request.size_bytes
+
+    def _taken(self, claim: _Claim, addresses: Mapping[str, Address]) -> TakenFolder:
+        share, protocol = claim.place.share, claim.protocol(self._request.protocol)
+        address = claim.place.address or addresses[share.backend_id]
+        if protocol == Protocol.NFS:
+            said = rules_of_exports(claim.exports, self._settings(address, protocol), self._check(share, protocol))
+            for section in claim.sections:
+                self._leave_out(section, f"the share has one protocol, which is {protocol}", _ONE_PROTOCOL)
+        else:
+            said = self._said_of_section(claim, address)
+        self._findings += said.findings
+        is_new = claim.place.address is None and address not in self._desired.digests
+        if not is_new:
+            self._tell_missing(address, said, claim.folder)
+        rules = tuple(rule for rule, _ in said.rules)
+        return TakenFolder(claim.folder, address, share.backend_id, protocol, rules, is_new)
+
+    def _said_of_section(self, claim: _Claim, address: Address) -> Said:
+        share, section = claim.place.share, claim.sections[0]
+        for export in claim.exports:
+            why = f"the share has one protocol, which is {Protocol.CIFS}"
+            self._findings.append(
+                Finding(export.place, Outcome.LEFT_OUT, shown_export(export), why, _ONE_PROTOCOL, export.path)
+            )
+        seen = self._named(claim)
+        if not (name_of(address) == section.name.casefold() or seen.export_name == canonical(section.name)):
+            why = f"clients know the share under this name, and will see it as {name_of(address)}"
+            found = Finding(section.place, Outcome.LEFT_OUT, f"[{section.name}]", why, "tell them", claim.folder)
+            self._findings.append(found)
+        conf = self._request.smb
+        if conf is None:
+            return Said((), ())
+        return rules_of_section(
+            conf, section, self._settings(address, Protocol.CIFS), self._check(share, Protocol.CIFS)
+        )
+
+    def _check(self, share: ObservedShare, protocol: str) -> RuleCheck:
+        """Return the check of rules of this share by the driver of the backend."""
 
         def check(rules: Sequence[AccessRule]) -> dict[AccessRule, str]:
             by_key = {rule.key: rule for rule in rules}
-            wanted = WantedShare("a", size_bytes, Protocol.NFS, tuple(rules), pool=share.pool)
+            wanted = WantedShare("a", self._size(share), protocol, tuple(rules), pool=share.pool)
             problems = self._checks.problems(self._request.backend, wanted, None)
             return {
                 by_key[each.path[1]]: each.summary
@@ -258,7 +355,7 @@ class _Takeover:
                 if each.path[:1] == ("access",) and each.path[1:]
             }
 
-        return rules_of_exports(exports, self._settings(address, Protocol.NFS), check)
+        return check
 
     def _settings(self, address: Address, protocol: str) -> ExportSettings:
         """Return the settings that the exports of a share have, whose type its manifest says, if there is one."""
@@ -270,17 +367,17 @@ class _Takeover:
         share_type = self._desired.share_types.get(named or "")
         return factory.export_settings(spec, protocol, {} if share_type is None else share_type.extra_specs)
 
-    def _tell_missing(self, address: Address, said: Said, exports: Sequence[ExportedTo]) -> None:
+    def _tell_missing(self, address: Address, said: Said, folder: str) -> None:
         """Say which rules the manifest that is there already does not have."""
         has = set(self._desired.access(address)) if address in self._desired.digests else set()
         for rule, place in said.rules:
             if rule not in has:
-                what = f"{exports[0].path} {rule.access_to} {rule.grant}"
+                what = f"{folder} {rule.key} {rule.grant}"
                 why = f"the manifest of {address} is there already, and has no such rule"
                 if address not in self._desired.digests:
                     why = f"{address} is in the state, and has no manifest"
                 remedy = f"add {{type: {rule.access_type}, to: {rule.access_to!r}, level: {rule.access_level}}} to it, if it is still meant"
-                self._findings.append(Finding(place, Outcome.LEFT_OUT, what, why, remedy, exports[0].path))
+                self._findings.append(Finding(place, Outcome.LEFT_OUT, what, why, remedy, folder))
 
     def _notes(self, taken: Sequence[TakenFolder]) -> dict[Address, list[str]]:
         """Return what is to stand above each manifest: what was left out, and what was narrowed."""
@@ -293,4 +390,6 @@ class _Takeover:
         return notes
 
 
+_ONE_SHARE = "a folder is one share, under one name"
+_ONE_PROTOCOL = "--protocol chooses the one that is taken over"
 _WORDS = {Outcome.LEFT_OUT: "Left out", Outcome.NARROWED: "Narrowed"}

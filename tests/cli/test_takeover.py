@@ -230,3 +230,74 @@ def test_ten_thousand_lines(filer: Console) -> None:
     ended = filer("import", "--exports", name, "--backend", "nas")
     assert ended.code == 2
     assert "20000 rules" in ended.out
+
+
+SMB_CONF = """\
+[global]
+   workgroup = OFFICE
+   hosts allow = 192.168.
+[homes]
+   valid users = %S
+[Marketing Team]
+   path = S/scans
+   Write OK = yes
+   valid users = @marketing, alice
+[projects]
+   path = S/projects
+   guest ok = yes
+[gone]
+   path = /srv/none
+   valid users = carol
+"""
+
+
+def test_a_samba_server(filer: Console) -> None:
+    """Sections become shares of CIFS under their names, with users, groups, guests and hosts; the rest is reported line by line."""
+    exports(filer, SMB_CONF, "smb.conf")
+    ended = filer("import", "--smb-conf", "smb.conf", "--backend", "nas", "--write", "taken", "--yes")
+    assert ended.code == 2, ended.err
+    for words in (
+        "smb.conf:4: [homes]: it makes a share for each user who comes",
+        "smb.conf:5: [homes] valid users = %S",
+        "smb.conf:13: [gone]: the folder is in no pool",
+        "smb.conf:15: [gone] valid users = carol",
+        "smb.conf:2: workgroup = OFFICE",
+    ):
+        assert words in ended.out, words
+    text = (filer.root / "taken/imported-nas.yaml").read_text(encoding="utf-8")
+    assert "name: marketing-team\nspec:\n  size: 1GiB\n  protocol: CIFS\n  exportName: Marketing Team\n" in text
+    assert filer("apply", "--yes").code == 0
+    assert filer("plan", "--detailed-exitcode").code == 0
+    sections = "".join(path.read_text(encoding="utf-8") for path in (filer.root / "storage/.sharectl/smb.d").iterdir())
+    assert "[Marketing Team]" in sections
+    assert 'valid users = "alice" @"marketing"' in sections
+    assert sections.count("hosts allow = 192.168.0.0/16\n    hosts deny = ALL") == 2
+    again = filer("import", "--smb-conf", "smb.conf", "--backend", "nas")
+    assert "[Marketing Team]" not in again.out
+    assert "0 new manifests" in again.out
+
+
+def test_one_folder_in_both_files(filer: Console) -> None:
+    """It becomes one share; --protocol says of which protocol, and the other entry is reported."""
+    name = exports(filer, "S/projects 10.0.0.1(rw)\n")
+    exports(filer, "[data]\npath = S/projects\nvalid users = alice\n", "smb.conf")
+    both = ("import", "--exports", name, "--smb-conf", "smb.conf", "--backend", "nas")
+    nfs, cifs = filer(*both).out, filer(*both, "--protocol", "CIFS").out
+    assert "access ip:10.0.0.1 rw" in nfs
+    assert "smb.conf:1: [data]: the share has one protocol, which is NFS" in nfs
+    assert "share/data" in cifs
+    assert "access user:alice ro" in cifs
+    assert "projects 10.0.0.1(rw): the share has one protocol, which is CIFS" in cifs
+
+
+def test_an_smb_conf_that_includes_others(filer: Console) -> None:
+    """Their sections are read, with their own lines; one that cannot be read lets nobody in by what it may change."""
+    exports(filer, "[data]\npath = S/projects\ninclude = more.conf\n", "smb.conf")
+    exports(filer, "valid users = alice\n[other]\npath = S/homes\nveto files = /x/\n", "more.conf")
+    ended = filer("import", "--smb-conf", "smb.conf", "--backend", "nas")
+    assert "access user:alice ro" in ended.out
+    assert "more.conf:4: [other] veto files = /x/" in ended.out
+    (filer.root / "more.conf").unlink()
+    ended = filer("import", "--smb-conf", "smb.conf", "--backend", "nas")
+    assert "CIFS, 0 rules" in ended.out
+    assert "smb.conf:3: [data] include = more.conf: what it brings is not known" in ended.out
