@@ -21,6 +21,7 @@ SHARE = "5a5a0000-0000-4000-8000-00000000{n}"
 OTHER = "5b5b0000-0000-4000-8000-00000000{n}"
 SNAPSHOT = "5c5c0000-0000-4000-8000-00000000{n}"
 PASSWORDS = {"alice": "one-Secret"}
+PEOPLE = {"users": ["alice"], "groups": {}, "guests": False}
 NFS_RULES = [["ip", "10.77.1.0/24", "ro"], ["ip", "10.77.1.21", "rw"]]
 SMB_RULES = [["ip", "10.77.1.0/24", "rw"], ["user", "alice", "rw"]]
 MIB = 1 << 20
@@ -38,7 +39,7 @@ def create(resource_id: str = SHARE, protocol: str = "NFS", snapshot_id: str | N
 def access(rules: Sequence[Sequence[str]], protocol: str = "NFS") -> Request:
     """Return the request that gives the share these rules."""
     params = {"resource_id": SHARE, "protocol": protocol, "rules": rules, "passwords": PASSWORDS, "problems": {}}
-    return ["update_access", params]
+    return ["update_access", {**params, "people": PEOPLE}]
 
 
 def delete(resource_id: str = SHARE) -> Request:
@@ -104,7 +105,7 @@ def crash_everywhere(lab_directory: str, network: Network) -> Callable[..., list
         job: dict[str, Any] = {
             "settings": settings,
             "lists": [
-                ["list_shares", {"resource_ids": None, "passwords": PASSWORDS}],
+                ["list_shares", {"resource_ids": None, "passwords": PASSWORDS, "people": PEOPLE}],
                 ["list_snapshots", {"resource_ids": None}],
             ],
             "before": [["prepare", {}], *before],
