@@ -59,6 +59,12 @@ class Mount:
         """The share's name, which is a folder's as well."""
         return name_of(self.address)
 
+    @property
+    def is_for_guests(self) -> bool:
+        """Tell whether guests alone are let in, who have no password."""
+        people = [rule for rule in self.access if rule.access_type != AccessType.IP]
+        return bool(people) and all(rule.access_type == AccessType.GUEST for rule in people)
+
     def point(self, root: str) -> str:
         """Return the path where it is mounted, under `root`."""
         return posixpath.join(root, self.name)

@@ -55,7 +55,7 @@ def mount_options(mount: Mount, settings: MountSettings) -> list[str]:
     """Return the options of nfs(5) or mount.cifs(8)."""
     level = "ro" if mount.read_only else "rw"
     if mount.location.protocol is Protocol.CIFS:
-        return [level, f"credentials={settings.credentials}", SMB_VERSION]
+        return [level, "guest" if mount.is_for_guests else f"credentials={settings.credentials}", SMB_VERSION]
     return [level, NFS_VERSION]
 
 

@@ -197,3 +197,11 @@ def test_a_host_that_is_shut_out_is_offered_no_mount() -> None:
     rules = ("ip:10.0.0.0/8 rw", "ip:10.0.0.13 none")
     assert selected(share(), *rules, client="10.0.0.13").mounts == ()
     assert only(selected(share(), *rules, client="10.0.0.14")).access == (AccessRule("ip", "10.0.0.0/8", "rw"),)
+
+
+def test_a_share_that_only_guests_may_use_needs_no_password() -> None:
+    """One that users may use as well is mounted as a user."""
+    smb = share(protocol="CIFS", locations=SMB)
+    assert only(selected(smb, "guest:* ro", "ip:10.0.0.0/8 rw")).is_for_guests
+    assert not only(selected(smb, "guest:* ro", "user:alice rw")).is_for_guests
+    assert not only(selected(share(), "ip:10.0.0.0/8 rw")).is_for_guests

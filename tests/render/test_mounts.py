@@ -355,3 +355,16 @@ def test_that_there_is_nothing_to_mount_is_said() -> None:
     """An empty table could as well be a mistake."""
     assert "lets anybody reach" in nothing_line(None)
     assert "lets db1\\n reach" in nothing_line("db1\n")
+
+
+def test_a_share_for_guests_is_mounted_without_a_password() -> None:
+    """Where users may use it too, as a user."""
+    guests, users = (
+        a_mount(name, rf"\\nas1\{name}", *rules, protocol="CIFS")
+        for name, rules in (("public", ["guest:* ro"]), ("office", ["guest:* ro", "user:bob rw"]))
+    )
+    lines = list(mounts_lines(MountFormat.FSTAB, Selected((guests, users), ()), SETTINGS, ORIGIN))
+    assert [("guest," in line, "credentials=" in line) for line in lines if line.startswith("//")] == [
+        (True, False),
+        (False, True),
+    ]
