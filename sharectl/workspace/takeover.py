@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.drivers.base import Capability, SettlesExports
 from sharectl.drivers.registry import driver_factory
-from sharectl.drivers.share_checks import NamesShareFolders
 from sharectl.legacy.findings import Finding, Outcome
 from sharectl.legacy.nfs_clients import Said, rules_of_exports, shown_export
 from sharectl.legacy.smb_sections import findings_of_globals, rules_of_section, why_no_share
 from sharectl.manifests.names import is_name
+from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.checks import WantedShare
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.export_names import canonical, problem
 from sharectl.model.frozen import dataclass, field
-from sharectl.model.kinds import Kind, name_of
+from sharectl.model.kinds import name_of
+from sharectl.model.protocols import protocols_in
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import Protocol
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.shares.checks import ShareChecks
-from sharectl.planner.strays import importable_shares
+from sharectl.workspace.folders import FoundFolder, LostFolder, Shelf, share_folders
 from sharectl.workspace.import_manifests import documents_of, guesses_in, manifest_text
-from sharectl.workspace.imports import FoundImports, ImportRequest, _all, _differences, _escaped
+from sharectl.workspace.imports import FoundImports, ImportRequest, _all, _differences
 from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
 
@@ -36,12 +36,9 @@ if TYPE_CHECKING:
     from sharectl.legacy.smb_conf import Section, SmbConf
     from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule, ExportSettings
-    from sharectl.model.backends import BackendSpec
-    from sharectl.model.checks import StoragePlace
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record
-    from sharectl.planner.observed import BackendObservation
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
 
@@ -50,7 +47,7 @@ if TYPE_CHECKING:
 class TakeoverRequest:
     """What the files say, and the backend that the folders are on; size and protocol as in an ImportRequest.
 
-    A folder that both files name becomes a share of this `protocol`.
+    A folder that both files name becomes a share of both protocols, unless `protocol` is CIFS.
     """
 
     backend: str
@@ -102,105 +99,23 @@ def find_takeover(
 ) -> Takeover:
     """Ask the backend for its shares, and return what becomes of the files. Raises DiagnosticError where it does not answer."""
     require_backends([request.backend], desired.backends)
-    places = _share_folders(desired.backends[request.backend], base_directory)
+    places = share_folders(desired.backends[request.backend], base_directory)
     seen = survey(desired.backends, backends, {request.backend: Question(lists=True)}).observed[request.backend]
     if seen.shares is None:
         summary = f"backend {request.backend} could not be read: {seen.error}"
         raise DiagnosticError(error("import.unreadable", summary, remedy="see to it first"))
     with store.read() as reader:
         records = reader.view().records
-    return _Takeover(desired, request, records, _Shelf(seen, records, places)).made()
-
-
-def _share_folders(spec: BackendSpec, base_directory: str) -> Mapping[str, StoragePlace]:
-    factory = driver_factory(spec.driver)
-    if not isinstance(factory, NamesShareFolders):
-        raise DiagnosticError(
-            error(
-                "import.no-folders",
-                f"the {spec.driver} driver of backend {spec.name} knows no folders",
-                detail="the files name folders, and its shares are none.",
-                remedy=f"take its shares over with `sharectl import --backend {spec.name} --all --write DIR`, and write their rules",
-            )
-        )
-    return factory.share_folders(spec, base_directory)
-
-
-class _Found(NamedTuple):
-    """The share that a folder is; `address` is that of the state, None where it does not know it."""
-
-    share: ObservedShare
-    address: Address | None = None
-
-
-class _Lost(NamedTuple):
-    """Why a folder is no share that can be taken over, and what to do."""
-
-    why: str
-    remedy: str
-
-
-class _Shelf:
-    """The shares of a backend by the paths of their folders."""
-
-    def __init__(
-        self, seen: BackendObservation, records: Mapping[Address, Record], places: Mapping[str, StoragePlace]
-    ) -> None:
-        self._name, self._places = seen.backend, places
-        by_id = {record.resource_id: address for address, record in records.items() if record.kind == Kind.SHARE}
-        strays = importable_shares(by_id.keys(), seen)
-        self._strays = {share.backend_id: share for share in strays if share.trashed_at is None}
-        self._managed = {
-            share.backend_id: (share, by_id[resource_id])
-            for resource_id, share in (seen.shares or {}).items()
-            if resource_id in by_id and share.trashed_at is None
-        }
-
-    def place(self, folder: str) -> _Found | _Lost:
-        for prefix, place in self._places.items():
-            path = os.path.normpath(folder) if place.host else os.path.realpath(folder)
-            if path == place.location:
-                remedy = "export the shares in it one by one; what lies in it beside them stays out"
-                return _Lost(f"it is {place.what} of backend {self._name}, and no share", remedy)
-            inside = path.removeprefix(f"{place.location.rstrip('/')}/")
-            if inside != path:
-                return self._in_pool(prefix, place, inside)
-        pools = ", ".join(sorted(place.location for place in self._places.values())) or "none"
-        remedy = (
-            f"move it into a pool ({pools}), or make a pool of the folder that it is in; docs/linux.md, Existing data"
-        )
-        return _Lost(f"the folder is in no pool of backend {self._name}", remedy)
-
-    def _in_pool(self, prefix: str, place: StoragePlace, inside: str) -> _Found | _Lost:
-        name, slash, _ = inside.partition("/")
-        backend_id = f"{prefix}{_escaped(name)}"
-        if slash:
-            why = f"the folder lies within another, {place.location}/{name}, and shares do not"
-            return _Lost(why, f"let its clients mount that one, or move it to {place.location}")
-        if backend_id in self._managed:
-            return _Found(*self._managed[backend_id])
-        share = self._strays.get(backend_id)
-        if share is None:
-            why = f"backend {self._name} has no share {backend_id}: there is no such folder, or (on btrfs) it is no subvolume"
-            return _Lost(why, "make it one, then import again; docs/linux.md, Existing data")
-        if share.not_adoptable:
-            return _Lost(f"it cannot be taken over: {share.not_adoptable}", "mend that, then import again")
-        return _Found(share)
+    return _Takeover(desired, request, records, Shelf(seen, records, places)).made()
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
     """What the files say of a folder that is a share."""
 
-    place: _Found
+    place: FoundFolder
     exports: list[ExportedTo] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
-
-    def protocol(self, wanted: str) -> str:
-        """Return the protocol of the share: its own, if it has one, else that of the files, else the one that is wanted of both."""
-        if self.exports and self.sections:
-            return self.place.share.protocol or wanted
-        return Protocol.NFS if self.exports else Protocol.CIFS
 
     @property
     def folder(self) -> str:
@@ -212,14 +127,16 @@ class _Takeover:
     """Puts together what becomes of each folder."""
 
     def __init__(
-        self, desired: Desired, request: TakeoverRequest, records: Mapping[Address, Record], shelf: _Shelf
+        self, desired: Desired, request: TakeoverRequest, records: Mapping[Address, Record], shelf: Shelf
     ) -> None:
         self._desired, self._request, self._records, self._shelf = desired, request, records, shelf
         self._checks = ShareChecks(desired)
         self._findings: list[Finding] = [] if request.smb is None else list(findings_of_globals(request.smb))
+        self._of_both: dict[str, Said | str] = {}
 
     def made(self) -> Takeover:
         claims, backend = self._claims(), self._request.backend
+        self._of_both = {claim.place.share.backend_id: self._both(claim) for claim in claims}
         strays = {claim.place.share.backend_id: self._named(claim) for claim in claims if claim.place.address is None}
         chosen = _all(self._desired, self._records, [(backend, share) for share in strays.values()])
         addresses = {share.backend_id: address for address, (_, share) in chosen.items()}
@@ -244,14 +161,14 @@ class _Takeover:
 
     def _claims(self) -> list[_Claim]:
         """Return what the files say of each folder that is a share; of the others it is said why they are none."""
-        places: dict[str, _Found | _Lost] = {}
+        places: dict[str, FoundFolder | LostFolder] = {}
         found: dict[str, _Claim] = {}
 
         def claim(folder: str, at: Place, what: str) -> _Claim | None:
             place = places.get(folder)
             if place is None:
                 place = places[folder] = self._shelf.place(folder)
-            if isinstance(place, _Found):
+            if isinstance(place, FoundFolder):
                 return found.setdefault(place.share.backend_id, _Claim(place))
             self._findings.append(Finding(at, Outcome.LEFT_OUT, what, place.why, place.remedy, folder))
             return None
@@ -284,23 +201,59 @@ class _Takeover:
             Finding(own.place, Outcome.LEFT_OUT, f"[{section.name}] {own}", why, "", folder) for own in section.own
         )
 
+    def _protocol(self, claim: _Claim) -> str:
+        """Return the protocol of the share of a folder: both, where both files name it and rules can say that."""
+        if not (claim.exports and claim.sections):
+            return Protocol.NFS if claim.exports else Protocol.CIFS
+        if isinstance(self._of_both[claim.place.share.backend_id], Said):
+            return Protocol.NFS_CIFS
+        known = claim.place.share.protocol
+        return known if known in {Protocol.NFS, Protocol.CIFS} else self._one_protocol
+
+    @property
+    def _one_protocol(self) -> str:
+        return Protocol.CIFS if self._request.protocol == Protocol.CIFS else Protocol.NFS
+
+    def _both(self, claim: _Claim) -> Said | str:
+        """Return the rules of a share of both protocols, or why there can be none: its address rules are for both."""
+        share = claim.place.share
+        if share.protocol not in {None, Protocol.NFS_CIFS} or self._request.protocol == Protocol.CIFS:
+            return f"the share is to be of one protocol, {share.protocol or self._one_protocol}"
+        if not claim.exports or not claim.sections:
+            return "one file names it"
+        nfs, smb = self._said_of_exports(claim, ""), self._said_of_section(claim, "")
+        people = [(rule, place) for rule, place in smb.rules if rule.access_type != AccessType.IP]
+        if len(people) < len(smb.rules):
+            return "the section has hosts of its own, and a share of both protocols has the same for both"
+        if not people or not any(rule.access_level == AccessLevel.READ_WRITE for rule, _ in nfs.rules):
+            return "a share of both protocols lets users of SMB in from where NFS clients may write, and there are no such rules"
+        rules = (*nfs.rules, *people)
+        wanted = WantedShare("a", self._size(share), Protocol.NFS_CIFS, tuple(r for r, _ in rules), pool=share.pool)
+        refused = self._checks.problems(self._request.backend, wanted, None)
+        if refused:
+            return refused[0].summary
+        section = claim.sections[0]
+        why = "its users come from where NFS clients may write, and from nowhere else"
+        found = Finding(section.place, Outcome.NARROWED, f"[{section.name}]", why, _MORE_HOSTS, claim.folder)
+        return Said(rules, (*nfs.findings, *smb.findings, found))
+
     def _named(self, claim: _Claim) -> ObservedShare:
         """Return the share of a folder with the protocol and the name that it is to have: that of its section, where it is one of CIFS."""
-        share, protocol = claim.place.share, claim.protocol(self._request.protocol)
+        share, protocol = claim.place.share, self._protocol(claim)
         if protocol == Protocol.NFS:
             return share._replace(protocol=protocol)
         name = canonical(claim.sections[0].name)
-        if problem(name, (protocol,)) is not None or self._refuses_name(share, name):
+        if problem(name, protocols_in(protocol)) is not None or self._refuses_name(share, name, protocol):
             return share._replace(protocol=protocol)
         return share._replace(protocol=protocol, name=name, export_name=name)
 
-    def _refuses_name(self, share: ObservedShare, name: str) -> bool:
+    def _refuses_name(self, share: ObservedShare, name: str, protocol: str) -> bool:
         """Tell whether the backend's driver cannot export a share under the name."""
         if is_name(name):
             return False
         if Capability.EXPORT_NAME not in self._checks.capabilities(self._request.backend):
             return True
-        wanted = WantedShare("a", self._size(share), Protocol.CIFS, pool=share.pool, export_name=name)
+        wanted = WantedShare("a", self._size(share), protocol, pool=share.pool, export_name=name)
         problems = self._checks.problems(self._request.backend, wanted, None)
         return any(each.path[:1] == ("export_name",) for each in problems)
 
@@ -308,39 +261,56 @@ class _Takeover:
         return share.size_bytes or self._request.size_bytes
 
     def _taken(self, claim: _Claim, addresses: Mapping[str, Address]) -> TakenFolder:
-        share, protocol = claim.place.share, claim.protocol(self._request.protocol)
+        share, protocol = claim.place.share, self._protocol(claim)
         address = claim.place.address or addresses[share.backend_id]
-        if protocol == Protocol.NFS:
-            said = rules_of_exports(claim.exports, self._settings(address, protocol), self._check(share, protocol))
+        of_both = self._of_both[share.backend_id]
+        if isinstance(of_both, Said):
+            said = of_both
+        elif protocol == Protocol.NFS:
+            said = self._said_of_exports(claim, address)
             for section in claim.sections:
-                self._leave_out(section, f"the share has one protocol, which is {protocol}", _ONE_PROTOCOL)
+                self._leave_out(section, f"the share is of {protocol} alone: {of_both}", _ONE_PROTOCOL)
         else:
             said = self._said_of_section(claim, address)
+            self._findings += (
+                Finding(
+                    each.place,
+                    Outcome.LEFT_OUT,
+                    shown_export(each),
+                    f"the share is of {protocol} alone: {of_both}",
+                    _ONE_PROTOCOL,
+                    each.path,
+                )
+                for each in claim.exports
+            )
         self._findings += said.findings
+        if protocol != Protocol.NFS:
+            self._tell_name(claim, address)
         is_new = claim.place.address is None and address not in self._desired.digests
         if not is_new:
             self._tell_missing(address, said, claim.folder)
         rules = tuple(rule for rule, _ in said.rules)
         return TakenFolder(claim.folder, address, share.backend_id, protocol, rules, is_new)
 
+    def _said_of_exports(self, claim: _Claim, address: Address) -> Said:
+        check = self._check(claim.place.share, Protocol.NFS)
+        return rules_of_exports(claim.exports, self._settings(address, Protocol.NFS), check)
+
     def _said_of_section(self, claim: _Claim, address: Address) -> Said:
-        share, section = claim.place.share, claim.sections[0]
-        for export in claim.exports:
-            why = f"the share has one protocol, which is {Protocol.CIFS}"
-            self._findings.append(
-                Finding(export.place, Outcome.LEFT_OUT, shown_export(export), why, _ONE_PROTOCOL, export.path)
-            )
-        seen = self._named(claim)
-        if not (name_of(address) == section.name.casefold() or seen.export_name == canonical(section.name)):
+        if self._request.smb is None:
+            return Said((), ())
+        settings, check = self._settings(address, Protocol.CIFS), self._check(claim.place.share, Protocol.CIFS)
+        return rules_of_section(self._request.smb, claim.sections[0], settings, check)
+
+    def _tell_name(self, claim: _Claim, address: Address) -> None:
+        """Say where clients have to look for the share under another name."""
+        section = claim.sections[0]
+        if not (
+            name_of(address) == section.name.casefold() or self._named(claim).export_name == canonical(section.name)
+        ):
             why = f"clients know the share under this name, and will see it as {name_of(address)}"
             found = Finding(section.place, Outcome.LEFT_OUT, f"[{section.name}]", why, "tell them", claim.folder)
             self._findings.append(found)
-        conf = self._request.smb
-        if conf is None:
-            return Said((), ())
-        return rules_of_section(
-            conf, section, self._settings(address, Protocol.CIFS), self._check(share, Protocol.CIFS)
-        )
 
     def _check(self, share: ObservedShare, protocol: str) -> RuleCheck:
         """Return the check of rules of this share by the driver of the backend."""
@@ -391,5 +361,6 @@ class _Takeover:
 
 
 _ONE_SHARE = "a folder is one share, under one name"
-_ONE_PROTOCOL = "--protocol chooses the one that is taken over"
+_ONE_PROTOCOL = "--protocol CIFS takes its section over, in place of its exports"
+_MORE_HOSTS = "add rules of type ip for others, which are for NFS as well"
 _WORDS = {Outcome.LEFT_OUT: "Left out", Outcome.NARROWED: "Narrowed"}

@@ -278,16 +278,45 @@ def test_a_samba_server(filer: Console) -> None:
 
 
 def test_one_folder_in_both_files(filer: Console) -> None:
-    """It becomes one share; --protocol says of which protocol, and the other entry is reported."""
+    """It becomes one share of both protocols, whose users come from where NFS clients may write; with --protocol CIFS it is of SMB alone."""
     name = exports(filer, "S/projects 10.0.0.1(rw)\n")
     exports(filer, "[data]\npath = S/projects\nvalid users = alice\n", "smb.conf")
     both = ("import", "--exports", name, "--smb-conf", "smb.conf", "--backend", "nas")
-    nfs, cifs = filer(*both).out, filer(*both, "--protocol", "CIFS").out
-    assert "access ip:10.0.0.1 rw" in nfs
-    assert "smb.conf:1: [data]: the share has one protocol, which is NFS" in nfs
-    assert "share/data" in cifs
+    cifs = filer(*both, "--protocol", "CIFS").out
     assert "access user:alice ro" in cifs
-    assert "projects 10.0.0.1(rw): the share has one protocol, which is CIFS" in cifs
+    assert "projects 10.0.0.1(rw): the share is of CIFS alone" in cifs
+    assert "access ip:10.0.0.1" not in cifs
+    ended = filer(*both, "--write", "taken", "--yes")
+    assert ended.code == 2, ended.err
+    assert "smb.conf:1: [data]: its users come from where NFS clients may write" in ended.out
+    text = (filer.root / "taken/imported-nas.yaml").read_text(encoding="utf-8")
+    assert "name: data\n" in text
+    assert "protocols:\n    - NFS\n    - CIFS\n" in text
+    assert filer("apply", "--yes").code == 0
+    assert filer("plan", "--detailed-exitcode").code == 0
+    folder = filer.root / "storage/.sharectl"
+    assert "10.0.0.1(rw" in "".join(path.read_text(encoding="utf-8") for path in (folder / "exports.d").iterdir())
+    assert 'valid users = "alice"' in "".join(path.read_text(encoding="utf-8") for path in (folder / "smb.d").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("line", "section", "words"),
+    [
+        ("10.0.0.1(rw)", "hosts allow = 192.168.", "the section has hosts of its own"),
+        ("10.0.0.1(ro)", "", "from where NFS clients may write, and there are no such rules"),
+        ("10.0.0.1(rw)", "veto files = /x/", "there are no such rules"),
+    ],
+)
+def test_rules_that_would_say_more_of_both_protocols(filer: Console, line: str, section: str, words: str) -> None:
+    """Address rules of such a share are for both: where one file lets in others than the other, NFS alone is taken over."""
+    name = exports(filer, f"S/projects {line}\n")
+    exports(filer, f"[data]\npath = S/projects\nvalid users = alice\n{section}\n", "smb.conf")
+    ended = filer("import", "--exports", name, "--smb-conf", "smb.conf", "--backend", "nas")
+    assert "NFS, 1 rule\n" in ended.out
+    assert "access user:" not in ended.out
+    assert "smb.conf:1: [data]: the share is of NFS alone: " in ended.out
+    assert words in ended.out
+    assert "smb.conf:3: [data] valid users = alice" in ended.out
 
 
 def test_an_smb_conf_that_includes_others(filer: Console) -> None:
