@@ -70,10 +70,10 @@ def write(  # noqa: PLR0913, PLR0917 - a case has as many parts
         return smb(host, address, share, user, password, f'put {file.name} "{name}"')
 
 
-def listed(host: Host, address: str, user: str, password: str) -> set[str] | None:
-    """Return the shares that a user is listed (`smbclient -L`); None where the server lists none to it."""
+def listed(host: Host, address: str, user: str, password: str, *options: str) -> set[str] | None:
+    """Return the shares that a user is listed (`smbclient -L`); None where the server lists none to it. `options` as of `smb`."""
     with _command(host, address, "", user, password) as (argv, folder):
-        asked = [*argv[:-1], "--grepable", "-L", address]
+        asked = [*argv[:-1], *options, "--grepable", "-L", address]
         result = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60, cwd=folder)
     rows = [line.split("|") for line in result.stdout.splitlines()]
     if not any(row[0] == "IPC" for row in rows):

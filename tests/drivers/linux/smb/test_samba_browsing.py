@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from sharectl.drivers.linux.agent.smb.host import ServerOptions
 from sharectl.drivers.linux.agent.smb.server import SambaServer
 from tests.drivers.linux.lab import processes_of
 from tests.drivers.linux.samba_lab import PASSWORDS, Lab, need_samba, whole
-from tests.drivers.linux.smb_client import listed
+from tests.drivers.linux.smb_client import listed, smb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +107,27 @@ def test_the_log_says_nothing_of_it(browsed: Lab) -> None:
     assert seen(browsed, "alice") == {"quiet"}
     assert browsed.path("log/smbd.log").read_text(encoding="utf-8") == before
     browsed.server.remove("quiet")
+
+
+def test_guests_are_listed_nothing(lab_directory: str, network: Network) -> None:
+    """Where they are let in, they have to know the name of a share, for users alone are told who else there is."""
+    need_samba()
+    lab = Lab(lab_directory, network, "open")
+    host = network.stranger
+    lab.instance = Instance("open", f"{lab_directory}/open", (host.ipv4,), host.namespace_path)
+    lab.server = SambaServer(lab.instance, options=ServerOptions(signing="optional", guests=True, browsing=True))
+    lab.server.ensure_running(whole)
+    lab.server.ensure_user("alice", PASSWORDS["alice"])
+    lab.server.put(replace(lab.section("public", writers="alice"), guest="ro"))
+    unsigned = ("--option=client ipc signing=disabled", "--option=client signing=disabled")
+    for user in ("stranger", ""):
+        assert "blocks available" in smb(network.client, host.ipv4, "public", user, "", "ls", *unsigned).text
+        assert listed(network.client, host.ipv4, user, "", *unsigned) is None
+    shown = daemons.holds_within(
+        lambda: listed(network.client, host.ipv4, "alice", PASSWORDS["alice"], *unsigned) == {"public"}, _SECONDS
+    )
+    assert shown
+    lab.server.stop()
 
 
 def test_nobody_is_listed_anything_by_default(lab: Lab) -> None:
