@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import CLIENTS, AccessLevel, AccessType, access_digest, rule_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Place = tuple[int, Sequence[int], Path]
     """The number of a file, the place of a document in it, and the path of a field."""
 
+_MOST_KEPT: Final = 1000
 _ONE_LEVEL: Final = (
     "give both the same, or take the client out of one; of an address and a network around it, the narrower one decides"
 )
@@ -42,23 +43,38 @@ class RuleLinker:
         """Report by `at`; `positions` finds places in the file of a number, `is_written` tells whether a field says what was written."""
         self._linked = linked
         self._positions = positions
-        self._at = at
+        self._report_at = at
+        self._reports = 0
+        self._sound: dict[str, bytes] = {}
         self._is_written = is_written
         self._told: set[Conflict] = set()
 
     def link(self, share: Address) -> None:
-        """Link the rules of a share."""
+        """Link the rules of a share. Inline rules in which nothing is wrong are looked into once, however many shares have the same."""
         entries = sorted(self._linked.rules.get(share, ()), key=_rule_order)
+        listing = self._linked.listing.get(share)
+        written = "" if entries or listing is None else repr(listing)
+        digest = self._sound.get(written)
+        if digest is None:
+            before = self._reports
+            digest = self._checked(share, entries, self._record(share).access if listing is None else listing)
+            if written and self._reports == before and len(self._sound) < _MOST_KEPT:
+                self._sound[written] = digest
+        self._linked.digests[share] = self._linked.digests[share][:DIGEST_SIZE_BYTES] + digest
+
+    def _checked(self, share: Address, entries: Sequence[RuleEntry], inline: Sequence[Sequence[Any]]) -> bytes:
+        """Report what is wrong with the rules of a share, and return the digest of what they come to."""
         if entries:
             self._check_documents(share, entries)
-        inline = self._linked.listing.get(share) or self._record(share).access
         rules = [*map(rule_of, inline), *(entry.rule.rule for entry in entries)]
-        if any(rule.access_type == CLIENTS for rule in rules):
-            self._check_lists(share, rules, entries)
-            digest = self._linked.lists.digest(rules)
-        else:
-            digest = access_digest(rules)
-        self._linked.digests[share] = self._linked.digests[share][:DIGEST_SIZE_BYTES] + digest
+        if not any(rule.access_type == CLIENTS for rule in rules):
+            return access_digest(rules)
+        self._check_lists(share, rules, entries)
+        return self._linked.lists.digest(rules)
+
+    def _at(self, file: int, place: Sequence[int], address: Address) -> Checker:
+        self._reports += 1
+        return self._report_at(file, place, address)
 
     def _check_documents(self, share: Address, entries: Sequence[RuleEntry]) -> None:
         plain = self._record(share).plain
