@@ -20,7 +20,7 @@ _ELSEWHERE: Final = frozenset({"config file", "config backend"})
 
 
 class Parameter(NamedTuple):
-    """A parameter under its canonical name; `written` is the name that stands in the file."""
+    """A parameter under its canonical name, with its value there; `written` is what stands in the file."""
 
     place: Place
     name: str
@@ -29,7 +29,7 @@ class Parameter(NamedTuple):
 
     def __str__(self) -> str:
         """As it is written."""
-        return f"{self.written} = {self.value}"
+        return self.written
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,9 @@ class _Reader:
             self._current = self.sections[key] = Section(name, place, dict(self.globals_.parameters))
 
     def _take(self, line: str, place: Place, depth: int) -> None:
-        written, equals, value = (part.strip() for part in line.partition("="))
-        name, value = canonical_name(written, value)
-        parameter = Parameter(place, name, value, written)
+        spelling, equals, given = (part.strip() for part in line.partition("="))
+        name, value = canonical_name(spelling, given)
+        parameter = Parameter(place, name, value, f"{spelling} = {given}" if equals else spelling)
         section = self._current
         section.own.append(parameter)
         if not equals:

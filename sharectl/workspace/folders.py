@@ -60,6 +60,7 @@ class Shelf:
     ) -> None:
         """Take the shares as they were listed, and the addresses that the state has for them."""
         self._name, self._places = seen.backend, places
+        self._is_new = seen.report is not None and seen.report.identity is None
         by_id = {record.resource_id: address for address, record in records.items() if record.kind == Kind.SHARE}
         strays = importable_shares(by_id.keys(), seen)
         self._strays = {share.backend_id: share for share in strays if share.trashed_at is None}
@@ -94,6 +95,9 @@ class Shelf:
         if backend_id in self._managed:
             return FoundFolder(*self._managed[backend_id])
         share = self._strays.get(backend_id)
+        if share is None and self._is_new:
+            why = f"backend {self._name} lists no share {backend_id}; never used so far, it may show what lies there only after the first apply"
+            return LostFolder(why, "`sharectl apply`, then import again")
         if share is None:
             why = f"backend {self._name} has no share {backend_id}: there is no such folder, or (on btrfs) it is no subvolume"
             return LostFolder(why, "make it one, then import again; docs/linux.md, Existing data")

@@ -105,7 +105,7 @@ def test_where_a_folder_is(filer: Console) -> None:
     ended = filer("import", "--exports", exports(filer, bad), "--backend", "nas")
     assert ended.code == 2
     for words in (
-        "gone h1(rw): backend nas has no share gone",
+        "gone h1(rw): backend nas lists no share gone; never used so far",
         "h2: it is the pool 'default' of backend nas",
         "deep h3: the folder lies within another",
         "/elsewhere h4: the folder is in no pool of backend nas",
@@ -113,6 +113,9 @@ def test_where_a_folder_is(filer: Console) -> None:
     ):
         assert words in ended.out, words
     assert "0 new manifests; 5 not taken over" in ended.out
+    assert filer("apply", "--yes").code == 0
+    again = filer("import", "--exports", "exports", "--backend", "nas")
+    assert "gone h1(rw): backend nas has no share gone" in again.out
 
 
 def test_links_and_other_spellings_lead_to_the_same_folder(filer: Console) -> None:
@@ -247,6 +250,7 @@ SMB_CONF = """\
    guest ok = yes
 [gone]
    path = /srv/none
+   Writeable = yes
    valid users = carol
 """
 
@@ -260,8 +264,9 @@ def test_a_samba_server(filer: Console) -> None:
         "smb.conf:4: [homes]: it makes a share for each user who comes",
         "smb.conf:5: [homes] valid users = %S",
         "smb.conf:13: [gone]: the folder is in no pool",
-        "smb.conf:15: [gone] valid users = carol",
+        "smb.conf:16: [gone] valid users = carol",
         "smb.conf:2: workgroup = OFFICE",
+        "smb.conf:15: [gone] Writeable = yes",
     ):
         assert words in ended.out, words
     text = (filer.root / "taken/imported-nas.yaml").read_text(encoding="utf-8")
