@@ -197,6 +197,18 @@ def test_a_share_is_turned_back_and_keeps_its_access(crash_everywhere: Callable[
         assert sorted(rules_of(answer)) == NFS_RULES
 
 
+@pytest.mark.parametrize(("protocol", "rules"), [("NFS", NFS_RULES), ("CIFS", SMB_RULES)])
+def test_a_renamed_export_keeps_its_rules(
+    crash_everywhere: Callable[..., list[Any]], protocol: str, rules: list[list[str]]
+) -> None:
+    """Also where it was withdrawn under the old name, or recorded under the new one, when the agent was killed."""
+    rename = ["rename_export", {"resource_id": SHARE, "export_name": "Team {n}"}]
+    before = [create(protocol=protocol), access(rules, protocol)]
+    for answer in crash_everywhere(before, rename, [delete()]):
+        assert sorted(rules_of(answer)) == rules
+        assert answer[1][0]["export_name"] == f"Team {answer[0]:04d}"
+
+
 def test_a_share_goes_to_the_trash_and_comes_back(crash_everywhere: Callable[..., list[Any]]) -> None:
     """Without access, and once."""
     trash = ["trash_share", {"resource_id": SHARE}]

@@ -15,6 +15,7 @@ from tests.drivers.linux.test_linux_crashes import (
     MIB,
     NFS_RULES,
     PASSWORDS,
+    PEOPLE,
     SHARE,
     SMB_RULES,
     SNAPSHOT,
@@ -75,7 +76,7 @@ def harm_everywhere(lab_directory: str, network: Network) -> Callable[..., list[
         job = {
             "settings": settings,
             "lists": [
-                ["list_shares", {"resource_ids": None, "passwords": PASSWORDS}],
+                ["list_shares", {"resource_ids": None, "passwords": PASSWORDS, "people": PEOPLE}],
                 ["list_snapshots", {"resource_ids": None}],
             ],
             "harm": harm,
