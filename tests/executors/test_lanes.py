@@ -115,10 +115,15 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def warm(executor: Lanes, *backends: str) -> None:
-    """Make a short call on each backend, and wait until its thread rests, which it does only after its outcome is told."""
+    """Make a short call on each backend, and wait until its thread rests, which it does only after its outcome is told.
+
+    One wait for reports is long enough: each that begins while a thread still has to take its call wakes another.
+    """
     for number, backend in enumerate(backends):
         executor.submit(submission(-1 - number, backend))
-    outcomes(executor, len(backends))
+    told = 0
+    while told < len(backends):
+        told += sum(outcome == Done() for _, outcome in executor.reports(PATIENCE_SECONDS))
     wait_until(lambda: not any(executor._lanes[backend].busy for backend in backends))
 
 
