@@ -46,15 +46,20 @@ class _AbandonedError(BaseException):
 
 
 class _Lane:
-    """The threads of one backend: those that wait to be woken are in `idle`; its last call `is_short`, or was not. `threads` is touched by the loop's thread alone."""
+    """The threads of one backend: those that wait to be woken are in `idle`; its last call `is_short`, or was not.
 
-    __slots__ = ("idle", "is_short", "name", "queue", "threads", "width")
+    `threads` is touched by the loop's thread alone. `coming` has an entry for each thread that was woken, or started, and has not
+    looked at the queue yet.
+    """
+
+    __slots__ = ("coming", "idle", "is_short", "name", "queue", "threads", "width")
 
     def __init__(self, name: str, width: int) -> None:
         self.name = name
         self.width = width
         self.queue: deque[Submission] = deque()
         self.idle: deque[SimpleQueue[None]] = deque()
+        self.coming: deque[None] = deque()
         self.is_short = False
         self.threads = 0
 
@@ -65,8 +70,8 @@ class _Lane:
 
     @property
     def lacks_threads(self) -> bool:
-        """Tell whether calls wait although there is room for them."""
-        return bool(self.queue) and self.busy < self.width
+        """Tell whether calls wait that no thread comes for although there is room for them."""
+        return len(self.queue) > len(self.coming) and self.busy < self.width
 
 
 def _drained(reports: deque[Report]) -> list[Report]:
@@ -204,6 +209,7 @@ class Lanes:
         short = [lane for lane in lacking if lane.is_short][: self._pace]
         for lane in [lane for lane in lacking if not lane.is_short][: max(self._pace, _LONG_AT_ONCE)] + short:
             self._lanes[lane.name] = self._lanes.pop(lane.name)  # the last one next time
+            lane.coming.append(None)
             if lane.idle:
                 lane.idle.popleft().put(None)
             else:
@@ -217,6 +223,7 @@ class Lanes:
             threading.Thread(target=self._work, args=(lane,), name=f"lane-{lane.name}", daemon=True).start()
         except RuntimeError as error:
             lane.threads -= 1
+            lane.coming.pop()
             if lane.threads:
                 lane.width = lane.threads
                 return
@@ -240,12 +247,14 @@ class Lanes:
 
     def _work(self, lane: _Lane) -> None:
         woken = SimpleQueue[None]()
-        was_short = False
+        was_short, is_coming = False, True
         while not self._is_closed:
             submission = None if was_short and not self._is_listening else self._next(lane)
-            was_short = False
+            if is_coming:
+                lane.coming.popleft()
+            was_short = is_coming = False
             if submission is None:
-                self._rest(lane, woken)
+                is_coming = self._rests(lane, woken)
                 continue
             number = submission.number
             began_at = self._clock()
@@ -269,16 +278,17 @@ class Lanes:
         except IndexError:
             return None
 
-    def _rest(self, lane: _Lane, woken: SimpleQueue[None]) -> None:
-        """Wait to be woken, unless there is something to do by now that nobody wakes this thread for."""
+    def _rests(self, lane: _Lane, woken: SimpleQueue[None]) -> bool:
+        """Wait to be woken, unless there is something to do by now that nobody wakes this thread for: then return False at once."""
         lane.idle.append(woken)
         if self._is_closed or (self._is_listening and lane.queue and not self._is_held):
             with suppress(ValueError):
                 lane.idle.remove(woken)
-                return
+                return False
         elif not self._running:
             self._bell.put(None)  # another lane may have its turn
         woken.get()
+        return True
 
     def _outcome(self, submission: Submission) -> Answer | Failure:
         def expect_wanted() -> None:

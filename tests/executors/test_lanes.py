@@ -454,7 +454,7 @@ def test_a_lane_with_short_calls_rests_while_nobody_waits_for_reports() -> None:
 def is_resting(thread: threading.Thread) -> bool:
     """Tell whether a thread of a lane waits to be woken."""
     frame = sys._current_frames().get(thread.ident or 0)
-    return frame is not None and frame.f_code.co_name == "_rest"
+    return frame is not None and frame.f_code.co_name == "_rests"
 
 
 @pytest.mark.usefixtures("unhurried")
