@@ -230,7 +230,7 @@ class NamesExports(Protocol):
 
 @runtime_checkable
 class ChangesProtocols(Protocol):
-    """Can export one share over NFS and CIFS at once (`NFS_CIFS`): `create_share` honours it, and the rules of `model.protocols.smb_rules`."""
+    """Can export one share over NFS and CIFS at once (`NFS_CIFS`): `create_share` honours it, and the rules of `model.access.smb_rules`."""
 
     def change_protocols(self, share: ShareRef, protocol: str) -> None:
         """Export the share over `protocol` from now on, which has one in common with what it has.

@@ -10,12 +10,11 @@ from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_
 from sharectl.manifests.positions import is_secret_name
 from sharectl.manifests.proposals import NO_SECRETS, REFERENCE_REMEDY
 from sharectl.manifests.rule_options import add_options_on_cifs, check_options
-from sharectl.model.access import CLIENTS, AccessType
+from sharectl.model.access import CLIENTS, AccessType, joined_protocols, protocols_in
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.fields import camel
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of
-from sharectl.model.protocols import joined, protocols_in
 from sharectl.model.specs import Protocol
 from sharectl.model.table import SPECS
 
@@ -43,7 +42,7 @@ def build(kind: Kind, document: JsonObject, checker: Checker, *, protocol_is_kno
 
     metadata, spec = document["metadata"], document["spec"]
     if "protocols" in spec:
-        spec = {**spec, "protocol": joined(spec["protocols"])}
+        spec = {**spec, "protocol": joined_protocols(spec["protocols"])}
     plain = {"name": metadata["name"], **plain_of(SPECS[kind], spec, failed)}
     if metadata.get("labels"):
         plain["labels"] = metadata["labels"]

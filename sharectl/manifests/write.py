@@ -9,9 +9,9 @@ from sharectl.manifests.fields import written_of
 from sharectl.manifests.rule_options import written_options
 from sharectl.manifests.scalars import needs_quotes
 from sharectl.manifests.schemas import schema_of
+from sharectl.model.access import BOTH, protocols_in
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import API_VERSION
-from sharectl.model.protocols import BOTH, protocols_in
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:

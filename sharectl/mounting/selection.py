@@ -7,10 +7,9 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.manifests.names import is_name
-from sharectl.model.access import ANYBODY, AccessLevel, AccessRule, AccessType
+from sharectl.model.access import ANYBODY, BOTH, NFS, AccessLevel, AccessRule, AccessType, protocols_in, smb_rules
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, name_of
-from sharectl.model.protocols import BOTH, NFS, protocols_in, smb_rules
 from sharectl.model.specs import Protocol
 from sharectl.mounting.clients import Reach, reach_of
 from sharectl.mounting.locations import Location, parse_location

@@ -6,10 +6,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.access import NO_ACCESS_DIGEST, access_digest
+from sharectl.model.access import NO_ACCESS_DIGEST, access_digest, may_become
 from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind, name_of
-from sharectl.model.protocols import may_become
 from sharectl.model.records import Record
 from sharectl.model.specs import SnapshotPolicy, policy_in_force
 from sharectl.state.rows import attributes_of, spec_object_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.access import protocols_in
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, RevertShare
-from sharectl.model.protocols import protocols_in
 from sharectl.model.quantities import format_size
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec

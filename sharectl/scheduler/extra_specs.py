@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sharectl.model.protocols import protocols_in
+from sharectl.model.access import protocols_in
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.values import boolean
 

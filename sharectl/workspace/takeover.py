@@ -10,13 +10,12 @@ from sharectl.legacy.findings import Finding, Outcome
 from sharectl.legacy.nfs_clients import Said, rules_of_exports, shown_export
 from sharectl.legacy.smb_sections import findings_of_globals, rules_of_section, why_no_share
 from sharectl.manifests.names import is_name
-from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.access import AccessLevel, AccessType, protocols_in
 from sharectl.model.checks import WantedShare
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.export_names import canonical, problem
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import name_of
-from sharectl.model.protocols import protocols_in
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import Protocol
 from sharectl.planner.options import Import, PlanOptions

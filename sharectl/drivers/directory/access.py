@@ -1,28 +1,27 @@
-"""Access of a share: its fragment on disk, written for the server of its protocol, and read back."""
+"""Access of a share: its fragments on disk, written for the servers of its protocols, and read back as one set of rules."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.directory import exports, files, samba
-from sharectl.drivers.directory.fragments import joined_rules, render_fragments
 from sharectl.drivers.directory.storage import PRIVATE
+from sharectl.model.access import BOTH, CIFS, NFS, AccessRule, protocols_in, smb_rules
 from sharectl.model.export_names import problem
 from sharectl.model.narrowing import narrowed
 from sharectl.model.observed import Hindrance
-from sharectl.model.protocols import BOTH, CIFS, NFS, protocols_in
 from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sharectl.drivers.directory.records import ShareRecord
     from sharectl.drivers.directory.storage import Metadata, Storage
-    from sharectl.model.access import AccessRule, ExportSettings
+    from sharectl.model.access import ExportSettings
 
 _EXPORTS: Final = "exports.d"
 _SECTIONS: Final = "smb.d"
@@ -34,6 +33,8 @@ SMB_CONF: Final = Path("/etc/samba/smb.conf")
 """The configuration of the Samba of this host."""
 
 MOST_RULES_REMEDY: Final = "name networks instead of single addresses"
+_UNREADABLE: Final = AccessRule("user", "unreadable: the section is not that of these address rules", "rw")
+_WITHOUT_ADDRESSES: Final = "an address rule beside it, which says from where it holds, cannot be put in force"
 
 
 class AccessFiles:
@@ -236,6 +237,71 @@ def require_exportable(wrong: str | None) -> None:
     """Raise DriverError with what is wrong, if something is."""
     if wrong is not None:
         raise DriverError(wrong)
+
+
+class Fragments(NamedTuple):
+    """What is written for the NFS server and for Samba, None where nobody is let in by it, and the status of each rule."""
+
+    exports: str | None
+    section: str | None
+    statuses: Mapping[AccessRule, RuleStatus]
+
+
+def render_fragments(
+    protocol: str, export_name: str, path: str, rules: Collection[AccessRule], options: Sequence[str]
+) -> Fragments:
+    """Return the fragments of a share; what one of two servers cannot put in force is given by neither."""
+    if protocol == BOTH:
+        return _render_both(export_name, path, rules, options)
+    if protocol == NFS:
+        text, statuses = exports.render_exports(path, rules, options)
+        return Fragments(text, None, statuses)
+    text, statuses = samba.render_section(export_name, path, rules)
+    return Fragments(None, text, statuses)
+
+
+def _render_both(export_name: str, path: str, rules: Collection[AccessRule], options: Sequence[str]) -> Fragments:
+    refused: dict[AccessRule, RuleStatus] = {}
+    while True:
+        if any(rule.access_type == "ip" for rule in refused):
+            # Without all of them, Samba would let people in from where they are kept out.
+            people = (rule for rule in rules if rule.access_type != "ip" and rule not in refused)
+            refused |= dict.fromkeys(people, RuleStatus("error", _WITHOUT_ADDRESSES))
+        wanted = [rule for rule in rules if rule not in refused]
+        found = _render_once(export_name, path, wanted, options)
+        more = {rule: status for rule, status in found.statuses.items() if status.status != "active"}
+        if not more:
+            return found._replace(statuses={**found.statuses, **refused})
+        refused |= more
+
+
+def _render_once(export_name: str, path: str, rules: Collection[AccessRule], options: Sequence[str]) -> Fragments:
+    hosts = [rule for rule in rules if rule.access_type == "ip"]
+    exported, statuses = exports.render_exports(path, hosts, options)
+    meant, reason = smb_rules(rules)
+    section, smb_statuses = samba.render_section(export_name, path, meant, is_beside_nfs=True)
+    by_key = {rule.key: status for rule, status in smb_statuses.items()}
+    found = dict(statuses)
+    for rule in rules:
+        status = by_key.get(rule.key)
+        if status is not None and (status.status != "active" or rule not in found):
+            found[rule] = status
+        elif rule not in found:
+            found[rule] = RuleStatus("error", reason)
+    return Fragments(exported, section, found)
+
+
+def joined_rules(
+    exported: Collection[AccessRule], section: Collection[AccessRule], protocol: str
+) -> tuple[AccessRule, ...]:
+    """Return the rules that both fragments put in force; where they are not of one set, also a rule that nobody can have asked for."""
+    if protocol != BOTH:
+        return (*exported, *section)
+    people = [rule for rule in section if rule.access_type != "ip"]
+    rules = (*exported, *people)
+    if section and set(smb_rules(rules)[0]) != set(section):
+        return (*rules, _UNREADABLE)
+    return rules
 
 
 def _mentions(file: Path, text: str) -> bool:

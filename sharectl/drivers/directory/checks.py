@@ -6,13 +6,17 @@ import os
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.directory import exports, names, samba
-from sharectl.drivers.directory.access import MOST_RULES_REMEDY, export_name_problem, protocol_problem, size_problem
-from sharectl.drivers.directory.fragments import render_fragments
-from sharectl.drivers.directory.places import backend_id_of
-from sharectl.drivers.directory.settings import absolute_path, read_settings
+from sharectl.drivers.directory.access import (
+    MOST_RULES_REMEDY,
+    export_name_problem,
+    protocol_problem,
+    render_fragments,
+    size_problem,
+)
+from sharectl.drivers.directory.settings import absolute_path, backend_id_of, read_settings
 from sharectl.drivers.directory.storage import PRIVATE
+from sharectl.model.access import CIFS, protocols_in
 from sharectl.model.checks import ConfigProblem, ShareProblem, StoragePlace
-from sharectl.model.protocols import CIFS, protocols_in
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:

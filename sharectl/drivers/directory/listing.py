@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.drivers.base import BackendUnavailableError
 from sharectl.drivers.directory import files, names
-from sharectl.drivers.directory.places import backend_id_of
+from sharectl.drivers.directory.settings import backend_id_of
+from sharectl.model.access import CIFS, NFS, protocols_in
 from sharectl.model.observed import ObservedShare
-from sharectl.model.protocols import CIFS, NFS, protocols_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -139,3 +139,14 @@ def _check_pools(pools: Mapping[str, str]) -> None:
             if other != name and f"{path}/".startswith(f"{other_path.rstrip('/')}/"):
                 message = f"the pool {name!r} ({path}) is inside the pool {other!r} ({other_path}); keep them apart"
                 raise DriverError(message)
+
+
+def backend_id_of(pool_name: str, directory: str) -> str:
+    """Return `directory` in the pool called default, `pool/directory` in any other."""
+    return directory if pool_name == DEFAULT_POOL else f"{pool_name}/{directory}"
+
+
+def split_backend_id(backend_id: str) -> tuple[str, str]:
+    """Return the pool and the directory that a `backend_id` names; `default/directory` is understood too."""
+    pool_name, separator, directory = backend_id.partition("/")
+    return (pool_name, directory) if separator else (DEFAULT_POOL, backend_id)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, ShareInUseError, TransientError
 from sharectl.drivers.directory import files, names, trees
 from sharectl.drivers.directory.access import export_name_problem, require_exportable
-from sharectl.drivers.directory.places import backend_id_of, split_backend_id
 from sharectl.drivers.directory.records import ShareRecord, checked_id
+from sharectl.drivers.directory.settings import backend_id_of, split_backend_id
 from sharectl.drivers.share_checks import taken_since
 from sharectl.model.quantities import approximate_size
 

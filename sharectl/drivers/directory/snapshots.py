@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError, NotFoundError
 from sharectl.drivers.directory import files, trees
-from sharectl.drivers.directory.places import backend_id_of
 from sharectl.drivers.directory.records import SnapshotRecord, checked_id
+from sharectl.drivers.directory.settings import backend_id_of
 from sharectl.drivers.directory.shares import TREE
 from sharectl.drivers.share_checks import smaller_than_snapshot
 

@@ -18,8 +18,8 @@ from sharectl.drivers.linux.checks import root_of
 from sharectl.drivers.linux.exports import treatment_of
 from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, TIME_MACHINE_SPEC, Asked, extra_spec_problems
 from sharectl.model import export_names
+from sharectl.model.access import BOTH
 from sharectl.model.checks import ShareProblem, StoragePlace
-from sharectl.model.protocols import BOTH
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import Protocol
 

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.share_checks import kept_out
 from sharectl.model import export_names
-from sharectl.model.access import ANYBODY
+from sharectl.model.access import ANYBODY, protocols_in
 from sharectl.model.checks import ShareProblem
 from sharectl.model.client_addresses import nobody_at
-from sharectl.model.protocols import protocols_in
 from sharectl.model.quantities import format_size
 from sharectl.model.requests import RuleStatus
 

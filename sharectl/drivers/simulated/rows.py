@@ -8,10 +8,9 @@ import orjson
 
 from sharectl.drivers.base import ConflictError, NotFoundError
 from sharectl.drivers.simulated.faults import Subject
-from sharectl.model.access import AccessRule, rule_of
+from sharectl.model.access import AccessRule, protocols_in, rule_of
 from sharectl.model.export_names import key, outer_keys
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
-from sharectl.model.protocols import protocols_in
 
 if TYPE_CHECKING:
     import sqlite3

@@ -13,8 +13,7 @@ import pytest
 from sharectl.drivers.base import ChangesProtocols, Driver
 from sharectl.drivers.testing.references import ref
 from sharectl.drivers.testing.suite import Suite
-from sharectl.model.access import AccessRule
-from sharectl.model.protocols import BOTH
+from sharectl.model.access import BOTH, AccessRule
 
 if TYPE_CHECKING:
     from sharectl.model.observed import ObservedShare

@@ -11,9 +11,9 @@ from sharectl.engine.answers import all_expected
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put, removed
 from sharectl.engine.verbs.share import recover_change, share_ref
 from sharectl.executors.calls import AccessUpdated, RuleOutcome, UpdateAccess, ask
+from sharectl.model.access import BOTH
 from sharectl.model.canonical import canonical_json
 from sharectl.model.observed import ObservedShare
-from sharectl.model.protocols import BOTH
 from sharectl.model.records import RuleRecord
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import as_exported, share_attributes, with_access, with_export_settings, with_spec

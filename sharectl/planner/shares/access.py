@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.access import protocols_in
 from sharectl.model.field_changes import rule_changes
 from sharectl.model.plans import UpdateAccess
-from sharectl.model.protocols import protocols_in
 from sharectl.model.verbs import Verb
 from sharectl.planner.access import may_revoke, who_says, without_ignored
 from sharectl.planner.draft import step_id

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sharectl.drivers.base import Capability, ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import ChecksShares, configured_capabilities
+from sharectl.model.access import BOTH
 from sharectl.model.checks import ShareProblem, WantedShare
 from sharectl.model.diagnostics import error
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, rule_address
-from sharectl.model.protocols import BOTH
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy
 from sharectl.planner.records import wanted_policy

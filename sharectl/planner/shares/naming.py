@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.base import Capability
+from sharectl.model.access import BOTH, may_become
 from sharectl.model.export_names import key
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.plans import Action
-from sharectl.model.protocols import BOTH, may_become
 from sharectl.model.specs import DeletionPolicy, ShareSpec
 from sharectl.planner.draft import lacks
 from sharectl.planner.shares.export_names import Holder, exported_as, listed

@@ -7,13 +7,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
+from sharectl.model.access import may_become
 from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import listed
 from sharectl.model.field_changes import FieldChange, size_change, spec_changes
 from sharectl.model.fields import Policy, fields_with, written_name
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, CreateShare, Move, UpdateAccess, UpdateRecord
-from sharectl.model.protocols import may_become
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, Replacement, ShareSpec
 from sharectl.model.verbs import Verb
