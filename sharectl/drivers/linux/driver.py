@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux import exports
-from sharectl.drivers.linux.agent.contract import Resize
+from sharectl.drivers.linux.agent.volumes.contract import Resize
 from sharectl.drivers.linux.agent.wire.tables import rows_of
 from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, extra_spec_problems
 from sharectl.drivers.linux.share_checks import export_name_problem, offer_problems, protocol_problem, protocols_of

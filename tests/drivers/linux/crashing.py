@@ -13,15 +13,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent.contract import Claim
 from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
+from sharectl.drivers.linux.agent.volumes.contract import Claim
 from sharectl.drivers.linux.agent.volumes.images.pool import ImagePool
 from tests.drivers.linux.pools import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.drivers.linux.agent.contract import VolumePool
+    from sharectl.drivers.linux.agent.volumes.contract import VolumePool
 
 EFFECTS = frozenset(
     {

@@ -18,7 +18,7 @@ from tests.drivers.linux.lab import need, run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sharectl.drivers.linux.agent.contract import VolumePool
+    from sharectl.drivers.linux.agent.volumes.contract import VolumePool
 
 MEBIBYTE = 1 << 20
 POOL_BYTES = 512 * MEBIBYTE

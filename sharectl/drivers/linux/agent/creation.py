@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent.contract import Claim, Problem, ProblemKind
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.export_names import (
     ID_PREFIX_LENGTH,
     free_name,
@@ -22,6 +22,7 @@ from sharectl.drivers.linux.agent.records import (
     next_export_id,
 )
 from sharectl.drivers.linux.agent.servers import MAIN
+from sharectl.drivers.linux.agent.volumes.contract import Claim
 from sharectl.drivers.linux.agent.volumes.names import is_volume_name, problem_of_share_name, taken
 from sharectl.model.export_names import key
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.drivers.linux.agent.access import Access
-    from sharectl.drivers.linux.agent.contract import VolumePool
     from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.volumes.contract import VolumePool
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 

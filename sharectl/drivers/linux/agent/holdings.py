@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 
 if TYPE_CHECKING:
-    from sharectl.drivers.linux.agent.contract import VolumePool
     from sharectl.drivers.linux.agent.records import (
         Records,
         ShareRow,
         SnapshotRow,
     )
+    from sharectl.drivers.linux.agent.volumes.contract import VolumePool
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 _RESOURCE_ID: Final = re.compile(r"[0-9a-f][0-9a-f-]{0,62}[0-9a-f]")

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from sharectl.drivers.linux.agent.access import Access
-    from sharectl.drivers.linux.agent.contract import Rule, VolumePool, VolumeState
+    from sharectl.drivers.linux.agent.contract import Rule
     from sharectl.drivers.linux.agent.records import Records, ShareRow, SnapshotRow
     from sharectl.drivers.linux.agent.servers import ServerRoom
     from sharectl.drivers.linux.agent.smb.people import People
+    from sharectl.drivers.linux.agent.volumes.contract import VolumePool, VolumeState
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom, Readable
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.access import Access, Credentials
-from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind, Resize, rule_in
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, rule_in
 from sharectl.drivers.linux.agent.creation import Creation
 from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.host.namespaces import TenantNetworks
@@ -27,6 +27,7 @@ from sharectl.drivers.linux.agent.shares import Shares
 from sharectl.drivers.linux.agent.smb.people import people_in
 from sharectl.drivers.linux.agent.snapshots import Snapshots
 from sharectl.drivers.linux.agent.versions import Versions
+from sharectl.drivers.linux.agent.volumes.contract import Capacity, Resize
 from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 from sharectl.drivers.linux.agent.watching import Watch
 from sharectl.drivers.linux.agent.wire.tables import table
@@ -34,7 +35,7 @@ from sharectl.drivers.linux.agent.wire.tables import table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sharectl.drivers.linux.agent.contract import VolumePool
+    from sharectl.drivers.linux.agent.volumes.contract import VolumePool
 
 _IDENTITY: Final = "identity"
 _BEFORE_PREPARE: Final = frozenset(

@@ -18,9 +18,9 @@ from sharectl.drivers.linux.agent.schedule_records import Schedule, ScheduledSna
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sharectl.drivers.linux.agent.contract import VolumePool
     from sharectl.drivers.linux.agent.records import Records, ShareRow
     from sharectl.drivers.linux.agent.versions import Versions
+    from sharectl.drivers.linux.agent.volumes.contract import VolumePool
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 _LOCK_SECONDS: Final = 3.0

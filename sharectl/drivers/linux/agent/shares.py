@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Resize, rule_in
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, rule_in
 from sharectl.drivers.linux.agent.export_names import free_name, require_exportable, require_free
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id, require_own
 from sharectl.drivers.linux.agent.records import (
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.drivers.linux.agent.access import Access, Credentials
-    from sharectl.drivers.linux.agent.contract import Rule, VolumePool
+    from sharectl.drivers.linux.agent.contract import Rule
     from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.rights import Status
     from sharectl.drivers.linux.agent.schedules import Schedules
     from sharectl.drivers.linux.agent.versions import Versions
+    from sharectl.drivers.linux.agent.volumes.contract import Resize, VolumePool
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.linux.agent.contract import Claim, Problem, ProblemKind, Resize, rule_in
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, rule_in
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id
 from sharectl.drivers.linux.agent.records import (
     SnapshotRow,
 )
+from sharectl.drivers.linux.agent.volumes.contract import Claim, Resize
 
 if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.access import Access

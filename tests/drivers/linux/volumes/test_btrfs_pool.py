@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from sharectl.drivers.linux.agent.contract import Claim, ProblemKind, Resize
+from sharectl.drivers.linux.agent.contract import ProblemKind
 from sharectl.drivers.linux.agent.host import mounts, system_calls
 from sharectl.drivers.linux.agent.host.daemons import wait_until
 from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
 from sharectl.drivers.linux.agent.volumes.btrfs.pool import FEATURES, BtrfsPool
+from sharectl.drivers.linux.agent.volumes.contract import Claim, Resize
 from sharectl.drivers.linux.agent.volumes.folders import opened
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.pools import (

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sharectl.drivers.linux.agent.contract import Claim, ProblemKind, Resize
+from sharectl.drivers.linux.agent.contract import ProblemKind
 from sharectl.drivers.linux.agent.host import commands, loops
 from sharectl.drivers.linux.agent.host.daemons import wait_until
+from sharectl.drivers.linux.agent.volumes.contract import Claim, Resize
 from sharectl.drivers.linux.agent.volumes.images import files
 from sharectl.drivers.linux.agent.volumes.images.pool import ALWAYS, WITH_SHARED_BLOCKS, ImagePool
 from tests.drivers.linux.lab import need, run

@@ -7,14 +7,15 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sharectl.drivers.linux.agent.contract import Capacity, Problem, ProblemKind
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.volumes import folders
+from sharectl.drivers.linux.agent.volumes.contract import Capacity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sharectl.drivers.linux.agent.contract import VolumePool
     from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.volumes.contract import VolumePool
 
 _OURS_TO_MOUNT: Final = frozenset({"loop", "image"})
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Resize
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.daemons import holds_within
 from sharectl.drivers.linux.agent.volumes.btrfs import ioctls
+from sharectl.drivers.linux.agent.volumes.contract import Resize
 from sharectl.drivers.linux.agent.volumes.folders import (
     PRIVATE,
     SNAPSHOTS,

@@ -6,21 +6,14 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.contract import (
-    UNCLAIMED,
-    Capacity,
-    Claim,
-    Problem,
-    ProblemKind,
-    Resize,
-    VolumeState,
-)
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import system_calls
 from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.volumes import folders
 from sharectl.drivers.linux.agent.volumes.btrfs import ioctls, versions
 from sharectl.drivers.linux.agent.volumes.btrfs.image import PoolImage
 from sharectl.drivers.linux.agent.volumes.btrfs.place import Place, opened_subvolume
+from sharectl.drivers.linux.agent.volumes.contract import UNCLAIMED, Capacity, Claim, Resize, VolumeState
 from sharectl.drivers.linux.agent.volumes.folders import (
     PRIVATE,
     SNAPSHOTS,

@@ -17,7 +17,7 @@ from sharectl.drivers.linux.agent.volumes.names import taken
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sharectl.drivers.linux.agent.contract import Claim
+    from sharectl.drivers.linux.agent.volumes.contract import Claim
     from sharectl.drivers.linux.agent.volumes.images.file_systems import FileSystem
 
 IMAGES: Final = "images"

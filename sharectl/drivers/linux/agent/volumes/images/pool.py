@@ -7,19 +7,12 @@ import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.contract import (
-    UNCLAIMED,
-    Capacity,
-    Claim,
-    Problem,
-    ProblemKind,
-    Resize,
-    VolumeState,
-)
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import loops, mounts, system_calls
 from sharectl.drivers.linux.agent.host.daemons import write_atomically
 from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.volumes import folders
+from sharectl.drivers.linux.agent.volumes.contract import UNCLAIMED, Capacity, Claim, Resize, VolumeState
 from sharectl.drivers.linux.agent.volumes.folders import PRIVATE, SNAPSHOTS, STAGING, opened
 from sharectl.drivers.linux.agent.volumes.images import files
 from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEMS, require_size
