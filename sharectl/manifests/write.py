@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +17,7 @@ from sharectl.model.kinds import API_VERSION
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
 _SAFE_PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@+:\\ -]*")
 _UNSAFE_PART: Final = re.compile(r": |:\Z| \Z| #|  |\A---|\A\.\.\.")
 _MAX_PLAIN_CHARACTERS: Final = 100
-_ESCAPES: Final = {"\n": "\\n", "\t": "\\t"}
-_LAST_BYTE: Final = 0xFF
-_LAST_PAIR: Final = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,68 +64,43 @@ def document_of(spec: Spec, access: Iterable[AccessRule] = (), *, comment: str =
 
 def dump(documents: Iterable[ManifestDocument]) -> str:
     """Return the documents as YAML text: block style, a comment above each that has one, quotes wherever a reader might err."""
+    from ruamel.yaml import YAML  # noqa: PLC0415 - only writing needs it
+
+    yaml = YAML()
+    yaml.width = 1 << 20
+    yaml.indent(mapping=2, sequence=4, offset=2)
     parts = []
     for document in documents:
+        text = io.StringIO()
         metadata: JsonObject = {"name": document.name}
         if document.labels:
             metadata["labels"] = dict(document.labels)
         whole = {"apiVersion": API_VERSION, "kind": document.kind, "metadata": metadata, "spec": document.spec}
+        yaml.dump(_quoted(whole), text)
         lines = ("".join(c if c.isprintable() else " " for c in line) for line in document.comment.splitlines())
-        parts.append("".join(f"{f'# {line}'.rstrip()}\n" for line in lines) + "\n".join(_block(whole)) + "\n")
+        parts.append("".join(f"{f'# {line}'.rstrip()}\n" for line in lines) + text.getvalue())
     return "---\n".join(parts)
 
 
-def _block(value: Mapping[str, Any] | Sequence[Any]) -> Iterator[str]:
-    """Yield the lines of a mapping or list that is not empty."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            if _is_block(part):
-                yield f"{_scalar(str(key))}:"
-                yield from (f"  {line}" for line in _block(part))
-            else:
-                yield f"{_scalar(str(key))}: {_scalar(part)}"
-        return
-    for part in value:
-        if _is_block(part):
-            first, *rest = _block(part)
-            yield f"- {first}"
-            yield from (f"  {line}" for line in rest)
-        else:
-            yield f"- {_scalar(part)}"
-
-
-def _is_block(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return isinstance(value, dict | list | tuple) and bool(value)
-
-
-def _scalar(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    if isinstance(value, str):
-        is_safe = (
-            len(value) <= _MAX_PLAIN_CHARACTERS and _SAFE_PLAIN.fullmatch(value) and not _UNSAFE_PART.search(value)
-        )
-        return value if is_safe and not needs_quotes(value) else f'"{"".join(map(_escaped, value))}"'
-    if isinstance(value, float):
-        text = repr(value)
-        return text if "." in text else text.replace("e", ".0e")  # YAML 1.1 knows no number with an exponent alone
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, dict | list | tuple):
-        return "{}" if isinstance(value, dict) else "[]"
-    return str(value)
-
-
 def scalar(text: str, *, in_flow: bool = False) -> str:
-    """Return text as it stands in YAML, in quotes wherever a reader might err; `in_flow` within brackets, too."""
-    written = _scalar(text)
-    return f'"{text}"' if in_flow and written == text and set(text) & set(",[]{}:") else written
+    """Return an ASCII text as it stands in YAML, in quotes wherever a reader might err; `in_flow` within brackets, too."""
+    is_plain = _is_plain(text) and not (in_flow and set(text) & set(",[]{}:"))
+    return text if is_plain else json.dumps(text)
 
 
-def _escaped(char: str) -> str:
-    if char in '"\\':
-        return f"\\{char}"
-    if char.isprintable():
-        return char
-    code = ord(char)
-    return _ESCAPES.get(char) or (
-        f"\\x{code:02x}" if code <= _LAST_BYTE else f"\\u{code:04x}" if code <= _LAST_PAIR else f"\\U{code:08x}"
-    )
+def _quoted(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString  # noqa: PLC0415 - only writing needs it
+
+    if isinstance(value, str):
+        return value if _is_plain(value) else DoubleQuotedScalarString(value)
+    if isinstance(value, dict):
+        return {_quoted(str(key)): _quoted(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_quoted(part) for part in value]
+    return value
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether every reader takes it for this text without quotes."""
+    is_safe = len(text) <= _MAX_PLAIN_CHARACTERS and _SAFE_PLAIN.fullmatch(text) and not _UNSAFE_PART.search(text)
+    return bool(is_safe) and not needs_quotes(text)
