@@ -20,7 +20,7 @@ from sharectl.drivers.linux.agent import main as agent_main
 from sharectl.drivers.linux.agent.wire.framing import READY, encode, read_frame
 from sharectl.drivers.linux.agent.wire.serve import HELLO, PROTOCOL, serve
 from sharectl.drivers.linux.settings import read_settings
-from sharectl.drivers.linux.shipping import agent_archive, bootstrap, make_archive
+from sharectl.drivers.linux.shipping import _GROUND, agent_archive, bootstrap, make_archive
 from sharectl.model.backends import BackendSpec
 from tests.drivers.linux.agents import SECONDS, fake_archive, wait_for
 from tests.drivers.linux.fake_operations import open_backend
@@ -324,7 +324,7 @@ def test_the_zip_is_the_same_each_time_and_holds_sources_alone() -> None:
         names = archive.namelist()
         assert archive.read("sharectl/drivers/linux/__init__.py") == b""
     assert all(
-        name.startswith(("sharectl/drivers/linux/agent/", "sharectl/model/client_addresses.py", "jeepney/"))
+        name.startswith(("sharectl/drivers/linux/agent/", *(f"sharectl/{shared}" for shared in _GROUND), "jeepney/"))
         or name.endswith("__init__.py")
         or name == "__main__.py"  # what a copy that stays on the host runs
         for name in names
