@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.base import DriverEnvironment
+from sharectl.drivers.linux.settings import read_settings
+from sharectl.model.backends import BackendSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,3 +32,17 @@ def config(folder: str, network: Network, pool: Mapping[str, Any], **more: objec
         "smb": {"users": {name.lower(): {"password": {"env": name}} for name in PASSWORDS}},
         **more,
     }
+
+
+def agent_settings(folder: str, root: str, network: Network) -> dict[str, Any]:
+    """Return what a driver tells its agent of a small backend with NFS and SMB, for tests that run the agent's operations themselves."""
+    plain = {
+        "root": root,
+        "addresses": [network.server.ipv4],
+        "namespace": network.server.namespace_path,
+        "pools": {"fast": {"type": "loop", "path": f"{folder}/pool", "image": f"{folder}/pool.img", "size": "512MiB"}},
+        "nfs": {"squash": "none"},
+        "smb": {"diskFree": "pool"},
+        "supervisor": "none",
+    }
+    return read_settings(BackendSpec("nas", "linux", plain), folder).for_agent()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.drivers.linux.backends import agent_settings
 from tests.drivers.linux.lab import need
 
 if TYPE_CHECKING:
@@ -66,34 +67,7 @@ def delete_snapshot() -> Request:
 def crash_everywhere(lab_directory: str, network: Network) -> Callable[..., list[Any]]:
     """Give what kills a process before each effect of `request` in turn, repeats it in another, and returns what was listed then."""
     need("mkfs.btrfs", "ganesha.nfsd", "dbus-daemon", "smbd", "pdbedit", file_system="btrfs")
-    pool = {"type": "loop", "path": f"{lab_directory}/pool", "image": f"{lab_directory}/pool.img"}
-    settings = {
-        "root": f"{lab_directory}/root",
-        "addresses": [network.server.ipv4],
-        "export_hosts": [network.server.ipv4],
-        "namespace": network.server.namespace_path,
-        "pools": {"fast": {**pool, "image_size_bytes": 512 * MIB, "mode": 0o777, "uid": 0, "gid": 0}},
-        "nfs": {
-            "server": "ganesha",
-            "port": 2049,
-            "squash": "none",
-            "security": ["sys"],
-            "minor_versions": [1, 2],
-            "insecure": False,
-            "anonymous": [65534, 65534],
-        },
-        "smb": {
-            "enabled": True,
-            "port": 445,
-            "signing": "required",
-            "encryption": "optional",
-            "disk_free": "pool",
-            "macos": False,
-            "browsing": False,
-            "treatment": {},
-        },
-        "tenant_networks": {},
-    }
+    settings = agent_settings(lab_directory, f"{lab_directory}/root", network)
 
     def run(
         before: Sequence[Request],

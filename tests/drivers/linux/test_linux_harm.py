@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.drivers.linux.backends import agent_settings
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.test_linux_crashes import (
-    MIB,
     NFS_RULES,
     PASSWORDS,
     PEOPLE,
@@ -43,34 +43,7 @@ def harm_everywhere(lab_directory: str, network: Network) -> Callable[..., list[
     root = Path(lab_directory, "root")
     root.mkdir(mode=0o711)
     run("mount", "-t", "tmpfs", "-o", "size=64m,mode=0711", "tmpfs", str(root))
-    pool = {"type": "loop", "path": f"{lab_directory}/pool", "image": f"{lab_directory}/pool.img"}
-    settings = {
-        "root": str(root),
-        "addresses": [network.server.ipv4],
-        "export_hosts": [network.server.ipv4],
-        "namespace": network.server.namespace_path,
-        "pools": {"fast": {**pool, "image_size_bytes": 512 * MIB, "mode": 0o777, "uid": 0, "gid": 0}},
-        "nfs": {
-            "server": "ganesha",
-            "port": 2049,
-            "squash": "none",
-            "security": ["sys"],
-            "minor_versions": [1, 2],
-            "insecure": False,
-            "anonymous": [65534, 65534],
-        },
-        "smb": {
-            "enabled": True,
-            "port": 445,
-            "signing": "required",
-            "encryption": "optional",
-            "disk_free": "pool",
-            "macos": False,
-            "browsing": False,
-            "treatment": {},
-        },
-        "tenant_networks": {},
-    }
+    settings = agent_settings(lab_directory, str(root), network)
 
     def run_job(harm: str, before: Sequence[Request], request: Request, after: Sequence[Request]) -> list[Any]:
         job = {
