@@ -115,10 +115,15 @@ def _but(denied: Hosts, allowed: Hosts) -> Reach:
     lost = (*allowed.unsayable, *denied.unsayable_but, *beside)
     if not denied.holds_ipv4:
         return Reach(None, denied.networks, lost)
-    return Reach(denied.but, (), denied.unsayable_but) if denied.but else Reach(lost=lost, why_not="it lets no host in")
+    if not denied.but:
+        return Reach(lost=lost, why_not="it lets no host in")
+    without_rule = (each for each in allowed.networks if not any(each.is_within(other) for other in denied.but))
+    unnamed = (Unsayable(str(each), _BESIDE_EXCEPTIONS) for each in without_rule)
+    return Reach(denied.but, (), (*allowed.unsayable, *denied.unsayable_but, *unnamed))
 
 
 _BESIDE: Final = "it is let in although a wider network is not, and a rule for it would let it alone in"
+_BESIDE_EXCEPTIONS: Final = "it is let in beside the exceptions of hosts deny; write a rule of type ip for it"
 
 
 def _cannot(host: Unsayable) -> str:

@@ -161,9 +161,7 @@ _OF_SERVER: Final[Mapping[str, Fate]] = {
         _LEFT, "a user has one name", "write the users of the rules under the names that they log in with"
     ),
 }
-_RESTRICTING_MODULES: Final = frozenset({"readonly", "worm", "virusfilter", "expand_msdfs", "full_audit"}) - {
-    "full_audit"
-}
+_RESTRICTING_MODULES: Final = frozenset({"readonly", "worm", "virusfilter", "expand_msdfs"})
 
 
 _KEEPING_OUT: Final = frozenset({"only user", "preexec close", "root preexec close"})

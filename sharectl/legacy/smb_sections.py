@@ -65,10 +65,6 @@ def findings_of_globals(conf: SmbConf) -> Iterator[Finding]:
         if parameter.name in RULES:
             yield Finding(parameter.place, Outcome.AS_SERVED, str(parameter), "it holds for the sections below")
             continue
-        if parameter.name in {*_DEMANDS, "restrict anonymous", "security"}:
-            why = "it is a setting of the old server as a whole; the new one has its own"
-            yield Finding(parameter.place, Outcome.AS_SERVED, str(parameter), why)
-            continue
         yield from _of_fate(parameter, "", of_server=True)
     for parameter in conf.globals_.unread:
         yield Finding(parameter.place, Outcome.LEFT_OUT, str(parameter), _UNREAD, _UNREAD_REMEDY)
@@ -127,15 +123,15 @@ class _Section:
         if obstacle or all(rule.access_level == AccessLevel.NONE for rule, _ in rules):
             self._tell_nobody(obstacle or "the backend can put none of its rules in force")
             return Said((), tuple(self._findings))
-        self._tell_needless({rule.access_to for rule, _ in hosts})
+        self._tell_needless({rule.access_to for rule, _ in hosts} | {lost.host for lost in reach.lost})
         return Said((*rules, *hosts), tuple(self._findings))
 
-    def _tell_needless(self, ruled: Collection[str]) -> None:
-        """Say of a list of hosts, some of which have no rules, that these need none."""
+    def _tell_needless(self, told: Collection[str]) -> None:
+        """Say of a list of hosts, some of which have no rules and were not told of, that these need none."""
         for parameter in self._section.own:
             if parameter.name in {"hosts allow", "hosts deny"}:
                 listed = hosts_in(parameter.value)
-                if not {str(network) for network in (*listed.networks, *listed.but)} <= set(ruled):
+                if not {str(network) for network in (*listed.networks, *listed.but)} <= set(told):
                     why = "what has no rule of these is within others, or all are let in or kept out without one"
                     self._tell(parameter.place, Outcome.AS_SERVED, str(parameter), why)
 

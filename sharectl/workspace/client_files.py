@@ -145,7 +145,7 @@ def _differs_in_names_alone(before: Sequence[Any], after: Sequence[Any], documen
                 or _without_names(old) != _without_names(new)
             ):
                 return False
-        if number != document and old != new:
+        elif old != new:
             return False
     return True
 

@@ -93,6 +93,11 @@ def test_what_a_manifest_can_say(lines: str, rules: list[str]) -> None:
         ("hosts allow = ws1 10.0.0.1", ["user:* ro", "ip:10.0.0.1 rw"], "host names are not resolved"),
         ("hosts allow = ws1", [], "none of the hosts"),
         ("hosts deny = ws1", [], "ws1 is to be kept out"),
+        (
+            "hosts allow = 10.\nhosts deny = ALL EXCEPT 192.168.",
+            ["user:* ro", "ip:192.168.0.0/16 rw"],
+            "it is let in beside the exceptions",
+        ),
         ("hosts allow = 10. EXCEPT @g", [], "@g is to be kept out"),
         ("valid users = @staff\nguest ok = yes", ["group:staff ro"], "guest account may be among"),
         ("veto files = /*.exe/", [], "keeps somebody out, or hides something"),

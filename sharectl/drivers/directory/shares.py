@@ -114,8 +114,8 @@ class Shares:
     def rename_export(self, share: ShareRef, export_name: str) -> None:
         """Give the share another name for Windows clients, with the rules that are in force.
 
-        The record is written last but one: cut short before, the share has its old name; after, the old one is still reserved for it,
-        which the call repeated ends.
+        Cut short before the record is written, the share has its old name; after, the old one stays reserved for it, and the next
+        change of its access writes the fragment.
         """
         with self.opened(share.resource_id) as (metadata, _, record):
             protocol = record.protocol or share.protocol
