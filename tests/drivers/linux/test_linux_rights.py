@@ -243,3 +243,12 @@ def test_rules_for_several_are_in_force_while_they_mean_the_same_people() -> Non
     assert set(rules_asked(section, {"alice", "carol"}, {"alice", "carol"}, granted)) == set(rules)
     fewer, _ = smb_rights(rules, USERS, PEOPLE._replace(groups={"staff": frozenset({"alice"})}))
     assert set(rules_asked(section, everybody, everybody, fewer)) == set(rules[1:])
+
+
+def test_where_all_networks_are_kept_out_nobody_gets_in_over_smb() -> None:
+    """No networks would stand for everywhere."""
+    halves = [Rule("ip", "10.0.0.0/9", "none"), Rule("ip", "10.128.0.0/9", "none")]
+    granting = [Rule("user", "alice", "rw"), Rule("ip", "10.0.0.0/8", "rw")]
+    granted, statuses = smb_rights([*granting, *halves], KNOWN)
+    assert granted.users == frozenset()
+    assert {rule for rule, status in statuses.items() if status != ACTIVE} == set(granting)

@@ -70,7 +70,9 @@ def close_section(server: SmbServer | None, row: ShareRow, granted: SmbRights) -
         return ""
     if {stored.guest, granted.guest} != {"none"}:
         kept = replace(kept, writers=frozenset(), readers=frozenset())  # who has no name cannot be told apart
-    is_open = bool(kept.writers or kept.readers) and not (granted.networks and not kept.networks)
+    # A section says from where alone, or from where not, not both.
+    is_said = not (granted.networks and not kept.networks) and not (kept.networks and kept.denied)
+    is_open = is_said and bool(kept.writers or kept.readers)
     if is_open:
         try:
             server.put(kept)

@@ -140,6 +140,12 @@ def smb_rights(
             taken.add(_who(rule, known_users))
     statuses |= kept_out(statuses)
     active = [rule for rule, status in statuses.items() if status == ACTIVE]
+    hosts = [rule for rule in active if rule.access_type == "ip" and rule.access_level != "none"]
+    if hosts and not networks_of(active)[0]:  # no networks would stand for everywhere
+        reason = "other rules keep out all of the networks that may reach the share"
+        granting = [rule for rule in active if rule.access_level != "none"]
+        statuses |= dict.fromkeys(granting, ("error", reason))
+        active = [rule for rule in active if rule not in granting]
     return _rights(active, known_users, people), statuses
 
 

@@ -491,3 +491,11 @@ def test_a_network_that_comes_to_too_many_parts_is_refused() -> None:
     holes = {Client(f"{0x2000 + 0x100 * number:x}::1", "none") for number in range(40)}
     assert table.problem_of_parts({Client("::/0", "rw"), *holes})
     assert table.problem_of_parts({Client("10.0.0.0/8", "rw"), Client("10.0.0.13", "none")}) is None
+
+
+def test_an_export_of_which_all_networks_are_kept_out_has_no_line() -> None:
+    """A path without clients would be exported to the whole world."""
+    clients = (("10.0.0.0/8", "rw"), ("10.0.0.0/9", "none"), ("10.128.0.0/9", "none"))
+    stored = table.Stored(replace(_EXPORT, clients=frozenset(Client(*each) for each in clients)), is_withheld=False)
+    assert [line for line in table.file_text([stored]).splitlines() if not line.startswith("#")] == []
+    assert table.live_export(stored, []) == stored.export

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sharectl.drivers.linux.agent.contract import NOBODY, Client, Export, Squash
 from sharectl.drivers.linux.agent.nfs.clients import Line, in_force, ordered, plain_lines, prefix_of
 from sharectl.drivers.linux.agent.nfs.exports import DEFINITION, canonical_security, defined, definition
-from sharectl.drivers.linux.agent.nfs.narrowing import lets_in
 from sharectl.drivers.linux.agent.nfs.treatment import Treatment, as_shown, of_client, of_export
 from sharectl.model.precedence import network_of, without
 
@@ -39,24 +38,23 @@ class Stored(NamedTuple):
 
 
 def file_text(stored: Iterable[Stored]) -> str:
-    r"""Return the file: a comment with the export, and unless it is withheld or has no clients, its line.
+    r"""Return the file: a comment with the export, and unless it is withheld or lets nobody in, its line.
 
     A path without clients would be exported to the whole world. `mountpoint` keeps the server from exporting the folder
     while nothing is mounted on it, as after a reboot. The order of the clients matters: a host goes before a network whatever the order, but of two networks
     the first takes precedence (exports(5), "Machine Name Formats").
     """
-    parts = [_HEADER]
+    lines = [_HEADER]
     for export, is_withheld in sorted(stored, key=lambda entry: entry.export.export_id):
-        parts.append(f"{DEFINITION}{definition(export)}\n")
+        lines.append(f"{DEFINITION}{definition(export)}\n")
         if is_withheld:
-            parts.append(_WITHHELD)
-        elif lets_in(export.clients):
+            lines.append(_WITHHELD)
+        elif parts := parts_of(export.clients):
             clients = " ".join(
-                f"{client.network}({client.level},{_options(export, client)})"
-                for client in ordered(parts_of(export.clients))
+                f"{client.network}({client.level},{_options(export, client)})" for client in ordered(parts)
             )
-            parts.append(f"{escaped_path(export.path)} {clients}\n")
-    return "".join(parts)
+            lines.append(f"{escaped_path(export.path)} {clients}\n")
+    return "".join(lines)
 
 
 def stored_exports(text: str) -> dict[int, Stored]:
@@ -90,7 +88,7 @@ def live_export(stored: Stored, lines: Sequence[Line]) -> Export | None:
     """
     export = stored.export
     if not lines:
-        return None if stored.is_withheld or lets_in(export.clients) else export
+        return None if stored.is_withheld or parts_of(export.clients) else export
     shown = as_shown(export)
     if in_force(plain_lines(lines, of_export(export))) == parts_of(shown.clients):
         return export
