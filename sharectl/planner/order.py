@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.dependencies import topological_order
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, of_kind
-from sharectl.model.plans import RevertShare
+from sharectl.model.plans import Action, RevertShare
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
 from sharectl.planner.draft import MAKING, RESIZING, SHARE_REMOVALS, step_id
@@ -135,7 +135,7 @@ def _needed(
         yield Verb.MOVE, step.former or ""
         return
     yield Verb.MOVE, address
-    if verb in {Verb.UPDATE_ACCESS, Verb.SCHEDULE_SNAPSHOTS}:
+    if verb is Verb.UPDATE_ACCESS or (verb is Verb.SCHEDULE_SNAPSHOTS and step.action is not Action.FORGET):
         yield Verb.CREATE_SHARE, address
     elif verb in RESIZING:
         yield Verb.REVERT_SHARE, address
@@ -145,14 +145,20 @@ def _needed(
         if address in asides:
             yield Verb.MOVE, asides[address]
     elif verb in SHARE_REMOVALS:
-        yield Verb.SCHEDULE_SNAPSHOTS, address
-        for snapshot in snapshots_of.get(step.step_id, ()):
-            yield Verb.DELETE_SNAPSHOT, snapshot
-        successor, mark, _ = address.partition(DEPOSED_MARK)
-        if mark:
-            yield Verb.CREATE_SHARE, successor
-            yield Verb.UPDATE_ACCESS, successor
+        yield from _before_removal(step, snapshots_of)
     yield from _of_spec(step)
+
+
+def _before_removal(step: Step, snapshots_of: Mapping[str, list[Address]]) -> Iterator[tuple[Verb, Address]]:
+    """Yield what comes before a share goes; only one that stays behind has its snapshot policy ended first."""
+    if step.verb is Verb.FORGET:
+        yield Verb.SCHEDULE_SNAPSHOTS, step.address
+    for snapshot in snapshots_of.get(step.step_id, ()):
+        yield Verb.DELETE_SNAPSHOT, snapshot
+    successor, mark, _ = step.address.partition(DEPOSED_MARK)
+    if mark:
+        yield Verb.CREATE_SHARE, successor
+        yield Verb.UPDATE_ACCESS, successor
 
 
 def _of_spec(step: Step) -> Iterator[tuple[Verb, Address]]:

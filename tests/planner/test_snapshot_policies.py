@@ -206,3 +206,23 @@ def test_a_label_is_not_taken_for_a_share_type() -> None:
     assert world.plan().is_empty
     with_type(world, DAILY)
     assert [step.address for step in world.plan().steps] == ["share/b"]
+
+
+@pytest.mark.parametrize("new", [None, DAILY])
+@pytest.mark.parametrize("old", [None, HOURLY])
+@pytest.mark.parametrize("deletion_policy", ["retain", "delete", "trash"])
+@pytest.mark.parametrize("replacement", ["createFirst", "deleteFirst"])
+def test_a_share_with_a_policy_is_replaced(
+    replacement: str, deletion_policy: str, old: SnapshotPolicy | None, new: SnapshotPolicy | None
+) -> None:
+    """In an order that there is; a new policy beside a share that is left behind first is refused."""
+    world = World().wants("a", snapshot_policy=old, deletion_policy=deletion_policy)
+    settle(world)
+    world.wants("a", snapshot_policy=new, deletion_policy=deletion_policy, replacement=replacement, protocol="CIFS")
+    found = world.plan()
+    if (replacement, deletion_policy) == ("deleteFirst", "retain") and new is not None:
+        assert "share.schedule-replaced" in {diagnostic.code for diagnostic in found.diagnostics}
+    else:
+        settle(world)
+        assert world.plan().is_empty
+        assert world.observed_share("share/a").snapshot_policy == new

@@ -29,6 +29,16 @@ def plan_new_schedule(draft: Draft, address: Address, backend: str, action: Acti
     wanted = wanted_policy(draft.desired, spec)
     if wanted is None:
         return
+    if draft.has(address, Verb.FORGET):
+        draft.refuse(
+            "share.schedule-replaced",
+            address,
+            f"{address} cannot get a snapshot policy while the share that it replaces first is left behind",
+            detail="ending the policy of the old share and giving one to the new would be one step.",
+            remedy="write replacement: createFirst, or add the snapshot policy once the new share is there",
+            path="spec.replacement",
+        )
+        return
     changes = () if spec.snapshot_policy is not None else _changes(None, wanted)  # its own is shown with the share
     draft.add(
         Verb.SCHEDULE_SNAPSHOTS,
