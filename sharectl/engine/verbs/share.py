@@ -78,7 +78,7 @@ def active_rules(rules: Iterable[AccessRule]) -> tuple[RuleRecord, ...]:
 
 
 def recorded_spec(task: Task, record: Record) -> ShareSpec:
-    """Return the spec to record: all of the manifest's, but size and name of the export only where no other step of the plan changes them.
+    """Return the spec to record: all of the manifest's, but size, protocols and name of the export only where no other step of the plan changes them.
 
     Nor does it record a revert: that is for the step that turns the share back.
     """

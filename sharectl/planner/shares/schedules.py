@@ -11,6 +11,7 @@ from sharectl.model.plans import Action, ScheduleSnapshots
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import REMOVING, lacks
 from sharectl.planner.records import RECORDED_POLICY, policy_in, wanted_policy
+from sharectl.planner.shares.export_names import listed
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address
@@ -88,7 +89,7 @@ def plan_schedule(
 
 def end_schedule(draft: Draft, address: Address, record: Record, reason: str) -> bool:
     """Add the step after which nothing is taken or let go of by a policy of a share that stays behind; return False where it is refused."""
-    current = policy_in(record) if (observed := _observed(draft, record)) is None else observed.snapshot_policy
+    current = policy_in(record) if (observed := listed(draft.observed, record)) is None else observed.snapshot_policy
     if current is None:
         return True
     if record.backend not in draft.desired.backends:
@@ -116,7 +117,7 @@ def end_schedule(draft: Draft, address: Address, record: Record, reason: str) ->
 
 def scheduled_with(draft: Draft, record: Record) -> ScheduledSnapshots | None:
     """Return the scheduled snapshots that go with a share, as its backend lists them; None where there are none, or it was not asked."""
-    observed = _observed(draft, record)
+    observed = listed(draft.observed, record)
     found = None if observed is None else observed.scheduled_snapshots
     return None if found is None or not found.number else found
 
@@ -126,13 +127,8 @@ def words_of_scheduled(draft: Draft, record: Record) -> str:
     found = scheduled_with(draft, record)
     if found is not None:
         return f", with its {counted(found.number, 'scheduled snapshot')}"
-    was_asked = _observed(draft, record) is not None
+    was_asked = listed(draft.observed, record) is not None
     return "" if was_asked or RECORDED_POLICY not in record.attributes else ", with the snapshots that its policy took"
-
-
-def _observed(draft: Draft, record: Record) -> ObservedShare | None:
-    seen = draft.observed.get(record.backend or "")
-    return None if seen is None or seen.shares is None else seen.shares.get(record.resource_id)
 
 
 def _tell_unwatched(draft: Draft, address: Address, backend: str | None) -> None:
