@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.agent.contract import NOBODY
-from sharectl.drivers.linux.agent.smb.treatment import RecycleBin, SmbTreatment, TimeMachine, to_options
+from sharectl.drivers.linux.agent.smb.treatment import RecycleBin, TimeMachine, to_options
 from sharectl.drivers.linux.checks import find_problems, root_of
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS, DEFAULT_SQUASH
 from sharectl.model.quantities import SizeError, parse_size
@@ -102,20 +102,12 @@ class SmbSettings:
             "guests": self.guests,
         }
 
-    @property
-    def treatment(self) -> SmbTreatment:
-        """What the share of a type that asks for nothing offers."""
-        return SmbTreatment(
-            recycle_bin=self.recycle_bin if self.has_recycle_bin else None,
-            previous_versions=self.previous_versions,
-            macos=self.macos,
-            time_machine=self.time_machine if self.has_time_machine else None,
-        )
-
     def for_agent(self) -> JsonObject:
-        """Return plain values, without the users."""
+        """Return plain values, without the users; `treatment` is what the share of a type that asks for nothing offers."""
+        from sharectl.drivers.linux.exports import treatment_of  # noqa: PLC0415 - only a backend that is opened needs it
+
         names = ("enabled", "port", "signing", "encryption", "disk_free", "macos", "browsing", "guests")
-        return {**{name: getattr(self, name) for name in names}, "treatment": to_options(self.treatment)}
+        return {**{name: getattr(self, name) for name in names}, "treatment": to_options(treatment_of(self, {}))}
 
 
 @dataclass(frozen=True, slots=True)

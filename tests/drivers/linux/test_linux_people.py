@@ -131,3 +131,16 @@ def test_a_revert_keeps_groups_and_who_is_kept_out(own_backend: OperationsLab) -
     own_backend.driver.revert_share(ref(share), snapshot)
     assert own_backend.access_of(share) == {STAFF, shut_out}
     assert (may(own_backend, share, "alice"), may(own_backend, share, "bob")) == ("write", "nothing")
+
+
+def test_a_new_name_keeps_rules_for_several_people(own_backend: OperationsLab) -> None:
+    """As they were in force, without a repair."""
+    opened(own_backend, "alice", guests=True)
+    rules = {STAFF, EVERYBODY, GUESTS}
+    share = own_backend.share("office", *rules, protocol="CIFS")
+    own_backend.driver.rename_export(ref(share), "Marketing Team")
+    renamed = own_backend.listed(share)
+    assert (renamed.export_name, set(renamed.access)) == ("Marketing Team", rules)
+    renamed = renamed._replace(name="Marketing Team")
+    assert (may(own_backend, renamed, "alice"), may(own_backend, renamed, "bob")) == ("write", "read")
+    assert as_guest(own_backend, renamed)

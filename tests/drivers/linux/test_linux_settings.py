@@ -10,6 +10,7 @@ import jsonschema_rs
 import pytest
 
 from sharectl.drivers.base import Capability, ChecksConfig, DriverEnvironment, DriverError, capabilities_of
+from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.linux.agent.smb.treatment import RecycleBin, TimeMachine
 from sharectl.drivers.linux.connection import AgentConnection
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
@@ -198,6 +199,13 @@ def test_the_agent_gets_plain_values_without_secrets() -> None:
         "treatment": {"recycle_bin": None, "previous_versions": False, "macos": False, "time_machine": None},
     }
     assert not any(word in json.dumps(plain) for word in ("ALICE", "alice", "nas1", "/keys"))
+
+
+def test_the_watch_opens_a_backend_by_the_settings_of_an_older_sharectl(tmp_path: Path) -> None:
+    """Which say nothing of what SMB shares offer; they stay on the host until the next change."""
+    plain = {**read_settings(backend(), "/").for_agent(), "root": str(tmp_path / "root")}
+    del plain["smb"]["treatment"]
+    assert open_backend(plain).restore() == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent import closed_marks, closing, rights
-from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind
+from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind, rule_in
 from sharectl.drivers.linux.agent.database import UNREAD
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.host.daemons import locked
@@ -140,15 +140,19 @@ class Access:
         self._confirmed.discard(row.resource_id)
         closed_marks.unmark(servers.instance, row.resource_id)  # nothing is stored for it any more
 
-    def rights_of(self, row: ShareRow) -> dict[str, Any] | None:
-        """Return what the share's section gives to whom, as JSON has it; None where it has none."""
+    def kept(self, row: ShareRow) -> dict[str, Any]:
+        """Return what is in force, as JSON has it, for `resume`: the rules, and what the section of an SMB share gives to whom."""
         server = self._room.servers(row.instance).smb
         section = None if server is None or row.protocol != "CIFS" else server.live().get(row.export_name)
-        return None if section is None else observing.to_plain(section)
+        return {
+            "rules": [list(rule) for rule in self.in_force(row)],
+            "rights": None if section is None else observing.to_plain(section),
+        }
 
-    def resume(self, row: ShareRow, rules: Collection[Rule], plain_rights: Mapping[str, Any] | None = None) -> None:
-        """Put in force again what `suspend` withdrew; of an SMB share, the rights that `rights_of` gave, of which `rules` may be the sum."""
+    def resume(self, row: ShareRow, kept: Mapping[str, Any]) -> None:
+        """Put in force again what `kept` gave and `suspend` withdrew; that of an older sharectl has no rights."""
         servers = self._room.servers(row.instance)
+        rules, plain_rights = [rule_in(rule) for rule in kept["rules"]], kept.get("rights")
         if rules and row.protocol == "NFS":
             self._export(servers, row, rights.nfs_clients(rules)[0])
         elif rules:

@@ -70,9 +70,9 @@ def close_section(server: SmbServer | None, row: ShareRow, granted: SmbRights) -
         return ""
     if {stored.guest, granted.guest} != {"none"}:
         kept = replace(kept, writers=frozenset(), readers=frozenset())  # who has no name cannot be told apart
-    # A section says from where alone, or from where not, not both.
-    is_said = not (granted.networks and not kept.networks) and not (kept.networks and kept.denied)
-    is_open = is_said and bool(kept.writers or kept.readers)
+    # Without networks it would be open from everywhere; one that says both from where alone and from where not the server refuses.
+    is_from_somewhere = bool(kept.networks) or not granted.networks
+    is_open = is_from_somewhere and bool(kept.writers or kept.readers)
     if is_open:
         try:
             server.put(kept)

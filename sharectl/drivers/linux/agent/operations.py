@@ -60,7 +60,7 @@ class Backend:
         self._pools = PoolRoom(settings["pools"], self._records)
         self._room = ServerRoom(self._root, settings, self._records)
         self._access = Access(self._room, self._pools, self._records)
-        options = {**treatment.of_settings(settings["nfs"]), **settings["smb"]["treatment"]}
+        options = {**treatment.of_settings(settings["nfs"]), **settings["smb"].get("treatment", {})}
         self._creation = Creation(self._records, self._pools, self._access, options)
         versions = Versions(self._records, self._pools)
         self._schedules = Schedules(self._root, self._records, self._pools, versions)

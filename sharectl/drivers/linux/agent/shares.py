@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, rule_in
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.export_names import free_name, require_exportable, require_free
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id, require_own
 from sharectl.drivers.linux.agent.records import (
@@ -130,7 +130,7 @@ class Shares:
             require_exportable(name, row.protocol)
             with self._records.transaction() as connection:
                 require_free(connection, row.instance, name, resource_id)
-            before = row.suspended or {"rules": [list(rule) for rule in self._access.in_force(row)]}
+            before = row.suspended or self._access.kept(row)
             self._records.update_share(resource_id, suspended=before)
             self._access.suspend(row)
             try:
@@ -147,7 +147,7 @@ class Shares:
         """Put in force again what was withdrawn for a while."""
         row = self._holdings.known_share(resource_id)
         if row.suspended is not None:
-            self._access.resume(row, [rule_in(rule) for rule in row.suspended["rules"]])
+            self._access.resume(row, row.suspended)
             self._records.update_share(resource_id, suspended=None)
 
     def resize(self, resource_id: str, size_bytes: int, how: Resize) -> int:

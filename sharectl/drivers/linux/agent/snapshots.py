@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, rule_in
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id
 from sharectl.drivers.linux.agent.records import (
     SnapshotRow,
@@ -68,10 +68,7 @@ class Snapshots:
             raise Problem(ProblemKind.REFUSED, message)
         before = row.suspended
         if before is None:
-            before = {
-                "rules": [list(rule) for rule in self._access.in_force(row)],
-                "rights": self._access.rights_of(row),
-            }
+            before = self._access.kept(row)
             self._records.update_share(share_id, suspended=before)
         self._access.suspend(row)
         try:
@@ -83,5 +80,5 @@ class Snapshots:
             pool.resize(row.volume, row.size_bytes, Resize.EXTEND, identity=row.identity)
         finally:
             row = self._holdings.settled(share_id, pool) or row
-            self._access.resume(row, [rule_in(rule) for rule in before["rules"]], before.get("rights"))
+            self._access.resume(row, before)
             self._records.update_share(share_id, suspended=None)

@@ -155,6 +155,13 @@ def test_a_network_that_is_not_canonical_is_refused(network: str) -> None:
         check_section(Section("data", "/pool/data", networks=frozenset({network})), SERVER)
 
 
+def test_a_section_that_says_from_where_alone_and_from_where_not_is_refused() -> None:
+    """Of both Samba would read one, and be left open from where it is to be closed."""
+    section = replace(_section(writers="alice", networks="10.0.0.0/8"), denied=frozenset({"10.0.0.13"}))
+    with pytest.raises(Problem, match="reads one of the two"):
+        check_section(section, SERVER)
+
+
 def test_a_user_who_is_named_twice_is_refused() -> None:
     """One account cannot both read and write, in whatever notation it stands."""
     with pytest.raises(Problem, match="names the user 'alice' twice"):

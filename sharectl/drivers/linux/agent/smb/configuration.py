@@ -51,6 +51,8 @@ def check_section(section: Section, server: str) -> None:
         problem = next((text for text in map(_network_problem, networks) if text), None)
     if problem is None and section.guest not in _READ_ONLY:
         problem = f"guests can be given rw, ro and none, not {section.guest!r}"
+    if problem is None and section.networks and section.denied:
+        problem = f"the share {section.name!r} would say from where alone it can be reached and from where not, and Samba reads one of the two"
     if problem is not None:
         raise Problem(ProblemKind.REFUSED, problem)
     named = (*sorted(section.writers), *sorted(section.readers), *sorted(section.shut_out))
