@@ -101,9 +101,12 @@ def _locked(failure: LockedError) -> Diagnostic:
 
     status = failure.status
     holder = status.holder
+    started = f", started by {holder.actor}" if holder.actor is not None else ""
+    job = f", from CI job {holder.ci_job_url}" if holder.ci_job_url is not None else ""
+    who = f"{holder.user}@{holder.host} (process {holder.process_id})"
     return error(
         "state.locked",
-        f"the state is locked by {holder.user}@{holder.host} (process {holder.process_id}), which runs `{holder.command}`",
+        f"the state is locked by {who}, which runs `{holder.command}`{started}{job}",
         detail=f"since {status.acquired_at}, last heartbeat at {status.heartbeat_at}. {status.reason}".strip(),
         remedy="wait for it (--lock-timeout 5m), or run `sharectl unlock` if it is certainly dead",
     )

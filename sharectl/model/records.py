@@ -80,7 +80,10 @@ class OperationRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One command that changed the state: who ran it, where, from which commit and in which CI job."""
+    """One command that changed the state: who ran it, where, from which commit and in which CI job.
+
+    `user` is the account on the host, `actor` who started the job as the forge knows them, `author` who wrote the commit.
+    """
 
     run_id: str
     command: str
@@ -89,6 +92,8 @@ class RunRecord:
     started_at: str
     git_commit: str | None = None
     ci_job_url: str | None = None
+    actor: str | None = None
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +212,8 @@ class Holder:
     host: str
     process_id: int
     command: str
+    actor: str | None = None
+    ci_job_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

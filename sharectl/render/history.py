@@ -66,6 +66,9 @@ def _run_lines(run: RunRecord, *, color: bool) -> Iterator[str]:
     if run.git_commit is not None:
         words += f"  commit {visible(run.git_commit[:_SHORT_COMMIT])}"
     yield f"{paint(f'sharectl {visible(run.command)}', 'heading', color)}  {words}"
+    who = [f"{word} {visible(name)}" for word, name in (("started by", run.actor), ("commit by", run.author)) if name]
+    if who:
+        yield f"  {', '.join(who)}"
     if run.ci_job_url is not None:
         yield f"  {visible(run.ci_job_url)}"
 

@@ -190,6 +190,10 @@ def lock_lines(status: LockStatus | None, look: Look = PLAIN) -> Iterator[str]:
     holds = f"{visible(holder.user)}@{visible(holder.host)} holds the lock (process {holder.process_id})"
     yield paint(holds, "heading", look.color)
     yield f"  running      {visible(holder.command)}"
+    if holder.actor is not None:
+        yield f"  started by   {visible(holder.actor)}"
+    if holder.ci_job_url is not None:
+        yield f"  in CI job    {visible(holder.ci_job_url)}"
     yield f"  since        {visible(status.acquired_at)}"
     yield f"  last sign    {visible(status.heartbeat_at)}"
     taken = "can be taken over" if status.expired else "held"

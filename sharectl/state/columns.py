@@ -165,7 +165,7 @@ RUN: Final = Table(
     "run {run_id}",
     {
         **dict.fromkeys(("run_id", "command", "user", "host", "started_at"), _TEXT),
-        **dict.fromkeys(("git_commit", "ci_job_url"), _OPTIONAL_TEXT),
+        **dict.fromkeys(("git_commit", "ci_job_url", "actor", "author"), _OPTIONAL_TEXT),
     },
 )
 HISTORY: Final = Table(
@@ -190,6 +190,7 @@ LEASE: Final = Table(
         **dict.fromkeys(("node", "boot_id", "process_namespace", "acquired_at", "heartbeat_at"), _TEXT),
         **dict.fromkeys(("heartbeat_boottime_seconds", "duration_seconds"), _SECONDS),
         "scope": _TEXT,
+        **dict.fromkeys(("actor", "ci_job_url"), _OPTIONAL_TEXT),
     },
 )
 

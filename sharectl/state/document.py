@@ -46,6 +46,7 @@ _Item = TypeVar("_Item")
 FORMAT: Final = "sharectl-state"
 FORMAT_VERSION: Final = 1
 LINEAGE: Final = re.compile(r"[0-9a-zA-Z-]{1,64}")
+_LATER_FIELDS_OF_RUNS: Final = ("actor", "author")
 _SHOWN_PROBLEMS: Final = 10
 _ITEMS_PER_PART: Final = 500
 _WORDS: Final[dict[type, str]] = {
@@ -107,7 +108,7 @@ def compose(document: Document) -> Iterator[bytes]:
         (b"%s: %s" % (orjson.dumps(address), _text(_plain_rules(rules))) for address, rules in document.rules), b"{}"
     )
     yield b',\n  "runs": '
-    yield from _list(_plain(RUN, row) for row in map(run_row, document.runs))
+    yield from _list(map(_plain_run, document.runs))
     yield b',\n  "serial": %d,\n  "version": %d\n}\n' % (document.serial, FORMAT_VERSION)
 
 
@@ -131,6 +132,11 @@ def _text(item: object) -> bytes:
 
 def _plain_rules(rules: Iterable[RuleRecord]) -> list[JsonObject]:
     return [{**rule.as_object(), "status": status, "reason": reason} for rule, status, reason in rules]
+
+
+def _plain_run(run: RunRecord) -> JsonObject:
+    plain = _plain(RUN, run_row(run))
+    return {name: value for name, value in plain.items() if value is not None or name not in _LATER_FIELDS_OF_RUNS}
 
 
 def _plain_record(record: Record) -> JsonObject:
@@ -161,6 +167,8 @@ def parse(text: bytes) -> Document:
     resource_fields = {**_fields_of(RESOURCE, "spec_digest", "access_digest"), "digest": (str,)}
     records = _items(plain, "resources", resource_fields, _record_of, problems)
     operations = _items(plain, "operations", _fields_of(OPERATION), _operation_of, problems)
+    later = dict.fromkeys(_LATER_FIELDS_OF_RUNS)
+    plain["runs"] = [{**later, **run} if isinstance(run, dict) else run for run in plain["runs"]]
     runs = _items(plain, "runs", _fields_of(RUN), lambda item, *_: RunRecord(**item), problems)
     history = _items(plain, "history", _fields_of(HISTORY), _history_of, problems)
     rules = _rules_of(plain["rules"], {record.address for record in records}, problems)

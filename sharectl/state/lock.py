@@ -64,6 +64,8 @@ class HeldLock(NamedTuple):
     heartbeat_boottime_seconds: float
     duration_seconds: float
     scope: str
+    actor: str | None
+    ci_job_url: str | None
 
 
 class _Verdict(NamedTuple):
@@ -147,7 +149,7 @@ def status_of(lock: HeldLock, scope: Scope, clock: Clock) -> LockStatus:
     verdict = _by_process(lock, here(clock)) or _by_boottime(lock, clock) or _by_wall_clock(lock, clock)
     return LockStatus(
         token=lock.token,
-        holder=Holder(user=lock.user, host=lock.host, process_id=lock.process_id, command=lock.command),
+        holder=Holder(lock.user, lock.host, lock.process_id, lock.command, lock.actor, lock.ci_job_url),
         acquired_at=lock.acquired_at,
         heartbeat_at=lock.heartbeat_at,
         expired=verdict.expired,

@@ -33,6 +33,16 @@ LEASE_SECONDS: Final = 60.0
 
 
 _CI_URL_VARIABLES: Final = ("CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL", "BUILD_URL")
+_ACTOR_VARIABLES: Final = (
+    "SHARECTL_ACTOR",
+    "GITHUB_TRIGGERING_ACTOR",  # who ran the job again, where that is somebody else
+    "GITHUB_ACTOR",
+    "GITLAB_USER_LOGIN",
+    "BUILDKITE_BUILD_CREATOR",
+    "CIRCLE_USERNAME",
+)
+_LONGEST_NAME: Final = 200
+_LONGEST_URL: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ def held_lease(store: StateStore, record: RunRecord, wait_seconds: float = 0.0) 
 
 @contextmanager
 def _held(store: StateStore, record: RunRecord, wait_seconds: float) -> Iterator[Heartbeat]:
-    holder = Holder(record.user, record.host, os.getpid(), record.command)
+    holder = Holder(record.user, record.host, os.getpid(), record.command, record.actor, record.ci_job_url)
     since_seconds = SYSTEM_CLOCK.boottime_seconds()
     lease = store.acquire(holder, duration_seconds=LEASE_SECONDS, wait_seconds=wait_seconds)
     try:
@@ -128,16 +138,36 @@ def apply_plan(run: LockedRun, plan: Plan, observer: Callable[[Event], None], ca
 
 
 def describe_run(command: str, directory: Path, environ: Mapping[str, str]) -> RunRecord:
-    """Return the record of a run that begins now: who runs it, where, from which commit, in which CI job."""
+    """Return the record of a run that begins now: who runs it, where, from which commit of whom, in which CI job.
+
+    What the environment and git say of people is text of others: it is cut, and made harmless where it is shown.
+    """
+    commit, author = _commit_of(directory)
+    actor = next((environ[name] for name in _ACTOR_VARIABLES if environ.get(name)), None)
     return RunRecord(
         run_id=new_resource_id(),
         command=command,
         user=_user(),
         host=os.uname().nodename,
         started_at=utc_now(),
-        git_commit=next(iter(git_lines(directory, "rev-parse", "HEAD")), None),
-        ci_job_url=_ci_job_url(environ),
+        git_commit=commit,
+        ci_job_url=_stored(_ci_job_url(environ), _LONGEST_URL),
+        actor=_stored(actor, _LONGEST_NAME),
+        author=_stored(author, _LONGEST_NAME),
     )
+
+
+def _commit_of(directory: Path) -> tuple[str | None, str | None]:
+    """Return the commit that is checked out, and who wrote it."""
+    lines = git_lines(directory, "rev-list", "--max-count=1", "--format=%an <%ae>", "HEAD", "--")
+    if not lines:
+        return None, None
+    return lines[0].removeprefix("commit "), "\n".join(lines[1:]) or None
+
+
+def _stored(text: str | None, longest: int) -> str | None:
+    """Return the text as UTF-8 can say it, of at most so many characters."""
+    return None if text is None else text[:longest].encode(errors="replace").decode()
 
 
 def _user() -> str:

@@ -18,9 +18,14 @@ from sharectl.workspace import validation
 if TYPE_CHECKING:
     from tests.cli.console import Console
 
-LOCKED = LockedError(
-    "state.db", LockStatus(1, Holder("ann", "nas", 7, "apply"), "noon", "now", expired=False, reason="it lives.")
-)
+
+def locked_by(holder: Holder) -> LockedError:
+    """Return the error of a lock that somebody else holds."""
+    return LockedError("state.db", LockStatus(1, holder, "noon", "now", expired=False, reason="it lives."))
+
+
+LOCKED = locked_by(Holder("ann", "nas", 7, "apply"))
+LOCKED_BY_A_JOB = locked_by(Holder("runner", "build7", 7, "apply", "bob\x1b", "https://ci.example/7"))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +33,8 @@ LOCKED = LockedError(
     [
         (DiagnosticError(error("usage.x", "wrong")), ExitCode.USAGE, "error[usage.x]: wrong"),
         (DiagnosticError(error("usage.x", "a"), error("other", "b")), ExitCode.FAILED, "error[other]: b"),
-        (LOCKED, ExitCode.LOCKED, "ann@nas (process 7), which runs `apply`"),
+        (LOCKED, ExitCode.LOCKED, "ann@nas (process 7), which runs `apply`\n"),
+        (LOCKED_BY_A_JOB, ExitCode.LOCKED, "`apply`, started by bob\\x1b, from CI job https://ci.example/7\n"),
         (KeyboardInterrupt(), ExitCode.CANCELLED, "Cancelled."),
         (Interrupted(), ExitCode.CANCELLED, "Cancelled."),
         (LeaseLostError("gone"), ExitCode.FAILED, "error[state.lease-lost]"),

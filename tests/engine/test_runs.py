@@ -98,7 +98,9 @@ def test_a_run_says_who_where_and_from_which_commit(tmp_path: Path, monkeypatch:
     author = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
     for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", "-C", str(tmp_path), *command], check=True, env=environment)  # noqa: S607 - whichever git there is
-    assert len(describe_run("apply", tmp_path, {}).git_commit or "") == 40
+    record = describe_run("apply", tmp_path, {})
+    assert len(record.git_commit or "") == 40
+    assert record.author == "a <a@b.example>"
 
     def nobody() -> str:
         raise KeyError
@@ -108,6 +110,24 @@ def test_a_run_says_who_where_and_from_which_commit(tmp_path: Path, monkeypatch:
     record = describe_run("apply", tmp_path, {})
     assert record.user == f"uid {os.getuid()}"
     assert record.git_commit is None
+    assert record.author is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "actor"),
+    [
+        ({}, None),
+        ({"GITHUB_ACTOR": "ann"}, "ann"),
+        ({"GITHUB_ACTOR": "ann", "GITHUB_TRIGGERING_ACTOR": "bob"}, "bob"),
+        ({"GITLAB_USER_LOGIN": "cleo"}, "cleo"),
+        ({"GITLAB_USER_LOGIN": "cleo", "SHARECTL_ACTOR": "dora", "GITHUB_ACTOR": ""}, "dora"),
+        ({"SHARECTL_ACTOR": "x" * 1000}, "x" * 200),
+        ({"SHARECTL_ACTOR": "a\udcff"}, "a?"),
+    ],
+)
+def test_a_run_names_who_started_it(tmp_path: Path, environ: dict[str, str], actor: str | None) -> None:
+    """As the forge knows them, or as the environment says: bounded, and as UTF-8 can say it."""
+    assert describe_run("apply", tmp_path, environ).actor == actor
 
 
 @pytest.mark.parametrize(
@@ -120,6 +140,7 @@ def test_a_run_says_who_where_and_from_which_commit(tmp_path: Path, monkeypatch:
             {"GITHUB_RUN_ID": "7", "GITHUB_REPOSITORY": "a/b", "GITHUB_SERVER_URL": "https://gh.example"},
             "https://gh.example/a/b/actions/runs/7",
         ),
+        ({"CI_JOB_URL": "https://ci.example/" + "x" * 5000}, "https://ci.example/" + "x" * 1981),
     ],
 )
 def test_a_run_names_its_ci_job_without_credentials(tmp_path: Path, environ: dict[str, str], url: str | None) -> None:

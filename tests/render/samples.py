@@ -333,5 +333,13 @@ AN_INTENT = OperationRecord(
 )
 
 A_RUN = RunRecord(
-    "run-1", "apply", "ada", "build7", "2026-01-02T03:04:00+00:00", "0123456789abcdef", "https://ci.example/jobs/7"
+    run_id="run-1",
+    command="apply",
+    user="ada",
+    host="build7",
+    started_at="2026-01-02T03:04:00+00:00",
+    git_commit="0123456789abcdef",
+    ci_job_url="https://ci.example/jobs/7",
+    actor="ada-l",
+    author="Grace H. <grace@example.org>",
 )

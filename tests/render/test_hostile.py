@@ -63,10 +63,10 @@ def test_the_state_prints(name: str, other: str) -> None:
     view = StateView(name, 1, {record.address: record}, (intent,))
     assert all_print(state_lines(view, {record.address: rules}))
     assert all_print(record_lines(record, rules))
-    run = RunRecord(name, other, name, other, name, other, name)
+    run = RunRecord(name, other, name, other, name, other, name, other, name)
     detail = canonical_json({name: other, "changes": [[name, other, None], name]})
     assert all_print(history_lines([HistoryLine(1, HistoryEntry(name, other, name, other, name, detail), run)]))
-    status = LockStatus(1, Holder(name, other, 1, name), other, name, expired=True, reason=other)
+    status = LockStatus(1, Holder(name, other, 1, name, other, name), other, name, expired=True, reason=other)
     assert all_print(lock_lines(status))
 
 

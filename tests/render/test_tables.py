@@ -302,7 +302,7 @@ def test_history_as_json() -> None:
 
 HELD = LockStatus(
     9,
-    Holder("ada", "build7", 4711, "apply --yes"),
+    Holder("ada", "build7", 4711, "apply --yes", "ada-l", "https://ci.example/jobs/7"),
     "2026-01-02T03:04:05+00:00",
     "2026-01-02T03:05:05+00:00",
     expired=False,

@@ -74,7 +74,7 @@ def test_composing_and_parsing_is_identity(spec: bytes, attributes: bytes, detai
         records=[make_record("a", spec=spec, attributes=attributes, backend=texts[0], resource_id=texts[1])],
         rules=[("share/a", (make_rule(texts[2], reason=texts[3]),))],
         operations=[],
-        runs=[RunRecord("run", texts[4], texts[5], texts[6], "t")],
+        runs=[RunRecord("run", texts[4], texts[5], texts[6], "t", author=texts[0])],
         history=[(3, HistoryEntry("run", "t", "share/a", "v", "done", detail))],
     )
     text = composed(document)

@@ -299,8 +299,8 @@ def test_a_garbage_page_is_found_before_a_lease_is_given(path: Path) -> None:
     [
         "DELETE FROM meta",
         "DROP TABLE access_rule",
-        "INSERT INTO lease VALUES (1, 'u', 'h', 1, 'c', NULL, 'n', '', '', 'x', 'x', 0, 1, '{}')",
-        "INSERT INTO lease VALUES (1, 'u', 'h', 1, 'c', NULL, 'n', '', '', 'x', '2026-05-04T12:00:00Z', 0, 1, '[]')",
+        "INSERT INTO lease VALUES (1, 'u', 'h', 1, 'c', NULL, 'n', '', '', 'x', 'x', 0, 1, '{}', NULL, NULL)",
+        "INSERT INTO lease VALUES (1, 'u', 'h', 1, 'c', NULL, 'n', '', '', 'x', '2026-05-04T12:00:00Z', 0, 1, '[]', NULL, NULL)",
     ],
 )
 def test_rows_that_sharectl_never_writes_are_damage(path: Path, damage: str) -> None:

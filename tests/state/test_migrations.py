@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
 from contextlib import closing
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.model.records import EVERYTHING, PutResource, PutRules
+from sharectl.model.records import EVERYTHING, PutResource, PutRules, PutRun
+from sharectl.state.columns import RESOURCE
 from sharectl.state.contract import LockedError, StateCorruptError, StateNewerError, StateUnavailableError
+from sharectl.state.document import compose, parse
 from sharectl.state.sqlite.migrations import MIGRATIONS
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing.samples import ALICE, BOB, document_of, make_record, make_rule, whole_view
+from sharectl.state.testing.samples import ALICE, BOB, RUN, document_of, make_record, make_rule, whole_view
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -276,11 +279,11 @@ def test_an_older_file_is_migrated_for_reading_once_until_it_changes(path: Path)
 
 def test_rules_of_a_state_without_options_have_none(tmp_path: Path) -> None:
     """Version 5 brought them; the digests of such rules are as they were."""
-    with closing(open_store(tmp_path / "state.db", create=True, migrations=MIGRATIONS[:4])) as older:
-        lease = older.acquire(ALICE, duration_seconds=60)
-        older.commit(lease, [PutResource(make_record(), None)])
-        older.release(lease)
+    with closing(open_store(tmp_path / "state.db", create=True, migrations=MIGRATIONS[:4])):
+        pass
     with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as connection:
+        columns, marks = ", ".join(RESOURCE.columns), ", ".join("?" * len(RESOURCE.columns))
+        connection.execute(f"INSERT INTO resource ({columns}) VALUES ({marks})", make_record())  # noqa: S608 - constants
         row = ("share/projects", "ip", "10.0.0.1", "rw", "active", "")
         connection.execute("INSERT INTO access_rule VALUES (?, ?, ?, ?, ?, ?)", row)
     with closing(open_store(tmp_path / "state.db", create=False)) as store:
@@ -290,3 +293,21 @@ def test_rules_of_a_state_without_options_have_none(tmp_path: Path) -> None:
         store.commit(lease, [PutRules("share/projects", (make_rule("10.0.0.2"),))])
         with store.read() as reader:
             assert reader.rules() == {"share/projects": (make_rule("10.0.0.2"),)}
+
+
+def test_who_started_a_run_is_not_known_of_an_older_state(tmp_path: Path) -> None:
+    """Its runs and its lock name nobody; what is recorded from then on does, and a document without the names is taken."""
+    with closing(open_store(tmp_path / "state.db", create=True, migrations=MIGRATIONS[:5])):
+        pass
+    with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+        connection.execute("INSERT INTO run VALUES (1, 'run-0', 'apply', 'bob', 'two', 't', NULL, NULL)")
+        connection.commit()
+    with closing(open_store(tmp_path / "state.db", create=True)) as newer:
+        lease = newer.acquire(ALICE, duration_seconds=60)
+        newer.commit(lease, [PutRun(RUN)])
+        document = document_of(newer)
+    runs = {run["run_id"]: run for run in json.loads(document)["runs"]}
+    assert not {"actor", "author"} & runs["run-0"].keys()
+    assert runs["run-0"]["ci_job_url"] is None
+    assert (runs["run-1"]["actor"], runs["run-1"]["author"]) == (RUN.actor, RUN.author)
+    assert b"".join(compose(parse(document))) == document

@@ -65,7 +65,9 @@ def take(  # noqa: PLR0913, PLR0917 - where, who, what and how long
     who = (holder.user, holder.host, holder.process_id, holder.command, process_start(holder.process_id))
     where = (place.node, place.boot_id, place.process_namespace)
     what = canonical_json({"addresses": sorted(scope.addresses), "backends": sorted(scope.backends)}).decode()
-    insert_rows(connection, LEASE, [(token, *who, *where, now, now, clock.boottime_seconds(), duration_seconds, what)])
+    times = (now, now, clock.boottime_seconds(), duration_seconds)
+    row = (token, *who, *where, *times, what, holder.actor, holder.ci_job_url)
+    insert_rows(connection, LEASE, [row])
     return Lease(token, holder, duration_seconds, scope)
 
 

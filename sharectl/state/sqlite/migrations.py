@@ -140,7 +140,12 @@ _VERSION_5: Final[Migration] = (
     "ALTER TABLE access_rule ADD COLUMN options BLOB NOT NULL DEFAULT x'7b7d' CHECK (typeof(options) = 'blob')",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+_VERSION_6: Final[Migration] = tuple(
+    f"ALTER TABLE {table} ADD COLUMN {_optional_texts(name)}"
+    for table, name in (("run", "actor"), ("run", "author"), ("lease", "actor"), ("lease", "ci_job_url"))
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -21,10 +21,18 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 60.0
 PATIENCE_SECONDS = 30.0
-ALICE = Holder(user="alice", host="one.example", process_id=os.getpid(), command="sharectl apply")
+ALICE = Holder("alice", "one.example", os.getpid(), "sharectl apply", "alice-at-forge", "https://ci.example/7")
 BOB = Holder(user="bob", host="two.example", process_id=os.getpid(), command="sharectl destroy")
 RUN = RunRecord(
-    "run-1", "sharectl apply", "alice", "one.example", "2026-05-04T12:00:00Z", "0123abc", "https://ci.example/7"
+    run_id="run-1",
+    command="sharectl apply",
+    user="alice",
+    host="one.example",
+    started_at="2026-05-04T12:00:00Z",
+    git_commit="0123abc",
+    ci_job_url="https://ci.example/7",
+    actor="alice-at-forge",
+    author="Bob <bob@two.example>",
 )
 
 
