@@ -9,22 +9,37 @@ from sharectl.model import export_names
 from sharectl.model.access import ANYBODY, protocols_in
 from sharectl.model.checks import ShareProblem
 from sharectl.model.client_addresses import nobody_at
+from sharectl.model.frozen import dataclass
 from sharectl.model.quantities import format_size
 from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
-    from sharectl.drivers.simulated.settings import SimulatedSettings
+    from sharectl.drivers.simulated.settings import Limits, SimulatedSettings
     from sharectl.model.access import AccessRule
     from sharectl.model.checks import WantedShare
+
+    Settings: TypeAlias = "SimulatedSettings | ShareChecker"
 
 _MAX_NAME_LENGTH: Final = 255
 _ACTIVE: Final = RuleStatus("active")
 
 
-def find_problems(settings: SimulatedSettings, share: WantedShare) -> Iterator[ShareProblem]:
-    """Yield all problems of the share."""
+@dataclass(frozen=True, slots=True)
+class ShareChecker:
+    """Checks shares for every backend that has these protocols and limits."""
+
+    protocols: tuple[str, ...]
+    limits: Limits
+
+    def __call__(self, share: WantedShare) -> Sequence[ShareProblem]:
+        """Return all problems of the share."""
+        return tuple(_problems(self, share))
+
+
+def _problems(settings: Settings, share: WantedShare) -> Iterator[ShareProblem]:
     if (problem := name_problem(share.name)) is not None:
         yield ShareProblem(("name",), problem, "give the share another name")
     if (problem := protocol_problem(settings, share.protocol)) is not None:
@@ -44,7 +59,7 @@ def name_problem(name: str) -> str | None:
     return None
 
 
-def protocol_problem(settings: SimulatedSettings, protocol: str) -> str | None:
+def protocol_problem(settings: Settings, protocol: str) -> str | None:
     """Return why shares cannot be exported over this protocol, None where they can."""
     missing = [wanted for wanted in protocols_in(protocol) if wanted not in settings.protocols]
     return f"the backend does not export over {missing[0]!r}" if missing else None
@@ -56,7 +71,7 @@ def export_name_problem(name: str | None, protocol: str) -> str | None:
     return None if wrong is None else f"no share can be exported as {name!r}: {wrong}"
 
 
-def size_problem(settings: SimulatedSettings, size_bytes: int) -> str | None:
+def size_problem(settings: Settings, size_bytes: int) -> str | None:
     """Return why no share can be so large, None where one can."""
     limits = settings.limits
     if size_bytes < limits.min_size_bytes:
@@ -66,7 +81,7 @@ def size_problem(settings: SimulatedSettings, size_bytes: int) -> str | None:
     return None
 
 
-def refused_rules(settings: SimulatedSettings, rules: Collection[AccessRule]) -> Mapping[AccessRule, str]:
+def refused_rules(settings: Settings, rules: Collection[AccessRule]) -> Mapping[AccessRule, str]:
     """Return the rules that the backend cannot put in force, with the reason of each."""
     limits = settings.limits
     refused: dict[AccessRule, str] = {}

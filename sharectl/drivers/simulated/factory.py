@@ -35,11 +35,11 @@ class SimulatedFactory:
 
     def share_check(self, backend: BackendSpec) -> ShareCheck:
         """Return the check of shares on this backend."""
-        from sharectl.drivers.simulated.checks import find_problems  # noqa: PLC0415 - the schema alone needs none of it
+        from sharectl.drivers.simulated.checks import ShareChecker  # noqa: PLC0415 - the schema alone needs none of it
         from sharectl.drivers.simulated.settings import read_settings  # noqa: PLC0415 - as above
 
         settings = read_settings(backend.config, "/", share_servers=backend.share_servers)
-        return lambda share: tuple(find_problems(settings, share))
+        return ShareChecker(settings.protocols, settings.limits)
 
     def extra_spec_problems(self, extra_specs: Mapping[str, str]) -> Sequence[ShareProblem]:
         """Return each of them: the driver reads none."""

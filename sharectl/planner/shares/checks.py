@@ -18,7 +18,7 @@ from sharectl.model.specs import DeletionPolicy
 from sharectl.planner.records import wanted_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule
@@ -82,29 +82,48 @@ class Verdict:
     certain: tuple[Found, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Check:
+    """The check of one backend, and of all others whose checks are equal to it."""
+
+    ask: ShareCheck
+
+
 class ShareChecks:
     """Asks the factory of each backend, and remembers its answers for shares that ask for the same."""
 
     def __init__(self, desired: Desired) -> None:
         """Ask nobody yet."""
         self._desired = desired
-        self._checks: dict[str, ShareCheck | None] = {}
-        self._known: dict[object, tuple[ShareProblem, ...]] = {}
+        self._checks: dict[str, _Check | None] = {}
+        self._alike: dict[ShareCheck, _Check] = {}
+        self._known: dict[object, dict[_Check, tuple[ShareProblem, ...]]] = {}
         self._possible: dict[object, tuple[str, ...]] = {}
 
     def problems(self, backend: str, share: WantedShare, share_type: str | None) -> tuple[ShareProblem, ...]:
         """Return what the backend's driver would refuse of the share; nothing where it cannot tell."""
-        check = self._check(backend)
-        if check is None:
-            return ()
-        key = (backend, share.protocol, share.size_bytes, share_type, share.pool, share.rules, share.export_name)
-        found = self._known.get(key)
-        if found is None:
+        return next(found for _, found in self._said([backend], share, share_type))
+
+    def _said(
+        self, backends: Iterable[str], share: WantedShare, share_type: str | None
+    ) -> Iterator[tuple[str, tuple[ShareProblem, ...]]]:
+        """Yield each backend with what its driver would refuse of the share; checks that are equal are asked once."""
+        key = (share.protocol, share.size_bytes, share_type, share.pool, share.rules, share.export_name)
+        known = self._known.get(key)
+        if known is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            found = self._known[key] = tuple(check(_asked(share, _PLAIN_NAME, share.rules)))
-        named = check(_asked(share, share.name, ()))
-        return (*(problem for problem in named if problem.path[0] == "name"), *found)
+            known = self._known[key] = {}
+        named = _asked(share, share.name, ())
+        said: dict[_Check | None, tuple[ShareProblem, ...]] = {None: ()}
+        for backend in backends:
+            check = self._check(backend)
+            if check is not None and check not in said:
+                if check not in known:
+                    known[check] = tuple(check.ask(_asked(share, _PLAIN_NAME, share.rules)))
+                of_name = tuple(problem for problem in check.ask(named) if problem.path[0] == "name")
+                said[check] = (*of_name, *known[check]) if of_name else known[check]
+            yield backend, said[check]
 
     def possible(self, spec: ShareSpec, only: str | None = None) -> tuple[str, ...]:
         """Return the backends that the share may go to by what is known without asking them; `only` is the one of its snapshot."""
@@ -155,8 +174,8 @@ class ShareChecks:
         only: str | None = None,
     ) -> Verdict:
         """Return what is known of a share that has no place yet. `needs` are the capabilities that it asks for, by the field that does."""
-        share = self.wanted(spec, rules)
-        found = {name: self._problems_on(name, share, spec, needs, able) for name in self.possible(spec, only)}
+        said = self._said(self.possible(spec, only), self.wanted(spec, rules), spec.share_type)
+        found = {name: self._with_lacking(name, problems, needs, able) for name, problems in said}
         unfit = {name: problems[0].summary for name, problems in found.items() if problems}
         return Verdict(unfit, _certain(found) if len(unfit) == len(found) else ())
 
@@ -164,10 +183,10 @@ class ShareChecks:
         """Return what is certain of a new share by what factories tell; the first backend that could make it is the last one asked."""
         if not self.knows_candidates(spec):
             return ()
-        share, needs = self.wanted(spec, rules), needs_of(spec, self._desired)
+        needs = needs_of(spec, self._desired)
         found: dict[str, tuple[ShareProblem, ...]] = {}
-        for name in self.possible(spec, only):
-            problems = self._problems_on(name, share, spec, needs, self.capabilities)
+        for name, said in self._said(self.possible(spec, only), self.wanted(spec, rules), spec.share_type):
+            problems = self._with_lacking(name, said, needs, self.capabilities)
             found[name] = tuple(problem for problem in problems if self._is_about_what_was_written(problem, spec))
             if not found[name]:
                 return ()
@@ -182,15 +201,15 @@ class ShareChecks:
         needed = needs_of(spec, self._desired).keys() & {Capability.SNAPSHOT_POLICY}
         return self._lacking(backend, dict.fromkeys(needed, "snapshot_policy"), self.capabilities)
 
-    def _problems_on(
-        self, backend: str, share: WantedShare, spec: ShareSpec, needs: Mapping[Capability, str], able: Able
+    def _with_lacking(
+        self, backend: str, said: tuple[ShareProblem, ...], needs: Mapping[Capability, str], able: Able
     ) -> tuple[ShareProblem, ...]:
+        """Return what the backend lacks, then what its driver `said` of the rest."""
+        if not needs:
+            return said
         lacking = self._lacking(backend, needs, able)
-        said = {problem.path for problem in lacking}
-        return (
-            *lacking,
-            *(found for found in self.problems(backend, share, spec.share_type) if found.path not in said),
-        )
+        paths = {problem.path for problem in lacking}
+        return (*lacking, *(problem for problem in said if problem.path not in paths))
 
     @staticmethod
     def _lacking(backend: str, needs: Mapping[Capability, str], able: Able) -> tuple[ShareProblem, ...]:
@@ -221,11 +240,18 @@ class ShareChecks:
             return frozenset(Capability)
         return configured_capabilities(factory, spec)
 
-    def _check(self, backend: str) -> ShareCheck | None:
+    def _check(self, backend: str) -> _Check | None:
         if backend not in self._checks:
             is_sound = self._is_sound(backend, "driver", "config")
-            self._checks[backend] = _check_of(self._desired.backends[backend]) if is_sound else None
+            check = _check_of(self._desired.backends[backend]) if is_sound else None
+            self._checks[backend] = None if check is None else self._shared(check)
         return self._checks[backend]
+
+    def _shared(self, check: ShareCheck) -> _Check:
+        try:
+            return self._alike.setdefault(check, _Check(check))
+        except TypeError:  # it cannot be hashed, so it is taken for no other
+            return _Check(check)
 
     def _traits_of(self, spec: ShareSpec) -> Traits:
         from sharectl.scheduler.request import request_from_share, traits_of  # noqa: PLC0415 - only where something is new
