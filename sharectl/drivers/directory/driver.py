@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
 from sharectl.drivers.base import BackendUnavailableError
 from sharectl.drivers.directory import files, listing
 from sharectl.drivers.directory.access import AccessFiles
 from sharectl.drivers.directory.records import checked_id
-from sharectl.drivers.directory.shares import Shares
 from sharectl.drivers.directory.snapshots import Snapshots
 from sharectl.drivers.directory.storage import Storage
 from sharectl.model.observed import BackendReport, ObservedShare, ObservedSnapshot, PoolReport
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sharectl.drivers.directory.records import SnapshotRecord
+    from sharectl.drivers.directory.reservations import Reservations
+    from sharectl.drivers.directory.serving import Serving
     from sharectl.drivers.directory.settings import DirectorySettings
+    from sharectl.drivers.directory.shares import Shares
     from sharectl.drivers.directory.storage import Metadata
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
@@ -50,8 +53,26 @@ class DirectoryDriver:
         self._settings = settings
         self._storage = Storage(settings)
         self._access = AccessFiles(self._storage)
-        self._shares = Shares(self._storage, self._access, now)
-        self._snapshots = Snapshots(self._storage, self._shares)
+        self._snapshots = Snapshots(self._storage)
+        self._now = now
+
+    @cached_property
+    def _reservations(self) -> Reservations:
+        from sharectl.drivers.directory.reservations import Reservations  # noqa: PLC0415 - only for calls that change something
+
+        return Reservations(self._storage, self._access)
+
+    @cached_property
+    def _shares(self) -> Shares:
+        from sharectl.drivers.directory.shares import Shares  # noqa: PLC0415 - as above
+
+        return Shares(self._storage, self._access, self._reservations, self._now)
+
+    @cached_property
+    def _serving(self) -> Serving:
+        from sharectl.drivers.directory.serving import Serving  # noqa: PLC0415 - as above
+
+        return Serving(self._storage, self._access, self._reservations)
 
     @property
     def clones_within(self) -> Literal["pool", "backend"]:
@@ -124,17 +145,17 @@ class DirectoryDriver:
         """As in the contract; the whole fragment is written each time, so the change itself does not matter."""
         del add, delete
         with _translated(f"the access of the share {share.name!r} cannot be written"):
-            return self._shares.apply_access(share, rules)
+            return self._serving.apply_access(share, rules)
 
     def rename_export(self, share: ShareRef, export_name: str) -> None:
         """As in the contract; sessions under the old name last until the administrator has Samba read its configuration again."""
         with _translated(f"the share {share.name!r} cannot be exported as {export_name!r}"):
-            self._shares.rename_export(share, export_name)
+            self._serving.rename_export(share, export_name)
 
     def change_protocols(self, share: ShareRef, protocol: str) -> None:
         """As in the contract; clients over a protocol that goes are cut off when the administrator has its server read its configuration."""
         with _translated(f"the share {share.name!r} cannot be exported over {protocol}"):
-            self._shares.change_protocols(share, protocol)
+            self._serving.change_protocols(share, protocol)
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""

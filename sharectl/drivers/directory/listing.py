@@ -94,7 +94,7 @@ def _export_locations(settings: DirectorySettings, record: ShareRecord) -> tuple
 
 
 def _is_live(metadata: Metadata, record: ShareRecord, content: _PoolContent) -> bool:
-    # The same answer as shares.locate() gives, for all shares of a pool from three directory listings.
+    # The same answer as whereabouts.locate() gives, for all shares of a pool from three directory listings.
     if record.resource_id in content.displaced:
         return True
     inode = content.directories.get(record.directory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -14,28 +14,29 @@ from sharectl.drivers.directory import files, names, trees
 from sharectl.drivers.directory.access import export_name_problem, require_exportable
 from sharectl.drivers.directory.records import ShareRecord, checked_id
 from sharectl.drivers.directory.settings import backend_id_of, split_backend_id
-from sharectl.drivers.share_checks import taken_since
+from sharectl.drivers.directory.storage import TREE
+from sharectl.drivers.directory.whereabouts import locate, opened_record, opened_share, require_live
 from sharectl.model.quantities import approximate_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable
 
     from sharectl.drivers.directory.access import AccessFiles
+    from sharectl.drivers.directory.reservations import Reservations
     from sharectl.drivers.directory.storage import Metadata, Pool, Storage
-    from sharectl.model.access import AccessRule
-    from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
-
-TREE = "tree"
-"""What is being made, in a workspace."""
+    from sharectl.model.requests import ShareRef, ShareRequest, SnapshotRef
 
 
 class Shares:
     """The life of the shares of one backend."""
 
-    def __init__(self, storage: Storage, access: AccessFiles, now: Callable[[], str]) -> None:
+    def __init__(
+        self, storage: Storage, access: AccessFiles, reservations: Reservations, now: Callable[[], str]
+    ) -> None:
         """Work in `storage`; `now` gives the time as it is written into records (UTC, ISO 8601)."""
         self._storage = storage
         self._access = access
+        self._reservations = reservations
         self._now = now
         # Each taken by the first sweep of its kind of call, and never given back.
         self._swept_by_creation = threading.Lock()
@@ -61,7 +62,7 @@ class Shares:
                         message = f"the share {earlier.name!r} with this id is in the trash; restore it instead"
                         raise DriverError(message)
                     if earlier.pool != request.pool:
-                        self._forget(metadata, earlier)
+                        self._reservations.forget(metadata, earlier)
         self._prepare_new_pool(request.pool)
         with self._storage.metadata() as metadata, self._storage.pool(metadata, request.pool) as pool:
             self.sweep(metadata, self._swept_by_creation)
@@ -85,7 +86,7 @@ class Shares:
 
         Raises ShareInUseError where more than the new size is used.
         """
-        with self.opened(share.resource_id) as (metadata, pool, record):
+        with opened_share(self._storage, share.resource_id) as (metadata, pool, record):
             is_smaller = record.size_bytes is None or bound(record.size_bytes, size_bytes) < record.size_bytes
             if is_smaller:
                 with files.opened_directory(record.directory, pool.fd) as share_fd:
@@ -103,70 +104,31 @@ class Shares:
                     return None
                 return None if found.size_bytes == size_bytes else found.size_bytes
 
-    def apply_access(self, share: ShareRef, rules: Collection[AccessRule]) -> Mapping[AccessRule, RuleStatus]:
-        """Make `rules` the access of the share; one that was taken over gets the protocol that its first rules are for."""
-        with self.opened(share.resource_id) as (metadata, _, record):
-            exported = record if record.protocol is not None else replace(record, protocol=share.protocol)
-            if exported is not record:
-                metadata.shares.write(exported)
-            return self._access.apply(metadata, exported, rules)
-
-    def rename_export(self, share: ShareRef, export_name: str) -> None:
-        """Give the share another name for Windows clients, with the rules that are in force.
-
-        Cut short before the record is written, the share has its old name; after, the old one stays reserved for it, and the next
-        change of its access writes the fragment.
-        """
-        with self.opened(share.resource_id) as (metadata, _, record):
-            protocol = record.protocol or share.protocol
-            require_exportable(export_name_problem(export_name, protocol))
-            require_exportable(self._access.problem(protocol, record.pool, record.directory, export_name))
-            rules = self._access.rules(metadata, record)
-            renamed = replace(record, export_name=export_name)
-            with self._storage.locked(metadata):
-                names.claim_export_name(
-                    metadata, record.resource_id, export_name, lambda holder: self._gives_up(metadata, holder)
-                )
-            metadata.shares.write(renamed)
-            if record.protocol is not None and renamed != record:
-                self._access.apply(metadata, renamed, rules)
-            if not names.is_same_export(record.export_name, export_name):
-                with self._storage.locked(metadata):
-                    names.release_export_name(metadata, record.resource_id, record.export_name)
-
-    def change_protocols(self, share: ShareRef, protocol: str) -> None:
-        """Export the share over `protocol` from now on; what goes is withdrawn first, and comes with the next access rules."""
-        with self.opened(share.resource_id) as (metadata, _, record):
-            require_exportable(self._access.problem(protocol, record.pool, record.directory, record.export_name))
-            if record.protocol != protocol:
-                self._access.withdraw_protocols(metadata, record, protocol)
-                metadata.shares.write(replace(record, protocol=protocol))
-
     def used_bytes(self, share: ShareRef) -> int:
         """Measure what the share's data occupies."""
         with (
-            self.opened(share.resource_id) as (_, pool, record),
+            opened_share(self._storage, share.resource_id) as (_, pool, record),
             files.opened_directory(record.directory, pool.fd) as share_fd,
         ):
             return trees.used_bytes(share_fd)
 
     def trash(self, share: ShareRef) -> None:
         """Withdraw every access and move the directory to the trash of its pool."""
-        with self._known(share.resource_id) as (metadata, pool, record):
+        with opened_record(self._storage, share.resource_id) as found:
+            metadata, pool, record = found
             if locate(metadata, pool, record) != "trash":
-                self._require_live(metadata, pool, record)
+                require_live(found)
                 self._access.withdraw(metadata, record)
                 metadata.shares.write(replace(record, trashed_at=self._now()))
                 with self._storage.locked(metadata):
                     files.rename_to_free(record.directory, pool.fd, f"trash/{record.resource_id}", pool.private_fd)
                 os.fsync(pool.fd)
                 files.sync_directory("trash", pool.private_fd)
-            with self._storage.locked(metadata):
-                names.release(metadata, pool.name, _chosen(record), record.resource_id)
+            self._reservations.release(metadata, record)
 
     def restore(self, resource_id: str) -> ShareRecord:
         """Move the share out of the trash, under its old name or, where that is taken, a new one."""
-        with self._known(resource_id) as (metadata, pool, record):
+        with opened_record(self._storage, resource_id) as (metadata, pool, record):
             place = locate(metadata, pool, record)
             if place is None:
                 message = f"the share {record.name!r} is not in the trash"
@@ -178,7 +140,7 @@ class Shares:
                 named = None if record.export_name == record.directory else record.export_name
                 if named is not None and names.is_taken(metadata, resource_id, named):
                     named = None
-                chosen = self._claim(metadata, pool, resource_id, record.directory, named)
+                chosen = self._reservations.claim(metadata, pool, resource_id, record.directory, named)
             inode = os.stat(trashed, dir_fd=pool.private_fd, follow_symlinks=False).st_ino
             moved = replace(
                 record, directory=chosen.directory, export_name=chosen.export_name, placed=False, inode=inode
@@ -229,13 +191,6 @@ class Shares:
                 metadata.shares.write(record)
             return record
 
-    @contextmanager
-    def opened(self, resource_id: str) -> Iterator[tuple[Metadata, Pool, ShareRecord]]:
-        """Open a share that is there and not in the trash, with its pool; raises NotFoundError for any other."""
-        with self._known(resource_id) as (metadata, pool, record):
-            self._require_live(metadata, pool, record)
-            yield metadata, pool, record
-
     def sweep(self, metadata: Metadata, once: threading.Lock) -> None:
         """Remove, `once` in the life of a driver, what calls that were cut short left, and the records of shares that went with it."""
         if once.acquire(blocking=False):
@@ -260,7 +215,7 @@ class Shares:
         gone = record is not None and record.pool == pool.name and locate(metadata, pool, record) is None
         with pool.workspace(resource_id):
             if record is not None and gone:
-                self._forget(metadata, record)
+                self._reservations.forget(metadata, record)
 
     def _remove(self, metadata: Metadata, pool: Pool, record: ShareRecord) -> None:
         """Take the data away at one instant, then the record, and only then what was in it: no record outlives its data unmarked."""
@@ -277,7 +232,7 @@ class Shares:
                             f"{folder}/{record.resource_id}", folder, src_dir_fd=pool.private_fd, dst_dir_fd=work_fd
                         )
                     files.sync_directory(folder, pool.private_fd)
-            self._forget(metadata, record)
+            self._reservations.forget(metadata, record)
 
     def _make(
         self,
@@ -297,8 +252,8 @@ class Shares:
                     files.sync_file_system(tree_fd)
                 inode = os.fstat(tree_fd).st_ino
             with self._storage.locked(metadata):
-                self._require_name(metadata, pool, request)
-                chosen = self._claim(metadata, pool, resource_id, request.name, request.export_name)
+                self._reservations.require_name(metadata, pool, request)
+                chosen = self._reservations.claim(metadata, pool, resource_id, request.name, request.export_name)
             record = ShareRecord(
                 resource_id=resource_id,
                 name=request.name,
@@ -321,92 +276,11 @@ class Shares:
         metadata.shares.write(record)
         return record
 
-    def _require_name(self, metadata: Metadata, pool: Pool, request: ShareRequest) -> None:
-        """Raise ConflictError where a share that the plan has not seen has the name."""
-        holder = names.holder_of(metadata, pool.name, request.name)
-        if holder is not None and request.is_in_the_way(holder) and not self._gives_up(metadata, holder):
-            raise ConflictError(taken_since(request.name))
-
-    def _claim(
-        self, metadata: Metadata, pool: Pool, resource_id: str, name: str, export_name: str | None = None
-    ) -> names.ChosenName:
-        return names.claim_new_name(
-            metadata, pool, resource_id, name, lambda holder: self._gives_up(metadata, holder), export_name
-        )
-
-    def _gives_up(self, metadata: Metadata, resource_id: str) -> bool:
-        """Tell whether the holder of a name has lost its directory; its record then goes too, unless it is in the trash."""
-        # Asked first: what works on it now writes the record and puts the directory in place before it ends, so that what is read
-        # afterwards is whole.
-        if self._is_at_work(metadata, resource_id):
-            return False
-        record = metadata.shares.read(resource_id)
-        if record is None:
-            return True  # nothing is left of it
-        if record.pool not in self._storage.settings.pools:
-            return False
-        with self._storage.pool(metadata, record.pool) as pool:
-            place = locate(metadata, pool, record)
-            if place == "live":
-                return False
-            if place is None:
-                self._access.withdraw_locked(metadata, record)
-                metadata.shares.remove(resource_id)
-            return True
-
-    def _is_at_work(self, metadata: Metadata, resource_id: str) -> bool:
-        for pool_name in sorted(metadata.pool_names & self._storage.settings.pools.keys()):
-            with self._storage.pool(metadata, pool_name) as pool:
-                if pool.is_at_work(resource_id):
-                    return True
-        return False
-
     def _prepare_new_pool(self, pool_name: str) -> None:
         with self._storage.metadata() as metadata:
             is_new = pool_name in self._storage.settings.pools.keys() - metadata.pool_names
         if is_new:  # added to the configuration since the backend was prepared
             self._storage.prepare()
-
-    def _forget(self, metadata: Metadata, record: ShareRecord) -> None:
-        with self._storage.locked(metadata):
-            names.release(metadata, record.pool, _chosen(record), record.resource_id)
-        metadata.shares.remove(record.resource_id)
-
-    @contextmanager
-    def _known(self, resource_id: str) -> Iterator[tuple[Metadata, Pool, ShareRecord]]:
-        with self._storage.metadata() as metadata:
-            record = metadata.shares.read(resource_id)
-            if record is None:
-                message = f"the backend has no share with the id {resource_id}"
-                raise NotFoundError(message)
-            with self._storage.pool(metadata, record.pool) as pool:
-                yield metadata, pool, record
-
-    @staticmethod
-    def _require_live(metadata: Metadata, pool: Pool, record: ShareRecord) -> None:
-        if locate(metadata, pool, record) != "live":
-            message = f"the share {record.name!r} is not there: its directory is gone, or in the trash"
-            raise NotFoundError(message)
-        displaced = f"displaced/{record.resource_id}"
-        if not files.is_directory(record.directory, pool.fd):
-            # A revert was cut short between its two renames; the newer data comes back.
-            files.rename_to_free(displaced, pool.private_fd, record.directory, pool.fd)
-
-
-def locate(metadata: Metadata, pool: Pool, record: ShareRecord) -> Literal["live", "trash"] | None:
-    """Return where the data of the share is, or None where it is gone."""
-    if files.is_directory(f"trash/{record.resource_id}", pool.private_fd):
-        return "trash"
-    if files.is_directory(f"displaced/{record.resource_id}", pool.private_fd):
-        return "live"
-    status = files.status_of(record.directory, pool.fd)
-    if status is None or not stat.S_ISDIR(status.st_mode):
-        return None
-    if (record.removing or not record.placed) and status.st_ino != record.inode:
-        return None
-    if record.trashed_at is not None and names.holder_of(metadata, pool.name, record.directory) != record.resource_id:
-        return None  # the name was given up, and another share has it
-    return "live"
 
 
 def _marked_as_removing(metadata: Metadata, pool: Pool, record: ShareRecord) -> ShareRecord:
@@ -427,7 +301,3 @@ def _put_in_place(name: str, from_fd: int, record: ShareRecord, pool: Pool) -> N
         message = f"something appeared at {record.directory!r} in the pool {pool.name!r} that sharectl did not make"
         raise ConflictError(message) from cause
     os.fsync(pool.fd)
-
-
-def _chosen(record: ShareRecord) -> names.ChosenName:
-    return names.ChosenName(record.directory, record.export_name)

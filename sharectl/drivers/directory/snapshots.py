@@ -9,13 +9,13 @@ from sharectl.drivers.base import DriverError, NotFoundError
 from sharectl.drivers.directory import files, trees
 from sharectl.drivers.directory.records import SnapshotRecord, checked_id
 from sharectl.drivers.directory.settings import backend_id_of
-from sharectl.drivers.directory.shares import TREE
+from sharectl.drivers.directory.storage import TREE
+from sharectl.drivers.directory.whereabouts import opened_share
 from sharectl.drivers.share_checks import smaller_than_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sharectl.drivers.directory.shares import Shares
     from sharectl.drivers.directory.storage import Metadata, Pool, Storage
     from sharectl.model.requests import ShareRef, SnapshotRef
 
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 class Snapshots:
     """The life of the snapshots of one backend."""
 
-    def __init__(self, storage: Storage, shares: Shares) -> None:
-        """Work in `storage` on the shares that `shares` knows."""
+    def __init__(self, storage: Storage) -> None:
+        """Work in `storage`."""
         self._storage = storage
-        self._shares = shares
 
     def list_all(self, resource_ids: Collection[str] | None) -> list[SnapshotRecord]:
         """Return the records of all snapshots that are whole, or of those with these ids."""
@@ -52,7 +51,7 @@ class Snapshots:
                 with self._storage.pool(metadata, existing.pool) as pool:
                     if _is_whole(pool, resource_id):
                         return existing
-        with self._shares.opened(share.resource_id) as (metadata, pool, share_record):
+        with opened_share(self._storage, share.resource_id) as (metadata, pool, share_record):
             record = SnapshotRecord(
                 resource_id=resource_id,
                 name=name,
@@ -105,7 +104,7 @@ class Snapshots:
 
     def revert(self, share: ShareRef, snapshot: SnapshotRef) -> None:
         """Put a copy of the snapshot in the place of the share; the newer data is removed after that."""
-        with self._shares.opened(share.resource_id) as (metadata, pool, record):
+        with opened_share(self._storage, share.resource_id) as (metadata, pool, record):
             displaced = f"displaced/{record.resource_id}"
             with pool.workspace(record.resource_id) as work_fd:
                 if files.is_directory(displaced, pool.private_fd):

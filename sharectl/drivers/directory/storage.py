@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sharectl.drivers.directory.settings import DirectorySettings
 
 PRIVATE: Final = ".sharectl"
+TREE: Final = "tree"
+"""What is being made, in a workspace."""
 _BACKEND_MARKER: Final = "backend.json"
 _POOL_MARKER: Final = "pool.json"
 _LOCK: Final = "lock"
