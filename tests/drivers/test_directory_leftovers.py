@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.base import TransientError
+from sharectl.drivers.base import ConflictError, TransientError
 from sharectl.drivers.directory import files
 from sharectl.drivers.directory.settings import read_settings
 from sharectl.drivers.directory.storage import Storage
 from sharectl.drivers.testing import ref
+from sharectl.model.access import AccessRule
 from tests.drivers.opening import new_request, open_driver
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tests.drivers.opening import FullDriver
 
 RESOURCE_ID = "6a1f0b5e-0000-4000-8000-000000000001"
+NEW = "New $"
+RULES = (AccessRule("user", "alice", "rw"), AccessRule("user", "bob", "ro"))
 _CALLS = ("rename", "unlink", "rmdir", "fsync", "symlink")
 
 
@@ -102,6 +105,96 @@ def test_a_creation_killed_anywhere_leaves_nothing_for_good(tmp_path: Path) -> N
         assert not [name for name in records(tmp_path) if name.endswith(".tmp")]
         assert opened(tmp_path).create_share(new_request("a", resource_id="share")).backend_id == "a"
         assert records(tmp_path) == ["other.json", "share.json"]
+
+
+def killed_rename(tmp_path: Path, new: str, number: int) -> bool:
+    """Make two shares, and kill the rename of the first from "Old" at its effect `number`; tell whether it came to that."""
+    shutil.rmtree(tmp_path / "root", ignore_errors=True)
+    driver = opened(tmp_path)
+    driver.prepare()
+    driver.create_share(new_request("other", resource_id="other", protocol="CIFS"))
+    request = new_request("a", resource_id="share", protocol="CIFS", export_name="Old")
+    share = ref(driver.create_share(request))
+    driver.update_access(share, RULES, RULES, ())
+    return killed_at(number, lambda: opened(tmp_path).rename_export(share, new))
+
+
+def served(tmp_path: Path) -> tuple[str, str, set[AccessRule]]:
+    """Return the name under which the renamed share is listed, that of its section, and who is let in."""
+    (share,) = opened(tmp_path).list_shares(["share"])
+    text = (tmp_path / "root" / ".sharectl" / "smb.d" / "share.conf").read_text()
+    section = next(line for line in text.splitlines() if line.startswith("["))
+    return str(share.export_name), section.strip("[]"), set(share.access)
+
+
+def names_reserved(tmp_path: Path) -> int:
+    """Return how many names are reserved."""
+    return len(list((tmp_path / "root" / ".sharectl" / "names").iterdir()))
+
+
+@pytest.mark.parametrize(("new", "then"), [(NEW, "create"), (NEW, "rename"), ("OLD", "create")])
+def test_a_rename_killed_anywhere_keeps_no_name_from_another_share(tmp_path: Path, new: str, then: str) -> None:
+    """Another share can have the name that the share is not listed under; who has access to the share keeps it, under its own."""
+    number, dies, seen = 0, True, set()
+    while dies:
+        dies = killed_rename(tmp_path, new, number)
+        number += 1
+        name, _, _ = served(tmp_path)
+        seen.add(name)
+        free = "Third" if new == "OLD" else ({"Old", new} - {name}).pop()
+        if then == "create":
+            opened(tmp_path).create_share(new_request("third", protocol="CIFS", export_name=free))
+        else:
+            (other,) = opened(tmp_path).list_shares(["other"])
+            opened(tmp_path).rename_export(ref(other), free)
+        if then == "create" or new != "OLD":
+            assert served(tmp_path) == (name, name, {*RULES})
+    assert seen == {"Old", new}
+
+
+@pytest.mark.parametrize(
+    ("new", "then"), [*((NEW, then) for then in ("rename", "back", "access", "trash", "delete")), ("OLD", "back")]
+)
+def test_what_follows_a_rename_killed_anywhere_ends_it(tmp_path: Path, new: str, then: str) -> None:
+    """Renamed again or back, given access, put aside or removed: the share has one name or none, and so has its section."""
+    number, dies = 0, True
+    while dies:
+        dies = killed_rename(tmp_path, new, number)
+        number += 1
+        driver = opened(tmp_path)
+        (share,) = driver.list_shares(["share"])
+        name = str(share.export_name)
+        if then == "access":
+            driver.update_access(ref(share), RULES[:1], (), ())
+            assert served(tmp_path) == (name, name, {*RULES[:1]})
+        elif then == "trash":
+            driver.trash_share(ref(share))
+        elif then == "delete":
+            driver.delete_share(ref(share))
+        else:
+            name = new if then == "rename" else "Old"
+            driver.rename_export(ref(share), name)
+            assert served(tmp_path) == (name, name, {*RULES})
+        assert names_reserved(tmp_path) == (2 if then in {"trash", "delete"} else 4)
+
+
+def test_a_section_changed_by_hand_keeps_its_name_until_access_is_given_anew(tmp_path: Path) -> None:
+    """What a rename that was cut short has left is not written over by calls that are about other shares."""
+    number = 0
+    while killed_rename(tmp_path, "New", number) and served(tmp_path)[:2] != ("New", "Old"):
+        number += 1
+    section = tmp_path / "root" / ".sharectl" / "smb.d" / "share.conf"
+    by_hand = section.read_text() + "    hosts deny = ALL\n"
+    section.write_text(by_hand)
+    driver = opened(tmp_path)
+    (share, other) = (driver.list_shares([name])[0] for name in ("share", "other"))
+    with pytest.raises(ConflictError, match="Old"):
+        driver.rename_export(ref(other), "Old")
+    driver.create_share(new_request("third"))
+    assert section.read_text() == by_hand
+    driver.update_access(ref(share), RULES, (), ())
+    driver.rename_export(ref(other), "Old")
+    assert served(tmp_path) == ("New", "New", {*RULES})
 
 
 def test_a_temporary_file_that_is_being_written_is_left(tmp_path: Path) -> None:

@@ -101,6 +101,25 @@ class AccessFiles:
         if files.remove_durably(_SECTIONS, record.resource_id + _SECTIONS_SUFFIX, metadata.private_fd):
             self._write_includes(metadata)
 
+    def move_section(self, metadata: Metadata, record: ShareRecord) -> bool:
+        """Write the section that the share has under its former name under its own; return False where it was changed by hand.
+
+        Precondition: the storage is locked.
+        """
+        name = record.resource_id + _SECTIONS_SUFFIX
+        content = files.read_bounded(f"{_SECTIONS}/{name}", metadata.private_fd, _MAX_FRAGMENT_BYTES)
+        if content is None:
+            return True
+        text, is_beside_nfs = content.decode(errors="replace"), record.protocol == BOTH
+        path = self._storage.settings.share_path(record.pool, record.directory)
+        for export_name in (record.export_name, str(record.former_export_name)):
+            rules = samba.parse_section(text, export_name, path, is_beside_nfs=is_beside_nfs)
+            if samba.CHANGED_BY_HAND not in rules:
+                moved, _ = samba.render_section(record.export_name, path, rules, is_beside_nfs=is_beside_nfs)
+                self._put(metadata, _SECTIONS, name, moved, nullcontext)
+                return True
+        return False
+
     def rules(self, metadata: Metadata, record: ShareRecord) -> tuple[AccessRule, ...]:
         """Return the rules in force on one share."""
         return self.access(metadata, record)[0]

@@ -83,11 +83,10 @@ def claim_new_name(  # noqa: PLR0913, PLR0917 - both names, for whom, and from w
     way that sharectl does not own. Precondition: the storage is locked.
     """
     if export_name is not None:
-        _require_free(metadata, resource_id, export_name, may_take_from)
+        require_free(metadata, resource_id, export_name, may_take_from)
     for wanted in (name, f"{name}-{resource_id[:_ID_PREFIX_LENGTH]}"):
         keys = (_directory_key(pool.name, wanted), _export_key(export_name or wanted))
-        holders = {holder for held in keys if (holder := _holder(metadata, held)) not in {None, resource_id}}
-        if any(holder is not None and not may_take_from(holder) for holder in holders):
+        if any(_is_held(metadata, held, resource_id, may_take_from) for held in keys):
             continue
         if files.status_of(wanted, pool.fd) is not None:
             message = (
@@ -103,11 +102,16 @@ def claim_new_name(  # noqa: PLR0913, PLR0917 - both names, for whom, and from w
     raise ConflictError(message)
 
 
-def claim_export_name(
-    metadata: Metadata, resource_id: str, export_name: str, may_take_from: Callable[[str], bool]
-) -> None:
-    """Reserve another name for Windows clients. Raises ConflictError where another share has it. Precondition: the storage is locked."""
-    _require_free(metadata, resource_id, export_name, may_take_from)
+def require_free(metadata: Metadata, resource_id: str, export_name: str, may_take_from: Callable[[str], bool]) -> None:
+    """Raise ConflictError where another share has a name for Windows clients. Precondition: the storage is locked."""
+    held = _export_key(export_name)
+    if _is_held(metadata, held, resource_id, may_take_from):
+        message = f"the share with the id {_holder(metadata, held)} is exported as {export_name!r} already"
+        raise ConflictError(message)
+
+
+def claim_export_name(metadata: Metadata, resource_id: str, export_name: str) -> None:
+    """Reserve another name for Windows clients, which is free. Precondition: the storage is locked."""
     _hold(metadata, _export_key(export_name), resource_id)
     files.sync_directory(_INDEX, metadata.private_fd)
 
@@ -164,11 +168,14 @@ def _directory_key(pool_name: str, directory: str) -> str:
     return _key("directory", pool_name, directory)
 
 
-def _require_free(metadata: Metadata, resource_id: str, export_name: str, may_take_from: Callable[[str], bool]) -> None:
-    holder = _holder(metadata, _export_key(export_name))
-    if holder is not None and holder != resource_id and not may_take_from(holder):
-        message = f"the share with the id {holder} is exported as {export_name!r} already"
-        raise ConflictError(message)
+def _is_held(metadata: Metadata, held: str, resource_id: str, may_take_from: Callable[[str], bool]) -> bool:
+    """Tell whether another share has a name and keeps it."""
+    holder = _holder(metadata, held)
+    if holder is None or holder == resource_id or may_take_from(holder):
+        return False
+    return (
+        _holder(metadata, held) == holder
+    )  # asked for it, a share may let go of a name that it only had not released yet
 
 
 def _export_key(export_name: str) -> str:

@@ -25,7 +25,8 @@ class ShareRecord:
     """A share: `directory` is its name in the pool, `export_name` its name for Windows clients, unique in the backend.
 
     Until `placed`, and again once `removing`, the share is there only if the directory of that name is the inode `inode`: another one of
-    the name is somebody else's.
+    the name is somebody else's. `former_export_name` is the other name while the share is renamed for Windows clients: it may be reserved
+    for the share too, and its section may have it.
     """
 
     resource_id: str
@@ -39,6 +40,7 @@ class ShareRecord:
     inode: int
     trashed_at: str | None = None
     removing: bool = False
+    former_export_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,9 @@ class RecordFolder(Generic[AnyRecord]):
         """Store the record durably."""
         name = f"{checked_id(record.resource_id)}{_SUFFIX}"
         plain = asdict(record)
-        if not plain.get("removing", True):
-            del plain["removing"]  # a sharectl from before there was this field reads the record too
+        for newer in ("removing", "former_export_name"):
+            if not plain.get(newer, True):
+                del plain[newer]  # a sharectl from before there was this field reads the record too
         files.write_durably(self._folder, name, orjson.dumps(plain), self._private_fd)
 
     def remove(self, resource_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import ConflictError
@@ -39,7 +40,10 @@ class Reservations:
         )
 
     def gives_up(self, metadata: Metadata, resource_id: str) -> bool:
-        """Tell whether the holder of a name has lost its directory; its record then goes too, unless it is in the trash."""
+        """Tell whether the holder of a name has lost its directory; its record then goes too, unless it is in the trash.
+
+        One that keeps its own name lets go of the other one of a rename that was cut short.
+        """
         # Asked first: what works on it now writes the record and puts the directory in place before it ends, so that what is read
         # afterwards is whole.
         if self._is_at_work(metadata, resource_id):
@@ -52,11 +56,36 @@ class Reservations:
         with self._storage.pool(metadata, record.pool) as pool:
             place = locate(metadata, pool, record)
             if place == "live":
+                self._end_rename_locked(metadata, record)
                 return False
             if place is None:
                 self._access.withdraw_locked(metadata, record)
                 metadata.shares.remove(resource_id)
             return True
+
+    def end_rename(self, metadata: Metadata, record: ShareRecord) -> ShareRecord:
+        """Have the section of a share under its name, and let go of the other one that a rename has left it; return its record.
+
+        Nothing is done where the section was changed by hand.
+        """
+        if record.former_export_name is None:
+            return record
+        with self._storage.locked(metadata):
+            return self._end_rename_locked(metadata, record)
+
+    def _end_rename_locked(self, metadata: Metadata, record: ShareRecord) -> ShareRecord:
+        if record.former_export_name is None or not self._access.move_section(metadata, record):
+            return record
+        self._release_former(metadata, record)
+        ended = replace(record, former_export_name=None)
+        metadata.shares.write(ended)
+        return ended
+
+    @staticmethod
+    def _release_former(metadata: Metadata, record: ShareRecord) -> None:
+        former = record.former_export_name
+        if former is not None and not names.is_same_export(former, record.export_name):
+            names.release_export_name(metadata, record.resource_id, former)
 
     def _is_at_work(self, metadata: Metadata, resource_id: str) -> bool:
         for pool_name in sorted(metadata.pool_names & self._storage.settings.pools.keys()):
@@ -70,6 +99,7 @@ class Reservations:
         with self._storage.locked(metadata):
             chosen = names.ChosenName(record.directory, record.export_name)
             names.release(metadata, record.pool, chosen, record.resource_id)
+            self._release_former(metadata, record)
 
     def forget(self, metadata: Metadata, record: ShareRecord) -> None:
         """Remove the record of a share that is gone, with its names."""

@@ -35,6 +35,8 @@ _BESIDE_NFS: Final = (
     "    strict locking = yes",
 )
 _INCLUDE: Final = "include = "
+CHANGED_BY_HAND: Final = AccessRule("user", "unreadable: the section was changed by hand", "rw")
+"""What is read beside the rules of a section that `render_section` would not write so: nobody can have asked for it."""
 _ALL_USERS: Final = "user:*"
 _GUESTS: Final = "guest:*"
 
@@ -102,8 +104,7 @@ def _conflicts(rules: Collection[AccessRule]) -> dict[AccessRule, str]:
 def parse_section(text: str, section: str, path: str, *, is_beside_nfs: bool = False) -> tuple[AccessRule, ...]:
     """Return the rules that a fragment puts in force.
 
-    A fragment that is not as `render_section` writes it also brings a rule that nobody can have asked for, so that a change by
-    hand is seen.
+    A fragment that is not as `render_section` writes it also brings `CHANGED_BY_HAND`, so that it is seen.
     """
     values: dict[str, str] = {}
     for line in text.split("\n"):
@@ -113,7 +114,7 @@ def parse_section(text: str, section: str, path: str, *, is_beside_nfs: bool = F
     rules = rules_asked(text) or tuple(_rules_of(values))
     if rules and render_section(section, path, rules, is_beside_nfs=is_beside_nfs)[0] == text:
         return rules
-    return (*rules, AccessRule("user", "unreadable: the section was changed by hand", "rw"))
+    return (*rules, CHANGED_BY_HAND)
 
 
 def render_includes(paths: Iterable[str]) -> str:

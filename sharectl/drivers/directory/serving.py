@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.directory import names
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from sharectl.drivers.directory.access import AccessFiles
+    from sharectl.drivers.directory.records import ShareRecord
     from sharectl.drivers.directory.reservations import Reservations
-    from sharectl.drivers.directory.storage import Storage
+    from sharectl.drivers.directory.storage import Metadata, Storage
     from sharectl.model.access import AccessRule
     from sharectl.model.requests import RuleStatus, ShareRef
 
@@ -34,33 +36,45 @@ class Serving:
             exported = record if record.protocol is not None else replace(record, protocol=share.protocol)
             if exported is not record:
                 metadata.shares.write(exported)
-            return self._access.apply(metadata, exported, rules)
+            statuses = self._access.apply(metadata, exported, rules)
+            self._reservations.end_rename(metadata, exported)
+            return statuses
 
     def rename_export(self, share: ShareRef, export_name: str) -> None:
         """Give the share another name for Windows clients, with the rules that are in force.
 
-        Cut short before the record is written, the share has its old name; after, the old one stays reserved for it, and the next
-        change of its access writes the fragment.
+        Cut short anywhere, it has one of both names. The record says which and tells of the other, until that is released: by this call
+        when it is repeated, by the next change of its access, or by whoever sweeps or wants the name.
         """
-        with opened_share(self._storage, share.resource_id) as (metadata, _, record):
-            protocol = record.protocol or share.protocol
+        with opened_share(self._storage, share.resource_id) as (metadata, pool, found):
+            protocol = found.protocol or share.protocol
             require_exportable(export_name_problem(export_name, protocol))
-            require_exportable(self._access.problem(protocol, record.pool, record.directory, export_name))
-            rules = self._access.rules(metadata, record)
-            renamed = replace(record, export_name=export_name)
-            with self._storage.locked(metadata):
-                names.claim_export_name(
-                    metadata,
-                    record.resource_id,
-                    export_name,
-                    lambda holder: self._reservations.gives_up(metadata, holder),
-                )
-            metadata.shares.write(renamed)
-            if record.protocol is not None and renamed != record:
-                self._access.apply(metadata, renamed, rules)
-            if not names.is_same_export(record.export_name, export_name):
+            require_exportable(self._access.problem(protocol, found.pool, found.directory, export_name))
+            with pool.workspace(found.resource_id):  # nobody else ends what is under way
+                record = self._renamed(metadata, found)
+                if record.export_name == export_name:
+                    return
+                rules = self._access.rules(metadata, record)
                 with self._storage.locked(metadata):
-                    names.release_export_name(metadata, record.resource_id, record.export_name)
+                    names.require_free(
+                        metadata, record.resource_id, export_name, partial(self._reservations.gives_up, metadata)
+                    )
+                    record = replace(record, former_export_name=export_name)
+                    metadata.shares.write(record)  # before there is anything to be released
+                    names.claim_export_name(metadata, record.resource_id, export_name)
+                record = replace(record, export_name=export_name, former_export_name=record.export_name)
+                metadata.shares.write(record)
+                if record.protocol is not None:
+                    self._access.apply(metadata, record, rules)
+                self._reservations.end_rename(metadata, record)
+
+    def _renamed(self, metadata: Metadata, found: ShareRecord) -> ShareRecord:
+        """End a rename that was cut short, whatever has become of the section; return the record."""
+        record = self._reservations.end_rename(metadata, found)
+        if record.former_export_name is not None:
+            self._access.apply(metadata, record, self._access.rules(metadata, record))
+            record = self._reservations.end_rename(metadata, record)
+        return record
 
     def change_protocols(self, share: ShareRef, protocol: str) -> None:
         """Export the share over `protocol` from now on; what goes is withdrawn first, and comes with the next access rules."""

@@ -216,6 +216,8 @@ class Shares:
         with pool.workspace(resource_id):
             if record is not None and gone:
                 self._reservations.forget(metadata, record)
+            elif record is not None and record.pool == pool.name:
+                self._reservations.end_rename(metadata, record)
 
     def _remove(self, metadata: Metadata, pool: Pool, record: ShareRecord) -> None:
         """Take the data away at one instant, then the record, and only then what was in it: no record outlives its data unmarked."""
