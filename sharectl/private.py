@@ -1,15 +1,15 @@
-"""What sharectl writes on disk: files whole or not at all, and folders readable by their owner alone, which git ignores."""
+"""What sharectl keeps to itself: files that are whole or not there, in folders readable by their owner alone, which git ignores; and secrets."""
 
 from __future__ import annotations
 
 import os
 import stat
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NAME: Final = ".sharectl"
 MODE: Final = 0o700
@@ -17,6 +17,8 @@ DRAFT_SUFFIX: Final = ".draft"
 """The end of the name of a file that is not whole yet; one that is old was left by a process that was killed."""
 _MOST_OF_NAME: Final = 100
 _OTHERS_WRITE: Final = stat.S_IWOTH
+MAX_SECRET_BYTES: Final = 64 * 1024
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _IGNORE: Final = """\
 # Written by sharectl: the state and the cache belong to this machine, not into git.
 *
@@ -109,3 +111,47 @@ def _is_shared(state: Path) -> bool:
         return bool(state.stat().st_mode & 0o077)
     except OSError:
         return False
+
+
+class SecretError(Exception):
+    """A reference to a secret that leads nowhere; `str()` names the reference, never a value."""
+
+
+def read_secret(form: str, target: str, base_directory: str = "") -> str:
+    """Return the secret that `{env: NAME}` or `{file: PATH}` names (`form` is `env` or `file`); a relative path is under `base_directory`. Raises SecretError."""
+    return _from_environment(target) if form == "env" else _from_file(target, base_directory)
+
+
+def _from_environment(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        message = f"the secret {{env: {name}}} is not there: set the environment variable {name}"
+        raise SecretError(message)
+    return value
+
+
+def _from_file(path: str, base_directory: str) -> str:
+    try:
+        # Read through a descriptor, so that the size that was bounded is the size that is read.
+        with (Path(base_directory) / path).open("rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+        if content.startswith(_UTF_16) or b"\0" in content:
+            message = f"the secret {{file: {path}}} cannot be used: it is UTF-16 or no text; save it as UTF-8"
+            raise SecretError(message)
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Not chained: the exception holds the bytes, which are the secret.
+        message = f"the secret {{file: {path}}} cannot be used: it is not UTF-8 text"
+        raise SecretError(message) from None
+    except (OSError, ValueError) as cause:
+        reason = cause.strerror if isinstance(cause, OSError) else "it is not a path"
+        message = f"the secret {{file: {path}}} cannot be read: {reason}"
+        raise SecretError(message) from cause
+    if len(content) > MAX_SECRET_BYTES:
+        message = f"the secret {{file: {path}}} cannot be used: it is larger than {MAX_SECRET_BYTES} bytes"
+        raise SecretError(message)
+    secret = text.removesuffix("\n").removesuffix("\r")
+    if not secret:
+        message = f"the secret {{file: {path}}} cannot be used: the file is empty"
+        raise SecretError(message)
+    return secret

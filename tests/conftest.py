@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import servers
+from tests.postgresql import Server, shared_server
+
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
 _LACKING = "needs "
 """A reason for skipping that begins so names something that CI has to provide."""
@@ -40,3 +43,32 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
             report.outcome = "failed"
             report.longrepr = f"this test has to run here, and {reason}"
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin a run, in the process that has no other above it."""
+    if not hasattr(config, "workerinput"):
+        servers.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the servers of the run."""
+    if not hasattr(config, "workerinput"):
+        servers.end()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Server:
+    """Return the PostgreSQL server of this run; states on it are kept apart by their names."""
+    return shared_server()
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[Server]:
+    """Yield a PostgreSQL server that the test may stop as it likes; what it has committed survives that."""
+    server = Server.create()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

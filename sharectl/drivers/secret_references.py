@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
 from sharectl.model.checks import ConfigProblem
+from sharectl.private import SecretError, read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sharectl.drivers.base import SecretResolver
 
-MAX_SECRET_BYTES: Final = 64 * 1024
 _SECRET_NAME: Final = re.compile(r"(?i)passw|secret|token|credential|key$")
-_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 def make_secret_resolver(base_directory: str) -> SecretResolver:
@@ -31,10 +28,11 @@ def make_secret_resolver(base_directory: str) -> SecretResolver:
     def resolve(reference: Mapping[str, str]) -> str:
         if len(reference) == 1:
             ((form, target),) = reference.items()
-            if form == "env" and isinstance(target, str):
-                return _from_environment(target)
-            if form == "file" and isinstance(target, str):
-                return _from_file(target, base_directory)
+            if form in {"env", "file"} and isinstance(target, str):
+                try:
+                    return read_secret(form, target, base_directory)
+                except SecretError as problem:
+                    raise DriverError(*problem.args) from problem.__cause__
         message = "a secret is written as {env: NAME} or {file: PATH}, with exactly one of the two"
         raise DriverError(message)
 
@@ -70,38 +68,3 @@ def _references(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tu
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
             yield from _references(inner, (*path, number))
-
-
-def _from_environment(name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        message = f"the secret {{env: {name}}} is not there: set the environment variable {name}"
-        raise DriverError(message)
-    return value
-
-
-def _from_file(path: str, base_directory: str) -> str:
-    try:
-        # Read through a descriptor, so that the size that was bounded is the size that is read.
-        with (Path(base_directory) / path).open("rb") as file:
-            content = file.read(MAX_SECRET_BYTES + 1)
-        if content.startswith(_UTF_16) or b"\0" in content:
-            message = f"the secret {{file: {path}}} cannot be used: it is UTF-16 or no text; save it as UTF-8"
-            raise DriverError(message)
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Not chained: the exception holds the bytes, which are the secret.
-        message = f"the secret {{file: {path}}} cannot be used: it is not UTF-8 text"
-        raise DriverError(message) from None
-    except (OSError, ValueError) as cause:
-        reason = cause.strerror if isinstance(cause, OSError) else "it is not a path"
-        message = f"the secret {{file: {path}}} cannot be read: {reason}"
-        raise DriverError(message) from cause
-    if len(content) > MAX_SECRET_BYTES:
-        message = f"the secret {{file: {path}}} cannot be used: it is larger than {MAX_SECRET_BYTES} bytes"
-        raise DriverError(message)
-    secret = text.removesuffix("\n").removesuffix("\r")
-    if not secret:
-        message = f"the secret {{file: {path}}} cannot be used: the file is empty"
-        raise DriverError(message)
-    return secret

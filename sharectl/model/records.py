@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.frozen import dataclass, field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sharectl.model.access import AccessRule
     from sharectl.model.kinds import Address
@@ -202,6 +203,41 @@ Change = (
     | AddHistory
     | PutRun
 )
+
+_ORDER: Final[Mapping[type, tuple[int, Callable[[Any], tuple[str, ...]]]]] = {
+    kind: (number, names)
+    for number, (kind, names) in enumerate(
+        {
+            PutRun: lambda _: (),
+            RemoveResource: lambda change: (change.address,),
+            RenameResource: lambda change: (change.address, change.new_address),
+            PutResource: lambda change: (change.record.address,),
+            PutRules: lambda change: (change.share_address,),
+            EndOperation: lambda change: (change.operation_id,),
+            BeginOperation: lambda change: (change.operation.operation_id,),
+            AddHistory: lambda _: (),
+            RenameBackend: lambda _: (),
+        }.items()
+    )
+}
+"""An order in which kinds of changes may be made together, and the names by which one must not be made before another."""
+
+
+def batches_by_kind(changes: Sequence[Change]) -> Iterator[Mapping[type, list[Change]]]:
+    """Yield the changes by kind, as many at a time as may be made in the order in which the kinds come, instead of their own."""
+    batch: dict[type, list[Change]] = {}
+    latest: dict[str, int] = {}
+    for change in changes:
+        kind = type(change)
+        order, names_in = _ORDER[kind]
+        names = names_in(change)
+        if RenameBackend in batch or (names and max(map(latest.get, names, repeat(-1))) >= order):
+            yield dict(sorted(batch.items(), key=lambda item: _ORDER[item[0]][0]))
+            batch, latest = {}, {}
+        batch.setdefault(kind, []).append(change)
+        for name in names:
+            latest[name] = order
+    yield dict(sorted(batch.items(), key=lambda item: _ORDER[item[0]][0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,30 @@
-"""The tables of a state: the columns of each, and the tests of what is in them, before it is written and after it was read."""
+"""The tables of a state: the columns of each, the tests of what is in them, before it is written and after it was read, and what their rows become."""
 
 from __future__ import annotations
 
+import gc
 import re
+from contextlib import contextmanager
+from functools import partial
+from itertools import groupby, islice
 from math import isfinite
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sharectl.model.access import AccessRule
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.kinds import PLACED_KINDS, Kind
+from sharectl.model.records import HistoryEntry, HistoryLine, Record, RuleRecord, RunRecord
 from sharectl.model.verbs import Verb
 from sharectl.state.contract import DamagedRowError
-from sharectl.state.rows import are_options, json_object, options_json, payload_of
+from sharectl.state.rows import are_options, json_object, options_in, options_json, payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord
+    from sharectl.model.records import OperationRecord
 
 OUTCOMES: Final = ("done", "failed", "recovered")
 STATUSES: Final = ("active", "error")
@@ -194,6 +200,16 @@ LEASE: Final = Table(
     },
 )
 
+_RUN_START: Final = len(HISTORY.columns)
+"""Where the run begins in a row of the history that has its run beside it."""
+
+_ROWS_AT_ONCE: Final = 1000
+"""Rows that are checked together: few enough to stay in the processor's cache meanwhile."""
+
+# The rows are tuples of the right length already: to name their fields, tuple.__new__ is the shortest way.
+_record: Final[Callable[[tuple[object, ...]], Record]] = partial(tuple.__new__, Record)
+first: Final = itemgetter(0)
+
 operation_row: Final[Callable[[OperationRecord], tuple[Any, ...]]] = attrgetter(*OPERATION.columns)
 run_row: Final[Callable[[Any], tuple[Any, ...]]] = attrgetter(*RUN.columns)
 _entry_row: Final = attrgetter(*list(HISTORY.columns)[1:])
@@ -270,3 +286,94 @@ def expect_entries(entries: Sequence[tuple[int, HistoryEntry]]) -> None:
     expect_rows(HISTORY, [history_row(*entry) for entry in entries])
     for sequence, entry in entries:
         json_object(f"line {sequence} of the history", "detail", entry.detail)
+
+
+class Revision(NamedTuple):
+    """Which state this is, and how many commits it has seen."""
+
+    lineage: str
+    serial: int
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Keep Python's cyclic collector from walking the same rows over and over while hundreds of thousands arrive, which hold no cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def is_storable(address: Address) -> bool:
+    """Tell whether the text can be in the store at all: a lone surrogate, which the shell can pass in, cannot."""
+    try:
+        address.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def batches_of(rows: Iterable[Any], size: int = _ROWS_AT_ONCE) -> Iterator[list[Any]]:
+    """Yield rows as they come, some together."""
+    remaining = iter(rows)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def records_of(rows: Iterable[tuple[object, ...]]) -> dict[Address, Record]:
+    """Return resources by address, checked. Raises DamagedRowError."""
+    found = list(map(_record, rows))
+    for start in range(0, len(found), _ROWS_AT_ONCE):
+        expect_records(found[start : start + _ROWS_AT_ONCE])
+    return dict(zip(map(first, found), found, strict=True))
+
+
+def rules_by_share(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Address, tuple[RuleRecord, ...]]]:
+    """Yield the rules of each share, whose rows follow one another. Raises DamagedRowError."""
+    new = tuple.__new__
+    for share_address, group in groupby(_checked(ACCESS_RULE, rows), first):
+        yield (
+            share_address,
+            tuple(
+                [
+                    new(RuleRecord, (new(AccessRule, (kind, to, level, options_in(options))), status, reason))
+                    for _, kind, to, level, options, status, reason in group
+                ]
+            ),
+        )
+
+
+def _checked(table: Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    for batch in batches_of(rows):
+        expect_rows(table, batch)
+        yield from batch
+
+
+def entries_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, HistoryEntry]]:
+    """Yield lines of the history with their numbers. Raises DamagedRowError."""
+    for batch in batches_of(rows):
+        entries = [(sequence, HistoryEntry(*row)) for sequence, *row in batch]
+        expect_entries(entries)
+        yield from entries
+
+
+def runs_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[RunRecord]:
+    """Yield runs. Raises DamagedRowError."""
+    return (RunRecord(*row) for row in _checked(RUN, rows))
+
+
+def lines_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[HistoryLine]:
+    """Yield lines of the history whose rows have their runs beside them. Raises DamagedRowError."""
+    for batch in batches_of(rows):
+        entries = [(row[0], HistoryEntry(*row[1:_RUN_START])) for row in batch]
+        runs = [row[_RUN_START:] for row in batch]
+        for (sequence, _), run in zip(entries, runs, strict=True):
+            if run[0] is None:
+                row = f"line {sequence} of the history"
+                raise DamagedRowError(row, "its run is not in the state")
+        expect_entries(entries)
+        expect_rows(RUN, runs)
+        yield from (HistoryLine(*entry, RunRecord(*run)) for entry, run in zip(entries, runs, strict=True))

@@ -13,10 +13,31 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from sharectl.model.frozen import dataclass
-from sharectl.model.records import Holder, LockStatus, Scope
+from sharectl.model.records import (
+    BeginOperation,
+    EndOperation,
+    Holder,
+    LockStatus,
+    PutResource,
+    PutRules,
+    RemoveResource,
+    RenameBackend,
+    RenameResource,
+    Scope,
+)
+from sharectl.state.contract import StateRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Change, Lease
+
+    Recorded = Callable[
+        [Collection[Address], Collection[str]],
+        tuple[Mapping[Address, str | None], Mapping[str, tuple[Address, str | None]]],
+    ]
+    """By addresses the backends of their rows, and by the ids of open intents the addresses and backends of these; what is not there is left out."""
 
 _BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
 _PROCESS_NAMESPACE_LINK: Final = Path("/proc/self/ns/pid")
@@ -146,7 +167,17 @@ def scope_of(text: str) -> Scope:
 
 def status_of(lock: HeldLock, scope: Scope, clock: Clock) -> LockStatus:
     """Return a lease as people see it, with the verdict whether it can be taken over now."""
-    verdict = _by_process(lock, here(clock)) or _by_boottime(lock, clock) or _by_wall_clock(lock, clock)
+    return _status(
+        lock, scope, _by_process(lock, here(clock)) or _by_boottime(lock, clock) or _by_wall_clock(lock, clock)
+    )
+
+
+def status_by_age(lock: HeldLock, scope: Scope, age_seconds: float, clock: Clock) -> LockStatus:
+    """Return the same of a lease whose last heartbeat is so old by the one clock that all its holders are judged by."""
+    return _status(lock, scope, _by_process(lock, here(clock)) or _by_age(age_seconds, lock))
+
+
+def _status(lock: HeldLock, scope: Scope, verdict: _Verdict) -> LockStatus:
     return LockStatus(
         token=lock.token,
         holder=Holder(lock.user, lock.host, lock.process_id, lock.command, lock.actor, lock.ci_job_url),
@@ -156,6 +187,52 @@ def status_of(lock: HeldLock, scope: Scope, clock: Clock) -> LockStatus:
         reason=verdict.reason,
         scope=scope,
     )
+
+
+def expect_within(lease: Lease, changes: Sequence[Change], recorded: Recorded, location: str) -> None:
+    """Raise StateRefusedError where a change is beyond the scope of the lease; `recorded` tells what the state holds before it."""
+    if lease.scope.is_everything:
+        return
+    addresses = {address for change in changes for address in addresses_of(change)}
+    operations = {change.operation_id for change in changes if isinstance(change, EndOperation)}
+    backends, begun = recorded(addresses, operations)
+    for address, backend in (place for change in changes for place in _places(change, backends, begun)):
+        if not lease.scope.holds(address, backend):
+            raise StateRefusedError(
+                location, f"{address} on backend {backend} is beyond the lease", "take a lease that includes it"
+            )
+
+
+def _places(
+    change: Change, backends: Mapping[Address, str | None], begun: Mapping[str, tuple[Address, str | None]]
+) -> Iterator[tuple[Address, str | None]]:
+    """Yield the addresses that a change is about, with the backends that they are on before and after it."""
+    for address in addresses_of(change):
+        if address in backends:
+            yield address, backends[address]
+    match change:
+        case PutResource(record):
+            yield record.address, record.backend
+        case RenameResource(address, new_address):
+            if address in backends:
+                yield new_address, backends[address]
+        case RenameBackend(backend, new_backend):
+            yield from (("", backend), ("", new_backend))
+        case BeginOperation(operation):
+            yield operation.address, operation.backend
+        case EndOperation(operation_id):
+            if operation_id in begun:
+                yield begun[operation_id]
+
+
+def addresses_of(change: Change) -> tuple[Address, ...]:
+    """Return the addresses of the rows that a change reads or writes."""
+    match change:
+        case PutResource(record):
+            return (record.address,)
+        case RemoveResource(address) | PutRules(address) | RenameResource(address):
+            return (address,)
+    return ()
 
 
 def _by_process(lock: HeldLock, place: Place) -> _Verdict | None:

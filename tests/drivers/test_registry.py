@@ -10,7 +10,7 @@ import pytest
 
 from sharectl.drivers.base import Capability, DriverError
 from sharectl.drivers.registry import UnknownDriverError, driver_factory, driver_names, make_secret_resolver
-from sharectl.drivers.secret_references import MAX_SECRET_BYTES
+from sharectl.private import MAX_SECRET_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from itertools import islice, repeat
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.kinds import Kind, address_of
@@ -17,6 +17,7 @@ from sharectl.model.records import (
     RemoveResource,
     RenameBackend,
     RenameResource,
+    batches_by_kind,
 )
 from sharectl.state.columns import (
     ACCESS_RULE,
@@ -36,7 +37,7 @@ from sharectl.state.contract import DamagedRowError, StateRefusedError, VersionC
 from sharectl.state.rows import parent_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sharectl.model.kinds import Address
     from sharectl.model.records import Change, Record
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from sharectl.state.document import Document
 
     _Writer = Callable[[sqlite3.Connection, Sequence[Any]], None]
-    _Names = Callable[[Any], tuple[str, ...]]
 
 _COLUMNS: Final = {RESOURCE.name: (*RESOURCE.columns, "parent_id")}
 _UPDATE: Final = (
@@ -70,33 +70,15 @@ def apply_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> 
     connection.execute("SAVEPOINT changes")
     try:
         try:
-            for batch in _batches(changes):
-                for kind, (write, _) in _WRITERS.items():
-                    if kind in batch:
-                        write(connection, batch[kind])
+            for batch in batches_by_kind(changes):
+                for kind, alike in batch.items():
+                    _WRITERS[kind](connection, alike)
         except _MixedError:
             connection.execute("ROLLBACK TO changes")
             for change in changes:
-                _WRITERS[type(change)][0](connection, [change])
+                _WRITERS[type(change)](connection, [change])
     except DamagedRowError as error:
         raise StateRefusedError(error.location, f"it cannot be recorded: {error.fault}") from error
-
-
-def _batches(changes: Sequence[Change]) -> Iterator[dict[type, list[Change]]]:
-    """Yield the changes by kind, as many at a time as may be made in the order of `_WRITERS` instead of their own."""
-    batch: dict[type, list[Change]] = {}
-    latest: dict[str, int] = {}
-    for change in changes:
-        kind = type(change)
-        order, names_in = _ORDER[kind]
-        names = names_in(change)
-        if RenameBackend in batch or (names and max(map(latest.get, names, repeat(-1))) >= order):
-            yield batch
-            batch, latest = {}, {}
-        batch.setdefault(kind, []).append(change)
-        for name in names:
-            latest[name] = order
-    yield batch
 
 
 def insert_rows(connection: sqlite3.Connection, table: Table, rows: Iterable[Sequence[Any]], ending: str = "") -> None:
@@ -216,19 +198,18 @@ def _rename_backend(connection: sqlite3.Connection, change: RenameBackend) -> No
     connection.execute("UPDATE operation SET address = ? WHERE address = ?", (address, former))
 
 
-_WRITERS: Final[Mapping[type, tuple[_Writer, _Names]]] = {
-    PutRun: (_put_runs, lambda _: ()),
-    RemoveResource: (_remove, lambda change: (change.address,)),
-    RenameResource: (_rename, lambda change: (change.address, change.new_address)),
-    PutResource: (_put, lambda change: (change.record.address,)),
-    PutRules: (_put_rules, lambda change: (change.share_address,)),
-    EndOperation: (_end, lambda change: (change.operation_id,)),
-    BeginOperation: (_begin, lambda change: (change.operation.operation_id,)),
-    AddHistory: (_add_history, lambda _: ()),
-    RenameBackend: (_rename_backends, lambda _: ()),
+_WRITERS: Final[Mapping[type, _Writer]] = {
+    PutRun: _put_runs,
+    RemoveResource: _remove,
+    RenameResource: _rename,
+    PutResource: _put,
+    PutRules: _put_rules,
+    EndOperation: _end,
+    BeginOperation: _begin,
+    AddHistory: _add_history,
+    RenameBackend: _rename_backends,
 }
-"""What makes the changes of a kind, in an order that suits them, and the names by which one must not be made before another."""
-_ORDER: Final = {kind: (number, names) for number, (kind, (_, names)) in enumerate(_WRITERS.items())}
+"""What makes the changes of a kind."""
 
 
 def _expect_free(connection: sqlite3.Connection, address: Address) -> None:

@@ -5,30 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.canonical import canonical_json
-from sharectl.model.records import (
-    BeginOperation,
-    EndOperation,
-    Lease,
-    PutResource,
-    PutRules,
-    RemoveResource,
-    RenameBackend,
-    RenameResource,
-    Scope,
-)
+from sharectl.model.records import Lease
+from sharectl.state import lock
 from sharectl.state.columns import LEASE, expect_rows
-from sharectl.state.contract import LeaseLostError, LockedError, StateRefusedError
+from sharectl.state.contract import LeaseLostError, LockedError
 from sharectl.state.lock import HeldLock, here, process_start, scope_of, status_of, timestamp
 from sharectl.state.sqlite.changes import insert_rows
 from sharectl.state.sqlite.errors import damaged
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Change, Holder, LockStatus
+    from sharectl.model.records import Change, Holder, LockStatus, Scope
     from sharectl.state.lock import Clock
 
 _SELECT: Final = f"SELECT {', '.join(LEASE.columns)} FROM lease ORDER BY token"  # noqa: S608 - constants
@@ -40,9 +31,9 @@ def read_leases(connection: sqlite3.Connection, clock: Clock, location: Path) ->
     found = []
     rows = connection.execute(_SELECT).fetchall()
     expect_rows(LEASE, rows)
-    for lock in (HeldLock(*row) for row in rows):
+    for held in (HeldLock(*row) for row in rows):
         try:
-            found.append(status_of(lock, scope_of(lock.scope), clock))
+            found.append(status_of(held, scope_of(held.scope), clock))
         except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise damaged(location, f"the record of its lock cannot be understood ({error})") from error
     return found
@@ -97,34 +88,18 @@ def expect_held(connection: sqlite3.Connection, lease: Lease, clock: Clock, loca
 
 def expect_within(connection: sqlite3.Connection, lease: Lease, changes: Sequence[Change], location: Path) -> None:
     """Raise StateRefusedError where a change is beyond the scope of the lease."""
-    if lease.scope.is_everything:
-        return
-    for address, backend in (place for change in changes for place in _places(connection, change)):
-        if not lease.scope.holds(address, backend):
-            raise StateRefusedError(
-                str(location), f"{address} on backend {backend} is beyond the lease", "take a lease that includes it"
+
+    def recorded(
+        addresses: Collection[Address], operations: Collection[str]
+    ) -> tuple[dict[Address, str | None], dict[str, tuple[Address, str | None]]]:
+        backends = {
+            address: backend
+            for name in addresses
+            for address, backend in connection.execute(
+                "SELECT address, backend FROM resource WHERE address = ?", (name,)
             )
+        }
+        select = "SELECT address, backend FROM operation WHERE operation_id = ?"
+        return backends, {name: found for name in operations for found in connection.execute(select, (name,))}
 
-
-def _places(connection: sqlite3.Connection, change: Change) -> Iterator[tuple[Address, str | None]]:
-    """Yield the addresses that a change is about, with the backends that they are on before and after it."""
-    match change:
-        case PutResource(record):
-            yield record.address, record.backend
-            yield from _recorded(connection, record.address)
-        case RemoveResource(address) | PutRules(address):
-            yield from _recorded(connection, address)
-        case RenameResource(address, new_address):
-            yield from _recorded(connection, address)
-            yield from ((new_address, backend) for _, backend in _recorded(connection, address))
-        case RenameBackend(backend, new_backend):
-            yield from (("", backend), ("", new_backend))
-        case BeginOperation(operation):
-            yield operation.address, operation.backend
-        case EndOperation(operation_id):
-            select = "SELECT address, backend FROM operation WHERE operation_id = ?"
-            yield from connection.execute(select, (operation_id,))
-
-
-def _recorded(connection: sqlite3.Connection, address: Address) -> list[tuple[Address, str | None]]:
-    return connection.execute("SELECT address, backend FROM resource WHERE address = ?", (address,)).fetchall()
+    lock.expect_within(lease, changes, recorded, str(location))

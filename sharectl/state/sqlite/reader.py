@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from contextlib import contextmanager
-from functools import partial
-from itertools import groupby, islice
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model.access import AccessRule
 from sharectl.model.kinds import address_of, rule_address
-from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord, StateView
+from sharectl.model.records import OperationRecord, StateView
 from sharectl.state.columns import (
     ACCESS_RULE,
     HISTORY,
     OPERATION,
     RESOURCE,
     RUN,
-    expect_entries,
+    Revision,
+    batches_of,
+    collection_paused,
+    entries_of,
     expect_operations,
-    expect_records,
-    expect_rows,
+    first,
+    is_storable,
+    lines_of,
+    records_of,
+    rules_by_share,
+    runs_of,
 )
-from sharectl.state.rows import options_in
 from sharectl.state.sqlite.errors import damaged, translated
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sharectl.model.kinds import Address, Kind
+    from sharectl.model.records import HistoryEntry, HistoryLine, Record, RuleRecord, RunRecord
     from sharectl.state.columns import Table
     from sharectl.state.document import Document
     from sharectl.state.sqlite.snapshots import Snapshot
@@ -54,36 +56,10 @@ _RULE_ORDER: Final = " ORDER BY share_address, access_type, access_to"
 _SELECT_LINES: Final = (
     f"SELECT {_columns_of(HISTORY)}, {_columns_of(RUN)} FROM history LEFT JOIN run ON run.run_id = history.run_id"  # noqa: S608 - constants
 )
-_RUN_START: Final = len(HISTORY.columns)
 
 # SQLite before 3.32 takes no more than 999 parameters.
 _VALUES_PER_QUERY: Final = 900
 _LIKE_ADDRESSES: Final = 60
-_ROWS_AT_ONCE: Final = 1000
-"""Rows that are checked together: few enough to stay in the processor's cache meanwhile."""
-
-# The rows are tuples of the right length already: to name their fields, tuple.__new__ is the shortest way.
-_record: Final[Callable[[tuple[object, ...]], Record]] = partial(tuple.__new__, Record)
-_first = itemgetter(0)
-
-
-class Revision(NamedTuple):
-    """Which state this is, and how many commits it has seen."""
-
-    lineage: str
-    serial: int
-
-
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """Keep Python's cyclic collector from walking the same rows over and over while hundreds of thousands arrive, which hold no cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def read_revision(connection: sqlite3.Connection, location: Path) -> Revision:
@@ -122,28 +98,23 @@ def _range_of(prefix: str) -> dict[str, str]:
 
 def read_runs(connection: sqlite3.Connection) -> Iterator[RunRecord]:
     """Yield the runs, oldest first."""
-    for rows in _batches(connection.execute(f"{_select(RUN)} ORDER BY sequence")):
-        expect_rows(RUN, rows)
-        yield from (RunRecord(*row) for row in rows)
+    return runs_of(connection.execute(f"{_select(RUN)} ORDER BY sequence"))
 
 
 def read_history(connection: sqlite3.Connection) -> Iterator[tuple[int, HistoryEntry]]:
     """Yield the history with its numbers, oldest first."""
-    for rows in _batches(connection.execute(f"{_select(HISTORY)} ORDER BY sequence")):
-        entries = [(sequence, HistoryEntry(*row)) for sequence, *row in rows]
-        expect_entries(entries)
-        yield from entries
+    return entries_of(connection.execute(f"{_select(HISTORY)} ORDER BY sequence"))
 
 
 def read_records(connection: sqlite3.Connection) -> Iterator[Record]:
     """Yield all records by address."""
-    for rows in _batches(connection.execute(f"{_SELECT_RESOURCES} ORDER BY address")):
-        yield from _records_of(rows).values()
+    for rows in batches_of(connection.execute(f"{_SELECT_RESOURCES} ORDER BY address")):
+        yield from records_of(rows).values()
 
 
 def read_rules(connection: sqlite3.Connection) -> Iterator[tuple[Address, tuple[RuleRecord, ...]]]:
     """Yield the rules of each share by its address."""
-    return _rules_by_share(connection.execute(_select(ACCESS_RULE) + _RULE_ORDER))
+    return rules_by_share(connection.execute(_select(ACCESS_RULE) + _RULE_ORDER))
 
 
 def read_document(connection: sqlite3.Connection, location: Path) -> Document:
@@ -162,9 +133,7 @@ def read_document(connection: sqlite3.Connection, location: Path) -> Document:
     )
 
 
-def history_lines(
-    connection: sqlite3.Connection, address: Address | None, limit: int | None, location: Path
-) -> Iterator[HistoryLine]:
+def history_lines(connection: sqlite3.Connection, address: Address | None, limit: int | None) -> Iterator[HistoryLine]:
     """Yield history, newest first; `address` also matches what stands under it."""
     parameters: list[str | int] = []
     where = ""
@@ -173,17 +142,7 @@ def history_lines(
         where = f" WHERE (address = ? OR {' AND '.join(under)})"
         parameters += [address, *under.values()]
     parameters.append(-1 if limit is None else limit)
-    for rows in _batches(
-        connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", parameters)
-    ):
-        entries = [(row[0], HistoryEntry(*row[1:_RUN_START])) for row in rows]
-        runs = [row[_RUN_START:] for row in rows]
-        for (sequence, _), run in zip(entries, runs, strict=True):
-            if run[0] is None:
-                raise damaged(location, f"the run of history line {sequence} is not in it")
-        expect_entries(entries)
-        expect_rows(RUN, runs)
-        yield from (HistoryLine(*entry, RunRecord(*run)) for entry, run in zip(entries, runs, strict=True))
+    return lines_of(connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", parameters))
 
 
 class SqliteReader:
@@ -202,7 +161,7 @@ class SqliteReader:
 
     def _records(self, rest: str = "", values: Sequence[object] = ()) -> dict[Address, Record]:
         with self._reading() as connection:
-            return _records_of(connection.execute(_SELECT_RESOURCES + rest, values))
+            return records_of(connection.execute(_SELECT_RESOURCES + rest, values))
 
     def view(self, addresses: Collection[Address] | None = None) -> StateView:
         """See StateReader."""
@@ -211,7 +170,7 @@ class SqliteReader:
             return StateView(
                 lineage=revision.lineage,
                 serial=revision.serial,
-                records=_records_of(_selected(connection, _SELECT_RESOURCES, "address", addresses)),
+                records=records_of(_selected(connection, _SELECT_RESOURCES, "address", addresses)),
                 operations=read_operations(connection),
             )
 
@@ -230,7 +189,7 @@ class SqliteReader:
     def with_ids(self, resource_ids: Collection[str]) -> Mapping[Address, Record]:
         """See StateReader; for each few hundred a scan of the table, which takes 20 ms of 100,000 rows."""
         with self._reading() as connection:
-            return _records_of(_selected(connection, _SELECT_RESOURCES, "resource_id", resource_ids))
+            return records_of(_selected(connection, _SELECT_RESOURCES, "resource_id", resource_ids))
 
     def children(self, record: Record) -> Mapping[Address, Record]:
         """See StateReader."""
@@ -259,7 +218,7 @@ class SqliteReader:
         selects = [(f"SELECT address FROM resource{rest}", values) for rest, values in rests]  # noqa: S608 - constants
         with self._reading() as connection:
             rows = [row for select, values in selects for row in connection.execute(select, values)]
-        return list(dict.fromkeys(map(_first, rows)))
+        return list(dict.fromkeys(map(first, rows)))
 
     def operations(
         self, *, address: Address | None = None, backend: str | None = None, resource_id: str | None = None
@@ -272,7 +231,7 @@ class SqliteReader:
         """See StateReader."""
         with self._reading() as connection:
             select = _select(ACCESS_RULE)
-            return dict(_rules_by_share(_selected(connection, select, "share_address", share_addresses, _RULE_ORDER)))
+            return dict(rules_by_share(_selected(connection, select, "share_address", share_addresses, _RULE_ORDER)))
 
     def count_rules(self) -> int:
         """See StateReader."""
@@ -288,48 +247,6 @@ def _selected(
         return connection.execute(select + order)
     return (
         row
-        for chunk in _batches(sorted(filter(is_storable, set(values))), _VALUES_PER_QUERY)
+        for chunk in batches_of(sorted(filter(is_storable, set(values))), _VALUES_PER_QUERY)
         for row in connection.execute(f"{select} WHERE {column} IN ({','.join('?' * len(chunk))}){order}", chunk)
     )
-
-
-def is_storable(address: Address) -> bool:
-    """Tell whether the text can be in the store at all: a lone surrogate, which the shell can pass in, cannot."""
-    try:
-        address.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _batches(rows: Iterable[Any], size: int = _ROWS_AT_ONCE) -> Iterator[list[Any]]:
-    remaining = iter(rows)
-    while batch := list(islice(remaining, size)):
-        yield batch
-
-
-def _records_of(rows: Iterable[tuple[object, ...]]) -> dict[Address, Record]:
-    found = list(map(_record, rows))
-    for start in range(0, len(found), _ROWS_AT_ONCE):
-        expect_records(found[start : start + _ROWS_AT_ONCE])
-    return dict(zip(map(_first, found), found, strict=True))
-
-
-def _rules_by_share(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Address, tuple[RuleRecord, ...]]]:
-    new = tuple.__new__
-    for share_address, group in groupby(_checked(ACCESS_RULE, rows), _first):
-        yield (
-            share_address,
-            tuple(
-                [
-                    new(RuleRecord, (new(AccessRule, (kind, to, level, options_in(options))), status, reason))
-                    for _, kind, to, level, options, status, reason in group
-                ]
-            ),
-        )
-
-
-def _checked(table: Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    for batch in _batches(rows):
-        expect_rows(table, batch)
-        yield from batch

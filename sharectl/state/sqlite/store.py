@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from sharectl.model.records import EVERYTHING, ContentMark, Lease
 from sharectl.model.state_urls import path_in_state_url
+from sharectl.state.columns import collection_paused, is_storable
 from sharectl.state.contract import (
     LockedError,
     StateBusyError,
@@ -25,14 +26,7 @@ from sharectl.state.sqlite import files, leases
 from sharectl.state.sqlite.changes import apply_changes, replace_content
 from sharectl.state.sqlite.errors import translated
 from sharectl.state.sqlite.migrations import MIGRATIONS, back_up, check_version, migrate
-from sharectl.state.sqlite.reader import (
-    SqliteReader,
-    collection_paused,
-    history_lines,
-    is_storable,
-    is_used,
-    read_document,
-)
+from sharectl.state.sqlite.reader import SqliteReader, history_lines, is_used, read_document
 from sharectl.state.sqlite.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -176,7 +170,7 @@ class SqliteStore:
         if address is not None and not is_storable(address):
             return
         with self._snapshots.open() as snapshot:
-            yield from self._each(snapshot, history_lines(snapshot.connection, address, limit, self._path))
+            yield from self._each(snapshot, history_lines(snapshot.connection, address, limit))
 
     def _each(self, snapshot: Snapshot, items: Iterator[_Item]) -> Iterator[_Item]:
         while True:

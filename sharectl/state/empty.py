@@ -1,0 +1,70 @@
+"""What a state that is not there yet reads as: nothing, without a lineage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.model.records import StateView
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from sharectl.model.kinds import Address, Kind
+    from sharectl.model.records import OperationRecord, Record, RuleRecord
+
+
+class EmptyReader:
+    """A StateReader that finds nothing."""
+
+    def view(self, addresses: Collection[Address] | None = None) -> StateView:  # noqa: ARG002 - none is there
+        """See StateReader."""
+        return StateView("", 0, {}, ())
+
+    def record(self, address: Address) -> Record | None:  # noqa: ARG002 - as above
+        """See StateReader."""
+        return None
+
+    def find(
+        self,
+        *,
+        kind: Kind | None = None,  # noqa: ARG002 - as above
+        backend: str | None = None,  # noqa: ARG002 - as above
+        after: Address = "",  # noqa: ARG002 - as above
+        limit: int | None = None,  # noqa: ARG002 - as above
+    ) -> Mapping[Address, Record]:
+        """See StateReader."""
+        return {}
+
+    def with_ids(self, resource_ids: Collection[str]) -> Mapping[Address, Record]:  # noqa: ARG002 - as above
+        """See StateReader."""
+        return {}
+
+    def children(self, record: Record) -> Mapping[Address, Record]:  # noqa: ARG002 - as above
+        """See StateReader."""
+        return {}
+
+    def addresses(self, prefix: str = "", *, limit: int | None = None) -> Sequence[Address]:  # noqa: ARG002 - as above
+        """See StateReader."""
+        return ()
+
+    def addresses_like(self, address: Address) -> Sequence[Address]:  # noqa: ARG002 - as above
+        """See StateReader."""
+        return ()
+
+    def operations(
+        self,
+        *,
+        address: Address | None = None,  # noqa: ARG002 - as above
+        backend: str | None = None,  # noqa: ARG002 - as above
+        resource_id: str | None = None,  # noqa: ARG002 - as above
+    ) -> tuple[OperationRecord, ...]:
+        """See StateReader."""
+        return ()
+
+    def rules(self, share_addresses: Collection[Address] | None = None) -> Mapping[Address, tuple[RuleRecord, ...]]:  # noqa: ARG002 - as above
+        """See StateReader."""
+        return {}
+
+    def count_rules(self) -> int:
+        """See StateReader."""
+        return 0

@@ -1,0 +1,1 @@
+"""The state in PostgreSQL, which several machines and teams share: a schema for each state."""

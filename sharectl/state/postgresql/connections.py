@@ -1,0 +1,166 @@
+"""Connections to the database of a state: opened as they are needed, kept while they are sound, one transaction at a time on each."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import psycopg
+
+from sharectl.private import SecretError, read_secret
+from sharectl.state.contract import StateUnavailableError
+from sharectl.state.postgresql.errors import is_passing, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sharectl.model.postgresql_urls import PostgresqlPlace
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
+
+_Result = TypeVar("_Result")
+
+_IDLE_CONNECTIONS: Final = 4
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+_DEFAULTS: Final = {
+    "application_name": "sharectl",
+    "connect_timeout": "10",
+    "target_session_attrs": "read-write",  # a standby lags behind, and cannot be written
+    # A server that has vanished from the network is noticed in half a minute, within a lease.
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+_FIXED: Final = {
+    "client_encoding": "utf8",
+    # Given empty, so that the environment (PGHOSTADDR, PGOPTIONS) leads nowhere else and changes no session.
+    "hostaddr": "",
+    "options": "",
+}
+
+_WRITING: Final = (
+    "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '{statement}';"
+    " SET LOCAL idle_in_transaction_session_timeout = '60s'"
+)
+_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'"
+
+
+class Connections:
+    """Connections to one place; `lend` gives one out for a block. Used from any thread.
+
+    Nothing is prepared, and nothing is set beyond a transaction: PgBouncer in transaction mode gives each transaction another session.
+    """
+
+    def __init__(self, place: PostgresqlPlace) -> None:
+        """Connect to `place` when that is first needed."""
+        self._place = place
+        self._location = place.location
+        self._guard = threading.Lock()
+        self._idle: list[Connection] = []
+        self._closed = threading.Event()
+        self._was_reached = False
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that sees one moment, from its first question on. Raises StateError."""
+        with translated(self._location), self._begun(_READING) as connection:
+            yield connection
+
+    def repeated(
+        self, work: Callable[[Connection], _Result], *, patience_seconds: float, statement: str = "60s"
+    ) -> _Result:
+        """Return what `work` makes of a transaction that writes, and that has been committed then.
+
+        Where the server goes away, or undoes it in favour of another, it is done again from the beginning, for as long as
+        `patience_seconds`: `work` has to be right when an earlier try was committed and its answer lost. A server that could never
+        be reached is not waited for. Raises StateError.
+        """
+        deadline_seconds = time.monotonic() + patience_seconds
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        with translated(self._location):
+            while True:
+                try:
+                    with self._begun(_WRITING.format(statement=statement)) as connection:
+                        result = work(connection)
+                        connection.execute("COMMIT")
+                        return result
+                except psycopg.Error as error:
+                    left_seconds = deadline_seconds - time.monotonic()
+                    if not self._was_reached or not is_passing(error) or left_seconds <= 0:
+                        raise
+                self.pause(min(pause_seconds, left_seconds))
+                pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+    @contextmanager
+    def lent(self) -> Iterator[Connection]:
+        """Yield a connection outside of any transaction. Raises StateError."""
+        with translated(self._location), self._begun("") as connection:
+            yield connection
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises StateUnavailableError where the store is closed meanwhile."""
+        if self._closed.wait(seconds):
+            raise StateUnavailableError(self._location, "it has been closed")
+
+    def close(self) -> None:
+        """Close what is idle; a connection that is lent is closed when it is given back."""
+        self._closed.set()
+        with self._guard:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def _begun(self, beginning: str) -> Iterator[Connection]:
+        connection = self._take(beginning)
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def _take(self, beginning: str) -> Connection:
+        """Return a connection on which `beginning` has been executed; one that was idle may have been cut off meanwhile."""
+        while True:
+            if self._closed.is_set():
+                raise StateUnavailableError(self._location, "it has been closed")
+            with self._guard:
+                idle = self._idle.pop() if self._idle else None
+            connection = idle or self._connect()
+            try:
+                connection.execute(beginning.encode() or b"SELECT")
+            except psycopg.Error:
+                connection.close()
+                if idle is None:
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        with suppress(psycopg.Error):
+            connection.rollback()
+        is_sound = not connection.closed and connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        with self._guard:
+            if is_sound and not self._closed.is_set() and len(self._idle) < _IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _connect(self) -> Connection:
+        parameters: dict[str, Any] = {**_FIXED, **_DEFAULTS, **self._place.parameters}
+        reference = self._place.password_from
+        if reference is not None:
+            try:
+                parameters["password"] = read_secret(*reference)
+            except SecretError as error:
+                remedy = "put the password there, or correct the reference"
+                raise StateUnavailableError(self._location, str(error), remedy) from error
+        connection = psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
+        self._was_reached = True
+        return connection

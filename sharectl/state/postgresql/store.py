@@ -1,0 +1,349 @@
+"""The state store in PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from sharectl.model.postgresql_urls import parse_postgresql_url
+from sharectl.model.records import EVERYTHING, Lease
+from sharectl.state.columns import collection_paused
+from sharectl.state.contract import LockedError, StateRefusedError, StateUnavailableError
+from sharectl.state.empty import EmptyReader
+from sharectl.state.lock import SYSTEM_CLOCK
+from sharectl.state.postgresql import leases
+from sharectl.state.postgresql.changes import MixedError, apply_changes, raise_sequence, replace_content
+from sharectl.state.postgresql.connections import Connections
+from sharectl.state.postgresql.reader import (
+    PostgresqlReader,
+    can_be_stored,
+    fetch,
+    history_page,
+    is_used,
+    open_document,
+)
+from sharectl.state.postgresql.schema import MIGRATIONS, READABLE_FROM, check_version, migrate, quoted, read_meta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from uuid import UUID
+
+    from sharectl.model.kinds import Address
+    from sharectl.model.postgresql_urls import PostgresqlPlace
+    from sharectl.model.records import Change, HistoryLine, Holder, LockStatus, Scope
+    from sharectl.state.contract import StateReader
+    from sharectl.state.lock import Clock
+    from sharectl.state.postgresql.connections import Connection
+    from sharectl.state.postgresql.schema import Migration
+
+_FIRST_POLL_SECONDS: Final = 0.05
+_LONGEST_POLL_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 15.0
+_PART_OF_LEASE: Final = 0.8
+"""The part of a lease for which a commit waits for a server that has gone away."""
+_LINES_PER_PAGE: Final = 1000
+_KEPT_COMMITS: Final = "1 hour"
+"""For so long the id of a commit is known; a try that is repeated later than that is refused, for its lease has run out."""
+_PULLED: Final = "push a document that `sharectl state pull` wrote"
+
+
+def open_store(
+    place: PostgresqlPlace, *, create: bool, clock: Clock = SYSTEM_CLOCK, migrations: Sequence[Migration] = MIGRATIONS
+) -> PostgresqlStore:
+    """Open the state at `place`; raises StateError where there is something that cannot be used, and changes nothing then.
+
+    With `create` a missing state is made. Without, it reads as an empty one with lineage "" and serial 0. Tables of an older version are
+    brought to the newest before the first thing is written.
+    """
+    store = PostgresqlStore(place, clock=clock, migrations=migrations)
+    try:
+        store.prepare(create=create)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def open_url(url: str, *, create: bool) -> PostgresqlStore:
+    """See StoreKind."""
+    return open_store(parse_postgresql_url(url), create=create)
+
+
+def is_at(url: str) -> bool:
+    """See StoreKind."""
+    store = open_url(url, create=False)
+    try:
+        return store.is_present()
+    finally:
+        store.close()
+
+
+def set_aside(url: str) -> str:
+    """See StoreKind: the schema gets another name."""
+    place = parse_postgresql_url(url)
+    connections = Connections(place)
+    try:
+        with connections.lent() as connection:
+            number = 1
+            select = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
+            while fetch(connection, select, (f"{place.schema}_damaged_{number}",)):
+                number += 1
+            aside = f"{place.schema}_damaged_{number}"
+            connection.execute(f"ALTER SCHEMA {quoted(place.schema)} RENAME TO {quoted(aside)}")
+    finally:
+        connections.close()
+    return f"the schema {aside}"
+
+
+class PostgresqlStore:
+    """A StateStore in one schema of a database; `open_store` makes it.
+
+    Commits, heartbeats and readings each have a connection and a transaction of their own, so that none waits for another.
+    """
+
+    def __init__(self, place: PostgresqlPlace, *, clock: Clock, migrations: Sequence[Migration]) -> None:
+        """Use the schema at `place`; nothing is touched yet."""
+        self._place = place
+        self._schema = quoted(place.schema)
+        self._clock = clock
+        self._migrations = migrations
+        self._connections = Connections(place)
+        self._guard = threading.Lock()
+        self._version = 0
+
+    @property
+    def location(self) -> str:
+        """Host, database and schema."""
+        return self._place.location
+
+    def prepare(self, *, create: bool) -> None:
+        """Look at the schema, or make it; raises StateError."""
+        with self._connections.lent() as connection:
+            self._version = read_meta(connection, self._schema, self.location, len(self._migrations)).version
+            if not self._version and create:
+                migrate(connection, self._schema, self.location, self._migrations)
+                self._version = len(self._migrations)
+
+    def is_present(self) -> bool:
+        """Tell whether there is a state."""
+        return self._version > 0
+
+    @contextmanager
+    def read(self) -> Iterator[StateReader]:
+        """See StateStore."""
+        if not self._is_readable():
+            yield EmptyReader()
+            return
+        with self._connections.reading() as connection:
+            yield PostgresqlReader(connection, self._schema, self.location)
+
+    def commit(self, lease: Lease, changes: Sequence[Change]) -> None:
+        """See StateStore. A server that goes away is waited for within the lease."""
+        if not changes:
+            self._expect_held(lease)
+            return
+
+        def make(connection: Connection, _commit_id: UUID, together: bool) -> None:  # noqa: FBT001 - see _commit
+            leases.expect_within(connection, self._schema, lease, changes, self.location)
+            apply_changes(connection, self._schema, changes, together=together)
+
+        self._commit(lease, make)
+
+    def acquire(
+        self, holder: Holder, *, duration_seconds: float, wait_seconds: float = 0.0, scope: Scope = EVERYTHING
+    ) -> Lease:
+        """See StateStore."""
+        self._expect_writable()
+        deadline_seconds = time.monotonic() + wait_seconds
+        pause_seconds = _FIRST_POLL_SECONDS
+        while True:
+            try:
+                return self._connections.repeated(
+                    lambda connection: self._take(connection, holder, scope, duration_seconds),
+                    patience_seconds=_PATIENCE_SECONDS,
+                )
+            except LockedError:
+                left_seconds = deadline_seconds - time.monotonic()
+                if left_seconds <= 0:
+                    raise
+            self._connections.pause(min(pause_seconds, left_seconds))
+            pause_seconds = min(2 * pause_seconds, _LONGEST_POLL_SECONDS)
+
+    def renew(self, lease: Lease) -> None:
+        """See StateStore."""
+        self._expect_writable()
+        patience_seconds = min(_PATIENCE_SECONDS, lease.duration_seconds / 6)
+        if not self._connections.repeated(
+            lambda connection: leases.renew(connection, self._schema, lease), patience_seconds=patience_seconds
+        ):
+            self._expect_held(lease)
+
+    def release(self, lease: Lease) -> None:
+        """See StateStore."""
+        self.break_lock(lease.token)
+
+    def leases(self) -> tuple[LockStatus, ...]:
+        """See StateStore."""
+        if not self.is_present():
+            return ()
+        with self._connections.lent() as connection:
+            return tuple(leases.read_leases(connection, self._schema, self._clock, self.location))
+
+    def lock_status(self, scope: Scope = EVERYTHING) -> LockStatus | None:
+        """See StateStore."""
+        return next((status for status in self.leases() if status.scope.touches(scope)), None)
+
+    def break_lock(self, token: int) -> bool:
+        """See StateStore."""
+        if not self.is_present():
+            return False
+        return self._connections.repeated(
+            lambda connection: leases.free(connection, self._schema, token), patience_seconds=_PATIENCE_SECONDS
+        )
+
+    def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
+        """See StateStore. It is read in pages, so that no transaction stays open while the lines are looked at."""
+        if not self._is_readable() or (address is not None and not can_be_stored(address)):
+            return
+        before: int | None = None
+        left = limit
+        while left is None or left > 0:
+            size = _LINES_PER_PAGE if left is None else min(left, _LINES_PER_PAGE)
+            with self._connections.reading() as connection:
+                page = history_page(connection, self._schema, address, before, size)
+            yield from page
+            if len(page) < size:
+                return
+            before = page[-1].sequence
+            left = None if left is None else left - size
+
+    def export_document(self) -> Iterator[bytes]:
+        """See StateStore; the format is in docs/state.md."""
+        from sharectl.state.document import compose  # noqa: PLC0415 - only two commands need it
+
+        if not self._is_readable():
+            raise StateUnavailableError(self.location, "there is no state", "the first `sharectl apply` makes one")
+        with (
+            self._connections.reading() as connection,
+            open_document(connection, self._schema, self.location) as document,
+        ):
+            yield from compose(document)
+
+    def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:
+        """See StateStore. The document is checked as a whole before anything is changed."""
+        from sharectl.state.document import DocumentError, parse_whole, refuse_loss  # noqa: PLC0415 - only two commands need it
+
+        try:
+            with collection_paused():
+                content = parse_whole(document)
+        except DocumentError as error:
+            raise StateRefusedError(self.location, f"the document is not taken: {error}", _PULLED) from error
+        if not lease.scope.is_everything:
+            raise StateRefusedError(self.location, "the lease is not for everything")
+
+        def replace(connection: Connection, commit_id: UUID, _together: bool) -> None:  # noqa: FBT001 - see _commit
+            with open_document(connection, self._schema, self.location, beside=commit_id) as current:
+                # A state that holds nothing and has done nothing yet has nothing to lose, whatever its lineage.
+                if not force and (is_used(connection, self._schema) or current.operations):
+                    refuse_loss(content, current, self.location)
+            replace_content(connection, self._schema, content)
+            self._set_serial(connection, commit_id, content.serial)
+
+        self._commit(lease, replace, statement="10min")
+
+    def close(self) -> None:
+        """See StateStore."""
+        self._connections.close()
+
+    def _expect_held(self, lease: Lease) -> None:
+        with self._connections.lent() as connection:
+            held = f"SELECT 1 FROM {self._schema}.lease WHERE token = %s"  # noqa: S608 - a checked name
+            if not fetch(connection, held, (lease.token,)):
+                raise leases.lost(connection, self._schema, lease, self._clock, self.location)
+
+    def _take(self, connection: Connection, holder: Holder, scope: Scope, duration_seconds: float) -> Lease:
+        lease = leases.take(connection, self._schema, self.location, holder, scope, duration_seconds, self._clock)
+        forget = (
+            f"DELETE FROM {self._schema}.commit_log WHERE at < clock_timestamp() - %s::interval"  # noqa: S608 - a checked name
+            f" AND serial < (SELECT max(serial) FROM {self._schema}.commit_log)"
+        )
+        connection.execute(forget, (_KEPT_COMMITS,))
+        return lease
+
+    def _commit(self, lease: Lease, work: Callable[[Connection, UUID, bool], object], statement: str = "60s") -> None:
+        """Do `work` in one transaction under the lease: once, however often the answer to COMMIT is lost.
+
+        `work` is given the id of the commit, and whether changes may be made together; it is called again after a MixedError.
+        """
+        self._expect_writable()
+        commit_id = uuid4()
+        together = True
+
+        def attempt(connection: Connection) -> None:
+            if self._begin(connection, lease, commit_id):
+                work(connection, commit_id, together)
+
+        patience_seconds = _PART_OF_LEASE * lease.duration_seconds
+        try:
+            self._connections.repeated(attempt, patience_seconds=patience_seconds, statement=statement)
+        except MixedError:
+            together = False
+            self._connections.repeated(attempt, patience_seconds=patience_seconds, statement=statement)
+
+    def _begin(self, connection: Connection, lease: Lease, commit_id: UUID) -> bool:
+        """Write the id of a commit and lock the row of its lease; return False where an earlier try has been committed.
+
+        The id goes first: its index makes this try wait for one that the server may still be at work on.
+        """
+        begin = (
+            f"WITH entry AS (INSERT INTO {self._schema}.commit_log (commit_id) VALUES (%s)"  # noqa: S608 - a checked name
+            " ON CONFLICT (commit_id) DO NOTHING RETURNING serial),"
+            f" held AS (SELECT token FROM {self._schema}.lease WHERE token = %s FOR KEY SHARE)"
+            f" SELECT (SELECT serial FROM entry), (SELECT token FROM held), version FROM {self._schema}.meta"
+        )
+        serial, token, version = fetch(connection, begin, (commit_id, lease.token))[0]
+        if serial is None:
+            return False
+        check_version(version, self.location, len(self._migrations))
+        if token is None:
+            raise leases.lost(connection, self._schema, lease, self._clock, self.location)
+        return True
+
+    def _set_serial(self, connection: Connection, commit_id: UUID, serial: int) -> None:
+        """Give this commit a serial of its own, in place of all before it; the next are above it, and above all that ever were."""
+        log = f"{self._schema}.commit_log"
+        connection.execute(f"DELETE FROM {log} WHERE commit_id <> %s", (commit_id,))  # noqa: S608 - a checked name
+        connection.execute(f"UPDATE {log} SET serial = %s WHERE commit_id = %s", (serial, commit_id))  # noqa: S608 - as above
+        raise_sequence(connection, log, "serial", serial)
+
+    def _is_readable(self) -> bool:
+        """Tell whether there is a state; one that was made meanwhile counts. Raises StateError where it cannot be read."""
+        if not self._version:
+            with self._connections.lent() as connection:
+                self._version = read_meta(connection, self._schema, self.location, len(self._migrations)).version
+        if 0 < self._version < READABLE_FROM:
+            raise StateUnavailableError(
+                self.location,
+                f"its tables have version {self._version}, from an older sharectl",
+                "`sharectl apply` brings them to this version",
+            )
+        return self._version > 0
+
+    def _expect_writable(self) -> None:
+        """Bring the tables to the newest version, unless an older sharectl is at work on them. Raises StateError and LockedError."""
+        with self._guard:
+            if self._version == len(self._migrations):
+                return
+            if not self._is_readable():
+                raise StateUnavailableError(
+                    self.location, "there is no state", "run `sharectl apply`, which makes one, or correct the URL"
+                )
+            status = self.lock_status()
+            if status is not None and not status.expired:
+                raise LockedError(self.location, status)
+            with self._connections.lent() as connection:
+                migrate(connection, self._schema, self.location, self._migrations)
+            self._version = len(self._migrations)

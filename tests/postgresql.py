@@ -1,0 +1,129 @@
+"""PostgreSQL for tests: one server that all tests of a run share, a schema for each, and servers of their own for tests that stop them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USER: Final = "sharectl"
+DATABASE: Final = "postgres"
+_START_SECONDS: Final = 120
+_SETTINGS: Final = """
+listen_addresses = ''
+unix_socket_directories = '{folder}'
+shared_buffers = 32MB
+max_connections = 200
+"""
+
+
+def binaries() -> Path | None:
+    """Return the folder of the newest server's programs, or None where there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    return found[-1].parent if found else None
+
+
+def as_its_user() -> list[str]:
+    """Return the beginning of a command that the server's user is to run: it refuses to work for root."""
+    if os.geteuid():
+        return []
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+
+
+class Server:
+    """A PostgreSQL server that listens on a socket in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use the server whose data is in `folder`."""
+        self.folder = folder
+
+    @classmethod
+    def create(cls, settings: str = "") -> Server:
+        """Make a server, not started yet; `settings` are lines of its configuration. Skips where there is none to be had."""
+        found = binaries()
+        servers.require(found is not None, "PostgreSQL (apt-get install postgresql)")
+        folder = Path(tempfile.mkdtemp(prefix="sharectl-pg-"))
+        if not os.geteuid():
+            shutil.chown(folder, "postgres")
+        server = cls(folder)
+        options = ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        server.run("initdb", "-D", str(server.data), "-U", USER, *options)
+        with (server.data / "postgresql.conf").open("a") as file:
+            file.write(_SETTINGS.format(folder=folder) + settings + "\n")
+        return server
+
+    @property
+    def data(self) -> Path:
+        """Its data folder."""
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        self.run(
+            "pg_ctl", "-D", str(self.data), "-l", str(self.folder / "log"), "-w", "-t", str(_START_SECONDS), "start"
+        )
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it; in the mode `immediate` as if its machine had lost power, but for what the disk would lose."""
+        self.run(*self.stopping(mode))
+
+    def stopping(self, mode: str = "fast") -> Sequence[str]:
+        """Return the command that stops it, without the folder of programs."""
+        return "pg_ctl", "-D", str(self.data), "-m", mode, "-w", "-t", str(_START_SECONDS), "stop"
+
+    def remove(self) -> None:
+        """Stop it, if it runs, and remove its folder."""
+        if (self.data / "postmaster.pid").exists():
+            self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Run one of PostgreSQL's programs as the server's user, and return what it printed."""
+        command = self.command(program, *arguments)
+        done = subprocess.run(
+            command,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=_START_SECONDS,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}"
+        return done.stdout
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        """Return the command that `run` runs."""
+        return [*as_its_user(), f"{binaries()}/{program}", *arguments]
+
+    def url(self, name: str = "") -> str:
+        """Return the URL of a state on it; without a name one of a new state."""
+        return f"postgresql://{USER}@/{DATABASE}?host={self.folder}&name={name or new_name()}"
+
+
+def new_name() -> str:
+    """Return the name of a state that nobody else has."""
+    worker = re.sub("[^a-z0-9]", "", os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    return f"t-{worker}-{uuid.uuid4().hex[:12]}"
+
+
+def shared_server() -> Server:
+    """Return the server that all tests of a run share. It does without durability, which these tests do not look at."""
+
+    def start() -> tuple[dict[str, str], Sequence[str], Sequence[str]]:
+        server = Server.create("fsync = off")
+        server.start()
+        return {"folder": str(server.folder)}, server.command(*server.stopping("immediate")), [str(server.folder)]
+
+    return Server(Path(servers.shared("postgresql", start)["folder"]))
