@@ -18,7 +18,8 @@ SNAPSHOTS: Final = "snapshots"
 STAGING: Final = "staging"
 VERSIONS: Final = "versions"
 
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a folder is opened: not where a symbolic link is in its place."""
 
 
 def versions_folder(path: str) -> str:
@@ -29,7 +30,7 @@ def versions_folder(path: str) -> str:
 @contextmanager
 def opened(name: str, dir_fd: int | None = None) -> Iterator[int]:
     """Open a folder, which is not followed if it is a symbolic link."""
-    descriptor = os.open(name, _DIRECTORY, dir_fd=dir_fd)
+    descriptor = os.open(name, DIRECTORY, dir_fd=dir_fd)
     try:
         yield descriptor
     finally:

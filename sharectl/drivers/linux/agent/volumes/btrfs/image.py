@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +21,7 @@ _SUPER_BLOCK: Final = 0x10000  # where btrfs keeps its first super block
 _MAGIC_OFFSET: Final = _SUPER_BLOCK + 0x40
 _MAGIC: Final = b"_BHRfS_M"
 _UUID_OFFSET: Final = _SUPER_BLOCK + 0x20
+_HEAD_BYTES: Final = _MAGIC_OFFSET + len(_MAGIC) - _UUID_OFFSET
 _SMALLEST_BYTES: Final = 256 << 20  # btrfs resizes to no less (mkfs.btrfs would be content with 109 MiB)
 _SECTOR_BYTES: Final = 4096  # btrfs uses whole ones of its device
 
@@ -67,14 +67,13 @@ class PoolImage:
         except FileNotFoundError:
             return None
         try:
-            magic = os.pread(descriptor, len(_MAGIC), _MAGIC_OFFSET)
-            found = os.pread(descriptor, 16, _UUID_OFFSET)
+            head = os.pread(descriptor, _HEAD_BYTES, _UUID_OFFSET)
         finally:
             os.close(descriptor)
-        if magic != _MAGIC:
+        if head[_MAGIC_OFFSET - _UUID_OFFSET :] != _MAGIC:
             message = f"{self._path} is there and is not a btrfs image, so it is left alone; name another file as the pool's image"
             raise Problem(ProblemKind.CONFLICT, message)
-        return str(uuid.UUID(bytes=found))
+        return ioctls.shown_uuid(head[:16])
 
     def mount(self, target: str) -> None:
         """Mount the image at `target`, which is made if it is missing; one that is mounted there is no error."""

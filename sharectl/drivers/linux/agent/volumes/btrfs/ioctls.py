@@ -10,9 +10,7 @@ import errno
 import fcntl
 import os
 import struct
-import uuid
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.volumes.btrfs import trees
@@ -60,6 +58,7 @@ _UUID_OFFSET: Final = 296  # in btrfs_ioctl_get_subvol_info_args; that of the pa
 _TIME: Final = struct.Struct("=QI")
 _MADE_OFFSET: Final = _UUID_OFFSET + 96  # three UUIDs, four transactions, and the time of the last change before it
 _UUID_BYTES: Final = 16
+_ATTRIBUTE_BYTES: Final = 4096  # a page: what a file of sysfs holds at most
 _NOT_BTRFS: Final = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 _NAMED: Final = struct.Struct("=q")
@@ -112,7 +111,7 @@ def file_system_id(descriptor: int) -> str | None:
         if error.errno in _NOT_BTRFS:
             return None
         raise
-    return str(uuid.UUID(bytes=_INFO.unpack_from(buffer)[2]))
+    return shown_uuid(_INFO.unpack_from(buffer)[2])
 
 
 def is_subvolume(descriptor: int) -> bool:
@@ -141,8 +140,8 @@ def origin(descriptor: int) -> Origin:
     buffer = bytearray(504)
     fcntl.ioctl(descriptor, _SUBVOLUME_INFO, buffer)
     end = _UUID_OFFSET + _UUID_BYTES
-    own = _shown_uuid(buffer[_UUID_OFFSET:end])
-    return Origin(own or _identity_by_id(_WORD.unpack_from(buffer)[0]), _shown_uuid(buffer[end : end + _UUID_BYTES]))
+    own = shown_uuid(buffer[_UUID_OFFSET:end])
+    return Origin(own or _identity_by_id(_WORD.unpack_from(buffer)[0]), shown_uuid(buffer[end : end + _UUID_BYTES]))
 
 
 def made_at(descriptor: int) -> tuple[int, int]:
@@ -156,11 +155,12 @@ def made_at(descriptor: int) -> tuple[int, int]:
 def identities(descriptor: int) -> Mapping[int, str]:
     """Return the UUIDs of all subvolumes of the file system, by id; those that have none are left out."""
     with suppress(FileNotFoundError):
-        return {subvolume: _shown_uuid(found) for subvolume, found in trees.subvolume_uuids(descriptor)}
+        return {subvolume: shown_uuid(found) for subvolume, found in trees.subvolume_uuids(descriptor)}
     return {}
 
 
-def _shown_uuid(found: bytes | bytearray) -> str:
+def shown_uuid(found: bytes | bytearray) -> str:
+    """Return a UUID as text; none for zeros, which stand for no UUID."""
     if not any(found):
         return ""
     text = found.hex()  # as str(uuid.UUID(...)), in a fifth of the time
@@ -334,4 +334,8 @@ def _argument(head: bytes, name: str) -> bytearray:
 
 
 def _read(path: str) -> str:
-    return Path(path).read_text(encoding="ascii").strip()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _ATTRIBUTE_BYTES).decode("ascii").strip()
+    finally:
+        os.close(descriptor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
@@ -139,7 +139,8 @@ class BtrfsPool:
                 os.fchown(volume_fd, *owner)
                 os.fchmod(volume_fd, mode)
                 place.set_limit(ioctls.subvolume_id(volume_fd), size_bytes)
-            self._name_volume(place, staging_fd, volume, claim)
+                identity = ioctls.origin(volume_fd).identity
+            self._name_volume(place, staging_fd, volume, claim, identity)
 
     def clone(
         self,
@@ -163,7 +164,8 @@ class BtrfsPool:
             with opened(volume, staging_fd) as volume_fd:
                 # Until here the limit is that of the volume of the snapshot, whatever the kernel was asked for.
                 place.limit(volume, ioctls.subvolume_id(volume_fd), size_bytes)
-            self._name_volume(place, staging_fd, volume, claim)
+                identity = ioctls.origin(volume_fd).identity
+            self._name_volume(place, staging_fd, volume, claim, identity)
 
     @contextmanager
     def _making(self, volume: str, what: str, claim: Claim) -> Iterator[tuple[Place, int | None]]:
@@ -179,13 +181,13 @@ class BtrfsPool:
             place.destroy(staging_fd, volume)  # what an earlier call left
             try:
                 yield place, staging_fd
-            finally:
-                place.destroy(staging_fd, volume)  # where it could not be made whole, or named
+            except BaseException:
+                place.destroy(staging_fd, volume)  # it could not be made whole, or named
+                raise
 
     @staticmethod
-    def _name_volume(place: Place, staging_fd: int, volume: str, claim: Claim) -> None:
-        with opened(volume, staging_fd) as volume_fd:
-            claim.record(ioctls.origin(volume_fd).identity)
+    def _name_volume(place: Place, staging_fd: int, volume: str, claim: Claim, identity: str) -> None:
+        claim.record(identity)
         try:
             system_calls.rename_to_free(volume, staging_fd, volume, place.descriptor)
         except FileExistsError:
@@ -253,6 +255,8 @@ class BtrfsPool:
     def show_versions(self, volume: str, wanted: Callable[[], Mapping[str, str]] | None) -> None:
         """Give the snapshots the names of previous versions."""
         require_volume_name(volume)
+        if wanted is None and not os.path.lexists(folders.versions_folder(f"{self._path}/{volume}")):
+            return
         with self._working(f"cannot show previous versions of the volume {volume!r}") as place:
             versions.hide(place, volume) if wanted is None else versions.show(place, volume, wanted)
 
@@ -344,28 +348,28 @@ class BtrfsPool:
     @contextmanager
     def _working(self, what: str) -> Iterator[Place]:
         """Open the pool, which must have been prepared; `what` says what is not possible where the system refuses."""
-        with told_as(f"pool {self._name!r}: {what}"):
-            if self._image is not None and not self._image.is_mounted_at(self._path):
+        with told_as(f"pool {self._name!r}: {what}"), self._opened() as place:
+            if self._image is not None and self._image.identity() != place.file_system:
                 raise self._absent()
-            with self._opened() as place:
-                try:
-                    with opened(PRIVATE, place.descriptor):
-                        pass
-                except FileNotFoundError:
-                    raise self._absent() from None
-                yield place
+            try:
+                os.close(os.open(PRIVATE, folders.DIRECTORY, dir_fd=place.descriptor))
+            except FileNotFoundError:
+                raise self._absent() from None
+            yield place
 
     @contextmanager
     def _opened(self) -> Iterator[Place]:
-        with ExitStack() as stack:
-            try:
-                descriptor = stack.enter_context(opened(self._path))
-            except FileNotFoundError:
-                raise self._absent() from None
+        try:
+            descriptor = os.open(self._path, folders.DIRECTORY)
+        except FileNotFoundError:
+            raise self._absent() from None
+        try:
             file_system = ioctls.file_system_id(descriptor)
             if file_system is None:
                 raise self._absent()
             yield Place(self._name, self._path, descriptor, file_system)
+        finally:
+            os.close(descriptor)
 
     def _absent(self) -> Problem:
         how = "prepare it" if self._image is not None else "mount its btrfs file system (is it in /etc/fstab?)"
