@@ -31,6 +31,7 @@ from tests.drivers.linux.lab import kill_processes_of, run
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
 LOADED = (btrfs_pool, ganesha, ganesha_bus, process, smb_server)
 KILL_SERVERS = "kill servers"
@@ -41,20 +42,21 @@ KEEP_SNAPSHOTS = "keep snapshots"
 
 def announce_changes() -> None:
     """Raise an audit event before each commit of the records and before each change that Ganesha is asked for."""
-    open_records, call_all = Records._open, ganesha_bus.GaneshaBus.call_all
+    open_records, call_in_order = Records._open, ganesha_bus.GaneshaBus.call_in_order
 
     def opened(records: Records) -> sqlite3.Connection:
         connection = open_records(records)
         connection.set_trace_callback(lambda statement: sys.audit("sharectl.commit") if statement == "COMMIT" else None)
         return connection
 
-    def called(bus: ganesha_bus.GaneshaBus, method: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - a wrapper
-        if method in {"AddExport", "UpdateExport", "RemoveExport"}:
-            sys.audit("sharectl.bus_call", method)
-        return call_all(bus, method, *arguments, **options)
+    def called(bus: ganesha_bus.GaneshaBus, calls: Sequence[ganesha_bus.Call], **options: Any) -> Any:  # noqa: ANN401 - a wrapper
+        for call in calls:
+            if call.method in {"AddExport", "UpdateExport", "RemoveExport"}:
+                sys.audit("sharectl.bus_call", call.method)
+        return call_in_order(bus, calls, **options)
 
     Records._open = opened  # type: ignore[method-assign]
-    ganesha_bus.GaneshaBus.call_all = called  # type: ignore[method-assign]
+    ganesha_bus.GaneshaBus.call_in_order = called  # type: ignore[method-assign]
 
 
 def filled(value: Any, number: int) -> Any:  # noqa: ANN401 - parts of documents have many types

@@ -60,16 +60,16 @@ def die_before(effect: int) -> Callable[[], int]:
         if event in _EFFECTS or is_write:
             reached()
 
-    call_all = GaneshaBus.call_all
+    call_in_order = GaneshaBus.call_in_order
 
     def counted(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - parts of documents have many types
         reached()
         try:
-            return call_all(*arguments, **options)
+            return call_in_order(*arguments, **options)
         finally:
             reached()
 
-    GaneshaBus.call_all = counted  # type: ignore[method-assign]
+    GaneshaBus.call_in_order = counted  # type: ignore[method-assign]
     sys.addaudithook(hook)
     return lambda: count
 

@@ -6,13 +6,13 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.contract import Export, Instance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
 from sharectl.drivers.linux.agent.nfs.exports import checked, defined, problem_of_path
-from sharectl.drivers.linux.agent.nfs.ganesha.bus import NoAnswerError, RefusedError
+from sharectl.drivers.linux.agent.nfs.ganesha.bus import Call, NoAnswerError, RefusedError
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import (
     ServerOptions,
     export_text,
@@ -30,7 +30,7 @@ from sharectl.drivers.linux.agent.nfs.narrowing import grants_no_more, left_in, 
 from sharectl.drivers.linux.agent.nfs.treatment import as_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 DEFAULT_MINOR_VERSIONS: Final = (1, 2)
 """NFSv4.1 and 4.2: 4.0 has no sessions, so that a request that was sent twice may be done twice."""
@@ -109,13 +109,14 @@ class GaneshaServer:
         before, withheld = _content(path), self._layout.path(WITHHELD, name)
         # After a power failure the server starts with what is stored, and rights that were taken away must not come back. Of a
         # new export nothing older can: lost, it shows as drift, and what is left of its file is put aside.
-        is_new = not os.path.exists(path) and not os.path.exists(withheld)  # noqa: PTH110 - as above
+        is_new = before is None and not os.path.exists(path) and not os.path.exists(withheld)  # noqa: PTH110 - as above
         try:
             daemons.write_atomically(path, export_text(export), staging=self._layout.staging, is_durable=not is_new)
         except OSError:  # a full disk, say: a right that was to be taken away goes all the same
             self._take_back(export, path)
             raise
-        Path(withheld).unlink(missing_ok=True)
+        if not is_new:
+            Path(withheld).unlink(missing_ok=True)
 
         def put_in_force() -> None:
             if not os.path.exists(path):  # noqa: PTH110 - somebody has started the server since, and withheld this export
@@ -223,10 +224,10 @@ class GaneshaServer:
 
     def _put_in_force(self, export: Export) -> None:
         try:
-            reply = self._update(export)
+            reply, shown = self._update(export)
         except RefusedError as error:
             raise Problem(ProblemKind.REFUSED, f"the NFS server refuses the export {export.pseudo}: {error}") from error
-        if self._shown([export.export_id]).get(export.export_id) != as_shown(export):
+        if shown != as_shown(export):
             reason = reply if _COMPLAINT in reply else "it may have been changed at the same time; repeat the apply"
             message = f"the NFS server shows the export {export.pseudo} differently from what it was given: {reason}"
             raise Problem(ProblemKind.TRANSIENT, " ".join(message.split()))
@@ -256,21 +257,21 @@ class GaneshaServer:
         Path(path).unlink(missing_ok=True)
         self._withdraw(export.export_id)
 
-    def _update(self, export: Export) -> str:
-        """Make the server read the stored file of the export, whether or not it has the export; return what it says."""
-        arguments = (
-            self._layout.path(EXPORTS, f"{export.export_id}{_SUFFIX}"),
-            f"EXPORT(Export_Id={export.export_id})",
-        )
-        try:
-            reply = self._bus.call("UpdateExport", "ss", *arguments)
-        except RefusedError:
-            before = self._shown([export.export_id]).get(export.export_id)
-            if before is None or before.path == export.path:
-                raise
+    def _update(self, export: Export) -> tuple[str, Export | None]:
+        """Make the server read the stored file of the export, whether or not it has the export; return what it says and then shows."""
+        reply, shown = self._updated(export.export_id)
+        if isinstance(reply, RefusedError) and shown is not None and shown.path != export.path:
             self._withdraw(export.export_id)  # an update to another path is refused
-            reply = self._bus.call("UpdateExport", "ss", *arguments)
-        return str(reply[0])
+            reply, shown = self._updated(export.export_id)
+        if isinstance(reply, RefusedError):
+            raise reply
+        return str(reply[0]), shown
+
+    def _updated(self, export_id: int) -> tuple[Sequence[Any] | RefusedError, Export | None]:
+        path = self._layout.path(EXPORTS, f"{export_id}{_SUFFIX}")
+        update = Call("UpdateExport", "ss", (path, f"EXPORT(Export_Id={export_id})"))
+        reply, body = self._bus.call_in_order([update, Call("DisplayExport", "q", (export_id,))])
+        return reply, None if isinstance(body, RefusedError) else shown_export(body)
 
     def _withdraw(self, export_id: int) -> None:
         with suppress(RefusedError):  # it is not there; what else it might be shows below
@@ -336,7 +337,8 @@ def _files(folder: str) -> set[str]:
 def _content(path: str) -> str | None:
     """Return the text of a regular file; None where there is none, or where it is not text."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - paths are text everywhere in the agent
+            return file.read()
     except (OSError, ValueError):
         return None
 
