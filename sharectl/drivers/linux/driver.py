@@ -51,6 +51,7 @@ class LinuxDriver:
         self._agent = agent
         self._resolve_secret = resolve_secret
         self._fence: Mapping[str, Any] | None = None
+        self._options: dict[frozenset[tuple[str, str]], Mapping[str, Any]] = {}  # by extra specs: shares have few types
 
     @property
     def clones_within(self) -> Literal["pool", "backend"]:
@@ -148,7 +149,7 @@ class LinuxDriver:
                     "pool": request.pool,
                     "protocol": request.protocol,
                     "size_bytes": request.size_bytes,
-                    "options": exports.options_of(self._settings, own),
+                    "options": self._options_of(own),
                     "share_server_id": request.share_server_id,
                     "snapshot_id": None if request.snapshot is None else request.snapshot.resource_id,
                     "beside": request.beside,
@@ -156,6 +157,12 @@ class LinuxDriver:
                 },
             )
         )
+
+    def _options_of(self, extra_specs: Mapping[str, str]) -> Mapping[str, Any]:
+        key = frozenset(extra_specs.items())
+        if key not in self._options:
+            self._options[key] = exports.options_of(self._settings, extra_specs)
+        return self._options[key]
 
     def delete_share(self, share: ShareRef) -> None:
         """As in the contract."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent.nfs import treatment as nfs_treatment
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def nfs_settings(nfs: NfsSettings, extra_specs: Mapping[str, str]) -> dict[str, str]:
     """Return how an export treats its clients."""
     asked = Asked(extra_specs)
-    told = nfs_treatment.told(nfs_treatment.of_settings(asdict(nfs)))
+    told = nfs_treatment.told(
+        {"squash": nfs.squash, "security": nfs.security, "insecure": nfs.insecure, "anonymous": nfs.anonymous}
+    )
     return {
         **told,
         "squash": asked.text("nfs_squash", told["squash"]),

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
@@ -182,19 +182,25 @@ class Database:
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return the rows that a SELECT finds."""
-        with self._told(), self._lock:
-            return self._checked().execute(statement, parameters).fetchall()
+        try:
+            with self._lock:
+                return self._checked().execute(statement, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            self._tell(error)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turn what keeps SQLite from reading or writing (a full disk, a damaged file, a lock that is held) into a Problem."""
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if type(error) not in {sqlite3.DatabaseError, sqlite3.OperationalError}:
-                raise
-            message = f"{self._path} on the storage host cannot be read or written: {error}"
-            raise Problem(ProblemKind.UNAVAILABLE, message) from error
+            self._tell(error)
+
+    def _tell(self, error: sqlite3.DatabaseError) -> NoReturn:
+        """Raise what keeps SQLite from reading or writing (a full disk, a damaged file, a lock that is held) as a Problem."""
+        if type(error) not in {sqlite3.DatabaseError, sqlite3.OperationalError}:
+            raise error
+        message = f"{self._path} on the storage host cannot be read or written: {error}"
+        raise Problem(ProblemKind.UNAVAILABLE, message) from error
 
     def _checked(self) -> sqlite3.Connection:
         """Return the connection; an older file looks as if it were of this version."""

@@ -38,8 +38,11 @@ class Holdings:
 
     def present(self, resource_id: str) -> tuple[ShareRow, VolumePool]:
         """Return the row of a share whose volume is really there, and its pool."""
-        pool = self._pools.usable(self.known_share(resource_id).pool)
-        row = self.settled(resource_id, pool) or self.known_share(resource_id)
+        row = self.known_share(resource_id)
+        was_in_use = self._pools.is_in_use(row.pool)
+        pool = self._pools.usable(row.pool)
+        if not was_in_use or row.next_identity is not None:  # the first use of a pool may change the record
+            row = self.settled(resource_id, pool) or self.known_share(resource_id)
         require_own(row, pool.identify(row.volume))
         return row, pool
 

@@ -20,5 +20,6 @@ def resource_lock(root: str, resource_id: str) -> str:
     Some resources share one: who holds the lock of a resource takes that of no other.
     """
     folder = os.path.join(root, "locks")  # noqa: PTH118 - as above
-    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
+    if not os.path.isdir(folder):  # noqa: PTH112 - as above
+        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
     return os.path.join(folder, str(zlib.crc32(resource_id.encode()) % _LOCKS))  # noqa: PTH118 - as above

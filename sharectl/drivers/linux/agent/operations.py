@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +33,7 @@ from sharectl.drivers.linux.agent.watching import Watch
 from sharectl.drivers.linux.agent.wire.tables import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from sharectl.drivers.linux.agent.volumes.contract import VolumePool
 
@@ -107,15 +107,20 @@ class Backend:
 
     def call(self, method: str, params: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each request has its own answer
         """Do what `method` says and return a JSON value. Raises Problem."""
-        handler = self._methods.get(method)
+        handler, is_prepared = self._methods.get(method), self._records.exists()
         if handler is None:
             message = f"the agent knows no request {method!r}; is it of another version?"
             raise Problem(ProblemKind.REFUSED, message)
-        if method not in _BEFORE_PREPARE and not self._records.exists():
+        if method not in _BEFORE_PREPARE and not is_prepared:
             message = f"{self._root} on the storage host holds nothing of this backend; it was never prepared, or its disk is not mounted"
             raise Problem(ProblemKind.UNAVAILABLE, message)
-        with told_as(f"{method} on the storage host"), self._changing(method), self._alone(params.get("resource_id")):
-            if method not in _WITHOUT_EFFECT and self._records.exists():
+        resource_id = params.get("resource_id") if is_prepared else None
+        with told_as(f"{method} on the storage host"), ExitStack() as held:
+            if is_prepared and method not in _ALONE:  # else a change could meet the servers half restored
+                held.enter_context(locked(changes_lock(self._root), shared=True))
+            if resource_id is not None:  # an agent whose connection was lost may still be at work on the same request
+                held.enter_context(locked(resource_lock(self._root, resource_id)))
+            if is_prepared and method not in _WITHOUT_EFFECT:
                 self._expect_fence(params)
                 if method != "raise_fence":
                     self._room.retire_unused()
@@ -134,15 +139,6 @@ class Backend:
         """Tell whether a server that was started does not live."""
         return self._restoring.has_ended()
 
-    @contextmanager
-    def _changing(self, method: str) -> Iterator[None]:
-        """Keep a change from meeting the servers half restored."""
-        if method in _ALONE or not self._records.exists():
-            yield
-            return
-        with locked(changes_lock(self._root), shared=True):
-            yield
-
     def _expect_fence(self, params: Mapping[str, Any]) -> None:
         """Remember the fence under which a change is asked for. Raises Problem where a later run has raised a higher one."""
         fence = params.get("fence")
@@ -155,15 +151,6 @@ class Backend:
                 "done there. If no other run is at work, this state is an older copy of the one that was used last"
             )
             raise Problem(ProblemKind.FENCED, message)
-
-    @contextmanager
-    def _alone(self, resource_id: str | None) -> Iterator[None]:
-        """Keep a request from meeting its own repetition: an agent whose connection was lost may still be at work on the first."""
-        if resource_id is None or not self._records.exists():
-            yield
-            return
-        with locked(resource_lock(self._root, resource_id)):
-            yield
 
     def close(self) -> None:
         """Let go of files; the servers go on."""

@@ -99,6 +99,7 @@ class ShareServerRow:
     is_made: bool = False
 
 
+_ENCODER: Final = json.JSONEncoder(sort_keys=True)
 _Row = TypeVar("_Row", ShareRow, SnapshotRow, ShareServerRow)
 _NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (ShareRow, SnapshotRow, ShareServerRow)}
 _SHARES: Final = f"SELECT {', '.join(_NAMES[ShareRow])} FROM share"  # noqa: S608 - names of columns, from the code
@@ -149,7 +150,8 @@ class Records(Database):
 
     def share(self, resource_id: str) -> ShareRow | None:
         """Return the share with this id."""
-        return next(iter(self.shares([resource_id])), None)
+        rows = self.query(f"{_SHARES} WHERE resource_id = ?", (resource_id,))
+        return _decoded(ShareRow, rows[0]) if rows else None
 
     def share_of_volume(self, pool: str, volume: str) -> ShareRow | None:
         """Return the share whose volume has, or had, this name."""
@@ -361,7 +363,7 @@ def _insertion(table: str, row: ShareRow | SnapshotRow | ShareServerRow, how: st
 def _encoded(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as the file has them: what is not text, a number or a boolean as JSON."""
     return {
-        name: json.dumps(value, sort_keys=True) if isinstance(value, dict | list | tuple) else value
+        name: _ENCODER.encode(value) if isinstance(value, dict | list | tuple) else value
         for name, value in values.items()
     }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.linux.agent.contract import Client, Problem, Rule, Section
+from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
 from sharectl.drivers.linux.agent.nfs.treatment import problem_of_options
 from sharectl.drivers.linux.agent.smb.people import (
     ALL_USERS,
@@ -272,14 +272,7 @@ def _problem_of_level(rule: Rule) -> str | None:
 
 
 def _problem_of_network(text: str) -> str | None:
-    try:
-        network = ipaddress.ip_network(
-            "" if "%" in text else text
-        )  # a zone may hold any text, and means nothing elsewhere
-    except ValueError:
-        return f"{text!r} is not an address or network in canonical form"
-    canonical = str(network.network_address if network.prefixlen == network.max_prefixlen else network)
-    if canonical != text:
+    if prefix_of(text) is None or canonical_network(text) != text:
         return f"{text!r} is not an address or network in canonical form"
     nobody = nobody_at(text)
     return None if nobody is None else f"{text} {nobody.why}; {nobody.remedy}"

@@ -67,14 +67,17 @@ def make_mount_point(path: str) -> None:
 
     One that is mounted on already is left alone. Raises CONFLICT where a folder with content, a file or a link is in the way.
     """
-    if is_mount_point(path):
-        return
     with told_as(f"the mount point {path} cannot be made"):
-        with suppress(FileExistsError):
-            Path(path).mkdir(_MODE)
+        is_new = True
+        try:
+            os.mkdir(path, _MODE)  # noqa: PTH102 - paths are text everywhere in the agent
+        except FileExistsError:
+            if is_mount_point(path):
+                return
+            is_new = False
         descriptor = os.open(path, _DIRECTORY)
         try:
-            if os.listdir(descriptor):  # noqa: PTH208 - a descriptor, which pathlib cannot list
+            if not is_new and os.listdir(descriptor):  # noqa: PTH208 - a descriptor, which pathlib cannot list
                 message = f"{path} is not empty, so nothing is mounted over it; move its content away"
                 raise Problem(ProblemKind.CONFLICT, message)
             if not _is_immutable(descriptor):

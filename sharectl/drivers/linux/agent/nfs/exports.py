@@ -41,7 +41,8 @@ def checked(export: Export) -> Export:
     if problems:
         message = f"this cannot be exported over NFS: {'; '.join(problems)}"
         raise Problem(ProblemKind.REFUSED, message)
-    return replace(export, security=canonical_security(export.security))
+    security = canonical_security(export.security)
+    return export if security == export.security else replace(export, security=security)
 
 
 def canonical_security(flavours: tuple[str, ...]) -> tuple[str, ...]:

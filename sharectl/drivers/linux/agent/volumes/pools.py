@@ -102,6 +102,10 @@ class PoolRoom:
                 raise
             raise Problem(ProblemKind.POOL, str(problem)) from problem
 
+    def is_in_use(self, name: str) -> bool:
+        """Tell whether this process has made the pool usable once."""
+        return name in self._prepared
+
     def _usable(self, name: str) -> VolumePool:
         pool = self.get(name)
         prepared_as = self._prepared.get(name)

@@ -17,6 +17,7 @@ MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 MAX_GREETING_BYTES: Final = 1024 * 1024
 READY: Final = b"\0sharectl-agent ready\n"
 """What the agent writes before its first frame, so that a greeting of the login shell is not taken for one."""
+_ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 class FramingError(Exception):
@@ -34,7 +35,7 @@ class ByteStream(Protocol):
 def encode(message: Mapping[str, Any]) -> bytes:
     """Return the message as a frame; raises FramingError where it is too large or holds what JSON cannot say."""
     try:
-        body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii")
+        body = _ENCODER.encode(message).encode("ascii")
     except (TypeError, ValueError, RecursionError) as cause:
         raise FramingError(str(cause)) from cause
     if len(body) > MAX_FRAME_BYTES:
