@@ -123,6 +123,11 @@ def protocols_in(protocol: str | None) -> tuple[str, ...]:
     return () if protocol is None else (protocol,)
 
 
+def protocol_words(protocol: str | None) -> str:
+    """Return the protocol of a share in words: `NFS`, or `NFS and CIFS`."""
+    return " and ".join(protocols_in(protocol))
+
+
 def joined_protocols(protocols: Iterable[str]) -> str:
     """Return the protocol of a share that is exported over these."""
     wanted = set(protocols)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
 from sharectl.manifests.names import safe_name
+from sharectl.model.access import BOTH, protocol_words
 from sharectl.model.diagnostics import did_you_mean, listed, warning
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
@@ -334,7 +335,10 @@ def _may_be_taken(
     code = summary = detail = remedy = path = ""
     if share.protocol not in {None, spec.protocol}:
         code, path, remedy = "import.protocol", "spec.protocol", f"write protocol: {share.protocol}"
-        summary = f"{address} is {spec.protocol} in its manifest and {share.protocol} on backend {backend}"
+        if share.protocol == BOTH:
+            remedy = "write protocols: [NFS, CIFS]"
+        there = protocol_words(share.protocol)
+        summary = f"{address} is {protocol_words(spec.protocol)} in its manifest and {there} on backend {backend}"
     elif share.trashed_at is None and Capability.ADOPT not in seen.capabilities:
         code, summary = "import.unsupported", f"the driver of backend {backend} cannot take over shares"
     elif share.trashed_at is not None and Capability.TRASH not in seen.capabilities:

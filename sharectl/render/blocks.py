@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.access import protocols_in
+from sharectl.model.access import protocol_words
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, RevertShare
 from sharectl.model.quantities import format_size
@@ -141,7 +141,7 @@ def _server_words(spec: ShareServerSpec) -> str:
 
 
 def _share_words(spec: ShareSpec) -> str:
-    words = f"{format_size(spec.size_bytes)} {' and '.join(protocols_in(str(spec.protocol)))}"
+    words = f"{format_size(spec.size_bytes)} {protocol_words(spec.protocol)}"
     if spec.share_type is not None:
         words += f", type {spec.share_type}"
     if spec.availability_zone is not None:

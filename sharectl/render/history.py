@@ -9,7 +9,7 @@ import orjson
 
 from sharectl.model.field_changes import FieldChange
 from sharectl.render.formats import document
-from sharectl.render.sentences import shown_value
+from sharectl.render.sentences import shown_field, shown_value
 from sharectl.render.text import PLAIN, paint, visible
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def _detail_texts(detail: Mapping[str, Any]) -> Iterator[str]:
         if named is None:
             yield shown_value(change)
         else:
-            yield f"{shown_value(named['field'])}: {shown_value(named['before'])} → {shown_value(named['after'])}"
+            before, after = (shown_field(named["field"], named[when]) for when in ("before", "after"))
+            yield f"{shown_value(named['field'])}: {before} → {after}"
 
 
 def _detail_object(data: bytes) -> JsonObject:

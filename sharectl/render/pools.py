@@ -7,6 +7,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sharectl.model.access import protocol_words
 from sharectl.model.diagnostics import counted
 from sharectl.model.quantities import GIB, approximate_size, format_size
 from sharectl.render.explain import verdict_object
@@ -70,7 +71,9 @@ def simulation_object(simulation: Simulation) -> JsonObject:
 
 
 def _described(pattern: Pattern) -> str:
-    words = f"{counted(pattern.count, 'share')} of {format_size(pattern.size_bytes)}, {pattern.protocol}"
+    words = (
+        f"{counted(pattern.count, 'share')} of {format_size(pattern.size_bytes)}, {protocol_words(pattern.protocol)}"
+    )
     named = (("type", pattern.share_type), ("zone", pattern.availability_zone), ("network", pattern.share_network))
     return words + "".join(f", {key} {value}" for key, value in named if value is not None)
 

@@ -18,7 +18,7 @@ from sharectl.planner.saved.document import changes_to_list
 from sharectl.planner.share_servers.changes import subnet_label
 from sharectl.render.formats import document, named_fields
 from sharectl.render.mounts_tables import mount_commands
-from sharectl.render.sentences import change_action, change_text, shown_value
+from sharectl.render.sentences import change_action, change_text, shown_field, shown_value
 from sharectl.render.state import place_of, record_fields, rule_text, rules_list
 from sharectl.render.text import PLAIN, paint, visible
 from sharectl.state.rows import allocations_of, attributes_of, server_spec_of, spec_object_of
@@ -207,7 +207,7 @@ def _spec_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str
         if name in spec and name not in _TOLD_APART:
             names_one = rule.refers_to in MANAGED_KINDS and isinstance(spec[name], str)
             value = address_of(rule.refers_to, spec[name]) if rule.refers_to and names_one else spec[name]
-            yield rule.label or name.replace("_", " "), shown_value(value)
+            yield rule.label or name.replace("_", " "), shown_field(name, value)
     yield from _scheduled_facts(view, spec)
     if view.observed is not None and view.observed.trashed_at is not None:
         yield "in the trash", f"since {view.observed.trashed_at}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.model.access import protocol_words
 from sharectl.model.diagnostics import Severity, counted
 from sharectl.model.plans import Action
 from sharectl.render.text import paint, visible
@@ -88,6 +89,11 @@ def shown_value(value: Any) -> str:  # noqa: ANN401 - whatever a manifest may ho
     return visible(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
 
 
+def shown_field(name: str, value: Any) -> str:  # noqa: ANN401 - as above
+    """Return the value of this field on one line."""
+    return protocol_words(value) if name == "protocol" and isinstance(value, str) else shown_value(value)
+
+
 def change_action(change: FieldChange) -> Action:
     """Return whether the field or rule appears, goes, or takes another value."""
     if change.before is None:
@@ -101,11 +107,8 @@ def change_text(change: FieldChange) -> str:
     gap = "  "
     if name.startswith(RULE_PREFIX):
         name, gap = f"access {name[len(RULE_PREFIX) :]}", " "
-    if change.before is None:
-        return f"{name}{gap}{shown_value(change.after)}"
-    if change.after is None:
-        return f"{name}{gap}{shown_value(change.before)}"
-    return f"{name}{gap}{shown_value(change.before)} → {shown_value(change.after)}"
+    values = [shown_field(change.field, value) for value in (change.before, change.after) if value is not None]
+    return f"{name}{gap}{' → '.join(values or [shown_value(None)])}"
 
 
 _MOST_HELD: Final = 50

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.diagnostics import counted
 from sharectl.model.quantities import format_size
 from sharectl.render.formats import document, named_fields
-from sharectl.render.sentences import shown_value
+from sharectl.render.sentences import shown_field
 from sharectl.render.tables import Cell, Column, table_lines
 from sharectl.render.text import PLAIN, paint, visible
 from sharectl.state.rows import attributes_of, plain_columns_of, spec_object_of
@@ -93,7 +93,7 @@ def record_lines(record: Record, rules: Sequence[RuleRecord], look: Look = PLAIN
         yield f"  {title}"
         for key, value in plain.items():
             if value != {}:
-                yield f"    {visible(key):<18} {shown_value(value)}"
+                yield f"    {visible(key):<18} {shown_field(key, value)}"
     if rules:
         yield "  access"
         yield from (f"    {rule_text(rule)}" for rule in rules)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.legacy.findings import Outcome
+from sharectl.model.access import protocol_words
 from sharectl.model.diagnostics import counted, listed
 from sharectl.render.formats import document
 from sharectl.render.plan_markdown import code, prose
@@ -93,7 +94,7 @@ def takeover_object(report: TakeoverReport) -> JsonObject:
 
 
 def _fate(folder: TakenFolder, backend: str) -> str:
-    where = f"{folder.folder} ({folder.backend_id} on backend {backend}), {folder.protocol}"
+    where = f"{folder.folder} ({folder.backend_id} on backend {backend}), {protocol_words(folder.protocol)}"
     if folder.is_new:
         return f"{where}, {counted(len(folder.rules), 'rule')}"
     return f"{where}; its manifest is there already"

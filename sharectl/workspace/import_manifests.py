@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from sharectl.model.access import protocol_words
 from sharectl.model.diagnostics import DiagnosticError, error, warning
 from sharectl.model.kinds import name_of
 from sharectl.model.quantities import format_size
@@ -31,7 +32,7 @@ def documents_of(
 
     return tuple(
         document_of(
-            _spec_of(address, share, request),
+            spec_of(address, share, request),
             _found_access(share, request).rules,
             comment="\n".join((*_comment(backend, share, request), *(notes or {}).get(address, ()))),
         )
@@ -60,7 +61,8 @@ def unwritable_rules(unwritten: Chosen, request: ImportRequest) -> tuple[Diagnos
     )
 
 
-def _spec_of(address: Address, share: ObservedShare, request: ImportRequest) -> ShareSpec:
+def spec_of(address: Address, share: ObservedShare, request: ImportRequest) -> ShareSpec:
+    """Return what the manifest of a share says."""
     protocol = Protocol(share.protocol or request.protocol)
     return ShareSpec(
         name=name_of(address),
@@ -104,7 +106,7 @@ def guesses_in(unwritten: Chosen, request: ImportRequest) -> tuple[Diagnostic, .
     if sizeless:
         parts.append(f"size {format_size(request.size_bytes)} for {len(sizeless)} of them, such as {sizeless[0]}")
     if silent:
-        parts.append(f"protocol {request.protocol} for {len(silent)} of them, such as {silent[0]}")
+        parts.append(f"protocol {protocol_words(request.protocol)} for {len(silent)} of them, such as {silent[0]}")
     return (
         warning(
             "import.chosen",

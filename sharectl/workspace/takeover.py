@@ -13,15 +13,16 @@ from sharectl.manifests.names import is_name
 from sharectl.model.access import AccessLevel, AccessType, protocols_in
 from sharectl.model.checks import WantedShare
 from sharectl.model.diagnostics import DiagnosticError, error
-from sharectl.model.export_names import canonical, problem
+from sharectl.model.export_names import canonical, key, problem
 from sharectl.model.frozen import dataclass, field
-from sharectl.model.kinds import name_of
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import Protocol
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.shares.checks import ShareChecks
+from sharectl.planner.shares.export_names import exported_as
+from sharectl.state.rows import share_spec_of
 from sharectl.workspace.folders import FoundFolder, LostFolder, Shelf, share_folders
-from sharectl.workspace.import_manifests import documents_of, guesses_in, manifest_text
+from sharectl.workspace.import_manifests import documents_of, guesses_in, manifest_text, spec_of
 from sharectl.workspace.imports import FoundImports, ImportRequest, _all, _differences
 from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record
+    from sharectl.model.specs import ShareSpec
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
 
@@ -129,6 +131,9 @@ class _Takeover:
         self, desired: Desired, request: TakeoverRequest, records: Mapping[Address, Record], shelf: Shelf
     ) -> None:
         self._desired, self._request, self._records, self._shelf = desired, request, records, shelf
+        self._import = ImportRequest(
+            None, None, request.backend, everything=True, size_bytes=request.size_bytes, protocol=request.protocol
+        )
         self._checks = ShareChecks(desired)
         self._findings: list[Finding] = [] if request.smb is None else list(findings_of_globals(request.smb))
         self._of_both: dict[str, Said | str] = {}
@@ -145,14 +150,11 @@ class _Takeover:
             for folder in taken
             if folder.is_new
         }
-        request = ImportRequest(
-            None, None, backend, everything=True, size_bytes=self._request.size_bytes, protocol=self._request.protocol
-        )
         imports = {address: Import(backend, share.backend_id) for address, (_, share) in chosen.items()}
         found = FoundImports(
             PlanOptions(imports=imports, targets=frozenset(imports)),
-            documents_of(unwritten, request, self._notes(taken)),
-            (*_differences(self._desired, chosen), *guesses_in(unwritten, request)),
+            documents_of(unwritten, self._import, self._notes(taken)),
+            (*_differences(self._desired, chosen), *guesses_in(unwritten, self._import)),
         )
         findings = tuple(found.printable() for found in sorted(self._findings, key=lambda each: each.place))
         report = TakeoverReport(backend, tuple(taken), findings, manifest_text(found) if found.documents else "")
@@ -213,13 +215,21 @@ class _Takeover:
     def _one_protocol(self) -> str:
         return Protocol.CIFS if self._request.protocol == Protocol.CIFS else Protocol.NFS
 
+    def _why_one_protocol(self, claim: _Claim) -> str | None:
+        """Return why a share is not of both protocols, whatever the rules of a folder are; None where it may be."""
+        has = claim.place.share.protocol
+        if has not in {None, Protocol.NFS_CIFS}:
+            return f"it is exported over {has} already"
+        if has is None and self._request.protocol == Protocol.CIFS:
+            return "--protocol CIFS asks for that"
+        return None if claim.exports and claim.sections else "one file names it"
+
     def _both(self, claim: _Claim) -> Said | str:
         """Return the rules of a share of both protocols, or why there can be none: its address rules are for both."""
         share = claim.place.share
-        if share.protocol not in {None, Protocol.NFS_CIFS} or self._request.protocol == Protocol.CIFS:
-            return f"the share is to be of one protocol, {share.protocol or self._one_protocol}"
-        if not claim.exports or not claim.sections:
-            return "one file names it"
+        why_one = self._why_one_protocol(claim)
+        if why_one is not None:
+            return why_one
         nfs, smb = self._said_of_exports(claim, ""), self._said_of_section(claim, "")
         people = [(rule, place) for rule, place in smb.rules if rule.access_type != AccessType.IP]
         if len(people) < len(smb.rules):
@@ -267,19 +277,14 @@ class _Takeover:
             said = of_both
         elif protocol == Protocol.NFS:
             said = self._said_of_exports(claim, address)
+            why, remedy = self._why_left_out(claim, protocol, of_both)
             for section in claim.sections:
-                self._leave_out(section, f"the share is of {protocol} alone: {of_both}", _ONE_PROTOCOL)
+                self._leave_out(section, why, remedy)
         else:
             said = self._said_of_section(claim, address)
+            why, remedy = self._why_left_out(claim, protocol, of_both)
             self._findings += (
-                Finding(
-                    each.place,
-                    Outcome.LEFT_OUT,
-                    shown_export(each),
-                    f"the share is of {protocol} alone: {of_both}",
-                    _ONE_PROTOCOL,
-                    each.path,
-                )
+                Finding(each.place, Outcome.LEFT_OUT, shown_export(each), why, remedy, each.path)
                 for each in claim.exports
             )
         self._findings += said.findings
@@ -289,7 +294,15 @@ class _Takeover:
         if not is_new:
             self._tell_missing(address, said, claim.folder)
         rules = tuple(rule for rule, _ in said.rules)
-        return TakenFolder(claim.folder, address, share.backend_id, protocol, rules, is_new)
+        return TakenFolder(claim.folder, address, share.backend_id, share.protocol or protocol, rules, is_new)
+
+    @staticmethod
+    def _why_left_out(claim: _Claim, protocol: str, why: str) -> tuple[str, str]:
+        """Return why what one of both files says is not taken over, and what to do; `why` tells why it is not both."""
+        has = claim.place.share.protocol
+        if has == Protocol.NFS_CIFS:
+            return f"only what the other file says is taken over: {why}", ""
+        return f"the share is of {protocol} alone: {why}", _ONE_PROTOCOL[protocol] if has is None else ""
 
     def _said_of_exports(self, claim: _Claim, address: Address) -> Said:
         check = self._check(claim.place.share, Protocol.NFS)
@@ -303,13 +316,19 @@ class _Takeover:
 
     def _tell_name(self, claim: _Claim, address: Address) -> None:
         """Say where clients have to look for the share under another name."""
-        section = claim.sections[0]
-        if not (
-            name_of(address) == section.name.casefold() or self._named(claim).export_name == canonical(section.name)
-        ):
-            why = f"clients know the share under this name, and will see it as {name_of(address)}"
+        section, name = claim.sections[0], exported_as(self._spec(claim, address))
+        if key(name) != key(section.name):
+            why = f"clients know the share under this name, and will see it as {name}"
             found = Finding(section.place, Outcome.LEFT_OUT, f"[{section.name}]", why, "tell them", claim.folder)
             self._findings.append(found)
+
+    def _spec(self, claim: _Claim, address: Address) -> ShareSpec:
+        """Return what the share is by its manifest, which may be still to be written, or by the state."""
+        if address in self._desired.digests:
+            return self._desired.share(address)
+        if address in self._records:
+            return share_spec_of(self._records[address])
+        return spec_of(address, self._named(claim), self._import)
 
     def _check(self, share: ObservedShare, protocol: str) -> RuleCheck:
         """Return the check of rules of this share by the driver of the backend."""
@@ -360,6 +379,9 @@ class _Takeover:
 
 
 _ONE_SHARE = "a folder is one share, under one name"
-_ONE_PROTOCOL = "--protocol CIFS takes its section over, in place of its exports"
+_ONE_PROTOCOL: Mapping[str, str] = {
+    Protocol.NFS: "--protocol CIFS takes its section over, in place of its exports",
+    Protocol.CIFS: "without --protocol CIFS its exports are taken over",
+}
 _MORE_HOSTS = "add rules of type ip for others, which are for NFS as well"
 _WORDS = {Outcome.LEFT_OUT: "Left out", Outcome.NARROWED: "Narrowed"}

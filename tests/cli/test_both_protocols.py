@@ -61,6 +61,25 @@ def test_a_share_of_both_protocols_has_two_exports(repository: Console) -> None:
     assert repository("mounts", "--for", "10.9.0.7", "--format", "fstab").out.count("projects") == 0
 
 
+def test_people_read_both_protocols_in_the_same_words(repository: Console) -> None:
+    """In plans, records and histories; JSON has one word for them."""
+    repository.write("a.yaml", share("protocol: NFS", "[{type: ip, to: 10.0.0.0/24, level: rw}]"))
+    assert repository("apply", "--yes").code == 0
+    repository.write("a.yaml", share("protocols: [NFS, CIFS]"))
+    said = [
+        repository("plan").out,
+        repository("plan", "--output", "markdown").out,
+        repository("show", "share/projects").out,
+    ]
+    assert all("protocol  NFS → NFS and CIFS" in text for text in said)
+    assert repository("apply", "--yes").code == 0
+    said = [repository(*words.split()).out for words in ("show share/projects", "state show share/projects", "history")]
+    repository.write("b.yaml", share("protocols: [NFS, CIFS]").replace("projects", "other"))
+    said += [repository("plan").out, repository("explain", "share/other").out]
+    assert [text for text in said[:4] if "NFS and CIFS" not in text] == []
+    assert [text for text in said if "NFS_CIFS" in text] == []
+
+
 def test_a_protocol_comes_and_goes_in_place(repository: Console) -> None:
     """The plan says which, and whom that cuts off; a saved plan does what it shows."""
     only_nfs = "[{type: ip, to: 10.0.0.0/24, level: rw}]"

@@ -290,6 +290,7 @@ def test_one_folder_in_both_files(filer: Console) -> None:
     cifs = filer(*both, "--protocol", "CIFS").out
     assert "access user:alice ro" in cifs
     assert "projects 10.0.0.1(rw): the share is of CIFS alone" in cifs
+    assert ": --protocol CIFS asks for that; without --protocol CIFS its exports are taken over" in cifs
     assert "access ip:10.0.0.1" not in cifs
     ended = filer(*both, "--write", "taken", "--yes")
     assert ended.code == 2, ended.err
@@ -335,3 +336,60 @@ def test_an_smb_conf_that_includes_others(filer: Console) -> None:
     ended = filer("import", "--smb-conf", "smb.conf", "--backend", "nas")
     assert "CIFS, 0 rules" in ended.out
     assert "smb.conf:3: [data] include = more.conf: what it brings is not known" in ended.out
+
+
+PROJECTS = """\
+apiVersion: sharectl/v1
+kind: Share
+metadata: {name: projects}
+spec: {size: 1GiB, PROTOCOL, access: [{type: ip, to: 10.0.0.1, level: rw}, {type: user, to: alice, level: rw}]}
+"""
+
+
+def applied(filer: Console, protocol: str) -> None:
+    """Write a manifest for the folder `projects`, and take it over with that."""
+    text = PROJECTS.replace("PROTOCOL", protocol)
+    if "CIFS" not in protocol:
+        text = text.replace(", {type: user, to: alice, level: rw}", "")
+    filer.write("projects.yaml", text)
+    ended = filer("import", "share/projects", "projects", "--backend", "nas", "--yes")
+    assert ended.code == 0, ended.err
+    assert filer("apply", "--yes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("section", "seen_as"),
+    [("data", "Old Data"), ("projects", "Old Data"), ("old data", None), ("OLD DATA", None)],
+)
+def test_who_knows_a_share_under_another_name_is_told_of(filer: Console, section: str, seen_as: str | None) -> None:
+    """The name that counts is the one under which clients will see the share, whatever its manifest is called."""
+    applied(filer, "protocols: [NFS, CIFS], exportName: Old Data")
+    exports(filer, f"[{section}]\npath = S/projects\nvalid users = alice\n", "smb.conf")
+    told = f"smb.conf:1: [{section}]: clients know the share under this name, and will see it as {seen_as}"
+    assert (told in filer("import", "--smb-conf", "smb.conf", "--backend", "nas").out) is (seen_as is not None)
+
+
+def test_a_share_that_is_served_over_one_protocol_stays_so(filer: Console) -> None:
+    """--protocol is for folders that are no shares yet, and is not named as the way out."""
+    applied(filer, "protocol: NFS")
+    name = exports(filer, "S/projects 10.0.0.1(rw)\n")
+    exports(filer, "[projects]\npath = S/projects\nvalid users = alice\n", "smb.conf")
+    for more in ((), ("--protocol", "CIFS")):
+        out = filer("import", "--exports", name, "--smb-conf", "smb.conf", "--backend", "nas", *more).out
+        assert "smb.conf:1: [projects]: the share is of NFS alone: it is exported over NFS already\n" in out
+        assert "access ip:10.0.0.1 rw" in out
+
+
+def test_a_share_of_both_protocols_stays_so(filer: Console) -> None:
+    """Also with --protocol CIFS; what its rules cannot say is left out by what is the case."""
+    applied(filer, "protocols: [NFS, CIFS]")
+    name = exports(filer, "S/projects 10.0.0.1(rw)\n")
+    exports(filer, "[projects]\npath = S/projects\nvalid users = alice\nread only = no\n", "smb.conf")
+    both = ("import", "--exports", name, "--smb-conf", "smb.conf", "--backend", "nas", "--protocol", "CIFS")
+    out = filer(*both).out
+    assert "access ip:10.0.0.1 rw" in out
+    assert "access user:alice rw" in out
+    exports(filer, "[projects]\npath = S/projects\nvalid users = alice\nhosts allow = 192.168.\n", "smb.conf")
+    out = filer(*both).out
+    assert "projects 10.0.0.1(rw): only what the other file says is taken over: the section has hosts of its own" in out
+    assert "NFS and CIFS" in out

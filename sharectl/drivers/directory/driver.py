@@ -14,6 +14,7 @@ from sharectl.drivers.directory.access import AccessFiles
 from sharectl.drivers.directory.records import checked_id
 from sharectl.drivers.directory.snapshots import Snapshots
 from sharectl.drivers.directory.storage import Storage
+from sharectl.model.access import protocol_words
 from sharectl.model.observed import BackendReport, ObservedShare, ObservedSnapshot, PoolReport
 from sharectl.model.specs import Protocol
 
@@ -154,7 +155,7 @@ class DirectoryDriver:
 
     def change_protocols(self, share: ShareRef, protocol: str) -> None:
         """As in the contract; clients over a protocol that goes are cut off when the administrator has its server read its configuration."""
-        with _translated(f"the share {share.name!r} cannot be exported over {protocol}"):
+        with _translated(f"the share {share.name!r} cannot be exported over {protocol_words(protocol)}"):
             self._serving.change_protocols(share, protocol)
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:

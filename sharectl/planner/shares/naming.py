@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.base import Capability
-from sharectl.model.access import BOTH, may_become
+from sharectl.model.access import BOTH, may_become, protocol_words
 from sharectl.model.export_names import key
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.plans import Action
@@ -104,12 +104,12 @@ def _can_have(draft: Draft, address: Address, record: Record, new: ShareSpec, wh
     if what is Capability.PROTOCOLS and new.protocol == BOTH:
         path = "spec.protocols"
     refusals = list(_problems(draft, record, new, what, field))
-    wanted = exported_as(new) if what is Capability.EXPORT_NAME else str(new.protocol)
+    wanted = f"as {exported_as(new)!r}" if what is Capability.EXPORT_NAME else f"over {protocol_words(new.protocol)}"
     for summary, remedy in refusals:
         draft.refuse(
             "share.unfit",
             address,
-            f"{address} cannot be exported as {wanted!r} on backend {record.backend}: {summary}",
+            f"{address} cannot be exported {wanted} on backend {record.backend}: {summary}",
             remedy=remedy,
             path=path,
             holds=frozenset(),
