@@ -135,7 +135,9 @@ def _needed(
         yield Verb.MOVE, step.former or ""
         return
     yield Verb.MOVE, address
-    if verb is Verb.UPDATE_ACCESS or (verb is Verb.SCHEDULE_SNAPSHOTS and step.action is not Action.FORGET):
+    if verb is Verb.SCHEDULE_SNAPSHOTS and step.action is Action.FORGET:
+        yield from _of_successor(address)
+    elif verb in {Verb.UPDATE_ACCESS, Verb.SCHEDULE_SNAPSHOTS}:
         yield Verb.CREATE_SHARE, address
     elif verb in RESIZING:
         yield Verb.REVERT_SHARE, address
@@ -155,7 +157,12 @@ def _before_removal(step: Step, snapshots_of: Mapping[str, list[Address]]) -> It
         yield Verb.SCHEDULE_SNAPSHOTS, step.address
     for snapshot in snapshots_of.get(step.step_id, ()):
         yield Verb.DELETE_SNAPSHOT, snapshot
-    successor, mark, _ = step.address.partition(DEPOSED_MARK)
+    yield from _of_successor(step.address)
+
+
+def _of_successor(address: Address) -> Iterator[tuple[Verb, Address]]:
+    """Yield what makes the share that replaces an old one, which is as it was until then."""
+    successor, mark, _ = address.partition(DEPOSED_MARK)
     if mark:
         yield Verb.CREATE_SHARE, successor
         yield Verb.UPDATE_ACCESS, successor

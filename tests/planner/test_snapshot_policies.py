@@ -226,3 +226,13 @@ def test_a_share_with_a_policy_is_replaced(
         settle(world)
         assert world.plan().is_empty
         assert world.observed_share("share/a").snapshot_policy == new
+
+
+def test_the_old_share_keeps_its_policy_until_the_new_one_is_there() -> None:
+    """A creation that fails leaves the old share as it was."""
+    world = World().wants("a", snapshot_policy=HOURLY, deletion_policy="retain")
+    settle(world)
+    world.wants("a", deletion_policy="retain", replacement="createFirst", protocol="CIFS", access=["user:alice=rw"])
+    (ended,) = schedules(world.plan())
+    assert policy_of(ended) is None
+    assert {"create-share:share/a", "update-access:share/a"} <= {*ended.waits_for}
