@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import counted, listed
 from sharectl.model.field_changes import FieldChange, size_change
@@ -11,12 +11,13 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, Drift, DriftKind, Summary
 from sharectl.model.verbs import Verb
 from sharectl.planner.access import ignore_list
+from sharectl.planner.draft import RESIZING
 from sharectl.planner.observed import identity_problem
 from sharectl.planner.records import DEPOSED_MARK, export_locations_of, policy_in
 from sharectl.planner.strays import importable_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from sharectl.model.ignoring import IgnoreList
     from sharectl.model.kinds import Address
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from sharectl.planner.observed import BackendObservation
 
 _MOST_NAMED = 3
+_OF_EXPORTS: Final = frozenset({"export_name", "protocol"})
+_MENDED: Final[Mapping[Verb, str]] = {
+    **dict.fromkeys(RESIZING, "size"),
+    Verb.SCHEDULE_SNAPSHOTS: "snapshot_policy",
+}
+"""The one field that a step of these verbs changes."""
 _STRENGTH = (
     Action.DELETE_THEN_CREATE,
     Action.CREATE_THEN_DELETE,
@@ -45,10 +52,10 @@ def drift_report(draft: Draft) -> tuple[Drift, ...]:
 
     Backends about which nothing is known come first, what the state does not know of last.
     """
-    repairs: dict[Address, dict[Verb, str]] = {}
+    repairs: dict[Address, list[Step]] = {}
     for step in draft.steps.values():
         if step.verb is not Verb.MOVE:
-            repairs.setdefault(step.address, {})[step.verb] = step.step_id
+            repairs.setdefault(step.address, []).append(step)
     renamed = {former: address for address, former in draft.moved_from.items()}
     drift = _unknown(draft)
     for address, deviation in sorted(draft.deviations.items()):
@@ -64,24 +71,26 @@ def drift_report(draft: Draft) -> tuple[Drift, ...]:
             summary = f"lies in the trash of backend {record.backend}"
         else:
             summary = f"was changed on backend {record.backend}"
-        repaired_by = _repair(repairs.get(renamed.get(address, address), {}), changes)
+        repaired_by = _repair(repairs.get(renamed.get(address, address), ()), changes)
         drift.append(Drift(address, deviation.kind, summary, changes, repaired_by))
     drift += _unmanaged(draft)
     return tuple(drift)
 
 
-def _repair(steps: Mapping[Verb, str], changes: Iterable[FieldChange]) -> str | None:
+def _repair(steps: Iterable[Step], changes: Iterable[FieldChange]) -> str | None:
     """Return the id of the step that mends these changes, or removes or makes the resource; None where none does."""
-    by_verb = {verb: name for verb, name in steps.items() if verb is not Verb.REVERT_SHARE}
     fields = {change.field.partition("/")[0] for change in changes}
-    if "size" not in fields:
-        by_verb.pop(Verb.EXTEND_SHARE, None)
-        by_verb.pop(Verb.SHRINK_SHARE, None)
-    if "snapshot_policy" not in fields:
-        by_verb.pop(Verb.SCHEDULE_SNAPSHOTS, None)
-    if "access" not in fields:
-        by_verb.pop(Verb.UPDATE_ACCESS, None)
-    return next(iter(by_verb.values()), None)
+    return next((step.step_id for step in steps if _may_mend(step, fields)), None)
+
+
+def _may_mend(step: Step, fields: Container[str]) -> bool:
+    """Tell whether a step can be what mends a difference in these fields: one of another kind has a reason of its own."""
+    if step.verb is Verb.UPDATE_ACCESS:
+        reexports = any(change.field in _OF_EXPORTS for change in step.changes)
+        return "access" in fields or (reexports and "export_locations" in fields)
+    if step.verb is Verb.REVERT_SHARE:
+        return False
+    return _MENDED.get(step.verb) is None or _MENDED[step.verb] in fields
 
 
 def _unknown(draft: Draft) -> list[Drift]:

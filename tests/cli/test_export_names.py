@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -129,6 +130,8 @@ def test_a_name_that_was_changed_on_the_backend_is_changed_back(console: Console
     planned = console("plan", "--detailed-exitcode")
     assert planned.code == 2
     assert "its export was renamed on the backend" in flat(planned.out)
+    (drift,) = json.loads(console("plan", "--output", "json").out)["drift"]
+    assert drift["repaired_by"] == "update-access:share/a"
     assert console("apply", "--yes").code == 0
     assert console("plan", "--detailed-exitcode").code == 0
     assert "\\Marketing" in console("show", "share/a").out
