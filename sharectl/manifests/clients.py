@@ -103,6 +103,8 @@ class ClientLists:
         naming = tuple(rule for rule in rules if rule.access_type == CLIENTS and rule.access_level)
         found = self._expansions.get(naming)
         if found is None:
+            if len(self._expansions) >= _MOST_KEPT:
+                self._expansions.clear()
             found = self._expansions[naming] = self._expanded(naming)
         return found
 

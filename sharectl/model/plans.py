@@ -84,7 +84,7 @@ class UpdateAccess:
 
     It `repairs` where the backend holds other rules than the state says, so that the driver must not trust the difference to the
     state. `export_settings` are those that the share's export is to have with `rules`; None keeps what it has. `spec` is set where the
-    export gets another name, which it says.
+    export gets another name or other protocols, which it says.
     """
 
     rules: tuple[AccessRule, ...]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.manifests.cache import ManifestCache
+from sharectl.manifests.clients import _MOST_KEPT, ClientLists
 from sharectl.model.access import AccessRule, access_digest
 from tests.manifests.support import brief, cifs, codes, document, load_folder, load_text, share
 
@@ -273,3 +274,12 @@ def test_a_list_within_thousands_of_others_is_found(tmp_path: Path) -> None:
     deep = "".join(client_list(f"l{number}", f"lists: [l{number + 1}]") for number in range(3000))
     desired = load_text(tmp_path, share("a", uses("l0")) + deep + client_list("l3000", "clients: [10.0.0.5]")).desired
     assert access(desired) == ["10.0.0.5 rw"]
+
+
+def test_what_is_kept_does_not_grow_with_the_shares() -> None:
+    """Not even where each has rules of its own."""
+    lists = ClientLists({})
+    for number in range(3 * _MOST_KEPT):
+        lists.access((AccessRule("clients", f"l{number}", "rw"),))
+    assert len(lists._expansions) <= _MOST_KEPT
+    assert len(lists._sets) <= _MOST_KEPT

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def renames(draft: Draft, address: Address) -> bool:
-    """Tell whether the plan gives the share's export another name."""
+    """Tell whether the plan gives the share's export another name or other protocols."""
     step = draft.steps.get(step_id(Verb.UPDATE_ACCESS, address))
     return step is not None and step.spec is not None
 

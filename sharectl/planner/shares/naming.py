@@ -16,7 +16,7 @@ from sharectl.planner.shares.export_names import Holder, exported_as, listed
 from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from sharectl.model.candidates import Candidate
     from sharectl.model.kinds import Address
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 _PATH = "spec.exportName"
 
 
-def may_have_name(draft: Draft, address: Address, candidates: Sequence[Candidate]) -> bool:
+def may_have_name(draft: Draft, address: Address, candidate: Candidate) -> bool:
     """Tell whether a new share can be exported under its name where it is placed; refuse it where another has the name."""
     spec = draft.desired.share(address)
     if spec.export_name is None and not draft.asks_for_export_names:
         return True
-    server = candidates[0].backend, candidates[0].share_server
+    server = candidate.backend, candidate.share_server
     holder = _replaced_holder(draft, address, server, spec) or draft.export_names.in_the_way(address, server, spec)
     if holder is not None:
         _refuse_taken(draft, address, spec, server, holder, None)

@@ -61,11 +61,12 @@ _immutable_values = attrgetter(*sorted(_IMMUTABLE))
 
 def plan_new_share(draft: Draft, address: Address, candidates: Sequence[Candidate], reason: str) -> None:
     """Add the steps that make a share and open it; `candidates` are in the order in which they are tried, at least one."""
-    if not may_have_name(draft, address, candidates):
+    first = candidates[0]
+    if not may_have_name(draft, address, first):
         return
-    spec = draft.desired.share(address)
-    rules = without_ignored(draft, address, candidates[0].backend, draft.desired.access(address))
-    action, backend = draft.replaced.get(address, Action.CREATE), candidates[0].backend
+    spec, backend = draft.desired.share(address), first.backend
+    rules = without_ignored(draft, address, backend, draft.desired.access(address))
+    action = draft.replaced.get(address, Action.CREATE)
     draft.add(
         Verb.CREATE_SHARE,
         address,
