@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-import orjson
-
 DIGEST_SIZE_BYTES: Final = 16
 
 
@@ -15,6 +13,8 @@ JsonObject = dict[str, Any]
 
 def canonical_json(plain: object) -> bytes:
     """Return the one JSON text of `plain`: sorted keys, no white space."""
+    import orjson  # noqa: PLC0415 - who makes digests alone, as the linux driver's agent may, has the standard library alone
+
     return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
 
 

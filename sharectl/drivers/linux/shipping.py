@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 OLDEST_PYTHON: Final = (3, 11)
 _PARENTS: Final = ("sharectl", "sharectl/model", "sharectl/drivers", "sharectl/drivers/linux")
 _AGENT: Final = "sharectl/drivers/linux/agent"
-_GROUND: Final = ("model/client_addresses.py", "model/export_names.py", "model/precedence.py")
+_GROUND: Final = (
+    "model/access.py",
+    "model/canonical.py",
+    "model/client_addresses.py",
+    "model/export_names.py",
+    "model/precedence.py",
+)
 """Modules of sharectl's ground floor that the agent shares; as all of the agent, they need the standard library alone."""
 _LEFT_OUT: Final = frozenset({"tests", "asyncio.py", "trio.py", "bindgen.py"})
 """Parts of jeepney that the agent does not use."""

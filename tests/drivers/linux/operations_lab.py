@@ -171,9 +171,10 @@ def _needs() -> None:
 
 @pytest.fixture(scope="module")
 def backend(module_directory: str, network: Network) -> Iterator[OperationsLab]:
-    """Give one backend to all tests of a module, which make shares of different names."""
+    """Give one backend, whose pool is mounted, to all tests of a module, which make shares of different names."""
     _needs()
     lab = OperationsLab(module_directory, network, network.server)
+    assert lab.driver.pools()
     yield lab
     lab.close()
 

@@ -175,7 +175,7 @@ def test_an_export_whose_volume_cannot_be_bound_loses_who_is_to_go(own_backend: 
     one, other = (AccessRule("ip", host.ipv4, "rw") for host in (network.client, network.server))
     driver.update_access(ref(share), [one], [one], [])
     assert nfs(network.client, server, "/shares/seen", "ls").is_done
-    mounts = driver._agent.backend._access  # type: ignore[attr-defined]
+    mounts = driver._agent.backend._access.nfs  # type: ignore[attr-defined]
 
     def bind(*_: object) -> str:
         raise Problem(ProblemKind.TRANSIENT, "the folder cannot be bound")

@@ -222,7 +222,7 @@ def test_an_image_that_is_not_mounted_is_drift_and_never_served_as_an_empty_fold
     (folder / ".sharectl/images/second.img").rename(own_backend.folder / "second.img")
     backend = driver._agent.backend  # type: ignore[attr-defined]
     servers = backend._room.servers("main")
-    servers.smb.ensure_running(backend._access.is_section_ready(servers))
+    servers.smb.ensure_running(backend._access.smb.is_ready(servers))
     assert servers.smb.live().keys() == {"first"}
     assert (folder / "first").is_mount()
 
@@ -232,7 +232,7 @@ def test_a_section_that_no_share_has_is_not_ready(own_backend: OperationsLab) ->
     own_backend.share("office", ALICE, protocol="CIFS")
     backend = own_backend.driver._agent.backend  # type: ignore[attr-defined]
     servers = backend._room.servers("main")
-    assert not backend._access.is_section_ready(servers)(Section("stranger", "/srv"))
+    assert not backend._access.smb.is_ready(servers)(Section("stranger", "/srv"))
 
 
 def test_a_user_who_cannot_be_made_just_now_fails_the_call(

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.linux.agent import rights
 from sharectl.drivers.linux.agent.host.daemons import locked
+from sharectl.drivers.linux.agent.protocols import exported_over, joined
+from sharectl.model.access import CIFS, NFS, protocols_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sharectl.drivers.linux.agent.contract import Instance, Rule
+    from sharectl.drivers.linux.agent.protocols import ByProtocol
     from sharectl.drivers.linux.agent.records import ShareRow
     from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
 
@@ -26,53 +29,60 @@ def stored_rules(room: ServerRoom, rows: Sequence[ShareRow]) -> dict[str, tuple[
     """Return the rules that the servers have stored for shares, by resource id, whether they are in force or not."""
     found: dict[str, tuple[Rule, ...]] = {}
     for instance in sorted({row.instance for row in rows}):
-        found.update(_stored(room.servers(instance), [row for row in rows if row.instance == instance]))
+        mine = [row for row in rows if row.instance == instance]
+        stored = {protocol: _stored(room.servers(instance), protocol, mine) for protocol in (NFS, CIFS)}
+        found.update((row.resource_id, rules) for row in mine if (rules := joined(row, stored)))
     return found
 
 
-def _stored(servers: Servers, rows: Sequence[ShareRow]) -> dict[str, tuple[Rule, ...]]:
-    """Return the same for shares of one instance."""
-    found: dict[str, tuple[Rule, ...]] = {}
-    there = [row for row in rows if row.trashed_at is None]
-    exports = servers.nfs.stored() if servers.nfs is not None and _has(there, "NFS") else {}
-    sections = servers.smb.stored() if servers.smb is not None and _has(there, "CIFS") else {}
-    for row in there:
-        export, section = exports.get(row.export_id), sections.get(row.export_name)
-        if row.protocol == "NFS" and export is not None:
-            found[row.resource_id] = rights.rules_of_clients(export.clients)
-        elif row.protocol == "CIFS" and section is not None:
-            found[row.resource_id] = section.asked or rights.rules_of_section(section, section.users)
-    return found
+def _stored(servers: Servers, protocol: str, rows: Sequence[ShareRow]) -> dict[str, tuple[Rule, ...]]:
+    """Return the same for shares of one instance and one protocol."""
+    there = exported_over(protocol, rows)
+    if protocol == NFS:
+        exports = servers.nfs.stored() if servers.nfs is not None and there else {}
+        return {
+            row.resource_id: rights.rules_of_clients(export.clients)
+            for row in there
+            if (export := exports.get(row.export_id)) is not None
+        }
+    sections = servers.smb.stored() if servers.smb is not None and there else {}
+    return {
+        row.resource_id: section.asked or rights.rules_of_section(section, section.users)
+        for row in there
+        if (section := sections.get(row.export_name)) is not None
+    }
 
 
 def seen(
-    servers: Servers,
-    rows: Sequence[ShareRow],
-    look: Callable[[], dict[str, tuple[Rule, ...]]],
-    await_restart: Callable[[], object],
-) -> dict[str, tuple[Rule, ...]]:
-    """Return what `look` finds in force for shares of an instance, by resource id, and mark those that it finds closed.
+    servers: Servers, rows: Sequence[ShareRow], look: Callable[[], ByProtocol], await_restart: Callable[[], object]
+) -> ByProtocol:
+    """Return what `look` finds in force for shares of an instance, by protocol and resource id, and mark those that it finds closed.
 
     Where their server does not answer, it is waited for until it is back, if somebody brings it back, and looked at again.
     """
     for is_last in (False, True):
         with opening(servers.instance, shared=True):
             found = look()
-            closed = [row for row in rows if not found.get(row.resource_id)]
-            stored = _stored(servers, closed)
-            protocols = {row.protocol for row in closed if row.resource_id in stored}
-            if is_last or not _is_down(servers, protocols):
-                for resource_id in marked(servers.instance) & {each for each, rules in found.items() if rules}:
-                    unmark(servers.instance, resource_id)
-                _mark(servers.instance, stored)
+            stored = {
+                protocol: _stored(servers, protocol, [row for row in rows if not rules.get(row.resource_id)])
+                for protocol, rules in found.items()
+            }
+            if is_last or not _is_down(servers, stored):
+                for protocol, rules in found.items():
+                    marks = marked(servers.instance, protocol)
+                    for row in rows if marks else ():
+                        if row.resource_id in marks and rules.get(row.resource_id):
+                            unmark(servers.instance, row, protocol)
+                    _mark(servers.instance, protocol, [row for row in rows if row.resource_id in stored[protocol]])
                 break
         await_restart()
     return found
 
 
-def _is_down(servers: Servers, protocols: Collection[str | None]) -> bool:
-    by_protocol = {"NFS": servers.nfs, "CIFS": servers.smb}
-    found = [by_protocol.get(protocol or "") for protocol in protocols]
+def _is_down(servers: Servers, stored: ByProtocol) -> bool:
+    """Tell whether a server does not answer that has something stored."""
+    by_protocol = {NFS: servers.nfs, CIFS: servers.smb}
+    found = [by_protocol[protocol] for protocol, rules in stored.items() if rules]
     return any(server is not None and not server.is_running() for server in found)
 
 
@@ -87,30 +97,45 @@ def opening(instance: Instance, *, shared: bool = False) -> Iterator[None]:
         yield
 
 
-def _mark(instance: Instance, resource_ids: Collection[str]) -> None:
+def _mark(instance: Instance, protocol: str, rows: Sequence[ShareRow]) -> None:
     with suppress(OSError):  # as above
-        for resource_id in resource_ids:
-            os.makedirs(_folder(instance), mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
-            Path(_folder(instance), resource_id).touch()
+        for row in rows:
+            _touch(instance, _name(row, protocol))
 
 
-def unmark(instance: Instance, resource_id: str) -> None:
-    """Let what is stored for the share hold."""
-    with suppress(FileNotFoundError):
-        os.unlink(os.path.join(_folder(instance), resource_id))  # noqa: PTH108, PTH118 - as above
+def unmark(instance: Instance, row: ShareRow, protocol: str) -> None:
+    """Let what is stored for the share over the protocol hold; over others it holds no more than before."""
+    others = [other for other in protocols_in(row.protocol) if other != protocol]
+    if others and row.resource_id in _names(instance):  # it was marked when it had one protocol
+        for other in others:
+            _touch(instance, f"{row.resource_id}.{other}")
+    for name in (row.resource_id, *([f"{row.resource_id}.{protocol}"] if others else [])):
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(_folder(instance), name))  # noqa: PTH108, PTH118 - as above
 
 
-def marked(instance: Instance) -> set[str]:
-    """Return the ids of the shares for which nothing that is stored holds."""
+def marked(instance: Instance, protocol: str) -> set[str]:
+    """Return the ids of the shares for which nothing that is stored holds over this protocol."""
+    parts = (name.partition(".") for name in _names(instance))
+    return {resource_id for resource_id, _, only in parts if only in {"", protocol}}
+
+
+def _name(row: ShareRow, protocol: str) -> str:
+    """Return the name of a mark: the id, which stands for all protocols, where the share has one alone."""
+    return row.resource_id if row.protocol == protocol else f"{row.resource_id}.{protocol}"
+
+
+def _names(instance: Instance) -> list[str]:
     try:
-        return set(os.listdir(_folder(instance)))  # noqa: PTH208 - as above
+        return os.listdir(_folder(instance))  # noqa: PTH208 - as above
     except FileNotFoundError:
-        return set()
+        return []
+
+
+def _touch(instance: Instance, name: str) -> None:
+    os.makedirs(_folder(instance), mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
+    Path(_folder(instance), name).touch()
 
 
 def _folder(instance: Instance) -> str:
     return os.path.join(instance.root, "closed")  # noqa: PTH118 - as above
-
-
-def _has(rows: Sequence[ShareRow], protocol: str) -> bool:
-    return any(row.protocol == protocol for row in rows)

@@ -8,7 +8,8 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.linux.agent.access import Access, Credentials
+from sharectl.drivers.linux.agent.access import Access
+from sharectl.drivers.linux.agent.access_by_smb import Credentials
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, rule_in
 from sharectl.drivers.linux.agent.creation import Creation
 from sharectl.drivers.linux.agent.host.daemons import locked

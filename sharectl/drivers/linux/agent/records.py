@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.database import UNREAD, Database
+from sharectl.model.access import BOTH
 
 if TYPE_CHECKING:
     import sqlite3
@@ -197,8 +198,8 @@ class Records(Database):
 
     def pools_of_protocol(self, protocol: str) -> list[str]:
         """Return the pools that have shares of this protocol, those in the trash left out."""
-        statement = "SELECT DISTINCT pool FROM share WHERE protocol = ? AND trashed_at IS NULL"
-        return [str(pool) for (pool,) in self.query(statement, (protocol,))]
+        statement = "SELECT DISTINCT pool FROM share WHERE protocol IN (?, ?) AND trashed_at IS NULL"
+        return [str(pool) for (pool,) in self.query(statement, (protocol, BOTH))]
 
     def has_unread(self, pool: str) -> bool:
         """Tell whether the pool has records without identities, from an older version."""

@@ -12,6 +12,7 @@ from sharectl.drivers.linux.agent.host.daemons import holds_within, locked_withi
 from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.locks import changes_lock, resource_lock
 from sharectl.drivers.linux.agent.servers import MAIN
+from sharectl.model.access import CIFS, NFS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,11 +113,9 @@ class Restoring:
             self._open(servers, is_alone=is_alone)
 
     def _open(self, servers: Servers, *, is_alone: bool) -> None:
-        wanted = {row.resource_id for row in self._records.shares_of_instance(servers.instance.name)} - marked(
-            servers.instance
-        )
+        shares = {row.resource_id for row in self._records.shares_of_instance(servers.instance.name)}
         if servers.nfs is not None:
-            is_ready = self._access.is_ready(servers, wanted)
+            is_ready = self._access.nfs.is_ready(servers, shares - marked(servers.instance, NFS))
             is_untold = is_alone and servers.real_paths and bool(servers.nfs.stored())
             if servers.nfs.has_ended() or is_untold:
                 servers.nfs.ensure_running(is_ready)
@@ -124,7 +123,7 @@ class Restoring:
                 if is_ready(export):
                     servers.nfs.put(export)
         if servers.smb is not None:
-            is_section_ready = self._access.is_section_ready(servers, wanted)
+            is_section_ready = self._access.smb.is_ready(servers, shares - marked(servers.instance, CIFS))
             if servers.smb.has_ended():
                 servers.smb.ensure_running(is_section_ready)
             for section in servers.smb.withheld() if is_alone else ():

@@ -90,6 +90,9 @@ class SmbRights:
         return Section(name, path, *users, self.networks, treatment, self.guest, self.shut_out, self.denied, self.asked)
 
 
+NOTHING: Final = SmbRights(frozenset(), frozenset(), frozenset())
+
+
 def nfs_clients(rules: Collection[Rule]) -> tuple[frozenset[Client], dict[Rule, Status]]:
     """Return the clients of an NFS export, and the status of each rule."""
     statuses: dict[Rule, Status] = {}

@@ -113,9 +113,9 @@ class ShareServers:
     def _start(self, server_id: str) -> None:
         servers = self._room.servers(server_id)
         if servers.nfs is not None:
-            servers.nfs.ensure_running(self._access.is_ready(servers))
+            servers.nfs.ensure_running(self._access.nfs.is_ready(servers))
         if servers.smb is not None:
-            servers.smb.ensure_running(self._access.is_section_ready(servers))
+            servers.smb.ensure_running(self._access.smb.is_ready(servers))
 
     def _stop(self, server_id: str) -> None:
         servers = self._room.servers(server_id)

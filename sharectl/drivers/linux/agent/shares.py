@@ -18,7 +18,8 @@ from sharectl.model.export_names import key
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.linux.agent.access import Access, Credentials
+    from sharectl.drivers.linux.agent.access import Access
+    from sharectl.drivers.linux.agent.access_by_smb import Credentials
     from sharectl.drivers.linux.agent.contract import Rule
     from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.rights import Status
