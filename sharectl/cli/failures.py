@@ -60,6 +60,9 @@ def _write_in_format(output: Output, diagnostics: Sequence[Diagnostic], code: in
     found = next((each for each in DOCUMENTS["failure"] if each == style), None)
     try:
         if found is not None:
+            from sharectl.cli.session import directory_in_use
+
+            output.directory = directory_in_use.get()
             output.show("failure", found, diagnostics, code, on_one_line=True)
     except DiagnosticError:  # standard output cannot be written, which is what has been said perhaps
         return

@@ -15,7 +15,7 @@ from sharectl.cli.complete import complete_address, complete_backend
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.frozen import dataclass
 from sharectl.model.specs import Protocol
-from sharectl.render.formats import Format
+from sharectl.render.formats import PLAIN, Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ def import_(
     file: opt.Files = None,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
-    output: Annotated[Format, opt.output("plan", "takeover")] = Format.TEXT,
+    output: Annotated[Format, opt.output("plan", "takeover", among=PLAIN)] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Take over shares as they are: data and access stay untouched, and the next plan is empty.

@@ -52,8 +52,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     from sharectl.cli.codes import ExitCode, Finished
     from sharectl.cli.commands import command
 
+    context = copy_context()
     try:
-        copy_context().run(command(), args=None if arguments is None else list(arguments), prog_name="sharectl")
+        context.run(command(), args=None if arguments is None else list(arguments), prog_name="sharectl")
     except Finished as finished:
         return finished.code
     except SystemExit as ended:
@@ -66,7 +67,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BaseException as failure:  # noqa: BLE001 - nobody above could say it better
         from sharectl.cli.failures import explain_failure
 
-        return explain_failure(failure, os.environ, sys.argv[1:] if arguments is None else arguments)
+        words = sys.argv[1:] if arguments is None else arguments
+        return context.run(explain_failure, failure, os.environ, words)
     return ExitCode.DONE
 
 

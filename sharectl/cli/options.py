@@ -15,12 +15,12 @@ from sharectl.model.frozen import dataclass
 from sharectl.render.formats import DOCUMENTS, Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
-def output(*documents: str) -> Any:  # noqa: ANN401 - an option, as typer declares it
-    """Return the option that chooses between the formats of the documents that a command shows."""
-    formats = [style for style in Format if any(style in DOCUMENTS[name] for name in documents)]
+def output(*documents: str, among: Iterable[Format] = Format) -> Any:  # noqa: ANN401 - an option, as typer declares it
+    """Return the option that chooses between the formats of the documents that a command shows, as far as they are `among` those."""
+    formats = [style for style in among if any(style in DOCUMENTS[name] for name in documents)]
 
     def checked(chosen: Format) -> Format:
         if chosen not in formats:

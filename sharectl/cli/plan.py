@@ -11,7 +11,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished, code_of_findings, code_of_plan, finish, or_changes, unread_in
 from sharectl.model.diagnostics import DiagnosticError, error
-from sharectl.render.formats import Format
+from sharectl.render.formats import PLAIN, Format
 
 if TYPE_CHECKING:
     from sharectl.cli.runs import RunChoices
@@ -69,7 +69,7 @@ def apply(
     choices: opt.PlanChoices,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
-    output: Annotated[Format, opt.output("plan")] = Format.TEXT,
+    output: Annotated[Format, opt.output("plan", among=PLAIN)] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Bring the backends in line with the manifests: show the plan, ask, apply it.
@@ -132,7 +132,7 @@ def destroy(
     choices: opt.PlanChoices,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
-    output: Annotated[Format, opt.output("plan")] = Format.TEXT,
+    output: Annotated[Format, opt.output("plan", among=PLAIN)] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Remove every share and snapshot in the state: deletionPolicy delete removes the data, trash puts it aside, retain leaves it.

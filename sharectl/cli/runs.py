@@ -85,7 +85,7 @@ def show_plan(session: Session, plan: Plan, output: Format, *, verbose: bool = F
     """Write the plan in the format that was asked for, and its diagnostics; `hint` adds what to do with it."""
     out = session.output
     out.show("plan", output, plan, verbose=verbose, hint=hint)
-    if plan.diagnostics:
+    if plan.diagnostics and output is not Format.GITHUB:  # annotations have said so, in the same log
         out.diagnostics(plan.diagnostics)
 
 

@@ -92,6 +92,9 @@ def parse_size(text: str) -> int:
 working_directory: Final[ContextVar[Path]] = ContextVar("working_directory", default=Path())
 """What `sharectl -C DIR COMMAND` names; a command's own -C is under it, as with git."""
 
+directory_in_use: Final[ContextVar[Path | None]] = ContextVar("directory_in_use", default=None)
+"""Where the command works, by which a failure is told too; None until it is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -161,12 +164,14 @@ def _directory(chdir: Path) -> Path:
         raise DiagnosticError(
             error("usage.no-directory", f"there is no directory {chosen}", remedy="name another with -C")
         )
+    directory_in_use.set(directory)
     return directory
 
 
 def _session(directory: Path, project: Project, files: Sequence[str] | None) -> Session:
     mend_private(project.root / NAME, project.state_path)
     output = standard_output()
+    output.directory = directory
     stdin = Input(None if sys.stdin is None else sys.stdin.buffer)
     repository = Repository(directory, project, os.environ, output.diagnostics, tuple(files or ()), stdin)
     return Session(repository, output)

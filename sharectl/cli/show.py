@@ -50,9 +50,9 @@ def show(
 
         show_plan(session, read_plan_file(session.path(Path(subject))), output)
         return
-    if output is Format.MARKDOWN:
-        remedy = "--output text or json; markdown is for plans"
-        raise DiagnosticError(error("usage.output", "a resource has no form in markdown", remedy=remedy))
+    if output not in {Format.TEXT, Format.JSON}:
+        remedy = f"--output text or json; {output.value} is for plans"
+        raise DiagnosticError(error("usage.output", f"a resource has no form in {output.value}", remedy=remedy))
     address = resource_of(parse_address(subject))
     desired, is_whole = session.readable(None if is_of(Kind.CLIENT_LIST, address) else {address})
     allowed = allowed_backends(allow_unreadable, desired.backends)

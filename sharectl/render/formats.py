@@ -18,6 +18,17 @@ class Format(StrEnum):
     TEXT = "text"
     JSON = "json"
     MARKDOWN = "markdown"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+    @property
+    def is_for_a_forge(self) -> bool:
+        """Tell whether paths in it are under the root of the repository, where a forge looks for them."""
+        return self in {Format.GITHUB, Format.SARIF}
+
+
+PLAIN: Final = (Format.TEXT, Format.JSON, Format.MARKDOWN)
+"""The formats of a command that changes something."""
 
 
 def _text_and_json(module: str, name: str = "") -> dict[Format, str]:
@@ -28,7 +39,12 @@ DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
     "copies": _text_and_json("state", "copies"),
     "drift": {Format.TEXT: "plan_text:drift_lines", Format.JSON: "plan_json:drift_object"},
     "explanation": _text_and_json("explain", "explained"),
-    "failure": {Format.JSON: "diagnostics:failure_object", Format.MARKDOWN: "plan_markdown:failure_markdown"},
+    "failure": {
+        Format.JSON: "diagnostics:failure_object",
+        Format.MARKDOWN: "plan_markdown:failure_markdown",
+        Format.GITHUB: "github:failure_annotations",
+        Format.SARIF: "sarif:failure_sarif",
+    },
     "history": _text_and_json("history"),
     "lock": _text_and_json("state", "lock"),
     "operations": _text_and_json("state", "operations"),
@@ -36,6 +52,8 @@ DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
         Format.TEXT: "plan_text:plan_lines",
         Format.JSON: "plan_json:plan_object",
         Format.MARKDOWN: "plan_markdown:plan_markdown",
+        Format.GITHUB: "github:plan_annotations",
+        Format.SARIF: "sarif:plan_sarif",
     },
     "pools": _text_and_json("pools", "pools_view"),
     "record": _text_and_json("state", "record"),
@@ -45,11 +63,16 @@ DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
     "state": _text_and_json("state"),
     "takeover": {**_text_and_json("takeover"), Format.MARKDOWN: "takeover:takeover_markdown"},
     "trash": _text_and_json("state", "trash"),
-    "validation": _text_and_json("diagnostics", "validation"),
+    "validation": {
+        **_text_and_json("diagnostics", "validation"),
+        Format.MARKDOWN: "plan_markdown:validation_markdown",
+        Format.GITHUB: "github:validation_annotations",
+        Format.SARIF: "sarif:validation_sarif",
+    },
 }
 """Where the writer of each format of a document is, as `module:function` in this package.
 
-A writer of text yields lines, and takes how it is to look; one of JSON returns a JSON object; any other yields lines.
+A writer of text yields lines, and takes how it is to look; one of JSON or SARIF returns a JSON object; any other yields lines.
 """
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 import orjson
@@ -45,6 +46,8 @@ class Output:
         self.color_out = self._colored(self._out, environ)
         self.color_err = self._colored(self._err, environ)
         self._note_sink: Callable[[str], None] | None = None
+        self._summary = environ.get("GITHUB_STEP_SUMMARY", "")
+        self.directory: Path | None = None
 
     @classmethod
     def for_streams(cls, stdout: TextIO | None, stderr: TextIO | None, *, environ: Mapping[str, str]) -> Output:
@@ -82,14 +85,23 @@ class Output:
     def show(self, document: str, style: Format, *values: object, on_one_line: bool = False, **choices: object) -> None:
         """Write a document of `render.formats` in the format; `choices` are those of its text, JSON may be `on_one_line`."""
         write = writer(document, style)
+        if style.is_for_a_forge:
+            from sharectl.render.places import in_repository  # noqa: PLC0415 - a forge's alone
+
+            values = tuple(in_repository(value, self.directory) for value in values)
         if style is Format.TEXT:
             self.write_lines(write(*values, look=self.look, **choices))
         elif style is Format.JSON and on_one_line:
             self.write_json_line(write(*values))
-        elif style is Format.JSON:
+        elif style in {Format.JSON, Format.SARIF}:
             self.write_json(write(*values))
         else:
             self.write_lines(write(*values))
+        if style is Format.GITHUB and self._summary:
+            from sharectl.render.job_summary import add_to_summary  # noqa: PLC0415 - as above
+
+            if not add_to_summary(Path(self._summary), writer(document, Format.MARKDOWN)(*values)):
+                self.note("The summary of the job could not be written, or has no room left.")
 
     def write(self, text: str) -> None:
         """Write rendered text to standard output as it is; it brings its own line ends."""

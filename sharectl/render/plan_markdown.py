@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.diagnostics import counted
+from sharectl.model.diagnostics import Severity, counted
 from sharectl.model.plans import Action
 from sharectl.render.blocks import destroyed, fate, headline, plan_blocks, split_changes
 from sharectl.render.diagnostics import worst_first
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.plans import Drift, Plan
     from sharectl.render.blocks import Block
+    from sharectl.render.diagnostics import Verdict
 
 LONGEST_TEXT: Final = 400
 """Columns after which a foreign text is cut, so that one of them cannot fill a comment."""
@@ -151,6 +152,15 @@ def failure_markdown(diagnostics: Sequence[Diagnostic], exit_code: int) -> Itera
     del exit_code  # whoever reads the summary of a job sees it there
     yield "## sharectl failed"
     yield from diagnostic_lines(diagnostics)
+
+
+def validation_markdown(verdict: Verdict) -> Iterator[str]:
+    """Yield what is wrong with the manifests, or that all is well."""
+    yield "## sharectl validate"
+    yield ""
+    wrong = counted(sum(found.severity is Severity.ERROR for found in verdict.diagnostics), "error")
+    yield f"**{counted(verdict.resources, 'resource')} looked at, {wrong}.**"
+    yield from diagnostic_lines(verdict.diagnostics)
 
 
 def _drift_lines(drift: Sequence[Drift]) -> Iterator[str]:
