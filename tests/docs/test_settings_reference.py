@@ -16,4 +16,4 @@ def test_settings_at_every_depth_are_there() -> None:
     assert "| **`pools.<NAME>.type`** | `btrfs` or `image` or `loop` |" in text
     assert "| `host.ssh.port` | whole number, 1 to 65535 |" in text
     assert "| **`smb.users.<NAME>.password`** |" in text
-    assert "| `nfs.versions` | list of `4.0` or `4.1` or `4.2` |" in text
+    assert "| `nfs.versions` | list of `3` or `4.0` or `4.1` or `4.2` |" in text

@@ -7,6 +7,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.smb.names import problem_of_user
+from sharectl.drivers.linux.schema import DEFAULT_MOUNT_PORT, NFS_V3
 from sharectl.model.checks import ConfigProblem
 from sharectl.model.quantities import SIZE_HINT, SizeError, parse_size
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ROOT: Final = "/var/lib/sharectl"
 NFS_PORT: Final = 2049
+RPCBIND_PORT: Final = 111
 SMALLEST_IMAGE_BYTES: Final = 256 << 20
 """btrfs cannot be resized to less, so that a smaller image might not grow."""
 
@@ -39,6 +41,7 @@ def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
         *_overlaps(config["pools"], root_of(backend)),
         *_tunnels(config.get("tenantNetworks", {}).get("vxlan", {})),
         *_nfs(config.get("nfs", {}), share_servers=backend.share_servers, has_namespace="namespace" in config),
+        *_nfs_v3(config.get("nfs", {}), root_of(backend)),
         *_smb(config.get("smb", {})),
         *_smb_groups(config.get("smb", {})),
         *_protocols(config),
@@ -177,13 +180,42 @@ def _nfs(nfs: Mapping[str, Any], *, share_servers: bool, has_namespace: bool) ->
                 "write sys",
             )
     if nfs.get("server") == "kernel":
-        own = {"port": nfs.get("port", NFS_PORT) != NFS_PORT, "versions": "versions" in nfs}
+        own = {
+            "port": nfs.get("port", NFS_PORT) != NFS_PORT,
+            "mountPort": "mountPort" in nfs,
+            "versions": "versions" in nfs,
+        }
         for field in (name for name, is_set in own.items() if is_set):
             yield ConfigProblem(
                 ("nfs", field),
                 f"the {field} of the host's own NFS server {'are' if field == 'versions' else 'is'} set on the host",
                 "remove it, or choose ganesha",
             )
+
+
+def _nfs_v3(nfs: Mapping[str, Any], root: str) -> Iterator[ConfigProblem]:
+    """Find versions without NFSv4, of which everything else here speaks, and ports that two servers would listen at."""
+    versions = nfs.get("versions", ())
+    if nfs.get("server", "ganesha") != "ganesha":
+        return
+    if NFS_V3 not in versions:
+        if "mountPort" in nfs:
+            remedy = "remove it, or add 3 to `versions`"
+            yield ConfigProblem(("nfs", "mountPort"), "NFSv4 has no MOUNT protocol that needs a port", remedy)
+        return
+    if len(versions) == 1:
+        remedy = "add 4.1 and 4.2: clients choose the highest that they speak"
+        yield ConfigProblem(("nfs", "versions"), "NFSv3 comes beside NFSv4 alone", remedy)
+    if _is_within(root, "/run") or _is_within(root, "/var/run"):
+        summary = f"the root {root} is in /run, in place of which an NFS server that speaks NFSv3 sees another folder"
+        yield ConfigProblem(("nfs", "versions"), summary, "name another root, or take 3 out")
+    ports = {"port": nfs.get("port", NFS_PORT), "mountPort": nfs.get("mountPort", DEFAULT_MOUNT_PORT)}
+    for field, port in ports.items():
+        if port == RPCBIND_PORT:
+            yield ConfigProblem(("nfs", field), f"{port} is where clients of NFSv3 ask for ports", "choose another")
+    if ports["port"] == ports["mountPort"]:
+        field = "mountPort" if "mountPort" in nfs else "port"
+        yield ConfigProblem(("nfs", field), "NFS and its MOUNT protocol need a port each", "choose another")
 
 
 def _smb(smb: Mapping[str, Any]) -> Iterator[ConfigProblem]:

@@ -62,7 +62,10 @@ def nfs_server_settings(nfs: NfsSettings) -> dict[str, str]:
     """Return what holds for all exports of the server: it exports nothing while it runs with something else."""
     if nfs.server != "ganesha":
         return {}
-    return {"versions": ",".join(f"4.{minor}" for minor in sorted(nfs.minor_versions))}
+    minors = [f"4.{minor}" for minor in sorted(nfs.minor_versions)]
+    if nfs.v3:
+        return {"versions": ",".join(["3", *minors]), "mountPort": str(nfs.mount_port)}
+    return {"versions": ",".join(minors)}
 
 
 def smb_server_settings(smb: SmbSettings) -> dict[str, str]:

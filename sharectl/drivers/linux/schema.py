@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 NAME_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 SECURITY_FLAVOURS: Final = ("sys", "krb5", "krb5i", "krb5p")
-NFS_VERSIONS: Final = ("4.0", "4.1", "4.2")
+NFS_V3: Final = "3"
+NFS_VERSIONS: Final = (NFS_V3, "4.0", "4.1", "4.2")
 DEFAULT_NFS_VERSIONS: Final = ("4.1", "4.2")
 DEFAULT_SQUASH: Final = "root"
+DEFAULT_MOUNT_PORT: Final = 20048
 
 _NAME_HINT: Final = "a name is 1 to 63 letters, digits, '-', '_' or '.', and starts with a letter or digit"
 _HOST_PATTERN: Final = "^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}$"
@@ -147,6 +149,7 @@ _NFS: Final[JsonObject] = {
             "description": "ganesha: an NFS-Ganesha that sharectl runs. kernel: the host's own NFS server. none: no NFS. Default: ganesha.",
         },
         "port": _port("TCP port of the server. Default: 2049."),
+        "mountPort": _port("TCP port at which clients of NFSv3 ask for a share before they mount it. Default: 20048."),
         "squash": {
             "enum": ["none", "root", "all"],
             "description": "Which users of a client become nobody: none, root alone, or all. Default: root.",
@@ -175,7 +178,7 @@ _NFS: Final[JsonObject] = {
             "uniqueItems": True,
             "items": {"enum": list(NFS_VERSIONS)},
             "description": "Versions of NFS that clients may speak (NFS-Ganesha). 4.0 has no sessions: a request that is sent twice may be done twice. "
-            "Default: 4.1 and 4.2.",
+            "3 comes beside another, and has no locks. Default: 4.1 and 4.2.",
         },
     },
 }

@@ -11,7 +11,13 @@ from sharectl.drivers.base import DriverError
 from sharectl.drivers.linux.agent.contract import NOBODY
 from sharectl.drivers.linux.agent.smb.treatment import RecycleBin, TimeMachine, to_options
 from sharectl.drivers.linux.checks import find_problems, root_of
-from sharectl.drivers.linux.schema import CONFIG_SCHEMA, DEFAULT_NFS_VERSIONS, DEFAULT_SQUASH
+from sharectl.drivers.linux.schema import (
+    CONFIG_SCHEMA,
+    DEFAULT_MOUNT_PORT,
+    DEFAULT_NFS_VERSIONS,
+    DEFAULT_SQUASH,
+    NFS_V3,
+)
 from sharectl.model.quantities import SizeError, parse_size
 
 if TYPE_CHECKING:
@@ -58,7 +64,10 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class NfsSettings:
-    """The NFS server; the names of `squash` and `security` are those of the agent's exports, `minor_versions` those of NFSv4."""
+    """The NFS server; the names of `squash` and `security` are those of the agent's exports, `minor_versions` those of NFSv4.
+
+    `mount_port` is the port of the MOUNT protocol, which NFSv3 (`v3`) alone has.
+    """
 
     server: Literal["ganesha", "kernel", "none"]
     port: int
@@ -67,6 +76,8 @@ class NfsSettings:
     minor_versions: tuple[int, ...]
     insecure: bool = False
     anonymous: tuple[int, int] = (NOBODY, NOBODY)
+    v3: bool = False
+    mount_port: int = DEFAULT_MOUNT_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,14 +280,17 @@ def nfs_of(config: Mapping[str, Any]) -> NfsSettings:
     """Return the settings of the NFS server in a configuration that meets the schema."""
     plain = config.get("nfs", {})
     anonymous = plain.get("anonymous", {})
+    versions = plain.get("versions", DEFAULT_NFS_VERSIONS)
     return NfsSettings(
         server=plain.get("server", "ganesha"),
         port=plain.get("port", 2049),
         squash=plain.get("squash", DEFAULT_SQUASH),
         security=tuple(plain.get("security", ("sys",))),
-        minor_versions=tuple(int(version.partition(".")[2]) for version in plain.get("versions", DEFAULT_NFS_VERSIONS)),
+        minor_versions=tuple(int(version.partition(".")[2]) for version in versions if version != NFS_V3),
         insecure=plain.get("insecure", False),
         anonymous=(anonymous.get("uid", NOBODY), anonymous.get("gid", NOBODY)),
+        v3=NFS_V3 in versions,
+        mount_port=plain.get("mountPort", DEFAULT_MOUNT_PORT),
     )
 
 

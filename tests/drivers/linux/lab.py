@@ -34,6 +34,9 @@ PROGRAMS = {
     "sshd": "openssh-server",
     "ssh": "openssh-client",
     "pgrep": "procps",
+    "rpcbind": "rpcbind",
+    "showmount": "nfs-common",
+    "ss": "iproute2",
     "setpriv": "util-linux",
     "systemd-analyze": "systemd",
 }
@@ -119,8 +122,9 @@ def network() -> Iterator[Network]:
 
 
 def processes_of(folder: str) -> list[int]:
-    """Return every process that has something in the folder among its arguments, but tests."""
-    found = []
+    """Return every process that has something in the folder among its arguments, but tests, and every rpcbind of a server there."""
+    places = [place for pattern in ("*/nfs/rpcbind", "*/servers/*/nfs/rpcbind") for place in Path(folder).glob(pattern)]
+    found = [pid for place in places for pid in processes_in(str(place))]
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
@@ -128,6 +132,18 @@ def processes_of(folder: str) -> list[int]:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if f"{folder}/".encode() in arguments and b"pytest" not in arguments:
+                found.append(int(entry.name))
+    return found
+
+
+def processes_in(folder: str) -> list[int]:
+    """Return every process whose working directory the folder is."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(
+            FileNotFoundError, ProcessLookupError, PermissionError
+        ):  # the first process is nobody's to look into
+            if entry.name.isdigit() and (entry / "cwd").readlink() == Path(folder):
                 found.append(int(entry.name))
     return found
 

@@ -1,4 +1,4 @@
-"""An NFSv4.0 client over libnfs, run as a program in a client's network namespace; and the functions with which tests run it."""
+"""An NFS client (version 4.0 or 3) over libnfs, run as a program in a client's network namespace; and the functions with which tests run it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ _CHUNK_BYTES = 2048
 
 _READ_BYTES = 65536
 
+V3 = 111
+"""The port of a server that speaks NFSv3: of rpcbind, which tells the client the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -39,8 +42,15 @@ class Answer:
         return self.code == 0
 
 
-def nfs(host: Host, address: str, path: str, *words: str, port: int = 2049, user: tuple[int, int] = (0, 0)) -> Answer:
-    """Mount `path` of the server at `address` from `host`, and do one thing there.
+def nfs(
+    host: Host,
+    address: str,
+    path: str,
+    *words: str,
+    port: int = 2049,
+    user: tuple[int, int] = (0, 0),
+) -> Answer:
+    """Mount `path` of the server at `address` from `host`, and do one thing there; with `port=V3` by NFSv3.
 
     `user` is who runs the client (whoever is not root has no port below 1024), and who it says that it is. `words`: `ls`; `cat NAME`; `write NAME BYTES`; `put NAME TEXT`; `rm NAME`; `mkdir NAME`; `stat NAME` (prints `UID GID MODE SIZE`);
     `free` (prints the bytes that are free).
@@ -101,7 +111,7 @@ def _argv(host: Host, *become: str) -> list[str]:
 
 
 def _url(address: str, path: str, port: int) -> str:
-    return f"nfs://{address}{path}?version=4&nfsport={port}"
+    return f"nfs://{address}{path}?" + ("version=3" if port == V3 else f"version=4&nfsport={port}")
 
 
 class _Url(ctypes.Structure):

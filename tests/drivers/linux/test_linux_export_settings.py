@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.drivers.linux.lab import kill_processes_of, mounts_under, run
-from tests.drivers.linux.nfs_client import nfs
+from tests.drivers.linux.lab import kill_processes_of, mounts_under, need, run
+from tests.drivers.linux.nfs_client import V3, nfs
 from tests.drivers.linux.repository import PASSWORDS
 from tests.drivers.linux.samba_lab import need_samba_modules
 from tests.drivers.linux.smb_client import smb
@@ -156,6 +156,37 @@ def test_a_share_type_makes_its_shares_places_for_backups_of_macs(
     assert _changes(repository) == [("export/timeMachine", f"{64 << 20} B", "true")]
     repository.apply()
     assert _changes(repository) == []
+
+
+def test_nfsv3_is_turned_on_for_shares_that_exist(
+    repository: Repository,  # noqa: F811 - the fixture
+    lab_directory: str,
+    network: Network,
+) -> None:
+    """And off again, with what it needs: a client of it is let in and out, those of NFSv4 stay."""
+    need("rpcbind")
+    rules = [{"type": "ip", "to": network.client.ipv4, "level": "rw"}]
+    repository.write("Share", "plain", {"size": "8 MiB", "protocol": "NFS", "access": rules})
+    repository.apply()
+
+    def reaches(port: int) -> bool:
+        return nfs(network.client, network.server.ipv4, "/shares/plain", "ls", port=port).is_done
+
+    assert (reaches(V3), reaches(2049)) == (False, True)
+    new = {"versions": ["3", "4.0", "4.1", "4.2"], "mountPort": 20049}
+    repository.write("Backend", "nas", {"driver": "linux", "config": backend_config(lab_directory, network, nfs=new)})
+    changes = {field: (before, after) for field, before, after in _changes(repository)}
+    assert changes["export/versions"] == ("4.0,4.1,4.2", "3,4.0,4.1,4.2")
+    assert changes["export/mountPort"][1] == "20049"
+    repository.apply()
+    assert _changes(repository) == []
+    assert (reaches(V3), reaches(2049)) == (True, True)
+    old = {"versions": ["4.0", "4.1", "4.2"]}
+    repository.write("Backend", "nas", {"driver": "linux", "config": backend_config(lab_directory, network, nfs=old)})
+    assert _changes(repository) != []
+    repository.apply()
+    assert _changes(repository) == []
+    assert (reaches(V3), reaches(2049)) == (False, True)
 
 
 def test_an_imported_share_has_the_settings_of_its_type(

@@ -21,7 +21,7 @@ from tests.drivers.linux.agents import wait_for
 from tests.drivers.linux.attacker import EVERYBODY, attack
 from tests.drivers.linux.backends import PASSWORDS, environment
 from tests.drivers.linux.lab import Host, need, run
-from tests.drivers.linux.nfs_client import nfs
+from tests.drivers.linux.nfs_client import V3, nfs
 from tests.drivers.linux.tenants import namespaces, segments_of
 from tests.drivers.linux.test_linux_share_servers import grant, ref, request, share_on
 
@@ -86,7 +86,7 @@ class DataCentre:
 @pytest.fixture(scope="module")
 def centre(module_directory: str) -> Iterator[DataCentre]:
     """Give the data centre, whose storage host listens on some ports of its own; nothing of it is changed by a test."""
-    need("mkfs.btrfs", "ganesha.nfsd", "dbus-daemon", "smbd", "pdbedit", "ip", file_system="btrfs")
+    need("mkfs.btrfs", "ganesha.nfsd", "dbus-daemon", "rpcbind", "smbd", "pdbedit", "ip", "ss", file_system="btrfs")
     mark = f"ht{uuid.uuid4().hex[:5]}"
     run(str(LAB), "up", mark)
     run("ip", "-n", f"{mark}-storage", "addr", "add", f"{HOST_IPV6}/64", "dev", "eth0", "nodad")
@@ -126,7 +126,7 @@ def centre(module_directory: str) -> Iterator[DataCentre]:
     assert not {name for name in namespaces() if mark in name}
 
 
-def _spec(folder: str, mark: str) -> BackendSpec:
+def _spec(folder: str, mark: str, *more_versions: str) -> BackendSpec:
     pool = {"type": "loop", "path": f"{folder}/pool", "image": f"{folder}/pool.img", "size": "1 GiB"}
     config: dict[str, Any] = {
         "root": f"{folder}/root",
@@ -134,7 +134,7 @@ def _spec(folder: str, mark: str) -> BackendSpec:
         "supervisor": "none",  # what a test ends stays down
         "pools": {"fast": pool},
         "tenantNetworks": {"vxlan": {"local": HOST_IPV4, "remotes": ["192.0.2.20"]}},
-        "nfs": {"versions": ["4.0", "4.1", "4.2"]},  # libnfs speaks 4.0
+        "nfs": {"versions": [*more_versions, "4.0", "4.1", "4.2"]},  # libnfs speaks 4.0
         "smb": {"users": {name.lower(): {"password": {"env": name}} for name in PASSWORDS}},
     }
     return BackendSpec("nas", "linux", config, share_servers=True)
@@ -187,6 +187,25 @@ def test_a_share_server_has_no_open_port_but_those_of_its_servers(centre: DataCe
     assert {(address, port) for _, address, port in found if port} == {
         (address, port) for _, address in targets for port in (445, 2049)
     }
+
+
+def test_with_version_3_the_ports_of_that_are_open_too(centre: DataCentre, module_directory: str) -> None:
+    """TCP alone, of each share server for itself, on servers that were there before; and closed again without it."""
+    red, blue = centre.machine("red"), centre.machine("blue")
+    rule = AccessRule("ip", "10.20.0.0/24", "rw")
+    for versions, ports, last in ((("3",), {111, 445, 2049, 20048}, 65535), ((), {445, 2049}, 20048)):
+        driver: Any = FACTORY.open(_spec(module_directory, centre.mark, *versions), environment(module_directory))
+        for share in driver.list_shares():
+            grant(driver, share, rule)
+        driver.close()
+        assert nfs(red, SERVER, "/shares/data", "ls").is_done
+        assert nfs(red, SERVER, "/shares/data", "put", "whose", "red", port=V3).is_done == bool(versions)
+        assert nfs(blue, SERVER, "/shares/data", "cat", "whose", port=V3).text != "red"
+        mac = centre.mac(centre.server("red"))
+        found = attack(red, "scan", own=_own(red, centre), targets=[[mac, SERVER]], ports=[1, last])
+        assert {port for _, _, port in found if port} == ports
+        sockets = centre.server("red").run("ss", "-H", "-l", "-n", "-u").stdout
+        assert sockets == ""
 
 
 def test_a_tenant_that_calls_itself_the_router_is_not_believed(centre: DataCentre) -> None:

@@ -313,6 +313,27 @@ def test_locations_carry_the_first_address_of_each_kind_or_the_host_name(
             ("nfs.versions", "the versions of the host's own NFS server are set on the host"),
         ),
         (
+            {"nfs": {"server": "kernel", "mountPort": 20048}},
+            ("nfs.mountPort", "the mountPort of the host's own NFS server is set on the host"),
+        ),
+        ({"nfs": {"mountPort": 20048}}, ("nfs.mountPort", "NFSv4 has no MOUNT protocol that needs a port")),
+        ({"nfs": {"versions": ["3"]}}, ("nfs.versions", "NFSv3 comes beside NFSv4 alone")),
+        (
+            {"nfs": {"versions": ["3", "4.2"], "mountPort": 111}},
+            ("nfs.mountPort", "111 is where clients of NFSv3 ask for ports"),
+        ),
+        (
+            {"nfs": {"versions": ["3", "4.2"], "port": 20048}},
+            ("nfs.port", "NFS and its MOUNT protocol need a port each"),
+        ),
+        (
+            {"nfs": {"versions": ["3", "4.2"]}, "root": "/run/sharectl"},
+            (
+                "nfs.versions",
+                "the root /run/sharectl is in /run, in place of which an NFS server that speaks NFSv3 sees another folder",
+            ),
+        ),
+        (
             {"nfs": {"server": "kernel"}, "namespace": "/run/netns/storage"},
             ("nfs.server", "the host's own NFS server serves no network namespace"),
         ),
@@ -392,6 +413,14 @@ def test_the_kernels_server_is_one_and_share_servers_are_many() -> None:
     """So they need an NFS server of their own each."""
     found = problems(backend(addresses=None, share_servers=True, nfs={"server": "kernel"}))
     assert found == [("nfs.server", "the host has one NFS server of its own, and share servers need one each")]
+
+
+def test_nfsv3_has_a_port_of_its_own_for_mounts() -> None:
+    """Which has a default."""
+    settings = read_settings(backend(nfs={"versions": ["3", "4.1", "4.2"]}), "/")
+    assert (settings.nfs.v3, settings.nfs.minor_versions, settings.nfs.mount_port) == (True, (1, 2), 20048)
+    told = read_settings(backend(nfs={"versions": ["4.2", "3"], "mountPort": 4002}), "/").for_agent()["nfs"]
+    assert (told["v3"], told["minor_versions"], told["mount_port"]) == (True, (2,), 4002)
 
 
 def test_smb_alone_is_enough() -> None:

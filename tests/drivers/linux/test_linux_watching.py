@@ -27,8 +27,8 @@ from sharectl.model.requests import ShareRef, ShareRequest
 from sharectl.model.specs import MonthlySnapshots, SnapshotPolicy
 from tests.drivers.linux.agents import lives, wait_for
 from tests.drivers.linux.backends import PASSWORDS, config, environment
-from tests.drivers.linux.lab import need, restart_host, run
-from tests.drivers.linux.nfs_client import nfs
+from tests.drivers.linux.lab import need, processes_in, restart_host, run
+from tests.drivers.linux.nfs_client import V3, nfs
 from tests.drivers.linux.smb_client import smb
 
 if TYPE_CHECKING:
@@ -62,16 +62,17 @@ class House:
     def open(self, supervisor: str = "process") -> LinuxDriver:
         """Open the backend."""
         pool = {"type": "loop", "path": f"{self.folder}/pool", "image": f"{self.folder}/pool.img", "size": "1 GiB"}
-        more: dict[str, Any] = {"supervisor": supervisor, "nfs": {"versions": ["4.0", "4.1", "4.2"]}}
+        more: dict[str, Any] = {"supervisor": supervisor, "nfs": {"versions": ["3", "4.0", "4.1", "4.2"]}}
         spec = BackendSpec("nas", "linux", config(self.folder, self.network, pool, **more))
         driver: LinuxDriver = FACTORY.open(spec, environment(self.folder))  # type: ignore[assignment]
         return driver
 
     def is_served(self) -> bool:
-        """Tell whether a client lists both shares."""
+        """Tell whether a client lists both shares, the one of NFS by an old and a new version."""
         client, server = self.network.client, self.network.server.ipv4
         return (
             nfs(client, server, "/shares/nfs", "ls").is_done
+            and nfs(client, server, "/shares/nfs", "ls", port=V3).is_done
             and smb(client, server, "cifs", "alice", PASSWORDS["ALICE"], "ls").is_ok
         )
 
@@ -87,7 +88,7 @@ class House:
 @pytest.fixture
 def house(lab_directory: str, network: Network) -> House:
     """Give a backend that is watched over."""
-    need("mkfs.btrfs", "ganesha.nfsd", "dbus-daemon", "smbd", "pdbedit", "smbclient", file_system="btrfs")
+    need("mkfs.btrfs", "ganesha.nfsd", "dbus-daemon", "rpcbind", "smbd", "pdbedit", "smbclient", file_system="btrfs")
     return House(lab_directory, network)
 
 
@@ -102,6 +103,16 @@ def test_a_server_that_is_killed_is_back_in_a_moment(house: House, pid_file: str
     wait_for(house.is_served, "both shares being served")
     assert house.pid(pid_file) != before
     driver.close()
+
+
+def test_a_killed_rpcbind_is_back_in_a_moment(house: House) -> None:
+    """Without it clients of NFSv3 find nothing."""
+    assert house.is_served()
+    folder = f"{house.root}/servers/main/nfs/rpcbind"
+    (before,) = processes_in(folder)
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: processes_in(folder) not in ([], [before]), "another rpcbind")
+    wait_for(house.is_served, "both shares being served")
 
 
 def test_after_a_restart_of_everything_clients_go_on(house: House) -> None:

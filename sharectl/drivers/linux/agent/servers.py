@@ -149,7 +149,8 @@ class ServerRoom:
         if nfs["server"] == "ganesha":
             from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer  # noqa: PLC0415 - as above
 
-            return GaneshaServer(instance, nfs["port"], nfs["minor_versions"])
+            mount_port = nfs["mount_port"] if nfs.get("v3") else None
+            return GaneshaServer(instance, nfs["port"], nfs["minor_versions"], mount_port=mount_port)
         return None
 
     def _smb(self, instance: Instance) -> SmbServer | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from sharectl.drivers.linux.agent.contract import ProblemKind
-from sharectl.drivers.linux.agent.host import mounts, system_calls
+from sharectl.drivers.linux.agent.host import daemons, mounts, own_mounts, system_calls
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.pools import fails_with
 
@@ -242,3 +243,63 @@ def test_a_file_system_without_flags_takes_mount_points_by_their_mode(lab_direct
         mounts._set_immutable(descriptor, wanted=True)
     finally:
         os.close(descriptor)
+
+
+def test_what_is_shared_with_daemons_shows_what_was_bound_before_and_can_be_undone(
+    lab_directory: str, source: str
+) -> None:
+    """Once each, so that it can be unmounted; twice the same is no error."""
+    folder = Path(lab_directory, "exports")
+    folder.mkdir()
+    early, late = (str(folder / name) for name in ("early", "late"))
+    for _ in range(2):
+        mounts.make_mount_point(early)
+        mounts.bind(source, early)
+        mounts.share(str(folder))
+    assert [len(mounted_at(path)) for path in (str(folder), early)] == [1, 1]
+    mounts.make_mount_point(late)
+    mounts.bind(source, late)
+    mounts.unshare(str(folder))
+    assert mounted_at(str(folder)), "something is bound there"
+    assert Path(early, "file").exists()
+    for path in (early, late):
+        mounts.unbind(path)
+    mounts.unshare(str(folder))
+    mounts.unshare(str(folder))
+    assert not mounted_at(str(folder))
+
+
+def test_a_daemon_with_mounts_of_its_own_sees_what_it_needs_and_holds_nothing_else(
+    lab_directory: str, source: str
+) -> None:
+    """What is bound later in a folder that is shared it sees too; the host's other mounts can be unmounted, with their devices."""
+    exports, shown, other = (Path(lab_directory, name) for name in ("exports", "shown", "other"))
+    for folder in (exports, shown, other):
+        folder.mkdir()
+    (shown / "instead").touch()
+    run("mount", "-t", "tmpfs", "none", str(other))
+    mounts.share(str(exports))
+    pid_file = Path(lab_directory, "pid")
+    script = f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000"
+    daemons.start(
+        ("/bin/sh", "-c", script),
+        namespace=None,
+        output_path=f"{lab_directory}/output",
+        enter_mounts=lambda: own_mounts.enter([lab_directory + "/exports"], [(str(shown), "/run")]),
+    )
+    daemons.wait_until(pid_file.exists, "it does not start")
+    pid = int(pid_file.read_text(encoding="ascii"))
+    try:
+        late = f"{exports}/late"
+        mounts.make_mount_point(late)
+        mounts.bind(source, late)
+        seen = Path(f"/proc/{pid}/root")
+        assert (seen / late.removeprefix("/") / "file").exists()
+        assert os.listdir(seen / "run") == ["instead"]  # noqa: PTH208 - the names alone
+        points = {mount.point for mount in mounts.parse_mounts(Path(f"/proc/{pid}/mountinfo").read_bytes())}
+        assert str(other) not in points
+        mounts.unbind(late)
+        assert not (seen / late.removeprefix("/") / "file").exists()
+        assert os.listdir("/run") != ["instead"]  # noqa: PTH208 - as above
+    finally:
+        os.kill(pid, signal.SIGKILL)

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from sharectl.drivers.linux.agent.contract import Client, Export, Instance
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
@@ -24,14 +26,23 @@ KILLED = 9
 _STRIDE = 17
 _ROOT = Path(__file__).parents[4]
 _EFFECTS = frozenset(
-    {"os.rename", "os.remove", "os.mkdir", "os.kill", "subprocess.Popen", "socket.connect", "fcntl.flock"}
+    {
+        "os.rename",
+        "os.remove",
+        "os.mkdir",
+        "os.kill",
+        "subprocess.Popen",
+        "socket.connect",
+        "fcntl.flock",
+        "sharectl.system_call",
+    }
 )
 _MEAN_OTHER_FILES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
-def work(folder: str, namespace: str) -> dict[int, Export]:
-    """Start a server and change its exports in each way; return what is in force."""
-    server = GaneshaServer(Instance("main", f"{folder}/main", (), namespace))
+def work(folder: str, namespace: str, mount_port: int | None) -> dict[int, Export]:
+    """Start a server, of NFSv3 too where it has a port for that, and change its exports in each way; return what is in force."""
+    server = GaneshaServer(Instance("main", f"{folder}/main", (), namespace), mount_port=mount_port)
     server.ensure_running(lambda _export: True)
     exports = [
         Export(number, f"{folder}/data-{number}", f"/shares/s{number}", frozenset({Client("10.0.0.0/8", "rw")}))
@@ -74,14 +85,17 @@ def die_before(effect: int) -> Callable[[], int]:
     return lambda: count
 
 
-def test_the_same_calls_finish_what_a_killed_agent_began(network: Network, lab_directory: str) -> None:
+@pytest.mark.parametrize("mount_port", [None, 20048])
+def test_the_same_calls_finish_what_a_killed_agent_began(
+    network: Network, lab_directory: str, mount_port: int | None
+) -> None:
     """Whatever of it was done: one server runs, with the exports that were asked for. One effect of seventeen is tried."""
-    need("ganesha.nfsd", "dbus-daemon")
+    need("ganesha.nfsd", "dbus-daemon", "rpcbind")
     for name in ("data-1", "data-2", "data-3", "moved"):
         Path(lab_directory, name).mkdir()
-    argv = [sys.executable, "-m", __name__, lab_directory, network.server.namespace_path]
+    argv = [sys.executable, "-m", __name__, lab_directory, network.server.namespace_path, str(mount_port or "")]
     total = int(subprocess.run([*argv, "-1"], check=True, capture_output=True, text=True, timeout=60, cwd=_ROOT).stdout)
-    wanted = work(lab_directory, network.server.namespace_path)
+    wanted = work(lab_directory, network.server.namespace_path, mount_port)
     assert {number: export.path for number, export in wanted.items()} == {
         1: f"{lab_directory}/data-1",
         2: f"{lab_directory}/moved",
@@ -91,11 +105,11 @@ def test_the_same_calls_finish_what_a_killed_agent_began(network: Network, lab_d
         shutil.rmtree(f"{lab_directory}/main")
         killed = subprocess.run([*argv, str(effect)], check=False, timeout=60, cwd=_ROOT)
         assert killed.returncode in (KILLED, 0)  # 0: this run had fewer effects, for it waited less
-        assert work(lab_directory, network.server.namespace_path) == wanted
+        assert work(lab_directory, network.server.namespace_path, mount_port) == wanted
     GaneshaServer(Instance("main", f"{lab_directory}/main")).stop()
 
 
 if __name__ == "__main__":
-    total_of = die_before(int(sys.argv[3]))
-    work(sys.argv[1], sys.argv[2])
+    total_of = die_before(int(sys.argv[4]))
+    work(sys.argv[1], sys.argv[2], int(sys.argv[3] or 0) or None)
     print(total_of())  # noqa: T201 - a program prints

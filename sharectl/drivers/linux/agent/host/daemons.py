@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import system_calls
+from sharectl.drivers.linux.agent.host.system_errors import told_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,12 +47,18 @@ _STARTERS: Final = frozenset({"nsenter", "setsid", "env"})
 
 
 def start(
-    argv: Sequence[str], *, namespace: str | None, output_path: str, environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    namespace: str | None,
+    output_path: str,
+    environment: Mapping[str, str] | None = None,
+    enter_mounts: Callable[[], None] | None = None,
 ) -> None:
     """Start a daemon in a session of its own, with its output in a file; its parent is init, so it leaves no zombie here.
 
     `namespace` is the path of a network namespace. `nsenter` enters that alone: `ip netns exec` would also make a mount
-    namespace, in which later bind mounts are not seen. Raises TRANSIENT where the daemon cannot be started.
+    namespace, in which later bind mounts are not seen. `enter_mounts` puts a thread into mounts of the daemon's own, where the file of
+    the network namespace may not be seen any more. Raises TRANSIENT where the daemon cannot be started.
 
     The daemon's host is called localhost. Servers look their host's name up as they start, Ganesha twice, and where the host does not
     know it and the name service is out of order, as it may be after a power failure, they would wait for 20 s.
@@ -60,9 +67,16 @@ def start(
     def start_there() -> None:
         with suppress(OSError):  # in a container that forbids it, the start may take longer
             system_calls.take_host_name(_HOST_NAME)
-        _start(argv, namespace, output_path, environment or {})
+        if enter_mounts is None:
+            _start(argv, namespace, output_path, environment or {})
+            return
+        with told_as(f"{argv[0]} cannot be given mounts of its own"):
+            if namespace is not None:
+                system_calls.enter_network(namespace)
+            enter_mounts()
+        _start(argv, None, output_path, environment or {})
 
-    with ThreadPoolExecutor(1, "start") as own_thread:  # the new host name ends with it
+    with ThreadPoolExecutor(1, "start") as own_thread:  # the new host name and mounts end with it
         own_thread.submit(start_there).result()
 
 

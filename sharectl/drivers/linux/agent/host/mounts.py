@@ -154,6 +154,29 @@ def _detach(target: str) -> None:
                 raise
 
 
+def share(folder: str) -> None:
+    """Have daemons with mounts of their own see what is bound below the folder, and unbound again, from their start on. Idempotent.
+
+    The folder becomes a mount of itself for that, with what is bound there already.
+    """
+    with told_as(f"what is bound below {folder} cannot be shown to daemons"):
+        if not is_mount_point(folder):
+            covered = os.open(folder, _PATH_ONLY)
+            try:
+                system_calls.mount(_by_descriptor(covered), folder, None, system_calls.BIND | system_calls.RECURSIVE)
+                for name in os.listdir(folder):  # noqa: PTH208 - as above
+                    _detach(f"{_by_descriptor(covered)}/{name}")  # the first of now two, which no path leads to
+            finally:
+                os.close(covered)
+        system_calls.mount("none", folder, None, system_calls.SHARED)
+
+
+def unshare(folder: str) -> None:
+    """Undo `share` where nothing is bound below the folder; one that is not shared is not an error."""
+    if is_mount_point(folder) and not any(mount.point.startswith(f"{folder}/") for mount in read_mounts()):
+        detach(folder)
+
+
 def unbind(target: str) -> None:
     """Take away everything that is mounted at `target`; nothing mounted is not an error. Raises IN_USE where it is held for over 2 s."""
     if not holds_within(lambda: _is_free(target), _BUSY_SECONDS):

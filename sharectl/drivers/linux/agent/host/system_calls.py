@@ -9,11 +9,15 @@ import sys
 from typing import Final
 
 BIND: Final = 0x1000
+RECURSIVE: Final = 0x4000
+SLAVE: Final = 0x80000
+SHARED: Final = 0x100000
 NO_SETUID: Final = 0x2
 NO_DEVICES: Final = 0x4
 NO_ACCESS_TIME: Final = 0x400
 DETACH: Final = 0x2
 
+_NEW_MOUNTS: Final = 0x00020000  # CLONE_NEWNS
 _NEW_UTS: Final = 0x04000000  # CLONE_NEWUTS
 _NEW_NET: Final = 0x40000000  # CLONE_NEWNET
 _NO_FOLLOW: Final = 0x8  # UMOUNT_NOFOLLOW
@@ -77,6 +81,12 @@ def enter_network(namespace: str) -> None:
         _call("setns", descriptor, _NEW_NET)
     finally:
         os.close(descriptor)
+
+
+def take_mounts() -> None:
+    """Give this thread, and the processes that it starts, mounts of their own: they see what is shared with them, and show nothing."""
+    _call("unshare", _NEW_MOUNTS)
+    mount("none", "/", None, RECURSIVE | SLAVE)
 
 
 def is_mount_root(path: str) -> bool:

@@ -35,7 +35,7 @@ class ServerOptions:
     """What a Ganesha instance is started with; its folders come from the caller.
 
     `address` is the one that it answers on, None for all of its namespace. `owner` is what clients tell it from other servers by: two
-    of one name would be one server with two addresses to them. `keytab` turns Kerberos on.
+    of one name would be one server with two addresses to them. `keytab` turns Kerberos on, `mount_port` NFSv3: it is the one of MOUNT.
     """
 
     port: int
@@ -44,23 +44,26 @@ class ServerOptions:
     plugins: str
     owner: str
     keytab: str | None = None
+    mount_port: int | None = None
 
 
 def server_text(options: ServerOptions, *, exports: str, recovery: str) -> str:
     """Return ganesha.conf. `exports` and `recovery` are folders; the first is named from where the server is started.
 
     `%dir` takes letters, digits and `._/-` alone, with no way to quote others, so that it should be named from near by.
-    NFSv4 alone needs no rpcbind. Graceless: else, after every restart, clients wait 90 s before they can open a file.
+    NFSv4 alone needs no rpcbind. NFSv3 has no locks: for those, a statd would have to be there too. Graceless: else, after every restart, clients wait 90 s before they can open a file.
     Attr_Expiration_Time 0: else a change over SMB or on the host shows after up to 60 s.
     """
     bind = "" if options.address is None else f"  Bind_addr = {options.address};\n"
     keytab = (
         "Active_krb5 = false;" if options.keytab is None else f'Active_krb5 = true; KeytabPath = "{options.keytab}";'
     )
+    protocols = "4" if options.mount_port is None else "3, 4"
+    mount_port = "" if options.mount_port is None else f"  MNT_Port = {options.mount_port};\n"
     return (
         f"{_HEADER}"
         "NFS_CORE_PARAM {\n"
-        f"  Protocols = 4;\n  NFS_Port = {options.port};\n{bind}"
+        f"  Protocols = {protocols};\n  NFS_Port = {options.port};\n{mount_port}{bind}"
         "  Enable_UDP = false;\n  Enable_NLM = false;\n  Enable_RQUOTA = false;\n  mount_path_pseudo = true;\n"
         f"  Plugins_Dir = {options.plugins};\n"
         "}\n"
@@ -72,7 +75,8 @@ def server_text(options: ServerOptions, *, exports: str, recovery: str) -> str:
         "}\n"
         f"NFS_KRB5 {{ {keytab} }}\n"
         "EXPORT_DEFAULTS {\n"
-        "  Access_Type = None;\n  Protocols = 4;\n  Transports = TCP;\n  SecType = sys;\n  Squash = Root_Squash;\n"
+        f"  Access_Type = None;\n  Protocols = {protocols};\n"
+        "  Transports = TCP;\n  SecType = sys;\n  Squash = Root_Squash;\n"
         f"  Anonymous_Uid = {NOBODY};\n  Anonymous_Gid = {NOBODY};\n"
         "  Attr_Expiration_Time = 0;\n"
         "}\n"

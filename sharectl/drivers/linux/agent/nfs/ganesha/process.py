@@ -1,4 +1,4 @@
-"""The processes of a Ganesha instance: the server with its private D-Bus daemon, started, watched and stopped."""
+"""The processes of a Ganesha instance: the server with its private D-Bus daemon and, for NFSv3, rpcbind; started, watched, stopped."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
-from sharectl.drivers.linux.agent.host import daemons, sockets
+from sharectl.drivers.linux.agent.host import daemons, mounts, own_mounts, sockets
 from sharectl.drivers.linux.agent.nfs.exports import problem_of_path
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus, NoAnswerError, RefusedError
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import bus_address, bus_text
+from sharectl.drivers.linux.agent.nfs.ganesha.rpcbind import Rpcbind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ _START_SECONDS_PER_EXPORT: Final = 0.1
 """The server looks through the table of mounts for each export: 1,000 with a mount each took 22 s."""
 
 _MAXIMUM_LOG_BYTES: Final = 16 * 1024 * 1024
-_BIND_ERROR: Final = re.compile(r"Cannot bind .* error ([0-9]+) ")
+_BIND_ERROR: Final = re.compile(r"Cannot bind (?P<program>[A-Z]+) .* error (?P<number>[0-9]+) ")
 _COMPLAINT: Final = re.compile(r":(?:FATAL|CRIT|WARN) :(?P<text>.+)")
 _CONFIGURATION: Final = "Config File ("
 """With it begin its complaints of a configuration: first what is wrong, then each block that it is in."""
@@ -138,16 +139,22 @@ class Layout:
 
 
 class GaneshaProcess:
-    """The two daemons of one instance. Who starts or stops them holds the lock of the layout."""
+    """The daemons of one instance. Who starts or stops them holds the lock of the layout."""
 
-    def __init__(self, instance: Instance, port: int) -> None:
-        """Start nothing; raises REFUSED where the instance's folder cannot stand in a configuration."""
+    def __init__(self, instance: Instance, port: int, mount_port: int | None = None) -> None:
+        """Start nothing; raises REFUSED where the instance's folder cannot stand in a configuration.
+
+        `mount_port` is the one of the MOUNT protocol of NFSv3; None where the server does not speak that.
+        """
         self.layout = Layout(os.path.join(instance.root, "nfs"))  # noqa: PTH118 - as above
         problem = problem_of_path(self.layout.folder)
         if problem is not None:
             raise Problem(ProblemKind.REFUSED, f"the NFS server cannot keep its files there: {problem}")
         self._instance = instance
+        self._ports = {"NFS": port, "MNT": mount_port}
         self._port = port
+        self._has_v3 = mount_port is not None
+        self._rpcbind = Rpcbind(self.layout.path("rpcbind"))
         self.bus = GaneshaBus(self.layout.socket)
 
     def is_alive(self) -> bool:
@@ -155,12 +162,26 @@ class GaneshaProcess:
         return daemons.running_pid(self.layout.pid, self.layout.configuration) is not None
 
     def is_whole(self) -> bool:
-        """Tell whether both processes live."""
-        return self._has_bus() and self.is_alive()
+        """Tell whether all processes live."""
+        return self._has_bus() and self.is_alive() and (not self._has_v3 or self._rpcbind.is_alive())
+
+    @property
+    def _exports_root(self) -> str:
+        return os.path.join(self._instance.root, "exports")  # noqa: PTH118 - as above
+
+    def share_exports(self) -> None:
+        """See to it that volumes that are bound later are seen by a server that has mounts of its own."""
+        if self._has_v3:
+            os.makedirs(self._exports_root, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
+            mounts.share(self._exports_root)
+
+    def unshare_exports(self) -> None:
+        """Undo that where no volume is bound."""
+        mounts.unshare(self._exports_root)
 
     def answers(self) -> bool:
         """Tell whether the server can be spoken to, and has read its exports."""
-        if not self.is_alive():
+        if not self.is_alive() or (self._has_v3 and not self._rpcbind.is_alive()):
             return False
         try:
             self.bus.call("DisplayExport", "q", _PSEUDO_ROOT, seconds=_PROBE_SECONDS)
@@ -169,7 +190,7 @@ class GaneshaProcess:
         return True
 
     def start(self, export_count: int) -> None:
-        """Start both daemons and wait until clients can connect; raises Problem with the server's own reason."""
+        """Start the daemons and wait until clients can connect; raises Problem with the server's own reason."""
         self.stop()
         namespace = self._instance.namespace
         if namespace is not None and not _exists(namespace):
@@ -179,25 +200,29 @@ class GaneshaProcess:
             message = f"Ganesha finds file systems by {_MOUNT_TABLE}, which is not there: ln -s /proc/self/mounts {_MOUNT_TABLE}"
             raise Problem(ProblemKind.REFUSED, message)
         server, bus = _program(_SERVER, "nfs-ganesha"), _program(_BUS, "dbus-daemon")
+        rpcbind = _program("rpcbind", "rpcbind") if self._has_v3 else None
         layout = self.layout
         rotate(layout.log)
         for leftover in (layout.output, layout.pid, layout.bus_pid, layout.socket):
             Path(leftover).unlink(missing_ok=True)
         self._start_bus(bus)
+        if rpcbind is not None:
+            self._rpcbind.start(rpcbind, namespace)
         argv = (
             "env",
             f"--chdir={layout.folder}",
-            server,
-            "-F",
-            "-L",
-            layout.log,
-            "-f",
-            layout.configuration,
-            "-p",
-            layout.pid,
+            *(server, "-F", "-L", layout.log),
+            *("-f", layout.configuration, "-p", layout.pid),
         )
         environment = {"DBUS_SYSTEM_BUS_ADDRESS": bus_address(layout.socket)}
-        daemons.start(argv, namespace=namespace, output_path=layout.output, environment=environment)
+        enter_mounts = self._enter_mounts if self._has_v3 else None
+        daemons.start(
+            argv,
+            namespace=namespace,
+            output_path=layout.output,
+            environment=environment,
+            enter_mounts=enter_mounts,
+        )
         seconds = _START_SECONDS + _START_SECONDS_PER_EXPORT * export_count
         daemons.wait_until(self._is_up_or_ended, f"the NFS server does not answer; see {layout.log}", seconds)
         if not self.is_whole():
@@ -206,13 +231,14 @@ class GaneshaProcess:
             raise Problem(kind, f"the NFS server does not start: {reason}")
 
     def stop(self) -> None:
-        """Stop what runs of the two; neither running is not an error.
+        """Stop what runs of them; none running is not an error.
 
         One that no pid file names (the agent was killed before the daemon wrote it) is found by its arguments.
         """
         layout = self.layout
         self.bus.close()
-        daemons.stop(layout.pid, layout.configuration)
+        daemons.stop(layout.pid, layout.configuration)  # first: it takes its ports out of what rpcbind tells
+        self._rpcbind.stop()
         daemons.stop(layout.bus_pid, layout.bus_configuration)
         for pid in (
             *_strays(_SERVER, layout.configuration),
@@ -220,6 +246,13 @@ class GaneshaProcess:
         ):
             _kill(pid, layout.folder)
         Path(layout.socket).unlink(missing_ok=True)
+
+    def _enter_mounts(self) -> None:
+        """Enter mounts in which the server finds its own rpcbind: it knows of no other place than /run, where the host's may be."""
+        bus = os.path.dirname(self.layout.socket)  # noqa: PTH120 - as above
+        seen = ((bus, bus),) if bus.startswith("/run/") else ()
+        Path(self._rpcbind.shown[0][0], "sharectl").mkdir(mode=0o700, exist_ok=True)
+        own_mounts.enter([self.layout.folder, self._exports_root], (*self._rpcbind.shown, *seen))
 
     def _start_bus(self, program: str) -> None:
         layout = self.layout
@@ -260,34 +293,34 @@ class GaneshaProcess:
         for line in reversed(lines):
             failed = _BIND_ERROR.search(line)
             if failed is not None:
-                return self._reason_of_bind(int(failed[1]))
+                return self._reason_of_bind(int(failed["number"]), self._ports.get(failed["program"]) or self._port)
         told = [match["text"].strip() for line in lines if (match := _COMPLAINT.search(line))]
         told = [text for text in told if not text.startswith(_MEANINGLESS)]
         told = told or [line.strip() for line in _lines(self.layout.output) if line.strip()]
         told = [text for text in told if text.startswith(_CONFIGURATION)][:1] or told
         return ProblemKind.UNAVAILABLE, f"{told[-1] if told else 'it says nothing'} (log: {self.layout.log})"
 
-    def _reason_of_bind(self, number: int) -> tuple[ProblemKind, str]:
+    def _reason_of_bind(self, number: int, port: int) -> tuple[ProblemKind, str]:
         namespace = self._instance.namespace
         where = f" of {namespace}" if namespace is not None else ""
         address = ", ".join(self._instance.addresses) or "any address"
         if number == errno.EADDRINUSE:
-            holder = sockets.holder(namespace, self._port)
+            holder = sockets.holder(namespace, port)
             if holder is None:
                 return (
                     ProblemKind.TRANSIENT,
-                    f"port {self._port} on {address}{where} was in use by a program that has ended since",
+                    f"port {port} on {address}{where} was in use by a program that has ended since",
                 )
             return (
                 ProblemKind.CONFLICT,
-                f"port {self._port} on {address}{where} is in use by {holder}; stop that, or give this server another port or address",
+                f"port {port} on {address}{where} is in use by {holder}; stop that, or give this server another port or address",
             )
         if number == errno.EADDRNOTAVAIL:
             missing = sockets.missing_address(namespace, self._instance.addresses)
             return (missing.kind, str(missing)) if missing else (ProblemKind.TRANSIENT, f"{address} came late")
         return (
             ProblemKind.UNAVAILABLE,
-            f"it cannot listen on port {self._port} of {address}{where}: {os.strerror(number)}",
+            f"it cannot listen on port {port} of {address}{where}: {os.strerror(number)}",
         )
 
 

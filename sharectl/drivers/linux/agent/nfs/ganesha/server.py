@@ -53,18 +53,22 @@ class GaneshaServer:
         port: int = 2049,
         minor_versions: Collection[int] = DEFAULT_MINOR_VERSIONS,
         keytab: str | None = None,
+        mount_port: int | None = None,
     ) -> None:
         """Start nothing. `minor_versions` are those of NFSv4 that clients may speak; `keytab` a file that turns Kerberos on.
 
+        `mount_port` turns NFSv3 on, and is the port of its MOUNT protocol.
+
         Raises REFUSED for values that cannot stand in the server's configuration.
         """
-        self._process = GaneshaProcess(instance, port)
+        self._process = GaneshaProcess(instance, port, mount_port)
         self._layout = self._process.layout
         self._bus = self._process.bus
         self._port = port
         self._address = _single_address(instance.addresses)
         self._minor_versions = tuple(sorted(minor_versions))
         self._keytab = keytab
+        self._mount_port = mount_port
         self._plugins: str | None = None
         self._check()
 
@@ -88,6 +92,7 @@ class GaneshaServer:
             if self._runs_with(text):
                 return
             self._process.stop()  # before the exports are sorted: one that is not ready must not stay in force meanwhile
+            self._process.share_exports()
             daemons.write_atomically(self._layout.configuration, text)
             self._process.start(self._sort_stored(is_ready))
 
@@ -177,10 +182,12 @@ class GaneshaServer:
         if os.path.isdir(self._layout.folder):  # noqa: PTH112 - as above
             with daemons.locked(self._layout.lock):
                 self._process.stop()
+                self._process.unshare_exports()
 
     def _check(self) -> None:
-        if not 1 <= self._port <= 65535:  # noqa: PLR2004 - the ports of TCP
-            raise Problem(ProblemKind.REFUSED, f"{self._port} is not a port: it has to be one of 1 to 65535")
+        for port in (self._port, *(() if self._mount_port is None else (self._mount_port,))):
+            if not 1 <= port <= 65535:  # noqa: PLR2004 - the ports of TCP
+                raise Problem(ProblemKind.REFUSED, f"{port} is not a port: it has to be one of 1 to 65535")
         if not self._minor_versions or not set(self._minor_versions).issubset({0, 1, 2}):
             raise Problem(ProblemKind.REFUSED, "the minor versions of NFSv4 are 0, 1 and 2, and one at least is needed")
         problem = problem_of_path(self._keytab) if self._keytab is not None else None
@@ -191,7 +198,13 @@ class GaneshaServer:
         if self._plugins is None:  # looked for once: it takes as long as a call of the server
             self._plugins = plugins_folder()
         options = ServerOptions(
-            self._port, self._address, self._minor_versions, self._plugins, self._layout.owner(), self._keytab
+            self._port,
+            self._address,
+            self._minor_versions,
+            self._plugins,
+            self._layout.owner(),
+            self._keytab,
+            self._mount_port,
         )
         return server_text(options, exports=EXPORTS, recovery=self._layout.recovery)
 
