@@ -16,6 +16,9 @@ from sharectl.render.formats import PLAIN, Format
 if TYPE_CHECKING:
     from sharectl.cli.runs import RunChoices
     from sharectl.cli.session import Session
+    from sharectl.model.plans import Plan
+    from sharectl.state.contract import StateStore
+    from sharectl.workspace.backends import Backends
 
 
 @opt.taking_plan_choices()
@@ -67,6 +70,13 @@ def apply(
     ] = None,
     *,
     choices: opt.PlanChoices,
+    if_current: Annotated[
+        bool,
+        typer.Option(
+            "--if-current",
+            help="Apply the saved plan only if a plan made now, with the other options, would do the same.",
+        ),
+    ] = False,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
     output: Annotated[Format, opt.output("plan", among=PLAIN)] = Format.TEXT,
@@ -90,20 +100,25 @@ def apply(
         instead=", or save a plan with `sharectl plan --out FILE` and apply that",
     )
     if plan_file is not None:
-        _apply_saved(session, plan_file, choices, run)
+        _apply_saved(session, plan_file, choices, run, if_current=if_current)
         return
+    if if_current:
+        remedy = "name the plan: `sharectl apply FILE --if-current`"
+        raise DiagnosticError(error("usage.if-current", "--if-current is about a saved plan", remedy=remedy))
     make_plan = planner(session, choices)
     run_locked(session, make_plan.desired.backends, make_plan, run)
 
 
-def _apply_saved(session: Session, plan_file: Path, choices: opt.PlanChoices, run: RunChoices) -> None:
-    """Apply a saved plan as it is. Raises DiagnosticError for options that would make another."""
-    from sharectl.cli.runs import run_locked
+def _apply_saved(
+    session: Session, plan_file: Path, choices: opt.PlanChoices, run: RunChoices, *, if_current: bool
+) -> None:
+    """Apply a saved plan as it is. Raises DiagnosticError for options that would make another, unless another is to be compared with it."""
+    from sharectl.cli.runs import planner, run_locked
     from sharectl.engine.rows import rows_of
     from sharectl.planner.saved.checks import current_part
     from sharectl.workspace.planfile import plan_origin, read_plan_file, require_own_plan
 
-    if replace(choices, allow_unreadable=None) != opt.PlanChoices():
+    if not if_current and replace(choices, allow_unreadable=None) != opt.PlanChoices():
         raise DiagnosticError(
             error(
                 "usage.saved-plan",
@@ -121,7 +136,20 @@ def _apply_saved(session: Session, plan_file: Path, choices: opt.PlanChoices, ru
         instead="",
         allow_unreadable=frozenset(choices.allow_unreadable or ()),
     )
-    run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
+    if not if_current:
+        run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
+        return
+    make_plan = planner(session, choices)
+
+    def agreed(store: StateStore, backends: Backends) -> Plan:
+        from sharectl.planner.saved.agreement import agreed_part
+
+        part = current_part(saved, rows_of(saved, store))
+        if len(part.held) > len(saved.held):  # all of it or nothing: that is what was reviewed
+            return replace(part, is_stopped=True)
+        return part if part.is_empty else agreed_part(part, make_plan(store, backends))
+
+    run_locked(session, make_plan.desired.backends, agreed, run)
 
 
 @opt.taking_plan_choices(
