@@ -88,7 +88,7 @@ def write_ignore_file(directory: Path) -> None:
             ignore.write(_IGNORE)
 
 
-def mend_private(directory: Path, state: Path) -> None:
+def mend_private(directory: Path, state: Path | None) -> None:
     """Take from others what an earlier version, or the umask, gave them of an existing `.sharectl` of this user.
 
     Where the mode of the state file was widened on purpose, so that others may read it, they may still enter, and only
@@ -99,7 +99,7 @@ def mend_private(directory: Path, state: Path) -> None:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             return
         mode = stat.S_IMODE(found.st_mode)
-        wanted = mode & ~_OTHERS_WRITE if _is_shared(state) else mode & ~0o077
+        wanted = mode & ~_OTHERS_WRITE if state is not None and _is_shared(state) else mode & ~0o077
         if wanted != mode:
             directory.chmod(wanted)
         if not (directory / ".gitignore").exists():

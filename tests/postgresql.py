@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import uuid
@@ -21,6 +22,7 @@ DATABASE: Final = "postgres"
 _START_SECONDS: Final = 120
 _SETTINGS: Final = """
 listen_addresses = ''
+port = {port}
 unix_socket_directories = '{folder}'
 shared_buffers = 32MB
 max_connections = 200
@@ -43,23 +45,24 @@ def as_its_user() -> list[str]:
 class Server:
     """A PostgreSQL server that listens on a socket in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use the server whose data is in `folder`."""
+    def __init__(self, folder: Path, port: int = 5432) -> None:
+        """Use the server whose data is in `folder`; its socket is named after the port."""
         self.folder = folder
+        self.port = port
 
     @classmethod
-    def create(cls, settings: str = "") -> Server:
+    def create(cls, settings: str = "", port: int = 5432) -> Server:
         """Make a server, not started yet; `settings` are lines of its configuration. Skips where there is none to be had."""
         found = binaries()
         servers.require(found is not None, "PostgreSQL (apt-get install postgresql)")
         folder = Path(tempfile.mkdtemp(prefix="sharectl-pg-"))
         if not os.geteuid():
             shutil.chown(folder, "postgres")
-        server = cls(folder)
+        server = cls(folder, port)
         options = ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         server.run("initdb", "-D", str(server.data), "-U", USER, *options)
         with (server.data / "postgresql.conf").open("a") as file:
-            file.write(_SETTINGS.format(folder=folder) + settings + "\n")
+            file.write(_SETTINGS.format(folder=folder, port=port) + settings + "\n")
         return server
 
     @property
@@ -107,9 +110,39 @@ class Server:
         """Return the command that `run` runs."""
         return [*as_its_user(), f"{binaries()}/{program}", *arguments]
 
+    def sql(self, statements: str) -> str:
+        """Execute statements as the superuser, and return what they printed."""
+        return self.run(
+            "psql",
+            "-h",
+            str(self.folder),
+            "-p",
+            str(self.port),
+            "-U",
+            USER,
+            "-d",
+            DATABASE,
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-Atqc",
+            statements,
+        )
+
+    def give(self, file: Path) -> None:
+        """Let a file belong to the server's user."""
+        if not os.geteuid():
+            shutil.chown(file, "postgres")
+
     def url(self, name: str = "") -> str:
         """Return the URL of a state on it; without a name one of a new state."""
-        return f"postgresql://{USER}@/{DATABASE}?host={self.folder}&name={name or new_name()}"
+        return f"postgresql://{USER}@/{DATABASE}?host={self.folder}&port={self.port}&name={name or new_name()}"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+    return port
 
 
 def new_name() -> str:

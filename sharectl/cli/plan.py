@@ -53,7 +53,7 @@ def plan(
     if out is not None:
         from sharectl.workspace.planfile import plan_origin, write_plan_file
 
-        origin = plan_origin(session.project.root, session.project.state_path)
+        origin = plan_origin(session.project)
         write_plan_file(session.path(out), replace(result, origin=origin))
         session.output.note(f"Saved to {out}; `sharectl apply {out}` runs exactly this.")
     elif destroy and not result.is_empty:
@@ -127,8 +127,8 @@ def _apply_saved(
             )
         )
     saved = read_plan_file(session.path(plan_file))
-    here = plan_origin(session.project.root, session.project.state_path)
-    require_own_plan(saved, session.repository.store, here)
+    repository = session.repository
+    require_own_plan(saved, repository.store if repository.has_state() else None, plan_origin(session.project))
     run = replace(
         run,
         command=f"apply {plan_file.name}",

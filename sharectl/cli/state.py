@@ -277,7 +277,7 @@ def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, fo
     from sharectl.workspace.interventions import bring_back_document, expect_document
 
     output = session.output
-    url, path = session.project.state_url, session.project.state_path
+    url, path = session.project.state_url, session.project.state_location
     held = content_of_state(lambda: session.repository.store(hint=False))
     output.note(
         f"Copy {copy.name}: taken at {copy.taken_at}, serial {copy.serial}, {copy.mark.resources} resources, lineage {copy.lineage}."

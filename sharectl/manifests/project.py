@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -15,7 +16,14 @@ from sharectl.model.fields import camel
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import API_VERSION
 from sharectl.model.settings import PackSettings, SafetyLimits, SchedulerSettings
-from sharectl.model.state_urls import StateUrlError, path_in_state_url, url_of_file
+from sharectl.model.state_urls import (
+    StateUrlError,
+    absolute_state_url,
+    is_in_file,
+    location_in_state_url,
+    path_in_state_url,
+    url_of_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,9 +58,14 @@ class Project:
     copies_kept: int = _COPIES_KEPT
 
     @property
-    def state_path(self) -> Path:
-        """The file that holds the state."""
-        return Path(path_in_state_url(self.state_url))
+    def state_path(self) -> Path | None:
+        """The file that holds the state; None where it is in a database."""
+        return Path(path_in_state_url(self.state_url)) if is_in_file(self.state_url) else None
+
+    @property
+    def state_location(self) -> str:
+        """Where the state is, for people."""
+        return location_in_state_url(self.state_url)
 
 
 class ProjectError(DiagnosticError):
@@ -149,6 +162,10 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
         if sound is not None:
             spec = sound.value.get("spec", {})
             findings += _take_out_misplaced(spec, number)
+            if sound.is_written("spec", "state"):
+                findings += _take_out_state(spec, sound.value.get("metadata", {}).get("name", ""), number)
+            else:
+                spec.pop("state", None)
             if not sound.is_written("spec", "scheduler"):
                 spec.pop("scheduler", None)
             if not sound.is_written("spec", "manifests"):
@@ -181,11 +198,26 @@ def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
             del part[key]
             path = ("spec", "state", *above, key)
             findings.append(Finding("project.state", "the path holds a NUL character", "", "remove it", document, path))
+    return findings
+
+
+def _take_out_state(spec: JsonObject, project_name: str, document: int) -> list[Finding]:
+    """Remove where the state is if that cannot be used, and return what is wrong; a state in a database is called as the project, unless it has a name."""
+    state = spec.get("state", {})
+    path: tuple[str | int, ...] = ("spec", "state", "url")
+    if "url" not in state or is_in_file(state["url"]):
+        for key in ("name", "passwordFrom"):
+            if state.pop(key, None) is not None:
+                summary, remedy = f"a state in a file has no `{key}`", "leave it out, or name a database as `url`"
+                return [Finding("project.state", summary, "", remedy, document, (*path[:2], key), key=True)]
+    elif "name" not in state and re.search("[?&]name=", state["url"]) is None:
+        state["name"] = project_name
     summary, remedy = _url_problem(state) if "url" in state else ("", "")
     if summary:
-        del state["url"]
-        findings.append(Finding("project.state", summary, "", remedy, document, ("spec", "state", "url")))
-    return findings
+        for key in ("url", "name", "passwordFrom"):
+            state.pop(key, None)
+        return [Finding("project.state", summary, "", remedy, document, path)]
+    return []
 
 
 def _url_problem(state: JsonObject) -> tuple[str, str]:
@@ -193,10 +225,17 @@ def _url_problem(state: JsonObject) -> tuple[str, str]:
     if "file" in state:
         return "the state is named twice, by `file` and by `url`", "leave one of them out"
     try:
-        path_in_state_url(state["url"])
+        _state_url(Path("/"), state)
     except StateUrlError as problem:
         return f"the state cannot be opened: {problem}", problem.remedy
     return "", ""
+
+
+def _state_url(root: Path, state: JsonObject) -> str:
+    if "url" not in state:
+        return url_of_file(root / state.get("file", _STATE_FILE))
+    reference = next(iter(state.get("passwordFrom", {}).items()), None)
+    return absolute_state_url(state["url"], root, name=state.get("name", ""), password_from=reference)
 
 
 def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
@@ -206,9 +245,7 @@ def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
         root=root,
         file=file,
         manifests=tuple(spec.get("manifests", (".",))),
-        state_url=url_of_file(
-            root / (path_in_state_url(state["url"]) if "url" in state else state.get("file", _STATE_FILE))
-        ),
+        state_url=_state_url(root, state),
         cache_directory=root / _CACHE_DIRECTORY,
         safety=_settings(SafetyLimits, spec.get("safety", {})),
         scheduler=_settings(SchedulerSettings, spec.get("scheduler", {})),

@@ -317,7 +317,7 @@ class UnreadBackend(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a plan was made: the path of its state, and the commit and the folder of its repository, where it is in one."""
+    """Where a plan was made: the path of its state, or its host, database and schema, and the commit and the folder of its repository, where it is in one."""
 
     state_path: str
     commit: str | None = None

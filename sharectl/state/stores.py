@@ -5,12 +5,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from sharectl.model.state_urls import location_in_state_url
+from sharectl.state.contract import StateUnavailableError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.state.contract import StateStore
 
-KINDS: Final[Mapping[str, str]] = {"sqlite": "sharectl.state.sqlite.store"}
+KINDS: Final[Mapping[str, str]] = {
+    "sqlite": "sharectl.state.sqlite.store",
+    "postgresql": "sharectl.state.postgresql.store",
+}
 """By scheme, the module that is a StoreKind, imported where a state of it is opened. `sharectl.model.state_urls` checks URLs of the same schemes."""
 
 
@@ -28,8 +34,15 @@ class StoreKind(Protocol):
 
 
 def kind_of_store(url: str) -> StoreKind:
-    """Return the kind of store that the URL names."""
-    return cast("StoreKind", import_module(KINDS[url.partition(":")[0]]))
+    """Return the kind of store that the URL names. Raises StateUnavailableError where the library for it is missing."""
+    try:
+        return cast("StoreKind", import_module(KINDS[url.partition(":")[0]]))
+    except ModuleNotFoundError as missing:
+        if missing.name != "psycopg":
+            raise
+        reason = "a state in PostgreSQL needs psycopg, which is not installed"
+        remedy = "pip install 'sharectl[postgresql]'"
+        raise StateUnavailableError(location_in_state_url(url), reason, remedy) from missing
 
 
 def open_store(url: str, *, create: bool) -> StateStore:

@@ -13,7 +13,7 @@ import orjson
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.state_urls import url_of_file
-from sharectl.private import draft_of, make_private
+from sharectl.private import NAME, draft_of, make_private
 from sharectl.state.contract import StateCorruptError, StateError, WritesCopies
 from sharectl.state.sqlite.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
 from sharectl.state.stores import open_store
@@ -66,12 +66,16 @@ def copy_folders(project: Project, environ: Mapping[str, str]) -> tuple[Path, ..
     """Return the folders for copies, the preferred one first: outside of the checkout, or else beside the state."""
     if project.copies_directory is not None:
         return (project.copies_directory,)
-    beside = project.state_path.parent / "copies"
+    beside = _beside_state(project)
     for name, under in (("XDG_STATE_HOME", ""), ("HOME", ".local/state")):
         home = environ.get(name, "")
         if home.startswith("/") and home != "/":
             return (Path(home) / under / "sharectl" / "copies", beside)
     return (beside,)
+
+
+def _beside_state(project: Project) -> Path:
+    return (project.root / NAME if project.state_path is None else project.state_path.parent) / "copies"
 
 
 def _damage(store: StateStore) -> tuple[Diagnostic, ...]:
@@ -126,7 +130,7 @@ def find_copies(project: Project, environ: Mapping[str, str]) -> KeptCopies:
             if not is_own and any(origin.remote or origin.first_commit for origin in origins):
                 here = here or origin_of(project)
                 is_own = any(here.is_project(origin) for origin in origins)
-            (own if is_own or base.parent == project.state_path.parent else others).extend(copies_in(folder))
+            (own if is_own or base == _beside_state(project) else others).extend(copies_in(folder))
     return KeptCopies(*(tuple(sorted(found, key=lambda copy: copy.taken_at, reverse=True)) for found in (own, others)))
 
 
@@ -139,7 +143,7 @@ def missing_state(project: Project, environ: Mapping[str, str]) -> Diagnostic | 
     kept = "a copy of this project's state is" if len(own) == 1 else f"{len(own)} copies of this project's state are"
     return warning(
         "state.lost",
-        f"there is no state at {project.state_path}, and {kept} kept",
+        f"there is no state at {project.state_location}, and {kept} kept",
         detail=f"the newest is of {newest.taken_at}, serial {newest.serial}, with {newest.mark.resources} resources. "
         "Without it, nothing is known of what is on the backends.",
         remedy=f"`{RESTORE_COMMAND}` lists them and brings one back",
@@ -159,7 +163,7 @@ def overtaken_state(store: StateStore, project: Project, environ: Mapping[str, s
         if newest is not None and not follows(store, newest):
             return error(
                 "state.overtaken",
-                f"the state at {project.state_path} knows nothing of what was done with it on {newest.taken_at}",
+                f"the state at {project.state_location} knows nothing of what was done with it on {newest.taken_at}",
                 detail=f"a copy that was kept then, with serial {newest.serial}, has what this one lacks: an older file was put in its place, "
                 "or a copy of it is in use elsewhere. What was made, renamed or removed since would be made again, empty, or taken for something else.",
                 remedy=f"`{RESTORE_COMMAND} {newest.name}` brings the later one back; to go on with this one all the same, "

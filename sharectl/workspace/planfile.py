@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
@@ -18,7 +17,9 @@ from sharectl.workspace.git import git_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
+    from sharectl.manifests.project import Project
     from sharectl.model.plans import Plan
     from sharectl.state.contract import StateStore
 
@@ -119,21 +120,24 @@ def _step_lines(file: BinaryIO, digest: hashlib.blake2b) -> Iterator[bytes]:
             yield line.rstrip(b",\n")
 
 
-def plan_origin(root: Path, state_path: Path) -> Origin:
-    """Return where a plan is made: for the state at `state_path`, in the repository that `root` is in."""
+def plan_origin(project: Project) -> Origin:
+    """Return where a plan is made: for the state of `project`, in the repository that it is in."""
+    root, file = project.root, project.state_path
     answer = git_lines(root, "rev-parse", "HEAD", "--show-prefix")
     commit, folder = (answer[0], answer[1]) if len(answer) > 1 else (None, "")
-    return Origin(str(state_path.resolve()), commit, folder)
+    return Origin(project.state_location if file is None else str(file.resolve()), commit, folder)
 
 
-def require_own_plan(plan: Plan, open_store: Callable[[], AbstractContextManager[StateStore]], here: Origin) -> None:
+def require_own_plan(
+    plan: Plan, open_store: Callable[[], AbstractContextManager[StateStore]] | None, here: Origin
+) -> None:
     """Refuse a saved plan that was made for another state or project, before a state is made for it here. Raises DiagnosticError.
 
-    A plan that was made before there was a state is for the project that it was made in, at this place or in another checkout of
+    `open_store` is None where there is no state. A plan that was made before there was a state is for the project that it was made in, at this place or in another checkout of
     the same commit.
     """
     lineage = ""
-    if Path(here.state_path).exists():
+    if open_store is not None:
         with open_store() as store, store.read() as reader:
             lineage = reader.view(()).lineage
     planned = "`sharectl plan --out FILE` makes one for what is here"

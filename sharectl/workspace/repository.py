@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import is_of
-from sharectl.model.state_urls import StateUrlError, is_state_url, path_in_state_url, url_of_file
+from sharectl.model.state_urls import (
+    StateUrlError,
+    absolute_state_url,
+    is_in_file,
+    is_state_url,
+    path_in_state_url,
+    url_of_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -226,7 +233,9 @@ class Repository:
         if (lost := self._lost_state()) is not None:
             raise DiagnosticError(replace(lost, severity=Severity.ERROR))
         remedy = "the first `sharectl apply` makes one; -C names another repository"
-        raise DiagnosticError(error("state.missing", f"there is no state at {self.project.state_path}", remedy=remedy))
+        raise DiagnosticError(
+            error("state.missing", f"there is no state at {self.project.state_location}", remedy=remedy)
+        )
 
     def backends(self, specs: Mapping[str, BackendSpec]) -> AbstractContextManager[Backends]:
         """Open these backends, each when it is first asked; what cannot be closed is told."""
@@ -279,6 +288,8 @@ def with_state(project: Project, environ: Mapping[str, str]) -> Project:
     if not elsewhere:
         return project
     try:
+        if is_state_url(elsewhere) and not is_in_file(elsewhere):
+            return replace(project, state_url=absolute_state_url(elsewhere, project.root))
         path = Path(path_in_state_url(elsewhere) if is_state_url(elsewhere) else elsewhere).expanduser()
     except StateUrlError as problem:
         summary = f"{STATE_VARIABLE} names no state: {problem}"

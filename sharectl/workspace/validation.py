@@ -84,8 +84,9 @@ def load_manifests(
 
 def _own_folders(project: Project) -> dict[str, str]:
     """Return the folders in which no backend may keep its storage, resolved, and what they are."""
-    folders = {str(project.state_path.parent.resolve()): "the folder of the state"}
-    folders[str(project.cache_directory.resolve())] = "the folder of the cache"
+    folders = {str(project.cache_directory.resolve()): "the folder of the cache"}
+    if project.state_path is not None:
+        folders = {str(project.state_path.parent.resolve()): "the folder of the state", **folders}
     return folders
 
 

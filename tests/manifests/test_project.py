@@ -10,6 +10,7 @@ import pytest
 from sharectl.manifests.project import find_project
 from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.settings import SafetyLimits, SchedulerSettings
+from sharectl.model.state_urls import parse_postgresql_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +91,12 @@ def test_finding_a_project_writes_nothing_into_a_folder_that_sharectl_has_not_us
         (HEAD + "spec: {manifests: [a, ../b, /c]}\n", [("3:23", "project.manifests"), ("3:29", "project.manifests")]),
         (HEAD + 'spec: {state: {file: "a\\0b"}}\n', [("3:22", "project.state")]),
         (HEAD + 'spec: {state: {url: "postgresql://x"}}\n', [("3:21", "project.state")]),
+        (HEAD + "spec: {state: {url: postgresql:///x, name: A}}\n", [("3:44", "manifest.schema")]),
+        (HEAD + "spec: {state: {url: postgresql:///x, name: a, passwordFrom: x}}\n", [("3:61", "manifest.secret")]),
+        (HEAD + "spec: {state: {url: postgresql:///x, name: a, file: b}}\n", [("3:21", "project.state")]),
+        (HEAD + "spec: {state: {url: 'postgresql://db/x?sslmode=allow', name: a}}\n", [("3:21", "project.state")]),
+        (HEAD + "spec: {state: {name: a}}\n", [("3:16", "project.state")]),
+        (HEAD + "spec: {state: {url: 'sqlite:a', passwordFrom: {env: A}}}\n", [("3:33", "project.state")]),
         (HEAD + 'spec: {state: {url: "sqlite:a", file: b}}\n', [("3:21", "project.state")]),
     ],
 )
@@ -122,3 +129,24 @@ def test_a_password_in_the_url_of_a_state_is_not_repeated(tmp_path: Path) -> Non
         find_project(tmp_path)
     [found] = refused.value.diagnostics
     assert "hunter2" not in f"{found.summary}{found.detail}{found.remedy}{found.source}"
+
+
+def test_a_state_in_a_database_is_named_beside_its_url(tmp_path: Path) -> None:
+    """Where its password is comes along, and the password does not; the second time from the cache."""
+    (tmp_path / ".sharectl").mkdir()
+    state = "{url: postgresql://me@db.example/x, name: team-a, passwordFrom: {file: secrets/pg}}"
+    write(tmp_path, HEAD + f"spec: {{state: {state}}}\n")
+    for _ in range(2):
+        project = find_project(tmp_path)
+        assert project.state_path is None
+        assert project.state_location == "db.example, database x, schema sharectl_team-a"
+        assert parse_postgresql_url(project.state_url).password_from == ("file", f"{tmp_path}/secrets/pg")
+
+
+def test_a_state_in_a_database_is_called_as_its_project(tmp_path: Path) -> None:
+    """Unless it has a name of its own; without any, nobody guesses one."""
+    head = HEAD + "metadata: {name: nas}\n"
+    write(tmp_path, head + "spec: {state: {url: 'postgresql:///x?application_name=me'}}\n")
+    assert find_project(tmp_path).state_location.endswith("schema sharectl_nas")
+    write(tmp_path, head + "spec: {state: {url: 'postgresql:///x?name=other'}}\n")
+    assert find_project(tmp_path).state_location.endswith("schema sharectl_other")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -38,3 +40,17 @@ def test_a_state_that_is_set_aside_leaves_its_place_to_another(tmp_path: Path) -
     aside = kind_of_store(url).set_aside(url)
     assert aside == str(tmp_path / "state.db.damaged-1")
     assert not kind_of_store(url).is_at(url)
+
+
+def test_without_the_library_for_a_database_one_is_told_what_to_install() -> None:
+    """And where the state is."""
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from sharectl.state.stores import kind_of_store\n"
+        "from sharectl.state.contract import StateUnavailableError\n"
+        "try: kind_of_store('postgresql://me@db.example/x?name=a')\n"
+        "except StateUnavailableError as refused: print(refused, refused.remedy)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "db.example, database x" in done.stdout
+    assert "sharectl[postgresql]" in done.stdout

@@ -16,7 +16,7 @@ from sharectl.state.postgresql.errors import is_passing, translated
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sharectl.model.postgresql_urls import PostgresqlPlace
+    from sharectl.model.state_urls import PostgresqlPlace
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 

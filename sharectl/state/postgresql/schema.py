@@ -222,5 +222,5 @@ def _make_schema(connection: Connection[Any], schema: str, location: str) -> Non
 
 
 def quoted(schema: str) -> str:
-    """Return the name of a schema as statements have it; its letters have been checked (`sharectl.model.postgresql_urls`)."""
+    """Return the name of a schema as statements have it; its letters have been checked (`sharectl.model.state_urls`)."""
     return f'"{schema}"'

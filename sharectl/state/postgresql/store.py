@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from sharectl.model.postgresql_urls import parse_postgresql_url
 from sharectl.model.records import EVERYTHING, Lease
+from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.state.columns import collection_paused
 from sharectl.state.contract import LockedError, StateRefusedError, StateUnavailableError
 from sharectl.state.empty import EmptyReader
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sharectl.model.kinds import Address
-    from sharectl.model.postgresql_urls import PostgresqlPlace
     from sharectl.model.records import Change, HistoryLine, Holder, LockStatus, Scope
+    from sharectl.model.state_urls import PostgresqlPlace
     from sharectl.state.contract import StateReader
     from sharectl.state.lock import Clock
     from sharectl.state.postgresql.connections import Connection

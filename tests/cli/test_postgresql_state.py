@@ -1,0 +1,98 @@
+"""Commands on a state in PostgreSQL do what they do on one in a file."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from sharectl.cli.complete import complete_address
+from sharectl.model.state_urls import parse_postgresql_url
+from sharectl.state.stores import open_store
+from sharectl.state.testing.samples import ALICE
+from tests.cli.console import run
+from tests.cli.test_completion import Line
+
+if TYPE_CHECKING:
+    from tests.cli.console import Console
+    from tests.postgresql import Server
+
+PROJECT = "apiVersion: sharectl/v1\nkind: Project\nspec: {{state: {{url: '{url}'}}}}\n"
+
+
+@pytest.fixture
+def shared(simulated: Console, postgresql: Server) -> Console:
+    """Return the simulated repository, whose state is in PostgreSQL."""
+    simulated.write("sharectl.yaml", PROJECT.format(url=postgresql.url()))
+    return simulated
+
+
+def test_what_was_applied_is_there_for_every_command(shared: Console) -> None:
+    """Nothing is left to do, and each command that looks at the state finds it; no file of a state is made."""
+    assert shared("plan", "--detailed-exitcode").code == 2
+    assert shared("apply", "--yes").code == 0
+    assert shared("plan", "--detailed-exitcode").code == 0
+    assert "share/two" in shared("state", "list").out
+    assert "2GiB" in shared("show", "share/two").out
+    assert "create-share" in shared("history", "share/one").out
+    assert "Nobody" in shared("lock", "status").out
+    assert shared("refresh", "--detailed-exitcode").code == 0
+    assert complete_address(Line(shared.root), "share/o") == ["share/one"]
+    assert not (shared.root / ".sharectl" / "state.db").exists()
+
+
+def test_a_saved_plan_is_applied_to_the_state_that_it_was_made_for(shared: Console, postgresql: Server) -> None:
+    """And to no other, before there is one and after."""
+    assert shared("plan", "--out", "plan.json").code == 0
+    here = (shared.root / "sharectl.yaml").read_text()
+    shared.write("sharectl.yaml", PROJECT.format(url=postgresql.url()))
+    refused = shared("apply", "plan.json", "--yes")
+    assert (refused.code, "other-project" in refused.err) == (1, True)
+    assert shared("apply", "--yes").code == 0
+    shared.write("sharectl.yaml", here)
+    assert shared("state", "list").code == 1
+    assert shared("apply", "plan.json", "--yes").code == 1
+    (shared.root / "sim.db").unlink()
+    assert shared("apply", "plan.json", "--yes").code == 0
+
+
+def test_where_the_state_is_missing_one_is_told_its_place(shared: Console) -> None:
+    """Host, database and schema."""
+    told = shared("state", "list")
+    assert told.code == 1
+    place = parse_postgresql_url((shared.root / "sharectl.yaml").read_text().split("'")[1])
+    assert place.location in " ".join(told.err.split())
+
+
+def test_the_environment_names_a_state_in_a_database(simulated: Console, postgresql: Server) -> None:
+    """As it names a file; a password in it is refused and not repeated."""
+    url = postgresql.url()
+    assert run("apply", "--yes", cwd=simulated.root, env={"SHARECTL_STATE": url}).code == 0
+    listed = run("state", "list", "--output", "json", cwd=simulated.root, env={"SHARECTL_STATE": url})
+    assert {row["address"] for row in orjson.loads(listed.out)["resources"]} >= {"share/one", "share/two"}
+    assert not (simulated.root / ".sharectl" / "state.db").exists()
+    refused = run("plan", cwd=simulated.root, env={"SHARECTL_STATE": "postgresql://me:hunter2@db/x?name=a"})
+    assert refused.code == 64
+    assert "hunter2" not in refused.out + refused.err
+
+
+def test_a_server_that_is_not_there_ends_the_command_with_a_word(simulated: Console) -> None:
+    """Before anything was done."""
+    simulated.write("sharectl.yaml", PROJECT.format(url=f"postgresql://me@/x?host={simulated.root}&name=a"))
+    told = simulated("apply", "--yes")
+    assert told.code == 1
+    assert "cannot be reached" in " ".join(told.err.split())
+    assert not (simulated.root / "sim.db").exists()
+
+
+def test_the_lock_of_a_state_in_a_database_is_seen_and_taken_away(shared: Console) -> None:
+    """By its token, by whoever says so."""
+    url = (shared.root / "sharectl.yaml").read_text().split("'")[1]
+    with closing(open_store(url, create=True)) as store:
+        store.acquire(ALICE, duration_seconds=600)
+        refused = shared("apply", "--yes")
+        assert (refused.code, "alice@one.example" in refused.err) == (75, True)
+        assert shared("unlock", "--yes").code == 0
+        assert store.lock_status() is None
