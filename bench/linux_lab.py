@@ -91,6 +91,11 @@ class Lab:
             }
         return config
 
+    def daemons(self, instance: str) -> list[int]:
+        """Return the NFS-Ganesha and the bus of an instance below the folder of the lab."""
+        folder = self.folder / instance / "nfs"
+        return [int((folder / name).read_text(encoding="ascii")) for name in ("pid", "bus.pid")]
+
     def restart(self, name: str) -> None:
         """Leave what is in a folder of the lab as a restart of the host would: no process, no mount."""
         folder = self.folder / name
