@@ -14,8 +14,7 @@ import pytest
 from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError
 from sharectl.drivers.linux import FACTORY
 from sharectl.drivers.linux.agent import restoring
-from sharectl.drivers.linux.agent.host import daemons
-from sharectl.drivers.linux.agent.locks import changes_lock, resource_lock
+from sharectl.drivers.linux.agent.locks import changes_lock, resource_locked
 from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.testing_share_servers import ShareServerConformance
 from sharectl.model.access import AccessRule
@@ -472,7 +471,7 @@ def test_a_share_server_that_somebody_removes_gets_nothing_back(
     backend = open_backend(driver._settings.for_agent())
     run("ip", "netns", "del", f"sharectl-{server_id}")
     monkeypatch.setattr(restoring, "_LOCK_SECONDS", 0.0)
-    with daemons.locked(resource_lock(f"{lab_directory}/root", server_id)):
+    with resource_locked(f"{lab_directory}/root", server_id):
         assert backend.restore() == []
     assert f"sharectl-{server_id}" not in namespaces()
     backend._records.close_share_server(server_id)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 import zlib
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
-_LOCKS: Final = 256
+from sharectl.drivers.linux.agent.host.daemons import holds_within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BYTE: Final = struct.Struct("hhqqi4x")
+"""`struct flock` of fcntl(2): what kind of lock, from where its start is counted, its start and length, and no process."""
 
 
 def changes_lock(root: str) -> str:
@@ -14,12 +23,42 @@ def changes_lock(root: str) -> str:
     return os.path.join(root, "changes.lock")  # noqa: PTH118 - paths are text everywhere in the agent
 
 
-def resource_lock(root: str, resource_id: str) -> str:
-    """Return the lock that is held alone for whatever is done to one share, snapshot or share server; taken after that of changes.
+@contextmanager
+def resource_locked(root: str, resource_id: str) -> Iterator[None]:
+    """Hold alone the lock for whatever is done to one share, snapshot or share server; taken after that of changes.
 
-    Some resources share one: who holds the lock of a resource takes that of no other.
+    Who holds the lock of a resource takes that of no other: two may have the same.
     """
-    folder = os.path.join(root, "locks")  # noqa: PTH118 - as above
-    if not os.path.isdir(folder):  # noqa: PTH112 - as above
-        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
-    return os.path.join(folder, str(zlib.crc32(resource_id.encode()) % _LOCKS))  # noqa: PTH118 - as above
+    with _opened(root) as descriptor:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW, _byte_of(resource_id))
+        yield
+
+
+@contextmanager
+def resource_locked_within(root: str, resource_id: str, seconds: float) -> Iterator[bool]:
+    """Hold the same where it can be had in that time; give whether it is held."""
+    with _opened(root) as descriptor:
+        yield holds_within(lambda: _could_lock(descriptor, resource_id), seconds)
+
+
+@contextmanager
+def _opened(root: str) -> Iterator[int]:
+    """Open the file of which each resource has a byte to lock: a file for each would have to be made first, and stay."""
+    path = os.path.join(root, "resources.lock")  # noqa: PTH118 - as above
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _could_lock(descriptor: int, resource_id: str) -> bool:
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _byte_of(resource_id))
+    except (BlockingIOError, PermissionError):  # EAGAIN and EACCES, as fcntl(2) has it
+        return False
+    return True
+
+
+def _byte_of(resource_id: str) -> bytes:
+    return _BYTE.pack(fcntl.F_WRLCK, os.SEEK_SET, zlib.crc32(resource_id.encode()), 1, 0)

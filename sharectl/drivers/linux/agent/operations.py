@@ -16,7 +16,7 @@ from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.host.namespaces import TenantNetworks
 from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.listing import Listed, ListedSnapshot, Listing, listed_snapshot
-from sharectl.drivers.linux.agent.locks import changes_lock, resource_lock
+from sharectl.drivers.linux.agent.locks import changes_lock, resource_locked
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.records import Records
 from sharectl.drivers.linux.agent.restoring import Restoring
@@ -120,7 +120,7 @@ class Backend:
             if is_prepared and method not in _ALONE:  # else a change could meet the servers half restored
                 held.enter_context(locked(changes_lock(self._root), shared=True))
             if resource_id is not None:  # an agent whose connection was lost may still be at work on the same request
-                held.enter_context(locked(resource_lock(self._root, resource_id)))
+                held.enter_context(resource_locked(self._root, resource_id))
             if is_prepared and method not in _WITHOUT_EFFECT:
                 self._expect_fence(params)
                 if method != "raise_fence":

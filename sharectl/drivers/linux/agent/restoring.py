@@ -10,7 +10,7 @@ from sharectl.drivers.linux.agent.closed_marks import marked, opening
 from sharectl.drivers.linux.agent.contract import Problem
 from sharectl.drivers.linux.agent.host.daemons import holds_within, locked_within
 from sharectl.drivers.linux.agent.host.system_errors import told_as
-from sharectl.drivers.linux.agent.locks import changes_lock, resource_lock
+from sharectl.drivers.linux.agent.locks import changes_lock, resource_locked_within
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.model.access import CIFS, NFS
 
@@ -96,7 +96,7 @@ class Restoring:
         if name == MAIN:
             yield True
             return
-        with locked_within(resource_lock(self._root, name), _LOCK_SECONDS) as is_mine:
+        with resource_locked_within(self._root, name, _LOCK_SECONDS) as is_mine:
             row = self._records.share_server(name)
             yield is_mine and row is not None and row.is_made
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.drivers.linux.agent.contract import Hindrance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.due_times import INTERVALS, UnknownZoneError, latest_due, next_due, zone_named
 from sharectl.drivers.linux.agent.holdings import Holdings
-from sharectl.drivers.linux.agent.host.daemons import locked, locked_within
+from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.host.system_errors import told_as
-from sharectl.drivers.linux.agent.locks import changes_lock, resource_lock
+from sharectl.drivers.linux.agent.locks import changes_lock, resource_locked_within
 from sharectl.drivers.linux.agent.schedule_records import Schedule, ScheduledSnapshot, ScheduleRecords
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Schedules:
         """Do for one share what is to be done, unless somebody is at work on it."""
         with (
             locked(changes_lock(self._root), shared=True),
-            locked_within(resource_lock(self._root, share_id), _LOCK_SECONDS) as is_mine,
+            resource_locked_within(self._root, share_id, _LOCK_SECONDS) as is_mine,
         ):
             if not is_mine or not self._schedules.at_work(share_id):
                 return
