@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class AccessPattern(NamedTuple):
-    """Rules to ignore: addresses and networks within the network `to`, or users that match `to` (* and ?) in any case."""
+    """Rules to ignore: addresses and networks within the network `to`, or users, groups or guests that match `to` (* and ?) in any case."""
 
     access_type: str
     to: str
@@ -28,9 +28,9 @@ class AccessPattern(NamedTuple):
         """Tell whether the rule matches."""
         if rule.access_type != self.access_type:
             return False
-        if self.access_type == AccessType.USER:
-            return fnmatchcase(rule.access_to.casefold(), self.to.casefold())
-        return _is_within(rule.access_to, self.to)
+        if self.access_type == AccessType.IP:
+            return _is_within(rule.access_to, self.to)
+        return fnmatchcase(rule.access_to.casefold(), self.to.casefold())
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,3 +184,46 @@ def test_show_names_what_is_left_to_others(shared: Console) -> None:
     assert "scratch*" in shared("show", "backend/nas").out
     configure(shared, "")
     assert "Left to others" not in shared("show", "share/one").out
+
+
+@pytest.mark.parametrize(
+    ("rule", "pattern"),
+    [
+        ("{type: user, to: '*', level: ro}", "{type: user, to: '*'}"),
+        ("{type: group, to: 'CORP\\Backup Operators', level: ro}", "{type: group, to: 'corp\\backup*'}"),
+        ("{type: guest, to: '*', level: ro}", "{type: guest, to: '*'}"),
+        ("{type: ip, to: 10.9.0.7, level: none}", "{type: ip, to: 10.9.0.0/24}"),
+    ],
+)
+def test_rules_of_each_type_can_be_left_to_others(console: Console, rule: str, pattern: str) -> None:
+    """Given by a state of its own, as another tool would."""
+    head = "---\napiVersion: sharectl/v1\nkind"
+    backend = (
+        f"{head}: Backend\nmetadata: {{name: nas}}\nspec: {{driver: simulated, config: {{stateFile: sim.db}}IGNORE}}\n"
+    )
+    mine = "{type: ip, to: 10.0.0.0/8, level: rw}, {type: user, to: alice, level: rw}"
+    share = (
+        f"{head}: Share\nmetadata: {{name: one}}\nspec: {{size: 1GiB, protocols: [NFS, CIFS], access: [{mine}MORE]}}\n"
+    )
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("all.yaml", backend.replace("IGNORE", "") + share.replace("MORE", ""))
+    assert console("apply", "--yes").code == 0
+    kept = (console.root / ".sharectl" / "state.db").read_bytes()
+    console.write("all.yaml", backend.replace("IGNORE", "") + share.replace("MORE", f", {rule}"))
+    assert console("apply", "--yes").code == 0
+    (console.root / ".sharectl" / "state.db").write_bytes(kept)
+    console.write(
+        "all.yaml", backend.replace("IGNORE", f", ignore: {{access: [{pattern}]}}") + share.replace("MORE", "")
+    )
+    ended = console("refresh", "--detailed-exitcode")
+    assert ended.code == 0, ended.out
+    assert "holds 1 access rule that its manifest ignores" in ended.out
+
+
+def test_guests_are_ignored_by_no_name(console: Console) -> None:
+    """As in a rule: a pattern that never matches is a mistake."""
+    configure(console, "ignore: {access: [{type: guest, to: bob}]}")
+    ended = console("validate")
+    assert ended.code == 1
+    assert "guests have no names" in ended.err
+    assert "all.yaml:5:" in ended.err
