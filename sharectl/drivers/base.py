@@ -365,7 +365,10 @@ class SettlesExports(Protocol):
     """
 
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
-        """Return the settings of a share of this protocol whose type has these extra specs; no backend is reached."""
+        """Return the settings of a share of this protocol whose type has these extra specs; no backend is reached.
+
+        One that is called as the key of an access rule (`group:staff`, in lower case) is of shares with such a rule alone: whom it means.
+        """
         ...
 
 

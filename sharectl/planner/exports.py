@@ -15,12 +15,13 @@ from sharectl.planner.records import RECORDED_SETTINGS, settings_in
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from sharectl.model.access import ExportSettings
+    from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare
     from sharectl.model.records import Record, StateView
+    from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft
     from sharectl.planner.observed import Observed
 
@@ -32,16 +33,23 @@ PREFIX: Final = "export/"
 class ExportPolicy:
     """The export settings that one backend is to use: those of its configuration by protocol, and those of share types that ask for others.
 
-    `by_type` is by protocol and share type.
+    `by_type` is by protocol and share type; `by_rule`, by protocol, are those of shares with an access rule of this key alone.
     """
 
     by_protocol: Mapping[str, ExportSettings]
     by_type: Mapping[tuple[str, str], ExportSettings] = field(default_factory=dict)
+    by_rule: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def of(self, protocol: str | None, share_type: str | None) -> ExportSettings | None:
-        """Return the settings of a share of this protocol and type; None where nothing is known of the protocol."""
-        special = self.by_type.get((protocol or "", share_type or ""))
-        return self.by_protocol.get(protocol or "") if special is None else special
+    def of(self, protocol: str | None, share_type: str | None, keys: Collection[str] = ()) -> ExportSettings | None:
+        """Return the settings of a share of this protocol and type; None where nothing is known of the protocol.
+
+        `keys` are those of its rules, in lower case, as far as they matter.
+        """
+        found = self.by_type.get((protocol or "", share_type or ""), self.by_protocol.get(protocol or ""))
+        by_rule = self.by_rule.get(protocol or "")
+        if found is None or not by_rule or by_rule.keys().isdisjoint(keys):
+            return found
+        return tuple(sorted((*found, *((key, by_rule[key]) for key in by_rule.keys() & keys))))
 
 
 def export_policy(
@@ -50,20 +58,39 @@ def export_policy(
     extra_specs: Mapping[str, Mapping[str, str]],
 ) -> ExportPolicy:
     """Return the policy of a backend whose driver says by `settings_of` what a protocol and extra specs come to; types are by name."""
-    plain = {protocol: settings_of(protocol, {}) for protocol in protocols}
+    whole = {protocol: settings_of(protocol, {}) for protocol in protocols}
     special = {
-        (protocol, name): settings
+        (protocol, name): _of_all(settings)
         for name, specs in extra_specs.items()
         for protocol in protocols
-        if (settings := settings_of(protocol, specs)) != plain[protocol]
+        if (settings := settings_of(protocol, specs)) != whole[protocol]
     }
-    return ExportPolicy(plain, special)
+    by_rule = {
+        protocol: found
+        for protocol, settings in whole.items()
+        if (found := {name: value for name, value in settings if is_of_rule(name)})
+    }
+    return ExportPolicy({protocol: _of_all(settings) for protocol, settings in whole.items()}, special, by_rule)
+
+
+def is_of_rule(name: str) -> bool:
+    """Tell whether a setting is one of shares with a certain access rule alone: it is called as the key of that."""
+    return ":" in name
+
+
+def _of_all(settings: ExportSettings) -> ExportSettings:
+    return tuple((name, value) for name, value in settings if not is_of_rule(name))
 
 
 class ExportChange(NamedTuple):
     """What is to change in the export of a share."""
 
     changes: tuple[FieldChange, ...]
+
+    def explains(self, current: Iterable[AccessRule], wanted: Iterable[AccessRule]) -> bool:
+        """Tell whether the rules in force differ from the wanted ones by nothing but what such a setting brings about."""
+        changed = {change.field.removeprefix(PREFIX) for change in self.changes}
+        return {rule.key.casefold() for rule in set(current) ^ set(wanted)} <= changed
 
     @property
     def reason(self) -> str:
@@ -81,10 +108,11 @@ class Exports:
     policies: Mapping[str, ExportPolicy] = field(default_factory=dict)
     changes: Mapping[Address, ExportChange] = field(default_factory=dict)
 
-    def settings(self, backend: str | None, protocol: str, share_type: str | None) -> ExportSettings | None:
-        """Return the settings that a share on the backend is to have; None where its driver says nothing of them."""
+    def settings(self, backend: str | None, spec: ShareSpec, rules: Iterable[AccessRule]) -> ExportSettings | None:
+        """Return the settings that a share on the backend is to have with these rules; None where its driver says nothing of them."""
         policy = self.policies.get(backend or "")
-        return None if policy is None else policy.of(protocol, share_type)
+        keys = {rule.key.casefold() for rule in rules}
+        return None if policy is None else policy.of(spec.protocol, spec.share_type, keys)
 
 
 NO_EXPORTS: Final = Exports()
@@ -114,16 +142,24 @@ def find_exports(state: StateView, observed: Observed, policies: Mapping[str, Ex
 
 
 def _changes(record: Record, share: ObservedShare | None, policy: ExportPolicy) -> tuple[FieldChange, ...]:
-    """Return what is to change in the export of a share; nothing where neither a listing nor the state says what it has."""
+    """Return what is to change in the export of a share; nothing where neither a listing nor the state says what it has.
+
+    Whom its rules mean is as recorded, where it is not listed: then they are not in force.
+    """
     listed = None if share is None else share.export_settings
-    if share is not None and not policy.by_type and listed == policy.by_protocol.get(share.protocol or "", ()):
+    protocol = None if share is None else share.protocol
+    is_usual = share is not None and listed == policy.by_protocol.get(protocol or "", ())
+    if is_usual and not policy.by_type and not policy.by_rule.get(protocol or ""):
         return ()
-    before = settings_in(record) if listed is None else listed
-    if before is None:
+    recorded = settings_in(record)
+    if listed is None and recorded is None:
         return ()
+    before = dict(recorded or ())
+    if listed is not None:
+        before = {**{name: value for name, value in before.items() if is_of_rule(name)}, **dict(listed)}
     spec = spec_object_of(record)
-    after = policy.of(spec["protocol"], spec.get("share_type"))
-    return () if after is None or before == after else _differences(dict(before), dict(after))
+    after = policy.of(spec["protocol"], spec.get("share_type"), [name for name in before if is_of_rule(name)])
+    return () if after is None or before == dict(after) else _differences(before, dict(after))
 
 
 def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[FieldChange, ...]:

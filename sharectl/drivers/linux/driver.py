@@ -51,6 +51,7 @@ class LinuxDriver:
         self._agent = agent
         self._resolve_secret = resolve_secret
         self._fence: Mapping[str, Any] | None = None
+        self._meant = exports.smb_people_settings(settings.smb)
         self._options: dict[frozenset[tuple[str, str]], Mapping[str, Any]] = {}  # by extra specs: shares have few types
 
     @property
@@ -120,7 +121,11 @@ class LinuxDriver:
         nfs, smb = self._settings.nfs, self._settings.smb
         if share.export_settings is None:
             return share
-        own = exports.smb_server_settings(smb) if share.protocol == "CIFS" else exports.nfs_server_settings(nfs)
+        own = exports.nfs_server_settings(nfs)
+        if share.protocol == "CIFS":
+            keys = {rule.key.casefold() for rule in share.access}
+            own = exports.smb_server_settings(smb)
+            own |= {key: self._meant[key] for key in self._meant.keys() & keys}
         return share._replace(export_settings=tuple(sorted({**dict(share.export_settings), **own}.items())))
 
     def create_share(self, request: ShareRequest) -> ObservedShare:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.nfs import treatment as nfs_treatment
 from sharectl.drivers.linux.agent.smb import treatment as smb_treatment
@@ -12,9 +13,12 @@ from sharectl.drivers.linux.extra_specs import Asked
 from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sharectl.drivers.linux.settings import LinuxSettings, NfsSettings, SmbSettings
+
+
+_MOST_NAMED: Final = 10
 
 
 def nfs_settings(nfs: NfsSettings, extra_specs: Mapping[str, str]) -> dict[str, str]:
@@ -61,7 +65,7 @@ def treatment_of(smb: SmbSettings, extra_specs: Mapping[str, str]) -> SmbTreatme
 def nfs_server_settings(nfs: NfsSettings) -> dict[str, str]:
     """Return what holds for all exports of the server: it exports nothing while it runs with something else."""
     if nfs.server != "ganesha":
-        return {}
+        return {"server": nfs.server}
     minors = [f"4.{minor}" for minor in sorted(nfs.minor_versions)]
     if nfs.v3:
         return {"versions": ",".join(["3", *minors]), "mountPort": str(nfs.mount_port)}
@@ -73,6 +77,22 @@ def smb_server_settings(smb: SmbSettings) -> dict[str, str]:
     told: dict[str, str] = {"diskFree": smb.disk_free, "encryption": smb.encryption, "signing": smb.signing}
     flags = {"browsing": smb.browsing, "guests": smb.guests}
     return {**told, **{name: "true" for name, is_set in flags.items() if is_set}}
+
+
+def smb_people_settings(smb: SmbSettings) -> dict[str, str]:
+    """Return whom rules for several people mean, by the key of the rule."""
+    groups = {f"group:{name.casefold()}": _named(members) for name, members in smb.groups.items()}
+    return {**groups, "user:*": _named(smb.users)} if smb.users else groups
+
+
+def _named(users: Iterable[str]) -> str:
+    """Return users in a few words, no two sets of them in the same."""
+    names = sorted({user.casefold() for user in users})
+    text = ", ".join(names)
+    if len(names) <= _MOST_NAMED:
+        return text or "nobody"
+    digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED} more ({digest})"
 
 
 def options_of(settings: LinuxSettings, extra_specs: Mapping[str, str]) -> dict[str, Any]:

@@ -86,7 +86,8 @@ class LinuxFactory:
 
         if protocol == "CIFS":
             smb = settings.smb_of(backend.config)
-            told = {**exports.smb_settings(smb, extra_specs), **exports.smb_server_settings(smb)}
+            told = exports.smb_settings(smb, extra_specs)
+            told |= {**exports.smb_server_settings(smb), **exports.smb_people_settings(smb)}
         elif protocol == "NFS":
             nfs = settings.nfs_of(backend.config)
             told = {**exports.nfs_settings(nfs, extra_specs), **exports.nfs_server_settings(nfs)}

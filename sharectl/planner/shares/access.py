@@ -64,10 +64,8 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
         reasons += ["a rule that was refused is no longer wanted"] if refused else []
     elif not drifted:
         reasons.insert(0, who_says(draft, address, current, wanted))
-    elif not exported or (observed is not None and observed.export_settings is not None):
-        reasons.insert(
-            0, "its access was changed on the backend"
-        )  # else nobody is served, since the settings are others
+    elif not exported or not (_serves_nobody(observed) or exported.explains(current, wanted)):
+        reasons.insert(0, "its access was changed on the backend")
     if not may_revoke(draft, address, record, current, wanted):
         return
     draft.add(
@@ -79,7 +77,7 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
         work=UpdateAccess(
             wanted,
             observed is not None and set(current) != active,
-            draft.exports.settings(record.backend, spec.protocol, spec.share_type),
+            draft.exports.settings(record.backend, spec, wanted),
             spec=new if reexported else None,
         ),
         changes=(
@@ -88,6 +86,11 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
             *(exported.changes if exported else ()),
         ),
     )
+
+
+def _serves_nobody(observed: ObservedShare | None) -> bool:
+    """Tell whether the export lets nobody in, as one does whose server runs with other settings."""
+    return observed is None or observed.export_settings is None
 
 
 def _naming_reason(change: FieldChange, is_by_hand: bool) -> str:  # noqa: FBT001 - one of a table of reasons

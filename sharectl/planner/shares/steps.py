@@ -78,7 +78,7 @@ def plan_new_share(draft: Draft, address: Address, candidates: Sequence[Candidat
         changes=None,
     )
     if rules:
-        settings = draft.exports.settings(backend, spec.protocol, spec.share_type)
+        settings = draft.exports.settings(backend, spec, rules)
         draft.add(
             Verb.UPDATE_ACCESS,
             address,

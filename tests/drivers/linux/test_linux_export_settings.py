@@ -80,6 +80,43 @@ def test_changed_versions_of_the_server_are_told_as_such(
     assert _changes(repository) == []
 
 
+def test_changed_people_of_the_backend_are_told_without_a_look(
+    repository: Repository,  # noqa: F811 - the fixture
+    lab_directory: str,
+    network: Network,
+) -> None:
+    """For shares with a rule that means them, with who they are, and not as access that somebody changed; a change of others is none."""
+    smb_config = backend_config(lab_directory, network)["smb"]
+
+    def write_groups(*staff: str) -> None:
+        groups = {"Staff": [*staff], "others": ["alice"]}
+        config = backend_config(lab_directory, network, smb={**smb_config, "groups": groups})
+        repository.write("Backend", "nas", {"driver": "linux", "config": config})
+
+    write_groups("alice", "bob")
+    rules = {"mixed": ["user:alice", "group:staff"], "whole": ["group:staff"], "other": ["group:others", "user:bob"]}
+    for name, keys in rules.items():
+        access = [dict(zip(("type", "to"), key.split(":"), strict=True), level="rw") for key in keys]
+        repository.write("Share", name, {"size": "8 MiB", "protocol": "CIFS", "access": access})
+    repository.apply()
+    assert _changes(repository) == []
+    write_groups("alice")
+    for refresh in ("none", "full", "changed"):
+        done = repository.run("plan", "--output", "json", "--refresh", refresh)
+        steps = json.loads(done.stdout)["steps"]
+        assert {step["address"] for step in steps} == {"share/mixed", "share/whole"}
+        for step in steps:
+            assert step["reason"].startswith("its export's settings differ"), (refresh, step["address"])
+            assert {"field": "export/group:staff", "before": "alice, bob", "after": "alice"} in step["changes"]
+    bob = "bob", PASSWORDS["BOB_PASSWORD"]
+    assert smb(network.client, network.server.ipv4, "whole", *bob, "ls").is_ok
+    assert repository.run("apply", "--yes", "--refresh", "none").returncode == 0
+    assert not smb(network.client, network.server.ipv4, "whole", *bob, "ls").is_ok
+    for refresh in ("none", "full", "changed"):
+        done = repository.run("plan", "--output", "json", "--refresh", refresh)
+        assert json.loads(done.stdout)["steps"] == []
+
+
 def test_a_recycle_bin_comes_to_shares_that_exist_and_goes_from_them(
     repository: Repository,  # noqa: F811 - the fixture
     lab_directory: str,
