@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import servers
 from tests.postgresql import Server, shared_server
+from tests.rabbitmq import Broker, shared_broker
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -72,3 +73,9 @@ def own_postgresql() -> Iterator[Server]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Broker:
+    """Return the RabbitMQ of this run; queues on it are kept apart by their names."""
+    return shared_broker()

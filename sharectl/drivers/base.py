@@ -68,6 +68,7 @@ __all__ = [
     "TrashesShares",
     "capabilities_of",
     "fenced",
+    "members_of",
 ]
 
 
@@ -318,6 +319,12 @@ def capabilities_of(driver: Driver) -> frozenset[Capability]:
     return frozenset(
         capability for capability, protocol in _CAPABILITY_PROTOCOLS.items() if isinstance(driver, protocol)
     )
+
+
+def members_of(capability: Capability) -> tuple[str, ...]:
+    """Return the names of what a driver with the capability has besides those of every driver."""
+    protocol = _CAPABILITY_PROTOCOLS[capability]
+    return tuple(name for name in vars(protocol) if not name.startswith("_"))
 
 
 class DriverFactory(Protocol):

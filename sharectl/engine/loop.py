@@ -27,7 +27,6 @@ from sharectl.engine.verbs.base import Site
 from sharectl.executors.base import GATHERING_SECONDS, Began, Submission
 from sharectl.executors.calls import (
     TRANSIENT_KINDS,
-    UNANSWERED_KINDS,
     Answer,
     Call,
     CallFailedError,
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver
     from sharectl.engine.environment import Environment
     from sharectl.engine.tenure import Heartbeat
-    from sharectl.executors.base import Executor, Permit, Report
+    from sharectl.executors.base import Executor, Operation, Permit, Report
     from sharectl.executors.calls import Answer, Call
     from sharectl.model.records import Change
     from sharectl.network.base import NetworkPlugin
@@ -81,6 +80,7 @@ class Job:
         self.timeout_seconds = timeout_seconds
         self.retries = retries
         self.has_begun = False
+        self.operation: Operation | None = None
         self.call: Call[Answer] | None = None
         self.number = 0
         self.tries = 0
@@ -104,11 +104,13 @@ class Job:
 class Patience:
     """A backend is silent after as many failures of `kinds` in a row as it is wide, and `spare` more."""
 
-    kinds: frozenset[FailureKind] = UNANSWERED_KINDS
+    kinds: frozenset[FailureKind] = frozenset({FailureKind.SILENT})
     spare: int = 0
 
 
 USUAL_PATIENCE: Final = Patience()
+_SAYS_NOTHING: Final = frozenset({FailureKind.NOT_PERMITTED, FailureKind.WORKER_LOST})
+"""Failures from which nobody can tell whether the backend answers."""
 
 
 class Loop:
@@ -226,7 +228,7 @@ class Loop:
             if self.is_silent(backend):
                 waiting = [other for other in self._calls.values() if other.backend == backend]
                 self._withdraw(_not_asked(backend), waiting)
-        elif failure.kind is not FailureKind.NOT_PERMITTED:
+        elif failure.kind not in _SAYS_NOTHING:
             self._troubles.pop(backend, None)
         may_repeat = job.call is not None and (job.call.repeatable or failure.retry_after_seconds is not None)
         if failure.kind not in job.retries or job.tries >= job.attempts or not may_repeat:
@@ -302,7 +304,7 @@ class Loop:
         job.number = next(self._numbers)
         job.tries += 1
         self._calls[job.number] = job
-        self._executor.submit(Submission(job.number, job.backend, job.call, job.timeout_seconds))
+        self._executor.submit(Submission(job.number, job.backend, job.call, job.timeout_seconds, job.operation))
 
     def _write_together(self, batch: Sequence[tuple[Job, Sequence[Change]]]) -> None:
         """Commit these as one; if something in them is refused, commit the halves, so that the refusal reaches its cause alone."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.journal import Journal
 from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write, loop_for
 from sharectl.engine.verbs import TABLE
 from sharectl.engine.verbs.backend import expect_storage
-from sharectl.engine.verbs.base import Holdings, Intent
+from sharectl.engine.verbs.base import Holdings, Intent, Outcome
 from sharectl.executors.calls import (
     TRANSIENT_KINDS,
     UNANSWERED_KINDS,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from sharectl.engine.environment import Environment
     from sharectl.engine.tenure import Heartbeat
+    from sharectl.executors.base import Remains
     from sharectl.model.events import Event
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ObservedSnapshot
@@ -42,6 +44,7 @@ _ATTEMPTS: Final = 4
 """Two intents that are resolved side by side may be in each other's way for a moment."""
 _PASSING: Final = frozenset({FailureKind.TRANSIENT})
 """What is repeated of the first questions: a backend that cannot be reached holds up the run no longer than one of them."""
+_NOT_BEGUN: Final = Outcome((), "it was not begun")
 _NO_ANSWER: Final = UNANSWERED_KINDS | {FailureKind.UNAVAILABLE, FailureKind.NOT_ASKED, FailureKind.NOT_PERMITTED}
 """Failures that say nothing of the intent, but that its backend cannot be asked."""
 
@@ -55,6 +58,7 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
     width: Callable[[str], int],
     timeout_seconds: Callable[[str], float],
     observer: Callable[[Event], None],
+    remains: Mapping[str, Remains] = MappingProxyType({}),
 ) -> tuple[OperationRecord, ...]:
     """Resolve every open intent that can be, and return those whose backend gave no answer.
 
@@ -65,6 +69,8 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
     What a backend holds is recorded, also where the run before died before it could; what it does not hold leaves no trace.
     A share that was made for an address which has meanwhile got another is removed: nobody ever had access to it. A backend
     behind which is another storage than the state has pinned (a file system that is not mounted) is not believed.
+
+    `remains` are, by operation, what workers have kept of its calls: one that never began is not asked about.
     """
     unresolved: list[OperationRecord] = []
     again: Sequence[OperationRecord] | None = None
@@ -76,7 +82,7 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
         patience = Patience(UNANSWERED_KINDS | {FailureKind.UNAVAILABLE}, spare=1)
         loop = loop_for(environment, store, heartbeat, width, patience)
         journal = Journal(run, environment.now)
-        recovery = _Recovery(loop, records, journal, heartbeat.tenure.require, timeout_seconds)
+        recovery = _Recovery(loop, records, journal, heartbeat.tenure.require, timeout_seconds, remains)
         try:
             recovery.run(operations, observer)
         finally:
@@ -127,13 +133,14 @@ class _Resolving(Job):
 class _Recovery:
     """One round over open intents, with the rows as they were read before it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - see recover()
         self,
         loop: Loop,
         records: Mapping[Address, Record],
         journal: Journal,
         expect_right: Callable[[], None],
         timeout_seconds: Callable[[str], float],
+        remains: Mapping[str, Remains],
     ) -> None:
         self.timeout_seconds = timeout_seconds
         self.unresolved: list[OperationRecord] = []
@@ -142,6 +149,7 @@ class _Recovery:
         self._records = records
         self._journal = journal
         self._expect_right = expect_right
+        self._remains = remains
         self._events: list[Event] = []
         self._problem: Exception | None = None
 
@@ -149,6 +157,10 @@ class _Recovery:
         """Resolve what can be. Raises LeaseLostError and StateError."""
         by_backend: dict[str, list[OperationRecord]] = {}
         for operation in operations:
+            if operation.operation_id in self._remains and not self._remains[operation.operation_id].has_begun:
+                job = _Resolving(self._record(operation, _NOT_BEGUN), operation.backend or "", (operation,), self)
+                self._loop.start(job)
+                continue
             by_backend.setdefault(operation.backend or "", []).append(operation)
         for backend, mine in sorted(by_backend.items()):
             self._loop.start(_Resolving(self._open(backend, mine), backend, mine, self))
@@ -231,7 +243,9 @@ class _Recovery:
             if recover_one is None:
                 self.unresolved.append(operation)
                 return
-            outcome = yield from recover_one(Intent(operation, self._records, holdings))
+            known = self._remains.get(operation.operation_id)
+            answer = None if known is None else known.answer
+            outcome = yield from recover_one(Intent(operation, self._records, holdings, answer))
         except CallFailedError as error:
             if error.failure.kind in _NO_ANSWER:
                 raise
@@ -240,6 +254,9 @@ class _Recovery:
         except Exception:  # noqa: BLE001 - an intent of another version, or an answer that is not what it seemed
             self.unresolved.append(operation)
             return
+        yield from self._record(operation, outcome)
+
+    def _record(self, operation: OperationRecord, outcome: Outcome) -> Procedure[None]:
         try:
             yield Write(self._journal.recovered(operation, outcome))
         except VersionConflictError:  # another intent at the same address has just been resolved: it is looked at again

@@ -11,6 +11,7 @@ from sharectl.engine.loop import Job, Procedure, Write
 from sharectl.engine.verbs import entry_of
 from sharectl.engine.verbs.backend import expect_storage
 from sharectl.engine.verbs.base import Runner
+from sharectl.executors.base import Operation
 from sharectl.executors.calls import (
     TRANSIENT_KINDS,
     UNANSWERED_KINDS,
@@ -60,6 +61,8 @@ _ENDINGS: Final = {
         (FailureKind.CONFLICT, FailureKind.FENCED, FailureKind.MISBEHAVED, *UNANSWERED_KINDS), EndingKind.FAILED
     ),
 }
+_REPEATED: Final = TRANSIENT_KINDS | {FailureKind.WORKER_LOST}
+"""What is tried again under the same intent and the same id; where how it ended has to be looked at first, a lost worker is not among it."""
 _IN_DOUBT: Final = UNANSWERED_KINDS | {FailureKind.MISBEHAVED}
 """Nobody knows how the call ended."""
 _UNHEARD: Final = UNANSWERED_KINDS | {FailureKind.NOT_PERMITTED}
@@ -91,7 +94,10 @@ class Attempt(Job):
     ) -> None:
         """Do `step` on `backend`, at its candidate `index`."""
         attempts, timeout_seconds = steps.limits(backend)
-        super().__init__(steps.perform(self), backend, attempts=attempts, timeout_seconds=timeout_seconds)
+        retries = TRANSIENT_KINDS if entry_of(step).stays_open else _REPEATED
+        super().__init__(
+            steps.perform(self), backend, attempts=attempts, timeout_seconds=timeout_seconds, retries=retries
+        )
         self.step = step
         self.index = index
         self.pool: str | None = None
@@ -209,6 +215,7 @@ class Steps:
     def _begin(self, attempt: Attempt, task: Task, entry: Entry) -> Procedure[OperationRecord]:
         """Make the intent durable."""
         operation = self._journal.intent(task, entry)
+        attempt.operation = Operation(operation.operation_id, operation.address)
         attempt.in_doubt = True  # before it is written: an attempt that is abandoned meanwhile may have it open
         try:
             yield Write([BeginOperation(operation)])

@@ -33,14 +33,32 @@ Execute = Callable[[str, "Call[Answer]", Permit], "Answer"]
 """Makes a call on the backend of this name, asking the permit before each request; raises what the driver raises."""
 
 
+class Operation(NamedTuple):
+    """The open intent that a call belongs to; two calls at one address are never made at once."""
+
+    operation_id: str
+    address: str
+
+
+class Remains(NamedTuple):
+    """What is known of the calls of an operation whose run is gone: whether one has begun, and what the last one brought back."""
+
+    has_begun: bool
+    answer: Answer | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A call to be made. `number` is unique within the run; the timeout counts from when the call begins."""
+    """A call to be made. `number` is unique within the run; the timeout counts from when the call begins.
+
+    `operation` is the intent that it belongs to, None for a question: an executor elsewhere refuses to begin a call whose intent is not open any more.
+    """
 
     number: int
     backend: str
     call: Call[Answer]
     timeout_seconds: float
+    operation: Operation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.access import AccessRule
     from sharectl.model.networks import AllocationRequest, NetworkAllocation
-    from sharectl.model.observed import ObservedShare, ObservedShareServer, ObservedSnapshot
+    from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport
     from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest, SnapshotRef
     from sharectl.model.specs import SnapshotPolicy
 
@@ -116,6 +116,22 @@ class ServersCounted(Answer):
 AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Described(Answer):
+    """What a driver says of its backend, and which optional capabilities it has; `clones_within` is said where it clones snapshots."""
+
+    report: BackendReport
+    capabilities: tuple[str, ...]
+    clones_within: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsListed(Answer):
+    """The pools of a backend, with their capacity now."""
+
+    pools: tuple[PoolReport, ...]
+
+
 class Call(Generic[AnswerT_co]):
     """One thing to ask of a backend, idempotent by the resource id in it."""
 
@@ -140,10 +156,27 @@ class PrepareBackend(Call[Identity]):
 
 
 @dataclass(frozen=True, slots=True)
-class ListShares(Call[SharesListed]):
-    """List the shares with these ids."""
+class Describe(Call[Described]):
+    """Ask what the backend is, and what its driver can do."""
 
-    resource_ids: tuple[str, ...]
+
+@dataclass(frozen=True, slots=True)
+class ListPools(Call[PoolsListed]):
+    """List the pools with their capacity now."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureUsage(Call[Size]):
+    """Ask how much of a share is used."""
+
+    share: ShareRef
+
+
+@dataclass(frozen=True, slots=True)
+class ListShares(Call[SharesListed]):
+    """List the shares with these ids; None: all that there are."""
+
+    resource_ids: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +264,9 @@ class AdoptShare(Call[ShareMade]):
 
 @dataclass(frozen=True, slots=True)
 class ListSnapshots(Call[SnapshotsListed]):
-    """List the snapshots with these ids."""
+    """List the snapshots with these ids; None: all that there are."""
 
-    resource_ids: tuple[str, ...]
+    resource_ids: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

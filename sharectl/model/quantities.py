@@ -90,3 +90,11 @@ def _exact(size_bytes: int, units: tuple[str, ...]) -> str:
 def _shortest(number: Decimal) -> str:
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def approximate_age(seconds: float) -> str:
+    """Return how long ago something was, for people: `40 s`, `12 min`, `3 h`, `5 d`."""
+    for unit, unit_seconds in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * unit_seconds:
+            return f"{seconds / unit_seconds:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

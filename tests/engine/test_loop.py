@@ -306,6 +306,23 @@ def test_what_is_abandoned_writes_nothing_and_goes_no_further(bench: Bench) -> N
     assert not bench.loop.jobs
 
 
+def test_a_lost_worker_says_nothing_of_its_backend(bench: Bench) -> None:
+    """All its calls are lost at once, and the next worker makes them again; nor is it a sign of life."""
+    for _ in range(5):
+        bench.start(asks(Identify()), "a")
+    bench.loop.turn()
+    for number in (1, 2, 3):
+        bench.executor.begin(number)
+        bench.executor.answer(number, Failure(FailureKind.WORKER_LOST, "gone"))
+    bench.loop.turn()
+    assert not bench.loop.is_silent("a")
+    bench.executor.answer(4, Failure(FailureKind.SILENT, "no answer"))
+    bench.loop.turn()
+    bench.executor.answer(5, Failure(FailureKind.WORKER_LOST, "gone"))
+    bench.loop.turn()
+    assert not bench.loop.is_silent("a")
+
+
 def test_a_backend_that_leaves_as_many_calls_unanswered_as_it_is_wide_is_asked_no_more(bench: Bench) -> None:
     """What waits on it is taken back; an answer would have been a sign of life."""
     jobs = [bench.start(asks(Identify()), "a") for _ in range(5)]
@@ -315,7 +332,7 @@ def test_a_backend_that_leaves_as_many_calls_unanswered_as_it_is_wide_is_asked_n
         bench.executor.begin(number)
     bench.executor.answer(1, Failure(FailureKind.SILENT, "no answer"))
     bench.executor.answer(2, Done())
-    bench.executor.answer(3, Failure(FailureKind.WORKER_LOST, "gone"))
+    bench.executor.answer(3, Failure(FailureKind.SILENT, "no answer"))
     bench.loop.turn()
     assert not bench.loop.is_silent("a")
     bench.executor.begin(4)

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from sharectl.drivers.base import ConflictError
-from sharectl.engine.answers import expected, report_of
+from sharectl.drivers.base import ClonesSnapshots, ConflictError, capabilities_of
+from sharectl.engine.answers import expected, pools_of, report_of
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put
-from sharectl.executors.calls import CallFailedError, Failure, FailureKind, Identify, Identity, PrepareBackend, ask
+from sharectl.executors.calls import (
+    CallFailedError,
+    Describe,
+    Described,
+    Failure,
+    FailureKind,
+    Identify,
+    Identity,
+    ListPools,
+    PoolsListed,
+    PrepareBackend,
+    ask,
+)
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import backend_record
 
@@ -72,4 +84,15 @@ def _prepare(site: Site, call: PrepareBackend) -> Identity:
     return Identity(expected("prepare", str, site.driver.prepare()))
 
 
-EXECUTIONS: Final[Executions] = {Identify: _identify, PrepareBackend: _prepare}
+def _describe(site: Site, _call: Describe) -> Described:
+    driver = site.driver
+    clones_within = driver.clones_within if isinstance(driver, ClonesSnapshots) else None
+    return Described(report_of(driver), tuple(sorted(capabilities_of(driver))), clones_within)
+
+
+EXECUTIONS: Final[Executions] = {
+    Identify: _identify,
+    PrepareBackend: _prepare,
+    Describe: _describe,
+    ListPools: lambda site, _call: PoolsListed(tuple(pools_of(site.driver))),
+}

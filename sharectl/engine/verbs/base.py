@@ -125,11 +125,15 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An open intent with the rows that it is about, and what its backend has listed just now (None: it is asked for this one alone)."""
+    """An open intent with the rows that it is about, and what its backend has listed just now (None: it is asked for this one alone).
+
+    `answer` is what its last call brought back, where that was kept although the run was gone.
+    """
 
     operation: OperationRecord
     records: Mapping[str, Record]
     holdings: Holdings | None = None
+    answer: Answer | None = None
 
     @property
     def resource_id(self) -> str:

@@ -280,17 +280,22 @@ def recover_change(intent: Intent) -> Calls[Outcome]:
 def _recover_reversion(intent: Intent) -> Calls[Outcome]:
     """Record that nobody knows whether the share was turned back: no backend can tell, and doing it again could destroy newer data.
 
-    What half a revert may have done to the access is made whole.
+    Where the answer was kept, it was done. What half a revert may have done to the access is made whole.
     """
     observed = yield from intent.share()
     record = intent.own_record
     if record is None or observed is None:
         return Outcome((), _NOT_THERE)
     begun = ShareSpec.from_plain(_spec_of(intent)).revert_to
-    spec = replace(_spec_as_held(record, observed), revert_to=None if begun is None else replace(begun, cut_short=True))
+    is_done = intent.answer == calls.Done()
+    if begun is not None and not is_done:
+        begun = replace(begun, cut_short=True)
+    spec = replace(_spec_as_held(record, observed), revert_to=begun)
     if observed.trashed_at is None:
         yield from ask(calls.UpdateAccess(share_ref(record), observed.access, given=observed.access))
     changes = _as_observed(intent, spec, record, observed)
+    if is_done:
+        return Outcome(changes, "it had been turned back, and is recorded now")
     return Outcome(changes, "nobody knows whether it was turned back; it is not repeated by itself")
 
 
@@ -379,7 +384,7 @@ def _resize(site: Site, call: calls.ResizeShare) -> calls.Size:
 
 
 def _list(site: Site, call: calls.ListShares) -> calls.SharesListed:
-    listed = site.driver.list_shares(list(call.resource_ids))
+    listed = site.driver.list_shares(None if call.resource_ids is None else list(call.resource_ids))
     return calls.SharesListed(tuple(all_expected("list_shares", ObservedShare, listed)))
 
 
@@ -389,6 +394,7 @@ EXECUTIONS: Final[Executions] = {
     calls.RevertShare: lambda site, call: done(site.driver.revert_share(call.share, call.snapshot)),
     calls.ScheduleSnapshots: lambda site, call: done(site.driver.schedule_snapshots(call.share, call.policy)),
     calls.ListShares: _list,
+    calls.MeasureUsage: lambda site, call: calls.Size(expected("used_bytes", int, site.driver.used_bytes(call.share))),
     calls.DeleteShare: lambda site, call: done(site.driver.delete_share(call.share)),
     calls.TrashShare: lambda site, call: done(site.driver.trash_share(call.share)),
     calls.RestoreShare: lambda site, call: _made_by("restore_share", site.driver.restore_share(call.resource_id)),

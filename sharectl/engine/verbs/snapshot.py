@@ -135,7 +135,7 @@ def _create(site: Site, call: calls.CreateSnapshot) -> calls.SnapshotMade:
 
 
 def _list(site: Site, call: calls.ListSnapshots) -> calls.SnapshotsListed:
-    listed = site.driver.list_snapshots(list(call.resource_ids))
+    listed = site.driver.list_snapshots(None if call.resource_ids is None else list(call.resource_ids))
     return calls.SnapshotsListed(tuple(all_expected("list_snapshots", ObservedSnapshot, listed)))
 
 

@@ -1,0 +1,143 @@
+"""The driver of a backend that workers serve, as plans and listings ask it: each question is a call that a worker answers.
+
+What changes anything is not asked here but in a step of a run, with its intent and its claim.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+
+from sharectl.drivers.base import (
+    BackendUnavailableError,
+    Capability,
+    ConflictError,
+    DriverError,
+    TransientError,
+    members_of,
+)
+from sharectl.executors import calls
+from sharectl.executors.base import Began, Submission
+from sharectl.executors.calls import Failure, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from sharectl.drivers.base import Driver
+    from sharectl.executors.calls import Answer, Call
+    from sharectl.executors.workers.executor import Workers
+    from sharectl.model.observed import BackendReport, ObservedShare, ObservedSnapshot, PoolReport
+    from sharectl.model.requests import ShareRef
+
+AnswerT = TypeVar("AnswerT", bound=calls.Answer)
+_WAIT_SECONDS: Final = 0.5
+_ERRORS: Final = {
+    FailureKind.REFUSED: DriverError,
+    FailureKind.CONFLICT: ConflictError,
+    FailureKind.TRANSIENT: TransientError,
+    FailureKind.MISBEHAVED: DriverError,
+}
+
+
+class Asking:
+    """Asks the workers of one backend."""
+
+    def __init__(self, backend: str, workers: Callable[[], Workers], timeout_seconds: float) -> None:
+        """Wait `timeout_seconds` for a worker to begin, and once more for its answer."""
+        self._backend = backend
+        self._workers = workers
+        self._timeout_seconds = timeout_seconds
+
+    def __call__(self, call: Call[AnswerT]) -> AnswerT:
+        """Return the answer. Raises DriverError."""
+        workers = self._workers()
+        try:
+            workers.submit(Submission(1, self._backend, call, self._timeout_seconds))
+            return cast("AnswerT", self._answer(workers))
+        finally:
+            workers.close()
+
+    def _answer(self, workers: Workers) -> Answer:
+        deadline = monotonic() + self._timeout_seconds
+        has_begun = False
+        while has_begun or monotonic() < deadline:
+            for report in workers.reports(_WAIT_SECONDS):
+                if isinstance(report.outcome, Began):
+                    has_begun = True
+                elif isinstance(report.outcome, Failure):
+                    kind = _ERRORS.get(report.outcome.kind, BackendUnavailableError)
+                    raise kind(report.outcome.message)
+                else:
+                    return report.outcome
+        message = f"no worker of backend {self._backend} has taken the question within {self._timeout_seconds:g} s"
+        raise BackendUnavailableError(message)
+
+
+def asked_driver(ask: Callable[[Call[Any]], Any]) -> Driver:
+    """Return a driver with the capabilities of the worker's, that answers questions by asking. Raises DriverError."""
+    described = ask(calls.Describe())
+    parts: dict[str, Any] = {
+        name: _step_alone(name)
+        for capability in Capability
+        if capability in described.capabilities
+        for name in members_of(capability)
+    }
+    for capability, name in ((Capability.SNAPSHOT, "list_snapshots"), (Capability.USAGE, "used_bytes")):
+        if capability in described.capabilities:
+            parts[name] = getattr(_Answers, name)
+    parts["clones_within"] = described.clones_within or "backend"
+    if Capability.CLONE not in described.capabilities:
+        del parts["clones_within"]
+    return cast("Driver", type("AskedDriver", (_AskedDriver,), parts)(ask))
+
+
+def _step_alone(name: str) -> Callable[..., Any]:
+    def refuse(_self: object, *_arguments: object, **_named: object) -> Any:  # noqa: ANN401 - it never returns
+        message = f"{name} is done by a worker, in a step of a run"
+        raise DriverError(message)
+
+    return refuse
+
+
+class _Answers:
+    """Answers that not every driver has."""
+
+    _ask: Callable[[Call[Any]], Any]
+
+    def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
+        ids = None if resource_ids is None else tuple(sorted(resource_ids))
+        listed: calls.SnapshotsListed = self._ask(calls.ListSnapshots(ids))
+        return listed.snapshots
+
+    def used_bytes(self, share: ShareRef) -> int:
+        size: calls.Size = self._ask(calls.MeasureUsage(share))
+        return size.size_bytes
+
+
+class _AskedDriver:
+    """A Driver whose calls with an effect are refused."""
+
+    clones_within: Literal["pool", "backend"]
+    prepare = _step_alone("prepare")
+    create_share = _step_alone("create_share")
+    delete_share = _step_alone("delete_share")
+    update_access = _step_alone("update_access")
+
+    def __init__(self, ask: Callable[[Call[Any]], Any]) -> None:
+        self._ask = ask
+
+    def report(self) -> BackendReport:
+        described: calls.Described = self._ask(calls.Describe())
+        return described.report
+
+    def pools(self) -> Sequence[PoolReport]:
+        listed: calls.PoolsListed = self._ask(calls.ListPools())
+        return listed.pools
+
+    def list_shares(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShare]:
+        ids = None if resource_ids is None else tuple(sorted(resource_ids))
+        listed: calls.SharesListed = self._ask(calls.ListShares(ids))
+        return listed.shares
+
+    def close(self) -> None:
+        """Let go of nothing: the connections are the repository's."""

@@ -1,0 +1,205 @@
+"""Hints through RabbitMQ, by Celery: a message names a call, and is acknowledged when the claim on it is durable.
+
+Each backend has a quorum queue of its own. A message is good for nothing but a look into the database, so that one that is forged, doubled or late does
+no harm, and one that is lost costs the time until the worker looks by itself.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit, urlunsplit
+from uuid import UUID, uuid4
+
+from celery import Celery
+from celery.worker.consumer import Consumer
+from kombu.entity import Exchange, Queue
+
+from sharectl.model.frozen import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+TASK: Final = "sharectl.offer"
+CONNECT_TIMEOUT_SECONDS: Final = 5
+_HEARTBEAT_SECONDS: Final = 10
+_CONSUMING: Final = 4
+"""How many hints a worker looks at, at once: each takes as long as a claim."""
+_PAUSE_SECONDS: Final = 1.0
+_DEFAULT_EXCHANGE: Final = Exchange("")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPlace:
+    """Where the broker is: an `amqp:` or `amqps:` URL without a password, the password, and the file of the CA that it is checked by (None: the system's)."""
+
+    url: str
+    password: str | None = None
+    ca_file: str | None = None
+
+    def url_with_password(self) -> str:
+        """Return the URL that a client connects with."""
+        parts = urlsplit(self.url)
+        user = parts.username or "guest"
+        host = parts.netloc.rpartition("@")[2]
+        secret = "" if self.password is None else f":{quote(self.password, safe='')}"
+        return urlunsplit(parts._replace(scheme="amqp", netloc=f"{user}{secret}@{host}"))
+
+    def ssl_options(self) -> dict[str, Any] | bool:
+        """Return how the broker is checked: its certificate, and that it is for the host of the URL."""
+        parts = urlsplit(self.url)
+        if parts.scheme != "amqps":
+            return False
+        return {
+            "cert_reqs": ssl.CERT_REQUIRED,
+            "ca_certs": self.ca_file or ssl.get_default_verify_paths().cafile,
+            "server_hostname": parts.hostname,  # without it, a certificate for any host would do
+        }
+
+
+def queue_name(state: str, backend: str) -> str:
+    """Return the name of the queue of a backend; a worker's user in the broker may be limited to it."""
+    return f"{state}.{backend}"
+
+
+def queue_of(state: str, backend: str) -> Queue:
+    """Return the queue of a backend: it survives the loss of a broker, and gives its messages to one consumer at a time."""
+    arguments = {"x-queue-type": "quorum", "x-single-active-consumer": True}
+    name = queue_name(state, backend)
+    return Queue(name, _DEFAULT_EXCHANGE, routing_key=name, durable=True, queue_arguments=arguments)
+
+
+def application(place: BrokerPlace, queues: Collection[Queue] = ()) -> Celery:
+    """Return a Celery application that keeps nothing, reads nothing but JSON, and has no other queues than these."""
+    app = Celery("sharectl", set_as_current=False, fixups=[])
+    app.conf.update(
+        broker_url=place.url_with_password(),
+        broker_use_ssl=place.ssl_options(),
+        broker_connection_timeout=CONNECT_TIMEOUT_SECONDS,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_heartbeat=_HEARTBEAT_SECONDS,
+        broker_pool_limit=1,
+        task_queues=list(queues),
+        task_create_missing_queues=False,
+        task_default_exchange="",
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        result_backend=None,
+        task_acks_late=True,  # a task is a claim, and no more: it ends when that is durable
+        task_publish_retry=False,
+        task_send_sent_event=False,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_consumer=f"{__name__}:HintConsumer",
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+    return app
+
+
+class HintConsumer(Consumer):  # type: ignore[misc]
+    """A consumer of hints: without the queues that Celery declares for delayed messages, and without talk among workers."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        """The steps in which it starts."""
+
+        default_steps: Final = [
+            f"celery.worker.consumer.{step}"
+            for step in ("connection:Connection", "events:Events", "heart:Heart", "tasks:Tasks", "consumer:Evloop")
+        ]
+
+
+class BrokerHints:
+    """Hints that one thread publishes; while the broker is away they are dropped."""
+
+    def __init__(self, place: BrokerPlace, state: str, tell: Callable[[str], object] = lambda _: None) -> None:
+        """Publish to the queues of a state's backends; `tell` is told once of a broker that cannot be reached."""
+        self._app = application(place)
+        self._state = state
+        self._tell = tell
+        self._wanted: SimpleQueue[tuple[str, Collection[UUID]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._has_told = False
+
+    def give(self, backend: str, call_ids: Collection[UUID]) -> None:
+        """See Hints."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._publish_all, name="hints", daemon=True)
+            self._thread.start()
+        self._wanted.put((backend, call_ids))
+
+    def close(self) -> None:
+        """See Hints."""
+        if self._thread is not None:
+            self._wanted.put(None)
+            self._thread.join(CONNECT_TIMEOUT_SECONDS)
+            self._thread = None
+
+    def _publish_all(self) -> None:
+        connection = producer = None
+        while (wanted := self._wanted.get()) is not None:
+            backend, call_ids = wanted
+            try:
+                if producer is None:
+                    connection = self._app.connection_for_write(heartbeat=0)
+                    connection.ensure_connection(max_retries=1, timeout=CONNECT_TIMEOUT_SECONDS)
+                    producer = connection.Producer(auto_declare=False)
+                for call_id in call_ids:
+                    self._publish(producer, queue_name(self._state, backend), call_id)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody needs the hint
+                _release(connection)
+                connection = producer = None
+                if not self._has_told:
+                    self._has_told = True
+                    self._tell(f"the broker cannot be reached ({error}); workers find their calls by themselves, later")
+        _release(connection)
+
+    def _publish(self, producer: Any, queue: str, call_id: UUID) -> None:  # noqa: ANN401 - kombu has no types
+        """Publish to the queue by its name, as everybody may who may write to the default exchange; nothing is declared."""
+        message = self._app.amqp.as_task_v2(str(uuid4()), TASK, args=(str(call_id),), ignore_result=True)
+        producer.publish(
+            message.body,
+            exchange="",
+            routing_key=queue,
+            headers=message.headers,
+            serializer="json",
+            **message.properties,
+        )
+
+
+def _release(connection: Any) -> None:  # noqa: ANN401 - kombu has no types
+    if connection is not None:
+        with suppress(Exception):
+            connection.release()
+
+
+def consume(place: BrokerPlace, queue: Queue, name: str, offer: Callable[[UUID], object]) -> None:
+    """Hand each hint to `offer` until the process is asked to end by SIGTERM or SIGINT. Runs in the main thread.
+
+    While the broker is away it is waited for.
+    """
+    app = application(place, [queue])
+
+    def offered(call_id: str) -> None:
+        with suppress(ValueError, TypeError, AttributeError):  # whoever may publish may publish anything
+            offer(UUID(call_id))
+
+    app.task(offered, name=TASK, ignore_result=True)
+
+    worker = app.Worker(
+        hostname=name,
+        pool="threads",
+        concurrency=_CONSUMING,
+        queues=[queue.name],
+        without_gossip=True,
+        without_mingle=True,
+        loglevel="WARNING",
+        quiet=True,
+    )
+    worker.start()

@@ -1,0 +1,206 @@
+"""What a worker asks of the database: which calls wait for it, the claim on one, its renewal and its end."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from psycopg import errors, sql
+
+from sharectl.model.frozen import dataclass
+from sharectl.state.contract import StateError
+from sharectl.state.postgresql.connections import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from uuid import UUID
+
+    from sharectl.model.state_urls import PostgresqlPlace
+    from sharectl.state.postgresql.connections import Connection
+
+PROTOCOL: Final = 1
+"""The version of what coordinators and workers say to each other through the database."""
+
+
+class ClaimAnswer(StrEnum):
+    """What the database says to a claim."""
+
+    GO = "go"
+    MINE = "mine"
+    """This worker has it already: it was offered twice, or the answer to the claim was lost."""
+    BUSY = "busy"
+    """Another worker has it, or had it."""
+    DONE = "done"
+    CANCELLED = "cancelled"
+    """Nobody waits for it any more."""
+    FENCED = "fenced"
+    """The run that offered it has no right to begin anything."""
+    CONFLICT = "conflict"
+    """Another call at the same address is under way."""
+    FULL = "full"
+    """The workers of the backend make as many calls as it is wide."""
+    VERSION = "version"
+    MANIFEST = "manifest"
+    """It is for a backend with another manifest than the worker's."""
+    FOREIGN = "foreign"
+    """It is for another backend."""
+    UNKNOWN = "unknown"
+    LEFT = "left"
+    """This worker has said that it leaves."""
+
+
+class FinishAnswer(StrEnum):
+    """What the database says to an outcome."""
+
+    RECORDED = "recorded"
+    ALREADY = "already"
+    FENCED = "fenced"
+    """It was given up, or never this worker's: the outcome is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a claim; for GO and MINE with the call in its JSON form, the fence of the run (None: a question) and the state's lineage."""
+
+    answer: ClaimAnswer
+    body: bytes = b""
+    token: int | None = None
+    lineage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerName:
+    """A worker as it presents itself. `digest` is that of its manifest of the backend; nobody else has the `worker_id`, ever."""
+
+    worker_id: str
+    backend: str
+    host: str
+    process_id: int
+    version: str
+    width: int
+    digest: str
+    lease_seconds: float
+    protocol: int = PROTOCOL
+
+
+class ClaimsUnavailableError(Exception):
+    """The database does not answer; nobody knows whether it did what it was asked. Each request may be repeated."""
+
+
+class NotAdmittedError(Exception):
+    """The database does not let this role do that."""
+
+
+class Claims(Protocol):
+    """The requests of one worker. Methods may be called from any thread, and raise ClaimsUnavailableError and NotAdmittedError."""
+
+    def serve(self) -> None:
+        """Present the worker, before anything else."""
+        ...
+
+    def waiting(self, at_most: int) -> Collection[UUID]:
+        """Return calls that wait to be claimed, the oldest first."""
+        ...
+
+    def claim(self, call_id: UUID) -> Claim:
+        """Ask for the right to make a call, and to finish it."""
+        ...
+
+    def renew(self, running: Collection[UUID]) -> Collection[UUID]:
+        """Give the worker's heartbeat, and return those of its calls that are still its own."""
+        ...
+
+    def finish(self, call_id: UUID, outcome: bytes) -> FinishAnswer:
+        """Record how a call ended, and end the claim."""
+        ...
+
+    def leave(self) -> None:
+        """Say that the worker claims nothing more."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class Requests:
+    """Single requests to the database of a state, each a transaction of its own. Used from any thread."""
+
+    def __init__(self, place: PostgresqlPlace) -> None:
+        """Ask the database at `place`."""
+        self._connections = Connections(place)
+        self.schema = sql.Identifier(place.schema)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Yield a connection. Raises ClaimsUnavailableError and NotAdmittedError."""
+        try:
+            with self._connections.lent() as connection:
+                try:
+                    yield connection
+                except errors.InsufficientPrivilege as error:
+                    raise NotAdmittedError(error.diag.message_primary or str(error)) from error
+        except StateError as error:
+            raise ClaimsUnavailableError(str(error)) from error
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._connections.close()
+
+
+class PostgresClaims:
+    """Claims by the functions of `tables`."""
+
+    def __init__(self, requests: Requests, worker: WorkerName) -> None:
+        """Ask in the name of `worker`."""
+        self._requests = requests
+        self._worker = worker
+
+    def _ask(self, call: str, *values: object) -> list[tuple[Any, ...]]:
+        places = sql.SQL(", ").join([sql.Placeholder()] * len(values))
+        query = sql.SQL("SELECT * FROM {}.{}({})").format(self._requests.schema, sql.Identifier(call), places)
+        with self._requests.connection() as connection:
+            return connection.execute(query, values).fetchall()
+
+    def serve(self) -> None:
+        """See Claims."""
+        worker = self._worker
+        self._ask(
+            "serve",
+            worker.worker_id,
+            worker.backend,
+            worker.host,
+            worker.process_id,
+            worker.version,
+            worker.protocol,
+            worker.width,
+            worker.digest,
+            worker.lease_seconds,
+        )
+
+    def waiting(self, at_most: int) -> Collection[UUID]:
+        """See Claims."""
+        return [call_id for (call_id,) in self._ask("waiting", self._worker.worker_id, at_most)]
+
+    def claim(self, call_id: UUID) -> Claim:
+        """See Claims."""
+        ((answer, body, token, lineage),) = self._ask("claim", self._worker.worker_id, call_id)
+        return Claim(ClaimAnswer(answer), bytes(body or b""), token, lineage or "")
+
+    def renew(self, running: Collection[UUID]) -> Collection[UUID]:
+        """See Claims."""
+        return {call_id for (call_id,) in self._ask("renew", self._worker.worker_id, list(running))}
+
+    def finish(self, call_id: UUID, outcome: bytes) -> FinishAnswer:
+        """See Claims."""
+        ((answer,),) = self._ask("finish", self._worker.worker_id, call_id, outcome)
+        return FinishAnswer(answer)
+
+    def leave(self) -> None:
+        """See Claims."""
+        self._ask("leave", self._worker.worker_id)
+
+    def close(self) -> None:
+        """See Claims."""
+        self._requests.close()

@@ -1,0 +1,230 @@
+"""What a coordinator asks of the database: calls offered, taken back and given up, and what became of them; who serves which backend."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from psycopg import sql
+
+from sharectl.executors.base import Remains
+from sharectl.executors.calls import Answer, Failure, FailureKind
+from sharectl.executors.wire import WireError, decode
+from sharectl.executors.workers.claims import PROTOCOL
+from sharectl.model.frozen import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from uuid import UUID
+
+    from sharectl.executors.workers.claims import Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A call that is offered to the workers of a backend whose manifest has `digest`; of an operation, or a question."""
+
+    call_id: UUID
+    backend: str
+    digest: str
+    body: bytes
+    operation_id: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who offers: `token` is that of the lease under which calls may begin (None: nothing but questions)."""
+
+    run_id: str
+    lineage: str
+    token: int | None
+
+
+class Seen(NamedTuple):
+    """What the database says of an offer: who has claimed it, its outcome, and whether it was given up before there was one."""
+
+    call_id: UUID
+    worker_id: str | None
+    outcome: bytes | None
+    is_given_up: bool
+
+
+class WorkerSeen(NamedTuple):
+    """A worker as the database knows it; seconds are counted until now."""
+
+    worker_id: str
+    backend: str
+    host: str
+    process_id: int
+    version: str
+    protocol: int
+    width: int
+    digest: str
+    is_alive: bool
+    has_left: bool
+    silent_seconds: float
+    running: int
+    oldest_seconds: float | None
+
+
+_OFFER: Final = """
+INSERT INTO {schema}.call (call_id, run_id, token, lineage, protocol, backend, digest, body, operation_id, address)
+SELECT call_id, %s, %s::bigint, %s, %s, backend, digest, body, operation_id, address
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[])
+    AS offered (call_id, backend, digest, body, operation_id, address)
+ON CONFLICT (call_id) DO NOTHING
+"""
+_LOSE: Final = """
+UPDATE {schema}.call SET given_up_at = clock_timestamp()
+WHERE call_id = ANY (%s) AND finished_at IS NULL AND given_up_at IS NULL AND lease_until < clock_timestamp()
+"""
+_SEE: Final = """
+SELECT call_id, worker_id, outcome, given_up_at IS NOT NULL FROM {schema}.call
+WHERE call_id = ANY (%s) AND (worker_id IS NOT NULL OR given_up_at IS NOT NULL)
+"""
+_TAKE_BACK: Final = """
+UPDATE {schema}.call SET given_up_at = clock_timestamp()
+WHERE call_id = ANY (%s) AND given_up_at IS NULL AND worker_id IS NULL RETURNING call_id
+"""
+_GIVE_UP: Final = """
+UPDATE {schema}.call SET given_up_at = clock_timestamp()
+WHERE call_id = ANY (%s) AND given_up_at IS NULL AND finished_at IS NULL
+"""
+_TIDY: Final = """
+DELETE FROM {schema}.call WHERE run_id = %s AND (operation_id IS NULL OR NOT EXISTS
+    (SELECT FROM {schema}.operation WHERE operation.operation_id = call.operation_id))
+"""
+_WORKERS: Final = """
+SELECT worker.worker_id, worker.backend, host, process_id, version, worker.protocol, width, worker.digest,
+    left_at IS NULL AND heartbeat_at + make_interval(secs => lease_seconds) > clock_timestamp(),
+    left_at IS NOT NULL,
+    extract(epoch FROM clock_timestamp() - heartbeat_at)::float8,
+    count(call_id)::integer,
+    extract(epoch FROM clock_timestamp() - min(claimed_at))::float8
+FROM {schema}.worker LEFT JOIN {schema}.call
+    ON call.worker_id = worker.worker_id AND finished_at IS NULL AND given_up_at IS NULL
+WHERE %s::text[] IS NULL OR worker.backend = ANY (%s)
+GROUP BY worker.worker_id ORDER BY worker.backend, started_at
+"""
+
+
+class Offers:
+    """The offers of one run. Methods raise ClaimsUnavailableError; each may be repeated."""
+
+    def __init__(self, requests: Requests, run: Run) -> None:
+        """Offer in the name of `run`."""
+        self._requests = requests
+        self._run = run
+
+    def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        composed = sql.SQL(query).format(schema=self._requests.schema)
+        with self._requests.connection() as connection:
+            cursor = connection.execute(composed, values, binary=True)
+            return cursor.fetchall() if cursor.description is not None else []
+
+    def offer(self, offers: Sequence[Offer]) -> None:
+        """Make these durable."""
+        run = self._run
+        columns = ("call_id", "backend", "digest", "body", "operation_id", "address")
+        values = [[getattr(offer, name) for offer in offers] for name in columns]
+        self._ask(_OFFER, run.run_id, run.token, run.lineage, PROTOCOL, *values)
+
+    def look(self, offered: Collection[UUID], *, loses: bool) -> list[Seen]:
+        """Return what has been claimed or given up of these; where it `loses`, those whose lease has run out are given up first."""
+        ids = list(offered)
+        if loses:
+            self._ask(_LOSE, ids)
+        return [
+            Seen(call_id, worker_id, None if outcome is None else bytes(outcome), is_given_up)
+            for call_id, worker_id, outcome, is_given_up in self._ask(_SEE, ids)
+        ]
+
+    def take_back(self, offered: Collection[UUID]) -> set[UUID]:
+        """Let nobody claim these any more; return those that nobody had claimed."""
+        return {call_id for (call_id,) in self._ask(_TAKE_BACK, list(offered))}
+
+    def give_up(self, offered: Collection[UUID]) -> None:
+        """Take no outcome of these any more."""
+        self._ask(_GIVE_UP, list(offered))
+
+    def tidy(self) -> None:
+        """Remove the calls of this run, but for those of operations that are open."""
+        self._ask(_TIDY, self._run.run_id)
+
+    def workers(self, backends: Iterable[str] | None = None) -> list[WorkerSeen]:
+        """Return the workers of these backends, or of all."""
+        names = None if backends is None else sorted(backends)
+        return [WorkerSeen(*row) for row in self._ask(_WORKERS, names, names)]
+
+
+_CLOSE: Final = """
+UPDATE {schema}.call SET given_up_at = clock_timestamp()
+WHERE operation_id = ANY (%s) AND finished_at IS NULL AND given_up_at IS NULL
+    AND (worker_id IS NULL OR lease_until < clock_timestamp())
+"""
+_REMAINS: Final = """
+SELECT operation_id, address, worker_id, outcome,
+    CASE WHEN finished_at IS NULL AND given_up_at IS NULL
+        THEN extract(epoch FROM lease_until - clock_timestamp())::float8 END
+FROM {schema}.call WHERE operation_id = ANY (%s) ORDER BY offered_at
+"""
+_TIDY_EARLIER: Final = """
+DELETE FROM {schema}.call WHERE
+    (operation_id IS NOT NULL AND operation_id NOT IN (SELECT operation_id FROM {schema}.operation)
+        AND token NOT IN (SELECT token FROM {schema}.lease))
+    OR (operation_id IS NULL AND offered_at < clock_timestamp() - interval '1 day')
+"""
+
+
+class UnderWay(NamedTuple):
+    """A call of an earlier run that a worker makes: nobody may take its operation over for `left_seconds`, unless it is renewed."""
+
+    address: str
+    worker_id: str
+    left_seconds: float
+
+
+class EarlierCalls:
+    """What is left of the calls of runs that are gone. Methods raise ClaimsUnavailableError."""
+
+    def __init__(self, requests: Requests) -> None:
+        """Look into the schema of a state."""
+        self._requests = requests
+
+    def look(self, operation_ids: Collection[str]) -> tuple[list[UnderWay], dict[str, Remains]]:
+        """Return which calls of these operations are still under way, and what remains of the others; none of those can begin any more."""
+        ids = list(operation_ids)
+        under_way: list[UnderWay] = []
+        remains: dict[str, Remains] = {}
+        with self._requests.connection() as connection:
+            connection.execute(sql.SQL(_CLOSE).format(schema=self._requests.schema), (ids,))
+            rows = connection.execute(
+                sql.SQL(_REMAINS).format(schema=self._requests.schema), (ids,), binary=True
+            ).fetchall()
+        for operation_id, address, worker_id, outcome, left_seconds in rows:
+            if left_seconds is not None:
+                under_way.append(UnderWay(address, worker_id, left_seconds))
+            answer = None if outcome is None else outcome_of(bytes(outcome))
+            has_begun = worker_id is not None or remains.get(operation_id, _NOTHING).has_begun
+            remains[operation_id] = Remains(has_begun, answer if isinstance(answer, Answer) else None)
+        return under_way, remains
+
+    def tidy(self) -> None:
+        """Remove what nobody needs any more."""
+        with self._requests.connection() as connection:
+            connection.execute(sql.SQL(_TIDY_EARLIER).format(schema=self._requests.schema))
+
+
+_NOTHING: Final = Remains(has_begun=False)
+
+
+def outcome_of(data: bytes) -> Answer | Failure:
+    """Return the outcome that a worker has recorded, or a failure that says that it cannot be read."""
+    try:
+        outcome = decode(zlib.decompress(data))
+    except (WireError, zlib.error) as error:
+        return Failure(FailureKind.MISBEHAVED, f"the worker's answer cannot be read: {error}")
+    if isinstance(outcome, Answer | Failure):
+        return outcome
+    return Failure(FailureKind.MISBEHAVED, "the worker has answered with a call")

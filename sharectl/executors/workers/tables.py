@@ -1,0 +1,272 @@
+"""The tables and functions by which workers claim calls, in the schema of the state.
+
+Functions run with the rights of the owner of the schema. A worker's role may call six of them and touch no table: each looks
+which backends the role of the session serves, so that whoever has the password of one worker can do nothing in the name of another.
+All times are the database's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+FORMAT: Final = 1
+"""The version of these tables; it stands in a comment on the table of calls."""
+
+QUESTIONS: Final = 2
+"""How many questions are asked of a backend at once, besides the calls of steps, so that they do not wait for steps of hours."""
+
+_TABLES: Final = """
+CREATE TABLE {schema}.worker_role (
+    role name NOT NULL,
+    backend text NOT NULL,
+    PRIMARY KEY (role, backend)
+);
+CREATE TABLE {schema}.worker (
+    worker_id text PRIMARY KEY,
+    role name NOT NULL,
+    backend text NOT NULL,
+    host text NOT NULL,
+    process_id integer NOT NULL,
+    version text NOT NULL,
+    protocol integer NOT NULL,
+    width integer NOT NULL CHECK (width > 0),
+    digest text NOT NULL,
+    lease_seconds double precision NOT NULL CHECK (lease_seconds > 0),
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    left_at timestamptz
+);
+CREATE TABLE {schema}.call (
+    call_id uuid PRIMARY KEY,
+    run_id text NOT NULL,
+    token bigint,
+    lineage text NOT NULL,
+    operation_id text,
+    address text,
+    backend text NOT NULL,
+    digest text NOT NULL,
+    protocol integer NOT NULL,
+    body bytea NOT NULL,
+    offered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    worker_id text,
+    claimed_at timestamptz,
+    lease_until timestamptz,
+    given_up_at timestamptz,
+    finished_at timestamptz,
+    outcome bytea,
+    CHECK ((worker_id IS NULL) = (claimed_at IS NULL)),
+    CHECK ((worker_id IS NULL) = (lease_until IS NULL)),
+    CHECK ((finished_at IS NULL) = (outcome IS NULL)),
+    CHECK ((operation_id IS NULL) = (address IS NULL)),
+    CHECK (operation_id IS NULL OR token IS NOT NULL)
+);
+CREATE INDEX call_run ON {schema}.call (run_id);
+CREATE INDEX call_waiting ON {schema}.call (backend, offered_at)
+    WHERE worker_id IS NULL AND given_up_at IS NULL;
+CREATE INDEX call_running ON {schema}.call (backend)
+    WHERE worker_id IS NOT NULL AND finished_at IS NULL AND given_up_at IS NULL;
+CREATE UNIQUE INDEX call_address ON {schema}.call (address)
+    WHERE worker_id IS NOT NULL AND finished_at IS NULL AND given_up_at IS NULL;
+"""
+
+_MAY_BEGIN: Final = """
+CREATE FUNCTION {schema}.may_begin(run_token bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    -- The row is held until the claim is durable: whoever takes the lock over waits for it.
+    PERFORM FROM {schema}.lease
+        WHERE token = run_token AND clock_timestamp() < heartbeat_at + make_interval(secs => duration_seconds)
+        FOR KEY SHARE;
+    RETURN FOUND;
+END $$
+"""
+
+_OWN_WORKER: Final = """
+CREATE FUNCTION {schema}.own_worker(worker_name text) RETURNS {schema}.worker LANGUAGE plpgsql AS $$
+DECLARE found_worker {schema}.worker;
+BEGIN
+    SELECT * INTO found_worker FROM {schema}.worker WHERE worker_id = worker_name AND role = session_user;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no worker of this name belongs to %', session_user USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN found_worker;
+END $$
+"""
+
+_SERVE: Final = """
+CREATE FUNCTION {schema}.serve(
+    worker_name text, backend_name text, on_host text, process integer, release text, speaks integer,
+    places integer, spec_digest text, lease double precision
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT pg_has_role(session_user, current_user, 'MEMBER')
+        AND NOT EXISTS (
+            SELECT FROM {schema}.worker_role WHERE role = session_user AND worker_role.backend = backend_name
+        )
+    THEN
+        RAISE EXCEPTION '% does not serve backend %', session_user, backend_name
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    DELETE FROM {schema}.worker
+        WHERE backend = backend_name AND coalesce(left_at, heartbeat_at) < clock_timestamp() - interval '7 days';
+    INSERT INTO {schema}.worker
+            (worker_id, role, backend, host, process_id, version, protocol, width, digest, lease_seconds)
+        VALUES (worker_name, session_user, backend_name, on_host, process, release, speaks, places, spec_digest, lease);
+END $$
+"""
+
+_ROOM: Final = """
+CREATE FUNCTION {schema}.has_room(backend_name text, is_question boolean, places integer) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    -- Claims on one backend take turns, so that all its workers together never make more calls than it is wide.
+    PERFORM pg_advisory_xact_lock(hashtextextended(backend_name, '{schema}.call'::regclass::oid::bigint));
+    RETURN places > (
+        SELECT count(*) FROM {schema}.call
+        WHERE backend = backend_name AND worker_id IS NOT NULL AND finished_at IS NULL AND given_up_at IS NULL
+            AND lease_until > clock_timestamp() AND (operation_id IS NULL) = is_question
+    );
+END $$
+"""
+
+_WAITING: Final = """
+CREATE FUNCTION {schema}.waiting(worker_name text, at_most integer) RETURNS SETOF uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE me {schema}.worker := {schema}.own_worker(worker_name);
+BEGIN
+    -- Whom others are just claiming is left to them.
+    RETURN QUERY SELECT call_id FROM {schema}.call
+        WHERE call.backend = me.backend AND worker_id IS NULL AND given_up_at IS NULL
+            AND call.digest = me.digest AND call.protocol = me.protocol
+        ORDER BY offered_at LIMIT at_most FOR UPDATE SKIP LOCKED;
+END $$
+"""
+
+_CLAIM: Final = """
+CREATE FUNCTION {schema}.claim(
+    worker_name text, chosen uuid,
+    OUT answer text, OUT body bytea, OUT token bigint, OUT lineage text
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    me {schema}.worker := {schema}.own_worker(worker_name);
+    found_call {schema}.call;
+BEGIN
+    SELECT * INTO found_call FROM {schema}.call WHERE call_id = chosen FOR UPDATE;
+    answer := CASE
+        WHEN NOT FOUND THEN 'unknown'
+        WHEN found_call.backend <> me.backend THEN 'foreign'
+        WHEN found_call.finished_at IS NOT NULL THEN 'done'
+        WHEN found_call.given_up_at IS NOT NULL THEN 'cancelled'
+        WHEN found_call.worker_id = me.worker_id AND found_call.lease_until > clock_timestamp() THEN 'mine'
+        WHEN found_call.worker_id IS NOT NULL THEN 'busy'
+        WHEN found_call.protocol <> me.protocol THEN 'version'
+        WHEN found_call.digest <> me.digest THEN 'manifest'
+        WHEN me.left_at IS NOT NULL THEN 'left'
+        WHEN found_call.token IS NOT NULL AND NOT {schema}.may_begin(found_call.token) THEN 'fenced'
+        WHEN found_call.operation_id IS NOT NULL
+            AND NOT EXISTS (SELECT FROM {schema}.operation WHERE operation_id = found_call.operation_id)
+            THEN 'cancelled'
+        WHEN NOT {schema}.has_room(
+            me.backend, found_call.operation_id IS NULL,
+            CASE WHEN found_call.operation_id IS NULL THEN {questions} ELSE me.width END
+        ) THEN 'full'
+        ELSE 'go'
+    END;
+    IF answer IN ('go', 'mine') THEN
+        BEGIN
+            UPDATE {schema}.call SET worker_id = me.worker_id, claimed_at = coalesce(claimed_at, clock_timestamp()),
+                    lease_until = clock_timestamp() + make_interval(secs => me.lease_seconds)
+                WHERE call_id = chosen;
+        EXCEPTION WHEN unique_violation THEN
+            answer := 'conflict';
+        END;
+    END IF;
+    IF answer IN ('go', 'mine') THEN
+        body := found_call.body;
+        token := found_call.token;
+        lineage := found_call.lineage;
+    END IF;
+END $$
+"""
+
+_RENEW: Final = """
+CREATE FUNCTION {schema}.renew(worker_name text, running uuid[]) RETURNS SETOF uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE me {schema}.worker := {schema}.own_worker(worker_name);
+BEGIN
+    UPDATE {schema}.worker SET heartbeat_at = clock_timestamp() WHERE worker_id = me.worker_id;
+    RETURN QUERY UPDATE {schema}.call
+        SET lease_until = clock_timestamp() + make_interval(secs => me.lease_seconds)
+        WHERE call_id = ANY (running) AND worker_id = me.worker_id AND finished_at IS NULL AND given_up_at IS NULL
+        RETURNING call_id;
+END $$
+"""
+
+_FINISH: Final = """
+CREATE FUNCTION {schema}.finish(worker_name text, chosen uuid, result bytea) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    me {schema}.worker := {schema}.own_worker(worker_name);
+    found_call {schema}.call;
+BEGIN
+    SELECT * INTO found_call FROM {schema}.call WHERE call_id = chosen AND worker_id = me.worker_id FOR UPDATE;
+    IF NOT FOUND OR found_call.given_up_at IS NOT NULL THEN
+        RETURN 'fenced';
+    END IF;
+    IF found_call.finished_at IS NOT NULL THEN
+        RETURN 'already';
+    END IF;
+    UPDATE {schema}.call SET finished_at = clock_timestamp(), outcome = result WHERE call_id = chosen;
+    RETURN 'recorded';
+END $$
+"""
+
+_LEAVE: Final = """
+CREATE FUNCTION {schema}.leave(worker_name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE me {schema}.worker := {schema}.own_worker(worker_name);
+BEGIN
+    UPDATE {schema}.worker SET left_at = clock_timestamp() WHERE worker_id = me.worker_id AND left_at IS NULL;
+END $$
+"""
+
+_PRIVATE: Final = ("may_begin(bigint)", "own_worker(text)", "has_room(text, boolean, integer)")
+_PUBLIC: Final = (
+    "serve(text, text, text, integer, text, integer, integer, text, double precision)",
+    "waiting(text, integer)",
+    "claim(text, uuid)",
+    "renew(text, uuid[])",
+    "finish(text, uuid, bytea)",
+    "leave(text)",
+)
+_FUNCTIONS: Final = (_MAY_BEGIN, _OWN_WORKER, _ROOM, _SERVE, _WAITING, _CLAIM, _RENEW, _FINISH, _LEAVE)
+
+
+def install(connection: Connection[Any], schema: str) -> None:
+    """Make the tables and functions in the schema of a state, unless they are there."""
+    name = sql.Identifier(schema)
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"sharectl workers {schema}",))
+        if connection.execute("SELECT to_regclass(%s)", (f'"{schema}".call',)).fetchone() != (None,):
+            return
+        for text in (_TABLES, *_FUNCTIONS):
+            connection.execute(sql.SQL(text).format(schema=name, questions=sql.Literal(QUESTIONS)))
+        for signature in (*_PRIVATE, *_PUBLIC):
+            revoke = "REVOKE ALL ON FUNCTION {schema}." + signature + " FROM PUBLIC"
+            connection.execute(sql.SQL(revoke).format(schema=name))
+
+
+def admit(connection: Connection[Any], schema: str, role: str, backend: str) -> None:
+    """Let the database's role serve the backend as a worker, and do nothing else."""
+    names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
+    with connection.transaction():
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {role}").format(**names))
+        for signature in _PUBLIC:
+            grant = "GRANT EXECUTE ON FUNCTION {schema}." + signature + " TO {role}"
+            connection.execute(sql.SQL(grant).format(**names))
+        insert = sql.SQL("INSERT INTO {schema}.worker_role VALUES (%s, %s) ON CONFLICT DO NOTHING").format(**names)
+        connection.execute(insert, (role, backend))

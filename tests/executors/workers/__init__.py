@@ -1,0 +1,1 @@
+"""Workers near their backends, against real servers."""

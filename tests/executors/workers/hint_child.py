@@ -1,0 +1,30 @@
+"""Consumes hints in a process of its own, and prints each call that it is offered: `python -m tests.executors.workers.hint_child URL PASSWORD STATE BACKEND`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from sharectl.executors.workers.broker import BrokerPlace, consume, queue_of
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+def _show(call_id: UUID) -> None:
+    os.write(1, f"{call_id}\n".encode())  # at once: several threads are at it
+    if call_id.int == 0:
+        message = "the database does not answer"
+        raise ConnectionError(message)
+
+
+def main() -> None:
+    """Consume until SIGTERM."""
+    url, password, state, backend = sys.argv[1:]
+    consume(BrokerPlace(url, password), queue_of(state, backend), f"{backend}@test-{os.getpid()}", _show)
+    print("ended", flush=True)  # noqa: T201 - as above
+
+
+if __name__ == "__main__":
+    main()

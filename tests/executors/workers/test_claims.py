@@ -1,0 +1,266 @@
+"""Claims: who may begin a call and who may finish it, as the database says."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from sharectl.executors.base import Remains
+from sharectl.executors.workers.claims import PROTOCOL, Claim, ClaimAnswer, FinishAnswer
+from sharectl.executors.workers.tables import QUESTIONS, install
+
+if TYPE_CHECKING:
+    from tests.executors.workers.conftest import Database
+
+
+def test_who_claims_first_gets_the_call_with_the_fence_of_its_run(database: Database) -> None:
+    """And finds it among those that wait."""
+    worker, call_id = database.worker(), database.offer()
+    assert worker.waiting(10) == [call_id]
+    assert worker.claim(call_id) == Claim(ClaimAnswer.GO, b"body", database.token, "lineage")
+    assert worker.waiting(10) == []
+
+
+def test_a_call_is_claimed_by_one_worker_whoever_asks_at_once(database: Database) -> None:
+    """A hint may be doubled; all that come later hear that somebody has it."""
+    workers = [database.worker(f"w{number}") for number in range(8)]
+    call_id = database.offer()
+    answers: list[ClaimAnswer] = []
+    barrier = threading.Barrier(8)
+
+    def claim(number: int) -> None:
+        barrier.wait()
+        answers.append(workers[number].claim(call_id).answer)
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [ClaimAnswer.BUSY] * 7 + [ClaimAnswer.GO]
+
+
+def test_a_claim_whose_answer_was_lost_is_answered_again_to_the_same_worker(database: Database) -> None:
+    """With the call, so that it can be made."""
+    worker, call_id = database.worker(), database.offer()
+    worker.claim(call_id)
+    assert worker.claim(call_id) == Claim(ClaimAnswer.MINE, b"body", database.token, "lineage")
+    database.lapse(call_id)
+    assert worker.claim(call_id) == Claim(ClaimAnswer.BUSY)
+
+
+def test_what_is_finished_is_not_begun_again(database: Database) -> None:
+    """A late hint changes nothing."""
+    worker, call_id = database.worker(), database.offer()
+    worker.claim(call_id)
+    assert worker.finish(call_id, b"done") is FinishAnswer.RECORDED
+    assert worker.claim(call_id) == Claim(ClaimAnswer.DONE)
+    assert database.worker("other").claim(call_id) == Claim(ClaimAnswer.DONE)
+
+
+def test_an_outcome_whose_answer_was_lost_is_recorded_once(database: Database) -> None:
+    """Sent again, the first one stays."""
+    worker, call_id = database.worker(), database.offer()
+    worker.claim(call_id)
+    worker.finish(call_id, b"first")
+    assert worker.finish(call_id, b"second") is FinishAnswer.ALREADY
+    (seen,) = database.offers().look([call_id], loses=True)
+    assert seen.outcome == b"first"
+
+
+@pytest.mark.parametrize("change", ["taken away", "run out"])
+def test_a_run_without_its_lease_begins_nothing(database: Database, change: str) -> None:
+    """Whatever it has offered before: the right to begin is looked at when the call begins."""
+    worker, call_id = database.worker(), database.offer()
+    if change == "taken away":
+        database.execute("DELETE FROM {s}.lease")
+    else:
+        database.execute("UPDATE {s}.lease SET heartbeat_at = clock_timestamp() - interval '2 h'")
+    assert worker.claim(call_id) == Claim(ClaimAnswer.FENCED)
+
+
+def test_a_run_that_loses_its_lease_finishes_what_it_has_begun(database: Database) -> None:
+    """The claim is the right to finish."""
+    worker, call_id = database.worker(), database.offer()
+    worker.claim(call_id)
+    database.execute("DELETE FROM {s}.lease")
+    assert worker.renew([call_id]) == {call_id}
+    assert worker.finish(call_id, b"done") is FinishAnswer.RECORDED
+
+
+def test_two_calls_at_one_address_are_never_under_way_at_once(database: Database) -> None:
+    """The second may begin when the first has ended, or was given up."""
+    worker = database.worker()
+    first, second, third = database.offer(), database.offer(), database.offer()
+    assert worker.claim(first).answer is ClaimAnswer.GO
+    assert worker.claim(second).answer is ClaimAnswer.CONFLICT
+    worker.finish(first, b"done")
+    assert worker.claim(second).answer is ClaimAnswer.GO
+    assert worker.claim(third).answer is ClaimAnswer.CONFLICT
+    database.offers().give_up([second])
+    assert worker.claim(third).answer is ClaimAnswer.GO
+
+
+def test_a_call_without_an_open_intent_is_not_begun(database: Database) -> None:
+    """Somebody has resolved it meanwhile."""
+    worker, call_id = database.worker(), database.offer()
+    database.execute("DELETE FROM {s}.operation")
+    assert worker.claim(call_id) == Claim(ClaimAnswer.CANCELLED)
+
+
+def test_what_is_taken_back_before_it_began_never_begins(database: Database) -> None:
+    """What has begun cannot be taken back, and is told of by nobody."""
+    worker, offers = database.worker(), database.offers()
+    begun, waiting = database.offer("share/a"), database.offer("share/b")
+    worker.claim(begun)
+    assert offers.take_back([begun, waiting]) == {waiting}
+    assert worker.claim(waiting) == Claim(ClaimAnswer.CANCELLED)
+    assert worker.finish(begun, b"done") is FinishAnswer.RECORDED
+
+
+def test_no_outcome_is_taken_of_what_was_given_up(database: Database) -> None:
+    """The worker hears of it with its next renewal."""
+    worker, call_id = database.worker(), database.offer()
+    worker.claim(call_id)
+    database.offers().give_up([call_id])
+    assert worker.renew([call_id]) == set()
+    assert worker.finish(call_id, b"late") is FinishAnswer.FENCED
+
+
+def test_a_claim_that_was_not_renewed_is_lost_and_its_outcome_is_not_taken_any_more(database: Database) -> None:
+    """Until somebody sees that it is lost, it can still be finished."""
+    worker, offers = database.worker(), database.offers()
+    lost, late = database.offer("share/a"), database.offer("share/b")
+    for call_id in (lost, late):
+        worker.claim(call_id)
+        database.lapse(call_id)
+    assert worker.finish(late, b"late") is FinishAnswer.RECORDED
+    seen = {each.call_id: each.is_given_up for each in offers.look([lost, late], loses=True)}
+    assert seen == {lost: True, late: False}
+    assert worker.finish(lost, b"too late") is FinishAnswer.FENCED
+    assert worker.renew([lost]) == set()
+
+
+def test_a_renewed_claim_is_not_lost(database: Database) -> None:
+    """However long ago it began."""
+    worker, call_id = database.worker(), database.offer()
+    worker.claim(call_id)
+    database.lapse(call_id)
+    assert worker.renew([call_id]) == {call_id}
+    (seen,) = database.offers().look([call_id], loses=True)
+    assert not seen.is_given_up
+
+
+def test_all_workers_of_a_backend_together_make_no_more_calls_than_it_is_wide(database: Database) -> None:
+    """Whoever offers them; what was given up, or whose lease has run out, does not count."""
+    workers = [database.worker(f"w{number}", width=2) for number in range(2)]
+    calls = [database.offer(f"share/{number}") for number in range(4)]
+    answers = [workers[number % 2].claim(call_id).answer for number, call_id in enumerate(calls)]
+    assert answers == [ClaimAnswer.GO, ClaimAnswer.GO, ClaimAnswer.FULL, ClaimAnswer.FULL]
+    workers[0].finish(calls[0], b"done")
+    database.lapse(calls[1])
+    assert [workers[0].claim(call_id).answer for call_id in calls[2:]] == [ClaimAnswer.GO, ClaimAnswer.GO]
+
+
+def test_a_question_does_not_wait_for_steps_nor_for_a_lease(database: Database) -> None:
+    """It has places of its own."""
+    worker = database.worker(width=1)
+    worker.claim(database.offer("share/a"))
+    questions = [database.offer(None, token=None) for _ in range(QUESTIONS + 1)]
+    answers = [worker.claim(call_id).answer for call_id in questions]
+    assert answers == [ClaimAnswer.GO] * QUESTIONS + [ClaimAnswer.FULL]
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ({"backend": "other"}, ClaimAnswer.FOREIGN),
+        ({"digest": "another"}, ClaimAnswer.MANIFEST),
+        ({"protocol": PROTOCOL + 1}, ClaimAnswer.VERSION),
+    ],
+)
+def test_a_worker_leaves_what_is_not_for_it(database: Database, change: dict[str, object], answer: ClaimAnswer) -> None:
+    """Another backend's, one with another manifest, or of another version; such calls do not even wait for it."""
+    worker, call_id = database.worker(**change), database.offer()
+    assert worker.waiting(10) == []
+    assert worker.claim(call_id) == Claim(answer)
+    assert database.worker("right").claim(call_id).answer is ClaimAnswer.GO
+
+
+def test_a_hint_of_nothing_is_answered_so(database: Database) -> None:
+    """A message can only name calls that are there."""
+    assert database.worker().claim(uuid4()) == Claim(ClaimAnswer.UNKNOWN)
+
+
+def test_a_worker_that_leaves_claims_nothing_more_and_finishes(database: Database) -> None:
+    """And is known to be gone."""
+    worker = database.worker()
+    first, second = database.offer("share/a"), database.offer("share/b")
+    worker.claim(first)
+    worker.leave()
+    assert worker.claim(second) == Claim(ClaimAnswer.LEFT)
+    assert worker.finish(first, b"done") is FinishAnswer.RECORDED
+    (seen,) = database.offers().workers(["filer"])
+    assert (seen.has_left, seen.is_alive) == (True, False)
+
+
+def test_a_worker_is_known_with_what_it_does(database: Database) -> None:
+    """And as silent, where it has given no heartbeat for a lease."""
+    worker = database.worker()
+    worker.claim(database.offer())
+    (seen,) = database.offers().workers()
+    assert (seen.backend, seen.host, seen.width, seen.running, seen.is_alive) == ("filer", "host", 4, 1, True)
+    database.execute("UPDATE {s}.worker SET heartbeat_at = clock_timestamp() - interval '3 h'")
+    (seen,) = database.offers().workers()
+    assert not seen.is_alive
+    assert seen.silent_seconds == pytest.approx(3 * 3600, abs=600)
+
+
+def test_an_offer_that_is_repeated_is_there_once(database: Database) -> None:
+    """The answer to the first may have been lost."""
+    call_id = database.offer(None)
+    database.offer(None, call_id=call_id)
+    assert database.worker().waiting(10) == [call_id]
+
+
+def test_what_remains_of_an_earlier_run_is_what_began_and_how_it_ended(database: Database) -> None:
+    """What had not begun never will; what is under way is told of; what was lost has begun, and nobody knows more."""
+    worker = database.worker()
+    waiting, running, lost, done = (database.offer(f"share/{name}") for name in ("waiting", "running", "lost", "done"))
+    for call_id in (running, lost, done):
+        worker.claim(call_id)
+    database.lapse(lost)
+    worker.finish(done, b"not to be read")
+    names = {call_id: f"operation {call_id}" for call_id in (waiting, running, lost, done)}
+    under_way, remains = database.earlier.look(names.values())
+    assert [call.address for call in under_way] == ["share/running"]
+    assert remains == {
+        names[waiting]: Remains(has_begun=False),
+        **dict.fromkeys((names[running], names[lost], names[done]), Remains(has_begun=True)),
+    }
+    assert worker.claim(waiting) == Claim(ClaimAnswer.CANCELLED)
+    assert worker.finish(lost, b"late") is FinishAnswer.FENCED
+
+
+def test_calls_are_kept_as_long_as_their_operation_is_open(database: Database) -> None:
+    """A run that dies between an answer and what the state makes of it leaves the answer to the next."""
+    worker, call_id = database.worker(), database.offer()
+    worker.claim(call_id)
+    worker.finish(call_id, b"done")
+    database.offers().tidy()
+    database.earlier.tidy()
+    assert [seen.outcome for seen in database.offers().look([call_id], loses=False)] == [b"done"]
+    database.execute("DELETE FROM {s}.operation")
+    database.offers().tidy()
+    assert database.offers().look([call_id], loses=False) == []
+
+
+def test_tables_are_made_once(database: Database) -> None:
+    """Whoever comes first; the next finds them."""
+    call_id = database.offer()
+    with database.own.connection() as connection:
+        install(connection, database.place.schema)
+    assert database.worker().waiting(10) == [call_id]

@@ -1,0 +1,351 @@
+"""A worker: it makes what it may claim, once, records how that ended, and ends itself where it might be taken for lost."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from sharectl.drivers.base import DriverError
+from sharectl.executors.calls import Answer, Call, Done, Failure, FailureKind, Identify, Identity
+from sharectl.executors.wire import decode, encode
+from sharectl.executors.workers.claims import Claim, ClaimAnswer, ClaimsUnavailableError, FinishAnswer
+from sharectl.executors.workers.service import USABLE_PART, Fence, Service
+from sharectl.state.contract import LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from uuid import UUID
+
+    from sharectl.executors.base import Permit
+
+PATIENCE_SECONDS = 20.0
+LEASE_SECONDS = 3.0
+"""Long enough for a busy machine to renew in."""
+
+
+class Ledger:
+    """Claims in memory; each request fails while `is_down`."""
+
+    def __init__(self) -> None:
+        """Begin without calls."""
+        self.calls: dict[UUID, bytes] = {}
+        self.claimed: list[UUID] = []
+        self.renewals = 0
+        self.given_up: set[UUID] = set()
+        self.outcomes: dict[UUID, Answer | Failure] = {}
+        self.has_left = False
+        self.is_down = False
+        self.loses_answers = False
+        self.refused = 0
+
+    def _expect_up(self) -> None:
+        if self.is_down:
+            message = "the server is down"
+            raise ClaimsUnavailableError(message)
+
+    def serve(self) -> None:
+        """See Claims."""
+        self._expect_up()
+
+    def waiting(self, at_most: int) -> Collection[UUID]:
+        """See Claims."""
+        self._expect_up()
+        return [call_id for call_id in self.calls if call_id not in self.claimed][:at_most]
+
+    def claim(self, call_id: UUID) -> Claim:
+        """See Claims."""
+        self._expect_up()
+        if call_id in self.outcomes:
+            return Claim(ClaimAnswer.DONE)
+        answer = ClaimAnswer.MINE if call_id in self.claimed else ClaimAnswer.GO
+        self.claimed.append(call_id)
+        if self.loses_answers:
+            self.loses_answers = False
+            self.is_down = True
+            self._expect_up()
+        return Claim(answer, self.calls[call_id], 7, "lineage")
+
+    def renew(self, running: Collection[UUID]) -> Collection[UUID]:
+        """See Claims."""
+        self._expect_up()
+        self.renewals += 1
+        return {call_id for call_id in running if call_id not in self.given_up}
+
+    def finish(self, call_id: UUID, outcome: bytes) -> FinishAnswer:
+        """See Claims."""
+        self.refused += self.is_down
+        self._expect_up()
+        if call_id in self.given_up:
+            return FinishAnswer.FENCED
+        found = decode(zlib.decompress(outcome))
+        assert isinstance(found, Answer | Failure)
+        self.outcomes[call_id] = found
+        return FinishAnswer.RECORDED
+
+    def leave(self) -> None:
+        """See Claims."""
+        self._expect_up()
+        self.has_left = True
+
+    def close(self) -> None:
+        """See Claims."""
+
+    def add(self, body: bytes | None = None) -> UUID:
+        """Add a call that waits."""
+        call_id = uuid4()
+        self.calls[call_id] = encode(Identify()) if body is None else body
+        return call_id
+
+
+class Backend:
+    """Answers once its gate is open, asking the permit before and after."""
+
+    def __init__(self) -> None:
+        """Begin with an open gate."""
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Semaphore(0)
+        self.made: list[Fence] = []
+        self.error: BaseException | None = None
+
+    def make(self, call: Call[Answer], fence: Fence, permit: Permit) -> Answer:
+        """Wait, and answer."""
+        assert call == Identify()
+        permit()
+        self.made.append(fence)
+        self.entered.release()
+        assert self.gate.wait(PATIENCE_SECONDS)
+        permit()
+        if self.error is not None:
+            raise self.error
+        return Identity("here")
+
+
+@contextmanager
+def service(
+    ledger: Ledger, backend: Backend, lease_seconds: float = 60.0, ended: list[str] | None = None
+) -> Iterator[Service]:
+    """Start a service, and end it."""
+    ends = [] if ended is None else ended
+    made = Service(ledger, backend.make, lease_seconds=lease_seconds, end_process=ends.append)
+    made.start()
+    try:
+        yield made
+    finally:
+        backend.gate.set()
+        ledger.is_down = False
+        made.drain(PATIENCE_SECONDS)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Return once `condition` holds."""
+    deadline = monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.002)
+
+
+def test_a_call_that_it_is_offered_is_made_and_recorded() -> None:
+    """With the fence of the run that wants it."""
+    ledger, backend = Ledger(), Backend()
+    call_id = ledger.add()
+    with service(ledger, backend) as worker:
+        assert worker.offer(call_id) is ClaimAnswer.GO
+        wait_until(lambda: ledger.outcomes)
+    assert ledger.outcomes == {call_id: Identity("here")}
+    assert backend.made == [Fence("lineage", 7)]
+
+
+def test_it_finds_what_waits_without_a_hint() -> None:
+    """A hint may be lost, and the broker down."""
+    ledger, backend = Ledger(), Backend()
+    calls = {ledger.add() for _ in range(3)}
+    stopped = threading.Event()
+    with service(ledger, backend) as worker:
+        looking = threading.Thread(target=worker.look_until, args=(stopped, 0.01))
+        looking.start()
+        try:
+            wait_until(lambda: ledger.outcomes.keys() == calls)
+            later = ledger.add()
+            wait_until(lambda: later in ledger.outcomes)
+        finally:
+            stopped.set()
+            looking.join(PATIENCE_SECONDS)
+
+
+def test_a_hint_that_is_doubled_makes_a_call_once() -> None:
+    """Also where the database says that it is this worker's."""
+    ledger, backend = Ledger(), Backend()
+    backend.gate.clear()
+    call_id = ledger.add()
+    with service(ledger, backend) as worker:
+        assert worker.offer(call_id) is ClaimAnswer.GO
+        assert worker.offer(call_id) is ClaimAnswer.MINE
+        backend.gate.set()
+        wait_until(lambda: ledger.outcomes)
+        assert worker.offer(call_id) is ClaimAnswer.DONE
+    assert len(backend.made) == 1
+
+
+def test_a_claim_whose_answer_was_lost_is_asked_for_again() -> None:
+    """And the call made, since nobody else can have it."""
+    ledger, backend = Ledger(), Backend()
+    call_id = ledger.add()
+    ledger.loses_answers = True
+    with service(ledger, backend) as worker:
+        with pytest.raises(ClaimsUnavailableError):
+            worker.offer(call_id)
+        ledger.is_down = False
+        assert not ledger.waiting(1)
+        worker.look()
+        wait_until(lambda: ledger.outcomes)
+        assert ledger.outcomes == {call_id: Identity("here")}
+    assert len(backend.made) == 1
+
+
+def test_an_outcome_is_recorded_when_the_database_is_back() -> None:
+    """However often it takes."""
+    ledger, backend = Ledger(), Backend()
+    call_id = ledger.add()
+    backend.gate.clear()
+    with service(ledger, backend) as worker:
+        worker.offer(call_id)
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        ledger.is_down = True
+        backend.gate.set()
+        wait_until(lambda: ledger.refused)
+        ledger.is_down = False
+        wait_until(lambda: ledger.outcomes)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(DriverError("no"), FailureKind.REFUSED), (SystemExit(), FailureKind.MISBEHAVED)]
+)
+def test_whatever_a_driver_raises_is_an_outcome(error: BaseException, kind: FailureKind) -> None:
+    """And the worker goes on."""
+    ledger, backend = Ledger(), Backend()
+    backend.error = error
+    first, second = ledger.add(), ledger.add()
+    with service(ledger, backend) as worker:
+        worker.offer(first)
+        wait_until(lambda: first in ledger.outcomes)
+        backend.error = None
+        worker.offer(second)
+        wait_until(lambda: second in ledger.outcomes)
+    failure = ledger.outcomes[first]
+    assert isinstance(failure, Failure)
+    assert failure.kind is kind
+    assert ledger.outcomes[second] == Identity("here")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", encode(Done())])
+def test_what_is_no_call_is_not_made(body: bytes) -> None:
+    """And said to be none."""
+    ledger, backend = Ledger(), Backend()
+    call_id = ledger.add(body)
+    with service(ledger, backend) as worker:
+        worker.offer(call_id)
+        wait_until(lambda: ledger.outcomes)
+    failure = ledger.outcomes[call_id]
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.MISBEHAVED
+    assert not backend.made
+
+
+def test_a_call_that_was_given_up_begins_no_further_request_and_is_not_recorded() -> None:
+    """The worker hears of it by its renewal."""
+    ledger, backend = Ledger(), Backend()
+    backend.gate.clear()
+    call_id = ledger.add()
+    ended: list[str] = []
+    with service(ledger, backend, LEASE_SECONDS, ended) as worker:
+        worker.offer(call_id)
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        ledger.given_up.add(call_id)
+        renewals = ledger.renewals
+        wait_until(lambda: ledger.renewals > renewals + 1)
+        backend.gate.set()
+        assert worker.drain(PATIENCE_SECONDS)
+    assert not ledger.outcomes
+    assert not ended
+
+
+def test_it_ends_itself_where_it_cannot_renew() -> None:
+    """Before anybody may take its calls over; and no request leaves from then on."""
+    ledger, backend = Ledger(), Backend()
+    backend.gate.clear()
+    call_id = ledger.add()
+    ended: list[str] = []
+    with service(ledger, backend, LEASE_SECONDS, ended) as worker:
+        worker.offer(call_id)
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        ledger.is_down = True
+        wait_until(lambda: ended)
+        backend.gate.set()
+        wait_until(lambda: ledger.refused)
+        ledger.is_down = False
+        wait_until(lambda: ledger.outcomes)
+    outcome = ledger.outcomes[call_id]
+    assert isinstance(outcome, Failure)
+    assert outcome.kind is FailureKind.NOT_PERMITTED
+    assert "could not be renewed" in ended[0]
+
+
+def test_a_worker_that_was_stopped_sends_no_request_when_it_goes_on() -> None:
+    """The time of a claim runs from before it was asked for, on a clock that runs on."""
+    ledger, backend = Ledger(), Backend()
+    seconds = [0.0]
+    asked: list[str] = []
+
+    def make(_call: Call[Answer], _fence: Fence, permit: Permit) -> Answer:
+        seconds[0] = USABLE_PART * 60.0
+        with pytest.raises(LeaseLostError):
+            permit()
+        asked.append("permit")
+        return Done()
+
+    worker = Service(ledger, make, lease_seconds=60.0, end_process=asked.append, clock=lambda: seconds[0])
+    worker.offer(ledger.add())
+    wait_until(lambda: ledger.outcomes)
+    assert asked == ["permit"]
+    assert backend.made == []
+
+
+def test_an_idle_worker_outlives_its_database() -> None:
+    """There is nothing that anybody could take over."""
+    ledger, backend = Ledger(), Backend()
+    ended: list[str] = []
+    with service(ledger, backend, LEASE_SECONDS, ended) as worker:
+        ledger.is_down = True
+        renewals = ledger.renewals
+        deadline = monotonic() + 3 * LEASE_SECONDS
+        wait_until(lambda: monotonic() > deadline)
+        ledger.is_down = False
+        wait_until(lambda: ledger.renewals > renewals)
+        worker.offer(ledger.add())
+        wait_until(lambda: ledger.outcomes)
+    assert not ended
+
+
+def test_a_worker_that_leaves_finishes_and_takes_nothing_more() -> None:
+    """What runs is recorded before it says that it is gone."""
+    ledger, backend = Ledger(), Backend()
+    backend.gate.clear()
+    first, second = ledger.add(), ledger.add()
+    with service(ledger, backend) as worker:
+        worker.offer(first)
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        leaving = threading.Thread(target=worker.drain)
+        leaving.start()
+        wait_until(lambda: worker.offer(second) is ClaimAnswer.LEFT)
+        assert not ledger.has_left
+        backend.gate.set()
+        leaving.join(PATIENCE_SECONDS)
+        assert ledger.has_left
+    assert ledger.outcomes == {first: Identity("here")}

@@ -1,0 +1,198 @@
+"""RabbitMQ for tests: one broker that all tests of a run share, with names of queues that nobody else has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import closing, suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Final
+
+from tests import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAMS: Final = Path("/usr/lib/rabbitmq/bin")
+"""Those in /usr/sbin insist on the folders of the package."""
+_START_SECONDS: Final = 120
+_SETTINGS: Final = """loopback_users = none
+vm_memory_high_watermark.absolute = 512MB
+disk_free_limit.absolute = 50MB
+raft.wal_max_size_bytes = 16777216
+log.file.level = warning
+"""
+_ERLANG: Final = "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none"
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody has just now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    found = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return found
+
+
+class Broker:
+    """A RabbitMQ server with its data in a folder of its own."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        """Use the broker of `folder`, which listens on this port of 127.0.0.1."""
+        self.folder = folder
+        self.port = port
+
+    @classmethod
+    def create(cls) -> Broker:
+        """Make a broker, not started yet. Skips where there is none to be had."""
+        servers.require((PROGRAMS / "rabbitmq-server").exists(), "RabbitMQ (apt-get install rabbitmq-server)")
+        folder = Path(tempfile.mkdtemp(prefix="sharectl-mq-"))
+        port, distribution, epmd = _free_ports(3)
+        (folder / "log").mkdir()
+        (folder / "enabled_plugins").write_text("[].\n")
+        (folder / "rabbitmq.conf").write_text(_SETTINGS)
+        variables = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "LC_ALL": "C.UTF-8",
+            "RABBITMQ_NODENAME": f"sharectl{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(epmd),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_MNESIA_BASE": f"{folder}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{folder}/log",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+            "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG,
+        }
+        (folder / "environment").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+        if not os.geteuid():
+            for path in (folder, *folder.iterdir()):
+                shutil.chown(path, "rabbitmq", "rabbitmq")
+        return cls(folder, port)
+
+    @property
+    def url(self) -> str:
+        """The URL for the user who may do everything."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        command = ["setsid", "--fork", *self._as_its_user(), str(PROGRAMS / "rabbitmq-server")]
+        with (self.folder / "out").open("ab") as out:
+            subprocess.run(
+                command,
+                env=self._environment(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                check=True,
+            )
+        deadline = monotonic() + _START_SECONDS
+        while not self._answers():
+            assert monotonic() < deadline, (self.folder / "out").read_text()
+            sleep(0.05)
+
+    def kill(self) -> None:
+        """End it as abruptly as its machine would, and return when it is gone."""
+        for process_id in self.process_ids():
+            with suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
+        deadline = monotonic() + _START_SECONDS
+        while any(_is_alive(process_id) for process_id in self.process_ids()):
+            assert monotonic() < deadline
+            sleep(0.02)
+
+    def remove(self) -> None:
+        """End it, with the daemon that its node is registered with, and remove its folder."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def process_ids(self) -> list[int]:
+        """Return the processes that were started with the environment of this broker."""
+        mark = f"HOME={self.folder}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with suppress(OSError):
+                    if mark in (entry / "environ").read_bytes().split(b"\0"):
+                        found.append(int(entry.name))
+        return found
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl, and return what it printed; it takes a second."""
+        command = [*self._as_its_user(), str(PROGRAMS / "rabbitmqctl"), *arguments]
+        done = subprocess.run(
+            command,
+            env=self._environment(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=_START_SECONDS,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        lines = (self.folder / "environment").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    @staticmethod
+    def _as_its_user() -> list[str]:
+        if os.geteuid():
+            return []
+        return ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--clear-groups"]
+
+    def _answers(self) -> bool:
+        """Tell whether it speaks AMQP by now: an open port alone is too early."""
+        try:
+            with closing(socket.create_connection(("127.0.0.1", self.port), timeout=5)) as connection:
+                connection.sendall(b"AMQP\0\0\x09\x01")
+                return connection.recv(1) == b"\x01"
+        except OSError:
+            return False
+
+
+def _is_alive(process_id: int) -> bool:
+    """Tell whether the process is there, and not only its entry, where nobody has reaped it."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _stopping(broker: Broker) -> list[str]:
+    """Return a command that ends the broker when nothing of it is known but its folder."""
+    script = (
+        'for entry in /proc/[0-9]*; do if tr "\\0" "\\n" <"$entry/environ" 2>/dev/null | grep -qx "HOME=$1"; '
+        'then kill -KILL "${entry#/proc/}"; fi; done'
+    )
+    return ["sh", "-c", script, "sh", str(broker.folder)]
+
+
+def shared_broker() -> Broker:
+    """Return the broker that all tests of a run share."""
+
+    def start() -> tuple[dict[str, str], Sequence[str], Sequence[str]]:
+        broker = Broker.create()
+        broker.start()
+        told = {"folder": str(broker.folder), "port": str(broker.port)}
+        return told, _stopping(broker), [str(broker.folder)]
+
+    told = servers.shared("rabbitmq", start)
+    return Broker(Path(told["folder"]), int(told["port"]))
