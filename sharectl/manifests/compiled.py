@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from array import array
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -137,7 +138,7 @@ class CompiledFile:
         self.loose: list[LooseReference] = []
         self.unsound: dict[Address, frozenset[Path]] = {}
         self._index_json = b""
-        self._lines: tuple[bytes, list[int]] | None = None
+        self._lines: tuple[bytes, array[int]] | None = None
 
     @property
     def is_sound(self) -> bool:
@@ -166,9 +167,13 @@ class CompiledFile:
         """Return the resource `index.addresses[number]`."""
         if self._lines is None:
             text = self.records
-            self._lines = text, [0, *accumulate(map(len, text.splitlines(keepends=True)))]
+            self._lines = text, array("Q", [0, *accumulate(map(len, text.splitlines(keepends=True)))])
         text, starts = self._lines
         return ResourceRecord(*orjson.loads(text[starts[number] : starts[number + 1]]))
+
+    def let_go(self) -> None:
+        """Hold no records any more that can be had again."""
+        self._lines = None
 
 
 def decoded_index(values: Sequence[Any]) -> Index:

@@ -31,25 +31,25 @@ def topological_order(waits_for: Mapping[str, Collection[str]]) -> list[str]:
 
     Names that are not nodes are taken as done. Linear in nodes and edges. Raises CycleError.
     """
-    order: list[str] = []
+    done: dict[str, None] = {}
     entered: set[str] = set()
-    done: set[str] = set()
     for first in waits_for:
         trail = [first]
         while trail:
             node = trail[-1]
-            if node in entered:
+            if node in done:
                 trail.pop()
-                if node not in done:
-                    done.add(node)
-                    order.append(node)
+                continue
+            if node in entered:
+                entered.remove(node)
+                done[node] = None
                 continue
             entered.add(node)
             needed = [other for other in waits_for[node] if other in waits_for and other not in done]
             if not entered.isdisjoint(needed):
                 raise CycleError(find_cycle(waits_for))
             trail.extend(reversed(needed))
-    return order
+    return list(done)
 
 
 def find_cycle(waits_for: Mapping[str, Collection[str]]) -> tuple[str, ...]:

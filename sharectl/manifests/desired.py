@@ -55,6 +55,7 @@ class Linked:
     moves: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
     listing: dict[Address, Sequence[Sequence[Any]]] = field(default_factory=dict)
     _entries: dict[Address, Entry] | None = None
+    _are_given: bool = False
     _lists: ClientLists | None = None
 
     @property
@@ -80,6 +81,14 @@ class Linked:
     @entries.setter
     def entries(self, entries: dict[Address, Entry]) -> None:
         self._entries = entries
+        self._are_given = True
+
+    def let_go(self) -> None:
+        """Hold nothing that can be had from the files again."""
+        if not self._are_given:
+            self._entries = None
+        for file in self.files:
+            file.let_go()
 
     def record(self, entry: Entry) -> ResourceRecord:
         """Return the record of a share or snapshot."""
@@ -107,6 +116,7 @@ class Linked:
             moves=_without(self.moves, addresses),
             listing=_without(self.listing, addresses),
             _entries=None if self._entries is None else _without(self._entries, addresses),
+            _are_given=self._are_given,
         )
 
 
@@ -161,6 +171,13 @@ class Desired:
         if spec is None:
             spec = self._shares[address] = ShareSpec.from_plain(self._record(address, Kind.SHARE).plain)
         return spec
+
+    def let_go(self, *, specs: bool = False) -> None:
+        """Hold nothing any more that can be had from the files again, where it is asked for again; with `specs`, not what was made of it either."""
+        self._last = None
+        self._linked.let_go()
+        if specs:
+            self._shares.clear()
 
     def snapshot(self, address: Address) -> SnapshotSpec:
         """Return the snapshot at `address`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -65,8 +66,13 @@ class Candidates(Sequence[Candidate]):
 
     @property
     def first_host(self) -> str:
-        """The host of the best; there has to be one."""
-        return f"{self._places[0].backend}#{self._places[0].pool}"
+        """The host of the best; there has to be one. It is the same object for all shares that go there."""
+        return sys.intern(f"{self._places[0].backend}#{self._places[0].pool}")
+
+    @property
+    def backends(self) -> set[str]:
+        """The backends that they are on."""
+        return {place.backend for place in self._places}
 
     def __len__(self) -> int:
         """See Sequence."""
@@ -86,7 +92,7 @@ class Candidates(Sequence[Candidate]):
 
     def __getitem__(self, at: int | slice) -> Candidate | tuple[Candidate, ...]:
         """See Sequence."""
-        return tuple(self)[at]
+        return next(iter(self)) if at == 0 and self._places else tuple(self)[at]
 
     def __eq__(self, other: object) -> bool:
         """Tell whether the other holds equal candidates in the same order."""
@@ -99,3 +105,8 @@ class Candidates(Sequence[Candidate]):
     def __repr__(self) -> str:
         """Return it as it can be made again."""
         return f"Candidates.of({tuple(self)!r})"
+
+
+def backends_in(candidates: Sequence[Candidate]) -> set[str]:
+    """Return the backends that candidates are on."""
+    return candidates.backends if isinstance(candidates, Candidates) else {each.backend for each in candidates}

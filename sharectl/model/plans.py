@@ -361,6 +361,12 @@ class Plan:
 
 def backends_of(steps: Iterable[Step]) -> list[str]:
     """Return every backend that a step may run on, by name."""
-    steps = tuple(steps)
-    tried = {candidate.backend for step in steps for candidate in step.candidates}
-    return sorted(tried | {step.backend for step in steps if step.backend is not None})
+    found: set[str] = set()
+    for step in steps:
+        if isinstance(step.work, CreateShare):
+            from sharectl.model.candidates import backends_in  # noqa: PLC0415 - most plans have no new share
+
+            found |= backends_in(step.work.candidates)
+        if step.backend is not None:
+            found.add(step.backend)
+    return sorted(found)

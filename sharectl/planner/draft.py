@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.base import Capability
     from sharectl.manifests.desired import Desired
+    from sharectl.model.access import AccessRule
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
@@ -106,6 +107,7 @@ class Draft:
     _export_names: ExportNames | None = None
     _asks_for_export_names: bool | None = None
     _selects: Callable[[Address], bool] | None = None
+    _access: dict[Address, tuple[AccessRule, ...]] = field(default_factory=dict)
     snapshotted: frozenset[Address] = frozenset()
 
     def __post_init__(self) -> None:
@@ -214,6 +216,18 @@ class Draft:
         self.steps[name] = Step(
             name, address, action or ACTIONS[verb][0], verb, reason, backend, work, changes, version
         )
+
+    def access(self, address: Address) -> tuple[AccessRule, ...]:
+        """Return the access rules of a new share, which are asked for when it is placed and when its steps are made."""
+        rules = self._access.get(address)
+        if rules is None:
+            rules = self._access[address] = self.desired.access(address)
+        return rules
+
+    def let_go(self) -> None:
+        """Hold nothing of the manifests besides what the steps hold; what is asked for after all is decoded again."""
+        self._access.clear()
+        self.desired.let_go(specs=True)
 
     def has(self, address: Address, *verbs: Verb) -> bool:
         """Tell whether the plan does one of `verbs` to `address`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.dependencies import topological_order
@@ -36,7 +37,7 @@ def linked_steps(draft: Draft) -> tuple[Step, ...]:
     A rename that the plan is not about is dropped, unless another step needs it.
     """
     if all(step.verb in _INDEPENDENT for step in draft.steps.values()):
-        return tuple(sorted(draft.steps.values(), key=lambda step: (step.address, step.step_id)))
+        return tuple(_by_address(draft))
     waits = _waits(draft)
     if draft.options.narrows:
         needed = {name for names in waits.values() for name in names}
@@ -49,6 +50,11 @@ def linked_steps(draft: Draft) -> tuple[Step, ...]:
     for name, names in waits.items():
         draft.steps[name] = _linked(draft.steps[name], names, renamed)  # in place: all of them twice is much memory
     return tuple(draft.steps[name] for name in topological_order(waits))
+
+
+def _by_address(draft: Draft) -> list[Step]:
+    """Return the steps by address and id; no keys are made, of which there would be as many as steps."""
+    return sorted(sorted(draft.steps.values(), key=attrgetter("step_id")), key=attrgetter("address"))
 
 
 def _is_chosen(draft: Draft, address: Address) -> bool:
@@ -73,7 +79,7 @@ def needs_of_steps(draft: Draft, verbs: Container[Verb] = frozenset(Verb)) -> It
     forgotten = _forgotten_by_backend(draft)
     on_servers = server_waits(draft)
     taken = _taken_before_reverts(draft)
-    for step in sorted(draft.steps.values(), key=lambda step: (step.address, step.step_id)):
+    for step in _by_address(draft):
         name = step.step_id
         ids = [step_id(verb, address) for verb, address in _needed(step, snapshots_of, asides) if verb in verbs]
         if step.verb is Verb.FORGET:
@@ -84,18 +90,19 @@ def needs_of_steps(draft: Draft, verbs: Container[Verb] = frozenset(Verb)) -> It
 def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
     """Return what each step waits for, in the order of addresses."""
     waits: dict[str, tuple[str, ...]] = {}
-    prepared = {step.backend: step.step_id for step in draft.steps.values() if step.verb is Verb.PREPARE_BACKEND}
+    prepared = {step.backend: (step.step_id,) for step in draft.steps.values() if step.verb is Verb.PREPARE_BACKEND}
     for step, needed in needs_of_steps(draft, {step.verb for step in draft.steps.values()}):
         name = step.step_id
         present = {draft.steps[other].step_id: None for other in needed if other in draft.steps and other != name}
         prepares = prepared.get(step.backend)
         if (
             prepares is not None
-            and prepares != name
+            and name not in prepares
             and not any(draft.steps[other].backend == step.backend for other in present)
-        ):
-            present[prepares] = None  # the others on this backend wait for it themselves
-        waits[name] = tuple(present)
+        ):  # the others on this backend wait for it themselves
+            waits[name] = (*present, *prepares) if present else prepares
+        else:
+            waits[name] = tuple(present)
     _add_clones(draft, waits)
     return waits
 

@@ -53,7 +53,7 @@ def drift_report(draft: Draft) -> tuple[Drift, ...]:
     Backends about which nothing is known come first, what the state does not know of last.
     """
     repairs: dict[Address, list[Step]] = {}
-    for step in draft.steps.values():
+    for step in draft.steps.values() if draft.deviations else ():
         if step.verb is not Verb.MOVE:
             repairs.setdefault(step.address, []).append(step)
     renamed = {former: address for address, former in draft.moved_from.items()}

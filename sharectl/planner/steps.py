@@ -45,7 +45,7 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
         if address not in draft.replaced:
             planner_of(kind_of(address)).removed(draft, address)
     placed = _placed(draft, pools, settings)
-    for address in sorted(placed):
+    for address in [address for address in draft.new if address in placed]:
         plan_new_share(draft, address, placed[address], _reason_of_new(draft, address))
     _refuse_halves(draft, placed)
     for address in draft.new:
@@ -57,6 +57,7 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     tell_undeclared_renames(draft)
     check_limits(draft)
     check_kept_snapshots(draft)
+    draft.let_go()
 
 
 def _placed(draft: Draft, pools: Sequence[Pool], settings: SchedulerSettings) -> Placement:

@@ -97,21 +97,28 @@ def place_new_shares(
     scheduler = Scheduler(places.marked(pools), settings, placed)
     placement: Placement = {}
     silent = _silent_backends(draft, pools)
-    waiting = list(addresses)
+    waiting: Sequence[Address] = addresses
     while waiting:
-        unplaced = set(waiting)
-        ready = [address for address in waiting if not _waits_for_source(draft, address, unplaced)]
+        ready, waiting = _ready(draft, waiting)
         for group in places.groups(ready):
             if places.is_limited:  # what is open to a network depends on the servers that those before it take
                 scheduler = Scheduler(places.marked(scheduler.pools_after()), settings, placed)
             placed += _place_group(draft, group, _Refusals(scheduler, places, silent), placement, placed)
-        done = set(ready)
-        waiting = [address for address in waiting if address not in done]
         if not ready:
             break  # a cycle, which the manifests' validation has named
     for address in _relied_on(draft, placement):
         placement[address] = placement[address][:1]
     return placement
+
+
+def _ready(draft: Draft, addresses: Sequence[Address]) -> tuple[list[Address], list[Address]]:
+    """Return the shares that can be placed now, and those that are made from snapshots of shares among them all."""
+    unplaced = set(addresses)
+    ready: list[Address] = []
+    waiting: list[Address] = []
+    for address in addresses:
+        (waiting if _waits_for_source(draft, address, unplaced) else ready).append(address)
+    return ready, waiting
 
 
 def _relied_on(draft: Draft, placement: Placement) -> set[Address]:
@@ -127,22 +134,26 @@ def _place_group(
     draft: Draft, addresses: Iterable[Address], refusals: _Refusals, placement: Placement, placed: Sequence[PlacedShare]
 ) -> list[PlacedShare]:
     """Place shares together, into `placement`; return those that have a place now, besides those `placed` before."""
-    requests = [
-        request for address in addresses if (request := _fitting_request(draft, address, placement)) is not None
-    ]
+    fitting: list[Address] = []
+    requests: list[Request] = []
+    for address in addresses:
+        request = _fitting_request(draft, address, placement)
+        if request is not None:
+            fitting.append(address)
+            requests.append(request)
+    draft.desired.let_go()  # placing many shares takes memory of its own
     if draft.options.witness is not None:
         draft.options.witness.look(refusals.scheduler, requests, placed, len(placement))
     batch = place_batch(refusals.scheduler, requests)
     draft.diagnostics += batch.diagnostics
-    for decision in batch.decisions:
-        if decision.candidates or not _hold(draft, decision, placement, refusals.silent):
-            _take(draft, refusals, decision, placement)
+    for address, decision in zip(fitting, batch.decisions, strict=True):
+        if decision.candidates or not _hold(draft, address, placement, refusals.silent):
+            _take(draft, refusals, address, decision, placement)
     said = (found for decision in batch.decisions for found in decision.diagnostics if found.address is None)
     draft.diagnostics += dict.fromkeys(said)  # of pools, each thing once however many shares met it
-    sizes_gib = {request.id: request.size_gib for request in requests}
     return [
-        PlacedShare(decision.request_id, decision.host, sizes_gib[decision.request_id])
-        for decision in batch.decisions
+        PlacedShare(request.id, decision.host, request.size_gib)
+        for request, decision in zip(requests, batch.decisions, strict=True)
         if decision.host is not None
     ]
 
@@ -157,12 +168,11 @@ def _silent_backends(draft: Draft, pools: Sequence[Pool]) -> list[str]:
     )
 
 
-def _hold(draft: Draft, decision: Decision, placement: Placement, silent: Sequence[str]) -> bool:
+def _hold(draft: Draft, address: Address, placement: Placement, silent: Sequence[str]) -> bool:
     """Leave a share without candidates for a later plan if a backend may have room for it that is silent now; tell whether it is.
 
     One that replaces another is not held: its removal alone would be left.
     """
-    address = address_of(Kind.SHARE, decision.request_id)
     source = draft.desired.share(address).source_snapshot
     if source is not None:
         place = _snapshot_place(draft, source, placement)
@@ -219,7 +229,7 @@ def _checked(draft: Draft, address: Address, request: Request) -> Request | None
 
 def _verdict(draft: Draft, address: Address, request: Request) -> Verdict:
     """Return what drivers say of the share. One with snapshots goes where these can be taken, if there is such a place."""
-    spec, rules = draft.desired.share(address), draft.desired.access(address)
+    spec, rules = draft.desired.share(address), draft.access(address)
     only = None if request.snapshot_host is None else request.snapshot_host.partition("#")[0]
     has_snapshots = address in draft.snapshotted
     verdict = draft.checks.verdict(
@@ -306,8 +316,7 @@ def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[PlacedSha
     return placed
 
 
-def _take(draft: Draft, refusals: _Refusals, decision: Decision, placement: Placement) -> None:
-    address = address_of(Kind.SHARE, decision.request_id)
+def _take(draft: Draft, refusals: _Refusals, address: Address, decision: Decision, placement: Placement) -> None:
     spec = draft.desired.share(address)
     if not decision.candidates:
         _refuse_unplaceable(draft, refusals, address, decision, placement)

@@ -65,7 +65,7 @@ def plan_new_share(draft: Draft, address: Address, candidates: Sequence[Candidat
     if not may_have_name(draft, address, first):
         return
     spec, backend = draft.desired.share(address), first.backend
-    rules = without_ignored(draft, address, backend, draft.desired.access(address))
+    rules = without_ignored(draft, address, backend, draft.access(address))
     action = draft.replaced.get(address, Action.CREATE)
     draft.add(
         Verb.CREATE_SHARE,
