@@ -59,7 +59,8 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     if deviations is None:
         deviations = find_deviations(state, observed)
     deviations = without_own_rules_ignored(state, deviations)
-    draft = Draft(desired, state, observed, options, deviations, dict(state.records), exports)
+    unsnapshotted = frozenset(pool.host for pool in pools if pool.capabilities.get("snapshot_support") is False)
+    draft = Draft(desired, state, observed, options, deviations, dict(state.records), exports, unsnapshotted)
     tell_unknown_addresses(draft)
     tell_foreign_backends(draft)
     note_open_operations(draft)

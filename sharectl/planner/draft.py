@@ -74,7 +74,7 @@ class Draft:
     `recorded_total` counts its shares and snapshots, `held_by_backend` all that is on a backend; `others` are the addresses of the
     other kinds, by kind. `servers` leads from the resource ids of the recorded share servers to their addresses. `awaited` leads from a new resource that
     the plan leaves out to the one without which it cannot be made, and of which is said why. `snapshotted` are the shares that new
-    snapshots are of.
+    snapshots are of, `unsnapshotted` the hosts of the pools that say that they take none.
     """
 
     desired: Desired
@@ -84,6 +84,7 @@ class Draft:
     deviations: Mapping[Address, Deviation]
     records: dict[Address, Record]
     exports: Exports = NO_EXPORTS
+    unsnapshotted: frozenset[str] = frozenset()
     moved_from: dict[Address, Address] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)

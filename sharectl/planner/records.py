@@ -81,6 +81,11 @@ def with_export_settings(record: Record, settings: ExportSettings | None) -> Rec
     return record._replace(attributes=canonical_json(attributes))
 
 
+def host_of(record: Record) -> str:
+    """Return the pool that a share is in, as a host of Manila's."""
+    return f"{record.backend}#{record.pool}"
+
+
 def policy_in(record: Record) -> SnapshotPolicy | None:
     """Return the snapshot policy that was last put in force; None where there is none."""
     if RECORDED_POLICY not in record.attributes:

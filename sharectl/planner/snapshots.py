@@ -20,7 +20,7 @@ from sharectl.planner.draft import (
     removal_reason,
     step_id,
 )
-from sharectl.planner.records import DEPOSED_MARK, backend_id_of
+from sharectl.planner.records import DEPOSED_MARK, backend_id_of, host_of
 from sharectl.state.rows import attributes_of, snapshot_spec_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -126,6 +126,15 @@ def plan_new_snapshot(draft: Draft, address: Address) -> None:
             address,
             f"{address} cannot be taken: the driver of backend {backend}, which holds {share_address}, takes no snapshots",
             remedy="remove the manifest of the snapshot, or place the share on a backend that takes snapshots",
+        )
+        return
+    share = draft.records.get(share_address)
+    if share is not None and host_of(share) in draft.unsnapshotted and not draft.has(share_address, Verb.CREATE_SHARE):
+        draft.refuse(
+            "snapshot.unsupported",
+            address,
+            f"{address} cannot be taken: {host_of(share)}, which holds {share_address}, takes no snapshots",
+            remedy="remove the manifest of the snapshot, or move the share to a pool that takes snapshots",
         )
         return
     record = draft.records.get(address)

@@ -19,19 +19,20 @@ from sharectl.model.specs import Protocol
 from sharectl.plan import plan
 from sharectl.planner.exports import export_policy, find_exports
 from sharectl.planner.observed import find_deviations
+from sharectl.planner.records import outdated_policies
 from sharectl.planner.selection import addresses_with_rules
 from sharectl.planner.strays import import_address
 from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
-    from sharectl.model.records import LockStatus, StateView
+    from sharectl.model.records import LockStatus, Record, StateView
     from sharectl.planner.exports import ExportPolicy
     from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateStore
@@ -175,11 +176,18 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
 
     `full` lists everything on every backend (of targets, just those), `changed` looks up what the manifests would change,
     `none` asks nothing. In each mode a backend that the state does not know is listed whole; where something is to be placed, so are
-    all shares, and the pools are asked; where a share may be removed, all snapshots of its backend are.
+    all shares, and the pools are asked; where snapshots of a share are to be taken, its pool is; where a share may be removed, all
+    snapshots of its backend are.
     """
     options, records = request.options, view.records
-    places = _places_something(desired, view, options)
+    changed = [
+        address
+        for address, digest in desired.digests.items()
+        if (record := records.get(address)) is None or not record.has_spec(digest)
+    ]
+    places = _places_something(desired, records, options, changed)
     pools = places or options.witness is not None
+    snapping = set() if pools or options.destroy else _backends_of_new_snapshots(desired, records, changed)
     ids: dict[str, set[str]] = {}
     whole = request.refresh == "full" and not options.targets
     if request.refresh != "none" and not whole:
@@ -194,14 +202,15 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     questions = {}
     for name in desired.backends:
         listed_whole = whole or name in importing or address_of(Kind.BACKEND, name) not in records
-        if not (listed_whole or pools or takes or name in removing or not options.backends or name in options.backends):
+        asks = pools or name in snapping
+        if not (listed_whole or asks or takes or name in removing or not options.backends or name in options.backends):
             continue
         questions[name] = Question(
             lists=listed_whole or name in ids,
             resource_ids=None if listed_whole else frozenset(ids.get(name, ())),
             strays=places,
             all_snapshots=takes or name in removing,
-            pools=pools,
+            pools=asks,
             subnets=subnets.get(name, {}),
         )
     return questions
@@ -222,18 +231,28 @@ def _backends_of_removals(desired: Desired, view: StateView, options: PlanOption
     return found
 
 
-def _places_something(desired: Desired, view: StateView, options: PlanOptions) -> bool:
+def _backends_of_new_snapshots(
+    desired: Desired, records: Mapping[Address, Record], changed: Iterable[Address]
+) -> set[str]:
+    """Return the backends of shares that are there, of which snapshots may be taken by the plan or by a new policy: not each pool can."""
+    of_types = any(share_type.snapshot_policy for share_type in desired.share_types.values())
+    shares = outdated_policies(desired, records) if of_types else set()
+    for address in changed:
+        if is_of(Kind.SNAPSHOT, address):
+            shares.add(address_of(Kind.SHARE, desired.snapshot(address).share))
+        elif is_of(Kind.SHARE, address) and desired.share(address).snapshot_policy is not None:
+            shares.add(address)
+    found = (records[address].backend for address in shares if address in records)
+    return {backend for backend in found if backend is not None}
+
+
+def _places_something(
+    desired: Desired, records: Mapping[Address, Record], options: PlanOptions, changed: Iterable[Address]
+) -> bool:
     """Tell whether the plan may hold a new share; sure only afterwards, hence the replacements that are merely possible."""
     if options.destroy:
         return False
     if options.replaces:
         return True
-    records = view.records
-    for address, digest in desired.digests.items():
-        if is_of(Kind.SHARE, address):
-            record = records.get(address)
-            if record is None:
-                return True
-            if not record.has_spec(digest) and desired.share(address).replacement != "refuse":
-                return True
-    return False
+    shares = (address for address in changed if is_of(Kind.SHARE, address))
+    return any(address not in records or desired.share(address).replacement != "refuse" for address in shares)

@@ -236,3 +236,29 @@ def test_the_old_share_keeps_its_policy_until_the_new_one_is_there() -> None:
     (ended,) = schedules(world.plan())
     assert policy_of(ended) is None
     assert {"create-share:share/a", "update-access:share/a"} <= {*ended.waits_for}
+
+
+def without_snapshots(world: World, host: str) -> Plan:
+    """Return the plan where this pool says that it takes no snapshots."""
+    pools = [
+        replace(pool, capabilities={**pool.capabilities, "snapshot_support": pool.host != host})
+        for pool in world.pools()
+    ]
+    return plan(world.desired(), world.view(), world.observed(), pools)
+
+
+def test_a_pool_that_takes_no_snapshots_refuses_them_of_its_shares() -> None:
+    """A policy and a Snapshot, where the other pools of the backend can; what is there already stays as it is."""
+    world = World().wants("old", snapshot_policy=HOURLY).wants("a")
+    settle(world)
+    host = f"nas#{world.records['share/a'].pool}"
+    world.wants("a", snapshot_policy=HOURLY).wants_snapshot("monday", "a")
+    assert {step.verb for step in world.plan().steps} == {Verb.SCHEDULE_SNAPSHOTS, Verb.CREATE_SNAPSHOT}
+    found = without_snapshots(world, host)
+    assert [(each.code, each.address) for each in found.diagnostics] == [
+        ("share.no-snapshot-policy", "share/a"),
+        ("snapshot.unsupported", "snapshot/monday"),
+    ]
+    assert all(host in each.summary for each in found.diagnostics)
+    assert found.steps == ()
+    assert without_snapshots(world, "nas#another").steps == world.plan().steps

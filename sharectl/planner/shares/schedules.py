@@ -10,7 +10,7 @@ from sharectl.model.field_changes import FieldChange
 from sharectl.model.plans import Action, ScheduleSnapshots
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import REMOVING, lacks
-from sharectl.planner.records import RECORDED_POLICY, policy_in, wanted_policy
+from sharectl.planner.records import RECORDED_POLICY, host_of, policy_in, wanted_policy
 from sharectl.planner.shares.export_names import listed
 
 if TYPE_CHECKING:
@@ -55,22 +55,23 @@ def plan_new_schedule(draft: Draft, address: Address, backend: str, action: Acti
 
 def plan_schedule(
     draft: Draft, address: Address, record: Record, spec: ShareSpec, observed: ObservedShare | None
-) -> None:
-    """Add the step that gives a share that is there the policy that it is to have; none where it has it."""
+) -> bool:
+    """Add the step that gives a share that is there the policy that it is to have, none where it has it; return False where it is refused."""
     wanted, recorded = wanted_policy(draft.desired, spec), policy_in(record)
     current = recorded if observed is None else observed.snapshot_policy
     if wanted == current:
-        return
-    if wanted is not None and lacks(draft, record.backend, Capability.SNAPSHOT_POLICY):
+        return True
+    why = None if wanted is None else _why_not(draft, record)
+    if why is not None:
         draft.refuse(
             "share.no-snapshot-policy",
             address,
-            f"{address} cannot have a snapshot policy: the driver of backend {record.backend} takes no snapshots by itself",
-            remedy="remove snapshotPolicy (of its share type: write `snapshotPolicy: {}` in the share), and keep Snapshot documents instead",
+            f"{address} cannot have a snapshot policy: {why}",
+            remedy="remove snapshotPolicy; of its share type: write `snapshotPolicy: {}` in the share",
             path=_PATH,
             holds=_SCHEDULING,
         )
-        return
+        return False
     by_hand = wanted == recorded
     own = "its manifest" if spec.snapshot_policy is not None or spec.share_type is None else "its share type"
     reason = "its snapshot policy was changed on the backend" if by_hand else f"{own} says so"
@@ -85,6 +86,14 @@ def plan_schedule(
     )
     if wanted is not None:
         _tell_unwatched(draft, address, record.backend)
+    return True
+
+
+def _why_not(draft: Draft, record: Record) -> str | None:
+    """Return why no snapshots are taken of a share by a policy, None where they are, or nobody has asked."""
+    if lacks(draft, record.backend, Capability.SNAPSHOT_POLICY):
+        return f"the driver of backend {record.backend} takes no snapshots by itself"
+    return f"{host_of(record)}, which holds it, takes no snapshots" if host_of(record) in draft.unsnapshotted else None
 
 
 def end_schedule(draft: Draft, address: Address, record: Record, reason: str) -> bool:
