@@ -9,7 +9,8 @@ from sharectl.model.diagnostics import error
 from sharectl.model.field_changes import size_change
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.planner.shares.changes import would_shrink
-from sharectl.planner.shares.checks import Found, ShareChecks, clone_problem, diagnostics_of
+from sharectl.planner.shares.checks import Found, ShareChecks, clone_problem
+from sharectl.planner.shares.unfit import diagnostics_of
 from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:

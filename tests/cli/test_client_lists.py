@@ -143,3 +143,34 @@ def test_lists_come_from_standard_input_too(listed: Console) -> None:
         (listed.root / name).read_text(encoding="utf-8") for name in ("all.yaml", "lists.yaml", "more.yaml")
     )
     assert run("plan", "-f", "-", "--detailed-exitcode", cwd=listed.root, stdin=whole.encode()).code == 0
+
+
+UNFIT = f"""{HEAD}: Backend
+metadata: {{name: lin}}
+spec:
+  driver: linux
+  config: {{addresses: [192.0.2.10], pools: {{fast: {{type: btrfs, path: /srv/fast}}}}, smb: {{users: {{alice: {{password: {{env: PW}}}}}}}}}}
+{HEAD}: ClientList
+metadata: {{name: lab}}
+spec: {{clients: [10.0.0.1, 10.0.0.2, 10.1.0.0/24]}}
+{HEAD}: Share
+metadata: {{name: s}}
+spec:
+  size: 1GiB
+  protocol: CIFS
+  access: [{{type: user, to: alice, level: rw}}, {{type: ip, to: 10.9.0.1, level: ro}}, {{type: clients, to: lab, level: ro}}]
+"""
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_what_no_client_of_a_list_can_be_given_is_told_once(console: Console, command: str) -> None:
+    """At the list, with how many; a rule of the share is told by itself."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("all.yaml", UNFIT)
+    ended = console(command)
+    assert ended.code == 1
+    assert ended.err.count("error[access.unfit]") == 2
+    assert "the rule ip:10.9.0.1 of share/s cannot be put in force on backend lin: Samba" in ended.err
+    told = "3 rules of share/s, for clients of client_list/lab, cannot be put in force on backend lin: Samba"
+    assert told in ended.err
+    assert "all.yaml:11:18" in ended.err

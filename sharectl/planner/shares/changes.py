@@ -14,7 +14,8 @@ from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import MAKING, RESIZING, REVERTING, is_protected, lacks, refuse_left_out
 from sharectl.planner.moves import was_renamed
-from sharectl.planner.shares.checks import clone_problem, place_of
+from sharectl.planner.shares.checks import clone_problem
+from sharectl.planner.shares.unfit import unfit_rules
 from sharectl.planner.snapshots import share_resource_id
 from sharectl.state.rows import share_spec_of
 
@@ -55,6 +56,7 @@ def possible_rules(
     One that is in force already stays among them: a check takes nobody's access away.
     """
     problems = _problems(draft, record, draft.desired.share(address), wanted) if wanted else ()
+    told = unfit_rules(draft.desired, address, problems)
     refused: set[str] = set()
     for problem in problems:
         if problem.path == ("access",):
@@ -68,13 +70,14 @@ def possible_rules(
             )
         elif problem.path[0] == "access":
             refused.add(problem.path[1])
-            draft.refuse(
-                "access.unfit",
-                rule_address(address, problem.path[1]),
-                f"the rule {problem.path[1]} of {address} cannot be put in force on backend {record.backend}: {problem.summary}",
-                remedy=problem.remedy,
-                source=place_of(draft.desired, address, problem.path),
-            )
+            if (unfit := told.get(problem)) is not None:
+                draft.refuse(
+                    "access.unfit",
+                    rule_address(address, problem.path[1]),
+                    f"{unfit.words} cannot be put in force on backend {record.backend}: {problem.summary}",
+                    remedy=problem.remedy,
+                    source=unfit.source,
+                )
     return tuple(rule for rule in wanted if rule.key not in refused or rule in in_force)
 
 

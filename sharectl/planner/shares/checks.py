@@ -10,9 +10,8 @@ from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import ChecksShares, configured_capabilities
 from sharectl.model.access import BOTH
 from sharectl.model.checks import ShareProblem, WantedShare
-from sharectl.model.diagnostics import error
 from sharectl.model.frozen import dataclass, field
-from sharectl.model.kinds import Kind, address_of, rule_address
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy
 from sharectl.planner.records import wanted_policy
@@ -24,15 +23,13 @@ if TYPE_CHECKING:
     from sharectl.model.access import AccessRule
     from sharectl.model.backends import BackendSpec
     from sharectl.model.checks import ShareCheck
-    from sharectl.model.diagnostics import Diagnostic, Source
-    from sharectl.model.kinds import Address
     from sharectl.model.specs import ShareSpec
     from sharectl.scheduler.request import Traits
 
     Able = Callable[[str], Collection[Capability]]
     """What the driver of a backend can do."""
 
-_FIELDS: Final[Mapping[str, str]] = {
+FIELDS: Final[Mapping[str, str]] = {
     "deletion_policy": "deletionPolicy",
     "source_snapshot": "sourceSnapshot",
     "revert_to": "revertTo",
@@ -194,7 +191,7 @@ class ShareChecks:
 
     def _is_about_what_was_written(self, problem: ShareProblem, spec: ShareSpec) -> bool:
         name = problem.path[0] if problem.path else ""
-        return self._desired.flaws.is_sound(address_of(Kind.SHARE, spec.name), _FIELDS.get(name, name))
+        return self._desired.flaws.is_sound(address_of(Kind.SHARE, spec.name), FIELDS.get(name, name))
 
     def lacking_policy(self, backend: str, spec: ShareSpec) -> tuple[ShareProblem, ...]:
         """Return the problem of a share that has its place where no snapshots are taken by its policy."""
@@ -316,53 +313,6 @@ def needs_of(spec: ShareSpec, desired: Desired, *, has_snapshots: bool = False) 
     if has_snapshots:
         needs[Capability.SNAPSHOT] = "snapshots"
     return needs
-
-
-def diagnostics_of(desired: Desired, address: Address, found: Iterable[Found]) -> tuple[Diagnostic, ...]:
-    """Return the errors for what is certain, each at the field or the rule that it is about."""
-    return tuple(_diagnostic(desired, address, each) for each in found)
-
-
-def _diagnostic(desired: Desired, address: Address, found: Found) -> Diagnostic:
-    path, summary, remedy = found.problem.path, found.problem.summary, found.problem.remedy
-    if not found.backends:
-        return error(
-            "share.smaller-than-snapshot",
-            f"{address} cannot be made: {summary}",
-            remedy=remedy,
-            address=address,
-            source=place_of(desired, address, path),
-        )
-    where = f"backend {found.backends[0]}"
-    if len(found.backends) > 1:
-        where = f"any backend that it may go to ({', '.join(found.backends)})"
-    if path[:1] == ("access",):
-        rule = f"the rule {path[1]} of {address}" if len(path) > 1 else f"the access rules of {address}"
-        source = place_of(desired, address, path)
-        return error(
-            "access.unfit",
-            f"{rule} cannot be put in force on {where}: {summary}",
-            remedy=remedy,
-            address=address,
-            source=source,
-        )
-    code = "scheduler.capability" if path[:1] and path[0] in {*_FIELDS, "snapshots"} else "share.unfit"
-    source = place_of(desired, address, path)
-    return error(code, f"{address} cannot be made on {where}: {summary}", remedy=remedy, address=address, source=source)
-
-
-def place_of(desired: Desired, address: Address, path: tuple[str, ...]) -> Source | None:
-    """Return where the part of a share that a problem is about stands."""
-    if path[:1] == ("access",) and len(path) > 1:
-        with suppress(KeyError):
-            return desired.source(rule_address(address, path[1]))
-    if path[:1] == ("name",) or not path or path[0] == "snapshots":
-        return desired.source(address)
-    if path[0] == "extra_specs":
-        return desired.field_source(address, "spec", "type")
-    if path[0] == "protocol" and desired.share(address).protocol == BOTH:
-        return desired.field_source(address, "spec", "protocols")
-    return desired.field_source(address, "spec", _FIELDS.get(path[0], path[0]))
 
 
 def clone_problem(spec: ShareSpec, source_bytes: int | None) -> ShareProblem | None:

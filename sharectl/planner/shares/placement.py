@@ -13,7 +13,8 @@ from sharectl.model.quantities import GIB
 from sharectl.model.specs import ShareTypeSpec
 from sharectl.planner.records import wanted_policy
 from sharectl.planner.share_servers.places import ServerPlaces, on_network
-from sharectl.planner.shares.checks import diagnostics_of, needs_of
+from sharectl.planner.shares.checks import needs_of
+from sharectl.planner.shares.unfit import diagnostics_of
 from sharectl.scheduler.batch import place_batch
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.explanation import explain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
@@ -12,6 +13,7 @@ from sharectl.model.verbs import Verb
 from sharectl.planner.draft import REMOVING, lacks
 from sharectl.planner.records import RECORDED_POLICY, host_of, policy_in, wanted_policy
 from sharectl.planner.shares.export_names import listed
+from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address
@@ -55,12 +57,15 @@ def plan_new_schedule(draft: Draft, address: Address, backend: str, action: Acti
 
 def plan_schedule(
     draft: Draft, address: Address, record: Record, spec: ShareSpec, observed: ObservedShare | None
-) -> bool:
-    """Add the step that gives a share that is there the policy that it is to have, none where it has it; return False where it is refused."""
+) -> ShareSpec:
+    """Add the step that gives a share that is there the policy that it is to have, none where it has it; return the spec to be recorded.
+
+    Where the policy is refused, that is with the one that it has.
+    """
     wanted, recorded = wanted_policy(draft.desired, spec), policy_in(record)
     current = recorded if observed is None else observed.snapshot_policy
     if wanted == current:
-        return True
+        return spec
     why = None if wanted is None else _why_not(draft, record)
     if why is not None:
         draft.refuse(
@@ -71,7 +76,7 @@ def plan_schedule(
             path=_PATH,
             holds=_SCHEDULING,
         )
-        return False
+        return replace(spec, snapshot_policy=share_spec_of(record).snapshot_policy)
     by_hand = wanted == recorded
     own = "its manifest" if spec.snapshot_policy is not None or spec.share_type is None else "its share type"
     reason = "its snapshot policy was changed on the backend" if by_hand else f"{own} says so"
@@ -86,7 +91,7 @@ def plan_schedule(
     )
     if wanted is not None:
         _tell_unwatched(draft, address, record.backend)
-    return True
+    return spec
 
 
 def _why_not(draft: Draft, record: Record) -> str | None:

@@ -145,8 +145,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
     plan_access(draft, address, record, observed, changes, new)
     if changes and not renames(draft, address):
         new = replace(new, export_name=old.export_name, protocol=old.protocol)
-    if not plan_schedule(draft, address, record, new, observed):
-        new = replace(new, snapshot_policy=old.snapshot_policy)
+    new = plan_schedule(draft, address, record, new, observed)
     if not resized:
         new = new if new.size_bytes == old.size_bytes else replace(new, size_bytes=old.size_bytes)
         if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
