@@ -65,6 +65,31 @@ class Server:
             file.write(_SETTINGS.format(folder=folder, port=port) + settings + "\n")
         return server
 
+    def standby(self) -> Server:
+        """Return a standby that follows this server, not started yet."""
+        folder = Path(tempfile.mkdtemp(prefix="sharectl-pg-"))
+        standby = Server(folder, self.port)
+        self.give(folder)
+        self.run(
+            "pg_basebackup",
+            "-h",
+            str(self.folder),
+            "-p",
+            str(self.port),
+            "-U",
+            USER,
+            "-D",
+            str(standby.data),
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+        )
+        with (standby.data / "postgresql.conf").open("a") as file:
+            file.write(_SETTINGS.format(folder=folder, port=self.port))
+        return standby
+
     @property
     def data(self) -> Path:
         """Its data folder."""

@@ -141,6 +141,14 @@ class WritesCopies(Protocol):
         """Tell whether the state knows this run, and so comes after a copy whose last run it is. Raises StateError."""
 
 
+@runtime_checkable
+class TellsDoubts(Protocol):
+    """A store whose medium may be set up so that it forgets."""
+
+    def doubts(self) -> str:
+        """Return why a commit might not survive a power cut, in words; an empty text where it does. Raises StateError."""
+
+
 RESTORE_REMEDY: Final = (
     "`sharectl state restore` lists the copies that sharectl keeps of it and brings one back; so does `sharectl state push` "
     "with a document that `sharectl state pull` wrote; "

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors
+from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error, has_errors, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import is_of
 from sharectl.model.state_urls import (
@@ -203,6 +203,8 @@ class Repository:
         try:
             if hint and is_there and tells_overtaken:
                 self._tell_overtaken(store, is_to_change=create)
+            if create:
+                self._tell_doubts(store)
             yield store
         finally:
             store.close()
@@ -269,6 +271,22 @@ class Repository:
             if is_to_change:
                 raise DiagnosticError(found)
             self._tell((as_warning(found),))
+
+    def _tell_doubts(self, store: StateStore) -> None:
+        from sharectl.state.contract import TellsDoubts  # noqa: PLC0415 - a command may need no state
+
+        doubts = store.doubts() if isinstance(store, TellsDoubts) else ""
+        if doubts:
+            self._tell(
+                (
+                    warning(
+                        "state.forgetful",
+                        f"{store.location} may forget what was recorded when its power is cut: {doubts}",
+                        detail="what was done since would be on the backends, and unknown.",
+                        remedy="turn it on in postgresql.conf, and restart the server",
+                    ),
+                )
+            )
 
     def _tell(self, diagnostics: Sequence[Diagnostic]) -> None:
         if diagnostics:

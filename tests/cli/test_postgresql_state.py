@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,13 @@ from sharectl.cli.complete import complete_address
 from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.state.stores import open_store
 from sharectl.state.testing.samples import ALICE
-from tests.cli.console import run
+from tests.cli.console import PATIENCE_SECONDS, environment, run
 from tests.cli.test_completion import Line
+from tests.cli.test_processes import calls, eventually, repository
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.console import Console
     from tests.postgresql import Server
 
@@ -96,3 +101,77 @@ def test_the_lock_of_a_state_in_a_database_is_seen_and_taken_away(shared: Consol
         assert (refused.code, "alice@one.example" in refused.err) == (75, True)
         assert shared("unlock", "--yes").code == 0
         assert store.lock_status() is None
+
+
+@pytest.fixture
+def slow(tmp_path: Path, own_postgresql: Server) -> Path:
+    """Return a repository whose calls take a second, and whose state is on a server that the test stops."""
+    root = repository(tmp_path, latency="{create_share: 1s}", log="true")
+    (root / "sharectl.yaml").write_text(PROJECT.format(url=own_postgresql.url()))
+    return root
+
+
+def begin_apply(root: Path, lease_seconds: float = 60) -> subprocess.Popen[str]:
+    """Begin an apply with leases of this length, and return when a share is being made."""
+    code = f"import sharectl.workspace.run as run; run.LEASE_SECONDS = {lease_seconds}; from sharectl.cli import main; raise SystemExit(main(['apply', '--yes']))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    eventually(lambda: calls(root, "create_share") > 0)
+    return process
+
+
+def expect_converged(root: Path) -> None:
+    """Require that nothing is left to do, nothing is open, and the backend holds the shares of the state, each once."""
+    assert run("plan", "--detailed-exitcode", cwd=root).code == 0
+    state = orjson.loads(run("state", "list", "-o", "json", cwd=root).out)
+    assert state["operations"] == []
+    assert run("refresh", "--detailed-exitcode", cwd=root).code == 0
+
+
+def test_an_apply_waits_for_a_server_that_was_stopped_like_a_crash(slow: Path, own_postgresql: Server) -> None:
+    """It goes on where it was, and nothing is done twice."""
+    with begin_apply(slow) as applying:
+        own_postgresql.stop("immediate")
+        own_postgresql.start()
+        told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
+    assert (applying.returncode, told.count("Traceback")) == (0, 0)
+    assert calls(slow, "create_share") == 2
+    expect_converged(slow)
+
+
+def test_an_apply_whose_server_stays_away_ends_with_a_word(slow: Path, own_postgresql: Server) -> None:
+    """Before its lease does, with the code of a failure; the next apply converges."""
+    with begin_apply(slow, lease_seconds=3) as applying:
+        own_postgresql.stop("immediate")
+        told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
+    assert (applying.returncode, told.count("Traceback")) == (1, 0)
+    assert "cannot be reached" in " ".join(told.split())
+    own_postgresql.start()
+    assert run("apply", "--yes", "--lock-timeout", "30s", cwd=slow).code == 0
+    expect_converged(slow)
+
+
+def test_an_apply_that_is_killed_while_its_server_is_away_is_finished_by_the_next(
+    slow: Path, own_postgresql: Server
+) -> None:
+    """The intent is there, and what it began is found."""
+    with begin_apply(slow) as applying:
+        own_postgresql.stop("immediate")
+        applying.kill()
+    own_postgresql.start()
+    assert run("apply", "--yes", cwd=slow).code == 0
+    expect_converged(slow)
+
+
+def test_a_server_that_may_forget_is_told_by_what_changes_the_state(shared: Console) -> None:
+    """With what it means, and what to do."""
+    told = shared("apply", "--yes").err
+    assert "state.forgetful" in told
+    assert "fsync" in told
+    assert "state.forgetful" not in shared("plan").err

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 _IDLE_CONNECTIONS: Final = 4
+_READING_PATIENCE_SECONDS: Final = 15.0
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 _DEFAULTS: Final = {
@@ -42,9 +43,10 @@ _FIXED: Final = {
     "options": "",
 }
 
+# A session whose client the network has lost is ended before those who wait for its locks give up.
 _WRITING: Final = (
     "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '{statement}';"
-    " SET LOCAL idle_in_transaction_session_timeout = '60s'"
+    " SET LOCAL idle_in_transaction_session_timeout = '10s'"
 )
 _READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'"
 
@@ -67,7 +69,7 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that sees one moment, from its first question on. Raises StateError."""
-        with translated(self._location), self._begun(_READING) as connection:
+        with translated(self._location), self._begun(_READING, _READING_PATIENCE_SECONDS) as connection:
             yield connection
 
     def repeated(
@@ -115,12 +117,23 @@ class Connections:
             connection.close()
 
     @contextmanager
-    def _begun(self, beginning: str) -> Iterator[Connection]:
-        connection = self._take(beginning)
+    def _begun(self, beginning: str, patience_seconds: float = 0.0) -> Iterator[Connection]:
+        connection = self._take_patiently(beginning, patience_seconds)
         try:
             yield connection
         finally:
             self._give_back(connection)
+
+    def _take_patiently(self, beginning: str, patience_seconds: float) -> Connection:
+        """Do what `_take` does, and wait for a server that has gone away; one that could never be reached is not waited for."""
+        deadline_seconds = time.monotonic() + patience_seconds
+        while True:
+            try:
+                return self._take(beginning)
+            except psycopg.Error as error:
+                if not self._was_reached or not is_passing(error) or time.monotonic() >= deadline_seconds:
+                    raise
+            self.pause(_LONGEST_PAUSE_SECONDS / 4)
 
     def _take(self, beginning: str) -> Connection:
         """Return a connection on which `beginning` has been executed; one that was idle may have been cut off meanwhile."""

@@ -129,7 +129,7 @@ def is_passing(error: psycopg.Error) -> bool:
     """Tell whether the same may succeed on another connection a little later: the server went away, or chose this transaction to give up."""
     code = error.sqlstate or ""
     if code:
-        return code[:2] in {"40", "08", "57"} and code != "57014"
+        return (code[:2] in {"40", "08", "57"} and code != "57014") or code == "25P03"
     return isinstance(error, psycopg.OperationalError) and not any(part in str(error) for part, *_ in _BY_WORDS)
 
 

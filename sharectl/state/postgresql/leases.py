@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.canonical import canonical_json
-from sharectl.model.records import Lease, Scope
+from sharectl.model.records import Lease
 from sharectl.state import lock
 from sharectl.state.columns import LEASE, expect_rows
 from sharectl.state.contract import LeaseLostError, LockedError
@@ -15,9 +15,10 @@ from sharectl.state.postgresql.reader import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from uuid import UUID
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Change, Holder, LockStatus
+    from sharectl.model.records import Change, Holder, LockStatus, Scope
     from sharectl.state.lock import Clock
     from sharectl.state.postgresql.connections import Connection
 
@@ -42,20 +43,29 @@ def read_leases(connection: Connection, schema: str, clock: Clock, location: str
     return found
 
 
-def take(  # noqa: PLR0913, PLR0917 - where, who, what and how long
-    connection: Connection,
-    schema: str,
-    location: str,
-    holder: Holder,
-    scope: Scope,
-    duration_seconds: float,
-    clock: Clock,
-) -> Lease:
+class Request(NamedTuple):
+    """Who wants a lease, on what and for how long. By its id a request is known that is made again, because its answer was lost."""
+
+    request_id: UUID
+    holder: Holder
+    scope: Scope
+    duration_seconds: float
+
+    def granted(self, token: int) -> Lease:
+        """Return the lease that was asked for."""
+        return Lease(token, self.holder, self.duration_seconds, self.scope)
+
+
+def take(connection: Connection, schema: str, location: str, request: Request, clock: Clock) -> Lease:
     """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over.
 
     Who asks at the same moment waits for the row of `meta`. Removing a lease waits for the commits that are made under it.
     """
+    holder, scope = request.holder, request.scope
     fetch(connection, f"SELECT last_token FROM {schema}.meta FOR NO KEY UPDATE")  # noqa: S608 - a checked name
+    select = f"SELECT token FROM {schema}.lease WHERE request_id = %s"  # noqa: S608 - a checked name
+    for (token,) in fetch(connection, select, (request.request_id,)):
+        return request.granted(token)
     for status in read_leases(connection, schema, clock, location):
         if not scope.touches(status.scope):
             continue
@@ -72,22 +82,13 @@ def take(  # noqa: PLR0913, PLR0917 - where, who, what and how long
     what = canonical_json({"addresses": sorted(scope.addresses), "backends": sorted(scope.backends)}).decode()
     insert = (
         f'INSERT INTO {schema}.lease (token, "user", host, process_id, command, process_started, node, boot_id,'  # noqa: S608 - a checked name
-        " process_namespace, acquired_at, heartbeat_at, duration_seconds, scope, actor, ci_job_url)"
-        f" SELECT {', '.join(['%s'] * 9)}, now, now, %s, %s, %s, %s FROM clock_timestamp() AS now"
+        " process_namespace, acquired_at, heartbeat_at, duration_seconds, scope, request_id, actor, ci_job_url)"
+        f" SELECT {', '.join(['%s'] * 9)}, now, now, %s, %s, %s, %s, %s FROM clock_timestamp() AS now"
     )
-    row = (
-        token,
-        *who,
-        place.node,
-        place.boot_id,
-        place.process_namespace,
-        duration_seconds,
-        what,
-        holder.actor,
-        holder.ci_job_url,
-    )
-    connection.execute(insert.encode(), row)
-    return Lease(token, holder, duration_seconds, scope)
+    where = (place.node, place.boot_id, place.process_namespace)
+    rest = (request.duration_seconds, what, request.request_id, holder.actor, holder.ci_job_url)
+    connection.execute(insert.encode(), (token, *who, *where, *rest))
+    return request.granted(token)
 
 
 def renew(connection: Connection, schema: str, lease: Lease) -> bool:

@@ -115,6 +115,7 @@ _VERSION_1: Final[Migration] = (
         heartbeat_at timestamptz NOT NULL,
         duration_seconds double precision NOT NULL,
         scope text NOT NULL,
+        request_id uuid NOT NULL UNIQUE,
         actor text,
         ci_job_url text
     )""",

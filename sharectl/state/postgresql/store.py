@@ -17,6 +17,7 @@ from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.state.postgresql import leases
 from sharectl.state.postgresql.changes import MixedError, apply_changes, raise_sequence, replace_content
 from sharectl.state.postgresql.connections import Connections
+from sharectl.state.postgresql.leases import Request
 from sharectl.state.postgresql.reader import (
     PostgresqlReader,
     can_be_stored,
@@ -157,12 +158,13 @@ class PostgresqlStore:
     ) -> Lease:
         """See StateStore."""
         self._expect_writable()
+        request = Request(uuid4(), holder, scope, duration_seconds)
         deadline_seconds = time.monotonic() + wait_seconds
         pause_seconds = _FIRST_POLL_SECONDS
         while True:
             try:
                 return self._connections.repeated(
-                    lambda connection: self._take(connection, holder, scope, duration_seconds),
+                    lambda connection: self._take(connection, request),
                     patience_seconds=_PATIENCE_SECONDS,
                 )
             except LockedError:
@@ -182,8 +184,9 @@ class PostgresqlStore:
             self._expect_held(lease)
 
     def release(self, lease: Lease) -> None:
-        """See StateStore."""
-        self.break_lock(lease.token)
+        """See StateStore. A server that has gone away is not waited for: the lease runs out by itself."""
+        if self.is_present():
+            self._free(lease.token, patience_seconds=1.0)
 
     def leases(self) -> tuple[LockStatus, ...]:
         """See StateStore."""
@@ -200,9 +203,7 @@ class PostgresqlStore:
         """See StateStore."""
         if not self.is_present():
             return False
-        return self._connections.repeated(
-            lambda connection: leases.free(connection, self._schema, token), patience_seconds=_PATIENCE_SECONDS
-        )
+        return self._free(token, patience_seconds=_PATIENCE_SECONDS)
 
     def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
         """See StateStore. It is read in pages, so that no transaction stays open while the lines are looked at."""
@@ -254,9 +255,24 @@ class PostgresqlStore:
 
         self._commit(lease, replace, statement="10min")
 
+    def doubts(self) -> str:
+        """See TellsDoubts."""
+        with self._connections.lent() as connection:
+            settings = fetch(
+                connection,
+                "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'",
+            )
+        off = " and ".join(sorted(name for (name,) in settings))
+        return f"the server runs with {off} off" if off else ""
+
     def close(self) -> None:
         """See StateStore."""
         self._connections.close()
+
+    def _free(self, token: int, patience_seconds: float) -> bool:
+        return self._connections.repeated(
+            lambda connection: leases.free(connection, self._schema, token), patience_seconds=patience_seconds
+        )
 
     def _expect_held(self, lease: Lease) -> None:
         with self._connections.lent() as connection:
@@ -264,8 +280,8 @@ class PostgresqlStore:
             if not fetch(connection, held, (lease.token,)):
                 raise leases.lost(connection, self._schema, lease, self._clock, self.location)
 
-    def _take(self, connection: Connection, holder: Holder, scope: Scope, duration_seconds: float) -> Lease:
-        lease = leases.take(connection, self._schema, self.location, holder, scope, duration_seconds, self._clock)
+    def _take(self, connection: Connection, request: Request) -> Lease:
+        lease = leases.take(connection, self._schema, self.location, request, self._clock)
         forget = (
             f"DELETE FROM {self._schema}.commit_log WHERE at < clock_timestamp() - %s::interval"  # noqa: S608 - a checked name
             f" AND serial < (SELECT max(serial) FROM {self._schema}.commit_log)"

@@ -1,0 +1,83 @@
+"""A way to the server that is cut when a transaction is committed: before the server hears of it, or before its answer is heard."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_COMMIT = b"COMMIT"
+_BYTES = 1 << 16
+
+
+class CuttingProxy:
+    """Listens on a socket in `folder` and passes everything on to the server's, but cuts the next `cuts` connections at COMMIT."""
+
+    def __init__(self, folder: Path, server: Path, *, port: int = 5432) -> None:
+        """Listen."""
+        self.folder = folder
+        self.cuts = 0
+        self.hears_first = True
+        self.leaves_server_waiting = False
+        self.was_cut = 0
+        self._server = str(server / f".s.PGSQL.{port}")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / ".s.PGSQL.5432"))
+        self._listener.listen()
+        self._guard = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener.close()
+
+    def cut(self, times: int, *, hears_first: bool) -> None:
+        """Cut the next connections that commit; with `hears_first`, the server commits and nobody hears of it."""
+        self.cuts, self.hears_first = times, hears_first
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self._server)
+            cut = threading.Event()
+            threading.Thread(target=self._forward, args=(client, server, cut), daemon=True).start()
+            threading.Thread(target=self._answer, args=(server, client, cut), daemon=True).start()
+
+    def _forward(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
+        with suppress(OSError), client, server:
+            while data := client.recv(_BYTES):
+                if _COMMIT in data and self._is_cut():
+                    if self.hears_first:
+                        cut.set()
+                        server.sendall(data)
+                        continue
+                    client.shutdown(socket.SHUT_RDWR)
+                    if not self.leaves_server_waiting:
+                        server.shutdown(socket.SHUT_RDWR)
+                    return
+                server.sendall(data)
+
+    def _answer(self, server: socket.socket, client: socket.socket, cut: threading.Event) -> None:
+        with suppress(OSError):
+            while data := server.recv(_BYTES):
+                if cut.is_set():
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
+                client.sendall(data)
+            client.shutdown(socket.SHUT_RDWR)
+
+    def _is_cut(self) -> bool:
+        with self._guard:
+            if not self.cuts:
+                return False
+            self.cuts -= 1
+            self.was_cut += 1
+            return True
