@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from sharectl.drivers.linux.agent.nfs.ganesha.messages import Call
+
 LOADED = (btrfs_pool, ganesha, ganesha_bus, process, smb_server)
 KILL_SERVERS = "kill servers"
 REMOVE_THEIRS = "remove theirs"
@@ -49,7 +51,7 @@ def announce_changes() -> None:
         connection.set_trace_callback(lambda statement: sys.audit("sharectl.commit") if statement == "COMMIT" else None)
         return connection
 
-    def called(bus: ganesha_bus.GaneshaBus, calls: Sequence[ganesha_bus.Call], **options: Any) -> Any:  # noqa: ANN401 - a wrapper
+    def called(bus: ganesha_bus.GaneshaBus, calls: Sequence[Call], **options: Any) -> Any:  # noqa: ANN401 - a wrapper
         for call in calls:
             if call.method in {"AddExport", "UpdateExport", "RemoveExport"}:
                 sys.audit("sharectl.bus_call", call.method)

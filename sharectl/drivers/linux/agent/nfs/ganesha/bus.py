@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
 import weakref
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import bus_address
+from sharectl.drivers.linux.agent.nfs.ganesha.messages import FIXED_BYTES, Call, Reply, length, reply, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from jeepney.io.blocking import DBusConnection
-    from jeepney.low_level import Message
-
-_OBJECT: Final = "/org/ganesha/nfsd/ExportMgr"
-_BUS_NAME: Final = "org.ganesha.nfsd"
-_INTERFACE: Final = "org.ganesha.nfsd.exportmgr"
 
 _CALL_SECONDS: Final = 60.0
+_RECEIVED_BYTES: Final = 65_536
 _UNDER_WAY: Final = 100
 """Requests that wait for a reply at once; dbus-daemon refuses more than 128 of a connection (max_replies_per_connection)."""
 
@@ -41,12 +39,52 @@ class RefusedError(Exception):
     """The server answered that it cannot do what was asked; `str()` is its reason on one line."""
 
 
-class Call(NamedTuple):
-    """A method with its arguments, and their signature in D-Bus."""
+class _Connection:
+    """A connection to the bus, and what has arrived of the next messages."""
 
-    method: str
-    signature: str
-    arguments: tuple[Any, ...]
+    def __init__(self, connection: DBusConnection) -> None:
+        """Take over a connection on which nothing more is to come."""
+        self._opened = connection
+        self.sock = connection.sock
+        self._poll = select.poll()
+        self._poll.register(self.sock, select.POLLIN)
+        self._arrived = b""
+        self.serials = connection.outgoing_serial
+
+    def send(self, requests: bytes | bytearray) -> None:
+        """Send requests in one piece: to wake the bus costs as much as what it does then."""
+        self.sock.sendall(requests)
+
+    def receive(self, seconds: float) -> Reply:
+        """Return the next message; raises TimeoutError, and EOFError where the bus has ended."""
+        end = time.monotonic() + seconds
+        self._wait_for(FIXED_BYTES, end)
+        size = length(self._arrived)
+        self._wait_for(size, end)
+        message, self._arrived = self._arrived[:size], self._arrived[size:]
+        return reply(message)
+
+    def _wait_for(self, size: int, end: float) -> None:
+        while len(self._arrived) < size:
+            if not self._poll.poll(max(end - time.monotonic(), 0.0) * 1000):
+                raise TimeoutError
+            data = self.sock.recv(_RECEIVED_BYTES)
+            if not data:
+                raise EOFError
+            self._arrived += data
+
+    def is_usable(self) -> bool:
+        """Tell whether a connection that nobody used for a while still leads to a bus; one that ended gives the end of the file."""
+        try:
+            return bool(self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close it."""
+        self._opened.close()
 
 
 class GaneshaBus:
@@ -55,7 +93,7 @@ class GaneshaBus:
     def __init__(self, socket_path: str) -> None:
         """Connect to nothing yet."""
         self._address = bus_address(socket_path)
-        self._idle: deque[DBusConnection] = deque()
+        self._idle: deque[_Connection] = deque()
         self._lock = threading.Lock()
         weakref.finalize(self, _close_all, self._idle)
 
@@ -84,14 +122,14 @@ class GaneshaBus:
             places: dict[int, int] = {}
             requests = bytearray()
             for place, call in enumerate(calls):
-                serial = next(connection.outgoing_serial)
+                serial = next(connection.serials)
                 places[serial] = place
-                requests += _request(call).serialise(serial)
+                requests += request(call, serial)
                 if len(places) >= _UNDER_WAY:
-                    connection.sock.sendall(requests)
+                    connection.send(requests)
                     requests.clear()
                     _receive(connection, places, replies, seconds)
-            connection.sock.sendall(requests)  # in one piece: what wakes the bus costs as much as what it does
+            connection.send(requests)
             while places:
                 _receive(connection, places, replies, seconds)
         return [replies[place] for place in range(len(calls))]
@@ -102,7 +140,7 @@ class GaneshaBus:
             _close_all(self._idle)
 
     @contextmanager
-    def _connection(self) -> Iterator[DBusConnection]:
+    def _connection(self) -> Iterator[_Connection]:
         connection = self._take()
         try:
             yield connection
@@ -115,67 +153,51 @@ class GaneshaBus:
         with self._lock:
             self._idle.append(connection)
 
-    def _take(self) -> DBusConnection:
+    def _take(self) -> _Connection:
         with self._lock:
             while self._idle:
                 connection = self._idle.pop()
-                if _is_usable(connection):
+                if connection.is_usable():
                     return connection
                 connection.close()
         return self._open()
 
-    def _open(self) -> DBusConnection:
-        from jeepney.io.blocking import open_dbus_connection  # noqa: PLC0415 - only where a server is spoken to
+    def _open(self) -> _Connection:
+        from jeepney import message_bus  # noqa: PLC0415 - only where a server is spoken to
+        from jeepney.io.blocking import open_dbus_connection  # noqa: PLC0415 - as above
 
         try:
-            return open_dbus_connection(self._address, auth_timeout=5.0)
+            connection = open_dbus_connection(self._address, auth_timeout=5.0)
+            # After the answer to this one nothing is under way: the bus has told the connection its name before it.
+            connection.send_and_get_reply(message_bus.GetId(), timeout=_CALL_SECONDS)
+            return _Connection(connection)
         except (OSError, EOFError) as error:
             raise NoAnswerError(str(error)) from error
 
 
-def _close_all(connections: deque[DBusConnection]) -> None:
+def _close_all(connections: deque[_Connection]) -> None:
     while connections:
         connections.pop().close()
 
 
-def _request(call: Call) -> Message:
-    from jeepney import DBusAddress, new_method_call  # noqa: PLC0415 - as above
-
-    return new_method_call(
-        DBusAddress(_OBJECT, _BUS_NAME, _INTERFACE), call.method, call.signature or None, call.arguments
-    )
-
-
 def _receive(
-    connection: DBusConnection, places: dict[int, int], replies: dict[int, Sequence[Any] | RefusedError], seconds: float
+    connection: _Connection, places: dict[int, int], replies: dict[int, Sequence[Any] | RefusedError], seconds: float
 ) -> None:
     """Receive one message; where it is a reply that is waited for, note it and wait for it no more."""
-    from jeepney import HeaderFields, MessageType  # noqa: PLC0415 - as above
-
     deadline = time.monotonic() + seconds
     while True:
-        message = connection.receive(timeout=max(deadline - time.monotonic(), 0.0))
-        place = places.pop(message.header.fields.get(HeaderFields.reply_serial, -1), None)
+        found = connection.receive(deadline - time.monotonic())
+        place = None if found.serial is None else places.pop(found.serial, None)
         if place is None:
             continue  # a signal of the bus
-        if message.header.message_type is not MessageType.error:
-            replies[place] = message.body
-        elif message.header.fields.get(HeaderFields.error_name) in _NOBODY:
-            raise NoAnswerError(_one_line(message.body))
+        if found.error is None:
+            replies[place] = found.body
+        elif found.error in _NOBODY:
+            raise NoAnswerError(_one_line(found.body))
         else:
-            replies[place] = RefusedError(_one_line(message.body))
+            replies[place] = RefusedError(_one_line(found.body))
         return
 
 
 def _one_line(body: Sequence[Any]) -> str:
     return "; ".join(line.strip() for line in "\n".join(map(str, body)).splitlines() if line.strip())
-
-
-def _is_usable(connection: DBusConnection) -> bool:
-    """Tell whether a connection that nobody used for a while still leads to a bus; one that ended gives the end of the file."""
-    try:
-        return bool(connection.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False

@@ -12,13 +12,14 @@ from sharectl.drivers.linux.agent.contract import Export, Instance, Problem, Pro
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
 from sharectl.drivers.linux.agent.nfs.exports import checked, defined, problem_of_path
-from sharectl.drivers.linux.agent.nfs.ganesha.bus import Call, NoAnswerError, RefusedError
+from sharectl.drivers.linux.agent.nfs.ganesha.bus import NoAnswerError, RefusedError
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import (
     ServerOptions,
     export_text,
     server_text,
     shown_export,
 )
+from sharectl.drivers.linux.agent.nfs.ganesha.messages import Call
 from sharectl.drivers.linux.agent.nfs.ganesha.process import (
     EXPORTS,
     WITHHELD,
