@@ -8,6 +8,7 @@ from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELD
 from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker, touches
+from sharectl.manifests.sources import LOST_LISTS, STANDARD_INPUT_NAME
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of, of_kind
 
@@ -269,7 +270,9 @@ class Linker:
             kind, name = kind_of(target), name_of(target)
             remedy = self._guess(kind, name) or f"describe the {kind.document_kind} {name!r}, or correct the name"
             summary = f"there is no {kind.document_kind} {name!r}"
-            self._at(file, place, address).add("dangling", summary, remedy, *path)
+            is_piped = kind is Kind.CLIENT_LIST and self._positions(file).path == STANDARD_INPUT_NAME
+            detail = LOST_LISTS if is_piped else ""
+            self._at(file, place, address).add("dangling", summary, remedy, *path, detail=detail)
 
     def _guess(self, kind: Kind, name: str) -> str:
         self._guesses += 1

@@ -138,11 +138,21 @@ def test_a_list_is_no_target(listed: Console) -> None:
 
 
 def test_lists_come_from_standard_input_too(listed: Console) -> None:
-    """As kustomize writes them."""
+    """Beside the rest."""
     whole = "".join(
         (listed.root / name).read_text(encoding="utf-8") for name in ("all.yaml", "lists.yaml", "more.yaml")
     )
     assert run("plan", "-f", "-", "--detailed-exitcode", cwd=listed.root, stdin=whole.encode()).code == 0
+
+
+def test_a_list_that_kustomize_has_left_out_is_told_as_such(listed: Console) -> None:
+    """Where manifests come from standard input; in a file somebody has forgotten it."""
+    (listed.root / "lists.yaml").unlink()
+    whole = "".join((listed.root / name).read_text(encoding="utf-8") for name in ("all.yaml", "more.yaml"))
+    said = run("plan", "-f", "-", cwd=listed.root, stdin=whole.encode()).err
+    assert "there is no ClientList 'lab'" in said
+    assert "it leaves out every kind whose name ends in List" in said
+    assert "kustomize" not in listed("plan").err
 
 
 UNFIT = f"""{HEAD}: Backend
