@@ -2,7 +2,7 @@
 
 Capabilities are found by type: a driver that has the methods of `ExtendsShares` can extend shares, and the planner knows it
 before anything is called. Each call is idempotent by `resource_id`: repeated after a crash it ends in the same state and
-returns the same answer; share servers have a module of their own, `share_servers`. Calls may come from several threads at once, never twice at once for the same share.
+returns the same answer; share servers and factories have modules of their own, `share_servers` and `factories`. Calls may come from several threads at once, never twice at once for the same share.
 `sharectl.drivers.testing` holds the suite that every driver must pass.
 """
 
@@ -11,18 +11,23 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from sharectl.drivers.factories import (
+    ChecksConfig,
+    DriverEnvironment,
+    DriverFactory,
+    KnowsPasswords,
+    SecretResolver,
+    SettlesExports,
+)
 from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
 from sharectl.model.access import AccessRule, ExportSettings
 from sharectl.model.checks import ConfigProblem
-from sharectl.model.frozen import dataclass
 from sharectl.model.observed import BackendReport, CapacityBytes, ObservedShare, ObservedSnapshot, PoolReport
 from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sharectl.model.backends import BackendSpec
-    from sharectl.model.canonical import JsonObject
     from sharectl.model.specs import SnapshotPolicy
 
 __all__ = [
@@ -325,74 +330,6 @@ def members_of(capability: Capability) -> tuple[str, ...]:
     """Return the names of what a driver with the capability has besides those of every driver."""
     protocol = _CAPABILITY_PROTOCOLS[capability]
     return tuple(name for name in vars(protocol) if not name.startswith("_"))
-
-
-class DriverFactory(Protocol):
-    """What an entry point of the group `sharectl.drivers` names."""
-
-    @property
-    def config_schema(self) -> JsonObject:
-        """Return the JSON Schema (2020-12) of `spec.config` of a Backend with this driver."""
-        ...
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """Return the optional capabilities, known before any backend is reached."""
-        ...
-
-    def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
-        """Return a driver for this backend; no connection is made yet. Raises DriverError where the configuration cannot work."""
-        ...
-
-
-@runtime_checkable
-class ChecksConfig(Protocol):
-    """A factory that checks configurations further than a schema can."""
-
-    def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
-        """Return everything that cannot work in a `spec.config` that meets the schema; no backend is reached."""
-        ...
-
-
-@runtime_checkable
-class KnowsPasswords(Protocol):
-    """A factory that tells passwords of users from the secrets that a backend cannot be used without."""
-
-    def is_password(self, path: tuple[str | int, ...]) -> bool:
-        """Tell whether the secret at this path of a backend's `spec` only lets a user in: without it all else can be done."""
-        ...
-
-
-@runtime_checkable
-class SettlesExports(Protocol):
-    """A factory that says which settings its exports have, so that a changed one reaches exports that exist.
-
-    Its driver lists the settings in force (`ObservedShare.export_settings`; None for a share that is not exported), and puts those
-    of the ShareRef in force with each `update_access`.
-    """
-
-    def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
-        """Return the settings of a share of this protocol whose type has these extra specs; no backend is reached.
-
-        One that is called as the key of an access rule (`group:staff`, in lower case) is of shares with such a rule alone: whom it means.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class DriverEnvironment:
-    """What a driver may use of the world around it: the folder that relative paths are under, and a resolver of secrets."""
-
-    base_directory: str
-    resolve_secret: SecretResolver
-
-
-class SecretResolver(Protocol):
-    """Turns a reference into the secret at the moment it is needed."""
-
-    def __call__(self, reference: Mapping[str, str]) -> str:
-        """Return the secret that `{env: NAME}` or `{file: PATH}` names; raises DriverError where it is not there."""
-        ...
 
 
 class DriverError(Exception):

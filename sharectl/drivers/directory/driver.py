@@ -12,7 +12,6 @@ from sharectl.drivers.base import BackendUnavailableError
 from sharectl.drivers.directory import files, listing
 from sharectl.drivers.directory.access import AccessFiles
 from sharectl.drivers.directory.records import checked_id
-from sharectl.drivers.directory.snapshots import Snapshots
 from sharectl.drivers.directory.storage import Storage
 from sharectl.model.access import protocol_words
 from sharectl.model.observed import BackendReport, ObservedShare, ObservedSnapshot, PoolReport
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.directory.serving import Serving
     from sharectl.drivers.directory.settings import DirectorySettings
     from sharectl.drivers.directory.shares import Shares
+    from sharectl.drivers.directory.snapshots import Snapshots
     from sharectl.drivers.directory.storage import Metadata
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
@@ -54,7 +54,6 @@ class DirectoryDriver:
         self._settings = settings
         self._storage = Storage(settings)
         self._access = AccessFiles(self._storage)
-        self._snapshots = Snapshots(self._storage)
         self._now = now
 
     @cached_property
@@ -68,6 +67,12 @@ class DirectoryDriver:
         from sharectl.drivers.directory.shares import Shares  # noqa: PLC0415 - as above
 
         return Shares(self._storage, self._access, self._reservations, self._now)
+
+    @cached_property
+    def _snapshots(self) -> Snapshots:
+        from sharectl.drivers.directory.snapshots import Snapshots  # noqa: PLC0415 - as above
+
+        return Snapshots(self._storage)
 
     @cached_property
     def _serving(self) -> Serving:
@@ -176,7 +181,7 @@ class DirectoryDriver:
     def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
         """As in the contract."""
         with _readable("the snapshots cannot be listed"):
-            return [_observed_snapshot(record) for record in self._snapshots.list_all(resource_ids)]
+            return [_observed_snapshot(record) for record in listing.list_snapshots(self._storage, resource_ids)]
 
     def create_snapshot(self, share: ShareRef, resource_id: str, name: str) -> ObservedSnapshot:
         """As in the contract."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from sharectl.drivers.directory.access import AccessFiles
-    from sharectl.drivers.directory.records import ShareRecord
+    from sharectl.drivers.directory.records import ShareRecord, SnapshotRecord
     from sharectl.drivers.directory.settings import DirectorySettings
     from sharectl.drivers.directory.storage import Metadata, Storage
     from sharectl.model.access import AccessRule, ExportSettings
@@ -58,6 +58,22 @@ def list_shares(storage: Storage, access: AccessFiles, resource_ids: Collection[
             )
             found.extend(_unmanaged_before_preparation(storage.settings, metadata.pool_names))
         return found
+
+
+def list_snapshots(storage: Storage, resource_ids: Collection[str] | None) -> list[SnapshotRecord]:
+    """Return the records of all snapshots that are whole, or of those with these ids."""
+    with storage.metadata_if_prepared() as metadata:
+        if metadata is None:
+            return []
+        wanted: dict[str, list[SnapshotRecord]] = {}
+        for record in metadata.snapshots.read_all(resource_ids):
+            wanted.setdefault(record.pool, []).append(record)
+        whole: list[SnapshotRecord] = []
+        for pool_name, records in wanted.items():
+            with storage.pool(metadata, pool_name) as pool:
+                there = set(files.names_in("copies", pool.private_fd))
+            whole.extend(record for record in records if record.resource_id in there)
+        return whole
 
 
 def observed(

@@ -14,8 +14,6 @@ from sharectl.drivers.directory.whereabouts import opened_share
 from sharectl.drivers.share_checks import smaller_than_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from sharectl.drivers.directory.storage import Metadata, Pool, Storage
     from sharectl.model.requests import ShareRef, SnapshotRef
 
@@ -26,21 +24,6 @@ class Snapshots:
     def __init__(self, storage: Storage) -> None:
         """Work in `storage`."""
         self._storage = storage
-
-    def list_all(self, resource_ids: Collection[str] | None) -> list[SnapshotRecord]:
-        """Return the records of all snapshots that are whole, or of those with these ids."""
-        with self._storage.metadata_if_prepared() as metadata:
-            if metadata is None:
-                return []
-            wanted: dict[str, list[SnapshotRecord]] = {}
-            for record in metadata.snapshots.read_all(resource_ids):
-                wanted.setdefault(record.pool, []).append(record)
-            whole: list[SnapshotRecord] = []
-            for pool_name, records in wanted.items():
-                with self._storage.pool(metadata, pool_name) as pool:
-                    there = set(files.names_in("copies", pool.private_fd))
-                whole.extend(record for record in records if record.resource_id in there)
-            return whole
 
     def create(self, share: ShareRef, resource_id: str, name: str) -> SnapshotRecord:
         """Copy the share as it is now; the copy appears whole at one instant."""
