@@ -236,6 +236,36 @@ def restore(
         session.output.note(f"`sharectl state restore {kept.own[0].name}` makes the newest of them the state.")
 
 
+@app.command()
+def migrate(
+    *,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="URL", help="Where it is to be: `postgresql://USER@HOST/DATABASE?name=NAME`, or a file."
+        ),
+    ],
+    yes: opt.Yes = False,
+    lock_timeout: opt.LockTimeout = "0",
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Move the state to another place. It is copied and compared row by row; then the old place is marked, and refuses writes."""
+    from sharectl.cli.session import edited_state, start
+    from sharectl.model.state_urls import location_in_state_url
+    from sharectl.workspace.moving import move_state, target_url
+
+    session = start(chdir)
+    url = target_url(to, session.path(Path()))
+    session.output.note(f"The state is at {session.project.state_location}.")
+    session.agree(f"Move it to {location_in_state_url(url)}?", yes=yes)
+    with edited_state(session, "state migrate", lock_timeout) as edit:
+        moved = move_state(edit, url)
+    session.output.note(
+        f"All {moved.resources} resources, with rules and history, are at {moved.location} now, and equal."
+    )
+    session.output.note("Name that place as `state.url` in sharectl.yaml; the old one only says where it went.")
+
+
 def history(
     address: Annotated[
         str | None,

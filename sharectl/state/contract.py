@@ -149,6 +149,17 @@ class TellsDoubts(Protocol):
         """Return why a commit might not survive a power cut, in words; an empty text where it does. Raises StateError."""
 
 
+@runtime_checkable
+class CanMove(Protocol):
+    """A store that remembers that its state has gone elsewhere."""
+
+    def mark_moved(self, lease: Lease, location: str) -> None:
+        """Note that the state is at `location` now: nobody takes a lease here any more, StateMovedError says where it went. Raises as `commit`."""
+
+    def moved_to(self) -> str | None:
+        """Return where the state has gone, or None. Raises StateError."""
+
+
 RESTORE_REMEDY: Final = (
     "`sharectl state restore` lists the copies that sharectl keeps of it and brings one back; so does `sharectl state push` "
     "with a document that `sharectl state pull` wrote; "
@@ -210,6 +221,18 @@ class StateRefusedError(StateError):
     """The change would lose something, and was not forced."""
 
     problem = "refused"
+
+
+class StateMovedError(StateError):
+    """The state has gone elsewhere, and is not written here any more."""
+
+    problem = "moved"
+
+    def __init__(self, location: str, moved_to: str) -> None:
+        """Say where it is now."""
+        remedy = "name that place in sharectl.yaml (`state.url`) or SHARECTL_STATE"
+        super().__init__(location, f"the state has moved to {moved_to}; here it is not written any more", remedy)
+        self.moved_to = moved_to
 
 
 class LockedError(Exception):

@@ -205,6 +205,8 @@ class Repository:
                 self._tell_overtaken(store, is_to_change=create)
             if create:
                 self._tell_doubts(store)
+            elif is_there:
+                self._tell_moved(store)
             yield store
         finally:
             store.close()
@@ -271,6 +273,15 @@ class Repository:
             if is_to_change:
                 raise DiagnosticError(found)
             self._tell((as_warning(found),))
+
+    def _tell_moved(self, store: StateStore) -> None:
+        from sharectl.state.contract import CanMove, StateMovedError  # noqa: PLC0415 - a command may need no state
+
+        moved_to = store.moved_to() if isinstance(store, CanMove) else None
+        if moved_to is not None:
+            moved = StateMovedError(store.location, moved_to)
+            detail = "what is read here is as it was when it moved."
+            self._tell((warning("state.moved", str(moved), detail=detail, remedy=moved.remedy),))
 
     def _tell_doubts(self, store: StateStore) -> None:
         from sharectl.state.contract import TellsDoubts  # noqa: PLC0415 - a command may need no state

@@ -8,7 +8,7 @@ from sharectl.model.canonical import canonical_json
 from sharectl.model.records import Lease
 from sharectl.state import lock
 from sharectl.state.columns import LEASE, expect_rows
-from sharectl.state.contract import LeaseLostError, LockedError
+from sharectl.state.contract import LeaseLostError, LockedError, StateMovedError
 from sharectl.state.lock import HeldLock, here, process_start, scope_of, status_by_age
 from sharectl.state.postgresql.errors import damaged
 from sharectl.state.postgresql.reader import fetch
@@ -57,12 +57,14 @@ class Request(NamedTuple):
 
 
 def take(connection: Connection, schema: str, location: str, request: Request, clock: Clock) -> Lease:
-    """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over.
+    """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over, and StateMovedError.
 
     Who asks at the same moment waits for the row of `meta`. Removing a lease waits for the commits that are made under it.
     """
     holder, scope = request.holder, request.scope
-    fetch(connection, f"SELECT last_token FROM {schema}.meta FOR NO KEY UPDATE")  # noqa: S608 - a checked name
+    for (moved_to,) in fetch(connection, f"SELECT moved_to FROM {schema}.meta FOR NO KEY UPDATE"):  # noqa: S608 - a checked name
+        if moved_to is not None:
+            raise StateMovedError(location, moved_to)
     select = f"SELECT token FROM {schema}.lease WHERE request_id = %s"  # noqa: S608 - a checked name
     for (token,) in fetch(connection, select, (request.request_id,)):
         return request.granted(token)

@@ -255,6 +255,16 @@ class PostgresqlStore:
 
         self._commit(lease, replace, statement="10min")
 
+    def mark_moved(self, lease: Lease, location: str) -> None:
+        """See CanMove."""
+        update = f"UPDATE {self._schema}.meta SET moved_to = %s"  # noqa: S608 - a checked name
+        self._commit(lease, lambda connection, _id, _together: connection.execute(update, (location,)))
+
+    def moved_to(self) -> str | None:
+        """See CanMove."""
+        with self._connections.lent() as connection:
+            return read_meta(connection, self._schema, self.location, len(self._migrations)).moved_to
+
     def doubts(self) -> str:
         """See TellsDoubts."""
         with self._connections.lent() as connection:

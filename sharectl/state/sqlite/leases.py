@@ -8,7 +8,7 @@ from sharectl.model.canonical import canonical_json
 from sharectl.model.records import Lease
 from sharectl.state import lock
 from sharectl.state.columns import LEASE, expect_rows
-from sharectl.state.contract import LeaseLostError, LockedError
+from sharectl.state.contract import LeaseLostError, LockedError, StateMovedError
 from sharectl.state.lock import HeldLock, here, process_start, scope_of, status_of, timestamp
 from sharectl.state.sqlite.changes import insert_rows
 from sharectl.state.sqlite.errors import damaged
@@ -42,7 +42,10 @@ def read_leases(connection: sqlite3.Connection, clock: Clock, location: Path) ->
 def take(  # noqa: PLR0913, PLR0917 - where, who, what and how long
     connection: sqlite3.Connection, location: Path, holder: Holder, scope: Scope, duration_seconds: float, clock: Clock
 ) -> Lease:
-    """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over."""
+    """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over, and StateMovedError."""
+    (moved_to,) = connection.execute("SELECT moved_to FROM meta").fetchone()
+    if moved_to is not None:
+        raise StateMovedError(str(location), moved_to)
     for status in read_leases(connection, clock, location):
         if not scope.touches(status.scope):
             continue

@@ -145,7 +145,12 @@ _VERSION_6: Final[Migration] = tuple(
     for table, name in (("run", "actor"), ("run", "author"), ("lease", "actor"), ("lease", "ci_job_url"))
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
+_VERSION_7: Final[Migration] = (f"ALTER TABLE meta ADD COLUMN {_optional_texts('moved_to')}",)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6),
+    _VERSION_7,
+)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -237,6 +237,17 @@ class SqliteStore:
         with self._snapshots.open() as snapshot, translated(self._path):
             return bool(snapshot.connection.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone())
 
+    def mark_moved(self, lease: Lease, location: str) -> None:
+        """See CanMove."""
+        with self._transaction(lease) as connection:
+            connection.execute("UPDATE meta SET moved_to = ?", (location,))
+
+    def moved_to(self) -> str | None:
+        """See CanMove."""
+        with self._snapshots.open() as snapshot, translated(self._path):
+            row = snapshot.connection.execute("SELECT moved_to FROM meta").fetchone()
+            return None if row is None else row[0]
+
     def close(self) -> None:
         """See StateStore. SQLite's files beside the state are merged into it and removed if no other process needs them."""
         self._closed.set()

@@ -22,8 +22,9 @@ from sharectl.model.records import (
     RemoveResource,
     RenameResource,
 )
-from sharectl.state.contract import StateRefusedError, WritesCopies
+from sharectl.state.contract import CanMove, StateMovedError, StateRefusedError, WritesCopies
 from sharectl.state.testing.samples import (
+    BOB,
     RUN,
     Conformance,
     document_of,
@@ -312,6 +313,23 @@ class DocumentsConformance(Conformance):
         filled.commit(lease, [PutRun(replace(RUN, run_id="run-2"))])
         filled.import_document(lease, document_of(filled))
         assert filled.has_run("run-2")
+
+    def test_a_state_that_has_moved_is_read_and_not_written(
+        self, filled: StateStore, lease: Lease, open_again: Callable[[], StateStore]
+    ) -> None:
+        """For stores that know: whoever wants the lock is told where it went."""
+        if not isinstance(filled, CanMove):
+            pytest.skip("this store does not know where it has gone")
+        before = whole_view(filled).records
+        assert filled.moved_to() is None
+        filled.mark_moved(lease, "elsewhere")
+        filled.release(lease)
+        other = open_again()
+        assert isinstance(other, CanMove)
+        assert other.moved_to() == "elsewhere"
+        with pytest.raises(StateMovedError, match="elsewhere"):
+            other.acquire(BOB, duration_seconds=60)
+        assert whole_view(other).records == before
 
     @pytest.mark.parametrize("document", [b"", b"{", b"[]", b"null", b'{"format": "sharectl-state"}', b"\xff\xfe"])
     def test_what_is_no_document_is_refused_forced_or_not(

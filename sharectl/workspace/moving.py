@@ -1,0 +1,97 @@
+"""Moving a state to another place, of another kind perhaps: copied, compared, and only then marked where it was."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.frozen import dataclass
+from sharectl.model.state_urls import StateUrlError, absolute_state_url, is_state_url, url_of_file
+from sharectl.state.contract import CanMove, StateMovedError
+from sharectl.state.stores import open_store
+from sharectl.workspace.run import held_lease
+
+if TYPE_CHECKING:
+    from sharectl.state.contract import StateStore
+    from sharectl.workspace.interventions import Edit
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A state that has moved: where it is now, and how many resources it holds."""
+
+    location: str
+    resources: int
+
+
+def target_url(text: str, directory: Path) -> str:
+    """Return the URL of the place that a person has named, by a URL or the path of a file. Raises DiagnosticError."""
+    try:
+        return (
+            absolute_state_url(text, directory)
+            if is_state_url(text)
+            else url_of_file(directory / Path(text).expanduser())
+        )
+    except StateUrlError as problem:
+        raise DiagnosticError(error("usage.state", f"--to names no state: {problem}", remedy=problem.remedy)) from None
+
+
+def move_state(edit: Edit, url: str) -> Move:
+    """Copy the state to `url`, compare every row, and mark it as moved; until then it stays what it was. Raises DiagnosticError and StateError.
+
+    The target may be what an earlier try has left there.
+    """
+    source = edit.store
+    assert isinstance(source, CanMove)  # noqa: S101 - both kinds of stores can
+    _require_settled(source)
+    target = open_store(url, create=True)
+    try:
+        _require_room(source, target)
+        with held_lease(target, edit.run) as lease:
+            target.import_document(lease, b"".join(source.export_document()))
+            _expect_same(source, target)
+            with target.read() as reader:
+                moved = Move(target.location, len(reader.addresses()))
+        source.mark_moved(edit.lease, target.location)
+    finally:
+        target.close()
+    return moved
+
+
+def _require_settled(source: StateStore) -> None:
+    """Refuse to move what somebody may still have to finish where it is."""
+    with source.read() as reader:
+        count = len(reader.view(()).operations)
+    if count:
+        summary = f"{count} operation(s) have begun and not ended, and belong to the state where it is now"
+        raise DiagnosticError(
+            error("state.unsettled", summary, remedy="run `sharectl apply`, which finishes them, and then this again")
+        )
+
+
+def _require_room(source: StateStore, target: StateStore) -> None:
+    """Refuse a place where another state is, or this one has been."""
+    if isinstance(target, CanMove) and (moved_to := target.moved_to()) is not None:
+        raise StateMovedError(target.location, moved_to)
+    with source.read() as reader:
+        lineage = reader.view(()).lineage
+    with target.read() as reader:
+        there = reader.view(()).lineage
+        is_used = bool(reader.find(limit=1)) or next(target.history(limit=1), None) is not None
+    if is_used and there != lineage:
+        summary = f"there is another state at {target.location} (lineage {there})"
+        raise DiagnosticError(error("state.taken", summary, remedy="give this one another name or place"))
+
+
+def _expect_same(source: StateStore, target: StateStore) -> None:
+    """Compare both, row by row. Raises DiagnosticError."""
+    parts = zip_longest(source.export_document(), target.export_document())
+    if any(one != other for one, other in parts):
+        summary = (
+            f"what was read back from {target.location} is not what was written; the state has stayed where it was"
+        )
+        raise DiagnosticError(
+            error("state.differs", summary, remedy="report this; look at the database before you try again")
+        )
