@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 from sharectl.engine.verbs.base import Task
+from sharectl.model.candidates import share_servers_in
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Adopt, ReleaseAllocation
 from sharectl.model.table import prerequisites_of
@@ -199,9 +200,7 @@ def _touched_by(step: Step) -> Iterator[Address]:
         yield step.former
     if isinstance(step.work, Adopt):
         yield import_address(step.address)
-    for candidate in step.candidates:
-        if candidate.share_server is not None:
-            yield candidate.share_server
+    yield from share_servers_in(step.candidates)
     for needed in () if step.spec is None else prerequisites_of(step.spec):
         if needed.kind in MANAGED_KINDS:
             yield address_of(*needed)

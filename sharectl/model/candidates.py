@@ -74,6 +74,11 @@ class Candidates(Sequence[Candidate]):
         """The backends that they are on."""
         return {place.backend for place in self._places}
 
+    @property
+    def share_servers(self) -> tuple[Address, ...]:
+        """The share servers that the share would be on, in the order of the candidates."""
+        return tuple([place.share_server for place in self._places if place.share_server is not None])
+
     def __len__(self) -> int:
         """See Sequence."""
         return len(self._places)
@@ -105,6 +110,13 @@ class Candidates(Sequence[Candidate]):
     def __repr__(self) -> str:
         """Return it as it can be made again."""
         return f"Candidates.of({tuple(self)!r})"
+
+
+def share_servers_in(candidates: Sequence[Candidate]) -> tuple[Address, ...]:
+    """Return the share servers of candidates, in their order."""
+    if isinstance(candidates, Candidates):
+        return candidates.share_servers
+    return tuple(each.share_server for each in candidates if each.share_server is not None)
 
 
 def backends_in(candidates: Sequence[Candidate]) -> set[str]:

@@ -48,11 +48,15 @@ class Spec:
 
 
 class Shape(NamedTuple):
-    """What a field holds: the test of its JSON value, and how the value is written to and read from JSON (None: unchanged)."""
+    """What a field holds: the test of its JSON value, and how the value is written to and read from JSON (None: unchanged).
+
+    Every value of the type `any_of` fits, so that most are not tested further.
+    """
 
     fits: Callable[[Any], bool]
     write: Callable[[Any], Any] | None = None
     read: Callable[[Any], Any] | None = None
+    any_of: type | None = None
 
 
 class Shapes(NamedTuple):
@@ -72,7 +76,7 @@ class Shapes(NamedTuple):
             if shape is None:
                 if not is_open:
                     return f"has an unknown field {name!r}"
-            elif not shape.fits(value):
+            elif type(value) is not shape.any_of and not shape.fits(value):
                 return f"has {name} {value!r}"
         for name in needed:
             if name not in plain:
@@ -100,7 +104,7 @@ class Codec:
         self.rules: dict[str, Rule] = {field.name: rule_of(field) for field in declared}
         shapes = {field.name: _shape(str(field.type), cls, rule_of(field)) for field in declared}
         self._writers = tuple((name, shape.write) for name, shape in shapes.items() if shape.write is not None)
-        self._readers = tuple((name, shape.read) for name, shape in shapes.items() if shape.read is not None)
+        self._readers = {name: shape.read for name, shape in shapes.items() if shape.read is not None}
         for _, _, part in self._flat:
             shapes |= codec_of(part).shapes.fields
             self.rules |= codec_of(part).rules
@@ -136,8 +140,8 @@ class Codec:
     def value(self, plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
         """Return the value of a JSON object."""
         values = dict(plain)
-        for name, read in self._readers:
-            if (held := plain.get(name)) is not None:
+        for name, held in plain.items():
+            if held is not None and (read := self._readers.get(name)) is not None:
                 values[name] = read(held)
         for name, _, part in self._flat:
             codec = codec_of(part)
@@ -204,7 +208,7 @@ def _shape(annotation: str, cls: type, rule: Rule = ANY) -> Shape:
     elif inner == "str" and (rule.refers_to is not None or rule.policy is Policy.IDENTITY):
         shape = Shape(_is_name, read=None if rule.refers_to is None else sys.intern)
     elif inner in _PLAIN:
-        shape = Shape(_PLAIN[inner])
+        shape = Shape(_PLAIN[inner], any_of=_TYPES.get(inner))
     elif inner.startswith(_TUPLE):
         shape = _sequence(_shape(inner.removeprefix(_TUPLE).removesuffix(", ...]"), cls))
     elif inner.startswith(_MAPPING):
@@ -252,7 +256,7 @@ def _mapping_of(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
 
 
 def _sequence(item: Shape) -> Shape:
-    fits, write, read = item
+    fits, write, read, _ = item
     return Shape(
         lambda plain: type(plain) is list and all(map(fits, plain)),
         list if write is None else lambda value: [write(each) for each in value],
@@ -276,6 +280,7 @@ def _is_mapping(fits: Callable[[Any], bool], value: object) -> bool:
     return type(value) is dict and all(map(fits, value.values()))
 
 
+_TYPES: Final[Mapping[str, type]] = {"str": str, "float": float, "bool": bool}
 _PLAIN: Final[Mapping[str, Callable[[Any], bool]]] = {
     "Any": lambda _: True,
     "str": lambda value: type(value) is str,

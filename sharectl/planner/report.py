@@ -172,7 +172,7 @@ def _share_changes(draft: Draft, record: Record, share: ObservedShare) -> tuple[
 def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
     """Count resources by the strongest action on each, and access rules by what becomes of them."""
     actions: dict[Address, Action] = {}
-    rules: Counter[str] = Counter()
+    rules: Counter[Action] = Counter()
     for step in steps:
         if DEPOSED_MARK in step.address and step.action is Action.CREATE_THEN_DELETE:
             continue  # the other half of a replacement, counted there
@@ -180,9 +180,12 @@ def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
         if known is not step.action and _STRENGTH.index(step.action) < _STRENGTH.index(known):
             actions[step.address] = step.action
         if step.verb is Verb.UPDATE_ACCESS or step.verb is Verb.FORGET:
-            rules.update(_rule_action(change).word for change in step.changes if change.field.startswith("access/"))
-    by_action = {action.word: count for action, count in Counter(actions.values()).items()}
-    return Summary(dict(sorted(by_action.items())), dict(sorted(rules.items())), unchanged)
+            rules.update(_rule_action(change) for change in step.changes if change.field.startswith("access/"))
+    by_action, rules_by_action = (
+        dict(sorted((action.word, count) for action, count in counts.items()))
+        for counts in (Counter(actions.values()), rules)
+    )
+    return Summary(by_action, rules_by_action, unchanged)
 
 
 def _rule_action(change: FieldChange) -> Action:

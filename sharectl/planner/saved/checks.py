@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, cast
 
 from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.candidates import backends_in
 from sharectl.model.diagnostics import DiagnosticError, Severity, error, listed, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind, kind_of
 from sharectl.model.plans import (
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _RECORDED: Final = MANAGED_KINDS | {Kind.SHARE_SERVER, Kind.BACKEND}
 _WITHOUT_BACKEND: Final = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD, Verb.CREATE_SHARE})
+_TYPES: Final = frozenset(map(str, AccessType))
+_LEVELS: Final = frozenset(map(str, AccessLevel))
 _NAMED: Final = 3
 _CODE: Final = "plan.stale"
 _NEW_PLAN: Final = "make a new plan with `sharectl plan --out FILE`, look at it, and apply that"
@@ -97,11 +100,13 @@ def _kind(address: str, where: str) -> Kind:
 
 def _check_rules(step: Step, work: UpdateAccess, where: str) -> None:
     for rule in work.rules:
-        if rule.access_type not in set(AccessType) or rule.access_level not in set(AccessLevel):
+        if rule.access_type not in _TYPES or rule.access_level not in _LEVELS:
             _fail(where, f"nobody can be given {rule.access_level!r} as {rule.access_type!r}")
     grants = {rule.key: rule.grant for rule in work.rules}
     if len(grants) != len(work.rules):
         _fail(where, "a rule occurs twice")
+    if step.stated_changes is None:  # what is shown follows from the rules
+        return
     shown = {name.removeprefix("access/"): after for name, _, after in step.changes if name.startswith("access/")}
     for key, after in shown.items():
         if grants.get(key) != after:
@@ -115,14 +120,16 @@ def _check_places(step: Step, plan: Plan, where: str) -> None:
         _fail(where, "it names no backend")
     if step.verb is Verb.CREATE_SHARE and not step.candidates:
         _fail(where, "it names no pool for the new share")
-    for backend in (*(candidate.backend for candidate in step.candidates), step.backend):
-        if backend is not None and backend not in plan.backends:
-            _fail(where, f"its backend {backend} is not in the plan")
+    missing = backends_in(step.candidates) - plan.backends.keys()
+    if step.backend is not None and step.backend not in plan.backends:
+        missing.add(step.backend)
+    if missing:
+        _fail(where, f"its backend {min(missing)} is not in the plan")
 
 
 def _check_shown(step: Step, where: str) -> None:
     """Hold what is printed against what would be done."""
-    if isinstance(step.work, CreateShare | ResizeShare):
+    if isinstance(step.work, CreateShare | ResizeShare) and step.stated_changes is not None:
         wanted = format_size(step.work.spec.size_bytes)
         sizes = [change.after for change in step.changes if change.field == "size"]
         if sizes != [wanted]:

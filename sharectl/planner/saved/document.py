@@ -25,6 +25,7 @@ from sharectl.model.plans import (
     Summary,
     UnreadBackend,
     Work,
+    changes_of,
     stated,
     work_class,
 )
@@ -268,10 +269,15 @@ def _step(plain: object) -> Step:
         reason=intern(found["reason"]),
         backend=found.get("backend") and intern(found["backend"]),
         work=work,
-        stated_changes=stated(work, _changes(found.get("changes"))),
+        stated_changes=_stated(work, found.get("changes")),
         expected_version=found.get("expected_version"),
         waits_for=tuple(map(intern, found.get("waits_for") or ())),
     )
+
+
+def _stated(work: Work | None, plain: Any) -> tuple[FieldChange, ...] | None:  # noqa: ANN401 - whatever stands in the document
+    """Return the changes that a step states; None, without decoding them, where they are as they follow from its work."""
+    return None if plain and plain == changes_to_list(changes_of(work)) else stated(work, _changes(plain))
 
 
 def _work(verb: Verb, plain: Mapping[str, Any]) -> Work | None:
