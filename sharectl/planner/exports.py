@@ -162,6 +162,20 @@ def _changes(record: Record, share: ObservedShare | None, policy: ExportPolicy) 
     return () if after is None or before == dict(after) else _differences(before, dict(after))
 
 
+def changed_with_protocols(
+    exports: Exports, record: Record, share: ObservedShare | None, spec: ShareSpec
+) -> tuple[FieldChange, ...]:
+    """Return which of the settings that a share's export has now become others since it gets the protocols in `spec`."""
+    listed = None if share is None else share.export_settings
+    before = settings_in(record) if listed is None else listed
+    after = exports.settings(record.backend, spec, ())
+    if before is None or after is None:
+        return ()
+    stays = {name for name, _ in before} & {name for name, _ in after}
+    of_both = [{name: value for name, value in settings if name in stays} for settings in (before, after)]
+    return _differences(*of_both)
+
+
 def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[FieldChange, ...]:
     return tuple(
         FieldChange(f"{PREFIX}{name}", before.get(name), after.get(name))

@@ -147,16 +147,74 @@ def test_a_backend_of_one_protocol_is_no_place(console: Console) -> None:
     assert "exports a share over one protocol alone" in flat(console("plan").err)
 
 
-def test_the_linux_driver_says_that_it_has_one_protocol_for_each_share(console: Console) -> None:
-    """Once, at the line that asks for both, before the storage host is reached."""
+@pytest.mark.parametrize(
+    ("config", "specs", "said"),
+    [
+        ("", "", None),
+        ("nfs: {squash: all}", "", None),
+        ("nfs: {squash: root}", "{'linux:nfs_squash': all}", None),
+        ("nfs: {squash: root}", "", "NFS clients are to keep their users (squash root)"),
+        ("", "{'linux:nfs_squash': none}", "NFS clients are to keep their users (squash none)"),
+        ("nfs: {anonymous: {uid: 1000, gid: 1000}}", "", "NFS clients are to be the user 1000"),
+        ("nfs: {server: none}", "", "the backend has no NFS server"),
+    ],
+)
+def test_the_linux_driver_says_where_files_would_have_two_owners(
+    console: Console, config: str, specs: str, said: str | None
+) -> None:
+    """Once, at the line that asks for both, with the way out, before the storage host is reached."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    kind = {"type": "office"} if specs else {}
+    console.write("a.yaml", share("protocols: [NFS, CIFS]", **kind))
+    if specs:
+        type_ = f"kind: ShareType\nmetadata: {{name: office}}\nspec: {{extraSpecs: {specs}}}\n"
+        console.write("type.yaml", f"apiVersion: sharectl/v1\n{type_}")
+    console.write("backend.yaml", f"{LINUX}    {config}\n")
+    found = console("validate")
+    if said is None:
+        assert found.code == 0, found.err
+        return
+    assert found.code == 1
+    assert found.err.count("error[") == 1
+    assert said in flat(found.err)
+    assert "protocols: [NFS, CIFS]" in found.err
+
+
+@pytest.mark.parametrize(
+    ("pool", "is_right"),
+    [
+        ("shareMode: '0770'", False),
+        ("shareMode: '2775', owner: {uid: 0, gid: 100}", False),
+        ("shareMode: '0770', owner: {uid: 0, gid: 65534}", True),
+        ("shareMode: '0700', owner: {uid: 65534, gid: 0}", True),
+        ("shareMode: '1777'", True),
+    ],
+)
+def test_a_folder_that_its_owner_may_not_write_is_refused(console: Console, pool: str, *, is_right: bool) -> None:
+    """Clients of neither protocol could."""
     console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
     console.write("a.yaml", share("protocols: [NFS, CIFS]"))
+    console.write("backend.yaml", LINUX.replace("path: /srv/fast", f"path: /srv/fast, {pool}"))
+    found = console("validate")
+    assert (found.code == 0) is is_right, found.err
+    assert is_right or "who may not write in the folder of a new share of the pool 'fast'" in flat(found.err)
+
+
+def test_a_rule_of_a_share_with_both_protocols_is_refused_at_its_line(console: Console) -> None:
+    """A client with an owner of its own, and people where no address may write."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
     console.write("backend.yaml", LINUX)
+    odd = ACCESS.replace("level: rw}, {type: user", "level: rw, squash: none}, {type: user", 1)
+    console.write("a.yaml", share("protocols: [NFS, CIFS]", odd))
     refused = console("validate")
     assert refused.code == 1
-    assert refused.err.count("error[") == 1
-    assert "exports a share over one protocol alone" in flat(refused.err)
-    assert "protocols: [NFS, CIFS]" in refused.err
+    assert "would have another owner (squash)" in flat(refused.err)
+    assert "with both protocols all files have one owner" in flat(refused.err)
+    console.write("a.yaml", share("protocols: [NFS, CIFS]", ACCESS.replace("level: rw}, ", "level: ro}, ", 1)))
+    refused = console("validate")
+    assert refused.code == 1
+    assert "none of the address rules is rw" in flat(refused.err)
+    assert "write an address rule with level rw" in flat(refused.err)
 
 
 @pytest.mark.parametrize(

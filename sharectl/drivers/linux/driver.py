@@ -9,8 +9,14 @@ from sharectl.drivers.linux import exports
 from sharectl.drivers.linux.agent.volumes.contract import Resize
 from sharectl.drivers.linux.agent.wire.tables import rows_of
 from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, extra_spec_problems
-from sharectl.drivers.linux.share_checks import export_name_problem, offer_problems, protocol_problem, protocols_of
-from sharectl.model.access import AccessRule, rule_of
+from sharectl.drivers.linux.share_checks import (
+    export_name_problem,
+    mapping_problems,
+    offer_problems,
+    protocol_problem,
+    protocols_of,
+)
+from sharectl.model.access import AccessRule, protocols_in, rule_of
 from sharectl.model.observed import (
     BackendReport,
     Hindrance,
@@ -118,13 +124,11 @@ class LinuxDriver:
 
     def _with_those_of_server(self, share: ObservedShare) -> ObservedShare:
         """Return an exported share with the settings that its server has for all: it exports nothing while it runs with others."""
-        nfs, smb = self._settings.nfs, self._settings.smb
         if share.export_settings is None:
             return share
-        own = exports.nfs_server_settings(nfs)
-        if share.protocol == "CIFS":
+        own = exports.server_settings(self._settings.nfs, self._settings.smb, share.protocol)
+        if "CIFS" in protocols_in(share.protocol):
             keys = {rule.key.casefold() for rule in share.access}
-            own = exports.smb_server_settings(smb)
             own |= {key: self._meant[key] for key in self._meant.keys() & keys}
         return share._replace(export_settings=tuple(sorted({**dict(share.export_settings), **own}.items())))
 
@@ -141,6 +145,7 @@ class LinuxDriver:
         wrong = protocol_problem(self._settings, request.protocol)
         found = list(extra_spec_problems(own))
         found += offer_problems(self._settings, request.protocol, own, request.size_bytes)
+        found += mapping_problems(self._settings, request.protocol, own, request.pool)
         wrong = next((problem.summary for problem in found), wrong)
         wrong = wrong or export_name_problem(self._settings, request.export_name, request.protocol)
         if wrong is not None:
@@ -208,6 +213,13 @@ class LinuxDriver:
         if wrong is not None:
             raise DriverError(wrong)
         self._change("rename_export", {"resource_id": share.resource_id, "export_name": export_name})
+
+    def change_protocols(self, share: ShareRef, protocol: str) -> None:
+        """As in the contract."""
+        wrong = protocol_problem(self._settings, protocol)
+        if wrong is not None:
+            raise DriverError(wrong)
+        self._change("change_protocols", {"resource_id": share.resource_id, "protocol": protocol})
 
     def _named(self, rules: Collection[AccessRule]) -> set[str]:
         """Return the folded names of the users whom rules mean, members of groups among them."""

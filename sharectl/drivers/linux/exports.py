@@ -6,16 +6,21 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.drivers.linux.agent.contract import NOBODY, Squash
 from sharectl.drivers.linux.agent.nfs import treatment as nfs_treatment
 from sharectl.drivers.linux.agent.smb import treatment as smb_treatment
 from sharectl.drivers.linux.agent.smb.treatment import SmbTreatment, TimeMachine
 from sharectl.drivers.linux.extra_specs import Asked
+from sharectl.model.access import BOTH, CIFS, NFS, protocols_in
 from sharectl.model.quantities import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sharectl.drivers.linux.settings import LinuxSettings, NfsSettings, SmbSettings
+
+_ONE_OWNER: Final[Mapping[str, str]] = {"anonymous": f"{NOBODY}:{NOBODY}", "squash": Squash.ALL.value}
+"""How the export of a share with both protocols treats its clients: they are whom smbd works as."""
 
 
 _MOST_NAMED: Final = 10
@@ -93,6 +98,26 @@ def _named(users: Iterable[str]) -> str:
         return text or "nobody"
     digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
     return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED} more ({digest})"
+
+
+def share_settings(
+    nfs: NfsSettings, smb: SmbSettings, protocol: str | None, extra_specs: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the settings of a share of this protocol; with both, its files have one owner."""
+    protocols = protocols_in(protocol)
+    told = nfs_settings(nfs, extra_specs) if NFS in protocols else {}
+    if protocol == BOTH:
+        told |= _ONE_OWNER
+    return {**told, **(smb_settings(smb, extra_specs) if CIFS in protocols else {})}
+
+
+def server_settings(nfs: NfsSettings, smb: SmbSettings, protocol: str | None) -> dict[str, str]:
+    """Return those that hold for all shares of the servers of this protocol."""
+    protocols = protocols_in(protocol)
+    return {
+        **(nfs_server_settings(nfs) if NFS in protocols else {}),
+        **(smb_server_settings(smb) if CIFS in protocols else {}),
+    }
 
 
 def options_of(settings: LinuxSettings, extra_specs: Mapping[str, str]) -> dict[str, Any]:

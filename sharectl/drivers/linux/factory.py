@@ -43,6 +43,7 @@ class LinuxFactory:
                 Capability.ADOPT,
                 Capability.USAGE,
                 Capability.EXPORT_NAME,
+                Capability.PROTOCOLS,
                 Capability.SHARE_SERVERS,
             }
         )
@@ -83,16 +84,13 @@ class LinuxFactory:
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
         """Return how an export treats its clients and what it offers them, and what its server does for all."""
         from sharectl.drivers.linux import exports, settings  # noqa: PLC0415 - as above
+        from sharectl.model.access import protocols_in  # noqa: PLC0415 - as above
 
-        if protocol == "CIFS":
-            smb = settings.smb_of(backend.config)
-            told = exports.smb_settings(smb, extra_specs)
-            told |= {**exports.smb_server_settings(smb), **exports.smb_people_settings(smb)}
-        elif protocol == "NFS":
-            nfs = settings.nfs_of(backend.config)
-            told = {**exports.nfs_settings(nfs, extra_specs), **exports.nfs_server_settings(nfs)}
-        else:
-            return ()
+        nfs, smb = settings.nfs_of(backend.config), settings.smb_of(backend.config)
+        told = exports.share_settings(nfs, smb, protocol, extra_specs)
+        told |= exports.server_settings(nfs, smb, protocol)
+        if "CIFS" in protocols_in(protocol):
+            told |= exports.smb_people_settings(smb)
         return tuple(sorted(told.items()))
 
     def is_password(self, path: tuple[str | int, ...]) -> bool:

@@ -67,6 +67,7 @@ class NfsSettings:
     """The NFS server; the names of `squash` and `security` are those of the agent's exports, `minor_versions` those of NFSv4.
 
     `mount_port` is the port of the MOUNT protocol, which NFSv3 (`v3`) alone has.
+    `has_squash` says whether the configuration itself asks for the squash.
     """
 
     server: Literal["ganesha", "kernel", "none"]
@@ -78,6 +79,7 @@ class NfsSettings:
     anonymous: tuple[int, int] = (NOBODY, NOBODY)
     v3: bool = False
     mount_port: int = DEFAULT_MOUNT_PORT
+    has_squash: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +287,7 @@ def nfs_of(config: Mapping[str, Any]) -> NfsSettings:
         server=plain.get("server", "ganesha"),
         port=plain.get("port", 2049),
         squash=plain.get("squash", DEFAULT_SQUASH),
+        has_squash="squash" in plain,
         security=tuple(plain.get("security", ("sys",))),
         minor_versions=tuple(int(version.partition(".")[2]) for version in versions if version != NFS_V3),
         insecure=plain.get("insecure", False),

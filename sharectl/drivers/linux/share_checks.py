@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent import rights
-from sharectl.drivers.linux.agent.contract import Rule
+from sharectl.drivers.linux.agent.contract import NOBODY, Rule, Squash
 from sharectl.drivers.linux.agent.nfs.kernel import table
+from sharectl.drivers.linux.agent.protocols import parts_of
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb.names import local_user, server_name
 from sharectl.drivers.linux.agent.smb.people import people_in
@@ -18,7 +19,7 @@ from sharectl.drivers.linux.checks import root_of
 from sharectl.drivers.linux.exports import treatment_of
 from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, TIME_MACHINE_SPEC, Asked, extra_spec_problems
 from sharectl.model import export_names
-from sharectl.model.access import BOTH
+from sharectl.model.access import BOTH, protocols_in
 from sharectl.model.checks import ShareProblem, StoragePlace
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import Protocol
@@ -26,7 +27,7 @@ from sharectl.model.specs import Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sharectl.drivers.linux.settings import LinuxSettings
+    from sharectl.drivers.linux.settings import LinuxSettings, PoolSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.checks import WantedShare
 
@@ -57,6 +58,7 @@ class ShareChecker:
         elif (problem := export_name_problem(self._settings, share.export_name, share.protocol)) is not None:
             yield ShareProblem(("export_name",), problem, "write another exportName, or none")
         yield from offer_problems(self._settings, share.protocol, share.extra_specs, share.size_bytes)
+        yield from mapping_problems(self._settings, share.protocol, share.extra_specs, share.pool)
         pools = self._settings.pools
         sizes = [
             size_problem(FILE_SYSTEMS[pool.file_system], share.size_bytes) if pool.type == "image" else None
@@ -71,14 +73,11 @@ class ShareChecker:
         if not share.rules or protocol_problem(self._settings, share.protocol) is not None:
             return
         rules = {Rule(*rule): rule for rule in share.rules}
-        if share.protocol == Protocol.NFS:
-            clients, statuses = rights.nfs_clients(list(rules))
-            if self._settings.nfs.server == "kernel" and (problem := table.problem_of_parts(clients)) is not None:
-                yield ShareProblem(("access",), problem, "keep larger networks out, or choose nfs.server: ganesha")
-        else:
-            users = rights.users_meant(list(rules), self._account, self._users)
-            _, statuses = rights.smb_rights(list(rules), users, self._people)
-        for rule, (status, reason) in statuses.items():
+        users = rights.users_meant(list(rules), self._account, self._users)
+        parts = parts_of(share.protocol, list(rules), users, self._people)
+        if self._settings.nfs.server == "kernel" and (problem := table.problem_of_parts(parts.clients)) is not None:
+            yield ShareProblem(("access",), problem, "keep larger networks out, or choose nfs.server: ganesha")
+        for rule, (status, reason) in parts.statuses.items():
             if status != "active":
                 yield ShareProblem(("access", rules[rule].key), reason, self._remedy(share, rule))
 
@@ -93,6 +92,12 @@ class ShareChecker:
     def _remedy(self, share: WantedShare, rule: Rule) -> str:
         if share.protocol == Protocol.NFS and rule.access_type != "ip":
             return "name an address or a network; users go with CIFS"
+        if share.protocol == BOTH and rule.access_type == "ip" and rule.options:
+            return "leave out squash and the anonymous ids: with both protocols all files have one owner"
+        if share.protocol == BOTH and not any(
+            each.key.startswith("ip:") and each.access_level == "rw" for each in share.rules
+        ):
+            return "write an address rule with level rw for where they come from, or no address rules"
         if rule.access_type == "group":
             there = ", ".join(sorted(self._settings.smb.groups)) or "none"
             return f"name one of the groups in the backend's smb.groups (now: {there}), or add this one there"
@@ -131,6 +136,41 @@ def offer_problems(
         )
 
 
+def mapping_problems(
+    settings: LinuxSettings, protocol: str, extra_specs: Mapping[str, str], pool: str | None
+) -> Iterator[ShareProblem]:
+    """Yield what keeps the files of a share with both protocols from having one owner, who may read and write them over each."""
+    if protocol != BOTH:
+        return
+    nfs = settings.nfs
+    squash = Asked(extra_specs).text("nfs_squash", nfs.squash if nfs.has_squash else Squash.ALL)
+    if squash != Squash.ALL:
+        yield ShareProblem(
+            ("protocol",),
+            f"NFS clients are to keep their users (squash {squash}), and SMB clients all work as one: neither could open what the other made",
+            "choose a share type with 'linux:nfs_squash': all, by which all files have one owner, or one protocol",
+        )
+    elif nfs.anonymous != (NOBODY, NOBODY):
+        yield ShareProblem(
+            ("protocol",),
+            f"NFS clients are to be the user {nfs.anonymous[0]} and the group {nfs.anonymous[1]}, and SMB clients are {NOBODY} and {NOBODY}",
+            "take nfs.anonymous out of the backend's config, or choose one protocol",
+        )
+    closed = [name for name, each in settings.pools.items() if pool in {None, name} and not _lets_nobody_write(each)]
+    if closed and len(closed) == len([name for name in settings.pools if pool in {None, name}]):
+        yield ShareProblem(
+            ("protocol",),
+            f"clients of both protocols work as the user {NOBODY}, who may not write in the folder of a new share of the pool {closed[0]!r}",
+            f"write shareMode '0777' or owner {{uid: {NOBODY}, gid: {NOBODY}}} in the pool",
+        )
+
+
+def _lets_nobody_write(pool: PoolSettings) -> bool:
+    """Tell whether the account of both servers may read and write in the folder of a new share."""
+    place = 6 if pool.uid == NOBODY else 3 if pool.gid == NOBODY else 0
+    return pool.mode >> place & 0o7 == 0o7  # noqa: PLR2004 - read, write and enter
+
+
 def protocols_of(settings: LinuxSettings) -> tuple[str, ...]:
     """Return the protocols that have a server."""
     found = []
@@ -143,21 +183,19 @@ def protocols_of(settings: LinuxSettings) -> tuple[str, ...]:
 
 def protocol_problem(settings: LinuxSettings, protocol: str) -> str | None:
     """Return why no share can be exported over this protocol, None where one can."""
-    if protocol in protocols_of(settings):
-        return None
-    if protocol == BOTH:
-        return "the linux driver exports a share over NFS or over CIFS, not over both"
-    return f"the backend has no {protocol} server; its settings turn it off"
+    there = protocols_of(settings)
+    missing = [each for each in protocols_in(protocol) if each not in there]
+    return f"the backend has no {missing[0]} server; its settings turn it off" if missing else None
 
 
 def export_name_problem(settings: LinuxSettings, name: str | None, protocol: str) -> str | None:
     """Return why clients cannot see a share of this protocol under the name, None where they can, or where it has none of its own."""
     if name is None:
         return None
-    wrong = export_names.problem(name, (protocol,))
+    wrong = export_names.problem(name, protocols_in(protocol))
     if wrong is not None:
         return f"no share can be exported as {name!r}: {wrong}"
-    if protocol == Protocol.NFS and settings.nfs.server == "kernel":
+    if Protocol.NFS in protocols_in(protocol) and settings.nfs.server == "kernel":
         return "the kernel's NFS server (nfs.server: kernel) exports folders under their own paths alone"
     return None
 

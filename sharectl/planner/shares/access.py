@@ -10,6 +10,7 @@ from sharectl.model.plans import UpdateAccess
 from sharectl.model.verbs import Verb
 from sharectl.planner.access import may_revoke, who_says, without_ignored
 from sharectl.planner.draft import step_id
+from sharectl.planner.exports import changed_with_protocols
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.shares.changes import possible_rules
 from sharectl.state.rows import spec_object_of
@@ -83,7 +84,7 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
         changes=(
             *reexported,
             *rule_changes((*refused, *current), wanted),
-            *(exported.changes if exported else ()),
+            *_settings_changes(draft, address, record, observed, new if _has_other_protocols(reexported) else None),
         ),
     )
 
@@ -91,6 +92,24 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
 def _serves_nobody(observed: ObservedShare | None) -> bool:
     """Tell whether the export lets nobody in, as one does whose server runs with other settings."""
     return observed is None or observed.export_settings is None
+
+
+def _settings_changes(
+    draft: Draft,
+    address: Address,
+    record: Record,
+    observed: ObservedShare | None,
+    new: ShareSpec | None,
+) -> tuple[FieldChange, ...]:
+    """Return how the settings of the export change, also because of other protocols, which are those in `new`."""
+    exported = draft.export_changes.get(address)
+    found = () if new is None else changed_with_protocols(draft.exports, record, observed, new)
+    own = {change.field for change in found}
+    return (*found, *(change for change in (exported.changes if exported else ()) if change.field not in own))
+
+
+def _has_other_protocols(reexported: tuple[FieldChange, ...]) -> bool:
+    return any(change.field == "protocol" for change in reexported)
 
 
 def _naming_reason(change: FieldChange, is_by_hand: bool) -> str:  # noqa: FBT001 - one of a table of reasons

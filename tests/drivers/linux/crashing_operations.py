@@ -2,7 +2,8 @@
 
 It reads a job as `test_linux_crashes.crash_everywhere` writes it, and prints what was listed after each repetition. Changes of the
 records and of Ganesha's live exports count as effects, as what changes the host does. With `theirs` in the job somebody makes a
-subvolume of that path by hand after each kill, where the name is free.
+subvolume of that path by hand after each kill, where the name is free. With `looks` it prints what was listed and what the servers had
+in force after each kill too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sharectl.drivers.linux.agent.nfs.ganesha import server as ganesha
 from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.linux.agent.records import Records
 from sharectl.drivers.linux.agent.smb import server as smb_server
+from sharectl.drivers.linux.agent.smb.observing import to_plain
 
 # What the operations import when they need it is imported here, once for all the processes that are forked.
 from sharectl.drivers.linux.agent.volumes.btrfs import pool as btrfs_pool
@@ -113,6 +115,24 @@ def with_theirs(job: dict[str, Any], number: int) -> dict[str, Any]:
     }
 
 
+def seen_between(job: dict[str, Any], number: int) -> dict[str, Any]:
+    """Repeat the request, and return what was listed before and after, and what the servers had in force before."""
+    between, live = listed(job, number), in_force(job)
+    in_process(job, [job["request"]], number, survived=None)
+    return {"between": between, "live": live, "after": listed(job, number)}
+
+
+def in_force(job: dict[str, Any]) -> dict[str, Any]:
+    """Return what the servers give to whom who comes now: the clients of exports, and the rights of sections."""
+    servers = open_backend(job["settings"])._room.servers("main")
+    exports = {} if servers.nfs is None else servers.nfs.live()
+    sections = {} if servers.smb is None else servers.smb.live()
+    return {
+        "nfs": sorted([list(client[:2]) for export in exports.values() for client in export.clients]),
+        "smb": [to_plain(section) for section in sections.values() if section.path],
+    }
+
+
 def refusal_of(job: dict[str, Any], request: list[Any], number: int) -> str | None:
     """Make a request in a process of its own; return what the agent refuses it with."""
     reader, writer = os.pipe()
@@ -162,6 +182,8 @@ def main() -> None:
         is_whole = in_process(job, [job["request"]], number, survived=number)
         if "theirs" in job:
             answers.append(with_theirs(job, number))
+        elif "looks" in job:
+            answers.append(seen_between(job, number))
         else:
             in_process(job, [job["request"]], number, survived=None)
             answers.append(listed(job, number))

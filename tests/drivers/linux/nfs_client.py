@@ -53,7 +53,7 @@ def nfs(
     """Mount `path` of the server at `address` from `host`, and do one thing there; with `port=V3` by NFSv3.
 
     `user` is who runs the client (whoever is not root has no port below 1024), and who it says that it is. `words`: `ls`; `cat NAME`; `write NAME BYTES`; `put NAME TEXT`; `rm NAME`; `mkdir NAME`; `stat NAME` (prints `UID GID MODE SIZE`);
-    `free` (prints the bytes that are free).
+    `free` (prints the bytes that are free); `chmod NAME MODE`; `mv NAME NEW`; `ln TARGET NAME`.
     """
     runs_as, claims = user
     become = ("setpriv", f"--reuid={runs_as}", f"--regid={runs_as}", "--clear-groups", "--") if runs_as else ()
@@ -92,16 +92,29 @@ class HeldFile:
 @contextmanager
 def held(host: Host, address: str, path: str, name: str, *, port: int = 2049) -> Iterator[HeldFile]:
     """Hold a new file open for writing while the block runs."""
-    argv = [*_argv(host), _url(address, path, port), "hold", name]
+    with _doing([*_argv(host), _url(address, path, port), "hold", name]) as process:
+        yield HeldFile(process)
+
+
+@contextmanager
+def locked(host: Host, address: str, path: str, name: str) -> Iterator[None]:
+    """Hold a lock of a small file while the block runs."""
+    with _doing([*_argv(host), _url(address, path, 2049), "lock", name]):
+        yield
+
+
+@contextmanager
+def _doing(argv: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run a client that says when it has the file open."""
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
             said = process.stdout.readline().strip() if process.stdout is not None else ""
             if said != "open":
-                message = f"the client cannot open {name}: {said}"
+                message = f"the client cannot open the file: {said}"
                 raise RuntimeError(message)
-            yield HeldFile(process)
+            yield process
         finally:
             process.kill()
 
@@ -160,6 +173,10 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "nfs_close": (_INT, _POINTER, _POINTER),
     "nfs_unlink": (_INT, _POINTER, _TEXT),
     "nfs_mkdir": (_INT, _POINTER, _TEXT),
+    "nfs_lockf": (_INT, _POINTER, _POINTER, _INT, _LONG),
+    "nfs_chmod": (_INT, _POINTER, _TEXT, _INT),
+    "nfs_rename": (_INT, _POINTER, _TEXT, _TEXT),
+    "nfs_symlink": (_INT, _POINTER, _TEXT, _TEXT),
     "nfs_stat64": (_INT, _POINTER, _TEXT, ctypes.POINTER(_Stat)),
     "nfs_statvfs": (_INT, _POINTER, _TEXT, ctypes.POINTER(_StatVfs)),
 }
@@ -247,6 +264,18 @@ class _Mounted:
         self._do("nfs_mkdir", f"/{name}".encode())
         return ""
 
+    def chmod(self, name: str, mode: str) -> str:
+        self._do("nfs_chmod", f"/{name}".encode(), int(mode, 8))
+        return ""
+
+    def mv(self, name: str, new: str) -> str:
+        self._do("nfs_rename", f"/{name}".encode(), f"/{new}".encode())
+        return ""
+
+    def ln(self, target: str, name: str) -> str:
+        self._do("nfs_symlink", target.encode(), f"/{name}".encode())
+        return ""
+
     def stat(self, name: str) -> str:
         found = _Stat()
         self._do("nfs_stat64", f"/{name}".encode(), ctypes.byref(found))
@@ -268,6 +297,13 @@ class _Mounted:
             except OSError as error:
                 answer = str(error)
             print(answer, flush=True)  # noqa: T201 - a program prints
+        return ""
+
+    def lock(self, name: str) -> str:
+        """Hold a lock of a small file until the standard input ends; 1 is NFS4_F_TLOCK."""
+        self._do("nfs_lockf", self.open(name, os.O_RDWR), 1, _CHUNK_BYTES)
+        print("open", flush=True)  # noqa: T201 - a program prints
+        sys.stdin.read()
         return ""
 
 

@@ -25,6 +25,7 @@ PASSWORDS = {"alice": "one-Secret"}
 PEOPLE = {"users": ["alice"], "groups": {}, "guests": False}
 NFS_RULES = [["ip", "10.77.1.0/24", "ro"], ["ip", "10.77.1.21", "rw"]]
 SMB_RULES = [["ip", "10.77.1.0/24", "rw"], ["user", "alice", "rw"]]
+BOTH_RULES = [["ip", "10.77.1.0/24", "ro"], ["ip", "10.77.1.21", "rw"], ["user", "alice", "rw"]]
 MIB = 1 << 20
 
 Request = list[Any]
@@ -74,7 +75,7 @@ def crash_everywhere(lab_directory: str, network: Network) -> Callable[..., list
         request: Request,
         after: Sequence[Request],
         theirs: str | None = None,
-        again: Request | None = None,
+        **more: Any,  # noqa: ANN401 - parts of documents have many types
     ) -> list[Any]:
         job: dict[str, Any] = {
             "settings": settings,
@@ -88,9 +89,7 @@ def crash_everywhere(lab_directory: str, network: Network) -> Callable[..., list
         }
         if theirs is not None:
             job["theirs"] = f"{lab_directory}/pool/{theirs}"
-        if again is not None:
-            job["again"] = again
-        return answers_of(job)
+        return answers_of({**job, **more})
 
     return run
 
@@ -171,7 +170,73 @@ def test_a_share_is_turned_back_and_keeps_its_access(crash_everywhere: Callable[
         assert sorted(rules_of(answer)) == NFS_RULES
 
 
-@pytest.mark.parametrize(("protocol", "rules"), [("NFS", NFS_RULES), ("CIFS", SMB_RULES)])
+NEW_BOTH_RULES = [["ip", "10.77.1.21", "ro"], ["ip", "10.77.1.22", "rw"], ["user", "alice", "ro"]]
+IN_FORCE = {
+    "nfs": [["10.77.1.21", "ro"], ["10.77.1.22", "rw"]],
+    "smb": [
+        {
+            "writers": [],
+            "readers": ["alice"],
+            "networks": ["10.77.1.22"],
+            "shut_out": [],
+            "denied": [],
+            "guest": "none",
+            "asked": [["ip", "10.77.1.21", "none", []], ["ip", "10.77.1.22", "rw", []], ["user", "alice", "ro", []]],
+        }
+    ],
+}
+"""What the servers give by these."""
+
+
+def test_no_plan_takes_half_of_a_change_over_two_protocols_for_whole(
+    crash_everywhere: Callable[..., list[Any]],
+) -> None:
+    """What is listed after a kill are the new rules only where both servers have them; repeated, both do."""
+    before = [create(protocol="NFS_CIFS"), access(BOTH_RULES, "NFS_CIFS")]
+    answers = crash_everywhere(before, access(NEW_BOTH_RULES, "NFS_CIFS"), [kill_servers(), delete()], looks=True)
+    for answer in answers:
+        assert sorted(rules_of(answer["between"])) != NEW_BOTH_RULES or answer["live"] == IN_FORCE
+        assert sorted(rules_of(answer["after"])) == NEW_BOTH_RULES
+    assert any(sorted(rules_of(answer["between"])) not in (BOTH_RULES, NEW_BOTH_RULES) for answer in answers)
+
+
+@pytest.mark.parametrize("request_", [access([], "NFS_CIFS"), delete()], ids=["no rules", "a deletion"])
+def test_nobody_who_is_in_is_forgotten(crash_everywhere: Callable[..., list[Any]], request_: Request) -> None:
+    """A share that is listed without access is closed over both protocols, and so is one that is gone."""
+    before = [create(protocol="NFS_CIFS"), access(BOTH_RULES, "NFS_CIFS")]
+    for answer in crash_everywhere(before, request_, [delete()], looks=True):
+        _, shares, _ = answer["between"]
+        if not any(share["access"] for share in shares):
+            assert answer["live"] == {"nfs": [], "smb": []}
+        assert not any(share["access"] for share in answer["after"][1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rules", "kept"),
+    [
+        ("NFS", "NFS_CIFS", NFS_RULES, NFS_RULES),
+        ("NFS_CIFS", "NFS", BOTH_RULES, NFS_RULES),
+        ("NFS_CIFS", "CIFS", BOTH_RULES, None),
+    ],
+)
+def test_protocols_come_and_go(
+    crash_everywhere: Callable[..., list[Any]], old: str, new: str, rules: list[Any], kept: list[Any] | None
+) -> None:
+    """What stays keeps its rules, what goes is closed before the record says so, and what comes is closed."""
+    change = ["change_protocols", {"resource_id": SHARE, "protocol": new}]
+    before = [create(protocol=old), access(rules, old)]
+    for answer in crash_everywhere(before, change, [delete()], looks=True):
+        _, (between,), _ = answer["between"]
+        if between["protocol"] == "NFS":
+            assert answer["live"]["smb"] == []
+        if between["protocol"] == "CIFS":
+            assert answer["live"]["nfs"] == []
+        _, (after,), _ = answer["after"]
+        assert after["protocol"] == new
+        assert kept is None or sorted(rules_of(answer["after"])) == kept
+
+
+@pytest.mark.parametrize(("protocol", "rules"), [("NFS", NFS_RULES), ("CIFS", SMB_RULES), ("NFS_CIFS", BOTH_RULES)])
 def test_a_renamed_export_keeps_its_rules(
     crash_everywhere: Callable[..., list[Any]], protocol: str, rules: list[list[str]]
 ) -> None:

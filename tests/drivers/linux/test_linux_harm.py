@@ -13,6 +13,8 @@ import pytest
 from tests.drivers.linux.backends import agent_settings
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.test_linux_crashes import (
+    BOTH_RULES,
+    NEW_BOTH_RULES,
     NFS_RULES,
     PASSWORDS,
     PEOPLE,
@@ -88,7 +90,12 @@ def rules_of(listed: Sequence[Any]) -> list[list[str]]:
 
 @pytest.mark.parametrize("harm", ["kill servers", "fill disk"])
 @pytest.mark.parametrize(
-    ("protocol", "old", "new"), [("NFS", NFS_RULES, NEW_NFS_RULES), ("CIFS", SMB_RULES, NEW_SMB_RULES)]
+    ("protocol", "old", "new"),
+    [
+        ("NFS", NFS_RULES, NEW_NFS_RULES),
+        ("CIFS", SMB_RULES, NEW_SMB_RULES),
+        ("NFS_CIFS", BOTH_RULES, NEW_BOTH_RULES),
+    ],
 )
 def test_access_ends_closed_or_as_it_was_asked(
     harm_everywhere: Callable[..., list[Any]], harm: str, protocol: str, old: list[Any], new: list[Any]

@@ -155,7 +155,9 @@ def test_everything_can_be_said() -> None:
     assert settings.pools["slow"].file_system == "xfs"
     assert settings.pools["trial"].image_size_bytes == 10 << 30
     assert settings.tenant_networks.vxlan == VxlanSettings("10.1.0.1", ("10.1.0.2",), 8472)
-    assert settings.nfs == NfsSettings("ganesha", 12049, "none", ("sys",), (0, 2), insecure=True, anonymous=(9, 65534))
+    assert settings.nfs == NfsSettings(
+        "ganesha", 12049, "none", ("sys",), (0, 2), insecure=True, anonymous=(9, 65534), has_squash=True
+    )
     assert settings.smb == SmbSettings(
         enabled=True,
         port=1445,

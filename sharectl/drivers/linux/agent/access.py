@@ -154,14 +154,24 @@ class Access:
         }
 
     def resume(self, row: ShareRow, kept: Mapping[str, Any]) -> None:
-        """Put in force again what `kept` gave and `suspend` withdrew; that of an older sharectl has no rights."""
+        """Put in force again what `kept` gave and `suspend` withdrew; that of an older sharectl has no rights.
+
+        Where it names `protocols`, over these alone.
+        """
         servers = self._room.servers(row.instance)
         rules = [rule_in(rule) for rule in kept["rules"]]
-        for protocol in protocols_in(row.protocol) if rules else ():
+        wanted = kept.get("protocols", (NFS, CIFS)) if rules else ()
+        for protocol in (each for each in protocols_in(row.protocol) if each in wanted):
             if protocol == NFS:
-                self.nfs.put(servers, row, rights.nfs_clients(rules)[0], self._confirmed[NFS])
+                clients, _ = rights.nfs_clients([rule for rule in rules if rule.access_type == "ip"])
+                if not clients:  # people alone have access, over SMB
+                    continue
+                self.nfs.put(servers, row, clients, self._confirmed[NFS])
             else:
-                self.smb.put(servers, row, _granted(rules, kept.get("rights")))
+                granted = _granted(rules, kept)
+                if granted is None:
+                    continue
+                self.smb.put(servers, row, granted)
             self._confirm(servers, row, protocol)
 
     def in_force(self, row: ShareRow) -> tuple[Rule, ...]:
@@ -210,9 +220,9 @@ class Access:
         closed_marks.unmark(servers.instance, row, protocol)
 
 
-def _granted(rules: Collection[Rule], plain: Mapping[str, Any] | None) -> SmbRights:
-    """Return the rights that were kept, or, of an older record, those of rules for users and addresses."""
-    if plain is not None:
-        return observing.rights_in(plain)
+def _granted(rules: Collection[Rule], kept: Mapping[str, Any]) -> SmbRights | None:
+    """Return the rights over SMB that were kept, if any; of an older record those of rules for users and addresses."""
+    if "rights" in kept:
+        return None if kept["rights"] is None else observing.rights_in(kept["rights"])
     names = {rule.access_to.casefold() for rule in rules if rule.access_type == "user"}
     return rights.smb_rights(rules, {name: rights.User(name) for name in names})[0]

@@ -10,6 +10,7 @@ from sharectl.drivers.linux.agent import closing, rights
 from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.nfs import treatment
+from sharectl.drivers.linux.agent.protocols import export_options
 from sharectl.drivers.linux.agent.served_volumes import is_attached
 from sharectl.drivers.linux.agent.servers import pseudo_path
 
@@ -50,7 +51,7 @@ class NfsAccess:
             self._bind(servers, row),
             pseudo_path(row.export_name),
             clients,
-            **treatment.of_options(row.options),
+            **treatment.of_options(export_options(row)),
         )
         is_down = not _put(server, export)  # first, so that no start brings back what was stored before
         if is_down or (servers.instance not in self._started and not server.is_running()):
@@ -78,7 +79,7 @@ class NfsAccess:
             if (
                 export is not None
                 and (export.path, export.pseudo) == (target, pseudo_path(row.export_name))
-                and treatment.is_treated_so(export, row.options)
+                and treatment.is_treated_so(export, export_options(row))
                 and self._is_bound(row, target)
             ):
                 yield row.resource_id, rights.rules_of_clients(export.clients)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from sharectl.drivers.linux.agent import closing, rights
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.daemons import locked
+from sharectl.drivers.linux.agent.protocols import offered
 from sharectl.drivers.linux.agent.served_volumes import is_attached
-from sharectl.drivers.linux.agent.smb import observing, treatment
+from sharectl.drivers.linux.agent.smb import observing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -86,7 +87,7 @@ class SmbAccess:
             live = server.live()
             before = live.get(row.export_name)
             closing.close_strangers(server, live, lambda: self._records.shares_of_instance(servers.instance.name))
-            server.put(granted.section(row.export_name, path, treatment.of_options(row.options), refused.keys()))
+            server.put(granted.section(row.export_name, path, offered(row), refused.keys()))
         if before is not None and before.users - granted.users:
             _forget_unused_users(servers, server, before)
         return granted.refused(refused)
@@ -95,7 +96,7 @@ class SmbAccess:
         """Put a section in force whose users are there."""
         server: Any = servers.needs("CIFS")
         path = self._volumes.attach(row)
-        server.put(granted.section(row.export_name, path, treatment.of_options(row.options)))
+        server.put(granted.section(row.export_name, path, offered(row)))
 
     @staticmethod
     def remove(servers: Servers, row: ShareRow) -> None:
@@ -124,7 +125,7 @@ class SmbAccess:
         for row in rows:
             section = live.get(row.export_name)
             path = self._volumes.path(row)
-            wanted = (path, treatment.of_options(row.options))
+            wanted = (path, offered(row))
             if section is not None and (section.path, section.treatment) == wanted and is_attached(path):
                 yield row.resource_id, observing.rules_in_force(server, section, usable, passwords, people)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.linux.agent.contract import Problem, Section
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.nfs.narrowing import left_in, lets_in
+from sharectl.drivers.linux.agent.protocols import export_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +36,7 @@ def close_export(server: NfsServer | None, row: ShareRow, wanted: frozenset[Clie
     if server is None or live is None:
         return _outcome(is_open=False)
     kept = left_in(live.clients, wanted)
-    narrowed = replace(live, clients=kept, **treatment.of_options(row.options))
+    narrowed = replace(live, clients=kept, **treatment.of_options(export_options(row)))
     is_open = lets_in(kept)
     if narrowed != live and is_open:
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.records import holder_of_export, holders_below
 from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
+from sharectl.model.access import BOTH, protocols_in
 from sharectl.model.export_names import key, outer_keys, problem
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def require_free(connection: sqlite3.Connection, instance: str, name: str, resou
 
 def require_exportable(name: str, protocol: str | None) -> None:
     """Raise REFUSED where no server takes the name."""
-    wrong = problem(name, ("NFS", "CIFS") if protocol is None else (protocol,))
+    wrong = problem(name, protocols_in(BOTH if protocol is None else protocol))
     if wrong is not None:
         message = f"no share can be exported as {name[:80]!r}: {wrong}"
         raise Problem(ProblemKind.REFUSED, message)

@@ -10,10 +10,12 @@ from sharectl.drivers.linux.agent.closed_marks import stored_rules
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.export_names import is_own
 from sharectl.drivers.linux.agent.nfs import treatment
+from sharectl.drivers.linux.agent.protocols import export_options, offered
 from sharectl.drivers.linux.agent.schedules import ScheduleListing
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb import treatment as smb_treatment
 from sharectl.drivers.linux.agent.volumes.names import foreign_name
+from sharectl.model.access import CIFS, NFS, protocols_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -202,9 +204,11 @@ def listed_snapshot(row: SnapshotRow) -> ListedSnapshot:
 
 def settings_of(row: ShareRow) -> dict[str, str]:
     """Return the settings of the share's export, with which it is in force where anybody has access."""
-    if row.protocol == "CIFS":
-        return smb_treatment.told(smb_treatment.of_options(row.options))
-    return treatment.told(row.options) if row.protocol == "NFS" else {}
+    protocols = protocols_in(row.protocol)
+    return {
+        **(treatment.told(export_options(row)) if NFS in protocols else {}),
+        **(smb_treatment.told(offered(row)) if CIFS in protocols else {}),
+    }
 
 
 def _state(pool: VolumePool, volume: str) -> VolumeState | None:

@@ -84,6 +84,7 @@ class Backend:
             "delete_share": lambda p: self._shares.delete(p["resource_id"]),
             "update_access": self._update_access,
             "rename_export": lambda p: self._shares.rename_export(p["resource_id"], p["export_name"]),
+            "change_protocols": lambda p: self._shares.change_protocols(p["resource_id"], p["protocol"]),
             "resize": lambda p: self._shares.resize(p["resource_id"], p["size_bytes"], Resize(p["how"])),
             "used_bytes": lambda p: self._shares.used_bytes(p["resource_id"]),
             "list_snapshots": lambda p: table(ListedSnapshot, self._listing.snapshots(p["resource_ids"])),

@@ -43,7 +43,7 @@ class ShareRow(_OfVolume):
 
     `export_key` is what must be unique among the names that one server exports: the name without case, as Windows clients
     see it; a share in the trash has given its name up and holds its id instead. `options` are export options. `is_made` is
-    false until the volume is whole. `suspended` holds what was in force before a revert or a new name withdrew it.
+    false until the volume is whole. `suspended` holds what was in force before a revert, a new name or other protocols withdrew it.
 
     `identity` is that of the volume: None until there is one, UNREAD or LOST in older records. `next_identity` is that of the copy
     which a revert puts in its place. Once `is_removing`, a deletion has begun.

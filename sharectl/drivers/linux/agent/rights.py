@@ -93,12 +93,14 @@ class SmbRights:
 NOTHING: Final = SmbRights(frozenset(), frozenset(), frozenset())
 
 
-def nfs_clients(rules: Collection[Rule]) -> tuple[frozenset[Client], dict[Rule, Status]]:
-    """Return the clients of an NFS export, and the status of each rule."""
+def nfs_clients(
+    rules: Collection[Rule], unfit: Callable[[Rule], str | None] = lambda _: None
+) -> tuple[frozenset[Client], dict[Rule, Status]]:
+    """Return the clients of an NFS export, and the status of each rule; `unfit` says what else is wrong with a rule."""
     statuses: dict[Rule, Status] = {}
     clients: dict[str, Client] = {}
     for rule in sorted(rules):
-        problem = _problem_on_nfs(rule)
+        problem = _problem_on_nfs(rule) or unfit(rule)
         if problem is None and clients.setdefault(rule.access_to, Client(*rule[1:])) != rule[1:]:
             problem = "another rule gives the same address something else"
         statuses[rule] = ACTIVE if problem is None else ("error", problem)

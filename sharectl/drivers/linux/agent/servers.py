@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.drivers.linux.agent.contract import Instance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.namespaces import namespace_path
 from sharectl.drivers.linux.agent.retired import retire_unused
+from sharectl.model.access import CIFS, NFS, protocols_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,10 +61,13 @@ class Servers:
 
     def locations(self, resource_id: str, protocol: str | None, export_name: str) -> tuple[str, ...]:
         r"""Return the export locations: `HOST:PATH` (an IPv6 address in brackets), or `\\HOST\NAME`."""
-        if protocol == "NFS":
+        found: list[str] = []
+        if NFS in protocols_in(protocol):
             path = self.mount_point(resource_id) if self.real_paths else pseudo_path(export_name)
-            return tuple(f"{f'[{host}]' if ':' in host else host}:{path}" for host in self.hosts)
-        return tuple(f"\\\\{host}\\{export_name}" for host in self.hosts) if protocol == "CIFS" else ()
+            found += [f"{f'[{host}]' if ':' in host else host}:{path}" for host in self.hosts]
+        if CIFS in protocols_in(protocol):
+            found += [f"\\\\{host}\\{export_name}" for host in self.hosts]
+        return tuple(found)
 
     def needs(self, protocol: str) -> NfsServer | SmbServer:
         """Return the server of the protocol; raises REFUSED where the backend has none, NOT_FOUND where the share server is gone."""

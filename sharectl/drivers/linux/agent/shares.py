@@ -13,6 +13,7 @@ from sharectl.drivers.linux.agent.records import (
     LOST,
     ShareRow,
 )
+from sharectl.model.access import may_become, protocols_in
 from sharectl.model.export_names import key
 
 if TYPE_CHECKING:
@@ -143,6 +144,26 @@ class Shares:
                 self._resume(resource_id)
         elif row.suspended is not None:
             self._resume(resource_id)
+
+    def change_protocols(self, resource_id: str, protocol: str) -> None:
+        """Export the share over other protocols from now on: what goes is withdrawn first, what comes has access with the next rules.
+
+        What stays has the same rules, on an export that is as the share's new protocols ask for it.
+        """
+        row, _ = self._holdings.present(resource_id)
+        if row.protocol != protocol:
+            before, after = protocols_in(row.protocol), protocols_in(protocol)
+            if not may_become(row.protocol, protocol):
+                message = f"the share {row.export_name!r} is exported over {' and '.join(before)}, and could not be found there any more"
+                raise Problem(ProblemKind.REFUSED, message)
+            require_exportable(row.export_name, protocol)
+            kept = row.suspended or self._access.kept(row)
+            self._access.withdraw(row, [each for each in before if each not in after])
+            stays = [each for each in before if each in after]
+            self._records.update_share(resource_id, protocol=protocol, suspended={**kept, "protocols": stays})
+        elif row.suspended is None:
+            return
+        self._resume(resource_id)
 
     def _resume(self, resource_id: str) -> None:
         """Put in force again what was withdrawn for a while."""

@@ -15,7 +15,7 @@ from sharectl.drivers.linux.agent.host import commands
 from sharectl.drivers.linux.agent.host.daemons import is_daemon, running_pid
 from sharectl.drivers.linux.agent.smb import modules
 from sharectl.drivers.linux.agent.smb.configuration import path_problem
-from sharectl.drivers.linux.agent.smb.names import server_name
+from sharectl.drivers.linux.agent.smb.names import GUEST, server_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,6 +176,8 @@ class Host:
             f"    netbios name = {self.server}",
             "    disable netbios = yes",
             f"    passdb backend = tdbsam:{self.path('private/passdb.tdb')}",
+            # Samba takes what the guest owns for the guest's alone: it must not be the account that works on files.
+            f"    guest account = {GUEST}",
             f"    private dir = {self.path('private')}",
             f"    lock directory = {self.path('lock')}",
             f"    state directory = {self.path('state')}",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _ORDER: Final = ("catia", "fruit", "streams_xattr", "shadow_copy2", "recycle")
 """From the module that a request meets first to the one before the file system."""
 
+# A client that holds a lease writes and reads in its own memory, of which NFS clients see nothing; and what they lock is asked of the kernel.
+_BESIDE_NFS: Final = ("oplocks = no", "level2 oplocks = no", "posix locking = yes", "strict locking = yes")
 _PACKAGE: Final = "samba-vfs-modules"
 _SECONDS: Final = 30.0
 
@@ -39,6 +41,8 @@ def lines_of(treatment: SmbTreatment, path: str) -> list[str]:
     lines += [
         f"{module.prefix}:{parameter} = {value}" for module in modules for parameter, value in module.parameters.items()
     ]
+    if treatment.has_nfs:
+        lines += _BESIDE_NFS
     if treatment.recycle_bin is not None and not treatment.recycle_bin.visible:
         lines.append(f"veto files = /{treatment.recycle_bin.folder}/")
     if treatment.time_machine is not None and treatment.time_machine.max_bytes is not None:

@@ -14,7 +14,8 @@ _MAX_USER_CHARACTERS: Final = 64
 # What a Windows account name cannot hold, and what the grammars of smb.conf(5) and passwd(5) would read as something else.
 _USER_FORBIDDEN: Final = frozenset('"/\\[]:;|=,+*?<>%@')
 _GROUP_MARKS: Final = frozenset("@+&")
-RESERVED_USERS: Final = frozenset({"root", "nobody", "_files"})
+GUEST: Final = "_guest"
+RESERVED_USERS: Final = frozenset({"root", "nobody", "_files", GUEST})
 """Accounts that the server itself needs; no user of a share can have their names."""
 
 # The accounts that Linux distributions make for their own programs (Debian's base-passwd, Fedora's setup, systemd).

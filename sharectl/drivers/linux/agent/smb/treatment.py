@@ -40,12 +40,14 @@ class SmbTreatment:
     """What a share offers; None is what it does not have.
 
     With `previous_versions` clients look into its snapshots. `macos` is what Macs need to keep what they have beside a file's content.
+    With `has_nfs` NFS clients have the same files, so that no SMB client may keep what it reads or writes to itself.
     """
 
     recycle_bin: RecycleBin | None = None
     previous_versions: bool = False
     macos: bool = False
     time_machine: TimeMachine | None = None
+    has_nfs: bool = False
 
 
 PLAIN: Final = SmbTreatment()
@@ -63,8 +65,10 @@ def problem_of(treatment: SmbTreatment) -> str | None:
 
 
 def to_options(treatment: SmbTreatment) -> dict[str, Any]:
-    """Return the options that records keep."""
-    return asdict(treatment)
+    """Return the options that records keep; whether NFS clients have the same files follows from the share's protocol."""
+    plain = asdict(treatment)
+    del plain["has_nfs"]
+    return plain
 
 
 def of_options(options: Mapping[str, Any]) -> SmbTreatment:
@@ -75,6 +79,7 @@ def of_options(options: Mapping[str, Any]) -> SmbTreatment:
         previous_versions=bool(options.get("previous_versions")),
         macos=bool(options.get("macos")),
         time_machine=None if time_machine is None else TimeMachine(**time_machine),
+        has_nfs=bool(options.get("has_nfs")),
     )
 
 
@@ -98,6 +103,8 @@ def _text(treatment: SmbTreatment) -> str:
     plain = to_options(treatment)
     if not treatment.previous_versions:  # a section that was written before there were any stays what it is
         del plain["previous_versions"]
+    if treatment.has_nfs:
+        plain["has_nfs"] = True
     return json.dumps(plain, sort_keys=True)
 
 

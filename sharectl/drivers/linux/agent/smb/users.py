@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sharectl.drivers.linux.agent.contract import POOL_GROUP, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.daemons import locked, wait_until, write_atomically
 from sharectl.drivers.linux.agent.smb.host import NOBODY, is_of_session
-from sharectl.drivers.linux.agent.smb.names import RESERVED_USERS, local_user
+from sharectl.drivers.linux.agent.smb.names import GUEST, RESERVED_USERS, local_user
 from sharectl.drivers.linux.agent.smb.nt_hash import nt_hash
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.smb.host import Host
 
 _FIRST_USER_ID: Final = 1_000_000_000
+_GUEST_ID: Final = POOL_GROUP  # of numbers that no system gives to anybody
 _NO_USER_ID: Final = 4_294_967_295
 _MAX_PASSWORD_CHARACTERS: Final = 127  # the longest that Windows lets a person type
 _MAX_PASSWORD_BYTES: Final = 254  # the line that pdbedit reads
@@ -195,6 +196,7 @@ class Users:
             *owner,
             f"root:x:0:{gid if uid == 0 else 0}::/:/bin/false",
             f"nobody:x:{NOBODY}:{gid if uid == NOBODY else NOBODY}::/:/bin/false",
+            f"{GUEST}:x:{_GUEST_ID}:{NOBODY}::/:/bin/false",
             *(f"{name}:x:{user_id}:{NOBODY}::/:/bin/false" for name, user_id in sorted(user_ids.items())),
         ]
         own_group = [] if gid in {0, NOBODY} else [f"_files:x:{gid}:"]
