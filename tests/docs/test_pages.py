@@ -45,9 +45,10 @@ def anchors_of(path: Path) -> set[str]:
 
 
 def functions_in(path: Path) -> set[str]:
-    """Return the names of the test functions in a file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+    """Return the names of the test functions in a file, and of the classes that run a suite."""
+    found = {ast.FunctionDef: "test_", ast.ClassDef: "Test"}
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {node.name for node in nodes if type(node) in found and node.name.startswith(found[type(node)])}
 
 
 @pytest.mark.parametrize("page", PAGES)
