@@ -53,11 +53,12 @@ def _described(directory: Path, prefix: str) -> list[Address]:
 
 def _recorded(directory: Path, prefix: str) -> Sequence[Address]:
     from sharectl.model.diagnostics import DiagnosticError
+    from sharectl.model.state_urls import impatient_state_url
     from sharectl.state.contract import StateError
     from sharectl.state.stores import open_store
 
     try:
-        store = open_store(_project(directory).state_url, create=False)
+        store = open_store(impatient_state_url(_project(directory).state_url), create=False)
         try:
             with store.read() as reader:
                 return reader.addresses(prefix)

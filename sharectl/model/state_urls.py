@@ -124,6 +124,11 @@ def absolute_state_url(url: str, root: Path, *, name: str = "", password_from: t
     return PostgresqlPlace(parameters, place.name, reference).url()
 
 
+def impatient_state_url(url: str) -> str:
+    """Return the URL of the same state, for somebody who waits at a prompt: a server that does not answer is given up after two seconds."""
+    return url if is_in_file(url) or "connect_timeout=" in url else f"{url}&connect_timeout=2"
+
+
 def path_in_state_url(url: str) -> str:
     """Return the path of the file in `sqlite:PATH` or `sqlite:///PATH`. Raises StateUrlError."""
     match = _SCHEME.match(url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from sharectl.model.records import BeginOperation
@@ -98,6 +99,20 @@ def test_a_place_that_is_none_is_refused(applied: Console, to: str) -> None:
     refused = applied("state", "migrate", "--to", to, "--yes")
     assert refused.code == 64
     assert "hunter2" not in refused.out + refused.err
+
+
+def test_a_kept_copy_of_a_file_is_brought_back_into_a_database(applied: Console, postgresql: Server) -> None:
+    """Where there is no state yet, and over one that has gone on where that is insisted on."""
+    copies = orjson.loads(applied("state", "restore", "-o", "json").out)["copies"]
+    url = postgresql.url()
+    applied.write("sharectl.yaml", PROJECT.format(url=url))
+    assert "state.lost" in applied("state", "list").err
+    assert applied("state", "restore", copies[0]["name"], "--yes").code == 0
+    assert settled(applied, url)
+    assert applied("state", "rm", "share/one").code == 0
+    assert applied("state", "restore", copies[0]["name"], "--yes").code == 1
+    assert applied("state", "restore", copies[0]["name"], "--yes", "--force").code == 0
+    assert settled(applied, url)
 
 
 def test_a_document_brings_a_database_back_to_what_it_was(applied: Console, postgresql: Server) -> None:

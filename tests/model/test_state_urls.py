@@ -10,6 +10,7 @@ from sharectl.model.state_urls import (
     LOCAL_SOCKETS,
     StateUrlError,
     absolute_state_url,
+    impatient_state_url,
     is_state_url,
     location_in_state_url,
     parse_postgresql_url,
@@ -148,3 +149,12 @@ def test_files_beside_a_url_are_found_from_any_folder() -> None:
     assert place.password_from == ("file", "/repo/pg")
     system = absolute_state_url("postgresql://me@db/x?name=a&sslrootcert=system", Path("/repo"))
     assert parse_postgresql_url(system).parameters["sslrootcert"] == "system"
+
+
+def test_at_a_prompt_a_server_that_does_not_answer_is_given_up_soon() -> None:
+    """Unless the URL says how long to wait."""
+    url = absolute_state_url("postgresql://me@db/x?name=a", Path("/repo"))
+    assert parse_postgresql_url(impatient_state_url(url)).parameters["connect_timeout"] == "2"
+    patient = absolute_state_url("postgresql://me@db/x?name=a&connect_timeout=30", Path("/repo"))
+    assert impatient_state_url(patient) == patient
+    assert impatient_state_url("sqlite:///a") == "sqlite:///a"

@@ -223,10 +223,11 @@ class PostgresqlStore:
 
     def export_document(self) -> Iterator[bytes]:
         """See StateStore; the format is in docs/state.md."""
-        from sharectl.state.document import compose  # noqa: PLC0415 - only two commands need it
+        from sharectl.state.document import Document, compose  # noqa: PLC0415 - only two commands need it
 
         if not self._is_readable():
-            raise StateUnavailableError(self.location, "there is no state", "the first `sharectl apply` makes one")
+            yield from compose(Document("", 0, (), (), (), (), ()))
+            return
         with (
             self._connections.reading() as connection,
             open_document(connection, self._schema, self.location) as document,
