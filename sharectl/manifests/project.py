@@ -15,7 +15,7 @@ from sharectl.model.diagnostics import DiagnosticError, Source, error
 from sharectl.model.fields import camel
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import API_VERSION
-from sharectl.model.settings import PackSettings, SafetyLimits, SchedulerSettings
+from sharectl.model.settings import ExecutionSettings, PackSettings, SafetyLimits, SchedulerSettings
 from sharectl.model.state_urls import (
     StateUrlError,
     absolute_state_url,
@@ -56,6 +56,7 @@ class Project:
     scheduler: SchedulerSettings
     copies_directory: Path | None = None
     copies_kept: int = _COPIES_KEPT
+    execution: ExecutionSettings = ExecutionSettings()
 
     @property
     def state_path(self) -> Path | None:
@@ -156,6 +157,7 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
     if len(documents) == 1 and not reading.unread:
         number, value = documents[0].number, documents[0].value
         positions.conceal(number, ("spec", "state", "url"))  # which may hold a password
+        positions.conceal(number, ("spec", "execution", "broker", "url"))  # as above
         read = what_was_read(value, "Project")
         findings += read.findings(number)
         sound = read.mended()
@@ -168,6 +170,8 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
                 spec.pop("state", None)
             if not sound.is_written("spec", "scheduler"):
                 spec.pop("scheduler", None)
+            if "execution" in spec:
+                findings += _take_out_execution(spec, number, is_sound=sound.is_written("spec", "execution"))
             if not sound.is_written("spec", "manifests"):
                 spec = None
     elif not problems:
@@ -220,6 +224,17 @@ def _take_out_state(spec: JsonObject, project_name: str, document: int) -> list[
     return []
 
 
+def _take_out_execution(spec: JsonObject, document: int, *, is_sound: bool) -> list[Finding]:
+    """Remove who makes the calls if that cannot be, and return what is wrong."""
+    from sharectl.manifests.execution import execution_findings  # noqa: PLC0415 - most projects have none
+
+    is_shared = not is_in_file(spec.get("state", {}).get("url", "sqlite:"))
+    findings = list(execution_findings(spec["execution"], document, is_shared=is_shared)) if is_sound else []
+    if findings or not is_sound:
+        del spec["execution"]
+    return findings
+
+
 def _url_problem(state: JsonObject) -> tuple[str, str]:
     """Return why the URL of a state cannot be used, and what to do; two empty texts where it can."""
     if "file" in state:
@@ -251,7 +266,16 @@ def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
         scheduler=_settings(SchedulerSettings, spec.get("scheduler", {})),
         copies_directory=root / copies["directory"] if "directory" in copies else None,
         copies_kept=int(copies.get("keep", _COPIES_KEPT)),
+        execution=_execution(root, spec),
     )
+
+
+def _execution(root: Path, spec: JsonObject) -> ExecutionSettings:
+    if "execution" not in spec:
+        return ExecutionSettings()
+    from sharectl.manifests.execution import execution_of  # noqa: PLC0415 - most projects have none
+
+    return execution_of(root, spec["execution"])
 
 
 def _settings(cls: type[Settings], written: JsonObject) -> Settings:

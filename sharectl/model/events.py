@@ -31,6 +31,14 @@ class RecoveryStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CallsUnderWay:
+    """Workers still make calls of an earlier run, at these addresses; they are waited for, `seconds` if nobody renews them any more."""
+
+    addresses: tuple[Address, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class OperationRecovered:
     """An intent that an earlier run left open has been resolved; `outcome` says how, for people."""
 
@@ -132,6 +140,7 @@ class RunFinished:
 Event = (
     RunStarted
     | RecoveryStarted
+    | CallsUnderWay
     | OperationRecovered
     | StepStarted
     | StepRetried

@@ -1,4 +1,4 @@
-"""Settings of a project: the safety limits and the scheduler's."""
+"""Settings of a project: the safety limits, the scheduler's, and who makes the calls."""
 
 from __future__ import annotations
 
@@ -49,3 +49,22 @@ class SchedulerSettings:
     algorithm: str = "manila"
     extend_filters: tuple[str, ...] | None = None
     pack: PackSettings = PackSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """Where the broker is; `password_from` is `("env", NAME)` or `("file", PATH)`, paths are absolute."""
+
+    url: str
+    password_from: tuple[str, str] | None = None
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSettings:
+    """Who makes the calls on backends: this process, or workers those on the `remote` ones."""
+
+    executor: str = "local"
+    broker: BrokerSettings | None = None
+    lease_seconds: float = 90.0
+    remote: frozenset[str] = frozenset()

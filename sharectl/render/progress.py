@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from sharectl.model.diagnostics import counted, listed
 from sharectl.model.events import (
+    CallsUnderWay,
     CancelRequested,
     CandidateFailed,
     OperationRecovered,
@@ -177,6 +178,11 @@ class PlainView:
                 word, style = "asking", "note"
                 count = counted(event.operations, "operation")
                 what = f"what became of {count} that an earlier run left open"
+            case CallsUnderWay():
+                word, style = "waiting", "note"
+                others = f" and {len(event.addresses) - 1} more" if len(event.addresses) > 1 else ""
+                until = f"free in {duration(max(0.0, event.seconds))} at the latest if its worker is gone"
+                what = f"a worker is still at {visible(event.addresses[0])}{others}, for an earlier run; {until}"
             case OperationRecovered():
                 word, style = "resolved", "note"
                 what = f"{event.verb} {visible(event.address)}{place(event.backend)}: {visible(event.outcome)}"

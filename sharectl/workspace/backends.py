@@ -16,13 +16,14 @@ from sharectl.workspace.parallel import OpenedOnce
 from sharectl.workspace.share_servers import NetworkServices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sharectl.drivers.base import Driver, SecretResolver
     from sharectl.manifests.project import Project
     from sharectl.model.backends import BackendSpec
     from sharectl.model.checks import ConfigProblem
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.workspace.remote import RemoteBackends
 
 
 CLOSE_TIMEOUT_SECONDS = 20.0
@@ -39,9 +40,20 @@ def secret_problems(spec: BackendSpec, resolver: SecretResolver) -> tuple[Config
 class Backends:
     """Opens the driver of each backend once, whichever thread asks first; closes them all at the end."""
 
-    def __init__(self, specs: Mapping[str, BackendSpec], base_directory: str) -> None:
-        """Know the backends of `specs`; relative paths in their configuration are under `base_directory`."""
+    def __init__(
+        self,
+        specs: Mapping[str, BackendSpec],
+        base_directory: str,
+        remote: RemoteBackends | None = None,
+        remote_names: Collection[str] = (),
+    ) -> None:
+        """Know the backends of `specs`; relative paths in their configuration are under `base_directory`.
+
+        Workers serve those of `remote_names`: their drivers ask through `remote`, and their secrets are not looked for here.
+        """
         self._specs = dict(specs)
+        self.remote = remote
+        self._remote_names = remote_names
         resolver = make_secret_resolver(base_directory)
         self._environment = DriverEnvironment(base_directory, resolver)
         self.networks = NetworkServices(self._specs, base_directory, resolver)
@@ -54,7 +66,9 @@ class Backends:
     def missing_secrets(self, backend: str) -> tuple[ConfigProblem, ...]:
         """Return the secrets of the backend that are not there now, by their paths within its `spec`."""
         spec = self._specs.get(backend)
-        return () if spec is None else secret_problems(spec, self._environment.resolve_secret)
+        if spec is None or backend in self._remote_names:
+            return ()
+        return secret_problems(spec, self._environment.resolve_secret)
 
     def passwords_of(self, backend: str, problems: tuple[ConfigProblem, ...]) -> tuple[ConfigProblem, ...]:
         """Return those problems with secrets of the backend that only keep a user out."""
@@ -81,6 +95,8 @@ class Backends:
         if spec is None:
             message = f"backend {backend} has no manifest"
             raise DriverError(message)
+        if self.remote is not None and backend in self._remote_names:
+            return self.remote.driver(backend)
         driver = driver_factory(spec.driver).open(spec, self._environment)
         return leaving_alone(driver, IgnoreList.from_plain(spec.ignore))
 
@@ -109,10 +125,22 @@ def opened_backends(
     specs: Mapping[str, BackendSpec], project: Project, warn: Callable[[Sequence[Diagnostic]], object]
 ) -> Iterator[Backends]:
     """Yield the backends, and close their drivers afterwards; `warn` is told of those that could not be."""
-    backends = Backends(specs, str(project.root))
+    remote_names = project.execution.remote & specs.keys()
+    remote = _remote(specs, project, warn) if remote_names else None
+    backends = Backends(specs, str(project.root), remote, remote_names)
     try:
         yield backends
     finally:
         problems = backends.close()
+        if remote is not None:
+            remote.close()
         if problems:
             warn(problems)
+
+
+def _remote(
+    specs: Mapping[str, BackendSpec], project: Project, warn: Callable[[Sequence[Diagnostic]], object]
+) -> RemoteBackends:
+    from sharectl.workspace.remote import RemoteBackends  # noqa: PLC0415 - most projects have no workers
+
+    return RemoteBackends(project, specs, warn)

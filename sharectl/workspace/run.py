@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 
     from sharectl.apply import RunResult
     from sharectl.engine.cancel import Cancellation
+    from sharectl.executors.base import Remains
     from sharectl.model.events import Event
     from sharectl.model.plans import Plan
-    from sharectl.model.records import Lease, OperationRecord
+    from sharectl.model.records import Lease, OperationRecord, StateView
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
+    from sharectl.workspace.remote import RemoteBackends
 
 
 LEASE_SECONDS: Final = 60.0
@@ -106,6 +110,9 @@ def locked_run(
             driver=lambda name: fence.raised_for(name, backends.driver(name)), network=backends.networks.plugin
         )
         backends.networks.attach(store, heartbeat.lease)
+        remains: Mapping[str, Remains] = {}
+        if backends.remote is not None:
+            environment, remains = _with_workers(backends.remote, environment, record, heartbeat, view, observer)
         unresolved: tuple[OperationRecord, ...] = ()
         if view.operations:
             from sharectl.engine.recovery import recover  # noqa: PLC0415 - most runs find nothing open
@@ -118,8 +125,25 @@ def locked_run(
                 width=backends.width,
                 timeout_seconds=backends.recovery_timeout_seconds,
                 observer=observer,
+                remains=remains,
             )
         yield LockedRun(store, heartbeat, record, environment, unresolved)
+
+
+def _with_workers(  # noqa: PLR0913, PLR0917 - the run, what it runs on, and who watches
+    remote: RemoteBackends,
+    environment: Environment,
+    record: RunRecord,
+    heartbeat: Heartbeat,
+    view: StateView,
+    observer: Callable[[Event], None],
+) -> tuple[Environment, Mapping[str, Remains]]:
+    """Return the environment whose calls on remote backends workers make, and what remains of the calls of earlier runs."""
+    from sharectl.executors.workers.offers import Run  # noqa: PLC0415 - most runs have no workers
+
+    remains = remote.remains(view.operations, observer, time.sleep)
+    run = Run(record.run_id, view.lineage, heartbeat.lease.token)
+    return replace(environment, executor=remote.executor(run)), remains
 
 
 def apply_plan(run: LockedRun, plan: Plan, observer: Callable[[Event], None], cancellation: Cancellation) -> RunResult:

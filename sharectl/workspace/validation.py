@@ -10,7 +10,7 @@ from sharectl.drivers.registry import driver_factory, driver_names, make_secret_
 from sharectl.manifests.cache import ManifestCache
 from sharectl.manifests.loader import addresses_beginning, load
 from sharectl.manifests.schemas import DriverSchemas, compiled_test
-from sharectl.model.diagnostics import error
+from sharectl.model.diagnostics import did_you_mean, error
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
@@ -18,7 +18,7 @@ from sharectl.workspace.backends import secret_problems
 from sharectl.workspace.share_servers import server_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -74,6 +74,8 @@ def load_manifests(
     )
     wrong = (
         *setting_findings(project, directory),
+        *remote_findings(loaded.readable, project),
+        *(() if sources else _unknown_remote(loaded.readable, project, directory)),
         *server_findings(loaded.readable),
         *config_findings(loaded.readable),
         *storage_findings(loaded.readable, str(project.root), _own_folders(project), _manifest_folders(project)),
@@ -108,9 +110,37 @@ def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...
             source=desired.field_source(address_of(Kind.BACKEND, name), "spec", *problem.path),
         )
         for name, spec in desired.backends.items()
+        if name not in project.execution.remote  # its worker has them
         for problem in secret_problems(spec, resolver)
         if desired.flaws.is_sound_at(address_of(Kind.BACKEND, name), "spec", *problem.path)
     )
+
+
+def remote_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...]:
+    """Return an error for each remote backend that workers cannot serve."""
+    return tuple(
+        error(
+            "backend.remote",
+            f"backend {name} makes share servers, and cannot be remote",
+            detail="the addresses of share servers are kept in the state, which workers do not write.",
+            remedy="make it local in `execution.backends` of sharectl.yaml, and give this process a way to it",
+            address=address_of(Kind.BACKEND, name),
+            source=desired.field_source(address_of(Kind.BACKEND, name), "spec", "shareServers"),
+        )
+        for name, spec in desired.backends.items()
+        if name in project.execution.remote and spec.share_servers
+    )
+
+
+def _unknown_remote(desired: Desired, project: Project, directory: Path) -> Iterator[Diagnostic]:
+    """Yield an error for each remote backend that has no manifest: it would be worked on from here, under its right name."""
+    from sharectl.manifests.project import setting_source  # noqa: PLC0415 - most projects have no workers
+
+    for name in sorted(project.execution.remote - desired.backends.keys()):
+        near = did_you_mean(name, list(desired.backends))
+        source = setting_source(project, ("execution", "backends", name), directory, key=True)
+        summary, remedy = f"there is no backend {name}, which is to be remote", near or "describe it, or leave it out"
+        yield error("project.execution", summary, remedy=remedy, source=source)
 
 
 def config_findings(desired: Desired) -> tuple[Diagnostic, ...]:

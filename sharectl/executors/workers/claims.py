@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from psycopg import errors, sql
 
 from sharectl.model.frozen import dataclass
-from sharectl.state.contract import StateError
+from sharectl.state.contract import StateError, StateNewerError
 from sharectl.state.postgresql.connections import Connections
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ class Requests:
                     yield connection
                 except errors.InsufficientPrivilege as error:
                     raise NotAdmittedError(error.diag.message_primary or str(error)) from error
+        except StateNewerError:
+            raise
         except StateError as error:
             raise ClaimsUnavailableError(str(error)) from error
 

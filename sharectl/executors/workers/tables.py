@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import sql
 
+from sharectl.state.contract import StateNewerError
+
 if TYPE_CHECKING:
     from psycopg import Connection
 
 FORMAT: Final = 1
 """The version of these tables; it stands in a comment on the table of calls."""
+_MARK: Final = "sharectl workers {}"
 
 QUESTIONS: Final = 2
 """How many questions are asked of a backend at once, besides the calls of steps, so that they do not wait for steps of hours."""
@@ -251,13 +254,27 @@ def install(connection: Connection[Any], schema: str) -> None:
     name = sql.Identifier(schema)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"sharectl workers {schema}",))
-        if connection.execute("SELECT to_regclass(%s)", (f'"{schema}".call',)).fetchone() != (None,):
+        found = connection.execute(
+            "SELECT to_regclass(%(t)s), obj_description(to_regclass(%(t)s), 'pg_class')", {"t": f'"{schema}".call'}
+        )
+        table, version = found.fetchone() or (None, None)
+        if table is not None:
+            _expect_known(schema, version)
             return
         for text in (_TABLES, *_FUNCTIONS):
             connection.execute(sql.SQL(text).format(schema=name, questions=sql.Literal(QUESTIONS)))
         for signature in (*_PRIVATE, *_PUBLIC):
             revoke = "REVOKE ALL ON FUNCTION {schema}." + signature + " FROM PUBLIC"
             connection.execute(sql.SQL(revoke).format(schema=name))
+        comment = sql.SQL("COMMENT ON TABLE {schema}.call IS {version}")
+        connection.execute(comment.format(schema=name, version=sql.Literal(_MARK.format(FORMAT))))
+
+
+def _expect_known(schema: str, mark: str | None) -> None:
+    if mark != _MARK.format(FORMAT):
+        location, reason = f"schema {schema}", f"the tables of its workers are those of another sharectl ({mark})"
+        remedy = "use the version of sharectl that made them; nothing has been changed"
+        raise StateNewerError(location, reason, remedy)
 
 
 def admit(connection: Connection[Any], schema: str, role: str, backend: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sharectl.executors.base import Remains
 from sharectl.executors.workers.claims import PROTOCOL, Claim, ClaimAnswer, FinishAnswer
 from sharectl.executors.workers.tables import QUESTIONS, install
+from sharectl.state.contract import StateNewerError
 
 if TYPE_CHECKING:
     from tests.executors.workers.conftest import Database
@@ -264,3 +265,10 @@ def test_tables_are_made_once(database: Database) -> None:
     with database.own.connection() as connection:
         install(connection, database.place.schema)
     assert database.worker().waiting(10) == [call_id]
+
+
+def test_tables_of_another_version_are_left_alone(database: Database) -> None:
+    """Whoever has made them is newer, and knows better."""
+    database.execute("COMMENT ON TABLE {s}.call IS 'sharectl workers 2'")
+    with pytest.raises(StateNewerError, match="sharectl workers 2"), database.own.connection() as connection:
+        install(connection, database.place.schema)

@@ -1,0 +1,75 @@
+"""`sharectl worker` and `sharectl workers`: serving a backend for runs elsewhere, and who serves what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sharectl.cli import options as opt
+from sharectl.cli.complete import complete_backend
+from sharectl.render.formats import Format
+
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=False, add_completion=False, help="Show the workers, and admit their roles."
+)
+
+
+def worker(
+    *,
+    backend: Annotated[
+        str, typer.Option(help="The backend that it serves.", metavar="NAME", autocompletion=complete_backend)
+    ],
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Serve a backend near it: claim the calls of runs elsewhere, make them, and record how they ended."""
+    from sharectl.cli.session import start
+    from sharectl.workspace.backends import Backends
+    from sharectl.workspace.worker import serve, spec_of
+
+    session = start(chdir)
+    desired = session.repository.desired(only=())
+    spec = spec_of(desired.backends, backend, session.project)
+    backends = Backends({backend: spec}, str(session.project.root))
+    try:
+        serve(session.project, spec, backends, session.output.note)
+    finally:
+        problems = backends.close()
+        if problems:
+            session.output.diagnostics(problems)
+
+
+@app.callback(invoke_without_command=True)
+def workers(
+    context: typer.Context,
+    *,
+    output: Annotated[Format, opt.output("workers")] = Format.TEXT,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Show who serves which backend, and what runs there."""
+    if context.invoked_subcommand is not None:
+        return
+    from sharectl.cli.session import start
+    from sharectl.workspace.remote import workers_of
+
+    session = start(chdir)
+    session.output.show("workers", output, workers_of(session.project), session.project.execution.remote)
+
+
+@app.command()
+def admit(
+    *,
+    role: Annotated[str, typer.Option(help="The role in the database.", metavar="ROLE")],
+    backend: Annotated[
+        str, typer.Option(help="The backend that it is to serve.", metavar="NAME", autocompletion=complete_backend)
+    ],
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Let a role of the database serve a backend as a worker, and do nothing else."""
+    from sharectl.cli.session import start
+    from sharectl.workspace.remote import admit_role
+
+    session = start(chdir)
+    admit_role(session.project, role, backend)
+    session.output.note(f"The role {role} may serve backend {backend}.")

@@ -1,0 +1,108 @@
+"""The part of a project file that says who makes the calls on backends."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.manifests.fields import parse_duration
+from sharectl.manifests.findings import Finding
+from sharectl.model.settings import BrokerSettings, ExecutionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sharectl.model.canonical import JsonObject
+
+_LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
+_BROKER_URL: Final = re.compile(
+    r"amqps?://([A-Za-z0-9._~%-]+@)?(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~%/-]*)?"
+)
+_SHORTEST_LEASE_SECONDS: Final = 5.0
+
+
+def execution_of(root: Path, written: JsonObject) -> ExecutionSettings:
+    """Return the settings as they are written; relative paths are under `root`."""
+    broker = written.get("broker")
+    defaults = ExecutionSettings()
+    return ExecutionSettings(
+        executor=written.get("executor", defaults.executor),
+        broker=None if broker is None else _broker(root, broker),
+        lease_seconds=parse_duration(written["lease"]) if "lease" in written else defaults.lease_seconds,
+        remote=frozenset(name for name, place in written.get("backends", {}).items() if place == "remote"),
+    )
+
+
+def _broker(root: Path, written: JsonObject) -> BrokerSettings:
+    reference: Any = next(iter(written.get("passwordFrom", {}).items()), None)
+    if reference is not None and reference[0] == "file":
+        reference = ("file", str(root / reference[1]))
+    return BrokerSettings(
+        url=written["url"],
+        password_from=reference,
+        ca_file=str(root / written["caFile"]) if "caFile" in written else None,
+    )
+
+
+def execution_findings(written: JsonObject, document: int, *, is_shared: bool) -> Iterator[Finding]:
+    """Yield what is wrong with settings that meet the schema; the state `is_shared` where workers can reach it."""
+    executor, broker = written.get("executor", "local"), written.get("broker")
+    remote = [name for name, place in written.get("backends", {}).items() if place == "remote"]
+    path = ("spec", "execution")
+    if executor == "celery" and broker is None:
+        yield Finding(
+            "project.execution",
+            "the executor celery has no broker",
+            "workers are told of their calls through RabbitMQ.",
+            "name it: `broker: {url: amqps://USER@HOST/VHOST}`; or choose `executor: queue`, which needs none",
+            document,
+            (*path, "executor"),
+        )
+    if executor == "local" and remote:
+        yield Finding(
+            "project.execution",
+            f"backend {remote[0]} is remote, and the executor is local",
+            "a local executor makes all calls in this process.",
+            "choose `executor: celery` or `executor: queue`, or make the backend local",
+            document,
+            (*path, "backends", remote[0]),
+        )
+    if executor != "local" and not is_shared:
+        yield Finding(
+            "project.execution",
+            f"the executor {executor} needs a state in PostgreSQL",
+            "workers claim their calls in the database of the state, and a file cannot be reached from elsewhere.",
+            "name the database: `state: {url: postgresql://USER@HOST/DATABASE}`; `sharectl state migrate --to` brings the state there",
+            document,
+            (*path, "executor"),
+        )
+    if "lease" in written and parse_duration(written["lease"]) < _SHORTEST_LEASE_SECONDS:
+        yield Finding(
+            "project.execution",
+            f"a lease of {written['lease']} is too short",
+            "a worker that does not get its claims renewed within it ends itself, and its calls are made again.",
+            "choose one that is longer than the database takes to fail over, such as 90s",
+            document,
+            (*path, "lease"),
+        )
+    if broker is not None and _BROKER_URL.fullmatch(broker["url"]) is None:
+        yield Finding(
+            "project.execution",
+            "the broker's URL cannot be used",
+            "",  # which may hold a password
+            "write amqps://USER@HOST/VHOST, without a password: `passwordFrom` says where that is",
+            document,
+            (*path, "broker", "url"),
+        )
+    elif broker is not None and broker["url"].startswith("amqp:"):
+        host = broker["url"].removeprefix("amqp://").partition("/")[0].rpartition("@")[2]
+        if _LOOPBACK.fullmatch(re.sub(r":[0-9]+$", "", host)) is None:
+            yield Finding(
+                "project.execution",
+                "the way to the broker is not encrypted",
+                "the password would go over the network as it is.",
+                "write amqps:, and with `caFile` the authority that the broker's certificate is checked by",
+                document,
+                (*path, "broker", "url"),
+            )

@@ -1,0 +1,194 @@
+"""The backends of a repository that workers serve: asked through the database of the state, and worked on by an executor of a run."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from sharectl.drivers.base import BackendUnavailableError
+from sharectl.executors.workers.asking import Asking, asked_driver
+from sharectl.executors.workers.claims import ClaimsUnavailableError, NotAdmittedError, Requests
+from sharectl.executors.workers.executor import NoHints, Remote, Workers
+from sharectl.executors.workers.offers import EarlierCalls, Offers, Run
+from sharectl.executors.workers.tables import install
+from sharectl.model.canonical import canonical_json, digest_of
+from sharectl.model.diagnostics import DiagnosticError, error, warning
+from sharectl.model.events import CallsUnderWay
+from sharectl.model.state_urls import is_in_file, parse_postgresql_url
+from sharectl.private import SecretError, read_secret
+from sharectl.state.contract import StateUnavailableError
+from sharectl.state.stores import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sharectl.drivers.base import Driver
+    from sharectl.executors.base import Execute, Executor, Permit, Remains
+    from sharectl.executors.workers.broker import BrokerPlace
+    from sharectl.executors.workers.executor import Hints
+    from sharectl.executors.workers.offers import WorkerSeen
+    from sharectl.manifests.project import Project
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.events import Event
+    from sharectl.model.records import OperationRecord
+
+_LOOK_AGAIN_SECONDS: Final = 0.5
+
+
+def manifest_digest(spec: BackendSpec) -> str:
+    """Return by what a coordinator and a worker know that they mean the same manifest of a backend."""
+    return digest_of(canonical_json(spec.as_plain())).hex()
+
+
+def requests_of(project: Project) -> Requests:
+    """Return requests to the database of the project's state. Raises DiagnosticError where it is none that workers can reach."""
+    if is_in_file(project.state_url):
+        summary = "workers need a state in PostgreSQL, and this one is a file"
+        remedy = "name the database in sharectl.yaml: `state: {url: postgresql://USER@HOST/DATABASE}`"
+        raise DiagnosticError(error("execution.state", summary, remedy=remedy))
+    return Requests(parse_postgresql_url(project.state_url))
+
+
+def prepare_tables(project: Project) -> None:
+    """Make the tables of workers, and the state itself where there is none yet. Raises StateError."""
+    open_store(project.state_url, create=True).close()
+    place = parse_postgresql_url(project.state_url)
+    with closing(Requests(place)) as requests:
+        try:
+            with requests.connection() as connection:
+                install(connection, place.schema)
+        except ClaimsUnavailableError as problem:
+            raise StateUnavailableError(place.location, str(problem)) from problem
+
+
+def broker_place(project: Project) -> BrokerPlace | None:
+    """Return where the broker is, with its password; None where hints need none. Raises DiagnosticError."""
+    from sharectl.executors.workers.broker import BrokerPlace  # noqa: PLC0415 - not every executor has a broker
+
+    settings = project.execution
+    if settings.executor != "celery" or settings.broker is None:
+        return None
+    broker = settings.broker
+    try:
+        password = None if broker.password_from is None else read_secret(*broker.password_from)
+    except SecretError as problem:
+        remedy = "put the password there, or correct `execution.broker.passwordFrom` in sharectl.yaml"
+        raise DiagnosticError(
+            error("execution.broker", f"the broker's password: {problem}", remedy=remedy)
+        ) from problem
+    return BrokerPlace(broker.url, password, broker.ca_file)
+
+
+class RemoteBackends:
+    """What a command has of the backends that workers serve; made where the first of them is asked for."""
+
+    def __init__(
+        self, project: Project, specs: Mapping[str, BackendSpec], tell: Callable[[Sequence[Diagnostic]], object]
+    ) -> None:
+        """Know the remote ones among `specs`."""
+        self._project = project
+        self._remote = {
+            name: Remote(spec.lanes, manifest_digest(spec))
+            for name, spec in specs.items()
+            if name in project.execution.remote
+        }
+        self._seconds = {name: specs[name].list_timeout_seconds for name in self._remote}
+        self._tell = tell
+        self._requests = requests_of(project)
+        self._is_prepared = False
+
+    def _prepare(self) -> None:
+        if not self._is_prepared:
+            prepare_tables(self._project)
+            self._is_prepared = True
+
+    def driver(self, backend: str) -> Driver:
+        """Return a driver that answers by asking a worker of the backend. Raises DriverError."""
+        try:
+            self._prepare()
+            return asked_driver(Asking(backend, self._asking, self._seconds[backend]))
+        except StateUnavailableError as problem:
+            raise BackendUnavailableError(str(problem)) from problem
+
+    def _asking(self) -> Workers:
+        offers = Offers(self._requests, Run(f"question-{uuid4()}", "", None))
+        return Workers(offers, self._hints(), self._remote.__getitem__)
+
+    def executor(self, run: Run) -> Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor]:
+        """Return what makes the executor of a run."""
+
+        def make(execute: Execute, permit: Permit, width: Callable[[str], int], clock: Callable[[], float]) -> Executor:
+            from sharectl.executors.lanes import Lanes  # noqa: PLC0415 - as where there are lanes alone
+            from sharectl.executors.several import Several  # noqa: PLC0415 - as above
+
+            workers = Workers(Offers(self._requests, run), self._hints(), self._remote.__getitem__, clock)
+            return Several(Lanes(execute, permit, width, clock), workers, self._remote.keys())
+
+        return make
+
+    def remains(
+        self, operations: Sequence[OperationRecord], observer: Callable[[Event], None], wait: Callable[[float], object]
+    ) -> dict[str, Remains]:
+        """Return what remains of the calls of earlier runs, once none of them is under way any more. Raises StateError.
+
+        A call that its worker still renews is waited for as long as it takes: nobody else may touch its address.
+        """
+        self._prepare()
+        earlier = EarlierCalls(self._requests)
+        told: set[tuple[str, ...]] = set()
+        while True:
+            try:
+                under_way, remains = earlier.look([operation.operation_id for operation in operations])
+                if not under_way:
+                    earlier.tidy()
+                    return remains
+            except ClaimsUnavailableError as problem:
+                raise StateUnavailableError(self._project.state_location, str(problem)) from problem
+            addresses = tuple(call.address for call in under_way)
+            if addresses not in told:
+                told.add(addresses)
+                observer(CallsUnderWay(addresses, max(call.left_seconds for call in under_way)))
+            wait(_LOOK_AGAIN_SECONDS)
+
+    def _hints(self) -> Hints:
+        place = broker_place(self._project)
+        if place is None:
+            return NoHints()
+        from sharectl.executors.workers.broker import BrokerHints  # noqa: PLC0415 - not every executor has a broker
+
+        name = parse_postgresql_url(self._project.state_url).name
+        return BrokerHints(place, name, self._tell_of_broker)
+
+    def _tell_of_broker(self, text: str) -> None:
+        remedy = "look whether the broker runs and can be reached from here; meanwhile workers look into the database by themselves"
+        self._tell((warning("execution.broker", text, remedy=remedy),))
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._requests.close()
+
+
+def workers_of(project: Project) -> list[WorkerSeen]:
+    """Return the workers that have presented themselves. Raises StateError and DiagnosticError."""
+    prepare_tables(project)
+    with closing(requests_of(project)) as requests:
+        try:
+            return Offers(requests, Run("", "", None)).workers()
+        except ClaimsUnavailableError as problem:
+            raise StateUnavailableError(project.state_location, str(problem)) from problem
+
+
+def admit_role(project: Project, role: str, backend: str) -> None:
+    """Let a role of the database serve a backend, and do nothing else. Raises StateError and DiagnosticError."""
+    from sharectl.executors.workers.tables import admit  # noqa: PLC0415 - one command needs it
+
+    place = parse_postgresql_url(project.state_url)
+    with closing(requests_of(project)) as requests:
+        prepare_tables(project)
+        try:
+            with requests.connection() as connection:
+                admit(connection, place.schema, role, backend)
+        except (ClaimsUnavailableError, NotAdmittedError) as problem:
+            raise StateUnavailableError(place.location, str(problem)) from problem

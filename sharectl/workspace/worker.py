@@ -1,0 +1,174 @@
+"""A worker of one backend: it alone has the backend's secrets and a way to it, and makes the calls that runs elsewhere offer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Final, cast
+from uuid import uuid4
+
+from sharectl import __version__
+from sharectl.drivers.base import DriverError, RefusesOldFences
+from sharectl.engine.environment import no_network
+from sharectl.engine.tenure import Permitted
+from sharectl.engine.verbs import execute
+from sharectl.engine.verbs.base import Site
+from sharectl.executors.calls import Describe, Identify, ListPools, ListShares, ListSnapshots, MeasureUsage
+from sharectl.executors.workers.claims import ClaimsUnavailableError, NotAdmittedError, PostgresClaims, WorkerName
+from sharectl.executors.workers.service import Service
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.state_urls import parse_postgresql_url
+from sharectl.workspace.remote import broker_place, manifest_digest, requests_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from uuid import UUID
+
+    from sharectl.drivers.base import Driver
+    from sharectl.executors.base import Permit
+    from sharectl.executors.calls import Answer, Call
+    from sharectl.executors.workers.service import Fence
+    from sharectl.manifests.project import Project
+    from sharectl.model.backends import BackendSpec
+    from sharectl.workspace.backends import Backends
+
+QUESTIONS: Final = frozenset({Describe, Identify, ListPools, ListShares, ListSnapshots, MeasureUsage})
+"""Calls without an effect, which need no run that has the lock."""
+FENCED_STATUS: Final = 70
+"""The exit status of a worker that has ended itself because its claims could not be renewed."""
+_LOOK_SECONDS: Final = 0.2
+_LOOK_BESIDE_BROKER_SECONDS: Final = 5.0
+_START_AGAIN_SECONDS: Final = 1.0
+
+
+class Calls:
+    """Makes calls on one backend, with its driver."""
+
+    def __init__(self, backends: Backends, backend: str) -> None:
+        """Make them on `backend`."""
+        self._backends = backends
+        self._backend = backend
+        self._guard = threading.Lock()
+        self._raised: Fence | None = None
+
+    def __call__(self, call: Call[Answer], fence: Fence, permit: Permit) -> Answer:
+        """Make a call for the run that `fence` stands for. Raises what the driver raises."""
+        permit()
+        driver = self._backends.driver(self._backend)
+        if fence.token is None:
+            if type(call) not in QUESTIONS:
+                message = "a call with an effect was offered by no run"
+                raise DriverError(message)
+            return execute(Site(driver, lambda: no_network(self._backend)), call)
+        self._raise_fence(driver, fence)
+        return execute(Site(cast("Driver", Permitted(driver, permit)), lambda: no_network(self._backend)), call)
+
+    def _raise_fence(self, driver: Driver, fence: Fence) -> None:
+        """Let the backend refuse earlier runs, once for each run; one that is late is refused by the driver itself."""
+        with self._guard:
+            if self._raised != fence:
+                if isinstance(driver, RefusesOldFences) and fence.token is not None:
+                    driver.raise_fence(fence.lineage, fence.token)
+                self._raised = fence
+
+
+def spec_of(backends: Mapping[str, BackendSpec], name: str, project: Project) -> BackendSpec:
+    """Return the manifest of the backend that is to be served. Raises DiagnosticError."""
+    if project.execution.executor == "local":
+        summary = "the project has no workers: its executor is local"
+        remedy = f"say so in sharectl.yaml: `execution: {{executor: queue, backends: {{{name}: remote}}}}`"
+        raise DiagnosticError(error("execution.local", summary, remedy=remedy))
+    spec = backends.get(name)
+    if spec is None:
+        remedy = did_you_mean(name, list(backends)) or "put its Backend manifest here, as the coordinator has it"
+        raise DiagnosticError(error("usage.backend", f"there is no backend {name} in the manifests", remedy=remedy))
+    if spec.share_servers:
+        summary = f"backend {name} makes share servers, and cannot be remote"
+        raise DiagnosticError(
+            error("backend.remote", summary, remedy="make it local", address=address_of(Kind.BACKEND, name))
+        )
+    return spec
+
+
+def serve(project: Project, spec: BackendSpec, backends: Backends, tell: Callable[[str], object]) -> None:
+    """Serve the backend until the process is asked to end by SIGTERM or SIGINT; what runs then is finished. Raises DiagnosticError.
+
+    Where the database does not answer yet, it is waited for.
+    """
+    place = broker_place(project)
+    lease_seconds = project.execution.lease_seconds
+    host = socket.gethostname()
+    name = WorkerName(
+        worker_id=f"{spec.name}@{host}-{os.getpid()}-{uuid4().hex[:8]}",
+        backend=spec.name,
+        host=host,
+        process_id=os.getpid(),
+        version=__version__,
+        width=spec.lanes,
+        digest=manifest_digest(spec),
+        lease_seconds=lease_seconds,
+    )
+    claims = PostgresClaims(requests_of(project), name)
+    calls = Calls(backends, spec.name)
+    service = Service(claims, calls, lease_seconds=lease_seconds, end_process=lambda why: _end(why, tell), tell=tell)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    if not _start(service, stopped, tell):
+        return
+    tell(f"serving backend {spec.name} as {name.worker_id}, {spec.lanes} calls at once")
+    if place is None:
+        service.look_until(stopped, _LOOK_SECONDS)
+    else:
+        looking = threading.Thread(
+            target=service.look_until, args=(stopped, _LOOK_BESIDE_BROKER_SECONDS), name="look", daemon=True
+        )
+        looking.start()
+        from sharectl.executors.workers.broker import consume, queue_of  # noqa: PLC0415 - not every worker has a broker
+
+        queue = queue_of(parse_postgresql_url(project.state_url).name, spec.name)
+
+        def offer(call_id: UUID) -> None:
+            try:
+                service.offer(call_id)
+            except (ClaimsUnavailableError, NotAdmittedError) as problem:
+                tell(f"a call could not be claimed: {problem}")
+
+        consume(place, queue, name.worker_id, offer)
+        stopped.set()
+    for number in (signal.SIGTERM, signal.SIGINT):  # asked once more, it does not wait
+        signal.signal(number, signal.SIG_DFL)
+    tell("finishing what runs, and claiming nothing more")
+    service.drain()
+
+
+def _start(service: Service, stopped: threading.Event, tell: Callable[[str], object]) -> bool:
+    """Present the worker as soon as the database answers; False where it is to end before."""
+    told = ""
+    while not stopped.is_set():
+        try:
+            service.start()
+        except ClaimsUnavailableError as problem:
+            if str(problem) != told:
+                told = str(problem)
+                tell(f"waiting for the database: {problem}")
+            stopped.wait(_START_AGAIN_SECONDS)
+        except NotAdmittedError as problem:
+            remedy = "let the owner of the state run `sharectl workers admit --role ROLE --backend NAME`"
+            raise DiagnosticError(
+                error("worker.not-admitted", f"the database refuses this worker: {problem}", remedy=remedy)
+            ) from problem
+        else:
+            return True
+    return False
+
+
+def _end(why: str, tell: Callable[[str], object]) -> None:
+    """End the process, with all that it has started, before another worker may take its calls over."""
+    tell(f"{why}; this worker ends, so that another can take its calls over")
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(FENCED_STATUS)

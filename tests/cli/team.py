@@ -1,0 +1,192 @@
+"""A coordinator and workers, each a process in a folder of its own, with their state in a real PostgreSQL and hints through a real RabbitMQ."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from tests.cli.console import COMMAND, Ended, environment, run
+from tests.postgresql import DATABASE, USER, new_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.postgresql import Server
+    from tests.rabbitmq import Broker
+
+PATIENCE_SECONDS = 90.0
+_PROJECT = """apiVersion: sharectl/v1
+kind: Project
+metadata: {{name: {name}}}
+spec:
+  manifests: [m.yaml]
+  state: {{url: "postgresql://{user}@/{database}?host={host}"}}
+  execution:
+    executor: {executor}
+    lease: {lease}
+    {broker}
+    backends: {{filer: remote}}
+"""
+_BACKEND = """---
+apiVersion: sharectl/v1
+kind: Backend
+metadata: {{name: filer}}
+spec: {{driver: simulated, lanes: {lanes}, config: {{stateFile: filer.db, log: true, {config}}}}}
+"""
+
+
+def share(name: str, spec: str = "") -> str:
+    """Return the manifest of a share."""
+    return (
+        f"---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\n"
+        f"spec: {{size: 1GiB, protocol: NFS, deletionPolicy: delete, {spec}}}\n"
+    )
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Return once `condition` holds."""
+    deadline = monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.02)
+
+
+@dataclass
+class Team:
+    """The filer's file is beside the worker; the coordinator would make one of its own if it opened the driver."""
+
+    root: Path
+    server: Server
+    broker: Broker | None = None
+    lease: str = "60s"
+    lanes: int = 4
+    config: str = ""
+    name: str = field(default_factory=new_name)
+
+    @property
+    def coordinator(self) -> Path:
+        """Where applies are run."""
+        return self.root / "coordinator"
+
+    @property
+    def filer(self) -> Path:
+        """Where the worker runs."""
+        return self.root / "worker"
+
+    def write(self, *shares: str, user: str = USER) -> None:
+        """Write both folders: the manifests of shares are the coordinator's alone."""
+        broker = (
+            ""
+            if self.broker is None
+            else f'broker: {{url: "amqp://guest@127.0.0.1:{self.broker.port}//", passwordFrom: {{env: MQ}}}}'
+        )
+        for folder, role, manifests in ((self.coordinator, USER, shares), (self.filer, user, ())):
+            folder.mkdir(exist_ok=True, parents=True)
+            project = _PROJECT.format(
+                name=self.name,
+                user=role,
+                database=DATABASE,
+                host=self.server.folder,
+                executor="queue" if self.broker is None else "celery",
+                lease=self.lease,
+                broker=broker,
+            )
+            (folder / "sharectl.yaml").write_text(project)
+            (folder / "m.yaml").write_text(_BACKEND.format(lanes=self.lanes, config=self.config) + "".join(manifests))
+
+    def run(self, *arguments: str) -> Ended:
+        """Run a command of the coordinator to its end."""
+        return run(*arguments, cwd=self.coordinator, env={"MQ": "guest"})
+
+    @contextmanager
+    def start(self, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a process, and kill it in the end."""
+        with subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=folder,
+            env=environment(MQ="guest"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @contextmanager
+    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a worker, and wait until it serves."""
+        if not self.query("SELECT to_regclass('s.call')")[0][0]:
+            assert self.run("workers").code == 0  # which makes the tables
+        known = self.alive()
+        with self.start(self.filer, "worker", "--backend", "filer") as process:
+            wait_until(lambda: self.alive() - known or process.poll() is not None)
+            assert process.poll() is None, process.stdout and process.stdout.read()
+            yield process
+
+    def applying(self) -> Any:  # noqa: ANN401 - a context manager
+        """Start an apply."""
+        return self.start(self.coordinator, "apply", "--yes")
+
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask the database, in which `s.` stands for the schema."""
+        import psycopg  # noqa: PLC0415 - not every test of commands has a database
+
+        composed = statement.replace("s.", f'"sharectl_{self.name}".').encode()
+        with closing(
+            psycopg.connect(host=str(self.server.folder), user=USER, dbname=DATABASE, autocommit=True)
+        ) as found:
+            try:
+                cursor = found.execute(composed, values or None)
+                return cursor.fetchall() if cursor.description is not None else []
+            except psycopg.errors.UndefinedTable:
+                return []
+
+    def alive(self) -> set[str]:
+        """Return the workers that have presented themselves."""
+        return {name for (name,) in self.query("SELECT worker_id FROM s.worker WHERE left_at IS NULL")}
+
+    def on_filer(self, statement: str) -> list[tuple[Any, ...]]:
+        """Ask the filer's file; one whose tables are not made yet has no rows."""
+        if not (self.filer / "filer.db").exists():
+            return []
+        with closing(sqlite3.connect(self.filer / "filer.db", timeout=30)) as connection:
+            try:
+                return connection.execute(statement).fetchall()
+            except sqlite3.OperationalError as error:
+                if "no such table" not in str(error):
+                    raise
+                return []
+
+    def begun(self, call: str) -> int:
+        """Return how often a call has reached the filer."""
+        return [each for (each,) in self.on_filer("SELECT call FROM calls")].count(call)
+
+    def check(self, shares: int) -> None:
+        """Expect each share once, on the filer as in the state, and nothing open."""
+        recorded = {each for (each,) in self.query("SELECT resource_id FROM s.resource WHERE kind = 'share'")}
+        there = [each for (each,) in self.on_filer("SELECT resource_id FROM shares")]
+        assert sorted(there) == sorted(recorded)
+        assert len(recorded) == shares
+        assert self.query("SELECT * FROM s.operation") == []
+        assert not (self.coordinator / "filer.db").exists()
+
+
+def ends_well(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the process, which has to succeed."""
+    out, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, out.decode()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End it as its machine would."""
+    process.send_signal(signal.SIGKILL)
+    process.wait(PATIENCE_SECONDS)

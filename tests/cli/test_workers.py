@@ -1,0 +1,202 @@
+"""Work behind workers: plans, applies and questions reach a filer through its worker alone, whatever is killed in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from random import Random
+from time import monotonic
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, kill, share, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.postgresql import Server
+    from tests.rabbitmq import Broker
+
+RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
+SLOW = "latency: {create_share: 1s},"
+SHORT_LEASE = "5s"
+CHAOS_SECONDS = 12.0
+
+
+def test_a_repository_lives_through_its_worker(tmp_path: Path, postgresql: Server) -> None:
+    """Planned, applied, shown, changed and removed; the coordinator never opens the driver."""
+    team = Team(tmp_path, postgresql)
+    team.write(share("a", RULE), share("b"))
+    ended = team.run("plan")
+    assert ended.code == 1
+    words = "backend filer has no worker (none was ever seen); start one with `sharectl worker --backend filer`"
+    assert words in ended.err
+    with team.worker() as worker:
+        ended = team.run("apply", "--yes")
+        assert ended.code == 0, ended.err
+        team.check(2)
+        assert "10.0.0.0/8" in team.run("show", "share/a").out
+        (seen,) = json.loads(team.run("workers", "--output", "json").out)["workers"]
+        assert (seen["backend"], seen["process_id"], seen["is_alive"]) == ("filer", worker.pid, True)
+        team.write(share("a"), share("c"))
+        ended = team.run("apply", "--yes")
+        assert ended.code == 0, ended.err
+        assert team.run("plan", "--detailed-exitcode").code == 0
+    team.check(2)
+    assert team.query("SELECT count(*) FROM s.call") == [(0,)]
+
+
+def test_hints_go_through_the_broker(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:
+    """The worker consumes them until it is asked to end, and leaves then."""
+    team = Team(tmp_path, postgresql, rabbitmq)
+    team.write(share("a"))
+    with team.worker() as worker:
+        ended = team.run("apply", "--yes")
+        assert ended.code == 0, ended.err
+        assert "broker" not in ended.err
+        worker.send_signal(signal.SIGTERM)
+        ends_well(worker)
+    team.check(1)
+    assert "has left" in team.run("workers").out
+    assert f"{team.name}.filer" in rabbitmq.control("list_queues", "--silent", "name")
+
+
+def test_a_worker_that_is_killed_in_a_call_costs_time_alone(tmp_path: Path, postgresql: Server) -> None:
+    """The next one makes the call again, under the same id."""
+    team = Team(tmp_path, postgresql, lease=SHORT_LEASE, config=SLOW)
+    team.write(share("a"))
+    with team.worker() as first, team.applying() as apply:
+        wait_until(lambda: team.begun("create_share"))
+        kill(first)
+        with team.worker():
+            ends_well(apply)
+    ids = team.on_filer("SELECT DISTINCT resource_id FROM calls WHERE call = 'create_share'")
+    assert len(ids) == 1
+    team.check(1)
+
+
+def test_a_call_goes_on_when_its_coordinator_is_killed(tmp_path: Path, postgresql: Server) -> None:
+    """The next run waits for it before anything else, and records what it made."""
+    team = Team(tmp_path, postgresql, config=SLOW)
+    team.write(share("a"))
+    with team.worker():
+        with team.applying() as apply:
+            wait_until(lambda: team.begun("create_share"))
+            kill(apply)
+        ended = team.run("apply", "--yes", "--lock-timeout", "2m")
+        assert ended.code == 0, ended.err
+    team.check(1)
+
+
+def test_a_worker_that_is_asked_to_end_finishes_what_it_does(tmp_path: Path, postgresql: Server) -> None:
+    """And nothing is made twice."""
+    team = Team(tmp_path, postgresql, config=SLOW, lanes=1)
+    team.write(share("a"), share("b"))
+    with team.worker() as first, team.applying() as apply:
+        wait_until(lambda: team.begun("create_share"))
+        first.send_signal(signal.SIGTERM)
+        with team.worker():
+            ends_well(first)
+            ends_well(apply)
+    assert team.begun("create_share") == 2
+    team.check(2)
+
+
+def test_a_worker_that_was_stopped_for_longer_than_its_lease_sends_nothing_more(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    """What it would still do is done by another by then, and what it answers is dropped."""
+    team = Team(tmp_path, postgresql, lease=SHORT_LEASE, config=SLOW)
+    team.write(share("a", RULE))
+    with team.worker() as first:
+        with team.applying() as apply:
+            wait_until(lambda: team.begun("create_share"))
+            first.send_signal(signal.SIGSTOP)
+            with team.worker() as second:
+                ends_well(apply)
+                first.send_signal(signal.SIGCONT)
+                finished = f"SELECT count(finished_ns) FROM calls WHERE process = {first.pid} AND call = 'create_share'"  # noqa: S608 - ours
+                wait_until(lambda: team.on_filer(finished) == [(1,)] or first.poll() is not None)
+                calls = team.on_filer("SELECT call, process FROM calls WHERE call IN ('create_share', 'update_access')")
+        assert [call for call, process in calls if process == first.pid] == ["create_share"]
+        assert [call for call, process in calls if process == second.pid] == ["create_share", "update_access"]
+    team.check(1)
+
+
+def test_another_manifest_of_the_backend_at_the_worker_is_refused(tmp_path: Path, postgresql: Server) -> None:
+    """With both digests, and before anything is begun."""
+    team = Team(tmp_path, postgresql)
+    team.write(share("a"))
+    manifest = team.filer / "m.yaml"
+    manifest.write_text(manifest.read_text().replace("lanes: 4", "lanes: 5"))
+    with team.worker():
+        ended = team.run("plan")
+    assert "has another manifest of it: digest" in ended.err
+    assert team.on_filer("SELECT 1") == []
+
+
+def test_a_remote_backend_has_to_be_one_that_workers_can_serve(tmp_path: Path, postgresql: Server) -> None:
+    """Told by validate, with the place: a wrong name, and share servers, whose addresses are in the state."""
+    team = Team(tmp_path, postgresql)
+    team.write()
+    project = team.coordinator / "sharectl.yaml"
+    project.write_text(project.read_text().replace("filer: remote", "filler: remote"))
+    ended = team.run("validate")
+    assert ended.code == 1
+    assert "there is no backend filler, which is to be remote" in ended.err
+    assert 'did you mean "filer"?' in ended.err
+    assert "sharectl.yaml:11:" in ended.err
+    team.write()
+    manifest = team.coordinator / "m.yaml"
+    servers = "lanes: 4, shareServers: true, network: {plugin: standalone, config: {}}"
+    manifest.write_text(
+        manifest.read_text().replace("lanes: 4", servers).replace("filer.db,", "filer.db, shareServers: true,")
+    )
+    assert "backend filer makes share servers, and cannot be remote" in team.run("validate").err
+
+
+def test_a_role_that_may_only_be_a_worker_is_enough_for_one(tmp_path: Path, postgresql: Server) -> None:
+    """Once it is admitted; before, it is told who can do that."""
+    team = Team(tmp_path, postgresql)
+    role = f"worker_{os.getpid()}_{uuid4().hex[:8]}"
+    team.write(share("a"), user=role)
+    assert team.run("workers").code == 0
+    team.query(f"CREATE ROLE {role} LOGIN")
+    try:
+        with team.start(team.filer, "worker", "--backend", "filer") as refused:
+            out, _ = refused.communicate(timeout=PATIENCE_SECONDS)
+        assert refused.returncode == 1
+        assert b"sharectl workers admit --role ROLE --backend NAME" in out
+        assert team.run("workers", "admit", "--role", role, "--backend", "filer").code == 0
+        with team.worker():
+            assert team.run("apply", "--yes").code == 0
+        team.check(1)
+    finally:
+        team.query(f"DROP OWNED BY {role}")
+        team.query(f"DROP ROLE {role}")
+
+
+def test_killed_at_random_everything_is_done_once(tmp_path: Path, postgresql: Server) -> None:
+    """Workers and coordinators, one after the other or together; in the end every share is there once, and nothing is left over."""
+    random = Random(20)  # noqa: S311 - a repeatable test
+    team = Team(tmp_path, postgresql, lease=SHORT_LEASE, config="latency: {create_share: 300ms, update_access: 200ms},")
+    shares = [share(f"s{number}", RULE) for number in range(24)]
+    team.write(*shares)
+    deadline = monotonic() + CHAOS_SECONDS
+    kills = 0
+    while monotonic() < deadline:
+        with team.worker() as worker, team.start(team.coordinator, "apply", "--yes", "--lock-timeout", "2m") as apply:
+            made = team.begun("create_share") + random.randint(1, 8)
+            wait_until(lambda: team.begun("create_share") >= made or apply.poll() is not None)  # noqa: B023 - in this round
+            for victim in random.choice([(worker,), (apply,), (worker, apply), (apply, worker)]):
+                kill(victim)
+                kills += 1
+    with team.worker():
+        ended = team.run("apply", "--yes", "--lock-timeout", "2m")
+        assert ended.code == 0, ended.err
+        assert team.run("plan", "--detailed-exitcode").code == 0
+    assert kills
+    team.check(len(shares))
+    doubled = "SELECT resource_id FROM calls WHERE call = 'create_share' AND outcome = 'done' GROUP BY resource_id HAVING count(*) > 2"
+    assert team.on_filer(doubled) == []

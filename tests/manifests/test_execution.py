@@ -1,0 +1,92 @@
+"""Who makes the calls: every setting is read, and what cannot work is told at its place, before anything is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.manifests.project import find_project
+from sharectl.model.diagnostics import DiagnosticError
+from sharectl.model.settings import BrokerSettings, ExecutionSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = "apiVersion: sharectl/v1\nkind: Project\nmetadata: {name: team}\nspec:\n"
+SHARED = HEAD + "  state: {url: 'postgresql://u@db.example/d'}\n"
+BROKER = "broker: {url: 'amqps://u@mq.example/v'}"
+
+
+def write(folder: Path, text: str) -> None:
+    """Write the project file."""
+    (folder / "sharectl.yaml").write_text(text)
+
+
+def test_by_default_this_process_makes_all_calls(tmp_path: Path) -> None:
+    """No worker is needed, nor a broker."""
+    write(tmp_path, HEAD + "  safety: {}\n")
+    assert find_project(tmp_path).execution == ExecutionSettings("local", None, 90.0, frozenset())
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    """Paths are absolute; the second time from the cache, with the same result."""
+    (tmp_path / ".sharectl").mkdir()
+    text = (
+        SHARED
+        + "  execution:\n    executor: celery\n    lease: 2m\n    backends: {a: remote, b: local}\n"
+        + "    broker: {url: 'amqps://u@mq.example:5671/v', passwordFrom: {file: secrets/mq}, caFile: ca.pem}\n"
+    )
+    write(tmp_path, text)
+    broker = BrokerSettings(
+        "amqps://u@mq.example:5671/v", ("file", str(tmp_path / "secrets/mq")), str(tmp_path / "ca.pem")
+    )
+    for _ in range(2):
+        assert find_project(tmp_path).execution == ExecutionSettings("celery", broker, 120.0, frozenset({"a"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SHARED + "  execution: {executor: celery}\n", "the executor celery has no broker"),
+        (SHARED + "  execution: {backends: {a: remote}}\n", "backend a is remote, and the executor is local"),
+        (HEAD + "  execution: {executor: queue}\n", "the executor queue needs a state in PostgreSQL"),
+        (SHARED + "  execution: {executor: queue, lease: 1s}\n", "a lease of 1s is too short"),
+        (
+            SHARED + "  execution: {executor: celery, broker: {url: 'amqp://u@mq.example/v'}}\n",
+            "the way to the broker is not encrypted",
+        ),
+        (SHARED + "  execution: {executor: threads}\n", "threads"),
+        (SHARED + "  execution: {executor: queue, backends: {a: yes}}\n", "backends"),
+        (SHARED + f"  execution: {{executor: celery, {BROKER[:-1]}, passwordFrom: hunter2}}}}\n", "passwordFrom"),
+    ],
+)
+def test_what_cannot_work_is_told_at_its_place(tmp_path: Path, text: str, words: str) -> None:
+    """With the line of the setting."""
+    write(tmp_path, text)
+    with pytest.raises(DiagnosticError) as caught:
+        find_project(tmp_path)
+    (found,) = caught.value.diagnostics
+    assert words in found.summary
+    assert found.remedy
+    assert found.source is not None
+    assert found.source.line == text[: text.index("execution")].count("\n") + 1
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize("url", ["amqps://u:hunter2@mq.example/v", "redis://mq.example", "amqps://u@/v"])
+def test_a_url_that_is_none_of_a_broker_is_not_repeated(tmp_path: Path, url: str) -> None:
+    """It may hold a password."""
+    write(tmp_path, SHARED + f"  execution: {{executor: celery, broker: {{url: '{url}'}}}}\n")
+    with pytest.raises(DiagnosticError) as caught:
+        find_project(tmp_path)
+    shown = str([(found.summary, found.detail, found.remedy, found.source) for found in caught.value.diagnostics])
+    assert "write amqps://USER@HOST/VHOST, without a password" in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:5672", "[::1]:5672"])
+def test_on_this_machine_nothing_has_to_be_encrypted(tmp_path: Path, host: str) -> None:
+    """The password leaves it by no network."""
+    write(tmp_path, SHARED + f"  execution: {{executor: celery, broker: {{url: 'amqp://u@{host}/v'}}}}\n")
+    assert find_project(tmp_path).execution.executor == "celery"

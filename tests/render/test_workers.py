@@ -1,0 +1,38 @@
+"""Who serves which backend, as people and programs read it."""
+
+from __future__ import annotations
+
+from sharectl.executors.workers.offers import WorkerSeen
+from sharectl.render.workers import workers_lines, workers_object
+
+ALIVE = WorkerSeen("a@h-1-x", "a", "h", 1, "0.1.0", 1, 4, "d", True, False, 2.0, 3, 7200.0)  # noqa: FBT003 - in order
+GONE = ALIVE._replace(
+    worker_id="b@h-2-x", backend="b", is_alive=False, silent_seconds=10800.0, running=0, oldest_seconds=None
+)
+LEFT = GONE._replace(worker_id="b@h-3-x", has_left=True)
+
+
+def test_people_see_who_serves_and_who_does_not() -> None:
+    """A backend that nobody ever served is in the list, too."""
+    lines = list(workers_lines([ALIVE, GONE, LEFT], frozenset({"a", "b", "c"})))
+    assert lines == [
+        "BACKEND  HOST  STATUS                     RUNNING  WIDTH  SINCE  VERSION  WORKER",
+        "a        h     serves, last seen 2 s ago        3      4    2 h  0.1.0    a@h-1-x",
+        "b        h     gone, last seen 3 h ago          0      4         0.1.0    b@h-2-x",
+        "b        h     has left, 3 h ago                0      4         0.1.0    b@h-3-x",
+        "c              no worker was ever seen",
+    ]
+
+
+def test_without_any_there_is_one_line() -> None:
+    """Rather than an empty table."""
+    assert list(workers_lines([], frozenset())) == ["No backend is remote, and no worker was ever seen."]
+
+
+def test_programs_get_all_of_it() -> None:
+    """And the remote backends that nobody serves now."""
+    found = workers_object([ALIVE, GONE], frozenset({"a", "b", "c"}))
+    assert found["format"] == "sharectl-workers"
+    assert found["workers"][0]["oldest_seconds"] == 7200.0
+    assert [each["is_alive"] for each in found["workers"]] == [True, False]
+    assert found["unserved"] == ["b", "c"]
