@@ -161,24 +161,27 @@ class Database:
 
         One that is not durable outlives a killed process as any other, and a power failure from the next durable one on.
         """
-        with self._told(), self._lock:
-            connection = self._checked()
-            if not is_durable:
-                connection.execute("PRAGMA synchronous = NORMAL")
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                if self._viewed is not None:
-                    _bring_up_to_date(connection, self._viewed)
-                yield connection
-                connection.execute("COMMIT")
-                self._viewed = None
-            except BaseException:
-                if connection.in_transaction:  # of some errors (a full disk) SQLite rolls back by itself
-                    connection.execute("ROLLBACK")
-                raise
-            finally:
+        try:
+            with self._lock:
+                connection = self._checked()
                 if not is_durable:
-                    connection.execute("PRAGMA synchronous = FULL")
+                    connection.execute("PRAGMA synchronous = NORMAL")
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    if self._viewed is not None:
+                        _bring_up_to_date(connection, self._viewed)
+                    yield connection
+                    connection.execute("COMMIT")
+                    self._viewed = None
+                except BaseException:
+                    if connection.in_transaction:  # of some errors (a full disk) SQLite rolls back by itself
+                        connection.execute("ROLLBACK")
+                    raise
+                finally:
+                    if not is_durable:
+                        connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.DatabaseError as error:
+            self._tell(error)
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return the rows that a SELECT finds."""

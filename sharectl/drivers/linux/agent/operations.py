@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from contextlib import ExitStack, suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +44,7 @@ _BEFORE_PREPARE: Final = frozenset(
 )
 _WITHOUT_EFFECT: Final = (_BEFORE_PREPARE | {"used_bytes", "restore"}) - {"prepare", "raise_fence"}
 _ALONE: Final = _WITHOUT_EFFECT | {"raise_fence"}
+_UNLOCKED: Final = nullcontext()
 
 
 def open_backend(settings: Mapping[str, Any], archive: str | None = None) -> Backend:
@@ -117,11 +118,13 @@ class Backend:
             message = f"{self._root} on the storage host holds nothing of this backend; it was never prepared, or its disk is not mounted"
             raise Problem(ProblemKind.UNAVAILABLE, message)
         resource_id = params.get("resource_id") if is_prepared else None
-        with told_as(f"{method} on the storage host"), ExitStack() as held:
-            if is_prepared and method not in _ALONE:  # else a change could meet the servers half restored
-                held.enter_context(locked(changes_lock(self._root), shared=True))
-            if resource_id is not None:  # an agent whose connection was lost may still be at work on the same request
-                held.enter_context(resource_locked(self._root, resource_id))
+        with (
+            told_as(f"{method} on the storage host"),
+            # Else a change could meet the servers half restored.
+            locked(changes_lock(self._root), shared=True) if is_prepared and method not in _ALONE else _UNLOCKED,
+            # An agent whose connection was lost may still be at work on the same request.
+            resource_locked(self._root, resource_id) if resource_id is not None else _UNLOCKED,
+        ):
             if is_prepared and method not in _WITHOUT_EFFECT:
                 self._expect_fence(params)
                 if method != "raise_fence":

@@ -14,7 +14,7 @@ from sharectl.drivers.linux.agent.smb import treatment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.records import Records, ShareRow
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
@@ -34,8 +34,11 @@ class Versions:
         Precondition: the share's pool is usable.
         """
         row = None if share_id is None else self._records.share(share_id)
-        if row is None:
-            return
+        if row is not None:
+            self.show(row)
+
+    def show(self, row: ShareRow) -> None:
+        """Do the same for a share by its record."""
         is_shown = row.protocol != "NFS" and treatment.of_options(row.options).previous_versions
         with suppress(Problem):
             self._pools.get(row.pool).show_versions(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _KINDS: Final[Mapping[int, ProblemKind]] = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), ProblemKind.POOL),
@@ -53,10 +52,19 @@ def problem_of(error: OSError, what: str) -> Problem:
     return Problem(kind, f"{what}: {error.strerror or error}{place}{_HOW_TO_MEND.get(code, '')}")
 
 
-@contextmanager
-def told_as(what: str) -> Iterator[None]:
+class told_as:  # noqa: N801 - what it is used as; a generator would take three times as long, around each call of a pool
     """Turn an error of the system inside into a Problem; `what` says what cannot be done then."""
-    try:
-        yield
-    except OSError as error:
-        raise problem_of(error, what) from error
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        """Remember."""
+        self._what = what
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Raise the Problem."""
+        if isinstance(error, OSError):
+            raise problem_of(error, self._what) from error

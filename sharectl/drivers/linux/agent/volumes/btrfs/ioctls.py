@@ -240,13 +240,14 @@ def accounting(descriptor: int, file_system: str) -> Accounting:
     """Return how the file system with this UUID counts now."""
     folder = f"/sys/fs/btrfs/{file_system}/qgroups"
     try:
-        enabled = _read(f"{folder}/enabled") == "1"
         inconsistent = _read(f"{folder}/inconsistent") == "1"
+        try:
+            mode = _read(f"{folder}/mode")
+        except FileNotFoundError:  # before Linux 6.7, which has no simple quotas either
+            mode = "qgroup" if _read(f"{folder}/enabled") == "1" else "disabled"
     except FileNotFoundError:  # the folder is there only while quotas are on
         return Accounting(enabled=False, simple=False, is_exact=False)
-    simple = False
-    with suppress(FileNotFoundError):  # before Linux 6.7, which has no simple quotas either
-        simple = _read(f"{folder}/mode") == "squota"
+    enabled, simple = mode != "disabled", mode == "squota"
     buffer = bytearray(64)
     fcntl.ioctl(descriptor, _RESCAN_STATUS, buffer)
     is_counting = bool(_WORD.unpack_from(buffer)[0])
