@@ -2,7 +2,7 @@
 
     python bench/linux.py                  everything; as root
     python bench/linux.py --shares 300     smaller
-    python bench/linux.py --only one       one of: one many ssh smb restart
+    python bench/linux.py --only one       one of: one many ssh smb restart servers
 
 A line says what was measured, the yardstick, the ratio, and the limit that it must keep; the exit code is 1 where one is broken.
 What has no limit is for information.
@@ -30,6 +30,7 @@ from linux_lab import ADDRESS, Lab, require, storage_host
 from processors import Processors, children
 from report import Report
 from rows import difference
+from share_servers import measure_linux
 
 from sharectl.drivers.base import DriverEnvironment
 from sharectl.drivers.linux import FACTORY
@@ -57,6 +58,7 @@ RULES = (
 SMB_RULES = (AccessRule("user", "alice", "rw"), AccessRule("user", "bob", "ro"), AccessRule("ip", "10.1.0.0/16", "rw"))
 START_SECONDS_PER_THOUSAND_SQUARED = 30  # NFS-Ganesha looks through all mounts for each export
 PATIENCE_SECONDS = 300
+SHARE_SERVERS = 20
 
 
 def driver_seconds(driver: Driver, number: int) -> float:
@@ -205,6 +207,11 @@ def measure_restart(report: Report, lab: Lab, shares: int) -> None:
     lab.clear(name)
 
 
+def measure_servers(report: Report, lab: Lab, _shares: int) -> None:
+    """Measure share servers with two shares each, in one lane and in eight."""
+    measure_linux(report, lab, SHARE_SERVERS)
+
+
 def _until(holds: Callable[[], bool]) -> float:
     started = perf_counter()
     while not holds():
@@ -254,6 +261,7 @@ MEASUREMENTS = {
     "ssh": measure_ssh,
     "smb": measure_smb,
     "restart": measure_restart,
+    "servers": measure_servers,
 }
 
 
