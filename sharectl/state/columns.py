@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import re
 from contextlib import contextmanager
-from functools import partial
 from itertools import groupby, islice
 from math import isfinite
 from operator import attrgetter, itemgetter
@@ -206,8 +205,6 @@ _RUN_START: Final = len(HISTORY.columns)
 _ROWS_AT_ONCE: Final = 1000
 """Rows that are checked together: few enough to stay in the processor's cache meanwhile."""
 
-# The rows are tuples of the right length already: to name their fields, tuple.__new__ is the shortest way.
-_record: Final[Callable[[tuple[object, ...]], Record]] = partial(tuple.__new__, Record)
 first: Final = itemgetter(0)
 
 operation_row: Final[Callable[[OperationRecord], tuple[Any, ...]]] = attrgetter(*OPERATION.columns)
@@ -325,7 +322,14 @@ def batches_of(rows: Iterable[Any], size: int = _ROWS_AT_ONCE) -> Iterator[list[
 
 def records_of(rows: Iterable[tuple[object, ...]]) -> dict[Address, Record]:
     """Return resources by address, checked. Raises DamagedRowError."""
-    found = list(map(_record, rows))
+    new, shared = (
+        tuple.__new__,
+        dict[object, Any]().setdefault,
+    )  # many rows have the same backend and pool: one text for all
+    found = [
+        new(Record, (address, shared(kind, kind), own_id, shared(backend, backend), shared(pool, pool), *others))
+        for address, kind, own_id, backend, pool, *others in rows
+    ]
     for start in range(0, len(found), _ROWS_AT_ONCE):
         expect_records(found[start : start + _ROWS_AT_ONCE])
     return dict(zip(map(first, found), found, strict=True))

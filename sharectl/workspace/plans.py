@@ -63,6 +63,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         questions = questions_for(desired, view, request)
         if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
             view = reader.view()  # what is not in a part of the state may be in another
+    desired.let_go()  # where shares have changed, all have been decoded by now
     found = survey(
         desired.backends, backends, questions
     )  # which may take minutes: nothing of the state is kept open meanwhile

@@ -11,6 +11,7 @@ import pytest
 from sharectl.manifests.cache import ManifestCache
 from sharectl.render.output import json_parts
 from sharectl.render.plan_json import plan_object
+from sharectl.state.columns import records_of
 from sharectl.workspace.planfile import read_plan_file, write_plan_file
 from tests.manifests.support import load_text, share
 from tests.planner.world import World
@@ -105,3 +106,17 @@ def test_what_was_decoded_of_the_manifests_is_let_go_of(tmp_path: Path) -> None:
     assert without_files < held * 0.7
     assert nothing < held / 10
     assert decoded() == before
+
+
+def test_rows_with_the_same_backend_and_pool_have_one_text_for_it() -> None:
+    """As those of most shares: a plan holds the rows of all."""
+    values = ("share", "id", "nas1", "pool", 1, bytes(16), bytes(16), 1, False, b"{}", b"{}")
+    rows = [(f"share/s{number}", *map(_copied, values)) for number in range(2)]
+    first, second = records_of(rows).values()
+    assert first[1:] == second[1:] == values
+    for column in ("kind", "backend", "pool"):
+        assert getattr(first, column) is getattr(second, column)
+
+
+def _copied(value: object) -> object:
+    return value[:1] + value[1:] if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -70,9 +71,9 @@ def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
             resource_id,
             backend_id,
             name,
-            pool,
+            intern(pool),
             size_bytes,
-            protocol,
+            protocol and intern(protocol),
             rules,
             exports,
             trashed_at,

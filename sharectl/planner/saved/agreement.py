@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity, counted, error, listed, warning
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import CreateShare
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def _differences(saved: Plan, now: Plan) -> Iterator[str]:
     """Yield what a plan made now would do otherwise, a line for each address, backend and share type."""
     for name, spec in sorted(saved.backends.items()):
         if now.backends.get(name) != spec:
-            yield f"backend/{name}: its manifest is another now"
+            yield f"{address_of(Kind.BACKEND, name)}: its manifest is another now"
     for name, specs in saved.extra_specs.items():
         if now.extra_specs.get(name, specs) != specs:
-            yield f"share_type/{name}: its extra specs are others now"
+            yield f"{address_of(Kind.SHARE_TYPE, name)}: its extra specs are others now"
     held = {each.address: each.reason for each in now.held}
     then, fresh = _by_address(saved), _by_address(now)
     known = {step.step_id for step in saved.steps}
