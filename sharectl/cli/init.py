@@ -17,12 +17,23 @@ class Forge(StrEnum):
     GITLAB = "gitlab"
 
 
+class StateKind(StrEnum):
+    """Where the state will be, and with that on which runners the workflow runs."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
 def init(
     directory: Annotated[
         Path, typer.Argument(metavar="[DIR]", help="Where to write it; made if it is not there.")
     ] = Path(),
     *,
     forge: Annotated[Forge, typer.Option("--ci", help="The forge whose CI runs the workflow.")] = Forge.GITHUB,
+    state: Annotated[
+        StateKind,
+        typer.Option(help="A file on a runner of your own, or a database for runners that come and go."),
+    ] = StateKind.SQLITE,
 ) -> None:
     """Write a small repository that works: a backend, a share type, a share, and a CI job."""
     from sharectl.cli.session import standard_output, working_directory
@@ -30,12 +41,14 @@ def init(
 
     output = standard_output()
     chosen = working_directory.get() / directory
-    written = write_repository(chosen, forge.value)
+    written = write_repository(chosen, forge.value, state.value)
     for name in written:
         output.write(f"{chosen / name}\n")
     if IGNORE_FILE not in written:
         output.note(f"{chosen / IGNORE_FILE} is there already and stays as it is; add .sharectl/ and storage/ to it.")
     where = "" if chosen == Path() else f" -C {shlex.quote(str(chosen))}"
+    if state is StateKind.POSTGRESQL:
+        output.note("Say in sharectl.yaml where your database is, and in backends.yaml where your storage is.")
     output.note(f"Next: sharectl{where} plan")
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import sharectl
 from sharectl.model.diagnostics import DiagnosticError, error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 IGNORE_FILE: Final = ".gitignore"
 WORKFLOWS: Final = {
@@ -24,10 +28,14 @@ FILES: Final = {
 """What is written besides the workflow: by path under the new repository, its template."""
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
+_VERSION: Final = "@VERSION@"
 
 
-def write_repository(directory: Path, forge: str) -> tuple[str, ...]:
-    """Write the files into `directory`, none of which may exist, with the workflow for the forge; return their paths. Raises DiagnosticError."""
+def write_repository(directory: Path, forge: str, state: str) -> tuple[str, ...]:
+    """Write the files into `directory`, none of which may exist, with the workflow for the forge and for that kind of state; return their paths.
+
+    Raises DiagnosticError.
+    """
     files = dict([*FILES.items(), WORKFLOWS[forge]])
     taken = [name for name in files if (directory / name).exists() and name != IGNORE_FILE]
     if taken:
@@ -50,10 +58,25 @@ def write_repository(directory: Path, forge: str) -> tuple[str, ...]:
             if path.exists():
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes((_TEMPLATES / template).read_bytes())
+            path.write_bytes(filled(template, state).encode())
             written.append(name)
     except OSError as problem:
         raise DiagnosticError(
             error("init.unwritable", f"{problem.filename} could not be written: {problem.strerror}")
         ) from problem
     return tuple(written)
+
+
+def filled(template: str, state: str) -> str:
+    """Return the text of a template for a kind of state: a line that begins with `%sqlite` or `%postgresql` is for that kind alone."""
+    text = (_TEMPLATES / template).read_text(encoding="utf-8")
+    return "".join(_lines_for(state, text)).replace(_VERSION, sharectl.__version__)
+
+
+def _lines_for(state: str, text: str) -> Iterator[str]:
+    mark = f"%{state} "
+    for line in text.splitlines(keepends=True):
+        if line.startswith(mark):
+            yield line.removeprefix(mark)
+        elif not line.startswith("%"):
+            yield line

@@ -1,24 +1,23 @@
-"""A forge with its runner, as far as a checkout and the steps of a job go: real git, a real workspace that is used again and again."""
+"""A forge with its runners, as far as a repository, its pipelines and their artifacts go: real git, the steps as a runner takes them."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
 from tests.cli.console import PATIENCE_SECONDS, Ended, environment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 ROOT_REPOSITORY = "storage/shares"
-_EXPRESSION = re.compile(r"\$\{\{\s*([a-z_.]+)\s*\}\}")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -44,12 +43,79 @@ def _git_environment() -> dict[str, str]:
 
 
 @dataclass(slots=True)
+class Job:
+    """What became of a job: `success`, `failure` or `skipped`, what it printed, and its number."""
+
+    name: str
+    number: int
+    result: str
+    out: str = ""
+
+
+@dataclass(slots=True)
+class Run:
+    """A run of the workflow, a pipeline: why, for which commit, and its jobs; `artifacts` are files by the name that they were given."""
+
+    number: int
+    event: str
+    commit: str
+    request: int | None = None
+    is_fork: bool = False
+    inputs: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    summaries: dict[str, str] = field(default_factory=dict)
+
+    def result(self, job: str) -> str:
+        """Return how a job ended."""
+        return self.jobs[job].result
+
+    @property
+    def ran(self) -> set[str]:
+        """The jobs that were not skipped."""
+        return {name for name, job in self.jobs.items() if job.result != "skipped"}
+
+
+@dataclass(slots=True)
+class Request:
+    """A pull or merge request, with what people see of it."""
+
+    number: int
+    branch: str
+    head: str
+    is_fork: bool = False
+    merged_as: str | None = None
+
+
+@dataclass(slots=True)
+class Note:
+    """A comment or an issue."""
+
+    number: int
+    author: str
+    body: str
+    title: str = ""
+    is_open: bool = True
+
+
+@dataclass(slots=True)
 class Forge:
-    """A repository on a forge, somebody's clone of it, and a runner with one workspace and one home."""
+    """A repository on a forge, somebody's clone of it, and runners: one that stays, or a new one for each job."""
 
     folder: Path
-    kind: str
-    summaries: list[str] = field(default_factory=list)
+    state: str
+    secrets: dict[str, str] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    comments: dict[int, list[Note]] = field(default_factory=dict)
+    issues: list[Note] = field(default_factory=list)
+    hosts: int = 0
+    stays: bool = True
+
+    kind: ClassVar[str] = ""
+    file: ClassVar[str] = ""
+    request_event: ClassVar[str] = ""
+    hand_event: ClassVar[str] = ""
 
     @property
     def origin(self) -> Path:
@@ -62,162 +128,185 @@ class Forge:
         return self.folder / "clone"
 
     @property
-    def workspace(self) -> Path:
-        """Where the runner checks out, each time."""
-        return self.folder / "work" / "shares"
+    def host(self) -> Path:
+        """The machine of the runner at work: its home, its workspace and its temporary files are in there."""
+        return self.folder / ("runner" if self.stays else f"host-{self.hosts}")
 
     @property
-    def home(self) -> Path:
-        """The home of the runner's user."""
-        return self.folder / "home"
+    def workspace(self) -> Path:
+        """Where the runner checks out."""
+        return self.host / "work" / "shares"
 
-    def begin(self, *, names_forge: bool = True) -> None:
-        """Let `sharectl init` write the repository, and push it; put the program on the runner's PATH."""
-        for folder in (self.home, self.folder / "bin"):
-            folder.mkdir()
-        program = self.folder / "bin" / "sharectl"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sharectl "$@"\n', encoding="utf-8")
-        program.chmod(0o755)
-        written = subprocess.run(
-            [program, "init", str(self.clone), *(("--ci", self.kind) if names_forge else ())],
-            env=self.environment({}),
-            capture_output=True,
-            check=True,
-        )
-        assert written.returncode == 0
+    def workspace_of_runner(self) -> Path:
+        """Return where the runner that stays checks out."""
+        return self.folder / "runner" / "work" / "shares"
+
+    def begin(self, edit: dict[str, dict[str, str]] | None = None, *options: str) -> None:
+        """Let `sharectl init` write the repository, replace texts in its files, and push it; put what runners have on their PATH."""
+        self.new_host(stays=True)
+        programs = self.folder / "bin"
+        programs.mkdir()
+        sharectl = f'#!/bin/sh\nexec {sys.executable} -m sharectl "$@"\n'
+        # What would be installed is here already.
+        python = f'#!/bin/sh\ntest "$2" != pip || exit 0\nexec {sys.executable} "$@"\n'
+        for name, text in {"sharectl": sharectl, "python3": python, "apk": "#!/bin/sh\n"}.items():
+            (programs / name).write_text(text, encoding="utf-8")
+            (programs / name).chmod(0o755)
+        command = [programs / "sharectl", "init", str(self.clone), *options]
+        subprocess.run(command, env=self.environment({}), capture_output=True, check=True)
+        for name, changes in (edit or {}).items():
+            path = self.clone / name
+            text = path.read_text(encoding="utf-8")
+            for before, after in changes.items():
+                assert before in text
+                text = text.replace(before, after)
+            path.write_text(text, encoding="utf-8")
         git(self.folder, "init", "-q", "--bare", str(self.origin))
         git(self.clone, "init", "-q")
         git(self.clone, "remote", "add", "origin", str(self.origin))
-        self.push("first")
+        git(self.clone, "checkout", "-q", "-b", "main")
 
-    def push(self, message: str, branch: str = "main") -> str:
-        """Commit all that is in the clone, push it to the branch, and return the commit."""
+    def apply_by_hand(self) -> None:
+        """Push the first commit without a pipeline, with the storage outside of the workspace, and apply it by hand."""
+        backends = self.clone / "backends.yaml"
+        text = backends.read_text(encoding="utf-8").replace("root: storage\n", f"root: {self.folder}/storage\n")
+        backends.write_text(text, encoding="utf-8")
+        (self.folder / "storage").mkdir(exist_ok=True)
+        self._push("first", "main")
+        assert "created" in self.sharectl("apply", "--yes")
+
+    def first(self) -> Run:
+        """Push the first commit to main."""
+        return self.push_main("first")
+
+    def push_main(self, message: str) -> Run:
+        """Commit what is in the clone, push it to main, and return the run that follows."""
+        return self.pipeline("push", self._push(message, "main"))
+
+    def _push(self, message: str, branch: str) -> str:
         git(self.clone, "add", "-A")
         git(self.clone, "commit", "-q", "--allow-empty", "-m", message)
         git(self.clone, "push", "-q", "origin", f"HEAD:refs/heads/{branch}")
         return git(self.clone, "rev-parse", "HEAD")
 
-    def write_share(self, name: str) -> None:
-        """Write the manifest of a share into the clone."""
-        text = f"apiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\nspec: {{size: 1GiB, protocol: NFS, type: general}}\n"
+    def write_share(self, name: str, size: int = 1) -> None:
+        """Write the manifest of a share of so many GiB into the clone."""
+        spec = f"{{size: {size}GiB, protocol: NFS, type: general}}"
+        text = f"apiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\nspec: {spec}\n"
         (self.clone / "shares" / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+    def propose(
+        self, branch: str, shares: dict[str, int], *, is_fork: bool = False, change: tuple[str, str] | None = None
+    ) -> Run:
+        """Propose shares of these sizes, or a `change` of one text in the share that `init` wrote, and return the run of the request.
+
+        The clone is back on main after that.
+        """
+        number = next((each.number for each in self.requests if each.branch == branch), 0)
+        git(self.clone, "checkout", "-q", *([branch] if number else ["-b", branch]))
+        for name, size in shares.items():
+            self.write_share(name, size)
+        if change is not None:
+            path = self.clone / "shares" / "projects.yaml"
+            path.write_text(path.read_text(encoding="utf-8").replace(*change), encoding="utf-8")
+        head = self._push(branch, branch)
+        git(self.clone, "checkout", "-q", "main")
+        if number:
+            self.requests[number - 1].head = head
+        else:
+            self.requests.append(Request(len(self.requests) + 1, branch, head, is_fork))
+        return self.plan_again(branch)
+
+    def plan_again(self, branch: str) -> Run:
+        """Return the run of the request as it is now."""
+        request = next(each for each in self.requests if each.branch == branch)
+        commit = self.commit_of(request)
+        return self.pipeline(self.request_event, commit, request.number, is_fork=request.is_fork)
+
+    def commit_of(self, request: Request) -> str:
+        """Return the commit that a run of the request checks out."""
+        return request.head
+
+    def merge(self, branch: str) -> Run:
+        """Merge the request into main, and return the run that follows."""
+        request = next(each for each in self.requests if each.branch == branch)
+        git(self.clone, "merge", "-q", "--no-ff", "--no-edit", branch)
+        request.merged_as = self._push(f"merge {branch}", "main")
+        return self.pipeline("push", request.merged_as)
+
+    def nightly(self) -> Run:
+        """Return the run of the schedule."""
+        return self.pipeline("schedule", git(self.clone, "rev-parse", "main"))
+
+    def by_hand(self, **inputs: str) -> Run:
+        """Return a run that somebody started."""
+        return self.pipeline(self.hand_event, git(self.clone, "rev-parse", "main"), **inputs)
+
+    def pipeline(
+        self, event: str, commit: str, request: int | None = None, *, is_fork: bool = False, **inputs: str
+    ) -> Run:
+        """Run the workflow as it stands in the commit."""
+        run = Run(1000 + len(self.runs), event, commit, request, is_fork, inputs)
+        self.runs.append(run)
+        self.take(run)
+        return run
+
+    def take(self, run: Run) -> None:
+        """Take all jobs of the run, one after the other."""
+        raise NotImplementedError
+
+    def workflow(self, commit: str) -> dict[str, Any]:
+        """Return the workflow as it stands in the commit."""
+        text = git(self.origin, "show", f"{commit}:{self.file}")
+        loaded = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader makes texts of everything
+        assert isinstance(loaded, dict)
+        return loaded
+
+    def new_host(self, *, stays: bool) -> None:
+        """Let the runner that stays take the next job, or another machine; its temporary files are new in either case."""
+        self.stays = stays
+        self.hosts += not stays
+        shutil.rmtree(self.host / "temp", ignore_errors=True)
+        for name in ("home", "temp"):
+            (self.host / name).mkdir(parents=True, exist_ok=True)
 
     def environment(self, more: dict[str, str]) -> dict[str, str]:
         """Return the environment of a step."""
-        base = environment(HOME=str(self.home), PATH=f"{self.folder / 'bin'}:{os.environ['PATH']}", CI="true")
-        base.pop("SHARECTL_STATE", None)
-        return base | more
+        base = environment(HOME=str(self.host / "home"), PATH=f"{self.folder / 'bin'}:{os.environ['PATH']}", CI="true")
+        for name in ("SHARECTL_STATE", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+            base.pop(name, None)
+        return base | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | more
 
-    def state(self) -> str:
-        """Return what the state of the runner holds."""
-        path = str(self.home / ".local" / "state" / "sharectl" / ROOT_REPOSITORY / "state.db")
+    def shell(self, script: str, variables: dict[str, str], command: Iterable[str]) -> Ended:
+        """Run a script in the workspace."""
+        self.workspace.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            [self.folder / "bin" / "sharectl", "state", "list"],
+            [*command, script],
             cwd=self.workspace,
-            env=self.environment({"SHARECTL_STATE": path}),
+            env=self.environment(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, "")
+
+    def sharectl(self, *arguments: str) -> str:
+        """Return what a command prints in the clone, with the state of the runners."""
+        variables = {"SHARECTL_STATE": self.state, **self.secrets}
+        done = subprocess.run(
+            [self.folder / "bin" / "sharectl", *arguments],
+            cwd=self.clone,
+            env=self.environment(variables),
             capture_output=True,
             text=True,
             check=False,
         )
         return done.stdout
 
-    def workflow(self) -> dict[str, Any]:
-        """Return the workflow as it stands in the clone."""
-        name = ".github/workflows/shares.yml" if self.kind == "github" else ".gitlab-ci.yml"
-        text = (self.clone / name).read_text(encoding="utf-8")
-        loaded = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader makes texts of everything
-        assert isinstance(loaded, dict)
-        return loaded
-
-    def run_job(self, job: str, commit: str, branch: str) -> Ended:
-        """Run a job of the workflow for a commit, as the runner of this forge does."""
-        return (self._github if self.kind == "github" else self._gitlab)(job, commit, branch)
-
-    def _github(self, job: str, commit: str, branch: str) -> Ended:
-        workflow = self.workflow()
-        summary = self.folder / "summary.md"
-        summary.write_text("", encoding="utf-8")
-        facts = {
-            "github.repository": ROOT_REPOSITORY,
-            "github.ref": f"refs/heads/{branch}",
-            "github.ref_name": branch,
-        }
-        variables = {name: _filled(text, facts) for name, text in workflow.get("env", {}).items()}
-        variables |= {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"}
-        out = ""
-        for step in workflow["jobs"][job]["steps"]:
-            if step.get("uses", "").startswith("actions/checkout@"):
-                options = {name: _filled(text, facts) for name, text in step.get("with", {}).items()}
-                self._actions_checkout(options, commit)
-                continue
-            ended = self._shell(_filled(step["run"], facts), variables | step.get("env", {}), ["-e"])
-            out += ended.out
-            if ended.code:
-                return Ended(ended.code, out, ended.err)
-        self.summaries.append(summary.read_text(encoding="utf-8"))
-        return Ended(0, out, "")
-
-    def _actions_checkout(self, options: dict[str, str], commit: str) -> None:
-        """Do what actions/checkout does on a runner of one's own, whose workspace is still there."""
-        work = self.workspace
-        wanted = options.get("ref") or commit
-        if (work / ".git").exists():
-            git(work, "checkout", "-q", "--detach")
-            if options.get("clean", "true") != "false":
-                git(work, "clean", "-ffdx")
-                git(work, "reset", "-q", "--hard", "HEAD")
-        else:
-            work.mkdir(parents=True, exist_ok=True)
-            git(work, "init", "-q")
-            git(work, "remote", "add", "origin", str(self.origin))
-        git(work, "fetch", "-q", "--no-tags", "--depth=1", "origin", f"+{wanted}:refs/remotes/origin/job")
-        git(work, "checkout", "-q", "--force", "refs/remotes/origin/job")
-
-    def _gitlab(self, job: str, commit: str, branch: str) -> Ended:
-        workflow = self.workflow()
-        facts = {"CI_PROJECT_PATH": ROOT_REPOSITORY, "CI_DEFAULT_BRANCH": "main", "CI_COMMIT_BRANCH": branch}
-        variables = {
-            name: re.sub(r"\$([A-Z_]+)", lambda match: facts[match[1]], text)
-            for name, text in workflow.get("variables", {}).items()
-        }
-        self._runner_checkout(variables, commit)
-        out = ""
-        for line in workflow[job]["script"]:
-            ended = self._shell(line, facts | variables | {"GITLAB_CI": "true"}, ["-eo", "pipefail"])
-            out += ended.out
-            if ended.code:
-                return Ended(ended.code, out, ended.err)
-        self.summaries.append(out)
-        return Ended(0, out, "")
-
-    def _runner_checkout(self, variables: dict[str, str], commit: str) -> None:
-        """Do what a GitLab runner does before a job: fetch, check out, clean."""
-        work = self.workspace
-        if variables.get("GIT_STRATEGY", "fetch") == "clone":
-            shutil.rmtree(work, ignore_errors=True)
-        if not (work / ".git").exists():
-            work.mkdir(parents=True, exist_ok=True)
-            git(work, "init", "-q")
-            git(work, "remote", "add", "origin", str(self.origin))
-        git(work, "fetch", "-q", "--prune", "--depth=20", "origin", f"+{commit}:refs/pipelines/1")
-        git(work, "checkout", "-q", "-f", "--detach", commit)
-        flags = variables.get("GIT_CLEAN_FLAGS", "-ffdx")
-        if flags != "none":
-            git(work, "clean", *flags.split())
-
-    def _shell(self, script: str, variables: dict[str, str], options: list[str]) -> Ended:
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", *options, "-c", script],  # noqa: S607 - the shell of this machine
-            cwd=self.workspace,
-            env=self.environment(variables) | {"GIT_CONFIG_GLOBAL": os.devnull},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-        return Ended(done.returncode, done.stdout, done.stderr)
-
-
-def _filled(text: str, facts: dict[str, str]) -> str:
-    return _EXPRESSION.sub(lambda match: facts[match[1]], text)
+    def shares(self) -> set[str]:
+        """Return the names of the shares that the state has."""
+        words = self.sharectl("state", "list").split()
+        return {word.removeprefix("share/") for word in words if word.startswith("share/")}
