@@ -46,7 +46,10 @@ def pools(
     output: Annotated[Format, opt.output("pools")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Show every pool with its capacity and capabilities, as the scheduler sees it."""
+    """Show every pool with its capacity and capabilities, as the scheduler sees it.
+
+    Files named with -f that hold no Backend are read together with the project's manifests.
+    """
     from sharectl.cli.session import start
     from sharectl.planner.backends.findings import unread_findings
     from sharectl.render.pools import PoolsView, SortKey, sorted_pools
@@ -59,16 +62,15 @@ def pools(
         from sharectl.scheduler.simulation import parse_pattern
 
         pattern = parse_pattern(simulate)
-    desired = session.repository.desired() if after_plan else session.readable()[0]
+    repository = session.repository
+    desired = (repository.desired_beside() if after_plan else session.readable(beside=True))[0]
     allowed = allowed_backends(allow_unreadable, desired.backends)
     after = None
-    with session.repository.backends(desired.backends) as backends:
+    with repository.backends(desired.backends) as backends:
         found, diagnostics = survey_pools(desired, backends, frozenset(backend or ()))
         if after_plan:
-            with session.repository.store() as store:
-                forecast = pools_after_plan(
-                    session.project, desired, store, backends, found, session.repository.elsewhere()
-                )
+            with repository.store() as store:
+                forecast = pools_after_plan(session.project, desired, store, backends, found, repository.elsewhere())
             after = {pool.host: pool for pool in forecast.pools}
             diagnostics = tuple(dict.fromkeys((*diagnostics, *forecast.diagnostics)))
     out = session.output

@@ -112,9 +112,9 @@ class Session:
         """Return a path from the command line; a relative one is under the directory that -C names."""
         return self.repository.directory / path
 
-    def readable(self, only: Collection[Address] | None = None) -> tuple[Desired, bool]:
-        """Return the manifests that can be read, and whether those are all, for a command that only looks."""
-        desired, is_whole = self.repository.readable(only)
+    def readable(self, only: Collection[Address] | None = None, *, beside: bool = False) -> tuple[Desired, bool]:
+        """Return the manifests that can be read, and whether those are all, for a command that only looks; `beside` as of the repository."""
+        desired, is_whole = self.repository.readable(only, beside=beside)
         if not is_whole:
             self.output.note(
                 "The manifests have mistakes; what is shown is from the state and from what could be read of them."

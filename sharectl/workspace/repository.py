@@ -116,9 +116,12 @@ class Repository:
                 return failure.diagnostics
             return (error(f"state.{failure.problem}", str(failure), remedy=failure.remedy),)
 
-    def readable(self, only: Collection[Address] | None = None) -> tuple[Desired, bool]:
-        """Return the manifests that can be read, and whether those are all; mistakes are told as warnings: nothing is changed by them."""
-        loaded = self.load(only)
+    def readable(self, only: Collection[Address] | None = None, *, beside: bool = False) -> tuple[Desired, bool]:
+        """Return the manifests that can be read, and whether those are all; mistakes are told as warnings: nothing is changed by them.
+
+        Those that were named are read by themselves, or `beside` the project's own.
+        """
+        loaded = self.beside(only)[0] if beside else self.load(only)
         self._tell([as_warning(found) for found in loaded.diagnostics])
         return loaded.desired, not has_errors(loaded.diagnostics)
 

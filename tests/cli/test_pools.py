@@ -192,3 +192,15 @@ def test_hints_at_new_shares_hold_in_the_explanation(repository: Console) -> Non
     assert orjson.loads(told.out)["placed_after"] == 0
     told = repository("explain", "share/y", "-o", "json")
     assert orjson.loads(told.out)["placed_after"] == 1
+
+
+def test_a_new_share_in_a_file_of_its_own_is_counted_in_the_pools_of_the_project(repository: Console) -> None:
+    """As `explain` reads it; without a plan the pools are those of the project too. Files with backends stand alone."""
+    repository.write("elsewhere/new.yaml", share("new", "30GiB"))
+    named = ("-f", "elsewhere/new.yaml")
+    (gold,) = pools(repository, "--type", "gold", "--after-plan", *named)["pools"]
+    assert gold["after_plan"]["free_capacity_gb"] == 70
+    assert hosts(pools(repository, *named)) == ["filer#a", "other#b"]
+    assert "filer#a" in repository("explain", "share/new", *named).out
+    repository.write("elsewhere/own.yaml", MANIFESTS.partition("---")[0].replace("filer", "mine"))
+    assert hosts(pools(repository, "-f", "elsewhere/own.yaml")) == ["mine#a"]
