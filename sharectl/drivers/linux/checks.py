@@ -41,6 +41,7 @@ def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
         *_overlaps(config["pools"], root_of(backend)),
         *_tunnels(config.get("tenantNetworks", {}).get("vxlan", {})),
         *_nfs(config.get("nfs", {}), share_servers=backend.share_servers, has_namespace="namespace" in config),
+        *_nfs_snapshots(config.get("nfs", {})),
         *_nfs_v3(config.get("nfs", {}), root_of(backend)),
         *_smb(config.get("smb", {})),
         *_smb_groups(config.get("smb", {})),
@@ -191,6 +192,15 @@ def _nfs(nfs: Mapping[str, Any], *, share_servers: bool, has_namespace: bool) ->
                 f"the {field} of the host's own NFS server {'are' if field == 'versions' else 'is'} set on the host",
                 "remove it, or choose ganesha",
             )
+
+
+def _nfs_snapshots(nfs: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    if nfs.get("server") == "kernel" and nfs.get("snapshots", False):
+        yield ConfigProblem(
+            ("nfs", "snapshots"),
+            "clients of the host's own NFS server cannot be shown snapshots",
+            "remove it, or choose ganesha",
+        )
 
 
 def _nfs_v3(nfs: Mapping[str, Any], root: str) -> Iterator[ConfigProblem]:

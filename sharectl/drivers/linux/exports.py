@@ -23,6 +23,9 @@ _ONE_OWNER: Final[Mapping[str, str]] = {"anonymous": f"{NOBODY}:{NOBODY}", "squa
 """How the export of a share with both protocols treats its clients: they are whom smbd works as."""
 
 
+NOT_TOLD: Final = {"snapshots": "false"}
+"""What holds for an export that says nothing of it."""
+
 _MOST_NAMED: Final = 10
 
 
@@ -30,7 +33,13 @@ def nfs_settings(nfs: NfsSettings, extra_specs: Mapping[str, str]) -> dict[str, 
     """Return how an export treats its clients."""
     asked = Asked(extra_specs)
     told = nfs_treatment.told(
-        {"squash": nfs.squash, "security": nfs.security, "insecure": nfs.insecure, "anonymous": nfs.anonymous}
+        {
+            "squash": nfs.squash,
+            "security": nfs.security,
+            "insecure": nfs.insecure,
+            "anonymous": nfs.anonymous,
+            "snapshots": asked.flag("nfs_snapshots", otherwise=nfs.snapshots),
+        }
     )
     return {
         **told,
@@ -122,7 +131,7 @@ def server_settings(nfs: NfsSettings, smb: SmbSettings, protocol: str | None) ->
 
 def options_of(settings: LinuxSettings, extra_specs: Mapping[str, str]) -> dict[str, Any]:
     """Return the options of a new share, as the agent's records keep them."""
-    nfs = nfs_treatment.untold(nfs_settings(settings.nfs, extra_specs))
+    nfs = nfs_treatment.untold({**NOT_TOLD, **nfs_settings(settings.nfs, extra_specs)})
     return {**nfs, **smb_treatment.to_options(treatment_of(settings.smb, extra_specs))}
 
 
@@ -130,4 +139,7 @@ def options_told(settings: Mapping[str, str] | None) -> dict[str, Any]:
     """Return the options that told settings stand for; none where nothing is told."""
     if settings is None:
         return {}
-    return {**nfs_treatment.untold(settings), **smb_treatment.to_options(smb_treatment.untold(settings))}
+    return {
+        **nfs_treatment.untold({**NOT_TOLD, **settings}),
+        **smb_treatment.to_options(smb_treatment.untold(settings)),
+    }

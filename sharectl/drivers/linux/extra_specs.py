@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 SCOPE: Final = "linux:"
+NFS_SNAPSHOTS_SPEC: Final = "linux:nfs_snapshots"
 TIME_MACHINE_SPEC: Final = "linux:smb_time_machine"
 
 _FLAGS: Final = ("true", "false")
@@ -51,6 +52,7 @@ class _Spec(NamedTuple):
 EXTRA_SPECS: Final[Mapping[str, _Spec]] = {
     "linux:nfs_squash": _Spec(tuple(Squash)),
     "linux:nfs_insecure": _Spec(),
+    NFS_SNAPSHOTS_SPEC: _Spec(),
     "linux:smb_previous_versions": _Spec(),
     "linux:smb_recycle_bin": _Spec(),
     "linux:smb_recycle_bin_folder": _Spec((), _is_folder, "a name of letters, digits, `_`, `.` and `-`"),

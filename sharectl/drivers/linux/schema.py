@@ -165,6 +165,11 @@ _NFS: Final[JsonObject] = {
             "description": "Who nobody is, to whom `squash` turns users.",
             "properties": {"uid": _identifier("User. Default: 65534."), "gid": _identifier("Group. Default: 65534.")},
         },
+        "snapshots": {
+            "type": "boolean",
+            "description": "Whether clients see the snapshots of a share in its folder `.snapshots`, to read alone (NFS-Ganesha; pools of type `btrfs` "
+            "and `loop`). Default: false.",
+        },
         "security": {
             "type": "array",
             "minItems": 1,

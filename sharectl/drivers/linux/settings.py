@@ -80,6 +80,7 @@ class NfsSettings:
     v3: bool = False
     mount_port: int = DEFAULT_MOUNT_PORT
     has_squash: bool = False
+    snapshots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +295,7 @@ def nfs_of(config: Mapping[str, Any]) -> NfsSettings:
         anonymous=(anonymous.get("uid", NOBODY), anonymous.get("gid", NOBODY)),
         v3=NFS_V3 in versions,
         mount_port=plain.get("mountPort", DEFAULT_MOUNT_PORT),
+        snapshots=plain.get("snapshots", False),
     )
 
 

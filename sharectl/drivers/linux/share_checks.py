@@ -17,7 +17,13 @@ from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEM
 from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
 from sharectl.drivers.linux.checks import root_of
 from sharectl.drivers.linux.exports import treatment_of
-from sharectl.drivers.linux.extra_specs import EXTRA_SPECS, TIME_MACHINE_SPEC, Asked, extra_spec_problems
+from sharectl.drivers.linux.extra_specs import (
+    EXTRA_SPECS,
+    NFS_SNAPSHOTS_SPEC,
+    TIME_MACHINE_SPEC,
+    Asked,
+    extra_spec_problems,
+)
 from sharectl.model import export_names
 from sharectl.model.access import BOTH, protocols_in
 from sharectl.model.checks import ShareProblem, StoragePlace
@@ -110,7 +116,14 @@ class ShareChecker:
 def offer_problems(
     settings: LinuxSettings, protocol: str, extra_specs: Mapping[str, str], size_bytes: int | None
 ) -> Iterator[ShareProblem]:
-    """Yield what an SMB share of this type and size cannot offer."""
+    """Yield what a share of this type and size cannot offer."""
+    asks_for_snapshots = Asked(extra_specs).flag("nfs_snapshots", otherwise=False)
+    if Protocol.NFS in protocol and settings.nfs.server == "kernel" and asks_for_snapshots:
+        yield ShareProblem(
+            ("extra_specs", NFS_SNAPSHOTS_SPEC),
+            f"the share type asks for {NFS_SNAPSHOTS_SPEC}, and clients of the host's own NFS server cannot be shown snapshots",
+            "choose nfs.server: ganesha in the backend's config, or another type",
+        )
     if Protocol.CIFS not in protocol:
         return
     if Protocol.NFS in protocol and treatment_of(settings.smb, extra_specs).recycle_bin is not None:

@@ -1,7 +1,7 @@
 """A program that kills a process of its own before each effect that a request to the agent has, and lets another repeat the request.
 
 It reads a job as `test_linux_crashes.crash_everywhere` writes it, and prints what was listed after each repetition. Changes of the
-records and of Ganesha's live exports count as effects, as what changes the host does. With `theirs` in the job somebody makes a
+records and of Ganesha's live exports count as effects, as what changes the host does; with a `stride`, not each is tried. With `theirs` in the job somebody makes a
 subvolume of that path by hand after each kill, where the name is free. With `looks` it prints what was listed and what the servers had
 in force after each kill too.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.linux.agent.contract import Problem
+from sharectl.drivers.linux.agent.nfs.exports import snapshots_id
 from sharectl.drivers.linux.agent.nfs.ganesha import bus as ganesha_bus
 from sharectl.drivers.linux.agent.nfs.ganesha import process
 from sharectl.drivers.linux.agent.nfs.ganesha import server as ganesha
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sharectl.drivers.linux.agent.nfs.ganesha.messages import Call
+    from sharectl.drivers.linux.agent.operations import Backend
 
 LOADED = (btrfs_pool, ganesha, ganesha_bus, process, smb_server)
 KILL_SERVERS = "kill servers"
 REMOVE_THEIRS = "remove theirs"
 KEEP_SNAPSHOTS = "keep snapshots"
+NFS_SNAPSHOTS = "snapshots for nfs"
 """What a job can ask for beside requests."""
 
 
@@ -152,13 +155,30 @@ def refusal_of(job: dict[str, Any], request: list[Any], number: int) -> str | No
     return text or None
 
 
+def snapshots_for_nfs(backend: Backend, share_id: str) -> list[Any]:
+    """Return who may do what in the export of a share's snapshots, and how many are bound there."""
+    row = backend._records.share(share_id)
+    server = backend._room.servers("main").nfs
+    if row is None or server is None:
+        return [[], 0]
+    export = server.live([snapshots_id(row.export_id)]).get(snapshots_id(row.export_id))
+    folder = Path(f"{backend._room.servers('main').mount_point(share_id)}.snapshots")
+    bound = len(list(folder.iterdir())) if folder.exists() else 0
+    return [sorted(client[:2] for client in export.clients) if export is not None else [], bound]
+
+
 def listed(job: dict[str, Any], number: int) -> list[Any]:
     """Return the number and the answers to the job's `lists`, asked by a process of its own."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         backend = open_backend(job["settings"])
-        answers = [list(rows_of(backend.call(method, params))) for method, params in job["lists"]]
+        answers = [
+            snapshots_for_nfs(backend, **filled(params, number))
+            if method == NFS_SNAPSHOTS
+            else list(rows_of(backend.call(method, params)))
+            for method, params in job["lists"]
+        ]
         with os.fdopen(writer, "w") as file:
             json.dump([number, *answers], file)
         os._exit(0)
@@ -179,7 +199,7 @@ def main() -> None:
     is_whole = False
     while not is_whole:
         in_process(job, job["before"], number, survived=None)
-        is_whole = in_process(job, [job["request"]], number, survived=number)
+        is_whole = in_process(job, [job["request"]], number, survived=number * job.get("stride", 1))
         if "theirs" in job:
             answers.append(with_theirs(job, number))
         elif "looks" in job:

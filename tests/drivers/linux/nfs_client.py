@@ -52,8 +52,8 @@ def nfs(
 ) -> Answer:
     """Mount `path` of the server at `address` from `host`, and do one thing there; with `port=V3` by NFSv3.
 
-    `user` is who runs the client (whoever is not root has no port below 1024), and who it says that it is. `words`: `ls`; `cat NAME`; `write NAME BYTES`; `put NAME TEXT`; `rm NAME`; `mkdir NAME`; `stat NAME` (prints `UID GID MODE SIZE`);
-    `free` (prints the bytes that are free); `chmod NAME MODE`; `mv NAME NEW`; `ln TARGET NAME`.
+    `user` is who runs the client (whoever is not root has no port below 1024), and who it says that it is. `words`: `ls`; `cat NAME`; `write NAME BYTES`; `put NAME TEXT`; `rm NAME`; `mkdir NAME`; `rmdir NAME`; `stat NAME` (prints `UID GID MODE SIZE`);
+    `free` (prints the bytes that are free); `chmod NAME MODE`; `mv NAME NEW`; `ln TARGET NAME`; `link NAME NEW`; `truncate NAME BYTES`.
     """
     runs_as, claims = user
     become = ("setpriv", f"--reuid={runs_as}", f"--regid={runs_as}", "--clear-groups", "--") if runs_as else ()
@@ -177,6 +177,9 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "nfs_chmod": (_INT, _POINTER, _TEXT, _INT),
     "nfs_rename": (_INT, _POINTER, _TEXT, _TEXT),
     "nfs_symlink": (_INT, _POINTER, _TEXT, _TEXT),
+    "nfs_rmdir": (_INT, _POINTER, _TEXT),
+    "nfs_link": (_INT, _POINTER, _TEXT, _TEXT),
+    "nfs_truncate": (_INT, _POINTER, _TEXT, _LONG),
     "nfs_stat64": (_INT, _POINTER, _TEXT, ctypes.POINTER(_Stat)),
     "nfs_statvfs": (_INT, _POINTER, _TEXT, ctypes.POINTER(_StatVfs)),
 }
@@ -262,6 +265,18 @@ class _Mounted:
 
     def mkdir(self, name: str) -> str:
         self._do("nfs_mkdir", f"/{name}".encode())
+        return ""
+
+    def rmdir(self, name: str) -> str:
+        self._do("nfs_rmdir", f"/{name}".encode())
+        return ""
+
+    def link(self, name: str, new_name: str) -> str:
+        self._do("nfs_link", f"/{name}".encode(), f"/{new_name}".encode())
+        return ""
+
+    def truncate(self, name: str, size: str) -> str:
+        self._do("nfs_truncate", f"/{name}".encode(), int(size))
         return ""
 
     def chmod(self, name: str, mode: str) -> str:

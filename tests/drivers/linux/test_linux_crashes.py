@@ -383,3 +383,28 @@ def test_a_deletion_killed_anywhere_leaves_no_scheduled_snapshot(
     answers = crash_everywhere([create(), policy, keep(1), keep(2)], delete(), [])
     assert [shares for _, shares, _ in answers] == [[]] * len(answers)
     assert list(Path(lab_directory, "pool/.sharectl/snapshots").iterdir()) == []
+
+
+@pytest.mark.parametrize("request_made", [access([["ip", "10.77.1.21", "rw"]]), snapshot()])
+def test_nobody_reads_snapshots_who_may_not_whatever_was_cut_short(
+    lab_directory: str, network: Network, request_made: Request
+) -> None:
+    """The same request repeated shows them to those who may read the share, all of them. One effect of seven is tried."""
+    need("mkfs.btrfs", "ganesha.nfsd", "dbus-daemon", file_system="btrfs")
+    method, params = access([["ip", "10.77.1.0/24", "rw"]])
+    is_narrowed = request_made[0] == method
+    job = {
+        "settings": agent_settings(lab_directory, f"{lab_directory}/root", network),
+        "stride": 7,
+        "lists": [["snapshots for nfs", {"share_id": SHARE}]],
+        "before": [
+            ["prepare", {}],
+            create(),
+            [method, {**params, "options": {"snapshots": True}}],
+            *([snapshot()] if is_narrowed else []),
+        ],
+        "request": request_made,
+        "after": [delete_snapshot(), delete()],
+    }
+    clients = [["10.77.1.21" if is_narrowed else "10.77.1.0/24", "ro"]]
+    assert {str(found) for _, found in answers_of(job)} == {str([clients, 1])}

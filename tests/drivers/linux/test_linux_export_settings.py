@@ -195,6 +195,38 @@ def test_a_share_type_makes_its_shares_places_for_backups_of_macs(
     assert _changes(repository) == []
 
 
+def test_snapshots_are_shown_to_nfs_clients_of_shares_that_exist(
+    repository: Repository,  # noqa: F811 - the fixture
+    lab_directory: str,
+    network: Network,
+) -> None:
+    """By the share type, and by the backend; each is shown with its values and carried out, and nothing is left to be done."""
+    rules = [{"type": "ip", "to": network.client.ipv4, "level": "rw"}]
+    repository.write("ShareType", "gold", {"extraSpecs": {"snapshot_support": "True"}})
+    repository.write("Share", "typed", {"size": "8 MiB", "protocol": "NFS", "access": rules, "type": "gold"})
+    repository.write("Share", "plain", {"size": "8 MiB", "protocol": "NFS", "access": rules})
+    repository.write("Snapshot", "monday", {"share": "typed"})
+    repository.apply()
+
+    def listed(share: str) -> str:
+        return nfs(network.client, network.server.ipv4, f"/shares/{share}", "ls").text
+
+    assert (listed("typed"), listed("plain")) == ("", "")
+    repository.write("ShareType", "gold", {"extraSpecs": {"snapshot_support": "True", "linux:nfs_snapshots": True}})
+    ((field, _, after),) = _changes(repository)
+    assert (field, after) == ("export/snapshots", "true")
+    repository.apply()
+    assert _changes(repository) == []
+    assert (listed("typed"), listed("plain")) == (".snapshots", "")
+    assert nfs(network.client, network.server.ipv4, "/shares/typed/.snapshots", "ls").text.startswith("20")
+    settings = {"versions": ["4.0", "4.1", "4.2"], "snapshots": True}
+    config = backend_config(lab_directory, network, nfs=settings)
+    repository.write("Backend", "nas", {"driver": "linux", "config": config})
+    repository.apply()
+    assert _changes(repository) == []
+    assert (listed("typed"), listed("plain")) == (".snapshots", ".snapshots")
+
+
 def test_nfsv3_is_turned_on_for_shares_that_exist(
     repository: Repository,  # noqa: F811 - the fixture
     lab_directory: str,

@@ -179,8 +179,8 @@ def test_an_export_id_is_not_given_again_before_all_others_were(
 def test_an_export_id_that_is_taken_is_passed_over_and_when_all_are_it_is_said(
     opened: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NFS-Ganesha knows 65,535."""
-    assert records.MAX_EXPORT_ID == 65_535
+    """NFS-Ganesha knows 65,535, of which each share leaves one for its snapshots."""
+    assert records.MAX_EXPORT_ID == 32_767
     monkeypatch.setattr(records, "MAX_EXPORT_ID", 3)
     row = replace(SHARE, export_id=2)
     add(opened, row)

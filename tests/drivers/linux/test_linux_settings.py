@@ -318,6 +318,10 @@ def test_locations_carry_the_first_address_of_each_kind_or_the_host_name(
             {"nfs": {"server": "kernel", "mountPort": 20048}},
             ("nfs.mountPort", "the mountPort of the host's own NFS server is set on the host"),
         ),
+        (
+            {"nfs": {"server": "kernel", "snapshots": True}},
+            ("nfs.snapshots", "clients of the host's own NFS server cannot be shown snapshots"),
+        ),
         ({"nfs": {"mountPort": 20048}}, ("nfs.mountPort", "NFSv4 has no MOUNT protocol that needs a port")),
         ({"nfs": {"versions": ["3"]}}, ("nfs.versions", "NFSv3 comes beside NFSv4 alone")),
         (
@@ -415,6 +419,14 @@ def test_the_kernels_server_is_one_and_share_servers_are_many() -> None:
     """So they need an NFS server of their own each."""
     found = problems(backend(addresses=None, share_servers=True, nfs={"server": "kernel"}))
     assert found == [("nfs.server", "the host has one NFS server of its own, and share servers need one each")]
+
+
+def test_a_type_that_shows_snapshots_needs_ganesha() -> None:
+    """Which the kernel's server cannot; a share of SMB alone has no part in it."""
+    specs = {"linux:nfs_snapshots": "True"}
+    for server, protocol, number in (("ganesha", "NFS", 0), ("kernel", "NFS", 1), ("kernel", "CIFS", 0)):
+        settings = read_settings(backend(nfs={"server": server}, smb={}), "/")
+        assert len(list(offer_problems(settings, protocol, specs, 1 << 30))) == number, (server, protocol)
 
 
 def test_nfsv3_has_a_port_of_its_own_for_mounts() -> None:

@@ -11,7 +11,9 @@ from sharectl.drivers.linux.agent.access_by_smb import SmbAccess
 from sharectl.drivers.linux.agent.contract import Problem, rule_in
 from sharectl.drivers.linux.agent.protocols import exported_over, joined, parts_of
 from sharectl.drivers.linux.agent.served_volumes import ServedVolumes
+from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb import observing
+from sharectl.drivers.linux.agent.snapshot_views import SnapshotViews
 from sharectl.model.access import CIFS, NFS, protocols_in
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class Access:
         self._pools = pools
         self._records = records
         volumes = ServedVolumes(pools, records)
-        self.nfs = NfsAccess(volumes)
+        self.nfs = NfsAccess(volumes, SnapshotViews(records, pools))
         self.smb = SmbAccess(volumes, records)
         # The shares, by protocol and id, whose access this process has put in force or has seen in force. Only these are brought back
         # when a request for one share starts a server that died; see `closed_marks`.
@@ -98,7 +100,9 @@ class Access:
         found = [self._hindrance(pool.name) for pool in self._pools if pool.name in served]
         modes = {pool.name: self._pools.open_mode(pool.name) for pool in self._pools if pool.name in pinned}
         opened = [openness(name, self._pools.folder(name), mode) for name, mode in modes.items() if mode is not None]
-        return [*(each for each in found if each is not None), *opened]
+        names = [MAIN, *(row.resource_id for row in self._records.share_servers())] if is_prepared else []
+        unshown = [each for name in names for each in self.nfs.views.hindrances(self._room.servers(name))]
+        return [*(each for each in found if each is not None), *opened, *unshown]
 
     def _hindrance(self, pool: str) -> Hindrance | None:
         from sharectl.drivers.linux.agent.smb.entry import hindrance  # noqa: PLC0415 - only where there are SMB shares

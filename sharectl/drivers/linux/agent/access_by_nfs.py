@@ -10,6 +10,7 @@ from sharectl.drivers.linux.agent import closing, rights
 from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.nfs import treatment
+from sharectl.drivers.linux.agent.nfs.exports import snapshots_id
 from sharectl.drivers.linux.agent.protocols import export_options
 from sharectl.drivers.linux.agent.served_volumes import is_attached
 from sharectl.drivers.linux.agent.servers import pseudo_path
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.records import ShareRow
     from sharectl.drivers.linux.agent.served_volumes import ServedVolumes
     from sharectl.drivers.linux.agent.servers import Servers
+    from sharectl.drivers.linux.agent.snapshot_views import SnapshotViews
 
 
 class NfsAccess:
     """The exports of shares."""
 
-    def __init__(self, volumes: ServedVolumes) -> None:
+    def __init__(self, volumes: ServedVolumes, views: SnapshotViews) -> None:
         """Start nothing."""
         self._volumes = volumes
+        self.views = views
         self._started: set[Instance] = set()  # those whose server this process has found running, or has started
 
     def apply(
@@ -60,19 +63,21 @@ class NfsAccess:
                 message = "the NFS server was started but ended at once; its log on the storage host says why"
                 raise Problem(ProblemKind.TRANSIENT, message)
         self._started.add(servers.instance)
+        self.views.refresh(servers, row)
 
-    @staticmethod
-    def remove(servers: Servers, row: ShareRow) -> None:
+    def remove(self, servers: Servers, row: ShareRow) -> None:
         """Take the export away at once, also from clients that use it, and unbind its volume."""
         if servers.nfs is not None:
             servers.nfs.remove(row.export_id)
+        self.views.unbind(servers, row)
         mounts.detach(servers.mount_point(row.resource_id))  # also where a shell of the host is in it
         mounts.remove_mount_point(servers.mount_point(row.resource_id))
 
     def observe(self, servers: Servers, rows: Sequence[ShareRow]) -> Iterable[tuple[str, tuple[Rule, ...]]]:
         """Yield the rules in force by resource id; an export that differs in more than its clients from what was asked for has none."""
         server: NfsServer | None = servers.nfs
-        live = server.live([row.export_id for row in rows]) if rows and server is not None else {}
+        shown = [snapshots_id(row.export_id) for row in rows if row.options.get("snapshots")]
+        live = server.live([*(row.export_id for row in rows), *shown]) if rows and server is not None else {}
         for row in rows:
             export = live.get(row.export_id)
             target = servers.mount_point(row.resource_id)
@@ -80,9 +85,14 @@ class NfsAccess:
                 export is not None
                 and (export.path, export.pseudo) == (target, pseudo_path(row.export_name))
                 and treatment.is_treated_so(export, export_options(row))
+                and self.views.is_as_put(servers, row, live.get(snapshots_id(row.export_id)))
                 and self._is_bound(row, target)
             ):
                 yield row.resource_id, rights.rules_of_clients(export.clients)
+
+    def without_snapshots(self, servers: Servers) -> list[ShareRow]:
+        """Return the shares whose clients do not see their snapshots since the server was started, as they should."""
+        return self.views.lacking(servers, self._volumes.rows(servers, "NFS", None))
 
     def is_ready(self, servers: Servers, wanted: Collection[str] | None = None) -> Callable[[Export], bool]:
         """Return what tells of a stored export whether its folder is bound to the right volume, and binds it where it is not.

@@ -64,7 +64,7 @@ class Backend:
         self._access = Access(self._room, self._pools, self._records)
         options = {**treatment.of_settings(settings["nfs"]), **settings["smb"].get("treatment", {})}
         self._creation = Creation(self._records, self._pools, self._access, options)
-        versions = Versions(self._records, self._pools)
+        versions = Versions(self._records, self._pools, self._room, self._access)
         self._schedules = Schedules(self._root, self._records, self._pools, versions)
         self._shares = Shares(self._records, self._pools, self._access, self._schedules, versions)
         self._snapshots = Snapshots(self._records, self._pools, self._access, versions)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-MAX_EXPORT_ID: Final = 65_535
+MAX_EXPORT_ID: Final = 32_767
 LOST: Final = ""
 """The identity in a record that was found without its volume when identities came up: nothing that is made later is it."""
 
@@ -335,7 +335,7 @@ def holders_below(connection: sqlite3.Connection, instance: str, export_key: str
 
 
 def next_export_id(connection: sqlite3.Connection, instance: str) -> int:
-    """Return an id that no export of the server has; raises REFUSED where all 65,535 are taken.
+    """Return an id that no export of the server has; raises REFUSED where all are taken, of which half are for snapshots.
 
     An id is not given again before all others were, so that a client that still holds a handle of a removed export does not
     meet another share behind it.
@@ -351,7 +351,7 @@ def next_export_id(connection: sqlite3.Connection, instance: str) -> int:
         if taken is None:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(export_id + 1)))
             return export_id
-    message = f"the server exports {MAX_EXPORT_ID} shares, and NFS-Ganesha has no more export ids"
+    message = f"the server exports {MAX_EXPORT_ID} shares, and NFS-Ganesha has no more export ids for shares and their snapshots"
     raise Problem(ProblemKind.REFUSED, message)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sharectl.drivers.linux.agent.access import Access
+    from sharectl.drivers.linux.agent.contract import NfsServer
     from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
     from sharectl.drivers.linux.agent.share_servers import ShareServers
@@ -26,6 +27,7 @@ _LOCK_SECONDS: Final = 3.0
 _END_SECONDS: Final = 1.0
 _RESTART_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.1
+_SNAPSHOTS_SECONDS: Final = 3.0
 
 
 class Restoring:
@@ -88,7 +90,13 @@ class Restoring:
         # The kernel's server is started by the host, and has to be told of what is mounted now.
         is_untold = servers.nfs is not None and servers.real_paths and bool(servers.nfs.stored())
         is_withheld = any(server is not None and server.withheld() for server in (servers.nfs, servers.smb))
-        return is_cut_off or is_untold or is_withheld or _has_ended(servers)
+        return (
+            is_cut_off
+            or is_untold
+            or is_withheld
+            or _has_ended(servers)
+            or bool(self._access.nfs.without_snapshots(servers))
+        )
 
     @contextmanager
     def _own(self, name: str) -> Iterator[bool]:
@@ -115,13 +123,7 @@ class Restoring:
     def _open(self, servers: Servers, *, is_alone: bool) -> None:
         shares = {row.resource_id for row in self._records.shares_of_instance(servers.instance.name)}
         if servers.nfs is not None:
-            is_ready = self._access.nfs.is_ready(servers, shares - marked(servers.instance, NFS))
-            is_untold = is_alone and servers.real_paths and bool(servers.nfs.stored())
-            if servers.nfs.has_ended() or is_untold:
-                servers.nfs.ensure_running(is_ready)
-            for export in servers.nfs.withheld() if is_alone else ():
-                if is_ready(export):
-                    servers.nfs.put(export)
+            self._open_nfs(servers, servers.nfs, shares, is_alone=is_alone)
         if servers.smb is not None:
             is_section_ready = self._access.smb.is_ready(servers, shares - marked(servers.instance, CIFS))
             if servers.smb.has_ended():
@@ -129,6 +131,19 @@ class Restoring:
             for section in servers.smb.withheld() if is_alone else ():
                 if is_section_ready(section):
                     servers.smb.put(section)
+
+    def _open_nfs(self, servers: Servers, server: NfsServer, shares: set[str], *, is_alone: bool) -> None:
+        is_ready = self._access.nfs.is_ready(servers, shares - marked(servers.instance, NFS))
+        is_untold = is_alone and servers.real_paths and bool(server.stored())
+        if server.has_ended() or is_untold:
+            server.ensure_running(is_ready)
+        for export in server.withheld() if is_alone else ():
+            if is_ready(export):
+                server.put(export)
+        end = time.monotonic() + _SNAPSHOTS_SECONDS
+        for row in self._access.nfs.without_snapshots(servers) if is_alone else ():
+            if time.monotonic() < end:  # the rest later, when changes that wait have had their turn
+                self._access.nfs.views.refresh(servers, row)
 
 
 def _has_ended(servers: Servers) -> bool:

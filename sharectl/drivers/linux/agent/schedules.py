@@ -155,9 +155,12 @@ class Schedules:
         for row in rows:
             if kept[row.resource_id] != set(row.intervals):
                 self._schedules.keep_for(row.resource_id, [each for each in INTERVALS if each in kept[row.resource_id]])
-            if not kept[row.resource_id]:
-                pool.delete_snapshot(row.resource_id, row.identity)
-                self._schedules.remove(row.resource_id)
+        gone = [row for row in rows if not kept[row.resource_id]]
+        if gone:
+            self._versions.refresh(schedule.share_id)  # what clients look into is not removed under their feet
+        for row in gone:
+            pool.delete_snapshot(row.resource_id, row.identity)
+            self._schedules.remove(row.resource_id)
 
 
 class ScheduleListing:

@@ -1,4 +1,4 @@
-"""Previous versions: the snapshots of a share, those of manifests and those of its policy, where its SMB clients can look into them."""
+"""Previous versions: the snapshots of a share, those of manifests and those of its policy, where its clients can look into them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.linux.agent.contract import Problem
-from sharectl.drivers.linux.agent.database import UNREAD
-from sharectl.drivers.linux.agent.records import LOST
-from sharectl.drivers.linux.agent.schedule_records import ScheduleRecords
 from sharectl.drivers.linux.agent.smb import treatment
+from sharectl.drivers.linux.agent.snapshot_views import snapshots_of
+from sharectl.model.access import protocols_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from sharectl.drivers.linux.agent.access import Access
     from sharectl.drivers.linux.agent.records import Records, ShareRow
+    from sharectl.drivers.linux.agent.servers import ServerRoom
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 
 class Versions:
     """The previous versions of the shares of one backend."""
 
-    def __init__(self, records: Records, pools: PoolRoom) -> None:
+    def __init__(self, records: Records, pools: PoolRoom, room: ServerRoom, access: Access) -> None:
         """Touch nothing."""
         self._records = records
         self._pools = pools
-        self._schedules = ScheduleRecords(records)
+        self._room = room
+        self._access = access
 
     def refresh(self, share_id: str | None) -> None:
         """Show what there is now of a share that is to have them, and of another nothing.
@@ -42,12 +42,7 @@ class Versions:
         is_shown = row.protocol != "NFS" and treatment.of_options(row.options).previous_versions
         with suppress(Problem):
             self._pools.get(row.pool).show_versions(
-                row.volume, (lambda: self._snapshots(row.resource_id)) if is_shown else None
+                row.volume, (lambda: snapshots_of(self._records, row.resource_id)) if is_shown else None
             )
-
-    def _snapshots(self, share_id: str) -> Mapping[str, str]:
-        """Return the identities of the share's snapshots by id."""
-        found = {row.resource_id: row.identity for row in self._schedules.snapshots(share_id)}
-        for row in self._records.snapshots_of_share(share_id):
-            found[row.resource_id] = None if row.is_removing else row.identity
-        return {key: identity for key, identity in found.items() if identity not in {None, UNREAD, LOST}}
+        if "NFS" in protocols_in(row.protocol):
+            self._access.nfs.views.refresh(self._room.servers(row.instance), row)

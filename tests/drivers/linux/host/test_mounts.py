@@ -239,8 +239,8 @@ def test_a_file_system_without_flags_takes_mount_points_by_their_mode(lab_direct
     """As procfs; there a server that is root could write, so that it is checked before it is started too."""
     descriptor = os.open("/proc/self", os.O_RDONLY)
     try:
-        assert not mounts._is_immutable(descriptor)
-        mounts._set_immutable(descriptor, wanted=True)
+        assert not mounts.is_immutable(descriptor)
+        mounts.set_immutable(descriptor, wanted=True)
     finally:
         os.close(descriptor)
 

@@ -9,14 +9,13 @@ from sharectl.drivers.linux.agent.contract import Client, Export, Squash
 from sharectl.drivers.linux.agent.nfs import treatment
 
 _IDS = st.integers(0, 4294967294)
-_OPTIONS = st.fixed_dictionaries(
-    {
-        "squash": st.sampled_from([str(squash) for squash in Squash]),
-        "security": st.just(["sys"]),
-        "insecure": st.booleans(),
-        "anonymous": st.lists(_IDS, min_size=2, max_size=2),
-    }
-)
+_TREATMENT = {
+    "squash": st.sampled_from([str(squash) for squash in Squash]),
+    "security": st.just(["sys"]),
+    "insecure": st.booleans(),
+    "anonymous": st.lists(_IDS, min_size=2, max_size=2),
+}
+_OPTIONS = st.fixed_dictionaries(_TREATMENT, optional={"snapshots": st.just(value=True)})
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
@@ -27,7 +26,7 @@ def test_what_is_told_is_what_is_kept(options: dict[str, object]) -> None:
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
-@given(options=_OPTIONS, other=_OPTIONS)
+@given(options=st.fixed_dictionaries(_TREATMENT), other=st.fixed_dictionaries(_TREATMENT))
 def test_an_export_is_treated_so_or_not(options: dict[str, object], other: dict[str, object]) -> None:
     """By every part of it."""
     export = Export(1, "/a", "/shares/a", frozenset({Client("10.0.0.1", "rw")}), **treatment.of_options(options))

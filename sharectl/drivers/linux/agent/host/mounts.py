@@ -80,9 +80,9 @@ def make_mount_point(path: str) -> None:
             if not is_new and os.listdir(descriptor):  # noqa: PTH208 - a descriptor, which pathlib cannot list
                 message = f"{path} is not empty, so nothing is mounted over it; move its content away"
                 raise Problem(ProblemKind.CONFLICT, message)
-            if not _is_immutable(descriptor):
+            if not is_immutable(descriptor):
                 os.fchmod(descriptor, _MODE)
-                _set_immutable(descriptor, wanted=True)
+                set_immutable(descriptor, wanted=True)
         finally:
             os.close(descriptor)
 
@@ -95,7 +95,7 @@ def remove_mount_point(path: str) -> None:
     with told_as(f"the mount point {path} cannot be removed"), suppress(FileNotFoundError):
         descriptor = os.open(path, _DIRECTORY)
         try:
-            _set_immutable(descriptor, wanted=False)
+            set_immutable(descriptor, wanted=False)
         finally:
             os.close(descriptor)
         Path(path).rmdir()
@@ -168,7 +168,7 @@ def share(folder: str) -> None:
                     _detach(f"{_by_descriptor(covered)}/{name}")  # the first of now two, which no path leads to
             finally:
                 os.close(covered)
-        system_calls.mount("none", folder, None, system_calls.SHARED)
+        system_calls.mount("none", folder, None, system_calls.SHARED | system_calls.RECURSIVE)
 
 
 def unshare(folder: str) -> None:
@@ -211,7 +211,8 @@ def _by_descriptor(descriptor: int) -> str:
     return f"/proc/self/fd/{descriptor}"
 
 
-def _is_immutable(descriptor: int) -> bool:
+def is_immutable(descriptor: int) -> bool:
+    """Tell whether nobody can change the open folder, nor remove it."""
     buffer = bytearray(_FLAGS.size)
     try:
         fcntl.ioctl(descriptor, _GET_FLAGS, buffer)
@@ -222,7 +223,8 @@ def _is_immutable(descriptor: int) -> bool:
     return bool(_FLAGS.unpack(buffer)[0] & _IMMUTABLE)
 
 
-def _set_immutable(descriptor: int, *, wanted: bool) -> None:
+def set_immutable(descriptor: int, *, wanted: bool) -> None:
+    """Make it so, or undo that."""
     buffer = bytearray(_FLAGS.size)
     try:
         fcntl.ioctl(descriptor, _GET_FLAGS, buffer)

@@ -8,6 +8,7 @@ import struct
 import sys
 from typing import Final
 
+READ_ONLY: Final = 0x1
 BIND: Final = 0x1000
 RECURSIVE: Final = 0x4000
 SLAVE: Final = 0x80000
@@ -40,9 +41,13 @@ def mount(source: str, target: str, file_system: str | None, flags: int, options
     _call("mount", os.fsencode(source), os.fsencode(target), kind, ctypes.c_ulong(flags), options.encode() or None)
 
 
-def restrict_mount(target: str) -> None:
-    """Let set-user-id bits and device files below the mount point have no effect; all else stays as it is (Linux 5.12)."""
-    wanted = _MOUNT_ATTRIBUTES.pack(NO_SETUID | NO_DEVICES, 0, 0, 0)
+def restrict_mount(target: str, *, read_only: bool | None = None) -> None:
+    """Let set-user-id bits and device files below the mount point have no effect; all else stays as it is (Linux 5.12).
+
+    `read_only` says whether nothing can be written there; None leaves that as it is.
+    """
+    added = NO_SETUID | NO_DEVICES | (READ_ONLY if read_only else 0)
+    wanted = _MOUNT_ATTRIBUTES.pack(added, READ_ONLY if read_only is False else 0, 0, 0)
     number, path = ctypes.c_long(_MOUNT_SETATTR), os.fsencode(target)
     size_bytes = ctypes.c_size_t(_MOUNT_ATTRIBUTES.size)
     _call("syscall", number, _AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, wanted, size_bytes)

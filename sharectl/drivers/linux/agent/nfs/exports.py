@@ -25,6 +25,9 @@ LEVELS: Final = ("rw", "ro", "none")
 MAXIMUM_EXPORT_ID: Final = 65535
 """Ganesha keeps the id in 16 bits; 0 is its own root of the pseudo file system."""
 
+SNAPSHOTS: Final = ".snapshots"
+"""Where clients find the snapshots of a share: in a folder of it, on which an export of its own begins."""
+
 DEFINITION: Final = "# sharectl: "
 """What a comment in a server's configuration begins with that holds the export which the next lines were written for."""
 
@@ -43,6 +46,18 @@ def checked(export: Export) -> Export:
         raise Problem(ProblemKind.REFUSED, message)
     security = canonical_security(export.security)
     return export if security == export.security else replace(export, security=security)
+
+
+def snapshots_id(export_id: int) -> int:
+    """Return the id of the export with the snapshots of another; shares have ids of the lower half alone."""
+    return MAXIMUM_EXPORT_ID + 1 - export_id
+
+
+def snapshots_export(export: Export, path: str) -> Export:
+    """Return the export in which the clients of another find its snapshots: the same clients, who may only read."""
+    clients = frozenset(client._replace(level="none" if client.level == "none" else "ro") for client in export.clients)
+    pseudo = f"{export.pseudo}/{SNAPSHOTS}"
+    return replace(export, export_id=snapshots_id(export.export_id), path=path, pseudo=pseudo, clients=clients)
 
 
 def canonical_security(flavours: tuple[str, ...]) -> tuple[str, ...]:

@@ -101,6 +101,7 @@ def of_settings(nfs: Mapping[str, Any]) -> dict[str, Any]:
         "security": list(nfs["security"]),
         "insecure": nfs["insecure"],
         "anonymous": list(nfs["anonymous"]),
+        "snapshots": bool(nfs.get("snapshots")),
     }
 
 
@@ -129,12 +130,15 @@ def told(options: Mapping[str, Any]) -> dict[str, str]:
         "insecure": "true" if fields["insecure"] else "false",
         "security": ",".join(fields["security"]),
         "squash": str(fields["squash"]),
+        **({"snapshots": "true"} if options.get("snapshots") else {}),
     }
 
 
 def untold(settings: Mapping[str, str]) -> dict[str, Any]:
     """Return the options that settings stand for; what they do not name is left out. The inverse of `told`."""
     options: dict[str, Any] = {"squash": settings["squash"]} if "squash" in settings else {}
+    if "snapshots" in settings:
+        options["snapshots"] = settings["snapshots"] == "true"
     if "security" in settings:
         options["security"] = settings["security"].split(",")
     if "insecure" in settings:

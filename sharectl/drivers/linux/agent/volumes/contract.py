@@ -74,6 +74,11 @@ class VolumePool(Protocol):
         """Of `snapshots`, `clones`, `reverts`, `online-shrink`, `enforced-size`."""
         ...
 
+    @property
+    def binds_snapshots(self) -> bool:
+        """Whether its snapshots are folders that `bind_snapshots` can show."""
+        ...
+
     def prepare(self) -> None:
         """Make the pool ready, once: its image where one was asked for, quotas, private folders. Nothing that exists is overwritten."""
         ...
@@ -159,6 +164,14 @@ class VolumePool(Protocol):
         """Let SMB clients of the volume look into those of its snapshots that `wanted` returns (identities by id), None for none at all.
 
         A pool whose snapshots are no folders does nothing.
+        """
+        ...
+
+    def bind_snapshots(self, folder: str, wanted: Mapping[str, str], before_change: Callable[[], None]) -> None:
+        """Bind those snapshots (identities by id) into a folder for them, under the times at which they were taken, and no others.
+
+        `before_change` is called once before anything is bound or unbound, if something is. A pool whose snapshots are no folders
+        (`binds_snapshots`) does nothing.
         """
         ...
 

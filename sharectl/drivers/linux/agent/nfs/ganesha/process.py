@@ -83,6 +83,11 @@ class Layout:
         return self.path(WITHHELD)
 
     @property
+    def snapshots(self) -> str:
+        """Exports of snapshots, which the server does not read at its start."""
+        return self.path("snapshots")
+
+    @property
     def staging(self) -> str:
         """Files that are being written."""
         return self.path("staging")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.drivers.linux.agent.contract import Export, Instance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
-from sharectl.drivers.linux.agent.nfs.exports import checked, defined, problem_of_path
+from sharectl.drivers.linux.agent.nfs.exports import SNAPSHOTS, checked, defined, problem_of_path
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import NoAnswerError, RefusedError
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import (
     ServerOptions,
@@ -27,6 +27,7 @@ from sharectl.drivers.linux.agent.nfs.ganesha.process import (
     plugins_folder,
     rotate_if_large,
 )
+from sharectl.drivers.linux.agent.nfs.ganesha.snapshots import SnapshotExports
 from sharectl.drivers.linux.agent.nfs.narrowing import grants_no_more, left_in, lets_in
 from sharectl.drivers.linux.agent.nfs.treatment import as_shown
 
@@ -37,6 +38,7 @@ DEFAULT_MINOR_VERSIONS: Final = (1, 2)
 """NFSv4.1 and 4.2: 4.0 has no sessions, so that a request that was sent twice may be done twice."""
 
 _SUFFIX: Final = ".conf"
+_BELOW: Final = "submounts"
 _COMPLAINT: Final = "Errors found"
 """With these words in a reply of success, Ganesha left out a part of the export that it could not read."""
 
@@ -71,6 +73,7 @@ class GaneshaServer:
         self._keytab = keytab
         self._mount_port = mount_port
         self._plugins: str | None = None
+        self.snapshots = SnapshotExports(self._layout.snapshots, self._bus, self._shown, self._stored_export)
         self._check()
 
     def is_running(self) -> bool:
@@ -93,6 +96,7 @@ class GaneshaServer:
             if self._runs_with(text):
                 return
             self._process.stop()  # before the exports are sorted: one that is not ready must not stay in force meanwhile
+            self.snapshots.forget()
             self._process.share_exports()
             daemons.write_atomically(self._layout.configuration, text)
             self._process.start(self._sort_stored(is_ready))
@@ -128,6 +132,7 @@ class GaneshaServer:
             if not os.path.exists(path):  # noqa: PTH110 - somebody has started the server since, and withheld this export
                 daemons.write_atomically(path, export_text(export), staging=self._layout.staging)
                 Path(withheld).unlink(missing_ok=True)
+            self.snapshots.follow(export)
             self._put_in_force(export)
 
         try:
@@ -145,6 +150,7 @@ class GaneshaServer:
                     daemons.sync_directory(folder)
         finally:
             self._told(lambda: self._withdraw(export_id))
+            self.snapshots.forget_share(export_id)
 
     def live(self, export_ids: Collection[int] | None = None) -> Mapping[int, Export]:
         """Return the exports in force, of these ids alone where they are given; empty where the server is not `is_running`."""
@@ -288,8 +294,13 @@ class GaneshaServer:
         return reply, None if isinstance(body, RefusedError) else shown_export(body)
 
     def _withdraw(self, export_id: int) -> None:
-        with suppress(RefusedError):  # it is not there; what else it might be shows below
+        self.snapshots.hide(export_id)  # first: an export that another is below of cannot be removed
+        try:
             self._bus.call("RemoveExport", "q", export_id)
+        except RefusedError as error:  # else it is not there; what else it might be shows below
+            if _BELOW in str(error):
+                self.snapshots.hide(export_id, is_known=True)
+                self._bus.call("RemoveExport", "q", export_id)
         if self._shown([export_id]):
             message = (
                 f"the NFS server still has the export {export_id} although it was told to remove it; repeat the apply"
@@ -298,7 +309,13 @@ class GaneshaServer:
 
     def _ids_in_force(self) -> list[int]:
         _time, rows = self._bus.call("ShowExports", "")
-        return sorted(row[0] for row in rows if row[0] != 0)  # 0 is the root of the pseudo file system
+        # 0 is the root of the pseudo file system, and what is below a share belongs to that.
+        return sorted(row[0] for row in rows if row[0] != 0 and not row[1].endswith(f"/{SNAPSHOTS}"))
+
+    def _stored_export(self, export_id: int) -> Export | None:
+        """Return the export as it is kept for the next start, unless it is withheld."""
+        name = f"{export_id}{_SUFFIX}"
+        return _export_of(name, _content(self._layout.path(EXPORTS, name)))
 
     def _shown(self, export_ids: list[int]) -> dict[int, Export]:
         """Return those of the exports that the server has."""
@@ -311,8 +328,7 @@ class GaneshaServer:
 
     def _as_asked(self, shown: Export) -> Export:
         """Return an export in force as it was asked for: with options that say what the export says, which the server does not show."""
-        name = f"{shown.export_id}{_SUFFIX}"
-        stored = _export_of(name, _content(self._layout.path(EXPORTS, name)))
+        stored = self._stored_export(shown.export_id)
         return stored if stored is not None and as_shown(stored) == shown else shown
 
     def _sort_stored(self, is_ready: Callable[[Export], bool]) -> int:

@@ -59,6 +59,11 @@ class BtrfsPool:
         return self._name
 
     @property
+    def binds_snapshots(self) -> bool:
+        """They are."""
+        return True
+
+    @property
     def features(self) -> frozenset[str]:
         """All that there are."""
         return FEATURES
@@ -259,6 +264,11 @@ class BtrfsPool:
             return
         with self._working(f"cannot show previous versions of the volume {volume!r}") as place:
             versions.hide(place, volume) if wanted is None else versions.show(place, volume, wanted)
+
+    def bind_snapshots(self, folder: str, wanted: Mapping[str, str], before_change: Callable[[], None]) -> None:
+        """Bind them, each to read alone."""
+        with self._working("cannot show snapshots") as place:
+            versions.bind(place, f"{self._path}/{PRIVATE}/{SNAPSHOTS}", folder, wanted, before_change)
 
     def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot at one instant; durable when this returns."""

@@ -50,6 +50,11 @@ class ImagePool:
         return self._name
 
     @property
+    def binds_snapshots(self) -> bool:
+        """They are files, each with a file system in it."""
+        return False
+
+    @property
     def features(self) -> frozenset[str]:
         """Snapshots, clones and reverts only where the folder's file system shares blocks, and only once the pool is there."""
         if self._shares_blocks is None and self.is_mounted():
@@ -225,6 +230,9 @@ class ImagePool:
 
     def show_versions(self, volume: str, wanted: Callable[[], Mapping[str, str]] | None) -> None:
         """Do nothing: a snapshot is a file with a file system in it."""
+
+    def bind_snapshots(self, folder: str, wanted: Mapping[str, str], before_change: Callable[[], None]) -> None:
+        """Do nothing, as above."""
 
     def delete_snapshot(self, snapshot_id: str, identity: str | None = None) -> None:
         """Remove the snapshot."""
