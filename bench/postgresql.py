@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 READ_LIMIT = 1.0
 APPLY_LIMIT = 1.3
 ROUNDS = 3
+APPLY_ROUNDS = 2
 
 
 def filled(url: str, rows: int) -> StateStore:
@@ -73,14 +74,16 @@ def measure_apply(folder: Path, server_url: str, shares: int) -> bool:
     """Print what an apply of slow calls takes; return whether the limit is kept."""
     workload = Workload(shares, latency=f"{LATENCY_SECONDS * 1e3:g}ms", waiting=LATENCY_SECONDS)
     environment = waiting_environment(Site(THIS, folder, shares))
-    seconds = {}
-    for name, more in (("file", {}), ("PostgreSQL", {"SHARECTL_STATE": server_url})):
-        root = fresh(folder / name, workload)
-        THIS.measured(root, "plan", "--out", "plan.json", environment={**environment, **more})
-        cost = THIS.measured(root, "apply", "plan.json", environment={**environment, **more})
-        seconds[name] = cost.seconds
-        print(f"{shares} shares, 50 ms a call, {name}: wall {cost.seconds:6.2f} s, CPU {cost.cpu_seconds:6.2f} s")
-    return _told("wall of an apply", seconds["PostgreSQL"] / seconds["file"], APPLY_LIMIT)
+    seconds: dict[str, list[float]] = {"file": [], "PostgreSQL": []}
+    for number in range(APPLY_ROUNDS):
+        url = f"{server_url}-{number}"
+        for name, more in (("file", {}), ("PostgreSQL", {"SHARECTL_STATE": url})):
+            root = fresh(folder / name, workload)
+            THIS.measured(root, "plan", "--out", "plan.json", environment={**environment, **more})
+            cost = THIS.measured(root, "apply", "plan.json", environment={**environment, **more})
+            seconds[name].append(cost.seconds)
+            print(f"{shares} shares, 50 ms a call, {name}: wall {cost.seconds:6.2f} s, CPU {cost.cpu_seconds:6.2f} s")
+    return _told("wall of an apply", min(seconds["PostgreSQL"]) / min(seconds["file"]), APPLY_LIMIT)
 
 
 def _told(what: str, ratio: float, limit: float) -> bool:
@@ -96,7 +99,7 @@ def main() -> int:
         "server", metavar="URL", help="postgresql://USER@HOST/DATABASE; schemas are made in it, and left there"
     )
     parser.add_argument("--rows", type=int, default=400_000)
-    parser.add_argument("--shares", type=int, default=2_000)
+    parser.add_argument("--shares", type=int, default=1_000)
     chosen = parser.parse_args()
     joint = "&" if "?" in chosen.server else "?"
 
