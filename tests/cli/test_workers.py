@@ -200,3 +200,23 @@ def test_killed_at_random_everything_is_done_once(tmp_path: Path, postgresql: Se
     team.check(len(shares))
     doubled = "SELECT resource_id FROM calls WHERE call = 'create_share' AND outcome = 'done' GROUP BY resource_id HAVING count(*) > 2"
     assert team.on_filer(doubled) == []
+
+
+def test_a_folder_of_the_workers_host_is_worked_on_there(tmp_path: Path, postgresql: Server) -> None:
+    """By a driver whose backend refuses earlier runs: the worker raises the fence of the run whose calls it makes."""
+    team = Team(tmp_path, postgresql)
+    team.write(share("a", RULE))
+    for folder in (team.coordinator, team.filer):
+        manifest = folder / "m.yaml"
+        simulated = "driver: simulated, lanes: 4, config: {stateFile: filer.db, log: true, }"
+        directory = "driver: directory, config: {root: storage, exportHost: nas.example.org}"
+        manifest.write_text(manifest.read_text().replace(simulated, directory))
+    (team.filer / "storage").mkdir()
+    with team.worker():
+        ended = team.run("apply", "--yes")
+        assert ended.code == 0, ended.err
+        assert team.run("plan", "--detailed-exitcode").code == 0
+    assert (team.filer / "storage" / "a").is_dir()
+    (token,) = json.loads((team.filer / "storage" / ".sharectl" / "fences.json").read_text()).values()
+    assert token == team.query("SELECT last_token FROM s.meta")[0][0]
+    assert not (team.coordinator / "storage").exists()
