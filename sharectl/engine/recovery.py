@@ -70,7 +70,8 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
     A share that was made for an address which has meanwhile got another is removed: nobody ever had access to it. A backend
     behind which is another storage than the state has pinned (a file system that is not mounted) is not believed.
 
-    `remains` are, by operation, what workers have kept of its calls: one that never began is not asked about.
+    `remains` are, by operation, what workers have kept of its calls: one that never began is not asked about, and one that
+    is still under way is left alone.
     """
     unresolved: list[OperationRecord] = []
     again: Sequence[OperationRecord] | None = None
@@ -157,7 +158,11 @@ class _Recovery:
         """Resolve what can be. Raises LeaseLostError and StateError."""
         by_backend: dict[str, list[OperationRecord]] = {}
         for operation in operations:
-            if operation.operation_id in self._remains and not self._remains[operation.operation_id].has_begun:
+            known = self._remains.get(operation.operation_id)
+            if known is not None and known.is_under_way:
+                self.unresolved.append(operation)
+                continue
+            if known is not None and not known.has_begun:
                 job = _Resolving(self._record(operation, _NOT_BEGUN), operation.backend or "", (operation,), self)
                 self._loop.start(job)
                 continue

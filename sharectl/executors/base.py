@@ -41,10 +41,14 @@ class Operation(NamedTuple):
 
 
 class Remains(NamedTuple):
-    """What is known of the calls of an operation whose run is gone: whether one has begun, and what the last one brought back."""
+    """What is known of the calls of an operation whose run is gone: whether one has begun, and what the last one brought back.
+
+    One that `is_under_way` has not ended: its operation is nobody's to resolve.
+    """
 
     has_begun: bool
     answer: Answer | None = None
+    is_under_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -131,17 +132,20 @@ class RemoteBackends:
     def remains(
         self, operations: Sequence[OperationRecord], observer: Callable[[Event], None], wait: Callable[[float], object]
     ) -> dict[str, Remains]:
-        """Return what remains of the calls of earlier runs, once none of them is under way any more. Raises StateError.
+        """Return what remains of the calls of earlier runs, once they have ended. Raises StateError.
 
-        A call that its worker still renews is waited for as long as it takes: nobody else may touch its address.
+        A call that its worker still renews is waited for as long as it takes: nobody else may touch its address. One that had been
+        given up may hang, and is waited for no longer than a lease: what it is about stays unresolved.
         """
         self._prepare()
         earlier = EarlierCalls(self._requests)
         told: set[tuple[str, ...]] = set()
+        patience_ends = monotonic() + self._project.execution.lease_seconds
         while True:
             try:
                 under_way, remains = earlier.look([operation.operation_id for operation in operations])
-                if not under_way:
+                is_patient = monotonic() < patience_ends
+                if not any(is_patient or not call.is_given_up for call in under_way):
                     earlier.tidy()
                     return remains
             except ClaimsUnavailableError as problem:

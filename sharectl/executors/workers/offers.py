@@ -164,8 +164,8 @@ WHERE operation_id = ANY (%s) AND finished_at IS NULL AND given_up_at IS NULL
     AND (worker_id IS NULL OR lease_until < clock_timestamp())
 """
 _REMAINS: Final = """
-SELECT operation_id, address, worker_id, outcome,
-    CASE WHEN finished_at IS NULL AND given_up_at IS NULL
+SELECT operation_id, address, worker_id, outcome, given_up_at IS NOT NULL,
+    CASE WHEN finished_at IS NULL AND lease_until > clock_timestamp()
         THEN extract(epoch FROM lease_until - clock_timestamp())::float8 END
 FROM {schema}.call WHERE operation_id = ANY (%s) ORDER BY offered_at
 """
@@ -178,11 +178,15 @@ DELETE FROM {schema}.call WHERE
 
 
 class UnderWay(NamedTuple):
-    """A call of an earlier run that a worker makes: nobody may take its operation over for `left_seconds`, unless it is renewed."""
+    """A call of an earlier run that a worker makes: nobody may take its operation over for `left_seconds`, unless it is renewed.
+
+    One that `is_given_up` may hang: the run before has waited for it in vain, or was stopped at once.
+    """
 
     address: str
     worker_id: str
     left_seconds: float
+    is_given_up: bool
 
 
 class EarlierCalls:
@@ -193,7 +197,7 @@ class EarlierCalls:
         self._requests = requests
 
     def look(self, operation_ids: Collection[str]) -> tuple[list[UnderWay], dict[str, Remains]]:
-        """Return which calls of these operations are still under way, and what remains of the others; none of those can begin any more."""
+        """Return which calls of these operations are still under way, and what remains of all; none of the others can begin any more."""
         ids = list(operation_ids)
         under_way: list[UnderWay] = []
         remains: dict[str, Remains] = {}
@@ -202,12 +206,16 @@ class EarlierCalls:
             rows = connection.execute(
                 sql.SQL(_REMAINS).format(schema=self._requests.schema), (ids,), binary=True
             ).fetchall()
-        for operation_id, address, worker_id, outcome, left_seconds in rows:
+        for operation_id, address, worker_id, outcome, is_given_up, left_seconds in rows:
+            before = remains.get(operation_id, _NOTHING)
             if left_seconds is not None:
-                under_way.append(UnderWay(address, worker_id, left_seconds))
+                under_way.append(UnderWay(address, worker_id, left_seconds, is_given_up))
             answer = None if outcome is None else outcome_of(bytes(outcome))
-            has_begun = worker_id is not None or remains.get(operation_id, _NOTHING).has_begun
-            remains[operation_id] = Remains(has_begun, answer if isinstance(answer, Answer) else None)
+            remains[operation_id] = Remains(
+                before.has_begun or worker_id is not None,
+                answer if isinstance(answer, Answer) else None,
+                before.is_under_way or left_seconds is not None,
+            )
         return under_way, remains
 
     def tidy(self) -> None:

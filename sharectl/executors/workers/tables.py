@@ -202,10 +202,11 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE me {schema}.worker := {schema}.own_worker(worker_name);
 BEGIN
     UPDATE {schema}.worker SET heartbeat_at = clock_timestamp() WHERE worker_id = me.worker_id;
-    RETURN QUERY UPDATE {schema}.call
-        SET lease_until = clock_timestamp() + make_interval(secs => me.lease_seconds)
-        WHERE call_id = ANY (running) AND worker_id = me.worker_id AND finished_at IS NULL AND given_up_at IS NULL
-        RETURNING call_id;
+    -- What was given up is still under way until the worker says otherwise: the next run waits for it.
+    UPDATE {schema}.call SET lease_until = clock_timestamp() + make_interval(secs => me.lease_seconds)
+        WHERE call_id = ANY (running) AND worker_id = me.worker_id AND finished_at IS NULL;
+    RETURN QUERY SELECT call_id FROM {schema}.call
+        WHERE call_id = ANY (running) AND worker_id = me.worker_id AND finished_at IS NULL AND given_up_at IS NULL;
 END $$
 """
 
@@ -217,14 +218,18 @@ DECLARE
     found_call {schema}.call;
 BEGIN
     SELECT * INTO found_call FROM {schema}.call WHERE call_id = chosen AND worker_id = me.worker_id FOR UPDATE;
-    IF NOT FOUND OR found_call.given_up_at IS NOT NULL THEN
+    IF NOT FOUND THEN
         RETURN 'fenced';
     END IF;
-    IF found_call.finished_at IS NOT NULL THEN
-        RETURN 'already';
+    IF found_call.finished_at IS NULL THEN
+        -- Of a call that was given up, too: nobody waits for it, and the next run learns that it has ended, and how.
+        UPDATE {schema}.call SET finished_at = clock_timestamp(), outcome = result WHERE call_id = chosen;
     END IF;
-    UPDATE {schema}.call SET finished_at = clock_timestamp(), outcome = result WHERE call_id = chosen;
-    RETURN 'recorded';
+    RETURN CASE
+        WHEN found_call.given_up_at IS NOT NULL THEN 'fenced'
+        WHEN found_call.finished_at IS NOT NULL THEN 'already'
+        ELSE 'recorded'
+    END;
 END $$
 """
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 from uuid import uuid4
+from zlib import compress
 
 import pytest
 
 from sharectl.executors.base import Remains
+from sharectl.executors.calls import Done
+from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, Claim, ClaimAnswer, FinishAnswer
 from sharectl.executors.workers.tables import QUESTIONS, install
 from sharectl.state.contract import StateNewerError
@@ -240,10 +243,35 @@ def test_what_remains_of_an_earlier_run_is_what_began_and_how_it_ended(database:
     assert [call.address for call in under_way] == ["share/running"]
     assert remains == {
         names[waiting]: Remains(has_begun=False),
-        **dict.fromkeys((names[running], names[lost], names[done]), Remains(has_begun=True)),
+        names[running]: Remains(has_begun=True, is_under_way=True),
+        **dict.fromkeys((names[lost], names[done]), Remains(has_begun=True)),
     }
     assert worker.claim(waiting) == Claim(ClaimAnswer.CANCELLED)
     assert worker.finish(lost, b"late") is FinishAnswer.FENCED
+
+
+def test_what_was_given_up_is_under_way_until_its_worker_says_that_it_has_ended(database: Database) -> None:
+    """A run that is stopped at once leaves its calls behind; the next one touches nothing of theirs before they have ended."""
+    worker, call_id = database.worker(), database.offer()
+    operation = f"operation {call_id}"
+    worker.claim(call_id)
+    database.offers().give_up([call_id])
+    assert worker.renew([call_id]) == set()
+    under_way, remains = database.earlier.look([operation])
+    assert [(call.address, call.is_given_up) for call in under_way] == [("share/a", True)]
+    assert remains == {operation: Remains(has_begun=True, is_under_way=True)}
+    assert worker.finish(call_id, compress(encode(Done()))) is FinishAnswer.FENCED
+    assert database.earlier.look([operation]) == ([], {operation: Remains(has_begun=True, answer=Done())})
+
+
+def test_what_was_given_up_is_under_way_no_longer_than_its_worker_lives(database: Database) -> None:
+    """Its lease runs out as any other."""
+    worker, call_id = database.worker(), database.offer()
+    worker.claim(call_id)
+    database.offers().give_up([call_id])
+    database.lapse(call_id)
+    operation = f"operation {call_id}"
+    assert database.earlier.look([operation]) == ([], {operation: Remains(has_begun=True)})
 
 
 def test_calls_are_kept_as_long_as_their_operation_is_open(database: Database) -> None:
