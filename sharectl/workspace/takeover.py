@@ -230,7 +230,7 @@ class _Takeover:
         why_one = self._why_one_protocol(claim)
         if why_one is not None:
             return why_one
-        nfs, smb = self._said_of_exports(claim, ""), self._said_of_section(claim, "")
+        nfs, smb = self._said_of_exports(claim, "", Protocol.NFS_CIFS), self._said_of_section(claim, "")
         people = [(rule, place) for rule, place in smb.rules if rule.access_type != AccessType.IP]
         if len(people) < len(smb.rules):
             return "the section has hosts of its own, and a share of both protocols has the same for both"
@@ -304,9 +304,10 @@ class _Takeover:
             return f"only what the other file says is taken over: {why}", ""
         return f"the share is of {protocol} alone: {why}", _ONE_PROTOCOL[protocol] if has is None else ""
 
-    def _said_of_exports(self, claim: _Claim, address: Address) -> Said:
+    def _said_of_exports(self, claim: _Claim, address: Address, protocol: str = Protocol.NFS) -> Said:
+        """Return the rules of NFS clients, beside the settings that a share of this protocol has."""
         check = self._check(claim.place.share, Protocol.NFS)
-        return rules_of_exports(claim.exports, self._settings(address, Protocol.NFS), check)
+        return rules_of_exports(claim.exports, self._settings(address, protocol), check)
 
     def _said_of_section(self, claim: _Claim, address: Address) -> Said:
         if self._request.smb is None:

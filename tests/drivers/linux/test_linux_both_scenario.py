@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.drivers.linux.lab import kill_processes_of, need
+from tests.drivers.linux.lab import kill_processes_of, need, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.repository import PASSWORDS, Repository
 from tests.drivers.linux.smb_client import smb, write
@@ -101,3 +101,32 @@ def test_a_share_that_is_retained_is_closed_and_taken_back_with_both(office: Off
     assert nfs(client, server, "/shares/office", "cat", "b").text == "content"
     assert smb(client, server, "office", *ALICE, "ls a").is_ok
     assert Path(repository.folder.parent, "pool/office").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("options", "over", "said"),
+    [
+        ("rw,all_squash", (True, True), "its users come from where NFS clients may write"),
+        ("rw", (True, False), "files that this client makes would have another owner (squash)"),
+    ],
+)
+def test_a_folder_of_both_files_is_taken_over_as_one_share(
+    office: Office, options: str, over: tuple[bool, bool], said: str
+) -> None:
+    """Where its NFS clients are one user already; else of NFS alone, with the reason."""
+    repository, pool = office.repository, office.repository.folder.parent / "pool"
+    repository.write("Share", "first", {"size": "8 MiB", "protocol": "NFS", "deletionPolicy": "delete"})
+    repository.apply()
+    run("btrfs", "subvolume", "create", str(pool / "office"))
+    (pool / "office").chmod(0o777)
+    exports, smb_conf = repository.folder / "exports", repository.folder / "smb.conf"
+    exports.write_text(f"{pool}/office {office.network.client.ipv4}({options})\n", encoding="utf-8")
+    section = f"[office]\npath = {pool}/office\nvalid users = alice\nread only = no\n"
+    smb_conf.write_text(section, encoding="utf-8")
+    files = ("--exports", str(exports), "--smb-conf", str(smb_conf))
+    done = repository.run("import", "--backend", "nas", *files, "--write", str(repository.folder / "taken"), "--yes")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stdout, done.stdout
+    repository.apply()
+    assert repository.changes() == 0
+    assert office.over == over

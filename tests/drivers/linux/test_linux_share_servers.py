@@ -161,6 +161,24 @@ def test_smb_users_are_those_of_their_share_server(driver: LinuxDriver, switch: 
     assert not smb(stranger, "10.20.0.10", "office", "alice", PASSWORDS["ALICE"], "ls").is_ok
 
 
+def test_a_share_of_both_protocols_is_the_same_to_both_clients_of_its_tenant(
+    driver: LinuxDriver, switch: Switch
+) -> None:
+    """Each server of the share server exports it, and nobody else's machine finds it over either."""
+    one = driver.create_share_server(request(vni=100))
+    driver.create_share_server(request(vni=200))
+    share = share_on(driver, str(one.resource_id), "NFS_CIFS", "office")
+    grant(driver, share, RW, AccessRule("user", "alice", "rw"))
+    assert share.export_locations == ("10.20.0.10:/shares/office", "\\\\10.20.0.10\\office")
+    client = switch.add_client("one", "scb100", "10.20.0.21/24")
+    assert nfs(client, "10.20.0.10", "/shares/office", "put", "written", "x").is_done
+    assert write(client, "10.20.0.10", "office", "alice", PASSWORDS["ALICE"]).is_ok
+    assert nfs(client, "10.20.0.10", "/shares/office", "cat", "written").text == "content"
+    stranger = switch.add_client("two", "scb200", "10.20.0.21/24")
+    assert not nfs(stranger, "10.20.0.10", "/shares/office", "ls").is_done
+    assert not smb(stranger, "10.20.0.10", "office", "alice", PASSWORDS["ALICE"], "ls").is_ok
+
+
 @pytest.mark.parametrize(("network_type", "vni", "bridge"), [("flat", None, "br-flat"), ("vlan", 300, "br-300")])
 def test_tenants_on_bridges_of_the_host(
     driver: LinuxDriver, switch: Switch, network_type: str, vni: int | None, bridge: str
