@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sharectl.drivers.linux.agent import closed_marks, rights
 from sharectl.drivers.linux.agent.access_by_nfs import NfsAccess
 from sharectl.drivers.linux.agent.access_by_smb import SmbAccess
-from sharectl.drivers.linux.agent.contract import Problem, rule_in
+from sharectl.drivers.linux.agent.contract import rule_in
 from sharectl.drivers.linux.agent.protocols import exported_over, joined, parts_of
 from sharectl.drivers.linux.agent.served_volumes import ServedVolumes
 from sharectl.drivers.linux.agent.servers import MAIN
@@ -56,11 +56,11 @@ class Access:
         if CIFS in protocols_in(row.protocol) and servers.smb is not None:
             users = rights.users_meant(rules, servers.smb.account, credentials.known)
         parts = parts_of(row.protocol, rules, users, credentials.people)
-        statuses, problems = dict(parts.statuses), []
+        statuses, problems = dict(parts.statuses), list[Exception]()
         for protocol in protocols_in(row.protocol):
             try:
                 statuses.update(self._apply(servers, row, protocol, parts, credentials.of(users)))
-            except Problem as problem:
+            except Exception as problem:  # noqa: BLE001 - whatever it is (a full disk), it keeps nobody in over the other
                 problems.append(problem)
         if problems:
             raise problems[0]
@@ -114,11 +114,11 @@ class Access:
 
         Of several `protocols`, all of the share's without them, each goes whatever becomes of the others.
         """
-        servers, problems = self._room.servers(row.instance), []
+        servers, problems = self._room.servers(row.instance), list[Exception]()
         for protocol in protocols_in(row.protocol) if protocols is None else protocols:
             try:
                 self._withdraw(servers, row, protocol)
-            except Problem as problem:
+            except Exception as problem:  # noqa: BLE001 - as above
                 problems.append(problem)
         if problems:
             raise problems[0]
