@@ -298,7 +298,7 @@ def test_what_a_killed_deletion_leaves_is_swept_by_the_next_agent(crash_everywhe
     """Nobody repeats it: the share is gone from the listing. Its record goes all the same; one that still has its volume stays."""
     other = create(OTHER)
     other[1]["name"] = "other-{n}"
-    answers = crash_everywhere([create(), access(NFS_RULES)], delete(), [delete(OTHER), delete()], ".none", other)
+    answers = crash_everywhere([create(), access(NFS_RULES)], delete(), [delete(OTHER), delete()], ".none", again=other)
     shares = [len(told(answer["after"])) for answer in answers]
     assert set(shares) == {1, 2}, "the other share, and the share itself where it is still there"
     assert [answer["recorded_bytes"] for answer in answers] == [count * 8 * MIB for count in shares]
@@ -308,7 +308,7 @@ def test_a_creation_that_is_given_up_leaves_nothing(
     crash_everywhere: Callable[..., list[Any]], lab_directory: str
 ) -> None:
     """Killed anywhere, and then deleted by its id: no volume, no record, nothing in the private folders."""
-    answers = crash_everywhere([], create(), [], ".none", delete())
+    answers = crash_everywhere([], create(), [], ".none", again=delete())
     assert [told(answer["after"]) for answer in answers] == [[]] * len(answers)
     assert {answer["recorded_bytes"] for answer in answers} == {0}
     pool = Path(lab_directory, "pool")
@@ -320,7 +320,7 @@ def test_a_snapshot_that_is_given_up_leaves_nothing(
     crash_everywhere: Callable[..., list[Any]], lab_directory: str
 ) -> None:
     """Also where it was taken, and the agent killed before it could say so."""
-    answers = crash_everywhere([create()], snapshot(), [delete()], ".none", delete_snapshot())
+    answers = crash_everywhere([create()], snapshot(), [delete()], ".none", again=delete_snapshot())
     assert [answer["refusal"] for answer in answers] == [None] * len(answers)
     assert list(Path(lab_directory, "pool/.sharectl/snapshots").iterdir()) == []
 
