@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 
 _LACKING = "needs "
 """A reason for skipping that begins so names something that CI has to provide."""
-
-
-_COPIES = tempfile.TemporaryDirectory(prefix="sharectl-tests-")
-os.environ["XDG_STATE_HOME"] = _COPIES.name
-"""Copies of the states that tests make are kept there, and not in the home of whoever runs them."""
+_KEEPER = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -49,13 +45,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def pytest_configure(config: pytest.Config) -> None:
     """Begin a run, in the process that has no other above it."""
     if not hasattr(config, "workerinput"):
-        servers.begin()
+        config.stash[_KEEPER] = servers.begin()
+    # Copies of the states that tests make are kept there, and not in the home of whoever runs them.
+    os.environ["XDG_STATE_HOME"] = os.environ[servers.VARIABLE]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the servers of the run."""
     if not hasattr(config, "workerinput"):
-        servers.end()
+        servers.end(config.stash[_KEEPER])
 
 
 @pytest.fixture(scope="session")

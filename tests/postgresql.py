@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 USER: Final = "sharectl"
 DATABASE: Final = "postgres"
 _START_SECONDS: Final = 120
+_TRIES: Final = 5
 _SETTINGS: Final = """
 listen_addresses = ''
 port = {port}
@@ -59,6 +60,7 @@ class Server:
         if not os.geteuid():
             shutil.chown(folder, "postgres")
         server = cls(folder, port)
+        servers.keep(folder, server.command(*server.stopping("immediate")))
         options = ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         server.run("initdb", "-D", str(server.data), "-U", USER, *options)
         with (server.data / "postgresql.conf").open("a") as file:
@@ -69,6 +71,7 @@ class Server:
         """Return a standby that follows this server, not started yet."""
         folder = Path(tempfile.mkdtemp(prefix="sharectl-pg-"))
         standby = Server(folder, self.port)
+        servers.keep(folder, standby.command(*standby.stopping("immediate")))
         self.give(folder)
         self.run(
             "pg_basebackup",
@@ -101,6 +104,19 @@ class Server:
             "pg_ctl", "-D", str(self.data), "-l", str(self.folder / "log"), "-w", "-t", str(_START_SECONDS), "start"
         )
 
+    def start_on_tcp(self) -> None:
+        """Start it so that it listens on a port of 127.0.0.1 as well; on another one where somebody else was quicker to take it."""
+        for tries_left in reversed(range(_TRIES)):
+            self.port = free_port()
+            with (self.data / "postgresql.conf").open("a") as file:
+                file.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\n")
+            try:
+                return self.start()
+            except AssertionError:
+                if not tries_left:
+                    raise
+        return None
+
     def stop(self, mode: str = "fast") -> None:
         """Stop it; in the mode `immediate` as if its machine had lost power, but for what the disk would lose."""
         self.run(*self.stopping(mode))
@@ -113,7 +129,7 @@ class Server:
         """Stop it, if it runs, and remove its folder."""
         if (self.data / "postmaster.pid").exists():
             self.stop("immediate")
-        shutil.rmtree(self.folder, ignore_errors=True)
+        servers.forget(self.folder)
 
     def run(self, program: str, *arguments: str) -> str:
         """Run one of PostgreSQL's programs as the server's user, and return what it printed."""
@@ -179,9 +195,9 @@ def new_name() -> str:
 def shared_server() -> Server:
     """Return the server that all tests of a run share. It does without durability, which these tests do not look at."""
 
-    def start() -> tuple[dict[str, str], Sequence[str], Sequence[str]]:
+    def start() -> dict[str, str]:
         server = Server.create("fsync = off")
         server.start()
-        return {"folder": str(server.folder)}, server.command(*server.stopping("immediate")), [str(server.folder)]
+        return {"folder": str(server.folder)}
 
     return Server(Path(servers.shared("postgresql", start)["folder"]))

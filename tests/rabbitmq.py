@@ -11,16 +11,17 @@ import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests import servers
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 PROGRAMS: Final = Path("/usr/lib/rabbitmq/bin")
 """Those in /usr/sbin insist on the folders of the package."""
-_START_SECONDS: Final = 120
+_START_SECONDS: Final = 100
+"""Less than a test may take, so that what it said is told."""
+_TRIES: Final = 5
+_ABSENCES: Final = 10
+"""How often it is not seen before it is taken to have ended: a process has no environment while it becomes another program."""
 _SETTINGS: Final = """loopback_users = none
 vm_memory_high_watermark.absolute = 512MB
 disk_free_limit.absolute = 50MB
@@ -41,6 +42,10 @@ def _free_ports(count: int) -> list[int]:
     return found
 
 
+class PortTakenError(Exception):
+    """The broker has ended by itself: somebody else was quicker to take one of its ports."""
+
+
 class Broker:
     """A RabbitMQ server with its data in a folder of its own."""
 
@@ -54,6 +59,7 @@ class Broker:
         """Make a broker, not started yet. Skips where there is none to be had."""
         servers.require((PROGRAMS / "rabbitmq-server").exists(), "RabbitMQ (apt-get install rabbitmq-server)")
         folder = Path(tempfile.mkdtemp(prefix="sharectl-mq-"))
+        servers.keep(folder, _stopping(folder))
         port, distribution, epmd = _free_ports(3)
         (folder / "log").mkdir()
         (folder / "enabled_plugins").write_text("[].\n")
@@ -88,7 +94,7 @@ class Broker:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start it, and return when it answers. Raises PortTakenError."""
         command = ["setsid", "--fork", *self._as_its_user(), str(PROGRAMS / "rabbitmq-server")]
         with (self.folder / "out").open("ab") as out:
             subprocess.run(
@@ -101,9 +107,14 @@ class Broker:
                 check=True,
             )
         deadline = monotonic() + _START_SECONDS
+        absences = 0
         while not self._answers():
-            assert monotonic() < deadline, (self.folder / "out").read_text()
-            sleep(0.05)
+            said = (self.folder / "out").read_text()
+            assert monotonic() < deadline, said
+            absences = 0 if self._is_running() else absences + 1
+            if absences > _ABSENCES:
+                raise PortTakenError(said)
+            sleep(0.1)
 
     def kill(self) -> None:
         """End it as abruptly as its machine would, and return when it is gone."""
@@ -118,7 +129,7 @@ class Broker:
     def remove(self) -> None:
         """End it, with the daemon that its node is registered with, and remove its folder."""
         self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        servers.forget(self.folder)
 
     def process_ids(self) -> list[int]:
         """Return the processes that were started with the environment of this broker."""
@@ -148,6 +159,11 @@ class Broker:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
+    def _is_running(self) -> bool:
+        """Tell whether the server itself is there; the daemon that it is registered with outlives it."""
+        names = [_name_of(process_id) for process_id in self.process_ids() if _is_alive(process_id)]
+        return any(name not in {"", "epmd"} for name in names)
+
     def _environment(self) -> dict[str, str]:
         lines = (self.folder / "environment").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines)
@@ -176,23 +192,37 @@ def _is_alive(process_id: int) -> bool:
         return False
 
 
-def _stopping(broker: Broker) -> list[str]:
+def _name_of(process_id: int) -> str:
+    """Return the name of the program, or nothing where the process is gone."""
+    try:
+        return Path(f"/proc/{process_id}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _stopping(folder: Path) -> list[str]:
     """Return a command that ends the broker when nothing of it is known but its folder."""
     script = (
         'for entry in /proc/[0-9]*; do if tr "\\0" "\\n" <"$entry/environ" 2>/dev/null | grep -qx "HOME=$1"; '
         'then kill -KILL "${entry#/proc/}"; fi; done'
     )
-    return ["sh", "-c", script, "sh", str(broker.folder)]
+    return ["sh", "-c", script, "sh", str(folder)]
 
 
 def shared_broker() -> Broker:
     """Return the broker that all tests of a run share."""
 
-    def start() -> tuple[dict[str, str], Sequence[str], Sequence[str]]:
-        broker = Broker.create()
-        broker.start()
-        told = {"folder": str(broker.folder), "port": str(broker.port)}
-        return told, _stopping(broker), [str(broker.folder)]
+    def start() -> dict[str, str]:
+        for tries_left in reversed(range(_TRIES)):
+            broker = Broker.create()
+            try:
+                broker.start()
+                break
+            except PortTakenError:
+                broker.remove()
+                if not tries_left:
+                    raise
+        return {"folder": str(broker.folder), "port": str(broker.port)}
 
     told = servers.shared("rabbitmq", start)
     return Broker(Path(told["folder"]), int(told["port"]))

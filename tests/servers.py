@@ -1,6 +1,7 @@
-"""Servers that all tests of a run share: each is started by the first test that needs it, and ended with the run.
+"""Servers that tests start: those that a run shares are started by the first test that needs them, and all end with the run.
 
-Under xdist the workers are processes of their own: what they share is a folder, whose path they inherit by the environment.
+Under xdist the workers are processes of their own: what they share is a folder, whose path they inherit by the environment. A
+process beside the run, its keeper, ends what is left when the run ends, also where that is killed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,40 +22,61 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 VARIABLE: Final = "SHARECTL_TESTS_SERVERS"
+_KEPT: Final = ".kept"
+_ROOT: Final = Path(__file__).parent.parent
+_WAIT_FOR_THE_END: Final = 'read -r _; exec "$@"'
 
 
-def begin() -> None:
-    """Make the folder; called once, where the run begins, and not in its workers."""
-    os.environ[VARIABLE] = tempfile.mkdtemp(prefix="sharectl-servers-")
+def begin() -> subprocess.Popen[bytes]:
+    """Make the folder; called once, where the run begins, and not in its workers. Returns the keeper."""
+    folder = os.environ[VARIABLE] = tempfile.mkdtemp(prefix="sharectl-servers-")
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _WAIT_FOR_THE_END, "sh", sys.executable, "-m", "tests.servers", folder],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
-def end() -> None:
-    """End the servers that were started, each by the command that it was noted with, and remove the folder."""
-    folder = Path(os.environ.pop(VARIABLE))
-    for note in sorted(folder.glob("*.json")):
+def end(keeper: subprocess.Popen[bytes]) -> None:
+    """Let the keeper end all servers, and wait for it."""
+    keeper.communicate(b"\n")
+
+
+def end_all(folder: Path) -> None:
+    """End the servers that are kept, each by the command that it was noted with, and remove their folders."""
+    for note in sorted(folder.glob(f"*{_KEPT}")):
         noted = json.loads(note.read_text())
         subprocess.run(noted["stop"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
-        for left in noted["folders"]:
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(noted["folder"], ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def shared(name: str, start: Callable[[], tuple[Mapping[str, str], Sequence[str], Sequence[str]]]) -> Mapping[str, str]:
+def keep(folder: Path, stop: Sequence[str]) -> None:
+    """Have the server in `folder` ended by this command when the run ends, unless `forget` is called before."""
+    _write(_note_of(folder), {"folder": str(folder), "stop": list(stop)})
+
+
+def forget(folder: Path) -> None:
+    """Keep a server no longer: it has ended, and its folder is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    _note_of(folder).unlink()
+
+
+def shared(name: str, start: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
     """Return what `start` told of the server `name`, which it is called for once in a run.
 
-    It returns what clients are to know, the command that ends the server, and its folders. A server that cannot be started here skips each test that
-    needs it: `start` calls pytest.skip, with a reason that begins with `needs`.
+    It returns what clients are to know. A server that cannot be started here skips each test that needs it: `start` calls
+    pytest.skip, with a reason that begins with `needs`.
     """
-    folder = Path(os.environ[VARIABLE])
-    note = folder / f"{name}.json"
-    with (folder / f"{name}.lock").open("w") as lock:
+    note = Path(os.environ[VARIABLE]) / f"{name}.json"
+    with note.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not note.exists():
-            told, stop, folders = start()
-            draft = note.with_suffix(".draft")
-            draft.write_text(json.dumps({"told": dict(told), "stop": list(stop), "folders": list(folders)}))
-            draft.rename(note)
-        found: Mapping[str, str] = json.loads(note.read_text())["told"]
+            _write(note, start())
+        found: Mapping[str, str] = json.loads(note.read_text())
     return found
 
 
@@ -61,3 +84,17 @@ def require(found: object, what: str) -> None:
     """Skip the test unless `found`; where all tests must run, that is a failure."""
     if not found:
         pytest.skip(f"needs {what}")
+
+
+def _note_of(folder: Path) -> Path:
+    return Path(os.environ[VARIABLE]) / f"{folder.name}{_KEPT}"
+
+
+def _write(note: Path, content: Mapping[str, object]) -> None:
+    draft = note.with_suffix(".draft")
+    draft.write_text(json.dumps(dict(content)))
+    draft.rename(note)
+
+
+if __name__ == "__main__":
+    end_all(Path(sys.argv[1]))

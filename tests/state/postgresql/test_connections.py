@@ -18,7 +18,7 @@ from sharectl.state.postgresql.connections import Connections
 from sharectl.state.postgresql.reader import fetch
 from sharectl.state.postgresql.store import open_url
 from sharectl.state.testing.samples import ALICE, make_record, whole_view
-from tests.postgresql import Server, free_port
+from tests.postgresql import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,23 +103,23 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("tls")
     ours = make_authority(folder, "ours")
     make_authority(folder, "theirs")
-    port = free_port()
-    server = Server.create("listen_addresses = '127.0.0.1'\nssl = on\nfsync = off", port)
+    server = Server.create("ssl = on\nfsync = off")
     try:
         for name in ("server.key", "server.pem"):
             target = server.data / name.replace("pem", "crt")
             target.write_bytes((ours / name).read_bytes())
             target.chmod(0o600)
             server.give(target)
-        server.start()
+        server.start_on_tcp()
         server.sql(f"ALTER ROLE sharectl PASSWORD '{PASSWORD}'")
         hba = server.data / "pg_hba.conf"
         hba.write_text("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
         server.run("pg_ctl", "-D", str(server.data), "reload")
         (folder / "password").write_text(PASSWORD + "\n")
         (folder / "wrong").write_text("battery staple\n")
-        with closing(open_url(Guarded(server, port, folder).url(passwordFile=f"{folder}/password"), create=True)):
-            yield Guarded(server, port, folder)
+        guarded = Guarded(server, server.port, folder)
+        with closing(open_url(guarded.url(passwordFile=f"{folder}/password"), create=True)):
+            yield guarded
     finally:
         server.remove()
 
@@ -174,13 +174,12 @@ def test_whoever_is_not_what_the_url_says_is_not_spoken_to(
 
 def test_a_server_without_tls_is_refused(tmp_path: Path) -> None:
     """What answers in plain text may be anybody."""
-    port = free_port()
-    server = Server.create("listen_addresses = '127.0.0.1'\nfsync = off", port)
+    server = Server.create("fsync = off")
     try:
-        server.start()
+        server.start_on_tcp()
         with pytest.raises(StateUnavailableError, match="offers no TLS"):
             open_url(
-                f"postgresql://sharectl@localhost:{port}/postgres?name=a&sslrootcert={make_authority(tmp_path, 'x')}/ca.pem",
+                f"postgresql://sharectl@localhost:{server.port}/postgres?name=a&sslrootcert={make_authority(tmp_path, 'x')}/ca.pem",
                 create=False,
             )
     finally:
