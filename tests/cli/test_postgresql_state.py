@@ -147,12 +147,18 @@ def test_an_apply_waits_for_a_server_that_was_stopped_like_a_crash(slow: Path, o
 
 def test_an_apply_whose_server_stays_away_ends_with_a_word(slow: Path, own_postgresql: Server) -> None:
     """Before its lease does, with the code of a failure; the next apply converges."""
+    manifests = slow / "all.yaml"
+    quick = manifests.read_text().replace("{create_share: 1s}", "{}")
+    manifests.write_text(
+        manifests.read_text().replace("create_share: 1s", "create_share: 6s")
+    )  # longer than a stop takes
     with begin_apply(slow, lease_seconds=3) as applying:
         own_postgresql.stop("immediate")
         told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
     assert (applying.returncode, told.count("Traceback")) == (1, 0)
     assert "cannot be reached" in " ".join(told.split())
     own_postgresql.start()
+    manifests.write_text(quick)
     assert run("apply", "--yes", "--lock-timeout", "30s", cwd=slow).code == 0
     expect_converged(slow)
 

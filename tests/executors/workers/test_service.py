@@ -25,8 +25,20 @@ if TYPE_CHECKING:
     from sharectl.executors.base import Permit
 
 PATIENCE_SECONDS = 20.0
-LEASE_SECONDS = 3.0
-"""Long enough for a busy machine to renew in."""
+LEASE_SECONDS = 0.3
+"""How often is renewed follows from it, and when a claim is too old from the `Clock`, which a busy machine does not move."""
+
+
+class Clock:
+    """Stands still unless it is put on."""
+
+    def __init__(self) -> None:
+        """Begin at 0."""
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return the seconds."""
+        return self.seconds
 
 
 class Ledger:
@@ -43,6 +55,7 @@ class Ledger:
         self.is_down = False
         self.loses_answers = False
         self.refused = 0
+        self.refused_renewals = 0
 
     def _expect_up(self) -> None:
         if self.is_down:
@@ -73,6 +86,7 @@ class Ledger:
 
     def renew(self, running: Collection[UUID]) -> Collection[UUID]:
         """See Claims."""
+        self.refused_renewals += self.is_down
         self._expect_up()
         self.renewals += 1
         return {call_id for call_id in running if call_id not in self.given_up}
@@ -129,11 +143,11 @@ class Backend:
 
 @contextmanager
 def service(
-    ledger: Ledger, backend: Backend, lease_seconds: float = 60.0, ended: list[str] | None = None
+    ledger: Ledger, backend: Backend, ended: list[str] | None = None, clock: Clock | None = None
 ) -> Iterator[Service]:
     """Start a service, and end it."""
     ends = [] if ended is None else ended
-    made = Service(ledger, backend.make, lease_seconds=lease_seconds, end_process=ends.append)
+    made = Service(ledger, backend.make, lease_seconds=LEASE_SECONDS, end_process=ends.append, clock=clock or Clock())
     made.start()
     try:
         yield made
@@ -264,7 +278,7 @@ def test_a_call_that_was_given_up_begins_no_further_request_and_is_not_recorded(
     backend.gate.clear()
     call_id = ledger.add()
     ended: list[str] = []
-    with service(ledger, backend, LEASE_SECONDS, ended) as worker:
+    with service(ledger, backend, ended) as worker:
         worker.offer(call_id)
         assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
         ledger.given_up.add(call_id)
@@ -282,10 +296,14 @@ def test_it_ends_itself_where_it_cannot_renew() -> None:
     backend.gate.clear()
     call_id = ledger.add()
     ended: list[str] = []
-    with service(ledger, backend, LEASE_SECONDS, ended) as worker:
+    clock = Clock()
+    with service(ledger, backend, ended, clock) as worker:
         worker.offer(call_id)
         assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
         ledger.is_down = True
+        wait_until(lambda: ledger.refused_renewals)
+        assert not ended
+        clock.seconds = USABLE_PART * LEASE_SECONDS
         wait_until(lambda: ended)
         backend.gate.set()
         wait_until(lambda: ledger.refused)
@@ -321,11 +339,12 @@ def test_an_idle_worker_outlives_its_database() -> None:
     """There is nothing that anybody could take over."""
     ledger, backend = Ledger(), Backend()
     ended: list[str] = []
-    with service(ledger, backend, LEASE_SECONDS, ended) as worker:
+    clock = Clock()
+    with service(ledger, backend, ended, clock) as worker:
         ledger.is_down = True
         renewals = ledger.renewals
-        deadline = monotonic() + 3 * LEASE_SECONDS
-        wait_until(lambda: monotonic() > deadline)
+        clock.seconds = 3 * LEASE_SECONDS
+        wait_until(lambda: ledger.refused_renewals >= 3)
         ledger.is_down = False
         wait_until(lambda: ledger.renewals > renewals)
         worker.offer(ledger.add())
