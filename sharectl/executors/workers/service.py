@@ -193,7 +193,7 @@ class Service:
             with self._mutex:
                 self._begun.discard(call_id)  # from here on the database knows better than to give it to anybody
             if answer is FinishAnswer.FENCED:
-                self._tell("a call that had been given up has ended; its outcome is dropped")
+                self._tell("a call that had been given up has ended; nobody waits for its outcome")
             return
 
     # --- the claims ---
@@ -213,15 +213,16 @@ class Service:
                 self._ended.wait(_RETRY_SECONDS)
                 continue
             for call_id, running in asked.items():
-                if call_id in kept:
+                if asked_at - running.renewed_at < USABLE_PART * self._lease_seconds:  # else others may make it by now
                     running.renewed_at = asked_at
-                else:  # or it has just been recorded
+                if call_id not in kept:  # or it has just been recorded
                     running.is_given_up = True
 
     def _watch(self) -> None:
         while not self._ended.wait(self._lease_seconds / 50):
             with self._mutex:
-                oldest = max((self._age(each) for each in self._running.values() if not each.is_given_up), default=0.0)
+                # Those that were given up, too: the next run leaves them alone for as long as they are renewed.
+                oldest = max((self._age(each) for each in self._running.values()), default=0.0)
             if oldest >= USABLE_PART * self._lease_seconds:
                 self._end_process(f"the claims could not be renewed for {oldest:.1f} s of {self._lease_seconds:g} s")
                 return

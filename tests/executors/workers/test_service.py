@@ -315,6 +315,45 @@ def test_it_ends_itself_where_it_cannot_renew() -> None:
     assert "could not be renewed" in ended[0]
 
 
+def test_it_ends_itself_for_a_call_that_was_given_up_too() -> None:
+    """The next run leaves what it is about alone only for as long as the claim is renewed."""
+    ledger, backend = Ledger(), Backend()
+    backend.gate.clear()
+    call_id = ledger.add()
+    ended: list[str] = []
+    with service(ledger, backend, LEASE_SECONDS, ended) as worker:
+        worker.offer(call_id)
+        assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
+        ledger.given_up.add(call_id)
+        renewals = ledger.renewals
+        wait_until(lambda: ledger.renewals > renewals + 1)
+        assert not ended
+        ledger.is_down = True
+        wait_until(lambda: ended)
+        ledger.is_down = False
+        backend.gate.set()
+
+
+def test_a_renewal_that_comes_too_late_keeps_no_worker_alive() -> None:
+    """One that was stopped in a call ends itself when it goes on, also where the database answers before it has looked at the clock."""
+    ledger, backend = Ledger(), Backend()
+    backend.gate.clear()
+    ended: list[str] = []
+    stopped_seconds = [0.0]
+
+    def clock() -> float:
+        if ledger.claimed and threading.current_thread().name == "renewal":
+            stopped_seconds[0] = LEASE_SECONDS
+        return monotonic() + stopped_seconds[0]
+
+    worker = Service(ledger, backend.make, lease_seconds=LEASE_SECONDS, end_process=ended.append, clock=clock)
+    worker.start()
+    worker.offer(ledger.add())
+    wait_until(lambda: ended)
+    backend.gate.set()
+    assert worker.drain(PATIENCE_SECONDS)
+
+
 def test_a_worker_that_was_stopped_sends_no_request_when_it_goes_on() -> None:
     """The time of a claim runs from before it was asked for, on a clock that runs on."""
     ledger, backend = Ledger(), Backend()
