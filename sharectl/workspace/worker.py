@@ -137,7 +137,7 @@ def serve(project: Project, spec: BackendSpec, backends: Backends, tell: Callabl
             except (ClaimsUnavailableError, NotAdmittedError) as problem:
                 tell(f"a call could not be claimed: {problem}")
 
-        consume(place, queue, name.worker_id, offer)
+        consume(place, queue, name.worker_id, offer, tell)
         stopped.set()
     for number in (signal.SIGTERM, signal.SIGINT):  # asked once more, it does not wait
         signal.signal(number, signal.SIG_DFL)

@@ -6,15 +6,21 @@ no harm, and one that is lost costs the time until the worker looks by itself.
 
 from __future__ import annotations
 
+import json
+import logging
 import ssl
 import threading
+import warnings
 from contextlib import suppress
 from queue import SimpleQueue
+from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
-from celery import Celery
+from celery import Celery, signals
+from celery.exceptions import SecurityWarning
+from celery.platforms import EX_FAILURE
 from celery.worker.consumer import Consumer
 from kombu.entity import Exchange, Queue
 
@@ -28,8 +34,9 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 _HEARTBEAT_SECONDS: Final = 10
 _CONSUMING: Final = 4
 """How many hints a worker looks at, at once: each takes as long as a claim."""
-_PAUSE_SECONDS: Final = 1.0
+_REFUSED_PAUSE_SECONDS: Final = 5.0
 _DEFAULT_EXCHANGE: Final = Exchange("")
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +110,43 @@ def application(place: BrokerPlace, queues: Collection[Queue] = ()) -> Celery:
     return app
 
 
+def hinted(body: Any) -> UUID | None:  # noqa: ANN401 - whatever somebody has published
+    """Return the call that a message is about; None where it is no hint."""
+    try:
+        (call_id,) = json.loads(body)[0]
+        return UUID(call_id)
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
+        return None
+
+
 class HintConsumer(Consumer):  # type: ignore[misc]
-    """A consumer of hints: without the queues that Celery declares for delayed messages, and without talk among workers."""
+    """A consumer of hints: without the queues that Celery declares for delayed messages, and without talk among workers.
+
+    Of a message it keeps the id of the call alone. The rest (a time to wait for, tasks to go on with, addresses to reply to) would be
+    orders, and whoever may publish could give them; what Celery cannot read would end its worker.
+    """
+
+    def create_task_handler(self) -> Callable[[Any], None]:
+        """Return what is called with each message."""
+        handle = super().create_task_handler()
+
+        def on_message(message: Any) -> None:  # noqa: ANN401 - as above
+            call_id = hinted(message.body)
+            if call_id is None:
+                message.ack_log_error(_log, self.connection_errors)
+                return
+            identity = str(uuid4())
+            message.headers = {"lang": "py", "task": TASK, "id": identity, "root_id": identity, "parent_id": None}
+            message.properties = {"correlation_id": identity}
+            message.content_type, message.content_encoding = "application/json", "utf-8"
+            message.body = json.dumps([[str(call_id)], {}, {}])
+            handle(message)
+
+        return on_message
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:  # noqa: ARG002, ANN401 - as Celery calls it
+        """Drop what cannot be read, and say nothing of it: its text is somebody else's."""
+        message.ack_log_error(_log, self.connection_errors)
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
         """The steps in which it starts."""
@@ -179,16 +221,52 @@ def _release(connection: Any) -> None:  # noqa: ANN401 - kombu has no types
             connection.release()
 
 
-def consume(place: BrokerPlace, queue: Queue, name: str, offer: Callable[[UUID], object]) -> None:
+class _Told(logging.Handler):
+    """Hands on what Celery and kombu log, the first line alone, and nothing twice in a row."""
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        super().__init__(logging.ERROR)
+        self._tell = tell
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage().partition("\n")[0]
+        if line != self._last:
+            self._last = line
+            self._tell(f"the broker: {line}")
+
+
+def consume(
+    place: BrokerPlace,
+    queue: Queue,
+    name: str,
+    offer: Callable[[UUID], object],
+    tell: Callable[[str], object] = lambda _: None,
+) -> None:
     """Hand each hint to `offer` until the process is asked to end by SIGTERM or SIGINT. Runs in the main thread.
 
-    While the broker is away it is waited for.
+    While the broker is away, or refuses the worker, it is tried again; `tell` is told why.
     """
+    warnings.filterwarnings("ignore", category=SecurityWarning)  # it names an option of Celery's own command
+    told = _Told(tell)
+    for logger in map(logging.getLogger, ("celery", "kombu", "amqp")):
+        logger.addHandler(told)
+        logger.propagate = False
+    signals.setup_logging.connect(_leave_logging)
+    while _consume_once(place, queue, name, offer) == EX_FAILURE:
+        sleep(_REFUSED_PAUSE_SECONDS)
+
+
+def _leave_logging(**_: object) -> None:
+    """Keep Celery from a set-up of its own, which writes to the standard error."""
+
+
+def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[[UUID], object]) -> int | None:
+    """Return the exit status of a Celery worker: EX_FAILURE where nobody has asked it to end."""
     app = application(place, [queue])
 
     def offered(call_id: str) -> None:
-        with suppress(ValueError, TypeError, AttributeError):  # whoever may publish may publish anything
-            offer(UUID(call_id))
+        offer(UUID(call_id))
 
     app.task(offered, name=TASK, ignore_result=True)
 
@@ -203,3 +281,5 @@ def consume(place: BrokerPlace, queue: Queue, name: str, offer: Callable[[UUID],
         quiet=True,
     )
     worker.start()
+    status: int | None = worker.exitcode
+    return status

@@ -19,10 +19,15 @@ def _show(call_id: UUID) -> None:
         raise ConnectionError(message)
 
 
+def _tell(text: str) -> None:
+    if "the database does not answer" not in text:
+        os.write(1, f"{text}\n".encode())
+
+
 def main() -> None:
     """Consume until SIGTERM."""
     url, password, state, backend = sys.argv[1:]
-    consume(BrokerPlace(url, password), queue_of(state, backend), f"{backend}@test-{os.getpid()}", _show)
+    consume(BrokerPlace(url, password), queue_of(state, backend), f"{backend}@test-{os.getpid()}", _show, _tell)
     print("ended", flush=True)  # noqa: T201 - as above
 
 

@@ -149,6 +149,8 @@ def test_whatever_is_published_offers_calls_and_does_nothing_else(rabbitmq: Brok
         publish(rabbitmq, name, [["x"], {}, {}], **{**task, "task": "os.system"})
         for arguments in (["not an id"], [7], [None], [{"id": 1}], [], ["a", "b"]):
             publish(rabbitmq, name, [arguments, {}, {}], **task)
+        for body in ("x", None, 7, {}, {"args": 1}, [], [[]], "a long text", [["x"], {}], [[["x"]]]):
+            publish(rabbitmq, name, body, **task)
         with Connection(rabbitmq.url) as connection:
             connection.Producer().publish(
                 b"cos\nsystem\n(S'touch /tmp/x'\ntR.",
@@ -157,6 +159,44 @@ def test_whatever_is_published_offers_calls_and_does_nothing_else(rabbitmq: Brok
                 content_encoding="binary",
                 headers=task,
             )
+        call_id = uuid4()
+        given.give("filer", [call_id])
+        assert filer.lines(1) == [str(call_id)]
+
+
+def test_a_hint_gives_no_orders(rabbitmq: Broker, state: str) -> None:
+    """When to be looked at, what to do next, whom to answer: of a message nothing counts but the id of the call."""
+    name, elsewhere = queue_name(state, "filer"), f"{state}.elsewhere"
+    task = {"lang": "py", "task": TASK, "id": str(uuid4()), "root_id": None, "parent_id": None, "group": None}
+    orders = {"callbacks": [], "chain": [{"task": TASK, "args": ["x"], "options": {"routing_key": elsewhere}}]}
+    told = (
+        {**task, "eta": "2099-01-01T00:00:00+00:00"},
+        {**task, "eta": "never"},
+        {**task, "expires": "2001-01-01T00:00:00+00:00"},
+        {**task, "expires": "never", "retries": "x", "timelimit": "x"},
+        {"task": 7},
+        {},
+    )
+    with consumer(url_of(rabbitmq), "guest", state) as filer, Connection(rabbitmq.url) as connection:
+        await_queue(rabbitmq, name)
+        queue = connection.SimpleQueue(elsewhere)
+        own = [uuid4() for _ in told]
+        for call_id, headers in zip(own, told, strict=True):
+            publish(rabbitmq, name, [[str(call_id)], {}, orders], **headers)
+        assert {UUID(line) for line in filer.lines(len(own))} == {*own}
+        assert queue.qsize() == 0
+        queue.close()
+
+
+def test_a_worker_that_the_broker_refuses_tries_again(rabbitmq: Broker, state: str) -> None:
+    """It says why in one line, and consumes once its password is known there."""
+    user = f"late-{state}"
+    with consumer(url_of(rabbitmq, user), "pw", state) as filer, hints(rabbitmq, state) as given:
+        (line,) = filer.lines(1)
+        assert "ACCESS_REFUSED" in line
+        rabbitmq.control("add_user", user, "pw")
+        rabbitmq.control("set_permissions", user, ".*", ".*", ".*")
+        await_queue(rabbitmq, queue_name(state, "filer"))
         call_id = uuid4()
         given.give("filer", [call_id])
         assert filer.lines(1) == [str(call_id)]
