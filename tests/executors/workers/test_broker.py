@@ -199,7 +199,9 @@ def test_a_worker_that_the_broker_refuses_tries_again(rabbitmq: Broker, state: s
         await_queue(rabbitmq, queue_name(state, "filer"))
         call_id = uuid4()
         given.give("filer", [call_id])
-        assert filer.lines(1) == [str(call_id)]
+        while (line := filer.lines(1)[0]).startswith("the broker: "):
+            pass  # it may have tried in between, too
+        assert line == str(call_id)
 
 
 def test_a_worker_whose_database_does_not_answer_goes_on(rabbitmq: Broker, state: str) -> None:
