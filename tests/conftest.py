@@ -46,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin a run, in the process that has no other above it."""
     if not hasattr(config, "workerinput"):
         config.stash[_KEEPER] = servers.begin()
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]  # they would lead clients of tests to another server
     # Copies of the states that tests make are kept there, and not in the home of whoever runs them.
     os.environ["XDG_STATE_HOME"] = os.environ[servers.VARIABLE]
 
