@@ -68,8 +68,13 @@ def admit(
 ) -> None:
     """Let a role of the database serve a backend as a worker, and do nothing else."""
     from sharectl.cli.session import start
+    from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
     from sharectl.workspace.remote import admit_role
 
     session = start(chdir)
+    known = list(session.repository.desired(only=()).backends)
+    if backend not in known:
+        remedy = did_you_mean(backend, known) or "put its Backend manifest into the repository first"
+        raise DiagnosticError(error("usage.backend", f"there is no backend {backend} in the manifests", remedy=remedy))
     admit_role(session.project, role, backend)
     session.output.note(f"The role {role} may serve backend {backend}.")

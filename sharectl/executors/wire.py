@@ -56,14 +56,18 @@ def decode(data: bytes) -> Call[Answer] | Answer | Failure:
     """Return the value that `encode` wrote. Raises WireError."""
     try:
         document = orjson.loads(data)
-        if document["version"] != VERSION:
-            message = f"version {document['version']!r} is not known here"
-            raise WireError(message)
-        found: Call[Answer] | Answer | Failure = _read(TYPES[document["type"]], document["value"])
-    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+        version = document["version"]
+        found = _read(TYPES[document["type"]], document["value"]) if version == VERSION else None
+    except WireError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         message = f"not a call or an answer: {error}"
         raise WireError(message) from error
-    return found
+    if found is None:
+        message = f"version {version!r} is not known here"
+        raise WireError(message)
+    read: Call[Answer] | Answer | Failure = found
+    return read
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a field

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.fields import parse_duration
 from sharectl.manifests.findings import Finding
-from sharectl.model.settings import BrokerSettings, ExecutionSettings
+from sharectl.model.settings import LONGEST_LEASE_SECONDS, BrokerSettings, ExecutionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +83,15 @@ def execution_findings(written: JsonObject, document: int, *, is_shared: bool) -
             f"a lease of {written['lease']} is too short",
             "a worker that does not get its claims renewed within it ends itself, and its calls are made again.",
             "choose one that is longer than the database takes to fail over, such as 90s",
+            document,
+            (*path, "lease"),
+        )
+    if "lease" in written and parse_duration(written["lease"]) > LONGEST_LEASE_SECONDS:
+        yield Finding(
+            "project.execution",
+            f"a lease of {written['lease']} is too long",
+            "for so long nobody would take over what a lost worker was doing.",
+            "choose one that is longer than the database takes to fail over, such as 90s, and no more than 24h",
             document,
             (*path, "lease"),
         )

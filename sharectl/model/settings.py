@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.frozen import dataclass, field
 
@@ -58,6 +58,10 @@ class BrokerSettings:
     url: str
     password_from: tuple[str, str] | None = None
     ca_file: str | None = None
+
+
+LONGEST_LEASE_SECONDS: Final = 86400.0
+"""The longest that a worker may be silent before its calls are taken over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sharectl.model.diagnostics import DiagnosticError, error, warning
 from sharectl.model.events import CallsUnderWay
 from sharectl.model.state_urls import is_in_file, parse_postgresql_url
 from sharectl.private import SecretError, read_secret
-from sharectl.state.contract import StateUnavailableError
+from sharectl.state.contract import StateError, StateUnavailableError
 from sharectl.state.stores import open_store
 
 if TYPE_CHECKING:
@@ -61,7 +61,13 @@ def prepare_tables(project: Project) -> None:
             with requests.connection() as connection:
                 install(connection, place.schema)
         except ClaimsUnavailableError as problem:
-            raise StateUnavailableError(place.location, str(problem)) from problem
+            raise _unavailable(place.location, problem) from problem
+
+
+def _unavailable(location: str, problem: ClaimsUnavailableError | NotAdmittedError) -> StateError:
+    """Return what a command says of a database that refused: what the store said of it, with its help, where that is known."""
+    cause = problem.__cause__
+    return cause if isinstance(cause, StateError) else StateUnavailableError(location, str(problem))
 
 
 def broker_place(project: Project) -> BrokerPlace | None:
@@ -149,7 +155,7 @@ class RemoteBackends:
                     earlier.tidy()
                     return remains
             except ClaimsUnavailableError as problem:
-                raise StateUnavailableError(self._project.state_location, str(problem)) from problem
+                raise _unavailable(self._project.state_location, problem) from problem
             addresses = tuple(call.address for call in under_way)
             if addresses not in told:
                 told.add(addresses)
@@ -181,7 +187,7 @@ def workers_of(project: Project) -> list[WorkerSeen]:
         try:
             return Offers(requests, Run("", "", None)).workers()
         except ClaimsUnavailableError as problem:
-            raise StateUnavailableError(project.state_location, str(problem)) from problem
+            raise _unavailable(project.state_location, problem) from problem
 
 
 def admit_role(project: Project, role: str, backend: str) -> None:
@@ -195,4 +201,4 @@ def admit_role(project: Project, role: str, backend: str) -> None:
             with requests.connection() as connection:
                 admit(connection, place.schema, role, backend)
         except (ClaimsUnavailableError, NotAdmittedError) as problem:
-            raise StateUnavailableError(place.location, str(problem)) from problem
+            raise _unavailable(place.location, problem) from problem

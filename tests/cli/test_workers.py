@@ -172,6 +172,12 @@ def test_a_role_that_may_only_be_a_worker_is_enough_for_one(tmp_path: Path, post
             out, _ = refused.communicate(timeout=PATIENCE_SECONDS)
         assert refused.returncode == 1
         assert b"sharectl workers admit --role ROLE --backend NAME" in out
+        misspelt = team.run("workers", "admit", "--role", role, "--backend", "filr")
+        assert misspelt.code == 64
+        assert 'did you mean "filer"?' in misspelt.err
+        unknown = team.run("workers", "admit", "--role", f"{role}_", "--backend", "filer")
+        assert unknown.code == 1
+        assert unknown.err.count("database postgres") == 1
         assert team.run("workers", "admit", "--role", role, "--backend", "filer").code == 0
         with team.worker():
             assert team.run("apply", "--yes").code == 0

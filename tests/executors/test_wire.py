@@ -96,6 +96,10 @@ def test_the_form_has_a_version() -> None:
         b'{"version": 1, "type": "ListShares", "value": {"resource_ids": [1]}}',
         b'{"version": 1, "type": "ListShares", "value": {"resource_ids": [], "more": 1}}',
         b'{"version": 1, "type": "Size", "value": {"size_bytes": true}}',
+        b'{"version": 1, "type": "Failure", "value": []}',
+        b'{"version": 1, "type": "Failure", "value": {"kind": "of a later version", "message": ""}}',
+        b'{"version": 1, "type": ["Size"], "value": {}}',
+        b"\xff",
     ],
 )
 def test_anything_else_is_refused(data: bytes) -> None:

@@ -52,6 +52,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         (SHARED + "  execution: {backends: {a: remote}}\n", "backend a is remote, and the executor is local"),
         (HEAD + "  execution: {executor: queue}\n", "the executor queue needs a state in PostgreSQL"),
         (SHARED + "  execution: {executor: queue, lease: 1s}\n", "a lease of 1s is too short"),
+        (SHARED + "  execution: {executor: queue, lease: 25h}\n", "a lease of 25h is too long"),
         (
             SHARED + "  execution: {executor: celery, broker: {url: 'amqp://u@mq.example/v'}}\n",
             "the way to the broker is not encrypted",

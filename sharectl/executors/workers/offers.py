@@ -12,6 +12,7 @@ from sharectl.executors.calls import Answer, Failure, FailureKind
 from sharectl.executors.wire import WireError, decode
 from sharectl.executors.workers.claims import PROTOCOL
 from sharectl.model.frozen import dataclass
+from sharectl.model.settings import LONGEST_LEASE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -97,7 +98,7 @@ DELETE FROM {schema}.call WHERE run_id = %s AND (operation_id IS NULL OR NOT EXI
 """
 _WORKERS: Final = """
 SELECT worker.worker_id, worker.backend, host, process_id, version, worker.protocol, width, worker.digest,
-    left_at IS NULL AND heartbeat_at + make_interval(secs => lease_seconds) > clock_timestamp(),
+    left_at IS NULL AND heartbeat_at + make_interval(secs => least(lease_seconds, {longest})) > clock_timestamp(),
     left_at IS NOT NULL,
     extract(epoch FROM clock_timestamp() - heartbeat_at)::float8,
     count(call_id)::integer,
@@ -118,7 +119,8 @@ class Offers:
         self._run = run
 
     def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        composed = sql.SQL(query).format(schema=self._requests.schema)
+        longest = sql.Literal(LONGEST_LEASE_SECONDS)  # whatever a worker has said of itself
+        composed = sql.SQL(query).format(schema=self._requests.schema, longest=longest)
         with self._requests.connection() as connection:
             cursor = connection.execute(composed, values, binary=True)
             return cursor.fetchall() if cursor.description is not None else []

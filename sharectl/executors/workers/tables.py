@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import sql
 
+from sharectl.model.settings import LONGEST_LEASE_SECONDS
 from sharectl.state.contract import StateNewerError
 
 if TYPE_CHECKING:
@@ -113,6 +114,9 @@ BEGIN
     THEN
         RAISE EXCEPTION '% does not serve backend %', session_user, backend_name
             USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF lease > {longest} THEN
+        RAISE EXCEPTION 'a lease of % seconds is too long', lease USING ERRCODE = 'insufficient_privilege';
     END IF;
     DELETE FROM {schema}.worker
         WHERE backend = backend_name AND coalesce(left_at, heartbeat_at) < clock_timestamp() - interval '7 days';
@@ -267,7 +271,8 @@ def install(connection: Connection[Any], schema: str) -> None:
             _expect_known(schema, version)
             return
         for text in (_TABLES, *_FUNCTIONS):
-            connection.execute(sql.SQL(text).format(schema=name, questions=sql.Literal(QUESTIONS)))
+            literals = {"questions": sql.Literal(QUESTIONS), "longest": sql.Literal(LONGEST_LEASE_SECONDS)}
+            connection.execute(sql.SQL(text).format(schema=name, **literals))
         for signature in (*_PRIVATE, *_PUBLIC):
             revoke = "REVOKE ALL ON FUNCTION {schema}." + signature + " FROM PUBLIC"
             connection.execute(sql.SQL(revoke).format(schema=name))

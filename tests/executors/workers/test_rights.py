@@ -67,6 +67,16 @@ def test_it_serves_no_other_backend(database: Database, role: str) -> None:
         database.worker(user=role, backend="other")
 
 
+@pytest.mark.parametrize("lease_seconds", [86401.0, 1e300, float("inf"), float("nan")])
+def test_it_holds_nobody_up_by_what_it_says_of_its_lease(database: Database, role: str, lease_seconds: float) -> None:
+    """A longer one than a day is refused; one that is there from earlier counts as a day, and the workers of others are shown."""
+    with pytest.raises(NotAdmittedError, match="too long"):
+        database.worker("long", user=role, lease_seconds=lease_seconds)
+    database.worker("own")
+    database.execute("UPDATE {s}.worker SET lease_seconds = %s", lease_seconds)
+    assert [seen.is_alive for seen in database.offers().workers()] == [True]
+
+
 def test_it_does_nothing_in_the_name_of_another_worker(database: Database, role: str) -> None:
     """Whose name it may know from a log."""
     call_id = database.offer()
