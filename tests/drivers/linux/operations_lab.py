@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sharectl.drivers.base import DriverError
+from sharectl.drivers.linux.agent import protocols
 from sharectl.drivers.linux.agent.contract import Problem
 from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.linux.driver import LinuxDriver
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 ANYBODY = AccessRule("ip", "10.77.1.0/24", "rw")
+STRANGE = AccessRule(*protocols.STRANGE[:3])
+"""What is listed where a server has a share open in another way than it was told."""
 ALICE = AccessRule("user", "alice", "rw")
 BOB = AccessRule("user", "bob", "ro")
 

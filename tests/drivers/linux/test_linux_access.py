@@ -23,7 +23,7 @@ from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from sharectl.model.access import AccessRule
 from tests.drivers.linux.lab import need, run
 from tests.drivers.linux.nfs_client import nfs
-from tests.drivers.linux.operations_lab import ALICE, ANYBODY, new_id, ref
+from tests.drivers.linux.operations_lab import ALICE, ANYBODY, STRANGE, new_id, ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -230,21 +230,25 @@ def test_a_mount_that_somebody_took_away_is_drift_and_repaired(backend: Operatio
     """What is exported then is not the share."""
     share = backend.share("unbound", ANYBODY)
     run("umount", "-l", str(backend.mount_point(share)))
-    assert backend.access_of(share) == set()
+    assert backend.access_of(share) == {STRANGE}
     run("chattr", "-i", str(backend.mount_point(share)))
     backend.mount_point(share).rmdir()
-    assert backend.access_of(share) == set()
+    assert backend.access_of(share) == {STRANGE}
     backend.allow(share, ANYBODY)
     assert backend.access_of(share) == {ANYBODY}
 
 
 def test_an_export_of_another_folder_is_drift_and_repaired(backend: OperationsLab) -> None:
-    """Also where its clients are right."""
+    """Also where its clients are right; and ended, where nobody is to have access."""
     share = backend.share("right", ANYBODY)
     tell_ganesha(backend, share, (f'"{backend.mount_point(share)}"', '"/srv"'))
-    assert backend.access_of(share) == set()
+    assert backend.access_of(share) == {STRANGE}
     backend.allow(share, ANYBODY)
     assert backend.access_of(share) == {ANYBODY}
+    tell_ganesha(backend, share, (f'"{backend.mount_point(share)}"', '"/srv"'))
+    backend.allow(share)
+    assert backend.access_of(share) == set()
+    assert not nfs(backend.network.client, backend.host.ipv4, "/shares/right", "ls").is_done
 
 
 def test_a_rule_that_somebody_added_is_seen(backend: OperationsLab) -> None:
@@ -263,7 +267,7 @@ def test_a_share_type_can_ask_for_another_squash(backend: OperationsLab, squash:
     text = server_file(backend, f"nfs/exports.d/{export_id(backend, share)}.conf").read_text(encoding="utf-8")
     assert option in text
     tell_ganesha(backend, share, (option, "No_Root_Squash"))
-    assert backend.access_of(share) == set()
+    assert backend.access_of(share) == {STRANGE}
     backend.allow(share, ANYBODY)
     assert backend.access_of(share) == {ANYBODY}
 

@@ -12,8 +12,8 @@ from sharectl.drivers.linux.agent.smb.server import SambaServer
 from sharectl.model.access import AccessRule
 from tests.drivers.linux.backends import PASSWORDS
 from tests.drivers.linux.lab import need, run
-from tests.drivers.linux.operations_lab import ALICE, ANYBODY, BOB, ref
-from tests.drivers.linux.smb_client import smb, write
+from tests.drivers.linux.operations_lab import ALICE, ANYBODY, BOB, STRANGE, ref
+from tests.drivers.linux.smb_client import Session, smb, write
 from tests.drivers.linux.test_linux_access import kill, server_file
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def test_a_user_lives_as_long_as_a_share_names_it(backend: OperationsLab) -> Non
 
 
 def test_a_password_that_was_changed_in_the_manifest_is_drift_and_repaired(own_backend: OperationsLab) -> None:
-    """Until then the user counts as one who has no access."""
+    """Until then the user counts as a stranger, who has no rule and comes in all the same."""
     share = own_backend.share("office", ALICE, BOB, protocol="CIFS")
     own_backend.passwords["ALICE"] = "new-Secret"
-    assert own_backend.access_of(share) == {BOB}
+    assert own_backend.access_of(share) == {BOB, STRANGE}
     own_backend.allow(share, ALICE, BOB)
     assert own_backend.access_of(share) == {ALICE, BOB}
     client, address = own_backend.network.client, own_backend.host.ipv4
@@ -166,6 +166,21 @@ def test_a_section_that_somebody_changed_is_drift_and_repaired(own_backend: Oper
         assert own_backend.access_of(share) == {BOB}
 
 
+def test_a_removal_that_was_cut_short_does_not_leave_its_sessions_unseen(own_backend: OperationsLab) -> None:
+    """The file has lost the section, and the server has not read it: what is still open is listed, and the next call ends it."""
+    share = own_backend.share("office", ALICE, protocol="CIFS")
+    conf = server_file(own_backend, "smb/shares.conf")
+    client, address = own_backend.network.client, own_backend.host.ipv4
+    with Session(client, address, "office", "alice", "one-Secret") as session:
+        assert session.write("before").is_ok
+        text = conf.read_text(encoding="utf-8")
+        conf.write_text(text[: text.index("[office]")], encoding="utf-8")
+        assert own_backend.access_of(share) == {STRANGE}
+        own_backend.allow(share)
+        assert own_backend.access_of(share) == set()
+        assert not session.write("after").is_ok
+
+
 def test_a_share_whose_volume_was_replaced_by_a_link_is_not_reachable(own_backend: OperationsLab) -> None:
     """What the section leads to is no longer one of our folders."""
     share = own_backend.share("office", BOB, protocol="CIFS")
@@ -214,9 +229,9 @@ def test_an_image_that_is_not_mounted_is_drift_and_never_served_as_an_empty_fold
         driver.update_access(ref(share), [ALICE], [], [])
     for name in ("first", "second"):
         run("umount", str(folder / name))
-    assert [share.access for share in driver.list_shares()] == [(), ()]
+    assert [share.access for share in driver.list_shares()] == [(STRANGE,), (STRANGE,)]
     driver.update_access(ref(shares[0]), [ALICE], [], [])
-    assert {share.name: share.access for share in driver.list_shares()} == {"first": (ALICE,), "second": ()}
+    assert {share.name: share.access for share in driver.list_shares()} == {"first": (ALICE,), "second": (STRANGE,)}
     kill(server_file(own_backend, "smb/run/smbd.pid"))
     run("umount", str(folder / "first"))
     (folder / ".sharectl/images/second.img").rename(own_backend.folder / "second.img")

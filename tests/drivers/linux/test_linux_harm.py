@@ -85,7 +85,7 @@ def rules_of(listed: Sequence[Any]) -> list[list[str]]:
     _, shares, _ = listed
     assert len(shares) == 1, shares
     rules: list[list[str]] = [rule[:3] for rule in shares[0]["access"]]  # none has options
-    # One that nobody has: it says that the two protocols are not of the same rules.
+    # One that nobody has: it says that something is open in another way than was asked for.
     return sorted(rule for rule in rules if not rule[1].startswith("somebody: "))
 
 

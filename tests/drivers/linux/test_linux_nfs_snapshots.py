@@ -17,7 +17,7 @@ from sharectl.model.access import AccessRule
 from sharectl.model.specs import HourlySnapshots, SnapshotPolicy
 from tests.drivers.linux.lab import mounts_under, need
 from tests.drivers.linux.nfs_client import V3, held, nfs
-from tests.drivers.linux.operations_lab import MIB, OperationsLab, ref, snapshot_ref
+from tests.drivers.linux.operations_lab import MIB, STRANGE, OperationsLab, ref, snapshot_ref
 from tests.drivers.linux.pools import make_host_folder
 from tests.drivers.linux.test_linux_restoring import backend_of, restart
 
@@ -321,7 +321,7 @@ def test_what_somebody_widens_by_hand_is_seen_and_mended(house: House) -> None:
     )
     server._bus.call("UpdateExport", "ss", str(by_hand), f"EXPORT(Export_Id={65536 - row.export_id})")
     assert share.nfs("ls", host=house.lab.network.stranger, port=V3, below="/.snapshots").is_done
-    assert house.lab.access_of(share.share) == set()
+    assert house.lab.access_of(share.share) == {STRANGE}
     share.allow(house.rw)
     assert not share.nfs("ls", host=house.lab.network.stranger, port=V3, below="/.snapshots").is_done
     assert house.lab.access_of(share.share) == {house.rw}

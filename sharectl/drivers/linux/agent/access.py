@@ -9,7 +9,7 @@ from sharectl.drivers.linux.agent import closed_marks, rights
 from sharectl.drivers.linux.agent.access_by_nfs import NfsAccess
 from sharectl.drivers.linux.agent.access_by_smb import SmbAccess
 from sharectl.drivers.linux.agent.contract import rule_in
-from sharectl.drivers.linux.agent.protocols import exported_over, joined, parts_of
+from sharectl.drivers.linux.agent.protocols import STRANGE, exported_over, joined, parts_of
 from sharectl.drivers.linux.agent.served_volumes import ServedVolumes
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb import observing
@@ -149,7 +149,7 @@ class Access:
 
     def kept(self, row: ShareRow) -> dict[str, Any]:
         """Return what is in force, as JSON has it, for `resume`: the rules, and what the section of an SMB share gives to whom."""
-        found = self._observe([row], {}, None)
+        found, _ = self._observe([row], {}, None)
         server = self._room.servers(row.instance).smb
         section = server.live().get(row.export_name) if server is not None and found[CIFS] else None
         return {
@@ -187,31 +187,53 @@ class Access:
     ) -> dict[str, tuple[Rule, ...]]:
         """Return the rules in force, by resource id; a share without any is left out.
 
-        An export that differs in anything but its clients from what was asked for counts as none, so that it is made anew.
+        What is open in another way than was asked for has STRANGE in place of its rules, so that it is made anew, or ended.
         """
-        found = self._observe(rows, passwords, people)
-        return {row.resource_id: rules for row in rows if (rules := joined(row, found))}
+        found, strange = self._observe(rows, passwords, people)
+        every = {
+            row.resource_id: (*joined(row, found), *([STRANGE] if row.resource_id in strange else [])) for row in rows
+        }
+        return {resource_id: tuple(dict.fromkeys(rules)) for resource_id, rules in every.items() if rules}
 
-    def _observe(self, rows: Sequence[ShareRow], passwords: Mapping[str, str], people: People | None) -> ByProtocol:
+    def _observe(
+        self, rows: Sequence[ShareRow], passwords: Mapping[str, str], people: People | None
+    ) -> tuple[ByProtocol, set[str]]:
+        """Return the rules in force as they were asked for, and the ids of the shares that are open in another way."""
         found: ByProtocol = {NFS: {}, CIFS: {}}
+        strange: set[str] = set()
         for instance in sorted({row.instance for row in rows}):
             servers = self._room.servers(instance)
             mine = [row for row in rows if row.instance == instance]
-            look = partial(self._seen, servers, mine, passwords, people)
+            look = partial(self._seen, servers, mine, passwords, people, strange)
             for protocol, seen in closed_marks.seen(servers, mine, look, self.await_restart).items():
                 found[protocol].update(seen)
         for protocol, seen in found.items():
             is_open = {resource_id for resource_id, rules in seen.items() if rules}
             self._confirmed[protocol].difference_update({row.resource_id for row in rows} - is_open)
             self._confirmed[protocol].update(is_open)
-        return found
+        return found, strange
 
     def _seen(
-        self, servers: Servers, rows: Sequence[ShareRow], passwords: Mapping[str, str], people: People | None
+        self,
+        servers: Servers,
+        rows: Sequence[ShareRow],
+        passwords: Mapping[str, str],
+        people: People | None,
+        strange: set[str],
     ) -> ByProtocol:
-        return {
+        seen = {
             NFS: dict(self.nfs.observe(servers, exported_over(NFS, rows))),
             CIFS: dict(self.smb.observe(servers, exported_over(CIFS, rows), passwords, people)),
+        }
+        strange.difference_update(row.resource_id for row in rows)  # it may be the second look
+        strange.update(found for rules in seen.values() for found, known in rules.items() if STRANGE in known)
+        return {
+            protocol: {
+                found: tuple(rule for rule in known if rule != STRANGE)
+                for found, known in rules.items()
+                if known != (STRANGE,)
+            }
+            for protocol, rules in seen.items()
         }
 
     def _confirm(self, servers: Servers, row: ShareRow, protocol: str) -> None:

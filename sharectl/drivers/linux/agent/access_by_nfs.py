@@ -11,7 +11,8 @@ from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.nfs.exports import snapshots_id
-from sharectl.drivers.linux.agent.protocols import export_options
+from sharectl.drivers.linux.agent.nfs.narrowing import lets_in
+from sharectl.drivers.linux.agent.protocols import STRANGE, export_options
 from sharectl.drivers.linux.agent.served_volumes import is_attached
 from sharectl.drivers.linux.agent.servers import pseudo_path
 
@@ -74,21 +75,24 @@ class NfsAccess:
         mounts.remove_mount_point(servers.mount_point(row.resource_id))
 
     def observe(self, servers: Servers, rows: Sequence[ShareRow]) -> Iterable[tuple[str, tuple[Rule, ...]]]:
-        """Yield the rules in force by resource id; an export that differs in more than its clients from what was asked for has none."""
+        """Yield the rules in force by resource id; an export that differs in more than its clients from what was asked for has STRANGE alone."""
         server: NfsServer | None = servers.nfs
         shown = [snapshots_id(row.export_id) for row in rows if row.options.get("snapshots")]
         live = server.live([*(row.export_id for row in rows), *shown]) if rows and server is not None else {}
         for row in rows:
             export = live.get(row.export_id)
             target = servers.mount_point(row.resource_id)
+            if export is None:
+                continue
             if (
-                export is not None
-                and (export.path, export.pseudo) == (target, pseudo_path(row.export_name))
+                (export.path, export.pseudo) == (target, pseudo_path(row.export_name))
                 and treatment.is_treated_so(export, export_options(row))
                 and self.views.is_as_put(servers, row, live.get(snapshots_id(row.export_id)))
                 and self._is_bound(row, target)
             ):
                 yield row.resource_id, rights.rules_of_clients(export.clients)
+            elif lets_in(export.clients):
+                yield row.resource_id, (STRANGE,)
 
     def without_snapshots(self, servers: Servers) -> list[ShareRow]:
         """Return the shares whose clients do not see their snapshots since the server was started, as they should."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sharectl.drivers.linux.agent import closing, rights
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.daemons import locked
-from sharectl.drivers.linux.agent.protocols import offered
+from sharectl.drivers.linux.agent.protocols import STRANGE, offered
 from sharectl.drivers.linux.agent.served_volumes import is_attached
 from sharectl.drivers.linux.agent.smb import observing
 
@@ -116,18 +116,28 @@ class SmbAccess:
     def observe(
         self, servers: Servers, rows: Sequence[ShareRow], passwords: Mapping[str, str], people: People | None
     ) -> Iterable[tuple[str, tuple[Rule, ...]]]:
-        """Yield the rules in force by resource id; a section that differs in more than its rights from what was asked for has none."""
+        """Yield the rules in force by resource id; a section that differs in more than its rights from what was asked for has STRANGE alone.
+
+        So has one whose user can log in with another password than is given, beside the rules that are in force.
+        """
         server = servers.smb
         live = server.live() if rows and server is not None else {}
         if server is None or not live:
             return
         usable = server.users(passwords)
+        there = server.users() if passwords else usable
         for row in rows:
             section = live.get(row.export_name)
             path = self._volumes.path(row)
             wanted = (path, offered(row))
-            if section is not None and (section.path, section.treatment) == wanted and is_attached(path):
-                yield row.resource_id, observing.rules_in_force(server, section, usable, passwords, people)
+            if section is None:
+                continue
+            if (section.path, section.treatment) != wanted or not is_attached(path):
+                yield row.resource_id, (STRANGE,)
+                continue
+            rules = observing.rules_in_force(server, section, usable, passwords, people)
+            others = {observing.account_or_none(server, user) for user in section.users} & (there - usable)
+            yield row.resource_id, (*rules, STRANGE) if others else rules
 
     def is_ready(self, servers: Servers, wanted: Collection[str] | None = None) -> Callable[[Section], bool]:
         """Return what tells of a stored section whether its folder is the right volume, which it attaches; `wanted` as of exports."""

@@ -26,8 +26,8 @@ _ONE_OWNER: Final[Mapping[str, Any]] = {"squash": Squash.ALL.value, "anonymous":
 """What every export of a share with both protocols has: its files belong to the account that smbd works as, whoever makes them."""
 
 _OF_ONE_OWNER: Final = {"squash": Squash.ALL.value, "anonymousUid": str(NOBODY), "anonymousGid": str(NOBODY)}
-_ODD: Final = Rule("user", "somebody: the section in force is not that of the address rules in force", "rw")
-"""Stands among the rules of a share whose section lets people in from other addresses than its export says: nobody can have asked for it."""
+STRANGE: Final = Rule("user", "somebody: what is in force is not what was asked for", "rw")
+"""Stands among the rules of a share that a server has open in another way than it was told: nobody can have asked for it, so a plan ends it."""
 
 
 class Parts(NamedTuple):
@@ -89,8 +89,7 @@ def offered(row: ShareRow) -> SmbTreatment:
 def joined(row: ShareRow, found: ByProtocol) -> tuple[Rule, ...]:
     """Return the rules of a share over all its protocols.
 
-    Where a section lets people in from other addresses than it would by the address rules in force over NFS, also one that nobody can
-    have asked for, so that the share is not taken for one of any rules.
+    Where a section lets people in from other addresses than it would by the address rules in force over NFS, also STRANGE.
     """
     by_protocol = {
         protocol: found.get(protocol, {}).get(row.resource_id, ()) for protocol in protocols_in(row.protocol)
@@ -100,7 +99,7 @@ def joined(row: ShareRow, found: ByProtocol) -> tuple[Rule, ...]:
     people = tuple(rule for rule in by_protocol[CIFS] if rule.access_type != "ip")
     rules = (*by_protocol[NFS], *people)
     expected = {rule for rule in smb_rules(rules)[0] if rule.access_type == "ip"}
-    return (*rules, _ODD) if people and expected != set(by_protocol[CIFS]) - set(people) else rules
+    return (*rules, STRANGE) if people and expected != set(by_protocol[CIFS]) - set(people) else rules
 
 
 def exported_over(protocol: str, rows: Collection[ShareRow]) -> list[ShareRow]:
