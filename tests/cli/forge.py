@@ -71,6 +71,11 @@ class Run:
         return self.jobs[job].result
 
     @property
+    def told(self) -> str:
+        """What its jobs printed."""
+        return "\n".join(f"--- {job.name}: {job.result}\n{job.out}" for job in self.jobs.values())
+
+    @property
     def ran(self) -> set[str]:
         """The jobs that were not skipped."""
         return {name for name, job in self.jobs.items() if job.result != "skipped"}

@@ -298,7 +298,8 @@ def serving(interface: Interface, certificate: Path | None = None) -> Iterator[i
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, certificate.with_suffix(".key"))
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        # The handshake is left to the thread of the connection, so that a slow one keeps no other waiting.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         scheme = "https"
     port: int = server.server_address[1]
     interface.base = f"{scheme}://localhost:{port}"

@@ -113,7 +113,7 @@ def first_applied(forge: Forge) -> None:
     assert refused.result("apply") == "failure"
     assert forge.shares() == set()
     applied = by_hand(forge, refused)
-    assert applied.result("apply") == "success", applied
+    assert applied.result("apply") == "success", applied.told
     assert forge.shares() == {"projects"}
 
 
@@ -130,7 +130,7 @@ def test_another_runner_applies_what_was_planned_in_a_request(forge: Forge) -> N
     first_applied(forge)
     planned = forge.propose("more", {"more": 2})
     assert planned.ran == {"plan", "comment"}
-    assert {planned.result(job) for job in planned.ran} == {"success"}, planned
+    assert {planned.result(job) for job in planned.ran} == {"success"}, planned.told
     assert forge.shares() == {"projects"}
     (comment,) = forge.comments[1]
     assert comment.body.startswith(MARKER)
@@ -138,12 +138,12 @@ def test_another_runner_applies_what_was_planned_in_a_request(forge: Forge) -> N
     assert "has the whole plan" in comment.body or "have the whole plan" in comment.body
     merged = forge.merge("more")
     assert merged.ran == {"reviewed", "apply"}
-    assert merged.result("apply") == "success", merged
+    assert merged.result("apply") == "success", merged.told
     assert forge.shares() == {"projects", "more"}
     assert "started by octocat, commit by a <a@example.org>" in forge.sharectl("history")
     assert f"/{ROOT_REPOSITORY}/" in forge.sharectl("history")
     night = forge.nightly()
-    assert (night.ran, night.result("drift")) == ({"drift", "drift-issue"}, "success"), night
+    assert (night.ran, night.result("drift")) == ({"drift", "drift-issue"}, "success"), night.told
     assert forge.issues == []
 
 
@@ -170,7 +170,7 @@ def test_a_change_that_was_merged_in_between_refuses_the_plan(some: Forge) -> No
     assert "the state has changed since this plan was made: share/projects" in refused.jobs["apply"].out
     assert "20GiB" not in some.sharectl("state", "list")
     applied = by_hand(some, refused)
-    assert applied.result("apply") == "success", applied
+    assert applied.result("apply") == "success", applied.told
     assert "20GiB" in some.sharectl("state", "list")
 
 
@@ -180,8 +180,8 @@ def test_the_night_opens_one_issue_and_closes_it(some: Forge) -> None:
     shutil.move(storage / "projects", some.folder / "aside")
     for _ in range(2):
         night = some.nightly()
-        assert night.result("drift") == "failure", night
-        assert night.result("drift-issue") == "success", night
+        assert night.result("drift") == "failure", night.told
+        assert night.result("drift-issue") == "success", night.told
         (issue,) = some.issues
         assert issue.is_open
         assert "share/projects" in issue.body
@@ -209,7 +209,7 @@ def test_a_repeated_apply_finds_all_of_it_done(some: Forge) -> None:
     some.propose("later", {"later": 1})
     assert some.merge("later").result("apply") == "success"
     again = some.pipeline("push", merged.commit)
-    assert again.result("apply") == "success", again
+    assert again.result("apply") == "success", again.told
     assert "this plan has been applied already" in again.jobs["apply"].out
     assert some.shares() == {"projects", "more", "later"}
 
@@ -218,7 +218,7 @@ def test_a_fork_gets_nothing_and_gives_nothing(some: Forge) -> None:
     """It runs without secrets, if at all, and a plan that its run claims to have made is not applied."""
     run = some.propose("foreign", {"foreign": 1}, is_fork=True)
     assert run.ran <= {"check"}
-    assert all(job.result in {"success", "skipped"} for job in run.jobs.values()), run
+    assert all(job.result in {"success", "skipped"} for job in run.jobs.values()), run.told
     assert 1 not in some.comments
     mine = some.propose("mine", {"mine": 1})
     names = {"github": "sharectl-plan", "gitlab": "plan"}
@@ -232,7 +232,7 @@ def test_a_fork_gets_nothing_and_gives_nothing(some: Forge) -> None:
 def test_a_long_plan_is_cut_and_says_where_the_whole_is(github: Forge) -> None:
     """GitHub takes no longer comment."""
     run = github.propose("many", {f"share-with-quite-a-long-name-{number:04}": 1 for number in range(800)})
-    assert run.result("comment") == "success", run
+    assert run.result("comment") == "success", run.told
     (comment,) = github.comments[1]
     assert 50_000 < len(comment.body) < GITHUB_LIMIT
     assert re.search(r"\d+ more resources are not shown", comment.body)
