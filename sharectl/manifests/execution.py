@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.fields import parse_duration
 from sharectl.manifests.findings import Finding
+from sharectl.model.diagnostics import error
 from sharectl.model.settings import LONGEST_LEASE_SECONDS, BrokerSettings, ExecutionSettings
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.diagnostics import Diagnostic, Source
 
 _LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
 _BROKER_URL: Final = re.compile(
@@ -45,8 +47,19 @@ def _broker(root: Path, written: JsonObject) -> BrokerSettings:
     )
 
 
-def execution_findings(written: JsonObject, document: int, *, is_shared: bool) -> Iterator[Finding]:
-    """Yield what is wrong with settings that meet the schema; the state `is_shared` where workers can reach it."""
+def out_of_reach(executor: str, source: Source | None) -> Diagnostic:
+    """Return what is wrong with an executor other than the local one where the state is a file."""
+    return error(
+        "project.execution",
+        f"the executor {executor} needs a state in PostgreSQL",
+        detail="workers claim their calls in the database of the state, and a file cannot be reached from elsewhere.",
+        remedy="name the database: `state: {url: postgresql://USER@HOST/DATABASE}`; `sharectl state migrate --to` brings the state there",
+        source=source,
+    )
+
+
+def execution_findings(written: JsonObject, document: int) -> Iterator[Finding]:
+    """Yield what is wrong with settings that meet the schema."""
     executor, broker = written.get("executor", "local"), written.get("broker")
     remote = [name for name, place in written.get("backends", {}).items() if place == "remote"]
     path = ("spec", "execution")
@@ -67,15 +80,6 @@ def execution_findings(written: JsonObject, document: int, *, is_shared: bool) -
             "choose `executor: celery` or `executor: queue`, or make the backend local",
             document,
             (*path, "backends", remote[0]),
-        )
-    if executor != "local" and not is_shared:
-        yield Finding(
-            "project.execution",
-            f"the executor {executor} needs a state in PostgreSQL",
-            "workers claim their calls in the database of the state, and a file cannot be reached from elsewhere.",
-            "name the database: `state: {url: postgresql://USER@HOST/DATABASE}`; `sharectl state migrate --to` brings the state there",
-            document,
-            (*path, "executor"),
         )
     if "lease" in written and parse_duration(written["lease"]) < _SHORTEST_LEASE_SECONDS:
         yield Finding(

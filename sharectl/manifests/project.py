@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -78,10 +78,10 @@ class ProjectError(DiagnosticError):
         self.project = project
 
 
-def find_project(start: Path) -> Project:
+def find_project(start: Path, *, has_other_state: bool = False) -> Project:
     """Return the project that `start` is in: that of the nearest `sharectl.yaml` in it or in a folder above.
 
-    Without such a file, `start` is the root and everything has its default. Raises ProjectError, with file, line and
+    Where it `has_other_state` than the file says, whether that suits the other settings is for whoever names it. Without such a file, `start` is the root and everything has its default. Raises ProjectError, with file, line and
     column, for a project file that cannot be read or is wrong.
     """
     start = Path(start).absolute()
@@ -89,9 +89,16 @@ def find_project(start: Path) -> Project:
         file = folder / PROJECT_FILE
         if file.exists() or file.is_symlink():
             spec, problems = _read(file, _shown(file, start))
+            project = None if spec is None else _project(folder, file, spec)
+            if project is not None and not has_other_state and _is_out_of_reach(project):
+                from sharectl.manifests.execution import out_of_reach  # noqa: PLC0415 - only where it is wrong
+
+                source = setting_source(project, ("execution", "executor"), start)
+                problems = sorted((*problems, out_of_reach(project.execution.executor, source)), key=_place)
+                project = replace(project, execution=ExecutionSettings())
             if problems:
-                raise ProjectError(problems, None if spec is None else _project(folder, file, spec))
-            return _project(folder, file, spec or {})
+                raise ProjectError(problems, project)
+            return project or _project(folder, file, {})
     return _project(start, None, {})
 
 
@@ -181,8 +188,17 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
             Finding("project.documents", f"{shown} holds {len(documents)} documents, not one", "", remedy, number)
         )
     problems += [finding.diagnostic(positions) for finding in findings]
-    problems.sort(key=lambda found: (found.source.line, found.source.column) if found.source else (0, 0))
+    problems.sort(key=_place)
     return spec, problems
+
+
+def _place(found: Diagnostic) -> tuple[int, int]:
+    return (found.source.line, found.source.column) if found.source else (0, 0)
+
+
+def _is_out_of_reach(project: Project) -> bool:
+    """Tell whether workers are to make calls that they could not get from where the state is."""
+    return project.execution.executor != "local" and is_in_file(project.state_url)
 
 
 def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
@@ -228,8 +244,7 @@ def _take_out_execution(spec: JsonObject, document: int, *, is_sound: bool) -> l
     """Remove who makes the calls if that cannot be, and return what is wrong."""
     from sharectl.manifests.execution import execution_findings  # noqa: PLC0415 - most projects have none
 
-    is_shared = not is_in_file(spec.get("state", {}).get("url", "sqlite:"))
-    findings = list(execution_findings(spec["execution"], document, is_shared=is_shared)) if is_sound else []
+    findings = list(execution_findings(spec["execution"], document)) if is_sound else []
     if findings or not is_sound:
         del spec["execution"]
     return findings

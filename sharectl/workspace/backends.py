@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverEnvironment, DriverError, KnowsPasswords
@@ -12,11 +13,13 @@ from sharectl.drivers.secret_references import missing_secrets
 from sharectl.model.diagnostics import warning
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import Kind, address_of
+from sharectl.model.state_urls import is_in_file
 from sharectl.workspace.parallel import OpenedOnce
 from sharectl.workspace.share_servers import NetworkServices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from sharectl.drivers.base import Driver, SecretResolver
     from sharectl.manifests.project import Project
@@ -46,13 +49,16 @@ class Backends:
         base_directory: str,
         remote: RemoteBackends | None = None,
         remote_names: Collection[str] = (),
+        formerly_remote: Callable[[], AbstractContextManager[RemoteBackends | None]] = nullcontext,
     ) -> None:
         """Know the backends of `specs`; relative paths in their configuration are under `base_directory`.
 
         Workers serve those of `remote_names`: their drivers ask through `remote`, and their secrets are not looked for here.
+        `formerly_remote` opens the way to what workers may still do from when others were remote (None: none ever was).
         """
         self._specs = dict(specs)
         self.remote = remote
+        self.formerly_remote = formerly_remote
         self._remote_names = remote_names
         resolver = make_secret_resolver(base_directory)
         self._environment = DriverEnvironment(base_directory, resolver)
@@ -127,7 +133,8 @@ def opened_backends(
     """Yield the backends, and close their drivers afterwards; `warn` is told of those that could not be."""
     remote_names = project.execution.remote & specs.keys()
     remote = _remote(specs, project, warn) if remote_names else None
-    backends = Backends(specs, str(project.root), remote, remote_names)
+    formerly_remote = nullcontext if is_in_file(project.state_url) else partial(_formerly_remote, specs, project, warn)
+    backends = Backends(specs, str(project.root), remote, remote_names, formerly_remote)
     try:
         yield backends
     finally:
@@ -136,6 +143,14 @@ def opened_backends(
             remote.close()
         if problems:
             warn(problems)
+
+
+@contextmanager
+def _formerly_remote(
+    specs: Mapping[str, BackendSpec], project: Project, warn: Callable[[Sequence[Diagnostic]], object]
+) -> Iterator[RemoteBackends]:
+    with closing(_remote(specs, project, warn)) as remote:
+        yield remote
 
 
 def _remote(

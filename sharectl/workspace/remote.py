@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from sharectl.drivers.base import BackendUnavailableError
+from sharectl.executors.base import Remains
 from sharectl.executors.workers.asking import Asking, asked_driver
-from sharectl.executors.workers.claims import ClaimsUnavailableError, NotAdmittedError, Requests
+from sharectl.executors.workers.claims import ClaimsUnavailableError, Requests
 from sharectl.executors.workers.executor import NoHints, Remote, Workers
 from sharectl.executors.workers.offers import EarlierCalls, Offers, Run
 from sharectl.executors.workers.tables import install
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sharectl.drivers.base import Driver
-    from sharectl.executors.base import Execute, Executor, Permit, Remains
+    from sharectl.executors.base import Execute, Executor, Permit
     from sharectl.executors.workers.broker import BrokerPlace
     from sharectl.executors.workers.executor import Hints
-    from sharectl.executors.workers.offers import WorkerSeen
+    from sharectl.executors.workers.offers import UnderWay, WorkerSeen
     from sharectl.manifests.project import Project
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
@@ -53,18 +54,18 @@ def requests_of(project: Project) -> Requests:
 
 
 def prepare_tables(project: Project) -> None:
-    """Make the tables of workers, and the state itself where there is none yet. Raises StateError."""
-    open_store(project.state_url, create=True).close()
-    place = parse_postgresql_url(project.state_url)
-    with closing(Requests(place)) as requests:
+    """Make the tables of workers, and the state itself where there is none yet. Raises StateError and DiagnosticError."""
+    with closing(requests_of(project)) as requests:
+        open_store(project.state_url, create=True).close()
+        place = parse_postgresql_url(project.state_url)
         try:
-            with requests.connection() as connection:
+            with requests.owned() as connection:
                 install(connection, place.schema)
         except ClaimsUnavailableError as problem:
             raise _unavailable(place.location, problem) from problem
 
 
-def _unavailable(location: str, problem: ClaimsUnavailableError | NotAdmittedError) -> StateError:
+def _unavailable(location: str, problem: ClaimsUnavailableError) -> StateError:
     """Return what a command says of a database that refused: what the store said of it, with its help, where that is known."""
     cause = problem.__cause__
     return cause if isinstance(cause, StateError) else StateUnavailableError(location, str(problem))
@@ -102,6 +103,7 @@ class RemoteBackends:
             if name in project.execution.remote
         }
         self._seconds = {name: specs[name].list_timeout_seconds for name in self._remote}
+        self._step_seconds = {name: spec.step_timeout_seconds for name, spec in specs.items()}
         self._tell = tell
         self._requests = requests_of(project)
         self._is_prepared = False
@@ -116,7 +118,7 @@ class RemoteBackends:
         try:
             self._prepare()
             return asked_driver(Asking(backend, self._asking, self._seconds[backend]))
-        except StateUnavailableError as problem:
+        except StateError as problem:
             raise BackendUnavailableError(str(problem)) from problem
 
     def _asking(self) -> Workers:
@@ -136,31 +138,52 @@ class RemoteBackends:
         return make
 
     def remains(
-        self, operations: Sequence[OperationRecord], observer: Callable[[Event], None], wait: Callable[[float], object]
+        self,
+        operations: Sequence[OperationRecord],
+        observer: Callable[[Event], None],
+        wait: Callable[[float], object],
+        require: Permit,
+        clock: Callable[[], float] = monotonic,
     ) -> dict[str, Remains]:
-        """Return what remains of the calls of earlier runs, once they have ended. Raises StateError.
+        """Return what remains of the calls of earlier runs, once they have ended. Raises StateError, and what `require` raises.
 
-        A call that its worker still renews is waited for as long as it takes: nobody else may touch its address. One that had been
-        given up may hang, and is waited for no longer than a lease: what it is about stays unresolved.
+        A call that its worker still renews is waited for until it has taken as long as a step of its backend may: nobody else
+        may touch its address. Then it is given up. One that is given up may hang, and is waited for no longer than a lease:
+        what it is, or may be, about stays unresolved.
         """
-        self._prepare()
         earlier = EarlierCalls(self._requests)
         told: set[tuple[str, ...]] = set()
-        patience_ends = monotonic() + self._project.execution.lease_seconds
-        while True:
-            try:
+        patience_ends = clock() + self._project.execution.lease_seconds
+        try:
+            if not self._remote and not earlier.are_kept():  # no backend was ever remote
+                return {}
+            self._prepare()
+            while True:
+                require()
                 under_way, remains = earlier.look([operation.operation_id for operation in operations])
-                is_patient = monotonic() < patience_ends
-                if not any(is_patient or not call.is_given_up for call in under_way):
+                overdue = [call for call in under_way if not call.is_given_up and self._is_overdue(call)]
+                if overdue:
+                    earlier.give_up(overdue)
+                    patience_ends = clock() + self._project.execution.lease_seconds
+                elif not under_way or (all(call.is_given_up for call in under_way) and clock() >= patience_ends):
                     earlier.tidy()
-                    return remains
-            except ClaimsUnavailableError as problem:
-                raise _unavailable(self._project.state_location, problem) from problem
-            addresses = tuple(call.address for call in under_way)
-            if addresses not in told:
-                told.add(addresses)
-                observer(CallsUnderWay(addresses, max(call.left_seconds for call in under_way)))
-            wait(_LOOK_AGAIN_SECONDS)
+                    return _held_up(remains, operations, under_way)
+                self._tell_of_calls(under_way, told, observer)
+                wait(_LOOK_AGAIN_SECONDS)
+        except ClaimsUnavailableError as problem:
+            raise _unavailable(self._project.state_location, problem) from problem
+
+    def _is_overdue(self, call: UnderWay) -> bool:
+        return call.age_seconds >= self._step_seconds.get(call.backend, 0.0)
+
+    @staticmethod
+    def _tell_of_calls(
+        under_way: Sequence[UnderWay], told: set[tuple[str, ...]], observer: Callable[[Event], None]
+    ) -> None:
+        addresses = tuple(call.address for call in under_way)
+        if addresses not in told:
+            told.add(addresses)
+            observer(CallsUnderWay(addresses, max(call.left_seconds for call in under_way)))
 
     def _hints(self) -> Hints:
         place = broker_place(self._project)
@@ -180,11 +203,25 @@ class RemoteBackends:
         self._requests.close()
 
 
+def _held_up(
+    remains: dict[str, Remains], operations: Sequence[OperationRecord], under_way: Sequence[UnderWay]
+) -> dict[str, Remains]:
+    """Return what remains, where the calls of recoveries hold up each intent of their backends: nobody knows which of them they are about."""
+    backends = {call.backend for call in under_way if not call.is_of_operation}
+    held_up = {
+        operation.operation_id: Remains(has_begun=True, is_under_way=True)
+        for operation in operations
+        if operation.backend in backends
+    }
+    return {**remains, **held_up}
+
+
 def workers_of(project: Project) -> list[WorkerSeen]:
     """Return the workers that have presented themselves. Raises StateError and DiagnosticError."""
-    prepare_tables(project)
     with closing(requests_of(project)) as requests:
         try:
+            if not EarlierCalls(requests).are_kept():
+                return []
             return Offers(requests, Run("", "", None)).workers()
         except ClaimsUnavailableError as problem:
             raise _unavailable(project.state_location, problem) from problem
@@ -194,11 +231,10 @@ def admit_role(project: Project, role: str, backend: str) -> None:
     """Let a role of the database serve a backend, and do nothing else. Raises StateError and DiagnosticError."""
     from sharectl.executors.workers.tables import admit  # noqa: PLC0415 - one command needs it
 
-    place = parse_postgresql_url(project.state_url)
     with closing(requests_of(project)) as requests:
         prepare_tables(project)
         try:
-            with requests.connection() as connection:
-                admit(connection, place.schema, role, backend)
-        except (ClaimsUnavailableError, NotAdmittedError) as problem:
-            raise _unavailable(place.location, problem) from problem
+            with requests.owned() as connection:
+                admit(connection, parse_postgresql_url(project.state_url).schema, role, backend)
+        except ClaimsUnavailableError as problem:
+            raise _unavailable(project.state_location, problem) from problem

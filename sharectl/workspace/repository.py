@@ -311,7 +311,8 @@ def project_at(directory: Path, environ: Mapping[str, str]) -> Project:
     """Return the project that the directory is in; `SHARECTL_STATE` says where its state is instead. Raises DiagnosticError."""
     from sharectl.manifests.project import find_project  # noqa: PLC0415 - completion asks for nothing else
 
-    return with_state(find_project(directory), environ)
+    project = find_project(directory, has_other_state=bool(environ.get(STATE_VARIABLE)))
+    return with_state(project, environ)
 
 
 def with_state(project: Project, environ: Mapping[str, str]) -> Project:

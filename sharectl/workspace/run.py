@@ -113,6 +113,10 @@ def locked_run(
         remains: Mapping[str, Remains] = {}
         if backends.remote is not None:
             environment, remains = _with_workers(backends.remote, environment, record, heartbeat, view, observer)
+        elif view.operations:  # of backends that may have been remote before
+            with backends.formerly_remote() as former:
+                if former is not None:
+                    remains = former.remains(view.operations, observer, time.sleep, heartbeat.tenure.require)
         unresolved: tuple[OperationRecord, ...] = ()
         if view.operations:
             from sharectl.engine.recovery import recover  # noqa: PLC0415 - most runs find nothing open
@@ -141,7 +145,7 @@ def _with_workers(  # noqa: PLR0913, PLR0917 - the run, what it runs on, and who
     """Return the environment whose calls on remote backends workers make, and what remains of the calls of earlier runs."""
     from sharectl.executors.workers.offers import Run  # noqa: PLC0415 - most runs have no workers
 
-    remains = remote.remains(view.operations, observer, time.sleep)
+    remains = remote.remains(view.operations, observer, time.sleep, heartbeat.tenure.require)
     run = Run(record.run_id, view.lineage, heartbeat.lease.token)
     return replace(environment, executor=remote.executor(run)), remains
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.loop import Job, Procedure, Write, loop_for
+from sharectl.executors.base import Operation
 from sharectl.executors.calls import UNBEGUN_KINDS, CallFailedError, DeleteShare, FailureKind
 from sharectl.manifests.names import safe_name
 from sharectl.model.canonical import canonical_json
@@ -184,6 +185,8 @@ class _Removal(Job):
         super().__init__(self._procedure(), trashed.backend, attempts=1, timeout_seconds=timeout_seconds)
         self._run = run
         self._trashed = trashed
+        self._intended = self._intent()
+        self.operation = Operation(self._intended.operation_id, self._intended.address)
         self._report = report
         self.has_failed = False
         self.error: Exception | None = None
@@ -198,7 +201,7 @@ class _Removal(Job):
         self.error = error
 
     def _procedure(self) -> Procedure[str]:
-        share, operation = self._trashed.share, self._intent()
+        share, operation = self._trashed.share, self._intended
         yield Write([BeginOperation(operation)])
         detail = {"reason": "trash purge", "backend": self._trashed.backend, "backend_id": share.backend_id}
         problem = ""

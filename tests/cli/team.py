@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
+from sharectl.manifests.project import find_project
+from sharectl.workspace.remote import prepare_tables
 from tests.cli.console import COMMAND, Ended, environment, run
 from tests.postgresql import DATABASE, USER, new_name
 
@@ -128,11 +130,15 @@ class Team:
             finally:
                 process.kill()
 
+    def prepare(self) -> None:
+        """Make the tables, as the first plan does."""
+        prepare_tables(find_project(self.coordinator))
+
     @contextmanager
     def worker(self) -> Iterator[subprocess.Popen[bytes]]:
         """Start a worker, and wait until it serves."""
         if not self.query("SELECT to_regclass('s.call')")[0][0]:
-            assert self.run("workers").code == 0  # which makes the tables
+            self.prepare()
         known = self.alive()
         with self.start(self.filer, "worker", "--backend", "filer") as process:
             wait_until(lambda: self.alive() - known or process.poll() is not None)

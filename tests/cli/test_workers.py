@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from tests.cli.console import run
 from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, kill, share, wait_until
 
 if TYPE_CHECKING:
@@ -47,6 +48,22 @@ def test_a_repository_lives_through_its_worker(tmp_path: Path, postgresql: Serve
         assert team.run("plan", "--detailed-exitcode").code == 0
     team.check(2)
     assert team.query("SELECT count(*) FROM s.call") == [(0,)]
+
+
+def test_to_look_who_serves_makes_nothing(tmp_path: Path, postgresql: Server) -> None:
+    """No tables, nor a state; and one in a file has no workers, which is told with the way out."""
+    team = Team(tmp_path, postgresql)
+    team.write(share("a"))
+    assert json.loads(team.run("workers", "--output", "json").out)["workers"] == []
+    assert team.query("SELECT to_regnamespace(%s)", f"sharectl_{team.name}") == [(None,)]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for arguments in (("workers",), ("workers", "admit", "--role", "r", "--backend", "filer")):
+        (alone / "filer.yaml").write_text((team.filer / "m.yaml").read_text())
+        refused = run(*arguments, cwd=alone)
+        assert refused.code == 1
+        assert "workers need a state in PostgreSQL, and this one is a file" in refused.err
+    assert not (alone / ".sharectl" / "state.db").exists()
 
 
 def test_hints_go_through_the_broker(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:
@@ -165,7 +182,7 @@ def test_a_role_that_may_only_be_a_worker_is_enough_for_one(tmp_path: Path, post
     team = Team(tmp_path, postgresql)
     role = f"worker_{os.getpid()}_{uuid4().hex[:8]}"
     team.write(share("a"), user=role)
-    assert team.run("workers").code == 0
+    team.prepare()
     team.query(f"CREATE ROLE {role} LOGIN")
     try:
         with team.start(team.filer, "worker", "--backend", "filer") as refused:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.manifests.project import find_project
+from sharectl.manifests.project import ProjectError, find_project
 from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.settings import BrokerSettings, ExecutionSettings
+from sharectl.workspace.repository import project_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +85,17 @@ def test_a_url_that_is_none_of_a_broker_is_not_repeated(tmp_path: Path, url: str
     shown = str([(found.summary, found.detail, found.remedy, found.source) for found in caught.value.diagnostics])
     assert "write amqps://USER@HOST/VHOST, without a password" in shown
     assert "hunter2" not in shown
+
+
+def test_the_state_may_be_named_elsewhere(tmp_path: Path) -> None:
+    """By SHARECTL_STATE; the file alone does not say that workers cannot reach it."""
+    write(tmp_path, HEAD + "  execution: {executor: queue, backends: {a: remote}}\n")
+    project = project_at(tmp_path, {"SHARECTL_STATE": "postgresql://u@db.example/d?name=n"})
+    assert (project.execution.executor, project.execution.remote) == ("queue", {"a"})
+    with pytest.raises(ProjectError, match="needs a state in PostgreSQL") as caught:
+        project_at(tmp_path, {})
+    assert caught.value.project is not None
+    assert caught.value.project.execution == ExecutionSettings()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:5672", "[::1]:5672"])

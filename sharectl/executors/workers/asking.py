@@ -5,6 +5,7 @@ What changes anything is not asked here but in a step of a run, with its intent 
 
 from __future__ import annotations
 
+from contextlib import closing
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
@@ -19,6 +20,7 @@ from sharectl.drivers.base import (
 from sharectl.executors import calls
 from sharectl.executors.base import Began, Submission
 from sharectl.executors.calls import Failure, FailureKind
+from sharectl.state.contract import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -50,12 +52,12 @@ class Asking:
 
     def __call__(self, call: Call[AnswerT]) -> AnswerT:
         """Return the answer. Raises DriverError."""
-        workers = self._workers()
         try:
-            workers.submit(Submission(1, self._backend, call, self._timeout_seconds))
-            return cast("AnswerT", self._answer(workers))
-        finally:
-            workers.close()
+            with closing(self._workers()) as workers:
+                workers.submit(Submission(1, self._backend, call, self._timeout_seconds))
+                return cast("AnswerT", self._answer(workers))
+        except StateError as problem:  # the tables through which workers are asked
+            raise BackendUnavailableError(str(problem)) from problem
 
     def _answer(self, workers: Workers) -> Answer:
         deadline = monotonic() + self._timeout_seconds

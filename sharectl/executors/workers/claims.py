@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from psycopg import errors, sql
 
 from sharectl.model.frozen import dataclass
-from sharectl.state.contract import StateError, StateNewerError
+from sharectl.state.contract import StateError, StateNewerError, StateUnavailableError
 from sharectl.state.postgresql.connections import Connections
+from sharectl.state.postgresql.errors import GRANT_REMEDY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -130,6 +131,7 @@ class Requests:
     def __init__(self, place: PostgresqlPlace) -> None:
         """Ask the database at `place`."""
         self._connections = Connections(place)
+        self._location = place.location
         self.schema = sql.Identifier(place.schema)
 
     @contextmanager
@@ -145,6 +147,15 @@ class Requests:
             raise
         except StateError as error:
             raise ClaimsUnavailableError(str(error)) from error
+
+    @contextmanager
+    def owned(self) -> Iterator[Connection]:
+        """Yield a connection to somebody whom the tables should belong to. Raises ClaimsUnavailableError, and StateUnavailableError where they do not."""
+        try:
+            with self.connection() as connection:
+                yield connection
+        except NotAdmittedError as error:
+            raise StateUnavailableError(self._location, str(error), GRANT_REMEDY) from error
 
     def close(self) -> None:
         """Let go of connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg import sql
@@ -12,6 +13,7 @@ from sharectl.executors.calls import Answer, Failure, FailureKind
 from sharectl.executors.wire import WireError, decode
 from sharectl.executors.workers.claims import PROTOCOL
 from sharectl.model.frozen import dataclass
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.settings import LONGEST_LEASE_SECONDS
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ WHERE call_id = ANY (%s) AND given_up_at IS NULL AND finished_at IS NULL
 _TIDY: Final = """
 DELETE FROM {schema}.call WHERE run_id = %s AND (operation_id IS NULL OR NOT EXISTS
     (SELECT FROM {schema}.operation WHERE operation.operation_id = call.operation_id))
+    AND (finished_at IS NULL AND lease_until > clock_timestamp()) IS NOT TRUE
 """
 _WORKERS: Final = """
 SELECT worker.worker_id, worker.backend, host, process_id, version, worker.protocol, width, worker.digest,
@@ -111,7 +114,7 @@ GROUP BY worker.worker_id ORDER BY worker.backend, started_at
 
 
 class Offers:
-    """The offers of one run. Methods raise ClaimsUnavailableError; each may be repeated."""
+    """The offers of one run. Methods raise ClaimsUnavailableError, and StateUnavailableError for want of a right; each may be repeated."""
 
     def __init__(self, requests: Requests, run: Run) -> None:
         """Offer in the name of `run`."""
@@ -121,7 +124,7 @@ class Offers:
     def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         longest = sql.Literal(LONGEST_LEASE_SECONDS)  # whatever a worker has said of itself
         composed = sql.SQL(query).format(schema=self._requests.schema, longest=longest)
-        with self._requests.connection() as connection:
+        with self._requests.owned() as connection:
             cursor = connection.execute(composed, values, binary=True)
             return cursor.fetchall() if cursor.description is not None else []
 
@@ -151,7 +154,7 @@ class Offers:
         self._ask(_GIVE_UP, list(offered))
 
     def tidy(self) -> None:
-        """Remove the calls of this run, but for those of operations that are open."""
+        """Remove the calls of this run, but for those of operations that are open, and those under way."""
         self._ask(_TIDY, self._run.run_id)
 
     def workers(self, backends: Iterable[str] | None = None) -> list[WorkerSeen]:
@@ -166,52 +169,65 @@ WHERE operation_id = ANY (%s) AND finished_at IS NULL AND given_up_at IS NULL
     AND (worker_id IS NULL OR lease_until < clock_timestamp())
 """
 _REMAINS: Final = """
-SELECT operation_id, address, worker_id, outcome, given_up_at IS NOT NULL,
+SELECT call_id, operation_id, address, backend, worker_id, outcome, given_up_at IS NOT NULL,
     CASE WHEN finished_at IS NULL AND lease_until > clock_timestamp()
-        THEN extract(epoch FROM lease_until - clock_timestamp())::float8 END
-FROM {schema}.call WHERE operation_id = ANY (%s) ORDER BY offered_at
+        THEN extract(epoch FROM lease_until - clock_timestamp())::float8 END,
+    extract(epoch FROM clock_timestamp() - claimed_at)::float8
+FROM {schema}.call
+WHERE operation_id = ANY (%s) OR (token IS NOT NULL AND finished_at IS NULL AND lease_until > clock_timestamp())
+ORDER BY offered_at
 """
 _TIDY_EARLIER: Final = """
 DELETE FROM {schema}.call WHERE
-    (operation_id IS NOT NULL AND operation_id NOT IN (SELECT operation_id FROM {schema}.operation)
+    ((operation_id IS NOT NULL AND operation_id NOT IN (SELECT operation_id FROM {schema}.operation)
         AND token NOT IN (SELECT token FROM {schema}.lease))
-    OR (operation_id IS NULL AND offered_at < clock_timestamp() - interval '1 day')
+    OR (operation_id IS NULL AND offered_at < clock_timestamp() - interval '1 day'))
+    AND (finished_at IS NULL AND lease_until > clock_timestamp()) IS NOT TRUE
 """
 
 
 class UnderWay(NamedTuple):
     """A call of an earlier run that a worker makes: nobody may take its operation over for `left_seconds`, unless it is renewed.
 
-    One that `is_given_up` may hang: the run before has waited for it in vain, or was stopped at once.
+    One that `is_given_up` may hang: the run before has waited for it in vain, or was stopped at once. One of a recovery has no
+    operation of its own: `address` is that of its backend, and it may be about any intent there.
     """
 
+    call_id: UUID
     address: str
+    backend: str
     worker_id: str
+    is_of_operation: bool
     left_seconds: float
+    age_seconds: float
     is_given_up: bool
 
 
 class EarlierCalls:
-    """What is left of the calls of runs that are gone. Methods raise ClaimsUnavailableError."""
+    """What is left of the calls of runs that are gone. Methods raise ClaimsUnavailableError and StateUnavailableError."""
 
     def __init__(self, requests: Requests) -> None:
         """Look into the schema of a state."""
         self._requests = requests
 
     def look(self, operation_ids: Collection[str]) -> tuple[list[UnderWay], dict[str, Remains]]:
-        """Return which calls of these operations are still under way, and what remains of all; none of the others can begin any more."""
+        """Return which calls of earlier runs are still under way, of whatever operation, and what remains of these; nothing else of them can begin any more."""
         ids = list(operation_ids)
         under_way: list[UnderWay] = []
         remains: dict[str, Remains] = {}
-        with self._requests.connection() as connection:
+        with self._requests.owned() as connection:
             connection.execute(sql.SQL(_CLOSE).format(schema=self._requests.schema), (ids,))
             rows = connection.execute(
                 sql.SQL(_REMAINS).format(schema=self._requests.schema), (ids,), binary=True
             ).fetchall()
-        for operation_id, address, worker_id, outcome, is_given_up, left_seconds in rows:
-            before = remains.get(operation_id, _NOTHING)
+        for call_id, operation_id, address, backend, worker_id, outcome, is_given_up, left_seconds, age_seconds in rows:
             if left_seconds is not None:
-                under_way.append(UnderWay(address, worker_id, left_seconds, is_given_up))
+                shown = address or address_of(Kind.BACKEND, backend)
+                about = (shown, backend, worker_id, operation_id is not None)
+                under_way.append(UnderWay(call_id, *about, left_seconds, age_seconds, is_given_up))
+            if operation_id not in operation_ids:
+                continue
+            before = remains.get(operation_id, _NOTHING)
             answer = None if outcome is None else outcome_of(bytes(outcome))
             remains[operation_id] = Remains(
                 before.has_begun or worker_id is not None,
@@ -220,9 +236,23 @@ class EarlierCalls:
             )
         return under_way, remains
 
+    def give_up(self, calls: Iterable[UnderWay]) -> None:
+        """Take no outcome of these any more."""
+        with self._requests.owned() as connection:
+            connection.execute(
+                sql.SQL(_GIVE_UP).format(schema=self._requests.schema), ([call.call_id for call in calls],)
+            )
+
+    def are_kept(self) -> bool:
+        """Tell whether there are tables of workers at all."""
+        with self._requests.owned() as connection:
+            name = f"{self._requests.schema.as_string(None)}.call"
+            row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()
+            return row is not None and bool(row[0])
+
     def tidy(self) -> None:
-        """Remove what nobody needs any more."""
-        with self._requests.connection() as connection:
+        """Remove what nobody needs any more; what is still under way stays, whatever it is about."""
+        with self._requests.owned() as connection:
             connection.execute(sql.SQL(_TIDY_EARLIER).format(schema=self._requests.schema))
 
 
@@ -235,6 +265,10 @@ def outcome_of(data: bytes) -> Answer | Failure:
         outcome = decode(zlib.decompress(data))
     except (WireError, zlib.error) as error:
         return Failure(FailureKind.MISBEHAVED, f"the worker's answer cannot be read: {error}")
+    if isinstance(outcome, Failure) and outcome.kind is FailureKind.NOT_PERMITTED:
+        return replace(
+            outcome, kind=FailureKind.WORKER_LOST
+        )  # it is the worker that had no right any more, not the run
     if isinstance(outcome, Answer | Failure):
         return outcome
     return Failure(FailureKind.MISBEHAVED, "the worker has answered with a call")

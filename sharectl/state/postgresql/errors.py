@@ -25,12 +25,12 @@ _RESTORE_REMEDY: Final = (
 )
 _NETWORK_REMEDY: Final = "look whether the server runs and can be reached from here, and run the command again"
 _STANDBY_REMEDY: Final = "name the primary, or all hosts of the cluster: sharectl finds the one that may be written"
-_GRANT_REMEDY: Final = "let the schema and its tables belong to the role that sharectl uses"
+GRANT_REMEDY: Final = "let the schema and its tables belong to the role that sharectl uses"
 _VALUE_REMEDY: Final = "use text that is valid Unicode without NUL, and sizes below 8EiB"
 
 _BY_CODE: Final[dict[str, tuple[type[StateError], str, str]]] = {
     "25006": (StateUnavailableError, "this server can only be read: it is a standby of another", _STANDBY_REMEDY),
-    "42501": (StateUnavailableError, "the role has no right to it", _GRANT_REMEDY),
+    "42501": (StateUnavailableError, "the role has no right to it", GRANT_REMEDY),
     "53100": (
         StateUnavailableError,
         "the server has no space left",

@@ -10,9 +10,10 @@ from zlib import compress
 import pytest
 
 from sharectl.executors.base import Remains
-from sharectl.executors.calls import Done
+from sharectl.executors.calls import Done, Failure, FailureKind
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, Claim, ClaimAnswer, FinishAnswer
+from sharectl.executors.workers.offers import outcome_of
 from sharectl.executors.workers.tables import QUESTIONS, install
 from sharectl.state.contract import StateNewerError
 
@@ -285,6 +286,47 @@ def test_calls_are_kept_as_long_as_their_operation_is_open(database: Database) -
     database.execute("DELETE FROM {s}.operation")
     database.offers().tidy()
     assert database.offers().look([call_id], loses=False) == []
+
+
+def test_what_a_recovery_does_is_under_way_too(database: Database) -> None:
+    """It has a token and no operation of its own, and may be about any intent of its backend."""
+    worker, call_id = database.worker(), database.offer(None)
+    worker.claim(call_id)
+    (call,), remains = database.earlier.look([])
+    assert (call.address, call.backend, call.is_of_operation) == ("backend/filer", "filer", False)
+    assert remains == {}
+    worker.finish(call_id, b"done")
+    assert database.earlier.look([]) == ([], {})
+
+
+def test_a_question_holds_nothing_up(database: Database) -> None:
+    """It changes nothing."""
+    database.worker().claim(database.offer(None, token=None))
+    assert database.earlier.look([]) == ([], {})
+
+
+def test_nothing_is_forgotten_that_is_under_way(database: Database) -> None:
+    """Neither by its own run nor by the next one, and also where somebody has dropped its intent."""
+    worker, calls = database.worker(), [database.offer("share/a"), database.offer(None)]
+    database.execute("DELETE FROM {s}.lease")
+    database.execute("UPDATE {s}.call SET offered_at = offered_at - interval '2 days'")
+    database.execute(
+        "UPDATE {s}.call SET worker_id = 'w', claimed_at = now(), lease_until = clock_timestamp() + interval '1 h'"
+    )
+    database.execute("DELETE FROM {s}.operation")
+    for tidy in (database.offers().tidy, database.earlier.tidy):
+        tidy()
+        assert {call.call_id for call in database.earlier.look([])[0]} == {*calls}
+    for call_id in calls:
+        worker.finish(call_id, b"done")
+    database.earlier.tidy()
+    assert database.execute("SELECT count(*) FROM {s}.call") == [(0,)]
+
+
+def test_a_worker_without_the_right_to_go_on_is_lost_and_the_run_is_not() -> None:
+    """It says so of its own claim; the run sees by itself whether it has the lock."""
+    told = compress(encode(Failure(FailureKind.NOT_PERMITTED, "the claim could not be renewed")))
+    assert outcome_of(told) == Failure(FailureKind.WORKER_LOST, "the claim could not be renewed")
 
 
 def test_tables_are_made_once(database: Database) -> None:

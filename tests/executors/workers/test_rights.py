@@ -12,7 +12,10 @@ import pytest
 from psycopg import sql
 
 from sharectl.executors.workers.claims import Claim, ClaimAnswer, FinishAnswer, NotAdmittedError
+from sharectl.executors.workers.offers import Offers, Run
 from sharectl.executors.workers.tables import admit
+from sharectl.state.contract import StateUnavailableError
+from sharectl.state.postgresql.errors import GRANT_REMEDY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +118,15 @@ def test_a_function_of_its_own_is_not_called_in_their_place(database: Database, 
         row = connection.execute(sql.SQL("SELECT answer FROM {}.claim('w', %s)").format(name), (call_id,)).fetchone()
     assert row == ("go",)
     assert worker.claim(call_id).answer is ClaimAnswer.MINE
+
+
+def test_whoever_runs_applies_without_the_tables_is_told_how_to_get_them(database: Database, role: str) -> None:
+    """A worker's role is none that offers calls."""
+    offers = Offers(database.requests(role), Run("run", "lineage", None))
+    with pytest.raises(StateUnavailableError) as caught:
+        offers.workers()
+    assert caught.value.remedy == GRANT_REMEDY
+    assert str(caught.value).count(database.place.location) == 1
 
 
 def test_a_role_that_serves_nothing_can_do_nothing(database: Database) -> None:
