@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -252,14 +253,18 @@ def migrate(
     """Move the state to another place. It is copied and compared row by row; then the old place is marked, and refuses writes."""
     from sharectl.cli.session import edited_state, start
     from sharectl.model.state_urls import location_in_state_url
-    from sharectl.workspace.moving import move_state, target_url
+    from sharectl.workspace.moving import finish_move, move_state, target_url
+    from sharectl.workspace.run import describe_run
 
     session = start(chdir)
     url = target_url(to, session.path(Path()))
     session.output.note(f"The state is at {session.project.state_location}.")
     session.agree(f"Move it to {location_in_state_url(url)}?", yes=yes)
-    with edited_state(session, "state migrate", lock_timeout) as edit:
-        moved = move_state(edit, url)
+    command = "state migrate"
+    moved = finish_move(session.project.state_url, url, describe_run(command, session.project.root, os.environ))
+    if moved is None:
+        with edited_state(session, command, lock_timeout) as edit:
+            moved = move_state(edit, url)
     session.output.note(
         f"All {moved.resources} resources, with rules and history, are at {moved.location} now, and equal."
     )

@@ -153,11 +153,18 @@ class TellsDoubts(Protocol):
 class CanMove(Protocol):
     """A store that remembers that its state has gone elsewhere."""
 
-    def mark_moved(self, lease: Lease, location: str) -> None:
-        """Note that the state is at `location` now: nobody takes a lease here any more, StateMovedError says where it went. Raises as `commit`."""
+    def mark_moved(self, lease: Lease, mark: str | None) -> None:
+        """Note that the state is at the location `mark` now, or take a mark away (None). Raises as `commit`.
+
+        A mark may also say that the state is not wholly here yet (`unfinished_from`). Nobody takes a lease where there is one:
+        StateMovedError says why.
+        """
 
     def moved_to(self) -> str | None:
-        """Return where the state has gone, or None. Raises StateError."""
+        """Return the mark, or None. Raises StateError."""
+
+    def go_on_moving(self, mark: str) -> None:
+        """Let `acquire` give this store a lease in spite of this mark, to whoever finishes the move."""
 
 
 RESTORE_REMEDY: Final = (
@@ -223,16 +230,34 @@ class StateRefusedError(StateError):
     problem = "refused"
 
 
+_UNFINISHED: Final = "here, but not wholly yet, from "
+
+
+def unfinished_from(location: str) -> str:
+    """Return the mark of a state that is being moved here from `location`, and is not to be written before all of that is done.
+
+    A sharectl that knows no such mark takes it for a place, and does not write here either.
+    """
+    return f"{_UNFINISHED}{location}"
+
+
 class StateMovedError(StateError):
-    """The state has gone elsewhere, and is not written here any more."""
+    """The state has gone elsewhere and is not written here any more, or has not wholly come here yet."""
 
     problem = "moved"
 
     def __init__(self, location: str, moved_to: str) -> None:
         """Say where it is now."""
+        self.moved_to = moved_to
+        if moved_to.startswith(_UNFINISHED):
+            source = moved_to.removeprefix(_UNFINISHED)
+            remedy = (
+                f"run `sharectl state migrate` to this place again, with {source} as the state; it finishes the move"
+            )
+            super().__init__(location, f"the move of the state from {source} to here was cut short", remedy)
+            return
         remedy = "name that place in sharectl.yaml (`state.url`) or SHARECTL_STATE"
         super().__init__(location, f"the state has moved to {moved_to}; here it is not written any more", remedy)
-        self.moved_to = moved_to
 
 
 class LockedError(Exception):

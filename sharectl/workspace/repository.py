@@ -283,7 +283,7 @@ class Repository:
         moved_to = store.moved_to() if isinstance(store, CanMove) else None
         if moved_to is not None:
             moved = StateMovedError(store.location, moved_to)
-            detail = "what is read here is as it was when it moved."
+            detail = "what is read here is as it was when it moved, or when the move was cut short."
             self._tell((warning("state.moved", str(moved), detail=detail, remedy=moved.remedy),))
 
     def _tell_doubts(self, store: StateStore) -> None:

@@ -10,12 +10,14 @@ import pytest
 
 from sharectl.model.records import BeginOperation
 from sharectl.model.state_urls import parse_postgresql_url
+from sharectl.state.postgresql.store import PostgresqlStore
 from sharectl.state.sqlite.store import SqliteStore
 from sharectl.state.stores import open_store
 from sharectl.state.testing.samples import ALICE, document_of, make_operation
 from tests.cli.test_postgresql_state import PROJECT
 
 if TYPE_CHECKING:
+    from sharectl.model.records import Lease
     from tests.cli.console import Console
     from tests.postgresql import Server
 
@@ -73,14 +75,64 @@ def test_a_move_that_is_cut_short_leaves_the_state_where_it_was(
     def cut(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
+    own = (applied.root / "sharectl.yaml").read_text()
     with monkeypatch.context() as patched:
         patched.setattr(SqliteStore, "mark_moved", cut)
         assert applied("state", "migrate", "--to", url, "--yes").code == 130
+    applied.write("sharectl.yaml", PROJECT.format(url=url))
+    refused = applied("apply", "--yes")
+    assert (refused.code, "state.moved" in refused.err, "state migrate" in refused.err) == (1, True, True)
+    applied.write("sharectl.yaml", own)
     assert applied("state", "mv", "share/one", "share/uno").code == 0
     assert applied("state", "mv", "share/uno", "share/one").code == 0
     assert applied("state", "migrate", "--to", url, "--yes").code == 0
     assert settled(applied, url)
     assert "share/uno" in applied("history").out
+
+
+def test_a_move_that_is_cut_when_the_old_place_is_marked_is_finished_by_the_next_try(
+    applied: Console, postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then, neither place is written."""
+    url = postgresql.url()
+    own = (applied.root / "sharectl.yaml").read_text()
+    mark_moved = PostgresqlStore.mark_moved
+
+    def cut_at_the_end(store: PostgresqlStore, lease: Lease, mark: str | None) -> None:
+        if mark is None:
+            raise KeyboardInterrupt
+        mark_moved(store, lease, mark)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresqlStore, "mark_moved", cut_at_the_end)
+        assert applied("state", "migrate", "--to", url, "--yes").code == 130
+    assert "state.moved" in applied("apply", "--yes").err
+    applied.write("sharectl.yaml", PROJECT.format(url=url))
+    assert "state.moved" in applied("apply", "--yes").err
+    applied.write("sharectl.yaml", own)
+    assert applied("state", "migrate", "--to", url, "--yes").code == 0
+    assert "state.moved" in applied("apply", "--yes").err
+    assert settled(applied, url)
+    assert applied("apply", "--yes").code == 0
+
+
+def test_a_state_is_not_moved_over_a_copy_of_itself_that_is_written_too(applied: Console, postgresql: Server) -> None:
+    """What was done there would be gone without a word, whichever of the two has the higher serial."""
+    url = postgresql.url()
+    own = (applied.root / "sharectl.yaml").read_text()
+    applied.write("pulled.json", applied("state", "pull").out)
+    applied.write("sharectl.yaml", PROJECT.format(url=url))
+    assert applied("state", "push", "pulled.json").code == 0
+    assert applied("state", "mv", "share/one", "share/uno").code == 0
+    applied.write("sharectl.yaml", own)
+    for _ in range(4):
+        assert applied("state", "mv", "share/one", "share/other").code == 0
+        assert applied("state", "mv", "share/other", "share/one").code == 0
+    with closing(open_store(url, create=False)) as there:
+        before = document_of(there)
+        refused = applied("state", "migrate", "--to", url, "--yes")
+        assert (refused.code, "state.taken" in refused.err) == (1, True)
+        assert document_of(there) == before
 
 
 def test_what_has_begun_is_finished_before_a_state_is_moved(applied: Console, postgresql: Server) -> None:

@@ -56,14 +56,16 @@ class Request(NamedTuple):
         return Lease(token, self.holder, self.duration_seconds, self.scope)
 
 
-def take(connection: Connection, schema: str, location: str, request: Request, clock: Clock) -> Lease:
-    """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over, and StateMovedError.
+def take(  # noqa: PLR0913, PLR0917 - where, who and what, by whose clock
+    connection: Connection, schema: str, location: str, request: Request, clock: Clock, passing: str | None = None
+) -> Lease:
+    """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over, and StateMovedError for any mark but `passing`.
 
     Who asks at the same moment waits for the row of `meta`. Removing a lease waits for the commits that are made under it.
     """
     holder, scope = request.holder, request.scope
     for (moved_to,) in fetch(connection, f"SELECT moved_to FROM {schema}.meta FOR NO KEY UPDATE"):  # noqa: S608 - a checked name
-        if moved_to is not None:
+        if moved_to not in {None, passing}:
             raise StateMovedError(location, moved_to)
     select = f"SELECT token FROM {schema}.lease WHERE request_id = %s"  # noqa: S608 - a checked name
     for (token,) in fetch(connection, select, (request.request_id,)):

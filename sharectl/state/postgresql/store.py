@@ -114,6 +114,7 @@ class PostgresqlStore:
         self._connections = Connections(place)
         self._guard = threading.Lock()
         self._version = 0
+        self._passing_mark: str | None = None
 
     @property
     def location(self) -> str:
@@ -256,10 +257,14 @@ class PostgresqlStore:
 
         self._commit(lease, replace, statement="10min")
 
-    def mark_moved(self, lease: Lease, location: str) -> None:
+    def mark_moved(self, lease: Lease, mark: str | None) -> None:
         """See CanMove."""
         update = f"UPDATE {self._schema}.meta SET moved_to = %s"  # noqa: S608 - a checked name
-        self._commit(lease, lambda connection, _id, _together: connection.execute(update, (location,)))
+        self._commit(lease, lambda connection, _id, _together: connection.execute(update, (mark,)))
+
+    def go_on_moving(self, mark: str) -> None:
+        """See CanMove."""
+        self._passing_mark = mark
 
     def moved_to(self) -> str | None:
         """See CanMove."""
@@ -292,7 +297,7 @@ class PostgresqlStore:
                 raise leases.lost(connection, self._schema, lease, self._clock, self.location)
 
     def _take(self, connection: Connection, request: Request) -> Lease:
-        lease = leases.take(connection, self._schema, self.location, request, self._clock)
+        lease = leases.take(connection, self._schema, self.location, request, self._clock, self._passing_mark)
         forget = (
             f"DELETE FROM {self._schema}.commit_log WHERE at < clock_timestamp() - %s::interval"  # noqa: S608 - a checked name
             f" AND serial < (SELECT max(serial) FROM {self._schema}.commit_log)"

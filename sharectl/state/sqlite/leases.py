@@ -40,11 +40,17 @@ def read_leases(connection: sqlite3.Connection, clock: Clock, location: Path) ->
 
 
 def take(  # noqa: PLR0913, PLR0917 - where, who, what and how long
-    connection: sqlite3.Connection, location: Path, holder: Holder, scope: Scope, duration_seconds: float, clock: Clock
+    connection: sqlite3.Connection,
+    location: Path,
+    holder: Holder,
+    scope: Scope,
+    duration_seconds: float,
+    clock: Clock,
+    passing: str | None = None,
 ) -> Lease:
-    """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over, and StateMovedError."""
+    """Write a lease in place of those that it touches; raises LockedError where one of them may not be taken over, and StateMovedError for any mark but `passing`."""
     (moved_to,) = connection.execute("SELECT moved_to FROM meta").fetchone()
-    if moved_to is not None:
+    if moved_to not in {None, passing}:
         raise StateMovedError(str(location), moved_to)
     for status in read_leases(connection, clock, location):
         if not scope.touches(status.scope):

@@ -92,6 +92,7 @@ class SqliteStore:
         self._guard = threading.RLock()
         self._closed = threading.Event()
         self._writer: sqlite3.Connection | None = None
+        self._passing_mark: str | None = None
         self._writer_identities: tuple[files.FileIdentity | None, ...] = ()
 
     @property
@@ -129,7 +130,9 @@ class SqliteStore:
             patience_seconds = max(_SHORTEST_BUSY_SECONDS, deadline_seconds - time.monotonic())
             try:
                 with self._transaction(patience_seconds=patience_seconds) as connection:
-                    return leases.take(connection, self._path, holder, scope, duration_seconds, self._clock)
+                    return leases.take(
+                        connection, self._path, holder, scope, duration_seconds, self._clock, self._passing_mark
+                    )
             except (LockedError, StateBusyError) as refused:
                 left_seconds = deadline_seconds - time.monotonic()
                 if left_seconds <= 0:
@@ -237,10 +240,14 @@ class SqliteStore:
         with self._snapshots.open() as snapshot, translated(self._path):
             return bool(snapshot.connection.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone())
 
-    def mark_moved(self, lease: Lease, location: str) -> None:
+    def mark_moved(self, lease: Lease, mark: str | None) -> None:
         """See CanMove."""
         with self._transaction(lease) as connection:
-            connection.execute("UPDATE meta SET moved_to = ?", (location,))
+            connection.execute("UPDATE meta SET moved_to = ?", (mark,))
+
+    def go_on_moving(self, mark: str) -> None:
+        """See CanMove."""
+        self._passing_mark = mark
 
     def moved_to(self) -> str | None:
         """See CanMove."""
