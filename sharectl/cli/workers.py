@@ -66,7 +66,7 @@ def admit(
     ],
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Let a role of the database serve a backend as a worker, and do nothing else."""
+    """Let a role of the database serve a backend as a worker, which reads and writes no table."""
     from sharectl.cli.session import start
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
     from sharectl.workspace.remote import admit_role

@@ -228,7 +228,7 @@ def workers_of(project: Project) -> list[WorkerSeen]:
 
 
 def admit_role(project: Project, role: str, backend: str) -> None:
-    """Let a role of the database serve a backend, and do nothing else. Raises StateError and DiagnosticError."""
+    """Let a role of the database serve a backend, which reads and writes no table. Raises StateError and DiagnosticError."""
     from sharectl.executors.workers.tables import admit  # noqa: PLC0415 - one command needs it
 
     with closing(requests_of(project)) as requests:

@@ -42,6 +42,7 @@ FENCED_STATUS: Final = 70
 _LOOK_SECONDS: Final = 0.2
 _LOOK_BESIDE_BROKER_SECONDS: Final = 5.0
 _START_AGAIN_SECONDS: Final = 1.0
+_LAST_WORDS_SECONDS: Final = 0.1
 
 
 class Calls:
@@ -113,7 +114,9 @@ def serve(project: Project, spec: BackendSpec, backends: Backends, tell: Callabl
     )
     claims = PostgresClaims(requests_of(project), name)
     calls = Calls(backends, spec.name)
-    service = Service(claims, calls, lease_seconds=lease_seconds, end_process=lambda why: _end(why, tell), tell=tell)
+    service = Service(
+        claims, calls, lease_seconds=lease_seconds, end_process=lambda why: end_process(why, tell), tell=tell
+    )
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -166,9 +169,17 @@ def _start(service: Service, stopped: threading.Event, tell: Callable[[str], obj
     return False
 
 
-def _end(why: str, tell: Callable[[str], object]) -> None:
-    """End the process, with all that it has started, before another worker may take its calls over."""
-    tell(f"{why}; this worker ends, so that another can take its calls over")
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(FENCED_STATUS)
+def end_process(why: str, tell: Callable[[str], object]) -> None:
+    """End the process, with all that it has started in its group, before another worker may take its calls over.
+
+    What is told may find nobody who reads it, and is not waited for.
+    """
+    line = f"{why}; this worker ends, so that another can take its calls over"
+    try:
+        telling = threading.Thread(target=tell, args=(line,), name="last-words", daemon=True)
+        telling.start()
+        telling.join(_LAST_WORDS_SECONDS)
+    finally:
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(FENCED_STATUS)

@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
-from celery.platforms import EX_FAILURE
+from celery.worker import state as asked
 from celery.worker.consumer import Consumer
 from kombu.entity import Exchange, Queue
 
@@ -245,7 +245,7 @@ def consume(
 ) -> None:
     """Hand each hint to `offer` until the process is asked to end by SIGTERM or SIGINT. Runs in the main thread.
 
-    While the broker is away, or refuses the worker, it is tried again; `tell` is told why.
+    While the broker is away, or refuses the worker, or Celery ends unasked, it is tried again; `tell` is told why.
     """
     warnings.filterwarnings("ignore", category=SecurityWarning)  # it names an option of Celery's own command
     told = _Told(tell)
@@ -253,16 +253,23 @@ def consume(
         logger.addHandler(told)
         logger.propagate = False
     signals.setup_logging.connect(_leave_logging)
-    while _consume_once(place, queue, name, offer) == EX_FAILURE:
+    _consume_once(place, queue, name, offer)
+    while not _is_asked_to_end():
         sleep(_REFUSED_PAUSE_SECONDS)
+        _consume_once(place, queue, name, offer)
+
+
+def _is_asked_to_end() -> bool:
+    """Tell whether Celery's handlers have had a signal; 0 is what they note for one."""
+    return any(flag is not None and flag is not False for flag in (asked.should_stop, asked.should_terminate))
 
 
 def _leave_logging(**_: object) -> None:
     """Keep Celery from a set-up of its own, which writes to the standard error."""
 
 
-def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[[UUID], object]) -> int | None:
-    """Return the exit status of a Celery worker: EX_FAILURE where nobody has asked it to end."""
+def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[[UUID], object]) -> None:
+    """Run a Celery worker until it ends, whyever."""
     app = application(place, [queue])
 
     def offered(call_id: str) -> None:
@@ -281,5 +288,3 @@ def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[[
         quiet=True,
     )
     worker.start()
-    status: int | None = worker.exitcode
-    return status

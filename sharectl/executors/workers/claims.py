@@ -136,9 +136,12 @@ class Requests:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Yield a connection. Raises ClaimsUnavailableError and NotAdmittedError."""
+        """Yield a connection in a transaction, which is durable after the block and waits for nobody's locks without end.
+
+        Raises ClaimsUnavailableError and NotAdmittedError.
+        """
         try:
-            with self._connections.lent() as connection:
+            with self._connections.writing() as connection:
                 try:
                     yield connection
                 except errors.InsufficientPrivilege as error:

@@ -31,6 +31,7 @@ USABLE_PART: Final = 0.8
 _RENEWALS_PER_LEASE: Final = 3
 _RETRY_SECONDS: Final = 0.2
 _LOOKED_AT_ONCE: Final = 32
+_DOUBTFUL_AT_MOST: Final = 256
 
 
 class Fence(NamedTuple):
@@ -112,7 +113,8 @@ class Service:
             if self._is_leaving:
                 return ClaimAnswer.LEFT
             self._claiming += 1
-            self._in_doubt.add(call_id)
+            if len(self._in_doubt) < _DOUBTFUL_AT_MOST:  # whoever may give hints can name any number of calls
+                self._in_doubt.add(call_id)
         try:
             return self._begin(call_id)
         finally:

@@ -288,7 +288,7 @@ def _expect_known(schema: str, mark: str | None) -> None:
 
 
 def admit(connection: Connection[Any], schema: str, role: str, backend: str) -> None:
-    """Let the database's role serve the backend as a worker, and do nothing else."""
+    """Let the database's role serve the backend as a worker, which reads and writes no table."""
     names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
     with connection.transaction():
         connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {role}").format(**names))

@@ -98,6 +98,16 @@ class Connections:
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that writes, and that is committed at the end of the block. Raises StateError.
+
+        It is made once: where the answer is lost, nobody knows whether it has been committed.
+        """
+        with translated(self._location), self._begun(_WRITING.format(statement="60s")) as connection:
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
     def lent(self) -> Iterator[Connection]:
         """Yield a connection outside of any transaction. Raises StateError."""
         with translated(self._location), self._begun("") as connection:

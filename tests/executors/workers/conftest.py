@@ -52,6 +52,11 @@ class Database:
         self.closed.append(made)
         return made
 
+    def set_sessions(self, setting: str) -> None:
+        """Let sessions begin with this setting from here on, as the database or a role may have it."""
+        self.place = replace(self.place, parameters={**self.place.parameters, "options": f"-c {setting}"})
+        del self.own
+
     @cached_property
     def own(self) -> Requests:
         """Requests of the owner."""

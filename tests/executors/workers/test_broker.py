@@ -204,6 +204,32 @@ def test_a_worker_that_the_broker_refuses_tries_again(rabbitmq: Broker, state: s
         assert line == str(call_id)
 
 
+_UNASKED = """
+from celery.worker import WorkController, state
+from sharectl.executors.workers import broker
+
+starts = []
+
+def start(worker):
+    starts.append(worker)
+    if len(starts) == 3:
+        state.should_stop = 0
+        return
+    worker.terminate()
+
+WorkController.start = start
+broker._REFUSED_PAUSE_SECONDS = 0.0
+broker.consume(broker.BrokerPlace("amqp://guest@127.0.0.1:1//"), broker.queue_of("state", "filer"), "w@h", print)
+print(len(starts))
+"""
+
+
+def test_a_worker_that_celery_ends_unasked_goes_on() -> None:
+    """As it does where no file can be opened any more; with status 0, whoever supervises it would leave it at that."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _UNASKED], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.split()[-1] == b"3"
+
+
 def test_a_worker_whose_database_does_not_answer_goes_on(rabbitmq: Broker, state: str) -> None:
     """The hint is gone; the worker finds the call by itself when the database is back."""
     with consumer(url_of(rabbitmq), "guest", state) as filer, hints(rabbitmq, state) as given:

@@ -76,6 +76,31 @@ def test_an_outcome_whose_answer_was_lost_is_recorded_once(database: Database) -
     assert seen.outcome == b"first"
 
 
+_WATCHED = """
+CREATE TABLE {s}.noted (synchronous_commit text, lock_timeout text, statement_timeout text);
+CREATE FUNCTION {s}.note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO {s}.noted VALUES (
+        current_setting('synchronous_commit'), current_setting('lock_timeout'), current_setting('statement_timeout')
+    );
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON {s}.call FOR EACH ROW EXECUTE FUNCTION {s}.note();
+"""
+
+
+def test_what_is_offered_claimed_and_finished_is_durable_whatever_the_database_is_set_to(database: Database) -> None:
+    """A claim that a crash forgets would be given to another worker as well; and nothing waits for others without end."""
+    database.execute(_WATCHED)
+    database.set_sessions("synchronous_commit=off")
+    worker, call_id = database.worker(), database.offer()
+    worker.claim(call_id)
+    worker.renew([call_id])
+    worker.finish(call_id, b"done")
+    noted = database.execute("SELECT * FROM {s}.noted")
+    assert (len(noted), {*noted}) == (4, {("on", "15s", "1min")})
+
+
 @pytest.mark.parametrize("change", ["taken away", "run out"])
 def test_a_run_without_its_lease_begins_nothing(database: Database, change: str) -> None:
     """Whatever it has offered before: the right to begin is looked at when the call begins."""

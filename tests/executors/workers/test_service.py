@@ -223,6 +223,20 @@ def test_a_claim_whose_answer_was_lost_is_asked_for_again() -> None:
     assert len(backend.made) == 1
 
 
+def test_hints_do_not_pile_up_while_the_database_is_down() -> None:
+    """Whoever may give hints can name any number of calls; it looks for what waits by itself."""
+    ledger, backend = Ledger(), Backend()
+    hinted = [ledger.add() for _ in range(1000)]
+    with service(ledger, backend) as worker:
+        ledger.is_down = True
+        for call_id in hinted:
+            with pytest.raises(ClaimsUnavailableError):
+                worker.offer(call_id)
+        ledger.is_down = False
+        worker.look()
+    assert len({*ledger.claimed}) < len(hinted) / 3
+
+
 def test_an_outcome_is_recorded_when_the_database_is_back() -> None:
     """However often it takes."""
     ledger, backend = Ledger(), Backend()
