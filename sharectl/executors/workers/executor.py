@@ -65,11 +65,12 @@ class Remote:
 
 
 class _Offered:
-    """A submission that is in the database."""
+    """A submission that is in the database, or may be: the answer to its offer may be lost."""
 
-    __slots__ = ("begun_until", "submission", "worker_id")
+    __slots__ = ("begun_until", "offer", "submission", "worker_id")
 
-    def __init__(self, submission: Submission) -> None:
+    def __init__(self, offer: Offer, submission: Submission) -> None:
+        self.offer = offer
         self.submission = submission
         self.begun_until: float | None = None
         self.worker_id: str | None = None
@@ -100,6 +101,8 @@ class Workers:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._is_held = False
         self._poll_at = self._check_at = float("-inf")
+        self._unconfirmed: set[UUID] = set()
+        self._unwanted: set[UUID] = set()
         self._given_up: set[UUID] = set()
 
     def width(self, backend: str) -> int:
@@ -131,13 +134,19 @@ class Workers:
 
     def look(self) -> list[Report]:
         """Offer what has room, and return what there is to report, without waiting."""
+        return list(self._reports())
+
+    def _reports(self) -> Iterator[Report]:
         try:
-            return list(self._look())
+            yield from self._look()
         except ClaimsUnavailableError:
-            return list(self._overdue())  # what is under way goes on; whether the lock can be kept, others see
+            yield from self._overdue()  # what is under way goes on; whether the lock can be kept, others see
 
     def _look(self) -> Iterator[Report]:
         now = self._clock()
+        if self._unwanted:
+            self._take_back(self._unwanted)  # those that had not begun are reported with the news
+            self._unwanted.clear()
         if self._queued or self._offered:
             if now >= self._check_at:
                 self._check_at = now + CHECK_SECONDS
@@ -154,22 +163,20 @@ class Workers:
     # --- to the workers ---
 
     def _offer(self, now: float) -> None:
-        offers = list(self._with_room())
-        if not offers:
-            return
-        try:
-            self._offers.offer([offer for offer, _ in offers])
-        except ClaimsUnavailableError:  # if they are there all the same, nobody waits for them
-            for offer, submission in reversed(offers):
-                self._queues[offer.backend].appendleft(submission)
-                self._given_up.add(offer.call_id)
-            raise
-        by_backend: dict[str, list[UUID]] = {}
-        for offer, submission in offers:
+        """Offer what has room, each call under one id, however often: an offer whose answer was lost may have been claimed."""
+        for offer, submission in self._with_room():
             del self._queued[submission.number]
-            self._offered[offer.call_id] = _Offered(submission)
+            self._offered[offer.call_id] = _Offered(offer, submission)
             self._ids[submission.number] = offer.call_id
             self._busy[offer.backend] = self._busy.get(offer.backend, 0) + 1
+            self._unconfirmed.add(offer.call_id)
+        if not self._unconfirmed:
+            return
+        offers = [self._offered[call_id].offer for call_id in self._unconfirmed]
+        self._offers.offer(offers)
+        self._unconfirmed.clear()
+        by_backend: dict[str, list[UUID]] = {}
+        for offer in offers:
             by_backend.setdefault(offer.backend, []).append(offer.call_id)
         for backend, call_ids in by_backend.items():
             self._hints.give(backend, call_ids)
@@ -243,11 +250,13 @@ class Workers:
             if found is None:
                 continue
             for submission in submissions:
-                if self.withdraw(submission.number):
+                if self._withdraw(submission.number):
                     yield Report(submission.number, found)
 
     def _drop(self, call_id: UUID) -> None:
         submission = self._offered.pop(call_id).submission
+        self._unconfirmed.discard(call_id)
+        self._unwanted.discard(call_id)
         del self._ids[submission.number]
         self._busy[submission.backend] -= 1
 
@@ -255,18 +264,27 @@ class Workers:
 
     def withdraw(self, number: int) -> bool:
         """See Executor."""
+        try:
+            return self._withdraw(number)
+        except ClaimsUnavailableError:
+            self._unwanted.add(self._ids[number])
+            return False
+
+    def _withdraw(self, number: int) -> bool:
         if self._queued.pop(number, None) is not None:
             return True
         call_id = self._ids.get(number)
         if call_id is None or self._offered[call_id].worker_id is not None:
             return False
-        try:
-            is_back = call_id in self._offers.take_back([call_id])
-        except ClaimsUnavailableError:
-            return False
+        is_back = call_id in self._take_back([call_id])
         if is_back:
             self._drop(call_id)
         return is_back
+
+    def _take_back(self, call_ids: Collection[UUID]) -> set[UUID]:
+        back = self._offers.take_back([self._offered[call_id].offer for call_id in call_ids])
+        self._unconfirmed.difference_update(call_ids)
+        return back
 
     def abandon(self, number: int) -> None:
         """See Executor."""

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sharectl.executors.workers.claims import Requests
 
 
+LARGEST_OUTCOME_BYTES: Final = 1 << 29
+"""Many times the answer about 100,000 shares; a few bytes can say that they are far more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A call that is offered to the workers of a backend whose manifest has `digest`; of an operation, or a question."""
@@ -71,13 +75,24 @@ class WorkerSeen(NamedTuple):
     oldest_seconds: float | None
 
 
-_OFFER: Final = """
-INSERT INTO {schema}.call (call_id, run_id, token, lineage, protocol, backend, digest, body, operation_id, address)
-SELECT call_id, %s, %s::bigint, %s, %s, backend, digest, body, operation_id, address
+_INSERT: Final = """
+INSERT INTO {schema}.call
+    (call_id, run_id, token, lineage, protocol, given_up_at, backend, digest, body, operation_id, address)
+SELECT call_id, %s, %s::bigint, %s, %s, CASE WHEN %s THEN clock_timestamp() END,
+    backend, digest, body, operation_id, address
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[])
     AS offered (call_id, backend, digest, body, operation_id, address)
-ON CONFLICT (call_id) DO NOTHING
+ON CONFLICT (call_id) DO
 """
+_OFFER: Final = _INSERT + "NOTHING"
+_TAKE_BACK: Final = (
+    _INSERT
+    + """
+UPDATE SET given_up_at = clock_timestamp() WHERE call.given_up_at IS NULL AND call.worker_id IS NULL
+RETURNING call_id
+"""
+)
+"""One whose offer is still on its way is there already when it arrives."""
 _LOSE: Final = """
 UPDATE {schema}.call SET given_up_at = clock_timestamp()
 WHERE call_id = ANY (%s) AND finished_at IS NULL AND given_up_at IS NULL AND lease_until < clock_timestamp()
@@ -85,10 +100,6 @@ WHERE call_id = ANY (%s) AND finished_at IS NULL AND given_up_at IS NULL AND lea
 _SEE: Final = """
 SELECT call_id, worker_id, outcome, given_up_at IS NOT NULL FROM {schema}.call
 WHERE call_id = ANY (%s) AND (worker_id IS NOT NULL OR given_up_at IS NOT NULL)
-"""
-_TAKE_BACK: Final = """
-UPDATE {schema}.call SET given_up_at = clock_timestamp()
-WHERE call_id = ANY (%s) AND given_up_at IS NULL AND worker_id IS NULL RETURNING call_id
 """
 _GIVE_UP: Final = """
 UPDATE {schema}.call SET given_up_at = clock_timestamp()
@@ -130,10 +141,13 @@ class Offers:
 
     def offer(self, offers: Sequence[Offer]) -> None:
         """Make these durable."""
+        self._insert(_OFFER, offers, is_given_up=False)
+
+    def _insert(self, query: str, offers: Sequence[Offer], *, is_given_up: bool) -> list[tuple[Any, ...]]:
         run = self._run
         columns = ("call_id", "backend", "digest", "body", "operation_id", "address")
         values = [[getattr(offer, name) for offer in offers] for name in columns]
-        self._ask(_OFFER, run.run_id, run.token, run.lineage, PROTOCOL, *values)
+        return self._ask(query, run.run_id, run.token, run.lineage, PROTOCOL, is_given_up, *values)
 
     def look(self, offered: Collection[UUID], *, loses: bool) -> list[Seen]:
         """Return what has been claimed or given up of these; where it `loses`, those whose lease has run out are given up first."""
@@ -145,9 +159,9 @@ class Offers:
             for call_id, worker_id, outcome, is_given_up in self._ask(_SEE, ids)
         ]
 
-    def take_back(self, offered: Collection[UUID]) -> set[UUID]:
-        """Let nobody claim these any more; return those that nobody had claimed."""
-        return {call_id for (call_id,) in self._ask(_TAKE_BACK, list(offered))}
+    def take_back(self, offers: Sequence[Offer]) -> set[UUID]:
+        """Let nobody claim these any more, also where the offer has not arrived yet; return those that nobody had claimed."""
+        return {call_id for (call_id,) in self._insert(_TAKE_BACK, offers, is_given_up=True)}
 
     def give_up(self, offered: Collection[UUID]) -> None:
         """Take no outcome of these any more."""
@@ -262,7 +276,7 @@ _NOTHING: Final = Remains(has_begun=False)
 def outcome_of(data: bytes) -> Answer | Failure:
     """Return the outcome that a worker has recorded, or a failure that says that it cannot be read."""
     try:
-        outcome = decode(zlib.decompress(data))
+        outcome = decode(_inflated(data))
     except (WireError, zlib.error) as error:
         return Failure(FailureKind.MISBEHAVED, f"the worker's answer cannot be read: {error}")
     if isinstance(outcome, Failure) and outcome.kind is FailureKind.NOT_PERMITTED:
@@ -272,3 +286,12 @@ def outcome_of(data: bytes) -> Answer | Failure:
     if isinstance(outcome, Answer | Failure):
         return outcome
     return Failure(FailureKind.MISBEHAVED, "the worker has answered with a call")
+
+
+def _inflated(data: bytes) -> bytes:
+    stream = zlib.decompressobj()
+    found = stream.decompress(data, LARGEST_OUTCOME_BYTES)
+    if not stream.eof:
+        message = f"it is cut short, or larger than {LARGEST_OUTCOME_BYTES} bytes"
+        raise WireError(message)
+    return found

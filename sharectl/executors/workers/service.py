@@ -77,7 +77,7 @@ class Service:
         self._tell = tell
         self._clock = clock
         self._mutex = threading.Lock()
-        self._claiming = 0
+        self._claiming: set[UUID] = set()
         self._running: dict[UUID, _Running] = {}
         self._begun: set[UUID] = set()
         self._in_doubt: set[UUID] = set()
@@ -108,18 +108,20 @@ class Service:
                 self._has_room.clear()
 
     def offer(self, call_id: UUID) -> ClaimAnswer:
-        """Claim the call, and begin it in a thread of its own where that says GO. Raises as Claims.claim."""
+        """Claim the call, unless that is done or under way, and begin it in a thread of its own where that says GO. Raises as Claims.claim."""
         with self._mutex:
             if self._is_leaving:
                 return ClaimAnswer.LEFT
-            self._claiming += 1
+            if call_id in self._claiming or call_id in self._begun:
+                return ClaimAnswer.MINE  # one answer at a time: a second one might come when the call has ended
+            self._claiming.add(call_id)
             if len(self._in_doubt) < _DOUBTFUL_AT_MOST:  # whoever may give hints can name any number of calls
                 self._in_doubt.add(call_id)
         try:
             return self._begin(call_id)
         finally:
             with self._mutex:
-                self._claiming -= 1
+                self._claiming.discard(call_id)
                 self._idle.notify_all()
 
     def _begin(self, call_id: UUID) -> ClaimAnswer:
@@ -127,9 +129,9 @@ class Service:
         claim = self._claims.claim(call_id)
         with self._mutex:
             self._in_doubt.discard(call_id)
-            if claim.answer not in {ClaimAnswer.GO, ClaimAnswer.MINE} or call_id in self._begun:
+            if claim.answer not in {ClaimAnswer.GO, ClaimAnswer.MINE}:
                 return claim.answer
-            self._begun.add(call_id)  # MINE and not begun: the answer to the claim had been lost
+            self._begun.add(call_id)  # MINE: the answer to the claim had been lost
             running = self._running[call_id] = _Running(asked_at)
         thread = threading.Thread(target=self._run, args=(call_id, claim, running), name=f"call-{call_id}", daemon=True)
         thread.start()

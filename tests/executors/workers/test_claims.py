@@ -13,7 +13,7 @@ from sharectl.executors.base import Remains
 from sharectl.executors.calls import Done, Failure, FailureKind
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, Claim, ClaimAnswer, FinishAnswer
-from sharectl.executors.workers.offers import outcome_of
+from sharectl.executors.workers.offers import Offer, outcome_of
 from sharectl.executors.workers.tables import QUESTIONS, install
 from sharectl.state.contract import StateNewerError
 
@@ -146,9 +146,18 @@ def test_what_is_taken_back_before_it_began_never_begins(database: Database) -> 
     worker, offers = database.worker(), database.offers()
     begun, waiting = database.offer("share/a"), database.offer("share/b")
     worker.claim(begun)
-    assert offers.take_back([begun, waiting]) == {waiting}
+    assert offers.take_back([Offer(each, "filer", "digest", b"body") for each in (begun, waiting)]) == {waiting}
     assert worker.claim(waiting) == Claim(ClaimAnswer.CANCELLED)
     assert worker.finish(begun, b"done") is FinishAnswer.RECORDED
+
+
+def test_an_offer_that_arrives_after_it_was_taken_back_is_claimed_by_nobody(database: Database) -> None:
+    """The server may still be about it when its client has lost the connection."""
+    worker, offers, late = database.worker(), database.offers(), Offer(uuid4(), "filer", "digest", b"body")
+    assert offers.take_back([late]) == {late.call_id}
+    offers.offer([late])
+    assert worker.waiting(10) == []
+    assert worker.claim(late.call_id) == Claim(ClaimAnswer.CANCELLED)
 
 
 def test_no_outcome_is_taken_of_what_was_given_up(database: Database) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sharectl.executors.base import Began, Operation, Report, Submission
 from sharectl.executors.calls import Answer, Call, Failure, FailureKind, Identify, Identity
+from sharectl.executors.wire import encode
+from sharectl.executors.workers.claims import ClaimAnswer, ClaimsUnavailableError, FinishAnswer
 from sharectl.executors.workers.executor import NoHints, Remote, Workers
+from sharectl.executors.workers.offers import Offers, Run
 from sharectl.executors.workers.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
 
     from sharectl.executors.base import Permit
+    from sharectl.executors.workers.offers import Offer
     from sharectl.executors.workers.service import Fence
     from tests.executors.workers.conftest import Database
 
@@ -287,4 +292,119 @@ def test_hints_name_calls_and_their_backend_alone(database: Database) -> None:
     executor.submit(submission(database, 1))
     executor.reports(0.0)
     assert given == [("filer", list(worker.waiting(10)))]
+    executor.close()
+
+
+class Shaky(Offers):
+    """Offers that are made, but whose answer is lost while `loses` it; and a database that is away while `is_away`."""
+
+    loses = False
+    is_away = False
+
+    def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        if self.is_away:
+            message = "the server is away"
+            raise ClaimsUnavailableError(message)
+        return super()._ask(query, *values)
+
+    def offer(self, offers: Sequence[Offer]) -> None:
+        """See Offers."""
+        super().offer(offers)
+        if self.loses:
+            message = "the answer is lost"
+            raise ClaimsUnavailableError(message)
+
+
+def shaky(database: Database, clock: Callable[[], float] = monotonic) -> tuple[Workers, Shaky]:
+    """Return an executor and its offers."""
+    offers = Shaky(database.own, Run("run", "lineage", database.token))
+    return Workers(offers, NoHints(), lambda _: Remote(4, "digest"), clock), offers
+
+
+def test_an_offer_whose_answer_was_lost_is_the_same_one_when_it_is_made_again(database: Database) -> None:
+    """Two would be two calls of one intent, one after the other."""
+    worker = database.worker()
+    executor, offers = shaky(database)
+    offers.loses = True
+    executor.submit(submission(database, 1))
+    assert executor.look() == []
+    (call_id,) = worker.waiting(10)
+    worker.claim(call_id)
+    assert executor.look() == []
+    offers.loses = False
+    executor.look()
+    assert database.execute("SELECT call_id FROM {s}.call") == [(call_id,)]
+    worker.finish(call_id, zlib.compress(encode(Identity("here"))))
+    assert outcomes(executor, 1) == {1: Identity("here")}
+    executor.close()
+
+
+def test_what_runs_is_not_withdrawn_though_the_answer_to_its_offer_was_lost(database: Database) -> None:
+    """Its intent would be ended, and what it makes nobody's."""
+    worker = database.worker()
+    executor, offers = shaky(database)
+    offers.loses = True
+    executor.submit(submission(database, 1))
+    executor.look()
+    (call_id,) = worker.waiting(10)
+    worker.claim(call_id)
+    assert not executor.withdraw(1)
+    begun(executor, 1)
+    executor.close()
+
+
+def test_what_was_not_begun_is_withdrawn_though_the_answer_to_its_offer_was_lost(database: Database) -> None:
+    """And is offered no more."""
+    worker = database.worker()
+    executor, offers = shaky(database)
+    offers.loses = True
+    executor.submit(submission(database, 1))
+    executor.look()
+    assert executor.withdraw(1)
+    offers.loses = False
+    assert executor.look() == []
+    assert worker.waiting(10) == []
+    executor.close()
+
+
+def test_what_could_not_be_withdrawn_begins_no_more_when_the_database_is_back(database: Database) -> None:
+    """A run that is to end begins nothing; what was begun meanwhile goes on."""
+    worker = database.worker()
+    executor, offers = shaky(database)
+    executor.submit(submission(database, 1))
+    executor.submit(submission(database, 2))
+    executor.look()
+    _, waiting = calls = sorted(worker.waiting(10), key=lambda call_id: number_of(database, call_id))
+    worker.claim(calls[0])
+    offers.is_away = True
+    assert not executor.withdraw(1)
+    assert not executor.withdraw(2)
+    offers.is_away = False
+    assert outcomes(executor, 1)[2].kind is FailureKind.WITHDRAWN
+    assert worker.claim(waiting).answer is ClaimAnswer.CANCELLED
+    assert worker.finish(calls[0], zlib.compress(encode(Identity("here")))) is FinishAnswer.RECORDED
+    assert outcomes(executor, 1) == {1: Identity("here")}
+    executor.close()
+
+
+def number_of(database: Database, call_id: UUID) -> str:
+    """Return the address of a call, which ends with the number of its submission."""
+    ((address,),) = database.execute("SELECT address FROM {s}.call WHERE call_id = %s", call_id)
+    return str(address)
+
+
+def test_an_outcome_is_told_though_the_next_offer_fails(database: Database) -> None:
+    """In the same look; it is read once."""
+    seconds = [0.0]
+    worker = database.worker()
+    executor, offers = shaky(database, lambda: seconds[0])
+    executor.submit(submission(database, 1))
+    executor.look()
+    (call_id,) = worker.waiting(10)
+    worker.claim(call_id)
+    worker.finish(call_id, zlib.compress(encode(Identity("here"))))
+    executor.submit(submission(database, 2))
+    offers.loses = True
+    seconds[0] = 10.0
+    assert executor.look() == [Report(1, Began()), Report(1, Identity("here"))]
     executor.close()

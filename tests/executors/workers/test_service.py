@@ -201,6 +201,7 @@ def test_a_hint_that_is_doubled_makes_a_call_once() -> None:
     with service(ledger, backend) as worker:
         assert worker.offer(call_id) is ClaimAnswer.GO
         assert worker.offer(call_id) is ClaimAnswer.MINE
+        assert ledger.claimed == [call_id]  # else the answer might come when the call has ended
         backend.gate.set()
         wait_until(lambda: ledger.outcomes)
         assert worker.offer(call_id) is ClaimAnswer.DONE
@@ -220,6 +221,37 @@ def test_a_claim_whose_answer_was_lost_is_asked_for_again() -> None:
         worker.look()
         wait_until(lambda: ledger.outcomes)
         assert ledger.outcomes == {call_id: Identity("here")}
+    assert len(backend.made) == 1
+
+
+def test_a_claim_whose_answer_is_late_is_not_asked_for_a_second_time() -> None:
+    """The call might have ended when the first answer comes, and begin anew."""
+
+    class Late(Ledger):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = threading.Event()
+
+        def claim(self, call_id: UUID) -> Claim:
+            claim = super().claim(call_id)
+            if threading.current_thread().name == "hint":
+                assert self.gate.wait(PATIENCE_SECONDS)
+            return claim
+
+    ledger, backend = Late(), Backend()
+    call_id = ledger.add()
+    with service(ledger, backend) as worker:
+        hint = threading.Thread(target=worker.offer, args=(call_id,), name="hint")
+        hint.start()
+        try:
+            wait_until(lambda: ledger.claimed)
+            worker.look()
+            assert worker.offer(call_id) is ClaimAnswer.MINE
+            assert ledger.claimed == [call_id]
+        finally:
+            ledger.gate.set()
+            hint.join(PATIENCE_SECONDS)
+        wait_until(lambda: ledger.outcomes)
     assert len(backend.made) == 1
 
 
