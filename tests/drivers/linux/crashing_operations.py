@@ -161,7 +161,8 @@ def snapshots_for_nfs(backend: Backend, share_id: str) -> list[Any]:
     server = backend._room.servers("main").nfs
     if row is None or server is None:
         return [[], 0]
-    export = server.live([snapshots_id(row.export_id)]).get(snapshots_id(row.export_id))
+    number = snapshots_id(row.export_id) or 0
+    export = server.live([number]).get(number)
     folder = Path(f"{backend._room.servers('main').mount_point(share_id)}.snapshots")
     bound = len(list(folder.iterdir())) if folder.exists() else 0
     return [sorted(client[:2] for client in export.clients) if export is not None else [], bound]

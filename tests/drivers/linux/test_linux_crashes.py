@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sharectl.drivers.linux.agent.protocols import STRANGE
 from tests.drivers.linux.backends import agent_settings
 from tests.drivers.linux.lab import need
 
@@ -397,3 +398,25 @@ def test_nobody_reads_snapshots_who_may_not_whatever_was_cut_short(
     }
     clients = [["10.77.1.21" if is_narrowed else "10.77.1.0/24", "ro"]]
     assert {str(found) for _, found in answers_of(job)} == {str([clients, 1])}
+
+
+def test_snapshots_that_stay_open_after_a_kill_are_listed(
+    crash_everywhere: Callable[..., list[Any]], lab_directory: str
+) -> None:
+    """Where they are not to be shown any more and still are, a plan ends that: the share is listed as open in another way."""
+    method, params = access([["ip", "10.77.1.21", "rw"]])
+    on, off = ([method, {**params, "options": {"snapshots": wanted}}] for wanted in (True, False))
+    lists = [
+        ["list_shares", {"resource_ids": None, "passwords": PASSWORDS, "people": PEOPLE}],
+        ["snapshots for nfs", {"share_id": SHARE}],
+    ]
+    answers = crash_everywhere([create(), snapshot(), on], off, [delete_snapshot(), delete()], looks=True, lists=lists)
+    seen = []
+    for answer in answers:
+        _, (share,), (clients, _) = answer["between"]
+        is_strange = list(STRANGE[:3]) in [rule[:3] for rule in share["access"]]
+        seen.append(((share["export_settings"] or {}).get("snapshots") == "true", bool(clients), is_strange))
+        assert answer["after"][2] == [[], 0]
+    assert (False, True, False) not in seen
+    assert (False, True, True) in seen
+    assert list(Path(lab_directory, "root/servers/main/exports").iterdir()) == []

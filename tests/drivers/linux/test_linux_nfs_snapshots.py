@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.drivers.base import TransientError
+from sharectl.drivers.linux.agent import snapshot_views
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
+from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus
+from sharectl.drivers.linux.agent.nfs.ganesha.snapshots import SnapshotExports
 from sharectl.model.access import AccessRule
 from sharectl.model.specs import HourlySnapshots, SnapshotPolicy
 from tests.drivers.linux.lab import mounts_under, need
@@ -192,6 +198,7 @@ def test_whoever_reads_the_share_reads_them_and_nobody_else(house: House) -> Non
     share.allow()
     assert not share.nfs("ls", below="/.snapshots").is_done
     assert share.mounted == []
+    assert not (share.folder / ".snapshots").exists()
 
 
 def test_a_client_goes_on_while_snapshots_come_and_go(house: House) -> None:
@@ -236,6 +243,80 @@ def test_the_setting_reaches_a_share_that_exists_and_is_taken_back(house: House)
     assert share.mounted == []
     share.allow(house.rw)
     assert len(share.names()) == 1
+
+
+def test_what_is_still_seen_though_it_was_turned_off_is_told_and_ended(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change fails, each plan shows it, and the next apply ends it."""
+    share = Share(house, "stubborn")
+    house.lab.snapshot(share.share)
+
+    def hide(*_words: object, **_options: object) -> None:
+        raise Problem(ProblemKind.TRANSIENT, "it stays")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SnapshotExports, "hide", hide)
+        with pytest.raises(TransientError, match=r"still see the snapshots of the share 'stubborn'.* it stays"):
+            share.allow(house.rw, snapshots="false")
+    assert house.lab.access_of(share.share) == {STRANGE}
+    (told,) = [each for each in house.driver.report().hindrances if "'stubborn'" in each.summary]
+    assert "still see" in told.summary
+    share.allow(house.rw, snapshots="false")
+    assert house.lab.access_of(share.share) == {house.rw}
+    assert not share.nfs("ls", below="/.snapshots").is_done
+    assert share.mounted == []
+    assert not [each for each in house.driver.report().hindrances if "'stubborn'" in each.summary]
+
+
+def test_snapshots_come_after_the_rights_that_come_with_them(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is let in no more by the same change is never shown them."""
+    share = house.lab.share("narrowed")
+    house.lab.snapshot(share)
+    wide = AccessRule("ip", "10.77.1.0/24", "rw")
+    house.driver.update_access(replace(ref(share), export_settings={**SHOWN, "snapshots": "false"}), [wide], [wide], ())
+    call, added = GaneshaBus.call, []
+
+    def watched(bus: GaneshaBus, method: str, *words: object) -> object:
+        if method == "AddExport":
+            added.append(Path(str(words[1])).read_text(encoding="utf-8"))
+        return call(bus, method, *words)
+
+    monkeypatch.setattr(GaneshaBus, "call", watched)
+    house.driver.update_access(replace(ref(share), export_settings=SHOWN), [house.rw], [house.rw], [wide])
+    assert added
+    assert not [text for text in added if "10.77.1.0/24" in text]
+
+
+def test_who_makes_a_snapshot_shows_nothing_by_what_it_read_before(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of a share that shows them no more, nor of one that is gone, whichever of the two is the quicker."""
+    backend = backend_of(house.driver)
+    servers, views = backend._room.servers("main"), backend._access.nfs.views
+    share, gone = Share(house, "quick"), Share(house, "gone")
+    for each in (share, gone):
+        house.lab.snapshot(each.share, "first")
+    rows = [backend._records.share(str(each.share.resource_id)) for each in (share, gone)]
+    share.allow(house.rw, snapshots="false")
+    house.driver.trash_share(ref(gone.share))
+    for row in rows:
+        views.refresh(servers, row)
+    assert share.mounted == gone.mounted == []
+    share.allow(house.rw)
+    make_folder, trashed = snapshot_views._make_folder, list[Future[object]]()
+    with ThreadPoolExecutor(1) as threads, monkeypatch.context() as patched:
+
+        def overtaken(path: str) -> None:
+            if not trashed:
+                trashed.append(threads.submit(house.driver.trash_share, ref(share.share)))
+            make_folder(path)
+
+        patched.setattr(snapshot_views, "_make_folder", overtaken)
+        house.lab.snapshot(share.share, "second")
+        trashed[0].result()
+    assert share.mounted == []
+    assert not [each for each in house.driver.report().hindrances if "'quick'" in each.summary]
 
 
 def test_a_clone_without_the_setting_has_no_folder_of_it(house: House) -> None:
@@ -325,6 +406,24 @@ def test_what_somebody_widens_by_hand_is_seen_and_mended(house: House) -> None:
     share.allow(house.rw)
     assert not share.nfs("ls", host=house.lab.network.stranger, port=V3, below="/.snapshots").is_done
     assert house.lab.access_of(share.share) == {house.rw}
+
+
+def test_another_folder_in_the_place_of_the_snapshots_is_seen_and_mended(house: House) -> None:
+    """Whatever its clients are."""
+    share = Share(house, "moved")
+    house.lab.snapshot(share.share)
+    server = backend_of(house.driver)._room.servers("main").nfs
+    row = backend_of(house.driver)._records.share(str(share.share.resource_id))
+    text = Path(house.lab.folder, f"root/servers/main/nfs/snapshots/{row.export_id}.conf").read_text(encoding="utf-8")
+    elsewhere, by_hand = house.lab.folder / "elsewhere", house.lab.folder / "by-hand.conf"
+    elsewhere.mkdir()
+    by_hand.write_text(re.sub('Path = "[^"]*"', f'Path = "{elsewhere}"', text), encoding="utf-8")
+    server._bus.call("RemoveExport", "q", 65536 - row.export_id)
+    server._bus.call("AddExport", "ss", str(by_hand), f"EXPORT(Export_Id={65536 - row.export_id})")
+    assert house.lab.access_of(share.share) == {STRANGE}
+    share.allow(house.rw)
+    assert house.lab.access_of(share.share) == {house.rw}
+    assert len(share.names()) == 1
 
 
 def test_they_are_there_again_after_a_restart(own_house: House) -> None:

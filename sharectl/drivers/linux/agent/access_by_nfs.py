@@ -10,7 +10,6 @@ from sharectl.drivers.linux.agent import closing, rights
 from sharectl.drivers.linux.agent.contract import Export, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.nfs import treatment
-from sharectl.drivers.linux.agent.nfs.exports import snapshots_id
 from sharectl.drivers.linux.agent.nfs.narrowing import lets_in
 from sharectl.drivers.linux.agent.protocols import STRANGE, export_options
 from sharectl.drivers.linux.agent.served_volumes import is_attached
@@ -64,21 +63,25 @@ class NfsAccess:
                 message = "the NFS server was started but ended at once; its log on the storage host says why"
                 raise Problem(ProblemKind.TRANSIENT, message)
         self._started.add(servers.instance)
-        self.views.refresh(servers, row)
+        still = self.views.refresh(servers, row)
+        if still is not None:
+            raise Problem(ProblemKind.TRANSIENT, still)
 
     def remove(self, servers: Servers, row: ShareRow) -> None:
         """Take the export away at once, also from clients that use it, and unbind its volume."""
         if servers.nfs is not None:
             servers.nfs.remove(row.export_id)
-        self.views.unbind(servers, row)
-        mounts.detach(servers.mount_point(row.resource_id))  # also where a shell of the host is in it
+        with self.views.locked(servers, row):  # who makes a snapshot meanwhile binds it before this, or not at all
+            self.views.unbind(servers, row)
+            mounts.detach(servers.mount_point(row.resource_id))  # also where a shell of the host is in it
         mounts.remove_mount_point(servers.mount_point(row.resource_id))
 
     def observe(self, servers: Servers, rows: Sequence[ShareRow]) -> Iterable[tuple[str, tuple[Rule, ...]]]:
         """Yield the rules in force by resource id; an export that differs in more than its clients from what was asked for has STRANGE alone."""
         server: NfsServer | None = servers.nfs
-        shown = [snapshots_id(row.export_id) for row in rows if row.options.get("snapshots")]
-        live = server.live([*(row.export_id for row in rows), *shown]) if rows and server is not None else {}
+        snapshots = self.views.export_ids(servers, rows)
+        asked = [*(row.export_id for row in rows), *snapshots.values()]
+        live = server.live(asked) if rows and server is not None else {}
         for row in rows:
             export = live.get(row.export_id)
             target = servers.mount_point(row.resource_id)
@@ -87,7 +90,7 @@ class NfsAccess:
             if (
                 (export.path, export.pseudo) == (target, pseudo_path(row.export_name))
                 and treatment.is_treated_so(export, export_options(row))
-                and self.views.is_as_put(servers, row, live.get(snapshots_id(row.export_id)))
+                and self.views.is_as_put(servers, row, live.get(snapshots.get(row.export_id, 0)))
                 and self._is_bound(row, target)
             ):
                 yield row.resource_id, rights.rules_of_clients(export.clients)

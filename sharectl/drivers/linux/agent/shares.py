@@ -119,7 +119,7 @@ class Shares:
         if not rules:  # which needs no server: the settings may have turned it off
             self._access.withdraw(row)
             return {}
-        self._versions.show(row)
+        self._versions.prepare(row)
         return self._access.apply(row, rules, credentials)
 
     def rename_export(self, resource_id: str, name: str) -> None:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.contract import Hindrance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.database import UNREAD
 from sharectl.drivers.linux.agent.host import mounts, system_calls
-from sharectl.drivers.linux.agent.host.daemons import locked
 from sharectl.drivers.linux.agent.host.system_errors import told_as
-from sharectl.drivers.linux.agent.nfs.exports import SNAPSHOTS
+from sharectl.drivers.linux.agent.locks import view_locked
+from sharectl.drivers.linux.agent.nfs.exports import SNAPSHOTS, shows_snapshots, snapshots_id
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import NoAnswerError
 from sharectl.drivers.linux.agent.records import LOST
 from sharectl.drivers.linux.agent.schedule_records import ScheduleRecords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from sharectl.drivers.linux.agent.contract import Export
     from sharectl.drivers.linux.agent.records import Records, ShareRow
     from sharectl.drivers.linux.agent.servers import Servers
+    from sharectl.drivers.linux.agent.volumes.contract import VolumePool
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -52,33 +54,45 @@ class SnapshotViews:
         self._records = records
         self._pools = pools
 
-    def refresh(self, servers: Servers, row: ShareRow) -> None:
-        """Show what there is now of a share that is to have them, and of another nothing. One that is not exported is left alone."""
+    def refresh(self, servers: Servers, row: ShareRow) -> str | None:
+        """Show what there is now of a share that is to have them, and of another nothing; return what is still seen of this, for people.
+
+        One that is not exported is left alone. What its record says is read anew: who changes it holds another lock than who makes a
+        snapshot of it.
+        """
         server: Any = servers.nfs
-        if server is None or servers.real_paths or not mounts.is_mount_point(servers.mount_point(row.resource_id)):
-            return
-        try:
-            with told_as("its snapshots cannot be shown"):
-                if row.options.get("snapshots"):
-                    os.makedirs(os.path.join(servers.instance.root, "snapshots"), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH118 - paths are text everywhere in the agent
-                    with locked(os.path.join(servers.instance.root, "snapshots", row.resource_id)):  # noqa: PTH118 - as above
-                        self._show(servers, server, row)
-                else:
-                    self._hide(servers, server, row)
-        except (Problem, NoAnswerError) as problem:
-            with suppress(OSError):
-                server.snapshots.fail(
-                    row.export_id, f"NFS clients do not see the snapshots of the share {row.export_name!r}: {problem}"
-                )
+        if server is None or servers.real_paths:
+            return None
+        pool = self._usable(row.pool)  # before the lock: its first use may withdraw shares, which takes it too
+        with self.locked(servers, row):
+            known = self._records.share(row.resource_id)
+            if not mounts.is_mount_point(servers.mount_point(row.resource_id)):
+                return None
+            if (
+                known is not None
+                and known.trashed_at is None
+                and not known.is_removing
+                and known.options.get("snapshots")
+            ):
+                self._try_to_show(servers, server, known, pool)
+                return None
+            return self._try_to_hide(servers, server, known or row)
+
+    def locked(self, servers: Servers, row: ShareRow) -> AbstractContextManager[None]:
+        """Keep out everybody else who changes what is seen of the snapshots of the share."""
+        is_there = os.path.isdir(servers.instance.root)  # noqa: PTH112 - paths are text everywhere in the agent
+        return view_locked(servers.instance.root, row.resource_id) if is_there else nullcontext()
 
     def unbind(self, servers: Servers, row: ShareRow) -> None:
-        """Let go of the snapshots of a share that is exported no more."""
+        """Let go of the snapshots of a share that is exported no more. Precondition: it is `locked`."""
         folder = _folder(servers, row)
         if os.path.lexists(folder):
             mounts.detach(folder)
             mounts.remove_mount_point(folder)
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(servers.instance.root, "snapshots", row.resource_id))  # noqa: PTH108, PTH118 - as above
+        share = servers.mount_point(row.resource_id)
+        if mounts.is_mount_point(share):
+            with suppress(OSError):  # the folder alone is no reason to leave a share bound
+                _remove_folder(share)
 
     def lacking(self, servers: Servers, rows: Iterable[ShareRow]) -> list[ShareRow]:
         """Return those of the shares whose snapshots the server does not show since it was started: nobody has tried."""
@@ -99,21 +113,61 @@ class SnapshotViews:
 
     @staticmethod
     def hindrances(servers: Servers) -> list[Hindrance]:
-        """Return what clients do not see although they should."""
+        """Return what clients do not see although they should, and what they see although they should not."""
         server: Any = servers.nfs
         if server is None or servers.real_paths:
             return []
-        remedy = "see to that; the next change of its access or snapshots shows them"
+        remedy = "see to that; the next change of its access or snapshots tries again"
         return [Hindrance(reason, remedy) for reason in server.snapshots.failures()]
 
     @staticmethod
-    def is_as_put(servers: Servers, row: ShareRow, live: Export | None) -> bool:
-        """Tell whether what is in force of them is what was put in force."""
+    def export_ids(servers: Servers, rows: Iterable[ShareRow]) -> dict[int, int]:
+        """Return the ids that exports of snapshots may have now, by those of the shares': also of shares that are not to show them any more."""
         server: Any = servers.nfs
-        return servers.real_paths or bool(server.snapshots.is_as_put(row.export_id, live))
+        if server is None or servers.real_paths:
+            return {}
+        had = server.snapshots.had if server.snapshots.is_used() else lambda _export_id: False
+        wanted = (row.export_id for row in rows if row.options.get("snapshots") or had(row.export_id))
+        return {export_id: number for export_id in wanted if (number := snapshots_id(export_id)) is not None}
 
-    def _show(self, servers: Servers, server: Any, row: ShareRow) -> None:  # noqa: ANN401 - as above
-        pool = self._pools.usable(row.pool)
+    @staticmethod
+    def is_as_put(servers: Servers, row: ShareRow, live: Export | None) -> bool:
+        """Tell whether what is in force of them is what is to be; nothing counts as such, for it grants nothing."""
+        if live is None or not shows_snapshots(live):
+            return True
+        server: Any = servers.nfs
+        is_shown = bool(row.options.get("snapshots"))
+        return is_shown and bool(server.snapshots.is_as_put(row.export_id, _folder(servers, row), live))
+
+    def _usable(self, pool: str) -> VolumePool | Problem:
+        try:
+            with told_as("its snapshots cannot be shown"):
+                return self._pools.usable(pool)
+        except Problem as problem:
+            return problem
+
+    def _try_to_show(self, servers: Servers, server: Any, row: ShareRow, pool: VolumePool | Problem) -> None:  # noqa: ANN401 - as above
+        try:
+            if isinstance(pool, Problem):
+                raise pool
+            with told_as("its snapshots cannot be shown"):
+                self._show(servers, server, row, pool)
+        except (Problem, NoAnswerError) as problem:
+            _note(server, row, f"NFS clients do not see the snapshots of the share {row.export_name!r}: {problem}")
+
+    def _try_to_hide(self, servers: Servers, server: Any, row: ShareRow) -> str | None:  # noqa: ANN401 - as above
+        try:
+            with told_as("its snapshots cannot be hidden"):
+                self._hide(servers, server, row)
+        except (Problem, NoAnswerError) as problem:
+            if isinstance(problem, NoAnswerError) and server.has_ended():
+                return None  # nobody sees anything
+            still = f"NFS clients still see the snapshots of the share {row.export_name!r}, which are not to be shown: {problem}"
+            _note(server, row, still)
+            return still
+        return None
+
+    def _show(self, servers: Servers, server: Any, row: ShareRow, pool: VolumePool) -> None:  # noqa: ANN401 - as above
         if not pool.binds_snapshots:
             return
         folder = _folder(servers, row)
@@ -126,15 +180,18 @@ class SnapshotViews:
         # Withdrawn first: of a folder in which something new is mounted, the server would list nothing any more.
         pool.bind_snapshots(folder, wanted, lambda: server.snapshots.hide(row.export_id))
         _make_folder(servers.mount_point(row.resource_id))
-        if not server.snapshots.is_in_force(row.export_id):
+        if not server.snapshots.is_in_force(row.export_id, folder):
             server.snapshots.show(row.export_id, folder)
 
     def _hide(self, servers: Servers, server: Any, row: ShareRow) -> None:  # noqa: ANN401 - as above
-        if os.path.lexists(_folder(servers, row)):
-            server.snapshots.hide(row.export_id)
-            self.unbind(servers, row)
+        server.snapshots.hide(row.export_id)
+        self.unbind(servers, row)
         server.snapshots.forget_share(row.export_id)
-        _remove_folder(servers.mount_point(row.resource_id))
+
+
+def _note(server: Any, row: ShareRow, reason: str) -> None:  # noqa: ANN401 - as above
+    with suppress(OSError):
+        server.snapshots.fail(row.export_id, reason)
 
 
 def _folder(servers: Servers, row: ShareRow) -> str:

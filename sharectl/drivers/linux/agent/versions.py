@@ -39,10 +39,22 @@ class Versions:
 
     def show(self, row: ShareRow) -> None:
         """Do the same for a share by its record."""
+        self._show_over_smb(row)
+        self._show_over_nfs(row)
+
+    def prepare(self, row: ShareRow) -> None:
+        """Do the same before access to the share changes: to NFS clients they come after that, with what it then is, and go before it."""
+        self._show_over_smb(row)
+        if not row.options.get("snapshots"):
+            self._show_over_nfs(row)
+
+    def _show_over_smb(self, row: ShareRow) -> None:
         is_shown = row.protocol != "NFS" and treatment.of_options(row.options).previous_versions
         with suppress(Problem):
             self._pools.get(row.pool).show_versions(
                 row.volume, (lambda: snapshots_of(self._records, row.resource_id)) if is_shown else None
             )
+
+    def _show_over_nfs(self, row: ShareRow) -> None:
         if "NFS" in protocols_in(row.protocol):
             self._access.nfs.views.refresh(self._room.servers(row.instance), row)

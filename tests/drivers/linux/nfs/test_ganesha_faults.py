@@ -18,6 +18,7 @@ from sharectl.drivers.linux.agent.nfs.ganesha import process
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus, NoAnswerError, RefusedError
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import export_text
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
+from sharectl.drivers.linux.agent.nfs.ganesha.snapshots import SnapshotExports
 from tests.drivers.linux.ganesha_lab import always, by_hand, export_of, kill, layout_of
 from tests.drivers.linux.lab import Host, Network, run
 from tests.drivers.linux.nfs_client import nfs
@@ -415,6 +416,51 @@ def test_an_export_that_stays_is_not_taken_for_removed(
     )
     with pytest.raises(Problem, match="still has the export 1"):
         ganesha.remove(1)
+
+
+def test_by_an_export_that_cannot_be_removed_nobody_comes_in(
+    ganesha: GaneshaServer, lab_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call fails as one to be repeated, whether the server refuses that, or has another export below it that stays."""
+    for number in (1, 2):
+        ganesha.put(export_of(lab_directory, number))
+    call = GaneshaBus.call
+
+    def refused(bus: GaneshaBus, method: str, *words: object) -> object:
+        if method == "RemoveExport":
+            reason = "the export has submounts"
+            raise RefusedError(reason)
+        return call(bus, method, *words)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GaneshaBus, "call", refused)
+        with pytest.raises(Problem, match="still has the export 1"):
+            ganesha.remove(1)
+    assert ganesha.live()[1].clients == frozenset()
+
+    def hide(*_words: object, **_options: object) -> None:
+        raise Problem(ProblemKind.TRANSIENT, "the snapshots stay")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SnapshotExports, "hide", hide)
+        with pytest.raises(Problem, match="the snapshots stay"):
+            ganesha.remove(2)
+    assert 2 not in ganesha.live()
+
+
+def test_an_old_share_with_an_id_of_snapshots_keeps_its_export(ganesha: GaneshaServer, lab_directory: str) -> None:
+    """Whatever is done about the snapshots of the share that has the id of the lower half; and it has none itself."""
+    low, high = export_of(lab_directory, 1), export_of(lab_directory, 65535)
+    for export in (low, high):
+        assert ganesha.put(export)
+    for number, reason in ((1, "another share's"), (65535, "too high")):
+        with pytest.raises(Problem, match=reason):
+            ganesha.snapshots.show(number, low.path)
+        ganesha.snapshots.hide(number, is_known=True)
+        ganesha.snapshots.follow(export_of(lab_directory, number))
+    assert ganesha.live() == {1: low, 65535: high}
+    ganesha.remove(1)
+    assert ganesha.live() == {65535: high}
 
 
 def test_a_server_that_goes_away_again_and_again_is_said(

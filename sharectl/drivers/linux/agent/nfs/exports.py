@@ -48,16 +48,27 @@ def checked(export: Export) -> Export:
     return export if security == export.security else replace(export, security=security)
 
 
-def snapshots_id(export_id: int) -> int:
-    """Return the id of the export with the snapshots of another; shares have ids of the lower half alone."""
-    return MAXIMUM_EXPORT_ID + 1 - export_id
+def snapshots_id(export_id: int) -> int | None:
+    """Return the id of the export with the snapshots of another; None for one of the upper half, which shares had once."""
+    return MAXIMUM_EXPORT_ID + 1 - export_id if export_id <= MAXIMUM_EXPORT_ID // 2 else None
+
+
+def shows_snapshots(export: Export) -> bool:
+    """Tell whether it is one with the snapshots of another: a share that was made long ago may have an id of these."""
+    return export.pseudo.removeprefix(_PSEUDO_ROOT).endswith(f"/{SNAPSHOTS}")
 
 
 def snapshots_export(export: Export, path: str) -> Export:
-    """Return the export in which the clients of another find its snapshots: the same clients, who may only read."""
+    """Return the export in which the clients of another find its snapshots: the same clients, who may only read.
+
+    Precondition: the other has a `snapshots_id`.
+    """
+    number = snapshots_id(export.export_id)
+    if number is None:
+        raise AssertionError(export.export_id)
     clients = frozenset(client._replace(level="none" if client.level == "none" else "ro") for client in export.clients)
     pseudo = f"{export.pseudo}/{SNAPSHOTS}"
-    return replace(export, export_id=snapshots_id(export.export_id), path=path, pseudo=pseudo, clients=clients)
+    return replace(export, export_id=number, path=path, pseudo=pseudo, clients=clients)
 
 
 def canonical_security(flavours: tuple[str, ...]) -> tuple[str, ...]:

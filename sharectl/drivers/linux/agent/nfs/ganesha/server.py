@@ -27,7 +27,7 @@ from sharectl.drivers.linux.agent.nfs.ganesha.process import (
     plugins_folder,
     rotate_if_large,
 )
-from sharectl.drivers.linux.agent.nfs.ganesha.snapshots import SnapshotExports
+from sharectl.drivers.linux.agent.nfs.ganesha.snapshots import SnapshotExports, shut
 from sharectl.drivers.linux.agent.nfs.narrowing import grants_no_more, left_in, lets_in
 from sharectl.drivers.linux.agent.nfs.treatment import as_shown
 
@@ -294,18 +294,36 @@ class GaneshaServer:
         return reply, None if isinstance(body, RefusedError) else shown_export(body)
 
     def _withdraw(self, export_id: int) -> None:
-        self.snapshots.hide(export_id)  # first: an export that another is below of cannot be removed
-        try:
-            self._bus.call("RemoveExport", "q", export_id)
-        except RefusedError as error:  # else it is not there; what else it might be shows below
-            if _BELOW in str(error):
-                self.snapshots.hide(export_id, is_known=True)
-                self._bus.call("RemoveExport", "q", export_id)
-        if self._shown([export_id]):
+        problem = self._hide_snapshots(export_id)  # first: an export that another is below of cannot be removed
+        refusal = self._refusal_of_removal(export_id)
+        if _BELOW in refusal:
+            problem = self._hide_snapshots(export_id, is_known=True)
+            self._refusal_of_removal(export_id)
+        left = self._shown([export_id])  # whatever the server said
+        if export_id in left:
+            shut(self._bus, self._layout.staging, left[export_id])
             message = (
                 f"the NFS server still has the export {export_id} although it was told to remove it; repeat the apply"
             )
-            raise Problem(ProblemKind.TRANSIENT, message)
+            raise Problem(ProblemKind.TRANSIENT, message) from problem
+        if problem is not None:
+            raise problem
+
+    def _hide_snapshots(self, export_id: int, *, is_known: bool = False) -> Problem | None:
+        """Withdraw the export of the share's snapshots; return why it stays."""
+        try:
+            self.snapshots.hide(export_id, is_known=is_known)
+        except Problem as problem:
+            return problem
+        return None
+
+    def _refusal_of_removal(self, export_id: int) -> str:
+        """Tell the server to remove an export; return what it refuses that with, also where it has none."""
+        try:
+            self._bus.call("RemoveExport", "q", export_id)
+        except RefusedError as error:
+            return str(error)
+        return ""
 
     def _ids_in_force(self) -> list[int]:
         _time, rows = self._bus.call("ShowExports", "")

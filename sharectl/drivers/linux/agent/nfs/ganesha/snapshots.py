@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import daemons
-from sharectl.drivers.linux.agent.nfs.exports import MAXIMUM_EXPORT_ID, problem_of_path, snapshots_export, snapshots_id
+from sharectl.drivers.linux.agent.nfs.exports import problem_of_path, shows_snapshots, snapshots_export, snapshots_id
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import RefusedError
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import export_text
 from sharectl.drivers.linux.agent.nfs.treatment import as_shown
@@ -57,13 +58,19 @@ class SnapshotExports:
         """Tell whether the share's is in force, or was tried in vain, since the server was started."""
         return any(self._path(export_id, ending).exists() for ending in (_PUT, _FAILED))
 
-    def is_in_force(self, export_id: int) -> bool:
-        """Tell whether it was put in force, and not withdrawn."""
-        return self._path(export_id, _PUT).exists()
+    def had(self, export_id: int) -> bool:
+        """Tell whether the share ever had one here."""
+        return os.path.exists(f"{self._folder}/{export_id}{_LOCK}")  # noqa: PTH110 - as above
 
-    def is_as_put(self, export_id: int, live: Export | None) -> bool:
-        """Tell whether what is in force is what was put in force; nothing counts as such, for it grants nothing."""
-        return live is None or live == self._wanted(export_id, live.path)
+    def is_in_force(self, export_id: int, path: str) -> bool:
+        """Tell whether it was put in force with this folder, and is so still."""
+        return (
+            self._path(export_id, _PUT).exists() and self._own(export_id) == self._wanted(export_id, path) is not None
+        )
+
+    def is_as_put(self, export_id: int, path: str, live: Export) -> bool:
+        """Tell whether what is in force is what belongs to the share's export, with this folder."""
+        return live == self._wanted(export_id, path)
 
     def has_share(self, export_id: int) -> bool:
         """Tell whether the share's own export is stored, and in force just so."""
@@ -89,10 +96,13 @@ class SnapshotExports:
         Nothing is done where the share is not exported. Raises Problem, and NoAnswerError.
         """
         problem = problem_of_path(path)
-        if problem is not None or export_id > MAXIMUM_EXPORT_ID // 2:
-            raise Problem(
-                ProblemKind.REFUSED, problem or f"the id {export_id} of its export is too high for a second export"
-            )
+        number = snapshots_id(export_id)
+        if problem is None and number is None:
+            problem = f"the id {export_id} of its export is too high for a second export"
+        elif problem is None and number is not None and self._is_taken(number):
+            problem = f"the id {number} that their export would have is that of another share's"
+        if problem is not None:
+            raise Problem(ProblemKind.REFUSED, problem)
         os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
         with self._locked(export_id):
             self._remove(export_id)
@@ -128,7 +138,7 @@ class SnapshotExports:
         if not self._path(export.export_id, _LOCK).exists():
             return
         with self._locked(export.export_id):
-            shown = self._shown([snapshots_id(export.export_id)]).get(snapshots_id(export.export_id))
+            shown = self._own(export.export_id)
             if shown is None or shown != as_shown(snapshots_export(export, shown.path)):
                 self._remove(export.export_id)
 
@@ -139,14 +149,31 @@ class SnapshotExports:
 
     def _wanted(self, export_id: int, path: str) -> Export | None:
         parent = self._stored(export_id)
-        return None if parent is None else as_shown(snapshots_export(parent, path))
+        if parent is None or snapshots_id(export_id) is None:
+            return None
+        return as_shown(snapshots_export(parent, path))
+
+    def _own(self, export_id: int) -> Export | None:
+        """Return what is in force, but never the export of a share that has the id."""
+        number = snapshots_id(export_id)
+        found = None if number is None else self._shown([number]).get(number)
+        return found if found is not None and shows_snapshots(found) else None
+
+    def _is_taken(self, number: int) -> bool:
+        """Tell whether a share has the id, from before those of the upper half were kept for snapshots."""
+        live = self._shown([number]).get(number)
+        return self._stored(number) is not None or (live is not None and not shows_snapshots(live))
 
     def _remove(self, export_id: int) -> None:
-        number = snapshots_id(export_id)
         self._path(export_id, _PUT).unlink(missing_ok=True)  # first: cut short, it is not taken for one in force
-        with suppress(RefusedError):  # it is not there; what else it might be shows below
+        found = self._own(export_id)
+        if found is None:
+            return
+        number = found.export_id
+        with suppress(RefusedError):  # what it might be shows below
             self._bus.call("RemoveExport", "q", number)
-        if self._shown([number]):
+        if self._own(export_id) is not None:
+            shut(self._bus, self._folder, found)
             raise Problem(
                 ProblemKind.TRANSIENT, f"the NFS server still has the export {number} although it was told to remove it"
             )
@@ -160,3 +187,12 @@ class SnapshotExports:
     def _files(self, *endings: str) -> Iterator[Path]:
         if self.is_used():
             yield from (path for path in Path(self._folder).iterdir() if path.suffix in endings)
+
+
+def shut(bus: GaneshaBus, folder: str, export: Export) -> None:
+    """Let nobody in any more by an export that the server does not remove; its file is in the folder meanwhile."""
+    path = Path(folder, f"{export.export_id}.shut")
+    with suppress(OSError, RefusedError):
+        daemons.write_atomically(str(path), export_text(replace(export, clients=frozenset())), is_durable=False)
+        bus.call("UpdateExport", "ss", str(path), f"EXPORT(Export_Id={export.export_id})")
+    path.unlink(missing_ok=True)
