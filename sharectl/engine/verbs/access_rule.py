@@ -128,10 +128,7 @@ def _statuses(
     """
     is_exported_so = False
     try:
-        if call.protocol is not None:
-            driver.change_protocols(call.share, call.protocol)
-        if call.export_name is not None:
-            driver.rename_export(call.share, call.export_name)
+        _export_anew(driver, call)
         is_exported_so = True
         return cast("Mapping[AccessRule, Any]", driver.update_access(call.share, call.rules, add, delete))
     except (NotFoundError, BackendUnavailableError):
@@ -144,6 +141,19 @@ def _statuses(
         if isinstance(problem, TransientError) or not is_exported_so:
             raise
         return {**dict.fromkeys(call.rules, ("error", str(problem))), **narrowed}
+
+
+def _export_anew(driver: Any, call: UpdateAccess) -> None:  # noqa: ANN401 - as above
+    """Give the export its name and its protocols: only the new name is one that all protocols take, and the old one may be free to go.
+
+    So the name comes first where the share is to have both, and the protocols where it is to have one.
+    """
+    if call.export_name is not None and call.protocol == BOTH:
+        driver.rename_export(call.share, call.export_name)
+    if call.protocol is not None:
+        driver.change_protocols(call.share, call.protocol)
+    if call.export_name is not None and call.protocol != BOTH:
+        driver.rename_export(call.share, call.export_name)
 
 
 def _outcome(rule: AccessRule, status: object) -> RuleOutcome:

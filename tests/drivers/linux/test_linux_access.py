@@ -21,8 +21,8 @@ from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import export_text
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from sharectl.model.access import AccessRule
-from tests.drivers.linux.lab import need, run
-from tests.drivers.linux.nfs_client import nfs
+from tests.drivers.linux.lab import need, processes_in, run
+from tests.drivers.linux.nfs_client import V3, nfs
 from tests.drivers.linux.operations_lab import ALICE, ANYBODY, STRANGE, new_id, ref
 
 if TYPE_CHECKING:
@@ -457,3 +457,33 @@ def test_the_nfs_server_of_the_kernel_can_be_asked_for(own_backend: OperationsLa
             driver.update_access(ref(share), [ANYBODY], [ANYBODY], [])
     driver.delete_share(ref(share))
     assert list(driver.list_shares()) == []
+
+
+def test_clients_of_nfsv4_are_in_without_rpcbind_and_are_seen_and_shut_out(own_backend: OperationsLab) -> None:
+    """What is missing counts as drift, and comes back with the next change that lets somebody in."""
+    need("rpcbind")
+    settings = {"versions": ["3", *NFS_WITH_LIBNFS["versions"]]}
+    own_backend._prepared = own_backend.open(nfs=settings)
+    own_backend.driver.prepare()
+    share = own_backend.share("office", ANYBODY)
+    client, address = own_backend.network.client, own_backend.host.ipv4
+
+    def is_served(port: int) -> bool:
+        return nfs(client, address, "/shares/office", "ls", port=port).is_done
+
+    def kill_rpcbind() -> None:
+        (pid,) = processes_in(str(server_file(own_backend, "nfs/rpcbind")))
+        os.kill(pid, signal.SIGKILL)
+        daemons.wait_until(lambda: not processes_in(str(server_file(own_backend, "nfs/rpcbind"))), "it does not end")
+
+    kill_rpcbind()
+    own_backend._prepared = own_backend.open(nfs=settings)  # as another run has it
+    assert own_backend.access_of(share) == {ANYBODY, STRANGE}
+    assert is_served(2049)
+    own_backend.allow(share, ANYBODY)
+    assert own_backend.access_of(share) == {ANYBODY}
+    assert (is_served(2049), is_served(V3)) == (True, True)
+    kill_rpcbind()
+    own_backend.allow(share)
+    assert not is_served(2049)
+    assert own_backend.access_of(share) == set()

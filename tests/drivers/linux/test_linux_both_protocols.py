@@ -12,7 +12,10 @@ from sharectl.drivers.base import DriverError, TransientError
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from sharectl.drivers.linux.agent.smb.server import SambaServer
-from sharectl.model.access import AccessRule
+from sharectl.engine.verbs import execute
+from sharectl.engine.verbs.base import Site
+from sharectl.executors.calls import UpdateAccess
+from sharectl.model.access import BOTH, AccessRule
 from tests.drivers.linux.backends import PASSWORDS
 from tests.drivers.linux.both_lab import LIBNFS, READER, RULES, WRITER, Office
 from tests.drivers.linux.lab import kill_processes_of, need, restart_host
@@ -23,7 +26,7 @@ from tests.drivers.linux.test_linux_previous_versions import TOKEN
 from tests.drivers.linux.test_linux_restoring import backend_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.drivers.linux.lab import Network
 
@@ -150,6 +153,45 @@ def test_who_is_kept_out_is_kept_out_over_both(lab: OperationsLab) -> None:
     assert office.nfs("put", "a", "x", host=network.other_client).is_done
     assert office.smb("ls", host=network.other_client).is_ok
     assert not office.smb("ls", "bob", host=network.other_client).is_ok
+
+
+def test_where_both_servers_fail_both_are_told(lab: OperationsLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads of one alone would take the share for closed over the other."""
+    office = Office(lab, "failing-both")
+
+    def failing(kind: ProblemKind, words: str) -> Callable[..., None]:
+        def fail(*_: object) -> None:
+            raise Problem(kind, words)
+
+        return fail
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GaneshaServer, "put", failing(ProblemKind.TRANSIENT, "no space for it"))
+        patched.setattr(SambaServer, "put", failing(ProblemKind.REFUSED, "it is too long"))
+        with pytest.raises(DriverError, match=r"over NFS: no space for it.*; over CIFS: it is too long") as caught:
+            office.allow(WRITER, ALICE)
+        assert type(caught.value) is DriverError
+    with monkeypatch.context() as patched:
+        for server in (GaneshaServer, SambaServer):
+            patched.setattr(server, "remove", failing(ProblemKind.TRANSIENT, server.__name__))
+        with pytest.raises(TransientError, match="over NFS: GaneshaServer; over CIFS: SambaServer"):
+            office.allow()
+    office.allow(*RULES)
+    assert office.access == set(RULES)
+
+
+def test_a_pool_that_smbd_does_not_get_to_is_no_matter_of_rules_over_nfs(lab: OperationsLab) -> None:
+    """They are in force, and said to be."""
+    office = Office(lab, "closed-to-smbd")
+    mode = lab.folder.stat().st_mode
+    lab.folder.chmod(0o700)
+    try:
+        statuses = office.allow(*RULES)
+    finally:
+        lab.folder.chmod(mode)
+    assert {rule for rule, status in statuses.items() if status.status == "active"} == {WRITER, READER}
+    assert "no SMB client gets to the pool" in statuses[ALICE].reason
+    assert office.nfs("ls").is_done
 
 
 def test_users_without_an_address_that_may_write_are_refused(lab: OperationsLab) -> None:
@@ -337,6 +379,19 @@ def test_nfs_comes_to_a_share_of_smb_and_smb_goes(lab: OperationsLab) -> None:
     assert office.access == {WRITER, READER}
     with pytest.raises(DriverError, match="could not be found there any more"):
         lab.driver.change_protocols(ref(office.share), "CIFS")
+
+
+def test_a_name_of_folders_goes_before_smb_comes_and_comes_back_after_it_went(lab: OperationsLab) -> None:
+    """SMB knows no such name; NFS clients keep their access all the while."""
+    office = Office(lab, "folders", WRITER, protocol="NFS")
+    lab.driver.rename_export(ref(office.share), "lab/data")
+    for protocol, name, rules in ((BOTH, "labdata", (WRITER, ALICE)), ("NFS", "lab/data", (WRITER,))):
+        target = replace(ref(office.share), protocol=protocol)
+        call = UpdateAccess(target, rules, repairs=True, export_name=name, protocol=protocol)
+        answer = execute(Site(lab.driver, lambda: NotImplemented), call)
+        assert {outcome.status for outcome in answer.rules} == {"active"}
+        assert (office.name, office.access) == (name, set(rules))
+        assert office.nfs("put", "a", "x").is_done
 
 
 # Attacks

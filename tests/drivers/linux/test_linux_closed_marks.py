@@ -46,8 +46,15 @@ def test_the_mark_of_a_share_with_one_protocol_holds_for_all(instance: Instance)
 
 
 def test_a_mark_of_a_protocol_that_a_share_has_no_more_is_no_mark_of_the_other(instance: Instance) -> None:
-    """And goes with the next that it has."""
+    """And goes when what the share has is put in force."""
     _mark(instance, "CIFS", [replace(SHARE, protocol=BOTH)])
     assert marked(instance, "NFS") == set()
+    unmark(instance, SHARE, "NFS")
+    assert (marked(instance, "NFS"), marked(instance, "CIFS")) == (set(), set())
+
+
+def test_a_mark_of_a_share_with_both_goes_once_it_has_one(instance: Instance) -> None:
+    """Else a restart would withhold it for ever, whatever is put in force."""
+    _mark(instance, "NFS", [replace(SHARE, protocol=BOTH)])
     unmark(instance, SHARE, "NFS")
     assert marked(instance, "NFS") == set()

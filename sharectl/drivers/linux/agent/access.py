@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sharectl.drivers.linux.agent import closed_marks, rights
+from sharectl.drivers.linux.agent import closed_marks, closing, rights
 from sharectl.drivers.linux.agent.access_by_nfs import NfsAccess
 from sharectl.drivers.linux.agent.access_by_smb import SmbAccess
 from sharectl.drivers.linux.agent.contract import rule_in
@@ -14,7 +14,7 @@ from sharectl.drivers.linux.agent.served_volumes import ServedVolumes
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb import observing
 from sharectl.drivers.linux.agent.snapshot_views import SnapshotViews
-from sharectl.model.access import CIFS, NFS, protocols_in
+from sharectl.model.access import BOTH, CIFS, NFS, protocols_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -56,14 +56,14 @@ class Access:
         if CIFS in protocols_in(row.protocol) and servers.smb is not None:
             users = rights.users_meant(rules, servers.smb.account, credentials.known)
         parts = parts_of(row.protocol, rules, users, credentials.people)
-        statuses, problems = dict(parts.statuses), list[Exception]()
+        statuses, problems = dict(parts.statuses), dict[str, Exception]()
         for protocol in protocols_in(row.protocol):
             try:
                 statuses.update(self._apply(servers, row, protocol, parts, credentials.of(users)))
             except Exception as problem:  # noqa: BLE001 - whatever it is (a full disk), it keeps nobody in over the other
-                problems.append(problem)
+                problems[protocol] = problem
         if problems:
-            raise problems[0]
+            raise closing.joined(problems)
         return statuses
 
     def _apply(
@@ -83,12 +83,13 @@ class Access:
         return {**self._closed_to_smbd(row, parts), **statuses}
 
     def _closed_to_smbd(self, row: ShareRow, parts: Parts) -> dict[Rule, Status]:
-        """Return what becomes of rules where smbd does not get to the pool: nobody comes in by them."""
+        """Return what becomes of rules where smbd does not get to the pool: nobody comes in by them, save by addresses over NFS."""
         closed = self._hindrance(row.pool)
         if closed is None:
             return {}
         reason = f"{closed.summary}; {closed.remedy}"
-        return {rule: ("error", reason) for rule, status in parts.statuses.items() if status == rights.ACTIVE}
+        active = [rule for rule, status in parts.statuses.items() if status == rights.ACTIVE]
+        return {rule: ("error", reason) for rule in active if rule.access_type != "ip" or row.protocol != BOTH}
 
     def hindrances(self) -> list[Hindrance]:
         """Return what keeps the clients of SMB shares from getting to their pools, and which pools are open to users of the host."""
@@ -114,14 +115,14 @@ class Access:
 
         Of several `protocols`, all of the share's without them, each goes whatever becomes of the others.
         """
-        servers, problems = self._room.servers(row.instance), list[Exception]()
+        servers, problems = self._room.servers(row.instance), dict[str, Exception]()
         for protocol in protocols_in(row.protocol) if protocols is None else protocols:
             try:
                 self._withdraw(servers, row, protocol)
             except Exception as problem:  # noqa: BLE001 - as above
-                problems.append(problem)
+                problems[protocol] = problem
         if problems:
-            raise problems[0]
+            raise closing.joined(problems)
 
     def _withdraw(self, servers: Servers, row: ShareRow, protocol: str) -> None:
         (self.nfs if protocol == NFS else self.smb).remove(servers, row)
@@ -225,6 +226,9 @@ class Access:
             NFS: dict(self.nfs.observe(servers, exported_over(NFS, rows))),
             CIFS: dict(self.smb.observe(servers, exported_over(CIFS, rows), passwords, people)),
         }
+        if seen[NFS] and servers.nfs is not None and not servers.nfs.is_running():
+            # It serves some all the same (of NFSv3 rpcbind alone is gone): what is put in force anew starts what is missing.
+            seen[NFS] = {found: (*rules, STRANGE) for found, rules in seen[NFS].items()}
         strange.difference_update(row.resource_id for row in rows)  # it may be the second look
         strange.update(found for rules in seen.values() for found, known in rules.items() if STRANGE in known)
         return {

@@ -67,7 +67,9 @@ def seen(
                 protocol: _stored(servers, protocol, [row for row in rows if not rules.get(row.resource_id)])
                 for protocol, rules in found.items()
             }
-            if is_last or not _is_down(servers, stored):
+            if is_last or not _is_down(
+                servers, {protocol: {**rules, **stored[protocol]} for protocol, rules in found.items()}
+            ):
                 for protocol, rules in found.items():
                     marks = marked(servers.instance, protocol)
                     for row in rows if marks else ():
@@ -79,10 +81,10 @@ def seen(
     return found
 
 
-def _is_down(servers: Servers, stored: ByProtocol) -> bool:
-    """Tell whether a server does not answer that has something stored."""
+def _is_down(servers: Servers, known: ByProtocol) -> bool:
+    """Tell whether a server does not run as it should that has something stored, or in force."""
     by_protocol = {NFS: servers.nfs, CIFS: servers.smb}
-    found = [by_protocol[protocol] for protocol, rules in stored.items() if rules]
+    found = [by_protocol[protocol] for protocol, rules in known.items() if rules]
     return any(server is not None and not server.is_running() for server in found)
 
 
@@ -109,7 +111,8 @@ def unmark(instance: Instance, row: ShareRow, protocol: str) -> None:
     if others and row.resource_id in _names(instance):  # it was marked when it had one protocol
         for other in others:
             _touch(instance, f"{row.resource_id}.{other}")
-    for name in (row.resource_id, *([f"{row.resource_id}.{protocol}"] if others else [])):
+    # Where this is the only one, also what is left of another that the share has no more.
+    for name in (row.resource_id, *(f"{row.resource_id}.{each}" for each in (NFS, CIFS) if each not in others)):
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(_folder(instance), name))  # noqa: PTH108, PTH118 - as above
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.linux.agent.contract import Problem, Section
+from sharectl.drivers.linux.agent.contract import Problem, ProblemKind, Section
+from sharectl.drivers.linux.agent.host.system_errors import problem_of
 from sharectl.drivers.linux.agent.nfs import treatment
 from sharectl.drivers.linux.agent.nfs.narrowing import left_in, lets_in
 from sharectl.drivers.linux.agent.protocols import export_options
@@ -16,6 +17,33 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.contract import Client, NfsServer, SmbServer
     from sharectl.drivers.linux.agent.records import ShareRow
     from sharectl.drivers.linux.agent.rights import SmbRights
+
+
+_WORST_FIRST: Final = (
+    ProblemKind.FENCED,
+    ProblemKind.REFUSED,
+    ProblemKind.CONFLICT,
+    ProblemKind.IN_USE,
+    ProblemKind.POOL,
+    ProblemKind.UNAVAILABLE,
+    ProblemKind.TRANSIENT,
+    ProblemKind.NOT_FOUND,  # which is no failure for whoever takes access away
+)
+
+
+def joined(problems: Mapping[str, Exception]) -> Exception:
+    """Return one problem that tells all of them, by protocol, and is of the worst kind among them. Precondition: there is one."""
+    if len(problems) == 1:
+        return next(iter(problems.values()))
+    found = {protocol: _as_problem(problem) for protocol, problem in problems.items()}
+    kind = min((problem.kind for problem in found.values()), key=_WORST_FIRST.index)
+    return Problem(kind, "; ".join(f"over {protocol}: {problem}" for protocol, problem in found.items()))
+
+
+def _as_problem(problem: Exception) -> Problem:
+    if isinstance(problem, OSError):
+        return problem_of(problem, "access cannot be changed")
+    return problem if isinstance(problem, Problem) else Problem(ProblemKind.REFUSED, f"the agent failed: {problem!r}")
 
 
 def after_problem(problem: Problem, close: Callable[[], str]) -> Problem:

@@ -148,7 +148,7 @@ class NfsServer(Protocol):
         ...
 
     def live(self, export_ids: Collection[int] | None = None) -> Mapping[int, Export]:
-        """Return the exports that are in force now; empty where the server is down.
+        """Return the exports that are in force now; empty where the server is down, and not where only some clients lack something.
 
         One that was changed by hand into something that is no Export is still there, with what could be read of it, so that it
         differs from what was asked for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import subprocess
@@ -251,6 +252,8 @@ def test_what_is_shared_with_daemons_shows_what_was_bound_before_and_can_be_undo
     """Once each, so that it can be unmounted; twice the same is no error."""
     folder = Path(lab_directory, "exports")
     folder.mkdir()
+    run("mount", "--bind", lab_directory, lab_directory)
+    run("mount", "--make-shared", lab_directory)  # as systemd has it
     early, late = (str(folder / name) for name in ("early", "late"))
     for _ in range(2):
         mounts.make_mount_point(early)
@@ -267,6 +270,39 @@ def test_what_is_shared_with_daemons_shows_what_was_bound_before_and_can_be_undo
     mounts.unshare(str(folder))
     mounts.unshare(str(folder))
     assert not mounted_at(str(folder))
+    run("umount", lab_directory)
+
+
+@pytest.mark.parametrize("cut", [2, 3, 4, 5])
+def test_what_is_shared_with_daemons_can_be_freed_wherever_that_was_cut_short(
+    lab_directory: str, source: str, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    """Nothing stays mounted below the folder in a place that no path leads to, which would hold the volume."""
+    folder = Path(lab_directory, "exports")
+    folder.mkdir()
+    names = [str(folder / name) for name in ("one", "two")]
+    for name in names:
+        mounts.make_mount_point(name)
+        mounts.bind(source, name)
+    calls, real = itertools.count(1), system_calls._call
+
+    def killed(*arguments: object) -> int:
+        if arguments[0] in {"mount", "umount2", "syscall"} and next(calls) > cut:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(system_calls, "_call", killed)
+        with pytest.raises(KeyboardInterrupt):
+            mounts.share(str(folder))
+    mounts.share(str(folder))
+    for name in names:
+        mounts.make_mount_point(name)
+        mounts.bind(source, name)
+        assert Path(name, "file").exists()
+        mounts.unbind(name)
+    mounts.unshare(str(folder))
+    assert [mount.point for mount in mounts.read_mounts() if mount.point.startswith(str(folder))] == []
 
 
 def test_a_daemon_with_mounts_of_its_own_sees_what_it_needs_and_holds_nothing_else(

@@ -230,6 +230,8 @@ def test_a_killed_rpcbind_is_an_ended_server_and_comes_back(lab: Lab) -> None:
     os.kill(pid, signal.SIGKILL)
     daemons.wait_until(lab.server.has_ended, "it does not end")
     assert not lab.server.is_running()
+    assert lab.server.live([export.export_id]) == {export.export_id: export}, "clients of NFSv4 are served"
+    assert lab.nfs(export, "put", "before", "hello", port=2049).is_done
     lab.server.ensure_running(lambda _export: True)
     assert _rpcbind_of(lab) != pid
     assert lab.nfs(export, "put", "note", "hello").is_done

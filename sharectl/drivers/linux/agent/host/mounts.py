@@ -157,17 +157,22 @@ def _detach(target: str) -> None:
 def share(folder: str) -> None:
     """Have daemons with mounts of their own see what is bound below the folder, and unbound again, from their start on. Idempotent.
 
-    The folder becomes a mount of itself for that, with what is bound there already.
+    The folder becomes a mount of itself for that, with what is bound there already; cut short, some of that is bound nowhere any more.
     """
     with told_as(f"what is bound below {folder} cannot be shown to daemons"):
         if not is_mount_point(folder):
-            covered = os.open(folder, _PATH_ONLY)
+            plain = os.open(folder, _PATH_ONLY)
             try:
-                system_calls.mount(_by_descriptor(covered), folder, None, system_calls.BIND | system_calls.RECURSIVE)
-                for name in os.listdir(folder):  # noqa: PTH208 - as above
-                    _detach(f"{_by_descriptor(covered)}/{name}")  # the first of now two, which no path leads to
+                copied = system_calls.copy_mounts(plain)
+                try:
+                    for name in os.listdir(folder):  # noqa: PTH208 - as above
+                        # Before the copies cover it: killed in between, nothing stays mounted where no path leads to.
+                        _detach(f"{folder}/{name}")
+                    system_calls.place_mounts(copied, folder)
+                finally:
+                    os.close(copied)
             finally:
-                os.close(covered)
+                os.close(plain)
         system_calls.mount("none", folder, None, system_calls.SHARED | system_calls.RECURSIVE)
 
 

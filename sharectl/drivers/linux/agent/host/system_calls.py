@@ -18,6 +18,7 @@ NO_DEVICES: Final = 0x4
 NO_ACCESS_TIME: Final = 0x400
 DETACH: Final = 0x2
 
+_PRIVATE: Final = 0x40000
 _NEW_MOUNTS: Final = 0x00020000  # CLONE_NEWNS
 _NEW_UTS: Final = 0x04000000  # CLONE_NEWUTS
 _NEW_NET: Final = 0x40000000  # CLONE_NEWNET
@@ -28,6 +29,12 @@ _AT_FDCWD: Final = -100
 _AT_SYMLINK_NOFOLLOW: Final = 0x100
 _STATX_BYTES: Final = 256
 _MOUNT_SETATTR: Final = 442  # its number on all architectures; glibc has a function for it only since 2.36
+_OPEN_TREE: Final = 428  # the same
+_MOVE_MOUNT: Final = 429
+_OPEN_TREE_CLONE: Final = 0x1
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_RECURSIVE: Final = 0x8000
+_MOVE_EMPTY_PATH: Final = 0x4  # MOVE_MOUNT_F_EMPTY_PATH
 _MOUNT_ATTRIBUTES: Final = struct.Struct("=QQQQ")  # struct mount_attr: to set, to clear, propagation, user namespace
 _ATTRIBUTES: Final = struct.Struct("=Q")
 _ATTRIBUTES_OFFSET: Final = 8
@@ -51,6 +58,29 @@ def restrict_mount(target: str, *, read_only: bool | None = None) -> None:
     number, path = ctypes.c_long(_MOUNT_SETATTR), os.fsencode(target)
     size_bytes = ctypes.c_size_t(_MOUNT_ATTRIBUTES.size)
     _call("syscall", number, _AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, wanted, size_bytes)
+
+
+def copy_mounts(folder: int) -> int:
+    """Return the open folder with all that is mounted below it as mounts of their own, which are nowhere and go when it is closed.
+
+    What is unmounted of the first stays in these, and the other way round (open_tree(2), Linux 5.2).
+    """
+    all_of_it = _AT_RECURSIVE | _AT_EMPTY_PATH
+    copied = _call(
+        "syscall", ctypes.c_long(_OPEN_TREE), folder, b"", ctypes.c_uint(all_of_it | _OPEN_TREE_CLONE | os.O_CLOEXEC)
+    )
+    try:
+        wanted, size_bytes = _MOUNT_ATTRIBUTES.pack(0, 0, _PRIVATE, 0), ctypes.c_size_t(_MOUNT_ATTRIBUTES.size)
+        _call("syscall", ctypes.c_long(_MOUNT_SETATTR), copied, b"", all_of_it, wanted, size_bytes)
+    except BaseException:
+        os.close(copied)
+        raise
+    return copied
+
+
+def place_mounts(copied: int, target: str) -> None:
+    """Mount at the folder `target` what `copy_mounts` returned, all at one instant."""
+    _call("syscall", ctypes.c_long(_MOVE_MOUNT), copied, b"", _AT_FDCWD, os.fsencode(target), _MOVE_EMPTY_PATH)
 
 
 def unmount(target: str, flags: int = 0) -> None:
@@ -102,9 +132,11 @@ def is_mount_root(path: str) -> bool:
     return bool(attributes & _ATTRIBUTE_MOUNT_ROOT)
 
 
-def _call(name: str, *arguments: object) -> None:
+def _call(name: str, *arguments: object) -> int:
     # Python raises no audit event for a foreign function, and these are worth one as much as os.rename is.
     sys.audit("sharectl.system_call", name)
-    if getattr(_LIBC, name)(*arguments) != 0:
+    result: int = getattr(_LIBC, name)(*arguments)
+    if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+    return result

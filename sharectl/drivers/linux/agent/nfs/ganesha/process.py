@@ -185,8 +185,8 @@ class GaneshaProcess:
         mounts.unshare(self._exports_root)
 
     def answers(self) -> bool:
-        """Tell whether the server can be spoken to, and has read its exports."""
-        if not self.is_alive() or (self._has_v3 and not self._rpcbind.is_alive()):
+        """Tell whether the server can be spoken to, and has read its exports: then it serves clients, with rpcbind or without."""
+        if not self.is_alive():
             return False
         try:
             self.bus.call("DisplayExport", "q", _PSEUDO_ROOT, seconds=_PROBE_SECONDS)

@@ -77,11 +77,12 @@ class GaneshaServer:
         self._check()
 
     def is_running(self) -> bool:
-        """Tell whether the server can be spoken to, and was started with its intended configuration.
+        """Tell whether the server can be spoken to, was started with its intended configuration, and has all its processes.
 
-        One that serves clients out of control, or by other settings, is not running in this sense.
+        One that serves clients out of control, or by other settings, is not running in this sense; nor is one without the rpcbind
+        that it needs, though it serves all who are connected, and who speak NFSv4.
         """
-        return self._runs_with(self._configuration())
+        return self._is_whole_with(self._configuration())
 
     def ensure_running(self, is_ready: Callable[[Export], bool]) -> None:
         """Start the server unless it runs, with the configuration that it would be started with now; see the contract.
@@ -89,11 +90,11 @@ class GaneshaServer:
         A server that runs and cannot be spoken to is restarted.
         """
         text = self._configuration()
-        if self._runs_with(text):
+        if self._is_whole_with(text):
             return
         self._layout.make()
         with daemons.locked(self._layout.lock):
-            if self._runs_with(text):
+            if self._is_whole_with(text):
                 return
             self._process.stop()  # before the exports are sorted: one that is not ready must not stay in force meanwhile
             self.snapshots.forget()
@@ -153,9 +154,9 @@ class GaneshaServer:
             self.snapshots.forget_share(export_id)
 
     def live(self, export_ids: Collection[int] | None = None) -> Mapping[int, Export]:
-        """Return the exports in force, of these ids alone where they are given; empty where the server is not `is_running`."""
+        """Return the exports in force, of these ids alone where they are given; empty where the server is not `is_running`, save for rpcbind."""
         found: dict[int, Export] = {}
-        if not self.is_running():
+        if not self._serves_with(self._configuration()):
             return found
 
         def look() -> None:
@@ -215,8 +216,11 @@ class GaneshaServer:
         )
         return server_text(options, exports=EXPORTS, recovery=self._layout.recovery)
 
-    def _runs_with(self, text: str) -> bool:
+    def _serves_with(self, text: str) -> bool:
         return _content(self._layout.configuration) == text and self._process.answers()
+
+    def _is_whole_with(self, text: str) -> bool:
+        return self._process.is_whole() and self._serves_with(text)
 
     def _told(self, action: Callable[[], None], *, may_stop: bool = True) -> bool:
         """Do something over the bus, and tell whether it was done; where it cannot be, the server is down when this returns.
