@@ -64,6 +64,8 @@ def _option(parameter: inspect.Parameter, kind: object, info: Any) -> str:  # no
     given = [*([info.default] if isinstance(info.default, str) else []), *(info.param_decls or ())]
     names = ", ".join(f"`{name}`" for name in given or [f"--{parameter.name.replace('_', '-')}"])
     value, default = _value(kind, info), parameter.default
+    if default is inspect.Parameter.empty:
+        return f"| {names}{f' {value}' if value else ''} | {_meaning(info.help or '')} Required. |"
     shown = "" if default in (None, False, "", 0) or default == Path() else f" Default: `{_plain(default)}`."
     return f"| {names}{f' {value}' if value else ''} | {_meaning(info.help or '')}{shown} |"
 

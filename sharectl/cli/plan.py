@@ -42,12 +42,14 @@ def plan(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Compare manifests, state and backends, and show what `sharectl apply` would do. Changes nothing."""
-    from sharectl.cli.runs import planned, planner, show_plan
+    from sharectl.cli.runs import gathered, planned, planner, show_plan
     from sharectl.cli.session import start
 
     session = start(chdir, choices.file)
-    result = planned(session, planner(session, choices, destroy=destroy))
-    show_plan(session, result, output, verbose=verbose, hint=out is None and not destroy)
+    with gathered(session, output) as (session, told):
+        result = planned(session, planner(session, choices, destroy=destroy))
+    shown = replace(result, diagnostics=(*told, *result.diagnostics)) if told else result
+    show_plan(session, shown, output, verbose=verbose, hint=out is None and not destroy)
     if result.is_stopped:
         raise Finished(ExitCode.FAILED)
     if out is not None:
@@ -147,7 +149,9 @@ def _apply_saved(
         part = current_part(saved, rows_of(saved, store))
         if len(part.held) > len(saved.held):  # all of it or nothing: that is what was reviewed
             return replace(part, is_stopped=True)
-        return part if part.is_empty else agreed_part(part, make_plan(store, backends))
+        if part.is_empty and saved.steps:  # applied already
+            return part
+        return agreed_part(part, make_plan(store, backends))
 
     run_locked(session, make_plan.desired.backends, agreed, run)
 

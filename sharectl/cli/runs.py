@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sharectl.apply import RunResult
     from sharectl.cli.session import Session
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.events import Event
     from sharectl.model.plans import Plan
     from sharectl.planner.options import PlanOptions
@@ -68,6 +69,20 @@ def _options(session: Session, choices: PlanChoices, *, destroy: bool = False) -
         allow_unreadable=frozenset(choices.allow_unreadable or ()),
         allow_shared=frozenset(choices.allow_shared or ()),
     )
+
+
+@contextmanager
+def gathered(session: Session, output: Format) -> Iterator[tuple[Session, list[Diagnostic]]]:
+    """Yield a session whose warnings are kept, for a format that has them in its document; they are told if there is none after all."""
+    told: list[Diagnostic] = []
+    if not output.is_for_a_forge:
+        yield session, told
+        return
+    try:
+        yield replace(session, repository=replace(session.repository, tell=told.extend)), told
+    except BaseException:
+        session.output.diagnostics(told)
+        raise
 
 
 def planned(session: Session, make_plan: Planner) -> Plan:

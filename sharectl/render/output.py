@@ -14,7 +14,7 @@ import orjson
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.render.diagnostics import diagnostics_lines
 from sharectl.render.formats import Format, writer
-from sharectl.render.text import Look, encodable, harmless
+from sharectl.render.text import Look, encodable, harmless, without_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +32,7 @@ class Output:
 
     A reader that goes away (`| head`) ends the output on that stream quietly: the program goes on, because an apply must.
     A result that cannot be written for another reason (a full disk) raises DiagnosticError; a note or an event does not.
+    In a job of GitHub Actions, whose runner reads both, text holds no command to it.
     A terminal gets no control characters but line ends, tabs and colours. A stream that cannot say a character gets ASCII.
     """
 
@@ -47,6 +48,7 @@ class Output:
         self.color_err = self._colored(self._err, environ)
         self._note_sink: Callable[[str], None] | None = None
         self._summary = environ.get("GITHUB_STEP_SUMMARY", "")
+        self._is_read_by_runner = bool(environ.get("GITHUB_ACTIONS"))
         self.directory: Path | None = None
 
     @classmethod
@@ -95,6 +97,9 @@ class Output:
             self.write_json_line(write(*values))
         elif style in {Format.JSON, Format.SARIF}:
             self.write_json(write(*values))
+        elif style is Format.GITHUB:
+            self._out.write_lines(write(*values))  # which are commands
+            self._out.check()
         else:
             self.write_lines(write(*values))
         if style is Format.GITHUB and self._summary:
@@ -110,7 +115,7 @@ class Output:
 
     def write_lines(self, lines: Iterable[str]) -> None:
         """Write the lines to standard output, each with a line end; stops drawing from `lines` once nobody reads."""
-        self._out.write_lines(lines)
+        self._out.write_lines(self._told(lines))
         self._out.check()
 
     def write_json(self, value: object) -> None:
@@ -128,16 +133,19 @@ class Output:
         if self._note_sink is not None:
             self._note_sink(text)
         else:
-            self._err.write_lines([text])
+            self._err.write_lines(self._told([text]))
 
     def diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Write diagnostics to standard error; nothing where there are none."""
         width = self.width if self.err_is_terminal else None
-        self._err.write_lines(diagnostics_lines(diagnostics, color=self.color_err, width=width))
+        self._err.write_lines(self._told(diagnostics_lines(diagnostics, color=self.color_err, width=width)))
 
     def divert_notes(self, sink: Callable[[str], None] | None) -> None:
         """Give notes to `sink` while a view draws on standard error; None ends that."""
         self._note_sink = sink
+
+    def _told(self, lines: Iterable[str]) -> Iterable[str]:
+        return map(without_commands, lines) if self._is_read_by_runner else lines
 
     def _colored(self, stream: _Stream, environ: Mapping[str, str]) -> bool:
         if environ.get("NO_COLOR"):
@@ -163,9 +171,9 @@ def json_parts(value: object) -> Iterator[str]:
 
 
 def json_text(value: object, *, indent: bool) -> str:
-    r"""Return `value` as JSON; what a terminal could take for a command is written as `\u009b`, which means the same."""
+    r"""Return `value` as JSON; what a terminal or a runner could take for a command is written as `\u009b`, which means the same."""
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0)
-    text = data.decode()
+    text = data.decode().replace("##[", r"##\u005b")
     if data.isascii() and b"\x7f" not in data:
         return text
     return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

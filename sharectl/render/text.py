@@ -27,6 +27,7 @@ _ASCII_STAND_INS: Final = str.maketrans(
     }
 )
 _NOT_OF_A_TERMINAL: Final = re.compile(r"\x1b(?!\[[0-9;]{0,16}m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+_OF_A_RUNNER: Final = re.compile(r"^\s*:(?=:)|#(?=#\[)", re.MULTILINE)
 _SECONDS_PER_MINUTE: Final = 60
 _SECONDS_PER_HOUR: Final = 3600
 
@@ -55,6 +56,11 @@ def visible(text: str) -> str:
 def harmless(text: str) -> str:
     """Return rendered text (with line ends, tabs and colours) without any other control sequence."""
     return _NOT_OF_A_TERMINAL.sub(lambda match: _escape(match[0]), text)
+
+
+def without_commands(text: str) -> str:
+    """Return `text` with nothing that GitHub's runner takes for a command: `::` where a line begins, `##[` anywhere."""
+    return _OF_A_RUNNER.sub(r"\g<0> ", text)
 
 
 def encodable(text: str, encoding: str) -> str:

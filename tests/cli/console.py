@@ -60,7 +60,15 @@ class Console:
 
 def environment(**changes: str) -> dict[str, str]:
     """Return the environment of the tests without what would colour or widen the output."""
-    unwanted = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "SHARECTL_DEBUG", "GITHUB_RUN_ID", "GITHUB_STEP_SUMMARY"}
+    unwanted = {
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "COLUMNS",
+        "SHARECTL_DEBUG",
+        "GITHUB_RUN_ID",
+        "GITHUB_STEP_SUMMARY",
+        "GITHUB_ACTIONS",
+    }
     return {name: value for name, value in os.environ.items() if name not in unwanted} | changes
 
 

@@ -18,9 +18,14 @@ _VARIABLE = re.compile(r"\$([A-Z_]+)")
 
 @dataclass(slots=True)
 class GitLab(Forge):
-    """A project on GitLab; `variables` are those of the project and of its API."""
+    """A project on GitLab; `variables` are those of the project and of its API.
+
+    Where it `keeps`, one runner takes all jobs in the same folder. A job that is `lost` ends with its runner.
+    """
 
     variables: dict[str, str] = field(default_factory=dict)
+    keeps: bool = False
+    lost: str = ""
 
     kind: ClassVar[str] = "gitlab"
     file: ClassVar[str] = ".gitlab-ci.yml"
@@ -57,9 +62,10 @@ class GitLab(Forge):
         return facts | {"CI_MERGE_REQUEST_IID": str(run.request), "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": source}
 
     def _job(self, run: Run, name: str, job: Mapping[str, Any], variables: Mapping[str, str]) -> Job:
-        stays = job.get("tags") == ["storage"]
-        self.new_host(stays=stays)
+        self.new_host(stays=self.keeps or job.get("tags") == ["storage"])
         number = run.number * 10 + len(run.jobs)
+        if name == self.lost:
+            return Job(name, number, "failure")
         facts = self._facts(run)
         texts = {
             key: _VARIABLE.sub(lambda match: facts.get(match[1], match[0]), text) for key, text in variables.items()

@@ -135,6 +135,7 @@ class GitHubInterface(Interface):
             "workflow_runs": [
                 {
                     "id": run.number,
+                    "path": self.forge.file,
                     "head_repository": {"full_name": "mallory/shares" if run.is_fork else ROOT_REPOSITORY},
                 }
                 for run in found
@@ -260,7 +261,8 @@ def serving(interface: Interface, certificate: Path | None = None) -> Iterator[i
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             is_form = self.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
             body = {name: values[0] for name, values in parse_qs(raw).items()} if is_form else json.loads(raw or "{}")
-            token = self.headers.get("PRIVATE-TOKEN") or self.headers.get("Authorization", "").rpartition(" ")[2]
+            # The one header that clients keep from another host which they are sent on to.
+            token = self.headers.get("Authorization", "").rpartition(" ")[2]
             try:
                 found = interface.answer(self.command, url.path, query, body, token)
             except (RefusedError, LookupError, StopIteration) as problem:

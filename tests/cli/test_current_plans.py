@@ -99,6 +99,25 @@ def test_what_was_merged_elsewhere_is_left_alone_and_named(console: Console, rev
     assert shares(console).keys() == {"share/one", "share/two", "share/three"}
 
 
+def test_an_empty_plan_is_compared_too(console: Console, reviewed: Callable[[str], None]) -> None:
+    """It says what it leaves alone, and counts as unchanged what is so now."""
+    reviewed(BASE)
+    console.write("all.yaml", backend() + TYPE % "" + share("one") + share("two", 2) + share("four"))
+    ended = apply(console)
+    assert ended.code == 0, ended
+    assert "warning" in ended.err
+    assert "2 resources would change that this plan leaves alone: share/four, share/two" in ended.err
+    assert "1 resource is as its manifest says" in ended.out
+    assert shares(console).keys() == {"share/one", "share/two"}
+
+
+def test_an_empty_plan_is_refused_where_none_can_be_made(console: Console, reviewed: Callable[[str], None]) -> None:
+    """Nobody can tell that it is current."""
+    reviewed(BASE)
+    console.write("all.yaml", BASE + "---\nkind: [\n")
+    refused(console, "all.yaml")
+
+
 def test_a_pool_that_filled_a_little_is_no_difference(console: Console, reviewed: Callable[[str], None]) -> None:
     """Other shares were made since: the candidates have other weights, and perhaps another order."""
     reviewed(BASE + share("three"))

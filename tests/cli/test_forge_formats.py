@@ -58,6 +58,20 @@ def test_a_plan_is_summed_up_in_the_job(folder: Path) -> None:
     assert run("plan", "--output", "github", cwd=folder).out == ended.out
 
 
+@pytest.mark.parametrize("output", ["github", "sarif"])
+def test_what_loading_warns_of_is_in_the_document(folder: Path, output: str) -> None:
+    """At its line, and for GitHub nowhere else; where there is no plan after all it is said beside the error."""
+    (folder / "shares" / "x.yaml").write_text("# nothing\n", encoding="utf-8")
+    ended = run("plan", "--output", output, cwd=folder)
+    assert ended.code == 0
+    assert "manifest.empty" in ended.out
+    assert "storage/shares/x.yaml" in ended.out
+    assert ended.err == "" or output == "sarif"
+    ended = run("plan", "--output", output, "--target", "share/none", cwd=folder)
+    assert ended.code == 1
+    assert "plan.unknown-address" in ended.out
+
+
 def test_what_changes_something_has_neither_format(folder: Path) -> None:
     """Its answer is more than findings."""
     for command in ("apply", "destroy"):

@@ -12,6 +12,13 @@ def test_the_page_is_current() -> None:
     assert REFERENCE.read_text(encoding="utf-8") == current_page()
 
 
+def test_an_option_without_a_default_is_required() -> None:
+    """And shows nothing of Python."""
+    page = current_page()
+    assert "The role in the database. Required. |" in page
+    assert "inspect" not in page
+
+
 def test_every_exit_code_is_documented() -> None:
     """They are part of the contract."""
     text = REFERENCE.read_text(encoding="utf-8")

@@ -192,11 +192,15 @@ def test_the_night_opens_one_issue_and_closes_it(some: Forge) -> None:
 
 
 def test_a_mistake_fails_the_plan_and_is_told_in_the_comment(some: Forge) -> None:
-    """And no plan is left to be applied."""
+    """There is no plan, also not the one of an earlier request, and none is left to be applied."""
+    assert some.propose("more", {"more": 1}).result("plan") == "success"
     (some.clone / "shares" / "wrong.yaml").write_text("kind: [\n", encoding="utf-8")
     failed = some.propose("wrong", {})
     assert failed.result("plan") == "failure"
-    assert some.comments[1][0].body.startswith(MARKER)
+    (comment,) = some.comments[2]
+    assert comment.body.startswith(f"{MARKER}\nThere is no plan")
+    assert "whole plan" not in comment.body
+    assert not any("more" in str(content) for files in failed.artifacts.values() for content in files.values())
     refused = some.merge("wrong")
     assert refused.result("apply") == "failure"
     assert some.shares() == {"projects"}
@@ -261,13 +265,50 @@ def test_state_and_data_survive_every_run(own: Forge) -> None:
 def test_what_nobody_reviewed_stops_the_job(own: Forge) -> None:
     """A manifest that was left in the workspace is not applied."""
     first_applied(own)
+    assert own.propose("early", {"early": 1}).result("plan") == "success"
     left = own.workspace_of_runner() / "shares" / "left.yaml"
     left.write_text("apiVersion: sharectl/v1\n", encoding="utf-8")
     planned = own.propose("more", {"more": 1})
     merged = own.merge("more")
-    for job in (planned.jobs["plan"], merged.jobs["apply"]):
+    night = own.nightly()
+    for job in (planned.jobs["plan"], merged.jobs["apply"], night.jobs["drift"]):
         assert job.result == "failure"
         assert "left.yaml" in job.out
+    told = [own.comments[2][0].body, own.issues[0].body]
+    kept = [
+        str(content)
+        for files in (planned.artifacts, night.artifacts)
+        for file in files.values()
+        for content in file.values()
+    ]
+    assert not any("early" in text for text in told + kept)
+
+
+@pytest.mark.parametrize("own", ["gitlab"], indirect=True)
+def test_a_runner_that_keeps_a_plan_gives_it_to_no_other_request(own: Forge) -> None:
+    """Also where the job of the plan was lost with all that it had, and the next one finds what an earlier one left."""
+    assert isinstance(own, GitLab)
+    own.apply_by_hand()
+    own.keeps = True
+    assert own.propose("early", {"early": 1}).result("comment") == "success"
+    assert "share/early" in own.comments[1][0].body
+    own.lost = "plan"
+    assert own.propose("more", {"more": 1}).result("comment") == "success"
+    assert own.comments[2][0].body.startswith(f"{MARKER}\nThere is no plan")
+    assert "whole plan" not in own.comments[2][0].body
+    own.lost = "drift"
+    assert own.nightly().result("drift-issue") == "success"
+    assert "early" not in own.issues[0].body
+
+
+def test_a_plan_that_is_stopped_names_no_whole_plan(some: Forge) -> None:
+    """None was saved."""
+    shares = some.clone / "shares"
+    (shares / "projects.yaml").rename(shares / "projects.txt")
+    assert some.propose("nothing", {}).result("plan") == "failure"
+    (comment,) = some.comments[1]
+    assert "There is no plan" not in comment.body
+    assert "the whole plan" not in comment.body
 
 
 def test_no_token_or_secret_is_shown(some: Forge) -> None:
@@ -294,6 +335,8 @@ def test_the_github_workflow_gives_nothing_away(tmp_path: Path, state: str) -> N
     }
     assert writing == {"comment": {"pull-requests": "write"}, "drift-issue": {"issues": "write"}}
     for name, job in workflow["jobs"].items():
+        assert "secrets." not in json.dumps(job.get("env"))
+        assert not any("env" in step for step in job["steps"] if "pip install" in step.get("run", ""))
         uses = [step for step in job["steps"] if "uses" in step]
         assert all(_PINNED.fullmatch(step["uses"]) for step in uses)
         for step in uses:
@@ -323,6 +366,7 @@ def test_the_gitlab_workflow_runs_one_apply_at_a_time(tmp_path: Path, state: str
     """And none is interrupted by a newer pipeline; plans are, and merge requests of forks run nothing."""
     workflow = written(tmp_path, "gitlab", state)
     assert workflow["apply"]["resource_group"] == "sharectl"
+    assert workflow["apply"]["timeout"] == "1 day"
     assert workflow["apply"]["interruptible"] == "false"
     assert "resource_group" not in workflow["plan"]
     for job in ("plan", "comment"):

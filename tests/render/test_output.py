@@ -40,6 +40,21 @@ def terminal() -> Iterator[tuple[TextIO, int]]:
         os.close(seat)
 
 
+def test_text_is_no_command_to_the_runner_that_reads_it() -> None:
+    """On both streams, in notes, diagnostics and results; elsewhere it stays as it is, and JSON means the same."""
+    output, out, err = buffered(GITHUB_ACTIONS="true")
+    output.note("::error::a")
+    output.diagnostics([warning("x.y", "##[add-mask]b")])
+    output.write_lines(["##[group]c"])
+    output.write_json({"d": "##[endgroup]"})
+    assert "##[" not in out.getvalue() + err.getvalue()
+    assert "\n::" not in f"\n{err.getvalue()}"
+    assert orjson.loads(out.getvalue().partition("\n")[2]) == {"d": "##[endgroup]"}
+    output, out, _ = buffered()
+    output.write_lines(["##[group]c"])
+    assert out.getvalue() == "##[group]c\n"
+
+
 @pytest.mark.parametrize(
     ("environ", "colored"),
     [

@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharectl.model.diagnostics import counted, listed
-from sharectl.render.text import clipped, display_width, duration, encodable, harmless, padded, visible, wrapped
+from sharectl.render.text import (
+    clipped,
+    display_width,
+    duration,
+    encodable,
+    harmless,
+    padded,
+    visible,
+    without_commands,
+    wrapped,
+)
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 
@@ -56,6 +66,20 @@ def test_only_colours_pass_to_a_terminal(text: str) -> None:
 def test_a_colour_passes_and_a_cursor_movement_does_not() -> None:
     """The renderers' own colours survive."""
     assert harmless("\x1b[1;31mx\x1b[0m\x1b[2Jy\r") == "\x1b[1;31mx\x1b[0m\\x1b[2Jy\\r"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("3 | ##[add-mask]x", "3 | # #[add-mask]x"),
+        ("a\n  ::error::x\nb", "a\n  : :error::x\nb"),
+        ("###[group]", "## #[group]"),
+        ("a::b, # [c], ## d", "a::b, # [c], ## d"),
+    ],
+)
+def test_no_text_is_a_command_to_a_runner(text: str, shown: str) -> None:
+    """Neither of today's form, where a line begins, nor of the older one, which is found anywhere in it."""
+    assert without_commands(text) == shown
 
 
 def test_ascii_stands_in_for_symbols_that_a_stream_cannot_say() -> None:

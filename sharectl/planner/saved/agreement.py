@@ -36,6 +36,8 @@ def agreed_part(saved: Plan, now: Plan) -> Plan:
     further = sorted({step.address for step in now.steps} - {step.address for step in saved.steps})
     if not further:
         return saved
+    if saved.is_empty:  # what was unchanged then may be among them
+        saved = replace(saved, summary=replace(saved.summary, unchanged=now.summary.unchanged))
     return replace(saved, diagnostics=(*saved.diagnostics, _left_alone(further)))
 
 
@@ -52,7 +54,8 @@ def _refusal(found: list[str]) -> Diagnostic:
 def _left_alone(further: list[Address]) -> Diagnostic:
     count = counted(len(further), "resource")
     summary = f"{count} would change that this plan leaves alone: {listed(further, _NAMED)}"
-    return replace(warning("plan.further-changes", summary), severity=Severity.NOTE)
+    remedy = "`sharectl plan` shows what; have that reviewed and applied too"
+    return warning("plan.further-changes", summary, remedy=remedy)
 
 
 def _differences(saved: Plan, now: Plan) -> Iterator[str]:
