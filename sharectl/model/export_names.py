@@ -20,6 +20,7 @@ _SAMBA_OWN: Final = frozenset({"global", "homes", "printers", "ipc$", "admin$", 
 # What smb.conf(5) or Windows would read as something else; the quotation mark and the backslash also end names in other grammars.
 _NOT_IN_SMB: Final = frozenset('[]%/\\:|<>+=;,*?"')
 _NOT_IN_NFS: Final = frozenset('"\\')
+_SNAPSHOTS: Final = ".snapshots"
 # Controls, formats (which do not show), surrogates, private and unassigned characters, ends of lines; of the spaces one alone is read.
 _UNPRINTED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -90,8 +91,8 @@ def _problem_in_nfs(name: str) -> str | None:
     if name.startswith("/"):
         return "a path begins below the exports of the server, without a slash"
     parts = name.split("/")
-    if not all(parts) or {".", ".."}.intersection(parts):
-        return "a path has no empty part, and no . or .. in it"
+    if not all(parts) or {".", "..", _SNAPSHOTS}.intersection(map(key, parts)):
+        return f"a path has no empty part, no . or .. in it, and no {_SNAPSHOTS}, where clients see those of a share"
     if any(part != part.strip() for part in parts):
         return "a part of the path begins or ends with a space"
     if len(name.encode()) > _MOST_PATH_BYTES:

@@ -77,9 +77,11 @@ def test_a_path_is_for_nfs_alone(name: str) -> None:
     assert problem(name, BOTH) is not None
 
 
-@pytest.mark.parametrize("name", ["/a", "a/", "a//b", "a/../b", "..", ".", "a/ b", "a /b", 'a"b', "a\\b"])
+@pytest.mark.parametrize(
+    "name", ["/a", "a/", "a//b", "a/../b", "..", ".", "a/ b", "a /b", 'a"b', "a\\b", "a/.Snapshots"]
+)
 def test_what_leads_elsewhere_is_no_path(name: str) -> None:
-    """Nor what ends the quotes of a server's configuration."""
+    """Nor what ends the quotes of a server's configuration, nor the place of a share's snapshots."""
     assert problem(name, ("NFS",)) is not None
 
 
