@@ -70,6 +70,15 @@ class Namespace:
         """Tell whether there is an interface of this name."""
         return _completed([*self._entry, "ip", "link", "show", link]).returncode == 0
 
+    def remove_link(self, link: str) -> None:
+        """Remove an interface; one that is gone already is not an error.
+
+        A veth goes with its other end, and that with its namespace, at a moment of the kernel's choice.
+        """
+        result = _completed([*self._entry, "ip", "link", "del", link])
+        if result.returncode != 0 and self.has(link):
+            self.ip("link", "del", link)  # which says why it stays
+
     def make(self) -> dict[str, Link]:
         """Make the namespace unless it is there; return its interfaces."""
         if self.name is None or "lo" in (links := self.links()):

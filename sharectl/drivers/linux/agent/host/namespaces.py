@@ -166,14 +166,14 @@ class TenantNetworks:
 
 def _make_port(server: Namespace, place: Namespace, port: str, *, has_interface: bool) -> None:
     _remove_port(place, port)
-    if has_interface and server.has(_INTERFACE):  # unless it went with its other end
-        server.ip("link", "del", _INTERFACE)
+    if has_interface:
+        server.remove_link(_INTERFACE)
     place.ip("link", "add", port, "type", "veth", "peer", "name", _INTERFACE, "netns", str(server.name))
 
 
 def _remove_port(place: Namespace, port: str) -> None:
     if place.has(port):
-        place.ip("link", "del", port)
+        place.remove_link(port)
 
 
 def namespace_name(server_id: str) -> str:

@@ -107,7 +107,7 @@ class Tunnels:
         for place, links in found:
             for name in reversed(names):
                 if name in links:
-                    place.ip("link", "del", name)
+                    place.remove_link(name)
         segment.remove()
         with self._locked("filter"):
             if not self._segments():
