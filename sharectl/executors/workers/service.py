@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import zlib
-from time import CLOCK_BOOTTIME, clock_gettime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.executors.calls import Call
@@ -18,6 +17,7 @@ from sharectl.executors.failures import failure_of
 from sharectl.executors.wire import WireError, decode, encode
 from sharectl.executors.workers.claims import ClaimAnswer, ClaimsUnavailableError, FinishAnswer, NotAdmittedError
 from sharectl.state.contract import LeaseLostError
+from sharectl.state.lock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +41,6 @@ class Fence(NamedTuple):
     token: int | None
 
 
-def boottime_seconds() -> float:
-    """Return the seconds of a clock that runs on while the machine sleeps."""
-    return clock_gettime(CLOCK_BOOTTIME)
-
-
 class _Running:
     """A call under way; `renewed_at` is from before the last renewal was asked for."""
 
@@ -67,7 +62,7 @@ class Service:
         lease_seconds: float,
         end_process: Callable[[str], object],
         tell: Callable[[str], object] = lambda _: None,
-        clock: Callable[[], float] = boottime_seconds,
+        clock: Callable[[], float] = SYSTEM_CLOCK.boottime_seconds,
     ) -> None:
         """Make calls with `make`; where the claims cannot be renewed, `end_process` with the reason. `tell` is told what people may want to know."""
         self._claims = claims
