@@ -40,6 +40,20 @@ class Refresh(StrEnum):
     NONE = "none"
 
 
+class ExecutorName(StrEnum):
+    """Who makes the calls on backends."""
+
+    LOCAL = "local"
+    QUEUE = "queue"
+    CELERY = "celery"
+
+
+Executor = Annotated[
+    ExecutorName | None,
+    typer.Option(
+        help="Who makes the calls, other than sharectl.yaml says: this process, or workers, told by the database or the broker."
+    ),
+]
 Chdir = Annotated[
     Path, typer.Option("--chdir", "-C", help="Work as if started in DIR.", metavar="DIR", file_okay=False)
 ]

@@ -38,6 +38,7 @@ def plan(
             "--verbose", help="Show every field of new resources, all candidates with their weights, and all reasons."
         ),
     ] = False,
+    executor: opt.Executor = None,
     output: Annotated[Format, opt.output("plan")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
@@ -45,7 +46,7 @@ def plan(
     from sharectl.cli.runs import gathered, planned, planner, show_plan
     from sharectl.cli.session import start
 
-    session = start(chdir, choices.file)
+    session = start(chdir, choices.file, executor)
     with gathered(session, output) as (session, told):
         result = planned(session, planner(session, choices, destroy=destroy))
     shown = replace(result, diagnostics=(*told, *result.diagnostics)) if told else result
@@ -81,6 +82,7 @@ def apply(
     ] = False,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
+    executor: opt.Executor = None,
     output: Annotated[Format, opt.output("plan", among=PLAIN)] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
@@ -92,7 +94,7 @@ def apply(
     from sharectl.cli.runs import RunChoices, planner, run_locked
     from sharectl.cli.session import start
 
-    session = start(chdir, choices.file)
+    session = start(chdir, choices.file, executor)
     run = RunChoices(
         "apply",
         "Apply this plan?",
@@ -164,6 +166,7 @@ def destroy(
     choices: opt.PlanChoices,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
+    executor: opt.Executor = None,
     output: Annotated[Format, opt.output("plan", among=PLAIN)] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
@@ -174,7 +177,7 @@ def destroy(
     from sharectl.cli.runs import RunChoices, planner, run_locked
     from sharectl.cli.session import start
 
-    session = start(chdir, choices.file)
+    session = start(chdir, choices.file, executor)
     make_plan = planner(session, choices, destroy=True)
     run = RunChoices(
         "destroy",
@@ -192,6 +195,7 @@ def refresh(
     *,
     choices: opt.PlanChoices,
     detailed_exitcode: opt.DetailedExitcode = False,
+    executor: opt.Executor = None,
     output: Annotated[Format, opt.output("drift")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
@@ -199,7 +203,7 @@ def refresh(
     from sharectl.cli.runs import looking_planner, planned
     from sharectl.cli.session import start
 
-    session = start(chdir, choices.file)
+    session = start(chdir, choices.file, executor)
     make_plan, is_whole = looking_planner(session, replace(choices, allow_empty=True))
     plan = planned(session, make_plan)
     if not is_whole:  # what a plan would do is not known, only what differs

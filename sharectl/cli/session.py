@@ -17,7 +17,7 @@ from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.private import NAME, mend_private
 from sharectl.render.output import Output
-from sharectl.workspace.repository import Input, Repository, project_at, with_state
+from sharectl.workspace.repository import Input, Repository, project_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -138,10 +138,10 @@ class Session:
             raise Finished(ExitCode.FAILED)
 
 
-def start(chdir: Path, files: Sequence[str] | None = None) -> Session:
-    """Return the session of a command that works in `chdir`, with the manifests that it was given instead of the project's."""
+def start(chdir: Path, files: Sequence[str] | None = None, executor: str | None = None) -> Session:
+    """Return the session of a command that works in `chdir`, with the manifests and the executor that it was given instead of the project's."""
     directory = _directory(chdir)
-    return _session(directory, project_at(directory, os.environ), files)
+    return _session(directory, project_at(directory, os.environ, executor), files)
 
 
 def start_looking(chdir: Path, files: Sequence[str] | None) -> tuple[Session, tuple[Diagnostic, ...]]:
@@ -154,7 +154,7 @@ def start_looking(chdir: Path, files: Sequence[str] | None) -> tuple[Session, tu
     except ProjectError as failure:
         if failure.project is None:
             raise
-        return _session(directory, with_state(failure.project, os.environ), files), failure.diagnostics
+        return _session(directory, failure.project, files), failure.diagnostics
 
 
 def _directory(chdir: Path) -> Path:

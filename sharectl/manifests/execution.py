@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.fields import parse_duration
@@ -47,15 +48,55 @@ def _broker(root: Path, written: JsonObject) -> BrokerSettings:
     )
 
 
-def out_of_reach(executor: str, source: Source | None) -> Diagnostic:
+class ExecutorError(Exception):
+    """An executor does not go with the rest of the project; `path` is the setting under `spec` that it is about."""
+
+    def __init__(self, path: tuple[str, ...], summary: str, detail: str, remedy: str) -> None:
+        """Say what is wrong, why, and what to do."""
+        super().__init__(summary)
+        self.path = path
+        self._said = (summary, detail, remedy)
+
+    def diagnostic(self, source: Source | None) -> Diagnostic:
+        """Return what is told of it, at this place."""
+        summary, detail, remedy = self._said
+        return error("project.execution", summary, detail=detail, remedy=remedy, source=source)
+
+
+def chosen_executor(
+    settings: ExecutionSettings, chosen: str | None, file: Path | None, *, is_elsewhere: bool
+) -> ExecutionSettings:
+    """Return the settings with the executor that was chosen for a run (None: the project's). Raises ExecutorError.
+
+    `file` is where the state is, unless it is in a database; `is_elsewhere` where that was said by SHARECTL_STATE.
+    """
+    executor = chosen or settings.executor
+    if executor == "local":
+        return replace(settings, executor=executor, remote=frozenset())
+    if file is not None:
+        raise _out_of_reach(executor, file, is_chosen=chosen is not None, is_elsewhere=is_elsewhere)
+    if executor == "celery" and settings.broker is None:
+        summary, detail = "the executor celery has no broker", "workers are told of their calls through RabbitMQ."
+        remedy = "name it: `execution: {broker: {url: amqps://USER@HOST/VHOST}}`; or choose --executor queue, which needs none"
+        raise ExecutorError(("execution",), summary, detail, remedy)
+    if chosen is not None and not settings.remote:
+        summary, detail = f"no backend is remote, so that --executor {chosen} would change nothing", ""
+        remedy = f"name those that workers serve: `execution: {{executor: {chosen}, backends: {{NAME: remote}}}}`; or leave the option out"
+        raise ExecutorError(("execution",), summary, detail, remedy)
+    return replace(settings, executor=executor)
+
+
+def _out_of_reach(executor: str, file: Path, *, is_chosen: bool, is_elsewhere: bool) -> ExecutorError:
     """Return what is wrong with an executor other than the local one where the state is a file."""
-    return error(
-        "project.execution",
-        f"the executor {executor} needs a state in PostgreSQL",
-        detail="workers claim their calls in the database of the state, and a file cannot be reached from elsewhere.",
-        remedy="name the database: `state: {url: postgresql://USER@HOST/DATABASE}`; `sharectl state migrate --to` brings the state there",
-        source=source,
-    )
+    detail = "workers claim their calls in the database of the state, and a file cannot be reached from elsewhere."
+    summary = f"the executor {executor} needs a state in PostgreSQL"
+    remedy = "name the database: `state: {url: postgresql://USER@HOST/DATABASE}`; `sharectl state migrate --to` brings the state there"
+    if is_elsewhere:
+        summary += f", and SHARECTL_STATE names a file: {file}"
+        remedy = "let SHARECTL_STATE name the database, or leave it out"
+    if not is_chosen:
+        remedy += "; for a plan or an apply by this process alone, pass --executor local"
+    return ExecutorError(("execution", "executor"), summary, detail, remedy)
 
 
 def execution_findings(written: JsonObject, document: int) -> Iterator[Finding]:

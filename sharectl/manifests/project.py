@@ -78,11 +78,22 @@ class ProjectError(DiagnosticError):
         self.project = project
 
 
-def find_project(start: Path, *, has_other_state: bool = False) -> Project:
-    """Return the project that `start` is in: that of the nearest `sharectl.yaml` in it or in a folder above.
+@dataclass(frozen=True, slots=True)
+class ProjectChoices:
+    """What a command was told otherwise than the project file says: where the state of a project with this root is, and the executor."""
 
-    Where it `has_other_state` than the file says, whether that suits the other settings is for whoever names it. Without such a file, `start` is the root and everything has its default. Raises ProjectError, with file, line and
-    column, for a project file that cannot be read or is wrong.
+    state_url: Callable[[Path], str] | None = None
+    executor: str | None = None
+
+
+AS_WRITTEN: Final = ProjectChoices()
+
+
+def find_project(start: Path, choices: ProjectChoices = AS_WRITTEN) -> Project:
+    """Return the project that `start` is in, with what was chosen: that of the nearest `sharectl.yaml` in it or in a folder above.
+
+    Without such a file, `start` is the root and everything has its default. Raises ProjectError, with file, line and
+    column, for a project file that cannot be read or is wrong, and for choices that do not go with it.
     """
     start = Path(start).absolute()
     for folder in (start, *start.parents):
@@ -90,16 +101,33 @@ def find_project(start: Path, *, has_other_state: bool = False) -> Project:
         if file.exists() or file.is_symlink():
             spec, problems = _read(file, _shown(file, start))
             project = None if spec is None else _project(folder, file, spec)
-            if project is not None and not has_other_state and _is_out_of_reach(project):
-                from sharectl.manifests.execution import out_of_reach  # noqa: PLC0415 - only where it is wrong
-
-                source = setting_source(project, ("execution", "executor"), start)
-                problems = sorted((*problems, out_of_reach(project.execution.executor, source)), key=_place)
-                project = replace(project, execution=ExecutionSettings())
+            if project is not None:
+                project, found = _chosen(project, replace(choices, executor=None) if problems else choices, start)
+                problems = sorted((*problems, *found), key=_place)
             if problems:
                 raise ProjectError(problems, project)
             return project or _project(folder, file, {})
-    return _project(start, None, {})
+    project, problems = _chosen(_project(start, None, {}), choices, start)
+    if problems:
+        raise ProjectError(problems, project)
+    return project
+
+
+def _chosen(project: Project, choices: ProjectChoices, start: Path) -> tuple[Project, list[Diagnostic]]:
+    """Return the project with these choices, or without those that do not go with it, and what is wrong with them."""
+    if choices.state_url is not None:
+        project = replace(project, state_url=choices.state_url(project.root))
+    if choices.executor is None and not _is_out_of_reach(project):
+        return project, []
+    from sharectl.manifests.execution import ExecutorError, chosen_executor  # noqa: PLC0415 - most commands choose none
+
+    try:
+        is_elsewhere = choices.state_url is not None
+        execution = chosen_executor(project.execution, choices.executor, project.state_path, is_elsewhere=is_elsewhere)
+        return replace(project, execution=execution), []
+    except ExecutorError as problem:
+        found = problem.diagnostic(setting_source(project, problem.path, start))
+        return replace(project, execution=ExecutionSettings()), [found]
 
 
 def setting_source(project: Project, path: tuple[str | int, ...], start: Path, *, key: bool = False) -> Source | None:

@@ -73,11 +73,15 @@ def _unavailable(location: str, problem: ClaimsUnavailableError) -> StateError:
 
 def broker_place(project: Project) -> BrokerPlace | None:
     """Return where the broker is, with its password; None where hints need none. Raises DiagnosticError."""
-    from sharectl.executors.workers.broker import BrokerPlace  # noqa: PLC0415 - not every executor has a broker
-
     settings = project.execution
     if settings.executor != "celery" or settings.broker is None:
         return None
+    try:
+        from sharectl.executors.workers.broker import BrokerPlace  # noqa: PLC0415 - not every executor has a broker
+    except ModuleNotFoundError as problem:
+        summary = f"the executor celery needs a package that is not installed: {problem.name}"
+        remedy = "pip install 'sharectl[celery]'"
+        raise DiagnosticError(error("execution.broker", summary, remedy=remedy)) from None
     broker = settings.broker
     try:
         password = None if broker.password_from is None else read_secret(*broker.password_from)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -307,22 +308,19 @@ class Repository:
             self.tell(diagnostics)
 
 
-def project_at(directory: Path, environ: Mapping[str, str]) -> Project:
+def project_at(directory: Path, environ: Mapping[str, str], executor: str | None = None) -> Project:
     """Return the project that the directory is in; `SHARECTL_STATE` says where its state is instead. Raises DiagnosticError."""
-    from sharectl.manifests.project import find_project  # noqa: PLC0415 - completion asks for nothing else
+    from sharectl.manifests.project import ProjectChoices, find_project  # noqa: PLC0415 - completion asks for nothing else
 
-    project = find_project(directory, has_other_state=bool(environ.get(STATE_VARIABLE)))
-    return with_state(project, environ)
-
-
-def with_state(project: Project, environ: Mapping[str, str]) -> Project:
-    """Return the project with the state that the environment names. Raises DiagnosticError."""
     elsewhere = environ.get(STATE_VARIABLE)
-    if not elsewhere:
-        return project
+    return find_project(directory, ProjectChoices(partial(_state_url, elsewhere) if elsewhere else None, executor))
+
+
+def _state_url(elsewhere: str, root: Path) -> str:
+    """Return the URL of the state that the environment names, for a project with this root. Raises DiagnosticError."""
     try:
         if is_state_url(elsewhere) and not is_in_file(elsewhere):
-            return replace(project, state_url=absolute_state_url(elsewhere, project.root))
+            return absolute_state_url(elsewhere, root)
         path = Path(path_in_state_url(elsewhere) if is_state_url(elsewhere) else elsewhere).expanduser()
     except StateUrlError as problem:
         summary = f"{STATE_VARIABLE} names no state: {problem}"
@@ -332,7 +330,7 @@ def with_state(project: Project, environ: Mapping[str, str]) -> Project:
         raise DiagnosticError(
             error("usage.state", f"{STATE_VARIABLE}={elsewhere} is not an absolute path", remedy=remedy)
         )
-    return replace(project, state_url=url_of_file(path))
+    return url_of_file(path)
 
 
 def as_warning(found: Diagnostic) -> Diagnostic:

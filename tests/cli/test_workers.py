@@ -81,6 +81,25 @@ def test_hints_go_through_the_broker(tmp_path: Path, postgresql: Server, rabbitm
     assert f"{team.name}.filer" in rabbitmq.control("list_queues", "--silent", "name")
 
 
+def test_another_executor_for_one_run(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:
+    """By this process alone, where no worker is; or without the broker. Where that cannot be, nothing is begun."""
+    team = Team(tmp_path, postgresql, rabbitmq)
+    team.write(share("a"))
+    for command in (("plan",), ("apply", "--yes")):
+        refused = run(*command, cwd=team.coordinator, env={"SHARECTL_STATE": str(tmp_path / "state.db")})
+        assert refused.code == 1
+        assert "the executor celery needs a state in PostgreSQL, and SHARECTL_STATE names a file" in refused.err
+        assert "sharectl.yaml:8:" in refused.err
+    assert not (tmp_path / "state.db").exists()
+    with team.worker():
+        assert team.run("apply", "--yes", "--executor", "queue").code == 0
+    team.check(1)
+    (team.filer / "m.yaml").write_text((team.coordinator / "m.yaml").read_text() + share("b"))
+    ended = run("apply", "--yes", "--executor", "local", cwd=team.filer, env={"MQ": "guest"})
+    assert ended.code == 0, ended.err
+    team.check(2)
+
+
 def test_a_worker_that_is_killed_in_a_call_costs_time_alone(tmp_path: Path, postgresql: Server) -> None:
     """The next one makes the call again, under the same id."""
     team = Team(tmp_path, postgresql, lease=SHORT_LEASE, config=SLOW)

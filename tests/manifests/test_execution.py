@@ -98,6 +98,60 @@ def test_the_state_may_be_named_elsewhere(tmp_path: Path) -> None:
     assert caught.value.project.execution == ExecutionSettings()
 
 
+def test_a_file_that_is_named_elsewhere_is_out_of_the_reach_of_workers(tmp_path: Path) -> None:
+    """Told at once, with the place of the executor and the file that SHARECTL_STATE names; beside other mistakes, too."""
+    write(tmp_path, SHARED + "  execution: {executor: queue, backends: {a: remote}}\n")
+    elsewhere = {"SHARECTL_STATE": str(tmp_path / "state.db")}
+    with pytest.raises(ProjectError) as caught:
+        project_at(tmp_path, elsewhere)
+    (found,) = caught.value.diagnostics
+    assert found.summary == (
+        f"the executor queue needs a state in PostgreSQL, and SHARECTL_STATE names a file: {tmp_path}/state.db"
+    )
+    assert found.source is not None
+    assert (found.source.path, found.source.line, found.source.column) == ("sharectl.yaml", 6, 25)
+    assert caught.value.project is not None
+    assert caught.value.project.state_path == tmp_path / "state.db"
+    write(tmp_path, SHARED + "  execution: {executor: queue, backends: {a: remote}}\n  safty: {}\n")
+    with pytest.raises(ProjectError) as caught:
+        project_at(tmp_path, elsewhere)
+    assert len(caught.value.diagnostics) == 2
+
+
+def test_another_executor_can_be_chosen_for_a_run(tmp_path: Path) -> None:
+    """With `local`, no backend is remote any more, and the state may be a file; the rest stays as it is written."""
+    write(tmp_path, f"{SHARED}  execution: {{executor: celery, lease: 2m, {BROKER}, backends: {{a: remote}}}}\n")
+    assert project_at(tmp_path, {}, "queue").execution.executor == "queue"
+    assert project_at(tmp_path, {}, "queue").execution.remote == {"a"}
+    assert project_at(tmp_path, {}, "celery").execution == project_at(tmp_path, {}).execution
+    for environ in ({}, {"SHARECTL_STATE": str(tmp_path / "state.db")}):
+        local = project_at(tmp_path, environ, "local").execution
+        assert (local.executor, local.remote, local.lease_seconds) == ("local", frozenset(), 120.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "executor", "words", "place"),
+    [
+        (SHARED + "  execution: {executor: queue, backends: {a: remote}}\n", "celery", "has no broker", (6, 14)),
+        (SHARED + "  execution: {lease: 2m}\n", "queue", "no backend is remote", (6, 14)),
+        (SHARED, "queue", "no backend is remote", None),
+        (HEAD + "  safety: {}\n", "queue", "needs a state in PostgreSQL", None),
+        ("", "celery", "needs a state in PostgreSQL", None),
+    ],
+)
+def test_an_executor_that_does_not_go_with_the_project_is_refused(
+    tmp_path: Path, text: str, executor: str, words: str, place: tuple[int, int] | None
+) -> None:
+    """Before anything is asked, with the way out, and the place where there is one."""
+    if text:
+        write(tmp_path, text)
+    with pytest.raises(ProjectError, match=words) as caught:
+        project_at(tmp_path, {}, executor)
+    (found,) = caught.value.diagnostics
+    assert found.remedy
+    assert place is None or (found.source is not None and (found.source.line, found.source.column) == place)
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:5672", "[::1]:5672"])
 def test_on_this_machine_nothing_has_to_be_encrypted(tmp_path: Path, host: str) -> None:
     """The password leaves it by no network."""
