@@ -64,6 +64,14 @@ class AccessRule(NamedTuple):
         return f"{self.access_type}:{self.access_to}"
 
     @property
+    def is_remark(self) -> bool:
+        """Whether it is no rule of anybody's, but what a driver says of access that it cannot read, or that nobody asked for: `unreadable: …`.
+
+        No user, group or network has a colon with a space behind it in its name.
+        """
+        return ": " in self.access_to
+
+    @property
     def grant(self) -> str:
         """What the rule grants, in words: `rw`, or `rw (squash none)`."""
         if not self.options:

@@ -51,8 +51,8 @@ class IgnoreList:
         return any(fnmatchcase(backend_id, pattern) for pattern in self.shares)
 
     def covers_rule(self, rule: AccessRule) -> bool:
-        """Tell whether the rule is to be ignored."""
-        return any(pattern.covers(rule) for pattern in self.access)
+        """Tell whether the rule is to be ignored. What a driver says of access that nobody asked for never is."""
+        return not rule.is_remark and any(pattern.covers(rule) for pattern in self.access)
 
 
 @lru_cache(maxsize=65536)

@@ -42,6 +42,23 @@ class Action(StrEnum):
 
 
 REPLACING: Final = (Action.CREATE_THEN_DELETE, Action.DELETE_THEN_CREATE)
+STRENGTH: Final[Mapping[Action, int]] = {
+    action: rank
+    for rank, action in enumerate(
+        (
+            Action.MOVE,
+            Action.UPDATE,
+            Action.FORGET,
+            Action.ADOPT,
+            Action.REVERT,
+            Action.DELETE,
+            Action.CREATE,
+            Action.CREATE_THEN_DELETE,
+            Action.DELETE_THEN_CREATE,
+        )
+    )
+}
+"""How much each does: a resource with several steps is shown, and counted, under the one that does most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.diagnostics import counted, listed
 from sharectl.model.field_changes import FieldChange, size_change
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, Drift, DriftKind, Summary
+from sharectl.model.plans import STRENGTH, Action, Drift, DriftKind, Summary
 from sharectl.model.verbs import Verb
 from sharectl.planner.access import ignore_list
 from sharectl.planner.draft import RESIZING
@@ -34,17 +34,6 @@ _MENDED: Final[Mapping[Verb, str]] = {
     Verb.SCHEDULE_SNAPSHOTS: "snapshot_policy",
 }
 """The one field that a step of these verbs changes."""
-_STRENGTH = (
-    Action.DELETE_THEN_CREATE,
-    Action.CREATE_THEN_DELETE,
-    Action.CREATE,
-    Action.DELETE,
-    Action.REVERT,
-    Action.ADOPT,
-    Action.FORGET,
-    Action.UPDATE,
-    Action.MOVE,
-)
 
 
 def drift_report(draft: Draft) -> tuple[Drift, ...]:
@@ -177,7 +166,7 @@ def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
         if DEPOSED_MARK in step.address and step.action is Action.CREATE_THEN_DELETE:
             continue  # the other half of a replacement, counted there
         known = actions.setdefault(step.address, step.action)
-        if known is not step.action and _STRENGTH.index(step.action) < _STRENGTH.index(known):
+        if STRENGTH[step.action] > STRENGTH[known]:
             actions[step.address] = step.action
         if step.verb is Verb.UPDATE_ACCESS or step.verb is Verb.FORGET:
             rules.update(_rule_action(change) for change in step.changes if change.field.startswith("access/"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.access import protocol_words
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, RevertShare
+from sharectl.model.plans import STRENGTH, Action, RevertShare
 from sharectl.model.quantities import format_size
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
@@ -26,22 +26,6 @@ if TYPE_CHECKING:
 _NAMED_CANDIDATES: Final = 3
 _DESTROYING: Final = frozenset(verb for verb in verbs_that(Effect.REMOVES) if VERBS[verb].destroys)
 _MAKING: Final = verbs_that(Effect.MAKES)
-_STRENGTH: Final = {
-    action: rank
-    for rank, action in enumerate(
-        (
-            Action.DELETE_THEN_CREATE,
-            Action.CREATE_THEN_DELETE,
-            Action.CREATE,
-            Action.DELETE,
-            Action.REVERT,
-            Action.ADOPT,
-            Action.FORGET,
-            Action.MOVE,
-            Action.UPDATE,
-        )
-    )
-}
 
 
 @dataclass(slots=True)
@@ -98,7 +82,7 @@ def plan_blocks(plan: Plan) -> list[Block]:
         block = blocks.get(address)
         if block is None:
             block = blocks[address] = Block(address, step.action)
-        elif _STRENGTH[step.action] < _STRENGTH[block.action]:
+        elif STRENGTH[step.action] > STRENGTH[block.action]:
             block.action = step.action
         block.steps.append(step)
     return [blocks[address] for address in sorted(blocks)]

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from sharectl.drivers.base import capabilities_of
+from sharectl.drivers.directory import exports
+from sharectl.drivers.directory.samba import CHANGED_BY_HAND
 from sharectl.drivers.ignoring import leaving_alone
+from sharectl.drivers.linux.agent.protocols import STRANGE
 from sharectl.drivers.testing import ref, snapshot_ref
 from sharectl.model.access import AccessRule
 from sharectl.model.ignoring import AccessPattern, IgnoreList
@@ -59,6 +62,14 @@ def test_a_revert_keeps_the_rules_of_others(bare: FullDriver, driver: FullDriver
         assert set(bare.list_shares()[0].access) == {*rules, THEIRS}
     driver.trash_share(ref(share))
     assert driver.restore_share(str(share.resource_id)).access == ()
+
+
+@pytest.mark.parametrize("said", [STRANGE[:3], CHANGED_BY_HAND[:3], exports.unreadable("x")[:3]])
+def test_no_pattern_covers_what_a_driver_says_of_access_that_nobody_asked_for(said: tuple[str, str, str]) -> None:
+    """A list of all users would keep a share open that a server has open in another way than it was told."""
+    everything = IgnoreList(access=tuple(AccessPattern(kind, "*") for kind in ("user", "group", "guest")))
+    assert everything.covers_rule(AccessRule("user", "bob", "rw"))
+    assert not everything.covers_rule(AccessRule(*said))
 
 
 @pytest.mark.parametrize(

@@ -335,6 +335,21 @@ def test_a_clone_without_the_setting_has_no_folder_of_it(house: House) -> None:
         assert (listed.is_done, listed.text if listed.is_done else "") == (wanted == "true", "")
 
 
+def test_a_clone_for_smb_clients_has_no_folder_of_it(house: House) -> None:
+    """Nor anything else that they could not remove; a folder of that name that users made is theirs."""
+    share = Share(house, "origin")
+    snapshot = house.lab.snapshot(share.share)
+    assert (share.folder / ".snapshots").is_dir()
+    request = house.lab.request("for-smb", "CIFS")
+    clone = house.driver.create_share(replace(request, snapshot=snapshot_ref(snapshot)))
+    assert list(house.lab.volume(clone).iterdir()) == []
+    plain = house.lab.share("of-users")
+    (house.lab.volume(plain) / ".snapshots").mkdir()
+    request = house.lab.request("of-users-too", "CIFS")
+    clone = house.driver.create_share(replace(request, snapshot=snapshot_ref(house.lab.snapshot(plain, "other"))))
+    assert (house.lab.volume(clone) / ".snapshots").is_dir()
+
+
 def test_a_file_of_that_name_stays_and_it_is_told(house: House) -> None:
     """As it does in a share that is full: it is served all the same, and shows its snapshots once that is mended."""
     for name, obstruct in (("own", lambda path: path.mkdir()), ("file", lambda path: path.write_text("mine", "ascii"))):

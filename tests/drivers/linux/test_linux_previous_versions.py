@@ -213,6 +213,24 @@ def test_the_setting_reaches_a_share_that_exists_and_is_taken_back(backend: Oper
     assert office.tokens() == [token]
 
 
+def test_who_makes_a_snapshot_shows_nothing_by_what_it_read_before(backend: OperationsLab) -> None:
+    """Neither of a share that shows them no more, nor of one that is gone, whose name another may have."""
+    versions = backend_of(backend.driver)._snapshots._versions
+    records = backend_of(backend.driver)._records
+    turned_off, gone = Office(backend, "turned-off"), Office(backend, "gone")
+    for each in (turned_off, gone):
+        backend.snapshot(each.share)
+        assert len(list(each.versions.iterdir())) == 1
+    rows = [records.share(str(each.share.resource_id)) for each in (turned_off, gone)]
+    turned_off.allow(ALICE, BOB, encryption="optional", signing="required")
+    backend.driver.delete_share(ref(gone.share))
+    for row in rows:
+        assert row is not None
+        versions.show(row)
+    assert not turned_off.versions.exists()
+    assert not gone.versions.exists()
+
+
 def test_a_hidden_recycle_bin_is_hidden_in_previous_versions_too(backend: OperationsLab) -> None:
     """Beside it, deleted files still go there."""
     office = Office(backend, "binned")

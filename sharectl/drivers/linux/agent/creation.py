@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from sharectl.drivers.linux.agent.records import (
     next_export_id,
 )
 from sharectl.drivers.linux.agent.servers import MAIN
+from sharectl.drivers.linux.agent.snapshot_views import remove_folder
 from sharectl.drivers.linux.agent.volumes.contract import Claim
 from sharectl.drivers.linux.agent.volumes.names import is_volume_name, problem_of_share_name, taken
 from sharectl.model.export_names import key
@@ -226,6 +228,11 @@ class Creation:
             raise Problem(ProblemKind.REFUSED, message)
         else:
             pool.clone(snapshot.resource_id, row.volume, row.size_bytes, claim, snapshot_identity=snapshot.identity)
+            if pool.binds_snapshots:  # whose source may have shown them to NFS clients
+                with suppress(
+                    OSError
+                ):  # in a clone that is full the empty folder stays, which is no reason to have none
+                    remove_folder(self._pools.path(pool.name, row.volume))
 
     def _check_share_server(self, server_id: str | None) -> None:
         server = None if server_id is None else self._records.share_server(server_id)

@@ -60,7 +60,7 @@ class Shares:
         if row.identity is not None:
             pool.detach(row.volume, row.identity)
             pool.delete(row.volume, row.identity)
-        pool.show_versions(row.volume, None)
+        self._versions.hide(row)
         self._schedules.discard(row, pool)
         self._records.remove_share(resource_id)
 
@@ -80,7 +80,7 @@ class Shares:
                     self._access.withdraw(row)
                     if row.is_removing:
                         pool.delete(row.volume, row.identity or LOST)  # what is left: a mount point, a copy in staging
-                        pool.show_versions(row.volume, None)
+                        self._versions.hide(row)
                         self._schedules.discard(row, pool)
                         self._records.remove_unchanged_share(row)
         removing = [row for row in self._records.snapshots() if row.is_removing and row.pool == pool.name]

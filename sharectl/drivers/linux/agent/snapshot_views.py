@@ -92,7 +92,7 @@ class SnapshotViews:
         share = servers.mount_point(row.resource_id)
         if mounts.is_mount_point(share):
             with suppress(OSError):  # the folder alone is no reason to leave a share bound
-                _remove_folder(share)
+                remove_folder(share)
 
     def lacking(self, servers: Servers, rows: Iterable[ShareRow]) -> list[ShareRow]:
         """Return those of the shares whose snapshots the server does not show since it was started: nobody has tried."""
@@ -219,8 +219,8 @@ def _make_folder(share: str) -> None:
         os.close(share_fd)
 
 
-def _remove_folder(share: str) -> None:
-    """Remove the folder that `_make_folder` made, and no other."""
+def remove_folder(share: str) -> None:
+    """Remove the folder in a share on which the export of its snapshots begins, and no other of that name."""
     share_fd = os.open(share, _FOLDER)
     try:
         try:

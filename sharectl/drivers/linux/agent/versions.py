@@ -11,6 +11,8 @@ from sharectl.drivers.linux.agent.snapshot_views import snapshots_of
 from sharectl.model.access import protocols_in
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from sharectl.drivers.linux.agent.access import Access
     from sharectl.drivers.linux.agent.records import Records, ShareRow
     from sharectl.drivers.linux.agent.servers import ServerRoom
@@ -48,12 +50,24 @@ class Versions:
         if not row.options.get("snapshots"):
             self._show_over_nfs(row)
 
+    def hide(self, row: ShareRow) -> None:
+        """Take the names of previous versions away from a volume that goes. Precondition: the record says so, or there is none."""
+        with self._locked(row):
+            self._pools.get(row.pool).show_versions(row.volume, None)
+
     def _show_over_smb(self, row: ShareRow) -> None:
-        is_shown = row.protocol != "NFS" and treatment.of_options(row.options).previous_versions
-        with suppress(Problem):
-            self._pools.get(row.pool).show_versions(
-                row.volume, (lambda: snapshots_of(self._records, row.resource_id)) if is_shown else None
+        """Do so by what the record says now: who changes it holds another lock than who makes a snapshot of the share."""
+        with suppress(Problem), self._locked(row):
+            known = self._records.share(row.resource_id)
+            if known is None or known.is_removing:
+                return
+            is_shown = known.protocol != "NFS" and treatment.of_options(known.options).previous_versions
+            self._pools.get(known.pool).show_versions(
+                known.volume, (lambda: snapshots_of(self._records, known.resource_id)) if is_shown else None
             )
+
+    def _locked(self, row: ShareRow) -> AbstractContextManager[None]:
+        return self._access.nfs.views.locked(self._room.servers(row.instance), row)
 
     def _show_over_nfs(self, row: ShareRow) -> None:
         if "NFS" in protocols_in(row.protocol):

@@ -168,6 +168,19 @@ def test_a_configuration_that_was_edited_is_not_trusted(own_lab: Lab) -> None:
     assert own_lab.server.live() == {"trusted": section}
 
 
+def test_a_server_of_an_older_version_has_its_shares_open_until_it_is_started_anew(own_lab: Lab) -> None:
+    """Versions before guests named no account for them. The next change brings the server up to date."""
+    section = own_lab.put("older", writers="alice")
+    path, before = own_lab.path("smb.conf"), own_lab.pid()
+    path.write_text(path.read_text().replace("    guest account = _guest\n", ""))
+    assert own_lab.server.live() == {"older": section}
+    assert SambaServer(own_lab.instance, options=smb_host.ServerOptions(guests=True)).live() == {}
+    own_lab.server.ensure_running(whole)
+    assert own_lab.pid() != before
+    assert "guest account = _guest" in path.read_text()
+    assert own_lab.server.live() == {"older": section}
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -145,6 +145,15 @@ class Host:
         """Return the configuration of smbd."""
         return "\n".join([*self._globals(), *self._of_smbd(), ""])
 
+    def lets_in_the_same(self, text: str | None) -> bool:
+        """Tell whether this is the configuration of smbd, or that of an older version by which the same users come to the same shares.
+
+        Versions before guests named no account for them.
+        """
+        wanted = self.smb_conf()
+        older = wanted.replace(f"    guest account = {GUEST}\n", "")
+        return text == wanted or (text == older and not self.options.guests)
+
     def control_conf(self) -> str:
         """Return the configuration of the other programs: without shares, which they would all read first."""
         return "\n".join([*self._globals(), ""])

@@ -72,26 +72,25 @@ class SambaServer:
         return local_user(user, self._host.server)
 
     def is_running(self) -> bool:
-        """Tell whether smbd answers on all its addresses, with its intended configuration.
+        """Tell whether smbd answers on all its addresses, with its intended configuration, or that of an older version.
 
         One whose `smb.conf` was changed by hand, or belongs to other settings, does not: nobody knows what it lets in.
         """
-        pid = self._host.pid()
-        return pid is not None and self._is_configured() and self._is_answering(pid)
+        return self._runs_with(self._host.lets_in_the_same)
 
     @_raising_problems
     def ensure_running(self, is_ready: Callable[[Section], bool]) -> None:
         """Start smbd unless it runs, with the stored sections that are ready, and withhold the others; see the contract.
 
-        One that runs on another configuration is started again, since most of it holds from the start.
+        One that runs on another configuration, also an older version's, is started again, since most of it holds from the start.
         """
-        if self.is_running():
+        if self._is_current():
             return
         find("smbd")
         self._host.prepare()
         self._users.prepare()
         with self._shares.locked():
-            if not self.is_running():
+            if not self._is_current():
                 self._end()
                 daemons.write_atomically(self._host.path("control.conf"), self._host.control_conf())
                 if self._host.options.disk_free == "share":
@@ -182,9 +181,15 @@ class SambaServer:
         if _text(path) != self._host.control_conf():
             daemons.write_atomically(path, self._host.control_conf())
 
-    def _is_configured(self) -> bool:
+    def _is_current(self) -> bool:
+        return self._runs_with(lambda text: text == self._host.smb_conf())
+
+    def _runs_with(self, is_right: Callable[[str | None], bool]) -> bool:
+        pid = self._host.pid()
+        if pid is None or not is_right(_text(self._configuration)):
+            return False
         has_program = self._host.options.disk_free != "share" or _text(self._host.disk_free) == programs.disk_free()
-        return has_program and _text(self._configuration) == self._host.smb_conf()
+        return has_program and self._is_answering(pid)
 
     def _start(self) -> None:
         instance, output, log = self._host.instance, self._host.path("log/output"), self._host.path("log/smbd.log")
