@@ -10,7 +10,7 @@ from sharectl.engine.journal import Journal
 from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write, loop_for
 from sharectl.engine.verbs import TABLE
 from sharectl.engine.verbs.backend import expect_storage
-from sharectl.engine.verbs.base import Holdings, Intent, Outcome
+from sharectl.engine.verbs.base import Holdings, Intent, Outcome, Runner
 from sharectl.executors.calls import (
     TRANSIENT_KINDS,
     UNANSWERED_KINDS,
@@ -70,8 +70,8 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
     A share that was made for an address which has meanwhile got another is removed: nobody ever had access to it. A backend
     behind which is another storage than the state has pinned (a file system that is not mounted) is not believed.
 
-    `remains` are, by operation, what workers have kept of its calls: one that never began is not asked about, and one that
-    is still under way is left alone.
+    `remains` are, by operation, what workers have kept of its calls: one that never began is not asked about (but where the run
+    may have taken addresses by itself before), and one that is still under way is left alone.
     """
     unresolved: list[OperationRecord] = []
     again: Sequence[OperationRecord] | None = None
@@ -107,6 +107,12 @@ def _read(
         addresses |= {address_of(Kind.SHARE, spec["share"]) for spec in specs if spec is not None and "share" in spec}
         addresses |= {import_address(operation.address) for operation in operations}
         return operations, reader.view(addresses).records
+
+
+def _may_have_addresses(operation: OperationRecord) -> bool:
+    """Tell whether addresses may have been taken for it without a worker."""
+    entry = TABLE.get(Verb(operation.verb)) if operation.verb in VERBS else None
+    return entry is not None and entry.runner is Runner.NETWORK
 
 
 class _Resolving(Job):
@@ -162,7 +168,7 @@ class _Recovery:
             if known is not None and known.is_under_way:
                 self.unresolved.append(operation)
                 continue
-            if known is not None and not known.has_begun:
+            if known is not None and not known.has_begun and not _may_have_addresses(operation):
                 job = _Resolving(self._record(operation, _NOT_BEGUN), operation.backend or "", (operation,), self)
                 self._loop.start(job)
                 continue

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sharectl.model.access import AccessRule
+    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.networks import AllocationRequest, NetworkAllocation
     from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport
     from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest, SnapshotRef
+    from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.model.specs import SnapshotPolicy
 
 
@@ -107,6 +109,27 @@ class ServerMade(Answer):
 
 
 @dataclass(frozen=True, slots=True)
+class AllocationsListed(Answer):
+    """The addresses that the network service of a backend holds for it."""
+
+    allocations: tuple[NetworkAllocation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetChecked(Answer):
+    """What would prevent further addresses in a subnet, where something would."""
+
+    findings: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServersListed(Answer):
+    """Share servers as their backend lists them; those that it does not have are left out."""
+
+    servers: tuple[ObservedShareServer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ServersCounted(Answer):
     """How many of the share servers that were asked for are there."""
 
@@ -118,11 +141,15 @@ AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Described(Answer):
-    """What a driver says of its backend, and which optional capabilities it has; `clones_within` is said where it clones snapshots."""
+    """What a driver says of its backend, and which optional capabilities it has.
+
+    `clones_within` is said where it clones snapshots, `server_addresses` where it makes share servers: how many each new one needs.
+    """
 
     report: BackendReport
     capabilities: tuple[str, ...]
     clones_within: str | None = None
+    server_addresses: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +165,8 @@ class Call(Generic[AnswerT_co]):
     __slots__ = ()
     repeatable: ClassVar[bool] = True
     """Whether it may be made again where nobody knows whether it was done."""
+    of_network: ClassVar[bool] = False
+    """Whether the network service of the backend is asked, and not the backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +318,8 @@ class DeleteSnapshot(Call[Done]):
 class Allocate(Call[Allocated]):
     """Take one address for a share server."""
 
+    of_network: ClassVar[bool] = True
+
     request: AllocationRequest
 
 
@@ -296,8 +327,29 @@ class Allocate(Call[Allocated]):
 class Deallocate(Call[Done]):
     """Give one address of a share server back."""
 
+    of_network: ClassVar[bool] = True
+
     allocation_id: str
     share_server_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListAllocations(Call[AllocationsListed]):
+    """List the addresses with these ids; None: all that there are."""
+
+    of_network: ClassVar[bool] = True
+
+    allocation_ids: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSubnet(Call[SubnetChecked]):
+    """Ask what would prevent so many more addresses in a subnet."""
+
+    of_network: ClassVar[bool] = True
+
+    subnet: ShareNetworkSubnet
+    addresses: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +358,13 @@ class MakeServer(Call[ServerMade]):
 
     request: ShareServerRequest
     updates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListServers(Call[ServersListed]):
+    """List the share servers with these ids; None: all that there are."""
+
+    resource_ids: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

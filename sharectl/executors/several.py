@@ -18,22 +18,32 @@ if TYPE_CHECKING:
 class Several:
     """An Executor."""
 
-    def __init__(self, lanes: Lanes, workers: Workers, remote: Container[str]) -> None:
-        """Have calls on `remote` backends made by `workers`, others by `lanes`."""
+    def __init__(
+        self, lanes: Lanes, workers: Workers, remote: Container[str], own_networks: Container[str] = frozenset()
+    ) -> None:
+        """Have calls on `remote` backends made by `workers`, others by `lanes`, which also ask the network services of `own_networks`."""
         self._lanes = lanes
         self._workers = workers
         self._remote = remote
+        self._own_networks = own_networks
         self._elsewhere: set[int] = set()
         self._here: set[int] = set()
 
     def width(self, backend: str) -> int:
         """See Executor."""
-        return self._of(backend).width(backend)
+        return (self._workers if backend in self._remote else self._lanes).width(backend)
 
     def submit(self, submission: Submission) -> None:
         """See Executor."""
-        (self._elsewhere if submission.backend in self._remote else self._here).add(submission.number)
-        self._of(submission.backend).submit(submission)
+        if submission.backend in self._remote and not self._is_of_own_network(submission):
+            self._elsewhere.add(submission.number)
+            self._workers.submit(submission)
+        else:
+            self._here.add(submission.number)
+            self._lanes.submit(submission)
+
+    def _is_of_own_network(self, submission: Submission) -> bool:
+        return submission.call.of_network and submission.backend in self._own_networks
 
     def reports(self, timeout_seconds: float) -> Sequence[Report]:
         """See Executor."""
@@ -81,9 +91,6 @@ class Several:
         """See Executor."""
         self._lanes.close()
         self._workers.close()
-
-    def _of(self, backend: str) -> Executor:
-        return self._workers if backend in self._remote else self._lanes
 
     def _holder(self, number: int) -> Executor:
         return self._workers if number in self._elsewhere else self._lanes

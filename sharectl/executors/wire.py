@@ -20,6 +20,7 @@ from sharectl.executors import calls
 from sharectl.executors.calls import Answer, Call, Failure
 from sharectl.model import observed, requests, specs
 from sharectl.model.access import AccessRule, ExportSettings
+from sharectl.model.diagnostics import Diagnostic
 from sharectl.model.networks import AllocationRequest, NetworkAllocation
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSubnet
 
@@ -30,7 +31,14 @@ _NAMES: Final = {
     **vars(specs),
     **{
         kind.__name__: kind
-        for kind in (AccessRule, SecurityServiceSpec, ShareNetworkSubnet, AllocationRequest, NetworkAllocation)
+        for kind in (
+            AccessRule,
+            SecurityServiceSpec,
+            ShareNetworkSubnet,
+            AllocationRequest,
+            NetworkAllocation,
+            Diagnostic,
+        )
     },
     "ExportSettings": ExportSettings,
     "Field": Field,

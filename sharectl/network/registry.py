@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sharectl.network.base import NetworkEnvironment, NetworkPlugin
 
 NETWORK_PLUGINS: Final = ("neutron", "nova", "standalone")
+_ASK_NOBODY: Final = frozenset({"standalone"})
+_KEEP_NO_ACCOUNTS: Final = frozenset({"nova", "standalone"})
 
 
 class NetworkPluginFactory:
@@ -33,6 +35,16 @@ class NetworkPluginFactory:
         """Return a plugin; no connection is made yet. Raises NetworkError where the configuration cannot work."""
         plugin: NetworkPlugin = import_module(f"{self._package}.plugin").open_plugin(spec.config, environment)
         return plugin
+
+
+def asks_nobody(name: str) -> bool:
+    """Tell whether there is no service behind the plugin: its addresses follow from the manifests and the ledger."""
+    return name in _ASK_NOBODY
+
+
+def needs_ledger(name: str) -> bool:
+    """Tell whether the plugin has the accounts of its addresses in the ledger, because its service keeps no owner."""
+    return name in _KEEP_NO_ACCOUNTS
 
 
 def network_plugin_factory(name: str) -> NetworkPluginFactory:

@@ -62,7 +62,8 @@ class Backends:
         self._remote_names = remote_names
         resolver = make_secret_resolver(base_directory)
         self._environment = DriverEnvironment(base_directory, resolver)
-        self.networks = NetworkServices(self._specs, base_directory, resolver)
+        elsewhere = {} if remote is None else {name: partial(remote.network, name) for name in remote.with_network}
+        self.networks = NetworkServices(self._specs, base_directory, resolver, elsewhere)
         self._drivers: OpenedOnce[Driver] = OpenedOnce(self._open, lambda driver: driver.close())
 
     def driver(self, backend: str) -> Driver:

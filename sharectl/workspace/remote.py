@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from sharectl.drivers.base import BackendUnavailableError
 from sharectl.executors.base import Remains
-from sharectl.executors.workers.asking import Asking, asked_driver
+from sharectl.executors.workers.asking import AskedNetwork, Asking, asked_driver
 from sharectl.executors.workers.claims import ClaimsUnavailableError, Requests
 from sharectl.executors.workers.executor import NoHints, Remote, Workers
 from sharectl.executors.workers.offers import EarlierCalls, Offers, Run
@@ -21,6 +22,7 @@ from sharectl.model.state_urls import is_in_file, parse_postgresql_url
 from sharectl.private import SecretError, read_secret
 from sharectl.state.contract import StateError, StateUnavailableError
 from sharectl.state.stores import open_store
+from sharectl.workspace.share_servers import has_own_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.events import Event
     from sharectl.model.records import OperationRecord
+    from sharectl.network.base import NetworkPlugin
 
 _LOOK_AGAIN_SECONDS: Final = 0.5
 
@@ -107,6 +110,9 @@ class RemoteBackends:
             if name in project.execution.remote
         }
         self._seconds = {name: specs[name].list_timeout_seconds for name in self._remote}
+        self._own_networks = frozenset(name for name in self._remote if has_own_network(specs[name]))
+        self.with_network = frozenset(name for name in self._remote if specs[name].network) - self._own_networks
+        """The backends whose workers ask their network services, too."""
         self._step_seconds = {name: spec.step_timeout_seconds for name, spec in specs.items()}
         self._tell = tell
         self._requests = requests_of(project)
@@ -125,8 +131,12 @@ class RemoteBackends:
         except StateError as problem:
             raise BackendUnavailableError(str(problem)) from problem
 
-    def _asking(self) -> Workers:
-        offers = Offers(self._requests, Run(f"question-{uuid4()}", "", None))
+    def network(self, backend: str, lineage: str) -> NetworkPlugin:
+        """Return a network service that answers by asking a worker of the backend, which tells by the `lineage` of the state what is its own."""
+        return AskedNetwork(Asking(backend, partial(self._asking, lineage), self._seconds[backend]))
+
+    def _asking(self, lineage: str = "") -> Workers:
+        offers = Offers(self._requests, Run(f"question-{uuid4()}", lineage, None))
         return Workers(offers, self._hints(), self._remote.__getitem__)
 
     def executor(self, run: Run) -> Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor]:
@@ -137,7 +147,7 @@ class RemoteBackends:
             from sharectl.executors.several import Several  # noqa: PLC0415 - as above
 
             workers = Workers(Offers(self._requests, run), self._hints(), self._remote.__getitem__, clock)
-            return Several(Lanes(execute, permit, width, clock), workers, self._remote.keys())
+            return Several(Lanes(execute, permit, width, clock), workers, self._remote.keys(), self._own_networks)
 
         return make
 

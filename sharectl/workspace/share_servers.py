@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability, DriverError
@@ -13,7 +14,7 @@ from sharectl.model.diagnostics import error
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.observed import ObservedShareServer
 from sharectl.network.base import NetworkEnvironment, NetworkError
-from sharectl.network.registry import network_plugin_factory
+from sharectl.network.registry import asks_nobody, needs_ledger, network_plugin_factory
 from sharectl.planner.observed import ServerObservation
 from sharectl.planner.share_servers.changes import server_address, subnet_for
 from sharectl.workspace.parallel import OpenedOnce
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from sharectl.manifests.desired import Desired
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
-    from sharectl.model.records import Change, Lease, StateView
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Change, Lease, Record, StateView
     from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.network.base import NetworkPlugin
     from sharectl.state.contract import StateReader, StateStore
@@ -90,11 +92,21 @@ def _network_findings(desired: Desired, name: str, spec: BackendSpec) -> tuple[D
 class NetworkServices:
     """Opens the network service of each backend once, whichever thread asks first; closes them all at the end."""
 
-    def __init__(self, specs: Mapping[str, BackendSpec], base_directory: str, resolve_secret: SecretResolver) -> None:
-        """Serve the backends of `specs`; relative paths are under `base_directory`."""
+    def __init__(
+        self,
+        specs: Mapping[str, BackendSpec],
+        base_directory: str,
+        resolve_secret: SecretResolver,
+        elsewhere: Mapping[str, Callable[[str], NetworkPlugin]] = MappingProxyType({}),
+    ) -> None:
+        """Serve the backends of `specs`; relative paths are under `base_directory`.
+
+        Those of `elsewhere` are asked through workers; each is opened with the lineage of the state.
+        """
         self._specs = specs
         self._base_directory = base_directory
         self._resolve_secret = resolve_secret
+        self._elsewhere = elsewhere
         self._plugins: OpenedOnce[NetworkPlugin] = OpenedOnce(self._open, lambda plugin: plugin.close())
         self._owner = ""
         self._writes = False
@@ -128,22 +140,46 @@ class NetworkServices:
         return self._plugins.get(backend)
 
     def _open(self, backend: str) -> NetworkPlugin:
-        spec = self._specs.get(backend)
-        if spec is None or spec.network is None:
-            message = f"backend {backend} has no network service"
-            raise DriverError(message)
         if self._ledger is None:
             message = (
                 f"the network service of backend {backend} needs the state's accounts of addresses, which were not read"
             )
             raise DriverError(message)
-        environment = NetworkEnvironment(backend, self._owner, self._base_directory, self._resolve_secret, self._ledger)
+        if backend in self._elsewhere:
+            return self._elsewhere[backend](self._owner)
+        return self._opened(backend, self._owner, self._ledger)
+
+    def open_near(self, backend: str, lineage: str) -> NetworkPlugin:
+        """Return the network service of the backend for a worker, which has no way to the accounts in the state. Raises DriverError."""
+        return self._opened(backend, lineage, StateAddressLedger(_no_accounts))
+
+    def _opened(self, backend: str, owner: str, ledger: StateAddressLedger) -> NetworkPlugin:
+        spec = self._specs.get(backend)
+        if spec is None or spec.network is None:
+            message = f"backend {backend} has no network service"
+            raise DriverError(message)
+        environment = NetworkEnvironment(backend, owner, self._base_directory, self._resolve_secret, ledger)
         with network_errors_translated():
             return network_plugin_factory(spec.network.plugin).open(spec.network, environment)
 
     def close(self) -> dict[str, str]:
         """Close every service that was opened; return why, by backend, for those that could not be."""
         return self._plugins.close(_CLOSE_TIMEOUT_SECONDS)
+
+
+def _no_accounts() -> Mapping[Address, Record]:
+    message = "the accounts of addresses are in the state, which a worker neither reads nor writes"
+    raise NetworkError(message)
+
+
+def has_own_network(spec: BackendSpec) -> bool:
+    """Tell whether addresses for the backend's share servers are given here, also where workers serve it: nobody else is asked."""
+    return spec.network is not None and asks_nobody(spec.network.plugin)
+
+
+def needs_service_and_state(spec: BackendSpec) -> bool:
+    """Tell whether the backend's network plugin asks a service and has its accounts in the state, which no single process may do."""
+    return spec.network is not None and needs_ledger(spec.network.plugin) and not asks_nobody(spec.network.plugin)
 
 
 def subnets_to_check(desired: Desired, view: StateView) -> dict[str, dict[str, ShareNetworkSubnet]]:

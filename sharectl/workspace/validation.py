@@ -15,7 +15,7 @@ from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
 from sharectl.workspace.backends import secret_problems
-from sharectl.workspace.share_servers import server_findings
+from sharectl.workspace.share_servers import needs_service_and_state, server_findings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -119,16 +119,25 @@ def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...
 def remote_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...]:
     """Return an error for each remote backend that workers cannot serve."""
     return tuple(
-        error(
-            "backend.remote",
-            f"backend {name} makes share servers, and cannot be remote",
-            detail="the addresses of share servers are kept in the state, which workers do not write.",
-            remedy="make it local in `execution.backends` of sharectl.yaml, and give this process a way to it",
-            address=address_of(Kind.BACKEND, name),
-            source=desired.field_source(address_of(Kind.BACKEND, name), "spec", "shareServers"),
-        )
+        replace(problem, source=desired.field_source(address_of(Kind.BACKEND, name), "spec", "network", "plugin"))
         for name, spec in desired.backends.items()
-        if name in project.execution.remote and spec.share_servers
+        if name in project.execution.remote
+        and desired.flaws.is_sound(address_of(Kind.BACKEND, name), "shareServers", "network")
+        and (problem := cannot_be_remote(spec)) is not None
+    )
+
+
+def cannot_be_remote(spec: BackendSpec) -> Diagnostic | None:
+    """Return the error of a backend that workers cannot serve, None where they can."""
+    if not (spec.share_servers and needs_service_and_state(spec)):
+        return None
+    assert spec.network is not None  # noqa: S101 - it has a plugin
+    return error(
+        "backend.remote",
+        f"backend {spec.name} has the network plugin {spec.network.plugin}, and cannot be remote",
+        detail="the plugin notes each address in the state before it asks the service for it; workers do not write the state.",
+        remedy="make it local in `execution.backends` of sharectl.yaml, or take the plugin neutron or standalone",
+        address=address_of(Kind.BACKEND, spec.name),
     )
 
 

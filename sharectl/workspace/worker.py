@@ -6,22 +6,33 @@ import os
 import signal
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 from uuid import uuid4
 
 from sharectl import __version__
 from sharectl.drivers.base import DriverError, RefusesOldFences
-from sharectl.engine.environment import no_network
 from sharectl.engine.tenure import Permitted
 from sharectl.engine.verbs import execute
 from sharectl.engine.verbs.base import Site
-from sharectl.executors.calls import Describe, Identify, ListPools, ListShares, ListSnapshots, MeasureUsage
+from sharectl.executors.calls import (
+    CheckSubnet,
+    Describe,
+    Identify,
+    ListAllocations,
+    ListPools,
+    ListServers,
+    ListShares,
+    ListSnapshots,
+    MeasureUsage,
+)
 from sharectl.executors.workers.claims import ClaimsUnavailableError, NotAdmittedError, PostgresClaims, WorkerName
 from sharectl.executors.workers.service import Service
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
-from sharectl.model.kinds import Kind, address_of
 from sharectl.model.state_urls import parse_postgresql_url
+from sharectl.workspace.parallel import OpenedOnce
 from sharectl.workspace.remote import broker_place, manifest_digest, requests_of
+from sharectl.workspace.validation import cannot_be_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,9 +44,22 @@ if TYPE_CHECKING:
     from sharectl.executors.workers.service import Fence
     from sharectl.manifests.project import Project
     from sharectl.model.backends import BackendSpec
+    from sharectl.network.base import NetworkPlugin
     from sharectl.workspace.backends import Backends
 
-QUESTIONS: Final = frozenset({Describe, Identify, ListPools, ListShares, ListSnapshots, MeasureUsage})
+QUESTIONS: Final = frozenset(
+    {
+        CheckSubnet,
+        Describe,
+        Identify,
+        ListAllocations,
+        ListPools,
+        ListServers,
+        ListShares,
+        ListSnapshots,
+        MeasureUsage,
+    }
+)
 """Calls without an effect, which need no run that has the lock."""
 FENCED_STATUS: Final = 70
 """The exit status of a worker that has ended itself because its claims could not be renewed."""
@@ -43,6 +67,7 @@ _LOOK_SECONDS: Final = 0.2
 _LOOK_BESIDE_BROKER_SECONDS: Final = 5.0
 _START_AGAIN_SECONDS: Final = 1.0
 _LAST_WORDS_SECONDS: Final = 0.1
+_CLOSE_TIMEOUT_SECONDS: Final = 20.0
 
 
 class Calls:
@@ -54,6 +79,10 @@ class Calls:
         self._backend = backend
         self._guard = threading.Lock()
         self._raised: Fence | None = None
+        self._networks: OpenedOnce[NetworkPlugin] = OpenedOnce(
+            partial(backends.networks.open_near, backend), lambda plugin: plugin.close()
+        )
+        """By the lineage of the state, which is in the marks of what belongs to sharectl in a network service."""
 
     def __call__(self, call: Call[Answer], fence: Fence, permit: Permit) -> Answer:
         """Make a call for the run that `fence` stands for. Raises what the driver raises."""
@@ -63,9 +92,17 @@ class Calls:
             if type(call) not in QUESTIONS:
                 message = "a call with an effect was offered by no run"
                 raise DriverError(message)
-            return execute(Site(driver, lambda: no_network(self._backend)), call)
+            return execute(Site(driver, lambda: self._networks.get(fence.lineage)), call)
         self._raise_fence(driver, fence)
-        return execute(Site(cast("Driver", Permitted(driver, permit)), lambda: no_network(self._backend)), call)
+
+        def open_network() -> NetworkPlugin:
+            return cast("NetworkPlugin", Permitted(self._networks.get(fence.lineage), permit))
+
+        return execute(Site(cast("Driver", Permitted(driver, permit)), open_network), call)
+
+    def close(self) -> None:
+        """Let go of network services."""
+        self._networks.close(_CLOSE_TIMEOUT_SECONDS)
 
     def _raise_fence(self, driver: Driver, fence: Fence) -> None:
         """Let the backend refuse earlier runs, once for each run; one that is late is refused by the driver itself."""
@@ -86,11 +123,8 @@ def spec_of(backends: Mapping[str, BackendSpec], name: str, project: Project) ->
     if spec is None:
         remedy = did_you_mean(name, list(backends)) or "put its Backend manifest here, as the coordinator has it"
         raise DiagnosticError(error("usage.backend", f"there is no backend {name} in the manifests", remedy=remedy))
-    if spec.share_servers:
-        summary = f"backend {name} makes share servers, and cannot be remote"
-        raise DiagnosticError(
-            error("backend.remote", summary, remedy="make it local", address=address_of(Kind.BACKEND, name))
-        )
+    if (problem := cannot_be_remote(spec)) is not None:
+        raise DiagnosticError(problem)
     return spec
 
 
@@ -146,6 +180,7 @@ def serve(project: Project, spec: BackendSpec, backends: Backends, tell: Callabl
         signal.signal(number, signal.SIG_DFL)
     tell("finishing what runs, and claiming nothing more")
     service.drain()
+    calls.close()
 
 
 def _start(service: Service, stopped: threading.Event, tell: Callable[[str], object]) -> bool:

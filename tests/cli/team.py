@@ -39,7 +39,7 @@ _BACKEND = """---
 apiVersion: sharectl/v1
 kind: Backend
 metadata: {{name: filer}}
-spec: {{driver: simulated, lanes: {lanes}, config: {{stateFile: filer.db, log: true, {config}}}}}
+spec: {{driver: simulated, lanes: {lanes}, {spec} config: {{stateFile: filer.db, log: true, {config}}}}}
 """
 
 
@@ -69,6 +69,7 @@ class Team:
     lease: str = "60s"
     lanes: int = 4
     config: str = ""
+    spec: str = ""
     name: str = field(default_factory=new_name)
 
     @property
@@ -100,7 +101,9 @@ class Team:
                 broker=broker,
             )
             (folder / "sharectl.yaml").write_text(project)
-            (folder / "m.yaml").write_text(_BACKEND.format(lanes=self.lanes, config=self.config) + "".join(manifests))
+            (folder / "m.yaml").write_text(
+                _BACKEND.format(lanes=self.lanes, spec=self.spec, config=self.config) + "".join(manifests)
+            )
 
     def lengthen_lease(self) -> None:
         """Let workers that are started from now on be lost to nobody, however busy the machine is."""

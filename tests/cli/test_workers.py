@@ -177,7 +177,7 @@ def test_another_manifest_of_the_backend_at_the_worker_is_refused(tmp_path: Path
 
 
 def test_a_remote_backend_has_to_be_one_that_workers_can_serve(tmp_path: Path, postgresql: Server) -> None:
-    """Told by validate, with the place: a wrong name, and share servers, whose addresses are in the state."""
+    """Told by validate, with the place: a wrong name, and a plugin that needs the state as well as its service."""
     team = Team(tmp_path, postgresql)
     team.write()
     project = team.coordinator / "sharectl.yaml"
@@ -189,11 +189,12 @@ def test_a_remote_backend_has_to_be_one_that_workers_can_serve(tmp_path: Path, p
     assert "sharectl.yaml:11:" in ended.err
     team.write()
     manifest = team.coordinator / "m.yaml"
-    servers = "lanes: 4, shareServers: true, network: {plugin: standalone, config: {}}"
-    manifest.write_text(
-        manifest.read_text().replace("lanes: 4", servers).replace("filer.db,", "filer.db, shareServers: true,")
-    )
-    assert "backend filer makes share servers, and cannot be remote" in team.run("validate").err
+    account = "{authUrl: 'http://127.0.0.1/', username: u, projectName: p, passwordFrom: {env: NOVA}}"
+    servers = f"lanes: 4, shareServers: true, network: {{plugin: nova, config: {account}}}"
+    manifest.write_text(manifest.read_text().replace("lanes: 4", servers))
+    refused = team.run("validate").err
+    assert "backend filer has the network plugin nova, and cannot be remote" in refused
+    assert "m.yaml:5:" in refused
 
 
 def test_a_role_that_may_only_be_a_worker_is_enough_for_one(tmp_path: Path, postgresql: Server) -> None:

@@ -9,6 +9,10 @@ import pytest
 
 from sharectl.drivers.base import BackendUnavailableError, DriverError, TransientError
 from sharectl.engine.answers import network_errors_translated
+from sharectl.engine.environment import Environment
+from sharectl.engine.recovery import recover
+from sharectl.engine.tenure import Heartbeat
+from sharectl.executors.base import Remains
 from sharectl.model.canonical import canonical_json
 from sharectl.model.events import OperationRecovered
 from sharectl.model.records import BeginOperation, OperationRecord
@@ -178,3 +182,25 @@ def test_what_a_network_service_says_is_told_as_a_driver_would(said: NetworkErro
     assert str(caught.value) == "the network service: x"
     if isinstance(caught.value, TransientError):
         assert caught.value.retry_after_seconds == 3.0
+
+
+def test_addresses_of_a_server_that_no_worker_began_to_make_are_given_back(site: Site) -> None:
+    """The run had taken them by itself, before it offered anything."""
+    leak_address(site)
+    leave_open(site, Verb.CREATE_SHARE_SERVER, "share_server/blue-default@tenants", "ghost")
+    remains = {f"dead-{Verb.CREATE_SHARE_SERVER}": Remains(has_begun=False)}
+    record = describe_run("test", site.root, {})
+    with site.store() as store, site.opened(store) as (backends, _), held_lease(store, record) as lease:
+        backends.networks.attach(store, lease)
+        recover(
+            store,
+            Heartbeat(store, lease),
+            run=record,
+            environment=Environment(driver=backends.driver, network=backends.networks.plugin),
+            width=backends.width,
+            timeout_seconds=backends.recovery_timeout_seconds,
+            observer=lambda _: None,
+            remains=remains,
+        )
+    assert not site.view().operations
+    check_servers(site)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from sharectl.drivers.base import ClonesSnapshots, ConflictError, capabilities_of
+from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.answers import expected, pools_of, report_of
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put
 from sharectl.executors.calls import (
@@ -87,7 +88,8 @@ def _prepare(site: Site, call: PrepareBackend) -> Identity:
 def _describe(site: Site, _call: Describe) -> Described:
     driver = site.driver
     clones_within = driver.clones_within if isinstance(driver, ClonesSnapshots) else None
-    return Described(report_of(driver), tuple(sorted(capabilities_of(driver))), clones_within)
+    addresses = driver.share_server_allocations() if isinstance(driver, HandlesShareServers) else None
+    return Described(report_of(driver), tuple(sorted(capabilities_of(driver))), clones_within, addresses)
 
 
 EXECUTIONS: Final[Executions] = {

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.answers import network_errors_translated
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site
-from sharectl.executors.calls import Allocate, Allocated, Deallocate, Done, ask
+from sharectl.executors.calls import (
+    Allocate,
+    Allocated,
+    AllocationsListed,
+    CheckSubnet,
+    Deallocate,
+    Done,
+    ListAllocations,
+    SubnetChecked,
+    ask,
+)
 from sharectl.model.kinds import name_of
 from sharectl.model.networks import AllocationRequest
 from sharectl.model.verbs import Verb
@@ -82,4 +92,19 @@ def _deallocate(site: Site, call: Deallocate) -> Done:
     return Done()
 
 
-EXECUTIONS: Final[Executions] = {Allocate: _allocate, Deallocate: _deallocate}
+def _list(site: Site, call: ListAllocations) -> AllocationsListed:
+    with network_errors_translated():
+        return AllocationsListed(tuple(site.open_network().list_allocations(call.allocation_ids)))
+
+
+def _check(site: Site, call: CheckSubnet) -> SubnetChecked:
+    with network_errors_translated():
+        return SubnetChecked(tuple(site.open_network().check(call.subnet, call.addresses)))
+
+
+EXECUTIONS: Final[Executions] = {
+    Allocate: _allocate,
+    Deallocate: _deallocate,
+    ListAllocations: _list,
+    CheckSubnet: _check,
+}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from sharectl.engine.answers import expected
+from sharectl.engine.answers import all_expected, expected
 from sharectl.engine.verbs.base import (
     Calls,
     Entry,
@@ -173,8 +173,15 @@ def _execute_make(site: Site, call: calls.MakeServer) -> calls.ServerMade:
     return calls.ServerMade(observed, call.request.allocations)
 
 
+def _list(site: Site, call: calls.ListServers) -> calls.ServersListed:
+    ids = None if call.resource_ids is None else frozenset(call.resource_ids)
+    found = all_expected("list_share_servers", ObservedShareServer, site.driver.list_share_servers(ids))
+    return calls.ServersListed(tuple(found))
+
+
 EXECUTIONS: Final[Executions] = {
     calls.MakeServer: _execute_make,
+    calls.ListServers: _list,
     calls.CountServers: lambda site, call: calls.ServersCounted(
         len(site.driver.list_share_servers(list(call.resource_ids)))
     ),

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver
     from sharectl.executors.calls import Answer, Call
     from sharectl.executors.workers.executor import Workers
-    from sharectl.model.observed import BackendReport, ObservedShare, ObservedSnapshot, PoolReport
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.networks import NetworkAllocation
+    from sharectl.model.observed import BackendReport, ObservedShare, ObservedShareServer, ObservedSnapshot, PoolReport
     from sharectl.model.requests import ShareRef
+    from sharectl.model.share_networks import ShareNetworkSubnet
 
 AnswerT = TypeVar("AnswerT", bound=calls.Answer)
 _WAIT_SECONDS: Final = 0.5
@@ -84,9 +87,10 @@ def asked_driver(ask: Callable[[Call[Any]], Any]) -> Driver:
         if capability in described.capabilities
         for name in members_of(capability)
     }
-    for capability, name in ((Capability.SNAPSHOT, "list_snapshots"), (Capability.USAGE, "used_bytes")):
+    for capability, name in _ANSWERED:
         if capability in described.capabilities:
             parts[name] = getattr(_Answers, name)
+    parts["_server_addresses"] = described.server_addresses or 0
     parts["clones_within"] = described.clones_within or "backend"
     if Capability.CLONE not in described.capabilities:
         del parts["clones_within"]
@@ -105,6 +109,7 @@ class _Answers:
     """Answers that not every driver has."""
 
     _ask: Callable[[Call[Any]], Any]
+    _server_addresses: int
 
     def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
         ids = None if resource_ids is None else tuple(sorted(resource_ids))
@@ -114,6 +119,22 @@ class _Answers:
     def used_bytes(self, share: ShareRef) -> int:
         size: calls.Size = self._ask(calls.MeasureUsage(share))
         return size.size_bytes
+
+    def list_share_servers(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShareServer]:
+        ids = None if resource_ids is None else tuple(sorted(resource_ids))
+        listed: calls.ServersListed = self._ask(calls.ListServers(ids))
+        return listed.servers
+
+    def share_server_allocations(self) -> int:
+        return self._server_addresses
+
+
+_ANSWERED: Final = (
+    (Capability.SNAPSHOT, "list_snapshots"),
+    (Capability.USAGE, "used_bytes"),
+    (Capability.SHARE_SERVERS, "list_share_servers"),
+    (Capability.SHARE_SERVERS, "share_server_allocations"),
+)
 
 
 class _AskedDriver:
@@ -143,3 +164,28 @@ class _AskedDriver:
 
     def close(self) -> None:
         """Let go of nothing: the connections are the repository's."""
+
+
+class AskedNetwork:
+    """The network service of a backend that workers serve: a NetworkPlugin that takes nothing and gives nothing back."""
+
+    allocate = _step_alone("allocate")
+    deallocate = _step_alone("deallocate")
+
+    def __init__(self, ask: Callable[[Call[Any]], Any]) -> None:
+        """Ask with `ask`, which raises DriverError."""
+        self._ask = ask
+
+    def list_allocations(self, allocation_ids: Collection[str] | None = None) -> Sequence[NetworkAllocation]:
+        """See NetworkPlugin."""
+        ids = None if allocation_ids is None else tuple(sorted(allocation_ids))
+        listed: calls.AllocationsListed = self._ask(calls.ListAllocations(ids))
+        return listed.allocations
+
+    def check(self, subnet: ShareNetworkSubnet, addresses: int = 1) -> Sequence[Diagnostic]:
+        """See NetworkPlugin."""
+        checked: calls.SubnetChecked = self._ask(calls.CheckSubnet(subnet, addresses))
+        return checked.findings
+
+    def close(self) -> None:
+        """Let go of nothing, as the driver."""

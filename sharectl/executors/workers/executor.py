@@ -101,7 +101,8 @@ class Workers:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._is_held = False
         self._poll_at = self._check_at = float("-inf")
-        self._unconfirmed: set[UUID] = set()
+        self._unconfirmed: dict[UUID, None] = {}
+        """In the order in which they are to be made."""
         self._unwanted: set[UUID] = set()
         self._given_up: set[UUID] = set()
 
@@ -169,7 +170,7 @@ class Workers:
             self._offered[offer.call_id] = _Offered(offer, submission)
             self._ids[submission.number] = offer.call_id
             self._busy[offer.backend] = self._busy.get(offer.backend, 0) + 1
-            self._unconfirmed.add(offer.call_id)
+            self._unconfirmed[offer.call_id] = None
         if not self._unconfirmed:
             return
         offers = [self._offered[call_id].offer for call_id in self._unconfirmed]
@@ -255,7 +256,7 @@ class Workers:
 
     def _drop(self, call_id: UUID) -> None:
         submission = self._offered.pop(call_id).submission
-        self._unconfirmed.discard(call_id)
+        self._unconfirmed.pop(call_id, None)
         self._unwanted.discard(call_id)
         del self._ids[submission.number]
         self._busy[submission.backend] -= 1
@@ -283,7 +284,8 @@ class Workers:
 
     def _take_back(self, call_ids: Collection[UUID]) -> set[UUID]:
         back = self._offers.take_back([self._offered[call_id].offer for call_id in call_ids])
-        self._unconfirmed.difference_update(call_ids)
+        for call_id in call_ids:
+            self._unconfirmed.pop(call_id, None)
         return back
 
     def abandon(self, number: int) -> None:
